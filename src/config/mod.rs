@@ -1,0 +1,1 @@
+//! `sidecall.toml`: every key, its default and its check.

@@ -1,0 +1,1 @@
+//! The JSON of the HTTP API: what agent and node say to each other and to administrators.

@@ -1,0 +1,1 @@
+//! The service node: the HTTP API, the decision, the exchange of addresses.

@@ -1,0 +1,1 @@
+//! One vocabulary of calls over both PBXs, and a dictionary for each.

@@ -1,0 +1,1 @@
+//! How a message reaches a multimedia client: hosted stream, SIP MESSAGE, webhook.
