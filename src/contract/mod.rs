@@ -1,1 +1,13 @@
-//! The JSON of the HTTP API: what agent and node say to each other and to administrators.
+//! The JSON of the HTTP API: what agent, node, clients and administrators say to each other.
+
+mod calls;
+mod clients;
+mod messages;
+mod numbers;
+mod pbxs;
+
+pub use calls::{CallDecision, CallEvents, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipOutcome};
+pub use clients::{Capability, ClientCreated, ClientForm, ClientView, NewClient};
+pub use messages::{Body, Message, Peer, Role};
+pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberView};
+pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};

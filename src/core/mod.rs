@@ -1,3 +1,17 @@
 //! The pure rules: numbers, addresses, route decision, calls and pairings.
 //!
-//! Nothing in this room has a clock, a socket or SQL: time, ids and randomness are arguments.
+//! Nothing in this room has a clock, a socket or SQL: time, ids and randomness are arguments. All
+//! text that comes from outside becomes one of the types here before anything else is done with it.
+
+pub mod address;
+pub mod age;
+pub mod backoff;
+pub mod breaker;
+pub mod call;
+pub mod exchange;
+pub mod name;
+pub mod number;
+pub mod plan;
+pub mod route;
+pub mod time;
+pub mod uui;

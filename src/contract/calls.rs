@@ -1,0 +1,164 @@
+//! `/v1/calls`: the decision, the events of a call, and what an administrator sees of it.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::core::address::Address;
+use crate::core::call::{Event, Phase};
+use crate::core::name::{CallId, ClientId, LegId, PbxName, TrunkName};
+use crate::core::number::Number;
+use crate::core::route::{Reason, Route, Side};
+use crate::core::time::UnixMillis;
+
+/// `POST /v1/calls`: a call is being set up.
+///
+/// Asking again for the same leg of the same PBX gives the same call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallRequest {
+    /// The PBX.
+    pub pbx: PbxName,
+    /// The announced leg.
+    pub leg: LegId,
+    /// Who calls; absent if withheld or not a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calling: Option<Number>,
+    /// Who is called.
+    pub called: Number,
+    /// Which end of the call the PBX is.
+    pub side: Side,
+    /// The client address that came in the call signalling from a trusted trunk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_address: Option<Address>,
+    /// Set when the PBX has routed the call by its own default already, and why: the call is only
+    /// registered, so that it can be paired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routed: Option<Reason>,
+}
+
+/// The node's answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallDecision {
+    /// The call's id from now on.
+    pub call: CallId,
+    /// Where it goes.
+    pub route: Route,
+    /// Through which trunk, on a packet route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkName>,
+    /// The address to carry, on a packet route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// `POST /v1/calls/{call}/events`: what happened since, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallEvents {
+    /// In order of `seq`.
+    #[schema(max_items = 64)]
+    pub events: Vec<CallReport>,
+}
+
+/// One event of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallReport {
+    /// Grows with every event of the call; one that is not above the last is taken for a repeat.
+    pub seq: u64,
+    /// When it happened (the agent's clock).
+    pub at: UnixMillis,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A SIP MESSAGE that the agent is asked to send through its PBX. It stands in the replies to
+/// events and to `PUT /v1/pbxs/{pbx}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SipMessage {
+    /// The delivery.
+    pub id: String,
+    /// The client's address, of the `sip:` kind.
+    pub to: Address,
+    /// The number in whose name it is sent: the other party's.
+    pub from: Number,
+    /// Printable ASCII on one line, without `| ' \ $ { }`: safe in a command of either PBX.
+    pub text: String,
+}
+
+/// How sending a SIP MESSAGE went.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SipOutcome {
+    /// The delivery.
+    pub id: String,
+    /// Absent if the PBX took it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A call as an administrator sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallView {
+    /// Its id.
+    pub call: CallId,
+    /// Where it was announced.
+    pub pbx: PbxName,
+    /// The announced leg.
+    pub leg: LegId,
+    /// Legs that are still there.
+    #[schema(value_type = Vec<String>)]
+    pub legs: Vec<LegId>,
+    /// Who calls.
+    pub calling: Option<Number>,
+    /// Who is called.
+    pub called: Number,
+    /// Which end the PBX is.
+    pub side: Side,
+    /// Where it went.
+    pub route: Route,
+    /// Through which trunk.
+    pub trunk: Option<TrunkName>,
+    /// Why.
+    pub reason: Reason,
+    /// The address that travels in its signalling.
+    pub address: Option<Address>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// When it was decided.
+    pub decided: UnixMillis,
+    /// When somebody answered.
+    pub answered: Option<UnixMillis>,
+    /// When it ended.
+    pub ended: Option<UnixMillis>,
+    /// The hang-up cause in the PBX's words.
+    pub cause: Option<String>,
+    /// What was sent to clients.
+    pub deliveries: Vec<DeliveryView>,
+}
+
+/// One message on its way to one client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DeliveryView {
+    /// Its id; the message carries the same.
+    pub id: String,
+    /// The number whose client it is for.
+    pub number: Number,
+    /// The client.
+    pub client: ClientId,
+    /// `hosted`, `sip` or `webhook`.
+    pub form: String,
+    /// What is sent: `peer`, `ended` or `message`.
+    pub message: String,
+    /// `pending`, `delivered`, `failed` or `dropped` (the call ended first).
+    pub state: String,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// When it was made.
+    pub created: UnixMillis,
+    /// When the client had it.
+    pub delivered: Option<UnixMillis>,
+    /// Why the last attempt failed.
+    pub error: Option<String>,
+}

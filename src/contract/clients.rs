@@ -1,0 +1,108 @@
+//! `/v1/clients`: bindings of multimedia clients to numbers.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::core::address::Address;
+use crate::core::name::ClientId;
+use crate::core::number::Number;
+use crate::core::time::UnixMillis;
+
+/// What a client can do; the word is passed on to the peer as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+pub struct Capability(String);
+
+impl TryFrom<String> for Capability {
+    type Error = String;
+    fn try_from(text: String) -> Result<Capability, String> {
+        let fits = (1..=32).contains(&text.len());
+        if fits && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return Ok(Capability(text));
+        }
+        Err(format!("{text:?} is not a capability: 1 to 32 of a-z, 0-9 and -, such as \"video\""))
+    }
+}
+
+impl From<Capability> for String {
+    fn from(capability: Capability) -> String {
+        capability.0
+    }
+}
+
+/// `POST /v1/clients`: binds a client to the number of its token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewClient {
+    /// The number; may be left out with a client token, which is bound to one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Number>,
+    /// Its own address: `sip:` for SIP MESSAGE, `https:` for a webhook. Without one the client is
+    /// hosted: it reads its messages from `GET /v1/clients/{id}/stream`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// For a webhook: the signing secret (`whsec_` and base64), or absent to be given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+    /// Seconds until the binding expires, 60 to 2,592,000; one day if absent. A hosted client that is
+    /// connected doesn't expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
+    /// What it can do.
+    #[serde(default)]
+    #[schema(max_items = 16)]
+    pub capabilities: Vec<Capability>,
+}
+
+/// The answer to `POST /v1/clients`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClientCreated {
+    /// The binding.
+    #[serde(flatten)]
+    pub client: ClientView,
+    /// For a webhook: the signing secret, shown this once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// A binding.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClientView {
+    /// Its id.
+    pub id: ClientId,
+    /// The number that it belongs to.
+    pub number: Number,
+    /// How messages reach it.
+    pub form: ClientForm,
+    /// Its own address, if it isn't hosted.
+    pub address: Option<Address>,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// When the binding ends.
+    pub expires: UnixMillis,
+    /// Whether a hosted client is connected now.
+    pub connected: bool,
+}
+
+/// How messages reach a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientForm {
+    /// It holds a stream open to its node.
+    Hosted,
+    /// A softphone: SIP MESSAGE through the PBX.
+    Sip,
+    /// A signed POST to its own address.
+    Webhook,
+}
+
+impl ClientForm {
+    /// The word, as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ClientForm::Hosted => "hosted",
+            ClientForm::Sip => "sip",
+            ClientForm::Webhook => "webhook",
+        }
+    }
+}

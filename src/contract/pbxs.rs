@@ -1,0 +1,77 @@
+//! `PUT /v1/pbxs/{pbx}`: an agent tells how its link to a PBX is. It does so at each change and
+//! every two seconds; the reply may hold SIP MESSAGEs to send.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{SipMessage, SipOutcome};
+use crate::core::name::PbxName;
+use crate::core::time::UnixMillis;
+
+/// Which PBX it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PbxKind {
+    /// Event socket (ESL).
+    Freeswitch,
+    /// Manager interface (AMI).
+    Asterisk,
+}
+
+impl PbxKind {
+    /// The word, as config and API write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PbxKind::Freeswitch => "freeswitch",
+            PbxKind::Asterisk => "asterisk",
+        }
+    }
+}
+
+/// How a link is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LinkState {
+    /// Not there; trying.
+    Down,
+    /// Connected, reading the snapshot.
+    Syncing,
+    /// Calls are announced to us and followed.
+    Up,
+    /// Another agent has attached to this PBX after us: we follow, it decides.
+    Standby,
+}
+
+/// The agent's report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PbxReport {
+    /// Which PBX it is.
+    pub kind: PbxKind,
+    /// The agent's id.
+    pub agent: String,
+    /// How the link is.
+    pub link: LinkState,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Why it is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The PBX's own words for its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// SIP MESSAGEs that were sent since the last report.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<SipOutcome>,
+}
+
+/// A PBX link as `/v1/status` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PbxView {
+    /// Its name.
+    pub pbx: PbxName,
+    /// The last report.
+    #[serde(flatten)]
+    pub report: PbxReport,
+    /// When it came.
+    pub seen: UnixMillis,
+}

@@ -1,0 +1,218 @@
+//! Client addresses: the URI by which a multimedia client is reached.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// Octets of the longest address: one less than the user information that ISDN carries, since the
+/// protocol discriminator takes the first (see [`super::uui`]).
+pub const ADDRESS_MAX: usize = 127;
+
+/// A client address.
+///
+/// Its characters are a subset of RFC 3986 that means nothing to a PBX: none of
+/// `CR LF ; | , $ { } \ " ' < >` or space can stand in one, so it may be written into a channel
+/// variable or a header as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Address {
+    text: String,
+    kind: AddressKind,
+}
+
+/// How a client address is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AddressKind {
+    /// HTTP POST: a hosted inbox or a webhook.
+    Http,
+    /// SIP MESSAGE (RFC 3428).
+    Sip,
+}
+
+/// Why a text is not a client address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Longer than the call signalling can carry.
+    #[error("an address has at most {ADDRESS_MAX} characters")]
+    TooLong,
+    /// A character that might mean something to a PBX.
+    #[error("{0:?} can't stand in an address")]
+    Character(char),
+    /// Not `https:`, `sip:` or `sips:`.
+    #[error("an address begins with https:, sip: or sips:")]
+    Scheme,
+    /// `http:` is taken for loopback only, where there is nobody to listen in.
+    #[error("http: is allowed for loopback hosts only; use https:")]
+    Plain,
+    /// Not of the form that the scheme asks for.
+    #[error("is not a valid {0} URI")]
+    Form(&'static str),
+}
+
+impl Address {
+    /// How it is reached.
+    pub fn kind(&self) -> AddressKind {
+        self.kind
+    }
+
+    /// The URI.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// User and host of a SIP address.
+    pub fn sip_parts(&self) -> Option<(&str, &str)> {
+        let rest = self.text.strip_prefix("sip:").or_else(|| self.text.strip_prefix("sips:"))?;
+        rest.split_once('@')
+    }
+}
+
+fn allowed(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-._~:/?#[]@!&*+=%".contains(c)
+}
+
+fn sip(rest: &str) -> bool {
+    // user@host[:port]; headers (`?`) and parameters (`;`) would be the caller's words in our request.
+    let Some((user, host)) = rest.split_once('@') else { return false };
+    let user_ok = !user.is_empty() && user.chars().all(|c| c.is_ascii_alphanumeric() || "-._~+*!&=".contains(c));
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !host.ends_with(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let name_ok = !name.is_empty()
+        && Host::parse(name).is_ok()
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "-.[]:".contains(c));
+    let port_ok = port.is_none_or(|p| p.parse::<u16>().is_ok_and(|p| p > 0) && !p.starts_with('+'));
+    user_ok && name_ok && port_ok
+}
+
+fn http(text: &str) -> Result<(), AddressError> {
+    let url = Url::parse(text).map_err(|_| AddressError::Form("https"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(AddressError::Form("https"));
+    }
+    let loopback = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => return Err(AddressError::Form("https")),
+    };
+    if url.scheme() == "http" && !loopback {
+        return Err(AddressError::Plain);
+    }
+    Ok(())
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Address, AddressError> {
+        if text.len() > ADDRESS_MAX {
+            return Err(AddressError::TooLong);
+        }
+        if let Some(c) = text.chars().find(|c| !allowed(*c)) {
+            return Err(AddressError::Character(c));
+        }
+        let (scheme, rest) = text.split_once(':').ok_or(AddressError::Scheme)?;
+        let kind = match scheme.to_ascii_lowercase().as_str() {
+            "https" | "http" => {
+                http(text)?;
+                AddressKind::Http
+            }
+            "sip" | "sips" if sip(rest) => AddressKind::Sip,
+            "sip" | "sips" => return Err(AddressError::Form("sip:user@host")),
+            _ => return Err(AddressError::Scheme),
+        };
+        // Schemes compare without case (RFC 3986 §3.1).
+        Ok(Address { text: format!("{}:{rest}", scheme.to_ascii_lowercase()), kind })
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+    fn try_from(text: String) -> Result<Address, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> String {
+        address.text
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl utoipa::PartialSchema for Address {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        String::schema()
+    }
+}
+
+impl utoipa::ToSchema for Address {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn addresses_of_each_kind() {
+        for (text, kind) in [
+            ("https://node.example/a/abc-_1", AddressKind::Http),
+            ("http://127.0.0.1:8080/a/x", AddressKind::Http),
+            ("http://[::1]:8080/a/x", AddressKind::Http),
+            ("sip:alice@pbx.example", AddressKind::Sip),
+            ("sips:+12125550100@192.0.2.1:5061", AddressKind::Sip),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().kind(), kind, "{text}");
+        }
+        assert_eq!("SIP:a@b".parse::<Address>().unwrap().as_str(), "sip:a@b");
+    }
+
+    #[test]
+    fn forbidden_schemes_and_characters() {
+        for bad in [
+            "javascript:alert(1)",
+            "javascript:alert",
+            "file:///etc/passwd",
+            "ftp://a/b",
+            "http://node.example/a/x",
+            "https://user:pw@host/",
+            "https://",
+            "sip:alice",
+            "sip:@host",
+            "sip:alice@",
+            "sip:alice@host:0",
+            "sip:alice@host:99999",
+            "sip:a@b?Subject=x",
+            "sip:a@b;transport=tcp",
+            "https://a/${system(id)}",
+            "https://a/\r\nX: y",
+            "https://a/é",
+            "",
+            "https",
+        ] {
+            assert!(bad.parse::<Address>().is_err(), "{bad:?}");
+        }
+        assert_eq!(format!("https://a/{}", "x".repeat(200)).parse::<Address>(), Err(AddressError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn what_parses_holds_nothing_a_pbx_would_read(text in "(https?://|sips?:)[ -~\\r\\n]{0,60}") {
+            if let Ok(address) = text.parse::<Address>() {
+                let read_by_a_pbx = ['\r', '\n', ';', '|', ',', '$', '{', '}', '\\', ' ', '"', '\'', '<', '>'];
+                let harmless = !address.as_str().contains(read_by_a_pbx);
+                prop_assert!(harmless);
+                prop_assert_eq!(address.as_str().parse::<Address>().unwrap(), address);
+            }
+        }
+    }
+}

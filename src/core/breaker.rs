@@ -1,0 +1,114 @@
+//! The circuit breaker before the node: after some failures, calls don't wait at all.
+
+use std::time::{Duration, Instant};
+
+/// Closed → (failures in a row reach the limit) → open → (rest is over) → half-open: one trial →
+/// closed if it succeeds, open again if it fails.
+///
+/// | state | event | next |
+/// |---|---|---|
+/// | closed | success | closed, count 0 |
+/// | closed | failure | closed, count + 1; open at the limit |
+/// | open | asked before the rest is over | open, refused |
+/// | open | asked after | half-open, let through |
+/// | half-open | asked | half-open, refused (until the trial's own deadline is long past) |
+/// | half-open | success | closed |
+/// | half-open | failure | open |
+#[derive(Debug, Clone)]
+pub struct Breaker {
+    limit: u32,
+    rest: Duration,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    HalfOpen { trial: Instant },
+}
+
+impl Breaker {
+    /// Opens after `limit` failures in a row and stays open for `rest`.
+    pub fn new(limit: u32, rest: Duration) -> Breaker {
+        Breaker { limit: limit.max(1), rest, state: State::Closed { failures: 0 } }
+    }
+
+    /// Whether to ask now.
+    pub fn allows(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Closed { .. } => true,
+            State::Open { until } if now < until => false,
+            // A trial whose result never came must not keep the breaker half-open for ever.
+            State::HalfOpen { trial } if now < trial + self.rest => false,
+            State::Open { .. } | State::HalfOpen { .. } => {
+                self.state = State::HalfOpen { trial: now };
+                true
+            }
+        }
+    }
+
+    /// An answer came in time. True if that closed the breaker.
+    pub fn succeeded(&mut self) -> bool {
+        let was_open = self.is_open();
+        self.state = State::Closed { failures: 0 };
+        was_open
+    }
+
+    /// No answer, or none in time. True if that opened the breaker.
+    pub fn failed(&mut self, now: Instant) -> bool {
+        let failures = match self.state {
+            State::Closed { failures } => failures + 1,
+            State::HalfOpen { .. } => self.limit,
+            // A request that was under way when the breaker opened.
+            State::Open { .. } => return false,
+        };
+        let opens = failures >= self.limit;
+        self.state = if opens { State::Open { until: now + self.rest } } else { State::Closed { failures } };
+        opens
+    }
+
+    /// Whether calls go on without asking.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Closed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_rests_tries_once_and_closes() {
+        let (t0, second) = (Instant::now(), Duration::from_secs(1));
+        let mut breaker = Breaker::new(3, second);
+        assert!(!breaker.failed(t0) && !breaker.failed(t0));
+        assert!(breaker.allows(t0));
+        assert!(breaker.failed(t0), "the third opens");
+        assert!(!breaker.allows(t0 + second / 2));
+        assert!(breaker.allows(t0 + second), "one trial");
+        assert!(!breaker.allows(t0 + second), "and one only");
+        assert!(breaker.failed(t0 + second));
+        assert!(breaker.allows(t0 + second * 2));
+        assert!(breaker.succeeded());
+        assert!(breaker.allows(t0 + second * 2) && !breaker.is_open());
+    }
+
+    #[test]
+    fn a_success_between_failures_starts_the_count_again() {
+        let now = Instant::now();
+        let mut breaker = Breaker::new(2, Duration::from_secs(1));
+        breaker.failed(now);
+        breaker.succeeded();
+        assert!(!breaker.failed(now));
+    }
+
+    #[test]
+    fn a_lost_trial_is_not_for_ever() {
+        let (now, second) = (Instant::now(), Duration::from_secs(1));
+        let mut breaker = Breaker::new(1, second);
+        breaker.failed(now);
+        assert!(breaker.allows(now + second));
+        assert!(breaker.allows(now + second * 2));
+    }
+}

@@ -1,0 +1,144 @@
+//! One call and its legs.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::name::{CallId, LegId, PbxName, TrunkName};
+use super::number::Number;
+use super::route::{Reason, Route, Side};
+use super::time::UnixMillis;
+
+/// How far a call has come.
+///
+/// Decided → Answered → Talking ⇄ Answered; any → Ended. Nothing leads back to Decided or out of
+/// Ended.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Routed; nobody has answered.
+    Decided,
+    /// Somebody has answered; nobody hears the caller yet, or no longer.
+    Answered,
+    /// Two legs hear each other.
+    Talking,
+    /// All legs are gone.
+    Ended,
+}
+
+/// What happened to a call on its PBX.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// A leg was made to reach the called number.
+    Dialled {
+        /// The new leg.
+        #[schema(value_type = String)]
+        leg: LegId,
+    },
+    /// A leg answered.
+    Answered {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+    },
+    /// Two legs hear each other.
+    Bridged {
+        /// In either order.
+        #[schema(value_type = [String; 2])]
+        legs: [LegId; 2],
+    },
+    /// Two legs no longer hear each other.
+    Unbridged {
+        /// In either order.
+        #[schema(value_type = [String; 2])]
+        legs: [LegId; 2],
+    },
+    /// A leg is gone.
+    Ended {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+        /// The hang-up cause in the PBX's words.
+        cause: Option<String>,
+    },
+}
+
+/// One channel of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    /// The number that it stands for; none for a withheld caller.
+    pub number: Option<Number>,
+    /// When it was first heard of.
+    pub since: UnixMillis,
+    /// When it answered.
+    pub answered: Option<UnixMillis>,
+    /// When it went.
+    pub ended: Option<UnixMillis>,
+    /// The legs that it hears.
+    pub bridges: Vec<(LegId, Bridge)>,
+}
+
+/// A bridge between two legs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bridge {
+    /// The call that reported it.
+    pub call: CallId,
+    /// Since when.
+    pub since: UnixMillis,
+}
+
+/// A call, from its announcement to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id, ours.
+    pub id: CallId,
+    /// Where it was announced.
+    pub pbx: PbxName,
+    /// The announced leg.
+    pub leg: LegId,
+    /// Who calls; none if withheld or not a number.
+    pub calling: Option<Number>,
+    /// Who is called.
+    pub called: Number,
+    /// Which end we are.
+    pub side: Side,
+    /// Where it went.
+    pub route: Route,
+    /// Through which trunk.
+    pub trunk: Option<TrunkName>,
+    /// Why.
+    pub reason: Reason,
+    /// The address that travels in its signalling.
+    pub carried: Option<Address>,
+    /// When it was decided.
+    pub decided: UnixMillis,
+    /// When somebody first answered.
+    pub answered: Option<UnixMillis>,
+    /// When its last leg went.
+    pub ended: Option<UnixMillis>,
+    /// The hang-up cause in the PBX's words.
+    pub cause: Option<String>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// All its legs, gone ones too.
+    pub legs: BTreeMap<LegId, Leg>,
+    /// The sequence number of the last event that was applied.
+    pub last_seq: u64,
+}
+
+impl Call {
+    /// A leg map with the announced leg alone.
+    pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
+        let state = Leg { number: calling.cloned(), since: at, answered: None, ended: None, bridges: Vec::new() };
+        BTreeMap::from([(leg.clone(), state)])
+    }
+
+    /// The one place where a call goes forward; it never goes back by this way.
+    pub(super) fn advance(&mut self, to: Phase) {
+        self.phase = self.phase.max(to);
+    }
+}

@@ -1,0 +1,252 @@
+//! The exchange: which legs hear each other, and so which two numbers are paired.
+//!
+//! Every leg stands for a number: the announced leg for the calling number, a leg that is dialled
+//! on its behalf for the called number. A bridge between two legs pairs their numbers, whichever
+//! calls the legs came from; nothing else does. That is what carries transfers and pick-ups.
+
+use std::collections::HashMap;
+
+use super::call::{Bridge, Call, Event, Leg, Phase};
+use super::name::{CallId, LegId, PbxName};
+use super::number::Number;
+use super::time::UnixMillis;
+
+/// Two numbers that hear each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The call in which they talk.
+    pub call: CallId,
+    /// The calling side.
+    pub first: Number,
+    /// The called side.
+    pub second: Number,
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Two numbers hear each other: their clients are to get each other's address.
+    Paired(Pair),
+    /// They no longer do.
+    Parted(Pair),
+    /// The last leg is gone.
+    Ended(CallId),
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Nobody opened this call, or it is long over.
+    #[error("no such call")]
+    UnknownCall,
+    /// The call has ended.
+    #[error("the call has ended")]
+    Ended,
+    /// More legs than any call has.
+    #[error("a call has at most {0} legs")]
+    TooManyLegs(usize),
+}
+
+/// Legs of one call that are believed: a ring group is large, a flood is larger.
+const LEGS_MAX: usize = 256;
+
+/// All live calls of a node.
+#[derive(Debug, Default)]
+pub struct Exchange {
+    calls: HashMap<CallId, Call>,
+    legs: HashMap<(PbxName, LegId), CallId>,
+}
+
+impl Exchange {
+    /// Takes up a call: one just decided, or one read back after a restart.
+    pub fn open(&mut self, call: Call) {
+        for leg in call.legs.keys() {
+            self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+        }
+        self.calls.insert(call.id.clone(), call);
+    }
+
+    /// The live call.
+    pub fn call(&self, id: &CallId) -> Option<&Call> {
+        self.calls.get(id)
+    }
+
+    /// All live calls.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values()
+    }
+
+    /// The live call that this leg belongs to: an announcement that is repeated is the same call.
+    pub fn call_of(&self, pbx: &PbxName, leg: &LegId) -> Option<&Call> {
+        self.calls.get(self.legs.get(&(pbx.clone(), leg.clone()))?)
+    }
+
+    /// The pairs in which this number talks now.
+    pub fn pairs_of(&self, number: &Number) -> Vec<Pair> {
+        let live = self.calls.values().flat_map(|call| self.pairs(call));
+        live.filter(|pair| pair.first == *number || pair.second == *number).collect()
+    }
+
+    /// Applies one event. One that was applied before (by its sequence number) changes nothing.
+    ///
+    /// # Errors
+    /// If the call is unknown or over, or has too many legs.
+    pub fn apply(&mut self, id: &CallId, seq: u64, at: UnixMillis, event: &Event) -> Result<Vec<Effect>, Refused> {
+        let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
+        if seq <= call.last_seq {
+            return Ok(Vec::new());
+        }
+        if call.phase == Phase::Ended {
+            return Err(Refused::Ended);
+        }
+        call.last_seq = seq;
+        match event {
+            Event::Dialled { leg } => self.dialled(id, leg, at).map(|()| Vec::new()),
+            Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
+            Event::Bridged { legs } => self.bridged(id, legs, at),
+            Event::Unbridged { legs } => Ok(self.unbridged(id, legs)),
+            Event::Ended { leg, cause } => Ok(self.ended(id, leg, cause.as_deref(), at)),
+        }
+    }
+
+    /// Forgets a call that has ended.
+    pub fn forget(&mut self, id: &CallId) -> Option<Call> {
+        let call = self.calls.remove(id)?;
+        self.legs.retain(|_, owner| owner != id);
+        Some(call)
+    }
+
+    fn dialled(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
+        // A leg stays with the call that first had it.
+        if self.owner(id, leg).is_some() {
+            return Ok(());
+        }
+        let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
+        if call.legs.len() >= LEGS_MAX {
+            return Err(Refused::TooManyLegs(LEGS_MAX));
+        }
+        let number = Some(call.called.clone());
+        call.legs.insert(leg.clone(), Leg { number, since: at, answered: None, ended: None, bridges: Vec::new() });
+        self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
+        Ok(())
+    }
+
+    fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
+        // An answer of a leg whose birth was missed: it was dialled for this call.
+        self.dialled(id, leg, at)?;
+        let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
+        if let Some(leg) = call.legs.get_mut(leg) {
+            leg.answered.get_or_insert(at);
+        }
+        call.advance(Phase::Answered);
+        call.answered.get_or_insert(at);
+        Ok(())
+    }
+
+    fn bridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Result<Vec<Effect>, Refused> {
+        if legs.iter().any(|leg| self.gone(id, leg)) {
+            // Late news of a bridge that is over.
+            return Ok(Vec::new());
+        }
+        for leg in legs {
+            // A bridge says that both were answered, even if that event was lost.
+            self.answered(id, leg, at)?;
+        }
+        let bridge = Bridge { call: id.clone(), since: at };
+        let mut new = false;
+        for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
+            let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
+            let call = self.calls.get_mut(&owner).ok_or(Refused::UnknownCall)?;
+            call.advance(Phase::Talking);
+            let Some(leg) = call.legs.get_mut(leg) else { continue };
+            if !leg.bridges.iter().any(|(with, _)| with == other) {
+                leg.bridges.push((other.clone(), bridge.clone()));
+                new = true;
+            }
+        }
+        Ok(self.pair(id, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
+    }
+
+    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2]) -> Vec<Effect> {
+        let pair = self.pair(id, legs);
+        let mut was = false;
+        for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
+            let Some(owner) = self.owner(id, leg) else { continue };
+            let Some(call) = self.calls.get_mut(&owner) else { continue };
+            if let Some(leg) = call.legs.get_mut(leg) {
+                let before = leg.bridges.len();
+                leg.bridges.retain(|(with, _)| with != other);
+                was |= leg.bridges.len() < before;
+            }
+            if call.phase == Phase::Talking && call.legs.values().all(|l| l.bridges.is_empty()) {
+                call.phase = Phase::Answered;
+            }
+        }
+        pair.filter(|_| was).map(Effect::Parted).into_iter().collect()
+    }
+
+    fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
+        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
+        let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
+            Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
+            None => Vec::new(),
+        };
+        let mut effects = Vec::new();
+        for partner in partners {
+            effects.extend(self.unbridged(id, &[leg.clone(), partner]));
+        }
+        let Some(call) = self.calls.get_mut(&owner) else { return effects };
+        if let Some(leg) = call.legs.get_mut(leg) {
+            leg.ended.get_or_insert(at);
+        }
+        if call.phase != Phase::Ended && call.legs.values().all(|l| l.ended.is_some()) {
+            call.phase = Phase::Ended;
+            call.ended = Some(at);
+            // The announced leg's own cause, if it says one, is what the caller got.
+            call.cause = cause.map(str::to_owned).or(call.cause.take());
+            effects.push(Effect::Ended(owner));
+        } else if *leg == call.leg {
+            call.cause = cause.map(str::to_owned);
+        }
+        effects
+    }
+
+    /// The call that a leg belongs to: seen from `id`, on the same PBX.
+    fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
+        let pbx = &self.calls.get(id)?.pbx;
+        self.legs.get(&(pbx.clone(), leg.clone())).cloned()
+    }
+
+    fn gone(&self, id: &CallId, leg: &LegId) -> bool {
+        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
+        call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
+    }
+
+    /// Who is paired by a bridge between these legs.
+    fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
+        let side = |leg: &LegId| {
+            let call = self.calls.get(&self.owner(id, leg)?)?;
+            Some((call.legs.get(leg)?.number.clone()?, *leg == call.leg))
+        };
+        let ((a, a_calls), (b, b_calls)) = (side(&legs[0])?, side(&legs[1])?);
+        if a == b {
+            return None;
+        }
+        let (first, second) = if b_calls && !a_calls { (b, a) } else { (a, b) };
+        Some(Pair { call: id.clone(), first, second })
+    }
+
+    fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
+        call.legs.iter().flat_map(move |(leg, state)| {
+            let bridges = state.bridges.iter().filter(move |(other, bridge)| {
+                // Each bridge stands at both of its legs: take it once, where its call is told of it.
+                bridge.call == call.id && (leg < other || !call.legs.contains_key(other))
+            });
+            bridges.filter_map(move |(other, bridge)| self.pair(&bridge.call, &[leg.clone(), other.clone()]))
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;
