@@ -1,1 +1,107 @@
-//! The event-socket client: attaches to PBXs, holds calls for a decision, follows them and tells the node.
+//! The event-socket client: attaches to PBXs, holds calls for a decision, follows them and tells the
+//! node.
+//!
+//! | file | what |
+//! |---|---|
+//! | `hold` | pure: how much of a hold is left for a decision |
+//! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
+//! | `link` | one PBX: connect, attach, follow, reconcile, reconnect |
+//! | `call` | one call: decide, answer, register, report in order |
+//! | `node` | the node, over HTTP, behind a circuit breaker |
+//! | `direct` | FreeSWITCH's outbound sockets |
+//! | `messages` | SIP MESSAGEs that the node asks for |
+//! | `status` | what the node is told about a link |
+
+mod call;
+mod config;
+mod direct;
+mod hold;
+mod link;
+mod messages;
+mod node;
+mod status;
+mod tracker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::{AgentConfig, PbxConfig};
+pub use node::{Node, NodeError};
+
+use crate::core::time::UnixMillis;
+
+/// How long reports that are under way may take after a shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// What all links and calls of an agent share.
+#[derive(Debug)]
+struct Shared {
+    id: String,
+    node: Node,
+    deadline: Duration,
+    calls: TaskTracker,
+    /// Fires when reports must stop too.
+    stop: CancellationToken,
+}
+
+/// An agent, ready to run.
+#[derive(Debug)]
+pub struct Agent {
+    shared: Arc<Shared>,
+    pbxs: Vec<PbxConfig>,
+}
+
+impl Agent {
+    /// An agent for the PBXs of a configuration.
+    ///
+    /// # Errors
+    /// If the HTTP client can't be made.
+    pub fn new(config: AgentConfig, pbxs: Vec<PbxConfig>) -> Result<Agent, NodeError> {
+        let shared = Shared {
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            node: Node::new(&config)?,
+            deadline: Duration::from_millis(config.deadline_ms),
+            calls: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        Ok(Agent { shared: Arc::new(shared), pbxs })
+    }
+
+    /// Attaches to every PBX and serves until `shutdown`. Then says goodbye, so that no call waits
+    /// for us any more, and gives reports that are under way a moment.
+    ///
+    /// # Errors
+    /// If a `direct` listener can't be bound.
+    pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
+        let mut links = JoinSet::new();
+        for pbx in self.pbxs {
+            let listener = match pbx.direct {
+                Some(address) => Some(tokio::net::TcpListener::bind(address).await?),
+                None => None,
+            };
+            links.spawn(link::supervise(Arc::clone(&self.shared), pbx, listener, shutdown.clone()));
+        }
+        while links.join_next().await.is_some() {}
+        self.shared.calls.close();
+        if tokio::time::timeout(DRAIN, self.shared.calls.wait()).await.is_err() {
+            self.shared.stop.cancel();
+            self.shared.calls.wait().await;
+        }
+        Ok(())
+    }
+}
+
+/// The clock, in the core's terms.
+fn now() -> UnixMillis {
+    UnixMillis(micros() / 1_000)
+}
+
+/// The clock in microseconds since the epoch.
+fn micros() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}

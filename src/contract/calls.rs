@@ -88,6 +88,14 @@ pub struct SipMessage {
     pub text: String,
 }
 
+/// The reply to `POST /v1/calls/{call}/events` and `PUT /v1/pbxs/{pbx}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Messages {
+    /// To be sent through the PBX, each once.
+    #[serde(default)]
+    pub messages: Vec<SipMessage>,
+}
+
 /// How sending a SIP MESSAGE went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipOutcome {

@@ -1,36 +1,39 @@
 //! How old an event is, though the PBX's clock and ours may differ.
 //!
 //! An announcement that waited in a socket while this process was stopped must not be answered as
-//! if it were fresh: `uuid_break` or `Redirect` would then hit whatever the channel does by now.
-//! The smallest difference between arrival and the PBX's own time stamp is clock skew plus the
-//! shortest way; what an event takes above that is its age.
+//! if it were fresh: `uuid_break` or `Redirect` would then hit whatever the channel does by now. So
+//! the PBX is asked for its time every few seconds, and its time stamps are read against that. The
+//! two clocks may differ on one machine too: FreeSWITCH counts on from its own start
+//! (`switch_micro_time_now` in `switch_time.c`), and a stepped clock leaves it behind.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Samples kept: enough to span quiet minutes, few enough to follow a clock that is stepped.
-const WINDOW: usize = 256;
+/// A question for the time that took longer says too little, and perhaps this process was stopped
+/// in between.
+const ROUND_TRIP_MAX: i64 = 100_000;
 
-/// The estimate for one PBX.
-#[derive(Debug, Clone, Default)]
-pub struct Ages {
-    differences: VecDeque<i64>,
+/// The PBX's clock as we see it. All times are microseconds since the epoch of the clock in question.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Clock {
+    offset: Option<i64>,
 }
 
-impl Ages {
-    /// The age of an event stamped `sent` by the PBX that arrived at `arrived`, both in
-    /// microseconds since the epoch of their own clock.
-    ///
-    /// The first event of all has nothing to be compared with, so the difference counts only if it
-    /// is positive and the clocks are the same machine's; pass `same_clock` for that.
-    pub fn age(&mut self, sent: i64, arrived: i64, same_clock: bool) -> Duration {
-        let difference = arrived.saturating_sub(sent);
-        if self.differences.len() == WINDOW {
-            self.differences.pop_front();
+impl Clock {
+    /// The PBX said `pbx` when asked at `asked`, and that arrived at `arrived`. True if it was taken.
+    pub fn set(&mut self, pbx: i64, asked: i64, arrived: i64) -> bool {
+        let round_trip = arrived.saturating_sub(asked);
+        let taken = (0..=ROUND_TRIP_MAX).contains(&round_trip);
+        if taken {
+            self.offset = Some((asked + round_trip / 2).saturating_sub(pbx));
         }
-        self.differences.push_back(difference);
-        let floor = if same_clock { 0 } else { self.differences.iter().copied().min().unwrap_or(0) };
-        Duration::from_micros(u64::try_from(difference.saturating_sub(floor)).unwrap_or(0))
+        taken
+    }
+
+    /// The age of an event that the PBX stamped `sent` and that arrived at `arrived`, to within half
+    /// a round trip; none as long as the PBX's clock is unknown.
+    pub fn age(&self, sent: i64, arrived: i64) -> Option<Duration> {
+        let age = arrived.saturating_sub(sent).saturating_sub(self.offset?);
+        Some(Duration::from_micros(u64::try_from(age).unwrap_or(0)))
     }
 }
 
@@ -38,32 +41,31 @@ impl Ages {
 mod tests {
     use super::*;
 
-    const SKEW: i64 = -3_600_000_000;
+    const SKEW: i64 = 3_600_000_000;
 
     #[test]
     fn skew_is_not_age() {
-        let mut ages = Ages::default();
-        for n in 0..10 {
-            let sent = n * 1_000_000;
-            assert_eq!(ages.age(sent, sent + SKEW + 300, false), Duration::ZERO);
-        }
-        let stale = ages.age(20_000_000, 20_000_000 + SKEW + 300 + 2_000_000, false);
-        assert_eq!(stale, Duration::from_secs(2));
+        let mut clock = Clock::default();
+        assert_eq!(clock.age(0, 0), None);
+        assert!(clock.set(SKEW + 500, 0, 1_000));
+        assert_eq!(clock.age(SKEW + 10_000, 10_300), Some(Duration::from_micros(300)));
+        assert_eq!(clock.age(SKEW + 10_000, 2_010_000), Some(Duration::from_secs(2)));
+        assert_eq!(clock.age(SKEW + 10_000, 9_000), Some(Duration::ZERO));
     }
 
     #[test]
-    fn on_one_machine_the_first_event_has_an_age_too() {
-        assert_eq!(Ages::default().age(1_000_000, 3_000_000, true), Duration::from_secs(2));
-        assert_eq!(Ages::default().age(3_000_000, 1_000_000, true), Duration::ZERO);
+    fn a_question_during_which_we_were_stopped_does_not_count() {
+        let mut clock = Clock::default();
+        clock.set(0, 0, 0);
+        assert!(!clock.set(10_000_000, 10_000_000, 13_000_000));
+        assert_eq!(clock.age(12_000_000, 13_000_000), Some(Duration::from_secs(1)));
     }
 
     #[test]
     fn a_stepped_clock_is_followed() {
-        let mut ages = Ages::default();
-        ages.age(0, 0, false);
-        for n in 0..WINDOW as i64 {
-            ages.age(n, n + 5_000_000, false);
-        }
-        assert_eq!(ages.age(0, 5_000_000, false), Duration::ZERO);
+        let mut clock = Clock::default();
+        clock.set(0, 0, 0);
+        clock.set(0, 5_000_000, 5_000_000);
+        assert_eq!(clock.age(0, 5_000_000), Some(Duration::ZERO));
     }
 }

@@ -1,1 +1,18 @@
 //! One vocabulary of calls over both PBXs, and a dictionary for each.
+//!
+//! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
+//! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
+//! `commands.rs` (our words → commands), `mod.rs` (connect).
+
+pub mod asterisk;
+mod error;
+pub mod freeswitch;
+mod link;
+mod vocabulary;
+
+pub use error::Error;
+pub use link::{Commands, Events, Link, Raw};
+pub use vocabulary::{Announcement, Answer, Happened, LiveLeg, Mark, Release, Snapshot};
+
+/// How long a PBX may take to reply to a command before its outcome counts as unknown.
+pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

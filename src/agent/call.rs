@@ -1,0 +1,304 @@
+//! One call: decide, answer, register, report in order.
+//!
+//! Each call has a task of its own, so the events of a call stay in order whatever the others do, and
+//! a node that is slow for one call holds up no other.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::link::LinkContext;
+use super::node::NodeError;
+use super::{micros, now};
+use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest};
+use crate::core::backoff::Backoff;
+use crate::core::call::Event;
+use crate::core::name::CallId;
+use crate::core::route::{Reason, Route};
+use crate::monitor::metrics;
+use crate::pbx::freeswitch::direct::Held;
+use crate::pbx::{Announcement, Answer, Commands, Error};
+
+/// Events that go into one report.
+const BATCH: usize = 32;
+
+/// How many times a report of a call that is over is tried again.
+const TRIES_AFTER_END: u32 = 60;
+
+/// How a call comes to us.
+#[derive(Debug)]
+pub(super) enum Start {
+    /// It is held, and waits at most `left` for a decision; none if it must go on without.
+    Held {
+        announcement: Box<Announcement>,
+        left: Option<std::time::Duration>,
+        way: Way,
+        /// When it arrived here.
+        arrived: Instant,
+    },
+    /// It was found in a snapshot; it may have been decided before.
+    Found { call: Option<CallId> },
+}
+
+/// The way back to a held call.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// The command connection.
+    Commands(Commands),
+    /// The call's own socket.
+    Direct(Held),
+}
+
+/// What a call's task is told.
+#[derive(Debug)]
+struct Told {
+    report: CallReport,
+    last: bool,
+}
+
+/// The sending side of a call's task.
+#[derive(Debug)]
+pub(super) struct Call {
+    told: UnboundedSender<Told>,
+    seq: u64,
+}
+
+impl Call {
+    /// Starts the task of a call.
+    pub(super) fn start(context: &Arc<LinkContext>, request: CallRequest, start: Start) -> Call {
+        let (told, events) = unbounded_channel();
+        let task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
+        context.shared.calls.spawn(task.run(start, events));
+        Call { told, seq: 0 }
+    }
+
+    /// Tells the node, in its turn.
+    pub(super) fn tell(&mut self, event: Event, last: bool) {
+        // The clock makes the numbers grow across restarts of the agent too.
+        self.seq = (self.seq + 1).max(u64::try_from(micros()).unwrap_or(0));
+        let report = CallReport { seq: self.seq, at: now(), event };
+        // The task ends before its call only when the agent stops.
+        let _ = self.told.send(Told { report, last });
+    }
+}
+
+struct Task {
+    context: Arc<LinkContext>,
+    request: CallRequest,
+    /// The node's id, once it has given one.
+    call: Option<CallId>,
+    /// Why the call went on, as far as we know.
+    routed: Reason,
+}
+
+impl Task {
+    async fn run(mut self, start: Start, events: UnboundedReceiver<Told>) {
+        let stop = self.context.shared.stop.clone();
+        let work = async {
+            match start {
+                Start::Held { announcement, left, way, arrived } => {
+                    self.decide(&announcement, left, way, arrived).await;
+                }
+                Start::Found { call } => self.call = call,
+            }
+            self.follow(events).await;
+        };
+        tokio::select! {
+            () = work => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn decide(&mut self, held: &Announcement, left: Option<std::time::Duration>, way: Way, arrived: Instant) {
+        let decision = match left {
+            Some(left) => self.context.shared.node.decide(&self.request, left).await,
+            None => Err(NodeError::Late(held.hold)),
+        };
+        let answer = match decision {
+            Ok(CallDecision { call, route, trunk, address, reason }) => {
+                self.routed = reason;
+                self.call = Some(call.clone());
+                Answer { call: Some(call), route, trunk, address, reason }
+            }
+            Err(error) => {
+                self.routed = match error {
+                    NodeError::Late(_) => Reason::Late,
+                    NodeError::Refused { .. } => Reason::NodeError,
+                    _ => Reason::NodeUnreachable,
+                };
+                tracing::debug!(%error, leg = %held.leg, "no decision");
+                Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason: self.routed }
+            }
+        };
+        let asked = arrived.elapsed();
+        // The check stands right before the write: this process may have been stopped meanwhile.
+        let in_time = left.is_some_and(|left| asked <= left + super::hold::SLACK);
+        let result = match (in_time, way) {
+            // The dialplan has gone on by itself, or is about to.
+            (false, Way::Commands(_)) => None,
+            (true, Way::Commands(commands)) => Some(commands.answer(held, &answer).await),
+            // Nothing goes on there before we say so, or close.
+            (_, Way::Direct(session)) => Some(session.answer(&answer).await),
+        };
+        self.note(held, &answer, asked, result);
+    }
+
+    fn note(
+        &mut self,
+        held: &Announcement,
+        answer: &Answer,
+        asked: std::time::Duration,
+        result: Option<Result<(), Error>>,
+    ) {
+        let applied = match result {
+            Some(Ok(())) => "yes",
+            // It said nothing to the dialplan that the dialplan would not do by itself.
+            None if answer.call.is_none() => "no",
+            None => {
+                self.dropped();
+                "late"
+            }
+            Some(Err(error)) => {
+                if error.is_disconnect() {
+                    self.context.broken.notify_one();
+                }
+                tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
+                "failed"
+            }
+        };
+        metrics::answered(&self.context.pbx.name, self.routed, applied, asked);
+        tracing::info!(
+            call = self.call.as_ref().map(CallId::as_str),
+            pbx = %self.request.pbx,
+            leg = %self.request.leg,
+            calling = self.request.calling.as_ref().map(ToString::to_string),
+            called = %self.request.called,
+            route = answer.route.as_str(),
+            reason = self.routed.as_str(),
+            ms = asked.as_secs_f64() * 1e3,
+            applied,
+            "call decided"
+        );
+    }
+
+    /// A decision came, but too late to be used: the node must know that the call went another way.
+    fn dropped(&mut self) {
+        self.routed = Reason::Late;
+        self.call = None;
+    }
+
+    /// Reports until the call is over.
+    async fn follow(&mut self, mut events: UnboundedReceiver<Told>) {
+        if self.call.is_none() {
+            // The node must know the call before it is answered, or a client that binds during the
+            // ringing would come too late.
+            self.register(&events).await;
+        }
+        let mut batch = Vec::with_capacity(4);
+        while events.recv_many(&mut batch, BATCH).await > 0 {
+            let last = batch.iter().any(|told| told.last);
+            let events_of_batch = CallEvents { events: batch.drain(..).map(|told| told.report).collect() };
+            self.report(&events_of_batch, &events).await;
+            if last {
+                return;
+            }
+        }
+    }
+
+    async fn report(&mut self, batch: &CallEvents, more: &UnboundedReceiver<Told>) {
+        for attempt in 1.. {
+            let Some(call) = self.call.clone() else {
+                if !self.register(more).await {
+                    return;
+                }
+                continue;
+            };
+            match self.context.shared.node.report(&call, batch).await {
+                Ok(reply) => return self.context.send_messages(reply),
+                // It lost the call, or never wrote it down: it gets to know it again.
+                Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => self.call = None,
+                Err(error) if error.is_final() => {
+                    tracing::warn!(%error, %call, "the node does not take what happened to a call");
+                    return;
+                }
+                Err(error) => {
+                    if !self.wait(attempt, &error, more).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Makes the node know the call; false if that was given up.
+    async fn register(&mut self, more: &UnboundedReceiver<Told>) -> bool {
+        self.request.routed = Some(self.routed);
+        for attempt in 1.. {
+            match self.context.shared.node.register(&self.request).await {
+                Ok(decision) => {
+                    self.call = Some(decision.call);
+                    return true;
+                }
+                Err(error) if error.is_final() => {
+                    tracing::warn!(%error, leg = %self.request.leg, "the node does not take a call");
+                    return false;
+                }
+                Err(error) => {
+                    if !self.wait(attempt, &error, more).await {
+                        return false;
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// Waits before the next attempt; false when the call is long over.
+    async fn wait(&self, attempt: u32, error: &NodeError, more: &UnboundedReceiver<Told>) -> bool {
+        if attempt > TRIES_AFTER_END && more.is_closed() {
+            tracing::warn!(%error, leg = %self.request.leg, "gave up telling the node about a call that is over");
+            return false;
+        }
+        metrics::report_retried(&self.context.pbx.name);
+        tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+        true
+    }
+}
+
+/// Ends the calls that the node takes for live though none of their legs is `there`. Calls decided
+/// after `asked` are newer than the snapshot.
+pub(super) async fn end_forgotten(
+    context: &LinkContext,
+    there: &std::collections::HashSet<crate::core::name::LegId>,
+    asked: crate::core::time::UnixMillis,
+) {
+    let (node, name) = (&context.shared.node, &context.pbx.name);
+    let mut live = Vec::new();
+    for attempt in 1.. {
+        match node.live_calls(name).await {
+            Ok(calls) => {
+                live = calls;
+                break;
+            }
+            Err(error) if error.is_final() => return tracing::warn!(%error, "the node does not tell its live calls"),
+            Err(_) => tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await,
+        }
+    }
+    for call in live.into_iter().filter(|call| call.decided < asked) {
+        let gone = call.legs.iter().filter(|leg| !there.contains(leg));
+        let seq = u64::try_from(micros()).unwrap_or(0);
+        let ended = (seq..).zip(gone).map(|(seq, leg)| CallReport {
+            seq,
+            at: now(),
+            event: Event::Ended { leg: leg.clone(), cause: None },
+        });
+        let batch = CallEvents { events: ended.collect() };
+        if !batch.events.is_empty() {
+            match node.report(&call.call, &batch).await {
+                Ok(reply) => context.send_messages(reply),
+                Err(error) => tracing::warn!(%error, call = %call.call, "could not end a call that is over"),
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The agent's part of the configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::contract::PbxKind;
+use crate::core::name::PbxName;
+use crate::core::number::Context;
+use crate::core::plan::{NumberPlan, Region};
+
+/// `[agent]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AgentConfig {
+    /// The service node.
+    pub node: url::Url,
+    /// The file that holds the agent's token.
+    pub token_file: Option<PathBuf>,
+    /// The agent's token itself; [`AgentConfig::token_file`] is preferred.
+    pub token: Option<String>,
+    /// How long a decision may take, in milliseconds, if the hold leaves so much.
+    pub deadline_ms: u64,
+    /// Failures in a row after which calls go on without asking.
+    pub breaker_failures: u32,
+    /// Milliseconds after which the node is asked again.
+    pub breaker_rest_ms: u64,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        AgentConfig {
+            #[expect(clippy::unwrap_used, reason = "a constant")]
+            node: "http://127.0.0.1:8080".parse().unwrap(),
+            token_file: None,
+            token: None,
+            deadline_ms: 400,
+            breaker_failures: 3,
+            breaker_rest_ms: 2_000,
+        }
+    }
+}
+
+/// `[[pbx]]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PbxConfig {
+    /// The name under which the directory knows it.
+    pub name: PbxName,
+    /// `freeswitch` or `asterisk`.
+    pub kind: PbxKind,
+    /// `host:port` of the event socket or the manager interface.
+    pub address: String,
+    /// FreeSWITCH: `user@domain` for `userauth`. Asterisk: the manager user.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The password.
+    #[serde(default)]
+    pub password: Option<String>,
+    /// The file that holds the password.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// The domain in which its extensions are valid (RFC 3966 `phone-context`).
+    pub context: Context,
+    /// The country whose national number format it uses.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// What has at most this many digits, and no `+`, is an extension.
+    #[serde(default = "extension_digits")]
+    pub extension_digits: usize,
+    /// FreeSWITCH: where the `socket` application finds us (`direct` mode).
+    #[serde(default)]
+    pub direct: Option<SocketAddr>,
+    /// FreeSWITCH: the SIP profile that messages to softphones leave by.
+    #[serde(default = "sip_profile")]
+    pub sip_profile: String,
+    /// Asterisk: speak TLS (`tlsenable` in manager.conf).
+    #[serde(default)]
+    pub tls: bool,
+    /// Asterisk: the CA that signed its certificate, if the system doesn't know it.
+    #[serde(default)]
+    pub tls_ca_file: Option<PathBuf>,
+    /// Asterisk: the endpoint that messages to addresses of other domains leave by.
+    #[serde(default)]
+    pub message_endpoint: Option<String>,
+}
+
+fn extension_digits() -> usize {
+    6
+}
+
+fn sip_profile() -> String {
+    "internal".to_owned()
+}
+
+impl PbxConfig {
+    /// How this PBX writes numbers.
+    pub fn plan(&self) -> NumberPlan {
+        NumberPlan { context: self.context.clone(), region: self.region, extension_digits: self.extension_digits }
+    }
+}

@@ -1,0 +1,39 @@
+//! How much of a hold is left for a decision.
+
+use std::time::Duration;
+
+/// How far behind the deadline an answer may be written: inside the margin, with room to spare.
+pub(super) const SLACK: Duration = Duration::from_millis(20);
+
+/// What the way back takes at worst: the answer must reach the channel before its wait is over.
+/// `Redirect` and `uuid_break` hit whatever runs then.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// The time that is left to decide, if any: at most `deadline`, and inside what `age` has left of the
+/// `hold`.
+pub(super) fn time_left(hold: Duration, age: Duration, deadline: Duration) -> Option<Duration> {
+    let left = hold.checked_sub(age)?.checked_sub(MARGIN.min(hold / 2))?;
+    Some(left.min(deadline)).filter(|left| !left.is_zero())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: fn(u64) -> Duration = Duration::from_millis;
+
+    #[test]
+    fn the_deadline_lies_inside_the_hold() {
+        assert_eq!(time_left(MS(500), MS(0), MS(400)), Some(MS(400)));
+        assert_eq!(time_left(MS(300), MS(0), MS(400)), Some(MS(250)));
+        assert_eq!(time_left(MS(500), MS(200), MS(400)), Some(MS(250)));
+        assert_eq!(time_left(MS(60), MS(0), MS(400)), Some(MS(30)));
+    }
+
+    #[test]
+    fn an_old_announcement_is_never_answered() {
+        assert_eq!(time_left(MS(500), MS(450), MS(400)), None);
+        assert_eq!(time_left(MS(500), MS(5_000), MS(400)), None);
+        assert_eq!(time_left(MS(0), MS(0), MS(400)), None);
+    }
+}

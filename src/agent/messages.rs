@@ -1,0 +1,64 @@
+//! SIP MESSAGEs that the node asks for: sent through the PBX one after the other, each once.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::link::LinkContext;
+use crate::contract::{Messages, SipMessage, SipOutcome};
+use crate::core::number::Number;
+use crate::monitor::metrics;
+use crate::pbx::{Commands, Error};
+
+/// Sends messages as long as it lives.
+#[derive(Debug)]
+pub(super) struct Courier {
+    commands: watch::Sender<Option<Commands>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Courier {
+    /// Starts sending what `messages` brings.
+    pub(super) fn start(context: &Arc<LinkContext>, mut messages: mpsc::UnboundedReceiver<Messages>) -> Courier {
+        let (commands, watched) = watch::channel(None);
+        let context = Arc::clone(context);
+        let task = tokio::spawn(async move {
+            while let Some(Messages { messages }) = messages.recv().await {
+                for message in messages {
+                    let outcome = send(&context, &watched, &message).await;
+                    context.outcome(outcome);
+                }
+            }
+        });
+        Courier { commands, _task: AbortOnDropHandle::new(task) }
+    }
+
+    /// The link that messages leave by.
+    pub(super) fn commands(&self, commands: Option<Commands>) {
+        self.commands.send_replace(commands);
+    }
+}
+
+async fn send(context: &LinkContext, link: &watch::Receiver<Option<Commands>>, message: &SipMessage) -> SipOutcome {
+    let commands = link.borrow().clone();
+    let result = match commands {
+        Some(commands) => commands.send_message(sender(&message.from), message).await.map_err(|e| outcome_error(&e)),
+        None => Err("no link to the PBX".to_owned()),
+    };
+    metrics::sip_message(&context.pbx.name, result.is_ok());
+    SipOutcome { id: message.id.clone(), error: result.err() }
+}
+
+fn outcome_error(error: &Error) -> String {
+    // A message of unknown outcome may have arrived: the node must not have it sent again.
+    let unknown = error.is_disconnect() || error.is_timeout();
+    if unknown { format!("outcome unknown: {error}") } else { error.to_string() }
+}
+
+/// The user part of the sender: the number as somebody would dial it.
+fn sender(number: &Number) -> &str {
+    match number {
+        Number::E164(digits) | Number::Local { digits, .. } => digits,
+    }
+}

@@ -1,0 +1,218 @@
+//! The node, over HTTP, behind a circuit breaker.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use super::config::AgentConfig;
+use crate::contract::{CallDecision, CallEvents, CallRequest, CallView, Messages, PbxReport};
+use crate::core::breaker::Breaker;
+use crate::core::name::{CallId, PbxName};
+
+/// How long a report may take; unlike a decision nobody waits for it.
+const REPORT_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the node gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The circuit breaker is open: it was not asked.
+    #[error("not asked: the node failed several times in a row")]
+    BreakerOpen,
+    /// No answer in time.
+    #[error("no answer within {} ms", .0.as_millis())]
+    Late(Duration),
+    /// No connection, or it broke.
+    #[error("unreachable: {0}")]
+    Unreachable(String),
+    /// An answer that is an error.
+    #[error("it answered {status}: {detail}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The problem's detail.
+        detail: String,
+    },
+    /// A URL, token or TLS set-up that no request can be made of.
+    #[error("the node can't be asked: {0}")]
+    Setup(String),
+}
+
+impl NodeError {
+    /// The node doesn't know the call.
+    pub fn is_unknown_call(&self) -> bool {
+        matches!(self, NodeError::Refused { status: 404, .. })
+    }
+
+    /// The node will say the same again.
+    pub fn is_final(&self) -> bool {
+        matches!(self, NodeError::Refused { status: 400..=499, .. }) && !self.is_busy() && !self.is_auth()
+    }
+
+    /// The node doesn't know our token.
+    pub fn is_auth(&self) -> bool {
+        matches!(self, NodeError::Refused { status: 401 | 403, .. })
+    }
+
+    fn is_busy(&self) -> bool {
+        matches!(self, NodeError::Refused { status: 408 | 429, .. })
+    }
+}
+
+/// The node as its agent sees it.
+#[derive(Debug)]
+pub struct Node {
+    http: Client,
+    base: Url,
+    token: String,
+    breaker: Mutex<Breaker>,
+}
+
+impl Node {
+    /// A client for the configured node. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// If TLS can't be set up.
+    pub fn new(config: &AgentConfig) -> Result<Node, NodeError> {
+        let http = Client::builder()
+            .tcp_nodelay(true)
+            .pool_max_idle_per_host(64)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .build()
+            .map_err(|e| NodeError::Setup(e.to_string()))?;
+        let rest = Duration::from_millis(config.breaker_rest_ms);
+        Ok(Node {
+            http,
+            base: config.node.clone(),
+            token: config.token.clone().unwrap_or_default(),
+            breaker: Mutex::new(Breaker::new(config.breaker_failures, rest)),
+        })
+    }
+
+    /// Asks for a decision, if the breaker lets us.
+    ///
+    /// # Errors
+    /// If there is none within `deadline`.
+    pub async fn decide(&self, request: &CallRequest, deadline: Duration) -> Result<CallDecision, NodeError> {
+        if !self.breaker(|breaker| breaker.allows(Instant::now())) {
+            return Err(NodeError::BreakerOpen);
+        }
+        let asked = self.register(request);
+        let answer = match tokio::time::timeout(deadline, asked).await {
+            Ok(answer) => answer,
+            Err(_) => Err(NodeError::Late(deadline)),
+        };
+        match &answer {
+            // A node that refuses a request is there.
+            Ok(_) | Err(NodeError::Refused { status: 400..=499, .. }) => {
+                if self.breaker(Breaker::succeeded) {
+                    tracing::info!("the node answers again: calls wait for its decisions");
+                }
+            }
+            Err(error) => {
+                if self.breaker(|breaker| breaker.failed(Instant::now())) {
+                    tracing::warn!(%error, "the node failed several times in a row: calls go on without asking");
+                }
+            }
+        }
+        answer
+    }
+
+    /// Registers a call, without the breaker: nobody waits for this.
+    ///
+    /// # Errors
+    /// If the node doesn't take it.
+    pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeError> {
+        self.send(Method::POST, &["v1", "calls"], Some(request)).await
+    }
+
+    /// Reports what happened to a call.
+    ///
+    /// # Errors
+    /// If the node doesn't take it.
+    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<Messages, NodeError> {
+        self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
+    }
+
+    /// Reports how a link is.
+    ///
+    /// # Errors
+    /// If the node doesn't take it.
+    pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<Messages, NodeError> {
+        self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], Some(report)).await
+    }
+
+    /// The calls on a PBX that the node takes for live.
+    ///
+    /// # Errors
+    /// If the node doesn't say.
+    pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeError> {
+        let mut url = self.url(&["v1", "calls"])?;
+        url.query_pairs_mut().append_pair("live", "true").append_pair("pbx", pbx.as_str());
+        self.answer(self.http.get(url)).await
+    }
+
+    /// Whether the node is there and takes our token.
+    ///
+    /// # Errors
+    /// If it isn't, or doesn't.
+    pub async fn check(&self) -> Result<(), NodeError> {
+        let mut url = self.url(&["v1", "calls"])?;
+        url.query_pairs_mut().append_pair("live", "true").append_pair("limit", "1");
+        self.answer::<serde_json::Value>(self.http.get(url)).await.map(drop)
+    }
+
+    fn url(&self, path: &[&str]) -> Result<Url, NodeError> {
+        let mut url = self.base.clone();
+        let unusable = || NodeError::Setup(format!("{} can't have a path", self.base));
+        url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(path);
+        Ok(url)
+    }
+
+    async fn send<T: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<&T>,
+    ) -> Result<A, NodeError> {
+        let mut request = self.http.request(method, self.url(path)?);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        self.answer(request).await
+    }
+
+    async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeError> {
+        let sent = request.bearer_auth(&self.token).timeout(REPORT_WITHIN).send().await;
+        let response = sent.map_err(|e| unreachable(&e))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|e| unreachable(&e))?;
+        if status.is_success() {
+            return serde_json::from_slice(&body).map_err(|e| refused(status, format!("unreadable: {e}")));
+        }
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+        let detail = ["detail", "title"].iter().find_map(|key| problem.get(key)?.as_str()).unwrap_or("no detail");
+        Err(refused(status, detail.chars().take(300).collect()))
+    }
+
+    fn breaker<T>(&self, f: impl FnOnce(&mut Breaker) -> T) -> T {
+        f(&mut self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+fn refused(status: StatusCode, detail: String) -> NodeError {
+    NodeError::Refused { status: status.as_u16(), detail }
+}
+
+/// reqwest's own words stop at the outermost error; the cause says what is wrong.
+fn unreachable(error: &reqwest::Error) -> NodeError {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    NodeError::Unreachable(cause.to_string())
+}

@@ -1,0 +1,115 @@
+//! What the node is told about a link: at each change, and every two seconds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use super::link::LinkContext;
+use super::now;
+use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
+
+/// How often the node hears of us; the reply may bring messages to send.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How soon a change is told.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Outcomes that are kept for a node that can't be reached.
+const OUTCOMES_MAX: usize = 10_000;
+
+/// How a link is, and what was sent over it since the last report.
+#[derive(Debug)]
+pub(super) struct Status {
+    kind: PbxKind,
+    agent: String,
+    state: LinkState,
+    since: crate::core::time::UnixMillis,
+    error: Option<String>,
+    /// The PBX's own words for its version.
+    pub version: Option<String>,
+    sent: Vec<SipOutcome>,
+    changed: bool,
+}
+
+impl Status {
+    pub(super) fn new(kind: PbxKind, agent: &str) -> Status {
+        Status {
+            kind,
+            agent: agent.to_owned(),
+            state: LinkState::Down,
+            since: now(),
+            error: None,
+            version: None,
+            sent: Vec::new(),
+            changed: true,
+        }
+    }
+
+    pub(super) fn state(&self) -> LinkState {
+        self.state
+    }
+
+    pub(super) fn set(&mut self, state: LinkState, error: Option<String>) {
+        if self.state != state {
+            self.since = now();
+            self.state = state;
+        }
+        self.changed |= self.error != error || self.since == now();
+        self.error = error;
+    }
+
+    fn take(&mut self) -> PbxReport {
+        self.changed = false;
+        PbxReport {
+            kind: self.kind,
+            agent: self.agent.clone(),
+            link: self.state,
+            since: self.since,
+            error: self.error.clone(),
+            version: self.version.clone(),
+            sent: std::mem::take(&mut self.sent),
+        }
+    }
+}
+
+impl LinkContext {
+    /// Notes how a message went, for the next report.
+    pub(super) fn outcome(&self, outcome: SipOutcome) {
+        let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if status.sent.len() < OUTCOMES_MAX {
+            status.sent.push(outcome);
+        }
+        status.changed = true;
+    }
+
+    async fn report_status(&self) {
+        let report = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        match self.shared.node.report_pbx(&self.pbx.name, &report).await {
+            Ok(reply) => self.send_messages(reply),
+            Err(error) => {
+                tracing::debug!(%error, pbx = %self.pbx.name, "could not report the link");
+                for outcome in report.sent {
+                    self.outcome(outcome);
+                }
+            }
+        }
+    }
+}
+
+/// Reports until it is dropped.
+pub(super) fn report(context: &Arc<LinkContext>) -> AbortOnDropHandle<()> {
+    let context = Arc::clone(context);
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        loop {
+            context.report_status().await;
+            let next = tokio::time::Instant::now() + EVERY;
+            while tokio::time::Instant::now() < next {
+                tokio::time::sleep(LOOK_EVERY).await;
+                if context.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).changed {
+                    break;
+                }
+            }
+        }
+    }))
+}

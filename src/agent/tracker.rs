@@ -1,0 +1,173 @@
+//! Which leg belongs to which call, and what a snapshot changes.
+//!
+//! Pure: what happened goes in, what the node must be told comes out.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::core::call::Event;
+use crate::core::name::LegId;
+use crate::pbx::{Happened, Mark, Snapshot};
+
+/// A call that is followed; later calls have larger keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Key(u64);
+
+/// Something to tell the node about a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Said {
+    /// Which call.
+    pub key: Key,
+    /// What happened.
+    pub event: Event,
+    /// The call has no legs left: nothing follows.
+    pub last: bool,
+}
+
+/// The calls of one PBX. It outlives the link: what happened meanwhile is found in a snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Tracker {
+    next: u64,
+    calls: HashMap<Key, Tracked>,
+    legs: HashMap<LegId, Key>,
+    answered: HashSet<LegId>,
+    bridges: HashSet<[LegId; 2]>,
+}
+
+#[derive(Debug)]
+struct Tracked {
+    called: String,
+    legs: HashSet<LegId>,
+}
+
+impl Tracker {
+    /// Takes up a call. None if this leg's call to this number is followed already; a leg that calls
+    /// somewhere else now leaves its old call.
+    pub(super) fn announce(&mut self, leg: &LegId, called: &str) -> Option<(Key, Option<Said>)> {
+        let old = self.legs.get(leg).copied();
+        if old.and_then(|key| self.calls.get(&key)).is_some_and(|call| call.called == called) {
+            return None;
+        }
+        let left = old.and_then(|_| self.leave(leg, Some("moved on")));
+        let key = Key(self.next);
+        self.next += 1;
+        self.calls.insert(key, Tracked { called: called.to_owned(), legs: HashSet::from([leg.clone()]) });
+        self.legs.insert(leg.clone(), key);
+        Some((key, left))
+    }
+
+    /// What an event means to the calls that are followed.
+    pub(super) fn happened(&mut self, happened: &Happened) -> Option<Said> {
+        match happened {
+            Happened::Dialled { leg, by } => {
+                let key = *self.legs.get(by)?;
+                self.join(key, leg).then(|| said(key, Event::Dialled { leg: leg.clone() }))
+            }
+            Happened::Answered { leg } => {
+                let key = *self.legs.get(leg)?;
+                self.answered.insert(leg.clone()).then(|| said(key, Event::Answered { leg: leg.clone() }))
+            }
+            Happened::Bridged { legs } => {
+                let key = self.younger(legs)?;
+                self.join(key, &legs[0]);
+                self.join(key, &legs[1]);
+                self.bridges.insert(sorted(legs)).then(|| said(key, Event::Bridged { legs: legs.clone() }))
+            }
+            Happened::Unbridged { legs } => {
+                let key = self.younger(legs)?;
+                self.bridges.remove(&sorted(legs)).then(|| said(key, Event::Unbridged { legs: legs.clone() }))
+            }
+            Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()),
+            Happened::Announced(_) | Happened::Gap { .. } => None,
+        }
+    }
+
+    /// The legs that are followed: what to ask for in a snapshot.
+    pub(super) fn legs(&self) -> Vec<LegId> {
+        self.legs.keys().cloned().collect()
+    }
+
+    /// Whether any call is followed.
+    pub(super) fn is_idle(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// The legs of `known`, which were followed when the snapshot was asked for, that are gone.
+    pub(super) fn missing(&mut self, snapshot: &Snapshot, known: &[LegId]) -> Vec<Said> {
+        let there: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
+        known.iter().filter(|leg| !there.contains(leg)).filter_map(|leg| self.leave(leg, None)).collect()
+    }
+
+    /// Announced legs of the snapshot that nobody follows.
+    pub(super) fn found<'a>(&self, snapshot: &'a Snapshot) -> Vec<(&'a LegId, &'a Mark)> {
+        let unknown = snapshot.legs.iter().filter(|l| !self.legs.contains_key(&l.leg));
+        // A leg that was made on behalf of another may have got its mark by inheritance.
+        unknown.filter(|l| l.by.is_none()).filter_map(|l| Some((&l.leg, l.mark.as_ref()?))).collect()
+    }
+
+    /// What the snapshot shows that no event told.
+    pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
+        let mut told = Vec::new();
+        for live in &snapshot.legs {
+            let leg = live.leg.clone();
+            if let Some(by) = live.by.clone() {
+                told.extend(self.happened(&Happened::Dialled { leg: leg.clone(), by }));
+            }
+            if live.answered {
+                told.extend(self.happened(&Happened::Answered { leg }));
+            }
+        }
+        let hears = snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
+        let hears: HashSet<_> = hears.filter(|legs| legs[0] != legs[1]).collect();
+        // Only where the snapshot shows both ends: a leg that came later is not in it.
+        let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
+        let over = self.bridges.iter().filter(|legs| legs.iter().all(|l| shown.contains(l)) && !hears.contains(*legs));
+        for legs in over.cloned().collect::<Vec<_>>() {
+            told.extend(self.happened(&Happened::Unbridged { legs }));
+        }
+        for legs in hears {
+            told.extend(self.happened(&Happened::Bridged { legs }));
+        }
+        told
+    }
+
+    fn younger(&self, legs: &[LegId; 2]) -> Option<Key> {
+        legs.iter().filter_map(|leg| self.legs.get(leg)).max().copied()
+    }
+
+    /// Makes a leg part of a call, if it isn't part of one; true if it wasn't.
+    fn join(&mut self, key: Key, leg: &LegId) -> bool {
+        if self.legs.contains_key(leg) {
+            return false;
+        }
+        let Some(call) = self.calls.get_mut(&key) else { return false };
+        self.legs.insert(leg.clone(), key);
+        call.legs.insert(leg.clone())
+    }
+
+    fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
+        let key = self.legs.remove(leg)?;
+        self.answered.remove(leg);
+        self.bridges.retain(|legs| !legs.contains(leg));
+        let call = self.calls.get_mut(&key)?;
+        call.legs.remove(leg);
+        let last = call.legs.is_empty();
+        if last {
+            self.calls.remove(&key);
+        }
+        Some(Said { key, event: Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) }, last })
+    }
+}
+
+fn said(key: Key, event: Event) -> Said {
+    Said { key, event, last: false }
+}
+
+fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
+    let mut legs = legs.clone();
+    legs.sort_unstable();
+    legs
+}
+
+#[cfg(test)]
+#[path = "tracker_tests.rs"]
+mod tests;

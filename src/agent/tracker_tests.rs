@@ -1,0 +1,117 @@
+use super::*;
+use crate::core::route::Side;
+use crate::pbx::LiveLeg;
+
+fn leg(text: &str) -> LegId {
+    text.parse().unwrap()
+}
+
+fn pair(a: &str, b: &str) -> [LegId; 2] {
+    [leg(a), leg(b)]
+}
+
+fn mark() -> Mark {
+    Mark { side: Side::Originating, calling: "1001".into(), called: "1002".into(), received: None, call: None }
+}
+
+fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
+    LiveLeg {
+        leg: leg(name),
+        mark: by.is_none().then(mark),
+        by: by.map(leg),
+        answered: !hears.is_empty(),
+        hears: hears.iter().map(|h| leg(h)).collect(),
+    }
+}
+
+fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
+    Snapshot { legs, ..Snapshot::default() }
+}
+
+fn answered_call(tracker: &mut Tracker) -> Key {
+    let (key, _) = tracker.announce(&leg("A"), "1002").unwrap();
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A") }).unwrap();
+    tracker.happened(&Happened::Answered { leg: leg("B") }).unwrap();
+    tracker.happened(&Happened::Bridged { legs: pair("A", "B") }).unwrap();
+    key
+}
+
+#[test]
+fn a_call_from_announcement_to_end() {
+    let mut tracker = Tracker::default();
+    let key = answered_call(&mut tracker);
+    assert!(tracker.announce(&leg("A"), "1002").is_none(), "a repeated announcement is the same call");
+    let one = tracker.happened(&Happened::HungUp { leg: leg("B"), cause: Some("X".into()) }).unwrap();
+    assert_eq!((one.key, one.last), (key, false));
+    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).unwrap().last);
+    assert!(tracker.is_idle() && tracker.legs().is_empty());
+    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).is_none(), "hang-ups repeat");
+}
+
+#[test]
+fn other_peoples_legs_are_not_followed() {
+    let mut tracker = Tracker::default();
+    assert!(tracker.happened(&Happened::Answered { leg: leg("X") }).is_none());
+    assert!(tracker.happened(&Happened::Bridged { legs: pair("X", "Y") }).is_none());
+    assert!(tracker.legs().is_empty());
+}
+
+#[test]
+fn a_leg_that_calls_somewhere_else_leaves_its_call() {
+    let mut tracker = Tracker::default();
+    let (first, _) = tracker.announce(&leg("A"), "1000").unwrap();
+    let (second, left) = tracker.announce(&leg("A"), "1002").unwrap();
+    let left = left.unwrap();
+    assert_eq!((left.key, left.last), (first, true));
+    assert!(second > first);
+}
+
+#[test]
+fn a_bridge_across_two_calls_is_told_to_the_younger() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"), "5").unwrap();
+    let (second, _) = tracker.announce(&leg("P"), "9").unwrap();
+    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P") });
+    let said = tracker.happened(&Happened::Bridged { legs: pair("A", "Q") }).unwrap();
+    assert_eq!(said.key, second);
+}
+
+#[test]
+fn calls_that_were_answered_meanwhile_are_found() {
+    let mut tracker = Tracker::default();
+    let now = snapshot(vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])]);
+    let found = tracker.found(&now);
+    assert_eq!(found, [(&leg("A"), &mark())]);
+    tracker.announce(&leg("A"), "1002").unwrap();
+    let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
+    assert!(told.contains(&Event::Dialled { leg: leg("B") }));
+    assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
+    assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
+}
+
+#[test]
+fn what_ended_meanwhile_has_ended() {
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    let known = tracker.legs();
+    let told = tracker.missing(&snapshot(vec![]), &known);
+    assert_eq!(told.len(), 2);
+    assert!(told[1].last);
+}
+
+#[test]
+fn a_call_that_came_after_the_question_is_not_missing() {
+    let mut tracker = Tracker::default();
+    let known = tracker.legs();
+    answered_call(&mut tracker);
+    assert!(tracker.missing(&snapshot(vec![]), &known).is_empty());
+    assert!(tracker.catch_up(&snapshot(vec![])).is_empty(), "nor are its bridges over");
+}
+
+#[test]
+fn a_bridge_that_ended_meanwhile_has_ended() {
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    let told = tracker.catch_up(&snapshot(vec![live("A", None, &[]), live("B", Some("A"), &[])]));
+    assert!(matches!(&told[..], [Said { event: Event::Unbridged { .. }, .. }]));
+}

@@ -1,0 +1,55 @@
+//! What can go wrong between us and a PBX.
+
+use crate::{ami, esl};
+
+/// An error of either PBX.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// FreeSWITCH's event socket.
+    #[error(transparent)]
+    Esl(#[from] esl::Error),
+    /// Asterisk's manager interface.
+    #[error(transparent)]
+    Ami(#[from] ami::Error),
+    /// A reply that says something else than was asked for.
+    #[error("the PBX replied to {command} with {reply:?}")]
+    Unexpected {
+        /// What was asked.
+        command: &'static str,
+        /// What came, cut.
+        reply: String,
+    },
+}
+
+impl Error {
+    /// The link is gone: whatever was under way has an unknown outcome.
+    pub fn is_disconnect(&self) -> bool {
+        match self {
+            Error::Esl(error) => error.is_disconnect(),
+            Error::Ami(error) => error.is_disconnect(),
+            Error::Unexpected { .. } => false,
+        }
+    }
+
+    /// No reply came in time.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Error::Esl(error) => error.is_timeout(),
+            Error::Ami(error) => error.is_timeout(),
+            Error::Unexpected { .. } => false,
+        }
+    }
+
+    /// The PBX refused the password.
+    pub fn is_auth(&self) -> bool {
+        match self {
+            Error::Esl(error) => error.is_auth(),
+            Error::Ami(error) => error.is_auth(),
+            Error::Unexpected { .. } => false,
+        }
+    }
+
+    pub(super) fn unexpected(command: &'static str, reply: &str) -> Error {
+        Error::Unexpected { command, reply: reply.chars().take(200).collect() }
+    }
+}

@@ -1,0 +1,88 @@
+//! What we say to FreeSWITCH.
+
+use crate::contract::SipMessage;
+use crate::core::name::LegId;
+use crate::esl::{Client, Command};
+use crate::pbx::{Answer, Error, Snapshot};
+
+use super::snapshot;
+
+/// The command connection, and the sending side of the event connection.
+#[derive(Debug, Clone)]
+pub struct Commands {
+    client: Client,
+    listener: Client,
+    sip_profile: String,
+}
+
+/// The global variable that names the agent in charge.
+const OWNER: &str = "sidecall_agent";
+
+impl Commands {
+    pub(super) fn new(client: Client, listener: Client, sip_profile: String) -> Commands {
+        Commands { client, listener, sip_profile }
+    }
+
+    /// FreeSWITCH's own words for its version.
+    pub async fn version(&self) -> Result<String, Error> {
+        Ok(self.client.api("version", &[]).await?.accepted()?.text().into_owned())
+    }
+
+    /// The agent that the dialplan speaks to.
+    pub async fn owner(&self) -> Result<Option<String>, Error> {
+        let reply = self.client.api("global_getvar", &[OWNER]).await?.accepted()?;
+        let owner = reply.text().into_owned();
+        Ok(Some(owner).filter(|o| !o.is_empty()))
+    }
+
+    /// Makes `agent` the one that the dialplan speaks to, or nobody.
+    pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+        let assignment = format!("{OWNER}={}", agent.unwrap_or_default());
+        self.client.api("global_setvar", &[&assignment]).await?.accepted()?;
+        Ok(())
+    }
+
+    /// Writes the answer and ends the hold, in one write.
+    ///
+    /// `uuid_break` before the dialplan sleeps is not lost: the flag stays (`CF_BREAK`).
+    pub async fn answer(&self, leg: &LegId, answer: &Answer) -> Result<(), Error> {
+        let variables = answer.variables();
+        let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let set = Command::set_variables(leg.as_str(), &variables)?;
+        let release = Command::api("uuid_break", &[leg.as_str(), "all"])?;
+        for reply in self.client.pipeline([set, release]).await? {
+            reply.accepted()?;
+        }
+        Ok(())
+    }
+
+    /// All channels. What is asked about `known` legs is answered by the channel itself; the
+    /// channel list, which FreeSWITCH writes with a delay, only serves to find others.
+    pub async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
+        snapshot::take(&self.client, known).await
+    }
+
+    /// A SIP MESSAGE to any address.
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+        let Some((user, host)) = message.to.sip_parts() else {
+            return Err(Error::unexpected("chat", "not a SIP address"));
+        };
+        let host_name = host.split(':').next().unwrap_or(host);
+        let to = format!("{}/{user}@{host}", self.sip_profile);
+        // chat PROTO|FROM|TO|MESSAGE|CONTENT-TYPE (`chat_api_function` in switch_loadable_module.c);
+        // the text has none of its separators or quotes.
+        let line = format!("sip|{from}@{host_name}|{to}|{}|text/plain", message.text);
+        let reply = self.client.api("chat", &[&line]).await?;
+        match reply.text() {
+            text if text.starts_with("Sent") => Ok(()),
+            text => Err(Error::unexpected("chat", &text)),
+        }
+    }
+
+    /// Whether both connections are alive.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client.api("uptime", &[]).await?.accepted()?;
+        self.listener.api("uptime", &[]).await?.accepted()?;
+        Ok(())
+    }
+}

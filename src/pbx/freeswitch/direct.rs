@@ -1,0 +1,40 @@
+//! `direct` mode: the dialplan's `socket` application connects to us, synchronously.
+//!
+//! The fastest hold. If nothing listens the dialplan goes on at once; if we hang, the unit's watchdog
+//! kills us, the socket closes and the dialplan goes on.
+
+use tokio::net::TcpStream;
+
+use super::dictionary::announcement;
+use crate::esl::{self, outbound};
+use crate::pbx::{Announcement, Answer, Error};
+
+/// A call that waits on its own socket.
+#[derive(Debug)]
+pub struct Held {
+    session: outbound::Session,
+}
+
+/// Reads the channel data. None if the channel has no mark: somebody else's `socket`.
+///
+/// # Errors
+/// If the connection breaks, or says something else.
+pub async fn accept(stream: TcpStream, options: esl::Options) -> Result<Option<(Announcement, Held)>, Error> {
+    stream.set_nodelay(true).map_err(esl::Error::from)?;
+    let (channel, session) = outbound::accept(stream, options).await?;
+    let sent = channel.get("Event-Date-Timestamp").and_then(|s| s.parse().ok());
+    Ok(announcement(&channel, sent).map(|announcement| (announcement, Held { session })))
+}
+
+impl Held {
+    /// Writes the answer and lets the dialplan go on.
+    ///
+    /// # Errors
+    /// If the connection breaks, or FreeSWITCH refuses the variables.
+    pub async fn answer(self, answer: &Answer) -> Result<(), Error> {
+        // `multiset` takes NAME=VALUE separated by blanks, which no value has.
+        let variables: Vec<_> = answer.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.session.execute("multiset", &variables.join(" ")).await?;
+        Ok(self.session.exit().await?)
+    }
+}

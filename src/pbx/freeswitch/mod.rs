@@ -1,0 +1,76 @@
+//! FreeSWITCH, over its event socket (`mod_event_socket`).
+
+mod commands;
+mod dictionary;
+pub mod direct;
+mod snapshot;
+
+pub use commands::Commands;
+
+use super::{Error, Happened};
+use crate::esl;
+
+/// Where it is and how to log in.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `host:port` of the event socket.
+    pub address: String,
+    /// The event socket's password, or a directory user's.
+    pub auth: esl::Auth,
+    /// The SIP profile that messages to softphones leave by.
+    pub sip_profile: String,
+}
+
+/// Events of one FreeSWITCH.
+#[derive(Debug)]
+pub struct Events {
+    events: esl::Events,
+    dictionary: dictionary::Dictionary,
+}
+
+/// Connects twice, for FreeSWITCH serves commands and events of one connection from one thread, and
+/// subscribes.
+///
+/// # Errors
+/// If either connection can't be made, or a subscription is refused.
+pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Commands, Events), Error> {
+    let (commands, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "commands");
+    let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
+    spawn(connection, "events");
+    // Filters first: without them the first moments would bring the events of every call.
+    for (header, value) in dictionary::FILTERS {
+        listener.filter(header, value).await?;
+    }
+    listener.subscribe(esl::Format::Plain, dictionary::EVENTS).await?;
+    let commands = Commands::new(commands, listener, endpoint.sip_profile.clone());
+    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+}
+
+fn spawn(connection: esl::Connection, which: &'static str) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.run().await {
+            tracing::debug!(%error, which, "event socket connection over");
+        }
+    });
+}
+
+impl Events {
+    /// The next event, as it came; none when the connection is over.
+    pub async fn next(&mut self) -> Option<esl::Item> {
+        self.events.next().await
+    }
+
+    /// What it says.
+    pub fn read(&mut self, item: &esl::Item) -> Vec<Happened> {
+        match item {
+            esl::Item::Event(event) => self.dictionary.read(event),
+            esl::Item::Lost(_) => vec![Happened::Gap { why: "our own queue was full" }],
+        }
+    }
+
+    /// Whether it announces a call: that can't wait.
+    pub fn is_announcement(item: &esl::Item) -> bool {
+        matches!(item, esl::Item::Event(event) if event.name() == "CUSTOM")
+    }
+}

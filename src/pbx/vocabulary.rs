@@ -1,0 +1,186 @@
+//! What happens on a PBX, in our words.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::core::address::Address;
+use crate::core::name::{CallId, LegId, TrunkName};
+use crate::core::route::{Reason, Route, Side};
+
+/// Something happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happened {
+    /// The dialplan announces a call and holds it.
+    Announced(Box<Announcement>),
+    /// A leg was made on behalf of another.
+    Dialled {
+        /// The new leg.
+        leg: LegId,
+        /// The leg that it was made for.
+        by: LegId,
+    },
+    /// A leg answered.
+    Answered {
+        /// Which one.
+        leg: LegId,
+    },
+    /// Two legs hear each other.
+    Bridged {
+        /// In either order.
+        legs: [LegId; 2],
+    },
+    /// Two legs no longer hear each other.
+    Unbridged {
+        /// In either order.
+        legs: [LegId; 2],
+    },
+    /// A leg is gone.
+    HungUp {
+        /// Which one.
+        leg: LegId,
+        /// The cause in the PBX's words, cut to harmless characters.
+        cause: Option<String>,
+    },
+    /// Events are missing: a snapshot is needed.
+    Gap {
+        /// How it was noticed.
+        why: &'static str,
+    },
+}
+
+/// A call that waits for our answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    /// The leg that is held.
+    pub leg: LegId,
+    /// What the dialplan says about the call.
+    pub mark: Mark,
+    /// The agent that the dialplan speaks to.
+    pub agent: String,
+    /// The longest that the dialplan waits, from the moment of the announcement.
+    pub hold: Duration,
+    /// When the PBX announced it, in microseconds since the epoch of its own clock.
+    pub sent: Option<i64>,
+    /// How the hold is ended.
+    pub release: Release,
+}
+
+/// What the dialplan wrote on the announced channel. The numbers are still raw text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// Which end of the call the PBX is.
+    pub side: Side,
+    /// The calling number as the PBX writes it.
+    pub calling: String,
+    /// The called number as the PBX writes it.
+    pub called: String,
+    /// The header that a trusted trunk brought, as it came.
+    pub received: Option<String>,
+    /// The call's id, if the call was decided before.
+    pub call: Option<CallId>,
+}
+
+/// How a held call is let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Release {
+    /// FreeSWITCH: `uuid_break` on the announced leg.
+    Break,
+    /// Asterisk: `Redirect` to the label behind the wait.
+    Redirect {
+        /// The channel's name.
+        channel: String,
+        /// Where it waits.
+        context: String,
+        /// Where it waits.
+        exten: String,
+    },
+}
+
+/// What the dialplan is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The call's id, if the node gave one.
+    pub call: Option<CallId>,
+    /// Where it goes.
+    pub route: Route,
+    /// Through which trunk.
+    pub trunk: Option<TrunkName>,
+    /// The address to carry.
+    pub address: Option<Address>,
+    /// Why.
+    pub reason: Reason,
+}
+
+impl Answer {
+    /// The variables that the dialplan reads, in FreeSWITCH's spelling; Asterisk's is the same in
+    /// capitals. No value has a character that either PBX would read (see [`Address`]).
+    pub fn variables(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![
+            ("sidecall_route", self.route.as_str().to_owned()),
+            ("sidecall_reason", self.reason.as_str().to_owned()),
+        ];
+        if let Some(call) = &self.call {
+            variables.push(("sidecall_call", call.to_string()));
+        }
+        if let Some(trunk) = &self.trunk {
+            variables.push(("sidecall_trunk", trunk.to_string()));
+        }
+        if let Some(address) = &self.address {
+            variables.push(("sidecall_uui", crate::core::uui::encode(address)));
+            variables.push(("sidecall_uri", address.to_string()));
+        }
+        variables
+    }
+}
+
+/// All channels of a PBX at one moment.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Snapshot {
+    /// Every channel, ours or not.
+    pub legs: Vec<LiveLeg>,
+    /// Who is in which bridge, where the PBX has bridges (Asterisk).
+    pub bridges: HashMap<String, Vec<LegId>>,
+}
+
+/// A channel in a snapshot.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LiveLeg {
+    /// Which one.
+    pub leg: LegId,
+    /// Its mark, if the dialplan announced it.
+    pub mark: Option<Mark>,
+    /// The leg that it was made for.
+    pub by: Option<LegId>,
+    /// Whether it has answered.
+    pub answered: bool,
+    /// The legs that it hears.
+    pub hears: Vec<LegId>,
+}
+
+/// A hang-up cause as it may stand in JSON, a page and a log: letters, digits and underscores.
+pub(super) fn cause(text: &str) -> Option<String> {
+    let text: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || " _-".contains(*c)).take(64).collect();
+    Some(text).filter(|t| !t.is_empty())
+}
+
+/// The side, as the dialplan writes it.
+pub(super) fn side(text: &str) -> Option<Side> {
+    match text {
+        "originating" => Some(Side::Originating),
+        "terminating" => Some(Side::Terminating),
+        _ => None,
+    }
+}
+
+/// The longest hold that is believed.
+const HOLD_MAX: Duration = Duration::from_secs(10);
+
+/// The hold as the dialplan announces it, in milliseconds.
+pub(super) fn hold(text: &str) -> Option<Duration> {
+    text.parse().ok().map(Duration::from_millis).map(|hold| hold.min(HOLD_MAX))
+}
+
+/// A raw number, no longer than any number is.
+pub(super) fn raw_number(text: &str) -> String {
+    text.chars().take(64).collect()
+}
