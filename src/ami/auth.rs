@@ -1,0 +1,143 @@
+//! Log-in, before anything else is said.
+//!
+//! ```text
+//! ← Asterisk Call Manager/11.0.0
+//! → Action: Challenge             (Method::Md5 only)
+//!   AuthType: MD5
+//! ← Response: Success
+//!   Challenge: 840415273
+//! → Action: Login
+//!   Username: sidecall
+//!   Secret: …                     (or AuthType: MD5, Key: md5(challenge + secret) in hex)
+//!   Events: call,user
+//! ← Response: Success
+//!   Message: Authentication accepted
+//! ```
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::{SinkExt, StreamExt};
+use md5::{Digest, Md5};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::codec::Framed;
+
+use super::codec::Codec;
+use super::command::Action;
+use super::error::Error;
+use super::frame::Kind;
+use super::reply::Reply;
+use super::tap::{Tap, scrub};
+
+/// Who we are to Asterisk.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The section's name in `manager.conf`.
+    pub user: String,
+    /// Its `secret`.
+    pub secret: String,
+    /// How the secret is shown to be known.
+    pub method: Method,
+}
+
+/// How the secret is shown to be known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// The secret goes over the wire. For loopback and TLS.
+    Plain,
+    /// A challenge is answered; the secret stays here.
+    #[default]
+    Md5,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Auth")
+            .field("user", &self.user)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Waits for the greeting, logs in, and asks for the given classes of events.
+pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
+    framed: &mut Framed<S, Codec>,
+    auth: &Auth,
+    events: &str,
+    tap: Option<&Arc<dyn Tap>>,
+) -> Result<(), Error> {
+    let login = Action::new("Login")?.with("Username", &auth.user)?;
+    let login = match auth.method {
+        Method::Plain => login.with("Secret", &auth.secret)?,
+        Method::Md5 => {
+            let ask = Action::new("Challenge")?.with("AuthType", "MD5")?;
+            let challenge = say(framed, &ask, "challenge", tap).await?;
+            let challenge = challenge.get("Challenge").ok_or_else(|| {
+                Error::AuthRejected(format!("no challenge: {}", challenge.message()))
+            })?;
+            login
+                .with("AuthType", "MD5")?
+                .with("Key", &answer(&challenge, &auth.secret))?
+        }
+    };
+    let reply = say(framed, &login.with("Events", events)?, "login", tap).await?;
+    match reply.is_ok() {
+        true => Ok(()),
+        false => Err(Error::AuthRejected(reply.message().into_owned())),
+    }
+}
+
+/// Sends one action while there is no connection task yet, and waits for its reply.
+async fn say<S: AsyncRead + AsyncWrite + Unpin>(
+    framed: &mut Framed<S, Codec>,
+    action: &Action,
+    id: &str,
+    tap: Option<&Arc<dyn Tap>>,
+) -> Result<Reply, Error> {
+    let wire = action.to_bytes(id);
+    if let Some(tap) = tap {
+        tap.sent(&scrub(&wire));
+    }
+    framed.send(wire).await?;
+    while let Some(frame) = framed.next().await {
+        let frame = frame?;
+        if frame.kind() == Kind::Reply
+            && let Some(reply) = frame.into_reply()
+        {
+            return Ok(reply);
+        }
+    }
+    Err(Error::Disconnected("before log-in".to_owned()))
+}
+
+/// `Key`, as `authenticate()` in `manager.c` computes it.
+fn answer(challenge: &str, secret: &str) -> String {
+    let mut digest = Md5::new();
+    digest.update(challenge);
+    digest.update(secret);
+    hex::encode(digest.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_answered_with_the_md5_of_both() {
+        // md5("840415273" + "secret")
+        assert_eq!(answer("840415273", "secret"), MD5_OF_BOTH);
+        assert_eq!(answer("", ""), "d41d8cd98f00b204e9800998ecf8427e");
+    }
+
+    const MD5_OF_BOTH: &str = "81c3ab5534a432bec402f6d988ee45b4";
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let auth = Auth {
+            user: "sidecall".to_owned(),
+            secret: "hush".to_owned(),
+            method: Method::Plain,
+        };
+        assert!(!format!("{auth:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,232 @@
+//! The handle to a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::codec::Framed;
+
+use super::auth::{Auth, login};
+use super::codec::{Codec, Limits};
+use super::command::Action;
+use super::connection::{Connection, Request, Waiter};
+use super::error::Error;
+use super::event::Event;
+use super::queue::{Events, queue};
+use super::reply::Reply;
+use super::tap::{Tap, Tapped};
+use super::tls::Tls;
+
+/// How a connection behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For TCP, TLS and log-in together. Default: 5 s.
+    pub connect_timeout: Duration,
+    /// From asking to the last reply or a list's end. Default: 5 s.
+    pub request_timeout: Duration,
+    /// The classes of events that are asked for at log-in, such as `call,user`. Default: `off`.
+    pub event_mask: String,
+    /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
+    pub event_queue: usize,
+    /// The largest frame.
+    pub limits: Limits,
+    /// Speak TLS. Default: no.
+    pub tls: Option<Tls>,
+    /// Listens in.
+    pub tap: Option<Arc<dyn Tap>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            request_timeout: Duration::from_secs(5),
+            event_mask: "off".to_owned(),
+            event_queue: 10_000,
+            limits: Limits::default(),
+            tls: None,
+            tap: None,
+        }
+    }
+}
+
+/// Connects to `address` (`host:port`) and logs in.
+///
+/// # Errors
+///
+/// [`Error::is_auth`] if Asterisk doesn't want us, [`Error::is_tls`] if its certificate isn't
+/// trusted, [`Error::is_timeout`] after [`Options::connect_timeout`], [`Error::is_disconnect`] if the
+/// link can't be made or breaks.
+pub async fn connect(
+    address: &str,
+    auth: &Auth,
+    options: Options,
+) -> Result<(Client, Events, Connection), Error> {
+    let started = Instant::now();
+    let limit = options.connect_timeout;
+    let stream = timeout(limit, TcpStream::connect(address))
+        .await
+        .map_err(|_| Error::Timeout)??;
+    // An action is one small write that must not wait for an acknowledgement.
+    stream.set_nodelay(true)?;
+    timeout_at(started + limit, connect_stream(stream, auth, options))
+        .await
+        .map_err(|_| Error::Timeout)?
+}
+
+/// Logs in over a stream that is already there, with TLS if the options say so.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn connect_stream<S>(
+    stream: S,
+    auth: &Auth,
+    options: Options,
+) -> Result<(Client, Events, Connection), Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let limit = options.connect_timeout;
+    let work = async {
+        match &options.tls {
+            Some(tls) => begin(tls.handshake(stream).await?, auth, &options).await,
+            None => begin(stream, auth, &options).await,
+        }
+    };
+    timeout(limit, work).await.map_err(|_| Error::Timeout)?
+}
+
+async fn begin<S>(
+    stream: S,
+    auth: &Auth,
+    options: &Options,
+) -> Result<(Client, Events, Connection), Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let tap = options.tap.clone();
+    let stream = Tapped::new(stream, tap.clone());
+    let mut framed = Framed::new(stream, Codec::new(options.limits));
+    login(&mut framed, auth, &options.event_mask, tap.as_ref()).await?;
+    let (requests, receiver) = mpsc::channel(64);
+    let (sender, events) = queue(options.event_queue);
+    let prefix = format!("{:08x}", rand::random::<u32>());
+    let connection = Connection::new(framed, prefix, receiver, sender, tap);
+    let client = Client {
+        requests,
+        timeout: options.request_timeout,
+    };
+    Ok((client, events, connection))
+}
+
+/// Sends actions. Clones share the connection.
+///
+/// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
+/// written yet, it never is.
+#[derive(Debug, Clone)]
+pub struct Client {
+    requests: mpsc::Sender<Request>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// The same connection with another time-out.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            timeout,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the connection is over. `false` doesn't promise that the next action succeeds.
+    pub fn is_closed(&self) -> bool {
+        self.requests.is_closed()
+    }
+
+    /// Sends one action. A refusal is a reply too: see [`Reply::accepted`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_timeout`] or [`Error::is_disconnect`]; then the outcome is unknown.
+    pub async fn send(&self, action: Action) -> Result<Reply, Error> {
+        let mut replies = self.pipeline([action]).await?;
+        replies.pop().ok_or_else(gone)
+    }
+
+    /// Sends actions in one write; the replies are in the same order. All or an error.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub async fn pipeline(
+        &self,
+        actions: impl IntoIterator<Item = Action>,
+    ) -> Result<Vec<Reply>, Error> {
+        let (actions, waiting): (Vec<_>, Vec<_>) = actions
+            .into_iter()
+            .map(|action| {
+                let (waiter, reply) = oneshot::channel();
+                ((action, Waiter::Reply(waiter)), reply)
+            })
+            .unzip();
+        self.within(async {
+            self.request(actions).await?;
+            let mut replies = Vec::with_capacity(waiting.len());
+            for reply in waiting {
+                replies.push(reply.await.map_err(|_| gone())?);
+            }
+            Ok(replies)
+        })
+        .await
+    }
+
+    /// Sends an action that is answered with a list of events, and gives the list's entries once it
+    /// is complete: an empty list is one that Asterisk says is empty.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`]; [`Error::Refused`] if Asterisk refuses, which some actions do when there
+    /// is nothing to list; [`Error::is_list_cut`] if it ends with fewer entries than announced.
+    pub async fn list(&self, action: Action) -> Result<Vec<Event>, Error> {
+        let (waiter, entries) = oneshot::channel();
+        let actions = vec![(action, Waiter::List(waiter, Vec::new()))];
+        self.within(async {
+            self.request(actions).await?;
+            entries.await.map_err(|_| gone())?
+        })
+        .await
+    }
+
+    /// Says goodbye; Asterisk closes the connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::send`].
+    pub async fn logoff(&self) -> Result<(), Error> {
+        self.send(Action::logoff()).await.map(drop)
+    }
+
+    async fn request(&self, actions: Vec<(Action, Waiter)>) -> Result<(), Error> {
+        if actions.is_empty() {
+            return Ok(());
+        }
+        let request = Request { actions };
+        self.requests.send(request).await.map_err(|_| gone())
+    }
+
+    async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        timeout(self.timeout, work)
+            .await
+            .map_err(|_| Error::Timeout)?
+    }
+}
+
+/// The connection was dropped, and with it everything that was in flight.
+fn gone() -> Error {
+    Error::Disconnected("the link is gone".to_owned())
+}

@@ -1,0 +1,221 @@
+//! Delimits frames in a byte stream, and does no more.
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::{memchr, memmem};
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::error::Error;
+use super::frame::{END_OF_OUTPUT, Frame, GREETING, Kind, is_follows, kind};
+
+/// The longest greeting, in bytes: it is one short line.
+const MAX_GREETING: usize = 1024;
+
+const END: &[u8] = b"\r\n\r\n";
+
+/// The largest frame that is accepted, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A message: an event, or a reply with a command's whole output.
+    pub message: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
+/// is still scanned only once.
+#[derive(Debug, Default)]
+pub struct Codec {
+    limits: Limits,
+    greeted: bool,
+    /// How much of the buffer is known not to hold the end of the frame.
+    scanned: usize,
+    /// The frame ends with a mark, and may hold empty lines.
+    output: bool,
+}
+
+impl Codec {
+    /// A codec that accepts frames up to `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// `Asterisk Call Manager/11.0.0`, and no empty line after it.
+    fn greeting(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        let known = src.len().min(GREETING.len());
+        if src[..known] != GREETING[..known] {
+            return Err(Error::Malformed("this is no Asterisk manager interface"));
+        }
+        let Some(end) = memchr(b'\n', src) else {
+            return match src.len() > MAX_GREETING {
+                true => Err(Error::TooLarge {
+                    part: "greeting",
+                    size: src.len(),
+                    limit: MAX_GREETING,
+                }),
+                false => Ok(None),
+            };
+        };
+        self.greeted = true;
+        let raw = src.split_to(end + 1).freeze();
+        Ok(Some(Frame {
+            kind: Kind::Greeting,
+            raw: raw.slice_ref(raw.trim_ascii_end()),
+        }))
+    }
+
+    /// Where the message at the start of `src` ends, and with how many bytes of end.
+    fn end(&mut self, src: &[u8]) -> Option<(usize, usize)> {
+        if !self.output {
+            let found = memmem::find(&src[self.scanned..], END);
+            let Some(found) = found else {
+                self.scanned = src.len().saturating_sub(END.len() - 1);
+                return None;
+            };
+            if !is_follows(src) {
+                return Some((self.scanned + found, END.len()));
+            }
+            self.output = true;
+            self.scanned = 0;
+        }
+        // --END COMMAND--
+        //
+        // The mark counts where an empty line follows it: a command's output may quote it.
+        let mut mark = [0; END_OF_OUTPUT.len() + END.len()];
+        mark[..END_OF_OUTPUT.len()].copy_from_slice(END_OF_OUTPUT);
+        mark[END_OF_OUTPUT.len()..].copy_from_slice(END);
+        match memmem::find(&src[self.scanned..], &mark) {
+            Some(found) => Some((self.scanned + found + END_OF_OUTPUT.len(), END.len())),
+            None => {
+                self.scanned = src.len().saturating_sub(mark.len() - 1);
+                None
+            }
+        }
+    }
+}
+
+impl Decoder for Codec {
+    type Item = Frame;
+    type Error = Error;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        if !self.greeted {
+            return self.greeting(src);
+        }
+        if self.scanned == 0 {
+            // No message begins with a line break.
+            let blank = src.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
+            let blank = blank.count();
+            src.advance(blank);
+        }
+        let end = self.end(src);
+        // What was scanned holds no end, so the message is at least that long.
+        let size = end.map_or(self.scanned, |(size, _)| size);
+        if size > self.limits.message {
+            return Err(Error::TooLarge {
+                part: "message",
+                size,
+                limit: self.limits.message,
+            });
+        }
+        let Some((size, end)) = end else {
+            return Ok(None);
+        };
+        self.scanned = 0;
+        self.output = false;
+        let mut raw = src.split_to(size + end).freeze();
+        raw.truncate(size);
+        Ok(Some(Frame {
+            kind: kind(&raw),
+            raw,
+        }))
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        match self.decode(src)? {
+            None if !src.is_empty() => {
+                Err(Error::Disconnected("in the middle of a message".to_owned()))
+            }
+            decoded => Ok(decoded),
+        }
+    }
+}
+
+/// An action, [written out](super::Action::to_bytes) with its id.
+impl Encoder<Bytes> for Codec {
+    type Error = Error;
+
+    fn encode(&mut self, action: Bytes, dst: &mut BytesMut) -> Result<(), Error> {
+        dst.extend_from_slice(&action);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HELLO: &str = "Asterisk Call Manager/11.0.0\r\n";
+
+    fn frames(text: &str, limits: Limits) -> Result<Vec<Frame>, Error> {
+        let mut codec = Codec::new(limits);
+        let mut src = BytesMut::from(text);
+        let mut frames = Vec::new();
+        while let Some(frame) = codec.decode(&mut src)? {
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    #[test]
+    fn the_greeting_is_one_line() {
+        let text = format!("{HELLO}Response: Success\r\nActionID: 1\r\n\r\nEvent: X\r\n\r\n");
+        let kinds: Vec<_> = frames(&text, Limits::default()).unwrap();
+        let kinds: Vec<_> = kinds.iter().map(Frame::kind).collect();
+        assert_eq!(kinds, [Kind::Greeting, Kind::Reply, Kind::Event]);
+        let error = frames("SSH-2.0-OpenSSH\r\n", Limits::default()).unwrap_err();
+        assert!(error.is_protocol());
+    }
+
+    #[test]
+    fn output_with_empty_lines_is_one_message() {
+        let text = format!(
+            "{HELLO}Response: Follows\r\nPrivilege: Command\r\na\r\n\r\nb\n--END COMMAND--\n\n\
+             --END COMMAND--\r\n\r\nEvent: X\r\n\r\n"
+        );
+        let frames = frames(&text, Limits::default()).unwrap();
+        assert_eq!(frames.len(), 3);
+        let reply = frames[1].clone().into_reply().unwrap();
+        assert_eq!(reply.output(), "a\n\nb\n--END COMMAND--");
+    }
+
+    #[test]
+    fn what_is_over_the_limit_is_refused_before_it_is_buffered() {
+        let limits = Limits { message: 20 };
+        let fits = format!("{HELLO}Event: {}\r\n\r\n", "x".repeat(13));
+        assert_eq!(frames(&fits, limits).unwrap().len(), 2);
+        for text in [
+            format!("{HELLO}Event: {}\r\n\r\n", "x".repeat(14)),
+            format!("{HELLO}Event: {}", "x".repeat(30)),
+            format!("Asterisk Call Manager/{}", "1".repeat(2000)),
+        ] {
+            assert!(frames(&text, limits).unwrap_err().is_protocol());
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_stream_inside_a_message_is_a_disconnect() {
+        let mut codec = Codec::default();
+        let mut src = BytesMut::from(&*format!("{HELLO}Event: X\r\n"));
+        codec.decode(&mut src).unwrap().unwrap();
+        assert!(codec.decode_eof(&mut src).unwrap_err().is_disconnect());
+    }
+}

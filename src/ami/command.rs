@@ -1,0 +1,295 @@
+//! Typed actions → bytes.
+//!
+//! Fields end with a line break and an action with an empty line, so text from outside that holds a
+//! line break would add a field or begin another action. Such text is refused here, and nowhere else
+//! needs to think of it.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use super::error::Error;
+use super::scrub;
+
+/// Asterisk drops a longer line, and then misreads the rest (`inbuf` in `manager.c`); in bytes.
+const MAX_LINE: usize = 1024;
+
+/// Asterisk doesn't read more fields than this (`AST_MAX_MANHEADERS` in `manager.h`).
+const MAX_FIELDS: usize = 128;
+
+/// One action. Its `ActionID` is given when it is sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Action {
+    name: String,
+    /// The fields after `ActionID`, each with its line break.
+    fields: String,
+    count: usize,
+}
+
+impl Action {
+    /// An action without fields.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] or [`Error::Forbidden`] if that's no name.
+    pub fn new(name: &str) -> Result<Self, Error> {
+        key("an action's name", name)?;
+        Ok(Self::bare(name))
+    }
+
+    /// Adds a field. Some keys, such as `Variable`, may be added more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Forbidden`] if key or value hold what doesn't belong there; [`Error::Invalid`] if
+    /// Asterisk wouldn't read the line, or if the key is one that we set.
+    pub fn with(mut self, name: &str, value: &str) -> Result<Self, Error> {
+        key("a field's name", name)?;
+        refuse("a field's value", value, |_| false)?;
+        if name.eq_ignore_ascii_case("ActionID") || name.eq_ignore_ascii_case("Action") {
+            return Err(Error::Invalid("Action and ActionID are not ours to add"));
+        }
+        if name.len() + value.len() + 4 > MAX_LINE {
+            return Err(Error::Invalid("a field is longer than Asterisk reads"));
+        }
+        self.count += 1;
+        // Action and ActionID are fields as well.
+        if self.count + 2 > MAX_FIELDS {
+            return Err(Error::Invalid("more fields than Asterisk reads"));
+        }
+        self.fields.push_str(&format!("{name}: {value}\r\n"));
+        Ok(self)
+    }
+
+    /// `Setvar` on a channel, or PBX-wide without one.
+    ///
+    /// A name with parentheses would write a dialplan function, and in a value those characters are
+    /// refused that mean something where the dialplan uses the variable in an application's
+    /// arguments.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn set_variable(channel: Option<&str>, name: &str, value: &str) -> Result<Self, Error> {
+        if name.is_empty() {
+            return Err(Error::Invalid("a variable needs a name"));
+        }
+        refuse("a variable's name", name, |c| {
+            !(c.is_ascii_alphanumeric() || c == '_')
+        })?;
+        refuse("a variable's value", value, |c| {
+            matches!(c, ',' | ';' | '|' | '$' | '{' | '}' | '\\' | '"') || c.is_control()
+        })?;
+        let action = match channel {
+            // Without a channel the variable would be PBX-wide, which isn't what was meant.
+            Some("") => return Err(Error::Invalid("a channel needs a name")),
+            Some(channel) => Self::bare("Setvar").with("Channel", channel)?,
+            None => Self::bare("Setvar"),
+        };
+        action.with("Variable", name)?.with("Value", value)
+    }
+
+    /// `Getvar` on a channel, or PBX-wide without one. The reply's `Value` is what it holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn get_variable(channel: Option<&str>, name: &str) -> Result<Self, Error> {
+        let action = match channel {
+            Some(channel) => Self::bare("Getvar").with("Channel", channel)?,
+            None => Self::bare("Getvar"),
+        };
+        action.with("Variable", name)
+    }
+
+    /// `Redirect`: the channel goes on at this place of the dialplan.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn redirect(
+        channel: &str,
+        context: &str,
+        extension: &str,
+        priority: &str,
+    ) -> Result<Self, Error> {
+        Self::bare("Redirect")
+            .with("Channel", channel)?
+            .with("Context", context)?
+            .with("Exten", extension)?
+            .with("Priority", priority)
+    }
+
+    /// `Filter`, added to this connection's: of the events, only those whose text matches this
+    /// regular expression or another one, or, when it begins with `!`, only those that don't.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn filter(expression: &str) -> Result<Self, Error> {
+        Self::bare("Filter")
+            .with("Operation", "Add")?
+            .with("Filter", expression)
+    }
+
+    /// `Events`: the classes of events that this connection gets, such as `call,user`, `on` or
+    /// `off`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn event_mask(classes: &str) -> Result<Self, Error> {
+        Self::bare("Events").with("EventMask", classes)
+    }
+
+    /// `Command`: a line of the command-line interface.
+    ///
+    /// # Errors
+    ///
+    /// As [`Action::with`].
+    pub fn command(line: &str) -> Result<Self, Error> {
+        Self::bare("Command").with("Command", line)
+    }
+
+    /// `CoreShowChannels`, a list.
+    pub fn core_show_channels() -> Self {
+        Self::bare("CoreShowChannels")
+    }
+
+    /// `Ping`: proof of life.
+    pub fn ping() -> Self {
+        Self::bare("Ping")
+    }
+
+    /// `Logoff`: Asterisk says goodbye and closes.
+    pub fn logoff() -> Self {
+        Self::bare("Logoff")
+    }
+
+    /// The bytes that are sent under this id, which must be one word.
+    pub fn to_bytes(&self, id: &str) -> Bytes {
+        let Self { name, fields, .. } = self;
+        format!("Action: {name}\r\nActionID: {id}\r\n{fields}\r\n").into()
+    }
+
+    /// Whether Asterisk closes the connection once it has answered.
+    pub(super) fn exits(&self) -> bool {
+        self.name.eq_ignore_ascii_case("Logoff")
+    }
+
+    fn bare(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            fields: String::new(),
+            count: 0,
+        }
+    }
+}
+
+impl fmt::Debug for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = scrub(self.fields.as_bytes());
+        f.debug_struct("Action")
+            .field("name", &self.name)
+            .field("fields", &String::from_utf8_lossy(&fields))
+            .finish_non_exhaustive()
+    }
+}
+
+fn key(what: &'static str, text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::Invalid("a name is empty"));
+    }
+    refuse(what, text, |c| {
+        !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '(' | ')'))
+    })
+}
+
+fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), Error> {
+    // NUL ends Asterisk's C string early, and with it whatever we meant to send after it.
+    match text
+        .chars()
+        .find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c))
+    {
+        Some(found) => Err(Error::Forbidden { what, found }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(action: Result<Action, Error>) -> String {
+        String::from_utf8(action.unwrap().to_bytes("7").to_vec()).unwrap()
+    }
+
+    #[test]
+    fn actions_are_written_as_asterisk_reads_them() {
+        assert_eq!(
+            wire(Action::set_variable(
+                Some("PJSIP/a-1"),
+                "SIDECALL_ROUTE",
+                "packet"
+            )),
+            "Action: Setvar\r\nActionID: 7\r\nChannel: PJSIP/a-1\r\n\
+             Variable: SIDECALL_ROUTE\r\nValue: packet\r\n\r\n"
+        );
+        assert_eq!(
+            wire(Action::redirect("PJSIP/a-1", "inbound", "35551234", "go")),
+            "Action: Redirect\r\nActionID: 7\r\nChannel: PJSIP/a-1\r\nContext: inbound\r\n\
+             Exten: 35551234\r\nPriority: go\r\n\r\n"
+        );
+        assert_eq!(
+            wire(Ok(Action::ping())),
+            "Action: Ping\r\nActionID: 7\r\n\r\n"
+        );
+        let twice = Action::new("Originate")
+            .and_then(|a| a.with("Variable", "a=1"))
+            .and_then(|a| a.with("Variable", "b=2: 3"));
+        assert!(wire(twice).contains("Variable: a=1\r\nVariable: b=2: 3\r\n"));
+    }
+
+    #[test]
+    fn no_field_begins_another_one() {
+        for bad in ["x\r\n\r\nAction: Command", "x\ny", "x\r", "x\0"] {
+            let attempts = [
+                Action::new(bad),
+                Action::ping().with("Key", bad),
+                Action::ping().with(bad, "value"),
+                Action::set_variable(Some(bad), "V", "v"),
+                Action::set_variable(None, bad, "v"),
+                Action::set_variable(None, "V", bad),
+                Action::get_variable(Some(bad), "V"),
+                Action::redirect("c", "x", bad, "1"),
+                Action::filter(bad),
+                Action::event_mask(bad),
+                Action::command(bad),
+            ];
+            for attempt in attempts {
+                assert!(attempt.unwrap_err().is_invalid_command());
+            }
+        }
+        assert!(Action::ping().with("A: b", "c").is_err());
+        assert!(Action::ping().with("actionid", "1").is_err());
+    }
+
+    #[test]
+    fn a_variable_expands_nothing_and_writes_no_function() {
+        for bad in ["${SHELL(id)}", "a,b", "a\\", "\"", "a;b", "a|b"] {
+            assert!(Action::set_variable(None, "V", bad).is_err(), "{bad}");
+        }
+        for bad in ["", "SHELL(id)", "a b", "a=b"] {
+            assert!(Action::set_variable(None, bad, "v").is_err(), "{bad}");
+        }
+        assert!(Action::set_variable(Some(""), "V", "v").is_err());
+    }
+
+    #[test]
+    fn what_asterisk_would_not_read_is_not_sent() {
+        assert!(Action::ping().with("K", &"x".repeat(1019)).is_ok());
+        assert!(Action::ping().with("K", &"x".repeat(1020)).is_err());
+        let many = (0..127).try_fold(Action::ping(), |action, _| action.with("Variable", "a=1"));
+        assert!(many.unwrap_err().is_invalid_command());
+    }
+}

@@ -1,0 +1,269 @@
+//! Owns the socket: reads eagerly, writes what clients ask, and gives each reply and each list to
+//! its action by `ActionID`.
+//!
+//! An action whose waiter gave up stays known until its answer is complete, so that the entries of a
+//! list that comes too late aren't taken for events.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::codec::{Encoder, Framed, FramedRead};
+
+use super::codec::Codec;
+use super::command::Action;
+use super::error::Error;
+use super::event::Event;
+use super::frame::{Frame, Kind};
+use super::queue;
+use super::reply::Reply;
+use super::tap::{Tap, scrub};
+
+/// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
+/// Asterisk that has stopped answering costs a bounded amount of memory.
+const MAX_PENDING: usize = 1024;
+
+/// A byte stream to Asterisk.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Actions that go out in one write.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) actions: Vec<(Action, Waiter)>,
+}
+
+/// Who waits for an action's answer.
+#[derive(Debug)]
+pub(super) enum Waiter {
+    /// One reply.
+    Reply(oneshot::Sender<Reply>),
+    /// A reply that begins a list, its entries so far, and the event that completes it.
+    List(oneshot::Sender<Result<Vec<Event>, Error>>, Vec<Event>),
+}
+
+impl Waiter {
+    fn is_closed(&self) -> bool {
+        match self {
+            Self::Reply(waiter) => waiter.is_closed(),
+            Self::List(waiter, _) => waiter.is_closed(),
+        }
+    }
+}
+
+/// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
+pub struct Connection {
+    reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    encoder: Codec,
+    out: BytesMut,
+    unflushed: bool,
+    requests: mpsc::Receiver<Request>,
+    /// Whether a client is left that could ask for something.
+    has_clients: bool,
+    /// Begins our `ActionID`s. An `OriginateResponse` tells every connection another one's id.
+    prefix: String,
+    next_id: u64,
+    pending: HashMap<String, Waiter>,
+    events: queue::Sender,
+    tap: Option<Arc<dyn Tap>>,
+    exiting: bool,
+}
+
+impl Connection {
+    pub(super) fn new<S: Stream + 'static>(
+        framed: Framed<S, Codec>,
+        prefix: String,
+        requests: mpsc::Receiver<Request>,
+        events: queue::Sender,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
+        let parts = framed.into_parts();
+        let stream: Box<dyn Stream> = Box::new(parts.io);
+        let (reader, writer) = tokio::io::split(stream);
+        let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
+        // What came right behind the log-in's last frame.
+        reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
+        Self {
+            reader,
+            writer,
+            encoder: Codec::default(),
+            out: BytesMut::new(),
+            unflushed: false,
+            requests,
+            has_clients: true,
+            prefix,
+            next_id: 0,
+            pending: HashMap::new(),
+            events,
+            tap,
+            exiting: false,
+        }
+    }
+
+    /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
+    ///
+    /// Actions that are in flight at the end fail with [`Error::is_disconnect`], lists too; none is
+    /// repeated.
+    ///
+    /// # Errors
+    ///
+    /// Why the link is gone. `Ok` if we wanted it so: after `Logoff`, or when every [`Client`] and
+    /// the [`Events`] were dropped.
+    ///
+    /// [`Client`]: super::Client
+    /// [`Events`]: super::Events
+    pub async fn run(mut self) -> Result<(), Error> {
+        loop {
+            let writing = !self.out.is_empty() || self.unflushed;
+            tokio::select! {
+                frame = self.reader.next() => {
+                    let Some(frame) = frame else {
+                        return match self.exiting {
+                            true => Ok(()),
+                            false => Err(Error::Disconnected("by Asterisk".to_owned())),
+                        };
+                    };
+                    self.read(frame?);
+                    if !self.has_clients && self.events.is_unread() {
+                        return Ok(());
+                    }
+                }
+                request = self.requests.recv(),
+                    if self.has_clients && !writing && self.pending.len() < MAX_PENDING =>
+                {
+                    match request {
+                        Some(request) => self.begin(request)?,
+                        None if self.events.is_unread() => return Ok(()),
+                        None => self.has_clients = false,
+                    }
+                }
+                written = write(&mut self.writer, &mut self.out), if writing => {
+                    written?;
+                    self.unflushed = false;
+                }
+            }
+        }
+    }
+
+    /// Puts a request's actions in one write, unless everybody who asked has given up: what is too
+    /// late is better never sent.
+    fn begin(&mut self, request: Request) -> Result<(), Error> {
+        if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
+            return Ok(());
+        }
+        for (action, waiter) in request.actions {
+            let id = format!("{}-{}", self.prefix, self.next_id);
+            self.next_id += 1;
+            let wire = action.to_bytes(&id);
+            if let Some(tap) = &self.tap {
+                tap.sent(&scrub(&wire));
+            }
+            self.encoder.encode(wire, &mut self.out)?;
+            self.exiting |= action.exits();
+            self.pending.insert(id, waiter);
+        }
+        self.unflushed = true;
+        Ok(())
+    }
+
+    /// Hands a frame to whom it belongs.
+    fn read(&mut self, frame: Frame) {
+        match frame.kind() {
+            Kind::Event => {
+                if let Some(event) = frame.into_event().and_then(|event| self.entry(event)) {
+                    self.events.push(event);
+                }
+            }
+            Kind::Reply => {
+                if let Some(reply) = frame.into_reply() {
+                    self.reply(reply);
+                }
+            }
+            Kind::Greeting | Kind::Other => {}
+        }
+    }
+
+    /// Gives a reply to its waiter. Nobody waits for a reply without a known id.
+    fn reply(&mut self, reply: Reply) {
+        let Some(id) = reply.get("ActionID") else {
+            return;
+        };
+        match self.pending.remove(&*id) {
+            // Whoever has given up doesn't want it any more.
+            Some(Waiter::Reply(waiter)) => drop(waiter.send(reply)),
+            // Response: Success
+            // EventList: start
+            Some(Waiter::List(waiter, entries)) if reply.is_ok() => {
+                let list = Waiter::List(waiter, entries);
+                self.pending.insert(id.into_owned(), list);
+            }
+            Some(Waiter::List(waiter, _)) => {
+                drop(waiter.send(reply.accepted().map(|_| Vec::new())));
+            }
+            None => {}
+        }
+    }
+
+    /// Adds an event to the list that it is an entry of, or completes that list; any other event
+    /// comes back.
+    fn entry(&mut self, event: Event) -> Option<Event> {
+        if self.pending.is_empty() {
+            return Some(event);
+        }
+        let [id, mark, items] = event.fields(["ActionID", "EventList", "ListItems"]);
+        let Some((id, list)) = id.and_then(|id| {
+            let waiter = self.pending.get_mut(&*id)?;
+            matches!(waiter, Waiter::List(..)).then_some((id, waiter))
+        }) else {
+            return Some(event);
+        };
+        match mark {
+            // Event: CoreShowChannelsComplete
+            // EventList: Complete
+            // ListItems: 2
+            Some(mark) => {
+                let announced = items.and_then(|items| items.trim().parse::<usize>().ok());
+                if let Some(Waiter::List(waiter, entries)) = self.pending.remove(&*id) {
+                    let got = entries.len();
+                    let whole = mark.eq_ignore_ascii_case("Complete")
+                        && announced.is_none_or(|announced| announced <= got);
+                    drop(waiter.send(match whole {
+                        true => Ok(entries),
+                        false => Err(Error::ListCut { got }),
+                    }));
+                }
+            }
+            None => {
+                if let Waiter::List(waiter, entries) = list
+                    && !waiter.is_closed()
+                {
+                    entries.push(event);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes all of `out`. Dropped half-way, it goes on from there next time.
+async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut) -> io::Result<()> {
+    while !out.is_empty() {
+        if writer.write_buf(out).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    writer.flush().await
+}

@@ -1,0 +1,157 @@
+//! Events, read lazily: only the fields that are asked for are looked at.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use memchr::memchr_iter;
+
+/// An event as Asterisk sent it. A clone shares the bytes.
+///
+/// Names are looked up without regard to case, as Asterisk does with ours. Of several fields of a
+/// name [`get`](Self::get) gives the first: what a `UserEvent` adds comes after Asterisk's own
+/// fields and can't replace them.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    raw: Bytes,
+}
+
+impl Event {
+    /// Wraps the lines of an event. Nothing is parsed yet.
+    pub fn new(raw: Bytes) -> Self {
+        Self { raw }
+    }
+
+    /// One field; `None` if the event doesn't have it.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        let [value] = self.fields([name]);
+        value
+    }
+
+    /// Several fields in one pass over the event.
+    pub fn fields<const N: usize>(&self, names: [&str; N]) -> [Option<Cow<'_, str>>; N] {
+        fields(&self.raw, names)
+    }
+
+    /// Every field of a name, in order: `ChanVariable: a=1`, `ChanVariable: b=2`.
+    pub fn get_all<'e>(&'e self, name: &'e str) -> impl Iterator<Item = Cow<'e, str>> {
+        all(&self.raw, name)
+    }
+
+    /// The event's name, or the empty string.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.get("Event").unwrap_or_default()
+    }
+
+    /// The event as it was sent.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for Event {
+    // An event holds other people's numbers: its name is enough for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name())
+            .field("bytes", &self.raw.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Looks for `names` in lines of `Key: Value`, and stops when it has them all.
+pub(super) fn fields<'e, const N: usize>(
+    raw: &'e [u8],
+    names: [&str; N],
+) -> [Option<Cow<'e, str>>; N] {
+    let mut found = [const { None }; N];
+    let mut missing = N;
+    for line in lines(raw) {
+        if missing == 0 {
+            break;
+        }
+        for (name, slot) in names.iter().zip(&mut found) {
+            if slot.is_none()
+                && let Some(value) = value_of(line, name.as_bytes())
+            {
+                *slot = Some(String::from_utf8_lossy(value));
+                missing -= 1;
+            }
+        }
+    }
+    found
+}
+
+/// Every value of a name.
+pub(super) fn all<'e>(raw: &'e [u8], name: &'e str) -> impl Iterator<Item = Cow<'e, str>> {
+    lines(raw)
+        .filter_map(|line| value_of(line, name.as_bytes()))
+        .map(String::from_utf8_lossy)
+}
+
+/// The lines, without their ends. A lone `\n` ends one too: the command line's output has those.
+fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut start = 0;
+    memchr_iter(b'\n', raw).chain([raw.len()]).map(move |end| {
+        let line = &raw[start..end];
+        start = (end + 1).min(raw.len());
+        line.strip_suffix(b"\r").unwrap_or(line)
+    })
+}
+
+/// `AppData: SidecallSetup,Caller: sipp` → the value, colons included, if the line is about `name`.
+#[inline]
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    // The colon's place rules out nearly every line before a name is compared.
+    if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let value = &line[name.len() + 1..];
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(text: &'static str) -> Event {
+        Event::new(Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn a_value_keeps_its_colons() {
+        let event = event("Event: Newexten\r\nAppData: X,Caller: 1,Called: 2\r\nEmpty: ");
+        assert_eq!(
+            event.get("appdata").as_deref(),
+            Some("X,Caller: 1,Called: 2")
+        );
+        assert_eq!(event.get("Caller"), None);
+        assert_eq!(event.get("Empty").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn repeated_keys_are_all_there_and_the_first_counts() {
+        let event = event("Event: X\r\nVariable: a=1\r\nVariable: b=2: 3\r\n");
+        assert_eq!(event.get("Variable").as_deref(), Some("a=1"));
+        let all: Vec<_> = event.get_all("variable").collect();
+        assert_eq!(all, ["a=1", "b=2: 3"]);
+    }
+
+    #[test]
+    fn fields_are_found_in_one_pass() {
+        let event = event("Event: Hangup\r\nUniqueid: 1.2\r\nCause: 16");
+        assert_eq!(
+            event.fields(["Cause", "Event", "Nope"]),
+            [Some("16".into()), Some("Hangup".into()), None]
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_not_utf8_hides_nothing() {
+        let event = Event::new(Bytes::from_static(
+            b"CallerIDName: J\xFCrgen\r\nUniqueid: 1.2",
+        ));
+        assert_eq!(event.get("Uniqueid").as_deref(), Some("1.2"));
+        assert_eq!(event.get("CallerIDName").as_deref(), Some("J\u{fffd}rgen"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Bytes → frame. A frame is a block of `Key: Value` lines that an empty line ends, but for the
+//! greeting, which is one line, and the output of a command in the old form, which ends with a mark.
+
+use bytes::Bytes;
+use nom::branch::alt;
+use nom::bytes::complete::{tag, tag_no_case, take_until};
+use nom::combinator::{recognize, value};
+use nom::multi::many0_count;
+use nom::{IResult, Parser};
+
+use super::event::Event;
+use super::reply::Reply;
+
+/// How the greeting begins: `Asterisk Call Manager/11.0.0`
+pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
+
+/// What ends the output of a command before Asterisk 14.
+pub(super) const END_OF_OUTPUT: &[u8] = b"--END COMMAND--";
+
+/// What a frame is, by its first line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `Asterisk Call Manager/11.0.0`: the first line of a connection.
+    Greeting,
+    /// `Response: …`: the answer to an action.
+    Reply,
+    /// `Event: …`
+    Event,
+    /// Anything else. Tolerated, and read past.
+    Other,
+}
+
+/// One frame, sharing the bytes it was read into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub(super) kind: Kind,
+    pub(super) raw: Bytes,
+}
+
+impl Frame {
+    /// What the frame is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The frame's lines, without the empty line that ends it.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.raw
+    }
+
+    /// The event, if it is one.
+    pub fn into_event(self) -> Option<Event> {
+        (self.kind == Kind::Event).then(|| Event::new(self.raw))
+    }
+
+    /// The reply, if it is one.
+    pub fn into_reply(self) -> Option<Reply> {
+        (self.kind == Kind::Reply).then(|| Reply::new(self.raw))
+    }
+}
+
+/// Looks at the first line of a block.
+///
+/// ```text
+/// Event: Newchannel
+/// Response: Success
+/// ```
+pub(super) fn kind(block: &[u8]) -> Kind {
+    let parsed: IResult<&[u8], Kind> = alt((
+        value(Kind::Event, tag_no_case(&b"Event:"[..])),
+        value(Kind::Reply, tag_no_case(&b"Response:"[..])),
+    ))
+    .parse(block);
+    parsed.map_or(Kind::Other, |(_, kind)| kind)
+}
+
+/// `Response: Follows`: what comes after it may hold empty lines.
+pub(super) fn is_follows(block: &[u8]) -> bool {
+    let parsed: IResult<&[u8], _> = tag_no_case(&b"Response: Follows\r\n"[..]).parse(block);
+    parsed.is_ok()
+}
+
+/// Splits the old form of a command's result into its fields and its output.
+///
+/// The output looks like fields often enough, so only the lines that Asterisk itself puts first
+/// count as such.
+///
+/// ```text
+/// Response: Follows
+/// Privilege: Command
+/// ActionID: 7
+/// Name: this is output already
+/// --END COMMAND--
+/// ```
+pub(super) fn follows(block: &[u8]) -> usize {
+    let fields: IResult<&[u8], &[u8]> = recognize(many0_count((
+        alt((
+            tag_no_case(&b"Response: "[..]),
+            tag_no_case(&b"Privilege: "[..]),
+            tag_no_case(&b"ActionID: "[..]),
+            tag_no_case(&b"Message: "[..]),
+        )),
+        take_until(&b"\r\n"[..]),
+        tag(&b"\r\n"[..]),
+    )))
+    .parse(block);
+    fields.map_or(0, |(_, fields)| fields.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_tells_what_a_frame_is() {
+        assert_eq!(kind(b"Event: Hangup\r\nResponse: x"), Kind::Event);
+        assert_eq!(kind(b"Response: Error\r\nMessage: no"), Kind::Reply);
+        assert_eq!(kind(b"Message: no"), Kind::Other);
+        assert_eq!(kind(b""), Kind::Other);
+    }
+
+    #[test]
+    fn output_that_looks_like_fields_is_output() {
+        let block = b"Response: Follows\r\nPrivilege: Command\r\nActionID: 7\r\nName: x\nA: b\n";
+        let at = follows(block);
+        assert_eq!(&block[at..], b"Name: x\nA: b\n");
+    }
+}

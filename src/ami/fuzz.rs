@@ -1,0 +1,87 @@
+//! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
+//! run by `tests/wire_ami.rs` and by fuzzers.
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::{Action, Codec, Error, Event, Frame};
+
+/// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
+/// first error.
+pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
+    let mut codec = Codec::default();
+    let mut buffer = BytesMut::new();
+    let mut frames = Vec::new();
+    let mut sizes = chunks.iter().copied();
+    let mut size = usize::MAX;
+    let mut rest = data;
+    while !rest.is_empty() {
+        size = sizes.next().unwrap_or(size).max(1);
+        let (chunk, tail) = rest.split_at(size.min(rest.len()));
+        rest = tail;
+        buffer.extend_from_slice(chunk);
+        loop {
+            match codec.decode(&mut buffer) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// No bytes make the parsers panic, and where the network cuts them changes nothing.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn stream(data: &[u8], chunks: &[usize]) {
+    let (whole, error) = decode(data, &[]);
+    let (cut, cut_error) = decode(data, chunks);
+    assert_eq!(whole, cut);
+    assert_eq!(
+        error.map(|e| e.to_string()),
+        cut_error.map(|e| e.to_string())
+    );
+    for frame in whole {
+        event(frame.as_bytes());
+        if let Some(reply) = frame.into_reply() {
+            let _output = reply.output();
+            let _verdict = reply.accepted();
+        }
+    }
+    event(data);
+}
+
+/// Any bytes can be asked for fields.
+pub fn event(data: &[u8]) {
+    let event = Event::new(data.to_vec().into());
+    let [a, b] = event.fields(["Event", "Uniqueid"]);
+    assert_eq!(a, event.get("event"));
+    assert_eq!(b, event.get_all("UNIQUEID").next());
+}
+
+/// Whatever the argument, an action is one action or none.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn command(text: &str) {
+    let actions = [
+        Action::new(text),
+        Action::ping().with("Key", text),
+        Action::ping().with(text, "value"),
+        Action::set_variable(Some(text), "V", text),
+        Action::set_variable(None, text, "v"),
+        Action::command(text),
+    ];
+    for action in actions.into_iter().flatten() {
+        let wire = action.to_bytes("1");
+        assert!(wire.ends_with(b"\r\n\r\n"));
+        let inner = &wire[..wire.len() - 1];
+        assert!(!inner.windows(4).any(|end| end == b"\r\n\r\n"));
+        let breaks = inner.iter().filter(|b| **b == b'\n').count();
+        assert_eq!(breaks, inner.windows(2).filter(|w| w == b"\r\n").count());
+    }
+}

@@ -1,0 +1,46 @@
+//! The manager interface over TLS (`tlsenable` in `manager.conf`). Whom to trust is the caller's
+//! decision, in a `rustls` configuration.
+
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::error::Error;
+
+/// How to speak TLS to one Asterisk.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    name: ServerName<'static>,
+}
+
+impl Tls {
+    /// TLS with the given trust, to the host whose certificate is for `name`, a host name or an IP
+    /// address.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if `name` is neither.
+    pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, Error> {
+        let name = ServerName::try_from(name.to_owned())
+            .map_err(|_| Error::Invalid("a TLS name is a host name or an IP address"))?;
+        Ok(Self { config, name })
+    }
+
+    pub(super) async fn handshake<S>(&self, stream: S) -> Result<TlsStream<S>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let shaken = connector.connect(self.name.clone(), stream).await;
+        shaken.map_err(|error| match error.get_ref() {
+            // A certificate problem comes wrapped; anything else is the link.
+            Some(cause) if cause.is::<rustls::Error>() => Error::Tls(cause.to_string()),
+            _ => Error::Io(error),
+        })
+    }
+}

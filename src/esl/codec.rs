@@ -1,0 +1,192 @@
+//! Delimits frames in a byte stream, and does no more.
+
+use bytes::{Buf, Bytes, BytesMut};
+use memchr::memmem;
+use tokio_util::codec::{Decoder, Encoder};
+
+use super::command::Command;
+use super::error::Error;
+use super::frame::{self, Frame, Head};
+
+/// The largest frame that is accepted, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The head, which holds a whole channel's variables in the reply to `connect`.
+    pub head: usize,
+    /// The body: an event, or the output of an `api` command.
+    pub body: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: 256 * 1024,
+            body: 8 * 1024 * 1024,
+        }
+    }
+}
+
+/// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
+/// is still scanned only once.
+#[derive(Debug, Default)]
+pub struct Codec {
+    limits: Limits,
+    /// How much of the buffer is known not to hold the end of the head.
+    scanned: usize,
+    /// The head that was read while its body isn't complete, and its size with the empty line.
+    pending: Option<(Head, usize)>,
+}
+
+impl Codec {
+    /// A codec that accepts frames up to `limits`.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
+    /// Finds the head at the start of `src` and what follows it.
+    fn head(&mut self, src: &mut BytesMut) -> Result<Option<(Head, usize)>, Error> {
+        if self.scanned == 0 {
+            // No head begins with a line break; a body that ends with one more than counted might.
+            let blank = src.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
+            let blank = blank.count();
+            src.advance(blank);
+        }
+        let Some(found) = memmem::find(&src[self.scanned..], b"\n\n") else {
+            // The last byte may be the first half of the end.
+            self.scanned = src.len().saturating_sub(1);
+            if self.scanned > self.limits.head {
+                return Err(self.too_large("head", src.len()));
+            }
+            return Ok(None);
+        };
+        let size = self.scanned + found;
+        self.scanned = 0;
+        if size > self.limits.head {
+            return Err(self.too_large("head", size));
+        }
+        let head = frame::head(&src[..size])?;
+        if head.length > self.limits.body {
+            return Err(self.too_large("body", head.length));
+        }
+        Ok(Some((head, size + 2)))
+    }
+
+    fn too_large(&self, part: &'static str, size: usize) -> Error {
+        let limit = match part {
+            "head" => self.limits.head,
+            _ => self.limits.body,
+        };
+        Error::TooLarge { part, size, limit }
+    }
+}
+
+impl Decoder for Codec {
+    type Item = Frame;
+    type Error = Error;
+
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        let (head, size) = match self.pending.take() {
+            Some(known) => known,
+            None => match self.head(src)? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+        };
+        if src.len() < size + head.length {
+            self.pending = Some((head, size));
+            return Ok(None);
+        }
+        let mut frame = src.split_to(size + head.length).freeze();
+        let body = match head.length {
+            0 => Bytes::new(),
+            _ => frame.split_off(size),
+        };
+        frame.truncate(size - 2);
+        Ok(Some(Frame {
+            kind: head.kind,
+            head: frame,
+            body,
+        }))
+    }
+
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+        match self.decode(src)? {
+            None if !src.is_empty() => {
+                Err(Error::Disconnected("in the middle of a frame".to_owned()))
+            }
+            decoded => Ok(decoded),
+        }
+    }
+}
+
+impl Encoder<&Command> for Codec {
+    type Error = Error;
+
+    fn encode(&mut self, command: &Command, dst: &mut BytesMut) -> Result<(), Error> {
+        dst.extend_from_slice(command.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::esl::Kind;
+
+    fn decode(bytes: &[u8], limits: Limits) -> Result<Option<Frame>, Error> {
+        Codec::new(limits).decode(&mut BytesMut::from(bytes))
+    }
+
+    #[test]
+    fn a_body_is_counted_in_bytes() {
+        let mut src = BytesMut::from(
+            "Content-Type: api/response\nContent-Length: 7\n\nJürgenContent-Type: auth/request\n\n",
+        );
+        let mut codec = Codec::default();
+        let first = codec.decode(&mut src).unwrap().unwrap();
+        assert_eq!(first.body(), "Jürgen".as_bytes());
+        let second = codec.decode(&mut src).unwrap().unwrap();
+        assert_eq!(second.kind(), Kind::AuthRequest);
+        assert!(src.is_empty());
+    }
+
+    #[test]
+    fn what_is_over_the_limit_is_refused_before_it_is_buffered() {
+        let limits = Limits { head: 64, body: 10 };
+        let announced = b"Content-Type: api/response\nContent-Length: 11\n\n";
+        let error = decode(announced, limits).unwrap_err();
+        assert!(matches!(
+            error,
+            Error::TooLarge {
+                part: "body",
+                size: 11,
+                limit: 10
+            }
+        ));
+        let error = decode(&[b'x'; 66], limits).unwrap_err();
+        assert!(matches!(error, Error::TooLarge { part: "head", .. }));
+        let mut whole = vec![b'x'; 65];
+        whole.extend_from_slice(b"\n\n");
+        assert!(decode(&whole, limits).unwrap_err().is_protocol());
+    }
+
+    #[test]
+    fn a_frame_without_a_type_is_malformed() {
+        let error = decode(b"Hello: world\n\n", Limits::default()).unwrap_err();
+        assert!(matches!(error, Error::Malformed(_)));
+    }
+
+    #[test]
+    fn the_end_of_the_stream_inside_a_frame_is_a_disconnect() {
+        let mut src = BytesMut::from("Content-Type: api/response\nContent-Length: 9\n\n+OK");
+        let error = Codec::default().decode_eof(&mut src).unwrap_err();
+        assert!(error.is_disconnect() && !error.is_protocol());
+        assert!(matches!(
+            Codec::default().decode_eof(&mut BytesMut::new()),
+            Ok(None)
+        ));
+    }
+}

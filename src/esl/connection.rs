@@ -1,0 +1,228 @@
+//! Owns the socket: reads eagerly, writes what clients ask, and gives each reply to its command.
+//!
+//! Replies carry no id; they come in the order of the commands. Every command that was written is
+//! therefore owed exactly one reply, whether or not anybody still waits for it: a waiter that gave
+//! up stays in its place in the queue, and the reply that comes too late is swallowed there.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::codec::{Encoder, Framed, FramedRead};
+
+use super::codec::Codec;
+use super::command::Command;
+use super::error::Error;
+use super::event::Event;
+use super::frame::{Frame, Kind};
+use super::queue;
+use super::reply::Reply;
+use super::tap::{Tap, scrub};
+
+/// Commands that may wait for their reply at once. Beyond it new ones wait unsent, so that a
+/// FreeSWITCH that has stopped answering costs a bounded amount of memory.
+const MAX_OWED: usize = 1024;
+
+/// A byte stream to FreeSWITCH.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// Commands that go out in one write.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) commands: Vec<(Command, oneshot::Sender<Reply>)>,
+    /// A background job's id, and who waits for its result.
+    pub(super) job: Option<(String, oneshot::Sender<Event>)>,
+}
+
+/// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
+pub struct Connection {
+    reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
+    writer: WriteHalf<Box<dyn Stream>>,
+    encoder: Codec,
+    out: BytesMut,
+    unflushed: bool,
+    requests: mpsc::Receiver<Request>,
+    /// Whether a client is left that could ask for something.
+    has_clients: bool,
+    owed: VecDeque<oneshot::Sender<Reply>>,
+    jobs: HashMap<String, oneshot::Sender<Event>>,
+    events: queue::Sender,
+    tap: Option<Arc<dyn Tap>>,
+    exiting: bool,
+}
+
+impl Connection {
+    pub(super) fn new<S: Stream + 'static>(
+        framed: Framed<S, Codec>,
+        requests: mpsc::Receiver<Request>,
+        events: queue::Sender,
+        tap: Option<Arc<dyn Tap>>,
+    ) -> Self {
+        let parts = framed.into_parts();
+        let stream: Box<dyn Stream> = Box::new(parts.io);
+        let (reader, writer) = tokio::io::split(stream);
+        let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
+        // What came right behind the log-in's last frame.
+        reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
+        Self {
+            reader,
+            writer,
+            encoder: Codec::default(),
+            out: BytesMut::new(),
+            unflushed: false,
+            requests,
+            has_clients: true,
+            owed: VecDeque::new(),
+            jobs: HashMap::new(),
+            events,
+            tap,
+            exiting: false,
+        }
+    }
+
+    /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
+    ///
+    /// Commands that are in flight at the end fail with [`Error::is_disconnect`]; none is repeated.
+    ///
+    /// # Errors
+    ///
+    /// Why the link is gone. `Ok` if we wanted it so: after `exit`, or when every [`Client`] and the
+    /// [`Events`] were dropped.
+    ///
+    /// [`Client`]: super::Client
+    /// [`Events`]: super::Events
+    pub async fn run(mut self) -> Result<(), Error> {
+        loop {
+            let writing = !self.out.is_empty() || self.unflushed;
+            tokio::select! {
+                frame = self.reader.next() => {
+                    let Some(frame) = frame else {
+                        return self.ended("by FreeSWITCH".to_owned());
+                    };
+                    if let Some(reason) = self.read(frame?)? {
+                        return self.ended(reason);
+                    }
+                    if !self.has_clients && self.events.is_unread() {
+                        return Ok(());
+                    }
+                }
+                request = self.requests.recv(),
+                    if self.has_clients && !writing && self.owed.len() < MAX_OWED =>
+                {
+                    match request {
+                        Some(request) => self.begin(request)?,
+                        None if self.events.is_unread() => return Ok(()),
+                        None => self.has_clients = false,
+                    }
+                }
+                written = write(&mut self.writer, &mut self.out), if writing => {
+                    written?;
+                    self.unflushed = false;
+                }
+            }
+        }
+    }
+
+    /// Puts a request's commands in one write, unless everybody who asked has given up: what is too
+    /// late is better never sent.
+    fn begin(&mut self, request: Request) -> Result<(), Error> {
+        if request
+            .commands
+            .iter()
+            .all(|(_, waiter)| waiter.is_closed())
+        {
+            return Ok(());
+        }
+        for (command, waiter) in request.commands {
+            if let Some(tap) = &self.tap {
+                tap.sent(&scrub(command.as_bytes()));
+            }
+            self.encoder.encode(&command, &mut self.out)?;
+            self.exiting |= command.exits();
+            self.owed.push_back(waiter);
+        }
+        if let Some((id, waiter)) = request.job {
+            self.jobs.retain(|_, waiter| !waiter.is_closed());
+            self.jobs.insert(id, waiter);
+        }
+        self.unflushed = true;
+        Ok(())
+    }
+
+    /// Hands a frame to whom it belongs. `Some(reason)` if it is the last one.
+    fn read(&mut self, frame: Frame) -> Result<Option<String>, Error> {
+        match frame.kind() {
+            Kind::Event(_) => {
+                if let Some(event) = frame.into_event().and_then(|event| self.job_done(event)) {
+                    self.events.push(event);
+                }
+            }
+            Kind::CommandReply | Kind::ApiResponse => {
+                // A reply too many means that replies and commands no longer match.
+                let waiter = self
+                    .owed
+                    .pop_front()
+                    .ok_or(Error::Malformed("a reply to no command"))?;
+                // Whoever has given up doesn't want it any more.
+                let _late = waiter.send(Reply::new(frame));
+            }
+            // Content-Type: text/disconnect-notice
+            // Content-Disposition: linger
+            //
+            // The channel has hung up, and the socket stays until the linger time is over.
+            Kind::DisconnectNotice
+                if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
+            Kind::DisconnectNotice | Kind::RudeRejection => {
+                let words = String::from_utf8_lossy(frame.body());
+                return Ok(Some(words.lines().next().unwrap_or_default().to_owned()));
+            }
+            Kind::AuthRequest | Kind::Log | Kind::Other => {}
+        }
+        Ok(None)
+    }
+
+    /// Gives a background job's result to its waiter; any other event comes back.
+    fn job_done(&mut self, event: Event) -> Option<Event> {
+        if self.jobs.is_empty() {
+            return Some(event);
+        }
+        let waiter = match event.fields(["Event-Name", "Job-UUID"]) {
+            [Some(name), Some(id)] if name == "BACKGROUND_JOB" => self.jobs.remove(&*id),
+            _ => None,
+        };
+        match waiter {
+            Some(waiter) => waiter.send(event).err(),
+            None => Some(event),
+        }
+    }
+
+    fn ended(&self, reason: String) -> Result<(), Error> {
+        match self.exiting {
+            true => Ok(()),
+            false => Err(Error::Disconnected(reason)),
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("owed", &self.owed.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Writes all of `out`. Dropped half-way, it goes on from there next time.
+async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut) -> io::Result<()> {
+    while !out.is_empty() {
+        if writer.write_buf(out).await? == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+    }
+    writer.flush().await
+}

@@ -1,0 +1,237 @@
+//! Events, read lazily: an event of 8 kB costs only the fields that are asked for.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use memchr::{memchr, memchr_iter, memmem};
+
+use super::json;
+
+/// How the events of a connection are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// `Name: url-encoded value` lines.
+    Plain,
+    /// One JSON object.
+    Json,
+}
+
+impl Format {
+    /// The word for it in the `event` command.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// An event as FreeSWITCH sent it. A clone shares the bytes.
+///
+/// Names are looked up without regard to case, as `switch_event_get_header` does, and the first of
+/// several fields of a name counts.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Event {
+    format: Format,
+    raw: Bytes,
+}
+
+impl Event {
+    /// Wraps the body of a `text/event-…` frame. Nothing is parsed yet.
+    pub fn new(format: Format, raw: Bytes) -> Self {
+        Self { format, raw }
+    }
+
+    /// One field, decoded; `None` if the event doesn't have it.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        let [value] = self.fields([name]);
+        value
+    }
+
+    /// Several fields in one pass over the event.
+    pub fn fields<const N: usize>(&self, names: [&str; N]) -> [Option<Cow<'_, str>>; N] {
+        match self.format {
+            Format::Plain => plain_fields(&self.raw, names),
+            Format::Json => json::fields(&self.raw, names),
+        }
+    }
+
+    /// `Event-Name`, or the empty string.
+    pub fn name(&self) -> Cow<'_, str> {
+        self.get("Event-Name").unwrap_or_default()
+    }
+
+    /// The event's own body, such as the result of a background job. Not url-encoded, and perhaps
+    /// not UTF-8.
+    pub fn body(&self) -> Option<Cow<'_, [u8]>> {
+        match self.format {
+            Format::Plain => {
+                let at = memmem::find(&self.raw, b"\n\n")?;
+                let body = &self.raw[at + 2..];
+                (!body.is_empty()).then_some(Cow::Borrowed(body))
+            }
+            Format::Json => {
+                let [body] = json::fields(&self.raw, ["_body"]);
+                body.map(|text| match text {
+                    Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                    Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+                })
+            }
+        }
+    }
+
+    /// How the event is written.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The event as it was sent.
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.raw
+    }
+}
+
+impl fmt::Debug for Event {
+    // An event is kilobytes of other people's data: its name is enough for a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name", &self.name())
+            .field("bytes", &self.raw.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Looks for `names` in lines of `Name: value`, and stops when it has them all.
+///
+/// Lines are split first, then name and value, and only then is a value url-decoded. The other way
+/// round, a caller ID of `%0AUnique-ID%3A%20…` would forge a field.
+fn plain_fields<'e, const N: usize>(raw: &'e [u8], names: [&str; N]) -> [Option<Cow<'e, str>>; N] {
+    let mut found = [const { None }; N];
+    let mut missing = N;
+    let mut start = 0;
+    for end in memchr_iter(b'\n', raw).chain([raw.len()]) {
+        let line = &raw[start..end];
+        start = (end + 1).min(raw.len());
+        // The empty line ends the fields. What follows is the event's own body.
+        if line.is_empty() || missing == 0 {
+            break;
+        }
+        for (name, slot) in names.iter().zip(&mut found) {
+            if slot.is_none()
+                && let Some(value) = value_of(line, name.as_bytes())
+            {
+                *slot = Some(decode(value));
+                missing -= 1;
+            }
+        }
+    }
+    found
+}
+
+/// `Unique-ID: a5cb0e39-…` → the value, if the line is about `name`.
+#[inline]
+fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
+    // The colon's place rules out nearly every line before a name is compared.
+    if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let value = &line[name.len() + 1..];
+    Some(value.strip_prefix(b" ").unwrap_or(value))
+}
+
+/// Undoes `switch_url_encode`. A `+` stands for itself, and a `%` that begins no escape too.
+///
+/// `switch_event_serialize` writes `_undef_` for an empty value; JSON events have it empty.
+fn decode(value: &[u8]) -> Cow<'_, str> {
+    if value == b"_undef_" {
+        return Cow::Borrowed("");
+    }
+    let Some(first) = memchr(b'%', value) else {
+        return String::from_utf8_lossy(value);
+    };
+    let mut text = Vec::with_capacity(value.len());
+    text.extend_from_slice(&value[..first]);
+    let mut rest = &value[first..];
+    while let [byte, tail @ ..] = rest {
+        match (byte, tail) {
+            (b'%', [high, low, after @ ..]) if hex(*high).is_some() && hex(*low).is_some() => {
+                text.push(hex(*high).unwrap_or(0) << 4 | hex(*low).unwrap_or(0));
+                rest = after;
+            }
+            _ => {
+                text.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+    Cow::Owned(match String::from_utf8(text) {
+        Ok(text) => text,
+        Err(invalid) => String::from_utf8_lossy(invalid.as_bytes()).into_owned(),
+    })
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &'static str) -> Event {
+        Event::new(Format::Plain, Bytes::from_static(text.as_bytes()))
+    }
+
+    #[test]
+    fn fields_are_found_in_one_pass_whatever_their_case() {
+        let event = plain("Event-Name: CHANNEL_ANSWER\nUnique-ID: abc\nCaller-ANI: _undef_\n\n");
+        assert_eq!(
+            event.fields(["unique-id", "Event-Name", "Caller-ANI", "Nope"]),
+            [
+                Some("abc".into()),
+                Some("CHANNEL_ANSWER".into()),
+                Some("".into()),
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn an_encoded_line_break_forges_no_field() {
+        let event = plain("Caller-Caller-ID-Name: x%0AUnique-ID%3A%20forged\nUnique-ID: real\n\n");
+        assert_eq!(event.get("Unique-ID").as_deref(), Some("real"));
+        assert_eq!(
+            event.get("Caller-Caller-ID-Name").as_deref(),
+            Some("x\nUnique-ID: forged")
+        );
+    }
+
+    #[test]
+    fn the_first_field_of_a_name_counts_and_the_body_has_none() {
+        let event = plain("A: 1\nA: 2\nContent-Length: 5\n\nB: 3\n");
+        assert_eq!(event.get("A").as_deref(), Some("1"));
+        assert_eq!(event.get("B"), None);
+        assert_eq!(event.body().as_deref(), Some(&b"B: 3\n"[..]));
+    }
+
+    #[test]
+    fn values_decode_to_text() {
+        assert_eq!(decode(b"J%C3%BCrgen%20%2B1"), "Jürgen +1");
+        assert_eq!(decode("Jürgen".as_bytes()), "Jürgen");
+        assert_eq!(decode(b"100%"), "100%");
+        assert_eq!(decode(b"%zz%4"), "%zz%4");
+        assert_eq!(decode(b"a+b"), "a+b");
+        assert_eq!(decode(b"%FF"), "\u{fffd}");
+    }
+
+    #[test]
+    fn a_clipped_event_is_read_as_far_as_it_goes() {
+        assert_eq!(plain("A: 1\nB").get("A").as_deref(), Some("1"));
+        assert_eq!(plain("A: 1\nB").get("B"), None);
+        assert_eq!(plain("A: 1").get("A").as_deref(), Some("1"));
+        assert_eq!(plain("").get("A"), None);
+    }
+}

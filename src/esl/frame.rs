@@ -1,0 +1,219 @@
+//! Bytes → frame. A frame is a head, which ends with an empty line, and the body that the head's
+//! `Content-Length` announces.
+
+use bytes::Bytes;
+use nom::bytes::complete::{tag, take_till, take_until};
+use nom::character::complete::digit1;
+use nom::combinator::{all_consuming, map_res, opt, rest};
+use nom::sequence::{separated_pair, terminated};
+use nom::{IResult, Parser};
+
+use super::error::Error;
+use super::event::{Event, Format};
+
+/// What a frame is, by its `Content-Type`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `auth/request`: FreeSWITCH wants to know who we are.
+    AuthRequest,
+    /// `command/reply`: the answer to any command but `api`.
+    CommandReply,
+    /// `api/response`: the answer to `api`.
+    ApiResponse,
+    /// `text/event-plain` or `text/event-json`.
+    Event(Format),
+    /// `log/data`: a log line, when the connection asked for them.
+    Log,
+    /// `text/disconnect-notice`: FreeSWITCH is about to close, or lingers after hang-up.
+    DisconnectNotice,
+    /// `text/rude-rejection`: the ACL keeps us out.
+    RudeRejection,
+    /// Anything else. Tolerated, and read past.
+    Other,
+}
+
+/// One frame, sharing the bytes it was read into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    pub(super) kind: Kind,
+    pub(super) head: Bytes,
+    pub(super) body: Bytes,
+}
+
+impl Frame {
+    /// What the frame is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The head's lines, without the empty line that ends it.
+    pub fn head(&self) -> &Bytes {
+        &self.head
+    }
+
+    /// The body; empty if there is none.
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The event that this frame carries, if it is one.
+    pub fn into_event(self) -> Option<Event> {
+        match self.kind {
+            Kind::Event(format) => Some(Event::new(format, self.body)),
+            _ => None,
+        }
+    }
+
+    /// A head's value as it was sent, by the header's name in any case.
+    pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
+        headers(&self.head)
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
+            .map(|(_, value)| value)
+    }
+}
+
+/// What the head says about its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) kind: Kind,
+    /// Bytes of body that follow. `Content-Length` counts bytes, never characters.
+    pub(super) length: usize,
+}
+
+/// Reads a head block, whose lines stand in any order.
+///
+/// The reply to `connect` has some 200 lines of channel data before its `Content-Type`, and an
+/// event has its length first:
+///
+/// ```text
+/// Content-Length: 4368
+/// Content-Type: text/event-plain
+/// ```
+pub(super) fn head(block: &[u8]) -> Result<Head, Error> {
+    let mut kind = None;
+    let mut length = None;
+    for (name, value) in headers(block) {
+        if name.eq_ignore_ascii_case(b"Content-Type") {
+            kind.get_or_insert_with(|| content_type(value));
+        } else if name.eq_ignore_ascii_case(b"Content-Length") {
+            let announced = content_length(value)?;
+            // Two lengths that differ would let a value decide where the next frame begins.
+            if length.is_some_and(|known| known != announced) {
+                return Err(Error::Malformed("two different lengths"));
+            }
+            length = Some(announced);
+        }
+    }
+    Ok(Head {
+        kind: kind.ok_or(Error::Malformed("no Content-Type"))?,
+        length: length.unwrap_or(0),
+    })
+}
+
+/// `Name: value` pairs of a head. A line without a colon (a line break inside a log line's user
+/// data) is passed over.
+fn headers(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    block
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| header(line).ok().map(|(_, pair)| pair))
+}
+
+/// `Reply-Text: +OK accepted`. The value is all that follows the first `: `, colons included.
+fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
+    separated_pair(
+        take_until(&b":"[..]),
+        (tag(&b":"[..]), opt(tag(&b" "[..]))),
+        rest,
+    )
+    .parse(line)
+}
+
+/// `text/event-plain`, perhaps with parameters after a `;`.
+fn content_type(value: &[u8]) -> Kind {
+    let essence: IResult<&[u8], &[u8]> =
+        take_till(|byte| byte == b';' || byte == b' ' || byte == b'\r').parse(value);
+    match essence.map_or(value, |(_, essence)| essence) {
+        b"auth/request" => Kind::AuthRequest,
+        b"command/reply" => Kind::CommandReply,
+        b"api/response" => Kind::ApiResponse,
+        b"text/event-plain" => Kind::Event(Format::Plain),
+        b"text/event-json" => Kind::Event(Format::Json),
+        b"log/data" => Kind::Log,
+        b"text/disconnect-notice" => Kind::DisconnectNotice,
+        b"text/rude-rejection" => Kind::RudeRejection,
+        _ => Kind::Other,
+    }
+}
+
+/// `4368`. A sign, a blank or twenty digits are no length.
+fn content_length(value: &[u8]) -> Result<usize, Error> {
+    let number: IResult<&[u8], usize> = all_consuming(terminated(
+        map_res(digit1, |digits: &[u8]| {
+            std::str::from_utf8(digits)
+                .ok()
+                .and_then(|digits| digits.parse().ok())
+                .ok_or(())
+        }),
+        opt(tag(&b"\r"[..])),
+    ))
+    .parse(value);
+    match number {
+        Ok((_, length)) => Ok(length),
+        Err(_) => Err(Error::ContentLength(
+            String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned(),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_tells_kind_and_length_in_any_order() {
+        let expected = Head {
+            kind: Kind::Event(Format::Plain),
+            length: 4368,
+        };
+        assert_eq!(
+            head(b"Content-Length: 4368\nContent-Type: text/event-plain").unwrap(),
+            expected
+        );
+        assert_eq!(
+            head(b"content-type: text/event-plain\nX: y\ncontent-length: 4368").unwrap(),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_length_that_is_none_is_a_typed_error() {
+        for bad in [
+            "-1",
+            "+5",
+            "",
+            "4 ",
+            "0x10",
+            "4368a",
+            "99999999999999999999999",
+        ] {
+            let block = format!("Content-Type: api/response\nContent-Length: {bad}");
+            let error = head(block.as_bytes()).unwrap_err();
+            assert!(matches!(error, Error::ContentLength(_)), "{bad}: {error}");
+            assert!(error.is_protocol());
+        }
+    }
+
+    #[test]
+    fn two_lengths_must_agree() {
+        let same = b"Content-Type: api/response\nContent-Length: 4\nContent-Length: 4";
+        assert_eq!(head(same).unwrap().length, 4);
+        let differ = b"Content-Type: api/response\nContent-Length: 4\nContent-Length: 5";
+        assert!(matches!(head(differ), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn a_value_keeps_its_colons() {
+        let line = b"Reply-Text: -ERR no: such: thing";
+        assert_eq!(header(line).unwrap().1.1, b"-ERR no: such: thing");
+    }
+}

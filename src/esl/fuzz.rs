@@ -1,0 +1,89 @@
+//! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
+//! run by `tests/wire_esl.rs` and by fuzzers.
+
+use bytes::BytesMut;
+use tokio_util::codec::Decoder;
+
+use super::{Codec, Command, Error, Event, Format, Frame, Limits};
+
+/// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
+/// first error.
+pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
+    let limits = Limits {
+        head: 1024 * 1024,
+        body: 1024 * 1024,
+    };
+    let mut codec = Codec::new(limits);
+    let mut buffer = BytesMut::new();
+    let mut frames = Vec::new();
+    let mut sizes = chunks.iter().copied();
+    let mut size = usize::MAX;
+    let mut rest = data;
+    while !rest.is_empty() {
+        size = sizes.next().unwrap_or(size).max(1);
+        let (chunk, tail) = rest.split_at(size.min(rest.len()));
+        rest = tail;
+        buffer.extend_from_slice(chunk);
+        loop {
+            match codec.decode(&mut buffer) {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => break,
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+    (frames, None)
+}
+
+/// No bytes make the parsers panic, and where the network cuts them changes nothing.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn stream(data: &[u8], chunks: &[usize]) {
+    let (whole, error) = decode(data, &[]);
+    let (cut, cut_error) = decode(data, chunks);
+    assert_eq!(whole, cut);
+    assert_eq!(
+        error.map(|e| e.to_string()),
+        cut_error.map(|e| e.to_string())
+    );
+    for frame in whole {
+        event(frame.body());
+        event(frame.head());
+    }
+    event(data);
+}
+
+/// Any bytes can be asked for fields.
+pub fn event(data: &[u8]) {
+    for format in [Format::Plain, Format::Json] {
+        let event = Event::new(format, data.to_vec().into());
+        let [a, b] = event.fields(["Event-Name", "Unique-ID"]);
+        assert_eq!(a, event.get("event-name"));
+        assert_eq!(b, event.get("Unique-ID"));
+        let _body = event.body();
+    }
+}
+
+/// Whatever the argument, a command is one command or none.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn command(text: &str) {
+    let commands = [
+        Command::auth(text),
+        Command::userauth(text, text),
+        Command::api("echo", &[text, text]),
+        Command::set_variables("u", &[("v", text), (text, "v")]),
+        Command::filter("h", text),
+        Command::execute("set", text),
+    ];
+    for command in commands.into_iter().flatten() {
+        let wire = command.as_bytes();
+        assert!(wire.ends_with(b"\n\n"));
+        let inner = &wire[..wire.len() - 1];
+        assert!(!inner.windows(2).any(|pair| pair == b"\n\n"));
+    }
+}

@@ -1,0 +1,174 @@
+//! Events on their way to the consumer. Bounded, and it never blocks the reader: FreeSWITCH drops a
+//! listener that doesn't read (`MAX_MISSED` in `mod_event_socket.c`), so a slow consumer must not
+//! become a slow reader. What didn't fit is said, at its place in the order.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::event::Event;
+
+/// What comes out of [`Events`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// An event.
+    Event(Event),
+    /// At this place so many events were lost, because the consumer was too slow.
+    Lost(u64),
+}
+
+/// The events of one connection, in the order in which they came.
+#[derive(Debug)]
+pub struct Events {
+    shared: Arc<Shared>,
+}
+
+impl Events {
+    /// The next item; `None` once the connection is over and everything was read. Dropping the
+    /// future loses nothing.
+    pub async fn next(&mut self) -> Option<Item> {
+        loop {
+            {
+                let mut state = self.shared.lock();
+                if let Some(item) = state.pop() {
+                    return Some(item);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.shared.ready.notified().await;
+        }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.unread = true;
+        state.items.clear();
+    }
+}
+
+/// The connection's end of the queue.
+#[derive(Debug)]
+pub(super) struct Sender {
+    shared: Arc<Shared>,
+    capacity: usize,
+}
+
+/// A queue for at most `capacity` events.
+pub(super) fn queue(capacity: usize) -> (Sender, Events) {
+    let shared = Arc::new(Shared::default());
+    let sender = Sender {
+        shared: Arc::clone(&shared),
+        capacity,
+    };
+    (sender, Events { shared })
+}
+
+impl Sender {
+    /// Queues the event, or counts it as lost.
+    pub(super) fn push(&self, event: Event) {
+        let mut state = self.shared.lock();
+        if state.unread {
+            return;
+        }
+        if state.items.len() >= self.capacity {
+            state.lost += 1;
+            return;
+        }
+        if let Some(lost) = state.take_lost() {
+            state.items.push_back(lost);
+        }
+        state.items.push_back(Item::Event(event));
+        drop(state);
+        self.shared.ready.notify_one();
+    }
+
+    /// Whether nobody will ever read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.shared.lock().unread
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.ready.notify_one();
+    }
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    ready: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing in here can be left half done, so a panic elsewhere doesn't spoil it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: VecDeque<Item>,
+    /// Lost since the last item.
+    lost: u64,
+    closed: bool,
+    unread: bool,
+}
+
+impl State {
+    fn pop(&mut self) -> Option<Item> {
+        self.items.pop_front().or_else(|| self.take_lost())
+    }
+
+    fn take_lost(&mut self) -> Option<Item> {
+        match std::mem::take(&mut self.lost) {
+            0 => None,
+            lost => Some(Item::Lost(lost)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::esl::Format;
+
+    fn event(name: &str) -> Event {
+        Event::new(Format::Plain, format!("Event-Name: {name}\n").into())
+    }
+
+    #[tokio::test]
+    async fn what_did_not_fit_is_said_at_its_place() {
+        let (sender, mut events) = queue(2);
+        for name in ["1", "2", "3", "4"] {
+            sender.push(event(name));
+        }
+        assert_eq!(events.next().await, Some(Item::Event(event("1"))));
+        sender.push(event("5"));
+        sender.push(event("6"));
+        drop(sender);
+        assert_eq!(events.next().await, Some(Item::Event(event("2"))));
+        assert_eq!(events.next().await, Some(Item::Lost(2)));
+        assert_eq!(events.next().await, Some(Item::Event(event("5"))));
+        assert_eq!(events.next().await, Some(Item::Lost(1)));
+        assert_eq!(events.next().await, None);
+        assert_eq!(events.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn events_without_a_reader_take_no_memory() {
+        let (sender, events) = queue(2);
+        sender.push(event("1"));
+        drop(events);
+        sender.push(event("2"));
+        assert!(sender.is_unread());
+        assert!(sender.shared.lock().items.is_empty());
+    }
+}

@@ -1,0 +1,66 @@
+//! The answer to one command.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use super::error::Error;
+use super::event::{Event, Format};
+use super::frame::{Frame, Kind};
+
+/// The answer to one command: a `command/reply`, whose text is a header, or an `api/response`,
+/// whose text is the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    frame: Frame,
+}
+
+impl Reply {
+    pub(super) fn new(frame: Frame) -> Self {
+        Self { frame }
+    }
+
+    /// What FreeSWITCH said, without the line break that ends it. The replies to `connect` and
+    /// `sendmsg` aside, an `api` may well say something that begins with neither `+OK` nor `-ERR`.
+    pub fn text(&self) -> Cow<'_, str> {
+        let text = match self.frame.kind {
+            Kind::ApiResponse => &self.frame.body[..],
+            _ => self.frame.header("Reply-Text").unwrap_or_default(),
+        };
+        String::from_utf8_lossy(text.trim_ascii_end())
+    }
+
+    /// `false` for `-ERR …` and `-USAGE …`.
+    pub fn is_ok(&self) -> bool {
+        let text = self.text();
+        !(text.starts_with("-ERR") || text.starts_with("-USAGE"))
+    }
+
+    /// Makes a refusal an error.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] with FreeSWITCH's words.
+    pub fn accepted(self) -> Result<Self, Error> {
+        if self.is_ok() {
+            Ok(self)
+        } else {
+            Err(Error::Refused(self.text().into_owned()))
+        }
+    }
+
+    /// The body of an `api` reply; empty for other commands.
+    pub fn body(&self) -> &Bytes {
+        &self.frame.body
+    }
+
+    /// A header of the reply as it was sent, such as `Job-UUID` of `bgapi`.
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.frame.header(name).map(String::from_utf8_lossy)
+    }
+
+    /// The channel data in the reply to `connect`: plain, whatever the format of later events.
+    pub(super) fn into_channel_data(self) -> Event {
+        Event::new(Format::Plain, self.frame.head)
+    }
+}
