@@ -16,7 +16,7 @@ use crate::core::backoff::Backoff;
 use crate::core::call::Event;
 use crate::core::name::CallId;
 use crate::core::route::{Reason, Route};
-use crate::monitor::metrics;
+use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
 use crate::pbx::{Announcement, Answer, Commands, Error};
 

@@ -3,12 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
 use crate::core::name::PbxName;
 use crate::core::number::Context;
 use crate::core::plan::{NumberPlan, Region};
+use crate::pbx::{Link, asterisk, freeswitch};
+use crate::{ami, esl};
 
 /// `[agent]`
 #[derive(Debug, Clone, Deserialize)]
@@ -95,6 +99,58 @@ fn sip_profile() -> String {
 }
 
 impl PbxConfig {
+    /// The link that these keys describe.
+    ///
+    /// # Errors
+    /// If a CA file can't be read, or a key is missing.
+    pub fn link(&self) -> Result<Link, String> {
+        let password = self.password.clone().unwrap_or_default();
+        Ok(match self.kind {
+            PbxKind::Freeswitch => Link::Freeswitch(freeswitch::Endpoint {
+                address: self.address.clone(),
+                auth: match &self.user {
+                    Some(user) => esl::Auth::User { user: user.clone(), password },
+                    None => esl::Auth::Password(password),
+                },
+                sip_profile: self.sip_profile.clone(),
+            }),
+            PbxKind::Asterisk => Link::Asterisk(Box::new(asterisk::Endpoint {
+                address: self.address.clone(),
+                auth: ami::Auth {
+                    user: self.user.clone().unwrap_or_else(|| "sidecall".to_owned()),
+                    secret: password,
+                    method: ami::Method::Md5,
+                },
+                tls: self.tls.then(|| self.trust()).transpose()?,
+                domain: String::from(self.context.clone()),
+                message_endpoint: self.message_endpoint.clone(),
+            })),
+        })
+    }
+
+    fn trust(&self) -> Result<ami::Tls, String> {
+        let mut roots = rustls::RootCertStore::empty();
+        match &self.tls_ca_file {
+            Some(file) => {
+                let unusable = |e: &dyn std::fmt::Display| format!("tls_ca_file {}: {e}", file.display());
+                for certificate in CertificateDer::pem_file_iter(file).map_err(|e| unusable(&e))? {
+                    roots.add(certificate.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
+                }
+            }
+            None => {
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+        }
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|e| e.to_string())?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
+        ami::Tls::new(std::sync::Arc::new(config), host.trim_matches(['[', ']'])).map_err(|e| e.to_string())
+    }
+
     /// How this PBX writes numbers.
     pub fn plan(&self) -> NumberPlan {
         NumberPlan { context: self.context.clone(), region: self.region, extension_digits: self.extension_digits }

@@ -26,7 +26,7 @@ use crate::core::name::LegId;
 use crate::core::plan::NumberPlan;
 use crate::core::route::{Reason, Route};
 use crate::core::{address::Address, uui};
-use crate::monitor::metrics;
+use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
 use crate::pbx::{Announcement, Answer, Commands, Error, Events, Happened, Link, Mark, Raw, Snapshot};
 
@@ -53,6 +53,7 @@ pub(super) struct LinkContext {
     /// SIP MESSAGEs to send.
     pub messages: mpsc::UnboundedSender<Messages>,
     pub status: Mutex<Status>,
+    pub status_changed: Notify,
 }
 
 impl LinkContext {
@@ -61,10 +62,6 @@ impl LinkContext {
         if !reply.messages.is_empty() {
             let _ = self.messages.send(reply);
         }
-    }
-
-    fn status(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 }
 
@@ -77,14 +74,28 @@ pub(super) async fn supervise(
 ) {
     let (send, receive) = mpsc::unbounded_channel();
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
-    let context = Arc::new(LinkContext { shared, pbx, broken: Notify::new(), messages: send, status });
+    let context = Arc::new(LinkContext {
+        shared,
+        pbx,
+        broken: Notify::new(),
+        messages: send,
+        status,
+        status_changed: Notify::new(),
+    });
     let (held_sender, held) = mpsc::channel(256);
     let _direct = listener.map(|listener| direct::listen(listener, held_sender.clone()));
     let courier = messages::Courier::start(&context, receive);
     let _reporter = super::status::report(&context);
     let plan = context.pbx.plan();
-    let mut link =
-        Supervised { context, plan, courier, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default(), held };
+    let mut link = Supervised {
+        context,
+        plan,
+        courier,
+        tracker: Tracker::default(),
+        calls: HashMap::new(),
+        clock: Clock::default(),
+        held,
+    };
     link.run(shutdown).await;
 }
 
@@ -282,7 +293,13 @@ impl Supervised {
         }
     }
 
-    async fn checked(&mut self, commands: &Commands, owner: Option<String>, clock: Option<(i64, i64, i64)>, synced: bool) {
+    async fn checked(
+        &mut self,
+        commands: &Commands,
+        owner: Option<String>,
+        clock: Option<(i64, i64, i64)>,
+        synced: bool,
+    ) {
         self.set_clock(clock);
         let us = &self.context.shared.id;
         let state = match owner {

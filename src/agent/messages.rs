@@ -8,7 +8,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::link::LinkContext;
 use crate::contract::{Messages, SipMessage, SipOutcome};
 use crate::core::number::Number;
-use crate::monitor::metrics;
+use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};
 
 /// Sends messages as long as it lives.

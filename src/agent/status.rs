@@ -1,6 +1,6 @@
 //! What the node is told about a link: at each change, and every two seconds.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
@@ -11,9 +11,6 @@ use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
 
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
-
-/// How soon a change is told.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Outcomes that are kept for a node that can't be reached.
 const OUTCOMES_MAX: usize = 10_000;
@@ -29,7 +26,6 @@ pub(super) struct Status {
     /// The PBX's own words for its version.
     pub version: Option<String>,
     sent: Vec<SipOutcome>,
-    changed: bool,
 }
 
 impl Status {
@@ -42,7 +38,6 @@ impl Status {
             error: None,
             version: None,
             sent: Vec::new(),
-            changed: true,
         }
     }
 
@@ -55,12 +50,10 @@ impl Status {
             self.since = now();
             self.state = state;
         }
-        self.changed |= self.error != error || self.since == now();
         self.error = error;
     }
 
     fn take(&mut self) -> PbxReport {
-        self.changed = false;
         PbxReport {
             kind: self.kind,
             agent: self.agent.clone(),
@@ -76,22 +69,28 @@ impl Status {
 impl LinkContext {
     /// Notes how a message went, for the next report.
     pub(super) fn outcome(&self, outcome: SipOutcome) {
-        let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if status.sent.len() < OUTCOMES_MAX {
-            status.sent.push(outcome);
-        }
-        status.changed = true;
+        self.status(|status| {
+            if status.sent.len() < OUTCOMES_MAX {
+                status.sent.push(outcome);
+            }
+        });
+    }
+
+    /// Changes the status; the node is told at once.
+    pub(super) fn status(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+        self.status_changed.notify_one();
     }
 
     async fn report_status(&self) {
-        let report = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.shared.node.report_pbx(&self.pbx.name, &report).await {
             Ok(reply) => self.send_messages(reply),
             Err(error) => {
                 tracing::debug!(%error, pbx = %self.pbx.name, "could not report the link");
-                for outcome in report.sent {
-                    self.outcome(outcome);
-                }
+                self.status.lock().unwrap_or_else(PoisonError::into_inner).sent.extend(report.sent);
+                // What changes meanwhile is told with the next attempt, not by more of them.
+                tokio::time::sleep(EVERY).await;
             }
         }
     }
@@ -103,12 +102,9 @@ pub(super) fn report(context: &Arc<LinkContext>) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             context.report_status().await;
-            let next = tokio::time::Instant::now() + EVERY;
-            while tokio::time::Instant::now() < next {
-                tokio::time::sleep(LOOK_EVERY).await;
-                if context.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).changed {
-                    break;
-                }
+            tokio::select! {
+                () = context.status_changed.notified() => {}
+                () = tokio::time::sleep(EVERY) => {}
             }
         }
     }))

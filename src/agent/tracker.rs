@@ -116,7 +116,8 @@ impl Tracker {
                 told.extend(self.happened(&Happened::Answered { leg }));
             }
         }
-        let hears = snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
+        let hears =
+            snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
         let hears: HashSet<_> = hears.filter(|legs| legs[0] != legs[1]).collect();
         // Only where the snapshot shows both ends: a leg that came later is not in it.
         let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();

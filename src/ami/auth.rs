@@ -52,10 +52,7 @@ pub enum Method {
 
 impl fmt::Debug for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth")
-            .field("user", &self.user)
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_struct("Auth").field("user", &self.user).field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -72,12 +69,10 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         Method::Md5 => {
             let ask = Action::new("Challenge")?.with("AuthType", "MD5")?;
             let challenge = say(framed, &ask, "challenge", tap).await?;
-            let challenge = challenge.get("Challenge").ok_or_else(|| {
-                Error::AuthRejected(format!("no challenge: {}", challenge.message()))
-            })?;
-            login
-                .with("AuthType", "MD5")?
-                .with("Key", &answer(&challenge, &auth.secret))?
+            let challenge = challenge
+                .get("Challenge")
+                .ok_or_else(|| Error::AuthRejected(format!("no challenge: {}", challenge.message())))?;
+            login.with("AuthType", "MD5")?.with("Key", &answer(&challenge, &auth.secret))?
         }
     };
     let reply = say(framed, &login.with("Events", events)?, "login", tap).await?;
@@ -133,11 +128,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let auth = Auth {
-            user: "sidecall".to_owned(),
-            secret: "hush".to_owned(),
-            method: Method::Plain,
-        };
+        let auth = Auth { user: "sidecall".to_owned(), secret: "hush".to_owned(), method: Method::Plain };
         assert!(!format!("{auth:?}").contains("hush"));
     }
 }

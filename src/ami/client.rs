@@ -60,21 +60,13 @@ impl Default for Options {
 /// [`Error::is_auth`] if Asterisk doesn't want us, [`Error::is_tls`] if its certificate isn't
 /// trusted, [`Error::is_timeout`] after [`Options::connect_timeout`], [`Error::is_disconnect`] if the
 /// link can't be made or breaks.
-pub async fn connect(
-    address: &str,
-    auth: &Auth,
-    options: Options,
-) -> Result<(Client, Events, Connection), Error> {
+pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error> {
     let started = Instant::now();
     let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address))
-        .await
-        .map_err(|_| Error::Timeout)??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| Error::Timeout)??;
     // An action is one small write that must not wait for an acknowledgement.
     stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options))
-        .await
-        .map_err(|_| Error::Timeout)?
+    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| Error::Timeout)?
 }
 
 /// Logs in over a stream that is already there, with TLS if the options say so.
@@ -82,11 +74,7 @@ pub async fn connect(
 /// # Errors
 ///
 /// As [`connect`].
-pub async fn connect_stream<S>(
-    stream: S,
-    auth: &Auth,
-    options: Options,
-) -> Result<(Client, Events, Connection), Error>
+pub async fn connect_stream<S>(stream: S, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -100,11 +88,7 @@ where
     timeout(limit, work).await.map_err(|_| Error::Timeout)?
 }
 
-async fn begin<S>(
-    stream: S,
-    auth: &Auth,
-    options: &Options,
-) -> Result<(Client, Events, Connection), Error>
+async fn begin<S>(stream: S, auth: &Auth, options: &Options) -> Result<(Client, Events, Connection), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -116,10 +100,7 @@ where
     let (sender, events) = queue(options.event_queue);
     let prefix = format!("{:08x}", rand::random::<u32>());
     let connection = Connection::new(framed, prefix, receiver, sender, tap);
-    let client = Client {
-        requests,
-        timeout: options.request_timeout,
-    };
+    let client = Client { requests, timeout: options.request_timeout };
     Ok((client, events, connection))
 }
 
@@ -137,10 +118,7 @@ impl Client {
     /// The same connection with another time-out.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self {
-            timeout,
-            ..self.clone()
-        }
+        Self { timeout, ..self.clone() }
     }
 
     /// Whether the connection is over. `false` doesn't promise that the next action succeeds.
@@ -163,10 +141,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`].
-    pub async fn pipeline(
-        &self,
-        actions: impl IntoIterator<Item = Action>,
-    ) -> Result<Vec<Reply>, Error> {
+    pub async fn pipeline(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<Reply>, Error> {
         let (actions, waiting): (Vec<_>, Vec<_>) = actions
             .into_iter()
             .map(|action| {
@@ -220,9 +195,7 @@ impl Client {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(self.timeout, work)
-            .await
-            .map_err(|_| Error::Timeout)?
+        timeout(self.timeout, work).await.map_err(|_| Error::Timeout)?
     }
 }
 

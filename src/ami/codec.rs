@@ -21,9 +21,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            message: 8 * 1024 * 1024,
-        }
+        Self { message: 8 * 1024 * 1024 }
     }
 }
 
@@ -42,10 +40,7 @@ pub struct Codec {
 impl Codec {
     /// A codec that accepts frames up to `limits`.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// `Asterisk Call Manager/11.0.0`, and no empty line after it.
@@ -56,20 +51,13 @@ impl Codec {
         }
         let Some(end) = memchr(b'\n', src) else {
             return match src.len() > MAX_GREETING {
-                true => Err(Error::TooLarge {
-                    part: "greeting",
-                    size: src.len(),
-                    limit: MAX_GREETING,
-                }),
+                true => Err(Error::TooLarge { part: "greeting", size: src.len(), limit: MAX_GREETING }),
                 false => Ok(None),
             };
         };
         self.greeted = true;
         let raw = src.split_to(end + 1).freeze();
-        Ok(Some(Frame {
-            kind: Kind::Greeting,
-            raw: raw.slice_ref(raw.trim_ascii_end()),
-        }))
+        Ok(Some(Frame { kind: Kind::Greeting, raw: raw.slice_ref(raw.trim_ascii_end()) }))
     }
 
     /// Where the message at the start of `src` ends, and with how many bytes of end.
@@ -120,11 +108,7 @@ impl Decoder for Codec {
         // What was scanned holds no end, so the message is at least that long.
         let size = end.map_or(self.scanned, |(size, _)| size);
         if size > self.limits.message {
-            return Err(Error::TooLarge {
-                part: "message",
-                size,
-                limit: self.limits.message,
-            });
+            return Err(Error::TooLarge { part: "message", size, limit: self.limits.message });
         }
         let Some((size, end)) = end else {
             return Ok(None);
@@ -133,17 +117,12 @@ impl Decoder for Codec {
         self.output = false;
         let mut raw = src.split_to(size + end).freeze();
         raw.truncate(size);
-        Ok(Some(Frame {
-            kind: kind(&raw),
-            raw,
-        }))
+        Ok(Some(Frame { kind: kind(&raw), raw }))
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
         match self.decode(src)? {
-            None if !src.is_empty() => {
-                Err(Error::Disconnected("in the middle of a message".to_owned()))
-            }
+            None if !src.is_empty() => Err(Error::Disconnected("in the middle of a message".to_owned())),
             decoded => Ok(decoded),
         }
     }

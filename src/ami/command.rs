@@ -74,9 +74,7 @@ impl Action {
         if name.is_empty() {
             return Err(Error::Invalid("a variable needs a name"));
         }
-        refuse("a variable's name", name, |c| {
-            !(c.is_ascii_alphanumeric() || c == '_')
-        })?;
+        refuse("a variable's name", name, |c| !(c.is_ascii_alphanumeric() || c == '_'))?;
         refuse("a variable's value", value, |c| {
             matches!(c, ',' | ';' | '|' | '$' | '{' | '}' | '\\' | '"') || c.is_control()
         })?;
@@ -107,12 +105,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn redirect(
-        channel: &str,
-        context: &str,
-        extension: &str,
-        priority: &str,
-    ) -> Result<Self, Error> {
+    pub fn redirect(channel: &str, context: &str, extension: &str, priority: &str) -> Result<Self, Error> {
         Self::bare("Redirect")
             .with("Channel", channel)?
             .with("Context", context)?
@@ -127,9 +120,7 @@ impl Action {
     ///
     /// As [`Action::with`].
     pub fn filter(expression: &str) -> Result<Self, Error> {
-        Self::bare("Filter")
-            .with("Operation", "Add")?
-            .with("Filter", expression)
+        Self::bare("Filter").with("Operation", "Add")?.with("Filter", expression)
     }
 
     /// `Events`: the classes of events that this connection gets, such as `call,user`, `on` or
@@ -178,11 +169,7 @@ impl Action {
     }
 
     fn bare(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            fields: String::new(),
-            count: 0,
-        }
+        Self { name: name.to_owned(), fields: String::new(), count: 0 }
     }
 }
 
@@ -200,17 +187,12 @@ fn key(what: &'static str, text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::Invalid("a name is empty"));
     }
-    refuse(what, text, |c| {
-        !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '(' | ')'))
-    })
+    refuse(what, text, |c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '(' | ')')))
 }
 
 fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), Error> {
     // NUL ends Asterisk's C string early, and with it whatever we meant to send after it.
-    match text
-        .chars()
-        .find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c))
-    {
+    match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
         Some(found) => Err(Error::Forbidden { what, found }),
         None => Ok(()),
     }
@@ -227,11 +209,7 @@ mod tests {
     #[test]
     fn actions_are_written_as_asterisk_reads_them() {
         assert_eq!(
-            wire(Action::set_variable(
-                Some("PJSIP/a-1"),
-                "SIDECALL_ROUTE",
-                "packet"
-            )),
+            wire(Action::set_variable(Some("PJSIP/a-1"), "SIDECALL_ROUTE", "packet")),
             "Action: Setvar\r\nActionID: 7\r\nChannel: PJSIP/a-1\r\n\
              Variable: SIDECALL_ROUTE\r\nValue: packet\r\n\r\n"
         );
@@ -240,13 +218,9 @@ mod tests {
             "Action: Redirect\r\nActionID: 7\r\nChannel: PJSIP/a-1\r\nContext: inbound\r\n\
              Exten: 35551234\r\nPriority: go\r\n\r\n"
         );
-        assert_eq!(
-            wire(Ok(Action::ping())),
-            "Action: Ping\r\nActionID: 7\r\n\r\n"
-        );
-        let twice = Action::new("Originate")
-            .and_then(|a| a.with("Variable", "a=1"))
-            .and_then(|a| a.with("Variable", "b=2: 3"));
+        assert_eq!(wire(Ok(Action::ping())), "Action: Ping\r\nActionID: 7\r\n\r\n");
+        let twice =
+            Action::new("Originate").and_then(|a| a.with("Variable", "a=1")).and_then(|a| a.with("Variable", "b=2: 3"));
         assert!(wire(twice).contains("Variable: a=1\r\nVariable: b=2: 3\r\n"));
     }
 

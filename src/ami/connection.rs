@@ -230,8 +230,8 @@ impl Connection {
                 let announced = items.and_then(|items| items.trim().parse::<usize>().ok());
                 if let Some(Waiter::List(waiter, entries)) = self.pending.remove(&*id) {
                     let got = entries.len();
-                    let whole = mark.eq_ignore_ascii_case("Complete")
-                        && announced.is_none_or(|announced| announced <= got);
+                    let whole =
+                        mark.eq_ignore_ascii_case("Complete") && announced.is_none_or(|announced| announced <= got);
                     drop(waiter.send(match whole {
                         true => Ok(entries),
                         false => Err(Error::ListCut { got }),
@@ -252,9 +252,7 @@ impl Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("pending", &self.pending.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
 }
 

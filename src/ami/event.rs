@@ -52,18 +52,12 @@ impl Event {
 impl fmt::Debug for Event {
     // An event holds other people's numbers: its name is enough for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event")
-            .field("name", &self.name())
-            .field("bytes", &self.raw.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
     }
 }
 
 /// Looks for `names` in lines of `Key: Value`, and stops when it has them all.
-pub(super) fn fields<'e, const N: usize>(
-    raw: &'e [u8],
-    names: [&str; N],
-) -> [Option<Cow<'e, str>>; N] {
+pub(super) fn fields<'e, const N: usize>(raw: &'e [u8], names: [&str; N]) -> [Option<Cow<'e, str>>; N] {
     let mut found = [const { None }; N];
     let mut missing = N;
     for line in lines(raw) {
@@ -84,9 +78,7 @@ pub(super) fn fields<'e, const N: usize>(
 
 /// Every value of a name.
 pub(super) fn all<'e>(raw: &'e [u8], name: &'e str) -> impl Iterator<Item = Cow<'e, str>> {
-    lines(raw)
-        .filter_map(|line| value_of(line, name.as_bytes()))
-        .map(String::from_utf8_lossy)
+    lines(raw).filter_map(|line| value_of(line, name.as_bytes())).map(String::from_utf8_lossy)
 }
 
 /// The lines, without their ends. A lone `\n` ends one too: the command line's output has those.
@@ -121,10 +113,7 @@ mod tests {
     #[test]
     fn a_value_keeps_its_colons() {
         let event = event("Event: Newexten\r\nAppData: X,Caller: 1,Called: 2\r\nEmpty: ");
-        assert_eq!(
-            event.get("appdata").as_deref(),
-            Some("X,Caller: 1,Called: 2")
-        );
+        assert_eq!(event.get("appdata").as_deref(), Some("X,Caller: 1,Called: 2"));
         assert_eq!(event.get("Caller"), None);
         assert_eq!(event.get("Empty").as_deref(), Some(""));
     }
@@ -140,17 +129,12 @@ mod tests {
     #[test]
     fn fields_are_found_in_one_pass() {
         let event = event("Event: Hangup\r\nUniqueid: 1.2\r\nCause: 16");
-        assert_eq!(
-            event.fields(["Cause", "Event", "Nope"]),
-            [Some("16".into()), Some("Hangup".into()), None]
-        );
+        assert_eq!(event.fields(["Cause", "Event", "Nope"]), [Some("16".into()), Some("Hangup".into()), None]);
     }
 
     #[test]
     fn a_name_that_is_not_utf8_hides_nothing() {
-        let event = Event::new(Bytes::from_static(
-            b"CallerIDName: J\xFCrgen\r\nUniqueid: 1.2",
-        ));
+        let event = Event::new(Bytes::from_static(b"CallerIDName: J\xFCrgen\r\nUniqueid: 1.2"));
         assert_eq!(event.get("Uniqueid").as_deref(), Some("1.2"));
         assert_eq!(event.get("CallerIDName").as_deref(), Some("J\u{fffd}rgen"));
     }

@@ -66,11 +66,9 @@ impl Frame {
 /// Response: Success
 /// ```
 pub(super) fn kind(block: &[u8]) -> Kind {
-    let parsed: IResult<&[u8], Kind> = alt((
-        value(Kind::Event, tag_no_case(&b"Event:"[..])),
-        value(Kind::Reply, tag_no_case(&b"Response:"[..])),
-    ))
-    .parse(block);
+    let parsed: IResult<&[u8], Kind> =
+        alt((value(Kind::Event, tag_no_case(&b"Event:"[..])), value(Kind::Reply, tag_no_case(&b"Response:"[..]))))
+            .parse(block);
     parsed.map_or(Kind::Other, |(_, kind)| kind)
 }
 

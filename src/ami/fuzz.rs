@@ -40,10 +40,7 @@ pub fn stream(data: &[u8], chunks: &[usize]) {
     let (whole, error) = decode(data, &[]);
     let (cut, cut_error) = decode(data, chunks);
     assert_eq!(whole, cut);
-    assert_eq!(
-        error.map(|e| e.to_string()),
-        cut_error.map(|e| e.to_string())
-    );
+    assert_eq!(error.map(|e| e.to_string()), cut_error.map(|e| e.to_string()));
     for frame in whole {
         event(frame.as_bytes());
         if let Some(reply) = frame.into_reply() {

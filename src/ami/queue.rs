@@ -61,10 +61,7 @@ pub(super) struct Sender {
 /// A queue for at most `capacity` events.
 pub(super) fn queue(capacity: usize) -> (Sender, Events) {
     let shared = Arc::new(Shared::default());
-    let sender = Sender {
-        shared: Arc::clone(&shared),
-        capacity,
-    };
+    let sender = Sender { shared: Arc::clone(&shared), capacity };
     (sender, Events { shared })
 }
 

@@ -23,17 +23,12 @@ impl Reply {
             false => raw.len(),
         };
         let output = raw.split_off(at);
-        Self {
-            fields: raw,
-            output,
-        }
+        Self { fields: raw, output }
     }
 
     /// `false` for `Response: Error`.
     pub fn is_ok(&self) -> bool {
-        !self
-            .get("Response")
-            .is_some_and(|response| response.eq_ignore_ascii_case("Error"))
+        !self.get("Response").is_some_and(|response| response.eq_ignore_ascii_case("Error"))
     }
 
     /// Makes a refusal an error.
@@ -42,11 +37,7 @@ impl Reply {
     ///
     /// [`Error::Refused`] with Asterisk's words.
     pub fn accepted(self) -> Result<Self, Error> {
-        if self.is_ok() {
-            Ok(self)
-        } else {
-            Err(Error::Refused(self.message().into_owned()))
-        }
+        if self.is_ok() { Ok(self) } else { Err(Error::Refused(self.message().into_owned())) }
     }
 
     /// `Message`, or the empty string.
@@ -101,9 +92,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why() {
-        let reply = Reply::new(Bytes::from_static(
-            b"Response: Error\r\nMessage: No such channel",
-        ));
+        let reply = Reply::new(Bytes::from_static(b"Response: Error\r\nMessage: No such channel"));
         assert_eq!(reply.message(), "No such channel");
         assert!(reply.accepted().unwrap_err().is_refused());
     }

@@ -6,7 +6,9 @@ mod messages;
 mod numbers;
 mod pbxs;
 
-pub use calls::{CallDecision, CallEvents, CallReport, CallRequest, CallView, DeliveryView, Messages, SipMessage, SipOutcome};
+pub use calls::{
+    CallDecision, CallEvents, CallReport, CallRequest, CallView, DeliveryView, Messages, SipMessage, SipOutcome,
+};
 pub use clients::{Capability, ClientCreated, ClientForm, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberView};

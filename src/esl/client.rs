@@ -53,21 +53,13 @@ impl Default for Options {
 ///
 /// [`Error::is_auth`] if FreeSWITCH doesn't want us, [`Error::is_timeout`] after
 /// [`Options::connect_timeout`], [`Error::is_disconnect`] if the link can't be made or breaks.
-pub async fn connect(
-    address: &str,
-    auth: &Auth,
-    options: Options,
-) -> Result<(Client, Events, Connection), Error> {
+pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error> {
     let started = Instant::now();
     let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address))
-        .await
-        .map_err(|_| Error::Timeout)??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| Error::Timeout)??;
     // A command is one small write that must not wait for an acknowledgement.
     stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options))
-        .await
-        .map_err(|_| Error::Timeout)?
+    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| Error::Timeout)?
 }
 
 /// Logs in over a stream that is already there.
@@ -75,38 +67,23 @@ pub async fn connect(
 /// # Errors
 ///
 /// As [`connect`].
-pub async fn connect_stream<S>(
-    stream: S,
-    auth: &Auth,
-    options: Options,
-) -> Result<(Client, Events, Connection), Error>
+pub async fn connect_stream<S>(stream: S, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tap = options.tap.clone();
     let stream = Tapped::new(stream, tap.clone());
     let mut framed = Framed::new(stream, Codec::new(options.limits));
-    timeout(
-        options.connect_timeout,
-        login(&mut framed, auth, tap.as_ref()),
-    )
-    .await
-    .map_err(|_| Error::Timeout)??;
+    timeout(options.connect_timeout, login(&mut framed, auth, tap.as_ref())).await.map_err(|_| Error::Timeout)??;
     Ok(client(framed, &options))
 }
 
 /// What log-in, or the channel data of an outbound socket, is followed by.
-pub(super) fn client<S: Stream + 'static>(
-    framed: Framed<S, Codec>,
-    options: &Options,
-) -> (Client, Events, Connection) {
+pub(super) fn client<S: Stream + 'static>(framed: Framed<S, Codec>, options: &Options) -> (Client, Events, Connection) {
     let (requests, receiver) = mpsc::channel(64);
     let (sender, events) = queue(options.event_queue);
     let connection = Connection::new(framed, receiver, sender, options.tap.clone());
-    let client = Client {
-        requests,
-        timeout: options.request_timeout,
-    };
+    let client = Client { requests, timeout: options.request_timeout };
     (client, events, connection)
 }
 
@@ -124,10 +101,7 @@ impl Client {
     /// The same connection with another time-out.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
-        Self {
-            timeout,
-            ..self.clone()
-        }
+        Self { timeout, ..self.clone() }
     }
 
     /// Whether the connection is over. `false` doesn't promise that the next command succeeds.
@@ -150,10 +124,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`].
-    pub async fn pipeline(
-        &self,
-        commands: impl IntoIterator<Item = Command>,
-    ) -> Result<Vec<Reply>, Error> {
+    pub async fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Result<Vec<Reply>, Error> {
         self.within(async {
             let replies = self.request(commands, None).await?;
             collect(replies).await
@@ -241,9 +212,7 @@ impl Client {
     }
 
     async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(self.timeout, work)
-            .await
-            .map_err(|_| Error::Timeout)?
+        timeout(self.timeout, work).await.map_err(|_| Error::Timeout)?
     }
 }
 

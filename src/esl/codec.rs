@@ -19,10 +19,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            head: 256 * 1024,
-            body: 8 * 1024 * 1024,
-        }
+        Self { head: 256 * 1024, body: 8 * 1024 * 1024 }
     }
 }
 
@@ -40,10 +37,7 @@ pub struct Codec {
 impl Codec {
     /// A codec that accepts frames up to `limits`.
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            ..Self::default()
-        }
+        Self { limits, ..Self::default() }
     }
 
     /// Finds the head at the start of `src` and what follows it.
@@ -105,18 +99,12 @@ impl Decoder for Codec {
             _ => frame.split_off(size),
         };
         frame.truncate(size - 2);
-        Ok(Some(Frame {
-            kind: head.kind,
-            head: frame,
-            body,
-        }))
+        Ok(Some(Frame { kind: head.kind, head: frame, body }))
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
         match self.decode(src)? {
-            None if !src.is_empty() => {
-                Err(Error::Disconnected("in the middle of a frame".to_owned()))
-            }
+            None if !src.is_empty() => Err(Error::Disconnected("in the middle of a frame".to_owned())),
             decoded => Ok(decoded),
         }
     }
@@ -142,9 +130,8 @@ mod tests {
 
     #[test]
     fn a_body_is_counted_in_bytes() {
-        let mut src = BytesMut::from(
-            "Content-Type: api/response\nContent-Length: 7\n\nJürgenContent-Type: auth/request\n\n",
-        );
+        let mut src =
+            BytesMut::from("Content-Type: api/response\nContent-Length: 7\n\nJürgenContent-Type: auth/request\n\n");
         let mut codec = Codec::default();
         let first = codec.decode(&mut src).unwrap().unwrap();
         assert_eq!(first.body(), "Jürgen".as_bytes());
@@ -158,14 +145,7 @@ mod tests {
         let limits = Limits { head: 64, body: 10 };
         let announced = b"Content-Type: api/response\nContent-Length: 11\n\n";
         let error = decode(announced, limits).unwrap_err();
-        assert!(matches!(
-            error,
-            Error::TooLarge {
-                part: "body",
-                size: 11,
-                limit: 10
-            }
-        ));
+        assert!(matches!(error, Error::TooLarge { part: "body", size: 11, limit: 10 }));
         let error = decode(&[b'x'; 66], limits).unwrap_err();
         assert!(matches!(error, Error::TooLarge { part: "head", .. }));
         let mut whole = vec![b'x'; 65];
@@ -184,9 +164,6 @@ mod tests {
         let mut src = BytesMut::from("Content-Type: api/response\nContent-Length: 9\n\n+OK");
         let error = Codec::default().decode_eof(&mut src).unwrap_err();
         assert!(error.is_disconnect() && !error.is_protocol());
-        assert!(matches!(
-            Codec::default().decode_eof(&mut BytesMut::new()),
-            Ok(None)
-        ));
+        assert!(matches!(Codec::default().decode_eof(&mut BytesMut::new()), Ok(None)));
     }
 }

@@ -48,10 +48,7 @@ impl Command {
 
     /// `exit`: FreeSWITCH says goodbye and closes.
     pub fn exit() -> Self {
-        Self {
-            exits: true,
-            ..Self::line("exit".into())
-        }
+        Self { exits: true, ..Self::line("exit".into()) }
     }
 
     /// `api NAME ARG…`, for example `api uuid_break UUID all`.
@@ -92,9 +89,7 @@ impl Command {
             if name.is_empty() {
                 return Err(Error::Invalid("a variable needs a name"));
             }
-            refuse("a variable's name", name, |c| {
-                !(c.is_ascii_alphanumeric() || c == '_' || c == '-')
-            })?;
+            refuse("a variable's name", name, |c| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))?;
             refuse("a variable's value", value, |c| {
                 matches!(c, ';' | '$' | '{' | '}' | '\\' | '\'' | '"') || c.is_control()
             })?;
@@ -102,10 +97,7 @@ impl Command {
                 return Err(Error::Invalid("a variable's value has blanks around it"));
             }
         }
-        let pairs: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let pairs: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
         Self::api("uuid_setvar_multi", &[uuid, &pairs.join(";")])
     }
 
@@ -173,17 +165,11 @@ impl Command {
             return Ok(Self::line(text));
         }
         if body.contains('\0') {
-            return Err(Error::Forbidden {
-                what: "a body",
-                found: '\0',
-            });
+            return Err(Error::Forbidden { what: "a body", found: '\0' });
         }
         // The body follows the empty line directly; nothing ends it but its length.
         text.push_str(&format!("\ncontent-length: {}\n\n{body}", body.len()));
-        Ok(Self {
-            wire: text.into(),
-            exits: false,
-        })
+        Ok(Self { wire: text.into(), exits: false })
     }
 
     /// `linger SECONDS`: keeps an outbound socket open after hang-up.
@@ -202,19 +188,14 @@ impl Command {
     }
 
     fn line(text: String) -> Self {
-        Self {
-            wire: (text + "\n\n").into(),
-            exits: false,
-        }
+        Self { wire: (text + "\n\n").into(), exits: false }
     }
 }
 
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = scrub(&self.wire);
-        f.debug_tuple("Command")
-            .field(&String::from_utf8_lossy(shown.trim_ascii_end()))
-            .finish()
+        f.debug_tuple("Command").field(&String::from_utf8_lossy(shown.trim_ascii_end())).finish()
     }
 }
 
@@ -249,10 +230,7 @@ fn clean(what: &'static str, text: &str) -> Result<(), Error> {
 
 fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), Error> {
     // NUL ends FreeSWITCH's C string early, and with it whatever we meant to send after it.
-    match text
-        .chars()
-        .find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c))
-    {
+    match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
         Some(found) => Err(Error::Forbidden { what, found }),
         None => Ok(()),
     }
@@ -269,30 +247,15 @@ mod tests {
     #[test]
     fn commands_are_written_as_freeswitch_reads_them() {
         assert_eq!(wire(Command::auth("ClueCon")), "auth ClueCon\n\n");
+        assert_eq!(wire(Command::userauth("1000@pbx.example", "pw:1")), "userauth 1000@pbx.example:pw:1\n\n");
         assert_eq!(
-            wire(Command::userauth("1000@pbx.example", "pw:1")),
-            "userauth 1000@pbx.example:pw:1\n\n"
-        );
-        assert_eq!(
-            wire(Command::event(
-                Format::Plain,
-                &["CHANNEL_ANSWER", "CUSTOM", "sidecall::setup"]
-            )),
+            wire(Command::event(Format::Plain, &["CHANNEL_ANSWER", "CUSTOM", "sidecall::setup"])),
             "event plain CHANNEL_ANSWER CUSTOM sidecall::setup\n\n"
         );
+        assert_eq!(wire(Command::api("uuid_break", &["a5cb0e39", "all"])), "api uuid_break a5cb0e39 all\n\n");
+        assert_eq!(wire(Command::bgapi("status", &[], "j-1")), "bgapi status\nJob-UUID: j-1\n\n");
         assert_eq!(
-            wire(Command::api("uuid_break", &["a5cb0e39", "all"])),
-            "api uuid_break a5cb0e39 all\n\n"
-        );
-        assert_eq!(
-            wire(Command::bgapi("status", &[], "j-1")),
-            "bgapi status\nJob-UUID: j-1\n\n"
-        );
-        assert_eq!(
-            wire(Command::set_variables(
-                "u",
-                &[("a", "1"), ("sip_h_X-B", "2")]
-            )),
+            wire(Command::set_variables("u", &[("a", "1"), ("sip_h_X-B", "2")])),
             "api uuid_setvar_multi u a=1;sip_h_X-B=2\n\n"
         );
         assert_eq!(
@@ -300,17 +263,10 @@ mod tests {
             "sendmsg\ncall-command: execute\nexecute-app-name: multiset\nexecute-app-arg: a=1 b=2\n\n"
         );
         assert_eq!(
-            wire(Command::sendevent(
-                "SEND_MESSAGE",
-                &[("user", "1001")],
-                "hü\n"
-            )),
+            wire(Command::sendevent("SEND_MESSAGE", &[("user", "1001")], "hü\n")),
             "sendevent SEND_MESSAGE\nuser: 1001\ncontent-length: 4\n\nhü\n"
         );
-        assert_eq!(
-            wire(Command::filter("variable_sidecall", "on")),
-            "filter variable_sidecall on\n\n"
-        );
+        assert_eq!(wire(Command::filter("variable_sidecall", "on")), "filter variable_sidecall on\n\n");
     }
 
     #[test]
@@ -345,16 +301,7 @@ mod tests {
 
     #[test]
     fn a_variable_expands_nothing_and_sets_no_other() {
-        for bad in [
-            "a;b=c",
-            "${system(id)}",
-            "{x}",
-            "a\\",
-            "it's",
-            "\"",
-            " a",
-            "a\t",
-        ] {
+        for bad in ["a;b=c", "${system(id)}", "{x}", "a\\", "it's", "\"", " a", "a\t"] {
             let error = Command::set_variables("u", &[("v", bad)]).unwrap_err();
             assert!(error.is_invalid_command(), "{bad}");
         }

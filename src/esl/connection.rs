@@ -131,11 +131,7 @@ impl Connection {
     /// Puts a request's commands in one write, unless everybody who asked has given up: what is too
     /// late is better never sent.
     fn begin(&mut self, request: Request) -> Result<(), Error> {
-        if request
-            .commands
-            .iter()
-            .all(|(_, waiter)| waiter.is_closed())
-        {
+        if request.commands.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
         }
         for (command, waiter) in request.commands {
@@ -164,10 +160,7 @@ impl Connection {
             }
             Kind::CommandReply | Kind::ApiResponse => {
                 // A reply too many means that replies and commands no longer match.
-                let waiter = self
-                    .owed
-                    .pop_front()
-                    .ok_or(Error::Malformed("a reply to no command"))?;
+                let waiter = self.owed.pop_front().ok_or(Error::Malformed("a reply to no command"))?;
                 // Whoever has given up doesn't want it any more.
                 let _late = waiter.send(Reply::new(frame));
             }
@@ -175,8 +168,7 @@ impl Connection {
             // Content-Disposition: linger
             //
             // The channel has hung up, and the socket stays until the linger time is over.
-            Kind::DisconnectNotice
-                if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
+            Kind::DisconnectNotice if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
             Kind::DisconnectNotice | Kind::RudeRejection => {
                 let words = String::from_utf8_lossy(frame.body());
                 return Ok(Some(words.lines().next().unwrap_or_default().to_owned()));
@@ -211,9 +203,7 @@ impl Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("owed", &self.owed.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("owed", &self.owed.len()).finish_non_exhaustive()
     }
 }
 

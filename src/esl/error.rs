@@ -76,10 +76,7 @@ impl Error {
 
     /// The peer doesn't speak the protocol, or goes beyond the limits. The link isn't usable any more.
     pub fn is_protocol(&self) -> bool {
-        matches!(
-            self,
-            Self::Malformed(_) | Self::ContentLength(_) | Self::TooLarge { .. }
-        )
+        matches!(self, Self::Malformed(_) | Self::ContentLength(_) | Self::TooLarge { .. })
     }
 
     /// The command was never sent, because it isn't safe to send.

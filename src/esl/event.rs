@@ -95,10 +95,7 @@ impl Event {
 impl fmt::Debug for Event {
     // An event is kilobytes of other people's data: its name is enough for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event")
-            .field("name", &self.name())
-            .field("bytes", &self.raw.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
     }
 }
 
@@ -172,9 +169,7 @@ fn decode(value: &[u8]) -> Cow<'_, str> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -190,12 +185,7 @@ mod tests {
         let event = plain("Event-Name: CHANNEL_ANSWER\nUnique-ID: abc\nCaller-ANI: _undef_\n\n");
         assert_eq!(
             event.fields(["unique-id", "Event-Name", "Caller-ANI", "Nope"]),
-            [
-                Some("abc".into()),
-                Some("CHANNEL_ANSWER".into()),
-                Some("".into()),
-                None
-            ]
+            [Some("abc".into()), Some("CHANNEL_ANSWER".into()), Some("".into()), None]
         );
     }
 
@@ -203,10 +193,7 @@ mod tests {
     fn an_encoded_line_break_forges_no_field() {
         let event = plain("Caller-Caller-ID-Name: x%0AUnique-ID%3A%20forged\nUnique-ID: real\n\n");
         assert_eq!(event.get("Unique-ID").as_deref(), Some("real"));
-        assert_eq!(
-            event.get("Caller-Caller-ID-Name").as_deref(),
-            Some("x\nUnique-ID: forged")
-        );
+        assert_eq!(event.get("Caller-Caller-ID-Name").as_deref(), Some("x\nUnique-ID: forged"));
     }
 
     #[test]

@@ -66,9 +66,7 @@ impl Frame {
 
     /// A head's value as it was sent, by the header's name in any case.
     pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
-        headers(&self.head)
-            .find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes()))
-            .map(|(_, value)| value)
+        headers(&self.head).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
     }
 }
 
@@ -104,34 +102,23 @@ pub(super) fn head(block: &[u8]) -> Result<Head, Error> {
             length = Some(announced);
         }
     }
-    Ok(Head {
-        kind: kind.ok_or(Error::Malformed("no Content-Type"))?,
-        length: length.unwrap_or(0),
-    })
+    Ok(Head { kind: kind.ok_or(Error::Malformed("no Content-Type"))?, length: length.unwrap_or(0) })
 }
 
 /// `Name: value` pairs of a head. A line without a colon (a line break inside a log line's user
 /// data) is passed over.
 fn headers(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    block
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| header(line).ok().map(|(_, pair)| pair))
+    block.split(|byte| *byte == b'\n').filter_map(|line| header(line).ok().map(|(_, pair)| pair))
 }
 
 /// `Reply-Text: +OK accepted`. The value is all that follows the first `: `, colons included.
 fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
-    separated_pair(
-        take_until(&b":"[..]),
-        (tag(&b":"[..]), opt(tag(&b" "[..]))),
-        rest,
-    )
-    .parse(line)
+    separated_pair(take_until(&b":"[..]), (tag(&b":"[..]), opt(tag(&b" "[..]))), rest).parse(line)
 }
 
 /// `text/event-plain`, perhaps with parameters after a `;`.
 fn content_type(value: &[u8]) -> Kind {
-    let essence: IResult<&[u8], &[u8]> =
-        take_till(|byte| byte == b';' || byte == b' ' || byte == b'\r').parse(value);
+    let essence: IResult<&[u8], &[u8]> = take_till(|byte| byte == b';' || byte == b' ' || byte == b'\r').parse(value);
     match essence.map_or(value, |(_, essence)| essence) {
         b"auth/request" => Kind::AuthRequest,
         b"command/reply" => Kind::CommandReply,
@@ -149,19 +136,14 @@ fn content_type(value: &[u8]) -> Kind {
 fn content_length(value: &[u8]) -> Result<usize, Error> {
     let number: IResult<&[u8], usize> = all_consuming(terminated(
         map_res(digit1, |digits: &[u8]| {
-            std::str::from_utf8(digits)
-                .ok()
-                .and_then(|digits| digits.parse().ok())
-                .ok_or(())
+            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(())
         }),
         opt(tag(&b"\r"[..])),
     ))
     .parse(value);
     match number {
         Ok((_, length)) => Ok(length),
-        Err(_) => Err(Error::ContentLength(
-            String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned(),
-        )),
+        Err(_) => Err(Error::ContentLength(String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned())),
     }
 }
 
@@ -171,31 +153,14 @@ mod tests {
 
     #[test]
     fn a_head_tells_kind_and_length_in_any_order() {
-        let expected = Head {
-            kind: Kind::Event(Format::Plain),
-            length: 4368,
-        };
-        assert_eq!(
-            head(b"Content-Length: 4368\nContent-Type: text/event-plain").unwrap(),
-            expected
-        );
-        assert_eq!(
-            head(b"content-type: text/event-plain\nX: y\ncontent-length: 4368").unwrap(),
-            expected
-        );
+        let expected = Head { kind: Kind::Event(Format::Plain), length: 4368 };
+        assert_eq!(head(b"Content-Length: 4368\nContent-Type: text/event-plain").unwrap(), expected);
+        assert_eq!(head(b"content-type: text/event-plain\nX: y\ncontent-length: 4368").unwrap(), expected);
     }
 
     #[test]
     fn a_length_that_is_none_is_a_typed_error() {
-        for bad in [
-            "-1",
-            "+5",
-            "",
-            "4 ",
-            "0x10",
-            "4368a",
-            "99999999999999999999999",
-        ] {
+        for bad in ["-1", "+5", "", "4 ", "0x10", "4368a", "99999999999999999999999"] {
             let block = format!("Content-Type: api/response\nContent-Length: {bad}");
             let error = head(block.as_bytes()).unwrap_err();
             assert!(matches!(error, Error::ContentLength(_)), "{bad}: {error}");

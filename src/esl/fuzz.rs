@@ -9,10 +9,7 @@ use super::{Codec, Command, Error, Event, Format, Frame, Limits};
 /// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
 /// first error.
 pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
-    let limits = Limits {
-        head: 1024 * 1024,
-        body: 1024 * 1024,
-    };
+    let limits = Limits { head: 1024 * 1024, body: 1024 * 1024 };
     let mut codec = Codec::new(limits);
     let mut buffer = BytesMut::new();
     let mut frames = Vec::new();
@@ -44,10 +41,7 @@ pub fn stream(data: &[u8], chunks: &[usize]) {
     let (whole, error) = decode(data, &[]);
     let (cut, cut_error) = decode(data, chunks);
     assert_eq!(whole, cut);
-    assert_eq!(
-        error.map(|e| e.to_string()),
-        cut_error.map(|e| e.to_string())
-    );
+    assert_eq!(error.map(|e| e.to_string()), cut_error.map(|e| e.to_string()));
     for frame in whole {
         event(frame.body());
         event(frame.head());

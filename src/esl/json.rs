@@ -7,20 +7,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Looks for `names` in one pass, and stops when it has them all. What can't be read is absent.
-pub(super) fn fields<'e, const N: usize>(
-    raw: &'e [u8],
-    names: [&str; N],
-) -> [Option<Cow<'e, str>>; N] {
+pub(super) fn fields<'e, const N: usize>(raw: &'e [u8], names: [&str; N]) -> [Option<Cow<'e, str>>; N] {
     let mut found = [const { None }; N];
-    let search = Search {
-        names: &names,
-        found: &mut found,
-    };
+    let search = Search { names: &names, found: &mut found };
     // The error is how the search stops early. If it is a real one, the fields before it stand.
     let _stopped = search.deserialize(&mut serde_json::Deserializer::from_slice(raw));
     found

@@ -61,10 +61,7 @@ where
     .await
     .map_err(|_| Error::Timeout)??;
     let (client, _events, connection) = client(framed, &options);
-    let session = Session {
-        client,
-        _driver: AbortOnDropHandle::new(tokio::spawn(connection.run())),
-    };
+    let session = Session { client, _driver: AbortOnDropHandle::new(tokio::spawn(connection.run())) };
     Ok((reply.into_channel_data(), session))
 }
 

@@ -42,11 +42,7 @@ impl Reply {
     ///
     /// [`Error::Refused`] with FreeSWITCH's words.
     pub fn accepted(self) -> Result<Self, Error> {
-        if self.is_ok() {
-            Ok(self)
-        } else {
-            Err(Error::Refused(self.text().into_owned()))
-        }
+        if self.is_ok() { Ok(self) } else { Err(Error::Refused(self.text().into_owned())) }
     }
 
     /// The body of an `api` reply; empty for other commands.

@@ -1,1 +1,3 @@
 //! Health, metrics and status: what an administrator watches.
+
+pub mod agent;

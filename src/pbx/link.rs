@@ -151,6 +151,14 @@ impl Commands {
         say!(self, commands => commands.set_owner(agent).await)
     }
 
+    /// The time on the PBX's clock, in microseconds since its epoch; none if it doesn't say.
+    ///
+    /// # Errors
+    /// If the PBX doesn't reply, or refuses.
+    pub async fn clock(&self) -> Result<Option<i64>, Error> {
+        say!(self, commands => commands.clock().await)
+    }
+
     /// Writes the answer and ends the hold, in one write.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use crate::pbx::vocabulary::{cause, hold, raw_number, side};
 use crate::pbx::{Announcement, Happened, Mark, Release};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
-const UP: &str = "6";
+pub(super) const UP: &str = "6";
 
 /// Reads events one by one. Asterisk says who enters and leaves a bridge, so who else is in it has
 /// to be kept between events.
@@ -20,7 +20,7 @@ pub(super) struct Dictionary {
 
 impl Dictionary {
     /// What the event says; nothing if it doesn't concern us.
-    pub(super) fn read(&mut self, event: &ami::Message) -> Vec<Happened> {
+    pub(super) fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
         let one = |happened: Option<Happened>| happened.into_iter().collect();
         match event.get("Event").as_deref() {
             Some("UserEvent") => one(announced(event)),
@@ -46,7 +46,7 @@ impl Dictionary {
         self.bridges = bridges;
     }
 
-    fn entered(&mut self, event: &ami::Message) -> Vec<Happened> {
+    fn entered(&mut self, event: &ami::Event) -> Vec<Happened> {
         let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
@@ -59,7 +59,7 @@ impl Dictionary {
         bridged
     }
 
-    fn left(&mut self, event: &ami::Message) -> Vec<Happened> {
+    fn left(&mut self, event: &ami::Event) -> Vec<Happened> {
         let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
@@ -78,7 +78,7 @@ impl Dictionary {
         inside.iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other.clone()] }).collect()
     }
 
-    fn hung_up(&mut self, event: &ami::Message) -> Vec<Happened> {
+    fn hung_up(&mut self, event: &ami::Event) -> Vec<Happened> {
         let Some(leg) = leg(event, "Uniqueid") else { return Vec::new() };
         let mut happened = Vec::new();
         for inside in self.bridges.values_mut() {
@@ -91,11 +91,11 @@ impl Dictionary {
     }
 }
 
-pub(super) fn leg(event: &ami::Message, key: &str) -> Option<LegId> {
+pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {
     event.get(key)?.parse().ok()
 }
 
-fn announced(event: &ami::Message) -> Option<Happened> {
+fn announced(event: &ami::Event) -> Option<Happened> {
     if event.get("UserEvent").as_deref() != Some("SidecallSetup") {
         return None;
     }
@@ -118,16 +118,16 @@ fn announced(event: &ami::Message) -> Option<Happened> {
 }
 
 /// `1795345005.160012`: seconds with up to six digits behind the point, in microseconds.
-fn micros(text: &str) -> Option<i64> {
+pub(super) fn micros(text: &str) -> Option<i64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = format!("{:0<6.6}", fraction).parse::<i64>().ok()?;
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
 }
 
-fn dialled(event: &ami::Message) -> Option<Happened> {
+fn dialled(event: &ami::Event) -> Option<Happened> {
     Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by: leg(event, "Uniqueid")? })
 }
 
-fn answered(event: &ami::Message) -> Option<Happened> {
+fn answered(event: &ami::Event) -> Option<Happened> {
     (event.get("ChannelState")? == UP).then_some(Happened::Answered { leg: leg(event, "Uniqueid")? })
 }

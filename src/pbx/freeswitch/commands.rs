@@ -42,6 +42,12 @@ impl Commands {
         Ok(())
     }
 
+    /// The time on FreeSWITCH's clock, in microseconds since its epoch.
+    pub async fn clock(&self) -> Result<Option<i64>, Error> {
+        let reply = self.client.api("strmicroepoch", &[]).await?.accepted()?;
+        Ok(reply.text().parse().ok())
+    }
+
     /// Writes the answer and ends the hold, in one write.
     ///
     /// `uuid_break` before the dialplan sleeps is not lost: the flag stays (`CF_BREAK`).

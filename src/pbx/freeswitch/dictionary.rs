@@ -34,12 +34,15 @@ impl Dictionary {
     /// What the event says; nothing if it doesn't concern us.
     pub(super) fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
         let [name, core, sequence] = event.fields(["Event-Name", "Core-UUID", "Event-Sequence"]);
+        if name.as_deref() == Some("CUSTOM") {
+            // Read out of turn, so its sequence number says nothing.
+            return announced(event).into_iter().collect();
+        }
         let mut happened = Vec::new();
         if let Some(why) = self.gap(core.as_deref(), sequence.as_deref()) {
             happened.push(Happened::Gap { why });
         }
         match name.as_deref() {
-            Some("CUSTOM") => happened.extend(announced(event)),
             Some("CHANNEL_ANSWER") => happened.extend(answered(event)),
             Some("CHANNEL_BRIDGE") => happened.extend(legs(event).map(|legs| Happened::Bridged { legs })),
             Some("CHANNEL_UNBRIDGE") => happened.extend(legs(event).map(|legs| Happened::Unbridged { legs })),

@@ -1,0 +1,104 @@
+//! What we say to Asterisk.
+
+use crate::ami::{Action, Client};
+use crate::contract::SipMessage;
+use crate::core::name::LegId;
+use crate::pbx::{Answer, Error, Release, Snapshot};
+
+use super::dictionary::micros;
+use super::snapshot;
+
+/// The command connection, and the sending side of the event connection.
+#[derive(Debug)]
+pub struct Commands {
+    client: Client,
+    listener: Client,
+    domain: String,
+    message_endpoint: Option<String>,
+}
+
+/// The global variable that names the agent in charge.
+const OWNER: &str = "SIDECALL_AGENT";
+
+/// The label behind the wait.
+const GO: &str = "sidecall-go";
+
+impl Commands {
+    pub(super) fn new(client: Client, listener: Client, domain: String, message_endpoint: Option<String>) -> Commands {
+        Commands { client, listener, domain, message_endpoint }
+    }
+
+    /// Asterisk's own words for its version.
+    pub async fn version(&self) -> Result<String, Error> {
+        let reply = self.client.send(Action::new("CoreSettings")?).await?.accepted()?;
+        let version = reply.get("AsteriskVersion").unwrap_or_default();
+        Ok(format!("Asterisk {version}"))
+    }
+
+    /// The agent that the dialplan speaks to.
+    pub async fn owner(&self) -> Result<Option<String>, Error> {
+        let reply = self.client.send(Action::get_variable(None, OWNER)?).await?.accepted()?;
+        Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
+    }
+
+    /// Makes `agent` the one that the dialplan speaks to, or nobody.
+    pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+        let action = Action::set_variable(None, OWNER, agent.unwrap_or_default())?;
+        self.client.send(action).await?.accepted()?;
+        Ok(())
+    }
+
+    /// The time on Asterisk's clock, in microseconds since its epoch.
+    pub async fn clock(&self) -> Result<Option<i64>, Error> {
+        let reply = self.client.send(Action::get_variable(None, "STRFTIME(,,%s.%6q)")?).await?.accepted()?;
+        Ok(reply.get("Value").and_then(|v| micros(&v)))
+    }
+
+    /// Writes the answer and ends the wait, in one write. `Redirect` goes to the label right behind
+    /// the wait of the same subroutine, so nothing on the stack changes.
+    pub async fn answer(&self, release: &Release, answer: &Answer) -> Result<(), Error> {
+        let Release::Redirect { channel, context, exten } = release else {
+            return Err(Error::unexpected("Redirect", "not an Asterisk channel"));
+        };
+        let mut actions = Vec::with_capacity(7);
+        for (name, value) in answer.variables() {
+            actions.push(Action::set_variable(Some(channel), &name.to_ascii_uppercase(), &value)?);
+        }
+        actions.push(Action::redirect(channel, context, exten, GO)?);
+        for reply in self.client.pipeline(actions).await? {
+            reply.accepted()?;
+        }
+        Ok(())
+    }
+
+    /// All channels.
+    pub async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
+        snapshot::take(&self.client).await
+    }
+
+    /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+        let Some((user, host)) = message.to.sip_parts() else {
+            return Err(Error::unexpected("MessageSend", "not a SIP address"));
+        };
+        // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
+        let to = match &self.message_endpoint {
+            _ if host.eq_ignore_ascii_case(&self.domain) => format!("pjsip:{user}"),
+            Some(endpoint) => format!("pjsip:{endpoint}/{}", message.to),
+            None => format!("pjsip:{}", message.to),
+        };
+        let action = Action::new("MessageSend")?
+            .with("Destination", &to)?
+            .with("From", &format!("<sip:{from}@{}>", self.domain))?
+            .with("Body", &message.text)?;
+        self.client.send(action).await?.accepted()?;
+        Ok(())
+    }
+
+    /// Whether both connections are alive.
+    pub async fn ping(&self) -> Result<(), Error> {
+        self.client.send(Action::ping()).await?.accepted()?;
+        self.listener.send(Action::ping()).await?.accepted()?;
+        Ok(())
+    }
+}

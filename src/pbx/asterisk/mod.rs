@@ -1,0 +1,83 @@
+//! Asterisk, over its manager interface (`manager.c`).
+
+mod commands;
+mod dictionary;
+mod snapshot;
+
+pub use commands::Commands;
+
+use super::{Error, Happened, Snapshot};
+use crate::ami;
+
+/// Where it is and how to log in.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// `host:port` of the manager interface.
+    pub address: String,
+    /// The manager user.
+    pub auth: ami::Auth,
+    /// TLS, if it is spoken.
+    pub tls: Option<ami::Tls>,
+    /// The domain whose SIP users are its own endpoints.
+    pub domain: String,
+    /// The endpoint that messages to addresses of other domains leave by.
+    pub message_endpoint: Option<String>,
+}
+
+/// Events of one Asterisk.
+#[derive(Debug)]
+pub struct Events {
+    events: ami::Events,
+    dictionary: dictionary::Dictionary,
+}
+
+/// The classes that our events are in; all else would only have to be read away.
+const EVENT_MASK: &str = "call,user";
+
+/// Connects twice: the reply to a command never queues behind events.
+///
+/// # Errors
+/// If either connection can't be made.
+pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Commands, Events), Error> {
+    let options = ami::Options { tls: endpoint.tls.clone(), ..options };
+    let (commands, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "commands");
+    let options = ami::Options { event_mask: EVENT_MASK.to_owned(), ..options };
+    let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+    spawn(connection, "events");
+    let commands = Commands::new(commands, listener, endpoint.domain.clone(), endpoint.message_endpoint.clone());
+    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+}
+
+fn spawn(connection: ami::Connection, which: &'static str) {
+    tokio::spawn(async move {
+        if let Err(error) = connection.run().await {
+            tracing::debug!(%error, which, "manager connection over");
+        }
+    });
+}
+
+impl Events {
+    /// The next event, as it came; none when the connection is over.
+    pub async fn next(&mut self) -> Option<ami::Item> {
+        self.events.next().await
+    }
+
+    /// What it says.
+    pub fn read(&mut self, item: &ami::Item) -> Vec<Happened> {
+        match item {
+            ami::Item::Event(event) => self.dictionary.read(event),
+            ami::Item::Lost(_) => vec![Happened::Gap { why: "our own queue was full" }],
+        }
+    }
+
+    /// Goes on from a snapshot.
+    pub fn restart(&mut self, snapshot: &Snapshot) {
+        self.dictionary.restart(snapshot.bridges.clone());
+    }
+
+    /// Whether it announces a call: that can't wait.
+    pub fn is_announcement(item: &ami::Item) -> bool {
+        matches!(item, ami::Item::Event(event) if event.name() == "UserEvent")
+    }
+}
