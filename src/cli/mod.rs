@@ -1,1 +1,59 @@
 //! The subcommands, one file each.
+
+mod logging;
+mod serve;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, DEFAULT_PATH};
+
+/// Your desk phone call, with video, screen, chat and files alongside.
+///
+/// A companion to a FreeSWITCH or Asterisk that is already running: when a call is answered, the
+/// multimedia clients of both numbers get each other's address.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration.
+    #[arg(long, short, global = true, env = "SIDECALL_CONFIG", default_value = DEFAULT_PATH, value_name = "FILE")]
+    config: PathBuf,
+    /// How to write the log.
+    #[arg(long, global = true, env = "SIDECALL_LOG_FORMAT", default_value = "text")]
+    log_format: logging::LogFormat,
+    /// What to log: error, warn, info, debug, or a tracing filter such as info,sidecall::agent=debug.
+    #[arg(long, global = true, env = "SIDECALL_LOG", default_value = "info", value_name = "FILTER")]
+    log: String,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Agent and node in one process: what a single PBX needs.
+    Run,
+    /// The service node alone.
+    Node,
+    /// The agent alone; its node runs elsewhere.
+    Agent,
+}
+
+impl Cli {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// What went wrong, for a person.
+    pub fn run(self) -> anyhow::Result<()> {
+        logging::start(self.log_format, &self.log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let config = || Config::load(&self.config);
+        runtime.block_on(async {
+            match self.command {
+                Command::Run => serve::serve(config()?, serve::Roles::Both).await,
+                Command::Node => serve::serve(config()?, serve::Roles::Node).await,
+                Command::Agent => serve::serve(config()?, serve::Roles::Agent).await,
+            }
+        })
+    }
+}

@@ -1,1 +1,180 @@
 //! `sidecall.toml`: every key, its default and its check.
+//!
+//! Each room owns its part; this one reads the file, lets the environment override it
+//! (`SIDECALL_NODE__LISTEN=127.0.0.1:8080` for `listen` in `[node]`), reads secrets from their files
+//! and names what is wrong before anything binds.
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+use crate::agent::{AgentConfig, PbxConfig};
+use crate::node::NodeConfig;
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The service node.
+    pub node: NodeConfig,
+    /// The agent.
+    pub agent: AgentConfig,
+    /// The PBXs that the agent attaches to.
+    pub pbx: Vec<PbxConfig>,
+}
+
+/// What is wrong with a configuration, in one line that names the key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A key or a value is wrong.
+    #[error("{path}: {problem}")]
+    Key {
+        /// The file, or `environment`.
+        path: String,
+        /// What is wrong, with the key's name.
+        problem: String,
+    },
+}
+
+/// Passwords that everybody knows.
+const DEFAULT_PASSWORDS: &[&str] = &["ClueCon", "CHANGE-ME", "changeme", "password", "secret"];
+
+/// Where the file is looked for if nobody says.
+pub const DEFAULT_PATH: &str = "/etc/sidecall/sidecall.toml";
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// If the file can't be read, or a key or value is wrong.
+    pub fn load(path: &Path) -> Result<Config, ConfigError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+        Config::from_text(&text, path)
+    }
+
+    fn from_text(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        // One underscore stands inside keys, two between them.
+        let environment = Env::prefixed("SIDECALL_").filter(|key| key.as_str().contains("__")).split("__");
+        let figment = Figment::from(Toml::string(text)).merge(environment);
+        let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
+        config.read_secrets(path.parent().unwrap_or(Path::new(".")))?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
+        let files = [
+            (&mut self.agent.token, &self.agent.token_file),
+            (&mut self.node.agent_token, &self.node.agent_token_file),
+            (&mut self.node.admin_token, &self.node.admin_token_file),
+        ];
+        let passwords = self.pbx.iter_mut().map(|pbx| (&mut pbx.password, &pbx.password_file));
+        for (secret, file) in files.into_iter().chain(passwords) {
+            let Some(file) = file else { continue };
+            // A relative name is relative to the configuration, wherever we were started.
+            let path = base.join(file);
+            let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::File { path, error })?;
+            *secret = Some(text.trim_end_matches(['\r', '\n']).to_owned());
+        }
+        Ok(())
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let wrong = |problem: String| Err(ConfigError::Key { path: path.display().to_string(), problem });
+        for (n, pbx) in self.pbx.iter().enumerate() {
+            let name = &pbx.name;
+            if self.pbx[..n].iter().any(|other| other.name == *name) {
+                return wrong(format!("pbx.name: two PBXs are called {name}"));
+            }
+            match pbx.password.as_deref() {
+                None | Some("") => return wrong(format!("pbx {name}: set password_file (or password)")),
+                Some(known) if DEFAULT_PASSWORDS.contains(&known) => {
+                    return wrong(format!("pbx {name}: the password is a well-known default; change it on the PBX first"));
+                }
+                Some(_) => {}
+            }
+            if let Err(problem) = pbx.link() {
+                return wrong(format!("pbx {name}: {problem}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn key_error(path: &Path, error: figment::Error) -> ConfigError {
+    // The first is enough: one clear error.
+    let error = error.into_iter().next();
+    let problem = match error {
+        Some(error) if error.path.is_empty() => error.kind.to_string(),
+        Some(error) => format!("{}: {}", error.path.join("."), error.kind),
+        None => "can't be read".to_owned(),
+    };
+    ConfigError::Key { path: path.display().to_string(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        Config::from_text(text, Path::new("sidecall.toml")).unwrap_err().to_string()
+    }
+
+    const PBX: &str = r#"
+        [[pbx]]
+        name = "fs"
+        kind = "freeswitch"
+        address = "127.0.0.1:8021"
+        context = "pbx.a.example"
+        password = "x1y2z3"
+    "#;
+
+    #[test]
+    fn an_empty_file_is_a_configuration() {
+        assert!(Config::from_text("", Path::new("x")).unwrap().pbx.is_empty());
+    }
+
+    #[test]
+    fn a_wrong_key_is_named() {
+        let said = problem("[agent]\nnod = \"http://x\"");
+        assert!(said.contains("agent") && said.contains("nod"), "{said}");
+    }
+
+    #[test]
+    fn a_wrong_value_is_named() {
+        let said = problem("[agent]\ndeadline_ms = \"soon\"");
+        assert!(said.contains("agent.deadline_ms"), "{said}");
+        let said = problem(&PBX.replace("freeswitch", "frEEswitch"));
+        assert!(said.contains("kind") && said.contains("asterisk"), "{said}");
+    }
+
+    #[test]
+    fn default_passwords_are_refused() {
+        let said = problem(&PBX.replace("x1y2z3", "ClueCon"));
+        assert!(said.contains("well-known") && said.contains("fs"), "{said}");
+        let said = problem(&PBX.replace("password = \"x1y2z3\"", ""));
+        assert!(said.contains("password_file"), "{said}");
+    }
+
+    #[test]
+    fn two_pbxs_of_one_name_are_refused() {
+        assert!(problem(&format!("{PBX}{PBX}")).contains("two PBXs"));
+    }
+
+    #[test]
+    fn a_secret_file_that_is_not_there_is_named() {
+        let said = problem("[agent]\ntoken_file = \"no-such-token\"");
+        assert!(said.contains("no-such-token"), "{said}");
+    }
+}
