@@ -141,6 +141,8 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     let mut text = conf::read(&vars)?.replace("cmd=\"stun-set\"", "cmd=\"set\"").replace("stun:stun.freeswitch.org", "127.0.0.1");
     text = text.replace(&set("internal_sip_port", "5060"), &set("internal_sip_port", &sip.port().to_string()));
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
+    // Vanilla makes every call wait 10 s while its password is the well-known one.
+    text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
     // Phones are believed by address: no challenge, so that a scenario is one INVITE, and any From.
     text = text.replace(&set("internal_auth_calls", "true"), &set("internal_auth_calls", "false"));
     text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", "127.0.0.1")), 1);
@@ -154,8 +156,9 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     let mut text = conf::read(&internal)?;
     text = text.replace("name=\"context\" value=\"public\"", "name=\"context\" value=\"default\"");
     text = text.replace("<!-- <param name=\"accept-blind-reg\" value=\"true\"/> -->", "<param name=\"accept-blind-reg\" value=\"true\"/>");
-    // These listen on fixed ports.
-    text = text.lines().filter(|line| !line.contains("ws-binding") && !line.contains("wss-binding")).fold(String::new(), |t, l| t + l + "\n");
+    // The first asks for a password again; the others listen on fixed ports.
+    let unwanted = ["\"apply-inbound-acl\" value=\"domains\"", "\"ws-binding\"", "\"wss-binding\""];
+    text = text.lines().filter(|line| !unwanted.iter().any(|name| line.contains(name))).fold(String::new(), |t, l| t + l + "\n");
     conf::write(&internal, &text)?;
 
     conf::write(

@@ -6,7 +6,7 @@
 //! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
 //! how a PBX tells a phone from a trunk.
 
-#![allow(dead_code, unreachable_pub)] // each test binary uses its own part of the lab
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its own part of the lab
 
 pub mod asterisk;
 pub mod conf;
