@@ -1,0 +1,270 @@
+//! A stand-in for the agent: reads announcements and gives one fixed answer. It is written against
+//! the contract in `docs/ARCHITECTURE.md` alone, so that it can disagree with the real agent.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::lab::{Kind, Pbx, wait_until};
+
+/// What the double answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reply {
+    /// Nothing.
+    Silence,
+    /// A route that adds nothing.
+    Route(&'static str),
+    /// The packet trunk, with an address.
+    Packet,
+}
+
+/// The fields of an announcement, or the marks of a channel, by the contract's names in lower case.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    pub(crate) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    reply: Reply,
+    seen: Vec<Fields>,
+}
+
+/// The double, attached to a PBX.
+pub(crate) struct AgentDouble {
+    shared: Arc<Mutex<Shared>>,
+    socket: TcpStream,
+    legs: Mutex<Vec<Fields>>,
+}
+
+impl AgentDouble {
+    /// Subscribes and sets the global that says that an agent is attached.
+    pub(crate) fn start(pbx: &Pbx, reply: Reply) -> AgentDouble {
+        let shared = Arc::new(Mutex::new(Shared { reply, seen: Vec::new() }));
+        let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let hello = match pbx.kind() {
+            Kind::FreeSwitch => format!("auth {}\n\nevent plain CUSTOM sidecall::setup\n\n", pbx.event_secret()),
+            Kind::Asterisk => format!(
+                "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: call,user\r\n\r\n",
+                pbx.event_user().unwrap(),
+                pbx.event_secret()
+            ),
+        };
+        socket.write_all(hello.as_bytes()).unwrap();
+        let (reader, kind, state) = (socket.try_clone().unwrap(), pbx.kind(), Arc::clone(&shared));
+        thread::spawn(move || match kind {
+            Kind::FreeSwitch => freeswitch(reader, &state),
+            Kind::Asterisk => asterisk(reader, &state),
+        });
+        thread::sleep(Duration::from_millis(100));
+        pbx.attach("lab");
+        AgentDouble { shared, socket, legs: Mutex::default() }
+    }
+
+    /// Changes the answer.
+    pub(crate) fn reply(&self, reply: Reply) {
+        self.shared.lock().unwrap().reply = reply;
+    }
+
+    /// What was announced so far.
+    pub(crate) fn announcements(&self) -> Vec<Fields> {
+        self.shared.lock().unwrap().seen.clone()
+    }
+
+    /// The marks of the two legs of the only call, as an agent that has just started finds them.
+    pub(crate) fn legs(&self, pbx: &Pbx) -> (Fields, Fields) {
+        let mut legs = match pbx.kind() {
+            Kind::FreeSwitch => freeswitch_legs(pbx),
+            Kind::Asterisk => asterisk_legs(pbx),
+        };
+        legs.sort_by_key(|leg| leg.get("side").is_empty());
+        assert_eq!(legs.len(), 2, "{legs:?}");
+        self.legs.lock().unwrap().clone_from(&legs);
+        (legs[0].clone(), legs[1].clone())
+    }
+}
+
+impl Drop for AgentDouble {
+    fn drop(&mut self) {
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+    }
+}
+
+/// The variables of the answer, with the contract's names.
+fn answer(reply: Reply) -> Option<Vec<(&'static str, &'static str)>> {
+    match reply {
+        Reply::Silence => None,
+        Reply::Route(route) => Some(vec![("route", route), ("call", "c-1")]),
+        Reply::Packet => Some(vec![
+            ("route", "packet"),
+            ("call", "c-1"),
+            ("trunk", "sidecall"),
+            ("uui", super::UUI),
+            ("uri", "https://node.example/a/T-1"),
+        ]),
+    }
+}
+
+/// One block of `Name: value` lines.
+fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
+    let mut fields = BTreeMap::new();
+    loop {
+        let mut line = String::new();
+        if lines.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Some(fields);
+        }
+        if let Some((name, value)) = line.split_once(": ") {
+            fields.insert(name.to_owned(), value.to_owned());
+        }
+    }
+}
+
+fn note(state: &Mutex<Shared>, fields: &BTreeMap<String, String>, name: impl Fn(&str) -> String) -> Reply {
+    let names = ["agent", "side", "calling", "called", "hold", "received", "sent"];
+    let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
+    let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
+    let mut state = state.lock().unwrap();
+    state.seen.push(Fields(seen));
+    state.reply
+}
+
+fn freeswitch(mut socket: TcpStream, state: &Mutex<Shared>) {
+    let mut lines = BufReader::new(socket.try_clone().unwrap());
+    while let Some(head) = block(&mut lines) {
+        let length = head.get("Content-Length").and_then(|n| n.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        if lines.read_exact(&mut body).is_err() {
+            return;
+        }
+        let Some(event) = block(&mut &body[..]).filter(|event| event.contains_key("Event-Subclass")) else { continue };
+        let reply = note(state, &event, |field| format!("sidecall_{field}"));
+        let Some(variables) = answer(reply) else { continue };
+        let uuid = &event["Unique-ID"];
+        let set: Vec<String> = variables.iter().map(|(name, value)| format!("sidecall_{name}={value}")).collect();
+        let commands = format!("api uuid_setvar_multi {uuid} {}\n\napi uuid_break {uuid} all\n\n", set.join(";"));
+        if socket.write_all(commands.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
+    let mut lines = BufReader::new(socket.try_clone().unwrap());
+    while let Some(event) = block(&mut lines) {
+        if event.get("UserEvent").map(String::as_str) != Some("SidecallSetup") {
+            continue;
+        }
+        let capital = |field: &str| field[..1].to_uppercase() + &field[1..];
+        let reply = note(state, &event, capital);
+        let Some(variables) = answer(reply) else { continue };
+        let channel = &event["Channel"];
+        let mut actions = String::new();
+        for (name, value) in variables {
+            let name = name.to_uppercase();
+            actions += &format!("Action: Setvar\r\nChannel: {channel}\r\nVariable: SIDECALL_{name}\r\nValue: {value}\r\n\r\n");
+        }
+        actions += &format!(
+            "Action: Redirect\r\nChannel: {channel}\r\nContext: {}\r\nExten: {}\r\nPriority: sidecall-go\r\n\r\n",
+            event["Context"], event["Exten"]
+        );
+        if socket.write_all(actions.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn freeswitch_legs(pbx: &Pbx) -> Vec<Fields> {
+    let channels = pbx.console("show channels as delim |");
+    let uuids = channels.lines().skip(1).filter_map(|line| line.split_once('|')).map(|(uuid, _)| uuid);
+    let read = |uuid: &str, name: &str| {
+        let value = pbx.console(&format!("uuid_getvar {uuid} {name}"));
+        if value == "_undef_" { String::new() } else { value }
+    };
+    uuids
+        .filter(|uuid| uuid.len() == 36)
+        .map(|uuid| {
+            let mut leg: BTreeMap<String, String> = ["call", "calling", "called", "side"]
+                .iter()
+                .map(|name| ((*name).to_owned(), read(uuid, &format!("sidecall_{name}"))))
+                .collect();
+            leg.insert("mark".into(), read(uuid, "sidecall"));
+            Fields(leg)
+        })
+        .collect()
+}
+
+/// From `CoreShowChannels`, whose events show what `channelvars` in manager.conf names.
+fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
+    let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
+    let login = format!(
+        "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: off\r\n\r\nAction: CoreShowChannels\r\n\r\n",
+        pbx.event_user().unwrap(),
+        pbx.event_secret()
+    );
+    socket.write_all(login.as_bytes()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let mut lines = BufReader::new(socket);
+    let mut legs = Vec::new();
+    let mut leg = BTreeMap::new();
+    let mut line = String::new();
+    while lines.read_line(&mut line).is_ok_and(|n| n > 0) && !line.contains("CoreShowChannelsComplete") {
+        if let Some((name, value)) = line.trim_end().strip_prefix("ChanVariable: SIDECALL").and_then(|text| text.split_once('=')) {
+            let name = name.trim_start_matches('_').to_lowercase();
+            leg.insert(if name.is_empty() { "mark".to_owned() } else { name }, value.to_owned());
+        }
+        if line.trim().is_empty() && !leg.is_empty() {
+            legs.push(Fields(std::mem::take(&mut leg)));
+        }
+        line.clear();
+    }
+    legs
+}
+
+/// URL decoding, as `event plain` needs it.
+fn decode(text: &str) -> String {
+    let mut out = Vec::new();
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let hex: Vec<u8> = bytes.by_ref().take(2).collect();
+            let hex = String::from_utf8_lossy(&hex).into_owned();
+            out.push(u8::from_str_radix(&hex, 16).unwrap_or(b'?'));
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// FreeSWITCH's outbound socket: takes each call, sets the packet route and lets go.
+pub(crate) fn listen_directly(addr: SocketAddr) -> thread::JoinHandle<()> {
+    let listener = TcpListener::bind(addr).unwrap();
+    thread::spawn(move || {
+        for mut call in listener.incoming().take(1).flatten() {
+            let mut lines = BufReader::new(call.try_clone().unwrap());
+            call.write_all(b"connect\n\n").unwrap();
+            let data = block(&mut lines).unwrap();
+            eprintln!("direct: {:?}", data.iter().filter(|(name, _)| name.contains("sidecall")).collect::<Vec<_>>());
+            for (name, value) in answer(Reply::Packet).unwrap() {
+                let execute = format!(
+                    "sendmsg\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: sidecall_{name}={value}\n\n"
+                );
+                call.write_all(execute.as_bytes()).unwrap();
+                let _ = block(&mut lines);
+            }
+        }
+        let _ = wait_until(Duration::from_millis(1), || true);
+    })
+}

@@ -1,0 +1,341 @@
+//! The dialplan snippets on real PBXs, with a stand-in for the agent: what an administrator installs
+//! does what it says, and a voice call stays what it was.
+
+mod agent_double;
+mod lab;
+
+use std::time::Duration;
+
+use agent_double::{AgentDouble, Reply};
+use lab::{Answer, CallReport, Calls, FarEnd, Kind, PACKET, PSTN, Pbx, PbxConfig};
+
+const NUMBER: &str = "+12125550100";
+const UUI: &str = "68747470733a2f2f6e6f64652f612f54";
+
+/// Runs a behaviour on each PBX that this machine has.
+fn on_each(test: impl Fn(&Pbx)) {
+    for kind in lab::kinds() {
+        eprintln!("on {kind}");
+        test(&Pbx::start(kind).unwrap());
+    }
+}
+
+fn millis(report: &CallReport) -> u128 {
+    report.calls[0].answered.unwrap().as_millis()
+}
+
+fn call(pbx: &Pbx) -> CallReport {
+    Calls::new("1000", NUMBER).place(pbx.sip()).unwrap()
+}
+
+#[test]
+fn without_an_agent_nothing_happens() {
+    on_each(|pbx| {
+        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let spy = AgentDouble::start(pbx, Reply::Silence);
+        pbx.attach("");
+        let report = Calls::new("1000", NUMBER).header("User-to-User: 6162;encoding=hex").place(pbx.sip()).unwrap();
+        assert_eq!(report.statuses(), [Some(200)]);
+        assert!(millis(&report) < 250, "{} ms", millis(&report));
+        assert_eq!(far.invites().len(), 1);
+        assert_eq!(spy.announcements().len(), 0);
+    });
+}
+
+#[test]
+fn a_silent_agent_costs_the_hold_and_no_more() {
+    on_each(|pbx| {
+        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let plain = millis(&call(pbx));
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        let held: Vec<u128> = (0..5).map(|_| millis(&call(pbx))).collect();
+        eprintln!("{}: plain {plain} ms, held 500 ms: {held:?}", pbx.kind());
+        assert!(held.iter().all(|ms| (490..620).contains(ms)), "{held:?}");
+        assert_eq!(agent.announcements().len(), 5);
+        assert_eq!(far.invites().len(), 6);
+    });
+}
+
+#[test]
+fn the_announcement_says_who_calls_whom() {
+    on_each(|pbx| {
+        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
+        assert_eq!(call(pbx).statuses(), [Some(200)]);
+        let seen = agent.announcements();
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].get("agent"), "lab");
+        assert_eq!(seen[0].get("side"), "originating");
+        assert_eq!(seen[0].get("calling"), "1000");
+        assert_eq!(seen[0].get("called"), NUMBER);
+        assert_eq!(seen[0].get("hold"), "500");
+        assert_eq!(seen[0].get("received"), "");
+    });
+}
+
+#[test]
+fn an_answer_releases_the_call_quickly() {
+    on_each(|pbx| {
+        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let calls = Calls::new("1000", NUMBER).times(60, 20);
+        let plain = calls.place(pbx.sip()).unwrap();
+        let _agent = AgentDouble::start(pbx, Reply::Route("pstn"));
+        let held = calls.place(pbx.sip()).unwrap();
+        let ms = |report: &CallReport, p| report.answer_time(p).unwrap().as_secs_f64() * 1000.0;
+        eprintln!(
+            "{}: plain p50 {:.1} p99 {:.1}, held p50 {:.1} p99 {:.1} ms",
+            pbx.kind(), ms(&plain, 50.0), ms(&plain, 99.0), ms(&held, 50.0), ms(&held, 99.0)
+        );
+        assert_eq!((plain.answered(), held.answered()), (60, 60));
+        assert!(ms(&held, 50.0) - ms(&plain, 50.0) < 60.0);
+    });
+}
+
+#[test]
+fn the_packet_route_carries_the_address_and_the_caller_id() {
+    on_each(|pbx| {
+        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let before = call(pbx);
+        let _agent = AgentDouble::start(pbx, Reply::Packet);
+        let report = call(pbx);
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        let there = packet.invites();
+        assert_eq!((there.len(), pstn.invites().len()), (1, 1));
+        assert_eq!(there[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+        assert_eq!(there[0].header("Call-Info"), None);
+        assert_eq!(there[0].called(), NUMBER);
+        assert_eq!(there[0].from_user(), pstn.invites()[0].from_user());
+        assert_eq!(report.calls[0].provisional, before.calls[0].provisional);
+    });
+}
+
+#[test]
+fn call_info_is_added_if_it_is_switched_on() {
+    for kind in lab::kinds() {
+        let pbx = Pbx::start_with(kind, PbxConfig { call_info: true, ..PbxConfig::default() }).unwrap();
+        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(&pbx, Reply::Packet);
+        assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(packet.invites()[0].header("Call-Info"), Some("<https://node.example/a/T-1>;purpose=impp"));
+        // And it is read on the way in, from the trusted trunk.
+        let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        agent.reply(Reply::Route("pstn"));
+        let trunk = Calls::new("+13015550199", NUMBER).via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
+        assert_eq!(trunk.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+        assert_eq!(agent.announcements()[1].get("received"), "<https://b.example/a/X>;purpose=impp");
+    }
+}
+
+#[test]
+fn a_trunk_that_fails_gives_way_to_the_pstn() {
+    on_each(|pbx| {
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _agent = AgentDouble::start(pbx, Reply::Packet);
+        for status in ["503 Service Unavailable", "500 Server Internal Error", "404 Not Found", "488 Not Acceptable Here"] {
+            let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let before = pstn.invites().len();
+            let report = call(pbx);
+            assert_eq!(report.statuses(), [Some(200)], "{status}: {}", pbx.log());
+            assert_eq!(packet.invites().len(), 1);
+            assert_eq!(pstn.invites().len(), before + 1);
+            assert_eq!(pstn.invites()[before].header("User-to-User"), None);
+        }
+        // Nobody listens there.
+        let report = call(pbx);
+        eprintln!("{}: trunk unreachable, answered after {} ms", pbx.kind(), millis(&report));
+        assert_eq!(report.statuses(), [Some(200)]);
+    });
+}
+
+#[test]
+fn what_the_called_person_does_is_not_tried_again() {
+    on_each(|pbx| {
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::refuse("486 Busy Here")).unwrap();
+        let plain = call(pbx);
+        assert_eq!(plain.statuses(), [Some(486)]);
+        let _agent = AgentDouble::start(pbx, Reply::Packet);
+        for (status, expected) in [("486 Busy Here", 486), ("480 Temporarily Unavailable", 480), ("603 Decline", 603)] {
+            let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let report = call(pbx);
+            eprintln!("{}: {status} → {:?} {:?}", pbx.kind(), report.statuses(), report.calls[0].reason);
+            assert_eq!((packet.invites().len(), pstn.invites().len()), (1, 1));
+            if expected != 603 {
+                assert_eq!(report.statuses(), [Some(expected)]);
+            }
+        }
+        // The caller gives up while it rings.
+        let packet = FarEnd::start(pbx.config().packet, &Answer::after(20_000)).unwrap();
+        let mut calls = Calls::new("1000", NUMBER);
+        calls.cancel_ms = Some(700);
+        let report = calls.place(pbx.sip()).unwrap();
+        assert_eq!(report.statuses(), [Some(487)]);
+        assert_eq!(packet.wait_for("CANCEL", 1, Duration::from_secs(2)).len(), 1);
+        assert_eq!(pstn.invites().len(), 1);
+    });
+}
+
+#[test]
+fn a_caller_may_give_up_during_the_hold() {
+    on_each(|pbx| {
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _agent = AgentDouble::start(pbx, Reply::Silence);
+        let mut calls = Calls::new("1000", NUMBER);
+        calls.cancel_ms = Some(150);
+        assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(487)]);
+        std::thread::sleep(Duration::from_millis(600));
+        assert_eq!(pstn.invites().len(), 0);
+    });
+}
+
+#[test]
+fn what_a_phone_claims_goes_no_further() {
+    on_each(|pbx| {
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
+        let calls = Calls::new("1000", NUMBER)
+            .header("User-to-User: 6576696c;encoding=hex")
+            .header("Call-Info: <https://evil.example>;purpose=impp");
+        assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)]);
+        agent.reply(Reply::Packet);
+        assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)]);
+        assert_eq!(agent.announcements()[0].get("received"), "");
+        assert_eq!(pstn.invites()[0].header("User-to-User"), None);
+        assert_eq!(pstn.invites()[0].header("Call-Info"), None);
+        assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+        assert_eq!(packet.invites()[0].header("Call-Info"), None);
+        assert_eq!(packet.invites()[0].headers.iter().filter(|(name, _)| name == "User-to-User").count(), 1);
+    });
+}
+
+#[test]
+fn a_received_address_is_believed_from_the_trusted_trunk_only() {
+    on_each(|pbx| {
+        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("local"));
+        for via in [PACKET, PSTN] {
+            let calls = Calls::new("+13015550199", "+12125551001").via(via).header("User-to-User: 6162;encoding=hex");
+            assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        }
+        let seen = agent.announcements();
+        assert_eq!(seen.len(), 2);
+        assert_eq!((seen[0].get("side"), seen[0].get("received")), ("terminating", "6162;encoding=hex"));
+        assert_eq!((seen[0].get("calling"), seen[0].get("called")), ("+13015550199", "+12125551001"));
+        assert_eq!(seen[1].get("received"), "");
+        assert!(phone.invites().iter().all(|invite| invite.header("User-to-User").is_none()));
+    });
+}
+
+#[test]
+fn a_call_that_passes_two_contexts_is_announced_once() {
+    on_each(|pbx| {
+        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("local"));
+        // Vanilla FreeSWITCH sends an extension from `public` on to `default`.
+        let calls = Calls::new("+13015550199", "1001").via(PACKET);
+        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(agent.announcements().len(), 1);
+        assert_eq!(phone.invites().len(), 1);
+    });
+}
+
+#[test]
+fn what_a_caller_can_write_is_never_obeyed() {
+    on_each(|pbx| {
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Packet);
+        let file = std::env::temp_dir().join(format!("sidecall-pwned-{}", std::process::id()));
+        let system = format!("${{system(touch {})}}", file.display());
+        let shell = format!("${{SHELL(touch {})}}", file.display());
+        for from in [
+            "1000,sidecall_called=666",
+            "1000%0ACalled%3A%20666",
+            "1000%2CCalled%3A%20666",
+            "1000;x=1",
+            "1000\\,Called: 666",
+            "'1000'",
+            "1000)",
+            "1000}",
+            &system.replace(' ', "%20"),
+            &shell.replace(' ', "%20"),
+        ] {
+            let _ = Calls::new(from, NUMBER).place(pbx.sip()).unwrap();
+        }
+        for header in [
+            format!("User-to-User: {}", system),
+            format!("User-to-User: {}", shell),
+            "User-to-User: 61,sidecall_called=666,Called: 666".to_owned(),
+        ] {
+            for via in [PACKET, PSTN] {
+                let calls = Calls::new("+13015550199", NUMBER).via(via).header(&header);
+                let _ = calls.place(pbx.trunk_sip()).unwrap();
+            }
+        }
+        for to in ["+1212555%2C0100", "+12125550100%0ASide%3A%20x", "+12125550100$%7BEXTEN%7D", "+12125550100)", "+12125550100%22"] {
+            let _ = Calls::new("1000", to).place(pbx.sip()).unwrap();
+        }
+        let mut named = Calls::new("1000", NUMBER);
+        named.display = format!("\"{system}, Called: 666; {shell}\" ");
+        assert_eq!(named.place(pbx.sip()).unwrap().statuses(), [Some(200)]);
+        for seen in agent.announcements() {
+            eprintln!("{}: announced {seen:?}", pbx.kind());
+            assert_eq!(seen.get("called"), NUMBER);
+            assert!(seen.get("calling").chars().all(|c| c.is_ascii_digit() || c == '+'), "{seen:?}");
+            assert!(!seen.get("received").contains(['$', '{', ',']), "{seen:?}");
+        }
+        eprintln!("{}: {} calls reached the PSTN", pbx.kind(), pstn.invites().len());
+        assert!(!file.exists(), "a caller ran a command");
+    });
+}
+
+#[test]
+fn the_call_carries_what_a_snapshot_needs() {
+    on_each(|pbx| {
+        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
+        let caller = Calls::new("1000", NUMBER).hold(1_500).start(pbx.sip()).unwrap();
+        assert!(lab::wait_until(Duration::from_secs(3), || caller.report().answered() == 1));
+        let (a, b) = agent.legs(pbx);
+        eprintln!("{}: A-leg {a:?}\nB-leg {b:?}", pbx.kind());
+        for (name, value) in [("call", "c-1"), ("calling", "1000"), ("called", NUMBER), ("side", "originating")] {
+            assert_eq!(a.get(name), value, "{name}");
+        }
+        assert_eq!((a.get("mark"), b.get("mark")), ("on", "on"));
+    });
+}
+
+#[test]
+fn emergency_calls_never_wait() {
+    on_each(|pbx| {
+        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        let report = Calls::new("1000", "911").place(pbx.sip()).unwrap();
+        assert_eq!(report.statuses(), [Some(200)]);
+        assert!(millis(&report) < 250);
+        assert_eq!((agent.announcements().len(), far.invites().len()), (0, 1));
+    });
+}
+
+#[test]
+fn direct_mode_goes_on_at_once_if_nobody_listens() {
+    if Kind::FreeSwitch.find().is_err() {
+        eprintln!("skipped: no FreeSWITCH");
+        return;
+    }
+    let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::ports::free()));
+    let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
+    let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    pbx.attach("lab");
+    let report = call(&pbx);
+    assert_eq!(report.statuses(), [Some(200)]);
+    assert!(millis(&report) < 250, "{} ms", millis(&report));
+    assert_eq!(far.invites().len(), 1);
+
+    let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let _listener = agent_double::listen_directly(agent);
+    let report = call(&pbx);
+    eprintln!("direct: {} ms", millis(&report));
+    assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+    assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+}

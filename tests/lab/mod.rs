@@ -1,0 +1,93 @@
+//! The lab: real PBXs, phones and trunks in private instances, on loopback, gone when dropped.
+//!
+//! Used by the end-to-end tests (`mod lab;`) and by the demo (`#[path]`). Everything here blocks on
+//! `std` alone, so it runs inside any runtime or none. Nothing of a real installation is written to.
+//!
+//! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
+//! how a PBX tells a phone from a trunk.
+
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its own part of the lab
+
+pub mod asterisk;
+pub mod conf;
+pub mod freeswitch;
+pub mod message;
+pub mod pbx;
+pub mod ports;
+pub mod process;
+pub mod proxy;
+pub mod report;
+pub mod sipp;
+
+pub use message::SipMessage;
+pub use pbx::{Kind, Pbx, PbxConfig};
+pub use process::{Child, wait_until};
+pub use proxy::ChaosProxy;
+pub use report::{CallOutcome, CallReport};
+pub use sipp::{Answer, Caller, Calls, FarEnd};
+
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Where phones live.
+pub const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+/// Where the far end of the packet trunk lives: a trusted trunk.
+pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
+/// Where the far end of the PSTN trunk lives: a trunk that is not trusted.
+pub const PSTN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 13));
+/// The numbers of phones that may register with a PBX of the lab.
+pub const EXTENSIONS: [&str; 4] = ["1000", "1001", "1002", "1003"];
+
+/// What may go wrong while a laboratory is set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LabError {
+    /// The software isn't on this machine. The text says what was looked for: print it and skip.
+    #[error("not here: {0}")]
+    Missing(String),
+    /// Something did not happen in time.
+    #[error("{what} within {seconds} s; log: {log}")]
+    Late {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        seconds: u64,
+        /// The last lines of the log, or its path.
+        log: String,
+    },
+    /// A file or a process failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+}
+
+impl LabError {
+    /// True if a test should be skipped, since what it needs isn't installed.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, LabError::Missing(_))
+    }
+
+    pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LabError {
+        let what = what.into();
+        move |source| LabError::Io { what, source }
+    }
+}
+
+/// A result in the lab.
+pub type Result<T> = std::result::Result<T, LabError>;
+
+/// The PBXs on this machine. One clear line is printed for each that is missing.
+pub fn kinds() -> Vec<Kind> {
+    [Kind::Asterisk, Kind::FreeSwitch]
+        .into_iter()
+        .filter(|kind| match kind.find() {
+            Ok(()) => true,
+            Err(missing) => {
+                eprintln!("skipped: {kind}: {missing}");
+                false
+            }
+        })
+        .collect()
+}

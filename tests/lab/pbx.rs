@@ -1,0 +1,225 @@
+//! One door to both PBXs.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::asterisk::Asterisk;
+use super::freeswitch::FreeSwitch;
+use super::{PACKET, PSTN, Result, asterisk, freeswitch, ports};
+
+/// Which PBX.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Asterisk 22.
+    Asterisk,
+    /// FreeSWITCH 1.10.
+    FreeSwitch,
+}
+
+impl Kind {
+    /// Looks whether it is on this machine.
+    pub fn find(self) -> Result<()> {
+        match self {
+            Kind::Asterisk => asterisk::Installation::find().map(drop),
+            Kind::FreeSwitch => freeswitch::Installation::find().map(drop),
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Asterisk => "Asterisk",
+            Kind::FreeSwitch => "FreeSWITCH",
+        })
+    }
+}
+
+/// How a PBX of the lab is set up.
+#[derive(Debug, Clone)]
+pub struct PbxConfig {
+    /// The far end of the packet trunk; its network is the trusted one.
+    pub packet: SocketAddr,
+    /// The far end of the PSTN trunk: where the dialplan sends numbers of five digits and more.
+    pub pstn: SocketAddr,
+    /// The project's snippets are installed.
+    pub snippets: bool,
+    /// The hold in ms.
+    pub hold_ms: u32,
+    /// FreeSWITCH only: `direct` mode, connecting to this agent for each call.
+    pub direct: Option<SocketAddr>,
+    /// Send the address as Call-Info too.
+    pub call_info: bool,
+    /// Asterisk only: the manager speaks TLS as well (see [`Pbx::event_tls`]).
+    pub tls: bool,
+}
+
+impl Default for PbxConfig {
+    fn default() -> PbxConfig {
+        PbxConfig {
+            packet: SocketAddr::new(PACKET, ports::free()),
+            pstn: SocketAddr::new(PSTN, ports::free()),
+            snippets: true,
+            hold_ms: 500,
+            direct: None,
+            call_info: false,
+            tls: false,
+        }
+    }
+}
+
+/// A running PBX. Dropping it ends it and removes its folder.
+#[derive(Debug)]
+pub enum Pbx {
+    /// An Asterisk.
+    Asterisk(Box<Asterisk>),
+    /// A FreeSWITCH.
+    FreeSwitch(Box<FreeSwitch>),
+}
+
+impl Pbx {
+    /// Starts one with the project's snippets and everything else at its default.
+    pub fn start(kind: Kind) -> Result<Pbx> {
+        Pbx::start_with(kind, PbxConfig::default())
+    }
+
+    /// Starts one. Returns when it takes calls and its event socket answers.
+    pub fn start_with(kind: Kind, config: PbxConfig) -> Result<Pbx> {
+        Ok(match kind {
+            Kind::Asterisk => Pbx::Asterisk(Box::new(Asterisk::start(config)?)),
+            Kind::FreeSwitch => Pbx::FreeSwitch(Box::new(FreeSwitch::start(config)?)),
+        })
+    }
+
+    /// Which one it is.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Pbx::Asterisk(_) => Kind::Asterisk,
+            Pbx::FreeSwitch(_) => Kind::FreeSwitch,
+        }
+    }
+
+    /// What it was started with: the addresses of the trunks' far ends are here.
+    pub fn config(&self) -> &PbxConfig {
+        match self {
+            Pbx::Asterisk(pbx) => &pbx.config,
+            Pbx::FreeSwitch(pbx) => &pbx.config,
+        }
+    }
+
+    /// Where phones send their SIP to.
+    pub fn sip(&self) -> SocketAddr {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.sip,
+            Pbx::FreeSwitch(pbx) => pbx.sip,
+        }
+    }
+
+    /// Where trunks send their SIP to.
+    pub fn trunk_sip(&self) -> SocketAddr {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.sip,
+            Pbx::FreeSwitch(pbx) => pbx.trunk_sip,
+        }
+    }
+
+    /// The event socket or manager interface.
+    pub fn event_addr(&self) -> SocketAddr {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.ami,
+            Pbx::FreeSwitch(pbx) => pbx.esl,
+        }
+    }
+
+    /// The manager interface over TLS and the certificate that it shows (PEM), if it was asked for.
+    pub fn event_tls(&self) -> Option<(SocketAddr, PathBuf)> {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.tls.clone(),
+            Pbx::FreeSwitch(_) => None,
+        }
+    }
+
+    /// The manager's user. FreeSWITCH has none.
+    pub fn event_user(&self) -> Option<&str> {
+        match self {
+            Pbx::Asterisk(_) => Some(asterisk::USER),
+            Pbx::FreeSwitch(_) => None,
+        }
+    }
+
+    /// The secret of the event socket.
+    pub fn event_secret(&self) -> &str {
+        match self {
+            Pbx::Asterisk(_) => asterisk::SECRET,
+            Pbx::FreeSwitch(_) => freeswitch::PASSWORD,
+        }
+    }
+
+    /// Its private folder: configuration and logs.
+    pub fn dir(&self) -> &Path {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.dir(),
+            Pbx::FreeSwitch(pbx) => pbx.dir(),
+        }
+    }
+
+    /// The pid.
+    pub fn pid(&self) -> u32 {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.child.pid(),
+            Pbx::FreeSwitch(pbx) => pbx.child.pid(),
+        }
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.child.log(),
+            Pbx::FreeSwitch(pbx) => pbx.child.log(),
+        }
+    }
+
+    /// Kills it; [`Pbx::restart`] brings it back.
+    pub fn kill(&mut self) {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.child.kill(),
+            Pbx::FreeSwitch(pbx) => pbx.child.kill(),
+        }
+    }
+
+    /// Ends it, if it runs, and starts it again with the same configuration and ports.
+    pub fn restart(&mut self) -> Result<()> {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.restart(),
+            Pbx::FreeSwitch(pbx) => pbx.restart(),
+        }
+    }
+
+    /// Stops it for `pause` (SIGSTOP, SIGCONT): it hangs, its sockets stay open.
+    pub fn stop_cont(&mut self, pause: std::time::Duration) {
+        let child = match self {
+            Pbx::Asterisk(pbx) => &mut pbx.child,
+            Pbx::FreeSwitch(pbx) => &mut pbx.child,
+        };
+        child.stop();
+        std::thread::sleep(pause);
+        child.cont();
+    }
+
+    /// Runs one command of its console (`core show channels`, `show calls`) and returns the output.
+    pub fn console(&self, command: &str) -> String {
+        match self {
+            Pbx::Asterisk(pbx) => pbx.console(command),
+            Pbx::FreeSwitch(pbx) => pbx.console(command),
+        }
+    }
+
+    /// Sets (or, with an empty value, removes) the global variable that says that an agent is attached.
+    pub fn attach(&self, agent: &str) {
+        let _ = match self {
+            Pbx::Asterisk(pbx) => pbx.console(&format!("dialplan set global SIDECALL_AGENT \"{agent}\"")),
+            Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar sidecall_agent={agent}")),
+        };
+    }
+}
