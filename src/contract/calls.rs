@@ -88,6 +88,13 @@ pub struct SipMessage {
     pub text: String,
 }
 
+/// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct SipMessages {
+    /// In order.
+    pub messages: Vec<SipMessage>,
+}
+
 /// How sending a SIP MESSAGE went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipOutcome {
@@ -96,6 +103,13 @@ pub struct SipOutcome {
     /// Absent if the PBX took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// `GET /v1/calls`: the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallList {
+    /// At most `limit`.
+    pub calls: Vec<CallView>,
 }
 
 /// A call as an administrator sees it.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{SipMessage, SipOutcome};
+use super::SipOutcome;
 use crate::core::name::PbxName;
 use crate::core::time::UnixMillis;
 
