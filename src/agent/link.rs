@@ -19,7 +19,7 @@ use super::config::PbxConfig;
 use super::status::Status;
 use super::tracker::{Key, Said, Tracker};
 use super::{Shared, direct, hold, messages, micros};
-use crate::contract::{CallRequest, LinkState, Messages};
+use crate::contract::{CallRequest, LinkState, SipMessages};
 use crate::core::age::Clock;
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
@@ -51,14 +51,14 @@ pub(super) struct LinkContext {
     /// A command failed because the link is gone.
     pub broken: Notify,
     /// SIP MESSAGEs to send.
-    pub messages: mpsc::UnboundedSender<Messages>,
+    pub messages: mpsc::UnboundedSender<SipMessages>,
     pub status: Mutex<Status>,
     pub status_changed: Notify,
 }
 
 impl LinkContext {
     /// Hands on what the node asks to be sent.
-    pub(super) fn send_messages(&self, reply: Messages) {
+    pub(super) fn send_messages(&self, reply: SipMessages) {
         if !reply.messages.is_empty() {
             let _ = self.messages.send(reply);
         }

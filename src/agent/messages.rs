@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::link::LinkContext;
-use crate::contract::{Messages, SipMessage, SipOutcome};
+use crate::contract::{SipMessages, SipMessage, SipOutcome};
 use crate::core::number::Number;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};
@@ -20,11 +20,11 @@ pub(super) struct Courier {
 
 impl Courier {
     /// Starts sending what `messages` brings.
-    pub(super) fn start(context: &Arc<LinkContext>, mut messages: mpsc::UnboundedReceiver<Messages>) -> Courier {
+    pub(super) fn start(context: &Arc<LinkContext>, mut messages: mpsc::UnboundedReceiver<SipMessages>) -> Courier {
         let (commands, watched) = watch::channel(None);
         let context = Arc::clone(context);
         let task = tokio::spawn(async move {
-            while let Some(Messages { messages }) = messages.recv().await {
+            while let Some(SipMessages { messages }) = messages.recv().await {
                 for message in messages {
                     let outcome = send(&context, &watched, &message).await;
                     context.outcome(outcome);

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::config::AgentConfig;
-use crate::contract::{CallDecision, CallEvents, CallRequest, CallView, Messages, PbxReport};
+use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, SipMessages, PbxReport};
 use crate::core::breaker::Breaker;
 use crate::core::name::{CallId, PbxName};
 
@@ -134,7 +134,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<Messages, NodeError> {
+    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<SipMessages, NodeError> {
         self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
     }
 
@@ -142,7 +142,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<Messages, NodeError> {
+    pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<SipMessages, NodeError> {
         self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], Some(report)).await
     }
 
@@ -153,7 +153,7 @@ impl Node {
     pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeError> {
         let mut url = self.url(&["v1", "calls"])?;
         url.query_pairs_mut().append_pair("live", "true").append_pair("pbx", pbx.as_str());
-        self.answer(self.http.get(url)).await
+        Ok(self.answer::<CallList>(self.http.get(url)).await?.calls)
     }
 
     /// Whether the node is there and takes our token.

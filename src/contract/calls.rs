@@ -88,11 +88,10 @@ pub struct SipMessage {
     pub text: String,
 }
 
-/// The reply to `POST /v1/calls/{call}/events` and `PUT /v1/pbxs/{pbx}`.
+/// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Messages {
-    /// To be sent through the PBX, each once.
-    #[serde(default)]
+pub struct SipMessages {
+    /// In order.
     pub messages: Vec<SipMessage>,
 }
 
@@ -104,6 +103,13 @@ pub struct SipOutcome {
     /// Absent if the PBX took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// `GET /v1/calls`: the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallList {
+    /// At most `limit`.
+    pub calls: Vec<CallView>,
 }
 
 /// A call as an administrator sees it.

@@ -24,6 +24,13 @@ impl TryFrom<String> for Capability {
     }
 }
 
+impl Capability {
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<Capability> for String {
     fn from(capability: Capability) -> String {
         capability.0
@@ -63,6 +70,13 @@ pub struct ClientCreated {
     /// For a webhook: the signing secret, shown this once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
+}
+
+/// `GET /v1/clients`: the newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ClientList {
+    /// At most 1,000.
+    pub clients: Vec<ClientView>,
 }
 
 /// A binding.

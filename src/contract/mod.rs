@@ -7,9 +7,9 @@ mod numbers;
 mod pbxs;
 
 pub use calls::{
-    CallDecision, CallEvents, CallReport, CallRequest, CallView, DeliveryView, Messages, SipMessage, SipOutcome,
+    CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipMessages, SipOutcome,
 };
-pub use clients::{Capability, ClientCreated, ClientForm, ClientView, NewClient};
+pub use clients::{Capability, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};

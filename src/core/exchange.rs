@@ -112,7 +112,13 @@ impl Exchange {
     /// Forgets a call that has ended.
     pub fn forget(&mut self, id: &CallId) -> Option<Call> {
         let call = self.calls.remove(id)?;
-        self.legs.retain(|_, owner| owner != id);
+        for leg in call.legs.keys() {
+            // A leg that has been announced anew belongs to that call now.
+            let key = (call.pbx.clone(), leg.clone());
+            if self.legs.get(&key) == Some(id) {
+                self.legs.remove(&key);
+            }
+        }
         Some(call)
     }
 

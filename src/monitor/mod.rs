@@ -1,3 +1,12 @@
-//! Health, metrics and status: what an administrator watches.
+//! What operators see: metrics, totals, and the status page.
 
 pub mod agent;
+mod clock;
+mod metrics;
+mod page;
+mod totals;
+
+pub use clock::now;
+pub use metrics::{Metrics, NAMES};
+pub use page::{PAGE, PAGE_CSP};
+pub use totals::{Totals, TotalsView};

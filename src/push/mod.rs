@@ -1,1 +1,154 @@
-//! How a message reaches a multimedia client: hosted stream, SIP MESSAGE, webhook.
+//! Bringing messages to clients, whatever their form.
+//!
+//! A delivery is in the store before it comes here, so anything here may be lost and is found again.
+
+mod hosted;
+mod pending;
+mod signature;
+mod sip;
+mod sip_text;
+mod webhook;
+
+pub use hosted::{Attached, Frame, Hub};
+pub use signature::{Secret, SecretError, sign};
+pub use sip::SipQueue;
+pub use sip_text::{SipText, SipTextError};
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::contract::{Body, ClientForm, SipMessage, SipOutcome};
+use crate::core::name::{CallId, PbxName};
+use crate::monitor::{Totals, now};
+use crate::store::{Binding, Delivery, DeliveryState, Store};
+use pending::Pending;
+use webhook::Webhooks;
+
+/// All three ways to a client.
+#[derive(Debug, Clone)]
+pub struct Push {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    totals: Arc<Totals>,
+    hub: Hub,
+    sip: SipQueue,
+    webhooks: Webhooks,
+    pending: Pending,
+    shutdown: CancellationToken,
+}
+
+impl Push {
+    /// With nothing under way; everything stops when `shutdown` is cancelled.
+    pub fn new(store: Store, totals: Arc<Totals>, shutdown: CancellationToken) -> Push {
+        let hub = Hub::new(totals.metrics);
+        let (sip, webhooks, pending) = (SipQueue::default(), Webhooks::new(), Pending::default());
+        Push { inner: Arc::new(Inner { store, totals, hub, sip, webhooks, pending, shutdown }) }
+    }
+
+    /// The hosted clients' streams.
+    pub fn hub(&self) -> &Hub {
+        &self.inner.hub
+    }
+
+    /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`.
+    pub fn send(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
+        match binding.form {
+            ClientForm::Hosted => self.inner.hub.send(&binding.id, &delivery.message),
+            ClientForm::Sip => self.send_sip(delivery, binding, via),
+            ClientForm::Webhook => self.send_webhook(delivery, binding),
+        }
+    }
+
+    /// The client has the message.
+    pub fn delivered(&self, id: &str, binding: &Binding) {
+        let took = made(id).map(|made| now() - made);
+        self.inner.totals.delivered(binding.form.as_str(), took);
+        if let Err(error) = self.inner.store.delivered(id, Some(&binding.id), now()) {
+            tracing::warn!(%error, delivery = id, "a delivery could not be noted");
+        }
+    }
+
+    /// The message was written to the client's stream; whether it arrived isn't known yet.
+    pub fn attempted(&self, id: &str) {
+        self.note(id, DeliveryState::Pending, None);
+    }
+
+    /// The SIP MESSAGEs that the agent of a PBX is to send now.
+    pub fn take_sip(&self, pbx: &PbxName) -> Vec<SipMessage> {
+        self.inner.sip.take(pbx, now())
+    }
+
+    /// How sending went.
+    pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) {
+        for outcome in outcomes {
+            let Some(error) = &outcome.error else {
+                if let Some(client) = self.inner.sip.remove(pbx, &outcome.id) {
+                    let took = made(&outcome.id).map(|made| now() - made);
+                    self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
+                    let _ = self.inner.store.delivered(&outcome.id, Some(&client), now());
+                }
+                continue;
+            };
+            if self.inner.sip.again(pbx, &outcome.id, now()) {
+                self.note(&outcome.id, DeliveryState::Pending, Some(error.clone()));
+            } else if self.inner.sip.remove(pbx, &outcome.id).is_some() {
+                self.inner.totals.failed(ClientForm::Sip.as_str());
+                self.note(&outcome.id, DeliveryState::Failed, Some(error.clone()));
+            }
+        }
+    }
+
+    /// Nobody needs these any more.
+    pub fn forget(&self, ids: &[String]) {
+        for id in ids {
+            self.inner.pending.forget(id);
+            self.inner.sip.forget(id);
+        }
+    }
+
+    /// A call has ended: its peer messages are no longer tried, nor `all` of its messages.
+    pub fn end_call(&self, call: &CallId, all: bool) {
+        self.inner.pending.end_call(call, all);
+        self.inner.sip.end_call(call, all);
+    }
+
+    fn note(&self, id: &str, state: DeliveryState, error: Option<String>) {
+        if let Err(error) = self.inner.store.attempted(id, state, error) {
+            tracing::warn!(%error, delivery = id, "an attempt could not be noted");
+        }
+    }
+
+    fn send_sip(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
+        let Some(to) = binding.address.clone() else { return };
+        let text = SipText(delivery.message.clone()).to_string();
+        let message = SipMessage { id: delivery.message.id.clone(), to, from: delivery.other.clone(), text };
+        let peer = matches!(delivery.message.body, Body::Peer { .. });
+        self.inner.sip.add(via, sip::Queued::new(message, delivery.client, delivery.message.call, peer));
+    }
+
+    fn send_webhook(&self, delivery: Delivery, binding: &Binding) {
+        let peer = matches!(delivery.message.body, Body::Peer { .. });
+        let id = delivery.message.id.clone();
+        let stop = self.inner.shutdown.child_token();
+        if self.inner.pending.add(&id, delivery.message.call.clone(), peer, stop.clone()) {
+            let (push, binding) = (self.clone(), binding.clone());
+            tokio::spawn(async move {
+                // Cancelled: the call is over, or we are; what is still wanted is in the store.
+                let _ = stop.run_until_cancelled(webhook::deliver(&push, &delivery, &binding)).await;
+                push.inner.pending.forget(&id);
+            });
+        }
+    }
+}
+
+/// When the message with this id was made: ids are UUIDs of version 7.
+fn made(id: &str) -> Option<crate::core::time::UnixMillis> {
+    let (seconds, nanos) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
+    let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;
+    Some(crate::core::time::UnixMillis(millis))
+}

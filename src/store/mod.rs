@@ -1,1 +1,63 @@
-//! What must survive a restart, in SQLite.
+//! What outlives the process: directory, bindings, calls, deliveries, tokens.
+//!
+//! Reads go to a pool. All writes go through one task, in order, and are committed in groups: a
+//! decision hands its call over and doesn't wait, a later report of the same call waits and finds
+//! it written. The interface is made for PostgreSQL too, so nothing of SQLite shows in it.
+
+mod bindings;
+mod calls;
+mod deliveries;
+mod error;
+mod numbers;
+mod open;
+mod settings;
+mod writer;
+
+pub use bindings::Binding;
+pub use calls::CallFilter;
+pub use deliveries::{Delivery, DeliveryState, Parted};
+pub use error::StoreError;
+pub use numbers::{Facts, NumberRow, credential_hash};
+pub use settings::TokenRole;
+pub use writer::Commit;
+
+use sqlx::SqlitePool;
+
+use writer::Writer;
+
+/// The database, shared by everything that reads or writes it.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: SqlitePool,
+    writer: Writer,
+}
+
+impl Store {
+    /// Whether the last write failed: what is told now could not be kept.
+    pub fn is_failing(&self) -> bool {
+        self.writer.is_failing()
+    }
+
+    /// How many writes have failed since the start.
+    pub fn failed_writes(&self) -> u64 {
+        self.writer.failed()
+    }
+
+    /// Asks the database whether it can be read and, if writes have failed, whether they work again.
+    ///
+    /// # Errors
+    /// If it can't.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        sqlx::query("SELECT 1").execute(&self.pool).await?;
+        if self.is_failing() {
+            self.writer.run(writer::Write::Probe).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down what is waiting and closes the database.
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The wall clock, for the rooms that have one.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::core::time::UnixMillis;
+
+/// Now, in milliseconds since 1970.
+pub fn now() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

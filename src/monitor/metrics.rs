@@ -1,0 +1,123 @@
+//! Every metric of this program, by name. No other file names one.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::contract::LinkState;
+use crate::core::name::PbxName;
+use crate::core::route::{Reason, Route};
+
+const DECISIONS: &str = "sidecall_decisions_total";
+const DECISION_SECONDS: &str = "sidecall_decision_seconds";
+const CALLS_LIVE: &str = "sidecall_calls_live";
+const DELIVERIES: &str = "sidecall_deliveries_total";
+const DELIVERY_SECONDS: &str = "sidecall_delivery_seconds";
+const CLIENTS_CONNECTED: &str = "sidecall_clients_connected";
+const PBX_UP: &str = "sidecall_pbx_up";
+const INBOX_POSTS: &str = "sidecall_inbox_posts_total";
+const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
+const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
+
+/// Name and meaning of each.
+pub const NAMES: &[(&str, &str)] = &[
+    (DECISIONS, "Route decisions, by route and reason"),
+    (DECISION_SECONDS, "Time from reading a decision's request to its answer"),
+    (CALLS_LIVE, "Calls that have not ended"),
+    (DELIVERIES, "Messages to clients, by form and the state that they came to"),
+    (DELIVERY_SECONDS, "Time from making a message to the client having it, by form"),
+    (CLIENTS_CONNECTED, "Hosted clients' open streams"),
+    (PBX_UP, "1 if the agent's link to the PBX is up"),
+    (INBOX_POSTS, "Messages to call-scoped addresses, by result"),
+    (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
+    (STORE_FAILED_WRITES, "Writes that the database did not take"),
+];
+
+/// Bounds of the histograms: the budgets are 1 ms for a decision and 100 ms for a delivery.
+const SECONDS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// The process's metrics. They are one set, however many nodes and agents run in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Metrics(());
+
+static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+impl Metrics {
+    /// Makes the process's recorder, once.
+    pub fn install() -> Metrics {
+        HANDLE.get_or_init(|| {
+            let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS);
+            let handle = builder.ok().and_then(|b| b.install_recorder().ok());
+            for (name, meaning) in NAMES {
+                match *name {
+                    _ if name.ends_with("_total") => describe_counter!(*name, *meaning),
+                    _ if name.ends_with("_seconds") => describe_histogram!(*name, *meaning),
+                    _ => describe_gauge!(*name, *meaning),
+                }
+            }
+            handle
+        });
+        Metrics(())
+    }
+
+    /// All of them, in the Prometheus text format.
+    pub fn render(self) -> String {
+        let handle = HANDLE.get().and_then(Option::as_ref);
+        handle.map(PrometheusHandle::render).unwrap_or_default()
+    }
+
+    /// To be called every few seconds: histograms are folded up.
+    pub fn upkeep(self) {
+        if let Some(handle) = HANDLE.get().and_then(Option::as_ref) {
+            handle.run_upkeep();
+        }
+    }
+
+    /// A call was decided or registered.
+    pub fn decided(self, route: Route, reason: Reason, took: Duration) {
+        counter!(DECISIONS, "route" => route.as_str(), "reason" => reason.as_str()).increment(1);
+        histogram!(DECISION_SECONDS).record(took);
+    }
+
+    /// So many calls are live.
+    pub fn calls_live(self, calls: usize) {
+        gauge!(CALLS_LIVE).set(calls as f64);
+    }
+
+    /// A delivery came to this state; `took` if the client has it.
+    pub fn delivery(self, form: &'static str, state: &'static str, took: Option<Duration>) {
+        counter!(DELIVERIES, "form" => form, "state" => state).increment(1);
+        if let Some(took) = took {
+            histogram!(DELIVERY_SECONDS, "form" => form).record(took);
+        }
+    }
+
+    /// So many streams are open.
+    pub fn clients_connected(self, streams: usize) {
+        gauge!(CLIENTS_CONNECTED).set(streams as f64);
+    }
+
+    /// How the link to a PBX is.
+    pub fn pbx(self, pbx: &PbxName, link: LinkState) {
+        let up = matches!(link, LinkState::Up | LinkState::Standby);
+        gauge!(PBX_UP, "pbx" => pbx.to_string()).set(if up { 1.0 } else { 0.0 });
+    }
+
+    /// Somebody posted to a call-scoped address.
+    pub fn inbox_post(self, result: &'static str) {
+        counter!(INBOX_POSTS, "result" => result).increment(1);
+    }
+
+    /// A request was answered. `route` is the pattern, never the path that was asked for.
+    pub fn http_request(self, method: &'static str, route: String, status: u16) {
+        counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string()).increment(1);
+    }
+
+    /// So many writes have failed in all.
+    pub fn store_failed_writes(self, writes: u64) {
+        counter!(STORE_FAILED_WRITES).absolute(writes);
+    }
+}

@@ -1,0 +1,151 @@
+//! Hosted clients: they hold a stream open, and what is for them is put into it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::contract::Message;
+use crate::core::name::ClientId;
+use crate::core::time::UnixMillis;
+use crate::monitor::{Metrics, now};
+use crate::store::Binding;
+
+/// Messages that wait for a slow reader. One that falls further behind is let go: the messages are
+/// in the store, and it gets them when it comes back.
+const QUEUE: usize = 64;
+/// Streams of one client; a newer one takes the place of the oldest.
+const STREAMS: usize = 4;
+/// A connected client's binding is renewed when it has less than this to go.
+const RENEW: Duration = Duration::from_secs(45);
+
+/// A message as it is written to every stream: JSON, made once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The message's id.
+    pub id: String,
+    /// The message.
+    pub json: String,
+}
+
+impl Frame {
+    /// The frame for a message.
+    pub fn new(message: &Message) -> Arc<Frame> {
+        let json = serde_json::to_string(message).unwrap_or_default();
+        Arc::new(Frame { id: message.id.clone(), json })
+    }
+}
+
+/// Who is connected.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    clients: Arc<Mutex<Clients>>,
+    metrics: Metrics,
+}
+
+#[derive(Debug, Default)]
+struct Clients {
+    streams: HashMap<ClientId, Client>,
+    open: usize,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Client {
+    lifetime: Duration,
+    expires: UnixMillis,
+    streams: Vec<(u64, mpsc::Sender<Arc<Frame>>)>,
+}
+
+/// A client's place in the hub; given up when dropped.
+#[derive(Debug)]
+pub struct Attached {
+    /// What comes for the client. The end of it means that the stream is to be closed.
+    pub frames: mpsc::Receiver<Arc<Frame>>,
+    hub: Hub,
+    client: ClientId,
+    stream: u64,
+}
+
+impl Hub {
+    /// With nobody connected.
+    pub fn new(metrics: Metrics) -> Hub {
+        Hub { clients: Arc::default(), metrics }
+    }
+
+    /// Adds a stream of a client.
+    pub fn attach(&self, binding: &Binding) -> Attached {
+        let (sender, frames) = mpsc::channel(QUEUE);
+        let mut clients = self.lock();
+        clients.next += 1;
+        clients.open += 1;
+        let stream = clients.next;
+        let client = clients.streams.entry(binding.id.clone()).or_insert_with(|| Client {
+            lifetime: binding.lifetime,
+            expires: binding.expires,
+            streams: Vec::with_capacity(1),
+        });
+        if client.streams.len() == STREAMS {
+            client.streams.remove(0);
+        }
+        client.streams.push((stream, sender));
+        self.metrics.clients_connected(clients.open);
+        Attached { frames, hub: self.clone(), client: binding.id.clone(), stream }
+    }
+
+    /// Puts a message into all streams of a client; into none if it isn't connected.
+    pub fn send(&self, client: &ClientId, message: &Message) {
+        let mut clients = self.lock();
+        let Some(client) = clients.streams.get_mut(client) else { return };
+        let frame = Frame::new(message);
+        client.streams.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
+    }
+
+    /// Ends all streams of a client: its binding is gone.
+    pub fn close(&self, client: &ClientId) {
+        if let Some(client) = self.lock().streams.get_mut(client) {
+            client.streams.clear();
+        }
+    }
+
+    /// Whether a client is connected.
+    pub fn is_connected(&self, client: &ClientId) -> bool {
+        self.lock().streams.get(client).is_some_and(|client| !client.streams.is_empty())
+    }
+
+    /// How many streams are open.
+    pub fn connected(&self) -> usize {
+        self.lock().open
+    }
+
+    /// The connected clients whose bindings are to be renewed now; they count as renewed.
+    pub fn to_renew(&self) -> Vec<ClientId> {
+        let (now, mut ids) = (now(), Vec::new());
+        for (id, client) in &mut self.lock().streams {
+            if !client.streams.is_empty() && client.expires < now + RENEW {
+                client.expires = now + client.lifetime;
+                ids.push(id.clone());
+            }
+        }
+        ids
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut clients = self.hub.lock();
+        clients.open -= 1;
+        self.hub.metrics.clients_connected(clients.open);
+        if let Some(client) = clients.streams.get_mut(&self.client) {
+            client.streams.retain(|(stream, _)| *stream != self.stream);
+            if client.streams.is_empty() {
+                clients.streams.remove(&self.client);
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! What a SIP MESSAGE says: a sentence for a person, then the same for a program.
+//!
+//! ```text
+//! Call with Bob (+12125550100): reach their client at https://node.example/a/x sidecall:peer id=0199… call=0199… role=first number=+12125550100 name=Bob address=https://node.example/a/x caps=text,video
+//! ```
+//!
+//! The text goes through a command of the PBX: it is one line of printable ASCII without
+//! `| ' " \ $ { } < >`. Values hold no space; names and contents are percent-encoded UTF-8.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::contract::{Body, Capability, Message, Peer, Role};
+
+/// What stands between the sentence and the program's part.
+const MARK: &str = " sidecall:";
+
+/// A message as the text of a SIP MESSAGE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SipText(pub Message);
+
+/// Why a text is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SipTextError {
+    /// There is no part for a program in it.
+    #[error("has no sidecall: part")]
+    NotOurs,
+    /// A key is missing, or its value isn't what it should be.
+    #[error("has no valid {0}=")]
+    Value(&'static str),
+    /// A kind of message that this version doesn't know.
+    #[error("is of an unknown kind")]
+    Kind,
+}
+
+impl fmt::Display for SipText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Message { id, call, body } = &self.0;
+        let id = Escaped(id);
+        match body {
+            Body::Peer { role, peer } => {
+                f.write_str("Call with ")?;
+                if let Some(name) = &peer.name {
+                    write!(f, "{} ({})", Plain(name), peer.number)?;
+                } else {
+                    write!(f, "{}", peer.number)?;
+                }
+                let role = if *role == Role::First { "first" } else { "second" };
+                write!(f, ": reach their client at {}{MARK}peer id={id} call={call}", peer.address)?;
+                write!(f, " role={role} number={}", peer.number)?;
+                if let Some(name) = &peer.name {
+                    write!(f, " name={}", Escaped(name))?;
+                }
+                let caps: Vec<&str> = peer.capabilities.iter().map(Capability::as_str).collect();
+                write!(f, " address={} caps={}", peer.address, caps.join(","))
+            }
+            Body::Ended { number } => {
+                write!(f, "Call with {number} has ended{MARK}ended id={id} call={call} number={number}")
+            }
+            Body::Message { content } => {
+                let text = content.get("text").and_then(|text| text.as_str());
+                let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
+                write!(f, "{}{MARK}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
+                write!(f, " content={}", Escaped(&json))
+            }
+        }
+    }
+}
+
+/// For a person: what can't be written becomes a question mark.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || " .,:-_+()/!?@&#%*=".contains(c);
+        self.0.chars().try_for_each(|c| fmt::Write::write_char(f, if harmless(c) { c } else { '?' }))
+    }
+}
+
+/// For a program: RFC 3986 §2.1, everything but unreserved characters.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes().try_for_each(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", b as char),
+            _ => write!(f, "%{b:02X}"),
+        })
+    }
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        bytes.push(match b {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                *hex::decode(digits).ok()?.first()?
+            }
+            _ => b,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The program's part, word by word.
+struct Values<'a>(&'a str);
+
+impl<'a> Values<'a> {
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.split(' ').find_map(|word| word.split_once('=').filter(|(k, _)| *k == key)).map(|(_, value)| value)
+    }
+
+    fn parse<T: FromStr>(&self, key: &'static str) -> Result<T, SipTextError> {
+        self.get(key).and_then(|value| value.parse().ok()).ok_or(SipTextError::Value(key))
+    }
+
+    fn text(&self, key: &'static str) -> Result<String, SipTextError> {
+        self.get(key).and_then(unescape).ok_or(SipTextError::Value(key))
+    }
+}
+
+impl FromStr for SipText {
+    type Err = SipTextError;
+
+    fn from_str(text: &str) -> Result<SipText, SipTextError> {
+        // The last one: nothing after it can hold a space and a colon that we did not write.
+        let (_, part) = text.rsplit_once(MARK).ok_or(SipTextError::NotOurs)?;
+        let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
+        let values = Values(values);
+        let body = match kind {
+            "peer" => Body::Peer { role: role(&values)?, peer: peer(&values)? },
+            "ended" => Body::Ended { number: values.parse("number")? },
+            "message" => {
+                let content = serde_json::from_str(&values.text("content")?);
+                Body::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
+            }
+            _ => return Err(SipTextError::Kind),
+        };
+        Ok(SipText(Message { id: values.text("id")?, call: values.parse("call")?, body }))
+    }
+}
+
+fn role(values: &Values<'_>) -> Result<Role, SipTextError> {
+    match values.get("role") {
+        Some("first") => Ok(Role::First),
+        Some("second") => Ok(Role::Second),
+        _ => Err(SipTextError::Value("role")),
+    }
+}
+
+fn peer(values: &Values<'_>) -> Result<Peer, SipTextError> {
+    let caps = values.get("caps").unwrap_or_default().split(',').filter(|word| !word.is_empty());
+    let caps: Result<Vec<Capability>, _> = caps.map(|word| Capability::try_from(word.to_owned())).collect();
+    Ok(Peer {
+        number: values.parse("number")?,
+        name: values.get("name").map(|_| values.text("name")).transpose()?,
+        address: values.parse("address")?,
+        capabilities: caps.map_err(|_| SipTextError::Value("caps"))?,
+    })
+}
+
+#[cfg(test)]
+#[path = "sip_text_tests.rs"]
+mod tests;

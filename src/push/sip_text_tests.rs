@@ -1,0 +1,65 @@
+use super::*;
+use proptest::prelude::*;
+
+fn peer_message(name: Option<String>) -> Message {
+    Message {
+        id: "0199".to_owned(),
+        call: "0198-7".parse().unwrap(),
+        body: Body::Peer {
+            role: Role::Second,
+            peer: Peer {
+                number: "1001;phone-context=pbx.example".parse().unwrap(),
+                name,
+                address: "https://node.example/a/x-_1?y=1".parse().unwrap(),
+                capabilities: vec!["text".to_owned().try_into().unwrap(), "video".to_owned().try_into().unwrap()],
+            },
+        },
+    }
+}
+
+fn harmless(text: &str) -> bool {
+    text.chars().all(|c| (' '..='~').contains(&c) && !"|'\"\\${}<>".contains(c))
+}
+
+#[test]
+fn a_person_and_a_program_can_read_it() {
+    let text = SipText(peer_message(Some("Bob".to_owned()))).to_string();
+    assert_eq!(
+        text,
+        "Call with Bob (1001;phone-context=pbx.example): reach their client at https://node.example/a/x-_1?y=1 \
+         sidecall:peer id=0199 call=0198-7 role=second number=1001;phone-context=pbx.example name=Bob \
+         address=https://node.example/a/x-_1?y=1 caps=text,video"
+    );
+    assert!(harmless(&text));
+}
+
+#[test]
+fn what_is_not_ours_is_refused() {
+    for bad in ["", "hello", "a sidecall:", "a sidecall:peer id=1", "a sidecall:nothing id=1 call=1", "a sidecall:ended id=% call=1 number=+1"] {
+        assert!(bad.parse::<SipText>().is_err(), "{bad:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn names_round_trip_and_do_no_harm(name in proptest::option::of("\\PC{0,40}|[|'\\\\${} \\r\\n]{0,9}sidecall:peer id=2")) {
+        let message = peer_message(name);
+        let text = SipText(message.clone()).to_string();
+        prop_assert!(harmless(&text), "{}", text);
+        prop_assert_eq!(text.parse::<SipText>().unwrap().0, message);
+    }
+
+    #[test]
+    fn contents_round_trip(text in "\\PC{0,60}") {
+        let content = serde_json::json!({"text": text}).as_object().cloned().unwrap();
+        let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body: Body::Message { content } };
+        let text = SipText(message.clone()).to_string();
+        prop_assert!(harmless(&text), "{}", text);
+        prop_assert_eq!(text.parse::<SipText>().unwrap().0, message);
+    }
+
+    #[test]
+    fn never_panics(text in "(\\PC{0,20} sidecall:(peer|ended|message) )?\\PC{0,80}") {
+        let _ = text.parse::<SipText>();
+    }
+}

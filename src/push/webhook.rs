@@ -1,0 +1,106 @@
+//! Webhooks: a signed POST to the client's own address, until it is taken or the call is over.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use reqwest::{Response, StatusCode, redirect};
+use tokio::sync::Semaphore;
+
+use super::{Push, Secret, sign};
+use crate::contract::ClientForm;
+use crate::core::backoff::Backoff;
+use crate::monitor::now;
+use crate::store::{Binding, Delivery, DeliveryState};
+
+/// How long a receiver has to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// POSTs at the same time: slow receivers must not take all sockets.
+const AT_ONCE: usize = 256;
+
+/// The HTTP client and its limits.
+#[derive(Debug)]
+pub(super) struct Webhooks {
+    http: Option<reqwest::Client>,
+    permits: Semaphore,
+}
+
+impl Webhooks {
+    pub(super) fn new() -> Webhooks {
+        // Fails if there is a provider already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // A redirect would take the signed message to an address that nobody bound.
+        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().build();
+        let http = http.inspect_err(|error| tracing::error!(%error, "webhooks can't be sent")).ok();
+        Webhooks { http, permits: Semaphore::new(AT_ONCE) }
+    }
+}
+
+enum Outcome {
+    Taken,
+    Gone,
+    Again { error: String, after: Option<Duration> },
+}
+
+/// Tries until it is taken, or refused for good. The caller ends it when the call is over.
+pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding) {
+    let id = &delivery.message.id;
+    let mut attempt = delivery.attempts;
+    loop {
+        match post(push, delivery, binding).await {
+            Outcome::Taken => return push.delivered(id, binding),
+            Outcome::Gone => {
+                tracing::info!(client = %binding.id, number = %binding.number, "the webhook is gone; its binding ends");
+                push.inner.totals.failed(ClientForm::Webhook.as_str());
+                push.note(id, DeliveryState::Failed, Some("the receiver answered 410 Gone".to_owned()));
+                if let Err(error) = push.inner.store.delete_binding(&binding.id).await {
+                    tracing::warn!(%error, client = %binding.id, "a binding could not be ended");
+                }
+                return;
+            }
+            Outcome::Again { error, after } => {
+                attempt += 1;
+                tracing::debug!(delivery = %id, attempt, error, "a webhook was not taken");
+                push.note(id, DeliveryState::Pending, Some(error));
+                let wait = Backoff::HTTP.wait(attempt, rand::random());
+                tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+            }
+        }
+    }
+}
+
+async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
+    let again = |error: &str| Outcome::Again { error: error.to_owned(), after: None };
+    let Some(http) = &push.inner.webhooks.http else { return again("no HTTP client") };
+    let Some(address) = &binding.address else { return again("no address") };
+    let Some(secret) = binding.secret.as_deref().and_then(|text| text.parse::<Secret>().ok()) else {
+        return again("no signing secret");
+    };
+    let Ok(body) = serde_json::to_string(&delivery.message) else { return again("not writable as JSON") };
+    let Ok(_permit) = push.inner.webhooks.permits.acquire().await else { return again("shutting down") };
+    let (id, timestamp) = (&delivery.message.id, now().0 / 1000);
+    let request = http
+        .post(address.as_str())
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION")))
+        .header("webhook-id", id)
+        .header("webhook-timestamp", timestamp)
+        .header("webhook-signature", sign(&secret, id, timestamp, &body))
+        .body(body);
+    match request.send().await {
+        Ok(answer) => judge(&answer),
+        Err(error) if error.is_timeout() => again("no answer in time"),
+        Err(error) if error.is_connect() => again("no connection"),
+        Err(_) => again("the connection broke"),
+    }
+}
+
+fn judge(answer: &Response) -> Outcome {
+    match answer.status() {
+        status if status.is_success() => Outcome::Taken,
+        StatusCode::GONE => Outcome::Gone,
+        status => {
+            let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            Outcome::Again { error: format!("HTTP {}", status.as_u16()), after: after.map(Duration::from_secs) }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Which clients belong to which number.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+use crate::contract::{Capability, ClientForm};
+use crate::core::address::Address;
+use crate::core::name::ClientId;
+use crate::core::number::Number;
+use crate::core::time::UnixMillis;
+
+/// A client of a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// Its id.
+    pub id: ClientId,
+    /// The number.
+    pub number: Number,
+    /// How messages reach it.
+    pub form: ClientForm,
+    /// Its own address, unless it is hosted.
+    pub address: Option<Address>,
+    /// What a webhook's messages are signed with.
+    pub secret: Option<String>,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// How long it stays without being renewed.
+    pub lifetime: Duration,
+    /// When it ends.
+    pub expires: UnixMillis,
+}
+
+impl Store {
+    /// Adds a binding; false if its number isn't in the directory.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn put_binding(&self, binding: Binding) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
+    }
+
+    /// Removes a binding; false if it wasn't there.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn delete_binding(&self, id: &ClientId) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::DeleteBinding(id.clone())).await?.rows() > 0)
+    }
+
+    /// Renews connected clients: they end a lifetime from now.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn extend_bindings(&self, ids: Vec<ClientId>, now: UnixMillis) -> Result<(), StoreError> {
+        self.writer.run(Write::ExtendBindings(ids, now)).await.map(drop)
+    }
+
+    /// Removes what has ended.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn expire_bindings(&self, now: UnixMillis) -> Result<(), StoreError> {
+        self.writer.run(Write::ExpireBindings(now)).await.map(drop)
+    }
+
+    /// One binding that hasn't ended.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn binding(&self, id: &ClientId, now: UnixMillis) -> Result<Option<Binding>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+             WHERE id = $1 AND expires > $2",
+        );
+        let row = query.bind(id.to_string()).bind(now.0).fetch_optional(&self.pool).await?;
+        row.map(|row| read(&row)).transpose()
+    }
+
+    /// The clients of a number, the newest first; of all numbers without one.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn bindings(
+        &self,
+        number: Option<&Number>,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<Binding>, StoreError> {
+        let rows = match number {
+            Some(number) => sqlx::query(
+                "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+                 WHERE expires > $1 AND number = $3 ORDER BY id DESC LIMIT $2",
+            )
+            .bind(now.0)
+            .bind(limit)
+            .bind(number.to_string()),
+            None => sqlx::query(
+                "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+                 WHERE expires > $1 ORDER BY id DESC LIMIT $2",
+            )
+            .bind(now.0)
+            .bind(limit),
+        };
+        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
+    let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("binding", e);
+    let address: Option<String> = row.try_get(3)?;
+    Ok(Binding {
+        id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
+        number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
+        form: super::deliveries::form(&row.try_get::<String, _>(2)?),
+        address: address.map(|text| text.parse()).transpose().map_err(|e| bad(&e))?,
+        secret: row.try_get(4)?,
+        capabilities: serde_json::from_str(&row.try_get::<String, _>(5)?).map_err(|e| bad(&e))?,
+        lifetime: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(6)?).unwrap_or(0)),
+        expires: UnixMillis(row.try_get(7)?),
+    })
+}
+
+pub(super) async fn put(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
+    let capabilities = serde_json::to_string(&binding.capabilities);
+    // In one statement with the question whether the number is served: it may be deleted meanwhile.
+    let done = sqlx::query(
+        "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires)
+         SELECT $1, number, $3, $4, $5, $6, $7, $8 FROM numbers WHERE number = $2",
+    )
+    .bind(binding.id.to_string())
+    .bind(binding.number.to_string())
+    .bind(binding.form.as_str())
+    .bind(binding.address.as_ref().map(Address::to_string))
+    .bind(binding.secret.clone())
+    .bind(capabilities.map_err(|e| StoreError::unreadable("binding", e))?)
+    .bind(i64::try_from(binding.lifetime.as_millis()).unwrap_or(i64::MAX))
+    .bind(binding.expires.0)
+    .execute(connection)
+    .await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn delete(connection: &mut SqliteConnection, id: &ClientId) -> Result<Done, StoreError> {
+    let done = sqlx::query("DELETE FROM bindings WHERE id = $1").bind(id.to_string()).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn extend(
+    connection: &mut SqliteConnection,
+    ids: &[ClientId],
+    now: UnixMillis,
+) -> Result<Done, StoreError> {
+    for chunk in ids.chunks(500) {
+        let mut query = QueryBuilder::<Sqlite>::new("UPDATE bindings SET expires = lifetime + ");
+        query.push_bind(now.0).push(" WHERE id IN (");
+        let mut list = query.separated(", ");
+        for id in chunk {
+            list.push_bind(id.to_string());
+        }
+        query.push(")");
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(Done::Rows(ids.len() as u64))
+}
+
+pub(super) async fn expire(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
+    let done = sqlx::query("DELETE FROM bindings WHERE expires <= $1").bind(now.0).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}

@@ -1,0 +1,113 @@
+//! Calls, live and over.
+
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::writer::{Commit, Done, Write};
+use super::{Store, StoreError};
+use crate::core::call::Call;
+use crate::core::name::{CallId, PbxName};
+use crate::core::time::UnixMillis;
+
+/// Which calls are listed.
+#[derive(Debug, Clone, Default)]
+pub struct CallFilter {
+    /// Only those that haven't ended, or only those that have.
+    pub live: Option<bool>,
+    /// Only those announced on this PBX.
+    pub pbx: Option<PbxName>,
+    /// At most so many, the newest first.
+    pub limit: u32,
+}
+
+impl Store {
+    /// Writes calls as they are now. They are in the queue when this returns; the commit is awaited
+    /// with what is given back, or not at all.
+    ///
+    /// # Errors
+    /// If the queue is full or the store closed.
+    pub fn save_calls(&self, calls: Vec<Call>) -> Result<Commit, StoreError> {
+        self.writer.submit(Write::Calls(calls))
+    }
+
+    /// Forgets calls that ended before `before`, and all but the newest `keep` that ended.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn prune_calls(&self, before: UnixMillis, keep: u64) -> Result<u64, StoreError> {
+        Ok(self.writer.run(Write::Prune { before, keep }).await?.rows())
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn call(&self, id: &CallId) -> Result<Option<Call>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>("SELECT body FROM calls WHERE id = $1");
+        let found = query.bind(id.to_string()).fetch_optional(&self.pool).await?;
+        found.map(|body| read(&body)).transpose()
+    }
+
+    /// The calls that a filter asks for, the newest first.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn calls(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT body FROM calls WHERE ");
+        query.push(match filter.live {
+            Some(true) => "ended IS NULL",
+            Some(false) => "ended IS NOT NULL",
+            None => "1 = 1",
+        });
+        if let Some(pbx) = &filter.pbx {
+            query.push(" AND pbx = ").push_bind(pbx.to_string());
+        }
+        // Ids of calls grow with time.
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(filter.limit);
+        let rows = query.build().fetch_all(&self.pool).await?;
+        rows.iter().map(|row| read(&row.try_get::<String, _>(0)?)).collect()
+    }
+}
+
+fn read(body: &str) -> Result<Call, StoreError> {
+    serde_json::from_str(body).map_err(|e| StoreError::unreadable("call", e))
+}
+
+pub(super) async fn save(connection: &mut SqliteConnection, calls: &[Call]) -> Result<Done, StoreError> {
+    for call in calls {
+        let body = serde_json::to_string(call).map_err(|e| StoreError::unreadable("call", e))?;
+        sqlx::query(
+            "INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (id) DO UPDATE SET route = excluded.route, reason = excluded.reason, ended = excluded.ended, body = excluded.body",
+        )
+        .bind(call.id.to_string())
+        .bind(call.pbx.to_string())
+        .bind(call.calling.as_ref().map(|n| n.to_string()))
+        .bind(call.called.to_string())
+        .bind(call.route.as_str())
+        .bind(call.reason.as_str())
+        .bind(call.decided.0)
+        .bind(call.ended.map(|t| t.0))
+        .bind(body)
+        .execute(&mut *connection)
+        .await?;
+    }
+    Ok(Done::Rows(calls.len() as u64))
+}
+
+pub(super) async fn prune(
+    connection: &mut SqliteConnection,
+    before: UnixMillis,
+    keep: u64,
+) -> Result<Done, StoreError> {
+    let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
+    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+    let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(&mut *connection).await?;
+    let before = line.map_or(before.0, |line| before.0.max(line.saturating_add(1)));
+    sqlx::query("DELETE FROM deliveries WHERE call IN (SELECT id FROM calls WHERE ended < $1)")
+        .bind(before)
+        .execute(&mut *connection)
+        .await?;
+    let done = sqlx::query("DELETE FROM calls WHERE ended < $1").bind(before).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}

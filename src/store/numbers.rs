@@ -1,0 +1,208 @@
+//! The directory.
+
+use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+use crate::contract::{NumberEntry, NumberKind, NumberView};
+use crate::core::address::Address;
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+use crate::core::route::Known;
+use crate::core::time::UnixMillis;
+
+/// Rows of one statement: databases limit the parameters of one.
+const ROWS: usize = 500;
+
+/// A directory entry as it is written: the credential is hashed already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberRow {
+    /// The number.
+    pub number: Number,
+    /// The name that peers are shown.
+    pub name: Option<String>,
+    /// The PBX that its device is on.
+    pub pbx: Option<PbxName>,
+    /// What stands behind it.
+    pub kind: NumberKind,
+    /// The extensions behind a main number.
+    pub extensions: Vec<Number>,
+    /// Of its clients; none leaves it as it is.
+    pub credential: Option<[u8; 32]>,
+}
+
+impl NumberRow {
+    /// The row for an entry.
+    pub fn new(number: Number, entry: NumberEntry) -> NumberRow {
+        let NumberEntry { name, pbx, kind, extensions, credential } = entry;
+        let credential = credential.as_deref().map(credential_hash);
+        NumberRow { number, name, pbx, kind, extensions, credential }
+    }
+}
+
+/// What a token is stored as and looked up by: comparing hashes tells nothing about the token.
+pub fn credential_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// What a decision needs to know about one number.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// For the route.
+    pub known: Known,
+    /// It has a hosted client.
+    pub hosted: bool,
+    /// The newest address that one of its other clients brought along.
+    pub own: Option<Address>,
+}
+
+impl Store {
+    /// What is known about a number, in one query.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
+        // Ids of bindings grow with time: the greatest is the newest.
+        let row = sqlx::query(
+            "SELECT n.pbx,
+                    EXISTS (SELECT 1 FROM bindings b WHERE b.number = n.number AND b.expires > $2 AND b.form = 'hosted'),
+                    (SELECT b.address FROM bindings b WHERE b.number = n.number AND b.expires > $2
+                        AND b.form <> 'hosted' ORDER BY b.id DESC LIMIT 1)
+             FROM numbers n WHERE n.number = $1",
+        )
+        .bind(number.to_string())
+        .bind(now.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(row) = row else { return Ok(Facts::default()) };
+        let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
+        let hosted: bool = row.try_get(1)?;
+        let own: Option<Address> = row.try_get::<Option<String>, _>(2)?.and_then(|text| text.parse().ok());
+        let known = Known { served: true, has_client: hosted || own.is_some(), home };
+        Ok(Facts { known, hosted, own })
+    }
+
+    /// Writes entries, new or not. Either all of them or none.
+    ///
+    /// # Errors
+    /// If a credential is another number's, or the database can't be written.
+    pub async fn put_numbers(&self, rows: Vec<NumberRow>) -> Result<(), StoreError> {
+        self.writer.run(Write::Numbers(rows)).await.map(drop)
+    }
+
+    /// Removes a number and its clients; false if it wasn't there.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn delete_number(&self, number: &Number) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn number(&self, number: &Number) -> Result<Option<NumberView>, StoreError> {
+        let query = sqlx::query(
+            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers WHERE number = $1",
+        );
+        let row = query.bind(number.to_string()).fetch_optional(&self.pool).await?;
+        row.map(|row| view(&row)).transpose()
+    }
+
+    /// At most `limit` entries after `after`, in order.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
+        let query = sqlx::query(
+            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers
+             WHERE number > $1 ORDER BY number LIMIT $2",
+        );
+        let rows = query.bind(after.map(Number::to_string).unwrap_or_default()).bind(limit);
+        rows.fetch_all(&self.pool).await?.iter().map(view).collect()
+    }
+
+    /// The number whose clients have this credential.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn number_of_credential(&self, hash: &[u8; 32]) -> Result<Option<Number>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>("SELECT number FROM numbers WHERE credential = $1");
+        let found = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
+        found.map(|text| text.parse().map_err(|e| StoreError::unreadable("number", e))).transpose()
+    }
+
+    /// Which of these credentials belong to another number than the one they stand with here.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn credentials_taken(&self, wanted: &[(Number, [u8; 32])]) -> Result<Vec<Number>, StoreError> {
+        let mut taken = Vec::new();
+        for chunk in wanted.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE credential IN (");
+            let mut list = query.separated(", ");
+            for (_, hash) in chunk {
+                list.push_bind(hash.to_vec());
+            }
+            query.push(")");
+            for row in query.build().fetch_all(&self.pool).await? {
+                let (holder, hash): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+                let claims = chunk.iter().filter(|(number, h)| h[..] == hash[..] && number.to_string() != holder);
+                taken.extend(claims.map(|(number, _)| number.clone()));
+            }
+        }
+        Ok(taken)
+    }
+}
+
+fn view(row: &SqliteRow) -> Result<NumberView, StoreError> {
+    let number: String = row.try_get(0)?;
+    let entry = NumberEntry {
+        name: row.try_get(1)?,
+        pbx: row.try_get::<Option<String>, _>(2)?.and_then(|name| name.parse().ok()),
+        kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
+        extensions: serde_json::from_str(&row.try_get::<String, _>(4)?)
+            .map_err(|e| StoreError::unreadable("number", e))?,
+        credential: None,
+    };
+    let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
+    Ok(NumberView { number, entry, has_credential: row.try_get(5)? })
+}
+
+pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -> Result<Done, StoreError> {
+    for chunk in rows.chunks(ROWS) {
+        let mut query =
+            QueryBuilder::<Sqlite>::new("INSERT INTO numbers (number, name, pbx, kind, extensions, credential) ");
+        query.push_values(chunk, |mut columns, row| {
+            let kind = if row.kind == NumberKind::Main { "main" } else { "extension" };
+            let extensions = if row.extensions.is_empty() {
+                "[]".to_owned()
+            } else {
+                serde_json::to_string(&row.extensions).unwrap_or_else(|_| "[]".to_owned())
+            };
+            columns
+                .push_bind(row.number.to_string())
+                .push_bind(row.name.clone())
+                .push_bind(row.pbx.as_ref().map(PbxName::to_string))
+                .push_bind(kind)
+                .push_bind(extensions)
+                .push_bind(row.credential.map(|hash| hash.to_vec()));
+        });
+        query.push(
+            " ON CONFLICT (number) DO UPDATE SET name = excluded.name, pbx = excluded.pbx, kind = excluded.kind,
+              extensions = excluded.extensions, credential = COALESCE(excluded.credential, numbers.credential)",
+        );
+        query.build().execute(&mut *connection).await?;
+    }
+    Ok(Done::Rows(rows.len() as u64))
+}
+
+pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {
+    let number = number.to_string();
+    sqlx::query("DELETE FROM bindings WHERE number = $1").bind(number.clone()).execute(&mut *connection).await?;
+    let done = sqlx::query("DELETE FROM numbers WHERE number = $1").bind(number).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}

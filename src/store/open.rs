@@ -1,0 +1,66 @@
+//! Opening the database file.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection};
+
+use super::writer::Writer;
+use super::{Store, StoreError};
+
+/// How long a statement waits for another process's lock: shorter than an agent waits for its
+/// report, so that the agent hears the reason.
+const BUSY: Duration = Duration::from_secs(1);
+/// How long a read waits for a connection: a decision is worth nothing after the hold.
+const ACQUIRE: Duration = Duration::from_millis(250);
+/// Connections that read.
+const READERS: u32 = 3;
+
+impl Store {
+    /// Opens the SQLite database at `path`, making it if it isn't there, and brings it up to date.
+    ///
+    /// # Errors
+    /// If the file can't be opened, or is no database of ours.
+    pub async fn open(path: &Path) -> Result<Store, StoreError> {
+        let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
+        create(path).map_err(|e| failed(e.to_string()))?;
+        // NORMAL loses nothing when the process dies, since the kernel has the write-ahead log; a
+        // power cut may lose the last moments, never the database's integrity.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .busy_timeout(BUSY)
+            .pragma("cache_size", "-32768")
+            .disable_statement_logging();
+        let mut connection = options.connect().await.map_err(|e| failed(e.to_string()))?;
+        let migrated = sqlx::migrate!("src/store/migrations").run(&mut connection).await;
+        if let Err(e) = migrated {
+            let _ = connection.close().await;
+            return Err(failed(e.to_string()));
+        }
+        let pool = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(1)
+            .acquire_timeout(ACQUIRE)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            // It would be a round trip to the connection's thread for each read.
+            .test_before_acquire(false)
+            .connect_with(options.read_only(true).optimize_on_close(false, None))
+            .await
+            .map_err(|e| failed(e.to_string()))?;
+        Ok(Store { pool, writer: Writer::start(connection) })
+    }
+}
+
+/// Makes the file with nobody else's permissions on it: it holds hashes, names and who called whom.
+fn create(path: &Path) -> std::io::Result<()> {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        fs::create_dir_all(folder)?;
+    }
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).map(drop)
+}

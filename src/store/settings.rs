@@ -1,0 +1,93 @@
+//! The node's secret, and bearer tokens.
+
+use sqlx::SqliteConnection;
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+
+/// What the holder of a stored token may do; clients have the credential of their number instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TokenRole {
+    /// Everything that an administrator does.
+    Admin,
+    /// What an agent reports and asks.
+    Agent,
+    /// What another node offers.
+    Peer,
+}
+
+impl TokenRole {
+    /// The word, as the database has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TokenRole::Admin => "admin",
+            TokenRole::Agent => "agent",
+            TokenRole::Peer => "peer",
+        }
+    }
+
+    fn read(word: &str) -> Option<TokenRole> {
+        [TokenRole::Admin, TokenRole::Agent, TokenRole::Peer].into_iter().find(|role| role.as_str() == word)
+    }
+}
+
+const SECRET: &str = "secret";
+
+impl Store {
+    /// The node's secret, which `fresh` becomes at the first start.
+    ///
+    /// # Errors
+    /// If it can't be read or written.
+    pub async fn secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
+        if let Some(found) = query.bind(SECRET).fetch_optional(&self.pool).await? {
+            let secret = found.try_into();
+            return secret.map_err(|_| StoreError::unreadable("secret", "it is not 32 bytes long"));
+        }
+        self.writer.run(Write::Setting { name: SECRET, value: fresh.to_vec() }).await?;
+        Ok(fresh)
+    }
+
+    /// Makes `hash` the token of that name, in place of an older one.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub async fn put_token(&self, role: TokenRole, name: &'static str, hash: [u8; 32]) -> Result<(), StoreError> {
+        self.writer.run(Write::Token { role, name, hash }).await.map(drop)
+    }
+
+    /// Whose token it is that has this hash.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<TokenRole>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>("SELECT role FROM tokens WHERE hash = $1");
+        let role = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
+        Ok(role.and_then(|word| TokenRole::read(&word)))
+    }
+}
+
+pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[u8]) -> Result<Done, StoreError> {
+    sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
+        .bind(name.to_owned())
+        .bind(value.to_vec())
+        .execute(connection)
+        .await?;
+    Ok(Done::Rows(1))
+}
+
+pub(super) async fn put_token(
+    connection: &mut SqliteConnection,
+    role: TokenRole,
+    name: &str,
+    hash: &[u8; 32],
+) -> Result<Done, StoreError> {
+    sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name.to_owned()).execute(&mut *connection).await?;
+    sqlx::query("INSERT INTO tokens (hash, role, name) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET role = excluded.role, name = excluded.name")
+        .bind(hash.to_vec())
+        .bind(role.as_str())
+        .bind(name.to_owned())
+        .execute(connection)
+        .await?;
+    Ok(Done::Rows(1))
+}

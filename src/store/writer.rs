@@ -1,0 +1,216 @@
+//! The one task that writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::deliveries::Parted;
+use super::settings::TokenRole;
+use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError};
+use crate::core::call::Call;
+use crate::core::name::{CallId, ClientId};
+use crate::core::number::Number;
+use crate::core::time::UnixMillis;
+
+/// Writes that may wait: a few seconds' worth at the highest rate. Above that the database is stuck.
+const QUEUE: usize = 16_384;
+/// Writes of one commit.
+const GROUP: usize = 512;
+
+/// Everything that is ever written.
+#[derive(Debug)]
+pub(super) enum Write {
+    Calls(Vec<Call>),
+    Prune { before: UnixMillis, keep: u64 },
+    Numbers(Vec<NumberRow>),
+    DeleteNumber(Number),
+    Binding(Box<Binding>),
+    DeleteBinding(ClientId),
+    ExtendBindings(Vec<ClientId>, UnixMillis),
+    ExpireBindings(UnixMillis),
+    Deliveries(Vec<Delivery>),
+    Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
+    Attempted { id: String, state: DeliveryState, error: Option<String> },
+    Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
+    DropPending { call: CallId, all: bool },
+    Token { role: TokenRole, name: &'static str, hash: [u8; 32] },
+    Setting { name: &'static str, value: Vec<u8> },
+    Probe,
+}
+
+/// What a write has to say.
+#[derive(Debug)]
+pub(super) enum Done {
+    Rows(u64),
+    Ids(Vec<String>),
+    Parted(Parted),
+}
+
+impl Done {
+    pub(super) fn rows(self) -> u64 {
+        if let Done::Rows(n) = self { n } else { 0 }
+    }
+}
+
+struct Job {
+    write: Write,
+    done: oneshot::Sender<Result<Done, StoreError>>,
+}
+
+/// A write on its way. Dropping it doesn't take the write back.
+#[derive(Debug)]
+pub struct Commit(oneshot::Receiver<Result<Done, StoreError>>);
+
+impl Commit {
+    /// Waits until it is committed.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub async fn wait(self) -> Result<(), StoreError> {
+        self.done().await.map(drop)
+    }
+
+    pub(super) async fn done(self) -> Result<Done, StoreError> {
+        self.0.await.unwrap_or_else(|_| Err(StoreError::closed()))
+    }
+}
+
+/// The way to the task.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failing: AtomicBool,
+    failed: AtomicU64,
+    closing: tokio_util::sync::CancellationToken,
+    closed: tokio_util::sync::CancellationToken,
+}
+
+impl Writer {
+    pub(super) fn start(connection: SqliteConnection) -> Writer {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let state = Arc::new(State::default());
+        tokio::spawn(write(connection, queue, state.clone()));
+        Writer { jobs, state }
+    }
+
+    /// Hands a write over, in order, without waiting for anything.
+    pub(super) fn submit(&self, write: Write) -> Result<Commit, StoreError> {
+        let (done, commit) = oneshot::channel();
+        self.jobs.try_send(Job { write, done }).map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => StoreError::Unavailable("too many writes are waiting".into()),
+            mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
+        })?;
+        Ok(Commit(commit))
+    }
+
+    /// Hands a write over and waits for its commit.
+    pub(super) async fn run(&self, write: Write) -> Result<Done, StoreError> {
+        self.submit(write)?.done().await
+    }
+
+    pub(super) fn is_failing(&self) -> bool {
+        self.state.failing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.state.failed.load(Ordering::Relaxed)
+    }
+
+    pub(super) async fn close(&self) {
+        self.state.closing.cancel();
+        self.state.closed.cancelled().await;
+    }
+}
+
+async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>, state: Arc<State>) {
+    let _closed = state.closed.clone().drop_guard();
+    let mut group = Vec::with_capacity(GROUP);
+    loop {
+        tokio::select! {
+            biased;
+            n = queue.recv_many(&mut group, GROUP) => if n == 0 { break },
+            () = state.closing.cancelled(), if !queue.is_closed() => {
+                // What is in the queue already is still written.
+                queue.close();
+                continue;
+            }
+        }
+        commit(&mut connection, &mut group, &state).await;
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database was not closed cleanly");
+    }
+}
+
+/// Commits all, or finds out which of them can't be.
+async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) {
+    let results = match together(connection, group).await {
+        Ok(results) => results.into_iter().map(Ok).collect(),
+        // The database as a whole: nobody's own fault, and no use to wait for it once for each.
+        Err(error) if error.is_unavailable() => group.iter().map(|_| Err(error.clone())).collect(),
+        Err(_) => {
+            let mut results = Vec::with_capacity(group.len());
+            for job in group.iter() {
+                let alone = together(connection, std::slice::from_ref(job)).await;
+                results.push(alone.map(|mut done| done.pop().unwrap_or(Done::Rows(0))));
+            }
+            results
+        }
+    };
+    for (job, result) in group.drain(..).zip(results) {
+        note(&result, state);
+        let _ = job.done.send(result);
+    }
+}
+
+async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut results = Vec::with_capacity(group.len());
+    for job in group {
+        results.push(run(&mut transaction, &job.write).await?);
+    }
+    transaction.commit().await?;
+    Ok(results)
+}
+
+fn note(result: &Result<Done, StoreError>, state: &State) {
+    let failing = result.as_ref().is_err_and(StoreError::is_unavailable);
+    if failing {
+        state.failed.fetch_add(1, Ordering::Relaxed);
+    }
+    if state.failing.swap(failing, Ordering::Relaxed) != failing {
+        match result {
+            Err(error) => tracing::error!(%error, "writes fail"),
+            Ok(_) => tracing::info!("writes work again"),
+        }
+    }
+}
+
+async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
+    use super::{bindings, calls, deliveries, numbers, settings};
+    match write {
+        Write::Calls(all) => calls::save(connection, all).await,
+        Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
+        Write::Numbers(rows) => numbers::put(connection, rows).await,
+        Write::DeleteNumber(number) => numbers::delete(connection, number).await,
+        Write::Binding(binding) => bindings::put(connection, binding).await,
+        Write::DeleteBinding(id) => bindings::delete(connection, id).await,
+        Write::ExtendBindings(ids, now) => bindings::extend(connection, ids, *now).await,
+        Write::ExpireBindings(now) => bindings::expire(connection, *now).await,
+        Write::Deliveries(all) => deliveries::add(connection, all).await,
+        Write::Delivered { id, client, at } => deliveries::delivered(connection, id, client.as_ref(), *at).await,
+        Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
+        Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
+        Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
+        Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash).await,
+        Write::Setting { name, value } => settings::put(connection, name, value).await,
+        Write::Probe => settings::put(connection, "probe", b"").await,
+    }
+}
