@@ -30,8 +30,7 @@ fn a_recorded_call_is_read_frame_by_frame() {
             "Authentication accepted",
             "Variable Set",
             "Redirect successful",
-            "Channels will follow",
-            "Thanks for all the fish."
+            "Channels will follow"
         ]
     );
     let events: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();

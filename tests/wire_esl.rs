@@ -143,7 +143,8 @@ fn log_lines_and_notices_are_frames_like_others() {
     );
 }
 
-/// As `switch_url_encode` does it.
+/// As `switch_url_encode` does it, but for a value that holds `%41` and the like: FreeSWITCH leaves
+/// that as it is, so that such a value can't be told from an encoded one.
 fn url_encode(text: &str) -> String {
     let bytes = text.bytes().map(|byte| {
         let plain = (b'!'..=b'~').contains(&byte) && !b"#%&+:;<=>?@[\\]^`{|}\"".contains(&byte);
