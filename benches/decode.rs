@@ -7,6 +7,7 @@
 //! read the same bytes from memory. In either case the same six fields of every event are read.
 //!
 //! `cargo bench --bench decode` prints Criterion's figures, and the ratios at the end.
+#![allow(clippy::unwrap_used, reason = "a bench that can't run stops")]
 #![allow(clippy::print_stdout, reason = "a bench's output is its result")]
 #![allow(
     missing_docs,
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use asterisk_rs::ami::codec::AmiCodec;
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
-use freeswitch_esl_tokio::{EslClient, EslConnectOptions, EventFormat, HeaderLookup};
+use freeswitch_esl_tokio::{EslClient, EslConnectOptions, EventFormat};
 use sidecall::{ami, esl};
 use tokio_util::codec::Decoder;
 
@@ -163,7 +164,7 @@ fn esl_peer(freeswitch: SocketAddr, expected: usize) -> Duration {
         let format = EventFormat::Plain;
         client.subscribe_events_raw(format, "ALL").await.unwrap();
         let started = Instant::now();
-        client.api("go").await.unwrap();
+        let _ok = client.api("go").await.unwrap();
         for _ in 0..expected {
             let event = events.recv().await.unwrap().unwrap();
             let fields = ESL_FIELDS.map(|name| event.header_str(name));
