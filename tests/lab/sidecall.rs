@@ -86,6 +86,7 @@ impl Sidecall {
         conf::write(&dir.path().join("pbx.password"), pbx.event_secret())?;
         conf::write(&dir.path().join("sidecall.toml"), &configuration(pbx, config, http))?;
         let child = spawn(dir.path(), role)?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::blocking::Client::builder()
             .timeout(Duration::from_secs(10))
             .no_proxy()
