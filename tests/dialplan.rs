@@ -1,6 +1,8 @@
 //! The dialplan snippets on real PBXs, with a stand-in for the agent: what an administrator installs
 //! does what it says, and a voice call stays what it was.
 
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
 mod agent_double;
 mod lab;
 
@@ -123,7 +125,7 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
         );
         assert_eq!(there[0].header("Call-Info"), None);
         assert_eq!(there[0].called(), NUMBER);
-        assert_eq!(there[0].from_user(), pstn.invites()[0].from_user());
+        assert_eq!(there[0].calling(), pstn.invites()[0].calling());
         assert_eq!(report.calls[0].provisional, before.calls[0].provisional);
     });
 }

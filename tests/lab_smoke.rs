@@ -1,5 +1,7 @@
 //! The lab itself: real PBXs come up, and a call without sidecall is an ordinary call.
 
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
 mod lab;
 
 use std::time::Duration;
@@ -31,7 +33,7 @@ fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
     let invites = far.invites();
     assert_eq!(invites.len(), 1);
     assert_eq!(invites[0].called(), "+12125550100");
-    assert_eq!(invites[0].from_user(), "1000");
+    assert_eq!(invites[0].calling(), "1000");
     assert_eq!(invites[0].header("User-to-User"), None);
 }
 

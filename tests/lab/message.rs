@@ -72,7 +72,7 @@ impl SipMessage {
     }
 
     /// The user part of From: the calling number.
-    pub fn from_user(&self) -> &str {
+    pub fn calling(&self) -> &str {
         between(self.header("From").unwrap_or(""), "sip:", '@')
     }
 
@@ -129,7 +129,7 @@ mod tests {
         assert_eq!(messages.len(), 2);
         assert!(messages[0].received);
         assert_eq!(messages[0].called(), "+123");
-        assert_eq!(messages[0].from_user(), "1000");
+        assert_eq!(messages[0].calling(), "1000");
         assert_eq!(messages[0].header("User-to-User"), Some("61;encoding=hex"));
         assert_eq!(messages[0].body, "v=0");
         assert_eq!(
