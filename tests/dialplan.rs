@@ -63,7 +63,7 @@ fn a_silent_agent_costs_the_hold_and_no_more() {
         let agent = AgentDouble::start(pbx, Reply::Silence);
         let held: Vec<u128> = (0..5).map(|_| millis(&call(pbx))).collect();
         eprintln!("{}: plain {plain} ms, held 500 ms: {held:?}", pbx.kind());
-        assert!(held.iter().all(|ms| (490..620).contains(ms)), "{held:?}");
+        assert!(held.iter().all(|ms| (490..800).contains(ms)), "{held:?}");
         assert_eq!(agent.announcements().len(), 5);
         assert_eq!(far.invites().len(), 6);
     });

@@ -66,8 +66,19 @@ impl AgentDouble {
         };
         socket.write_all(hello.as_bytes()).unwrap();
         let (reader, kind, state) = (socket.try_clone().unwrap(), pbx.kind(), Arc::clone(&shared));
+        // Commands go over a connection of their own: FreeSWITCH serves a connection from one thread,
+        // and at 20 calls/s events and commands on one fall behind on a busy machine.
+        let mut commands = TcpStream::connect(pbx.event_addr()).unwrap();
+        commands.set_nodelay(true).unwrap();
+        if kind == Kind::FreeSwitch {
+            commands
+                .write_all(format!("auth {}\n\n", pbx.event_secret()).as_bytes())
+                .unwrap();
+        }
+        let mut replies = commands.try_clone().unwrap();
+        thread::spawn(move || std::io::copy(&mut replies, &mut std::io::sink()));
         thread::spawn(move || match kind {
-            Kind::FreeSwitch => freeswitch(reader, &state),
+            Kind::FreeSwitch => freeswitch(reader, commands, &state),
             Kind::Asterisk => asterisk(reader, &state),
         });
         thread::sleep(Duration::from_millis(100));
@@ -159,8 +170,8 @@ fn note(
     state.reply
 }
 
-fn freeswitch(mut socket: TcpStream, state: &Mutex<Shared>) {
-    let mut lines = BufReader::new(socket.try_clone().unwrap());
+fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>) {
+    let mut lines = BufReader::new(socket);
     while let Some(head) = block(&mut lines) {
         let length = head
             .get("Content-Length")
@@ -184,11 +195,11 @@ fn freeswitch(mut socket: TcpStream, state: &Mutex<Shared>) {
             .iter()
             .map(|(name, value)| format!("sidecall_{name}={value}"))
             .collect();
-        let commands = format!(
+        let answer = format!(
             "api uuid_setvar_multi {uuid} {}\n\napi uuid_break {uuid} all\n\n",
             set.join(";")
         );
-        if socket.write_all(commands.as_bytes()).is_err() {
+        if commands.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
