@@ -6,7 +6,8 @@
 //! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
 //! how a PBX tells a phone from a trunk.
 
-#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its own part of the lab
+// Each test binary uses its own part of the lab.
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
 
 pub mod asterisk;
 pub mod cast;
