@@ -309,8 +309,8 @@ fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
             let header = invite.header("User-to-User").is_some();
             expect(header == (scene.arrives == Arrives::Packet), format!("User-to-User is there: {header}"));
             expect(
-                invite.from_user() == scene.caller.dialled,
-                format!("the caller ID has become {:?}", invite.from_user()),
+                invite.calling() == scene.caller.dialled,
+                format!("the caller ID has become {:?}", invite.calling()),
             );
         }
     }
