@@ -18,6 +18,7 @@ use super::capability::Capabilities;
 use super::config::{NodeConfig, TlsFiles};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
+use crate::core::secret::Secret;
 use crate::monitor::{Metrics, Totals, now};
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -30,12 +31,12 @@ const HEADERS: Duration = Duration::from_secs(75);
 const BUFFER: usize = 16 * 1024;
 
 /// The tokens that the configuration brings along.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct BootstrapTokens {
     /// The administrator's.
-    pub admin: Option<String>,
+    pub admin: Option<Secret>,
     /// The agents'.
-    pub agent: Option<String>,
+    pub agent: Option<Secret>,
 }
 
 /// A node that has its address and its state, and waits for being served.
@@ -139,7 +140,7 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
         ("config-agent", "node.agent_token_file", TokenRole::Agent, &tokens.agent),
     ];
     for (name, key, role, token) in given {
-        let Some(token) = token.as_deref().map(str::trim) else { continue };
+        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else { continue };
         if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let reason = "a token is at least 16 characters of printable ASCII without spaces".to_owned();
             return Err(NodeError::Config { key, reason });
