@@ -41,7 +41,7 @@ impl AdminArgs {
             (None, Some(config)) => url(&config.node)?,
             (None, None) => bail!("give --node"),
         };
-        let configured = || config.as_ref().and_then(|config| config.node.admin_token.clone());
+        let configured = || config.as_ref().and_then(|config| config.tokens.admin.as_ref()).map(|token| token.expose().to_owned());
         let Some(token) = given.or_else(configured) else {
             bail!("no administrator's token: give --token-file, set SIDECALL_TOKEN, or node.admin_token_file in the configuration");
         };
