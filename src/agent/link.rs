@@ -185,7 +185,13 @@ impl Supervised {
         std::future::pending().await
     }
 
-    async fn session(&mut self, commands: &Commands, mut events: Events, shutdown: &CancellationToken, synced: &mut bool) -> Over {
+    async fn session(
+        &mut self,
+        commands: &Commands,
+        mut events: Events,
+        shutdown: &CancellationToken,
+        synced: &mut bool,
+    ) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
         if let Err(error) = self.attach(commands).await {
             return Over::Lost(error.to_string());
@@ -244,6 +250,7 @@ impl Supervised {
                     if check.is_none() {
                         check = Some(Box::pin(look(commands.clone())));
                     }
+                    suspicion |= self.tracker.doubts();
                     suspicion |= !self.tracker.is_idle() && last_snapshot.elapsed() >= AUDIT_EVERY;
                 }
                 () = tokio::time::sleep(SNAPSHOT_REST), if suspicion && snapshot.is_none() => {
@@ -337,7 +344,6 @@ impl Supervised {
                     gap = true;
                 }
                 happened => {
-                    // A bridge whose legs never answered: something in between is missing.
                     let said = self.tracker.happened(&happened);
                     self.tell(said);
                 }

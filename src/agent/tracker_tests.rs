@@ -90,6 +90,22 @@ fn calls_that_were_answered_meanwhile_are_found() {
 }
 
 #[test]
+fn answered_legs_without_a_bridge_are_doubted_once() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"), "1002").unwrap();
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A") });
+    tracker.happened(&Happened::Answered { leg: leg("B") });
+    assert!(!tracker.doubts(), "the caller's leg is not up yet");
+    tracker.happened(&Happened::Answered { leg: leg("A") });
+    assert!(tracker.doubts());
+    assert!(!tracker.doubts());
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    tracker.happened(&Happened::Answered { leg: leg("A") });
+    assert!(!tracker.doubts());
+}
+
+#[test]
 fn what_ended_meanwhile_has_ended() {
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);

@@ -43,7 +43,15 @@ impl Totals {
     /// All at zero.
     pub fn new(metrics: Metrics) -> Totals {
         let zero = AtomicU64::default;
-        Totals { metrics, packet: zero(), local: zero(), pstn: zero(), pairs: zero(), delivered: zero(), failed: zero() }
+        Totals {
+            metrics,
+            packet: zero(),
+            local: zero(),
+            pstn: zero(),
+            pairs: zero(),
+            delivered: zero(),
+            failed: zero(),
+        }
     }
 
     /// A call was decided or registered.
