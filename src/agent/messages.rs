@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::link::LinkContext;
+use super::context::LinkContext;
 use crate::contract::{SipMessage, SipMessages, SipOutcome};
 use crate::core::number::Number;
 use crate::monitor::agent as metrics;

@@ -89,11 +89,6 @@ impl Tracker {
         self.legs.keys().cloned().collect()
     }
 
-    /// Whether any call is followed.
-    pub(super) fn is_idle(&self) -> bool {
-        self.calls.is_empty()
-    }
-
     /// Whether some call has two answered legs and no bridge: an event may be missing. Each call is
     /// doubted once.
     pub(super) fn doubts(&mut self) -> bool {
