@@ -94,3 +94,46 @@ fn asterisk_only_one_of_two_agents_answers() {
 fn freeswitch_only_one_of_two_agents_answers() {
     only_one_of_two_agents_answers(Kind::FreeSwitch);
 }
+
+/// One agent, one PBX of each kind: a call on either is decided and paired.
+#[test]
+fn both_pbxs_at_once() {
+    let Some(mut stage) = set(Kind::Asterisk) else { return };
+    let Some(other) = set(Kind::FreeSwitch) else { return };
+    let more = format!(
+        "[[pbx]]\nname = \"other\"\nkind = \"freeswitch\"\naddress = \"{}\"\npassword = \"{}\"\ncontext = \"{}\"\nregion = \"US\"\n",
+        other.pbx.event_addr(),
+        other.pbx.event_secret(),
+        lab::sidecall::domain(&other.pbx),
+    );
+    stage.raise(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
+    let sidecall = stage.sidecall();
+    let up = || {
+        sidecall.get("/v1/status")["pbxs"]
+            .as_array()
+            .is_some_and(|p| p.len() == 2 && p.iter().all(|p| p["link"] == "up"))
+    };
+    assert!(wait_until(Duration::from_secs(10), up), "{}\n{}", sidecall.get("/v1/status"), sidecall.log());
+    for scene in &SCENES {
+        let played = stage.play(scene);
+        assert!(played.ok, "{played:#?}\n{}", stage.sidecall().log());
+    }
+    // From the other PBX, Dave's mobile is called by an extension of that PBX, who has no client.
+    let (calls, to) = other.calls(&SCENES[1]);
+    assert_eq!(calls.times(3, 10).place(to).unwrap().answered(), 3);
+    let sidecall = stage.sidecall();
+    let decided =
+        || sidecall.calls().iter().filter(|c| c["pbx"] == "other" && c["reason"] == "caller-has-no-client").count();
+    assert!(wait_until(Duration::from_secs(3), || decided() == 3), "{:#?}", sidecall.calls());
+}
+
+fn set(kind: Kind) -> Option<Stage> {
+    match Stage::set(kind, PbxConfig::default()) {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
