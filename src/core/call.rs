@@ -14,9 +14,7 @@ use super::time::UnixMillis;
 ///
 /// Decided → Answered → Talking ⇄ Answered; any → Ended. Nothing leads back to Decided or out of
 /// Ended.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Routed; nobody has answered.

@@ -1,0 +1,12 @@
+//! The node as its users meet it: over HTTP, on a loopback port, with a database of its own.
+
+mod access;
+mod calls;
+mod directory;
+mod inbox;
+mod monitoring;
+mod pairing;
+mod restart;
+mod streams;
+mod support;
+mod webhooks;
