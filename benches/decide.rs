@@ -33,10 +33,10 @@ fn main() {
     let folder = tempfile::tempdir().unwrap();
     let address = node(folder.path());
     let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    load.block_on(async {
+    load.block_on(async move {
         import(address, numbers).await;
         bind_clients(address).await;
-        let lookup = |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
+        let lookup = move |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
         run("directory lookup", address, 2_000, Duration::from_secs(5), lookup).await;
         for rate in [500, 2_000, 4_000] {
             let decide = move |n: usize| {

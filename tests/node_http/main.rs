@@ -1,5 +1,7 @@
 //! The node as its users meet it: over HTTP, on a loopback port, with a database of its own.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod access;
 mod calls;
 mod directory;
