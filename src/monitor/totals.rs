@@ -82,9 +82,9 @@ impl Totals {
         self.metrics.delivery(form, "failed", None);
     }
 
-    /// A message is no longer needed.
-    pub fn dropped(&self, form: &'static str) {
-        self.metrics.delivery(form, "dropped", None);
+    /// A message was written down and is on its way.
+    pub fn sending(&self, form: &'static str) {
+        self.metrics.delivery(form, "pending", None);
     }
 
     /// The counts now.
