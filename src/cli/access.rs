@@ -41,9 +41,12 @@ impl AdminArgs {
             (None, Some(config)) => url(&config.node)?,
             (None, None) => bail!("give --node"),
         };
-        let configured = || config.as_ref().and_then(|config| config.tokens.admin.as_ref()).map(|token| token.expose().to_owned());
+        let configured =
+            || config.as_ref().and_then(|config| config.tokens.admin.as_ref()).map(|token| token.expose().to_owned());
         let Some(token) = given.or_else(configured) else {
-            bail!("no administrator's token: give --token-file, set SIDECALL_TOKEN, or node.admin_token_file in the configuration");
+            bail!(
+                "no administrator's token: give --token-file, set SIDECALL_TOKEN, or node.admin_token_file in the configuration"
+            );
         };
         Ok(Api::new(base, token)?)
     }
@@ -52,9 +55,10 @@ impl AdminArgs {
 /// A token from its file, or as it is.
 pub(super) fn token(token: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
     let token = match file {
-        Some(file) => {
-            Some(std::fs::read_to_string(file).with_context(|| format!("the token can't be read from {}", file.display()))?)
-        }
+        Some(file) => Some(
+            std::fs::read_to_string(file)
+                .with_context(|| format!("the token can't be read from {}", file.display()))?,
+        ),
         None => token,
     };
     Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))

@@ -133,7 +133,9 @@ fn show(call: &CallView) -> anyhow::Result<()> {
     }
     output::line("")?;
     if call.deliveries.is_empty() {
-        return output::line("Nothing was sent to clients: nobody with a client has been connected to somebody with one.");
+        return output::line(
+            "Nothing was sent to clients: nobody with a client has been connected to somebody with one.",
+        );
     }
     let head = ["CREATED", "MESSAGE", "TO", "FORM", "STATE", "TOOK", "TRIES", "ERROR"];
     output::table(&head, &call.deliveries.iter().map(delivery).collect::<Vec<_>>())

@@ -83,9 +83,13 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
 
 /// A moment, in UTC.
 pub(super) fn moment(at: UnixMillis) -> String {
-    utc(at).map_or_else(|| at.0.to_string(), |at| {
-        at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]Z")).unwrap_or_default()
-    })
+    utc(at).map_or_else(
+        || at.0.to_string(),
+        |at| {
+            at.format(format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]Z"))
+                .unwrap_or_default()
+        },
+    )
 }
 
 /// The time of the day, in UTC.

@@ -50,7 +50,8 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
         None => config.pbx.first(),
     };
     let names: Vec<_> = config.pbx.iter().map(|pbx| pbx.name.as_str()).collect();
-    let pbx = pbx.with_context(|| format!("there is no such PBX in the configuration; there is: {}", names.join(", ")))?;
+    let pbx =
+        pbx.with_context(|| format!("there is no such PBX in the configuration; there is: {}", names.join(", ")))?;
     let link = pbx.link().map_err(|problem| anyhow::anyhow!("pbx {}: {problem}", pbx.name))?;
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
 
@@ -91,7 +92,10 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     }
     let (received, sent) = recorder.finish()?;
     let prefix = args.out.display();
-    output::line(format!("{events} events in {}: {prefix}.recv ({received} bytes), {prefix}.sent ({sent} bytes)", output::span(started.elapsed())))?;
+    output::line(format!(
+        "{events} events in {}: {prefix}.recv ({received} bytes), {prefix}.sent ({sent} bytes)",
+        output::span(started.elapsed())
+    ))?;
     if lost {
         bail!("the PBX closed the connection");
     }
@@ -147,7 +151,8 @@ impl Track {
         let path = name(prefix, ending);
         // Calls are private: nobody else reads them.
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.with_context(|| format!("{} can't be made (a recording is never overwritten)", path.display()))?;
+        let file =
+            file.with_context(|| format!("{} can't be made (a recording is never overwritten)", path.display()))?;
         Ok(Track { file: Mutex::new((BufWriter::new(file), Ok(()))), count: AtomicU64::new(0) })
     }
 

@@ -77,14 +77,17 @@ fn capability(text: &str) -> Result<Capability, String> {
 
 pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
     let Some(token) = access::token(args.token, args.token_file.as_deref())? else {
-        bail!("no credential: give --token-file, or set SIDECALL_TOKEN (an administrator makes one with `sidecall number put NUMBER --new-credential`)");
+        bail!(
+            "no credential: give --token-file, or set SIDECALL_TOKEN (an administrator makes one with `sidecall number put NUMBER --new-credential`)"
+        );
     };
     let node = match args.node {
         Some(node) => node,
         None => access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
     };
     let api = Api::new(node, token)?;
-    let new = NewClient { number: args.number, address: None, secret: None, expires: None, capabilities: args.capabilities };
+    let new =
+        NewClient { number: args.number, address: None, secret: None, expires: None, capabilities: args.capabilities };
     let (stream, news) = Stream::bind(api.clone(), new).await?;
     let (sender, outcomes) = sender::start()?;
     let mut client = Client {

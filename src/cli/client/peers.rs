@@ -56,7 +56,8 @@ impl Peers {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
         let at = at.unwrap_or(self.known.len());
         let name = peer.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
-        let label = Label { n: at + 1, name: name.unwrap_or_else(|| peer.number.to_string()), number: peer.number.clone() };
+        let label =
+            Label { n: at + 1, name: name.unwrap_or_else(|| peer.number.to_string()), number: peer.number.clone() };
         let known = Known {
             call: call.clone(),
             role,

@@ -67,7 +67,9 @@ impl Sender {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
-        self.texts.try_send(Text { to, address, text }).map_err(|_| "too much waits to be sent; try again".to_owned())?;
+        self.texts
+            .try_send(Text { to, address, text })
+            .map_err(|_| "too much waits to be sent; try again".to_owned())?;
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

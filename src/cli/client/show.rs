@@ -53,7 +53,8 @@ impl Show {
             }
             return event(message.body.kind(), value);
         }
-        let who = |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
+        let who =
+            |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
         match &message.body {
             Body::Peer { role, peer: theirs } => {
                 let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();

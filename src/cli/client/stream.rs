@@ -161,7 +161,9 @@ impl Stream {
         url.set_scheme(scheme).map_err(|()| setup(format!("{url} can't be a stream")))?;
         let mut request = url.as_str().into_client_request().map_err(|e| setup(e.to_string()))?;
         let bearer = HeaderValue::from_str(&format!("Bearer {}", self.api.token()));
-        request.headers_mut().insert("authorization", bearer.map_err(|_| setup("the token holds what no token holds".into()))?);
+        request
+            .headers_mut()
+            .insert("authorization", bearer.map_err(|_| setup("the token holds what no token holds".into()))?);
         match tokio::time::timeout(CONNECT, tokio_tungstenite::connect_async_with_config(request, None, true)).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(WsError::Http(response))) => Err(match response.status().as_u16() {

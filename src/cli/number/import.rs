@@ -84,7 +84,12 @@ impl Progress {
         }
         self.percent = percent;
         let mut out = std::io::stderr().lock();
-        let _ = write!(out, "\rsent {} %{}", percent.unwrap_or(0), if percent == Some(100) { "; the node is at work\n" } else { "" });
+        let _ = write!(
+            out,
+            "\rsent {} %{}",
+            percent.unwrap_or(0),
+            if percent == Some(100) { "; the node is at work\n" } else { "" }
+        );
         let _ = out.flush();
     }
 }

@@ -197,7 +197,8 @@ async fn show(api: &Api, number: &Number, json: bool) -> anyhow::Result<()> {
     for extension in &view.entry.extensions {
         output::line(format!("{:<11} {extension}", "extension"))?;
     }
-    let credential = if view.has_credential { "yes" } else { "none: no client can bind; see number put --new-credential" };
+    let credential =
+        if view.has_credential { "yes" } else { "none: no client can bind; see number put --new-credential" };
     output::line(format!("{:<11} {credential}", "credential"))?;
     if clients.clients.is_empty() {
         return output::line("clients     none is bound");

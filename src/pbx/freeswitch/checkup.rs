@@ -30,7 +30,10 @@ impl Checkup {
     /// `<param name="listen-ip" value="::"/>`
     pub(in crate::pbx) async fn listens(&self) -> Result<Option<String>, Error> {
         let xml = self.ask("xml_locate", &["configuration", "configuration", "name", "event_socket.conf"]).await?;
-        Ok(tags(&xml).find(|tag| tag.is("param", "listen-ip")).and_then(|tag| tag.attribute("value")).map(str::to_owned))
+        Ok(tags(&xml)
+            .find(|tag| tag.is("param", "listen-ip"))
+            .and_then(|tag| tag.attribute("value"))
+            .map(str::to_owned))
     }
 
     /// All contexts with what is included in them.
@@ -65,7 +68,8 @@ impl Checkup {
         if text.contains("Invalid Gateway") {
             return Ok(Trunk::Missing);
         }
-        let line = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned());
+        let line =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned());
         match line("Status") {
             Some(status) if status.starts_with("UP") => Ok(Trunk::Up),
             Some(status) => Ok(Trunk::Down(format!("{status} {}", line("State").unwrap_or_default()))),
