@@ -61,7 +61,8 @@ fn say(report: &ImportReport, json: bool) -> anyhow::Result<()> {
         output::line(format!("and {} more", bad_lines(unnamed)))?;
     }
     if report.bad == 0 || report.imported > 0 {
-        output::line(format!("{} numbers imported", report.imported))?;
+        let plural = if report.imported == 1 { "" } else { "s" };
+        output::line(format!("{} number{plural} imported", report.imported))?;
     }
     Ok(())
 }
