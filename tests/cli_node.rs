@@ -33,7 +33,10 @@ fn clients_meet_when_a_call_is_answered_and_chat() {
     assert!(bob.lines().iter().all(|line| !line.contains('\u{1b}')), "{:?}", bob.lines());
 
     // What a peer sends does nothing to a terminal.
-    node.post(bob.event("peer", 1)["peer"]["address"].as_str().unwrap(), &json!({"type": "text", "text": "\u{1b}]0;x\u{7}y\nz"}));
+    node.post(
+        bob.event("peer", 1)["peer"]["address"].as_str().unwrap(),
+        &json!({"type": "text", "text": "\u{1b}]0;x\u{7}y\nz"}),
+    );
     alice.wait_for("[1] Bob: \u{fffd}]0;x\u{fffd}y z");
 
     node.report(&call, &[json!({"seq": 4, "at": 4, "event": "unbridged", "legs": ["leg-a", "leg-b"]})]);
@@ -94,7 +97,8 @@ fn a_client_ends_when_it_was_told_to() {
     assert!(one.ends());
     assert_eq!(one.events("peer").len(), 1);
     let token = std::fs::read_to_string(&alice).unwrap();
-    let output = cli::sidecall(&node.config()).args(["client", "--for", "0.2"]).env("SIDECALL_TOKEN", token).output().unwrap();
+    let output =
+        cli::sidecall(&node.config()).args(["client", "--for", "0.2"]).env("SIDECALL_TOKEN", token).output().unwrap();
     assert!(output.status.success(), "{}", complaint(&output));
 }
 
@@ -102,7 +106,9 @@ fn a_client_ends_when_it_was_told_to() {
 fn a_wrong_token_is_one_clear_line() {
     let node = Node::start();
     std::fs::write(node.path("wrong"), "no-such-token-at-all").unwrap();
-    for args in [vec!["client", "--token-file"], vec!["number", "list", "--token-file"], vec!["calls", "list", "--token-file"]] {
+    for args in
+        [vec!["client", "--token-file"], vec!["number", "list", "--token-file"], vec!["calls", "list", "--token-file"]]
+    {
         let wrong = node.path("wrong");
         let output = node.run(&[args, vec![wrong.as_str()]].concat());
         let said = complaint(&output);
@@ -164,8 +170,13 @@ fn calls_are_listed_and_explained() {
     assert!(list.contains(&call) && list.contains("called-has-no-client") && list.contains("talking"), "{list}");
     let shown = node.must(&["calls", "show", &call]);
     assert!(shown.contains(ALICE) && shown.contains(BOB) && shown.contains("route     pstn"), "{shown}");
-    node.report(&call, &[json!({"seq": 4, "at": 4, "event": "ended", "leg": "leg-b", "cause": "NORMAL_CLEARING"}),
-        json!({"seq": 5, "at": 5, "event": "ended", "leg": "leg-a", "cause": "NORMAL_CLEARING"})]);
+    node.report(
+        &call,
+        &[
+            json!({"seq": 4, "at": 4, "event": "ended", "leg": "leg-b", "cause": "NORMAL_CLEARING"}),
+            json!({"seq": 5, "at": 5, "event": "ended", "leg": "leg-a", "cause": "NORMAL_CLEARING"}),
+        ],
+    );
     assert_eq!(node.must(&["calls", "list", "--live"]).lines().count(), 1);
     assert!(node.must(&["calls", "show", &call]).contains("NORMAL_CLEARING"));
     let all: Value = serde_json::from_str(&node.must(&["calls", "list", "--json"])).unwrap();
@@ -210,7 +221,8 @@ fn doctor_looks_at_the_node() {
     std::fs::write(node.path("other.token"), "another-token-altogether").unwrap();
     std::fs::set_permissions(node.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
     let config = std::fs::read_to_string(node.config()).unwrap();
-    std::fs::write(node.config(), config.replace("\ntoken_file = \"agent.token\"", "\ntoken_file = \"other.token\"")).unwrap();
+    std::fs::write(node.config(), config.replace("\ntoken_file = \"agent.token\"", "\ntoken_file = \"other.token\""))
+        .unwrap();
     let (fine, report) = doctor(&node, &[]);
     assert!(!fine && found(&report, "problem", "agent's token"), "{report:#}");
     assert!(found(&report, "problem", "can read"), "{report:#}");

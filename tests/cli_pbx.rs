@@ -61,7 +61,14 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
     let well = Doctor::asked(&dir);
     assert!(well.fine, "{:#}", well.report);
     eprintln!("{}", String::from_utf8_lossy(&run(&dir, &["doctor"]).stdout));
-    for text in ["lets us in", "from phones are announced in", "from trunks are announced in", "packet trunk sidecall", "is attached and reports", "clock and ours agree"] {
+    for text in [
+        "lets us in",
+        "from phones are announced in",
+        "from trunks are announced in",
+        "packet trunk sidecall",
+        "is attached and reports",
+        "clock and ours agree",
+    ] {
         let findings = well.report["findings"].as_array().unwrap();
         assert!(findings.iter().any(|f| f["found"].as_str().unwrap().contains(text)), "{text:?}: {:#}", well.report);
     }
@@ -116,7 +123,8 @@ fn a_recording_touches_nothing(kind: Kind) {
     let output = recording.join().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-    let read = |ending: &str| String::from_utf8_lossy(&std::fs::read(format!("{prefix}.{ending}")).unwrap()).into_owned();
+    let read =
+        |ending: &str| String::from_utf8_lossy(&std::fs::read(format!("{prefix}.{ending}")).unwrap()).into_owned();
     let (received, sent) = (read("recv"), read("sent"));
     assert!(!sent.contains(pbx.event_secret()) && sent.contains("***"), "{sent}");
     assert!(!sent.to_lowercase().contains("setvar"), "{sent}");

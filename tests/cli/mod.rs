@@ -149,11 +149,14 @@ impl Node {
         let request = json!({"pbx": "test", "leg": format!("{leg}-a"), "calling": calling, "called": called, "side": "originating"});
         let call = self.send("/v1/calls", AGENT, &request)["call"].as_str().unwrap().to_owned();
         let (a, b) = (format!("{leg}-a"), format!("{leg}-b"));
-        self.report(&call, &[
-            json!({"seq": 1, "at": 1, "event": "dialled", "leg": b}),
-            json!({"seq": 2, "at": 2, "event": "answered", "leg": b}),
-            json!({"seq": 3, "at": 3, "event": "bridged", "legs": [a, b]}),
-        ]);
+        self.report(
+            &call,
+            &[
+                json!({"seq": 1, "at": 1, "event": "dialled", "leg": b}),
+                json!({"seq": 2, "at": 2, "event": "answered", "leg": b}),
+                json!({"seq": 3, "at": 3, "event": "bridged", "legs": [a, b]}),
+            ],
+        );
         call
     }
 

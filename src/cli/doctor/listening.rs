@@ -7,7 +7,7 @@ pub(super) fn on(port: u16) -> Vec<IpAddr> {
     let mut all = Vec::new();
     for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
         let table = std::fs::read_to_string(file).unwrap_or_default();
-        all.extend(table.lines().filter_map(|line| entry(line)).filter(|(_, found)| *found == port).map(|(ip, _)| ip));
+        all.extend(table.lines().filter_map(entry).filter(|(_, found)| *found == port).map(|(ip, _)| ip));
     }
     all.dedup();
     all

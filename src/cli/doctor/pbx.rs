@@ -149,7 +149,9 @@ impl Look<'_> {
 
     async fn rights(&mut self) -> anyhow::Result<()> {
         match self.checkup.forbidden().await {
-            Ok(forbidden) if forbidden.is_empty() => {}
+            Ok(forbidden) if forbidden.is_empty() => {
+                self.report.ok(&self.about, "our user may do all that is needed")?;
+            }
             Ok(forbidden) => {
                 let actions: Vec<_> = forbidden.iter().map(|(action, class)| format!("{action} ({class})")).collect();
                 let todo =
@@ -159,7 +161,7 @@ impl Look<'_> {
             Err(error) => self.refused("rights", &error)?,
         }
         match self.checkup.marks().await {
-            Ok(Some(true)) => self.report.ok(&self.about, "rights are enough, and channel events carry our variables"),
+            Ok(Some(true)) => self.report.ok(&self.about, "channel events carry our variables"),
             Ok(Some(false)) => self.report.problem(
                 &self.about,
                 "channel events carry none of our variables: calls can't be followed",
