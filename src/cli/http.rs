@@ -37,6 +37,7 @@ pub(super) struct Refusal {
     pub(super) detail: String,
     pub(super) field: Option<String>,
     /// After an import of which nothing was taken.
+    #[serde(flatten)]
     pub(super) import: Option<ImportReport>,
 }
 

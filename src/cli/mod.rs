@@ -4,6 +4,7 @@ mod access;
 mod calls;
 mod client;
 mod completions;
+mod doctor;
 mod http;
 mod logging;
 mod number;
@@ -49,6 +50,7 @@ enum Command {
     Number(number::NumberArgs),
     Calls(calls::CallsArgs),
     Record(record::RecordArgs),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -74,6 +76,7 @@ impl Cli {
                 Command::Number(args) => number::run(args, &self.config).await,
                 Command::Calls(args) => calls::run(args, &self.config).await,
                 Command::Record(args) => record::run(args, &self.config).await,
+                Command::Doctor(args) => doctor::run(args, &self.config).await,
                 Command::Completions(args) => completions::run(&args),
             }
         });

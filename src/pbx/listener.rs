@@ -45,11 +45,11 @@ impl Listener {
         match self {
             Listener::Freeswitch(_, events) => events.next().await.map(|item| match item {
                 esl::Item::Event(_) => 1,
-                esl::Item::Lost(lost) => lost as u64,
+                esl::Item::Lost(lost) => lost,
             }),
             Listener::Asterisk(_, events) => events.next().await.map(|item| match item {
                 ami::Item::Event(_) => 1,
-                ami::Item::Lost(lost) => lost as u64,
+                ami::Item::Lost(lost) => lost,
             }),
         }
     }

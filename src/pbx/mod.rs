@@ -2,15 +2,18 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `mod.rs` (connect).
+//! `commands.rs` (our words → commands), `checkup.rs` (a person's questions → commands), `mod.rs`
+//! (connect).
 
 pub mod asterisk;
+mod checkup;
 mod error;
 pub mod freeswitch;
 mod link;
 mod listener;
 mod vocabulary;
 
+pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
 pub use error::Error;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;

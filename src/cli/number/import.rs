@@ -34,15 +34,19 @@ pub(super) async fn run(api: &Api, file: &Path, skip_bad: bool, json: bool) -> a
             // What it counts as imported are the lines that it would have taken.
             say(&ImportReport { imported: 0, ..report.clone() }, json)?;
             let hint = "correct them, or add --skip-bad to import the others";
-            return Err(anyhow!("{} bad lines in {}; nothing was imported: {hint}", report.bad, file.display()));
+            return Err(anyhow!("{} in {}; nothing was imported: {hint}", bad_lines(report.bad), file.display()));
         }
         Err(error) => return Err(error.into()),
     };
     say(&report, json)?;
     match report.bad {
         0 => Ok(()),
-        bad => Err(anyhow!("{bad} bad lines in {} were left out", file.display())),
+        bad => Err(anyhow!("left out {} of {}", bad_lines(bad), file.display())),
     }
+}
+
+fn bad_lines(n: u64) -> String {
+    if n == 1 { "1 bad line".to_owned() } else { format!("{n} bad lines") }
 }
 
 fn say(report: &ImportReport, json: bool) -> anyhow::Result<()> {
@@ -54,10 +58,11 @@ fn say(report: &ImportReport, json: bool) -> anyhow::Result<()> {
     }
     let unnamed = report.bad.saturating_sub(report.errors.len() as u64);
     if unnamed > 0 {
-        output::line(format!("and {unnamed} more bad lines"))?;
+        output::line(format!("and {} more", bad_lines(unnamed)))?;
     }
     if report.bad == 0 || report.imported > 0 {
-        output::line(format!("{} numbers imported", report.imported))?;
+        let plural = if report.imported == 1 { "" } else { "s" };
+        output::line(format!("{} number{plural} imported", report.imported))?;
     }
     Ok(())
 }

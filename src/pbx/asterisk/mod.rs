@@ -1,9 +1,11 @@
 //! Asterisk, over its manager interface (`manager.c`).
 
+mod checkup;
 mod commands;
 mod dictionary;
 mod snapshot;
 
+pub use checkup::Checkup;
 pub use commands::Commands;
 
 use super::{Error, Happened, Snapshot};

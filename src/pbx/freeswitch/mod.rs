@@ -1,10 +1,12 @@
 //! FreeSWITCH, over its event socket (`mod_event_socket`).
 
+mod checkup;
 mod commands;
 mod dictionary;
 pub mod direct;
 mod snapshot;
 
+pub use checkup::Checkup;
 pub use commands::Commands;
 
 use super::{Error, Happened};

@@ -1,0 +1,84 @@
+//! `doctor`: looks at the whole chain and says what to do.
+
+mod files;
+mod listening;
+mod node;
+mod number;
+mod pbx;
+mod report;
+
+use std::path::Path;
+
+use clap::Args;
+
+use crate::config::Config;
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+use report::Report;
+
+/// Looks at everything between a call and a client, and says what to do about what is wrong.
+///
+/// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
+/// agent attached), the node (reachable, ready, tokens, public address), and a number's clients.
+/// Nothing is changed and no call is touched. Ends with success if there is no problem.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  sidecall doctor
+  sidecall doctor --pbx office --number +12125550100
+  sidecall doctor --json | jq '.findings[] | select(.verdict == \"problem\")'
+
+A problem keeps calls from being paired, or secrets from being secret; a warning may be as you want it.")]
+pub(super) struct DoctorArgs {
+    /// Only this PBX.
+    #[arg(long, value_name = "NAME")]
+    pbx: Option<PbxName>,
+    /// Looks at this number and its clients, too.
+    #[arg(long)]
+    number: Option<Number>,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
+    let mut report = Report::new(args.json);
+    match Config::load(path) {
+        Ok(config) => {
+            report.ok("configuration", format!("{} is valid", path.display()))?;
+            examine(&config, &args, path, &mut report).await?;
+        }
+        Err(error) => {
+            let todo = format!(
+                "correct it; nothing else can be looked at before (sidecall --config FILE doctor looks at another than {})",
+                path.display()
+            );
+            report.problem("configuration", error.to_string(), todo)?;
+        }
+    }
+    report.finish()
+}
+
+async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut Report) -> anyhow::Result<()> {
+    files::check(config, path, report)?;
+    let node = node::check(config, report).await?;
+    let wanted: Vec<_> =
+        config.pbx.iter().filter(|pbx| args.pbx.as_ref().is_none_or(|name| *name == pbx.name)).collect();
+    if wanted.is_empty() {
+        match &args.pbx {
+            Some(name) => report.problem(
+                "pbx",
+                format!("the configuration has no PBX {name}"),
+                "look at [[pbx]], name".to_owned(),
+            )?,
+            None => report.warning(
+                "pbx",
+                "no [[pbx]] is configured".to_owned(),
+                "an agent needs one; a node alone does not".to_owned(),
+            )?,
+        }
+    }
+    for pbx in wanted {
+        pbx::check(config, pbx, node.status.as_ref(), report).await?;
+    }
+    number::check(config, args.number.as_ref(), node.admin.as_ref(), report).await
+}

@@ -1,0 +1,110 @@
+//! A number and its clients.
+
+use super::report::Report;
+use crate::cli::http::Api;
+use crate::config::Config;
+use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
+use crate::core::number::Number;
+
+pub(super) async fn check(
+    config: &Config,
+    number: Option<&Number>,
+    admin: Option<&Api>,
+    report: &mut Report,
+) -> anyhow::Result<()> {
+    let Some(admin) = admin else {
+        return match number {
+            Some(number) => report.unknown(
+                "number",
+                format!("{number} was not looked at: that needs the node and the administrator's token"),
+            ),
+            None => Ok(()),
+        };
+    };
+    match number {
+        Some(number) => one(config, number, admin, report).await,
+        None => any(admin, report).await,
+    }
+}
+
+async fn any(admin: &Api, report: &mut Report) -> anyhow::Result<()> {
+    let all: ClientList = admin.get(&["v1", "clients"], &[]).await?;
+    match all.clients.len() {
+        0 => report.warning(
+            "number",
+            "no client is bound to any number",
+            "start one: sidecall client --number … ; without clients all calls take the PSTN",
+        ),
+        n => report.ok("number", format!("{n} clients are bound, {} of them connected now", connected(&all.clients))),
+    }
+}
+
+fn connected(clients: &[ClientView]) -> usize {
+    clients.iter().filter(|client| client.connected).count()
+}
+
+async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report) -> anyhow::Result<()> {
+    let text = number.to_string();
+    let about = format!("number {text}");
+    let view: NumberView = match admin.get(&["v1", "numbers", &text], &[]).await {
+        Ok(view) => view,
+        Err(error) if error.status() == Some(404) => {
+            let todo = format!(
+                "sidecall number put '{text}' --name … --pbx … --new-credential; extensions need the context of their [[pbx]]"
+            );
+            return report.problem(&about, "it is not in the directory", todo);
+        }
+        Err(error) => return report.problem(&about, error.to_string(), "look at the node"),
+    };
+    report.ok(
+        &about,
+        format!("it is in the directory{}", view.entry.name.map(|name| format!(" as {name}")).unwrap_or_default()),
+    )?;
+    if view.entry.kind == NumberKind::Main {
+        return report.ok(&about, "it is a main number: the extensions behind it have the clients");
+    }
+    if !view.has_credential {
+        report.problem(
+            &about,
+            "it has no credential: no client can bind",
+            format!("sidecall number put '{text}' --new-credential"),
+        )?;
+    }
+    match &view.entry.pbx {
+        Some(pbx) if !config.pbx.is_empty() && config.pbx.iter().all(|known| known.name != *pbx) => {
+            let todo = format!("sidecall number put '{text}' --pbx NAME, with the name of a [[pbx]]");
+            report.warning(&about, format!("its PBX {pbx} is not in this configuration"), todo)?;
+        }
+        Some(_) => {}
+        None => report.warning(
+            &about,
+            "it has no PBX: calls to it never take the local route",
+            format!("sidecall number put '{text}' --pbx NAME"),
+        )?,
+    }
+    if let Number::Local { .. } = number
+        && !config.pbx.is_empty()
+        && !config.pbx.iter().any(|pbx| text.ends_with(&format!("={}", String::from(pbx.context.clone()))))
+    {
+        report.warning(
+            &about,
+            "no [[pbx]] has its phone-context: calls will not be taken for it",
+            "compare it with the context in [[pbx]]",
+        )?;
+    }
+    let clients: ClientList = admin.get(&["v1", "clients"], &[("number", &text)]).await?;
+    let hosted = clients.clients.iter().filter(|client| client.form == ClientForm::Hosted).count();
+    match (clients.clients.len(), connected(&clients.clients)) {
+        (0, _) => report.problem(
+            &about,
+            "no client is bound to it: its calls take the PSTN",
+            format!("sidecall client --number '{text}' --token-file …"),
+        ),
+        (n, 0) if n == hosted => report.warning(
+            &about,
+            "its clients are bound, and none is connected: what is sent waits for them",
+            "start the client again",
+        ),
+        (n, up) => report.ok(&about, format!("{n} clients, {hosted} of them hosted, {up} connected")),
+    }
+}

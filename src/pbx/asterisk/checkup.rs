@@ -1,0 +1,114 @@
+//! A person's questions to Asterisk.
+
+use std::collections::BTreeSet;
+
+use super::{Commands, Endpoint, spawn};
+use crate::ami::{self, Action};
+use crate::core::name::TrunkName;
+use crate::pbx::{Dialplan, Error, Messaging, Settings, Trunk};
+
+/// One command connection.
+#[derive(Debug)]
+pub struct Checkup {
+    pub(in crate::pbx) commands: Commands,
+    client: ami::Client,
+}
+
+/// What the agent does, and the write class that allows it.
+const NEEDED: &[(&str, &str)] = &[
+    ("Setvar", "call"),
+    ("Getvar", "call"),
+    ("Redirect", "call"),
+    ("Status", "call"),
+    ("MessageSend", "message"),
+    ("CoreSettings", "reporting"),
+];
+
+impl Checkup {
+    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
+        let options = ami::Options { tls: endpoint.tls.clone(), ..ami::Options::default() };
+        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+        spawn(connection, "questions");
+        let (domain, message_endpoint) = (endpoint.domain.clone(), endpoint.message_endpoint.clone());
+        let commands = Commands::new(client.clone(), client.clone(), domain, message_endpoint);
+        Ok(Checkup { commands, client })
+    }
+
+    /// Needs the class `config`, which an agent hasn't got and doesn't need.
+    pub(in crate::pbx) async fn listens(&self) -> Result<Option<String>, Error> {
+        let action = Action::new("GetConfig")?.with("Filename", "manager.conf")?.with("Category", "general")?;
+        let reply = self.client.send(action).await?;
+        // Line-000000-000003: bindaddr=127.0.0.1
+        let line = |n: usize| reply.get(&format!("Line-000000-{n:06}"));
+        let bind = (0..64).map_while(line).find_map(|line| line.strip_prefix("bindaddr=").map(str::to_owned));
+        Ok(bind)
+    }
+
+    /// The whole dialplan, since the snippet may be called from anywhere.
+    pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
+        let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
+        let (mut originating, mut terminating) = (BTreeSet::new(), BTreeSet::new());
+        let mut announces = false;
+        for entry in &entries {
+            let [context, label, data] = entry.fields(["Context", "ExtensionLabel", "AppData"]);
+            let (context, data) = (context.unwrap_or_default(), data.unwrap_or_default());
+            if context == "sidecall" {
+                announces |= label.as_deref() == Some("sidecall-go");
+            } else if data.starts_with("sidecall-originating,") {
+                originating.insert(context.into_owned());
+            } else if data.starts_with("sidecall-terminating,") {
+                terminating.insert(context.into_owned());
+            }
+        }
+        let list = |contexts: BTreeSet<String>| contexts.into_iter().collect();
+        Ok(Dialplan { announces, originating: list(originating), terminating: list(terminating) })
+    }
+
+    pub(in crate::pbx) async fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
+            hold: self.global("SIDECALL_HOLD").await?,
+            trunk: self.global("SIDECALL_TRUNK").await?,
+            trusted: self.global("SIDECALL_TRUSTED").await?,
+            direct: None,
+        })
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
+        Ok(reply.get("Value").filter(|value| !value.is_empty()).map(|value| value.into_owned()))
+    }
+
+    /// The device state says whether there is such an endpoint, and whether a contact answers
+    /// (`chan_pjsip_devicestate`); asking PJSIP itself would need the class `system`.
+    pub(in crate::pbx) async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+        let state = self.global(&format!("DEVICE_STATE(PJSIP/{name})")).await?.unwrap_or_default();
+        Ok(match state.as_str() {
+            "INVALID" | "UNKNOWN" | "" => Trunk::Missing,
+            "UNAVAILABLE" => Trunk::Down(state),
+            _ => Trunk::Up,
+        })
+    }
+
+    /// Needs the class `system`.
+    pub(in crate::pbx) async fn messaging(&self) -> Result<Messaging, Error> {
+        let reply = self.client.send(Action::new("ModuleCheck")?.with("Module", "res_pjsip_messaging")?).await?;
+        Ok(match reply.is_ok() {
+            true => Messaging::Possible,
+            false if reply.message().contains("ermission") => Messaging::Unknown,
+            false => Messaging::Impossible("res_pjsip_messaging is not loaded".to_owned()),
+        })
+    }
+
+    /// `ListCommands` names the actions that this user may run, and no other.
+    pub(in crate::pbx) async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
+        let reply = self.client.send(Action::new("ListCommands")?).await?.accepted()?;
+        Ok(NEEDED.iter().filter(|(action, _)| reply.get(action).is_none()).copied().collect())
+    }
+
+    /// `ChanVariable: SIDECALL=` stands with every channel, if `channelvars` asks for it.
+    pub(in crate::pbx) async fn marks(&self) -> Result<Option<bool>, Error> {
+        let channels = self.client.list(Action::core_show_channels()).await?;
+        let marked = |channel: &ami::Event| channel.get_all("ChanVariable").any(|v| v.starts_with("SIDECALL="));
+        Ok(channels.first().map(marked))
+    }
+}

@@ -1,0 +1,159 @@
+//! A person's questions to FreeSWITCH.
+
+use super::{Commands, Endpoint, spawn};
+use crate::core::name::TrunkName;
+use crate::esl;
+use crate::pbx::{Dialplan, Error, Messaging, Settings, Trunk};
+
+/// One command connection.
+#[derive(Debug)]
+pub struct Checkup {
+    pub(in crate::pbx) commands: Commands,
+    client: esl::Client,
+    sip_profile: String,
+}
+
+impl Checkup {
+    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
+        let options = esl::Options::default();
+        let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
+        spawn(connection, "questions");
+        let sip_profile = endpoint.sip_profile.clone();
+        let commands = Commands::new(client.clone(), client.clone(), sip_profile.clone());
+        Ok(Checkup { commands, client, sip_profile })
+    }
+
+    async fn ask(&self, name: &str, args: &[&str]) -> Result<String, Error> {
+        Ok(self.client.api(name, args).await?.text().into_owned())
+    }
+
+    /// `<param name="listen-ip" value="::"/>`
+    pub(in crate::pbx) async fn listens(&self) -> Result<Option<String>, Error> {
+        let xml = self.ask("xml_locate", &["configuration", "configuration", "name", "event_socket.conf"]).await?;
+        Ok(tags(&xml)
+            .find(|tag| tag.is("param", "listen-ip"))
+            .and_then(|tag| tag.attribute("value"))
+            .map(str::to_owned))
+    }
+
+    /// All contexts with what is included in them.
+    pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
+        let xml = self.ask("xml_locate", &["dialplan"]).await?;
+        if !xml.contains("<context") {
+            return Err(Error::unexpected("xml_locate dialplan", &xml));
+        }
+        Ok(read_dialplan(&xml))
+    }
+
+    /// `X-PRE-PROCESS set` makes global variables.
+    pub(in crate::pbx) async fn settings(&self) -> Result<Settings, Error> {
+        let direct = self.global("sidecall_mode").await?.is_some_and(|mode| mode == "direct");
+        Ok(Settings {
+            hold: self.global("sidecall_hold").await?,
+            trunk: self.global("sidecall_trunk").await?,
+            trusted: self.global("sidecall_trusted").await?,
+            direct: if direct { self.global("sidecall_direct").await? } else { None },
+        })
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        // What isn't set is answered with `-ERR no reply`.
+        let value = self.ask("global_getvar", &[name]).await?;
+        Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
+    }
+
+    /// `Status \tUP`, `State \tNOREG`; or `Invalid Gateway!`
+    pub(in crate::pbx) async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+        let text = self.ask("sofia", &["status", "gateway", name.as_str()]).await?;
+        if text.contains("Invalid Gateway") {
+            return Ok(Trunk::Missing);
+        }
+        let line =
+            |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).map(|value| value.trim().to_owned());
+        match line("Status") {
+            Some(status) if status.starts_with("UP") => Ok(Trunk::Up),
+            Some(status) => Ok(Trunk::Down(format!("{status} {}", line("State").unwrap_or_default()))),
+            None => Err(Error::unexpected("sofia status gateway", &text)),
+        }
+    }
+
+    /// The chat interface `sip` of mod_sofia, and the profile that messages leave by.
+    pub(in crate::pbx) async fn messaging(&self) -> Result<Messaging, Error> {
+        let chats = self.ask("show", &["chat"]).await?;
+        if !chats.lines().any(|line| line.contains("sip")) {
+            return Ok(Messaging::Impossible("no chat interface \"sip\": is mod_sofia loaded?".to_owned()));
+        }
+        let profile = self.ask("sofia", &["status", "profile", &self.sip_profile]).await?;
+        if profile.contains("Invalid Profile") {
+            return Ok(Messaging::Impossible(format!("there is no SIP profile {}: set sip_profile", self.sip_profile)));
+        }
+        Ok(Messaging::Possible)
+    }
+}
+
+fn read_dialplan(xml: &str) -> Dialplan {
+    let mut dialplan = Dialplan::default();
+    let mut context = "";
+    for tag in tags(xml) {
+        match (tag.name, tag.attribute("name")) {
+            ("context", Some(name)) => context = name,
+            ("extension", Some("sidecall-originating")) => dialplan.originating.push(context.to_owned()),
+            ("extension", Some("sidecall-terminating")) => dialplan.terminating.push(context.to_owned()),
+            ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
+            _ => {}
+        }
+    }
+    dialplan
+}
+
+/// A tag of FreeSWITCH's own XML, which has no comments and no `>` in attributes.
+struct Tag<'x> {
+    name: &'x str,
+    attributes: &'x str,
+}
+
+fn tags(xml: &str) -> impl Iterator<Item = Tag<'_>> {
+    xml.split('<').skip(1).filter_map(|tag| {
+        let tag = tag.split('>').next()?;
+        let (name, attributes) = tag.split_once([' ', '\n', '\t']).unwrap_or((tag, ""));
+        Some(Tag { name, attributes })
+    })
+}
+
+impl<'x> Tag<'x> {
+    fn is(&self, tag: &str, name: &str) -> bool {
+        self.name == tag && self.attribute("name") == Some(name)
+    }
+
+    fn attribute(&self, name: &str) -> Option<&'x str> {
+        let mut rest = self.attributes;
+        while let Some((key, value)) = rest.split_once("=\"") {
+            let (value, after) = value.split_once('"')?;
+            if key.trim() == name {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contexts_and_what_is_in_them() {
+        let xml = r#"<section name="dialplan" description="x">
+            <context name="default"><extension name="sidecall-originating" continue="true"><condition field="a" expression="^(.+)$"/></extension>
+            <extension name="announce"/></context>
+            <context name="public"><extension continue="true" name="sidecall-terminating"/></context>
+            <context name="sidecall"><extension name="announce"><condition/></extension></context></section>"#;
+        let dialplan = read_dialplan(xml);
+        assert_eq!(dialplan.originating, ["default"]);
+        assert_eq!(dialplan.terminating, ["public"]);
+        assert!(dialplan.announces);
+        let without = xml.replace("<context name=\"sidecall\">", "<context name=\"other\">");
+        assert!(!read_dialplan(&without).announces);
+    }
+}

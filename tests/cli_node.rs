@@ -1,0 +1,233 @@
+//! The commands that talk to a node: client, number, calls, completions, doctor without a PBX.
+
+#![allow(clippy::unwrap_used)]
+
+mod cli;
+
+use std::os::unix::fs::PermissionsExt;
+
+use cli::{ALICE, BOB, Node, Typist, complaint, out, run};
+use serde_json::{Value, json};
+
+#[test]
+fn clients_meet_when_a_call_is_answered_and_chat() {
+    let node = Node::start();
+    let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let mut alice = Typist::start(&node, &alice, &["--number", ALICE]);
+    let bob = Typist::start(&node, &bob, &["--json", "--auto-answer", "I am a machine", "--capability", "video"]);
+    alice.types("too early");
+    alice.wait_for("not on the phone");
+
+    let call = node.call("leg", ALICE, BOB);
+    let met = bob.event("peer", 1);
+    assert_eq!((met["role"].as_str(), met["peer"]["number"].as_str()), (Some("second"), Some(ALICE)));
+    assert!(met["at"].as_i64().unwrap() > 1_600_000_000_000 && met["call"] == call.as_str(), "{met}");
+    alice.wait_for("[1] Bob +12125550101: the call is up, you called them");
+    alice.wait_for("(video)");
+    alice.wait_for("[1] Bob: I am a machine");
+    assert_eq!(bob.event("sent", 1)["number"], ALICE);
+
+    alice.types("hello \u{1b}[31mred");
+    let heard = bob.event("message", 1);
+    assert_eq!(heard["content"]["text"], "hello \u{1b}[31mred");
+    assert!(bob.lines().iter().all(|line| !line.contains('\u{1b}')), "{:?}", bob.lines());
+
+    // What a peer sends does nothing to a terminal.
+    node.post(
+        bob.event("peer", 1)["peer"]["address"].as_str().unwrap(),
+        &json!({"type": "text", "text": "\u{1b}]0;x\u{7}y\nz"}),
+    );
+    alice.wait_for("[1] Bob: \u{fffd}]0;x\u{fffd}y z");
+
+    node.report(&call, &[json!({"seq": 4, "at": 4, "event": "unbridged", "legs": ["leg-a", "leg-b"]})]);
+    alice.wait_for("no longer talk");
+    bob.event("ended", 1);
+
+    let clients = |node: &Node| {
+        let shown: Value = serde_json::from_str(&node.must(&["number", "show", BOB, "--json"])).unwrap();
+        shown["clients"].as_array().unwrap().len()
+    };
+    assert_eq!(clients(&node), 1);
+    assert!(bob.interrupt());
+    assert_eq!(clients(&node), 0, "the binding goes with its client");
+}
+
+#[test]
+fn several_peers_are_told_apart() {
+    let node = Node::start();
+    let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let eve = node.number("+12125550102", "Eve");
+    let mut alice = Typist::start(&node, &alice, &[]);
+    let bob = Typist::start(&node, &bob, &["--json"]);
+    let eve = Typist::start(&node, &eve, &["--json"]);
+    node.call("one", ALICE, BOB);
+    alice.wait_for("[1] Bob");
+    node.call("two", ALICE, "+12125550102");
+    alice.wait_for("[2] Eve");
+    alice.types("for the last one");
+    alice.types("/to 1 for the first one");
+    assert_eq!(eve.event("message", 1)["content"]["text"], "for the last one");
+    assert_eq!(bob.event("message", 1)["content"]["text"], "for the first one");
+    alice.types("/quit");
+    assert!(alice.ends());
+}
+
+#[test]
+fn a_client_comes_back_after_its_node_and_binds_again_when_it_must() {
+    let mut node = Node::start();
+    let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let alice = Typist::start(&node, &alice, &["--json"]);
+    let _bob = Typist::start(&node, &bob, &["--json"]);
+    node.restart();
+    assert_eq!(alice.event("connected", 2)["client"], alice.event("connected", 1)["client"]);
+    let id = alice.event("connected", 1)["client"].as_str().unwrap().to_owned();
+    node.delete(&format!("/v1/clients/{id}"));
+    assert_ne!(alice.event("connected", 3)["client"], id.as_str());
+    node.call("leg", ALICE, BOB);
+    assert_eq!(alice.event("peer", 1)["peer"]["name"], "Bob");
+}
+
+#[test]
+fn a_client_ends_when_it_was_told_to() {
+    let node = Node::start();
+    let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let _bob = Typist::start(&node, &bob, &[]);
+    let mut one = Typist::start(&node, &alice, &["--json", "--exit-after", "1"]);
+    node.call("leg", ALICE, BOB);
+    assert!(one.ends());
+    assert_eq!(one.events("peer").len(), 1);
+    let token = std::fs::read_to_string(&alice).unwrap();
+    let output =
+        cli::sidecall(&node.config()).args(["client", "--for", "0.2"]).env("SIDECALL_TOKEN", token).output().unwrap();
+    assert!(output.status.success(), "{}", complaint(&output));
+}
+
+#[test]
+fn a_wrong_token_is_one_clear_line() {
+    let node = Node::start();
+    std::fs::write(node.path("wrong"), "no-such-token-at-all").unwrap();
+    for args in
+        [vec!["client", "--token-file"], vec!["number", "list", "--token-file"], vec!["calls", "list", "--token-file"]]
+    {
+        let wrong = node.path("wrong");
+        let output = node.run(&[args, vec![wrong.as_str()]].concat());
+        let said = complaint(&output);
+        assert!(!output.status.success() && said.contains("401") && said.contains("token"), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let output = node.run(&["number", "list", "--node", "http://127.0.0.1:1"]);
+    assert!(complaint(&output).contains("can't be reached"), "{}", complaint(&output));
+}
+
+#[test]
+fn the_directory_is_kept_from_the_command_line() {
+    let node = Node::start();
+    node.must(&["number", "put", ALICE, "--name", "Alice", "--pbx", "office", "--credential", "0123456789abcdef"]);
+    // What isn't given stays.
+    node.must(&["number", "put", ALICE, "--name", "Alice Doe"]);
+    let shown: Value = serde_json::from_str(&node.must(&["number", "show", ALICE, "--json"])).unwrap();
+    assert_eq!((shown["name"].as_str(), shown["pbx"].as_str()), (Some("Alice Doe"), Some("office")));
+    assert_eq!(shown["has_credential"], true);
+    assert!(!node.must(&["number", "put", ALICE, "--pbx", ""]).contains("office"));
+    node.must(&["number", "put", BOB, "--kind", "main", "--extension", ALICE]);
+    let list = node.must(&["number", "list"]);
+    assert!(list.lines().count() == 3 && list.contains("Alice Doe") && list.contains("main"), "{list}");
+    assert_eq!(node.must(&["number", "list", "--limit", "1", "--json"]).lines().count(), 1);
+    node.must(&["number", "remove", BOB]);
+    let again = node.run(&["number", "remove", BOB]);
+    assert!(complaint(&again).contains("no such number"), "{}", complaint(&again));
+    let local = node.run(&["number", "put", "1001"]);
+    assert!(complaint(&local).contains("phone-context"), "{}", complaint(&local));
+}
+
+#[test]
+fn an_import_names_its_bad_lines() {
+    let node = Node::start();
+    let file = node.path("directory.csv");
+    std::fs::write(&file, "number,name\n+12125550103,Carol\nx,Dave\n+12125550104,\n").unwrap();
+    let refused = node.run(&["number", "import", &file]);
+    assert!(!refused.status.success());
+    assert!(out(&refused).starts_with("line 3: number:"), "{}", out(&refused));
+    assert!(complaint(&refused).contains("1 bad line") && complaint(&refused).contains("--skip-bad"));
+    assert_eq!(node.must(&["number", "list", "--json"]), "");
+    let skipped = node.run(&["number", "import", &file, "--skip-bad"]);
+    assert!(!skipped.status.success() && out(&skipped).contains("2 numbers imported"), "{}", out(&skipped));
+    std::fs::write(&file, "number\n+12125550105\n").unwrap();
+    assert!(node.must(&["number", "import", &file]).contains("1 number imported"));
+    assert_eq!(node.must(&["number", "list", "--json"]).lines().count(), 3);
+    let missing = node.run(&["number", "import", "/no/such.csv"]);
+    assert!(complaint(&missing).contains("/no/such.csv"), "{}", complaint(&missing));
+}
+
+#[test]
+fn calls_are_listed_and_explained() {
+    let node = Node::start();
+    let alice = node.number(ALICE, "Alice");
+    node.number(BOB, "Bob");
+    let _alice = Typist::start(&node, &alice, &["--json"]);
+    let call = node.call("leg", ALICE, BOB);
+    let list = node.must(&["calls", "list", "--live"]);
+    assert!(list.contains(&call) && list.contains("called-has-no-client") && list.contains("talking"), "{list}");
+    let shown = node.must(&["calls", "show", &call]);
+    assert!(shown.contains(ALICE) && shown.contains(BOB) && shown.contains("route     pstn"), "{shown}");
+    node.report(
+        &call,
+        &[
+            json!({"seq": 4, "at": 4, "event": "ended", "leg": "leg-b", "cause": "NORMAL_CLEARING"}),
+            json!({"seq": 5, "at": 5, "event": "ended", "leg": "leg-a", "cause": "NORMAL_CLEARING"}),
+        ],
+    );
+    assert_eq!(node.must(&["calls", "list", "--live"]).lines().count(), 1);
+    assert!(node.must(&["calls", "show", &call]).contains("NORMAL_CLEARING"));
+    let all: Value = serde_json::from_str(&node.must(&["calls", "list", "--json"])).unwrap();
+    assert_eq!(all["calls"][0]["call"], call.as_str());
+}
+
+#[test]
+fn completions_and_help_need_nothing() {
+    let nowhere = std::path::Path::new("/no/such/sidecall.toml");
+    for shell in ["bash", "zsh", "fish"] {
+        let output = run(nowhere, &["completions", shell]);
+        assert!(output.status.success() && out(&output).contains("doctor"), "{shell}");
+    }
+    for command in ["client", "number", "calls", "record", "doctor", "completions"] {
+        let help = out(&run(nowhere, &[command, "--help"]));
+        assert!(help.contains("Examples:") && help.contains(&format!("sidecall {command}")), "{help}");
+    }
+}
+
+#[test]
+fn doctor_looks_at_the_node() {
+    let node = Node::start();
+    let doctor = |node: &Node, args: &[&str]| -> (bool, Value) {
+        let output = node.run(&[&["doctor", "--json"], args].concat());
+        (output.status.success(), serde_json::from_str(&out(&output)).unwrap())
+    };
+    let (fine, report) = doctor(&node, &[]);
+    assert!(fine, "{report:#}");
+    let found = |report: &Value, verdict: &str, text: &str| {
+        let findings = report["findings"].as_array().unwrap().clone();
+        findings.iter().any(|f| f["verdict"] == verdict && f["found"].as_str().unwrap().contains(text))
+    };
+    assert!(found(&report, "ok", "agent's token") && found(&report, "ok", "administrator's token"), "{report:#}");
+    assert!(found(&report, "warning", "no client is bound"), "{report:#}");
+    assert!(found(&doctor(&node, &["--number", ALICE]).1, "problem", "not in the directory"));
+    let alice = node.number(ALICE, "Alice");
+    assert!(found(&doctor(&node, &["--number", ALICE]).1, "problem", "no client is bound"));
+    let _alice = Typist::start(&node, &alice, &[]);
+    assert!(found(&doctor(&node, &["--number", ALICE]).1, "ok", "1 connected"));
+
+    // A token that the running node doesn't know.
+    std::fs::write(node.path("other.token"), "another-token-altogether").unwrap();
+    std::fs::set_permissions(node.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    std::fs::write(node.config(), config.replace("\ntoken_file = \"agent.token\"", "\ntoken_file = \"other.token\""))
+        .unwrap();
+    let (fine, report) = doctor(&node, &[]);
+    assert!(!fine && found(&report, "problem", "agent's token"), "{report:#}");
+    assert!(found(&report, "problem", "can read"), "{report:#}");
+
+    std::fs::write(node.config(), "[agent]\nnod = 1").unwrap();
+    let (fine, report) = doctor(&node, &[]);
+    assert!(!fine && found(&report, "problem", "nod"), "{report:#}");
+}

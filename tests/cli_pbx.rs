@@ -1,0 +1,172 @@
+//! `doctor` and `record` beside real PBXs.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod lab;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lab::sidecall::{PBX, Sidecall, SidecallConfig, binary};
+use lab::{Calls, FarEnd, Kind, Pbx, PbxConfig};
+use serde_json::Value;
+
+fn start(kind: Kind, config: PbxConfig) -> Option<Pbx> {
+    match Pbx::start_with(kind, config) {
+        Ok(pbx) => Some(pbx),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+fn run(dir: &Path, args: &[&str]) -> Output {
+    Command::new(binary()).arg("--config").arg(dir.join("sidecall.toml")).args(args).output().unwrap()
+}
+
+/// The lab leaves its secrets readable: here that would be a finding.
+fn close(dir: &Path) {
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+struct Doctor {
+    fine: bool,
+    report: Value,
+}
+
+impl Doctor {
+    fn asked(dir: &Path) -> Doctor {
+        let output = run(dir, &["doctor", "--json"]);
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        Doctor { fine: output.status.success(), report }
+    }
+
+    #[track_caller]
+    fn says(&self, verdict: &str, text: &str) {
+        let findings = self.report["findings"].as_array().unwrap();
+        let found = findings.iter().any(|f| f["verdict"] == verdict && f["found"].as_str().unwrap().contains(text));
+        assert!(found, "no {verdict} with {text:?} in {:#}", self.report);
+    }
+}
+
+fn doctor_finds_what_is_wrong(kind: Kind) {
+    let Some(mut pbx) = start(kind, PbxConfig::default()) else { return };
+    let sidecall = Sidecall::start(&pbx).unwrap();
+    let dir = sidecall.dir().to_path_buf();
+    close(&dir);
+
+    let well = Doctor::asked(&dir);
+    assert!(well.fine, "{:#}", well.report);
+    eprintln!("{}", String::from_utf8_lossy(&run(&dir, &["doctor"]).stdout));
+    for text in [
+        "lets us in",
+        "from phones are announced in",
+        "from trunks are announced in",
+        "packet trunk sidecall",
+        "is attached and reports",
+        "clock and ours agree",
+    ] {
+        let findings = well.report["findings"].as_array().unwrap();
+        assert!(findings.iter().any(|f| f["found"].as_str().unwrap().contains(text)), "{text:?}: {:#}", well.report);
+    }
+
+    let config = std::fs::read_to_string(dir.join("sidecall.toml")).unwrap();
+    let write = |text: String| std::fs::write(dir.join("sidecall.toml"), text).unwrap();
+    write(config.replace("trunk = \"sidecall\"", "trunk = \"no-such-trunk\""));
+    Doctor::asked(&dir).says("problem", "no-such-trunk");
+
+    std::fs::write(dir.join("pbx.password"), "not-the-password").unwrap();
+    let refused = Doctor::asked(&dir);
+    assert!(!refused.fine);
+    refused.says("problem", &pbx.event_addr().to_string());
+    std::fs::write(dir.join("pbx.password"), pbx.event_secret()).unwrap();
+
+    write(config);
+    drop(sidecall);
+    // Its folder is gone with it: another configuration, with nobody attached.
+    let silent = Sidecall::launch(&pbx, &SidecallConfig::default(), "node").unwrap();
+    close(silent.dir());
+    let alone = Doctor::asked(silent.dir());
+    assert!(!alone.fine);
+    pbx.kill();
+    let dead = Doctor::asked(silent.dir());
+    assert!(!dead.fine);
+    dead.says("problem", &pbx.event_addr().to_string());
+}
+
+fn doctor_misses_the_snippet(kind: Kind) {
+    let Some(pbx) = start(kind, PbxConfig { snippets: false, ..PbxConfig::default() }) else { return };
+    let node = Sidecall::launch(&pbx, &SidecallConfig::default(), "node").unwrap();
+    close(node.dir());
+    let found = Doctor::asked(node.dir());
+    assert!(!found.fine);
+    found.says("problem", "snippet is not loaded");
+    found.says("problem", "no agent is attached");
+}
+
+fn a_recording_touches_nothing(kind: Kind) {
+    let Some(pbx) = start(kind, PbxConfig::default()) else { return };
+    let sidecall = Sidecall::start(&pbx).unwrap();
+    let dir = sidecall.dir().to_path_buf();
+    let _far = FarEnd::start(pbx.config().pstn, &lab::Answer::at_once()).unwrap();
+    let prefix = dir.join("story").display().to_string();
+    let recording = std::thread::spawn({
+        let (dir, prefix) = (dir.clone(), prefix.clone());
+        move || run(&dir, &["record", "--pbx", PBX, "--out", &prefix, "--for", "4"])
+    });
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let report = Calls::new("1000", "+12125550100").place(pbx.sip()).unwrap();
+    assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+    let output = recording.join().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let read =
+        |ending: &str| String::from_utf8_lossy(&std::fs::read(format!("{prefix}.{ending}")).unwrap()).into_owned();
+    let (received, sent) = (read("recv"), read("sent"));
+    assert!(!sent.contains(pbx.event_secret()) && sent.contains("***"), "{sent}");
+    assert!(!sent.to_lowercase().contains("setvar"), "{sent}");
+    let announced = match kind {
+        Kind::Asterisk => "SidecallSetup",
+        Kind::FreeSwitch => "sidecall%3A%3Asetup",
+    };
+    assert!(received.contains(announced), "{received}");
+    // The agent is still in charge.
+    assert_eq!(sidecall.get("/v1/status")["pbxs"][0]["link"], "up");
+
+    let again = run(&dir, &["record", "--out", &prefix, "--for", "1"]);
+    assert!(!again.status.success());
+    assert!(String::from_utf8_lossy(&again.stderr).contains("never overwritten"));
+}
+
+#[test]
+fn asterisk_doctor() {
+    doctor_finds_what_is_wrong(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_doctor() {
+    doctor_finds_what_is_wrong(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_without_the_snippet() {
+    doctor_misses_the_snippet(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_without_the_snippet() {
+    doctor_misses_the_snippet(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_recorded() {
+    a_recording_touches_nothing(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_recorded() {
+    a_recording_touches_nothing(Kind::FreeSwitch);
+}
