@@ -47,7 +47,7 @@ ast_append() {
     printf '%s\n' "$block" | want "$file" 640 "$conf/extensions.conf"
   elif ! grep -qF "$2" "$(now "$file")"; then
     # A last line without its end gets one.
-    { sed '$a\' "$(now "$file")" && printf '%s\n' "$block"; } | edit "$file"
+    { awk 1 "$(now "$file")" && printf '%s\n' "$block"; } | edit "$file"
   fi
 }
 
@@ -164,5 +164,12 @@ pbx_reload() {
   done
 }
 
-pbx_before_uninstall() { :; }
+# Calls would fail where something still leads to what is about to go.
+pbx_before_uninstall() {
+  local used
+  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto)\(sidecall-)' ./*.conf |
+    grep -vE '^\./sidecall(-entry|-trunk)?\.conf:') || return 0
+  say "$used"
+  die "these lines of yours lead to sidecall's dialplan: change them back first (in $conf), then uninstall"
+}
 pbx_after_uninstall() { pbx_reload; }

@@ -198,4 +198,5 @@ pbx_after_uninstall() {
     warn "the event socket has its well-known password again, as it was before: please change it"
   fi
   pbx_reload
+  if [ -n "$trunk" ]; then fs_api 'sofia profile external killgw sidecall' >&2 || true; fi
 }
