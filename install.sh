@@ -40,7 +40,7 @@ pbx='' conf='' phones='' trunks='' trunk='' context='' prefix='' binary='' pbx_a
 dry=no yes=no uninstall=no purge=no kept=no
 root=${SIDECALL_ROOT:-}
 
-value() { [ $# -ge 2 ] && [ -n "$2" ] || die "$1 needs a value (--help)"; }
+value() { [ $# -ge 2 ] && [ -n "$2" ] && [ "${2#--}" = "$2" ] || die "$1 needs a value (--help)"; }
 
 parse() {
   local word rest=()
@@ -59,7 +59,7 @@ parse() {
       --trunks) trunks=$2 && shift ;;
       --trunk) trunk=$2 && shift ;;
       --context) context=$2 && shift ;;
-      --prefix) prefix=$2 && shift ;;
+      --prefix) prefix=$root$2 && shift ;;
       --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
       --dry-run) dry=yes ;;
       --yes | -y) yes=yes ;;
@@ -190,6 +190,10 @@ uninstall_all() {
   declare -A taken=()
   [ -f "$manifest" ] || die "there is nothing to take back: $manifest is missing"
   step "Uninstalling"
+  for pbx in freeswitch asterisk; do
+    conf=$(recorded "option:$pbx.conf" 2)
+    if [ -n "$conf" ]; then (use "$pbx" && pbx_before_uninstall) || exit 1; fi
+  done
   if [ "$dry" = no ]; then ask "Take back what install.sh did?" || die "nothing was changed"; fi
   if [ "$dry" = no ]; then own_stop; fi
   for pbx in freeswitch asterisk; do

@@ -37,7 +37,7 @@ own_plan() {
     { cat "$file" && echo && own_pbx_block; } | edit "$file"
   fi
   if [ -n "$systemd_dir" ]; then
-    sed "s|^ExecStart=/usr/local/bin/|ExecStart=$prefix/bin/|" etc/sidecall.service |
+    sed "s|^ExecStart=/usr/local/bin/|ExecStart=${prefix#"$root"}/bin/|" etc/sidecall.service |
       want "$systemd_dir/sidecall.service" 644 root:root
   fi
 }
