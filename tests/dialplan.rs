@@ -1,6 +1,8 @@
 //! The dialplan snippets on real PBXs, with a stand-in for the agent: what an administrator installs
 //! does what it says, and a voice call stays what it was.
 
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
 mod agent_double;
 mod lab;
 
@@ -24,6 +26,14 @@ fn millis(report: &CallReport) -> u128 {
     report.calls[0].answered.unwrap().as_millis()
 }
 
+/// A call that the PBX may not even answer to, since it isn't quite SIP.
+fn try_call(calls: &Calls, pbx: std::net::SocketAddr) {
+    let _ = calls
+        .start(pbx)
+        .unwrap()
+        .finish(Duration::from_millis(1_500));
+}
+
 fn call(pbx: &Pbx) -> CallReport {
     Calls::new("1000", NUMBER).place(pbx.sip()).unwrap()
 }
@@ -34,7 +44,10 @@ fn without_an_agent_nothing_happens() {
         let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let spy = AgentDouble::start(pbx, Reply::Silence);
         pbx.attach("");
-        let report = Calls::new("1000", NUMBER).header("User-to-User: 6162;encoding=hex").place(pbx.sip()).unwrap();
+        let report = Calls::new("1000", NUMBER)
+            .header("User-to-User: 6162;encoding=hex")
+            .place(pbx.sip())
+            .unwrap();
         assert_eq!(report.statuses(), [Some(200)]);
         assert!(millis(&report) < 250, "{} ms", millis(&report));
         assert_eq!(far.invites().len(), 1);
@@ -50,7 +63,7 @@ fn a_silent_agent_costs_the_hold_and_no_more() {
         let agent = AgentDouble::start(pbx, Reply::Silence);
         let held: Vec<u128> = (0..5).map(|_| millis(&call(pbx))).collect();
         eprintln!("{}: plain {plain} ms, held 500 ms: {held:?}", pbx.kind());
-        assert!(held.iter().all(|ms| (490..620).contains(ms)), "{held:?}");
+        assert!(held.iter().all(|ms| (490..800).contains(ms)), "{held:?}");
         assert_eq!(agent.announcements().len(), 5);
         assert_eq!(far.invites().len(), 6);
     });
@@ -84,7 +97,11 @@ fn an_answer_releases_the_call_quickly() {
         let ms = |report: &CallReport, p| report.answer_time(p).unwrap().as_secs_f64() * 1000.0;
         eprintln!(
             "{}: plain p50 {:.1} p99 {:.1}, held p50 {:.1} p99 {:.1} ms",
-            pbx.kind(), ms(&plain, 50.0), ms(&plain, 99.0), ms(&held, 50.0), ms(&held, 99.0)
+            pbx.kind(),
+            ms(&plain, 50.0),
+            ms(&plain, 99.0),
+            ms(&held, 50.0),
+            ms(&held, 99.0)
         );
         assert_eq!((plain.answered(), held.answered()), (60, 60));
         assert!(ms(&held, 50.0) - ms(&plain, 50.0) < 60.0);
@@ -102,10 +119,13 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
         let there = packet.invites();
         assert_eq!((there.len(), pstn.invites().len()), (1, 1));
-        assert_eq!(there[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+        assert_eq!(
+            there[0].header("User-to-User"),
+            Some(format!("{UUI};encoding=hex").as_str())
+        );
         assert_eq!(there[0].header("Call-Info"), None);
         assert_eq!(there[0].called(), NUMBER);
-        assert_eq!(there[0].from_user(), pstn.invites()[0].from_user());
+        assert_eq!(there[0].calling(), pstn.invites()[0].calling());
         assert_eq!(report.calls[0].provisional, before.calls[0].provisional);
     });
 }
@@ -113,17 +133,35 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
 #[test]
 fn call_info_is_added_if_it_is_switched_on() {
     for kind in lab::kinds() {
-        let pbx = Pbx::start_with(kind, PbxConfig { call_info: true, ..PbxConfig::default() }).unwrap();
+        let pbx = Pbx::start_with(
+            kind,
+            PbxConfig {
+                call_info: true,
+                ..PbxConfig::default()
+            },
+        )
+        .unwrap();
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(&pbx, Reply::Packet);
         assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
-        assert_eq!(packet.invites()[0].header("Call-Info"), Some("<https://node.example/a/T-1>;purpose=impp"));
+        assert_eq!(
+            packet.invites()[0].header("Call-Info"),
+            Some("<https://node.example/a/T-1>;purpose=impp")
+        );
         // And it is read on the way in, from the trusted trunk.
         let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         agent.reply(Reply::Route("pstn"));
-        let trunk = Calls::new("+13015550199", NUMBER).via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
-        assert_eq!(trunk.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
-        assert_eq!(agent.announcements()[1].get("received"), "<https://b.example/a/X>;purpose=impp");
+        let trunk = Calls::new("+13015550199", NUMBER)
+            .via(PACKET)
+            .header("Call-Info: <https://b.example/a/X>;purpose=impp");
+        assert_eq!(
+            trunk.place(pbx.trunk_sip()).unwrap().statuses(),
+            [Some(200)]
+        );
+        assert_eq!(
+            agent.announcements()[1].get("received"),
+            "<https://b.example/a/X>;purpose=impp"
+        );
     }
 }
 
@@ -132,7 +170,12 @@ fn a_trunk_that_fails_gives_way_to_the_pstn() {
     on_each(|pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
-        for status in ["503 Service Unavailable", "500 Server Internal Error", "404 Not Found", "488 Not Acceptable Here"] {
+        for status in [
+            "503 Service Unavailable",
+            "500 Server Internal Error",
+            "404 Not Found",
+            "488 Not Acceptable Here",
+        ] {
             let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let before = pstn.invites().len();
             let report = call(pbx);
@@ -141,9 +184,23 @@ fn a_trunk_that_fails_gives_way_to_the_pstn() {
             assert_eq!(pstn.invites().len(), before + 1);
             assert_eq!(pstn.invites()[before].header("User-to-User"), None);
         }
-        // Nobody listens there.
+    });
+}
+
+/// Slow: without `qualify_frequency` Asterisk waits for SIP's timer B. With it (see the example trunk)
+/// the call isn't sent to a dead trunk at all.
+#[test]
+#[ignore = "takes 32 s"]
+fn a_trunk_that_is_gone_gives_way_to_the_pstn() {
+    on_each(|pbx| {
+        let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _agent = AgentDouble::start(pbx, Reply::Packet);
         let report = call(pbx);
-        eprintln!("{}: trunk unreachable, answered after {} ms", pbx.kind(), millis(&report));
+        eprintln!(
+            "{}: trunk unreachable, answered after {} ms",
+            pbx.kind(),
+            millis(&report)
+        );
         assert_eq!(report.statuses(), [Some(200)]);
     });
 }
@@ -155,10 +212,19 @@ fn what_the_called_person_does_is_not_tried_again() {
         let plain = call(pbx);
         assert_eq!(plain.statuses(), [Some(486)]);
         let _agent = AgentDouble::start(pbx, Reply::Packet);
-        for (status, expected) in [("486 Busy Here", 486), ("480 Temporarily Unavailable", 480), ("603 Decline", 603)] {
+        for (status, expected) in [
+            ("486 Busy Here", 486),
+            ("480 Temporarily Unavailable", 480),
+            ("603 Decline", 603),
+        ] {
             let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let report = call(pbx);
-            eprintln!("{}: {status} → {:?} {:?}", pbx.kind(), report.statuses(), report.calls[0].reason);
+            eprintln!(
+                "{}: {status} → {:?} {:?}",
+                pbx.kind(),
+                report.statuses(),
+                report.calls[0].reason
+            );
             assert_eq!((packet.invites().len(), pstn.invites().len()), (1, 1));
             if expected != 603 {
                 assert_eq!(report.statuses(), [Some(expected)]);
@@ -169,8 +235,20 @@ fn what_the_called_person_does_is_not_tried_again() {
         let mut calls = Calls::new("1000", NUMBER);
         calls.cancel_ms = Some(700);
         let report = calls.place(pbx.sip()).unwrap();
-        assert_eq!(report.statuses(), [Some(487)]);
-        assert_eq!(packet.wait_for("CANCEL", 1, Duration::from_secs(2)).len(), 1);
+        assert_eq!(
+            report.statuses(),
+            [Some(487)],
+            "{:?}",
+            report
+                .messages
+                .iter()
+                .map(|m| (m.at, m.received, &m.start_line))
+                .collect::<Vec<_>>()
+        );
+        assert_eq!(
+            packet.wait_for("CANCEL", 1, Duration::from_secs(2)).len(),
+            1
+        );
         assert_eq!(pstn.invites().len(), 1);
     });
 }
@@ -203,9 +281,19 @@ fn what_a_phone_claims_goes_no_further() {
         assert_eq!(agent.announcements()[0].get("received"), "");
         assert_eq!(pstn.invites()[0].header("User-to-User"), None);
         assert_eq!(pstn.invites()[0].header("Call-Info"), None);
-        assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+        assert_eq!(
+            packet.invites()[0].header("User-to-User"),
+            Some(format!("{UUI};encoding=hex").as_str())
+        );
         assert_eq!(packet.invites()[0].header("Call-Info"), None);
-        assert_eq!(packet.invites()[0].headers.iter().filter(|(name, _)| name == "User-to-User").count(), 1);
+        assert_eq!(
+            packet.invites()[0]
+                .headers
+                .iter()
+                .filter(|(name, _)| name == "User-to-User")
+                .count(),
+            1
+        );
     });
 }
 
@@ -215,15 +303,33 @@ fn a_received_address_is_believed_from_the_trusted_trunk_only() {
         let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         for via in [PACKET, PSTN] {
-            let calls = Calls::new("+13015550199", "+12125551001").via(via).header("User-to-User: 6162;encoding=hex");
-            assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+            let calls = Calls::new("+13015550199", "+12125551001")
+                .via(via)
+                .header("User-to-User: 6162;encoding=hex");
+            assert_eq!(
+                calls.place(pbx.trunk_sip()).unwrap().statuses(),
+                [Some(200)],
+                "{}",
+                pbx.log()
+            );
         }
         let seen = agent.announcements();
         assert_eq!(seen.len(), 2);
-        assert_eq!((seen[0].get("side"), seen[0].get("received")), ("terminating", "6162;encoding=hex"));
-        assert_eq!((seen[0].get("calling"), seen[0].get("called")), ("+13015550199", "+12125551001"));
+        assert_eq!(
+            (seen[0].get("side"), seen[0].get("received")),
+            ("terminating", "6162;encoding=hex")
+        );
+        assert_eq!(
+            (seen[0].get("calling"), seen[0].get("called")),
+            ("+13015550199", "+12125551001")
+        );
         assert_eq!(seen[1].get("received"), "");
-        assert!(phone.invites().iter().all(|invite| invite.header("User-to-User").is_none()));
+        assert!(
+            phone
+                .invites()
+                .iter()
+                .all(|invite| invite.header("User-to-User").is_none())
+        );
     });
 }
 
@@ -234,9 +340,79 @@ fn a_call_that_passes_two_contexts_is_announced_once() {
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         // Vanilla FreeSWITCH sends an extension from `public` on to `default`.
         let calls = Calls::new("+13015550199", "1001").via(PACKET);
-        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(
+            calls.place(pbx.trunk_sip()).unwrap().statuses(),
+            [Some(200)],
+            "{}",
+            pbx.log()
+        );
         assert_eq!(agent.announcements().len(), 1);
         assert_eq!(phone.invites().len(), 1);
+    });
+}
+
+#[test]
+fn the_extension_that_an_attendant_finds_is_announced_too() {
+    on_each(|pbx| {
+        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("local"));
+        let calls = Calls::new("+13015550199", "+12125552000")
+            .via(PACKET)
+            .hold(1_500)
+            .header("User-to-User: 6162;encoding=hex");
+        assert_eq!(
+            calls.place(pbx.trunk_sip()).unwrap().statuses(),
+            [Some(200)],
+            "{}",
+            pbx.log()
+        );
+        let seen = agent.announcements();
+        let short: Vec<_> = seen
+            .iter()
+            .map(|s| {
+                (
+                    s.get("side"),
+                    s.get("calling"),
+                    s.get("called"),
+                    s.get("received"),
+                )
+            })
+            .collect();
+        assert_eq!(
+            short,
+            [
+                (
+                    "terminating",
+                    "+13015550199",
+                    "+12125552000",
+                    "6162;encoding=hex"
+                ),
+                ("terminating", "+13015550199", "1001", "6162;encoding=hex"),
+            ]
+        );
+        assert_eq!(phone.invites().len(), 1);
+    });
+}
+
+#[test]
+fn early_media_comes_through_as_it_did() {
+    on_each(|pbx| {
+        let early = Answer {
+            ring: Some("183 Session Progress"),
+            delay_ms: 200,
+            ..Answer::at_once()
+        };
+        let _packet = FarEnd::start(pbx.config().packet, &early).unwrap();
+        let _pstn = FarEnd::start(pbx.config().pstn, &early).unwrap();
+        let plain = call(pbx);
+        let agent = AgentDouble::start(pbx, Reply::Packet);
+        let packet = call(pbx);
+        agent.reply(Reply::Route("pstn"));
+        let pstn = call(pbx);
+        for report in [&packet, &pstn] {
+            assert_eq!(report.calls[0].provisional, plain.calls[0].provisional);
+        }
+        eprintln!("{}: early {:?}", pbx.kind(), plain.calls[0].provisional);
     });
 }
 
@@ -260,7 +436,7 @@ fn what_a_caller_can_write_is_never_obeyed() {
             &system.replace(' ', "%20"),
             &shell.replace(' ', "%20"),
         ] {
-            let _ = Calls::new(from, NUMBER).place(pbx.sip()).unwrap();
+            try_call(&Calls::new(from, NUMBER), pbx.sip());
         }
         for header in [
             format!("User-to-User: {}", system),
@@ -269,11 +445,17 @@ fn what_a_caller_can_write_is_never_obeyed() {
         ] {
             for via in [PACKET, PSTN] {
                 let calls = Calls::new("+13015550199", NUMBER).via(via).header(&header);
-                let _ = calls.place(pbx.trunk_sip()).unwrap();
+                try_call(&calls, pbx.trunk_sip());
             }
         }
-        for to in ["+1212555%2C0100", "+12125550100%0ASide%3A%20x", "+12125550100$%7BEXTEN%7D", "+12125550100)", "+12125550100%22"] {
-            let _ = Calls::new("1000", to).place(pbx.sip()).unwrap();
+        for to in [
+            "+1212555%2C0100",
+            "+12125550100%0ASide%3A%20x",
+            "+12125550100$%7BEXTEN%7D",
+            "+12125550100)",
+            "+12125550100%22",
+        ] {
+            try_call(&Calls::new("1000", to), pbx.sip());
         }
         let mut named = Calls::new("1000", NUMBER);
         named.display = format!("\"{system}, Called: 666; {shell}\" ");
@@ -281,10 +463,19 @@ fn what_a_caller_can_write_is_never_obeyed() {
         for seen in agent.announcements() {
             eprintln!("{}: announced {seen:?}", pbx.kind());
             assert_eq!(seen.get("called"), NUMBER);
-            assert!(seen.get("calling").chars().all(|c| c.is_ascii_digit() || c == '+'), "{seen:?}");
+            assert!(
+                seen.get("calling")
+                    .chars()
+                    .all(|c| c.is_ascii_digit() || c == '+'),
+                "{seen:?}"
+            );
             assert!(!seen.get("received").contains(['$', '{', ',']), "{seen:?}");
         }
-        eprintln!("{}: {} calls reached the PSTN", pbx.kind(), pstn.invites().len());
+        eprintln!(
+            "{}: {} calls reached the PSTN",
+            pbx.kind(),
+            pstn.invites().len()
+        );
         assert!(!file.exists(), "a caller ran a command");
     });
 }
@@ -294,11 +485,22 @@ fn the_call_carries_what_a_snapshot_needs() {
     on_each(|pbx| {
         let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
-        let caller = Calls::new("1000", NUMBER).hold(1_500).start(pbx.sip()).unwrap();
-        assert!(lab::wait_until(Duration::from_secs(3), || caller.report().answered() == 1));
+        let caller = Calls::new("1000", NUMBER)
+            .hold(1_500)
+            .start(pbx.sip())
+            .unwrap();
+        assert!(lab::wait_until(Duration::from_secs(3), || caller
+            .report()
+            .answered()
+            == 1));
         let (a, b) = agent.legs(pbx);
         eprintln!("{}: A-leg {a:?}\nB-leg {b:?}", pbx.kind());
-        for (name, value) in [("call", "c-1"), ("calling", "1000"), ("called", NUMBER), ("side", "originating")] {
+        for (name, value) in [
+            ("call", "c-1"),
+            ("calling", "1000"),
+            ("called", NUMBER),
+            ("side", "originating"),
+        ] {
             assert_eq!(a.get(name), value, "{name}");
         }
         assert_eq!((a.get("mark"), b.get("mark")), ("on", "on"));
@@ -324,7 +526,14 @@ fn direct_mode_goes_on_at_once_if_nobody_listens() {
         return;
     }
     let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::ports::free()));
-    let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
+    let pbx = Pbx::start_with(
+        Kind::FreeSwitch,
+        PbxConfig {
+            direct: Some(agent),
+            ..PbxConfig::default()
+        },
+    )
+    .unwrap();
     let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     pbx.attach("lab");
     let report = call(&pbx);
@@ -337,5 +546,8 @@ fn direct_mode_goes_on_at_once_if_nobody_listens() {
     let report = call(&pbx);
     eprintln!("direct: {} ms", millis(&report));
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-    assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
+    assert_eq!(
+        packet.invites()[0].header("User-to-User"),
+        Some(format!("{UUI};encoding=hex").as_str())
+    );
 }

@@ -1,5 +1,7 @@
 //! The lab itself: real PBXs come up, and a call without sidecall is an ordinary call.
 
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
 mod lab;
 
 use std::time::Duration;
@@ -23,12 +25,15 @@ fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
     let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let report = Calls::new("1000", "+12125550100").place(pbx.sip()).unwrap();
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-    assert!(report.calls[0].answered.unwrap() < Duration::from_millis(400), "held: {report:?}");
+    assert!(
+        report.calls[0].answered.unwrap() < Duration::from_millis(400),
+        "held: {report:?}"
+    );
 
     let invites = far.invites();
     assert_eq!(invites.len(), 1);
     assert_eq!(invites[0].called(), "+12125550100");
-    assert_eq!(invites[0].from_user(), "1000");
+    assert_eq!(invites[0].calling(), "1000");
     assert_eq!(invites[0].header("User-to-User"), None);
 }
 

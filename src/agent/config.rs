@@ -11,6 +11,7 @@ use crate::contract::PbxKind;
 use crate::core::name::PbxName;
 use crate::core::number::Context;
 use crate::core::plan::{NumberPlan, Region};
+use crate::core::secret::Secret;
 use crate::pbx::{Link, asterisk, freeswitch};
 use crate::{ami, esl};
 
@@ -23,7 +24,7 @@ pub struct AgentConfig {
     /// The file that holds the agent's token.
     pub token_file: Option<PathBuf>,
     /// The agent's token itself; [`AgentConfig::token_file`] is preferred.
-    pub token: Option<String>,
+    pub token: Option<Secret>,
     /// How long a decision may take, in milliseconds, if the hold leaves so much.
     pub deadline_ms: u64,
     /// Failures in a row after which calls go on without asking.
@@ -61,7 +62,7 @@ pub struct PbxConfig {
     pub user: Option<String>,
     /// The password.
     #[serde(default)]
-    pub password: Option<String>,
+    pub password: Option<Secret>,
     /// The file that holds the password.
     #[serde(default)]
     pub password_file: Option<PathBuf>,
@@ -104,7 +105,7 @@ impl PbxConfig {
     /// # Errors
     /// If a CA file can't be read, or a key is missing.
     pub fn link(&self) -> Result<Link, String> {
-        let password = self.password.clone().unwrap_or_default();
+        let password = self.password.as_ref().map_or("", Secret::expose).to_owned();
         Ok(match self.kind {
             PbxKind::Freeswitch => Link::Freeswitch(freeswitch::Endpoint {
                 address: self.address.clone(),

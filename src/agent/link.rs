@@ -139,9 +139,13 @@ impl Supervised {
             };
             let why = match connected {
                 Ok((commands, events)) => {
-                    failures = 0;
                     self.courier.commands(Some(commands.clone()));
-                    let over = self.session(&commands, events, &shutdown).await;
+                    let mut synced = false;
+                    let over = self.session(&commands, events, &shutdown, &mut synced).await;
+                    // A PBX that takes our log-in and nothing more is as good as down.
+                    if synced {
+                        failures = 0;
+                    }
                     self.courier.commands(None);
                     match over {
                         Over::Shutdown => return,
@@ -181,7 +185,7 @@ impl Supervised {
         std::future::pending().await
     }
 
-    async fn session(&mut self, commands: &Commands, mut events: Events, shutdown: &CancellationToken) -> Over {
+    async fn session(&mut self, commands: &Commands, mut events: Events, shutdown: &CancellationToken, synced: &mut bool) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
         if let Err(error) = self.attach(commands).await {
             return Over::Lost(error.to_string());
@@ -192,7 +196,6 @@ impl Supervised {
         let mut check: Later<Checked> = None;
         let mut suspicion = false;
         let mut last_snapshot = Instant::now();
-        let mut synced = false;
         let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -215,12 +218,12 @@ impl Supervised {
                     match taken {
                         Ok(taken) => {
                             events.restart(&taken);
-                            self.reconcile(&taken, &known, !synced).await;
+                            self.reconcile(&taken, &known, !*synced).await;
                             for raw in waiting.drain(..) {
                                 suspicion |= self.event(commands, &mut events, &raw);
                             }
-                            if !synced {
-                                synced = true;
+                            if !*synced {
+                                *synced = true;
                                 self.up(&taken);
                             }
                         }
@@ -233,7 +236,7 @@ impl Supervised {
                     }
                 }
                 checked = done(&mut check) => match checked {
-                    Ok((owner, clock)) => self.checked(commands, owner, clock, synced).await,
+                    Ok((owner, clock)) => self.checked(commands, owner, clock, *synced).await,
                     Err(error) => return Over::Lost(error.to_string()),
                 },
                 () = self.context.broken.notified() => return Over::Lost("the command connection is gone".to_owned()),

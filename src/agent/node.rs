@@ -12,6 +12,7 @@ use super::config::AgentConfig;
 use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, SipMessages, PbxReport};
 use crate::core::breaker::Breaker;
 use crate::core::name::{CallId, PbxName};
+use crate::core::secret::Secret;
 
 /// How long a report may take; unlike a decision nobody waits for it.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);
@@ -67,7 +68,7 @@ impl NodeError {
 pub struct Node {
     http: Client,
     base: Url,
-    token: String,
+    token: Secret,
     breaker: Mutex<Breaker>,
 }
 
@@ -187,7 +188,7 @@ impl Node {
     }
 
     async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeError> {
-        let sent = request.bearer_auth(&self.token).timeout(REPORT_WITHIN).send().await;
+        let sent = request.bearer_auth(self.token.expose()).timeout(REPORT_WITHIN).send().await;
         let response = sent.map_err(|e| unreachable(&e))?;
         let status = response.status();
         let body = response.bytes().await.map_err(|e| unreachable(&e))?;

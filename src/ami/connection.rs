@@ -1,8 +1,8 @@
 //! Owns the socket: reads eagerly, writes what clients ask, and gives each reply and each list to
 //! its action by `ActionID`.
 //!
-//! An action whose waiter gave up stays known until its answer is complete, so that the entries of a
-//! list that comes too late aren't taken for events.
+//! A list whose waiter gave up stays known until it is complete, so that entries that come too late
+//! aren't taken for events.
 
 use std::collections::HashMap;
 use std::io;
@@ -156,6 +156,9 @@ impl Connection {
         if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
         }
+        // A late reply finds nobody by its id; only a list must be remembered.
+        self.pending
+            .retain(|_, waiter| matches!(waiter, Waiter::List(..)) || !waiter.is_closed());
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;

@@ -1,6 +1,8 @@
 //! Bytes → frame. A frame is a block of `Key: Value` lines that an empty line ends, but for the
 //! greeting, which is one line, and the output of a command in the old form, which ends with a mark.
 
+use std::fmt;
+
 use bytes::Bytes;
 use nom::branch::alt;
 use nom::bytes::complete::{tag, tag_no_case, take_until};
@@ -31,7 +33,7 @@ pub enum Kind {
 }
 
 /// One frame, sharing the bytes it was read into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub(super) kind: Kind,
     pub(super) raw: Bytes,
@@ -56,6 +58,16 @@ impl Frame {
     /// The reply, if it is one.
     pub fn into_reply(self) -> Option<Reply> {
         (self.kind == Kind::Reply).then(|| Reply::new(self.raw))
+    }
+}
+
+impl fmt::Debug for Frame {
+    // A frame holds other people's numbers, which have no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("kind", &self.kind)
+            .field("bytes", &self.raw.len())
+            .finish()
     }
 }
 

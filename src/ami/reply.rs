@@ -1,6 +1,7 @@
 //! The answer to one action.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 
@@ -9,7 +10,7 @@ use super::event::{all, fields};
 use super::frame::{END_OF_OUTPUT, follows, is_follows};
 
 /// The answer to one action.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Reply {
     fields: Bytes,
     /// A command's output in the form from before Asterisk 14; empty otherwise.
@@ -68,6 +69,15 @@ impl Reply {
         let text = self.output.trim_ascii_end();
         let text = text.strip_suffix(END_OF_OUTPUT).unwrap_or(text);
         String::from_utf8_lossy(text.trim_ascii_end()).replace("\r\n", "\n")
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reply")
+            .field("is_ok", &self.is_ok())
+            .field("message", &self.message())
+            .finish_non_exhaustive()
     }
 }
 

@@ -46,6 +46,8 @@ impl Cli {
     /// What went wrong, for a person.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.log_format, &self.log)?;
+        // One provider for every TLS connection; an error says that there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let config = || Config::load(&self.config);
         runtime.block_on(async {

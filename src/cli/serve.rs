@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::node::Node;
+use crate::store::Store;
 
 /// What runs in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,10 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let (stop_agent, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let node = match roles {
         Roles::Agent => None,
-        Roles::Both | Roles::Node => Some(Node::bind(config.node.clone()).await.context("the node can't start")?),
+        Roles::Both | Roles::Node => {
+            let store = Store::open(&config.node.database).await.context("the node can't start")?;
+            Some(Node::bind(&config.node, &config.tokens, store).await.context("the node can't start")?)
+        }
     };
     let agent = match roles {
         Roles::Node => None,

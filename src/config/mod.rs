@@ -11,7 +11,8 @@ use figment::providers::{Env, Format, Toml};
 use serde::Deserialize;
 
 use crate::agent::{AgentConfig, PbxConfig};
-use crate::node::NodeConfig;
+use crate::core::secret::Secret;
+use crate::node::{BootstrapTokens, NodeConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -23,6 +24,9 @@ pub struct Config {
     pub agent: AgentConfig,
     /// The PBXs that the agent attaches to.
     pub pbx: Vec<PbxConfig>,
+    /// The node's own tokens, read from their files.
+    #[serde(skip)]
+    pub tokens: BootstrapTokens,
 }
 
 /// What is wrong with a configuration, in one line that names the key.
@@ -68,24 +72,37 @@ impl Config {
         let environment = Env::prefixed("SIDECALL_").filter(|key| key.as_str().contains("__")).split("__");
         let figment = Figment::from(Toml::string(text)).merge(environment);
         let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
-        config.read_secrets(path.parent().unwrap_or(Path::new(".")))?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        config.locate(base);
+        config.read_secrets()?;
         config.check(path)?;
         Ok(config)
     }
 
-    fn read_secrets(&mut self, base: &Path) -> Result<(), ConfigError> {
+    /// A relative name is relative to the configuration, wherever we were started.
+    fn locate(&mut self, base: &Path) {
+        let node = &mut self.node;
+        let tls = node.tls.iter_mut().flat_map(|tls| [&mut tls.cert, &mut tls.key]);
+        let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
+        let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
+        let optional = tokens.into_iter().chain(pbxs).flatten();
+        for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
+            *path = base.join(&path);
+        }
+    }
+
+    fn read_secrets(&mut self) -> Result<(), ConfigError> {
         let files = [
             (&mut self.agent.token, &self.agent.token_file),
-            (&mut self.node.agent_token, &self.node.agent_token_file),
-            (&mut self.node.admin_token, &self.node.admin_token_file),
+            (&mut self.tokens.agent, &self.node.agent_token_file),
+            (&mut self.tokens.admin, &self.node.admin_token_file),
         ];
         let passwords = self.pbx.iter_mut().map(|pbx| (&mut pbx.password, &pbx.password_file));
         for (secret, file) in files.into_iter().chain(passwords) {
-            let Some(file) = file else { continue };
-            // A relative name is relative to the configuration, wherever we were started.
-            let path = base.join(file);
-            let text = std::fs::read_to_string(&path).map_err(|error| ConfigError::File { path, error })?;
-            *secret = Some(text.trim_end_matches(['\r', '\n']).to_owned());
+            let Some(path) = file else { continue };
+            let unreadable = |error| ConfigError::File { path: path.clone(), error };
+            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            *secret = Some(text.trim_end_matches(['\r', '\n']).to_owned().into());
         }
         Ok(())
     }
@@ -97,7 +114,7 @@ impl Config {
             if self.pbx[..n].iter().any(|other| other.name == *name) {
                 return wrong(format!("pbx.name: two PBXs are called {name}"));
             }
-            match pbx.password.as_deref() {
+            match pbx.password.as_ref().map(Secret::expose) {
                 None | Some("") => return wrong(format!("pbx {name}: set password_file (or password)")),
                 Some(known) if DEFAULT_PASSWORDS.contains(&known) => {
                     return wrong(format!("pbx {name}: the password is a well-known default; change it on the PBX first"));

@@ -73,7 +73,7 @@ pub enum ImportMode {
 }
 
 /// `POST /v1/numbers:import`: what became of the CSV.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
     /// Lines that were taken.
     pub imported: u64,
@@ -84,7 +84,7 @@ pub struct ImportReport {
 }
 
 /// A bad line.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LineError {
     /// Counted from 1; the header is line 1.
     pub line: u64,

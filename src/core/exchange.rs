@@ -87,6 +87,11 @@ impl Exchange {
         live.filter(|pair| pair.first == *number || pair.second == *number).collect()
     }
 
+    /// The pairs that this call's bridges make now.
+    pub fn pairs_in(&self, id: &CallId) -> Vec<Pair> {
+        self.calls.get(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
+    }
+
     /// Applies one event. One that was applied before (by its sequence number) changes nothing.
     ///
     /// # Errors

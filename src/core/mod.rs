@@ -13,5 +13,6 @@ pub mod name;
 pub mod number;
 pub mod plan;
 pub mod route;
+pub mod secret;
 pub mod time;
 pub mod uui;

@@ -139,7 +139,9 @@ fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 
 /// Undoes `switch_url_encode`. A `+` stands for itself, and a `%` that begins no escape too.
 ///
-/// `switch_event_serialize` writes `_undef_` for an empty value; JSON events have it empty.
+/// `switch_event_serialize` writes `_undef_` for an empty value; JSON events have it empty. Nor does
+/// it encode the `%` of a value that holds `%41` to begin with, so that value comes out as `A`: only
+/// JSON events are exact, and a decoded value is still to be checked by whoever uses it.
 fn decode(value: &[u8]) -> Cow<'_, str> {
     if value == b"_undef_" {
         return Cow::Borrowed("");

@@ -1,6 +1,8 @@
 //! Bytes → frame. A frame is a head, which ends with an empty line, and the body that the head's
 //! `Content-Length` announces.
 
+use std::fmt;
+
 use bytes::Bytes;
 use nom::bytes::complete::{tag, take_till, take_until};
 use nom::character::complete::digit1;
@@ -33,7 +35,7 @@ pub enum Kind {
 }
 
 /// One frame, sharing the bytes it was read into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     pub(super) kind: Kind,
     pub(super) head: Bytes,
@@ -67,6 +69,17 @@ impl Frame {
     /// A head's value as it was sent, by the header's name in any case.
     pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
         headers(&self.head).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
+    }
+}
+
+impl fmt::Debug for Frame {
+    // A frame is kilobytes of other people's data, which has no place in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("kind", &self.kind)
+            .field("head", &self.head.len())
+            .field("body", &self.body.len())
+            .finish()
     }
 }
 

@@ -20,8 +20,8 @@ impl Reply {
         Self { frame }
     }
 
-    /// What FreeSWITCH said, without the line break that ends it. The replies to `connect` and
-    /// `sendmsg` aside, an `api` may well say something that begins with neither `+OK` nor `-ERR`.
+    /// What FreeSWITCH said, without the line break that ends it. An `api` may say anything; other
+    /// commands say `+OK …` or `-ERR …`.
     pub fn text(&self) -> Cow<'_, str> {
         let text = match self.frame.kind {
             Kind::ApiResponse => &self.frame.body[..],

@@ -1,1 +1,28 @@
-//! The service node: the HTTP API, the decision, the exchange of addresses.
+//! The service node: directory, decisions, and who is told of whom, over HTTP.
+
+mod api;
+mod app;
+mod auth;
+mod capability;
+mod config;
+mod decision;
+mod error;
+mod extract;
+mod limit;
+mod middleware;
+mod openapi;
+mod pairing;
+mod problem;
+mod report;
+mod resume;
+mod router;
+mod server;
+mod sweep;
+
+pub use api::{StatusView};
+pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
+pub use error::NodeError;
+pub use openapi::document;
+pub use problem::Problem;
+pub use router::ROUTES;
+pub use server::{BootstrapTokens, Node};

@@ -141,6 +141,16 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
+    /// How many of a call's deliveries are pending.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn waiting(&self, call: &CallId) -> Result<u64, StoreError> {
+        let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
+        let count = query.bind(call.to_string()).fetch_one(&self.pool).await?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
     /// Pairs of numbers that have been told of each other and not of their parting.
     ///
     /// # Errors

@@ -21,8 +21,20 @@ pub const SECRET: &str = "lab-secret";
 
 /// Modules that would listen on a fixed port, or look for hardware and daemons that a lab hasn't got.
 const NOT_LOADED: [&str; 14] = [
-    "chan_iax2", "chan_unistim", "pbx_dundi", "chan_motif", "res_xmpp", "res_corosync", "app_jack", "chan_console",
-    "res_snmp", "res_hep", "cel_odbc", "res_phoneprov", "res_resolver_unbound", "res_stun_monitor",
+    "chan_iax2",
+    "chan_unistim",
+    "pbx_dundi",
+    "chan_motif",
+    "res_xmpp",
+    "res_corosync",
+    "app_jack",
+    "chan_console",
+    "res_snmp",
+    "res_hep",
+    "cel_odbc",
+    "res_phoneprov",
+    "res_resolver_unbound",
+    "res_stun_monitor",
 ];
 
 /// Where an Asterisk is: on this machine, or in a private Debian root.
@@ -52,7 +64,11 @@ impl Installation {
     fn samples(&self) -> PathBuf {
         let Some(root) = &self.root else {
             let shipped = PathBuf::from("/usr/share/asterisk/conf/samples");
-            return if shipped.is_dir() { shipped } else { "/etc/asterisk".into() };
+            return if shipped.is_dir() {
+                shipped
+            } else {
+                "/etc/asterisk".into()
+            };
         };
         root.join("etc/asterisk")
     }
@@ -112,17 +128,30 @@ impl Asterisk {
     /// Sets up a private instance and waits until it is ready.
     pub fn start(config: PbxConfig) -> Result<Asterisk> {
         let installation = Installation::find()?;
-        let base = installation.root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+        let base = installation
+            .root
+            .as_ref()
+            .map_or_else(std::env::temp_dir, |root| root.join("tmp"));
         let dir = tempfile::Builder::new()
             .prefix("sidecall-")
             .tempdir_in(base)
             .map_err(LabError::io("folder for Asterisk"))?;
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let (sip, ami) = (local(ports::free()), local(ports::free()));
-        let tls = config.tls.then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
+        let tls = config
+            .tls
+            .then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
         write_configuration(&installation, dir.path(), &config, sip, ami, tls.as_ref())?;
         let child = spawn(&installation, dir.path(), ami)?;
-        Ok(Asterisk { child, dir, installation, config, sip, ami, tls })
+        Ok(Asterisk {
+            child,
+            dir,
+            installation,
+            config,
+            sip,
+            ami,
+            tls,
+        })
     }
 
     /// Its folder.
@@ -177,8 +206,11 @@ fn write_configuration(
     }
     let here = installation.inside(dir);
     let here = here.display();
-    let modules = if installation.root.is_some() || Path::new("/usr/lib/x86_64-linux-gnu/asterisk/modules").is_dir() {
-        "astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n".replace("x86_64", std::env::consts::ARCH)
+    let modules = if installation.root.is_some()
+        || Path::new("/usr/lib/x86_64-linux-gnu/asterisk/modules").is_dir()
+    {
+        "astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n"
+            .replace("x86_64", std::env::consts::ARCH)
     } else {
         String::new()
     };
@@ -191,24 +223,46 @@ fn write_configuration(
              astlogdir => {here}/log\n\n[options]\nhideconnect = yes\n"
         ),
     )?;
-    append(&etc, "modules.conf", &NOT_LOADED.iter().fold(String::new(), |text, name| text + &format!("noload => {name}.so\n")))?;
+    append(
+        &etc,
+        "modules.conf",
+        &NOT_LOADED.iter().fold(String::new(), |text, name| {
+            text + &format!("noload => {name}.so\n")
+        }),
+    )?;
 
     let rtp = ports::free_range(400);
-    conf::write(&etc.join("rtp.conf"), &format!("[general]\nrtpstart={rtp}\nrtpend={}\nstunaddr=\n", rtp + 399))?;
+    conf::write(
+        &etc.join("rtp.conf"),
+        &format!(
+            "[general]\nrtpstart={rtp}\nrtpend={}\nstunaddr=\n",
+            rtp + 399
+        ),
+    )?;
     append(&etc, "pjsip.conf", &endpoints(config, sip))?;
-    manager(&etc, installation, config, ami, tls)?;
+    manager(&etc, installation, ami, tls)?;
 
     let mut dialplan = LAB_DIALPLAN.to_owned();
     if config.snippets {
         dialplan.push_str("\n#include \"sidecall.conf\"\n");
-        conf::write(&etc.join("sidecall.conf"), &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
+        conf::write(
+            &etc.join("sidecall.conf"),
+            &conf::project_file("dialplan/asterisk/sidecall.conf")?,
+        )?;
         let file = etc.join("sidecall.conf");
-        conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
+        conf::replace(
+            &file,
+            "SIDECALL_HOLD=500",
+            &format!("SIDECALL_HOLD={}", config.hold_ms),
+        )?;
         if config.call_info {
             conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
         }
     } else {
-        dialplan = dialplan.lines().filter_map(without_snippet).fold(String::new(), |text, line| text + &line + "\n");
+        dialplan = dialplan
+            .lines()
+            .filter_map(without_snippet)
+            .fold(String::new(), |text, line| text + &line + "\n");
     }
     append(&etc, "extensions.conf", &dialplan)
 }
@@ -216,13 +270,19 @@ fn write_configuration(
 /// A line of the lab's dialplan as it is before an administrator installs the snippet.
 fn without_snippet(line: &str) -> Option<String> {
     if line.contains("Gosub(sidecall-") {
-        return Some(line.split(",1,").next().map(|start| format!("{start},1,NoOp()")).unwrap_or_default());
+        return Some(
+            line.split(",1,")
+                .next()
+                .map(|start| format!("{start},1,NoOp()"))
+                .unwrap_or_default(),
+        );
     }
     Some(line.to_owned())
 }
 
 /// Phones' and trunks' dialplan, as an administrator has it, with the one line per entry added.
-/// Extensions are local, everything longer goes to the PSTN, `+12125551xxx` is the DID of `1xxx`.
+/// Extensions are local, everything longer goes to the PSTN, `+12125551xxx` is the DID of `1xxx`, and
+/// `+12125552000` is an attendant that answers and sends every caller on to 1001.
 const LAB_DIALPLAN: &str = "
 [from-internal]
 exten => _1XXX,1,Gosub(sidecall-originating,s,1)
@@ -235,6 +295,10 @@ exten => _911,1,Gosub(sidecall-originating,s,1)
 [from-trunk]
 exten => _1XXX,1,Gosub(sidecall-terminating,s,1)
  same => n,Dial(PJSIP/${EXTEN},60)
+exten => +12125552000,1,Gosub(sidecall-terminating,s,1)
+ same => n,Answer()
+ same => n,Wait(0.3)
+ same => n,Goto(from-internal,1001,1)
 exten => _+12125551XXX,1,Gosub(sidecall-terminating,s,1)
  same => n,Dial(PJSIP/${EXTEN:-4},60)
 exten => _[+0-9]XXXX.,1,Gosub(sidecall-terminating,s,1)
@@ -278,16 +342,28 @@ fn endpoints(config: &PbxConfig, sip: SocketAddr) -> String {
 fn manager(
     etc: &Path,
     installation: &Installation,
-    config: &PbxConfig,
     ami: SocketAddr,
     tls: Option<&(SocketAddr, PathBuf)>,
 ) -> Result<()> {
     let file = etc.join("manager.conf");
-    let mut general = format!("[general]\nenabled = yes\nport = {}\nbindaddr = 127.0.0.1\n", ami.port());
+    let mut general = format!(
+        "[general]\nenabled = yes\nport = {}\nbindaddr = 127.0.0.1\n",
+        ami.port()
+    );
     if let Some((addr, pem)) = tls {
-        let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
-            .expect("a self-signed certificate");
-        conf::write(pem, &format!("{}{}", signed.signing_key.serialize_pem(), signed.cert.pem()))?;
+        let signed = rcgen::generate_simple_self_signed(vec![
+            "localhost".to_owned(),
+            "127.0.0.1".to_owned(),
+        ])
+        .expect("a self-signed certificate");
+        conf::write(
+            pem,
+            &format!(
+                "{}{}",
+                signed.signing_key.serialize_pem(),
+                signed.cert.pem()
+            ),
+        )?;
         let _ = write!(
             general,
             "tlsenable = yes\ntlsbindaddr = {addr}\ntlscertfile = {0}\ntlsprivatekey = {0}\n",
@@ -296,7 +372,6 @@ fn manager(
     }
     // What an administrator installs, with the secret changed.
     let user = conf::project_file("dialplan/asterisk/manager.conf")?.replace("CHANGE-ME", SECRET);
-    let _ = config;
     conf::write(&file, &(general + "\n" + &user))
 }
 

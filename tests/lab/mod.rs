@@ -6,9 +6,12 @@
 //! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
 //! how a PBX tells a phone from a trunk.
 
-#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary uses its own part of the lab
+// Each test binary uses its own part of the lab.
+#![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
 
 pub mod asterisk;
+pub mod cast;
+pub mod clients;
 pub mod conf;
 pub mod freeswitch;
 pub mod message;
@@ -17,13 +20,17 @@ pub mod ports;
 pub mod process;
 pub mod proxy;
 pub mod report;
+pub mod sidecall;
 pub mod sipp;
+pub mod stage;
 
+pub use clients::{Hosted, Webhook};
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
 pub use process::{Child, wait_until};
 pub use proxy::ChaosProxy;
 pub use report::{CallOutcome, CallReport};
+pub use sidecall::{Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
 
 use std::net::{IpAddr, Ipv4Addr};

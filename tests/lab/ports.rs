@@ -25,13 +25,16 @@ fn is_free(port: u16) -> bool {
 
 /// A port that is free now for TCP and UDP.
 pub fn free() -> u16 {
-    (0..2_000).map(|_| candidate(1)).find(|port| is_free(*port)).expect("a free port on loopback")
+    (0..2_000)
+        .map(|_| candidate(1))
+        .find(|port| is_free(*port))
+        .expect("a free port on loopback")
 }
 
 /// The first of `n` consecutive free ports, even (an RTP range begins there).
 pub fn free_range(n: u16) -> u16 {
     (0..200)
-        .map(|_| candidate(u32::from(n) + 1) & !1)
+        .map(|_| (candidate(u32::from(n) + 1) + 1) & !1)
         .find(|first| (*first..first + n).all(is_free))
         .expect("a free range of ports on loopback")
 }

@@ -131,3 +131,7 @@ fn dialled(event: &ami::Event) -> Option<Happened> {
 fn answered(event: &ami::Event) -> Option<Happened> {
     (event.get("ChannelState")? == UP).then_some(Happened::Answered { leg: leg(event, "Uniqueid")? })
 }
+
+#[cfg(test)]
+#[path = "dictionary_tests.rs"]
+mod tests;

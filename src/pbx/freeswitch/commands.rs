@@ -30,9 +30,14 @@ impl Commands {
 
     /// The agent that the dialplan speaks to.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        let reply = self.client.api("global_getvar", &[OWNER]).await?.accepted()?;
-        let owner = reply.text().into_owned();
-        Ok(Some(owner).filter(|o| !o.is_empty()))
+        let reply = self.client.api("global_getvar", &[OWNER]).await?;
+        // What isn't set prints nothing, and FreeSWITCH makes `-ERR no reply` of that
+        // (`api_exec` in mod_event_socket.c).
+        match reply.text() {
+            nobody if nobody.is_empty() || nobody == "-ERR no reply" => Ok(None),
+            refused if refused.starts_with('-') => Err(Error::unexpected("global_getvar", &refused)),
+            owner => Ok(Some(owner.into_owned())),
+        }
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.

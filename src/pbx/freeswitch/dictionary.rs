@@ -147,3 +147,7 @@ fn hung_up(event: &esl::Event) -> Option<Happened> {
     let [id, why] = event.fields(["Unique-ID", "Hangup-Cause"]);
     Some(Happened::HungUp { leg: leg(&id)?, cause: why.and_then(|w| cause(&w)) })
 }
+
+#[cfg(test)]
+#[path = "dictionary_tests.rs"]
+mod tests;

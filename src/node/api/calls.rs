@@ -1,0 +1,147 @@
+//! `/v1/calls`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, SipMessages};
+use crate::core::call::Call;
+use crate::core::name::{CallId, PbxName};
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::auth::{AdminOrAgent, Agent};
+use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::problem::Problems;
+use crate::store::CallFilter;
+
+/// Events of one report.
+const EVENTS: usize = 64;
+/// Calls of one answer.
+const CALLS: u32 = 10_000;
+
+/// Where a call that is being set up goes.
+#[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = ["agent"])),
+    request_body = CallRequest, responses((status = 200, body = CallDecision), Problems))]
+pub(in crate::node) async fn decide(
+    State(app): State<App>,
+    _: Agent,
+    Body(request): Body<CallRequest>,
+) -> Result<Json<CallDecision>, Problem> {
+    app.decide(request).await.map(Json)
+}
+
+/// What happened to a call since; repeats do no harm.
+#[utoipa::path(post, path = "/v1/calls/{call}/events", tag = "calls", security(("bearer" = ["agent"])),
+    params(("call" = String, Path, description = "The call's id")),
+    request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
+pub(in crate::node) async fn events(
+    State(app): State<App>,
+    _: Agent,
+    InPath(call): InPath<CallId>,
+    Body(CallEvents { events }): Body<CallEvents>,
+) -> Result<Json<SipMessages>, Problem> {
+    if events.len() > EVENTS {
+        return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
+    }
+    app.report(&call, &events).await?;
+    let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
+    Ok(Json(SipMessages { messages: pbx.map(|pbx| app.push.take_sip(&pbx)).unwrap_or_default() }))
+}
+
+/// Which calls are listed.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::node) struct Wanted {
+    /// Only those that haven't ended, or only those that have.
+    live: Option<bool>,
+    /// Only those announced on this PBX.
+    #[param(value_type = Option<String>)]
+    pbx: Option<PbxName>,
+    /// At most so many, 1 to 10,000; 100 if absent.
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<u32>,
+}
+
+/// Live and recent calls, the newest first.
+#[utoipa::path(get, path = "/v1/calls", tag = "calls", security(("bearer" = ["admin", "agent"])), params(Wanted),
+    responses((status = 200, body = CallList), Problems))]
+pub(in crate::node) async fn list(
+    State(app): State<App>,
+    _: AdminOrAgent,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<CallList>, Problem> {
+    let limit = wanted.limit.unwrap_or(100);
+    if !(1..=CALLS).contains(&limit) {
+        return Err(Problem::invalid("limit", format!("must be 1 to {CALLS}")));
+    }
+    let calls = match wanted.live {
+        // An agent compares these with its PBX: what is in memory is never behind.
+        Some(true) => live(&app, wanted.pbx.as_ref(), limit as usize),
+        live => app.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
+    };
+    Ok(Json(CallList { calls: views(&app, calls).await? }))
+}
+
+/// One call.
+#[utoipa::path(get, path = "/v1/calls/{call}", tag = "calls", security(("bearer" = ["admin", "agent"])),
+    params(("call" = String, Path, description = "The call's id")),
+    responses((status = 200, body = CallView), Problems))]
+pub(in crate::node) async fn show(
+    State(app): State<App>,
+    _: AdminOrAgent,
+    InPath(id): InPath<CallId>,
+) -> Result<Json<CallView>, Problem> {
+    let live = app.exchange().call(&id).cloned();
+    let call = match live {
+        Some(call) => Some(call),
+        None => app.store.call(&id).await?,
+    };
+    let view = views(&app, call.into_iter().collect()).await?.pop();
+    view.map(Json).ok_or_else(|| Problem::not_found("call"))
+}
+
+fn live(app: &App, pbx: Option<&PbxName>, limit: usize) -> Vec<Call> {
+    let exchange = app.exchange();
+    let wanted = |call: &&Call| call.ended.is_none() && pbx.is_none_or(|pbx| *pbx == call.pbx);
+    let mut calls: Vec<&Call> = exchange.calls().filter(wanted).collect();
+    calls.sort_unstable_by(|a, b| b.id.cmp(&a.id));
+    calls.into_iter().take(limit).cloned().collect()
+}
+
+/// Calls as they are shown, with their deliveries.
+pub(in crate::node) async fn views(app: &App, calls: Vec<Call>) -> Result<Vec<CallView>, Problem> {
+    let mut views: Vec<CallView> = calls.into_iter().map(view).collect();
+    for chunk in views.chunks_mut(500) {
+        let ids: Vec<CallId> = chunk.iter().map(|view| view.call.clone()).collect();
+        for (call, delivery) in app.store.deliveries_of(&ids).await? {
+            if let Some(view) = chunk.iter_mut().find(|view| view.call == call) {
+                view.deliveries.push(delivery);
+            }
+        }
+    }
+    Ok(views)
+}
+
+fn view(call: Call) -> CallView {
+    let legs = call.legs.iter().filter(|(_, leg)| leg.ended.is_none());
+    CallView {
+        legs: legs.map(|(id, _)| id.clone()).collect(),
+        call: call.id,
+        pbx: call.pbx,
+        leg: call.leg,
+        calling: call.calling,
+        called: call.called,
+        side: call.side,
+        route: call.route,
+        trunk: call.trunk,
+        reason: call.reason,
+        address: call.carried,
+        phase: call.phase,
+        decided: call.decided,
+        answered: call.answered,
+        ended: call.ended,
+        cause: call.cause,
+        deliveries: Vec::new(),
+    }
+}

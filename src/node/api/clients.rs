@@ -1,0 +1,158 @@
+//! `/v1/clients`.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::contract::{ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+use crate::core::address::AddressKind;
+use crate::core::name::ClientId;
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::auth::Identity;
+use crate::node::decision::fresh_id;
+use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::problem::Problems;
+use crate::push::Secret;
+use crate::store::Binding;
+
+const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
+const DAY: u64 = 24 * 60 * 60;
+const CAPABILITIES: usize = 16;
+/// Clients of one number.
+const CLIENTS: u32 = 64;
+const PAGE: u32 = 1000;
+
+/// Binds a client to a number.
+#[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])),
+    request_body = NewClient, responses((status = 201, body = ClientCreated), Problems,
+        (status = 409, description = "The number has as many clients as it can have", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn create(
+    State(app): State<App>,
+    identity: Identity,
+    Body(new): Body<NewClient>,
+) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
+    let number = number(&identity, new.number.as_ref())?;
+    let binding = binding(number.clone(), new)?;
+    if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
+        return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
+    }
+    if !app.store.put_binding(binding.clone()).await? {
+        return Err(Problem::invalid("number", "the number is not in the directory"));
+    }
+    tracing::info!(client = %binding.id, %number, form = binding.form.as_str(), "client bound");
+    // It may have come in the middle of a call. If telling fails, the client is bound all the same.
+    if let Err(error) = app.settle_number(&number).await {
+        tracing::warn!(%error, %number, "a new client could not be told of the call that is up");
+    }
+    let secret = binding.secret.clone();
+    Ok((StatusCode::CREATED, Json(ClientCreated { client: view(&app, binding), secret })))
+}
+
+fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {
+    match (identity, wanted) {
+        (Identity::Client(own), None) => Ok(own.clone()),
+        (_, Some(number)) if identity.may_manage(number) => Ok(number.clone()),
+        (Identity::Admin, None) => Err(Problem::invalid("number", "say whose client it is")),
+        (Identity::Client(_), Some(_)) => {
+            Err(Problem::field(StatusCode::FORBIDDEN, "number", "the token is another number's"))
+        }
+        _ => Err(Problem::forbidden("this is for clients and administrators")),
+    }
+}
+
+fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
+    let form = match new.address.as_ref().map(|address| address.kind()) {
+        None => ClientForm::Hosted,
+        Some(AddressKind::Sip) => ClientForm::Sip,
+        Some(AddressKind::Http) => ClientForm::Webhook,
+    };
+    let secret = match (form, new.secret) {
+        (ClientForm::Webhook, None) => Some(Secret::new(rand::random())),
+        (ClientForm::Webhook, Some(text)) => {
+            Some(text.parse().map_err(|e: crate::push::SecretError| Problem::invalid("secret", e.to_string()))?)
+        }
+        (_, None) => None,
+        (_, Some(_)) => return Err(Problem::invalid("secret", "only a webhook has a secret")),
+    };
+    let expires = new.expires.unwrap_or(DAY);
+    if !EXPIRES.contains(&expires) {
+        return Err(Problem::invalid("expires", format!("must be {} to {} seconds", EXPIRES.start(), EXPIRES.end())));
+    }
+    if new.capabilities.len() > CAPABILITIES {
+        return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES}")));
+    }
+    let lifetime = Duration::from_secs(expires);
+    Ok(Binding {
+        id: fresh_id(),
+        number,
+        form,
+        address: new.address,
+        secret: secret.map(|secret| secret.reveal()),
+        capabilities: new.capabilities,
+        lifetime,
+        expires: now() + lifetime,
+    })
+}
+
+/// Whose clients.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::node) struct Wanted {
+    /// For administrators: only this number's.
+    #[param(value_type = Option<String>)]
+    number: Option<Number>,
+}
+
+/// The clients of the token's number; for an administrator, of all.
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])), params(Wanted),
+    responses((status = 200, body = ClientList), Problems))]
+pub(in crate::node) async fn list(
+    State(app): State<App>,
+    identity: Identity,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<ClientList>, Problem> {
+    let number = match (&identity, wanted.number) {
+        (Identity::Admin, None) => None,
+        (_, wanted) => Some(number(&identity, wanted.as_ref())?),
+    };
+    let found = app.store.bindings(number.as_ref(), now(), PAGE).await?;
+    Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&app, binding)).collect() }))
+}
+
+/// Ends a binding.
+#[utoipa::path(delete, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
+    params(("id" = String, Path, description = "The client's id")),
+    responses((status = 204, description = "It is gone"), Problems))]
+pub(in crate::node) async fn remove(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(id): InPath<ClientId>,
+) -> Result<StatusCode, Problem> {
+    let found = app.store.binding(&id, now()).await?;
+    // Another number's client is none of the asker's business, not even whether it is there.
+    let found = found.filter(|binding| identity.may_manage(&binding.number));
+    let binding = found.ok_or_else(|| Problem::not_found("client"))?;
+    app.store.delete_binding(&id).await?;
+    app.push.hub().close(&id);
+    tracing::info!(client = %id, number = %binding.number, "client gone");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn view(app: &App, binding: Binding) -> ClientView {
+    ClientView {
+        connected: app.push.hub().is_connected(&binding.id),
+        id: binding.id,
+        number: binding.number,
+        form: binding.form,
+        address: binding.address,
+        capabilities: binding.capabilities,
+        expires: binding.expires,
+    }
+}

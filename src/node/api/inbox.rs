@@ -1,0 +1,163 @@
+//! `/a/{token}`: call-scoped addresses. Whoever has one may send to the client behind it.
+//!
+//! What isn't there, is over, or was never made gets one and the same answer: nothing is revealed.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::contract::{Body as Said, ClientForm, Message, Peer};
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::capability::Claim;
+use crate::node::extract::Body;
+use crate::node::problem::Problems;
+use crate::store::{Delivery, StoreError};
+
+/// Bytes of a message.
+pub(in crate::node) const BODY: usize = 64 * 1024;
+/// Messages of a call that wait for an absent client.
+const WAITING: u64 = 1000;
+
+const PAGE: &str = include_str!("inbox.html");
+const PAGE_CSP: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Clients that a message was passed on to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::node) struct Accepted {
+    /// How many; those that are not connected get it when they return.
+    clients: usize,
+}
+
+/// What a token stands for.
+struct Behind {
+    claim: Claim,
+    number: Number,
+    pbx: PbxName,
+}
+
+/// Sends a message to the clients behind a call-scoped address.
+///
+/// A JSON object. `{"type":"peer","peer":{…}}` says how the sender's own client is reached; anything
+/// else is passed on as it is.
+#[utoipa::path(post, path = "/a/{token}", tag = "addresses",
+    params(("token" = String, Path, description = "The capability")),
+    request_body(content = Object, description = "At most 64 kB"),
+    responses((status = 202, body = Accepted), Problems,
+        (status = 429, description = "Too many messages", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn post(
+    State(app): State<App>,
+    Path(token): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let result = take(&app, &token, request).await;
+    app.totals.metrics.inbox_post(match &result {
+        Ok(_) => "accepted",
+        Err(problem) if problem.status == 404 => "unknown",
+        Err(problem) if problem.status == 429 => "limited",
+        Err(problem) if problem.status >= 500 => "failed",
+        Err(_) => "refused",
+    });
+    result.map(|accepted| (StatusCode::ACCEPTED, Json(accepted)).into_response())
+}
+
+async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
+    let behind = behind(app, token).await?.ok_or_else(nobody)?;
+    let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
+    if !app.limits.take(token, Instant::now()) {
+        return Err(full());
+    }
+    let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
+    if app.store.waiting(&behind.claim.call).await? >= WAITING {
+        return Err(full());
+    }
+    let clients = app.store.bindings(Some(&behind.number), now(), 64).await?;
+    let hosted: Vec<_> = clients.into_iter().filter(|client| client.form == ClientForm::Hosted).collect();
+    if hosted.is_empty() {
+        return Err(nobody());
+    }
+    let body = body(&behind, content);
+    let deliveries: Vec<Delivery> = hosted
+        .iter()
+        .map(|client| Delivery {
+            number: behind.number.clone(),
+            // Who sent it isn't known: it is about nobody but the receiver.
+            other: behind.number.clone(),
+            client: client.id.clone(),
+            form: client.form,
+            message: Message {
+                id: uuid::Uuid::now_v7().to_string(),
+                call: behind.claim.call.clone(),
+                body: body.clone(),
+            },
+            attempts: 0,
+            created: now(),
+        })
+        .collect();
+    app.store.add_deliveries(deliveries.clone()).await?;
+    for (delivery, client) in deliveries.into_iter().zip(&hosted) {
+        app.push.send(delivery, client, &behind.pbx);
+    }
+    Ok(Accepted { clients: hosted.len() })
+}
+
+/// B7: the other side's own address comes as it would from this node. The role is the receiver's.
+fn body(behind: &Behind, content: Map<String, Value>) -> Said {
+    let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"));
+    match peer.and_then(|peer| serde_json::from_value::<Peer>(peer.clone()).ok()) {
+        Some(peer) if harmless(&peer) => Said::Peer { role: behind.claim.role, peer },
+        _ => Said::Message { content },
+    }
+}
+
+fn harmless(peer: &Peer) -> bool {
+    let name = peer.name.as_deref().unwrap_or_default();
+    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= 16
+}
+
+fn nobody() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nobody at this address, or no longer")
+}
+
+/// The number that a token was made for, if its call is up or has only just ended.
+async fn behind(app: &App, token: &str) -> Result<Option<Behind>, StoreError> {
+    let Some(claim) = Claim::read(token) else { return Ok(None) };
+    let Some((pbx, numbers)) = candidates(app, &claim) else { return Ok(None) };
+    let is_for = |number: &Number| app.capabilities.is_for(&claim, number);
+    let number = match numbers.into_iter().find(is_for) {
+        Some(number) => Some(number),
+        // Somebody who took part by a transfer, and may have left since.
+        None => app.store.numbers_told(&claim.call).await?.into_iter().find(is_for),
+    };
+    Ok(number.map(|number| Behind { claim, number, pbx }))
+}
+
+fn candidates(app: &App, claim: &Claim) -> Option<(PbxName, Vec<Number>)> {
+    let exchange = app.exchange();
+    let call = exchange.call(&claim.call)?;
+    let mut numbers: Vec<Number> = call.calling.iter().chain([&call.called]).cloned().collect();
+    for pair in exchange.pairs_in(&claim.call) {
+        numbers.extend([pair.first, pair.second]);
+    }
+    Some((call.pbx.clone(), numbers))
+}
+
+/// For a person who opened the address: a page to send a text.
+#[utoipa::path(get, path = "/a/{token}", tag = "addresses",
+    params(("token" = String, Path, description = "The capability")),
+    responses((status = 200, description = "A page to send a text", body = String, content_type = "text/html"), Problems))]
+pub(in crate::node) async fn page(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
+    behind(&app, &token).await?.ok_or_else(nobody)?;
+    Ok(([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response())
+}

@@ -1,0 +1,109 @@
+//! Health, metrics, status, and the page for a person.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::response::{Html, IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::calls::views;
+use crate::contract::{CallView, PbxView};
+use crate::core::time::UnixMillis;
+use crate::monitor::{PAGE, PAGE_CSP, TotalsView, now};
+use crate::node::app::App;
+use crate::node::auth::Monitor;
+use crate::node::problem::Problems;
+use crate::node::{Problem, document};
+use crate::store::CallFilter;
+
+/// Calls that the page shows.
+const RECENT: u32 = 50;
+
+/// The node at a glance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct StatusView {
+    /// The program's version.
+    pub version: String,
+    /// When the node was started.
+    pub started: UnixMillis,
+    /// The node's clock.
+    pub now: UnixMillis,
+    /// Whether the database takes writes.
+    pub store_ok: bool,
+    /// The links that agents report.
+    pub pbxs: Vec<PbxView>,
+    /// Calls that have not ended.
+    pub live: u64,
+    /// Hosted clients' open streams.
+    pub connected: u64,
+    /// What was counted since the start.
+    pub totals: TotalsView,
+    /// Live and recent calls, the newest first.
+    pub calls: Vec<CallView>,
+}
+
+/// Whether the process answers at all.
+#[utoipa::path(get, path = "/healthz", tag = "monitoring",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+pub(in crate::node) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the node can do its work: its database answers, and it isn't stopping.
+#[utoipa::path(get, path = "/readyz", tag = "monitoring",
+    responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
+        (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
+    if app.shutdown.is_cancelled() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
+    }
+    let failing = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available");
+    // Whether writes work again is found out by the sweep, not by whoever asks.
+    if app.store.is_failing() {
+        return Err(failing());
+    }
+    app.store.check().await.map(|()| "ready\n").map_err(|_| failing())
+}
+
+/// Prometheus metrics.
+#[utoipa::path(get, path = "/metrics", tag = "monitoring", security((), ("bearer" = ["admin"])),
+    responses((status = 200, description = "In the text format", body = String, content_type = "text/plain"), Problems))]
+pub(in crate::node) async fn metrics(State(app): State<App>, _: Monitor) -> Response {
+    let text = app.totals.metrics.render();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Links, calls, deliveries and counts.
+#[utoipa::path(get, path = "/v1/status", tag = "monitoring", security((), ("bearer" = ["admin"])),
+    responses((status = 200, body = StatusView), Problems))]
+pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Result<Json<StatusView>, Problem> {
+    let calls = app.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
+    let now = now();
+    Ok(Json(StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: app.started,
+        now,
+        store_ok: !app.store.is_failing(),
+        pbxs: app.pbx_views(now),
+        live: app.live() as u64,
+        connected: app.push.hub().connected() as u64,
+        totals: app.totals.view(),
+        calls: views(&app, calls).await?,
+    }))
+}
+
+/// The status page. It holds nothing itself: it asks `/v1/status`, with a token where one is needed.
+#[utoipa::path(get, path = "/", tag = "monitoring",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html")))]
+pub(in crate::node) async fn page() -> Response {
+    ([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response()
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "monitoring",
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(in crate::node) async fn openapi() -> Response {
+    Json(document()).into_response()
+}

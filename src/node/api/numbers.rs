@@ -1,0 +1,125 @@
+//! `/v1/numbers`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberView};
+use crate::core::number::Number;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::auth::Admin;
+use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::problem::Problems;
+use crate::store::NumberRow;
+
+const NAME: usize = 100;
+const CREDENTIAL: std::ops::RangeInclusive<usize> = 16..=256;
+const EXTENSIONS: usize = 1000;
+const PAGE: u32 = 1000;
+
+/// One entry of the directory.
+#[utoipa::path(get, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 200, body = NumberView), Problems))]
+pub(in crate::node) async fn show(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+) -> Result<Json<NumberView>, Problem> {
+    let found = app.store.number(&number).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("number"))
+}
+
+/// Adds or replaces an entry.
+#[utoipa::path(put, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    request_body = NumberEntry, responses((status = 200, body = NumberView), Problems,
+        (status = 409, description = "The credential is another number's", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn put(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+    Body(entry): Body<NumberEntry>,
+) -> Result<Json<NumberView>, Problem> {
+    check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
+    app.store.put_numbers(vec![NumberRow::new(number.clone(), entry)]).await?;
+    let found = app.store.number(&number).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("number"))
+}
+
+/// Removes an entry, and the clients of its number.
+#[utoipa::path(delete, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 204, description = "It is gone"), Problems))]
+pub(in crate::node) async fn remove(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+) -> Result<StatusCode, Problem> {
+    let clients = app.store.bindings(Some(&number), crate::monitor::now(), PAGE).await?;
+    if !app.store.delete_number(&number).await? {
+        return Err(Problem::not_found("number"));
+    }
+    clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which part of the directory.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::node) struct Wanted {
+    /// The number behind which the page begins: `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Number>,
+    /// At most so many, 1 to 1,000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// A page of the directory, in order.
+#[utoipa::path(get, path = "/v1/numbers", tag = "numbers", security(("bearer" = ["admin"])), params(Wanted),
+    responses((status = 200, body = NumberPage), Problems))]
+pub(in crate::node) async fn list(
+    State(app): State<App>,
+    _: Admin,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<NumberPage>, Problem> {
+    let limit = wanted.limit.unwrap_or(100);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::invalid("limit", format!("must be 1 to {PAGE}")));
+    }
+    // One more than wanted says whether there is a next page.
+    let mut numbers = app.store.numbers(wanted.after.as_ref(), limit + 1).await?;
+    let more = numbers.len() > limit as usize;
+    numbers.truncate(limit as usize);
+    let next = numbers.last().filter(|_| more).map(|view| view.number.clone());
+    Ok(Json(NumberPage { numbers, next }))
+}
+
+/// What is wrong with an entry, and in which field.
+pub(super) fn check(entry: &NumberEntry) -> Result<(), (&'static str, String)> {
+    if let Some(name) = &entry.name {
+        if name.chars().count() > NAME {
+            return Err(("name", format!("a name has at most {NAME} characters")));
+        }
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            return Err(("name", "a name is not empty and holds no control characters".to_owned()));
+        }
+    }
+    if !entry.extensions.is_empty() && entry.kind != NumberKind::Main {
+        return Err(("extensions", "only a number of the kind main has extensions".to_owned()));
+    }
+    if entry.extensions.len() > EXTENSIONS {
+        return Err(("extensions", format!("a main number has at most {EXTENSIONS} extensions")));
+    }
+    if let Some(credential) = &entry.credential {
+        let fits = CREDENTIAL.contains(&credential.len()) && credential.bytes().all(|b| b.is_ascii_graphic());
+        if !fits {
+            return Err(("credential", "a credential is 16 to 256 characters of printable ASCII without spaces".to_owned()));
+        }
+    }
+    Ok(())
+}

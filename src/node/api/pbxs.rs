@@ -1,0 +1,33 @@
+//! `/v1/pbxs`.
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::contract::{PbxReport, SipMessages};
+use crate::core::name::PbxName;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::auth::Agent;
+use crate::node::extract::{Body, InPath};
+use crate::node::problem::Problems;
+
+/// An agent says how its link to a PBX is, and is given SIP MESSAGEs to send.
+#[utoipa::path(put, path = "/v1/pbxs/{pbx}", tag = "pbxs", security(("bearer" = ["agent"])),
+    params(("pbx" = String, Path, description = "The PBX's name")),
+    request_body = PbxReport, responses((status = 200, body = SipMessages), Problems))]
+pub(in crate::node) async fn report(
+    State(app): State<App>,
+    _: Agent,
+    InPath(pbx): InPath<PbxName>,
+    Body(report): Body<PbxReport>,
+) -> Result<Json<SipMessages>, Problem> {
+    for (field, text) in [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())] {
+        if text.is_some_and(|text| text.len() > 500) {
+            return Err(Problem::invalid(field, "is longer than 500 characters"));
+        }
+    }
+    app.push.sip_outcomes(&pbx, &report.sent);
+    app.seen(pbx.clone(), report, now());
+    Ok(Json(SipMessages { messages: app.push.take_sip(&pbx) }))
+}

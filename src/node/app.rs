@@ -1,0 +1,95 @@
+//! What all requests share.
+
+use std::collections::HashMap;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::capability::Capabilities;
+use super::config::{KeepCalls, Monitoring, Routing};
+use super::limit::Limits;
+use super::pairing::Turns;
+use super::report::Backlog;
+use crate::contract::{LinkState, PbxReport, PbxView};
+use crate::core::exchange::Exchange;
+use crate::core::name::PbxName;
+use crate::core::time::UnixMillis;
+use crate::monitor::Totals;
+use crate::push::Push;
+use crate::store::{Store, TokenRole};
+
+/// How long after its end a call's addresses still take messages, and its farewells are tried.
+pub(super) const GRACE: Duration = Duration::from_secs(60);
+/// A PBX that no agent has reported for so long is shown as down.
+const SILENT: Duration = Duration::from_secs(10);
+
+/// The node's state, shared by all requests.
+#[derive(Clone)]
+pub(super) struct App(Arc<Shared>);
+
+/// See [`App`].
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) push: Push,
+    pub(super) totals: Arc<Totals>,
+    pub(super) capabilities: Capabilities,
+    pub(super) routing: Routing,
+    pub(super) keep: KeepCalls,
+    pub(super) monitoring: Monitoring,
+    /// The tokens of the configuration, which need no question to the database.
+    pub(super) tokens: HashMap<[u8; 32], TokenRole>,
+    pub(super) limits: Limits,
+    pub(super) turns: Turns,
+    pub(super) started: UnixMillis,
+    pub(super) shutdown: CancellationToken,
+    pub(super) exchange: Mutex<Exchange>,
+    pub(super) backlog: Mutex<Backlog>,
+    pub(super) pbxs: Mutex<HashMap<PbxName, PbxView>>,
+}
+
+impl Deref for App {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl App {
+    pub(super) fn new(shared: Shared) -> App {
+        App(Arc::new(shared))
+    }
+
+    /// The exchange; never held across an await.
+    pub(super) fn exchange(&self) -> MutexGuard<'_, Exchange> {
+        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An agent has said how its link to a PBX is.
+    pub(super) fn seen(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) {
+        self.totals.metrics.pbx(&pbx, report.link);
+        let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
+        self.pbxs.lock().unwrap_or_else(PoisonError::into_inner).insert(pbx, view);
+    }
+
+    /// All PBXs that were reported since the start, in order.
+    pub(super) fn pbx_views(&self, now: UnixMillis) -> Vec<PbxView> {
+        let mut views: Vec<PbxView> =
+            self.pbxs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for view in &mut views {
+            if now - view.seen > SILENT && view.report.link != LinkState::Down {
+                view.report.link = LinkState::Down;
+                view.report.error = Some("the agent has fallen silent".to_owned());
+                view.report.since = view.seen;
+                self.totals.metrics.pbx(&view.pbx, LinkState::Down);
+            }
+        }
+        views.sort_by(|a, b| a.pbx.cmp(&b.pbx));
+        views
+    }
+}

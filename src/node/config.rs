@@ -1,0 +1,193 @@
+//! The `[node]` table of the configuration.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::NodeError;
+use crate::core::address::{ADDRESS_MAX, Address};
+use crate::core::name::{PbxName, TrunkName};
+
+/// Characters of the path of a call-scoped address: `/a/` and the token.
+const SCOPED: usize = 3 + 44;
+
+/// How the node is set up.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NodeConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How clients reach it from where they are: the beginning of all call-scoped addresses.
+    /// `http://127.0.0.1:PORT` if absent.
+    pub public_url: Option<String>,
+    /// The SQLite database.
+    pub database: PathBuf,
+    /// Serves HTTPS with these.
+    pub tls: Option<TlsFiles>,
+    /// Who may read the monitoring endpoints; open on a loopback address and for administrators
+    /// elsewhere if absent.
+    pub monitoring: Option<Monitoring>,
+    /// The file that holds the administrator's token.
+    pub admin_token_file: Option<PathBuf>,
+    /// The file that holds the agents' token.
+    pub agent_token_file: Option<PathBuf>,
+    /// How long calls that have ended are kept.
+    pub keep_calls: KeepCalls,
+    /// Which trunks packet routes take.
+    pub routing: Routing,
+}
+
+/// Certificate chain and key, PEM.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The chain, the node's own certificate first.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+}
+
+/// Who may read `/metrics`, `/v1/status` and the page at `/`. `/healthz` and `/readyz` are always open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Monitoring {
+    /// Anybody who can connect.
+    Open,
+    /// Whoever has the administrator's token.
+    Admin,
+}
+
+/// How long calls that have ended are kept: until either is exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeepCalls {
+    /// Days.
+    pub days: u32,
+    /// Calls.
+    pub count: u64,
+}
+
+/// Which trunks packet routes take.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routing {
+    /// The packet trunk of all PBXs that have none of their own below.
+    pub trunk: Option<TrunkName>,
+    /// What differs at one PBX.
+    pub pbx: BTreeMap<PbxName, PbxRouting>,
+}
+
+/// What differs at one PBX.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PbxRouting {
+    /// Its packet trunk.
+    pub trunk: Option<TrunkName>,
+}
+
+impl Default for NodeConfig {
+    fn default() -> NodeConfig {
+        NodeConfig {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8600)),
+            public_url: None,
+            database: PathBuf::from("/var/lib/sidecall/sidecall.db"),
+            tls: None,
+            monitoring: None,
+            admin_token_file: None,
+            agent_token_file: None,
+            keep_calls: KeepCalls::default(),
+            routing: Routing::default(),
+        }
+    }
+}
+
+impl Default for KeepCalls {
+    fn default() -> KeepCalls {
+        KeepCalls { days: 7, count: 100_000 }
+    }
+}
+
+impl Routing {
+    /// The packet trunk of a PBX.
+    pub fn trunk(&self, pbx: &PbxName) -> Option<&TrunkName> {
+        self.pbx.get(pbx).and_then(|own| own.trunk.as_ref()).or(self.trunk.as_ref())
+    }
+}
+
+impl NodeConfig {
+    /// Looks for values that can't work, before anything binds.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn check(&self) -> Result<(), NodeError> {
+        self.base(self.listen).map(drop)
+    }
+
+    /// Who may read the monitoring endpoints.
+    pub fn monitoring(&self) -> Monitoring {
+        let open = self.listen.ip().is_loopback();
+        self.monitoring.unwrap_or(if open { Monitoring::Open } else { Monitoring::Admin })
+    }
+
+    /// The beginning of call-scoped addresses, without a slash at its end.
+    pub(super) fn base(&self, bound: SocketAddr) -> Result<String, NodeError> {
+        let wrong = |reason: String| NodeError::Config { key: "node.public_url", reason };
+        let Some(text) = &self.public_url else {
+            let scheme = if self.tls.is_some() { "https" } else { "http" };
+            return Ok(format!("{scheme}://127.0.0.1:{}", bound.port()));
+        };
+        let url = Url::parse(text).map_err(|e| wrong(format!("{text:?} is not a URL: {e}")))?;
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong(format!("{text:?} must end with its path")));
+        }
+        let base = text.trim_end_matches('/');
+        if base.len() + SCOPED > ADDRESS_MAX {
+            return Err(wrong(format!("{text:?} is longer than {} characters", ADDRESS_MAX - SCOPED)));
+        }
+        let sample = format!("{base}/a/{}", "x".repeat(SCOPED - 3)).parse::<Address>();
+        let address = sample.map_err(|e| wrong(format!("{text:?} can't begin a client address: {e}")))?;
+        match address.kind() {
+            crate::core::address::AddressKind::Http => Ok(base.to_owned()),
+            crate::core::address::AddressKind::Sip => Err(wrong(format!("{text:?} must begin with https:"))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(public_url: &str) -> Result<String, NodeError> {
+        let config = NodeConfig { public_url: Some(public_url.to_owned()), ..NodeConfig::default() };
+        config.base(config.listen)
+    }
+
+    #[test]
+    fn the_public_url_gives_addresses_that_fit() {
+        assert_eq!(with("https://node.example/").unwrap(), "https://node.example");
+        assert_eq!(with("http://127.0.0.1:8600").unwrap(), "http://127.0.0.1:8600");
+        assert_eq!(NodeConfig::default().base("[::]:80".parse().unwrap()).unwrap(), "http://127.0.0.1:80");
+        let long = format!("https://{}.example", "x".repeat(70));
+        for bad in ["node.example", "http://node.example", "sip:a@b", "https://a/?b", "https://a/#b", "https://a/é", &long] {
+            let error = with(bad).unwrap_err().to_string();
+            assert!(error.contains("node.public_url"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_pbx_may_have_its_own_trunk() {
+        let text = serde_json::json!({"trunk": "carrier", "pbx": {"b": {"trunk": "other"}, "c": {}}});
+        let routing: Routing = serde_json::from_value(text).unwrap();
+        let trunk = |pbx: &str| routing.trunk(&pbx.parse().unwrap()).map(TrunkName::as_str);
+        assert_eq!((trunk("a"), trunk("b"), trunk("c")), (Some("carrier"), Some("other"), Some("carrier")));
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        let wrong = serde_json::from_str::<NodeConfig>(r#"{"lissten": "127.0.0.1:1"}"#);
+        assert!(wrong.unwrap_err().to_string().contains("lissten"));
+    }
+}

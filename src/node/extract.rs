@@ -1,0 +1,108 @@
+//! Reading requests into types, with problems that name the field.
+
+use axum::Json;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use super::Problem;
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Body(value)),
+            Err(rejection) => Err(body_problem(&rejection)),
+        }
+    }
+}
+
+fn body_problem(rejection: &JsonRejection) -> Problem {
+    let text = rejection.body_text();
+    match rejection {
+        JsonRejection::JsonDataError(_) => {
+            let said = text.strip_prefix("Failed to deserialize the JSON body into the target type: ");
+            named(StatusCode::UNPROCESSABLE_ENTITY, said.unwrap_or(&text))
+        }
+        JsonRejection::JsonSyntaxError(_) => Problem::new(StatusCode::BAD_REQUEST, "the body is not valid JSON"),
+        JsonRejection::MissingJsonContentType(_) => {
+            let detail = "send a JSON body with \"Content-Type: application/json\"";
+            Problem::field(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Content-Type", detail)
+        }
+        _ => Problem::new(rejection.status(), text),
+    }
+}
+
+/// Parameters behind the `?`.
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Parameters<T>, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Parameters(value)),
+            Err(QueryRejection::FailedToDeserializeQueryString(rejection)) => {
+                let text = rejection.body_text();
+                let said = text.strip_prefix("Failed to deserialize query string: ");
+                Err(named(StatusCode::UNPROCESSABLE_ENTITY, said.unwrap_or(&text)))
+            }
+            Err(rejection) => Err(Problem::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+/// A deserializer says `path.to.field: what is wrong` or `unknown field `name`, …`.
+fn named(status: StatusCode, said: &str) -> Problem {
+    let detail = said.split(" at line ").next().unwrap_or(said);
+    let path = detail.split_once(": ").map(|(path, _)| path);
+    let path = path.filter(|p| p.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-[]".contains(&b)));
+    match path.or_else(|| detail.split('`').nth(1)) {
+        Some(field) => Problem::field(status, field, detail),
+        None => Problem::new(status, detail),
+    }
+}
+
+/// A part of the path, percent-decoded.
+pub(super) struct InPath<T>(pub(super) T);
+
+impl<T, S> FromRequestParts<S> for InPath<T>
+where
+    T: FromStr + Named,
+    T::Err: Display,
+    S: Send + Sync,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<InPath<T>, Problem> {
+        let text = Path::<String>::from_request_parts(parts, state).await;
+        let Path(text) = text.map_err(|e| Problem::field(StatusCode::BAD_REQUEST, T::NAME, e.body_text()))?;
+        text.parse().map(InPath).map_err(|e: T::Err| Problem::invalid(T::NAME, e.to_string()))
+    }
+}
+
+/// What a part of the path is called.
+pub(super) trait Named {
+    const NAME: &'static str;
+}
+
+impl Named for crate::core::number::Number {
+    const NAME: &'static str = "number";
+}
+impl Named for crate::core::name::CallId {
+    const NAME: &'static str = "call";
+}
+impl Named for crate::core::name::ClientId {
+    const NAME: &'static str = "id";
+}
+impl Named for crate::core::name::PbxName {
+    const NAME: &'static str = "pbx";
+}

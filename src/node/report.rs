@@ -1,0 +1,131 @@
+//! The events of a call, from the agent that follows it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use axum::http::StatusCode;
+
+use super::Problem;
+use super::app::App;
+use crate::contract::CallReport;
+use crate::core::call::{Call, Event};
+use crate::core::exchange::{Effect, Exchange, Refused};
+use crate::core::name::{CallId, LegId};
+use crate::store::StoreError;
+
+/// Calls whose state could not be written, and what still follows from their events. The agent is
+/// told of the failure and repeats itself, or the sweep does it.
+#[derive(Debug, Default)]
+pub(super) struct Backlog(HashMap<CallId, Vec<Effect>>);
+
+impl Backlog {
+    pub(super) fn add(&mut self, call: &CallId, effects: Vec<Effect>) {
+        self.0.entry(call.clone()).or_default().extend(effects);
+    }
+
+    fn take(&mut self, call: &CallId) -> Option<Vec<Effect>> {
+        self.0.remove(call)
+    }
+
+    pub(super) fn holds(&self, call: &CallId) -> bool {
+        self.0.contains_key(call)
+    }
+
+    pub(super) fn calls(&self) -> Vec<CallId> {
+        self.0.keys().cloned().collect()
+    }
+}
+
+impl App {
+    /// Applies events in order. When this returns, they are written down, and so is what follows.
+    pub(super) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
+        let (changed, effects, refused) = self.apply(id, reports)?;
+        let ids: Vec<CallId> = changed.iter().map(|call| call.id.clone()).collect();
+        // An empty write is in its place in the queue too: a repeat waits for what it repeats.
+        let written = match self.store.save_calls(changed) {
+            Ok(commit) => commit.wait().await,
+            Err(error) => Err(error),
+        };
+        let mut failed = written.err();
+        let mut left = Vec::new();
+        for effect in effects {
+            if failed.is_none() {
+                failed = self.follow(&effect).await.err();
+            }
+            if failed.is_some() {
+                left.push(effect);
+            }
+        }
+        if let Some(error) = failed {
+            let mut backlog = self.backlog();
+            ids.iter().for_each(|other| backlog.add(other, Vec::new()));
+            backlog.add(id, left);
+            return Err(error.into());
+        }
+        match refused {
+            Some(refused) => Err(Problem::invalid("events", refused.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// In the exchange alone: the calls that are different now, and what follows.
+    #[allow(clippy::type_complexity, reason = "it is taken apart where it is made")]
+    fn apply(&self, id: &CallId, reports: &[CallReport]) -> Result<(Vec<Call>, Vec<Effect>, Option<Refused>), Problem> {
+        let mut exchange = self.exchange();
+        let Some(call) = exchange.call(id) else {
+            return Err(Problem::field(StatusCode::NOT_FOUND, "call", Refused::UnknownCall.to_string()));
+        };
+        let mut last = call.last_seq;
+        let (mut touched, mut refused) = (BTreeSet::new(), None);
+        let mut effects = match self.backlog().take(id) {
+            Some(effects) => {
+                touched.insert(id.clone());
+                effects
+            }
+            None => Vec::new(),
+        };
+        for report in reports {
+            if report.seq > last {
+                last = report.seq;
+                touched.insert(id.clone());
+                touched.extend(owners(&exchange, id, &report.event));
+            }
+            match exchange.apply(id, report.seq, report.at, &report.event) {
+                Ok(new) => effects.extend(new),
+                // Late news of a call that is over is no news.
+                Err(Refused::Ended) => {}
+                Err(error) => refused = Some(error),
+            }
+        }
+        let changed = touched.iter().filter_map(|id| exchange.call(id).cloned()).collect();
+        Ok((changed, effects, refused))
+    }
+
+    /// Does what follows from an event.
+    async fn follow(&self, effect: &Effect) -> Result<(), StoreError> {
+        match effect {
+            Effect::Paired(pair) | Effect::Parted(pair) => self.settle(pair).await,
+            Effect::Ended(call) => {
+                tracing::info!(%call, "ended");
+                self.push.end_call(call, false);
+                self.store.drop_pending(call, false).await
+            }
+        }
+    }
+}
+
+/// The calls whose legs an event changes: those that it names, and those they hear.
+fn owners(exchange: &Exchange, id: &CallId, event: &Event) -> Vec<CallId> {
+    let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
+    let legs: &[LegId] = match event {
+        Event::Dialled { leg } | Event::Answered { leg } | Event::Ended { leg, .. } => std::slice::from_ref(leg),
+        Event::Bridged { legs } | Event::Unbridged { legs } => legs,
+    };
+    let mut found = Vec::new();
+    for leg in legs {
+        let Some(call) = exchange.call_of(pbx, leg) else { continue };
+        found.push(call.id.clone());
+        let heard = call.legs.get(leg).into_iter().flat_map(|leg| &leg.bridges);
+        found.extend(heard.filter_map(|(other, _)| exchange.call_of(pbx, other)).map(|call| call.id.clone()));
+    }
+    found
+}

@@ -1,0 +1,58 @@
+//! Taking up after a restart what was going on before it.
+
+use super::app::{App, GRACE};
+use crate::core::exchange::Pair;
+use crate::core::time::UnixMillis;
+use crate::monitor::now;
+use crate::store::{CallFilter, StoreError};
+
+/// Live calls that are taken up; a PBX has fewer.
+const CALLS: u32 = 200_000;
+/// Calls that may have ended within the grace.
+const RECENT: u32 = 20_000;
+
+impl App {
+    /// Reads live calls back, finishes what was pending, and tells whoever wasn't told.
+    pub(super) async fn resume(&self) -> Result<(), StoreError> {
+        let live = self.store.calls(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
+        let over = self.store.calls(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
+        let now = now();
+        let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE);
+        let pairs: Vec<Pair> = {
+            let mut exchange = self.exchange();
+            let (live, over) = (live.into_iter(), over.into_iter().filter(|call| recent(call.ended)));
+            live.chain(over).for_each(|call| exchange.open(call));
+            let ids: Vec<_> = exchange.calls().map(|call| call.id.clone()).collect();
+            ids.iter().flat_map(|id| exchange.pairs_in(id)).collect()
+        };
+        let pending = self.resume_deliveries().await?;
+        for (call, [first, second]) in self.store.open_pairs().await? {
+            self.settle(&Pair { call, first, second }).await?;
+        }
+        for pair in &pairs {
+            self.settle(pair).await?;
+        }
+        let calls = self.exchange().calls().count();
+        if calls > 0 {
+            tracing::info!(calls, pending, "took up the calls of before");
+        }
+        Ok(())
+    }
+
+    async fn resume_deliveries(&self) -> Result<usize, StoreError> {
+        let mut resumed = 0;
+        for delivery in self.store.pending().await? {
+            let call = delivery.message.call.clone();
+            let pbx = self.exchange().call(&call).map(|call| call.pbx.clone());
+            let Some(pbx) = pbx else {
+                self.store.drop_pending(&call, true).await?;
+                continue;
+            };
+            if let Some(binding) = self.store.binding(&delivery.client, now()).await? {
+                self.send(delivery, &binding, &pbx).await?;
+                resumed += 1;
+            }
+        }
+        Ok(resumed)
+    }
+}

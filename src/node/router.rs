@@ -1,0 +1,84 @@
+//! Which address is answered by what.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{delete, get, post, put};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use std::time::Duration;
+
+use super::api::{calls, clients, import, inbox, monitoring, numbers, pbxs, stream};
+use super::app::App;
+use super::middleware;
+
+/// Bytes of a request's body, but for imports and inboxes.
+const BODY: usize = 256 * 1024;
+/// How long an answer may take, but for imports.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+macro_rules! routes {
+    ($table:ident: $($method:ident $path:literal => $handler:path;)*) => {
+        fn $table() -> Router<App> {
+            Router::new()$(.route($path, $method($handler)))*
+        }
+    };
+}
+
+macro_rules! all {
+    ($($table:ident { $($method:ident $path:literal => $handler:path;)* })*) => {
+        /// Method and path of everything that is answered.
+        pub const ROUTES: &[(&str, &str)] = &[$($((stringify!($method), $path)),*),*];
+        $(routes!($table: $($method $path => $handler;)*);)*
+    };
+}
+
+all! {
+    quick {
+        get "/v1/numbers" => numbers::list;
+        get "/v1/numbers/{number}" => numbers::show;
+        put "/v1/numbers/{number}" => numbers::put;
+        delete "/v1/numbers/{number}" => numbers::remove;
+        post "/v1/clients" => clients::create;
+        get "/v1/clients" => clients::list;
+        delete "/v1/clients/{id}" => clients::remove;
+        get "/v1/clients/{id}/stream" => stream::open;
+        post "/v1/calls" => calls::decide;
+        get "/v1/calls" => calls::list;
+        get "/v1/calls/{call}" => calls::show;
+        post "/v1/calls/{call}/events" => calls::events;
+        put "/v1/pbxs/{pbx}" => pbxs::report;
+        get "/healthz" => monitoring::healthz;
+        get "/readyz" => monitoring::readyz;
+        get "/metrics" => monitoring::metrics;
+        get "/v1/status" => monitoring::status;
+        get "/" => monitoring::page;
+        get "/openapi.json" => monitoring::openapi;
+    }
+    slow {
+        post "/v1/numbers:import" => import::import;
+    }
+    inboxes {
+        post "/a/{token}" => inbox::post;
+        get "/a/{token}" => inbox::page;
+    }
+}
+
+/// The whole of it.
+pub(super) fn router(app: App) -> Router {
+    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
+    let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout.clone());
+    let slow = slow().layer(DefaultBodyLimit::disable());
+    let inboxes = inboxes()
+        .layer(DefaultBodyLimit::max(inbox::BODY))
+        .layer(timeout)
+        .layer(axum::middleware::from_fn(middleware::any_origin));
+    Router::new()
+        .merge(quick)
+        .merge(slow)
+        .merge(inboxes)
+        .layer(CatchPanicLayer::new())
+        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::finish))
+        .with_state(app)
+}

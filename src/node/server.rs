@@ -1,0 +1,173 @@
+//! The node as its program sees it: bind, serve, shut down.
+
+use std::collections::HashMap;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use hyper_util::rt::TokioTimer;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::sync::CancellationToken;
+
+use super::app::{App, Shared};
+use super::capability::Capabilities;
+use super::config::{NodeConfig, TlsFiles};
+use super::{NodeError, router};
+use crate::core::exchange::Exchange;
+use crate::core::secret::Secret;
+use crate::monitor::{Metrics, Totals, now};
+use crate::push::Push;
+use crate::store::{Store, TokenRole, credential_hash};
+
+/// How long requests have to finish when the node stops.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a connection may take to send the head of a request, or sit idle before it.
+const HEADERS: Duration = Duration::from_secs(75);
+/// Bytes of a connection's buffer: heads of requests are small, and connections are many.
+const BUFFER: usize = 16 * 1024;
+
+/// The tokens that the configuration brings along.
+#[derive(Debug, Clone, Default)]
+pub struct BootstrapTokens {
+    /// The administrator's.
+    pub admin: Option<Secret>,
+    /// The agents'.
+    pub agent: Option<Secret>,
+}
+
+/// A node that has its address and its state, and waits for being served.
+pub struct Node {
+    app: App,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<RustlsConfig>,
+}
+
+impl Node {
+    /// Checks the configuration, binds, and takes up what was going on before.
+    ///
+    /// # Errors
+    /// If the configuration can't work, the address is taken, or the database fails.
+    pub async fn bind(config: &NodeConfig, tokens: &BootstrapTokens, store: Store) -> Result<Node, NodeError> {
+        config.check()?;
+        let tls = config.tls.as_ref().map(tls).transpose()?;
+        let bind = |source| NodeError::Bind { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).map_err(bind)?;
+        listener.set_nonblocking(true).map_err(bind)?;
+        let address = listener.local_addr().map_err(bind)?;
+        let secret = store.secret(rand::random()).await?;
+        let totals = Arc::new(Totals::new(Metrics::install()));
+        let shutdown = CancellationToken::new();
+        let app = App::new(Shared {
+            push: Push::new(store.clone(), totals.clone(), shutdown.clone()),
+            totals,
+            capabilities: Capabilities::new(secret, config.base(address)?),
+            routing: config.routing.clone(),
+            keep: config.keep_calls,
+            monitoring: config.monitoring(),
+            tokens: bootstrap(tokens, &store).await?,
+            limits: Default::default(),
+            turns: Default::default(),
+            started: now(),
+            shutdown,
+            exchange: Mutex::new(Exchange::default()),
+            backlog: Mutex::default(),
+            pbxs: Mutex::default(),
+            store,
+        });
+        app.resume().await?;
+        Ok(Node { app, listener, address, tls })
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` is cancelled: then it takes no new requests, finishes those it has,
+    /// and writes down what is waiting.
+    ///
+    /// # Errors
+    /// If the listener breaks.
+    pub async fn serve(self, shutdown: CancellationToken) -> Result<(), NodeError> {
+        let Node { app, listener, address, tls } = self;
+        tracing::info!(%address, tls = tls.is_some(), "the node listens");
+        let handle = Handle::new();
+        let sweep = tokio::spawn(app.clone().sweep());
+        let stop = tokio::spawn({
+            let (app, handle) = (app.clone(), handle.clone());
+            async move {
+                shutdown.cancelled().await;
+                // Streams end with this: they would never finish on their own.
+                app.shutdown.cancel();
+                handle.graceful_shutdown(Some(FAREWELL));
+            }
+        });
+        let service = router::router(app.clone()).into_make_service();
+        let server = axum_server::from_tcp(listener).map_err(NodeError::Serve)?.handle(handle);
+        let served = match tls {
+            None => limited(server.acceptor(NoDelayAcceptor::new())).serve(service).await,
+            Some(tls) => {
+                let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+                limited(server.acceptor(acceptor)).serve(service).await
+            }
+        };
+        stop.abort();
+        app.shutdown.cancel();
+        let _ = sweep.await;
+        app.store.close().await;
+        tracing::info!("the node has stopped");
+        served.map_err(NodeError::Serve)
+    }
+}
+
+fn limited<A>(mut server: axum_server::Server<SocketAddr, A>) -> axum_server::Server<SocketAddr, A> {
+    let mut http = server.http_builder().http1();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
+    server
+}
+
+/// Takes the configuration's tokens over. They are kept hashed, here and in the database, where
+/// other nodes of the same database find them.
+async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u8; 32], TokenRole>, NodeError> {
+    let mut known = HashMap::new();
+    let given = [
+        ("config-admin", "node.admin_token_file", TokenRole::Admin, &tokens.admin),
+        ("config-agent", "node.agent_token_file", TokenRole::Agent, &tokens.agent),
+    ];
+    for (name, key, role, token) in given {
+        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else { continue };
+        if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
+            let reason = "a token is at least 16 characters of printable ASCII without spaces".to_owned();
+            return Err(NodeError::Config { key, reason });
+        }
+        let hash = credential_hash(token);
+        if known.insert(hash, role).is_some() {
+            return Err(NodeError::Config { key, reason: "the two tokens must differ".to_owned() });
+        }
+        store.put_token(role, name, hash).await?;
+    }
+    Ok(known)
+}
+
+fn tls(files: &TlsFiles) -> Result<RustlsConfig, NodeError> {
+    let wrong = |path: &std::path::Path, reason: String| NodeError::Tls { path: path.to_owned(), reason };
+    let chain = CertificateDer::pem_file_iter(&files.cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| wrong(&files.cert, e.to_string()))?;
+    if chain.is_empty() {
+        return Err(wrong(&files.cert, "there is no certificate in it".to_owned()));
+    }
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let mut config = config.map_err(|e| wrong(&files.cert, e.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(RustlsConfig::from_config(Arc::new(config)))
+}

@@ -1,0 +1,83 @@
+//! What is done from time to time.
+
+use std::time::{Duration, Instant};
+
+use super::app::{App, GRACE};
+use crate::core::name::CallId;
+use crate::monitor::now;
+use crate::store::StoreError;
+
+const TICK: Duration = Duration::from_secs(1);
+/// Renewals come before the shortest binding, a minute, can end.
+const RENEW: u64 = 15;
+const TIDY: u64 = 60;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl App {
+    /// Until shutdown.
+    pub(super) async fn sweep(self) {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for n in 0u64.. {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.shutdown.cancelled() => return,
+            }
+            if let Err(error) = self.tick(n).await {
+                // The store has logged that it fails; this is only what is put off by it.
+                tracing::debug!(%error, "housekeeping is put off");
+            }
+        }
+    }
+
+    async fn tick(&self, n: u64) -> Result<(), StoreError> {
+        let metrics = self.totals.metrics;
+        metrics.store_failed_writes(self.store.failed_writes());
+        let _ = self.pbx_views(now());
+        if self.store.is_failing() {
+            self.store.check().await?;
+        }
+        let backlog = self.backlog().calls();
+        for call in backlog {
+            // An empty report: only what was left undone. It is in the backlog again if it fails.
+            let _ = self.report(&call, &[]).await;
+        }
+        for call in self.over() {
+            self.push.end_call(&call, true);
+            self.store.drop_pending(&call, true).await?;
+            self.exchange().forget(&call);
+        }
+        metrics.calls_live(self.live());
+        if n.is_multiple_of(RENEW) {
+            metrics.upkeep();
+            self.limits.sweep(Instant::now());
+            let connected = self.push.hub().to_renew();
+            if !connected.is_empty() {
+                self.store.extend_bindings(connected, now()).await?;
+            }
+        }
+        if n.is_multiple_of(TIDY) {
+            self.store.expire_bindings(now()).await?;
+            let before = crate::core::time::UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
+            let pruned = self.store.prune_calls(before, self.keep.count).await?;
+            if pruned > 0 {
+                tracing::debug!(pruned, "forgot old calls");
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls that have not ended.
+    pub(super) fn live(&self) -> usize {
+        self.exchange().calls().filter(|call| call.ended.is_none()).count()
+    }
+
+    /// Calls whose grace is over.
+    fn over(&self) -> Vec<CallId> {
+        let now = now();
+        let exchange = self.exchange();
+        let ended = exchange.calls().filter(|call| call.ended.is_some_and(|ended| now - ended >= GRACE));
+        let backlog = self.backlog();
+        ended.filter(|call| !backlog.holds(&call.id)).map(|call| call.id.clone()).collect()
+    }
+}

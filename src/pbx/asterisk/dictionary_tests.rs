@@ -1,0 +1,81 @@
+use super::*;
+use crate::ami::{Event, Frame, fuzz::decode};
+use crate::core::route::Side;
+use bytes::Bytes;
+use std::time::Duration;
+
+const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/hold-call.recv");
+
+fn event(lines: &str) -> Event {
+    Event::new(Bytes::from(lines.replace('\n', "\r\n")))
+}
+
+fn leg(text: &str) -> LegId {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_recorded_call_in_our_words() {
+    let (frames, error) = decode(RECORDED, &[]);
+    assert!(error.is_none());
+    let mut dictionary = Dictionary::default();
+    let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event));
+    let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
+    let story: Vec<_> = story.collect();
+    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone() });
+    assert!(story.contains(&Happened::Answered { leg: b.clone() }));
+    assert!(story.contains(&Happened::Answered { leg: a.clone() }));
+    assert!(story.contains(&Happened::Bridged { legs: [b.clone(), a.clone()] }));
+    let unbridged = story.iter().filter(|h| matches!(h, Happened::Unbridged { .. })).count();
+    assert_eq!(unbridged, 1);
+    let Some(Happened::HungUp { cause, .. }) = story.last() else { panic!("{story:?}") };
+    assert_eq!(cause.as_deref(), Some("Normal Clearing"));
+}
+
+const SETUP: &str = "Event: UserEvent\nChannel: PJSIP/101-00000001\nCallerIDName: Agent: x\nContext: sidecall\n\
+    Exten: s\nUniqueid: 1795345005.1600\nUserEvent: SidecallSetup\nAgent: me\nSide: terminating\nCalling: 1001\n\
+    Called: 1002\nHold: 500\nSent: 1795345005.160012\nReceived: 04aa\n";
+
+#[test]
+fn an_announcement() {
+    let [Happened::Announced(announced)] = &Dictionary::default().read(&event(SETUP))[..] else { panic!() };
+    assert_eq!(announced.leg, leg("1795345005.1600"));
+    assert_eq!(announced.agent, "me");
+    assert_eq!(announced.hold, Duration::from_millis(500));
+    assert_eq!(announced.sent, Some(1_795_345_005_160_012));
+    assert_eq!(announced.mark.side, Side::Terminating);
+    assert_eq!(announced.mark.received.as_deref(), Some("04aa"));
+    let Release::Redirect { channel, context, exten } = &announced.release else { panic!() };
+    assert_eq!((channel.as_str(), context.as_str(), exten.as_str()), ("PJSIP/101-00000001", "sidecall", "s"));
+}
+
+#[test]
+fn other_user_events_are_not_ours() {
+    let other = event(&SETUP.replace("SidecallSetup", "SidecallSetup2"));
+    assert_eq!(Dictionary::default().read(&other), []);
+}
+
+#[test]
+fn everyone_in_a_bridge_hears_everyone() {
+    let enter = |who: &str| event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\n"));
+    let leave = |who: &str| event(&format!("Event: BridgeLeave\nBridgeUniqueid: b\nUniqueid: {who}\n"));
+    let mut dictionary = Dictionary::default();
+    assert_eq!(dictionary.read(&enter("1")).len(), 0);
+    assert_eq!(dictionary.read(&enter("2")).len(), 1);
+    assert_eq!(dictionary.read(&enter("3")).len(), 2);
+    assert_eq!(dictionary.read(&enter("3")).len(), 0, "repeated");
+    assert_eq!(dictionary.read(&leave("1")).len(), 2);
+    let hangup = event("Event: Hangup\nUniqueid: 2\nCause-txt: Normal Clearing\n");
+    assert_eq!(dictionary.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
+}
+
+#[test]
+fn time_stamps() {
+    assert_eq!(micros("1.5"), Some(1_500_000));
+    assert_eq!(micros("1.000012"), Some(1_000_012));
+    assert_eq!(micros("1"), Some(1_000_000));
+    assert_eq!(micros("1.0000129"), Some(1_000_012));
+    for bad in ["", ".", "x", "1.x", "99999999999999999999"] {
+        assert_eq!(micros(bad), None, "{bad:?}");
+    }
+}

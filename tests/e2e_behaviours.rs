@@ -1,0 +1,52 @@
+//! The main job, on each real PBX of this machine: announced, decided, routed, pushed.
+
+mod lab;
+
+use lab::cast::SCENES;
+use lab::stage::{Played, Stage};
+use lab::{Kind, PbxConfig, SidecallConfig};
+
+/// The stage, if this machine has the PBX; else one line says that the test was skipped.
+fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
+    let raised = Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage));
+    match raised {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+fn play(mut stage: Stage, behaviour: &str) {
+    let scenes = SCENES.iter().filter(|scene| scene.behaviour == behaviour);
+    let played: Vec<Played> = scenes.map(|scene| stage.play(scene)).collect();
+    assert!(!played.is_empty());
+    assert!(played.iter().all(|p| p.ok), "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+}
+
+fn behaviour(kind: Kind, behaviour: &str) {
+    if let Some(stage) = stage(kind, PbxConfig::default(), &SidecallConfig::default()) {
+        play(stage, behaviour);
+    }
+}
+
+macro_rules! behaviours {
+    ($($name:ident: $behaviour:literal,)*) => {
+        mod asterisk {
+            $(#[test] fn $name() { super::behaviour(super::Kind::Asterisk, $behaviour); })*
+        }
+        mod freeswitch {
+            $(#[test] fn $name() { super::behaviour(super::Kind::FreeSwitch, $behaviour); })*
+        }
+    };
+}
+
+behaviours! {
+    b1_the_address_travels_to_a_number_that_is_not_ours: "B1",
+    b2_a_caller_without_a_client_makes_an_ordinary_call: "B2",
+    b3_both_clients_get_each_others_address: "B3",
+    b4_a_called_number_without_a_client_is_called_as_ever: "B4",
+    b10_at_the_terminating_switch_alone_both_get_the_address: "B10",
+}

@@ -1,0 +1,232 @@
+//! `sidecall run` beside a PBX of the lab: a real process with a configuration of its own.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::process::{Child, wait_until};
+use super::{Kind, LabError, Pbx, Result, conf, ports};
+
+/// The PBX's name in the configuration.
+pub const PBX: &str = "lab";
+/// The token of the administrator.
+pub const ADMIN: &str = "admin-token-of-the-laboratory";
+/// The token of the agent.
+const AGENT: &str = "agent-token-of-the-laboratory";
+
+/// What differs from the sample configuration.
+#[derive(Debug, Clone, Default)]
+pub struct SidecallConfig {
+    /// Where the event socket is reached, if not at the PBX itself: a proxy.
+    pub event_addr: Option<SocketAddr>,
+    /// Where the agent looks for its node, if not in the same process: a proxy, or another process.
+    pub node: Option<SocketAddr>,
+    /// FreeSWITCH: `direct` mode, listening here.
+    pub direct: Option<SocketAddr>,
+    /// No packet trunk.
+    pub no_trunk: bool,
+    /// Asterisk: speak TLS.
+    pub tls: bool,
+    /// More lines for `[agent]`.
+    pub agent_lines: String,
+}
+
+/// A running `sidecall`. Dropping it kills it and removes its folder.
+#[derive(Debug)]
+pub struct Sidecall {
+    child: Child,
+    dir: TempDir,
+    role: &'static str,
+    /// Where the node's API is.
+    pub http: SocketAddr,
+    client: reqwest::blocking::Client,
+}
+
+/// The binary under test.
+pub fn binary() -> PathBuf {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_sidecall") {
+        return path.into();
+    }
+    // The demo stands in target/PROFILE/examples.
+    let here = std::env::current_exe().unwrap_or_default();
+    here.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sidecall")
+}
+
+/// The domain in which the extensions of a PBX of the lab are valid.
+pub fn domain(pbx: &Pbx) -> String {
+    match pbx.kind() {
+        Kind::Asterisk => "pbx.example".to_owned(),
+        Kind::FreeSwitch => pbx.console("global_getvar domain").trim().to_owned(),
+    }
+}
+
+impl Sidecall {
+    /// Starts agent and node in one process, and waits until the PBX is attached.
+    pub fn start(pbx: &Pbx) -> Result<Sidecall> {
+        Sidecall::start_with(pbx, &SidecallConfig::default())
+    }
+
+    /// The same with another configuration.
+    pub fn start_with(pbx: &Pbx, config: &SidecallConfig) -> Result<Sidecall> {
+        let mut sidecall = Sidecall::launch(pbx, config, "run")?;
+        sidecall.wait_until_attached()?;
+        Ok(sidecall)
+    }
+
+    /// Starts one role; doesn't wait for a link.
+    pub fn launch(pbx: &Pbx, config: &SidecallConfig, role: &'static str) -> Result<Sidecall> {
+        let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().map_err(LabError::io("folder"))?;
+        let http = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports::free());
+        conf::write(&dir.path().join("admin.token"), ADMIN)?;
+        conf::write(&dir.path().join("agent.token"), AGENT)?;
+        conf::write(&dir.path().join("pbx.password"), pbx.event_secret())?;
+        conf::write(&dir.path().join("sidecall.toml"), &configuration(pbx, config, http))?;
+        let child = spawn(dir.path(), role)?;
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::blocking::Client::builder()
+            .timeout(Duration::from_secs(10))
+            .no_proxy()
+            .build()
+            .map_err(|e| LabError::Missing(format!("an HTTP client: {e}")))?;
+        let mut sidecall = Sidecall { child, dir, role, http, client };
+        if role != "agent" {
+            sidecall.child.wait_for_port(http, Duration::from_secs(10))?;
+        }
+        Ok(sidecall)
+    }
+
+    /// Starts it again with the same folder: the same database and tokens.
+    pub fn restart(&mut self) -> Result<()> {
+        self.child.kill();
+        self.child = spawn(self.dir.path(), self.role)?;
+        if self.role != "agent" {
+            self.child.wait_for_port(self.http, Duration::from_secs(10))?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the link to the PBX is up.
+    pub fn wait_until_attached(&mut self) -> Result<()> {
+        let up = || {
+            let status = self.get("/v1/status");
+            status["pbxs"].as_array().is_some_and(|pbxs| pbxs.iter().any(|p| p["link"] == "up"))
+        };
+        if wait_until(Duration::from_secs(15), up) {
+            return Ok(());
+        }
+        Err(LabError::Late { what: "not attached".into(), seconds: 15, log: self.child.log() })
+    }
+
+    /// The process.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        self.child.log()
+    }
+
+    /// Its folder, with `sidecall.toml`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// A URL of the node.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// GET as administrator; `null` if that fails.
+    pub fn get(&self, path: &str) -> Value {
+        let answer = self.client.get(self.url(path)).bearer_auth(ADMIN).send();
+        answer.and_then(|a| a.json()).unwrap_or(Value::Null)
+    }
+
+    /// A request with a token and a JSON body: status and answer.
+    pub fn send(&self, method: &str, path: &str, token: &str, body: &Value) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).expect("a method");
+        let answer = self.client.request(method, self.url(path)).bearer_auth(token).json(body).send();
+        match answer {
+            Ok(answer) => (answer.status().as_u16(), answer.json().unwrap_or(Value::Null)),
+            Err(_) => (0, Value::Null),
+        }
+    }
+
+    /// POST without a token to whatever address a client was given.
+    pub fn post(&self, address: &str, body: &Value) -> u16 {
+        self.client.post(address).json(body).send().map_or(0, |a| a.status().as_u16())
+    }
+
+    /// Adds a number to the directory; its clients' token is [`credential`].
+    pub fn number(&self, number: &str, name: &str, here: bool) {
+        let mut entry = serde_json::json!({"name": name, "credential": credential(number)});
+        if here {
+            entry["pbx"] = PBX.into();
+        }
+        let path = format!("/v1/numbers/{}", encode(number));
+        let (status, answer) = self.send("PUT", &path, ADMIN, &entry);
+        assert!((200..300).contains(&status), "{number}: {status} {answer}");
+    }
+
+    /// Binds a client with an own address to a number; what the node answered.
+    pub fn bind(&self, number: &str, address: &str) -> Value {
+        let body = serde_json::json!({"number": number, "address": address, "capabilities": ["text"]});
+        let (status, answer) = self.send("POST", "/v1/clients", &credential(number), &body);
+        assert!((200..300).contains(&status), "{number}: {status} {answer}");
+        answer
+    }
+
+    /// Live and recent calls.
+    pub fn calls(&self) -> Vec<Value> {
+        let mut answer = self.get("/v1/calls?limit=1000");
+        answer["calls"].as_array_mut().map(std::mem::take).unwrap_or_default()
+    }
+}
+
+/// The credential of a number's clients.
+pub fn credential(number: &str) -> String {
+    format!("credential-of-{}", number.trim_start_matches('+').replace(';', "-"))
+}
+
+/// A number as it stands in a path.
+pub fn encode(number: &str) -> String {
+    number.replace('+', "%2B").replace(';', "%3B").replace('=', "%3D")
+}
+
+fn spawn(dir: &Path, role: &str) -> Result<Child> {
+    let mut command = Command::new(binary());
+    command.arg("--config").arg(dir.join("sidecall.toml")).arg(role);
+    command.env("SIDECALL_LOG", std::env::var("SIDECALL_LOG").unwrap_or_else(|_| "info,sidecall=debug".into()));
+    let log = dir.join(format!("sidecall-{}.log", std::process::id() ^ rand::random::<u32>()));
+    Child::spawn(&mut command, log)
+}
+
+fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String {
+    let kind = match pbx.kind() {
+        Kind::Asterisk => "asterisk",
+        Kind::FreeSwitch => "freeswitch",
+    };
+    let (tls_addr, tls_lines) = match pbx.event_tls() {
+        Some((addr, ca)) if config.tls => (Some(addr), format!("tls = true\ntls_ca_file = {ca:?}\n")),
+        _ => (None, String::new()),
+    };
+    let address = config.event_addr.or(tls_addr).unwrap_or_else(|| pbx.event_addr());
+    let node = config.node.unwrap_or(http);
+    let user = pbx.event_user().map(|user| format!("user = {user:?}\n")).unwrap_or_default();
+    let direct = config.direct.map(|direct| format!("direct = \"{direct}\"\n")).unwrap_or_default();
+    let routing = if config.no_trunk { "" } else { "[node.routing]\ntrunk = \"sidecall\"\n" };
+    format!(
+        "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
+         agent_token_file = \"agent.token\"\n{routing}\
+         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n{agent_lines}\n\
+         [[pbx]]\nname = \"{PBX}\"\nkind = \"{kind}\"\naddress = \"{address}\"\n{user}{tls_lines}{direct}\
+         password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n",
+        agent_lines = config.agent_lines,
+        domain = domain(pbx),
+    )
+}

@@ -1,0 +1,328 @@
+//! The stage: a PBX, sidecall, phones, trunks' far ends and clients of all three forms.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::cast::{ALICE, Arrives, BOB, CAROL, DAVE, EVERYBODY, Form, Person, Scene};
+use super::clients::{Hosted, Webhook};
+use super::sidecall::{Sidecall, SidecallConfig, domain};
+use super::{Answer, Calls, FarEnd, Kind, Pbx, PbxConfig, Result, SipMessage, wait_until};
+
+/// How long a client may take until it counts as not reached.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Everything that is needed to play a scene.
+#[derive(Debug)]
+pub struct Stage {
+    /// Clients go first when it is dropped, the PBX last.
+    hosted: Option<Hosted>,
+    /// Dave's.
+    pub webhook: Webhook,
+    /// Agent and node; absent until [`Stage::raise`].
+    sidecall: Option<Sidecall>,
+    /// Far end of the packet trunk.
+    pub packet: FarEnd,
+    /// Far end of the PSTN trunk.
+    pub pstn: FarEnd,
+    bob: FarEnd,
+    carol: FarEnd,
+    /// The PBX.
+    pub pbx: Pbx,
+    domain: String,
+}
+
+/// What became of a scene: one line of `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Played {
+    /// `B1` …
+    pub behaviour: &'static str,
+    /// Which PBX.
+    pub pbx: &'static str,
+    /// Who called.
+    pub calling: String,
+    /// Who was called.
+    pub called: String,
+    /// The route that the call took.
+    pub route: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it was answered.
+    pub answered: bool,
+    /// What the caller's client got: the address of the other side, or what it sent.
+    pub first_client_received: Option<String>,
+    /// What the called side's client got.
+    pub second_client_received: Option<String>,
+    /// The address that the far end read out of the call signalling.
+    pub carried_address: Option<String>,
+    /// INVITE → 200 as the caller saw it, in ms: the median of the calls.
+    pub setup_ms: Option<f64>,
+    /// The same call without sidecall.
+    pub baseline_ms: Option<f64>,
+    /// Answer → both clients have the address, in ms.
+    pub push_ms: Option<i64>,
+    /// Everything was as it must be.
+    pub ok: bool,
+    /// What was not; absent if all was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+impl Stage {
+    /// Sets the stage without sidecall: this is what baselines are measured on.
+    pub fn set(kind: Kind, config: PbxConfig) -> Result<Stage> {
+        let pbx = Pbx::start_with(kind, config)?;
+        let at_once = Answer::at_once();
+        let stage = Stage {
+            hosted: None,
+            webhook: Webhook::start()?,
+            sidecall: None,
+            packet: FarEnd::start(pbx.config().packet, &at_once)?,
+            pstn: FarEnd::start(pbx.config().pstn, &at_once)?,
+            bob: FarEnd::register(pbx.sip(), BOB.dialled, &at_once)?,
+            carol: FarEnd::register(pbx.sip(), CAROL.dialled, &at_once)?,
+            domain: domain(&pbx),
+            pbx,
+        };
+        Ok(stage)
+    }
+
+    /// Starts sidecall, fills its directory and connects the clients.
+    pub fn raise(&mut self, config: &SidecallConfig) -> Result<()> {
+        let sidecall = Sidecall::start_with(&self.pbx, config)?;
+        for person in EVERYBODY.into_iter().filter(|p| p.served) {
+            sidecall.number(&self.number(person), person.name, person.here);
+        }
+        self.webhook.bind(&sidecall, &self.number(DAVE));
+        sidecall.bind(&self.number(BOB), &format!("sip:{}@{}", BOB.dialled, self.domain));
+        if std::env::var_os("NO_HOSTED").is_none() { self.hosted = Some(Hosted::start(&sidecall, &self.number(ALICE))?); }
+        self.sidecall = Some(sidecall);
+        Ok(())
+    }
+
+    /// A stage with sidecall on it.
+    pub fn ready(kind: Kind) -> Result<Stage> {
+        let mut stage = Stage::set(kind, PbxConfig::default())?;
+        stage.raise(&SidecallConfig::default())?;
+        Ok(stage)
+    }
+
+    /// Agent and node.
+    pub fn sidecall(&mut self) -> &mut Sidecall {
+        self.sidecall.as_mut().expect("the stage was raised")
+    }
+
+    /// Alice's client.
+    pub fn hosted(&mut self) -> &mut Hosted {
+        self.hosted.as_mut().expect("the stage was raised")
+    }
+
+    /// A person's number in full.
+    pub fn number(&self, person: Person) -> String {
+        person.number(&self.domain)
+    }
+
+    /// The calls of a scene, ready to be placed.
+    pub fn calls(&self, scene: &Scene) -> (Calls, std::net::SocketAddr) {
+        let calls = Calls::new(scene.caller.dialled, scene.called.dialled).via(scene.origin());
+        (calls, if scene.from_pstn { self.pbx.trunk_sip() } else { self.pbx.sip() })
+    }
+
+    /// INVITE → 200 in ms: the median of `n` calls, one after the other.
+    pub fn setup_time(&self, scene: &Scene, n: u32) -> Option<f64> {
+        let (calls, to) = self.calls(scene);
+        let report = calls.times(n, 4).hold(100).place(to).ok()?;
+        report.answer_time(50.0).map(|time| time.as_secs_f64() * 1e3)
+    }
+
+    /// Plays a scene with one call and checks all of it. The caller hangs up once the clients have
+    /// what they must get, or `PATIENCE` is over.
+    pub fn play(&mut self, scene: &Scene) -> Played {
+        let before = Before::note(self, scene);
+        let (calls, to) = self.calls(scene);
+        let talk = if scene.paired || scene.arrives == Arrives::Packet { 900 } else { 300 };
+        let caller = calls.hold(talk).start(to);
+        let mut played = self.blank(scene);
+        let invite = self.arrival(scene, &before);
+        if let Some(invite) = &invite {
+            played.carried_address = carried(invite);
+        }
+        if scene.behaviour == "B1" {
+            self.far_client_writes(&played);
+        }
+        played.first_client_received = self.received(scene.caller, &before.first);
+        played.second_client_received = self.received(scene.called, &before.second);
+        match caller.and_then(|caller| caller.finish(Duration::from_secs(20))) {
+            Ok(report) => played.answered = report.answered() == 1,
+            Err(error) => played.problems.push(error.to_string()),
+        }
+        self.read_call(scene, &before, &mut played);
+        judge(scene, invite.as_ref(), &mut played);
+        played
+    }
+
+    fn blank(&self, scene: &Scene) -> Played {
+        Played {
+            behaviour: scene.behaviour,
+            pbx: match self.pbx.kind() {
+                Kind::Asterisk => "asterisk",
+                Kind::FreeSwitch => "freeswitch",
+            },
+            calling: self.number(scene.caller),
+            called: self.number(scene.called),
+            route: String::new(),
+            reason: String::new(),
+            answered: false,
+            first_client_received: None,
+            second_client_received: None,
+            carried_address: None,
+            setup_ms: None,
+            baseline_ms: None,
+            push_ms: None,
+            ok: false,
+            problems: Vec::new(),
+        }
+    }
+
+    fn end(&self, scene: &Scene) -> &FarEnd {
+        match scene.arrives {
+            Arrives::Packet => &self.packet,
+            Arrives::Pstn => &self.pstn,
+            Arrives::Phone if scene.called == BOB => &self.bob,
+            Arrives::Phone => &self.carol,
+        }
+    }
+
+    fn arrival(&self, scene: &Scene, before: &Before) -> Option<SipMessage> {
+        let invites = self.end(scene).wait_for("INVITE", before.invites + 1, PATIENCE);
+        invites.get(before.invites).cloned()
+    }
+
+    /// What a client at the far end does with an address that came in the signalling.
+    fn far_client_writes(&mut self, played: &Played) {
+        let Some(address) = &played.carried_address else { return };
+        let peer = json!({"type": "peer", "role": "first", "peer": {
+            "number": played.called, "name": "Frank", "address": "https://far.example/a/frank", "capabilities": ["text"],
+        }});
+        let sidecall = self.sidecall();
+        sidecall.post(address, &peer);
+    }
+
+    /// The peer's address, as the person's client got it since `before`.
+    fn received(&mut self, person: Person, before: &usize) -> Option<String> {
+        let n = before + 1;
+        let peer = match person.client? {
+            Form::Hosted => self.hosted().wait_for("peer", n, PATIENCE).get(*before).cloned(),
+            Form::Webhook => self.webhook.wait_for("peer", n, PATIENCE).get(*before).cloned(),
+            Form::Sip => {
+                let message = self.bob.wait_for("MESSAGE", n, PATIENCE).get(*before)?.clone();
+                return address_in(&message.body);
+            }
+        }?;
+        ["/message/peer/address", "/peer/address"].iter().find_map(|at| Some(peer.pointer(at)?.as_str()?.to_owned()))
+    }
+
+    fn read_call(&mut self, scene: &Scene, before: &Before, played: &mut Played) {
+        let (calling, called) = (self.number(scene.caller), self.number(scene.called));
+        let known = before.calls.clone();
+        let sidecall = self.sidecall();
+        let find = || {
+            let calls = sidecall.calls();
+            calls.into_iter().find(|c| c["calling"] == *calling && c["called"] == *called && !known.contains(&c["call"]))
+        };
+        // The last report of a call comes just after the caller has gone.
+        wait_until(Duration::from_secs(3), || find().is_some_and(|c| c["phase"] == "ended"));
+        let Some(call) = find() else { return played.problems.push("the node does not know the call".into()) };
+        played.route = call["route"].as_str().unwrap_or_default().to_owned();
+        played.reason = call["reason"].as_str().unwrap_or_default().to_owned();
+        if call["phase"] != "ended" {
+            played.problems.push(format!("the call has not ended: {}", call["phase"]));
+        }
+        let delivered: Vec<i64> = call["deliveries"].as_array().into_iter().flatten()
+            .filter(|d| d["message"] == "peer").filter_map(|d| d["delivered"].as_i64()).collect();
+        if let (Some(answered), Some(last)) = (call["answered"].as_i64(), delivered.iter().max()) {
+            played.push_ms = scene.paired.then_some(last - answered);
+        }
+    }
+}
+
+/// What was there before a scene.
+struct Before {
+    invites: usize,
+    first: usize,
+    second: usize,
+    calls: Vec<Value>,
+}
+
+impl Before {
+    fn note(stage: &mut Stage, scene: &Scene) -> Before {
+        let count = |stage: &mut Stage, person: Person| match person.client {
+            Some(Form::Hosted) => stage.hosted().events("peer").len(),
+            Some(Form::Webhook) => stage.webhook.taken("peer").len(),
+            Some(Form::Sip) => stage.bob.received("MESSAGE").len(),
+            None => 0,
+        };
+        Before {
+            invites: stage.end(scene).invites().len(),
+            first: count(stage, scene.caller),
+            second: count(stage, scene.called),
+            calls: stage.sidecall().calls().into_iter().map(|c| c["call"].clone()).collect(),
+        }
+    }
+}
+
+/// The address in the `User-to-User` header of an INVITE, read as RFC 7433 says, without any of
+/// sidecall's own code.
+pub fn carried(invite: &SipMessage) -> Option<String> {
+    let header = invite.header("User-to-User")?;
+    let (hex, parameters) = header.split_once(';')?;
+    if !parameters.split(';').any(|p| p.trim() == "encoding=hex") {
+        return None;
+    }
+    let octets: Option<Vec<u8>> =
+        (0..hex.len()).step_by(2).map(|n| u8::from_str_radix(hex.get(n..n + 2)?, 16).ok()).collect();
+    let octets = octets?;
+    let (discriminator, text) = octets.split_first()?;
+    (*discriminator == 4 && octets.len() <= 128).then(|| String::from_utf8_lossy(text).into_owned())
+}
+
+/// The first URI in a text.
+fn address_in(text: &str) -> Option<String> {
+    let word = text.split_whitespace().find(|w| w.starts_with("http://") || w.starts_with("https://") || w.starts_with("sip:"))?;
+    Some(word.trim_end_matches(['.', ',']).to_owned())
+}
+
+fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
+    let mut problems = std::mem::take(&mut played.problems);
+    let mut expect = |ok: bool, problem: String| {
+        if !ok {
+            problems.push(problem);
+        }
+    };
+    expect(played.answered, "the call was not answered".into());
+    expect(played.route == scene.route, format!("route {:?}, not {:?}", played.route, scene.route));
+    expect(played.reason == scene.reason, format!("reason {:?}, not {:?}", played.reason, scene.reason));
+    match invite {
+        None => expect(false, format!("no call arrived at {:?}", scene.arrives)),
+        Some(invite) => {
+            let header = invite.header("User-to-User").is_some();
+            expect(header == (scene.arrives == Arrives::Packet), format!("User-to-User is there: {header}"));
+            expect(
+                invite.calling() == scene.caller.dialled,
+                format!("the caller ID has become {:?}", invite.calling()),
+            );
+        }
+    }
+    if scene.arrives == Arrives::Packet {
+        expect(played.carried_address.is_some(), "no address travelled along".into());
+    }
+    let (first, second) = match scene.behaviour {
+        "B1" => (true, false),
+        _ => (scene.paired, scene.paired),
+    };
+    expect(played.first_client_received.is_some() == first, format!("the first client got {:?}", played.first_client_received));
+    expect(played.second_client_received.is_some() == second, format!("the second client got {:?}", played.second_client_received));
+    played.ok = problems.is_empty();
+    played.problems = problems;
+}
