@@ -1,6 +1,14 @@
 //! The subcommands, one file each.
 
+mod access;
+mod calls;
+mod client;
+mod completions;
+mod http;
 mod logging;
+mod number;
+mod output;
+mod record;
 mod serve;
 
 use std::path::PathBuf;
@@ -37,6 +45,11 @@ enum Command {
     Node,
     /// The agent alone; its node runs elsewhere.
     Agent,
+    Client(client::ClientArgs),
+    Number(number::NumberArgs),
+    Calls(calls::CallsArgs),
+    Record(record::RecordArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 impl Cli {
@@ -49,13 +62,24 @@ impl Cli {
         // One provider for every TLS connection; an error says that there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // Whoever opens a connection over TLS takes this; it may be set already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let config = || Config::load(&self.config);
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             match self.command {
                 Command::Run => serve::serve(config()?, serve::Roles::Both).await,
                 Command::Node => serve::serve(config()?, serve::Roles::Node).await,
                 Command::Agent => serve::serve(config()?, serve::Roles::Agent).await,
+                Command::Client(args) => client::run(args, &self.config).await,
+                Command::Number(args) => number::run(args, &self.config).await,
+                Command::Calls(args) => calls::run(args, &self.config).await,
+                Command::Record(args) => record::run(args, &self.config).await,
+                Command::Completions(args) => completions::run(&args),
             }
-        })
+        });
+        match done {
+            Err(error) if output::is_broken_pipe(&error) => Ok(()),
+            done => done,
+        }
     }
 }

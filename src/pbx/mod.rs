@@ -8,10 +8,12 @@ pub mod asterisk;
 mod error;
 pub mod freeswitch;
 mod link;
+mod listener;
 mod vocabulary;
 
 pub use error::Error;
 pub use link::{Commands, Events, Link, Raw};
+pub use listener::Listener;
 pub use vocabulary::{Announcement, Answer, Happened, LiveLeg, Mark, Release, Snapshot};
 
 /// How long a PBX may take to reply to a command before its outcome counts as unknown.

@@ -62,6 +62,12 @@ pub struct Played {
     pub baseline_ms: Option<f64>,
     /// Answer → both clients have the address, in ms.
     pub push_ms: Option<i64>,
+    /// Answer → the first client has it, in ms.
+    #[serde(skip)]
+    pub first_ms: Option<i64>,
+    /// Answer → the second client has it, in ms.
+    #[serde(skip)]
+    pub second_ms: Option<i64>,
     /// Everything was as it must be.
     pub ok: bool,
     /// What was not; absent if all was.
@@ -96,7 +102,7 @@ impl Stage {
         }
         self.webhook.bind(&sidecall, &self.number(DAVE));
         sidecall.bind(&self.number(BOB), &format!("sip:{}@{}", BOB.dialled, self.domain));
-        if std::env::var_os("NO_HOSTED").is_none() { self.hosted = Some(Hosted::start(&sidecall, &self.number(ALICE))?); }
+        self.hosted = Some(Hosted::start(&sidecall, &self.number(ALICE))?);
         self.sidecall = Some(sidecall);
         Ok(())
     }
@@ -180,6 +186,8 @@ impl Stage {
             setup_ms: None,
             baseline_ms: None,
             push_ms: None,
+            first_ms: None,
+            second_ms: None,
             ok: false,
             problems: Vec::new(),
         }
@@ -239,11 +247,14 @@ impl Stage {
         if call["phase"] != "ended" {
             played.problems.push(format!("the call has not ended: {}", call["phase"]));
         }
-        let delivered: Vec<i64> = call["deliveries"].as_array().into_iter().flatten()
-            .filter(|d| d["message"] == "peer").filter_map(|d| d["delivered"].as_i64()).collect();
-        if let (Some(answered), Some(last)) = (call["answered"].as_i64(), delivered.iter().max()) {
-            played.push_ms = scene.paired.then_some(last - answered);
-        }
+        let Some(answered) = call["answered"].as_i64().filter(|_| scene.paired) else { return };
+        let after = |number: &str| {
+            let deliveries = call["deliveries"].as_array()?;
+            let peer = deliveries.iter().find(|d| d["message"] == "peer" && d["number"] == number)?;
+            Some(peer["delivered"].as_i64()? - answered)
+        };
+        (played.first_ms, played.second_ms) = (after(&calling), after(&called));
+        played.push_ms = played.first_ms.max(played.second_ms);
     }
 }
 

@@ -42,11 +42,22 @@ pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Comm
     let options = ami::Options { tls: endpoint.tls.clone(), ..options };
     let (commands, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
     spawn(connection, "commands");
-    let options = ami::Options { event_mask: EVENT_MASK.to_owned(), ..options };
-    let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
-    spawn(connection, "events");
+    let (listener, events) = listen(endpoint, options, false).await?;
     let commands = Commands::new(commands, listener, endpoint.domain.clone(), endpoint.message_endpoint.clone());
     Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+}
+
+/// One connection that gets the agent's events, or `all` that its user may see.
+pub(super) async fn listen(
+    endpoint: &Endpoint,
+    options: ami::Options,
+    all: bool,
+) -> Result<(ami::Client, ami::Events), Error> {
+    let event_mask = if all { "on" } else { EVENT_MASK }.to_owned();
+    let options = ami::Options { event_mask, tls: endpoint.tls.clone(), ..options };
+    let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+    spawn(connection, "events");
+    Ok((listener, events))
 }
 
 fn spawn(connection: ami::Connection, which: &'static str) {

@@ -36,15 +36,29 @@ pub struct Events {
 pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Commands, Events), Error> {
     let (commands, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
     spawn(connection, "commands");
+    let (listener, events) = listen(endpoint, options, false).await?;
+    let commands = Commands::new(commands, listener, endpoint.sip_profile.clone());
+    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+}
+
+/// One connection that gets the agent's events, or `all` there are.
+pub(super) async fn listen(
+    endpoint: &Endpoint,
+    options: esl::Options,
+    all: bool,
+) -> Result<(esl::Client, esl::Events), Error> {
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
+    if all {
+        listener.subscribe(esl::Format::Plain, &["ALL"]).await?;
+        return Ok((listener, events));
+    }
     // Filters first: without them the first moments would bring the events of every call.
     for (header, value) in dictionary::FILTERS {
         listener.filter(header, value).await?;
     }
     listener.subscribe(esl::Format::Plain, dictionary::EVENTS).await?;
-    let commands = Commands::new(commands, listener, endpoint.sip_profile.clone());
-    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+    Ok((listener, events))
 }
 
 fn spawn(connection: esl::Connection, which: &'static str) {

@@ -1,0 +1,153 @@
+//! `calls`: live and recent calls, and what became of them.
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use super::access::AdminArgs;
+use super::http::Api;
+use super::output;
+use crate::contract::{CallList, CallView, DeliveryView};
+use crate::core::name::{CallId, PbxName};
+use crate::core::number::Number;
+
+/// Shows calls: who called whom, which way they went and why, and what the clients were sent.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  sidecall calls list --live
+  sidecall calls list --limit 1000 --json | jq -r '.calls[].reason' | sort | uniq -c
+  sidecall calls show 0193a5c2-7d1e-7a90-8f3b-2c4d5e6f7a8b
+
+The reason says why a call took its route: caller-has-no-client, called-has-client, late, …")]
+pub(super) struct CallsArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Live and recent calls, the newest first.
+    List {
+        /// Only calls that have not ended.
+        #[arg(long)]
+        live: bool,
+        /// Only calls of this PBX.
+        #[arg(long, value_name = "NAME")]
+        pbx: Option<PbxName>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// One call, with everything that was sent to clients.
+    Show {
+        /// Its id, as `calls list` and the log have it.
+        call: CallId,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+pub(super) async fn run(args: CallsArgs, config: &Path) -> anyhow::Result<()> {
+    match args.command {
+        Command::List { live, pbx, limit, admin } => {
+            let json = admin.json;
+            list(&admin.api(config)?, live, pbx.as_ref(), limit, json).await
+        }
+        Command::Show { call, admin } => {
+            let json = admin.json;
+            let view: CallView = admin.api(config)?.get(&["v1", "calls", call.as_str()], &[]).await?;
+            if json { output::json(&view) } else { show(&view) }
+        }
+    }
+}
+
+async fn list(api: &Api, live: bool, pbx: Option<&PbxName>, limit: u32, json: bool) -> anyhow::Result<()> {
+    let limit = limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    if live {
+        query.push(("live", "true"));
+    }
+    if let Some(pbx) = pbx {
+        query.push(("pbx", pbx.as_str()));
+    }
+    let list: CallList = api.get(&["v1", "calls"], &query).await?;
+    if json {
+        return output::json(&list);
+    }
+    let head = ["DECIDED", "PHASE", "CALLING", "CALLED", "ROUTE", "REASON", "TALKED", "PBX", "CALL"];
+    output::table(&head, &list.calls.iter().map(row).collect::<Vec<_>>())
+}
+
+fn row(call: &CallView) -> Vec<String> {
+    vec![
+        output::moment(call.decided),
+        word(&call.phase),
+        number(call.calling.as_ref()),
+        call.called.to_string(),
+        call.route.as_str().to_owned(),
+        call.reason.as_str().to_owned(),
+        talked(call),
+        call.pbx.to_string(),
+        call.call.to_string(),
+    ]
+}
+
+fn number(number: Option<&Number>) -> String {
+    number.map_or_else(|| "withheld".to_owned(), Number::to_string)
+}
+
+/// The word that the API uses.
+fn word(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+fn talked(call: &CallView) -> String {
+    match (call.answered, call.ended) {
+        (Some(answered), Some(ended)) => output::span(ended - answered),
+        (Some(_), None) => "still".to_owned(),
+        (None, _) => "-".to_owned(),
+    }
+}
+
+fn show(call: &CallView) -> anyhow::Result<()> {
+    let trunk = call.trunk.as_ref().map(|trunk| format!(" by {trunk}")).unwrap_or_default();
+    let route = format!("{}{trunk} ({})", call.route.as_str(), call.reason.as_str());
+    let since = |at| format!("{}  (+{})", output::moment(at), output::span(at - call.decided));
+    let mut facts = vec![
+        ("call", call.call.to_string()),
+        ("calling", number(call.calling.as_ref())),
+        ("called", call.called.to_string()),
+        ("pbx", format!("{}, {}, leg {}", call.pbx, word(&call.side), call.leg)),
+        ("route", route),
+        ("phase", word(&call.phase)),
+        ("decided", output::moment(call.decided)),
+    ];
+    facts.extend(call.address.as_ref().map(|address| ("carried", address.to_string())));
+    facts.extend(call.answered.map(|at| ("answered", since(at))));
+    facts.extend(call.ended.map(|at| ("ended", since(at))));
+    facts.extend(call.cause.as_ref().map(|cause| ("cause", output::clean(cause))));
+    for (name, fact) in facts {
+        output::line(format!("{name:<9} {fact}"))?;
+    }
+    output::line("")?;
+    if call.deliveries.is_empty() {
+        return output::line("Nothing was sent to clients: nobody with a client has been connected to somebody with one.");
+    }
+    let head = ["CREATED", "MESSAGE", "TO", "FORM", "STATE", "TOOK", "TRIES", "ERROR"];
+    output::table(&head, &call.deliveries.iter().map(delivery).collect::<Vec<_>>())
+}
+
+fn delivery(delivery: &DeliveryView) -> Vec<String> {
+    vec![
+        output::moment(delivery.created),
+        output::clean(&delivery.message),
+        delivery.number.to_string(),
+        output::clean(&delivery.form),
+        output::clean(&delivery.state),
+        delivery.delivered.map_or_else(|| "-".to_owned(), |at| output::span(at - delivery.created)),
+        delivery.attempts.to_string(),
+        delivery.error.as_deref().map(output::clean).unwrap_or_default(),
+    ]
+}

@@ -1,0 +1,228 @@
+//! `client`: a multimedia client in the terminal.
+
+mod peers;
+mod sender;
+mod show;
+mod stream;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::access;
+use super::http::Api;
+use crate::config::Config;
+use crate::contract::{Body, Capability, Message, NewClient};
+use crate::core::number::Number;
+use peers::{Peers, Said};
+use show::Show;
+use stream::{News, Stream};
+
+/// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
+///
+/// It belongs to a number, and shows whose client can be reached as soon as a call of that number is
+/// answered. What you type goes to the other side's client.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  sidecall client --number +12125550100 --token-file alice.token --node https://node.example
+  sidecall client --number +12125550100 --json --for 60 < /dev/null
+  sidecall client --number +12125550101 --auto-answer 'Hello, I am a machine'
+
+What you can type: text for the other side; /to 2 text, if there are several; /peers; /help; /quit.
+
+With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
+disconnected, peer, message, ended, sent, failed.")]
+pub(super) struct ClientArgs {
+    /// The number that it belongs to; if left out, the token says it.
+    #[arg(long)]
+    number: Option<Number>,
+    /// The node's URL; that of the configuration, or this machine's, if left out.
+    #[arg(long, env = "SIDECALL_NODE", value_name = "URL")]
+    node: Option<Url>,
+    /// The credential of the number (`sidecall number put … --new-credential` makes one). Others on
+    /// this machine can see a command line: --token-file or the environment keep it from them.
+    #[arg(long, env = "SIDECALL_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// The file that holds the credential.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// What it can do; the other side is told. May be given several times.
+    #[arg(long = "capability", value_name = "WORD", default_value = "text", value_parser = capability)]
+    capabilities: Vec<Capability>,
+    /// One JSON object per line, for scripts.
+    #[arg(long)]
+    json: bool,
+    /// Sends this to every new peer.
+    #[arg(long, value_name = "TEXT")]
+    auto_answer: Option<String>,
+    /// Ends after so many messages of any kind.
+    #[arg(long, value_name = "N")]
+    exit_after: Option<u64>,
+    /// Ends after so many seconds.
+    #[arg(long = "for", value_name = "SECONDS")]
+    seconds: Option<f64>,
+    /// Leaves the binding at the end: messages wait for its next stream until it expires.
+    #[arg(long)]
+    keep: bool,
+}
+
+fn capability(text: &str) -> Result<Capability, String> {
+    Capability::try_from(text.to_owned())
+}
+
+pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
+    let Some(token) = access::token(args.token, args.token_file.as_deref())? else {
+        bail!("no credential: give --token-file, or set SIDECALL_TOKEN (an administrator makes one with `sidecall number put NUMBER --new-credential`)");
+    };
+    let node = match args.node {
+        Some(node) => node,
+        None => access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
+    };
+    let api = Api::new(node, token)?;
+    let new = NewClient { number: args.number, address: None, secret: None, expires: None, capabilities: args.capabilities };
+    let (stream, news) = Stream::bind(api.clone(), new).await?;
+    let (sender, outcomes) = sender::start()?;
+    let mut client = Client {
+        show: Show::new(args.json),
+        peers: Peers::default(),
+        sender,
+        auto_answer: args.auto_answer,
+        left: args.exit_after,
+        keep: args.keep,
+    };
+    let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
+    let (current, acks) = (stream.client(), stream.acks());
+    let reading = tokio::spawn(stream.run());
+    let result = client.follow(news, outcomes, acks, end).await;
+    reading.abort();
+    if let (false, Some(id)) = (client.keep, current.get()) {
+        let gone = tokio::time::timeout(Duration::from_secs(3), api.delete(&["v1", "clients", id.as_str()])).await;
+        if !matches!(gone, Ok(Ok(()))) {
+            tracing::debug!("the binding could not be removed; it ends by itself");
+        }
+    }
+    result
+}
+
+struct Client {
+    show: Show,
+    peers: Peers,
+    sender: sender::Sender,
+    auto_answer: Option<String>,
+    left: Option<u64>,
+    keep: bool,
+}
+
+impl Client {
+    async fn follow(
+        &mut self,
+        mut news: mpsc::Receiver<News>,
+        mut outcomes: mpsc::Receiver<sender::Outcome>,
+        acks: mpsc::Sender<String>,
+        end: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let mut typed = lines();
+        let mut open = true;
+        let end = async {
+            match end {
+                Some(end) => tokio::time::sleep(end).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                // News first: what came before the end is still shown.
+                biased;
+                heard = news.recv() => match heard {
+                    Some(News::Message(message)) => {
+                        self.heard(&message)?;
+                        let _ = acks.send(message.id).await;
+                        self.left = self.left.map(|left| left.saturating_sub(1));
+                    }
+                    Some(News::Connected { client, number }) => self.show.connected(&client, &number)?,
+                    Some(News::Lost { why, wait }) => self.show.lost(&why, wait)?,
+                    Some(News::Over(error)) => return Err(error.into()),
+                    None => bail!("the stream's reader has died"),
+                },
+                Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
+                line = typed.recv(), if open => match line {
+                    Some(line) => if !self.typed(&line)? { return Ok(()) },
+                    // Nobody types: scripts go on listening.
+                    None => open = false,
+                },
+                () = &mut end => break,
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+            }
+            if self.left == Some(0) {
+                break;
+            }
+        }
+        // The last acknowledgement and the last message get a moment to leave.
+        let pending = async {
+            while self.sender.is_busy() {
+                match outcomes.recv().await {
+                    Some(outcome) => self.show.outcome(&outcome)?,
+                    None => break,
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(Duration::from_secs(2), pending).await.unwrap_or(Ok(()))
+    }
+
+    fn heard(&mut self, message: &Message) -> anyhow::Result<()> {
+        let label = match &message.body {
+            Body::Peer { role, peer } => {
+                let label = self.peers.met(&message.call, *role, peer);
+                if let Some(text) = self.auto_answer.clone() {
+                    // First of all: the other side waits.
+                    let sent = self.sender.send(label.clone(), peer.address.clone(), text);
+                    self.show.message(message, Some(&label))?;
+                    return sent.or_else(|problem| self.show.note(&problem));
+                }
+                Some(label)
+            }
+            Body::Ended { number } => self.peers.ended(&message.call, number),
+            Body::Message { .. } => self.peers.of(&message.call),
+        };
+        self.show.message(message, label.as_ref())
+    }
+
+    /// False if that's the end.
+    fn typed(&mut self, line: &str) -> anyhow::Result<bool> {
+        match self.peers.read(line) {
+            Said::Nothing => {}
+            Said::Quit => return Ok(false),
+            Said::Note(note) => self.show.note(&note)?,
+            Said::Text { label, address, text } => {
+                if let Err(problem) = self.sender.send(label, address, text) {
+                    self.show.note(&problem)?;
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// What is typed, line by line, read by a thread of its own: a read of the terminal can't be given up.
+fn lines() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(16);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines() {
+            let Ok(line) = line else { break };
+            if sender.blocking_send(line).is_err() {
+                break;
+            }
+        }
+    });
+    lines
+}

@@ -1,0 +1,206 @@
+//! Who the user talks to, and what a typed line means.
+
+use crate::cli::output::clean;
+use crate::contract::{Capability, Peer, Role};
+use crate::core::address::Address;
+use crate::core::name::CallId;
+use crate::core::number::Number;
+
+/// A peer as it is spoken of: `[1] Bob`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Label {
+    /// What `/to` takes.
+    pub(super) n: usize,
+    /// A name to show.
+    pub(super) name: String,
+    /// Their number.
+    pub(super) number: Number,
+}
+
+/// What a typed line means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// An empty line.
+    Nothing,
+    /// Text for a peer.
+    Text { label: Label, address: Address, text: String },
+    /// Something to tell the user.
+    Note(String),
+    /// The end.
+    Quit,
+}
+
+#[derive(Debug)]
+struct Known {
+    call: CallId,
+    role: Role,
+    label: Label,
+    address: Address,
+    capabilities: Vec<Capability>,
+    live: bool,
+}
+
+/// All peers since the start; the last one is current.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    known: Vec<Known>,
+    current: Option<usize>,
+}
+
+const HELP: &str = "text goes to the current peer; /to N text speaks to another and makes it current; \
+    /peers lists them; /quit ends";
+
+impl Peers {
+    /// A call is up. The same peer of the same call stays the same, though its address may be new.
+    pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &Peer) -> Label {
+        let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
+        let at = at.unwrap_or(self.known.len());
+        let name = peer.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
+        let label = Label { n: at + 1, name: name.unwrap_or_else(|| peer.number.to_string()), number: peer.number.clone() };
+        let known = Known {
+            call: call.clone(),
+            role,
+            label: label.clone(),
+            address: peer.address.clone(),
+            capabilities: peer.capabilities.clone(),
+            live: true,
+        };
+        if at < self.known.len() {
+            self.known[at] = known;
+        } else {
+            self.known.push(known);
+        }
+        self.current = Some(at);
+        label
+    }
+
+    /// They no longer talk.
+    pub(super) fn ended(&mut self, call: &CallId, number: &Number) -> Option<Label> {
+        let at = self.known.iter().position(|known| known.call == *call && known.label.number == *number)?;
+        self.known[at].live = false;
+        if self.current == Some(at) {
+            self.current = self.known.iter().rposition(|known| known.live);
+        }
+        Some(self.known[at].label.clone())
+    }
+
+    /// Whom a message is from: it says only by which call it came.
+    pub(super) fn of(&self, call: &CallId) -> Option<Label> {
+        let of_call = || self.known.iter().rev().filter(|known| known.call == *call);
+        of_call().find(|known| known.live).or_else(|| of_call().next()).map(|known| known.label.clone())
+    }
+
+    /// What a typed line means.
+    pub(super) fn read(&mut self, line: &str) -> Said {
+        let line = line.trim();
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "" => Said::Nothing,
+            "/quit" | "/q" => Said::Quit,
+            "/help" | "/h" | "/?" => Said::Note(HELP.to_owned()),
+            "/peers" => Said::Note(self.list()),
+            "/to" => self.to(rest.trim()),
+            word if word.starts_with('/') => Said::Note(format!("there is no {}: {HELP}", clean(word))),
+            _ => match self.current {
+                Some(at) => self.text(at, line),
+                None => Said::Note("you are not on the phone with anybody whose client is known".to_owned()),
+            },
+        }
+    }
+
+    fn to(&mut self, rest: &str) -> Said {
+        let (n, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        let at = n.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|at| *at < self.known.len());
+        let Some(at) = at else { return Said::Note(format!("there is no peer {}: {}", clean(n), self.list())) };
+        self.current = Some(at);
+        match text.trim() {
+            "" => Said::Note(format!("you speak to {}", self.known[at].label.name)),
+            text => self.text(at, text),
+        }
+    }
+
+    fn text(&self, at: usize, text: &str) -> Said {
+        let known = &self.known[at];
+        Said::Text { label: known.label.clone(), address: known.address.clone(), text: text.to_owned() }
+    }
+
+    fn list(&self) -> String {
+        if self.known.is_empty() {
+            return "no peer yet: one is shown when a call is answered".to_owned();
+        }
+        let lines = self.known.iter().enumerate().map(|(at, known)| {
+            let mark = if self.current == Some(at) { "*" } else { " " };
+            let state = if known.live { "" } else { ", ended" };
+            let capabilities: Vec<_> = known.capabilities.iter().map(Capability::as_str).collect();
+            let Label { n, name, number } = &known.label;
+            format!("{mark}[{n}] {name} {number}, {}, {}{state}", called(known.role), capabilities.join(" "))
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The user's own side, as a person would say it.
+pub(super) fn called(role: Role) -> &'static str {
+    match role {
+        Role::First => "you called them",
+        Role::Second => "they called you",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(number: &str, name: Option<&str>) -> Peer {
+        let address = format!("https://node.example/a/{}", number.trim_start_matches('+'));
+        Peer {
+            number: number.parse().unwrap(),
+            name: name.map(str::to_owned),
+            address: address.parse().unwrap(),
+            capabilities: Vec::new(),
+        }
+    }
+
+    fn call(id: &str) -> CallId {
+        id.parse().unwrap()
+    }
+
+    fn to(said: Said) -> (usize, String) {
+        match said {
+            Said::Text { label, text, .. } => (label.n, text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_goes_to_the_last_peer_who_is_there() {
+        let mut peers = Peers::default();
+        assert!(matches!(peers.read("hello"), Said::Note(_)));
+        peers.met(&call("a"), Role::First, &peer("+12125550100", Some("Bob")));
+        assert_eq!(to(peers.read("hello there")), (1, "hello there".to_owned()));
+        peers.met(&call("b"), Role::Second, &peer("+12125550101", None));
+        assert_eq!(to(peers.read("x")).0, 2);
+        assert_eq!(to(peers.read("/to 1 hi you")), (1, "hi you".to_owned()));
+        assert_eq!(to(peers.read("still")).0, 1);
+        peers.ended(&call("a"), &"+12125550100".parse().unwrap());
+        assert_eq!(to(peers.read("x")).0, 2);
+        for none in ["/to 3 x", "/to 0 x", "/to", "/unknown"] {
+            assert!(matches!(peers.read(none), Said::Note(_)), "{none}");
+        }
+        assert_eq!(peers.read(" /quit "), Said::Quit);
+        assert_eq!(peers.read(""), Said::Nothing);
+    }
+
+    #[test]
+    fn a_transferred_call_has_a_new_peer() {
+        let mut peers = Peers::default();
+        peers.met(&call("a"), Role::First, &peer("+12125550100", None));
+        peers.ended(&call("a"), &"+12125550100".parse().unwrap());
+        peers.met(&call("a"), Role::First, &peer("+12125550101", Some("Eve\x1b[2J")));
+        let from = peers.of(&call("a")).unwrap();
+        assert_eq!((from.n, from.name.as_str()), (2, "Eve\u{fffd}[2J"));
+        assert!(peers.of(&call("z")).is_none());
+        let again = peers.met(&call("a"), Role::First, &peer("+12125550101", None));
+        assert_eq!(again.n, 2);
+    }
+}

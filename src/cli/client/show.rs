@@ -1,0 +1,123 @@
+//! What the user sees: lines for a person, or JSON for a script.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::peers::{Label, called};
+use super::sender::Outcome;
+use crate::cli::output::{clean, clock, json as print_json, line};
+use crate::contract::{Body, Capability, Message};
+use crate::core::name::ClientId;
+use crate::core::number::Number;
+use crate::monitor::now;
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Show {
+    json: bool,
+    /// The terminal shows what is typed; without one, we do.
+    echo: bool,
+    connected: bool,
+}
+
+impl Show {
+    pub(super) fn new(json: bool) -> Show {
+        Show { json, echo: !std::io::stdin().is_terminal(), connected: false }
+    }
+
+    pub(super) fn connected(&mut self, client: &ClientId, number: &Number) -> anyhow::Result<()> {
+        let again = std::mem::replace(&mut self.connected, true);
+        if self.json {
+            return event("connected", json!({"client": client, "number": number}));
+        }
+        match again {
+            true => say("connected again"),
+            false => say(&format!("you are the client of {number}; waiting for calls (/help says what you can type)")),
+        }
+    }
+
+    pub(super) fn lost(&self, why: &str, wait: Duration) -> anyhow::Result<()> {
+        if self.json {
+            return event("disconnected", json!({"why": why, "wait_ms": wait.as_millis() as u64}));
+        }
+        say(&format!("no stream: {}; trying again", clean(why)))
+    }
+
+    pub(super) fn message(&self, message: &Message, peer: Option<&Label>) -> anyhow::Result<()> {
+        if self.json {
+            let mut value = serde_json::to_value(message)?;
+            if let (Some(fields), Some(peer)) = (value.as_object_mut(), peer) {
+                fields.insert("n".to_owned(), peer.n.into());
+            }
+            return event(message.body.kind(), value);
+        }
+        let who = |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
+        match &message.body {
+            Body::Peer { role, peer: theirs } => {
+                let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();
+                say(&format!("{} {}: the call is up, {}", who(""), theirs.number, called(*role)))?;
+                line(format!("           their client: {} ({})", theirs.address, capabilities.join(", ")))
+            }
+            Body::Ended { number } => say(&format!("{}: you no longer talk to each other", who(&number.to_string()))),
+            Body::Message { content } => say(&format!("{}: {}", who("somebody of this call"), content_text(content))),
+        }
+    }
+
+    pub(super) fn outcome(&self, outcome: &Outcome) -> anyhow::Result<()> {
+        let Outcome { to, text, problem } = outcome;
+        if self.json {
+            let kind = if problem.is_none() { "sent" } else { "failed" };
+            return event(kind, json!({"n": to.n, "number": to.number, "text": text, "error": problem}));
+        }
+        match problem {
+            Some(problem) => say(&format!("[{}] {} did not get it: {}", to.n, to.name, clean(problem))),
+            None if self.echo => say(&format!("[{}] you: {}", to.n, clean(text))),
+            None => Ok(()),
+        }
+    }
+
+    pub(super) fn note(&self, note: &str) -> anyhow::Result<()> {
+        if self.json {
+            return event("note", json!({"text": note}));
+        }
+        line(note)
+    }
+}
+
+fn say(text: &str) -> anyhow::Result<()> {
+    line(format!("{}  {text}", clock(now())))
+}
+
+/// `{"at":…,"event":"peer",…}`
+fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
+    let mut all = Map::new();
+    all.insert("at".to_owned(), now().0.into());
+    all.insert("event".to_owned(), kind.into());
+    if let Value::Object(fields) = fields {
+        // `type` says the same as `event`.
+        all.extend(fields.into_iter().filter(|(name, _)| name != "type"));
+    }
+    print_json(&all)
+}
+
+/// Text as text, everything else as the JSON it is.
+fn content_text(content: &Map<String, Value>) -> String {
+    match (content.get("type").and_then(Value::as_str), content.get("text").and_then(Value::as_str)) {
+        (Some("text") | None, Some(text)) => clean(text),
+        _ => clean(&Value::Object(content.clone()).to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peers_words_are_shown_and_not_obeyed() {
+        let content = |value: Value| content_text(value.as_object().unwrap());
+        assert_eq!(content(json!({"type": "text", "text": "hi\x1b]0;x\x07\nyou"})), "hi\u{fffd}]0;x\u{fffd} you");
+        assert_eq!(content(json!({"type": "offer", "sdp": "v=0"})), r#"{"sdp":"v=0","type":"offer"}"#);
+    }
+}

@@ -1,0 +1,233 @@
+//! The client's side of `GET /v1/clients/{id}/stream`: binds, connects, and does both again when it must.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+use crate::cli::http::{Api, ApiError};
+use crate::contract::{ClientCreated, Message, NewClient};
+use crate::core::backoff::Backoff;
+use crate::core::name::ClientId;
+use crate::core::number::Number;
+
+const CONNECT: Duration = Duration::from_secs(10);
+/// We ask for a sign of life as often as this, and take a silent node for gone after the other.
+const PING: Duration = Duration::from_secs(20);
+const SILENT: Duration = Duration::from_secs(50);
+/// Ids of messages that were shown; a node repeats only what wasn't acknowledged.
+const REMEMBERED: usize = 1000;
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+/// What there is to tell.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The stream is open.
+    Connected { client: ClientId, number: Number },
+    /// A message that was not there before. It is to be acknowledged.
+    Message(Message),
+    /// The stream is lost and will be opened again.
+    Lost { why: String, wait: Duration },
+    /// Trying again is of no use.
+    Over(ApiError),
+}
+
+/// The binding that is ours now.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Current(Arc<Mutex<Option<ClientId>>>);
+
+impl Current {
+    pub(super) fn get(&self) -> Option<ClientId> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, id: Option<ClientId>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+}
+
+/// A bound client.
+#[derive(Debug)]
+pub(super) struct Stream {
+    api: Api,
+    new: NewClient,
+    number: Number,
+    client: Current,
+    news: mpsc::Sender<News>,
+    acks: mpsc::Receiver<String>,
+    ack: mpsc::Sender<String>,
+    seen: VecDeque<String>,
+}
+
+/// Why a stream ended.
+enum End {
+    /// Open it again.
+    Again(String),
+    /// The binding is gone.
+    Unbound,
+    /// The node doesn't want us.
+    Over(ApiError),
+    /// Nobody listens any more.
+    Unheard,
+}
+
+impl Stream {
+    /// Binds; if that fails at the first attempt, the user must know.
+    pub(super) async fn bind(api: Api, new: NewClient) -> Result<(Stream, mpsc::Receiver<News>), ApiError> {
+        let created = bind(&api, &new).await?;
+        let client = Current::default();
+        client.set(Some(created.client.id));
+        let (news, receiver) = mpsc::channel(64);
+        let (ack, acks) = mpsc::channel(64);
+        let number = created.client.number;
+        Ok((Stream { api, new, number, client, news, acks, ack, seen: VecDeque::new() }, receiver))
+    }
+
+    pub(super) fn client(&self) -> Current {
+        self.client.clone()
+    }
+
+    pub(super) fn acks(&self) -> mpsc::Sender<String> {
+        self.ack.clone()
+    }
+
+    /// Until nobody listens, or it is of no use.
+    pub(super) async fn run(mut self) {
+        let mut failures = 0;
+        loop {
+            let opened = Instant::now();
+            let why = match self.once().await {
+                End::Unheard => return,
+                End::Over(error) => {
+                    let _ = self.news.send(News::Over(error)).await;
+                    return;
+                }
+                End::Unbound => {
+                    self.client.set(None);
+                    "the node no longer knows this client".to_owned()
+                }
+                End::Again(why) => why,
+            };
+            // One that lasted was fine: what follows begins anew.
+            failures = if opened.elapsed() > SILENT { 1 } else { failures + 1 };
+            let wait = Backoff::LINK.wait(failures, rand::random());
+            if self.news.send(News::Lost { why, wait }).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn once(&mut self) -> End {
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => match bind(&self.api, &self.new).await {
+                Ok(created) => {
+                    self.client.set(Some(created.client.id.clone()));
+                    created.client.id
+                }
+                Err(error) if error.is_final() => return End::Over(error),
+                Err(error) => return End::Again(error.to_string()),
+            },
+        };
+        let mut socket = match self.open(&client).await {
+            Ok(socket) => socket,
+            Err(end) => return end,
+        };
+        // What was shown on the last connection may not have been acknowledged there: it comes again.
+        while self.acks.try_recv().is_ok() {}
+        let number = self.number.clone();
+        if self.news.send(News::Connected { client, number }).await.is_err() {
+            return End::Unheard;
+        }
+        let end = self.read(&mut socket).await;
+        let _ = tokio::time::timeout(Duration::from_millis(200), socket.close(None)).await;
+        end
+    }
+
+    async fn open(&self, client: &ClientId) -> Result<Socket, End> {
+        let mut url = self.api.url(&["v1", "clients", client.as_str(), "stream"]);
+        let setup = |what: String| End::Over(ApiError::Setup(what));
+        let scheme = if url.scheme() == "https" { "wss" } else { "ws" };
+        url.set_scheme(scheme).map_err(|()| setup(format!("{url} can't be a stream")))?;
+        let mut request = url.as_str().into_client_request().map_err(|e| setup(e.to_string()))?;
+        let bearer = HeaderValue::from_str(&format!("Bearer {}", self.api.token()));
+        request.headers_mut().insert("authorization", bearer.map_err(|_| setup("the token holds what no token holds".into()))?);
+        match tokio::time::timeout(CONNECT, tokio_tungstenite::connect_async_with_config(request, None, true)).await {
+            Ok(Ok((socket, _))) => Ok(socket),
+            Ok(Err(WsError::Http(response))) => Err(match response.status().as_u16() {
+                404 | 410 => End::Unbound,
+                status @ (401 | 403) => setup(format!("{} no longer takes the token ({status})", self.api.base())),
+                status => End::Again(format!("{} answered {status}", self.api.base())),
+            }),
+            Ok(Err(error)) => Err(End::Again(crate::cli::http::cause(&error))),
+            Err(_) => Err(End::Again("no answer".to_owned())),
+        }
+    }
+
+    async fn read(&mut self, socket: &mut Socket) -> End {
+        let mut pings = tokio::time::interval_at(tokio::time::Instant::now() + PING, PING);
+        let mut heard = Instant::now();
+        let broken = |error: WsError| End::Again(error.to_string());
+        loop {
+            tokio::select! {
+                frame = socket.next() => {
+                    heard = Instant::now();
+                    match frame {
+                        Some(Ok(Frame::Text(text))) => if let Some(end) = self.take(socket, &text).await { return end },
+                        Some(Ok(Frame::Close(_))) | None => return End::Again("the node closed the stream".to_owned()),
+                        Some(Ok(_)) => {}
+                        Some(Err(error)) => return broken(error),
+                    }
+                }
+                Some(id) = self.acks.recv() => if let Err(error) = acknowledge(socket, &id).await { return broken(error) },
+                _ = pings.tick() => {
+                    if heard.elapsed() > SILENT {
+                        return End::Again("the node is silent".to_owned());
+                    }
+                    if let Err(error) = socket.send(Frame::Ping(Vec::new().into())).await {
+                        return broken(error);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, socket: &mut Socket, text: &str) -> Option<End> {
+        let message: Message = match serde_json::from_str(text) {
+            Ok(message) => message,
+            Err(error) => {
+                // A newer node may say more than we know; acknowledged, it isn't repeated for ever.
+                tracing::warn!(%error, "a message could not be read");
+                let id = serde_json::from_str::<serde_json::Value>(text).ok()?.get("id")?.as_str()?.to_owned();
+                return acknowledge(socket, &id).await.err().map(|e| End::Again(e.to_string()));
+            }
+        };
+        if self.seen.contains(&message.id) {
+            return acknowledge(socket, &message.id).await.err().map(|e| End::Again(e.to_string()));
+        }
+        if self.seen.len() == REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(message.id.clone());
+        self.news.send(News::Message(message)).await.is_err().then_some(End::Unheard)
+    }
+}
+
+async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {
+    api.send(Method::POST, &["v1", "clients"], new).await
+}
+
+/// `{"ack":"0193…"}`
+async fn acknowledge(socket: &mut Socket, id: &str) -> Result<(), WsError> {
+    socket.send(Frame::text(serde_json::json!({"ack": id}).to_string())).await
+}

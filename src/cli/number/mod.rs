@@ -1,0 +1,270 @@
+//! `number`: the directory.
+
+mod import;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
+use reqwest::Method;
+
+use super::access::AdminArgs;
+use super::http::Api;
+use super::output;
+use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberView};
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+
+/// Keeps the directory: the numbers that the node serves, and the credentials of their clients.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  sidecall number put +12125550100 --name 'Alice Doe' --pbx office --new-credential
+  sidecall number put '1001;phone-context=pbx.example' --name 'Bob' --pbx office
+  sidecall number put +12125550000 --kind main --extension +12125550100 --extension +12125550101
+  sidecall number import directory.csv --skip-bad
+  sidecall number list
+
+A number is written as in a tel URI: +12125550100, or 1001;phone-context=pbx.example for an extension,
+where the context is that of the [[pbx]] in the configuration.")]
+pub(super) struct NumberArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// All numbers, in order.
+    List {
+        /// At most so many.
+        #[arg(long)]
+        limit: Option<usize>,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// One number, with its clients.
+    Show {
+        /// Which one.
+        number: Number,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Adds a number, or changes what is given of one that is there.
+    Put(Box<PutArgs>),
+    /// Removes a number and its clients.
+    Remove {
+        /// Which one.
+        number: Number,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Adds and replaces numbers from CSV.
+    ///
+    /// The header is number,name,pbx,kind,extensions,credential; all but number may be left out, and
+    /// extensions are separated by spaces. If a line is bad nothing is imported.
+    Import {
+        /// The file; - for standard input.
+        file: PathBuf,
+        /// Import the good lines even if others are bad.
+        #[arg(long)]
+        skip_bad: bool,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct PutArgs {
+    /// Which one.
+    number: Number,
+    /// The name that others are shown; '' takes it away.
+    #[arg(long)]
+    name: Option<String>,
+    /// The PBX that its phone is on; '' for none.
+    #[arg(long, value_name = "NAME")]
+    pbx: Option<String>,
+    /// A person's phone, or a main number with an attendant.
+    #[arg(long, value_name = "extension|main", value_parser = kind)]
+    kind: Option<NumberKind>,
+    /// An extension behind a main number; may be given several times, and replaces those there are.
+    #[arg(long, value_name = "NUMBER")]
+    extension: Vec<Number>,
+    /// The credential of its clients: at least 16 characters; - reads it from standard input.
+    #[arg(long, value_name = "TOKEN", conflicts_with = "new_credential")]
+    credential: Option<String>,
+    /// Makes a credential and shows it, this once. Clients with the old one are no longer let in.
+    #[arg(long)]
+    new_credential: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+fn kind(text: &str) -> Result<NumberKind, String> {
+    match text {
+        "extension" => Ok(NumberKind::Extension),
+        "main" => Ok(NumberKind::Main),
+        _ => Err("is neither extension nor main".to_owned()),
+    }
+}
+
+pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
+    match args.command {
+        Command::List { limit, admin } => {
+            let json = admin.json;
+            list(&admin.api(config)?, limit.unwrap_or(usize::MAX), json).await
+        }
+        Command::Show { number, admin } => {
+            let json = admin.json;
+            show(&admin.api(config)?, &number, json).await
+        }
+        Command::Put(args) => put(*args, config).await,
+        Command::Remove { number, admin } => {
+            let json = admin.json;
+            admin.api(config)?.delete(&["v1", "numbers", &number.to_string()]).await?;
+            if json {
+                return output::json(&serde_json::json!({"removed": number}));
+            }
+            output::line(format!("{number} is removed, and with it its clients"))
+        }
+        Command::Import { file, skip_bad, admin } => {
+            let json = admin.json;
+            import::run(&admin.api(config)?, &file, skip_bad, json).await
+        }
+    }
+}
+
+/// Numbers of one question.
+const PAGE: usize = 1000;
+
+async fn list(api: &Api, limit: usize, json: bool) -> anyhow::Result<()> {
+    let (mut rows, mut after, mut left): (_, Option<Number>, _) = (Vec::new(), None, limit);
+    while left > 0 {
+        let (page, behind) = (left.min(PAGE).to_string(), after.as_ref().map(Number::to_string));
+        let mut query = vec![("limit", page.as_str())];
+        query.extend(behind.as_deref().map(|after| ("after", after)));
+        let page: NumberPage = api.get(&["v1", "numbers"], &query).await?;
+        left -= page.numbers.len().min(left);
+        if json {
+            // One object per line: a million numbers need not fit anywhere.
+            page.numbers.iter().try_for_each(output::json)?;
+        } else {
+            rows.extend(page.numbers.iter().map(row));
+        }
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    if json {
+        return Ok(());
+    }
+    output::table(&["NUMBER", "NAME", "PBX", "KIND", "EXTENSIONS", "CREDENTIAL"], &rows)
+}
+
+fn row(view: &NumberView) -> Vec<String> {
+    let entry = &view.entry;
+    let kind = match entry.kind {
+        NumberKind::Extension => "extension",
+        NumberKind::Main => "main",
+    };
+    vec![
+        view.number.to_string(),
+        entry.name.as_deref().map(output::clean).unwrap_or_default(),
+        entry.pbx.as_ref().map(PbxName::to_string).unwrap_or_default(),
+        kind.to_owned(),
+        match entry.extensions.len() {
+            0 => String::new(),
+            n => n.to_string(),
+        },
+        if view.has_credential { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+async fn show(api: &Api, number: &Number, json: bool) -> anyhow::Result<()> {
+    let text = number.to_string();
+    let view: NumberView = api.get(&["v1", "numbers", &text], &[]).await?;
+    let clients: ClientList = api.get(&["v1", "clients"], &[("number", &text)]).await?;
+    if json {
+        let mut value = serde_json::to_value(&view)?;
+        value["clients"] = serde_json::to_value(clients.clients)?;
+        return output::json(&value);
+    }
+    for (name, value) in ["number", "name", "pbx", "kind"].iter().zip(row(&view)) {
+        output::line(format!("{name:<11} {}", if value.is_empty() { "-" } else { &value }))?;
+    }
+    for extension in &view.entry.extensions {
+        output::line(format!("{:<11} {extension}", "extension"))?;
+    }
+    let credential = if view.has_credential { "yes" } else { "none: no client can bind; see number put --new-credential" };
+    output::line(format!("{:<11} {credential}", "credential"))?;
+    if clients.clients.is_empty() {
+        return output::line("clients     none is bound");
+    }
+    let rows = clients.clients.iter().map(|client| {
+        let capabilities: Vec<_> = client.capabilities.iter().map(|c| c.as_str()).collect();
+        vec![
+            client.id.to_string(),
+            client.form.as_str().to_owned(),
+            client.address.as_ref().map(ToString::to_string).unwrap_or_default(),
+            if client.connected { "connected" } else { "-" }.to_owned(),
+            output::moment(client.expires),
+            capabilities.join(","),
+        ]
+    });
+    output::line("")?;
+    output::table(&["CLIENT", "FORM", "ADDRESS", "STREAM", "EXPIRES", "CAPABILITIES"], &rows.collect::<Vec<_>>())
+}
+
+async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
+    let json = args.admin.json;
+    let api = args.admin.api(config)?;
+    let text = args.number.to_string();
+    let path = ["v1", "numbers", text.as_str()];
+    let mut entry = match api.get::<NumberView>(&path, &[]).await {
+        Ok(there) => there.entry,
+        Err(error) if error.status() == Some(404) => NumberEntry::default(),
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(name) = args.name {
+        entry.name = Some(name).filter(|name| !name.is_empty());
+    }
+    if let Some(pbx) = args.pbx {
+        let name = Some(pbx).filter(|pbx| !pbx.is_empty());
+        entry.pbx = name.map(|name| name.parse()).transpose().context("--pbx")?;
+    }
+    entry.kind = args.kind.unwrap_or(entry.kind);
+    if !args.extension.is_empty() {
+        entry.extensions = args.extension;
+    }
+    if entry.kind == NumberKind::Extension && !entry.extensions.is_empty() {
+        bail!("only a main number has extensions: add --kind main");
+    }
+    let made = args.new_credential.then(|| URL_SAFE_NO_PAD.encode(rand::random::<[u8; 24]>()));
+    entry.credential = made.clone().or(args.credential.map(credential).transpose()?);
+    let view: NumberView = api.send(Method::PUT, &path, &entry).await?;
+    if json {
+        let mut value = serde_json::to_value(&view)?;
+        if let Some(made) = made {
+            value["credential"] = made.into();
+        }
+        return output::json(&value);
+    }
+    output::table(&["NUMBER", "NAME", "PBX", "KIND", "EXTENSIONS", "CREDENTIAL"], &[row(&view)])?;
+    if let Some(made) = made {
+        output::line("")?;
+        output::line("Its clients log in with this token. It is stored hashed and never shown again:")?;
+        output::line(made)?;
+    }
+    Ok(())
+}
+
+fn credential(given: String) -> anyhow::Result<String> {
+    if given != "-" {
+        return Ok(given);
+    }
+    let mut text = String::new();
+    std::io::stdin().take(1024).read_to_string(&mut text).context("the credential can't be read")?;
+    Ok(text.trim().to_owned())
+}

@@ -1,0 +1,265 @@
+//! When things break, on each real PBX of this machine: no call is lost, none waits longer than the
+//! hold, and who talks is paired all the same.
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::cast::{ALICE, BOB, DAVE, SCENES, Scene};
+use lab::stage::Stage;
+use lab::{CallReport, Calls, ChaosProxy, Hosted, Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
+use serde_json::Value;
+
+/// The hold of the snippets.
+const HOLD: Duration = Duration::from_millis(500);
+/// What a busy machine may add to a set-up, both PBX and phones being on it.
+const NOISE: Duration = Duration::from_millis(700);
+/// Calls per second while something breaks.
+const RATE: u32 = 20;
+
+fn stage(kind: Kind) -> Option<Stage> {
+    match Stage::set(kind, PbxConfig::default()) {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+fn raised(kind: Kind) -> Option<Stage> {
+    let mut stage = stage(kind)?;
+    stage.raise(&SidecallConfig::default()).unwrap();
+    Some(stage)
+}
+
+/// Alice calls Dave: both have clients.
+fn paired() -> &'static Scene {
+    SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap()
+}
+
+fn calls(stage: &Stage, count: u32, talk_ms: u32) -> (Calls, std::net::SocketAddr) {
+    let (calls, to) = stage.calls(paired());
+    (calls.times(count, RATE).hold(talk_ms), to)
+}
+
+fn no_call_lost_none_held_too_long(report: &CallReport, count: u32, log: &str) {
+    assert_eq!(report.calls.len(), count as usize, "{log}");
+    let lost: Vec<_> = report.calls.iter().filter(|c| c.status != Some(200)).collect();
+    assert!(lost.is_empty(), "{} lost: {lost:?}\n{log}", lost.len());
+    let longest = report.calls.iter().filter_map(|c| c.answered).max().unwrap();
+    assert!(longest <= HOLD + NOISE, "a call took {longest:?}\n{log}");
+}
+
+/// The calls that the node knows, whose clients have each other's address.
+fn pairs(sidecall: &Sidecall) -> usize {
+    let both = |call: &Value| {
+        let peers = call["deliveries"].as_array().into_iter().flatten();
+        peers.filter(|d| d["message"] == "peer" && d["state"] == "delivered").count() >= 2
+    };
+    sidecall.calls().iter().filter(|c| both(c)).count()
+}
+
+fn agent_killed_and_started_again_under_load(kind: Kind) {
+    let Some(mut stage) = raised(kind) else { return };
+    let (load, to) = calls(&stage, 160, 300);
+    let load = load.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    stage.sidecall().child().kill();
+    // These are answered while nobody watches, and are up when we are back.
+    let (long, to) = calls(&stage, 3, 9_000);
+    let long = long.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    stage.sidecall().restart().unwrap();
+    stage.sidecall().wait_until_attached().unwrap();
+    let sidecall = stage.sidecall();
+    let found = || sidecall.calls().iter().filter(|c| c["reason"] == "not-announced" && c["phase"] == "talking").count();
+    assert!(wait_until(Duration::from_secs(5), || found() >= 3), "{:#?}\n{}", sidecall.calls(), sidecall.log());
+    let addressed = || {
+        let calls = sidecall.calls();
+        let of = |c: &&Value| c["reason"] == "not-announced";
+        calls.iter().filter(of).all(|c| c["deliveries"].as_array().is_some_and(|d| d.iter().filter(|d| d["state"] == "delivered").count() >= 2))
+    };
+    assert!(wait_until(Duration::from_secs(8), addressed), "{:#?}\n{}", sidecall.calls(), sidecall.log());
+    let log = stage.sidecall().log();
+    no_call_lost_none_held_too_long(&load.finish(Duration::from_secs(40)).unwrap(), 160, &log);
+    no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(40)).unwrap(), 3, &log);
+}
+
+fn agent_hung_under_load(kind: Kind) {
+    let Some(mut stage) = raised(kind) else { return };
+    let (load, to) = calls(&stage, 160, 300);
+    let load = load.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    stage.sidecall().child().stop();
+    std::thread::sleep(Duration::from_secs(3));
+    stage.sidecall().child().cont();
+    let report = load.finish(Duration::from_secs(40)).unwrap();
+    let log = stage.sidecall().log();
+    no_call_lost_none_held_too_long(&report, 160, &log);
+    // Announcements that waited in the socket meanwhile are old: none of them may be answered.
+    let stale = log.lines().filter(|line| line.contains("call decided") && line.contains("applied=\"no\"")).count();
+    assert!(stale > 0, "no announcement was found to be old\n{log}");
+    assert!(pairs(stage.sidecall()) > 50, "{log}");
+}
+
+fn agent_says_goodbye(kind: Kind) {
+    let Some(mut stage) = raised(kind) else { return };
+    let ended = stage.sidecall().child().terminate(Duration::from_secs(8));
+    assert!(ended.is_some_and(|status| status.success()), "{}", stage.sidecall().log());
+    let (calls, to) = calls(&stage, 10, 100);
+    let report = calls.place(to).unwrap();
+    assert_eq!(report.answered(), 10);
+    let shortest = report.calls.iter().filter_map(|c| c.answered).min().unwrap();
+    assert!(shortest < HOLD, "calls wait for an agent that has said goodbye: {shortest:?}");
+}
+
+/// Agent and node apart, with a proxy between them.
+struct Apart {
+    // Dropped in this order.
+    agent: Sidecall,
+    proxy: ChaosProxy,
+    node: Sidecall,
+    stage: Stage,
+}
+
+fn apart(kind: Kind) -> Option<Apart> {
+    let stage = stage(kind)?;
+    let node = Sidecall::launch(&stage.pbx, &SidecallConfig::default(), "node").unwrap();
+    let proxy = ChaosProxy::start(node.http).unwrap();
+    let config = SidecallConfig { node: Some(proxy.addr()), ..SidecallConfig::default() };
+    let agent = Sidecall::launch(&stage.pbx, &config, "agent").unwrap();
+    let mut apart = Apart { agent, proxy, node, stage };
+    apart.node.wait_until_attached().unwrap_or_else(|e| panic!("{e}\n{}", apart.agent.log()));
+    for person in [ALICE, DAVE, BOB] {
+        apart.node.number(&apart.stage.number(person), person.name, person.here);
+    }
+    apart.stage.webhook.bind(&apart.node, &apart.stage.number(DAVE));
+    apart.node.bind(&apart.stage.number(ALICE), &apart.stage.webhook.url.replace("/hook", "/other"));
+    Some(apart)
+}
+
+/// The reasons of the last calls, as the node knows them.
+fn reasons(node: &Sidecall) -> Vec<String> {
+    node.calls().iter().filter_map(|c| c["reason"].as_str().map(str::to_owned)).collect()
+}
+
+fn node_killed_under_load(kind: Kind) {
+    let Some(mut apart) = apart(kind) else { return };
+    let (load, to) = calls(&apart.stage, 160, 4_000);
+    let load = load.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    apart.node.child().kill();
+    std::thread::sleep(Duration::from_secs(3));
+    apart.node.restart().unwrap();
+    let report = load.finish(Duration::from_secs(40)).unwrap();
+    let log = apart.agent.log();
+    no_call_lost_none_held_too_long(&report, 160, &log);
+    assert!(log.contains("calls go on without asking"), "the circuit breaker did not open\n{log}");
+    // What the node missed it is told when it is back.
+    assert!(wait_until(Duration::from_secs(15), || apart.node.calls().len() == 160), "{}", apart.node.calls().len());
+    assert!(reasons(&apart.node).iter().any(|r| r == "node-unreachable"));
+    let over = || apart.node.calls().iter().all(|c| c["phase"] == "ended");
+    assert!(wait_until(Duration::from_secs(40), over), "{:#?}", apart.node.calls().iter().filter(|c| c["phase"] != "ended").collect::<Vec<_>>());
+}
+
+fn node_slow_under_load(kind: Kind) {
+    let Some(apart) = apart(kind) else { return };
+    let (load, to) = calls(&apart.stage, 120, 4_000);
+    let load = load.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    apart.proxy.pause();
+    std::thread::sleep(Duration::from_secs(3));
+    apart.proxy.resume();
+    let report = load.finish(Duration::from_secs(40)).unwrap();
+    no_call_lost_none_held_too_long(&report, 120, &apart.agent.log());
+    let known = || apart.node.calls().len() == 120;
+    assert!(wait_until(Duration::from_secs(20), known), "{}\n{}", apart.node.calls().len(), apart.agent.log());
+    assert!(reasons(&apart.node).iter().any(|r| r == "late" || r == "node-unreachable"));
+}
+
+fn link_cut_in_the_middle_of_a_frame(kind: Kind) {
+    let Some(mut stage) = stage(kind) else { return };
+    let proxy = ChaosProxy::start(stage.pbx.event_addr()).unwrap();
+    let config = SidecallConfig { event_addr: Some(proxy.addr()), ..SidecallConfig::default() };
+    stage.raise(&config).unwrap();
+    // The first call's events are cut short, wherever that is.
+    proxy.refuse(true);
+    proxy.cut_after(3_001);
+    let (long, to) = calls(&stage, 4, 8_000);
+    let long = long.start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    proxy.refuse(false);
+    let sidecall = stage.sidecall();
+    assert!(wait_until(Duration::from_secs(6), || pairs(sidecall) == 4), "{:#?}\n{}", sidecall.calls(), sidecall.log());
+    assert!(sidecall.log().contains("no link to the PBX"), "the link was never cut\n{}", sidecall.log());
+    let log = sidecall.log();
+    no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(40)).unwrap(), 4, &log);
+    let sidecall = stage.sidecall();
+    let over = || sidecall.calls().iter().all(|c| c["phase"] == "ended");
+    assert!(wait_until(Duration::from_secs(5), over), "{:#?}\n{}", sidecall.calls(), sidecall.log());
+}
+
+fn client_offline_and_back(kind: Kind) {
+    let Some(mut stage) = raised(kind) else { return };
+    stage.hosted().child().kill();
+    let (long, to) = calls(&stage, 1, 6_000);
+    let long = long.start(to).unwrap();
+    assert_eq!(stage.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1);
+    let number = stage.number(ALICE);
+    let back = Hosted::start(stage.sidecall(), &number).unwrap();
+    let peers = back.wait_for("peer", 1, Duration::from_secs(3));
+    assert_eq!(peers.len(), 1, "{}", stage.sidecall().log());
+    let log = stage.sidecall().log();
+    no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(30)).unwrap(), 1, &log);
+}
+
+fn webhook_down_for_a_moment(kind: Kind) {
+    let Some(stage) = raised(kind) else { return };
+    stage.webhook.fail(2);
+    let (long, to) = calls(&stage, 1, 4_000);
+    let long = long.start(to).unwrap();
+    assert_eq!(stage.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1, "not tried again");
+    assert_eq!(stage.webhook.refused(), 0, "a signature was wrong");
+    assert_eq!(long.finish(Duration::from_secs(30)).unwrap().answered(), 1);
+}
+
+fn pbx_restarted(kind: Kind) {
+    let Some(mut stage) = raised(kind) else { return };
+    let (long, to) = calls(&stage, 2, 60_000);
+    let _long = long.start(to).unwrap();
+    assert!(wait_until(Duration::from_secs(5), || pairs(stage.sidecall()) == 2));
+    stage.pbx.restart().unwrap();
+    stage.sidecall().wait_until_attached().unwrap();
+    // Its calls are gone with it, and no one is left to say so but a snapshot.
+    let sidecall = stage.sidecall();
+    let over = || sidecall.calls().iter().all(|c| c["phase"] == "ended");
+    assert!(wait_until(Duration::from_secs(10), over), "{:#?}\n{}", sidecall.calls(), sidecall.log());
+    let (calls, to) = calls(&stage, 5, 300);
+    assert_eq!(calls.place(to).unwrap().answered(), 5);
+    assert!(wait_until(Duration::from_secs(5), || pairs(stage.sidecall()) == 7), "{}", stage.sidecall().log());
+}
+
+macro_rules! failures {
+    ($($name:ident,)*) => {
+        mod asterisk {
+            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
+        }
+        mod freeswitch {
+            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+        }
+    };
+}
+
+failures! {
+    agent_killed_and_started_again_under_load,
+    agent_hung_under_load,
+    agent_says_goodbye,
+    node_killed_under_load,
+    node_slow_under_load,
+    link_cut_in_the_middle_of_a_frame,
+    client_offline_and_back,
+    webhook_down_for_a_moment,
+    pbx_restarted,
+}
