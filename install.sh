@@ -40,7 +40,9 @@ pbx='' conf='' phones='' trunks='' trunk='' context='' prefix='' binary='' pbx_a
 dry=no yes=no uninstall=no purge=no kept=no
 root=${SIDECALL_ROOT:-}
 
-value() { [ $# -ge 2 ] && [ -n "$2" ] && [ "${2#--}" = "$2" ] || die "$1 needs a value (--help)"; }
+value() { # what an option was given: $1 is the option, $2 its value
+  case ${2:---} in --*) die "$1 needs a value (--help)" ;; esac
+}
 
 parse() {
   local word rest=()

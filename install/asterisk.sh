@@ -13,10 +13,10 @@ pbx_find() {
   if [ -n "$conf" ]; then return 0; fi
   # The one that is running knows best.
   dir=$(ast_cli 'core show settings' | sed -n 's/^ *Configuration directory: *//p') || true
-  if [ -z "$dir" ] && [ -f "$root/etc/asterisk/asterisk.conf" ]; then
+  if [ -z "$dir" ]; then
     # [directories](!) is a template, which Asterisk doesn't read.
     dir=$(awk '/^\[/ { in_it = $0 ~ /^\[directories\] *$/ } in_it && /^astetcdir/ { print $NF }' \
-      "$root/etc/asterisk/asterisk.conf")
+      "$root/etc/asterisk/asterisk.conf" 2>/dev/null || true)
     dir=$root${dir:-/etc/asterisk}
   fi
   conf=$dir

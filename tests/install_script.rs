@@ -204,6 +204,84 @@ fn uninstall_refuses_while_calls_still_lead_there() {
     });
 }
 
+/// A scratch root with a configuration of these files.
+fn made_of(test: &str, kind: &'static str, files: &[(&str, &str)]) -> Scratch {
+    let dir = std::env::temp_dir().join(format!("sidecall-made-{}-{test}", std::process::id()));
+    for (name, content) in files {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    let scratch = Scratch::new(test, kind, &dir);
+    std::fs::remove_dir_all(dir).unwrap();
+    scratch
+}
+
+#[test]
+fn a_manager_that_was_off_begins_on_loopback() {
+    let off = "[general]\nenabled = no\nport = 5039\nbindaddr = 0.0.0.0";
+    let files = [("extensions.conf", "[default]\n"), ("manager.conf", off)];
+    let scratch = made_of("off", "asterisk", &files);
+    scratch.install(INSTALL);
+    let user = scratch.read("sidecall-manager.conf");
+    assert!(user.contains("\nenabled=yes\nbindaddr=127.0.0.1\n"), "{user}");
+    let manager = scratch.read("manager.conf");
+    assert!(
+        manager.starts_with(&format!("{off}\n; sidecall: begin\n#include \"sidecall-manager.conf\"\n")),
+        "{manager}"
+    );
+    let config = std::fs::read_to_string(scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+    assert!(config.contains("address = \"127.0.0.1:5039\"") && !config.contains("freeswitch.password"), "{config}");
+    scratch.install(&["--uninstall", "--yes"]);
+    assert_eq!(scratch.difference("before"), "");
+}
+
+#[test]
+fn what_freepbx_writes_anew_is_left_alone() {
+    let written = "; generated\n";
+    let scratch = made_of(
+        "freepbx",
+        "asterisk",
+        &[
+            ("extensions.conf", written),
+            ("extensions_additional.conf", written),
+            ("extensions_custom.conf", "[from-internal-custom]\n"),
+            ("manager.conf", "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n"),
+            ("pjsip.conf", written),
+        ],
+    );
+    let said = scratch.install(&[INSTALL, &["--trunks", "from-pstn", "--trunk", "192.0.2.10"]].concat());
+    assert!(said.contains("[from-internal-custom]"), "{said}");
+    assert_eq!(scratch.read("extensions.conf"), written);
+    assert_eq!(scratch.read("pjsip.conf"), written);
+    assert!(!scratch.read("manager.conf").contains("sidecall"));
+    assert!(scratch.read("extensions_custom.conf").contains("#include \"sidecall.conf\""));
+    assert!(scratch.read("manager_custom.conf").contains("#include \"sidecall-manager.conf\""));
+    assert!(scratch.read("pjsip.endpoint_custom.conf").contains("#include \"sidecall-trunk.conf\""));
+    assert!(scratch.read("sidecall-trunk.conf").contains("context=sidecall-trunks"));
+    scratch.install(&["--uninstall", "--yes"]);
+    assert_eq!(scratch.difference("before"), "");
+}
+
+#[test]
+fn fusionpbx_is_told_what_to_paste() {
+    let socket = "<param name=\"listen-ip\" value=\"127.0.0.1\"/>\n<param name=\"listen-port\" value=\"8021\"/>\n\
+                  <!-- <param name=\"password\" value=\"ClueCon\"/> -->\n<param name=\"password\" value=\"f00d4cafe\"/>\n";
+    let files = [
+        ("autoload_configs/event_socket.conf.xml", socket),
+        ("dialplan/default.xml", "<include>\n<context name=\"default\">\n</context>\n</include>\n"),
+        ("freeswitch.xml", ""),
+    ];
+    let scratch = made_of("fusion", "freeswitch", &files);
+    std::fs::create_dir_all(scratch.root().join("etc/fusionpbx")).unwrap();
+    let said = scratch.install(INSTALL);
+    assert!(said.contains("FusionPBX") && said.contains("Dialplan Manager"), "{said}");
+    assert!(!scratch.read("dialplan/default.xml").contains("sidecall"));
+    // A password of the administrator's own stays.
+    assert_eq!(scratch.read("autoload_configs/event_socket.conf.xml"), socket);
+    assert_eq!(scratch.secrets()[2], "f00d4cafe");
+}
+
 #[test]
 fn wrong_options_are_named() {
     let root = std::env::temp_dir();
