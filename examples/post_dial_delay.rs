@@ -3,6 +3,8 @@
 //! Two private instances of the same PBX run side by side, one with sidecall and one without our
 //! snippets; rounds of calls alternate between them, so that a noisy machine is noisy for both.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
+
 #[path = "../tests/lab/mod.rs"]
 mod lab;
 

@@ -3,6 +3,8 @@
 //! Standard output has the story (or, with `--json`, one line per call); progress goes to standard
 //! error. Exit status 0 only if every call went as it must.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
+
 #[path = "../../tests/lab/mod.rs"]
 mod lab;
 mod story;

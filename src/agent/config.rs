@@ -37,7 +37,7 @@ impl Default for AgentConfig {
     fn default() -> Self {
         AgentConfig {
             #[expect(clippy::unwrap_used, reason = "a constant")]
-            node: "http://127.0.0.1:8080".parse().unwrap(),
+            node: "http://127.0.0.1:8600".parse().unwrap(),
             token_file: None,
             token: None,
             deadline_ms: 400,

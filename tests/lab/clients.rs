@@ -135,7 +135,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
     }
 }
 
-fn request(reader: &mut impl BufRead) -> Option<(Vec<(String, String)>, Vec<u8>)> {
+type Headers = Vec<(String, String)>;
+
+fn request(reader: &mut impl BufRead) -> Option<(Headers, Vec<u8>)> {
     let mut headers = Vec::new();
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
