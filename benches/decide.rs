@@ -101,7 +101,7 @@ async fn bind_clients(address: SocketAddr) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for n in 0..500 {
         let token = format!("credential-of-number-{n}");
-        exchange(&mut stream, &request("POST", "/v1/clients", &token, "{}"), 201).await;
+        assert!(exchange(&mut stream, &request("POST", "/v1/clients", &token, "{}"), 201).await);
     }
 }
 
@@ -112,7 +112,8 @@ fn request(method: &str, path: &str, token: &str, body: &str) -> String {
     )
 }
 
-async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) {
+/// True if the answer has the expected status.
+async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) -> bool {
     stream.write_all(request.as_bytes()).await.unwrap();
     let (mut buffer, mut filled) = ([0; 8192], 0);
     loop {
@@ -123,8 +124,7 @@ async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) {
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         if body.len() >= length.parse().unwrap() {
-            assert!(head.starts_with(&format!("HTTP/1.1 {expected}")), "{text}");
-            return;
+            return head.starts_with(&format!("HTTP/1.1 {expected}"));
         }
     }
 }
@@ -152,8 +152,8 @@ async fn run(
                             let due = begun + time.mul_f64(n as f64 / total as f64);
                             tokio::time::sleep_until(due.into()).await;
                             let sent = if due.elapsed() > Duration::from_millis(2) { due } else { Instant::now() };
-                            exchange(&mut stream, &make(n), 200).await;
-                            latencies.push(sent.elapsed());
+                            let good = exchange(&mut stream, &make(n), 200).await;
+                            latencies.push(if good { sent.elapsed() } else { Duration::MAX });
                         }
                         latencies
                     })
@@ -166,11 +166,14 @@ async fn run(
             all
         })
         .await;
+    let asked = latencies.len();
+    latencies.retain(|latency| *latency < Duration::MAX);
+    let failed = asked - latencies.len();
     latencies.sort_unstable();
     let at = |quantile: f64| latencies[((latencies.len() - 1) as f64 * quantile) as usize].as_secs_f64() * 1000.0;
     let achieved = latencies.len() as f64 / begun.elapsed().as_secs_f64();
     println!(
-        "{what}: {achieved:.0}/s  p50 {:.3} ms  p90 {:.3} ms  p99 {:.3} ms  p99.9 {:.3} ms  max {:.1} ms",
+        "{what}: {achieved:.0}/s  p50 {:.3} ms  p90 {:.3} ms  p99 {:.3} ms  p99.9 {:.3} ms  max {:.1} ms  failed {failed}",
         at(0.5),
         at(0.9),
         at(0.99),
