@@ -9,10 +9,7 @@
 //! `cargo bench --bench decode` prints Criterion's figures, and the ratios at the end.
 #![allow(clippy::unwrap_used, reason = "a bench that can't run stops")]
 #![allow(clippy::print_stdout, reason = "a bench's output is its result")]
-#![allow(
-    missing_docs,
-    reason = "criterion_group! makes an undocumented function"
-)]
+#![allow(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -42,14 +39,7 @@ const ESL_FIELDS: [&str; 6] = [
     "variable_sip_call_id",
     "variable_sip_to_user",
 ];
-const AMI_FIELDS: [&str; 6] = [
-    "Event",
-    "Channel",
-    "Uniqueid",
-    "Linkedid",
-    "CallerIDNum",
-    "Context",
-];
+const AMI_FIELDS: [&str; 6] = ["Event", "Channel", "Uniqueid", "Linkedid", "CallerIDNum", "Context"];
 
 /// The recorded events, `CALLS` times over, and how many they are.
 fn esl_stream(recording: &[u8]) -> (Vec<u8>, usize) {
@@ -129,14 +119,10 @@ fn one_core() -> tokio::runtime::Runtime {
 /// From `api go` to the last event's fields.
 fn esl_ours(freeswitch: SocketAddr, expected: usize, format: esl::Format) -> Duration {
     one_core().block_on(async {
-        let options = esl::Options {
-            event_queue: expected,
-            ..esl::Options::default()
-        };
+        let options = esl::Options { event_queue: expected, ..esl::Options::default() };
         let auth = esl::Auth::Password("ClueCon".into());
         let address = freeswitch.to_string();
-        let (client, mut events, connection) =
-            esl::connect(&address, &auth, options).await.unwrap();
+        let (client, mut events, connection) = esl::connect(&address, &auth, options).await.unwrap();
         tokio::spawn(connection.run());
         client.subscribe(format, &["ALL"]).await.unwrap();
         let started = Instant::now();
@@ -158,9 +144,7 @@ fn esl_peer(freeswitch: SocketAddr, expected: usize) -> Duration {
     one_core().block_on(async {
         let options = EslConnectOptions::new().with_event_queue_size(expected);
         let (client, mut events) =
-            EslClient::connect_with_options("127.0.0.1", freeswitch.port(), "ClueCon", options)
-                .await
-                .unwrap();
+            EslClient::connect_with_options("127.0.0.1", freeswitch.port(), "ClueCon", options).await.unwrap();
         let format = EventFormat::Plain;
         client.subscribe_events_raw(format, "ALL").await.unwrap();
         let started = Instant::now();
@@ -261,12 +245,7 @@ fn best(run: impl Fn() -> Duration) -> Duration {
 
 fn ratio(what: &str, count: usize, ours: Duration, peer: Duration) {
     let rate = |time: Duration| count as f64 / time.as_secs_f64();
-    println!(
-        "{what}/s: ours {:.0}, peer {:.0}, ratio {:.1}",
-        rate(ours),
-        rate(peer),
-        rate(ours) / rate(peer)
-    );
+    println!("{what}/s: ours {:.0}, peer {:.0}, ratio {:.1}", rate(ours), rate(peer), rate(ours) / rate(peer));
 }
 
 criterion_group!(decode, event_socket, manager_interface);

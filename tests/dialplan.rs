@@ -28,10 +28,7 @@ fn millis(report: &CallReport) -> u128 {
 
 /// A call that the PBX may not even answer to, since it isn't quite SIP.
 fn try_call(calls: &Calls, pbx: std::net::SocketAddr) {
-    let _ = calls
-        .start(pbx)
-        .unwrap()
-        .finish(Duration::from_millis(1_500));
+    let _ = calls.start(pbx).unwrap().finish(Duration::from_millis(1_500));
 }
 
 fn call(pbx: &Pbx) -> CallReport {
@@ -44,10 +41,7 @@ fn without_an_agent_nothing_happens() {
         let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let spy = AgentDouble::start(pbx, Reply::Silence);
         pbx.attach("");
-        let report = Calls::new("1000", NUMBER)
-            .header("User-to-User: 6162;encoding=hex")
-            .place(pbx.sip())
-            .unwrap();
+        let report = Calls::new("1000", NUMBER).header("User-to-User: 6162;encoding=hex").place(pbx.sip()).unwrap();
         assert_eq!(report.statuses(), [Some(200)]);
         assert!(millis(&report) < 250, "{} ms", millis(&report));
         assert_eq!(far.invites().len(), 1);
@@ -119,10 +113,7 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
         let there = packet.invites();
         assert_eq!((there.len(), pstn.invites().len()), (1, 1));
-        assert_eq!(
-            there[0].header("User-to-User"),
-            Some(format!("{UUI};encoding=hex").as_str())
-        );
+        assert_eq!(there[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
         assert_eq!(there[0].header("Call-Info"), None);
         assert_eq!(there[0].called(), NUMBER);
         assert_eq!(there[0].calling(), pstn.invites()[0].calling());
@@ -133,35 +124,18 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
 #[test]
 fn call_info_is_added_if_it_is_switched_on() {
     for kind in lab::kinds() {
-        let pbx = Pbx::start_with(
-            kind,
-            PbxConfig {
-                call_info: true,
-                ..PbxConfig::default()
-            },
-        )
-        .unwrap();
+        let pbx = Pbx::start_with(kind, PbxConfig { call_info: true, ..PbxConfig::default() }).unwrap();
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(&pbx, Reply::Packet);
         assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
-        assert_eq!(
-            packet.invites()[0].header("Call-Info"),
-            Some("<https://node.example/a/T-1>;purpose=impp")
-        );
+        assert_eq!(packet.invites()[0].header("Call-Info"), Some("<https://node.example/a/T-1>;purpose=impp"));
         // And it is read on the way in, from the trusted trunk.
         let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         agent.reply(Reply::Route("pstn"));
-        let trunk = Calls::new("+13015550199", NUMBER)
-            .via(PACKET)
-            .header("Call-Info: <https://b.example/a/X>;purpose=impp");
-        assert_eq!(
-            trunk.place(pbx.trunk_sip()).unwrap().statuses(),
-            [Some(200)]
-        );
-        assert_eq!(
-            agent.announcements()[1].get("received"),
-            "<https://b.example/a/X>;purpose=impp"
-        );
+        let trunk =
+            Calls::new("+13015550199", NUMBER).via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
+        assert_eq!(trunk.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
+        assert_eq!(agent.announcements()[1].get("received"), "<https://b.example/a/X>;purpose=impp");
     }
 }
 
@@ -170,12 +144,9 @@ fn a_trunk_that_fails_gives_way_to_the_pstn() {
     on_each(|pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
-        for status in [
-            "503 Service Unavailable",
-            "500 Server Internal Error",
-            "404 Not Found",
-            "488 Not Acceptable Here",
-        ] {
+        for status in
+            ["503 Service Unavailable", "500 Server Internal Error", "404 Not Found", "488 Not Acceptable Here"]
+        {
             let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let before = pstn.invites().len();
             let report = call(pbx);
@@ -196,11 +167,7 @@ fn a_trunk_that_is_gone_gives_way_to_the_pstn() {
         let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         let report = call(pbx);
-        eprintln!(
-            "{}: trunk unreachable, answered after {} ms",
-            pbx.kind(),
-            millis(&report)
-        );
+        eprintln!("{}: trunk unreachable, answered after {} ms", pbx.kind(), millis(&report));
         assert_eq!(report.statuses(), [Some(200)]);
     });
 }
@@ -212,19 +179,10 @@ fn what_the_called_person_does_is_not_tried_again() {
         let plain = call(pbx);
         assert_eq!(plain.statuses(), [Some(486)]);
         let _agent = AgentDouble::start(pbx, Reply::Packet);
-        for (status, expected) in [
-            ("486 Busy Here", 486),
-            ("480 Temporarily Unavailable", 480),
-            ("603 Decline", 603),
-        ] {
+        for (status, expected) in [("486 Busy Here", 486), ("480 Temporarily Unavailable", 480), ("603 Decline", 603)] {
             let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let report = call(pbx);
-            eprintln!(
-                "{}: {status} → {:?} {:?}",
-                pbx.kind(),
-                report.statuses(),
-                report.calls[0].reason
-            );
+            eprintln!("{}: {status} → {:?} {:?}", pbx.kind(), report.statuses(), report.calls[0].reason);
             assert_eq!((packet.invites().len(), pstn.invites().len()), (1, 1));
             if expected != 603 {
                 assert_eq!(report.statuses(), [Some(expected)]);
@@ -239,16 +197,9 @@ fn what_the_called_person_does_is_not_tried_again() {
             report.statuses(),
             [Some(487)],
             "{:?}",
-            report
-                .messages
-                .iter()
-                .map(|m| (m.at, m.received, &m.start_line))
-                .collect::<Vec<_>>()
+            report.messages.iter().map(|m| (m.at, m.received, &m.start_line)).collect::<Vec<_>>()
         );
-        assert_eq!(
-            packet.wait_for("CANCEL", 1, Duration::from_secs(2)).len(),
-            1
-        );
+        assert_eq!(packet.wait_for("CANCEL", 1, Duration::from_secs(2)).len(), 1);
         assert_eq!(pstn.invites().len(), 1);
     });
 }
@@ -281,19 +232,9 @@ fn what_a_phone_claims_goes_no_further() {
         assert_eq!(agent.announcements()[0].get("received"), "");
         assert_eq!(pstn.invites()[0].header("User-to-User"), None);
         assert_eq!(pstn.invites()[0].header("Call-Info"), None);
-        assert_eq!(
-            packet.invites()[0].header("User-to-User"),
-            Some(format!("{UUI};encoding=hex").as_str())
-        );
+        assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
         assert_eq!(packet.invites()[0].header("Call-Info"), None);
-        assert_eq!(
-            packet.invites()[0]
-                .headers
-                .iter()
-                .filter(|(name, _)| name == "User-to-User")
-                .count(),
-            1
-        );
+        assert_eq!(packet.invites()[0].headers.iter().filter(|(name, _)| name == "User-to-User").count(), 1);
     });
 }
 
@@ -303,33 +244,15 @@ fn a_received_address_is_believed_from_the_trusted_trunk_only() {
         let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         for via in [PACKET, PSTN] {
-            let calls = Calls::new("+13015550199", "+12125551001")
-                .via(via)
-                .header("User-to-User: 6162;encoding=hex");
-            assert_eq!(
-                calls.place(pbx.trunk_sip()).unwrap().statuses(),
-                [Some(200)],
-                "{}",
-                pbx.log()
-            );
+            let calls = Calls::new("+13015550199", "+12125551001").via(via).header("User-to-User: 6162;encoding=hex");
+            assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         }
         let seen = agent.announcements();
         assert_eq!(seen.len(), 2);
-        assert_eq!(
-            (seen[0].get("side"), seen[0].get("received")),
-            ("terminating", "6162;encoding=hex")
-        );
-        assert_eq!(
-            (seen[0].get("calling"), seen[0].get("called")),
-            ("+13015550199", "+12125551001")
-        );
+        assert_eq!((seen[0].get("side"), seen[0].get("received")), ("terminating", "6162;encoding=hex"));
+        assert_eq!((seen[0].get("calling"), seen[0].get("called")), ("+13015550199", "+12125551001"));
         assert_eq!(seen[1].get("received"), "");
-        assert!(
-            phone
-                .invites()
-                .iter()
-                .all(|invite| invite.header("User-to-User").is_none())
-        );
+        assert!(phone.invites().iter().all(|invite| invite.header("User-to-User").is_none()));
     });
 }
 
@@ -340,12 +263,7 @@ fn a_call_that_passes_two_contexts_is_announced_once() {
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         // Vanilla FreeSWITCH sends an extension from `public` on to `default`.
         let calls = Calls::new("+13015550199", "1001").via(PACKET);
-        assert_eq!(
-            calls.place(pbx.trunk_sip()).unwrap().statuses(),
-            [Some(200)],
-            "{}",
-            pbx.log()
-        );
+        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!(agent.announcements().len(), 1);
         assert_eq!(phone.invites().len(), 1);
     });
@@ -360,33 +278,14 @@ fn the_extension_that_an_attendant_finds_is_announced_too() {
             .via(PACKET)
             .hold(1_500)
             .header("User-to-User: 6162;encoding=hex");
-        assert_eq!(
-            calls.place(pbx.trunk_sip()).unwrap().statuses(),
-            [Some(200)],
-            "{}",
-            pbx.log()
-        );
+        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         let seen = agent.announcements();
-        let short: Vec<_> = seen
-            .iter()
-            .map(|s| {
-                (
-                    s.get("side"),
-                    s.get("calling"),
-                    s.get("called"),
-                    s.get("received"),
-                )
-            })
-            .collect();
+        let short: Vec<_> =
+            seen.iter().map(|s| (s.get("side"), s.get("calling"), s.get("called"), s.get("received"))).collect();
         assert_eq!(
             short,
             [
-                (
-                    "terminating",
-                    "+13015550199",
-                    "+12125552000",
-                    "6162;encoding=hex"
-                ),
+                ("terminating", "+13015550199", "+12125552000", "6162;encoding=hex"),
                 ("terminating", "+13015550199", "1001", "6162;encoding=hex"),
             ]
         );
@@ -397,11 +296,7 @@ fn the_extension_that_an_attendant_finds_is_announced_too() {
 #[test]
 fn early_media_comes_through_as_it_did() {
     on_each(|pbx| {
-        let early = Answer {
-            ring: Some("183 Session Progress"),
-            delay_ms: 200,
-            ..Answer::at_once()
-        };
+        let early = Answer { ring: Some("183 Session Progress"), delay_ms: 200, ..Answer::at_once() };
         let _packet = FarEnd::start(pbx.config().packet, &early).unwrap();
         let _pstn = FarEnd::start(pbx.config().pstn, &early).unwrap();
         let plain = call(pbx);
@@ -463,19 +358,10 @@ fn what_a_caller_can_write_is_never_obeyed() {
         for seen in agent.announcements() {
             eprintln!("{}: announced {seen:?}", pbx.kind());
             assert_eq!(seen.get("called"), NUMBER);
-            assert!(
-                seen.get("calling")
-                    .chars()
-                    .all(|c| c.is_ascii_digit() || c == '+'),
-                "{seen:?}"
-            );
+            assert!(seen.get("calling").chars().all(|c| c.is_ascii_digit() || c == '+'), "{seen:?}");
             assert!(!seen.get("received").contains(['$', '{', ',']), "{seen:?}");
         }
-        eprintln!(
-            "{}: {} calls reached the PSTN",
-            pbx.kind(),
-            pstn.invites().len()
-        );
+        eprintln!("{}: {} calls reached the PSTN", pbx.kind(), pstn.invites().len());
         assert!(!file.exists(), "a caller ran a command");
     });
 }
@@ -485,22 +371,11 @@ fn the_call_carries_what_a_snapshot_needs() {
     on_each(|pbx| {
         let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
-        let caller = Calls::new("1000", NUMBER)
-            .hold(1_500)
-            .start(pbx.sip())
-            .unwrap();
-        assert!(lab::wait_until(Duration::from_secs(3), || caller
-            .report()
-            .answered()
-            == 1));
+        let caller = Calls::new("1000", NUMBER).hold(1_500).start(pbx.sip()).unwrap();
+        assert!(lab::wait_until(Duration::from_secs(3), || caller.report().answered() == 1));
         let (a, b) = agent.legs(pbx);
         eprintln!("{}: A-leg {a:?}\nB-leg {b:?}", pbx.kind());
-        for (name, value) in [
-            ("call", "c-1"),
-            ("calling", "1000"),
-            ("called", NUMBER),
-            ("side", "originating"),
-        ] {
+        for (name, value) in [("call", "c-1"), ("calling", "1000"), ("called", NUMBER), ("side", "originating")] {
             assert_eq!(a.get(name), value, "{name}");
         }
         assert_eq!((a.get("mark"), b.get("mark")), ("on", "on"));
@@ -526,14 +401,7 @@ fn direct_mode_goes_on_at_once_if_nobody_listens() {
         return;
     }
     let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::ports::free()));
-    let pbx = Pbx::start_with(
-        Kind::FreeSwitch,
-        PbxConfig {
-            direct: Some(agent),
-            ..PbxConfig::default()
-        },
-    )
-    .unwrap();
+    let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
     let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     pbx.attach("lab");
     let report = call(&pbx);
@@ -546,8 +414,5 @@ fn direct_mode_goes_on_at_once_if_nobody_listens() {
     let report = call(&pbx);
     eprintln!("direct: {} ms", millis(&report));
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-    assert_eq!(
-        packet.invites()[0].header("User-to-User"),
-        Some(format!("{UUI};encoding=hex").as_str())
-    );
+    assert_eq!(packet.invites()[0].header("User-to-User"), Some(format!("{UUI};encoding=hex").as_str()));
 }

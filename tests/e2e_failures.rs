@@ -74,12 +74,15 @@ fn agent_killed_and_started_again_under_load(kind: Kind) {
     stage.sidecall().restart().unwrap();
     stage.sidecall().wait_until_attached().unwrap();
     let sidecall = stage.sidecall();
-    let found = || sidecall.calls().iter().filter(|c| c["reason"] == "not-announced" && c["phase"] == "talking").count();
+    let found =
+        || sidecall.calls().iter().filter(|c| c["reason"] == "not-announced" && c["phase"] == "talking").count();
     assert!(wait_until(Duration::from_secs(5), || found() >= 3), "{:#?}\n{}", sidecall.calls(), sidecall.log());
     let addressed = || {
         let calls = sidecall.calls();
         let of = |c: &&Value| c["reason"] == "not-announced";
-        calls.iter().filter(of).all(|c| c["deliveries"].as_array().is_some_and(|d| d.iter().filter(|d| d["state"] == "delivered").count() >= 2))
+        calls.iter().filter(of).all(|c| {
+            c["deliveries"].as_array().is_some_and(|d| d.iter().filter(|d| d["state"] == "delivered").count() >= 2)
+        })
     };
     assert!(wait_until(Duration::from_secs(8), addressed), "{:#?}\n{}", sidecall.calls(), sidecall.log());
     let log = stage.sidecall().log();
@@ -161,7 +164,11 @@ fn node_killed_under_load(kind: Kind) {
     assert!(wait_until(Duration::from_secs(15), || apart.node.calls().len() == 160), "{}", apart.node.calls().len());
     assert!(reasons(&apart.node).iter().any(|r| r == "node-unreachable"));
     let over = || apart.node.calls().iter().all(|c| c["phase"] == "ended");
-    assert!(wait_until(Duration::from_secs(40), over), "{:#?}", apart.node.calls().iter().filter(|c| c["phase"] != "ended").collect::<Vec<_>>());
+    assert!(
+        wait_until(Duration::from_secs(40), over),
+        "{:#?}",
+        apart.node.calls().iter().filter(|c| c["phase"] != "ended").collect::<Vec<_>>()
+    );
 }
 
 fn node_slow_under_load(kind: Kind) {

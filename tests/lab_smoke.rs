@@ -25,10 +25,7 @@ fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
     let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let report = Calls::new("1000", "+12125550100").place(pbx.sip()).unwrap();
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-    assert!(
-        report.calls[0].answered.unwrap() < Duration::from_millis(400),
-        "held: {report:?}"
-    );
+    assert!(report.calls[0].answered.unwrap() < Duration::from_millis(400), "held: {report:?}");
 
     let invites = far.invites();
     assert_eq!(invites.len(), 1);

@@ -24,24 +24,12 @@ fn a_recorded_call_is_read_frame_by_frame() {
         .filter_map(|frame| frame.clone().into_reply())
         .map(|reply| reply.message().into_owned())
         .collect();
-    assert_eq!(
-        replies,
-        [
-            "Authentication accepted",
-            "Variable Set",
-            "Redirect successful",
-            "Channels will follow"
-        ]
-    );
+    assert_eq!(replies, ["Authentication accepted", "Variable Set", "Redirect successful", "Channels will follow"]);
     let events: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
     let setup = events.iter().find(|event| event.name() == "UserEvent");
     assert_eq!(
         setup.map(|event| event.fields(["UserEvent", "Called", "Uniqueid"])),
-        Some([
-            Some("SidecallSetup".into()),
-            Some("35551234".into()),
-            Some("1795345005.1600".into())
-        ])
+        Some([Some("SidecallSetup".into()), Some("35551234".into()), Some("1795345005.1600".into())])
     );
     let dialplan = events.iter().find(|event| event.name() == "Newexten");
     assert_eq!(
@@ -88,10 +76,8 @@ fn output_of_a_command_reads_the_same_at_every_split_point() {
         let (frames, _) = decode(text.as_bytes(), &[at, usize::MAX]);
         assert!(frames == expected, "split at {at}");
     }
-    let outputs: Vec<_> = expected
-        .into_iter()
-        .filter_map(|frame| frame.into_reply().map(|reply| reply.output()))
-        .collect();
+    let outputs: Vec<_> =
+        expected.into_iter().filter_map(|frame| frame.into_reply().map(|reply| reply.output())).collect();
     assert_eq!(outputs, ["Event: no event\n\nlast", "a: b\nc"]);
 }
 

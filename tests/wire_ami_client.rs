@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sidecall::ami::{
-    Action, Auth, Client, Error, Events, Item, Method, Options, Tls, connect, connect_stream,
-};
+use sidecall::ami::{Action, Auth, Client, Error, Events, Item, Method, Options, Tls, connect, connect_stream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::io::{DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -43,24 +41,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pbx<S> {
     }
 
     async fn reply(&mut self, id: &str, rest: &str) {
-        self.say(&format!(
-            "Response: Success\r\nActionID: {id}\r\n{rest}\r\n\r\n"
-        ))
-        .await;
+        self.say(&format!("Response: Success\r\nActionID: {id}\r\n{rest}\r\n\r\n")).await;
     }
 
     async fn event(&mut self, id: &str, rest: &str) {
-        self.say(&format!("Event: {rest}\r\nActionID: {id}\r\n\r\n"))
-            .await;
+        self.say(&format!("Event: {rest}\r\nActionID: {id}\r\n\r\n")).await;
     }
 }
 
 fn auth(method: Method) -> Auth {
-    Auth {
-        user: "sidecall".into(),
-        secret: "secret".into(),
-        method,
-    }
+    Auth { user: "sidecall".into(), secret: "secret".into(), method }
 }
 
 type Run = JoinHandle<Result<(), Error>>;
@@ -69,15 +59,9 @@ async fn logged_in(options: Options) -> (Pbx<DuplexStream>, Client, Events, Run)
     let (ours, theirs) = duplex(1 << 20);
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
-    let login =
-        tokio::spawn(async move { connect_stream(ours, &auth(Method::Plain), options).await });
+    let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Plain), options).await });
     let (id, lines) = pbx.hear().await;
-    let expected = [
-        "Action: Login",
-        "Username: sidecall",
-        "Secret: secret",
-        "Events: off",
-    ];
+    let expected = ["Action: Login", "Username: sidecall", "Secret: secret", "Events: off"];
     assert_eq!(lines, expected);
     pbx.reply(&id, "Message: Authentication accepted").await;
     let (client, events, connection) = login.await.unwrap().unwrap();
@@ -89,12 +73,8 @@ async fn a_challenge_keeps_the_secret_off_the_wire() {
     let (ours, theirs) = duplex(4096);
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
-    let options = Options {
-        event_mask: "call,user".into(),
-        ..Options::default()
-    };
-    let login =
-        tokio::spawn(async move { connect_stream(ours, &auth(Method::Md5), options).await });
+    let options = Options { event_mask: "call,user".into(), ..Options::default() };
+    let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Md5), options).await });
     let (id, lines) = pbx.hear().await;
     assert_eq!(lines, ["Action: Challenge", "AuthType: MD5"]);
     pbx.reply(&id, "Challenge: 840415273").await;
@@ -139,10 +119,7 @@ async fn a_list_is_whole_and_its_entries_are_no_events() {
     let end = "CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 2";
     pbx.event(&id, end).await;
     let list = asked.await.unwrap().unwrap();
-    let channels: Vec<_> = list
-        .iter()
-        .filter_map(|entry| entry.get("Channel"))
-        .collect();
+    let channels: Vec<_> = list.iter().filter_map(|entry| entry.get("Channel")).collect();
     assert_eq!(channels, ["a", "b"]);
     let Some(Item::Event(event)) = events.next().await else {
         panic!("the event between the entries");
@@ -179,8 +156,7 @@ async fn a_list_that_times_out_is_an_error_and_its_late_entries_are_swallowed() 
     pbx.event(&id, "CoreShowChannel").await;
     assert!(asked.await.unwrap().unwrap_err().is_timeout());
     pbx.event(&id, "CoreShowChannel").await;
-    pbx.event(&id, "X\r\nEventList: Complete\r\nListItems: 2")
-        .await;
+    pbx.event(&id, "X\r\nEventList: Complete\r\nListItems: 2").await;
     pbx.event("none", "Hangup").await;
     let Some(Item::Event(event)) = events.next().await else {
         panic!("an event");
@@ -221,10 +197,7 @@ async fn a_late_reply_is_swallowed() {
 
 #[tokio::test]
 async fn a_slow_consumer_loses_events_knowingly() {
-    let options = Options {
-        event_queue: 1,
-        ..Options::default()
-    };
+    let options = Options { event_queue: 1, ..Options::default() };
     let (mut pbx, client, mut events, run) = logged_in(options).await;
     for _ in 0..3 {
         pbx.event("none", "Hangup").await;
@@ -232,8 +205,7 @@ async fn a_slow_consumer_loses_events_knowingly() {
     let asked = tokio::spawn(async move { client.logoff().await });
     let (id, lines) = pbx.hear().await;
     assert_eq!(lines, ["Action: Logoff"]);
-    pbx.say(&format!("Response: Goodbye\r\nActionID: {id}\r\n\r\n"))
-        .await;
+    pbx.say(&format!("Response: Goodbye\r\nActionID: {id}\r\n\r\n")).await;
     asked.await.unwrap().unwrap();
     drop(pbx);
     run.await.unwrap().unwrap();
@@ -269,10 +241,7 @@ fn trusting(roots: RootCertStore) -> Options {
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Options {
-        tls: Some(Tls::new(Arc::new(config), "localhost").unwrap()),
-        ..Options::default()
-    }
+    Options { tls: Some(Tls::new(Arc::new(config), "localhost").unwrap()), ..Options::default() }
 }
 
 #[tokio::test]
@@ -288,9 +257,7 @@ async fn tls_carries_login_and_actions() {
         let (id, _) = pbx.hear().await;
         pbx.reply(&id, "Ping: Pong").await;
     });
-    let (client, _events, connection) = connect(&address, &auth(Method::Plain), trusting(roots))
-        .await
-        .unwrap();
+    let (client, _events, connection) = connect(&address, &auth(Method::Plain), trusting(roots)).await.unwrap();
     let _run = tokio::spawn(connection.run());
     let reply = client.send(Action::ping()).await.unwrap();
     assert_eq!(reply.get("Ping").as_deref(), Some("Pong"));
@@ -306,9 +273,7 @@ async fn a_certificate_that_is_not_trusted_is_refused_before_login() {
         assert!(acceptor.accept(stream).await.is_err());
     });
     let strangers = trusting(tls_listener().await.2);
-    let error = connect(&address, &auth(Method::Plain), strangers)
-        .await
-        .unwrap_err();
+    let error = connect(&address, &auth(Method::Plain), strangers).await.unwrap_err();
     assert!(error.is_tls() && !error.is_disconnect(), "{error}");
     asterisk.await.unwrap();
 }

@@ -26,27 +26,9 @@ fn a_recorded_call_is_read_frame_by_frame() {
     for (recording, format) in [(PLAIN, Format::Plain), (JSON, Format::Json)] {
         let kinds: Vec<_> = whole(recording).iter().map(Frame::kind).collect();
         let event = Kind::Event(format);
-        assert_eq!(
-            kinds[..4],
-            [
-                Kind::AuthRequest,
-                Kind::CommandReply,
-                Kind::CommandReply,
-                event
-            ]
-        );
-        assert_eq!(
-            kinds[kinds.len() - 3..],
-            [
-                Kind::ApiResponse,
-                Kind::CommandReply,
-                Kind::DisconnectNotice
-            ]
-        );
-        let names: Vec<_> = events(recording)
-            .iter()
-            .map(|event| event.name().into_owned())
-            .collect();
+        assert_eq!(kinds[..4], [Kind::AuthRequest, Kind::CommandReply, Kind::CommandReply, event]);
+        assert_eq!(kinds[kinds.len() - 3..], [Kind::ApiResponse, Kind::CommandReply, Kind::DisconnectNotice]);
+        let names: Vec<_> = events(recording).iter().map(|event| event.name().into_owned()).collect();
         assert_eq!(names[..3], ["CUSTOM", "CHANNEL_ANSWER", "CHANNEL_ANSWER"]);
         assert!(names.contains(&"CHANNEL_HANGUP_COMPLETE".to_owned()));
     }
@@ -63,11 +45,7 @@ fn nothing_is_left_between_frames() {
 
 #[test]
 fn plain_and_json_give_the_same_fields() {
-    let names = [
-        "Event-Subclass",
-        "variable_sip_to_user",
-        "variable_DP_MATCH",
-    ];
+    let names = ["Event-Subclass", "variable_sip_to_user", "variable_DP_MATCH"];
     let [plain, json] = [PLAIN, JSON].map(|recording| events(recording).remove(0));
     assert_eq!(plain.fields(names), json.fields(names));
     let array = plain.get("variable_DP_MATCH");
@@ -137,10 +115,7 @@ fn log_lines_and_notices_are_frames_like_others() {
                 Linger-Time: 10\nContent-Length: 0\n\n\
                 Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n";
     let kinds: Vec<_> = whole(text.as_bytes()).iter().map(Frame::kind).collect();
-    assert_eq!(
-        kinds,
-        [Kind::Log, Kind::DisconnectNotice, Kind::RudeRejection]
-    );
+    assert_eq!(kinds, [Kind::Log, Kind::DisconnectNotice, Kind::RudeRejection]);
 }
 
 /// As `switch_url_encode` does it, but for a value that holds `%41` and the like: FreeSWITCH leaves

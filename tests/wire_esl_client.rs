@@ -4,9 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidecall::esl::{
-    Auth, Client, Command, Error, Events, Format, Item, Options, Tap, connect_stream, outbound,
-};
+use sidecall::esl::{Auth, Client, Command, Error, Events, Format, Item, Options, Tap, connect_stream, outbound};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
@@ -42,10 +40,7 @@ impl Pbx {
     }
 
     async fn event(&mut self, body: &str) {
-        let head = format!(
-            "Content-Length: {}\nContent-Type: text/event-plain",
-            body.len()
-        );
+        let head = format!("Content-Length: {}\nContent-Type: text/event-plain", body.len());
         self.say(&format!("{head}\n\n{body}")).await;
     }
 }
@@ -82,36 +77,24 @@ async fn a_wrong_password_and_an_acl_and_a_stranger_are_told_apart() {
     let error = refused(acl).await;
     assert!(matches!(error, Error::AccessDenied) && error.is_auth());
     assert!(refused("").await.is_disconnect());
-    assert!(
-        refused("HTTP/1.1 400 Bad Request\r\n\n\n")
-            .await
-            .is_protocol()
-    );
+    assert!(refused("HTTP/1.1 400 Bad Request\r\n\n\n").await.is_protocol());
 }
 
 #[tokio::test]
 async fn a_user_logs_in_with_name_and_password() {
     let (ours, theirs) = duplex(4096);
     let mut pbx = Pbx(theirs);
-    let auth = Auth::User {
-        user: "u@a.example".into(),
-        password: "p:w".into(),
-    };
+    let auth = Auth::User { user: "u@a.example".into(), password: "p:w".into() };
     pbx.say("Content-Type: auth/request\n\n").await;
     pbx.reply("+OK accepted").await;
-    let _link = connect_stream(ours, &auth, Options::default())
-        .await
-        .unwrap();
+    let _link = connect_stream(ours, &auth, Options::default()).await.unwrap();
     pbx.hear("userauth u@a.example:p:w\n\n").await;
 }
 
 #[tokio::test]
 async fn silence_at_login_is_a_timeout() {
     let (ours, _theirs) = duplex(4096);
-    let options = Options {
-        connect_timeout: SHORT,
-        ..Options::default()
-    };
+    let options = Options { connect_timeout: SHORT, ..Options::default() };
     let made = connect_stream(ours, &password(), options).await;
     assert!(made.unwrap_err().is_timeout());
 }
@@ -124,8 +107,7 @@ async fn pipelined_commands_are_answered_in_order() {
         Command::api("uuid_break", &["u", "all"]).unwrap(),
     ];
     let asked = tokio::spawn(async move { client.pipeline(commands).await });
-    pbx.hear("api uuid_setvar_multi u sidecall_route=packet\n\napi uuid_break u all\n\n")
-        .await;
+    pbx.hear("api uuid_setvar_multi u sidecall_route=packet\n\napi uuid_break u all\n\n").await;
     pbx.api("+OK\n").await;
     // Events between the replies change nothing.
     pbx.event(ANSWER).await;
@@ -169,8 +151,7 @@ async fn what_is_given_up_before_it_is_written_is_never_sent() {
     let error = impatient.api("echo", &["late"]).await.unwrap_err();
     assert!(error.is_timeout());
     let asked = tokio::spawn(async move { client.api("echo", &["now"]).await });
-    pbx.hear(&format!("api echo {filler}\n\napi echo now\n\n"))
-        .await;
+    pbx.hear(&format!("api echo {filler}\n\napi echo now\n\n")).await;
     pbx.api("first").await;
     pbx.api("now").await;
     assert_eq!(asked.await.unwrap().unwrap().text(), "now");
@@ -184,8 +165,7 @@ async fn a_lost_link_fails_what_is_in_flight_and_ends_the_events() {
     pbx.hear("api status\n\n").await;
     pbx.event(ANSWER).await;
     // The link breaks inside a frame.
-    pbx.say("Content-Length: 500\nContent-Type: text/event-plain\n\nEvent-Na")
-        .await;
+    pbx.say("Content-Length: 500\nContent-Type: text/event-plain\n\nEvent-Na").await;
     drop(pbx);
     let error = asked.await.unwrap().unwrap_err();
     assert!(error.is_disconnect() && error.is_outcome_unknown());
@@ -206,10 +186,7 @@ async fn a_reply_to_no_command_ends_the_connection() {
 
 #[tokio::test]
 async fn a_slow_consumer_loses_events_knowingly_and_commands_still_work() {
-    let options = Options {
-        event_queue: 2,
-        ..Options::default()
-    };
+    let options = Options { event_queue: 2, ..Options::default() };
     let (mut pbx, client, mut events, _run) = logged_in(options).await;
     for _ in 0..5 {
         pbx.event(ANSWER).await;
@@ -230,8 +207,7 @@ async fn a_background_job_gives_its_result_to_who_asked() {
     pbx.hear("bgapi status\nJob-UUID: ").await;
     let id = pbx.hear_bytes(36).await;
     pbx.hear("\n\n").await;
-    pbx.reply(&format!("+OK Job-UUID: {id}\nJob-UUID: {id}"))
-        .await;
+    pbx.reply(&format!("+OK Job-UUID: {id}\nJob-UUID: {id}")).await;
     let job = |id: &str| format!("Event-Name: BACKGROUND_JOB\nJob-UUID: {id}\nContent-Length: 2");
     pbx.event(&(job("other") + "\n\nNO")).await;
     pbx.event(&(job(&id) + "\n\nUP")).await;
@@ -249,8 +225,7 @@ async fn exit_ends_the_connection_without_an_error() {
     let asked = tokio::spawn(async move { client.exit().await });
     pbx.hear("exit\n\n").await;
     pbx.reply("+OK bye").await;
-    pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n")
-        .await;
+    pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n").await;
     asked.await.unwrap().unwrap();
     run.await.unwrap().unwrap();
 }
@@ -258,8 +233,7 @@ async fn exit_ends_the_connection_without_an_error() {
 #[tokio::test]
 async fn a_notice_without_exit_says_why_the_link_is_gone() {
     let (mut pbx, _client, _events, run) = logged_in(Options::default()).await;
-    pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n")
-        .await;
+    pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n").await;
     let error = run.await.unwrap().unwrap_err();
     assert!(error.is_disconnect() && error.to_string().contains("goodbye"));
 }
@@ -305,8 +279,7 @@ async fn a_lingering_socket_still_answers_and_a_dropped_session_closes_it() {
     pbx.reply("%2BOK%0A").await;
     let (_channel, session) = outbound::accept(ours, Options::default()).await.unwrap();
     pbx.hear("connect\n\n").await;
-    pbx.say("Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\n")
-        .await;
+    pbx.say("Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\n").await;
     let asked = tokio::spawn(async move {
         let reply = session.client().send(Command::linger(5)).await;
         reply.map(|reply| reply.is_ok())
@@ -336,10 +309,7 @@ impl Tap for Recorder {
 #[tokio::test]
 async fn a_tap_sees_every_byte_but_no_secret() {
     let recorder = Arc::new(Recorder::default());
-    let options = Options {
-        tap: Some(recorder.clone()),
-        ..Options::default()
-    };
+    let options = Options { tap: Some(recorder.clone()), ..Options::default() };
     let (mut pbx, client, _events, _run) = logged_in(options).await;
     let asked = tokio::spawn(async move { client.api("status", &[]).await });
     pbx.hear("api status\n\n").await;

@@ -22,7 +22,12 @@ pub(crate) fn cast(kind: Kind, stage: &Stage) {
 /// One call.
 pub(crate) fn tell(scene: &Scene, played: &Played) {
     println!("{:4} {}", scene.behaviour, scene.title);
-    println!("     {} called {}{}", who(scene.caller), who(scene.called), if scene.from_pstn { ", from the PSTN" } else { "" });
+    println!(
+        "     {} called {}{}",
+        who(scene.caller),
+        who(scene.called),
+        if scene.from_pstn { ", from the PSTN" } else { "" }
+    );
     let answered = if played.answered { "answered" } else { "not answered" };
     println!("     route {}, because {}; {} {answered}", played.route, played.reason, place(scene.arrives));
     if let Some(address) = &played.carried_address {
@@ -41,7 +46,10 @@ pub(crate) fn tell(scene: &Scene, played: &Played) {
 
 /// All calls in a table.
 pub(crate) fn summary(played: &[Played]) {
-    println!("{:4} {:>13} → {:<13} {:7} {:22} {:>9} {:>9} {:>8}  ", "", "calling", "called", "route", "reason", "set-up", "added", "push");
+    println!(
+        "{:4} {:>13} → {:<13} {:7} {:22} {:>9} {:>9} {:>8}  ",
+        "", "calling", "called", "route", "reason", "set-up", "added", "push"
+    );
     for one in played {
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.1} ms"));
         let added = one.setup_ms.zip(one.baseline_ms).map(|(with, without)| with - without);

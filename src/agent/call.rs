@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::link::LinkContext;
+use super::context::LinkContext;
 use super::node::NodeError;
 use super::{micros, now};
 use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest};

@@ -5,7 +5,6 @@
 //! are answered at once, and all other events wait until it is reconciled, so that none is older than
 //! what it is applied to.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,21 +13,18 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Call, Start, Way};
+use super::call::Way;
 use super::config::PbxConfig;
+use super::context::LinkContext;
+use super::follow::Follower;
 use super::status::Status;
-use super::tracker::{Key, Said, Tracker};
-use super::{Shared, direct, hold, messages, micros};
-use crate::contract::{CallRequest, LinkState, SipMessages};
-use crate::core::age::Clock;
+use super::{Shared, direct, messages, micros};
+use crate::contract::LinkState;
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
-use crate::core::plan::NumberPlan;
-use crate::core::route::{Reason, Route};
-use crate::core::{address::Address, uui};
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, Answer, Commands, Error, Events, Happened, Link, Mark, Raw, Snapshot};
+use crate::pbx::{Announcement, Commands, Error, Events, Link, Raw, Snapshot};
 
 /// How often each connection is asked for a sign of life, and the PBX who is in charge.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -42,28 +38,6 @@ const SNAPSHOT_REST: Duration = Duration::from_secs(1);
 
 /// Connecting, with both log-ins.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-
-/// What the calls of one PBX share.
-#[derive(Debug)]
-pub(super) struct LinkContext {
-    pub shared: Arc<Shared>,
-    pub pbx: PbxConfig,
-    /// A command failed because the link is gone.
-    pub broken: Notify,
-    /// SIP MESSAGEs to send.
-    pub messages: mpsc::UnboundedSender<SipMessages>,
-    pub status: Mutex<Status>,
-    pub status_changed: Notify,
-}
-
-impl LinkContext {
-    /// Hands on what the node asks to be sent.
-    pub(super) fn send_messages(&self, reply: SipMessages) {
-        if !reply.messages.is_empty() {
-            let _ = self.messages.send(reply);
-        }
-    }
-}
 
 /// Keeps one PBX attached until `shutdown`.
 pub(super) async fn supervise(
@@ -86,26 +60,14 @@ pub(super) async fn supervise(
     let _direct = listener.map(|listener| direct::listen(listener, held_sender.clone()));
     let courier = messages::Courier::start(&context, receive);
     let _reporter = super::status::report(&context);
-    let plan = context.pbx.plan();
-    let mut link = Supervised {
-        context,
-        plan,
-        courier,
-        tracker: Tracker::default(),
-        calls: HashMap::new(),
-        clock: Clock::default(),
-        held,
-    };
+    let mut link = Supervised { follower: Follower::new(Arc::clone(&context)), context, courier, held };
     link.run(shutdown).await;
 }
 
 struct Supervised {
     context: Arc<LinkContext>,
-    plan: NumberPlan,
     courier: messages::Courier,
-    tracker: Tracker,
-    calls: HashMap<Key, Call>,
-    clock: Clock,
+    follower: Follower,
     held: mpsc::Receiver<(Announcement, Held)>,
 }
 
@@ -180,21 +142,28 @@ impl Supervised {
     /// `direct` calls are answered also while the event socket is away; never returns.
     async fn direct_without_link(&mut self) {
         while let Some((announcement, held)) = self.held.recv().await {
-            self.announced(announcement, Way::Direct(held));
+            self.follower.announced(announcement, Way::Direct(held));
         }
         std::future::pending().await
     }
 
-    async fn session(&mut self, commands: &Commands, mut events: Events, shutdown: &CancellationToken, synced: &mut bool) -> Over {
+    async fn session(
+        &mut self,
+        commands: &Commands,
+        mut events: Events,
+        shutdown: &CancellationToken,
+        synced: &mut bool,
+    ) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
         if let Err(error) = self.attach(commands).await {
             return Over::Lost(error.to_string());
         }
         let mut waiting: Vec<Raw> = Vec::new();
-        let mut known = self.tracker.legs();
+        let mut known = self.follower.legs();
         let mut snapshot: Later<Result<Snapshot, Error>> = Some(take(commands, &known));
         let mut check: Later<Checked> = None;
         let mut suspicion = false;
+        let mut due = tokio::time::Instant::now();
         let mut last_snapshot = Instant::now();
         let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -208,19 +177,20 @@ impl Supervised {
                 raw = events.next() => match raw {
                     None => return Over::Lost("the PBX closed the connection".to_owned()),
                     Some(raw) if raw.is_announcement() || snapshot.is_none() => {
-                        suspicion |= self.event(commands, &mut events, &raw);
+                        suspicion |= self.follower.event(commands, &mut events, &raw);
                     }
                     Some(raw) => waiting.push(raw),
                 },
-                Some((announcement, held)) = self.held.recv() => self.announced(announcement, Way::Direct(held)),
+                Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, Way::Direct(held)),
                 taken = done(&mut snapshot) => {
                     last_snapshot = Instant::now();
+                    due = tokio::time::Instant::now() + SNAPSHOT_REST;
                     match taken {
                         Ok(taken) => {
                             events.restart(&taken);
-                            self.reconcile(&taken, &known, !*synced).await;
+                            self.follower.reconcile(&taken, &known, !*synced);
                             for raw in waiting.drain(..) {
-                                suspicion |= self.event(commands, &mut events, &raw);
+                                suspicion |= self.follower.event(commands, &mut events, &raw);
                             }
                             if !*synced {
                                 *synced = true;
@@ -244,11 +214,12 @@ impl Supervised {
                     if check.is_none() {
                         check = Some(Box::pin(look(commands.clone())));
                     }
-                    suspicion |= !self.tracker.is_idle() && last_snapshot.elapsed() >= AUDIT_EVERY;
+                    suspicion |= self.follower.doubts();
+                    suspicion |= self.follower.len() > 0 && last_snapshot.elapsed() >= AUDIT_EVERY;
                 }
-                () = tokio::time::sleep(SNAPSHOT_REST), if suspicion && snapshot.is_none() => {
+                () = tokio::time::sleep_until(due), if suspicion && snapshot.is_none() => {
                     suspicion = false;
-                    known = self.tracker.legs();
+                    known = self.follower.legs();
                     snapshot = Some(take(commands, &known));
                 }
             }
@@ -259,7 +230,7 @@ impl Supervised {
     async fn attach(&mut self, commands: &Commands) -> Result<(), Error> {
         let version = commands.version().await?;
         let (owner, clock) = look(commands.clone()).await?;
-        self.set_clock(clock);
+        self.follower.set_clock(clock);
         let (us, name) = (&self.context.shared.id, &self.context.pbx.name);
         if let Some(other) = owner.filter(|owner| owner != us) {
             tracing::info!(pbx = %name, other, "taking over from another agent, or from an earlier run of this one");
@@ -271,7 +242,7 @@ impl Supervised {
 
     fn up(&self, snapshot: &Snapshot) {
         let name = &self.context.pbx.name;
-        tracing::info!(pbx = %name, channels = snapshot.legs.len(), followed = self.calls.len(), "attached");
+        tracing::info!(pbx = %name, channels = snapshot.legs.len(), followed = self.follower.len(), "attached");
         self.context.status(|status| status.set(LinkState::Up, None));
         metrics::link(name, LinkState::Up);
     }
@@ -290,12 +261,6 @@ impl Supervised {
         self.context.status(|status| status.set(LinkState::Down, Some("the agent was stopped".to_owned())));
     }
 
-    fn set_clock(&mut self, clock: Option<(i64, i64, i64)>) {
-        if let Some((pbx, asked, arrived)) = clock {
-            self.clock.set(pbx, asked, arrived);
-        }
-    }
-
     async fn checked(
         &mut self,
         commands: &Commands,
@@ -303,7 +268,7 @@ impl Supervised {
         clock: Option<(i64, i64, i64)>,
         synced: bool,
     ) {
-        self.set_clock(clock);
+        self.follower.set_clock(clock);
         let us = &self.context.shared.id;
         let state = match owner {
             Some(owner) if owner == *us => LinkState::Up,
@@ -323,125 +288,6 @@ impl Supervised {
             });
             metrics::link(&self.context.pbx.name, state);
         }
-    }
-
-    /// Reads an event; true if it shows that others are missing.
-    fn event(&mut self, commands: &Commands, events: &mut Events, raw: &Raw) -> bool {
-        let mut gap = false;
-        for happened in events.read(raw) {
-            match happened {
-                Happened::Announced(announcement) => self.announced(*announcement, Way::Commands(commands.clone())),
-                Happened::Gap { why } => {
-                    tracing::warn!(pbx = %self.context.pbx.name, why, "events are missing: asking for a snapshot");
-                    metrics::gap(&self.context.pbx.name);
-                    gap = true;
-                }
-                happened => {
-                    // A bridge whose legs never answered: something in between is missing.
-                    let said = self.tracker.happened(&happened);
-                    self.tell(said);
-                }
-            }
-        }
-        gap
-    }
-
-    fn announced(&mut self, held: Announcement, way: Way) {
-        if held.agent != self.context.shared.id {
-            tracing::debug!(pbx = %self.context.pbx.name, leg = %held.leg, "announced to another agent");
-            return;
-        }
-        let arrived = Instant::now();
-        let age = held.sent.and_then(|sent| self.clock.age(sent, micros())).unwrap_or_default();
-        let left = hold::time_left(held.hold, age, self.context.shared.deadline);
-        let Some(request) = self.request(&held.leg, &held.mark, None) else {
-            return self.not_a_number(held, way, left.is_some());
-        };
-        let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
-        self.tell(old);
-        metrics::announced(&self.context.pbx.name, age);
-        let start = Start::Held { announcement: Box::new(held), left, way, arrived };
-        self.calls.insert(key, Call::start(&self.context, request, start));
-    }
-
-    /// Nothing to decide and nobody to pair: the dialplan goes on.
-    fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
-        let reason = Reason::NotANumber;
-        metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
-        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason };
-        self.context.shared.calls.spawn(async move {
-            let result = match way {
-                Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
-                Way::Commands(_) => Ok(()),
-                Way::Direct(session) => session.answer(&answer).await,
-            };
-            if let Err(error) = result {
-                tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
-            }
-        });
-    }
-
-    fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Option<CallRequest> {
-        let received_address = mark.received.as_deref().and_then(|header| match received(header) {
-            Ok(address) => Some(address),
-            Err(error) => {
-                tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
-                metrics::address_refused(&self.context.pbx.name);
-                None
-            }
-        });
-        Some(CallRequest {
-            pbx: self.context.pbx.name.clone(),
-            leg: leg.clone(),
-            calling: self.plan.read(&mark.calling),
-            called: self.plan.read(&mark.called)?,
-            side: mark.side,
-            received_address,
-            routed,
-        })
-    }
-
-    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, event, last } in said {
-            if let Some(call) = self.calls.get_mut(&key) {
-                call.tell(event, last);
-            }
-            if last {
-                self.calls.remove(&key);
-            }
-        }
-    }
-
-    async fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId], ask_node: bool) {
-        let gone = self.tracker.missing(snapshot, known);
-        self.tell(gone);
-        let found: Vec<_> = self.tracker.found(snapshot).into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
-        for (leg, mark) in found {
-            let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
-            let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
-            let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, call);
-        }
-        let news = self.tracker.catch_up(snapshot);
-        self.tell(news);
-        if ask_node {
-            self.end_forgotten(snapshot);
-        }
-    }
-
-    /// Calls that the node takes for live though their legs are gone: they ended while no agent was
-    /// there.
-    fn end_forgotten(&self, snapshot: &Snapshot) {
-        let context = Arc::clone(&self.context);
-        let there: std::collections::HashSet<LegId> = snapshot.legs.iter().map(|l| l.leg.clone()).collect();
-        let asked = crate::agent::now();
-        self.context.shared.calls.spawn(async move {
-            let stop = context.shared.stop.clone();
-            tokio::select! {
-                () = super::call::end_forgotten(&context, &there, asked) => {}
-                () = stop.cancelled() => {}
-            }
-        });
     }
 }
 
@@ -463,13 +309,4 @@ async fn look(commands: Commands) -> Checked {
     let asked = micros();
     let clock = commands.clock().await?.map(|pbx| (pbx, asked, micros()));
     Ok((commands.owner().await?, clock))
-}
-
-/// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
-/// (RFC 6993).
-fn received(header: &str) -> Result<Address, String> {
-    match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
-        None => uui::decode(header).map_err(|e| format!("{e}")),
-    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::link::LinkContext;
-use crate::contract::{SipMessages, SipMessage, SipOutcome};
+use super::context::LinkContext;
+use crate::contract::{SipMessage, SipMessages, SipOutcome};
 use crate::core::number::Number;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};

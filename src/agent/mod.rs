@@ -5,7 +5,9 @@
 //! |---|---|
 //! | `hold` | pure: how much of a hold is left for a decision |
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
-//! | `link` | one PBX: connect, attach, follow, reconcile, reconnect |
+//! | `link` | one PBX: connect, attach, reconnect |
+//! | `follow` | its calls: what events and snapshots mean to them |
+//! | `context` | what the calls of one PBX share |
 //! | `call` | one call: decide, answer, register, report in order |
 //! | `node` | the node, over HTTP, behind a circuit breaker |
 //! | `direct` | FreeSWITCH's outbound sockets |
@@ -14,7 +16,9 @@
 
 mod call;
 mod config;
+mod context;
 mod direct;
+mod follow;
 mod hold;
 mod link;
 mod messages;
@@ -32,7 +36,7 @@ use tokio_util::task::TaskTracker;
 pub use config::{AgentConfig, PbxConfig};
 pub use node::{Node, NodeError};
 
-use crate::core::time::UnixMillis;
+use crate::monitor::now;
 
 /// How long reports that are under way may take after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -93,11 +97,6 @@ impl Agent {
         }
         Ok(())
     }
-}
-
-/// The clock, in the core's terms.
-fn now() -> UnixMillis {
-    UnixMillis(micros() / 1_000)
 }
 
 /// The clock in microseconds since the epoch.

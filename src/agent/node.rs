@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::config::AgentConfig;
-use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, SipMessages, PbxReport};
+use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages};
 use crate::core::breaker::Breaker;
 use crate::core::name::{CallId, PbxName};
 use crate::core::secret::Secret;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use super::link::LinkContext;
+use super::context::LinkContext;
 use super::now;
 use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
 

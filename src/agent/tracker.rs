@@ -37,6 +37,8 @@ pub(super) struct Tracker {
 struct Tracked {
     called: String,
     legs: HashSet<LegId>,
+    /// It was looked at because it has answered legs and no bridge.
+    doubted: bool,
 }
 
 impl Tracker {
@@ -50,7 +52,8 @@ impl Tracker {
         let left = old.and_then(|_| self.leave(leg, Some("moved on")));
         let key = Key(self.next);
         self.next += 1;
-        self.calls.insert(key, Tracked { called: called.to_owned(), legs: HashSet::from([leg.clone()]) });
+        self.calls
+            .insert(key, Tracked { called: called.to_owned(), legs: HashSet::from([leg.clone()]), doubted: false });
         self.legs.insert(leg.clone(), key);
         Some((key, left))
     }
@@ -86,9 +89,17 @@ impl Tracker {
         self.legs.keys().cloned().collect()
     }
 
-    /// Whether any call is followed.
-    pub(super) fn is_idle(&self) -> bool {
-        self.calls.is_empty()
+    /// Whether some call has two answered legs and no bridge: an event may be missing. Each call is
+    /// doubted once.
+    pub(super) fn doubts(&mut self) -> bool {
+        let mut doubts = false;
+        for call in self.calls.values_mut().filter(|call| !call.doubted) {
+            let answered = call.legs.iter().filter(|leg| self.answered.contains(*leg)).count();
+            let bridged = self.bridges.iter().any(|legs| legs.iter().any(|leg| call.legs.contains(leg)));
+            call.doubted = answered >= 2 && !bridged;
+            doubts |= call.doubted;
+        }
+        doubts
     }
 
     /// The legs of `known`, which were followed when the snapshot was asked for, that are gone.

@@ -44,7 +44,7 @@ fn a_call_from_announcement_to_end() {
     let one = tracker.happened(&Happened::HungUp { leg: leg("B"), cause: Some("X".into()) }).unwrap();
     assert_eq!((one.key, one.last), (key, false));
     assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).unwrap().last);
-    assert!(tracker.is_idle() && tracker.legs().is_empty());
+    assert!(tracker.legs().is_empty());
     assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).is_none(), "hang-ups repeat");
 }
 
@@ -87,6 +87,22 @@ fn calls_that_were_answered_meanwhile_are_found() {
     assert!(told.contains(&Event::Dialled { leg: leg("B") }));
     assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
     assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
+}
+
+#[test]
+fn answered_legs_without_a_bridge_are_doubted_once() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"), "1002").unwrap();
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A") });
+    tracker.happened(&Happened::Answered { leg: leg("B") });
+    assert!(!tracker.doubts(), "the caller's leg is not up yet");
+    tracker.happened(&Happened::Answered { leg: leg("A") });
+    assert!(tracker.doubts());
+    assert!(!tracker.doubts());
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    tracker.happened(&Happened::Answered { leg: leg("A") });
+    assert!(!tracker.doubts());
 }
 
 #[test]

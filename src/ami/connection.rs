@@ -157,8 +157,7 @@ impl Connection {
             return Ok(());
         }
         // A late reply finds nobody by its id; only a list must be remembered.
-        self.pending
-            .retain(|_, waiter| matches!(waiter, Waiter::List(..)) || !waiter.is_closed());
+        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..)) || !waiter.is_closed());
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;

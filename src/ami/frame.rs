@@ -64,10 +64,7 @@ impl Frame {
 impl fmt::Debug for Frame {
     // A frame holds other people's numbers, which have no place in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame")
-            .field("kind", &self.kind)
-            .field("bytes", &self.raw.len())
-            .finish()
+        f.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.raw.len()).finish()
     }
 }
 

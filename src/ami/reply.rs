@@ -74,10 +74,7 @@ impl Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply")
-            .field("is_ok", &self.is_ok())
-            .field("message", &self.message())
-            .finish_non_exhaustive()
+        f.debug_struct("Reply").field("is_ok", &self.is_ok()).field("message", &self.message()).finish_non_exhaustive()
     }
 }
 

@@ -62,8 +62,7 @@ impl Config {
     /// # Errors
     /// If the file can't be read, or a key or value is wrong.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
         Config::from_text(&text, path)
     }
 
@@ -117,7 +116,9 @@ impl Config {
             match pbx.password.as_ref().map(Secret::expose) {
                 None | Some("") => return wrong(format!("pbx {name}: set password_file (or password)")),
                 Some(known) if DEFAULT_PASSWORDS.contains(&known) => {
-                    return wrong(format!("pbx {name}: the password is a well-known default; change it on the PBX first"));
+                    return wrong(format!(
+                        "pbx {name}: the password is a well-known default; change it on the PBX first"
+                    ));
                 }
                 Some(_) => {}
             }

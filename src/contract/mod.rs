@@ -7,7 +7,8 @@ mod numbers;
 mod pbxs;
 
 pub use calls::{
-    CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipMessages, SipOutcome,
+    CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipMessages,
+    SipOutcome,
 };
 pub use clients::{Capability, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};

@@ -224,8 +224,12 @@ impl Exchange {
 
     /// The call that a leg belongs to: seen from `id`, on the same PBX.
     fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
-        let pbx = &self.calls.get(id)?.pbx;
-        self.legs.get(&(pbx.clone(), leg.clone())).cloned()
+        let call = self.calls.get(id)?;
+        // A leg that calls somewhere else now is in two calls for a moment: here it is this one's.
+        if call.legs.contains_key(leg) {
+            return Some(id.clone());
+        }
+        self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
     }
 
     fn gone(&self, id: &CallId, leg: &LegId) -> bool {

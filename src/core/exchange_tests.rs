@@ -162,6 +162,19 @@ fn an_attended_transfer_pairs_the_two_who_are_left() {
 }
 
 #[test]
+fn a_leg_that_calls_somewhere_else_ends_its_old_call_alone() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+5")]);
+    story.bridged("c", "A", "B");
+    story.ended("c", "B");
+    // The attendant has found +9: the same leg is announced again.
+    story.exchange.open(call("d", "A", Some("+1"), "+9"));
+    assert_eq!(story.ended("c", "A"), [Effect::Ended(id("c"))]);
+    assert_eq!(story.bridged("d", "A", "Q"), [Effect::Paired(pair("d", "+1", "+9"))]);
+    story.exchange.forget(&id("c"));
+    assert_eq!(story.ended("d", "Q"), [Effect::Parted(pair("d", "+1", "+9"))]);
+}
+
+#[test]
 fn after_the_end_nothing_is_taken_and_the_call_can_be_forgotten() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     story.ended("c", "A");

@@ -43,7 +43,15 @@ impl Totals {
     /// All at zero.
     pub fn new(metrics: Metrics) -> Totals {
         let zero = AtomicU64::default;
-        Totals { metrics, packet: zero(), local: zero(), pstn: zero(), pairs: zero(), delivered: zero(), failed: zero() }
+        Totals {
+            metrics,
+            packet: zero(),
+            local: zero(),
+            pstn: zero(),
+            pairs: zero(),
+            delivered: zero(),
+            failed: zero(),
+        }
     }
 
     /// A call was decided or registered.
@@ -74,9 +82,9 @@ impl Totals {
         self.metrics.delivery(form, "failed", None);
     }
 
-    /// A message is no longer needed.
-    pub fn dropped(&self, form: &'static str) {
-        self.metrics.delivery(form, "dropped", None);
+    /// A message was written down and is on its way.
+    pub fn sending(&self, form: &'static str) {
+        self.metrics.delivery(form, "pending", None);
     }
 
     /// The counts now.

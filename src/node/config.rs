@@ -171,7 +171,9 @@ mod tests {
         assert_eq!(with("http://127.0.0.1:8600").unwrap(), "http://127.0.0.1:8600");
         assert_eq!(NodeConfig::default().base("[::]:80".parse().unwrap()).unwrap(), "http://127.0.0.1:80");
         let long = format!("https://{}.example", "x".repeat(70));
-        for bad in ["node.example", "http://node.example", "sip:a@b", "https://a/?b", "https://a/#b", "https://a/é", &long] {
+        for bad in
+            ["node.example", "http://node.example", "sip:a@b", "https://a/?b", "https://a/#b", "https://a/é", &long]
+        {
             let error = with(bad).unwrap_err().to_string();
             assert!(error.contains("node.public_url"), "{error}");
         }

@@ -57,7 +57,9 @@ impl App {
     /// The leg was announced before: the same answer again, unless the PBX says that it did otherwise.
     fn announced_before(&self, request: &CallRequest) -> Option<CallDecision> {
         let mut exchange = self.exchange();
-        let call = exchange.call_of(&request.pbx, &request.leg).filter(|call| call.leg == request.leg)?;
+        let call = exchange
+            .call_of(&request.pbx, &request.leg)
+            .filter(|call| call.leg == request.leg && call.called == request.called)?;
         let mut call = call.clone();
         if let Some(reason) = request.routed.filter(|reason| *reason != call.reason) {
             (call.reason, call.trunk) = (reason, None);
@@ -121,7 +123,9 @@ impl App {
         };
         let mut exchange = self.exchange();
         // Two announcements of one leg at the same time: the first one stands.
-        if let Some(first) = exchange.call_of(&call.pbx, &call.leg).filter(|first| first.leg == call.leg) {
+        if let Some(first) =
+            exchange.call_of(&call.pbx, &call.leg).filter(|first| first.leg == call.leg && first.called == call.called)
+        {
             return Opened::new(first);
         }
         exchange.open(call.clone());

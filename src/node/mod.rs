@@ -19,7 +19,7 @@ mod router;
 mod server;
 mod sweep;
 
-pub use api::{StatusView};
+pub use api::StatusView;
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
 pub use error::NodeError;
 pub use openapi::document;

@@ -56,7 +56,8 @@ impl App {
         let (talks, pbx, received) = {
             let exchange = self.exchange();
             let call = exchange.call(&pair.call);
-            let received = call.filter(|call| call.side == Side::Terminating && call.calling.as_ref() == Some(&pair.first));
+            let received =
+                call.filter(|call| call.side == Side::Terminating && call.calling.as_ref() == Some(&pair.first));
             let received = received.and_then(|call| call.carried.clone());
             (exchange.pairs_in(&pair.call).iter().any(same), call.map(|call| call.pbx.clone()), received)
         };

@@ -68,7 +68,7 @@ all! {
 /// The whole of it.
 pub(super) fn router(app: App) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
-    let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout.clone());
+    let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
     let inboxes = inboxes()
         .layer(DefaultBodyLimit::max(inbox::BODY))

@@ -57,6 +57,7 @@ impl Push {
 
     /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`.
     pub fn send(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
+        self.inner.totals.sending(binding.form.as_str());
         match binding.form {
             ClientForm::Hosted => self.inner.hub.send(&binding.id, &delivery.message),
             ClientForm::Sip => self.send_sip(delivery, binding, via),

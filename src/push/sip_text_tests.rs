@@ -35,7 +35,14 @@ fn a_person_and_a_program_can_read_it() {
 
 #[test]
 fn what_is_not_ours_is_refused() {
-    for bad in ["", "hello", "a sidecall:", "a sidecall:peer id=1", "a sidecall:nothing id=1 call=1", "a sidecall:ended id=% call=1 number=+1"] {
+    for bad in [
+        "",
+        "hello",
+        "a sidecall:",
+        "a sidecall:peer id=1",
+        "a sidecall:nothing id=1 call=1",
+        "a sidecall:ended id=% call=1 number=+1",
+    ] {
         assert!(bad.parse::<SipText>().is_err(), "{bad:?}");
     }
 }

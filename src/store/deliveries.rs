@@ -146,7 +146,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn waiting(&self, call: &CallId) -> Result<u64, StoreError> {
-        let query = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
+        let query =
+            sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
         let count = query.bind(call.to_string()).fetch_one(&self.pool).await?;
         Ok(u64::try_from(count).unwrap_or(0))
     }

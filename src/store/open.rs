@@ -5,8 +5,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, Connection};
 
 use super::writer::Writer;
 use super::{Store, StoreError};
@@ -36,12 +36,10 @@ impl Store {
             .busy_timeout(BUSY)
             .pragma("cache_size", "-32768")
             .disable_statement_logging();
-        let mut connection = options.connect().await.map_err(|e| failed(e.to_string()))?;
-        let migrated = sqlx::migrate!("src/store/migrations").run(&mut connection).await;
-        if let Err(e) = migrated {
-            let _ = connection.close().await;
-            return Err(failed(e.to_string()));
-        }
+        let single = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone());
+        let single = single.await.map_err(|e| failed(e.to_string()))?;
+        sqlx::migrate!("src/store/migrations").run(&single).await.map_err(|e| failed(e.to_string()))?;
+        let connection = single.acquire().await.map_err(|e| failed(e.to_string()))?.detach();
         let pool = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(1)

@@ -68,11 +68,13 @@ impl Store {
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[u8]) -> Result<Done, StoreError> {
-    sqlx::query("INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value")
-        .bind(name.to_owned())
-        .bind(value.to_vec())
-        .execute(connection)
-        .await?;
+    sqlx::query(
+        "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+    )
+    .bind(name.to_owned())
+    .bind(value.to_vec())
+    .execute(connection)
+    .await?;
     Ok(Done::Rows(1))
 }
 

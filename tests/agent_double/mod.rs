@@ -47,17 +47,11 @@ pub(crate) struct AgentDouble {
 impl AgentDouble {
     /// Subscribes and sets the global that says that an agent is attached.
     pub(crate) fn start(pbx: &Pbx, reply: Reply) -> AgentDouble {
-        let shared = Arc::new(Mutex::new(Shared {
-            reply,
-            seen: Vec::new(),
-        }));
+        let shared = Arc::new(Mutex::new(Shared { reply, seen: Vec::new() }));
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         socket.set_nodelay(true).unwrap();
         let hello = match pbx.kind() {
-            Kind::FreeSwitch => format!(
-                "auth {}\n\nevent plain CUSTOM sidecall::setup\n\n",
-                pbx.event_secret()
-            ),
+            Kind::FreeSwitch => format!("auth {}\n\nevent plain CUSTOM sidecall::setup\n\n", pbx.event_secret()),
             Kind::Asterisk => format!(
                 "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: call,user\r\n\r\n",
                 pbx.event_user().unwrap(),
@@ -71,9 +65,7 @@ impl AgentDouble {
         let mut commands = TcpStream::connect(pbx.event_addr()).unwrap();
         commands.set_nodelay(true).unwrap();
         if kind == Kind::FreeSwitch {
-            commands
-                .write_all(format!("auth {}\n\n", pbx.event_secret()).as_bytes())
-                .unwrap();
+            commands.write_all(format!("auth {}\n\n", pbx.event_secret()).as_bytes()).unwrap();
         }
         let mut replies = commands.try_clone().unwrap();
         thread::spawn(move || std::io::copy(&mut replies, &mut std::io::sink()));
@@ -83,11 +75,7 @@ impl AgentDouble {
         });
         thread::sleep(Duration::from_millis(100));
         pbx.attach("lab");
-        AgentDouble {
-            shared,
-            socket,
-            legs: Mutex::default(),
-        }
+        AgentDouble { shared, socket, legs: Mutex::default() }
     }
 
     /// Changes the answer.
@@ -152,19 +140,10 @@ fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
     }
 }
 
-fn note(
-    state: &Mutex<Shared>,
-    fields: &BTreeMap<String, String>,
-    name: impl Fn(&str) -> String,
-) -> Reply {
-    let names = [
-        "agent", "side", "calling", "called", "hold", "received", "sent",
-    ];
+fn note(state: &Mutex<Shared>, fields: &BTreeMap<String, String>, name: impl Fn(&str) -> String) -> Reply {
+    let names = ["agent", "side", "calling", "called", "hold", "received", "sent"];
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
-    let seen = names
-        .iter()
-        .map(|field| ((*field).to_owned(), value(field)))
-        .collect();
+    let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();
     state.seen.push(Fields(seen));
     state.reply
@@ -173,17 +152,12 @@ fn note(
 fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>) {
     let mut lines = BufReader::new(socket);
     while let Some(head) = block(&mut lines) {
-        let length = head
-            .get("Content-Length")
-            .and_then(|n| n.parse().ok())
-            .unwrap_or(0);
+        let length = head.get("Content-Length").and_then(|n| n.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         if lines.read_exact(&mut body).is_err() {
             return;
         }
-        let Some(event) =
-            block(&mut &body[..]).filter(|event| event.contains_key("Event-Subclass"))
-        else {
+        let Some(event) = block(&mut &body[..]).filter(|event| event.contains_key("Event-Subclass")) else {
             continue;
         };
         let reply = note(state, &event, |field| format!("sidecall_{field}"));
@@ -191,14 +165,8 @@ fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>)
             continue;
         };
         let uuid = &event["Unique-ID"];
-        let set: Vec<String> = variables
-            .iter()
-            .map(|(name, value)| format!("sidecall_{name}={value}"))
-            .collect();
-        let answer = format!(
-            "api uuid_setvar_multi {uuid} {}\n\napi uuid_break {uuid} all\n\n",
-            set.join(";")
-        );
+        let set: Vec<String> = variables.iter().map(|(name, value)| format!("sidecall_{name}={value}")).collect();
+        let answer = format!("api uuid_setvar_multi {uuid} {}\n\napi uuid_break {uuid} all\n\n", set.join(";"));
         if commands.write_all(answer.as_bytes()).is_err() {
             return;
         }
@@ -220,9 +188,8 @@ fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
         let mut actions = String::new();
         for (name, value) in variables {
             let name = name.to_uppercase();
-            actions += &format!(
-                "Action: Setvar\r\nChannel: {channel}\r\nVariable: SIDECALL_{name}\r\nValue: {value}\r\n\r\n"
-            );
+            actions +=
+                &format!("Action: Setvar\r\nChannel: {channel}\r\nVariable: SIDECALL_{name}\r\nValue: {value}\r\n\r\n");
         }
         actions += &format!(
             "Action: Redirect\r\nChannel: {channel}\r\nContext: {}\r\nExten: {}\r\nPriority: sidecall-go\r\n\r\n",
@@ -236,18 +203,10 @@ fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
 
 fn freeswitch_legs(pbx: &Pbx) -> Vec<Fields> {
     let channels = pbx.console("show channels as delim |");
-    let uuids = channels
-        .lines()
-        .skip(1)
-        .filter_map(|line| line.split_once('|'))
-        .map(|(uuid, _)| uuid);
+    let uuids = channels.lines().skip(1).filter_map(|line| line.split_once('|')).map(|(uuid, _)| uuid);
     let read = |uuid: &str, name: &str| {
         let value = pbx.console(&format!("uuid_getvar {uuid} {name}"));
-        if value == "_undef_" {
-            String::new()
-        } else {
-            value
-        }
+        if value == "_undef_" { String::new() } else { value }
     };
     uuids
         .filter(|uuid| uuid.len() == 36)
@@ -271,30 +230,17 @@ fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
         pbx.event_secret()
     );
     socket.write_all(login.as_bytes()).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(2)))
-        .unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
     let mut lines = BufReader::new(socket);
     let mut legs = Vec::new();
     let mut leg = BTreeMap::new();
     let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|n| n > 0)
-        && !line.contains("CoreShowChannelsComplete")
-    {
-        if let Some((name, value)) = line
-            .trim_end()
-            .strip_prefix("ChanVariable: SIDECALL")
-            .and_then(|text| text.split_once('='))
+    while lines.read_line(&mut line).is_ok_and(|n| n > 0) && !line.contains("CoreShowChannelsComplete") {
+        if let Some((name, value)) =
+            line.trim_end().strip_prefix("ChanVariable: SIDECALL").and_then(|text| text.split_once('='))
         {
             let name = name.trim_start_matches('_').to_lowercase();
-            leg.insert(
-                if name.is_empty() {
-                    "mark".to_owned()
-                } else {
-                    name
-                },
-                value.to_owned(),
-            );
+            leg.insert(if name.is_empty() { "mark".to_owned() } else { name }, value.to_owned());
         }
         if line.trim().is_empty() && !leg.is_empty() {
             legs.push(Fields(std::mem::take(&mut leg)));
@@ -328,12 +274,7 @@ pub(crate) fn listen_directly(addr: SocketAddr) -> thread::JoinHandle<()> {
             let mut lines = BufReader::new(call.try_clone().unwrap());
             call.write_all(b"connect\n\n").unwrap();
             let data = block(&mut lines).unwrap();
-            eprintln!(
-                "direct: {:?}",
-                data.iter()
-                    .filter(|(name, _)| name.contains("sidecall"))
-                    .collect::<Vec<_>>()
-            );
+            eprintln!("direct: {:?}", data.iter().filter(|(name, _)| name.contains("sidecall")).collect::<Vec<_>>());
             for (name, value) in answer(Reply::Packet).unwrap() {
                 let execute = format!(
                     "sendmsg\ncall-command: execute\nexecute-app-name: set\nexecute-app-arg: sidecall_{name}={value}\n\n"

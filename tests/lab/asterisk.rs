@@ -64,11 +64,7 @@ impl Installation {
     fn samples(&self) -> PathBuf {
         let Some(root) = &self.root else {
             let shipped = PathBuf::from("/usr/share/asterisk/conf/samples");
-            return if shipped.is_dir() {
-                shipped
-            } else {
-                "/etc/asterisk".into()
-            };
+            return if shipped.is_dir() { shipped } else { "/etc/asterisk".into() };
         };
         root.join("etc/asterisk")
     }
@@ -128,30 +124,17 @@ impl Asterisk {
     /// Sets up a private instance and waits until it is ready.
     pub fn start(config: PbxConfig) -> Result<Asterisk> {
         let installation = Installation::find()?;
-        let base = installation
-            .root
-            .as_ref()
-            .map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+        let base = installation.root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
         let dir = tempfile::Builder::new()
             .prefix("sidecall-")
             .tempdir_in(base)
             .map_err(LabError::io("folder for Asterisk"))?;
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
         let (sip, ami) = (local(ports::free()), local(ports::free()));
-        let tls = config
-            .tls
-            .then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
+        let tls = config.tls.then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
         write_configuration(&installation, dir.path(), &config, sip, ami, tls.as_ref())?;
         let child = spawn(&installation, dir.path(), ami)?;
-        Ok(Asterisk {
-            child,
-            dir,
-            installation,
-            config,
-            sip,
-            ami,
-            tls,
-        })
+        Ok(Asterisk { child, dir, installation, config, sip, ami, tls })
     }
 
     /// Its folder.
@@ -206,11 +189,8 @@ fn write_configuration(
     }
     let here = installation.inside(dir);
     let here = here.display();
-    let modules = if installation.root.is_some()
-        || Path::new("/usr/lib/x86_64-linux-gnu/asterisk/modules").is_dir()
-    {
-        "astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n"
-            .replace("x86_64", std::env::consts::ARCH)
+    let modules = if installation.root.is_some() || Path::new("/usr/lib/x86_64-linux-gnu/asterisk/modules").is_dir() {
+        "astmoddir => /usr/lib/x86_64-linux-gnu/asterisk/modules\n".replace("x86_64", std::env::consts::ARCH)
     } else {
         String::new()
     };
@@ -226,43 +206,25 @@ fn write_configuration(
     append(
         &etc,
         "modules.conf",
-        &NOT_LOADED.iter().fold(String::new(), |text, name| {
-            text + &format!("noload => {name}.so\n")
-        }),
+        &NOT_LOADED.iter().fold(String::new(), |text, name| text + &format!("noload => {name}.so\n")),
     )?;
 
     let rtp = ports::free_range(400);
-    conf::write(
-        &etc.join("rtp.conf"),
-        &format!(
-            "[general]\nrtpstart={rtp}\nrtpend={}\nstunaddr=\n",
-            rtp + 399
-        ),
-    )?;
+    conf::write(&etc.join("rtp.conf"), &format!("[general]\nrtpstart={rtp}\nrtpend={}\nstunaddr=\n", rtp + 399))?;
     append(&etc, "pjsip.conf", &endpoints(config, sip))?;
     manager(&etc, installation, ami, tls)?;
 
     let mut dialplan = LAB_DIALPLAN.to_owned();
     if config.snippets {
         dialplan.push_str("\n#include \"sidecall.conf\"\n");
-        conf::write(
-            &etc.join("sidecall.conf"),
-            &conf::project_file("dialplan/asterisk/sidecall.conf")?,
-        )?;
+        conf::write(&etc.join("sidecall.conf"), &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
         let file = etc.join("sidecall.conf");
-        conf::replace(
-            &file,
-            "SIDECALL_HOLD=500",
-            &format!("SIDECALL_HOLD={}", config.hold_ms),
-        )?;
+        conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
         if config.call_info {
             conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
         }
     } else {
-        dialplan = dialplan
-            .lines()
-            .filter_map(without_snippet)
-            .fold(String::new(), |text, line| text + &line + "\n");
+        dialplan = dialplan.lines().filter_map(without_snippet).fold(String::new(), |text, line| text + &line + "\n");
     }
     append(&etc, "extensions.conf", &dialplan)
 }
@@ -270,12 +232,7 @@ fn write_configuration(
 /// A line of the lab's dialplan as it is before an administrator installs the snippet.
 fn without_snippet(line: &str) -> Option<String> {
     if line.contains("Gosub(sidecall-") {
-        return Some(
-            line.split(",1,")
-                .next()
-                .map(|start| format!("{start},1,NoOp()"))
-                .unwrap_or_default(),
-        );
+        return Some(line.split(",1,").next().map(|start| format!("{start},1,NoOp()")).unwrap_or_default());
     }
     Some(line.to_owned())
 }
@@ -326,10 +283,9 @@ fn endpoints(config: &PbxConfig, sip: SocketAddr) -> String {
         );
     }
     // The packet trunk is trusted; a second PBX of the lab (127.0.0.1) is one as well.
-    for (name, far, matches) in [
-        ("sidecall", config.packet, format!("{PACKET},127.0.0.1")),
-        ("pstn", config.pstn, PSTN.to_string()),
-    ] {
+    for (name, far, matches) in
+        [("sidecall", config.packet, format!("{PACKET},127.0.0.1")), ("pstn", config.pstn, PSTN.to_string())]
+    {
         let _ = write!(
             text,
             "\n[{name}]\ntype=endpoint\ncontext=from-trunk\naors={name}\n{codecs}\n\n\
@@ -346,24 +302,11 @@ fn manager(
     tls: Option<&(SocketAddr, PathBuf)>,
 ) -> Result<()> {
     let file = etc.join("manager.conf");
-    let mut general = format!(
-        "[general]\nenabled = yes\nport = {}\nbindaddr = 127.0.0.1\n",
-        ami.port()
-    );
+    let mut general = format!("[general]\nenabled = yes\nport = {}\nbindaddr = 127.0.0.1\n", ami.port());
     if let Some((addr, pem)) = tls {
-        let signed = rcgen::generate_simple_self_signed(vec![
-            "localhost".to_owned(),
-            "127.0.0.1".to_owned(),
-        ])
-        .expect("a self-signed certificate");
-        conf::write(
-            pem,
-            &format!(
-                "{}{}",
-                signed.signing_key.serialize_pem(),
-                signed.cert.pem()
-            ),
-        )?;
+        let signed = rcgen::generate_simple_self_signed(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
+            .expect("a self-signed certificate");
+        conf::write(pem, &format!("{}{}", signed.signing_key.serialize_pem(), signed.cert.pem()))?;
         let _ = write!(
             general,
             "tlsenable = yes\ntlsbindaddr = {addr}\ntlscertfile = {0}\ntlsprivatekey = {0}\n",

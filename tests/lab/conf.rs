@@ -59,15 +59,8 @@ pub fn copy_dir(from: &Path, to: &Path) -> Result<()> {
 
 /// Renames `name.conf.sample` to `name.conf`, as packages ship their samples.
 pub fn strip_suffix(dir: &Path, suffix: &str) -> Result<()> {
-    for entry in fs::read_dir(dir)
-        .map_err(LabError::io("samples"))?
-        .flatten()
-    {
-        if let Some(name) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.strip_suffix(suffix))
-        {
+    for entry in fs::read_dir(dir).map_err(LabError::io("samples"))?.flatten() {
+        if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(suffix)) {
             fs::rename(entry.path(), dir.join(name)).map_err(LabError::io("samples"))?;
         }
     }

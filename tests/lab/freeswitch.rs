@@ -33,21 +33,11 @@ impl Installation {
             .filter(|file| file.is_file())
             .or_else(|| Some("/usr/bin/freeswitch".into()))
             .filter(|file| file.is_file())
-            .ok_or_else(|| {
-                LabError::Missing("no freeswitch on PATH; SIDECALL_FREESWITCH may name one".into())
-            })?;
+            .ok_or_else(|| LabError::Missing("no freeswitch on PATH; SIDECALL_FREESWITCH may name one".into()))?;
         let binary = binary.canonicalize().unwrap_or(binary);
-        let prefix = binary
-            .parent()
-            .and_then(Path::parent)
-            .unwrap_or(Path::new("/usr"))
-            .to_path_buf();
-        let first = |candidates: &[PathBuf], file: &str| {
-            candidates
-                .iter()
-                .find(|dir| dir.join(file).is_file())
-                .cloned()
-        };
+        let prefix = binary.parent().and_then(Path::parent).unwrap_or(Path::new("/usr")).to_path_buf();
+        let first =
+            |candidates: &[PathBuf], file: &str| candidates.iter().find(|dir| dir.join(file).is_file()).cloned();
         let conf = first(
             &[
                 prefix.join("conf"),
@@ -59,23 +49,12 @@ impl Installation {
             "dialplan/default.xml",
         );
         let modules = first(
-            &[
-                prefix.join("mod"),
-                prefix.join("lib/freeswitch/mod"),
-                "/usr/lib/freeswitch/mod".into(),
-            ],
+            &[prefix.join("mod"), prefix.join("lib/freeswitch/mod"), "/usr/lib/freeswitch/mod".into()],
             "mod_sofia.so",
         );
         match (conf, modules) {
-            (Some(conf), Some(modules)) => Ok(Installation {
-                binary,
-                conf,
-                modules,
-            }),
-            _ => Err(LabError::Missing(format!(
-                "{} has no vanilla configuration or no mod_sofia",
-                binary.display()
-            ))),
+            (Some(conf), Some(modules)) => Ok(Installation { binary, conf, modules }),
+            _ => Err(LabError::Missing(format!("{} has no vanilla configuration or no mod_sofia", binary.display()))),
         }
     }
 }
@@ -101,16 +80,10 @@ impl FreeSwitch {
     /// Sets up a private instance and waits until it is ready.
     pub fn start(config: PbxConfig) -> Result<FreeSwitch> {
         let installation = Installation::find()?;
-        let dir = tempfile::Builder::new()
-            .prefix("sidecall-")
-            .tempdir()
-            .map_err(LabError::io("folder for FreeSWITCH"))?;
+        let dir =
+            tempfile::Builder::new().prefix("sidecall-").tempdir().map_err(LabError::io("folder for FreeSWITCH"))?;
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let (sip, trunk_sip, esl) = (
-            local(ports::free()),
-            local(ports::free()),
-            local(ports::free()),
-        );
+        let (sip, trunk_sip, esl) = (local(ports::free()), local(ports::free()), local(ports::free()));
         let conf = dir.path().join("conf");
         conf::copy_dir(&installation.conf, &conf)?;
         adapt(&conf, &installation, sip, trunk_sip, esl)?;
@@ -119,15 +92,7 @@ impl FreeSwitch {
             install_snippets(&conf, &config)?;
         }
         let child = spawn(&installation, dir.path(), esl)?;
-        Ok(FreeSwitch {
-            child,
-            dir,
-            installation,
-            config,
-            sip,
-            trunk_sip,
-            esl,
-        })
+        Ok(FreeSwitch { child, dir, installation, config, sip, trunk_sip, esl })
     }
 
     /// Its folder.
@@ -150,22 +115,8 @@ impl FreeSwitch {
 
 fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Child> {
     let mut command = Command::new(&installation.binary);
-    command
-        .args(["-nf", "-nc", "-nonat", "-np"])
-        .arg("-mod")
-        .arg(&installation.modules);
-    for name in [
-        "conf",
-        "log",
-        "run",
-        "db",
-        "scripts",
-        "temp",
-        "certs",
-        "recordings",
-        "storage",
-        "cache",
-    ] {
+    command.args(["-nf", "-nc", "-nonat", "-np"]).arg("-mod").arg(&installation.modules);
+    for name in ["conf", "log", "run", "db", "scripts", "temp", "certs", "recordings", "storage", "cache"] {
         let sub = dir.join(name);
         std::fs::create_dir_all(&sub).map_err(LabError::io(name))?;
         command.arg(format!("-{name}")).arg(sub);
@@ -173,61 +124,29 @@ fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Chi
     let mut child = Child::spawn(&mut command, dir.join("freeswitch.out"))?;
     child.wait_for_port(esl, Duration::from_secs(60))?;
     let ready = || {
-        let up = |profile| {
-            api(esl, &format!("sofia status profile {profile}"))
-                .is_ok_and(|text| text.contains("CALLS-IN"))
-        };
-        up("internal")
-            && up("external")
-            && api(esl, "status").is_ok_and(|text| text.contains("is ready"))
+        let up =
+            |profile| api(esl, &format!("sofia status profile {profile}")).is_ok_and(|text| text.contains("CALLS-IN"));
+        up("internal") && up("external") && api(esl, "status").is_ok_and(|text| text.contains("is ready"))
     };
     if wait_until(Duration::from_secs(60), ready) {
         return Ok(child);
     }
-    Err(LabError::Late {
-        what: "FreeSWITCH is not ready".into(),
-        seconds: 60,
-        log: child.log(),
-    })
+    Err(LabError::Late { what: "FreeSWITCH is not ready".into(), seconds: 60, log: child.log() })
 }
 
 /// Vanilla, made private: own ports, loopback, no STUN, no module that isn't built.
-fn adapt(
-    conf: &Path,
-    installation: &Installation,
-    sip: SocketAddr,
-    trunk: SocketAddr,
-    esl: SocketAddr,
-) -> Result<()> {
-    let set =
-        |name: &str, value: &str| format!("<X-PRE-PROCESS cmd=\"set\" data=\"{name}={value}\"/>");
+fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: SocketAddr, esl: SocketAddr) -> Result<()> {
+    let set = |name: &str, value: &str| format!("<X-PRE-PROCESS cmd=\"set\" data=\"{name}={value}\"/>");
     let vars = conf.join("vars.xml");
-    let mut text = conf::read(&vars)?
-        .replace("cmd=\"stun-set\"", "cmd=\"set\"")
-        .replace("stun:stun.freeswitch.org", "127.0.0.1");
-    text = text.replace(
-        &set("internal_sip_port", "5060"),
-        &set("internal_sip_port", &sip.port().to_string()),
-    );
-    text = text.replace(
-        &set("external_sip_port", "5080"),
-        &set("external_sip_port", &trunk.port().to_string()),
-    );
+    let mut text =
+        conf::read(&vars)?.replace("cmd=\"stun-set\"", "cmd=\"set\"").replace("stun:stun.freeswitch.org", "127.0.0.1");
+    text = text.replace(&set("internal_sip_port", "5060"), &set("internal_sip_port", &sip.port().to_string()));
+    text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
-    text = text.replace(
-        &set("default_password", "1234"),
-        &set("default_password", PASSWORD),
-    );
+    text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
     // Phones are believed by address: no challenge, so that a scenario is one INVITE, and any From.
-    text = text.replace(
-        &set("internal_auth_calls", "true"),
-        &set("internal_auth_calls", "false"),
-    );
-    text = text.replacen(
-        "<include>",
-        &format!("<include>\n{}", set("local_ip_v4", "127.0.0.1")),
-        1,
-    );
+    text = text.replace(&set("internal_auth_calls", "true"), &set("internal_auth_calls", "false"));
+    text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", "127.0.0.1")), 1);
     conf::write(&vars, &text)?;
 
     let profiles = conf.join("sip_profiles");
@@ -236,20 +155,13 @@ fn adapt(
     }
     let internal = profiles.join("internal.xml");
     let mut text = conf::read(&internal)?;
-    text = text.replace(
-        "name=\"context\" value=\"public\"",
-        "name=\"context\" value=\"default\"",
-    );
+    text = text.replace("name=\"context\" value=\"public\"", "name=\"context\" value=\"default\"");
     text = text.replace(
         "<!-- <param name=\"accept-blind-reg\" value=\"true\"/> -->",
         "<param name=\"accept-blind-reg\" value=\"true\"/>",
     );
     // The first asks for a password again; the others listen on fixed ports.
-    let unwanted = [
-        "\"apply-inbound-acl\" value=\"domains\"",
-        "\"ws-binding\"",
-        "\"wss-binding\"",
-    ];
+    let unwanted = ["\"apply-inbound-acl\" value=\"domains\"", "\"ws-binding\"", "\"wss-binding\""];
     text = text
         .lines()
         .filter(|line| !unwanted.iter().any(|name| line.contains(name)))
@@ -273,11 +185,7 @@ fn adapt(
         "name=\"sessions-per-second\" value=\"30\"",
         "name=\"sessions-per-second\" value=\"10000\"",
     )?;
-    conf::replace(
-        &switch,
-        "name=\"max-sessions\" value=\"1000\"",
-        "name=\"max-sessions\" value=\"10000\"",
-    )?;
+    conf::replace(&switch, "name=\"max-sessions\" value=\"1000\"", "name=\"max-sessions\" value=\"10000\"")?;
     let rtp = ports::free_range(400);
     conf::replace(
         &switch,
@@ -289,20 +197,13 @@ fn adapt(
     )?;
 
     let modules = conf.join("autoload_configs/modules.conf.xml");
-    let built = |line: &str| match line
-        .split("module=\"")
-        .nth(1)
-        .and_then(|rest| rest.split('"').next())
-    {
+    let built = |line: &str| match line.split("module=\"").nth(1).and_then(|rest| rest.split('"').next()) {
         Some(name) if line.trim_start().starts_with("<load") => {
             installation.modules.join(format!("{name}.so")).is_file()
         }
         _ => true,
     };
-    let text = conf::read(&modules)?
-        .lines()
-        .filter(|line| built(line))
-        .fold(String::new(), |t, l| t + l + "\n");
+    let text = conf::read(&modules)?.lines().filter(|line| built(line)).fold(String::new(), |t, l| t + l + "\n");
     conf::write(&modules, &text)
 }
 
@@ -332,60 +233,31 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
 /// The project's example trunk with another name and address, and without a ping: SIPp may be late.
 fn gateway(conf: &Path, name: &str, far: SocketAddr) -> Result<()> {
     let text = conf::project_file("dialplan/freeswitch/trunk.xml")?
-        .replace(
-            "<gateway name=\"sidecall\">",
-            &format!("<gateway name=\"{name}\">"),
-        )
+        .replace("<gateway name=\"sidecall\">", &format!("<gateway name=\"{name}\">"))
         .replace("192.0.2.10:5060", &far.to_string())
         .replace("<param name=\"ping\" value=\"10\"/>", "");
-    conf::write(
-        &conf.join(format!("sip_profiles/external/{name}.xml")),
-        &text,
-    )
+    conf::write(&conf.join(format!("sip_profiles/external/{name}.xml")), &text)
 }
 
 /// As the documentation tells an administrator.
 fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     let main = conf.join("dialplan/sidecall.xml");
-    conf::write(
-        &main,
-        &conf::project_file("dialplan/freeswitch/sidecall.xml")?,
-    )?;
-    for (file, context, snippet) in [
-        ("default.xml", "default", "originating"),
-        ("public.xml", "public", "terminating"),
-    ] {
+    conf::write(&main, &conf::project_file("dialplan/freeswitch/sidecall.xml")?)?;
+    for (file, context, snippet) in [("default.xml", "default", "originating"), ("public.xml", "public", "terminating")]
+    {
         let path = format!("sidecall/{snippet}.xml");
-        conf::write(
-            &conf.join("dialplan").join(&path),
-            &conf::project_file(&format!("dialplan/freeswitch/{path}"))?,
-        )?;
+        conf::write(&conf.join("dialplan").join(&path), &conf::project_file(&format!("dialplan/freeswitch/{path}"))?)?;
         let begin = format!("<context name=\"{context}\">");
         let with = format!("{begin}\n    <X-PRE-PROCESS cmd=\"include\" data=\"{path}\"/>");
         conf::replace(&conf.join("dialplan").join(file), &begin, &with)?;
     }
-    let setting = |from: &str, to: &str| {
-        conf::replace(
-            &main,
-            &format!("data=\"{from}\""),
-            &format!("data=\"{to}\""),
-        )
-    };
-    setting(
-        "sidecall_hold=500",
-        &format!("sidecall_hold={}", config.hold_ms),
-    )?;
+    let setting = |from: &str, to: &str| conf::replace(&main, &format!("data=\"{from}\""), &format!("data=\"{to}\""));
+    setting("sidecall_hold=500", &format!("sidecall_hold={}", config.hold_ms))?;
     // A second PBX of the lab (127.0.0.1) is a trusted trunk as well.
-    setting(
-        "sidecall_trusted=192.0.2.10/32",
-        &format!("sidecall_trusted={PACKET}/32,127.0.0.1/32"),
-    )?;
+    setting("sidecall_trusted=192.0.2.10/32", &format!("sidecall_trusted={PACKET}/32,127.0.0.1/32"))?;
     if let Some(agent) = config.direct {
         setting("sidecall_mode=hold", "sidecall_mode=direct")?;
-        setting(
-            "sidecall_direct=127.0.0.1:8022",
-            &format!("sidecall_direct={agent}"),
-        )?;
+        setting("sidecall_direct=127.0.0.1:8022", &format!("sidecall_direct={agent}"))?;
     }
     if config.call_info {
         setting("sidecall_call_info=no", "sidecall_call_info=yes")?;

@@ -23,47 +23,27 @@ impl SipMessage {
         let text = text.replace("\r\n", "\n");
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
         let mut lines = head.lines();
-        let start_line = lines
-            .next()
-            .filter(|line| line.contains("SIP/2.0"))?
-            .to_owned();
+        let start_line = lines.next().filter(|line| line.contains("SIP/2.0"))?.to_owned();
         let headers = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
             .collect();
-        Some(SipMessage {
-            at,
-            received,
-            start_line,
-            headers,
-            body: body.trim_end().to_owned(),
-        })
+        Some(SipMessage { at, received, start_line, headers, body: body.trim_end().to_owned() })
     }
 
     /// The method of a request, else empty.
     pub fn method(&self) -> &str {
-        if self.start_line.starts_with("SIP/2.0") {
-            ""
-        } else {
-            self.start_line.split(' ').next().unwrap_or("")
-        }
+        if self.start_line.starts_with("SIP/2.0") { "" } else { self.start_line.split(' ').next().unwrap_or("") }
     }
 
     /// The status of a response.
     pub fn status(&self) -> Option<u16> {
-        self.start_line
-            .strip_prefix("SIP/2.0 ")?
-            .get(..3)?
-            .parse()
-            .ok()
+        self.start_line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
     }
 
     /// The first header of that name, in any case of letters.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The user part of the request URI: the called number.
@@ -83,9 +63,7 @@ impl SipMessage {
 }
 
 fn between<'a>(text: &'a str, start: &str, end: char) -> &'a str {
-    text.split_once(start)
-        .and_then(|(_, rest)| rest.split_once(end))
-        .map_or("", |(user, _)| user)
+    text.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(user, _)| user)
 }
 
 /// `2026-11-22 11:00:00.000000` → since midnight.
@@ -93,9 +71,7 @@ fn time_of_day(text: &str) -> Option<Duration> {
     let mut parts = text.split_whitespace().nth(1)?.split(':');
     let mut next = || parts.next()?.parse::<f64>().ok();
     let (hours, minutes, seconds) = (next()?, next()?, next()?);
-    Some(Duration::from_secs_f64(
-        hours * 3600.0 + minutes * 60.0 + seconds,
-    ))
+    Some(Duration::from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds))
 }
 
 /// Parses what SIPp's `-trace_msg` writes: a dashed line with the time, `UDP message received [n]
@@ -105,11 +81,7 @@ pub fn parse_trace(text: &str) -> Vec<SipMessage> {
         .filter_map(|entry| {
             let (time, rest) = entry.split_once('\n')?;
             let (what, message) = rest.split_once("\n\n")?;
-            SipMessage::parse(
-                time_of_day(time)?,
-                what.contains("message received"),
-                message,
-            )
+            SipMessage::parse(time_of_day(time)?, what.contains("message received"), message)
         })
         .collect()
 }
@@ -132,9 +104,6 @@ mod tests {
         assert_eq!(messages[0].calling(), "1000");
         assert_eq!(messages[0].header("User-to-User"), Some("61;encoding=hex"));
         assert_eq!(messages[0].body, "v=0");
-        assert_eq!(
-            (messages[1].received, messages[1].status()),
-            (false, Some(486))
-        );
+        assert_eq!((messages[1].received, messages[1].status()), (false, Some(486)));
     }
 }

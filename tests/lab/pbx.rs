@@ -218,9 +218,7 @@ impl Pbx {
     /// Sets (or, with an empty value, removes) the global variable that says that an agent is attached.
     pub fn attach(&self, agent: &str) {
         let _ = match self {
-            Pbx::Asterisk(pbx) => {
-                pbx.console(&format!("dialplan set global SIDECALL_AGENT \"{agent}\""))
-            }
+            Pbx::Asterisk(pbx) => pbx.console(&format!("dialplan set global SIDECALL_AGENT \"{agent}\"")),
             Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar sidecall_agent={agent}")),
         };
     }

@@ -19,16 +19,12 @@ fn candidate(step: u32) -> u16 {
 }
 
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
-        && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+    TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 /// A port that is free now for TCP and UDP.
 pub fn free() -> u16 {
-    (0..2_000)
-        .map(|_| candidate(1))
-        .find(|port| is_free(*port))
-        .expect("a free port on loopback")
+    (0..2_000).map(|_| candidate(1)).find(|port| is_free(*port)).expect("a free port on loopback")
 }
 
 /// The first of `n` consecutive free ports, even (an RTP range begins there).

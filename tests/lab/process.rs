@@ -29,11 +29,7 @@ impl Child {
             .stderr(err)
             .spawn()
             .map_err(LabError::io(format!("start {:?}", command.get_program())))?;
-        Ok(Child {
-            inner,
-            log,
-            stopped: false,
-        })
+        Ok(Child { inner, log, stopped: false })
     }
 
     /// The pid.
@@ -48,18 +44,14 @@ impl Child {
 
     /// Its output so far.
     pub fn log(&self) -> String {
-        fs::read(&self.log)
-            .map(|b| String::from_utf8_lossy(&b).into_owned())
-            .unwrap_or_default()
+        fs::read(&self.log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
     }
 
     /// Sends a signal by name, e.g. `TERM`.
     pub fn signal(&mut self, name: &str) {
         if matches!(self.inner.try_wait(), Ok(None)) {
             let pid = self.inner.id().to_string();
-            let _ = Command::new("kill")
-                .args([OsStr::new("-s"), OsStr::new(name), OsStr::new(&pid)])
-                .status();
+            let _ = Command::new("kill").args([OsStr::new("-s"), OsStr::new(name), OsStr::new(&pid)]).status();
         }
     }
 
@@ -111,24 +103,15 @@ impl Child {
 
     /// Waits until its output contains `text`.
     pub fn wait_for_line(&mut self, text: &str, limit: Duration) -> Result<()> {
-        self.wait_for(&format!("no “{text}”"), limit, |child| {
-            child.log().contains(text)
-        })
+        self.wait_for(&format!("no “{text}”"), limit, |child| child.log().contains(text))
     }
 
     /// Waits until `addr` accepts TCP connections.
     pub fn wait_for_port(&mut self, addr: SocketAddr, limit: Duration) -> Result<()> {
-        self.wait_for(&format!("no listener on {addr}"), limit, |_| {
-            TcpStream::connect(addr).is_ok()
-        })
+        self.wait_for(&format!("no listener on {addr}"), limit, |_| TcpStream::connect(addr).is_ok())
     }
 
-    fn wait_for(
-        &mut self,
-        what: &str,
-        limit: Duration,
-        test: impl Fn(&Child) -> bool,
-    ) -> Result<()> {
+    fn wait_for(&mut self, what: &str, limit: Duration, test: impl Fn(&Child) -> bool) -> Result<()> {
         let mut ended = false;
         let ok = wait_until(limit, || {
             ended = !self.is_running();
@@ -169,7 +152,5 @@ pub fn wait_until(limit: Duration, mut test: impl FnMut() -> bool) -> bool {
 
 /// The first file of that name in the folders of `PATH`.
 pub fn on_path(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&std::env::var_os("PATH")?)
-        .map(|dir| dir.join(name))
-        .find(|file| file.is_file())
+    std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())
 }

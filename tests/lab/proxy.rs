@@ -39,11 +39,7 @@ impl Switches {
         let left = self
             .budget
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-                Some(if left == u64::MAX {
-                    left
-                } else {
-                    left.saturating_sub(n)
-                })
+                Some(if left == u64::MAX { left } else { left.saturating_sub(n) })
             })
             .unwrap_or(u64::MAX);
         usize::try_from(left.min(n)).unwrap_or(usize::MAX)
@@ -63,10 +59,7 @@ impl ChaosProxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let switches = Arc::new(Switches {
-            budget: AtomicU64::new(u64::MAX),
-            ..Switches::default()
-        });
+        let switches = Arc::new(Switches { budget: AtomicU64::new(u64::MAX), ..Switches::default() });
         let shared = Arc::clone(&switches);
         thread::spawn(move || accept(&listener, target, &shared));
         Ok(ChaosProxy { addr, switches })
@@ -100,10 +93,7 @@ impl ChaosProxy {
 
     /// Everything passes `delay` later.
     pub fn delay(&self, delay: Duration) {
-        self.switches.delay_ms.store(
-            u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
-            Ordering::SeqCst,
-        );
+        self.switches.delay_ms.store(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 
     /// New links are closed at once, as if nobody listened; `false` ends that.
@@ -144,9 +134,7 @@ fn link(near: TcpStream, far: TcpStream, switches: &Arc<Switches>) -> std::io::R
     near.set_nonblocking(false)?;
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
-    switches
-        .links()
-        .extend([near.try_clone()?, far.try_clone()?]);
+    switches.links().extend([near.try_clone()?, far.try_clone()?]);
     let (near2, far2) = (near.try_clone()?, far.try_clone()?);
     let (up, down) = (Arc::clone(switches), Arc::clone(switches));
     thread::spawn(move || pump(near, far, &up, false));

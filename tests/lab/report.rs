@@ -35,9 +35,7 @@ impl CallReport {
     pub fn from_trace(messages: Vec<SipMessage>) -> CallReport {
         let mut calls: Vec<(Duration, CallOutcome)> = Vec::new();
         for message in &messages {
-            let known = calls
-                .iter_mut()
-                .find(|(_, call)| call.call_id == message.call_id());
+            let known = calls.iter_mut().find(|(_, call)| call.call_id == message.call_id());
             match known {
                 None if !message.received && message.method() == "INVITE" => calls.push((
                     message.at,
@@ -54,18 +52,12 @@ impl CallReport {
                 _ => {}
             }
         }
-        CallReport {
-            calls: calls.into_iter().map(|(_, call)| call).collect(),
-            messages,
-        }
+        CallReport { calls: calls.into_iter().map(|(_, call)| call).collect(), messages }
     }
 
     /// How many were answered.
     pub fn answered(&self) -> usize {
-        self.calls
-            .iter()
-            .filter(|call| call.status == Some(200))
-            .count()
+        self.calls.iter().filter(|call| call.status == Some(200)).count()
     }
 
     /// The final status of each call.
@@ -75,22 +67,12 @@ impl CallReport {
 
     /// The p-th percentile of INVITE → 200, over the answered calls.
     pub fn answer_time(&self, percentile: f64) -> Option<Duration> {
-        let mut times: Vec<Duration> = self
-            .calls
-            .iter()
-            .filter(|call| call.status == Some(200))
-            .filter_map(|call| call.answered)
-            .collect();
+        let mut times: Vec<Duration> =
+            self.calls.iter().filter(|call| call.status == Some(200)).filter_map(|call| call.answered).collect();
         times.sort_unstable();
         let last = times.len().checked_sub(1)?;
-        #[allow(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss
-        )]
-        times
-            .get((last as f64 * percentile / 100.0).round() as usize)
-            .copied()
+        #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        times.get((last as f64 * percentile / 100.0).round() as usize).copied()
     }
 }
 
@@ -98,13 +80,8 @@ fn note(begin: Duration, call: &mut CallOutcome, message: &SipMessage) {
     if message.method() == "BYE" {
         call.reason = message.header("Reason").map(str::to_owned);
     }
-    let is_invite = message
-        .header("CSeq")
-        .is_some_and(|cseq| cseq.ends_with("INVITE"));
-    let Some(status) = message
-        .status()
-        .filter(|_| is_invite && call.status.is_none())
-    else {
+    let is_invite = message.header("CSeq").is_some_and(|cseq| cseq.ends_with("INVITE"));
+    let Some(status) = message.status().filter(|_| is_invite && call.status.is_none()) else {
         return;
     };
     match status {

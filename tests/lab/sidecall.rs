@@ -31,8 +31,8 @@ pub struct SidecallConfig {
     pub no_trunk: bool,
     /// Asterisk: speak TLS.
     pub tls: bool,
-    /// More lines for `[agent]`.
-    pub agent_lines: String,
+    /// More lines at the end: another `[[pbx]]`.
+    pub more: String,
 }
 
 /// A running `sidecall`. Dropping it kills it and removes its folder.
@@ -113,7 +113,8 @@ impl Sidecall {
     pub fn wait_until_attached(&mut self) -> Result<()> {
         let up = || {
             let status = self.get("/v1/status");
-            status["pbxs"].as_array().is_some_and(|pbxs| pbxs.iter().any(|p| p["link"] == "up"))
+            let all_up = |pbxs: &Vec<Value>| !pbxs.is_empty() && pbxs.iter().all(|p| p["link"] == "up");
+            status["pbxs"].as_array().is_some_and(all_up)
         };
         if wait_until(Duration::from_secs(15), up) {
             return Ok(());
@@ -223,10 +224,10 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
     format!(
         "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
          agent_token_file = \"agent.token\"\n{routing}\
-         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n{agent_lines}\n\
+         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n\n\
          [[pbx]]\nname = \"{PBX}\"\nkind = \"{kind}\"\naddress = \"{address}\"\n{user}{tls_lines}{direct}\
-         password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n",
-        agent_lines = config.agent_lines,
+         password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n{more}",
+        more = config.more,
         domain = domain(pbx),
     )
 }

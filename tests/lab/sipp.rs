@@ -13,9 +13,7 @@ use super::report::CallReport;
 use super::{LabError, PHONES, Result, conf, ports};
 
 /// Final responses that a caller takes as an answer, too.
-const REFUSALS: [u16; 16] = [
-    302, 400, 401, 403, 404, 407, 408, 410, 480, 484, 486, 487, 488, 500, 503, 603,
-];
+const REFUSALS: [u16; 16] = [302, 400, 401, 403, 404, 407, 408, 410, 480, 484, 486, 487, 488, 500, 503, 603];
 
 const SDP: &str = "Content-Type: application/sdp\nContent-Length: [len]\n\nv=0\no=far 1 1 IN IP4 [local_ip]\ns=-\n\
     c=IN IP4 [local_ip]\nt=0 0\nm=audio [media_port] RTP/AVP 0\na=rtpmap:0 PCMU/8000";
@@ -36,55 +34,33 @@ pub struct Answer {
 impl Answer {
     /// Rings and answers at once.
     pub fn at_once() -> Answer {
-        Answer {
-            ring: Some("180 Ringing"),
-            delay_ms: 1,
-            refuse: None,
-            hangup_ms: None,
-        }
+        Answer { ring: Some("180 Ringing"), delay_ms: 1, refuse: None, hangup_ms: None }
     }
 
     /// Rings for `delay_ms`, then answers.
     pub fn after(delay_ms: u32) -> Answer {
-        Answer {
-            delay_ms,
-            ..Answer::at_once()
-        }
+        Answer { delay_ms, ..Answer::at_once() }
     }
 
     /// Refuses at once, e.g. with `486 Busy Here` or `503 Service Unavailable`.
     pub fn refuse(status: &'static str) -> Answer {
-        Answer {
-            ring: None,
-            refuse: Some(status),
-            ..Answer::at_once()
-        }
+        Answer { ring: None, refuse: Some(status), ..Answer::at_once() }
     }
 
     fn scenario(&self) -> Result<String> {
         let part = |name: &str| conf::project_file(&format!("tests/lab/scenarios/{name}.xml"));
         let ring = match self.ring {
             Some(status) => {
-                let sdp = if status.starts_with("183") {
-                    SDP
-                } else {
-                    "Content-Length: 0\n"
-                };
-                part("ring")?
-                    .replace("@STATUS@", status)
-                    .replace("@SDP@", sdp)
+                let sdp = if status.starts_with("183") { SDP } else { "Content-Length: 0\n" };
+                part("ring")?.replace("@STATUS@", status).replace("@SDP@", sdp)
             }
             None => String::new(),
         };
         let last = match self.refuse {
             Some(status) => part("refuse")?.replace("@STATUS@", status),
             None => {
-                let hangup = self
-                    .hangup_ms
-                    .map(|ms| format!(" timeout=\"{ms}\" ontimeout=\"hangup\""));
-                part("answer")?
-                    .replace("@SDP@", SDP)
-                    .replace("@HANGUP@", &hangup.unwrap_or_default())
+                let hangup = self.hangup_ms.map(|ms| format!(" timeout=\"{ms}\" ontimeout=\"hangup\""));
+                part("answer")?.replace("@SDP@", SDP).replace("@HANGUP@", &hangup.unwrap_or_default())
             }
         };
         Ok(part("far-end")?
@@ -104,14 +80,9 @@ struct Sipp {
 impl Sipp {
     fn start(scenario: &str, local: SocketAddr, args: &[String]) -> Result<Sipp> {
         if on_path("sipp").is_none() {
-            return Err(LabError::Missing(
-                "no sipp on PATH (Debian package sip-tester)".into(),
-            ));
+            return Err(LabError::Missing("no sipp on PATH (Debian package sip-tester)".into()));
         }
-        let dir = tempfile::Builder::new()
-            .prefix("sidecall-sipp-")
-            .tempdir()
-            .map_err(LabError::io("folder"))?;
+        let dir = tempfile::Builder::new().prefix("sidecall-sipp-").tempdir().map_err(LabError::io("folder"))?;
         let file = dir.path().join("scenario.xml");
         conf::write(&file, scenario)?;
         let mut command = Command::new("sipp");
@@ -119,21 +90,8 @@ impl Sipp {
             .current_dir(dir.path())
             .arg("-sf")
             .arg(&file)
-            .args([
-                "-i",
-                &local.ip().to_string(),
-                "-p",
-                &local.port().to_string(),
-                "-bind_local",
-            ])
-            .args([
-                "-mi",
-                &local.ip().to_string(),
-                "-nostdin",
-                "-trace_msg",
-                "-message_file",
-                "messages.log",
-            ])
+            .args(["-i", &local.ip().to_string(), "-p", &local.port().to_string(), "-bind_local"])
+            .args(["-mi", &local.ip().to_string(), "-nostdin", "-trace_msg", "-message_file", "messages.log"])
             .args(["-trace_err", "-error_file", "errors.log", "-skip_rlimit"])
             .args(args)
             .env("TERM", "dumb");
@@ -142,9 +100,7 @@ impl Sipp {
     }
 
     fn messages(&self) -> Vec<SipMessage> {
-        conf::read(&self.dir.path().join("messages.log"))
-            .map(|text| parse_trace(&text))
-            .unwrap_or_default()
+        conf::read(&self.dir.path().join("messages.log")).map(|text| parse_trace(&text)).unwrap_or_default()
     }
 }
 
@@ -160,15 +116,9 @@ impl FarEnd {
     /// Listens on `addr`.
     pub fn start(addr: SocketAddr, answer: &Answer) -> Result<FarEnd> {
         let sipp = Sipp::start(&answer.scenario()?, addr, &[])?;
-        let bound = wait_until(Duration::from_secs(5), || {
-            std::net::UdpSocket::bind(addr).is_err()
-        });
+        let bound = wait_until(Duration::from_secs(5), || std::net::UdpSocket::bind(addr).is_err());
         if !bound {
-            return Err(LabError::Late {
-                what: format!("no SIPp on {addr}"),
-                seconds: 5,
-                log: sipp.child.log(),
-            });
+            return Err(LabError::Late { what: format!("no SIPp on {addr}"), seconds: 5, log: sipp.child.log() });
         }
         Ok(FarEnd { sipp, addr })
     }
@@ -176,18 +126,13 @@ impl FarEnd {
     /// Registers `number` with the PBX at `pbx` and waits for calls there.
     pub fn register(pbx: SocketAddr, number: &str, answer: &Answer) -> Result<FarEnd> {
         let addr = SocketAddr::new(PHONES, ports::free());
-        let scenario =
-            conf::project_file("tests/lab/scenarios/register.xml")?.replace("@FROM@", number);
+        let scenario = conf::project_file("tests/lab/scenarios/register.xml")?.replace("@FROM@", number);
         let mut sipp = Sipp::start(&scenario, addr, &[pbx.to_string(), "-m".into(), "1".into()])?;
         match sipp.child.wait(Duration::from_secs(5)) {
             Some(status) if status.success() => {}
             _ => {
                 let errors = conf::read(&sipp.dir.path().join("errors.log")).unwrap_or_default();
-                return Err(LabError::Late {
-                    what: format!("{number} is not registered"),
-                    seconds: 5,
-                    log: errors,
-                });
+                return Err(LabError::Late { what: format!("{number} is not registered"), seconds: 5, log: errors });
             }
         }
         drop(sipp);
@@ -204,9 +149,7 @@ impl FarEnd {
         let mut found: Vec<SipMessage> = Vec::new();
         for message in self.messages() {
             let is_new = || {
-                !found.iter().any(|m| {
-                    m.call_id() == message.call_id() && m.header("CSeq") == message.header("CSeq")
-                })
+                !found.iter().any(|m| m.call_id() == message.call_id() && m.header("CSeq") == message.header("CSeq"))
             };
             if message.received && message.method() == method && is_new() {
                 found.push(message);
@@ -297,28 +240,15 @@ impl Calls {
 
     /// Starts them towards `pbx`.
     pub fn start(&self, pbx: SocketAddr) -> Result<Caller> {
-        let name = if self.cancel_ms.is_some() {
-            "gives-up"
-        } else {
-            "caller"
-        };
+        let name = if self.cancel_ms.is_some() { "gives-up" } else { "caller" };
         let refusals: Vec<String> = REFUSALS
             .iter()
-            .map(|status| {
-                format!("  <recv response=\"{status}\" optional=\"true\" next=\"refused\"/>")
-            })
+            .map(|status| format!("  <recv response=\"{status}\" optional=\"true\" next=\"refused\"/>"))
             .collect();
-        let headers: String = self
-            .headers
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let headers: String = self.headers.iter().map(|line| format!("{line}\n")).collect();
         let scenario = conf::project_file(&format!("tests/lab/scenarios/{name}.xml"))?
             .replace("@REFUSALS@", &refusals.join("\n"))
-            .replace(
-                "@HOLD@",
-                &self.cancel_ms.unwrap_or(self.hold_ms).to_string(),
-            )
+            .replace("@HOLD@", &self.cancel_ms.unwrap_or(self.hold_ms).to_string())
             .replace("@HEADERS@", &headers)
             .replace("@DISPLAY@", &self.display)
             .replace("@FROM@", &self.from)
@@ -333,16 +263,13 @@ impl Calls {
             "5000".into(),
         ];
         let local = SocketAddr::new(self.local, ports::free());
-        Ok(Caller {
-            sipp: Sipp::start(&scenario, local, &args)?,
-        })
+        Ok(Caller { sipp: Sipp::start(&scenario, local, &args)? })
     }
 
     /// Places them and waits for their end.
     pub fn place(&self, pbx: SocketAddr) -> Result<CallReport> {
         let seconds = self.count / self.rate.max(1) + self.hold_ms / 1000 + 40;
-        self.start(pbx)?
-            .finish(Duration::from_secs(u64::from(seconds)))
+        self.start(pbx)?.finish(Duration::from_secs(u64::from(seconds)))
     }
 }
 
@@ -362,11 +289,7 @@ impl Caller {
     pub fn finish(mut self, limit: Duration) -> Result<CallReport> {
         if self.sipp.child.wait(limit).is_none() {
             let what = "calls have not ended".to_owned();
-            return Err(LabError::Late {
-                what,
-                seconds: limit.as_secs(),
-                log: self.sipp.child.log(),
-            });
+            return Err(LabError::Late { what, seconds: limit.as_secs(), log: self.sipp.child.log() });
         }
         Ok(self.report())
     }

@@ -23,9 +23,9 @@ pub struct Stage {
     /// Agent and node; absent until [`Stage::raise`].
     sidecall: Option<Sidecall>,
     /// Far end of the packet trunk.
-    pub packet: FarEnd,
+    pub packet: Option<FarEnd>,
     /// Far end of the PSTN trunk.
-    pub pstn: FarEnd,
+    pub pstn: Option<FarEnd>,
     bob: FarEnd,
     carol: FarEnd,
     /// The PBX.
@@ -84,8 +84,8 @@ impl Stage {
             hosted: None,
             webhook: Webhook::start()?,
             sidecall: None,
-            packet: FarEnd::start(pbx.config().packet, &at_once)?,
-            pstn: FarEnd::start(pbx.config().pstn, &at_once)?,
+            packet: Some(FarEnd::start(pbx.config().packet, &at_once)?),
+            pstn: Some(FarEnd::start(pbx.config().pstn, &at_once)?),
             bob: FarEnd::register(pbx.sip(), BOB.dialled, &at_once)?,
             carol: FarEnd::register(pbx.sip(), CAROL.dialled, &at_once)?,
             domain: domain(&pbx),
@@ -195,11 +195,20 @@ impl Stage {
 
     fn end(&self, scene: &Scene) -> &FarEnd {
         match scene.arrives {
-            Arrives::Packet => &self.packet,
-            Arrives::Pstn => &self.pstn,
-            Arrives::Phone if scene.called == BOB => &self.bob,
-            Arrives::Phone => &self.carol,
+            Arrives::Packet => self.packet.as_ref().expect("a far end of the packet trunk"),
+            Arrives::Pstn => self.pstn.as_ref().expect("a far end of the PSTN"),
+            Arrives::Phone => self.phone(scene.called),
         }
+    }
+
+    /// The phone of a person on this PBX who is called.
+    pub fn phone(&self, person: Person) -> &FarEnd {
+        if person == BOB { &self.bob } else { &self.carol }
+    }
+
+    /// Leaves both trunks without a far end, so that a test brings its own.
+    pub fn clear_far_ends(&mut self) {
+        (self.packet, self.pstn) = (None, None);
     }
 
     fn arrival(&self, scene: &Scene, before: &Before) -> Option<SipMessage> {
@@ -237,7 +246,9 @@ impl Stage {
         let sidecall = self.sidecall();
         let find = || {
             let calls = sidecall.calls();
-            calls.into_iter().find(|c| c["calling"] == *calling && c["called"] == *called && !known.contains(&c["call"]))
+            calls
+                .into_iter()
+                .find(|c| c["calling"] == *calling && c["called"] == *called && !known.contains(&c["call"]))
         };
         // The last report of a call comes just after the caller has gone.
         wait_until(Duration::from_secs(3), || find().is_some_and(|c| c["phase"] == "ended"));
@@ -300,7 +311,9 @@ pub fn carried(invite: &SipMessage) -> Option<String> {
 
 /// The first URI in a text.
 fn address_in(text: &str) -> Option<String> {
-    let word = text.split_whitespace().find(|w| w.starts_with("http://") || w.starts_with("https://") || w.starts_with("sip:"))?;
+    let word = text
+        .split_whitespace()
+        .find(|w| w.starts_with("http://") || w.starts_with("https://") || w.starts_with("sip:"))?;
     Some(word.trim_end_matches(['.', ',']).to_owned())
 }
 
@@ -332,8 +345,14 @@ fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
         "B1" => (true, false),
         _ => (scene.paired, scene.paired),
     };
-    expect(played.first_client_received.is_some() == first, format!("the first client got {:?}", played.first_client_received));
-    expect(played.second_client_received.is_some() == second, format!("the second client got {:?}", played.second_client_received));
+    expect(
+        played.first_client_received.is_some() == first,
+        format!("the first client got {:?}", played.first_client_received),
+    );
+    expect(
+        played.second_client_received.is_some() == second,
+        format!("the second client got {:?}", played.second_client_received),
+    );
     played.ok = problems.is_empty();
     played.problems = problems;
 }

@@ -104,7 +104,7 @@ async fn spool(mut body: BodyDataStream) -> Result<File, Problem> {
         file = tokio::task::spawn_blocking(move || file.write_all(&chunk).map(|()| file))
             .await
             .map_err(std::io::Error::other)
-            .flatten()
+            .and_then(|written| written)
             .map_err(failed)?;
     }
     Ok(file)

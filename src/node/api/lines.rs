@@ -49,7 +49,9 @@ pub(super) fn read(file: impl Read, batches: &mpsc::Sender<Vec<Line>>) -> Result
             Err(error) => return Err(error.to_string()),
         };
         batch.push(line);
-        if batch.len() == BATCH && batches.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err() {
+        if batch.len() == BATCH
+            && batches.blocking_send(std::mem::replace(&mut batch, Vec::with_capacity(BATCH))).is_err()
+        {
             return Ok(());
         }
     }
@@ -70,13 +72,18 @@ fn columns(header: &ByteRecord) -> Result<Columns, String> {
             "kind" => &mut columns.kind,
             "extensions" => &mut columns.extensions,
             "credential" => &mut columns.credential,
-            _ => return Err(format!("there is no column {name:?}: the header is number,name,pbx,kind,extensions,credential")),
+            _ => {
+                return Err(format!(
+                    "there is no column {name:?}: the header is number,name,pbx,kind,extensions,credential"
+                ));
+            }
         };
         if column.replace(at).is_some() {
             return Err(format!("the column {name:?} is there twice"));
         }
     }
-    columns.number = number.ok_or("there is no column \"number\": the header is number,name,pbx,kind,extensions,credential")?;
+    columns.number =
+        number.ok_or("there is no column \"number\": the header is number,name,pbx,kind,extensions,credential")?;
     Ok(columns)
 }
 
@@ -132,7 +139,8 @@ mod tests {
 
     #[test]
     fn bad_headers_say_what_is_wrong() {
-        for (header, said) in [("", "number"), ("name", "number"), ("number,mail", "mail"), ("number,number", "twice")] {
+        for (header, said) in [("", "number"), ("name", "number"), ("number,mail", "mail"), ("number,number", "twice")]
+        {
             assert!(lines(header).map(drop).unwrap_err().contains(said), "{header}");
         }
     }

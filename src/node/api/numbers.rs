@@ -118,7 +118,10 @@ pub(super) fn check(entry: &NumberEntry) -> Result<(), (&'static str, String)> {
     if let Some(credential) = &entry.credential {
         let fits = CREDENTIAL.contains(&credential.len()) && credential.bytes().all(|b| b.is_ascii_graphic());
         if !fits {
-            return Err(("credential", "a credential is 16 to 256 characters of printable ASCII without spaces".to_owned()));
+            return Err((
+                "credential",
+                "a credential is 16 to 256 characters of printable ASCII without spaces".to_owned(),
+            ));
         }
     }
     Ok(())

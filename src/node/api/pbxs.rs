@@ -22,7 +22,9 @@ pub(in crate::node) async fn report(
     InPath(pbx): InPath<PbxName>,
     Body(report): Body<PbxReport>,
 ) -> Result<Json<SipMessages>, Problem> {
-    for (field, text) in [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())] {
+    for (field, text) in
+        [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())]
+    {
         if text.is_some_and(|text| text.len() > 500) {
             return Err(Problem::invalid(field, "is longer than 500 characters"));
         }

@@ -9,9 +9,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -77,7 +77,8 @@ pub(in crate::node) async fn open(
     }
     let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(0).max_message_size(SAID).max_frame_size(SAID);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let mut stream = Socket { attached: app.push.hub().attach(&binding), socket, app, binding, unacknowledged: HashSet::new() };
+        let mut stream =
+            Socket { attached: app.push.hub().attach(&binding), socket, app, binding, unacknowledged: HashSet::new() };
         let code = stream.run().await;
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;

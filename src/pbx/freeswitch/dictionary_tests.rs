@@ -65,7 +65,9 @@ fn a_caller_cannot_write_fields() {
 
 #[test]
 fn an_announcement_without_a_field_is_none() {
-    for (field, _) in [("Unique-ID", 0), ("sidecall_hold", 0), ("variable_sidecall_side", 0), ("variable_sidecall_called", 0)] {
+    for (field, _) in
+        [("Unique-ID", 0), ("sidecall_hold", 0), ("variable_sidecall_side", 0), ("variable_sidecall_called", 0)]
+    {
         let cut: String = SETUP.lines().filter(|l| !l.starts_with(field)).map(|l| format!("{l}\n")).collect();
         assert_eq!(Dictionary::default().read(&plain(&cut)), [], "{field}");
     }

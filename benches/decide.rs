@@ -1,0 +1,180 @@
+//! What the node can decide, as its agents see it: HTTP on loopback, connections kept open.
+//!
+//! The node runs on one thread (its SQLite connections have their own), the load on another. Arrivals
+//! are at a fixed rate and latency counts from when a request was due, so that a stall is not hidden
+//! by the requests that it kept from being sent.
+//!
+//! `SIDECALL_BENCH_NUMBERS=1000000 cargo bench --bench decide` measures the large directory too.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use sidecall::node::{BootstrapTokens, Node, NodeConfig};
+use sidecall::store::Store;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+
+const TOKEN: &str = "bench-token-of-the-agent";
+const ADMIN: &str = "bench-token-of-the-admin";
+const CONNECTIONS: usize = 16;
+
+fn main() {
+    // cargo test runs benches too, with --test: that is not the time for it.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let numbers: usize = std::env::var("SIDECALL_BENCH_NUMBERS").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let folder = tempfile::tempdir().unwrap();
+    let address = node(folder.path());
+    let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    load.block_on(async move {
+        import(address, numbers).await;
+        bind_clients(address).await;
+        let lookup = move |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
+        run("directory lookup", address, 2_000, Duration::from_secs(5), lookup).await;
+        for rate in [500, 2_000, 4_000] {
+            let decide = move |n: usize| {
+                let (calling, called) = (number(n % 500), number(spread(n, numbers)));
+                let body = json!({"pbx": "a", "leg": format!("{rate}-{n}"), "calling": calling, "called": called, "side": "originating"});
+                request("POST", "/v1/calls", TOKEN, &body.to_string())
+            };
+            run("decision", address, rate, Duration::from_secs(10), decide).await;
+        }
+    });
+}
+
+/// The n-th number of the directory.
+fn number(n: usize) -> String {
+    format!("+1212{n:07}")
+}
+
+/// Somewhere in the directory, not in order.
+fn spread(n: usize, numbers: usize) -> usize {
+    n.wrapping_mul(2_654_435_761) % numbers
+}
+
+fn node(folder: &Path) -> SocketAddr {
+    let mut config = NodeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database: folder.join("bench.db"),
+        ..NodeConfig::default()
+    };
+    config.routing.trunk = Some("carrier".parse().unwrap());
+    let (told, bound) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async move {
+            let store = Store::open(&config.database).await.unwrap();
+            let tokens = BootstrapTokens { admin: Some(ADMIN.into()), agent: Some(TOKEN.into()) };
+            let node = Node::bind(&config, &tokens, store).await.unwrap();
+            told.send(node.local_addr()).unwrap();
+            node.serve(CancellationToken::new()).await.unwrap();
+        });
+    });
+    bound.recv().unwrap()
+}
+
+async fn import(address: SocketAddr, numbers: usize) {
+    let mut csv = "number,name,pbx,kind,extensions,credential\n".to_owned();
+    for n in 0..numbers {
+        writeln!(csv, "{},Person {n},a,,,credential-of-number-{n}", number(n)).unwrap();
+    }
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for mode in ["all-or-nothing", "skip-bad"] {
+        let begun = Instant::now();
+        let request = http.post(format!("http://{address}/v1/numbers:import?mode={mode}")).bearer_auth(ADMIN);
+        let answer = request.header("content-type", "text/csv").body(csv.clone()).send().await.unwrap();
+        let status = answer.status();
+        assert!(status.is_success(), "{status}: {}", answer.text().await.unwrap());
+        println!("import of {numbers} numbers, {mode}: {:.1} s", begun.elapsed().as_secs_f64());
+    }
+}
+
+/// Every one of the first 500 numbers has a hosted client.
+async fn bind_clients(address: SocketAddr) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for n in 0..500 {
+        let token = format!("credential-of-number-{n}");
+        exchange(&mut stream, &request("POST", "/v1/clients", &token, "{}"), 201).await;
+    }
+}
+
+fn request(method: &str, path: &str, token: &str, body: &str) -> String {
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+async fn exchange(stream: &mut TcpStream, request: &str, expected: u16) {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let (mut buffer, mut filled) = ([0; 8192], 0);
+    loop {
+        let n = stream.read(&mut buffer[filled..]).await.unwrap();
+        assert!(n > 0, "the node hung up");
+        filled += n;
+        let text = std::str::from_utf8(&buffer[..filled]).unwrap();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        if body.len() >= length.parse().unwrap() {
+            assert!(head.starts_with(&format!("HTTP/1.1 {expected}")), "{text}");
+            return;
+        }
+    }
+}
+
+async fn run(
+    what: &str,
+    address: SocketAddr,
+    rate: usize,
+    time: Duration,
+    make: impl Fn(usize) -> String + Copy + 'static,
+) {
+    let total = (time.as_secs_f64() * rate as f64) as usize;
+    let begun = Instant::now();
+    let local = tokio::task::LocalSet::new();
+    let mut latencies = local
+        .run_until(async {
+            let tasks: Vec<_> = (0..CONNECTIONS)
+                .map(|connection| {
+                    tokio::task::spawn_local(async move {
+                        let mut stream = TcpStream::connect(address).await.unwrap();
+                        stream.set_nodelay(true).unwrap();
+                        let mut latencies = Vec::with_capacity(total / CONNECTIONS + 1);
+                        for n in (connection..total).step_by(CONNECTIONS) {
+                            // The timer's grain is a millisecond: a request is due when it fires.
+                            let due = begun + time.mul_f64(n as f64 / total as f64);
+                            tokio::time::sleep_until(due.into()).await;
+                            let sent = if due.elapsed() > Duration::from_millis(2) { due } else { Instant::now() };
+                            exchange(&mut stream, &make(n), 200).await;
+                            latencies.push(sent.elapsed());
+                        }
+                        latencies
+                    })
+                })
+                .collect();
+            let mut all = Vec::with_capacity(total);
+            for task in tasks {
+                all.extend(task.await.unwrap());
+            }
+            all
+        })
+        .await;
+    latencies.sort_unstable();
+    let at = |quantile: f64| latencies[((latencies.len() - 1) as f64 * quantile) as usize].as_secs_f64() * 1000.0;
+    let achieved = latencies.len() as f64 / begun.elapsed().as_secs_f64();
+    println!(
+        "{what}: {achieved:.0}/s  p50 {:.3} ms  p90 {:.3} ms  p99 {:.3} ms  p99.9 {:.3} ms  max {:.1} ms",
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999),
+        at(1.0)
+    );
+}

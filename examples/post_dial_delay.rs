@@ -1,0 +1,153 @@
+//! What sidecall adds to the call set-up on a real PBX, and how soon both clients have the address.
+//!
+//! Two private instances of the same PBX run side by side, one with sidecall and one without our
+//! snippets; rounds of calls alternate between them, so that a noisy machine is noisy for both.
+
+#[path = "../tests/lab/mod.rs"]
+mod lab;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Parser;
+use serde_json::json;
+
+use lab::cast::{ALICE, DAVE, SCENES, Scene};
+use lab::stage::Stage;
+use lab::{CallReport, Kind, PbxConfig, SidecallConfig, ports, wait_until};
+
+/// Measures the added post-dial delay, with and without sidecall, interleaved.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Rounds with and rounds without.
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// Calls in a round.
+    #[arg(long, default_value_t = 100)]
+    calls: u32,
+    /// Calls per second.
+    #[arg(long, default_value_t = 20)]
+    rate: u32,
+    /// Also offer so many calls per second, more than the PBX takes, and compare what it completes.
+    #[arg(long)]
+    saturate: Option<u32>,
+    /// One JSON line per PBX and mode.
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() {
+    let args = Args::parse();
+    if !args.json {
+        println!(
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}  {}",
+            "", "without", "with", "added", "p99 - p50", "push", "throughput"
+        );
+        println!(
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}",
+            "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms"
+        );
+    }
+    let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    for (name, kind, direct) in [
+        ("asterisk", Kind::Asterisk, None),
+        ("freeswitch hold", Kind::FreeSwitch, None),
+        ("freeswitch direct", Kind::FreeSwitch, Some(direct)),
+    ] {
+        match measure(&args, name, kind, direct) {
+            Ok(()) => {}
+            Err(error) if error.is_missing() => eprintln!("skipped: {name}: {error}"),
+            Err(error) => eprintln!("{name}: {error}"),
+        }
+    }
+}
+
+fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> lab::Result<()> {
+    let without = Stage::set(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
+    let mut with = Stage::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
+    with.raise(&SidecallConfig { direct, ..SidecallConfig::default() })?;
+    let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).expect("a scene");
+    // The first calls load what is loaded once.
+    round(&without, scene, 10, args.rate)?;
+    round(&with, scene, 10, args.rate)?;
+    let (mut plain, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..args.rounds {
+        plain.extend(times(&round(&without, scene, args.calls, args.rate)?));
+        held.extend(times(&round(&with, scene, args.calls, args.rate)?));
+    }
+    let pushes = pushes(&mut with);
+    let throughput = match args.saturate {
+        Some(rate) => Some(saturated(&with, scene, rate)? / saturated(&without, scene, rate)?),
+        None => None,
+    };
+    report(args, name, plain, held, pushes, throughput);
+    Ok(())
+}
+
+fn round(stage: &Stage, scene: &Scene, calls: u32, rate: u32) -> lab::Result<CallReport> {
+    let (round, to) = stage.calls(scene);
+    round.times(calls, rate).hold(400).place(to)
+}
+
+fn times(report: &CallReport) -> Vec<f64> {
+    report.calls.iter().filter_map(|c| c.answered).map(|t| t.as_secs_f64() * 1e3).collect()
+}
+
+/// Answer → the second of both clients has its message, in ms, of every call that was paired.
+fn pushes(stage: &mut Stage) -> Vec<f64> {
+    let sidecall = stage.sidecall();
+    wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
+    let push = |call: &serde_json::Value| {
+        let answered = call["answered"].as_i64()?;
+        let peers = call["deliveries"].as_array()?.iter().filter(|d| d["message"] == "peer");
+        let delivered: Vec<i64> = peers.filter_map(|d| d["delivered"].as_i64()).collect();
+        (delivered.len() == 2).then(|| delivered.into_iter().max()).flatten().map(|last| (last - answered) as f64)
+    };
+    sidecall.calls().iter().filter_map(push).collect()
+}
+
+/// Calls that were answered per second while more were offered.
+fn saturated(stage: &Stage, scene: &Scene, rate: u32) -> lab::Result<f64> {
+    let (calls, to) = stage.calls(scene);
+    let report = calls.times(rate * 5, rate).hold(10).place(to)?;
+    let first = report.messages.first().map_or(Duration::ZERO, |m| m.at);
+    let last = report.messages.iter().filter(|m| m.status() == Some(200)).map(|m| m.at).max().unwrap_or(first);
+    Ok(report.answered() as f64 / (last - first).as_secs_f64().max(1e-3))
+}
+
+fn percentile(values: &mut [f64], p: f64) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let Some(last) = values.len().checked_sub(1) else { return f64::NAN };
+    values[(last as f64 * p).round() as usize]
+}
+
+fn report(
+    args: &Args,
+    name: &str,
+    mut plain: Vec<f64>,
+    mut held: Vec<f64>,
+    mut pushes: Vec<f64>,
+    throughput: Option<f64>,
+) {
+    let both = |values: &mut [f64]| (percentile(values, 0.5), percentile(values, 0.99));
+    let (without, with, push) = (both(&mut plain), both(&mut held), both(&mut pushes));
+    if args.json {
+        let line = json!({
+            "mode": name, "calls": held.len(), "paired": pushes.len(),
+            "without_p50_ms": without.0, "without_p99_ms": without.1, "with_p50_ms": with.0, "with_p99_ms": with.1,
+            "added_p50_ms": with.0 - without.0, "push_p50_ms": push.0, "push_p99_ms": push.1, "throughput": throughput,
+        });
+        println!("{line}");
+        return;
+    }
+    let pair = |(p50, p99): (f64, f64)| format!("{p50:.1} / {p99:.1}");
+    println!(
+        "{name:20} {:>15} {:>15} {:>+9.1} {:>11.1} {:>15}  {}",
+        pair(without),
+        pair(with),
+        with.0 - without.0,
+        with.1 - with.0,
+        pair(push),
+        throughput.map_or("–".to_owned(), |t| format!("{t:.3}")),
+    );
+}

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# Installs sidecall into a PBX that is already there, or shows what it does (--demo).
+set -euo pipefail
+shopt -s lastpipe # `… | want FILE` remembers what it was given
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+invoked_from=$PWD
+cd "$repo"
+# shellcheck source=install/common.sh
+. install/common.sh
+
+usage() {
+  cat <<'END'
+Installs sidecall into an existing FreeSWITCH or Asterisk. Every file that would be made or edited is
+shown first; nothing happens before you agree. Run it again whenever you like: it changes only what
+isn't as it should be.
+
+  ./install.sh [--pbx freeswitch|asterisk] [options]     install
+  ./install.sh --uninstall [--purge]                     take everything back
+  ./install.sh --demo [--pbx …] [--keep] [--json]        see it work, in private, on real PBXs
+
+  --pbx KIND         which PBX, if there are both
+  --pbx-conf DIR     its configuration, if it isn't found
+  --phones CONTEXT   the context that calls from phones come into   (FreeSWITCH: default)
+  --trunks CONTEXT   the context that calls from trunks come into   (FreeSWITCH: public)
+  --trunk IP[:PORT]  also define the packet trunk `sidecall`, to this call server
+  --context DOMAIN   where extensions are valid: 1001;phone-context=DOMAIN
+  --prefix DIR       where the program goes to (DIR/bin); default /usr/local
+  --binary FILE      use this program instead of building one
+  --dry-run          show everything, change nothing
+  --yes              don't ask
+  --uninstall        put back what was there; keep the database, and configuration that you edited
+  --purge            with --uninstall: remove those as well
+
+Environment: SIDECALL_ROOT=DIR installs into that folder as if it were /, starts nothing, asks no
+running PBX. FS_CLI and ASTERISK name the commands that a PBX is asked with.
+END
+}
+
+pbx='' conf='' phones='' trunks='' trunk='' context='' prefix='' binary='' pbx_address=''
+dry=no yes=no uninstall=no purge=no kept=no
+root=${SIDECALL_ROOT:-}
+
+value() { # what an option was given: $1 is the option, $2 its value
+  case ${2:---} in --*) die "$1 needs a value (--help)" ;; esac
+}
+
+parse() {
+  local word rest=()
+  for word in "$@"; do [ "$word" = --demo ] || rest+=("$word"); done
+  if [ ${#rest[@]} -lt $# ]; then
+    # shellcheck source=install/demo.sh
+    . install/demo.sh
+    demo "${rest[@]}"
+  fi
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --pbx | --pbx-conf | --phones | --trunks | --trunk | --context | --prefix | --binary) value "$@" ;;&
+      --pbx) pbx=$2 && shift ;;
+      --pbx-conf) conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
+      --phones) phones=$2 && shift ;;
+      --trunks) trunks=$2 && shift ;;
+      --trunk) trunk=$2 && shift ;;
+      --context) context=$2 && shift ;;
+      --prefix) prefix=$root$2 && shift ;;
+      --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
+      --dry-run) dry=yes ;;
+      --yes | -y) yes=yes ;;
+      --uninstall) uninstall=yes ;;
+      --purge) purge=yes ;;
+      --help | -h) usage && exit 0 ;;
+      *) die "$1: unknown option (--help)" ;;
+    esac
+    shift
+  done
+  case $pbx in '' | freeswitch | asterisk) ;; *) die "--pbx $pbx: freeswitch or asterisk" ;; esac
+  local text=$phones$trunks
+  [[ $text =~ ^[A-Za-z0-9_.-]*$ ]] || die "--phones, --trunks: a context's name has letters, digits, _ . -"
+  [[ $context =~ ^[A-Za-z0-9.-]*$ ]] || die "--context $context: not a domain name"
+  [[ $trunk =~ ^([0-9.]+(:[0-9]+)?)?$ ]] || die "--trunk $trunk: an IPv4 address, with a port if it isn't 5060"
+  case $trunk in '' | *:*) ;; *) trunk=$trunk:5060 ;; esac
+}
+
+setup() {
+  stage=$(mktemp -d)
+  trap 'rm -rf "$stage"' EXIT
+  mkdir "$stage/files"
+  etc=$root/etc/sidecall
+  data=/var/lib/sidecall
+  manifest=$etc/installed
+  systemd_dir=''
+  if [ -n "$root" ] || [ -d /run/systemd/system ]; then systemd_dir=$root/etc/systemd/system; fi
+  # shellcheck source=install/plan.sh
+  . install/plan.sh
+  # shellcheck source=install/own.sh
+  . install/own.sh
+  if [ "$(id -u)" != 0 ] && [ -z "$root" ] && [ "$dry" = no ]; then die "needs root (look first with --dry-run)"; fi
+}
+
+# use KIND: the functions about one kind of PBX.
+use() {
+  # shellcheck source=install/freeswitch.sh disable=SC1090
+  . "install/$1.sh"
+}
+
+find_pbx() {
+  local kind found=() given=$conf
+  for kind in ${pbx:-freeswitch asterisk}; do
+    use "$kind"
+    conf=${given:-$(recorded "option:$kind.conf" 2)}
+    if pbx_find; then found+=("$kind:$conf"); fi
+  done
+  case ${#found[@]} in
+    0) die "no ${pbx:-FreeSWITCH or Asterisk} found: --pbx KIND --pbx-conf DIR say where its configuration is" ;;
+    1) ;;
+    *) die "both are here: choose with --pbx freeswitch or --pbx asterisk (${found[*]})" ;;
+  esac
+  pbx=${found[0]%%:*} conf=${found[0]#*:}
+  use "$pbx"
+  # What an earlier run was told still holds.
+  prefix=$(option prefix "$prefix")
+  prefix=${prefix:-$root/usr/local}
+  phones=$(option "$pbx.phones" "$phones")
+  trunks=$(option "$pbx.trunks" "$trunks")
+  trunk=$(option "$pbx.trunk" "$trunk")
+  context=$(option "$pbx.context" "$context")
+}
+
+remember() {
+  local name
+  record option "$prefix" option:prefix
+  record option "$conf" "option:$pbx.conf"
+  for name in phones trunks trunk context; do
+    if [ -n "${!name}" ]; then record option "${!name}" "option:$pbx.$name"; fi
+  done
+}
+
+install_all() {
+  step "Looking for the PBX"
+  find_pbx
+  say "$pbx, configuration in $conf"
+  pbx_plan
+  own_plan
+  if [ ${#plan[@]} -gt 0 ]; then
+    step "What will be done to files"
+    show_plan
+  else
+    say "Every file is as it should be."
+  fi
+  if [ "$dry" = yes ]; then
+    say ""
+    say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall; a user sidecall; the service started;"
+    say "$pbx told to read its dialplan and $([ "$pbx" = asterisk ] && printf 'manager users' || printf 'event socket') again. Dry run: nothing was changed."
+    return 0
+  fi
+  if [ ${#plan[@]} -gt 0 ]; then ask "Do this?" || die "nothing was changed"; fi
+  own_build
+  step "Installing"
+  own_user
+  make_dir "$etc" 750 root:sidecall
+  remember
+  own_binary
+  local target
+  for target in "${plan[@]}"; do put "$target"; done
+  if [ "$changed" = no ]; then
+    say "Nothing to do: sidecall is installed as it should be."
+  else
+    pbx_reload
+  fi
+  own_start
+  if [ "$pbx" = asterisk ]; then ast_say_entry; fi
+  own_doctor
+  step "Installed"
+  say "configuration: $etc/sidecall.toml    edit, then: systemctl restart sidecall"
+  say "status page:   http://127.0.0.1:8600/"
+  say "next:          sidecall number put … (README.md, \"Numbers and clients\")"
+}
+
+# lines_of DIR: the manifest's lines about files in a folder, the last first; without one, all.
+lines_of() { tac "$manifest" | awk -F '\t' -v dir="${1:-}" 'dir == "" || index($3, dir "/") == 1'; }
+
+take_back_all() {
+  local kind sum path backup
+  lines_of "${1:-}" >"$stage/lines"
+  while IFS=$'\t' read -r kind sum path backup; do
+    if [ -n "${taken[$path]:-}" ]; then continue; fi
+    taken[$path]=yes
+    take_back "$kind" "$sum" "$path" "$backup"
+  done <"$stage/lines"
+}
+
+uninstall_all() {
+  declare -A taken=()
+  [ -f "$manifest" ] || die "there is nothing to take back: $manifest is missing"
+  step "Uninstalling"
+  for pbx in freeswitch asterisk; do
+    conf=$(recorded "option:$pbx.conf" 2)
+    if [ -n "$conf" ]; then (use "$pbx" && pbx_before_uninstall) || exit 1; fi
+  done
+  if [ "$dry" = no ]; then ask "Take back what install.sh did?" || die "nothing was changed"; fi
+  if [ "$dry" = no ]; then own_stop; fi
+  for pbx in freeswitch asterisk; do
+    conf=$(recorded "option:$pbx.conf" 2)
+    if [ -z "$conf" ]; then continue; fi
+    trunk=$(recorded "option:$pbx.trunk" 2)
+    use "$pbx"
+    pbx_before_uninstall
+    take_back_all "$conf"
+    if [ "$dry" = no ]; then pbx_after_uninstall; fi
+  done
+  take_back_all
+  if [ "$dry" = yes ]; then
+    say "Dry run: nothing was changed."
+    return 0
+  fi
+  rm -f "$manifest"
+  if [ "$purge" = yes ]; then
+    rm -rf "$root/var/lib/sidecall" "$etc"
+    if [ -z "$root" ] && getent passwd sidecall >/dev/null; then userdel sidecall; fi
+  else
+    say "kept: $root$data (the database) and the user sidecall; --purge removes them as well"
+    if [ $kept = yes ]; then say "kept: $etc/sidecall.toml, which you edited"; fi
+  fi
+  rmdir "$etc" 2>/dev/null || true
+  awk -F '\t' '$1 == "dir" { print $3 }' "$stage/lines" | while read -r path; do rmdir "$path" 2>/dev/null || true; done
+  if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+  say "Done."
+}
+
+parse "$@"
+setup
+if [ $uninstall = yes ]; then uninstall_all; else install_all; fi

@@ -1,0 +1,175 @@
+# What install.sh does to an Asterisk. The commands that it asks Asterisk with go through ast_cli.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+ast_cli() {
+  local cli
+  if [ -z "${ASTERISK:-}" ] && { [ -n "$root" ] || ! have asterisk; }; then return 1; fi
+  read -ra cli <<<"${ASTERISK:-asterisk}" # more than one word is allowed
+  "${cli[@]}" -rx "$1" 2>/dev/null
+}
+
+pbx_find() {
+  local dir
+  if [ -n "$conf" ]; then return 0; fi
+  # The one that is running knows best.
+  dir=$(ast_cli 'core show settings' | sed -n 's/^ *Configuration directory: *//p') || true
+  if [ -z "$dir" ]; then
+    # [directories](!) is a template, which Asterisk doesn't read.
+    dir=$(awk '/^\[/ { in_it = $0 ~ /^\[directories\] *$/ } in_it && /^astetcdir/ { print $NF }' \
+      "$root/etc/asterisk/asterisk.conf" 2>/dev/null || true)
+    dir=$root${dir:-/etc/asterisk}
+  fi
+  conf=$dir
+  [ -n "$conf" ] && [ -f "$conf/extensions.conf" ]
+}
+
+ast_is_freepbx() { [ -f "$root/etc/freepbx.conf" ] || [ -f "$conf/extensions_additional.conf" ]; }
+
+# ast_general NAME: what manager.conf says in [general].
+ast_general() {
+  awk -F '[ \t]*=>?[ \t]*' -v name="$1" '
+    /^\[/ { in_it = $0 ~ /^\[general\]/ } { sub(/[ \t]*;.*/, "") }
+    in_it && $1 == name { value = $2 } END { print value }' "$conf/manager.conf"
+}
+
+# A secret that the user [sidecall] has already, whoever made it.
+ast_known_secret() {
+  awk -F '[ \t]*=>?[ \t]*' '/^\[/ { in_it = $0 ~ /^\[sidecall\]/ }
+    in_it && $1 == "secret" && $2 != "CHANGE-ME" { print $2; exit }' \
+    "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
+}
+
+# ast_append FILE LINE: a marked block at the end of a file, which may not be there yet.
+ast_append() {
+  local file=$1 block
+  block=$(printf '; sidecall: begin\n%s\n; sidecall: end' "$2")
+  if [ ! -f "$(now "$file")" ]; then
+    printf '%s\n' "$block" | want "$file" 640 "$conf/extensions.conf"
+  elif ! grep -qF "$2" "$(now "$file")"; then
+    # A last line without its end gets one.
+    { awk 1 "$(now "$file")" && printf '%s\n' "$block"; } | edit "$file"
+  fi
+}
+
+ast_plan_manager() {
+  local like=$conf/manager.conf secret file bind only_loopback=no
+  [ -f "$like" ] || die "$like is missing: is this Asterisk's configuration? (--pbx-conf names another folder)"
+  secret=$(ast_known_secret)
+  secret=${secret:-$(secret_in "$etc/asterisk.password")}
+  hide "$secret"
+  bind=$(ast_general bindaddr)
+  case $(ast_general enabled) in
+    yes | true | y | t | 1 | on)
+      case ${bind:-0.0.0.0} in
+        127.* | ::1 | localhost) ;;
+        *)
+          warn "the manager listens on ${bind:-every address}, without TLS unless tlsenable says so."
+          say "If nothing outside this machine needs it, set bindaddr=127.0.0.1 in [general] of $like."
+          ;;
+      esac
+      ;;
+    *) only_loopback=yes ;; # nobody uses it: it begins on loopback
+  esac
+  pbx_address=127.0.0.1:$(ast_general port)
+  pbx_address=${pbx_address%:}
+  case $pbx_address in *:*) ;; *) pbx_address=$pbx_address:5038 ;; esac
+
+  if grep -qE '^#include +"?manager\.d/\*\.conf' "$like"; then
+    file=$conf/manager.d/sidecall.conf
+  else
+    file=$conf/sidecall-manager.conf
+    # FreePBX writes manager.conf anew.
+    if ast_is_freepbx; then like=$conf/manager_custom.conf; fi
+    ast_append "$like" '#include "sidecall-manager.conf"'
+    like=$conf/manager.conf
+  fi
+  if [ -f "$file" ] || ! grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
+    sed -e "s|CHANGE-ME|$secret|" -e "$([ $only_loopback = no ] || printf 's|^enabled=yes|&\\nbindaddr=127.0.0.1|')" \
+      dialplan/asterisk/manager.conf | want "$file" 640 "$like"
+  fi
+  printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
+}
+
+# ast_entry CONTEXT NAME SUBROUTINE: a context to put in front of an administrator's own.
+ast_entry() {
+  cat <<END
+
+; In front of [$1]: set context=$2 where calls come in, and nothing else changes. What isn't a
+; number, and hints, are looked up in [$1] as before.
+[$2]
+exten => _[+0-9]!,1,GotoIf(\$[\${DIALPLAN_EXISTS($1,\${EXTEN},1)} = 0]?nobody)
+ same => n,Gosub($3,s,1)
+ same => n,Goto($1,\${EXTEN},1)
+ same => n(nobody),Hangup(1)
+include => $1
+END
+}
+
+ast_plan_dialplan() {
+  local like=$conf/extensions.conf file=$conf/extensions.conf
+  want "$conf/sidecall.conf" 640 "$like" <dialplan/asterisk/sidecall.conf
+  if [ -n "$phones$trunks" ]; then
+    { echo "; Made by install.sh: contexts that announce a call and go on in yours."
+      if [ -n "$phones" ]; then ast_entry "$phones" sidecall-phones sidecall-originating; fi
+      if [ -n "$trunks" ]; then ast_entry "$trunks" sidecall-trunks sidecall-terminating; fi
+    } | want "$conf/sidecall-entry.conf" 640 "$like"
+  fi
+  if ast_is_freepbx; then file=$conf/extensions_custom.conf; fi # its GUI writes extensions.conf anew
+  ast_append "$file" '#include "sidecall.conf"'
+  if [ -n "$phones$trunks" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
+  if [ -n "$trunk" ]; then
+    sed -e "s|192.0.2.10:5060|$trunk|" -e "s|192.0.2.10|${trunk%:*}|" \
+      ${trunks:+-e "s|^context=from-trunk |context=sidecall-trunks|"} dialplan/asterisk/pjsip-trunk.conf |
+      want "$conf/sidecall-trunk.conf" 640 "$like"
+    file=$conf/pjsip.conf
+    if ast_is_freepbx; then file=$conf/pjsip.endpoint_custom.conf; fi
+    ast_append "$file" '#include "sidecall-trunk.conf"'
+  fi
+}
+
+ast_say_entry() {
+  step "One step is yours: say where calls come in"
+  if [ -n "$phones" ]; then say "phones: set context=sidecall-phones (instead of $phones) on their endpoints in pjsip.conf"; fi
+  if [ -n "$trunks" ]; then say "trunks: set context=sidecall-trunks (instead of $trunks) on their endpoints in pjsip.conf"; fi
+  if [ -n "$phones" ] && [ -n "$trunks" ]; then return 0; fi
+  if ast_is_freepbx; then
+    say "FreePBX: add to $conf/extensions_custom.conf"
+    say "  [from-internal-custom]"
+    say "  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
+    say "   same => n,Goto(from-internal-additional,\${EXTEN},1)"
+    say "and give your trunks the context sidecall-trunks (run this again with --trunks from-pstn)."
+    return 0
+  fi
+  say "Either run this again with --phones CONTEXT and --trunks CONTEXT (the contexts that your endpoints"
+  say "have today), or make this the first line of the extensions where calls come in:"
+  say "  phones:  exten => _X.,1,Gosub(sidecall-originating,s,1)"
+  say "  trunks:  exten => _X.,1,Gosub(sidecall-terminating,s,1)"
+}
+
+pbx_plan() {
+  ast_plan_manager
+  ast_plan_dialplan
+}
+
+pbx_reload() {
+  local command
+  if ! ast_cli 'core show version' >/dev/null; then
+    say "Asterisk doesn't answer: it reads its new configuration when it starts, or with"
+    say "  asterisk -rx 'dialplan reload'; asterisk -rx 'manager reload'; asterisk -rx 'pjsip reload'"
+    return 0
+  fi
+  for command in 'dialplan reload' 'manager reload' ${trunk:+'pjsip reload'}; do
+    say "asterisk -rx '$command'"
+    ast_cli "$command" >&2 || warn "$command failed"
+  done
+}
+
+# Calls would fail where something still leads to what is about to go.
+pbx_before_uninstall() {
+  local used
+  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto)\(sidecall-)' ./*.conf |
+    grep -vE '^\./sidecall(-entry|-trunk)?\.conf:') || return 0
+  say "$used"
+  die "these lines of yours lead to sidecall's dialplan: change them back first (in $conf), then uninstall"
+}
+pbx_after_uninstall() { pbx_reload; }

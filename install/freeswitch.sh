@@ -1,0 +1,202 @@
+# What install.sh does to a FreeSWITCH. The commands that it asks FreeSWITCH with go through fs_api.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+fs_prefixes=(/usr/local/freeswitch/conf /etc/freeswitch /opt/freeswitch/conf /opt/freeswitch/etc/freeswitch
+  /usr/local/etc/freeswitch /usr/share/freeswitch/conf/vanilla)
+
+# fs_param FILE NAME: the value of a <param> that isn't commented out.
+fs_param() {
+  sed 's/<!--.*-->//g' "$1" | sed -n "s/.*<param[^>]*name=\"$2\"[^>]*value=\"\([^\"]*\)\".*/\1/p" | head -n 1
+}
+
+# fs_var NAME: a variable that vars.xml sets.
+fs_var() {
+  sed 's/<!--.*-->//g' "$conf/vars.xml" 2>/dev/null |
+    sed -n "s/.*<X-PRE-PROCESS cmd=\"set\" data=\"$1=\([^\"]*\)\".*/\1/p" | tail -n 1
+}
+
+fs_find_cli() {
+  local cli
+  if [ -n "${FS_CLI:-}" ]; then return 0; fi
+  if [ -n "$root" ]; then return 1; fi # a root that isn't running
+  for cli in fs_cli /usr/local/freeswitch/bin/fs_cli /opt/freeswitch/bin/fs_cli; do
+    if have "$cli"; then
+      FS_CLI=$cli
+      return 0
+    fi
+  done
+  return 1
+}
+
+# fs_api COMMAND: asks the running FreeSWITCH. Fails if there is none.
+fs_api() {
+  local cli answer
+  fs_find_cli || return 1
+  read -ra cli <<<"$FS_CLI" # more than one word is allowed
+  answer=$("${cli[@]}" -H 127.0.0.1 -P "${fs_port:-8021}" -p "${fs_password:-ClueCon}" -t 3000 -x "$1" 2>/dev/null) || return 1
+  printf '%s\n' "$answer"
+}
+
+fs_find_conf() {
+  local dir asked
+  if [ -n "$conf" ]; then return 0; fi
+  for dir in "${fs_prefixes[@]}"; do
+    if [ -f "$root$dir/autoload_configs/event_socket.conf.xml" ]; then
+      conf=$root$dir
+      break
+    fi
+  done
+  # The one that is running knows better than any list of places.
+  if [ -n "$conf" ]; then fs_read_socket; fi
+  if asked=$(fs_api 'global_getvar conf_dir') && [ -d "$asked" ]; then conf=$asked; fi
+  if [ -z "$conf" ]; then return 1; fi
+}
+
+fs_read_socket() {
+  local file=$conf/autoload_configs/event_socket.conf.xml name
+  [ -f "$file" ] || die "$file is missing: is mod_event_socket installed? (--pbx-conf names another folder)"
+  fs_port=$(fs_param "$file" listen-port)
+  fs_listen=$(fs_param "$file" listen-ip)
+  fs_password=$(fs_param "$file" password)
+  # shellcheck disable=SC2016 # FreeSWITCH's dollars, not ours
+  case $fs_password in
+    '$${'*'}') name=${fs_password#'$${'} && fs_password=$(fs_var "${name%\}}") ;;
+  esac
+}
+
+# The context of extensions: the domain that FreeSWITCH itself uses.
+fs_domain() {
+  local domain
+  if domain=$(fs_api 'global_getvar domain') && [[ $domain =~ ^[A-Za-z0-9.-]+$ ]]; then
+    printf '%s' "$domain"
+    return 0
+  fi
+  domain=$(fs_var domain)
+  if [[ $domain =~ ^[A-Za-z0-9.-]+$ ]]; then printf '%s' "$domain"; fi
+}
+
+# The event socket: the agent's way in. The well-known password is refused; a new one takes its place.
+fs_plan_socket() {
+  local file=$conf/autoload_configs/event_socket.conf.xml
+  fs_old_password=$fs_password
+  case $fs_password in
+    ClueCon | CHANGE-ME | changeme | password | secret | '')
+      warn "the event socket's password is the well-known \"$fs_password\": whoever can connect to it owns this PBX."
+      say "A generated one takes its place in $file. What else logs in there (fs_cli, a billing"
+      say "system) needs the new one: it will be in $etc/freeswitch.password; fs_cli reads it from"
+      say "/etc/fs_cli.conf or ~/.fs_cli_conf, or takes it with -p."
+      [ "$(fs_param "$file" password)" = "$fs_password" ] ||
+        die "the password comes from a variable in vars.xml: change it there, then run this again"
+      fs_password=$(secret_in "$etc/freeswitch.password")
+      sed "/<param[^>]*name=\"password\"/s|value=\"[^\"]*\"|value=\"$fs_password\"|" "$file" | edit "$file"
+      ;;
+  esac
+  case $fs_listen in
+    127.* | ::1 | localhost) ;;
+    *)
+      warn "the event socket listens on \"$fs_listen\", which is every address of this machine, and speaks no TLS."
+      say "If nothing outside this machine needs it, set listen-ip to 127.0.0.1 in $file."
+      ;;
+  esac
+  hide "$fs_password"
+  hide "$fs_old_password"
+  printf '%s\n' "$fs_password" | want "$etc/freeswitch.password" 600 sidecall:sidecall
+}
+
+# fs_include CONTEXT SNIPPET: one line, the first inside the context.
+fs_include() {
+  local context=$1 snippet=$2 file line
+  line="    <X-PRE-PROCESS cmd=\"include\" data=\"sidecall/$snippet.xml\"/>"
+  file=$(grep -lE "<context name=\"$context\"" "$conf"/dialplan/*.xml 2>/dev/null | head -n 1 || true)
+  if [ -z "$file" ]; then
+    warn "no file in $conf/dialplan has the context \"$context\". Where your calls come in, add as the first line:"
+    say "$line"
+    return 0
+  fi
+  if grep -q "data=\"sidecall/$snippet.xml\"" "$(now "$file")"; then return 0; fi
+  awk -v line="$line" -v begin="<context name=\"$context\"" \
+    '{ print } !done && index($0, begin) { print line; done = 1 }' "$(now "$file")" | edit "$file"
+}
+
+fs_is_fusionpbx() { [ -d "$root/etc/fusionpbx" ] || [ -d "$root/var/www/fusionpbx" ]; }
+
+fs_plan_dialplan() {
+  local like=$conf/freeswitch.xml snippet
+  { if [ -n "$trunk" ]; then
+    sed "s|sidecall_trusted=192.0.2.10/32|sidecall_trusted=${trunk%:*}/32|" dialplan/freeswitch/sidecall.xml
+  else
+    cat dialplan/freeswitch/sidecall.xml
+  fi; } | want "$conf/dialplan/sidecall.xml" 644 "$like"
+  for snippet in originating terminating; do
+    want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
+  done
+  if [ -n "$trunk" ]; then
+    sed "s|192.0.2.10:5060|$trunk|" dialplan/freeswitch/trunk.xml |
+      want "$conf/sip_profiles/external/sidecall.xml" 644 "$like"
+  fi
+  if fs_is_fusionpbx; then
+    say ""
+    say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
+    say "In Dialplan > Dialplan Manager add two entries, order 5, and paste into their XML the <extension>"
+    say "of the file named:"
+    say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
+    say "  context public            $conf/dialplan/sidecall/terminating.xml"
+  else
+    fs_include "${phones:-default}" originating
+    fs_include "${trunks:-public}" terminating
+  fi
+}
+
+pbx_find() { fs_find_conf; }
+
+pbx_plan() {
+  fs_read_socket
+  fs_plan_socket
+  context=${context:-$(fs_domain)}
+  pbx_address=127.0.0.1:${fs_port:-8021}
+  fs_plan_dialplan
+}
+
+pbx_reload() {
+  local new=$fs_password
+  fs_password=$fs_old_password
+  if ! fs_api status >/dev/null; then
+    say "FreeSWITCH doesn't answer: it reads its new configuration when it starts, or with"
+    say "  fs_cli -x reloadxml; fs_cli -x 'reload mod_event_socket'"
+    return 0
+  fi
+  say "fs_cli -x reloadxml"
+  fs_api reloadxml >&2 || warn "reloadxml failed"
+  if [ -n "$trunk" ]; then
+    say "fs_cli -x 'sofia profile external rescan'"
+    fs_api 'sofia profile external rescan' >&2 || true
+  fi
+  if [ "$new" != "$fs_old_password" ]; then
+    # In the background: it ends the connection that asks for it.
+    say "fs_cli -x 'bgapi reload mod_event_socket'   (the new password)"
+    fs_api 'bgapi reload mod_event_socket' >&2 || true
+    fs_password=$new
+    local try
+    for try in 1 2 3 4 5 6 7 8 9 10; do
+      if fs_api status >/dev/null; then return 0; fi
+      sleep 1
+    done
+    warn "FreeSWITCH doesn't take the new password yet (tried $try times): restart it when no calls are up"
+  fi
+}
+
+# Before the files are taken back: the password that FreeSWITCH has now, and whether that will change.
+pbx_before_uninstall() {
+  conf=${conf:-$(awk -F '\t' '/\/dialplan\/sidecall.xml/ { sub("/dialplan/sidecall.xml$", "", $3); print $3 }' "$manifest")}
+  fs_read_socket
+  fs_old_password=$fs_password
+}
+
+pbx_after_uninstall() {
+  fs_read_socket
+  if [ "$fs_password" = ClueCon ]; then
+    warn "the event socket has its well-known password again, as it was before: please change it"
+  fi
+  pbx_reload
+  if [ -n "$trunk" ]; then fs_api 'sofia profile external killgw sidecall' >&2 || true; fi
+}

@@ -1,0 +1,111 @@
+# sidecall's own files: user, configuration, secrets, program, unit.
+# shellcheck shell=bash disable=SC2154
+
+# secret_in FILE: the secret that is there, else a new one.
+secret_in() { if [ -s "$1" ]; then tr -d '\r\n' <"$1"; else random_secret; fi; }
+
+# The domain of the extensions, if the PBX says none.
+host_domain() {
+  local name
+  name=$(hostname -f 2>/dev/null || hostname)
+  if [[ $name =~ ^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]]; then printf '%s' "$name"; else printf pbx.local; fi
+}
+
+# The part of the sample about one kind of PBX, filled in.
+own_pbx_block() {
+  sed -n "/^# --- begin $pbx\$/,/^# --- end $pbx\$/p" etc/sidecall.toml | sed '1d;$d' |
+    sed -e "s|^address = .*|address = \"$pbx_address\"|" -e "s|^context = .*|context = \"$context\"|"
+}
+
+own_config() {
+  sed '/^# --- begin /,/^# --- end /d' etc/sidecall.toml |
+    sed -e '/^$/N;/^\n$/D' -e "s|^database = .*|database = \"$data/sidecall.db\"|" ${trunk:+-e 's|^#trunk = "sidecall"|trunk = "sidecall"|'}
+  own_pbx_block
+}
+
+own_plan() {
+  local file=$etc/sidecall.toml name token
+  context=${context:-$(host_domain)}
+  for name in admin agent; do
+    token=$(secret_in "$etc/$name.token")
+    hide "$token"
+    printf '%s\n' "$token" | want "$etc/$name.token" 600 sidecall:sidecall
+  done
+  if [ ! -f "$file" ]; then
+    own_config | want "$file" 640 root:sidecall
+  elif ! grep -q "^kind = \"$pbx\"" "$file"; then
+    { cat "$file" && echo && own_pbx_block; } | edit "$file"
+  fi
+  if [ -n "$systemd_dir" ]; then
+    sed "s|^ExecStart=/usr/local/bin/|ExecStart=${prefix#"$root"}/bin/|" etc/sidecall.service |
+      want "$systemd_dir/sidecall.service" 644 root:root
+  fi
+}
+
+own_user() {
+  if [ -n "$root" ] || getent passwd sidecall >/dev/null; then return 0; fi
+  say "useradd --system sidecall"
+  useradd --system --user-group --home-dir /var/lib/sidecall --shell /usr/sbin/nologin --comment sidecall sidecall
+}
+
+own_build() {
+  if [ -n "$binary" ]; then return 0; fi
+  binary=target/release/sidecall
+  if ! have cargo && [ -n "${SUDO_USER:-}" ]; then # sudo has its own PATH
+    step "Building (as $SUDO_USER)"
+    sudo -u "$SUDO_USER" -i bash -c "cd '$repo' && cargo build --release --locked --bin sidecall" >&2
+  else
+    need_cargo
+    need_packages gcc:cc
+    step "Building: some minutes the first time"
+    cargo build --release --locked --bin sidecall >&2
+  fi
+}
+
+own_binary() {
+  local target=$prefix/bin/sidecall
+  if [ -e "$target" ] && cmp -s "$binary" "$target"; then return 0; fi
+  [ ! -d "$target" ] || die "$target is a folder"
+  if [ -e "$target" ] && [ -z "$(recorded "$target" 1)" ]; then die "$target is there and isn't ours: move it away"; fi
+  make_dir "$(dirname "$target")" 755 root:root
+  # A new file in the old one's place: a program that runs can't be written to.
+  install -m 755 "$binary" "$target.new"
+  mv -f "$target.new" "$target"
+  record created "$(sum "$target")" "$target"
+  changed=yes
+  say "done: $target"
+}
+
+own_start() {
+  if [ -n "$root" ]; then return 0; fi
+  if [ ! -d "$data" ]; then
+    mkdir -p "$data"
+    chmod 750 "$data"
+    own sidecall:sidecall "$data"
+  fi
+  if [ ! -d /run/systemd/system ]; then
+    say "There is no systemd here. Start it under your own supervisor, as user sidecall, restarted whenever it ends:"
+    say "  $prefix/bin/sidecall run"
+    return 0
+  fi
+  systemctl daemon-reload
+  systemctl enable --quiet sidecall
+  if [ "$changed" = yes ]; then systemctl restart sidecall; else systemctl start sidecall; fi
+  say "systemctl restart sidecall: $(systemctl is-active sidecall || true)"
+}
+
+own_doctor() {
+  if [ -n "$root" ]; then return 0; fi
+  if [ ! -d /run/systemd/system ]; then
+    say "When it runs, check the whole chain: sidecall doctor"
+    return 0
+  fi
+  step "sidecall doctor"
+  sleep 1 # it has only just been started
+  "$prefix/bin/sidecall" --config "$etc/sidecall.toml" doctor >&2 || say "Follow what it says above; then: sidecall doctor"
+}
+
+own_stop() {
+  if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then return 0; fi
+  systemctl disable --quiet --now sidecall 2>/dev/null || true
+}

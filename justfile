@@ -1,0 +1,42 @@
+# What people do daily. `just` lists it.
+
+default:
+    @just --list
+
+# Build the program
+build:
+    cargo build --release --locked
+
+# Run the tests; arguments choose some
+test *ARGS:
+    tests/run {{ARGS}}
+
+# Tests that need no PBX
+unit:
+    cargo test --lib
+
+# Format and lint
+lint:
+    cargo fmt --check
+    cargo clippy --locked --all-targets -- -D warnings
+    shellcheck -x install.sh install/*.sh tests/run tests/lab/*.sh .ci/run
+
+# Format
+fmt:
+    cargo fmt
+
+# The API's documentation
+doc:
+    RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --open
+
+# Benchmarks; docs/BENCHMARKS.md says what they mean
+bench:
+    cargo bench
+
+# See it work on real PBXs
+demo *ARGS:
+    ./install.sh --demo {{ARGS}}
+
+# Everything that must hold
+ci:
+    .ci/run

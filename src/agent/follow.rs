@@ -1,0 +1,186 @@
+//! The calls of one PBX: what its events and snapshots mean to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::call::{Call, Start, Way};
+use super::context::LinkContext;
+use super::tracker::{Key, Said, Tracker};
+use super::{hold, micros};
+use crate::contract::CallRequest;
+use crate::core::address::Address;
+use crate::core::age::Clock;
+use crate::core::name::LegId;
+use crate::core::plan::NumberPlan;
+use crate::core::route::{Reason, Route};
+use crate::core::uui;
+use crate::monitor::agent as metrics;
+use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
+
+/// Follows the calls of one PBX, across links.
+pub(super) struct Follower {
+    context: Arc<LinkContext>,
+    plan: NumberPlan,
+    tracker: Tracker,
+    calls: HashMap<Key, Call>,
+    clock: Clock,
+}
+
+impl Follower {
+    pub(super) fn new(context: Arc<LinkContext>) -> Follower {
+        let plan = context.pbx.plan();
+        Follower { context, plan, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default() }
+    }
+
+    /// How many calls are followed.
+    pub(super) fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The legs that are followed.
+    pub(super) fn legs(&self) -> Vec<LegId> {
+        self.tracker.legs()
+    }
+
+    /// Whether some call looks as if an event were missing.
+    pub(super) fn doubts(&mut self) -> bool {
+        self.tracker.doubts()
+    }
+
+    /// The PBX's time, when it was asked and when that arrived, in microseconds.
+    pub(super) fn set_clock(&mut self, clock: Option<(i64, i64, i64)>) {
+        if let Some((pbx, asked, arrived)) = clock {
+            self.clock.set(pbx, asked, arrived);
+        }
+    }
+
+    /// Reads an event; true if it shows that others are missing.
+    pub(super) fn event(&mut self, commands: &Commands, events: &mut Events, raw: &Raw) -> bool {
+        let mut gap = false;
+        for happened in events.read(raw) {
+            match happened {
+                Happened::Announced(announcement) => self.announced(*announcement, Way::Commands(commands.clone())),
+                Happened::Gap { why } => {
+                    tracing::warn!(pbx = %self.context.pbx.name, why, "events are missing: asking for a snapshot");
+                    metrics::gap(&self.context.pbx.name);
+                    gap = true;
+                }
+                happened => {
+                    let said = self.tracker.happened(&happened);
+                    self.tell(said);
+                }
+            }
+        }
+        gap
+    }
+
+    /// A call waits: decides in a task of its own.
+    pub(super) fn announced(&mut self, held: Announcement, way: Way) {
+        if held.agent != self.context.shared.id {
+            tracing::debug!(pbx = %self.context.pbx.name, leg = %held.leg, "announced to another agent");
+            return;
+        }
+        let arrived = Instant::now();
+        let age = held.sent.and_then(|sent| self.clock.age(sent, micros())).unwrap_or_default();
+        let left = hold::time_left(held.hold, age, self.context.shared.deadline);
+        let Some(request) = self.request(&held.leg, &held.mark, None) else {
+            return self.not_a_number(held, way, left.is_some());
+        };
+        let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
+        self.tell(old);
+        metrics::announced(&self.context.pbx.name, age);
+        let start = Start::Held { announcement: Box::new(held), left, way, arrived };
+        self.calls.insert(key, Call::start(&self.context, request, start));
+    }
+
+    /// Nothing to decide and nobody to pair: the dialplan goes on.
+    fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
+        let reason = Reason::NotANumber;
+        metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
+        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason };
+        self.context.shared.calls.spawn(async move {
+            let result = match way {
+                Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
+                Way::Commands(_) => Ok(()),
+                Way::Direct(session) => session.answer(&answer).await,
+            };
+            if let Err(error) = result {
+                tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
+            }
+        });
+    }
+
+    fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Option<CallRequest> {
+        let received_address = mark.received.as_deref().and_then(|header| match received(header) {
+            Ok(address) => Some(address),
+            Err(error) => {
+                tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
+                metrics::address_refused(&self.context.pbx.name);
+                None
+            }
+        });
+        Some(CallRequest {
+            pbx: self.context.pbx.name.clone(),
+            leg: leg.clone(),
+            calling: self.plan.read(&mark.calling),
+            called: self.plan.read(&mark.called)?,
+            side: mark.side,
+            received_address,
+            routed,
+        })
+    }
+
+    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
+        for Said { key, event, last } in said {
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.tell(event, last);
+            }
+            if last {
+                self.calls.remove(&key);
+            }
+        }
+    }
+
+    /// Brings what is followed in line with a snapshot. `known` legs were followed when it was asked for.
+    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId], ask_node: bool) {
+        let gone = self.tracker.missing(snapshot, known);
+        self.tell(gone);
+        let found: Vec<_> = self.tracker.found(snapshot).into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
+        for (leg, mark) in found {
+            let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
+            let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
+            let call = Call::start(&self.context, request, Start::Found { call: mark.call });
+            self.calls.insert(key, call);
+        }
+        let news = self.tracker.catch_up(snapshot);
+        self.tell(news);
+        if ask_node {
+            self.end_forgotten(snapshot);
+        }
+    }
+
+    /// Calls that the node takes for live though their legs are gone: they ended while no agent was
+    /// there.
+    fn end_forgotten(&self, snapshot: &Snapshot) {
+        let context = Arc::clone(&self.context);
+        let there: HashSet<LegId> = snapshot.legs.iter().map(|l| l.leg.clone()).collect();
+        let asked = crate::agent::now();
+        self.context.shared.calls.spawn(async move {
+            let stop = context.shared.stop.clone();
+            tokio::select! {
+                () = super::call::end_forgotten(&context, &there, asked) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
+/// (RFC 6993).
+fn received(header: &str) -> Result<Address, String> {
+    match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
+        None => uui::decode(header).map_err(|e| format!("{e}")),
+    }
+}

@@ -1,0 +1,97 @@
+//! What callers, phones and trunks may write: nothing is executed, nothing is lost, and whoever is
+//! called is who was dialled.
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::cast::{ALICE, DAVE};
+use lab::stage::Stage;
+use lab::{Calls, Kind, PACKET, PSTN, wait_until};
+use serde_json::json;
+
+fn hostile(kind: Kind) {
+    let mut stage = match Stage::ready(kind) {
+        Ok(stage) => stage,
+        Err(error) if error.is_missing() => return eprintln!("skipped: {kind}: {error}"),
+        Err(error) => panic!("{kind}: {error}"),
+    };
+    let file = std::env::temp_dir().join(format!("sidecall-executed-{kind}-{}", std::process::id()));
+    let (system, shell) =
+        (format!("${{system(touch {})}}", file.display()), format!("${{SHELL(touch {})}}", file.display()));
+    let froms = [
+        "1000%0ACalled%3A%20666",
+        "1000;x=1",
+        "1000,sidecall_called=666",
+        "1000%00",
+        "%C3%A9%F0%9F%93%9E",
+        "1000'",
+        "1000}",
+    ];
+    for from in froms {
+        try_call(&Calls::new(from, DAVE.dialled), &stage);
+    }
+    for to in ["+1212555%2C0102", "+12125550102%0D%0ASide%3A%20x", "+12125550102$%7BEXTEN%7D", "+12125550102;api=x"] {
+        try_call(&Calls::new(ALICE.dialled, to), &stage);
+    }
+    // A display name that no PBX may read as anything but text.
+    let mut named = Calls::new(ALICE.dialled, DAVE.dialled);
+    named.display = format!("\"{system}; Called: 666|{shell} \u{e9}\u{1f4de}\" ");
+    assert_eq!(named.place(stage.pbx.sip()).unwrap().statuses(), [Some(200)]);
+    // Addresses that nobody may send: from a phone, from an untrusted and from a trusted trunk.
+    for header in [
+        "User-to-User: 046a6176613a78;encoding=hex".to_owned(),
+        format!("User-to-User: {system}"),
+        "User-to-User: 04zz;encoding=hex".to_owned(),
+        format!("User-to-User: 04{};encoding=hex", "61".repeat(4_00)),
+        format!("Call-Info: <{system}>;purpose=impp"),
+    ] {
+        let phone = Calls::new(ALICE.dialled, DAVE.dialled).header(&header).place(stage.pbx.sip()).unwrap();
+        assert_eq!(phone.statuses(), [Some(200)], "{header}");
+        for via in [PACKET, PSTN] {
+            let call = Calls::new("+13015550199", "1001").via(via).header(&header);
+            assert_eq!(call.place(stage.pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{header}");
+        }
+    }
+    let sidecall = stage.sidecall();
+    wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
+    let calls = sidecall.calls();
+    assert!(calls.len() >= 16, "{} calls", calls.len());
+    for call in &calls {
+        let called = call["called"].as_str().unwrap();
+        assert!(called == DAVE.dialled || called.starts_with("1001;"), "{call}");
+        assert_eq!(call["phase"], "ended", "{call}");
+        let address = call["address"].as_str().unwrap_or("https://");
+        assert!(address.starts_with("http") && !address.contains(['$', '{', ' ', ';']), "{call}");
+    }
+    assert!(!file.exists(), "a caller ran a command");
+    // Nor do clients and whoever posts get to write what is not theirs.
+    let number = ALICE.number("pbx.example");
+    let credential = lab::sidecall::credential(&number);
+    for address in
+        ["javascript:alert(1)", "http://example.com/hook", "sip:a@b?Subject=x", "https://a/\r\nX: y", "sip:a b@c"]
+    {
+        let (status, _) = sidecall.send("POST", "/v1/clients", &credential, &json!({"address": address}));
+        assert!((400..500).contains(&status), "{address:?}: {status}");
+    }
+    assert!((400..500).contains(&sidecall.post(&sidecall.url("/a/AAAA"), &json!({"type": "text"}))));
+    let log = sidecall.log();
+    assert!(!log.contains(lab::sidecall::ADMIN) && !log.contains(stage.pbx.event_secret()), "a secret is in the log");
+}
+
+fn try_call(calls: &Calls, stage: &Stage) {
+    if let Ok(caller) = calls.start(stage.pbx.sip()) {
+        // Some of these no PBX takes; that is its answer, and the process ends all the same.
+        let _ = caller.finish(Duration::from_secs(12));
+    }
+}
+
+#[test]
+fn asterisk_hostile_input_is_text_and_nothing_more() {
+    hostile(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_hostile_input_is_text_and_nothing_more() {
+    hostile(Kind::FreeSwitch);
+}

@@ -1,0 +1,139 @@
+//! The other ways to attach: `direct` sockets, TLS, and two agents on one PBX.
+
+mod lab;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use lab::cast::{ALICE, DAVE, SCENES};
+use lab::stage::Stage;
+use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, ports, wait_until};
+
+fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
+    match Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)) {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+fn play_all(stage: &mut Stage) {
+    for scene in &SCENES {
+        let played = stage.play(scene);
+        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+    }
+}
+
+fn direct() -> (PbxConfig, SidecallConfig) {
+    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let pbx = PbxConfig { direct: Some(addr), ..PbxConfig::default() };
+    (pbx, SidecallConfig { direct: Some(addr), ..SidecallConfig::default() })
+}
+
+#[test]
+fn freeswitch_direct_plays_every_behaviour() {
+    let (pbx, sidecall) = direct();
+    let Some(mut stage) = stage(Kind::FreeSwitch, pbx, &sidecall) else { return };
+    play_all(&mut stage);
+    let log = stage.sidecall().log();
+    assert!(log.contains("applied=\"yes\""), "{log}");
+}
+
+#[test]
+fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
+    let (pbx, sidecall) = direct();
+    let Some(mut stage) = stage(Kind::FreeSwitch, pbx, &sidecall) else { return };
+    let (calls, to) = stage.calls(&SCENES[0]);
+    let load = calls.times(100, 20).hold(300).start(to).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+    stage.sidecall().child().kill();
+    let report = load.finish(Duration::from_secs(40)).unwrap();
+    assert_eq!(report.answered(), 100, "{:?}", report.statuses());
+    let (calls, to) = stage.calls(&SCENES[0]);
+    let report = calls.times(5, 5).place(to).unwrap();
+    assert_eq!(report.answered(), 5);
+    let shortest = report.calls.iter().filter_map(|c| c.answered).min().unwrap();
+    assert!(shortest < Duration::from_millis(500), "calls wait for nobody: {shortest:?}");
+}
+
+#[test]
+fn asterisk_over_tls_plays_every_behaviour() {
+    let pbx = PbxConfig { tls: true, ..PbxConfig::default() };
+    let sidecall = SidecallConfig { tls: true, ..SidecallConfig::default() };
+    let Some(mut stage) = stage(Kind::Asterisk, pbx, &sidecall) else { return };
+    play_all(&mut stage);
+}
+
+/// The one that attached last decides, and the other one stands by until that says goodbye.
+fn only_one_of_two_agents_answers(kind: Kind) {
+    let Some(mut stage) = stage(kind, PbxConfig::default(), &SidecallConfig::default()) else { return };
+    let mut second = Sidecall::start(&stage.pbx).unwrap();
+    let standing_by = |stage: &mut Stage| stage.sidecall().get("/v1/status")["pbxs"][0]["link"] == "standby";
+    assert!(wait_until(Duration::from_secs(12), || standing_by(&mut stage)), "{}", stage.sidecall().log());
+    let (calls, to) = stage.calls(&SCENES[0]);
+    assert_eq!(calls.times(5, 10).place(to).unwrap().answered(), 5);
+    let decided = |log: &str| log.lines().filter(|l| l.contains("call decided")).count();
+    assert_eq!(decided(&second.log()), 5, "{}", second.log());
+    assert_eq!(decided(&stage.sidecall().log()), 0, "two controllers answered\n{}", stage.sidecall().log());
+    assert!(second.child().terminate(Duration::from_secs(8)).is_some_and(|s| s.success()), "{}", second.log());
+    assert!(wait_until(Duration::from_secs(12), || !standing_by(&mut stage)), "{}", stage.sidecall().log());
+    let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap();
+    let played = stage.play(scene);
+    assert!(played.ok, "{played:#?}\n{}", stage.sidecall().log());
+}
+
+#[test]
+fn asterisk_only_one_of_two_agents_answers() {
+    only_one_of_two_agents_answers(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_only_one_of_two_agents_answers() {
+    only_one_of_two_agents_answers(Kind::FreeSwitch);
+}
+
+/// One agent, one PBX of each kind: a call on either is decided and paired.
+#[test]
+fn both_pbxs_at_once() {
+    let Some(mut stage) = set(Kind::Asterisk) else { return };
+    let Some(other) = set(Kind::FreeSwitch) else { return };
+    let more = format!(
+        "[[pbx]]\nname = \"other\"\nkind = \"freeswitch\"\naddress = \"{}\"\npassword = \"{}\"\ncontext = \"{}\"\nregion = \"US\"\n",
+        other.pbx.event_addr(),
+        other.pbx.event_secret(),
+        lab::sidecall::domain(&other.pbx),
+    );
+    stage.raise(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
+    let sidecall = stage.sidecall();
+    let up = || {
+        sidecall.get("/v1/status")["pbxs"]
+            .as_array()
+            .is_some_and(|p| p.len() == 2 && p.iter().all(|p| p["link"] == "up"))
+    };
+    assert!(wait_until(Duration::from_secs(10), up), "{}\n{}", sidecall.get("/v1/status"), sidecall.log());
+    for scene in &SCENES {
+        let played = stage.play(scene);
+        assert!(played.ok, "{played:#?}\n{}", stage.sidecall().log());
+    }
+    // From the other PBX, Dave's mobile is called by an extension of that PBX, who has no client.
+    let (calls, to) = other.calls(&SCENES[1]);
+    assert_eq!(calls.times(3, 10).place(to).unwrap().answered(), 3);
+    let sidecall = stage.sidecall();
+    let decided =
+        || sidecall.calls().iter().filter(|c| c["pbx"] == "other" && c["reason"] == "caller-has-no-client").count();
+    assert!(wait_until(Duration::from_secs(3), || decided() == 3), "{:#?}", sidecall.calls());
+}
+
+fn set(kind: Kind) -> Option<Stage> {
+    match Stage::set(kind, PbxConfig::default()) {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}

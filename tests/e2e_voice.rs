@@ -1,0 +1,140 @@
+//! B12: the voice call sounds and behaves as it would without us.
+//!
+//! Each call is made twice on the same PBX, first without sidecall, then with it, and what the caller
+//! and the far end see on the wire is compared.
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::cast::{Arrives, SCENES, Scene};
+use lab::stage::Stage;
+use lab::{Answer, CallReport, FarEnd, Kind, PbxConfig, SidecallConfig, SipMessage};
+
+fn stage(kind: Kind) -> Option<Stage> {
+    match Stage::set(kind, PbxConfig::default()) {
+        Ok(stage) => Some(stage),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+/// What the far phone is shown and offered, without what is new in every call.
+fn offer(invite: &SipMessage) -> Vec<String> {
+    let identity = ["From", "P-Asserted-Identity", "Remote-Party-ID", "Privacy", "Diversion", "Call-Info", "Allow"];
+    let headers = identity.iter().filter_map(|name| Some((*name, invite.header(name)?)));
+    let mut seen: Vec<String> = headers.map(|(name, value)| format!("{name}: {}", without_tag(value))).collect();
+    let codecs = invite.body.lines().filter(|l| l.starts_with("a=rtpmap") || l.starts_with("a=fmtp"));
+    seen.extend(codecs.map(str::to_owned));
+    seen.extend(invite.body.lines().filter(|l| l.starts_with("m=")).map(|l| {
+        let mut words = l.split(' ').collect::<Vec<_>>();
+        words.remove(1);
+        words.join(" ")
+    }));
+    seen
+}
+
+fn without_tag(value: &str) -> String {
+    // The PSTN and the packet trunk are two hosts; who calls is what matters.
+    let name = value.split('@').next().unwrap_or_default();
+    name.to_owned()
+}
+
+/// What the caller hears and sees.
+fn heard(report: &CallReport) -> Vec<(Option<u16>, Vec<u16>, Option<String>)> {
+    report.calls.iter().map(|c| (c.status, c.provisional.clone(), c.reason.clone())).collect()
+}
+
+fn place(stage: &Stage, scene: &Scene) -> CallReport {
+    let (mut calls, to) = stage.calls(scene);
+    calls.display = "\"Alice A.\" ".into();
+    calls.place(to).unwrap()
+}
+
+fn arrived(stage: &Stage, scene: &Scene) -> Option<SipMessage> {
+    match scene.arrives {
+        Arrives::Packet => stage.packet.as_ref()?.invites().pop(),
+        Arrives::Pstn => stage.pstn.as_ref()?.invites().pop(),
+        Arrives::Phone => stage.phone(scene.called).invites().pop(),
+    }
+}
+
+fn b12_caller_id_ringback_and_codecs_are_the_same(kind: Kind) {
+    let Some(mut stage) = stage(kind) else { return };
+    let plain: Vec<_> = SCENES
+        .iter()
+        .map(|scene| {
+            let report = place(&stage, scene);
+            // Without sidecall every call that leaves takes the PSTN.
+            let there = match scene.arrives {
+                Arrives::Phone => arrived(&stage, scene),
+                _ => stage.pstn.as_ref().and_then(|pstn| pstn.invites().pop()),
+            };
+            (heard(&report), offer(&there.unwrap()))
+        })
+        .collect();
+    stage.raise(&SidecallConfig::default()).unwrap();
+    for (scene, (heard_before, offer_before)) in SCENES.iter().zip(plain) {
+        let report = place(&stage, scene);
+        let invite = arrived(&stage, scene).unwrap();
+        assert_eq!(heard(&report), heard_before, "{} {}", scene.behaviour, scene.title);
+        assert_eq!(offer(&invite), offer_before, "{} {}", scene.behaviour, scene.title);
+    }
+}
+
+fn b12_hang_up_causes_are_the_same(kind: Kind) {
+    let Some(mut stage) = stage(kind) else { return };
+    let scene = &SCENES[0];
+    let refusals = ["486 Busy Here", "480 Temporarily Unavailable", "603 Decline"];
+    // Both trunks' far ends refuse the same way, so that the route doesn't matter.
+    let refused = |stage: &Stage| -> Vec<_> {
+        refusals
+            .iter()
+            .map(|status| {
+                let _packet = FarEnd::start(stage.pbx.config().packet, &Answer::refuse(status)).unwrap();
+                let _pstn = FarEnd::start(stage.pbx.config().pstn, &Answer::refuse(status)).unwrap();
+                heard(&place(stage, scene))
+            })
+            .collect()
+    };
+    stage.clear_far_ends();
+    let plain = refused(&stage);
+    stage.raise(&SidecallConfig::default()).unwrap();
+    let with = refused(&stage);
+    assert_eq!(with, plain, "{}", stage.sidecall().log());
+}
+
+fn b12_a_caller_who_gives_up_ends_the_ringing(kind: Kind) {
+    let Some(mut stage) = stage(kind) else { return };
+    stage.raise(&SidecallConfig::default()).unwrap();
+    stage.clear_far_ends();
+    let packet = FarEnd::start(stage.pbx.config().packet, &Answer::after(20_000)).unwrap();
+    let (mut calls, to) = stage.calls(&SCENES[0]);
+    calls.cancel_ms = Some(900);
+    let report = calls.place(to).unwrap();
+    assert_eq!(report.statuses(), [Some(487)]);
+    assert_eq!(packet.wait_for("CANCEL", 1, Duration::from_secs(3)).len(), 1);
+    let sidecall = stage.sidecall();
+    let ended = || sidecall.calls().iter().all(|c| c["phase"] == "ended");
+    assert!(lab::wait_until(Duration::from_secs(5), ended), "{:#?}", sidecall.calls());
+}
+
+macro_rules! voice {
+    ($($name:ident,)*) => {
+        mod asterisk {
+            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
+        }
+        mod freeswitch {
+            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+        }
+    };
+}
+
+voice! {
+    b12_caller_id_ringback_and_codecs_are_the_same,
+    b12_hang_up_causes_are_the_same,
+    b12_a_caller_who_gives_up_ends_the_ringing,
+}

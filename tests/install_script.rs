@@ -1,0 +1,300 @@
+//! `install.sh` on copies of the vanilla configurations, in a scratch root: nothing starts, nothing of
+//! this machine is touched.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A scratch root with one PBX's vanilla configuration in it, and a copy of it as it was.
+struct Scratch {
+    dir: PathBuf,
+    kind: &'static str,
+    /// The PBX's configuration inside the root.
+    conf: &'static str,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn freeswitch_conf() -> Option<PathBuf> {
+    let named = std::env::var_os("SIDECALL_FREESWITCH").map(PathBuf::from);
+    let beside = named.and_then(|binary| Some(binary.parent()?.parent()?.join("conf")));
+    let places = beside.into_iter().chain(["/usr/local/freeswitch/conf".into(), "/etc/freeswitch".into()]);
+    places.into_iter().find(|dir| dir.join("dialplan/default.xml").is_file())
+}
+
+fn asterisk_conf() -> Option<PathBuf> {
+    let home = std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
+    let cached = home.join(".cache/sidecall/asterisk-22");
+    let root = std::env::var_os("SIDECALL_ASTERISK_ROOT").map_or(cached, PathBuf::from);
+    [root.join("etc/asterisk"), "/etc/asterisk".into()].into_iter().find(|dir| dir.join("extensions.conf").is_file())
+}
+
+fn run(program: &str, args: &[&str]) -> Output {
+    Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+impl Scratch {
+    fn new(test: &str, kind: &'static str, vanilla: &Path) -> Scratch {
+        let dir = std::env::temp_dir().join(format!("sidecall-install-{}-{test}-{kind}", std::process::id()));
+        let conf = if kind == "freeswitch" { "usr/local/freeswitch/conf" } else { "etc/asterisk" };
+        let scratch = Scratch { dir, kind, conf };
+        let target = scratch.root().join(conf);
+        std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let copied = run("cp", &["-a", vanilla.to_str().unwrap(), target.to_str().unwrap()]);
+        assert!(copied.status.success(), "{}", text(&copied));
+        scratch.keep("before");
+        scratch
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.join("root")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.root().join(self.conf).join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// Copies the root as it is now.
+    fn keep(&self, name: &str) {
+        let copy = self.dir.join(name);
+        assert!(run("cp", &["-a", self.root().to_str().unwrap(), copy.to_str().unwrap()]).status.success());
+    }
+
+    /// What differs from such a copy.
+    fn difference(&self, name: &str) -> String {
+        text(&run("diff", &["-r", self.dir.join(name).to_str().unwrap(), self.root().to_str().unwrap()]))
+    }
+
+    fn try_install(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+        command.args(args).env("SIDECALL_ROOT", self.root()).env_remove("FS_CLI").env_remove("ASTERISK");
+        command.output().unwrap()
+    }
+
+    fn install(&self, args: &[&str]) -> String {
+        let done = self.try_install(args);
+        assert!(done.status.success(), "{} {args:?}: {}", self.kind, text(&done));
+        text(&done)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        let etc = self.root().join("etc/sidecall");
+        let names = ["admin.token".to_owned(), "agent.token".to_owned(), format!("{}.password", self.kind)];
+        names.iter().map(|name| std::fs::read_to_string(etc.join(name)).unwrap().trim().to_owned()).collect()
+    }
+}
+
+const INSTALL: &[&str] = &["--yes", "--binary", "/bin/true"];
+
+/// Runs a behaviour on the configuration of each PBX that this machine has.
+fn on_each(test: &str, behaviour: impl Fn(&Scratch)) {
+    for (kind, vanilla) in [("freeswitch", freeswitch_conf()), ("asterisk", asterisk_conf())] {
+        match vanilla {
+            Some(vanilla) => behaviour(&Scratch::new(test, kind, &vanilla)),
+            None => eprintln!("skipped: no vanilla configuration of {kind} on this machine"),
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_changes_nothing() {
+    on_each("dry", |scratch| {
+        let shown = scratch.install(&["--dry-run", "--trunk", "192.0.2.10"]);
+        assert_eq!(scratch.difference("before"), "");
+        for what in ["sidecall.toml", "agent.token", "sidecall.service", "backup", "nothing was changed"] {
+            assert!(shown.contains(what), "{what}: {shown}");
+        }
+    });
+}
+
+#[test]
+fn a_second_run_changes_nothing_and_says_so() {
+    on_each("twice", |scratch| {
+        scratch.install(&[INSTALL, &["--trunk", "192.0.2.10", "--context", "pbx.a.example"]].concat());
+        scratch.keep("after");
+        // What was asked for the first time still holds.
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("Nothing to do"), "{said}");
+        assert_eq!(scratch.difference("after"), "");
+    });
+}
+
+#[test]
+fn uninstall_restores_every_byte() {
+    on_each("restore", |scratch| {
+        scratch.install(&[INSTALL, &["--phones", "default", "--trunks", "public", "--trunk", "192.0.2.10"]].concat());
+        assert_ne!(scratch.difference("before"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("before"), "");
+    });
+}
+
+#[test]
+fn secrets_are_generated_private_and_not_shown() {
+    use std::os::unix::fs::PermissionsExt;
+    on_each("secrets", |scratch| {
+        let said = scratch.install(INSTALL);
+        for secret in scratch.secrets() {
+            assert_eq!(secret.len(), 48, "{secret}");
+            assert!(!said.contains(&secret), "{said}");
+        }
+        for name in ["admin.token", "agent.token"] {
+            let file = scratch.root().join("etc/sidecall").join(name);
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let (file, password) = match scratch.kind {
+            "freeswitch" => ("autoload_configs/event_socket.conf.xml", scratch.secrets()[2].clone()),
+            _ => ("manager.d/sidecall.conf", scratch.secrets()[2].clone()),
+        };
+        assert!(scratch.read(file).contains(&password));
+        assert!(!scratch.read(file).contains("ClueCon") && !scratch.read(file).contains("CHANGE-ME"));
+    });
+}
+
+#[test]
+fn what_the_administrator_edits_is_kept() {
+    on_each("edited", |scratch| {
+        scratch.install(INSTALL);
+        let (snippet, edited) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "dialplan/default.xml"),
+            _ => ("sidecall.conf", "extensions.conf"),
+        };
+        let mine = scratch.read(snippet).replace("500", "300");
+        std::fs::write(scratch.file(snippet), &mine).unwrap();
+        let hand = if scratch.kind == "freeswitch" { "<!-- by hand -->\n" } else { "; by hand\n" };
+        let with_hand = scratch.read(edited) + hand;
+        std::fs::write(scratch.file(edited), with_hand).unwrap();
+
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("kept as you edited it"), "{said}");
+        assert_eq!(scratch.read(snippet), mine);
+
+        scratch.install(&["--uninstall", "--yes"]);
+        let before = std::fs::read_to_string(scratch.dir.join("before").join(scratch.conf).join(edited)).unwrap();
+        assert_eq!(scratch.read(edited), before + hand);
+        assert!(!scratch.file(snippet).exists());
+    });
+}
+
+#[test]
+fn uninstall_refuses_while_calls_still_lead_there() {
+    on_each("refuse", |scratch| {
+        if scratch.kind != "asterisk" {
+            return;
+        }
+        scratch.install(INSTALL);
+        let with_call = scratch.read("extensions.conf") + "[mine]\nexten => _X.,1,Gosub(sidecall-originating,s,1)\n";
+        std::fs::write(scratch.file("extensions.conf"), with_call).unwrap();
+        scratch.keep("after");
+        let refused = scratch.try_install(&["--uninstall", "--yes"]);
+        assert!(!refused.status.success());
+        assert!(text(&refused).contains("Gosub(sidecall-originating"), "{}", text(&refused));
+        assert_eq!(scratch.difference("after"), "");
+    });
+}
+
+/// A scratch root with a configuration of these files.
+fn made_of(test: &str, kind: &'static str, files: &[(&str, &str)]) -> Scratch {
+    let dir = std::env::temp_dir().join(format!("sidecall-made-{}-{test}", std::process::id()));
+    for (name, content) in files {
+        let file = dir.join(name);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, content).unwrap();
+    }
+    let scratch = Scratch::new(test, kind, &dir);
+    std::fs::remove_dir_all(dir).unwrap();
+    scratch
+}
+
+#[test]
+fn a_manager_that_was_off_begins_on_loopback() {
+    let off = "[general]\nenabled = no\nport = 5039\nbindaddr = 0.0.0.0";
+    let files = [("extensions.conf", "[default]\n"), ("manager.conf", off)];
+    let scratch = made_of("off", "asterisk", &files);
+    scratch.install(INSTALL);
+    let user = scratch.read("sidecall-manager.conf");
+    assert!(user.contains("\nenabled=yes\nbindaddr=127.0.0.1\n"), "{user}");
+    let manager = scratch.read("manager.conf");
+    assert!(
+        manager.starts_with(&format!("{off}\n; sidecall: begin\n#include \"sidecall-manager.conf\"\n")),
+        "{manager}"
+    );
+    let config = std::fs::read_to_string(scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+    assert!(config.contains("address = \"127.0.0.1:5039\"") && !config.contains("freeswitch.password"), "{config}");
+    scratch.install(&["--uninstall", "--yes"]);
+    assert_eq!(scratch.difference("before"), "");
+}
+
+#[test]
+fn what_freepbx_writes_anew_is_left_alone() {
+    let written = "; generated\n";
+    let scratch = made_of(
+        "freepbx",
+        "asterisk",
+        &[
+            ("extensions.conf", written),
+            ("extensions_additional.conf", written),
+            ("extensions_custom.conf", "[from-internal-custom]\n"),
+            ("manager.conf", "[general]\nenabled = yes\nbindaddr = 127.0.0.1\n"),
+            ("pjsip.conf", written),
+        ],
+    );
+    let said = scratch.install(&[INSTALL, &["--trunks", "from-pstn", "--trunk", "192.0.2.10"]].concat());
+    assert!(said.contains("[from-internal-custom]"), "{said}");
+    assert_eq!(scratch.read("extensions.conf"), written);
+    assert_eq!(scratch.read("pjsip.conf"), written);
+    assert!(!scratch.read("manager.conf").contains("sidecall"));
+    assert!(scratch.read("extensions_custom.conf").contains("#include \"sidecall.conf\""));
+    assert!(scratch.read("manager_custom.conf").contains("#include \"sidecall-manager.conf\""));
+    assert!(scratch.read("pjsip.endpoint_custom.conf").contains("#include \"sidecall-trunk.conf\""));
+    assert!(scratch.read("sidecall-trunk.conf").contains("context=sidecall-trunks"));
+    scratch.install(&["--uninstall", "--yes"]);
+    assert_eq!(scratch.difference("before"), "");
+}
+
+#[test]
+fn fusionpbx_is_told_what_to_paste() {
+    let socket = "<param name=\"listen-ip\" value=\"127.0.0.1\"/>\n<param name=\"listen-port\" value=\"8021\"/>\n\
+                  <!-- <param name=\"password\" value=\"ClueCon\"/> -->\n<param name=\"password\" value=\"f00d4cafe\"/>\n";
+    let files = [
+        ("autoload_configs/event_socket.conf.xml", socket),
+        ("dialplan/default.xml", "<include>\n<context name=\"default\">\n</context>\n</include>\n"),
+        ("freeswitch.xml", ""),
+    ];
+    let scratch = made_of("fusion", "freeswitch", &files);
+    std::fs::create_dir_all(scratch.root().join("etc/fusionpbx")).unwrap();
+    let said = scratch.install(INSTALL);
+    assert!(said.contains("FusionPBX") && said.contains("Dialplan Manager"), "{said}");
+    assert!(!scratch.read("dialplan/default.xml").contains("sidecall"));
+    // A password of the administrator's own stays.
+    assert_eq!(scratch.read("autoload_configs/event_socket.conf.xml"), socket);
+    assert_eq!(scratch.secrets()[2], "f00d4cafe");
+}
+
+#[test]
+fn wrong_options_are_named() {
+    let root = std::env::temp_dir();
+    for (args, what) in [
+        (&["--pbx", "yate"][..], "yate"),
+        (&["--trunk", "a;b"], "a;b"),
+        (&["--context", "x y"], "x y"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["--prefix"], "--prefix"),
+    ] {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+        let done = command.args(args).arg("--dry-run").env("SIDECALL_ROOT", &root).output().unwrap();
+        let said = text(&done);
+        assert!(!done.status.success() && said.contains(what), "{args:?}: {said}");
+    }
+}

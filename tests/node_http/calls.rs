@@ -1,0 +1,142 @@
+//! The decision and what an agent reports.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, bridged, dialled, ended};
+
+async fn node() -> TestNode {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node
+}
+
+#[tokio::test]
+async fn b1_called_number_not_served() {
+    let node = node().await;
+    node.client(ALICE, json!({})).await;
+    let decision = node.decide("leg-1", ALICE, "+442071838750").await;
+    assert_eq!((&decision["route"], &decision["reason"]), (&json!("packet"), &json!("called-not-served")));
+    assert_eq!(decision["trunk"], "carrier");
+    let address = decision["address"].as_str().unwrap();
+    assert!(address.starts_with(&node.url("/a/")), "{address}");
+}
+
+#[tokio::test]
+async fn the_address_of_a_client_that_is_not_hosted_is_its_own() {
+    let node = node().await;
+    node.client(ALICE, json!({"address": "sip:old@pbx.example"})).await;
+    node.client(ALICE, json!({"address": "sip:alice@pbx.example"})).await;
+    assert_eq!(node.decide("leg-1", ALICE, BOB).await["address"], "sip:alice@pbx.example");
+    node.client(ALICE, json!({})).await;
+    let address = node.decide("leg-2", ALICE, BOB).await["address"].clone();
+    assert!(address.as_str().unwrap().starts_with("http://127.0.0.1"), "{address}");
+}
+
+#[tokio::test]
+async fn b2_caller_has_no_client() {
+    let node = node().await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    node.client(BOB, json!({})).await;
+    let decision = node.decide("leg-1", ALICE, BOB).await;
+    assert_eq!((&decision["route"], &decision["reason"]), (&json!("pstn"), &json!("caller-has-no-client")));
+    assert_eq!((&decision["address"], &decision["trunk"]), (&Value::Null, &Value::Null));
+}
+
+#[tokio::test]
+async fn b3_and_b4_called_number_served() {
+    let node = node().await;
+    node.client(ALICE, json!({})).await;
+    node.number(BOB, json!({"pbx": "b"})).await;
+    assert_eq!(node.decide("leg-1", ALICE, BOB).await["route"], "pstn");
+    node.client(BOB, json!({})).await;
+    let decision = node.decide("leg-2", ALICE, BOB).await;
+    assert_eq!((&decision["route"], &decision["reason"]), (&json!("packet"), &json!("called-has-client")));
+    node.number(BOB, json!({"pbx": "a"})).await;
+    assert_eq!(node.decide("leg-3", ALICE, BOB).await["route"], "local");
+}
+
+#[tokio::test]
+async fn a_pbx_may_have_its_own_trunk_or_none() {
+    let node = TestNode::start_with(|config, _| {
+        config.routing = serde_json::from_value(json!({"pbx": {"a": {"trunk": "mine"}}})).unwrap();
+    })
+    .await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node.client(ALICE, json!({})).await;
+    assert_eq!(node.decide("leg-1", ALICE, BOB).await["trunk"], "mine");
+    let elsewhere = json!({"pbx": "b", "leg": "leg-1", "calling": ALICE, "called": BOB, "side": "originating"});
+    let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, elsewhere).await;
+    assert_eq!((&decision["route"], &decision["reason"]), (&json!("pstn"), &json!("no-trunk")));
+}
+
+#[tokio::test]
+async fn the_same_leg_is_the_same_call() {
+    let node = node().await;
+    node.client(ALICE, json!({})).await;
+    let first = node.decide("leg-1", ALICE, BOB).await;
+    assert_eq!(node.decide("leg-1", ALICE, BOB).await, first);
+    assert_ne!(node.decide("leg-2", ALICE, BOB).await["call"], first["call"]);
+    // The answer came too late for the PBX, which says so: that is what the call is known as.
+    let late =
+        json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "called": BOB, "side": "originating", "routed": "late"});
+    let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, late).await;
+    assert_eq!(
+        (&decision["call"], &decision["route"], &decision["reason"]),
+        (&first["call"], &json!("pstn"), &json!("late"))
+    );
+}
+
+#[tokio::test]
+async fn a_call_that_the_pbx_has_routed_is_registered() {
+    let node = node().await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    for (leg, called, route) in [("leg-1", BOB, "local"), ("leg-2", "+442071838750", "pstn")] {
+        let request =
+            json!({"pbx": "a", "leg": leg, "called": called, "side": "originating", "routed": "not-announced"});
+        let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, request).await;
+        assert_eq!((&decision["route"], &decision["reason"]), (&json!(route), &json!("not-announced")));
+    }
+}
+
+#[tokio::test]
+async fn agents_find_their_live_calls() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let over = node.decide("leg-9", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    node.events(&over, 1, &[ended("leg-9")]).await;
+    let live = node.get("/v1/calls?live=true&pbx=a", AGENT).await;
+    assert_eq!(live["calls"].as_array().unwrap().len(), 1);
+    assert_eq!((&live["calls"][0]["call"], &live["calls"][0]["legs"]), (&json!(call), &json!(["leg-1", "leg-2"])));
+    assert_eq!(live["calls"][0]["phase"], "talking");
+    assert_eq!(node.get("/v1/calls?live=true&pbx=b", AGENT).await["calls"], json!([]));
+    let over = node.get(&format!("/v1/calls/{over}"), ADMIN).await;
+    assert_eq!((&over["phase"], &over["cause"]), (&json!("ended"), &json!("NORMAL_CLEARING")));
+    assert_eq!(node.get("/v1/calls?live=false", ADMIN).await["calls"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn repeated_and_late_events_do_no_harm_and_unknown_calls_are_said_to_be() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    for _ in 0..3 {
+        node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2"), ended("leg-1"), ended("leg-2")]).await;
+    }
+    node.events(&call, 9, &[bridged("leg-1", "leg-2")]).await;
+    assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "ended");
+    let (status, body) = node.try_events("0199-unknown", 1, &[ended("leg-1")]).await;
+    assert_eq!((status.as_u16(), &body["field"]), (404, &json!("call")));
+}
+
+#[tokio::test]
+async fn too_many_legs_are_not_believed() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let mut last = 0;
+    for batch in 0..5 {
+        let events: Vec<Value> = (0..64).map(|n| dialled(&format!("flood-{batch}-{n}"))).collect();
+        last = node.try_events(&call, batch * 64 + 1, &events).await.0.as_u16();
+    }
+    assert_eq!(last, 422);
+}

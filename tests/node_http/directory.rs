@@ -1,0 +1,112 @@
+//! Numbers, one by one and by the million.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::{ADMIN, ALICE, BOB, TestNode, answer};
+
+#[tokio::test]
+async fn an_entry_is_kept_shown_and_removed() {
+    let node = TestNode::start().await;
+    let local = "/v1/numbers/1001%3Bphone-context%3Dpbx.a.example";
+    let entry = json!({"name": "Zoë <b>", "pbx": "a", "credential": "0123456789abcdef"});
+    let (status, body) = node.send(Method::PUT, local, ADMIN, entry).await;
+    assert_eq!(status, 200, "{body}");
+    let expected = json!({"number": "1001;phone-context=pbx.a.example", "name": "Zoë <b>", "pbx": "a",
+        "kind": "extension", "has_credential": true});
+    assert_eq!(body, expected);
+    // An absent credential stays as it is; the rest is replaced.
+    let (_, body) = node.send(Method::PUT, local, ADMIN, json!({"kind": "main", "extensions": [BOB]})).await;
+    assert_eq!(
+        (&body["has_credential"], &body["name"], &body["extensions"]),
+        (&json!(true), &Value::Null, &json!([BOB]))
+    );
+    assert_eq!(answer(node.request(Method::DELETE, local, ADMIN)).await.0, 204);
+    assert_eq!(answer(node.request(Method::GET, local, ADMIN)).await.0, 404);
+    assert_eq!(answer(node.request(Method::DELETE, local, ADMIN)).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_credential_is_one_numbers_alone() {
+    let node = TestNode::start().await;
+    let entry = json!({"credential": "0123456789abcdef"});
+    node.send(Method::PUT, &format!("/v1/numbers/{ALICE}"), ADMIN, entry.clone()).await;
+    let (status, body) = node.send(Method::PUT, &format!("/v1/numbers/{BOB}"), ADMIN, entry).await;
+    assert_eq!((status.as_u16(), &body["field"]), (409, &json!("credential")));
+}
+
+#[tokio::test]
+async fn pages_go_through_the_whole_directory() {
+    let node = TestNode::start().await;
+    let csv: String = (0..25).map(|n| format!("+1212555{n:04}\n")).collect();
+    import(&node, "skip-bad", &format!("number\n{csv}")).await;
+    let (mut seen, mut path) = (Vec::new(), "/v1/numbers?limit=10".to_owned());
+    loop {
+        let page = node.get(&path, ADMIN).await;
+        seen.extend(page["numbers"].as_array().unwrap().iter().map(|n| n["number"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/v1/numbers?limit=10&after={}", next.replace('+', "%2B"));
+    }
+    assert_eq!(seen.len(), 25);
+    assert!(seen.is_sorted());
+}
+
+async fn import(node: &TestNode, mode: &str, csv: &str) -> (u16, Value) {
+    let request = node.request(Method::POST, &format!("/v1/numbers:import?mode={mode}"), ADMIN);
+    let (status, body) = answer(request.header("content-type", "text/csv; charset=utf-8").body(csv.to_owned())).await;
+    (status.as_u16(), body)
+}
+
+const BAD: &str = "number,name,pbx,kind,extensions,credential
++12125550100,\"Doe, Jane\",a,,,0123456789abcdef
+1001,No context,a,,,
++12125550101,Bob,a b,,,
++12125550102,Carol,,robot,,
++12125550103,Main,,main,+12125550100 +12125550101,
++12125550104,Dave,,,,short
++12125550100,Twice,,,,
++12125550105,Eve,,,,0123456789abcdef
++12125550106,too,few
+";
+
+#[tokio::test]
+async fn bad_lines_are_named_and_skipped() {
+    let node = TestNode::start().await;
+    let (status, report) = import(&node, "skip-bad", BAD).await;
+    assert_eq!((status, &report["imported"], &report["bad"]), (200, &json!(2), &json!(7)), "{report}");
+    let lines: Vec<u64> = report["errors"].as_array().unwrap().iter().map(|e| e["line"].as_u64().unwrap()).collect();
+    assert_eq!(lines, [3, 4, 5, 7, 8, 9, 10]);
+    let main = node.get("/v1/numbers/+12125550103", ADMIN).await;
+    assert_eq!((&main["kind"], &main["extensions"]), (&json!("main"), &json!([ALICE, BOB])));
+    assert_eq!(node.get("/v1/numbers/+12125550100", ADMIN).await["name"], "Doe, Jane");
+}
+
+#[tokio::test]
+async fn one_bad_line_and_nothing_is_imported() {
+    let node = TestNode::start().await;
+    let (status, report) = import(&node, "all-or-nothing", BAD).await;
+    assert_eq!((status, &report["imported"], &report["bad"]), (422, &json!(2), &json!(7)), "{report}");
+    assert_eq!(report["errors"][0]["line"], 3);
+    assert_eq!(node.get("/v1/numbers", ADMIN).await["numbers"], json!([]));
+    let (status, report) = import(&node, "all-or-nothing", "number,name\n+12125550100,A\n+12125550101,B\n").await;
+    assert_eq!((status, &report["imported"]), (200, &json!(2)), "{report}");
+}
+
+#[tokio::test]
+async fn a_credential_of_another_number_is_a_bad_line() {
+    let node = TestNode::start().await;
+    node.send(Method::PUT, &format!("/v1/numbers/{ALICE}"), ADMIN, json!({"credential": "0123456789abcdef"})).await;
+    for mode in ["skip-bad", "all-or-nothing"] {
+        let csv = format!("number,credential\n{ALICE},0123456789abcdef\n{BOB},0123456789abcdef\n");
+        let (_, report) = import(&node, mode, &csv).await;
+        assert_eq!((&report["bad"], &report["errors"][0]["line"]), (&json!(1), &json!(3)), "{mode}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_header_is_named() {
+    let node = TestNode::start().await;
+    let (status, body) = import(&node, "skip-bad", "nummer,name\n+1,a\n").await;
+    assert_eq!((status, &body["field"]), (422, &json!("header")));
+    assert!(body["detail"].as_str().unwrap().contains("nummer"), "{body}");
+}

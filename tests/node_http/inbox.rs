@@ -1,0 +1,103 @@
+//! Call-scoped addresses.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{ALICE, BOB, Stream, TestNode, answer};
+
+/// A call with both clients up: Bob's stream, and his address as Alice has it.
+async fn talk() -> (TestNode, Stream, String) {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    let (alice, bob) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);
+    let (mut alice, mut bob) = (node.websocket(&alice, ALICE).await, node.websocket(&bob, BOB).await);
+    node.talk().await;
+    let address = alice.next().await["peer"]["address"].as_str().unwrap().to_owned();
+    bob.next().await;
+    (node, bob, address)
+}
+
+#[tokio::test]
+async fn what_was_never_made_is_answered_like_what_is_over() {
+    let (node, _bob, address) = talk().await;
+    let good = address.rsplit('/').next().unwrap();
+    let flipped: String =
+        good.chars().enumerate().map(|(n, c)| if n == 30 { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
+    let mut answers = Vec::new();
+    for token in ["x", &"A".repeat(44), &flipped, "%00", "..%2F..", &"x".repeat(5000)] {
+        for method in [Method::POST, Method::GET] {
+            let request = node.http.request(method, node.url(&format!("/a/{token}")));
+            answers.push(answer(request.json(&json!({}))).await);
+        }
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0].0, 404);
+}
+
+#[tokio::test]
+async fn messages_are_json_objects_of_limited_size() {
+    let (node, mut bob, address) = talk().await;
+    for (body, expected) in [("[1]", 422), ("\"x\"", 422), ("{", 400), ("", 400)] {
+        let request = node.http.post(&address).header("content-type", "application/json").body(body);
+        assert_eq!(answer(request).await.0.as_u16(), expected, "{body}");
+    }
+    let plain = node.http.post(&address).body("hello");
+    assert_eq!(answer(plain).await.0, 415);
+    let large = json!({"text": "x".repeat(70_000)});
+    assert_eq!(answer(node.http.post(&address).json(&large)).await.0, 413);
+    let hostile = json!({"text": "</script>\r\n\u{0}${system(id)}\u{202e}🎈", "type": "peer", "peer": {"address": "javascript:alert(1)"}});
+    assert_eq!(answer(node.http.post(&address).json(&hostile)).await.0, 202);
+    assert_eq!(bob.next().await["content"], hostile);
+}
+
+#[tokio::test]
+async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
+    let (node, mut bob, address) = talk().await;
+    let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y", "capabilities": ["video"]});
+    let content = json!({"type": "peer", "role": "first", "peer": peer});
+    assert_eq!(answer(node.http.post(&address).json(&content)).await.0, 202);
+    let message = bob.next().await;
+    assert_eq!((&message["type"], &message["role"], &message["peer"]), (&json!("peer"), &json!("second"), &peer));
+}
+
+#[tokio::test]
+async fn too_many_messages_are_turned_away_for_a_while() {
+    let (node, _bob, address) = talk().await;
+    let mut limited = None;
+    for _ in 0..200 {
+        let response = node.http.post(&address).json(&json!({"n": 1})).send().await.unwrap();
+        if response.status() == 429 {
+            limited = Some(response.headers()["retry-after"].clone());
+            break;
+        }
+    }
+    assert_eq!(limited.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_post_here_and_nowhere_else() {
+    let (node, _bob, address) = talk().await;
+    let preflight = |url: &str| {
+        let request = node.http.request(Method::OPTIONS, url).header("origin", "https://other.example");
+        request.header("access-control-request-method", "POST").header("access-control-request-headers", "content-type")
+    };
+    let allowed = preflight(&address).send().await.unwrap();
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "*");
+    assert_eq!(allowed.headers()["access-control-allow-headers"], "content-type");
+    let posted = node.http.post(&address).json(&json!({})).send().await.unwrap();
+    assert_eq!(posted.headers()["access-control-allow-origin"], "*");
+    let elsewhere = preflight(&node.url("/v1/calls")).send().await.unwrap();
+    assert!(!elsewhere.headers().contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_person_gets_a_page() {
+    let (node, _bob, address) = talk().await;
+    let page = node.http.get(&address).send().await.unwrap();
+    assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
+    assert_eq!(page.headers()["referrer-policy"], "no-referrer");
+    let text = page.text().await.unwrap();
+    assert!(text.contains("<textarea") && !text.contains(BOB) && !text.contains("://"), "{text}");
+}

@@ -1,0 +1,14 @@
+//! The node as its users meet it: over HTTP, on a loopback port, with a database of its own.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod access;
+mod calls;
+mod directory;
+mod inbox;
+mod monitoring;
+mod pairing;
+mod restart;
+mod streams;
+mod support;
+mod webhooks;

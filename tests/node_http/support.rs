@@ -1,0 +1,252 @@
+//! A node in a runtime of its own, so that it can be killed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use futures_util::{SinkExt, StreamExt};
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sidecall::node::{BootstrapTokens, Node, NodeConfig};
+use sidecall::store::Store;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::runtime::Runtime;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const ADMIN: &str = "admin-token-0123456789";
+pub(crate) const AGENT: &str = "agent-token-0123456789";
+pub(crate) const ALICE: &str = "+12125550100";
+pub(crate) const BOB: &str = "+12125550101";
+pub(crate) const CAROL: &str = "+12125550102";
+
+pub(crate) struct TestNode {
+    pub(crate) folder: TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) http: reqwest::Client,
+    config: NodeConfig,
+    shutdown: CancellationToken,
+    runtime: Option<Runtime>,
+    served: Option<tokio::task::JoinHandle<()>>,
+}
+
+pub(crate) fn credential(number: &str) -> String {
+    format!("credential-of-{number}")
+}
+
+impl TestNode {
+    pub(crate) async fn start() -> TestNode {
+        TestNode::start_with(|_, _| ()).await
+    }
+
+    pub(crate) async fn start_with(set: impl FnOnce(&mut NodeConfig, &Path)) -> TestNode {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = NodeConfig {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            database: folder.path().join("sidecall.db"),
+            ..NodeConfig::default()
+        };
+        config.routing.trunk = Some("carrier".parse().unwrap());
+        set(&mut config, folder.path());
+        let mut node = TestNode {
+            folder,
+            address: config.listen,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            config,
+            shutdown: CancellationToken::new(),
+            runtime: None,
+            served: None,
+        };
+        node.run().await;
+        node
+    }
+
+    async fn run(&mut self) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (config, shutdown) = (self.config.clone(), CancellationToken::new());
+        self.shutdown = shutdown.clone();
+        let (told, bound) = tokio::sync::oneshot::channel();
+        self.served = Some(runtime.spawn(async move {
+            let store = Store::open(&config.database).await.unwrap();
+            let tokens = BootstrapTokens { admin: Some(ADMIN.into()), agent: Some(AGENT.into()) };
+            let node = Node::bind(&config, &tokens, store).await.unwrap();
+            told.send(node.local_addr()).unwrap();
+            node.serve(shutdown).await.unwrap();
+        }));
+        self.address = bound.await.unwrap();
+        // So that addresses made before a restart lead to the node after it.
+        self.config.listen = self.address;
+        self.runtime = Some(runtime);
+    }
+
+    /// All tasks stop where they are, as with `kill -9`; then the node is started again.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.http = reqwest::Client::builder().no_proxy().build().unwrap();
+        self.run().await;
+    }
+
+    /// As with SIGTERM; it has stopped when this returns.
+    pub(crate) async fn stop(&mut self) {
+        self.shutdown.cancel();
+        let served = self.served.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(4), served).await.expect("it stops in time").unwrap();
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        self.http.request(method, self.url(path)).bearer_auth(token)
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, token: &str, body: Value) -> (StatusCode, Value) {
+        answer(self.request(method, path, token).json(&body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str, token: &str) -> Value {
+        let (status, body) = answer(self.request(Method::GET, path, token)).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// A number in the directory, whose credential is known.
+    pub(crate) async fn number(&self, number: &str, entry: Value) {
+        let mut entry = entry;
+        entry["credential"] = credential(number).into();
+        let (status, body) = self.send(Method::PUT, &format!("/v1/numbers/{number}"), ADMIN, entry).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// A client; its id.
+    pub(crate) async fn client(&self, number: &str, client: Value) -> String {
+        let (status, body) = self.send(Method::POST, "/v1/clients", &credential(number), client).await;
+        assert_eq!(status, 201, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn decide(&self, leg: &str, calling: &str, called: &str) -> Value {
+        let request = json!({"pbx": "a", "leg": leg, "calling": calling, "called": called, "side": "originating"});
+        let (status, body) = self.send(Method::POST, "/v1/calls", AGENT, request).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    pub(crate) async fn events(&self, call: &str, from: u64, events: &[Value]) -> Value {
+        let (status, body) = self.try_events(call, from, events).await;
+        assert_eq!(status, 200, "{body}");
+        body
+    }
+
+    pub(crate) async fn try_events(&self, call: &str, from: u64, events: &[Value]) -> (StatusCode, Value) {
+        let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+        let events: Vec<Value> = (from..)
+            .zip(events)
+            .map(|(seq, event)| {
+                let mut event = event.clone();
+                (event["seq"], event["at"]) = (seq.into(), at.into());
+                event
+            })
+            .collect();
+        self.send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"events": events})).await
+    }
+
+    /// A call from Alice to Bob that has been answered; its id.
+    pub(crate) async fn talk(&self) -> String {
+        let call = self.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+        self.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+        call
+    }
+
+    pub(crate) async fn websocket(&self, client: &str, number: &str) -> Stream {
+        let mut request = format!("ws://{}/v1/clients/{client}/stream", self.address).into_client_request().unwrap();
+        let bearer = format!("Bearer {}", credential(number));
+        request.headers_mut().insert("authorization", bearer.parse().unwrap());
+        Stream(tokio_tungstenite::connect_async(request).await.unwrap().0)
+    }
+
+    pub(crate) async fn deliveries(&self, call: &str) -> Vec<Value> {
+        self.get(&format!("/v1/calls/{call}"), ADMIN).await["deliveries"].as_array().unwrap().clone()
+    }
+
+    /// Asks until it is so.
+    pub(crate) async fn until(&self, call: &str, what: impl Fn(&[Value]) -> bool) -> Vec<Value> {
+        let begun = Instant::now();
+        loop {
+            let deliveries = self.deliveries(call).await;
+            if what(&deliveries) {
+                return deliveries;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{deliveries:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+pub(crate) async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    let status = response.status();
+    if status.is_client_error() || status.is_server_error() {
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+    }
+    (status, response.json().await.unwrap_or_default())
+}
+
+pub(crate) fn dialled(leg: &str) -> Value {
+    json!({"event": "dialled", "leg": leg})
+}
+
+pub(crate) fn bridged(a: &str, b: &str) -> Value {
+    json!({"event": "bridged", "legs": [a, b]})
+}
+
+pub(crate) fn unbridged(a: &str, b: &str) -> Value {
+    json!({"event": "unbridged", "legs": [a, b]})
+}
+
+pub(crate) fn ended(leg: &str) -> Value {
+    json!({"event": "ended", "leg": leg, "cause": "NORMAL_CLEARING"})
+}
+
+pub(crate) struct Stream(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
+
+impl Stream {
+    /// The next message, acknowledged.
+    pub(crate) async fn next(&mut self) -> Value {
+        let message = self.peek().await;
+        self.say(json!({"ack": message["id"]})).await;
+        message
+    }
+
+    /// The next message, not acknowledged.
+    pub(crate) async fn peek(&mut self) -> Value {
+        loop {
+            let frame = tokio::time::timeout(Duration::from_secs(5), self.0.next()).await.expect("a message in time");
+            let frame = frame.unwrap().unwrap();
+            if frame.is_text() {
+                return serde_json::from_str(frame.to_text().unwrap()).unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn quiet(&mut self) {
+        let next = tokio::time::timeout(Duration::from_millis(300), self.0.next()).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+
+    pub(crate) async fn say(&mut self, what: Value) {
+        self.0.send(what.to_string().into()).await.unwrap();
+    }
+}

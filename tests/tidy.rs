@@ -1,0 +1,162 @@
+//! Holds the architecture: which room may import which, and that rooms stay small.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms that it may import (`docs/ARCHITECTURE.md`).
+const ROOMS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("contract", &["core"]),
+    ("esl", &[]),
+    ("ami", &[]),
+    ("monitor", &["contract", "core"]),
+    ("store", &["contract", "core"]),
+    ("pbx", &["contract", "core", "esl", "ami"]),
+    ("push", &["contract", "core", "store", "monitor"]),
+    ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
+    ("node", &["push", "store", "contract", "core", "monitor"]),
+    ("config", &["agent", "node", "core"]),
+    ("cli", &["config", "agent", "node", "pbx", "store", "contract", "core", "esl", "ami"]),
+];
+
+/// Lines of the largest source file, without its tests.
+const LINES_MAX: usize = 450;
+
+fn sources(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// The source without its tests.
+fn code(path: &Path) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+    name.ends_with("_tests") || name == "tests"
+}
+
+/// The rooms that a text names as `crate::ROOM`, in `use crate::{a::…, b::…}` too.
+fn imports(text: &str) -> BTreeSet<String> {
+    let code: String = text.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+        if let Some(group) = rest.strip_prefix('{') {
+            let mut depth = 1;
+            let mut start = true;
+            for (n, c) in group.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' => depth -= 1,
+                    _ if start && depth == 1 && c.is_alphabetic() => {
+                        found.insert(word(&group[n..]));
+                        start = false;
+                    }
+                    ',' if depth == 1 => start = true,
+                    _ => {}
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+        } else {
+            found.insert(word(rest));
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_run_downward() {
+    let mut wrong = Vec::new();
+    for (room, allowed) in ROOMS {
+        for path in sources(&src().join(room)).into_iter().filter(|p| !is_test(p)) {
+            let rooms = imports(&code(&path));
+            let known = rooms.iter().filter(|r| ROOMS.iter().any(|(name, _)| name == r));
+            let bad = known.filter(|r| r != room && !allowed.contains(&r.as_str()));
+            wrong.extend(bad.map(|r| format!("{}: crate::{r}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "imports that go up or sideways:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_room_is_on_the_plan() {
+    let rooms: BTreeSet<String> = fs::read_dir(src())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.is_dir())
+        .map(|p| p.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    let planned: BTreeSet<String> = ROOMS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(rooms, planned);
+}
+
+#[test]
+fn the_core_has_no_clock_no_socket_and_no_sql() {
+    for path in sources(&src().join("core")).into_iter().filter(|p| !is_test(p)) {
+        let text = code(&path);
+        for word in ["Instant::now", "SystemTime", "tokio", "sqlx", "std::net", "std::fs", "rand::"] {
+            assert!(!text.contains(word), "{} has {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn sql_is_written_in_the_store_alone_and_metrics_are_named_in_one_room() {
+    for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
+        let (text, shown) = (code(&path), path.display().to_string());
+        assert!(shown.contains("/store/") || !text.contains("sqlx::"), "{shown} writes SQL");
+        let names = ["counter!(", "gauge!(", "histogram!("].iter().any(|m| text.contains(m));
+        assert!(shown.contains("/monitor/") || !names, "{shown} names a metric");
+    }
+}
+
+#[test]
+fn anyhow_stays_on_the_porch() {
+    for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
+        let shown = path.display().to_string();
+        let porch = shown.contains("/cli/") || shown.ends_with("main.rs");
+        assert!(porch || !code(&path).contains("anyhow"), "{shown} uses anyhow");
+    }
+}
+
+#[test]
+fn files_stay_small() {
+    for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
+        let lines = code(&path).lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines: what second thing does it do?", path.display());
+    }
+}
+
+#[test]
+fn both_dictionaries_have_the_same_files() {
+    for (a, b) in [("pbx/freeswitch", "pbx/asterisk"), ("esl", "ami")] {
+        let names = |dir: &str| -> BTreeSet<String> {
+            let files = sources(&src().join(dir)).into_iter();
+            files.map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect()
+        };
+        // What only one PBX has.
+        let own = ["direct.rs", "outbound.rs", "json.rs", "tls.rs"];
+        let (a, b) = (names(a), names(b));
+        let differ: Vec<_> = a.symmetric_difference(&b).filter(|n| !own.contains(&n.as_str())).collect();
+        assert!(differ.is_empty(), "{differ:?}");
+    }
+}
