@@ -2,6 +2,7 @@
 
 mod files;
 mod listening;
+mod look;
 mod node;
 mod number;
 mod pbx;

@@ -1,0 +1,285 @@
+//! What an agent needs of a PBX, asked one by one.
+
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use super::report::Report;
+use crate::agent::PbxConfig;
+use crate::config::Config;
+use crate::contract::{LinkState, PbxKind};
+use crate::core::name::TrunkName;
+use crate::node::StatusView;
+use crate::pbx::{Checkup, Dialplan, Error, Messaging, Settings, Trunk};
+
+/// Clocks that differ by more make old announcements look young.
+const CLOCK: Duration = Duration::from_secs(1);
+
+/// A PBX that lets us in.
+pub(super) struct Look<'a> {
+    pub(super) pbx: &'a PbxConfig,
+    pub(super) about: String,
+    pub(super) report: &'a mut Report,
+    pub(super) checkup: Checkup,
+}
+
+impl Look<'_> {
+    fn refused(&mut self, what: &str, error: &Error) -> anyhow::Result<()> {
+        self.report.unknown(&self.about, format!("{what}: {error}"))
+    }
+
+    pub(super) async fn version(&mut self) -> anyhow::Result<()> {
+        let version = match self.checkup.version().await {
+            Ok(version) => version,
+            Err(error) => return self.refused("its version", &error),
+        };
+        self.report.ok(&self.about, format!("{version} at {}, and it lets us in", self.pbx.address))?;
+        let known = match self.pbx.kind {
+            PbxKind::Freeswitch => version.contains(" 1.10"),
+            PbxKind::Asterisk => major(&version).is_none_or(|major| major >= 18),
+        };
+        if known {
+            return Ok(());
+        }
+        self.report.warning(
+            &self.about,
+            "sidecall is tested with FreeSWITCH 1.10 and Asterisk 18 to 22",
+            "try calls before you rely on it",
+        )
+    }
+
+    pub(super) async fn configured_bind(&mut self) -> anyhow::Result<()> {
+        match self.checkup.listens().await {
+            Ok(Some(listens)) => match listens.parse::<IpAddr>() {
+                Ok(ip) if ip.is_loopback() => {
+                    self.report.ok(&self.about, format!("the event socket listens on {listens} alone"))
+                }
+                Ok(ip) if ip.is_unspecified() => self.report.warning(
+                    &self.about,
+                    format!("it is set to listen on every address ({listens})"),
+                    "set it to 127.0.0.1 (listen-ip in event_socket.conf.xml, bindaddr in manager.conf)",
+                ),
+                _ => Ok(()),
+            },
+            // Asterisk doesn't say without the class `config`; what the kernel says was looked at before.
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) async fn rights(&mut self) -> anyhow::Result<()> {
+        match self.checkup.forbidden().await {
+            Ok(forbidden) if forbidden.is_empty() => {
+                self.report.ok(&self.about, "our user may do all that is needed")?;
+            }
+            Ok(forbidden) => {
+                let actions: Vec<_> = forbidden.iter().map(|(action, class)| format!("{action} ({class})")).collect();
+                let todo =
+                    "manager.conf, [sidecall]: read=call,user and write=call,message,reporting; then `manager reload`";
+                self.report.problem(&self.about, format!("the manager user may not: {}", actions.join(", ")), todo)?;
+            }
+            Err(error) => self.refused("rights", &error)?,
+        }
+        match self.checkup.marks().await {
+            Ok(Some(true)) => self.report.ok(&self.about, "channel events carry our variables"),
+            Ok(Some(false)) => self.report.problem(
+                &self.about,
+                "channel events carry none of our variables: calls can't be followed",
+                "manager.conf, [general]: channelvars=SIDECALL,SIDECALL_CALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED; then `manager reload`",
+            ),
+            Ok(None) => self.report.unknown(&self.about, "channelvars in manager.conf: shows only while a call is up"),
+            Err(error) => self.refused("channelvars", &error),
+        }
+    }
+
+    pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
+        let Dialplan { announces, originating, terminating } = match self.checkup.dialplan().await {
+            Ok(dialplan) => dialplan,
+            Err(error) => return self.refused("the dialplan", &error),
+        };
+        let reload = match self.pbx.kind {
+            PbxKind::Freeswitch => "`reloadxml`",
+            PbxKind::Asterisk => "`dialplan reload`",
+        };
+        if !announces {
+            let todo = format!("put the snippet in place (install.sh, or dialplan/ of the package), then {reload}");
+            return self.report.problem(&self.about, "the snippet is not loaded: no call is announced", todo);
+        }
+        for (what, contexts, name) in
+            [("phones", &originating, "sidecall-originating"), ("trunks", &terminating, "sidecall-terminating")]
+        {
+            match contexts.is_empty() {
+                false => self
+                    .report
+                    .ok(&self.about, format!("calls from {what} are announced in {}", contexts.join(", ")))?,
+                true => {
+                    let todo =
+                        format!("include {name} first in the context that calls from {what} come into, then {reload}");
+                    self.report.warning(&self.about, format!("no context announces calls from {what}"), todo)?;
+                }
+            }
+        }
+        if originating.is_empty() && terminating.is_empty() {
+            let todo = format!("include the snippet in your contexts, then {reload}");
+            self.report.problem(&self.about, "the snippet is loaded, and nothing leads to it", todo)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn settings(&mut self, config: &Config) -> anyhow::Result<Settings> {
+        let settings = match self.checkup.settings().await {
+            Ok(settings) => settings,
+            Err(error) => {
+                self.refused("the snippet's settings", &error)?;
+                return Ok(Settings::default());
+            }
+        };
+        let hold = settings.hold.as_deref().and_then(|hold| hold.parse::<u64>().ok());
+        match hold {
+            None | Some(0) => {}
+            Some(hold) if hold > 2_000 => {
+                self.report.warning(
+                    &self.about,
+                    format!("the hold is {hold} ms: callers wait as long when the agent hangs"),
+                    "500 is enough",
+                )?;
+            }
+            Some(hold) if hold <= config.agent.deadline_ms => {
+                let found = format!(
+                    "agent.deadline_ms is {} and the hold {hold} ms: late decisions are dropped",
+                    config.agent.deadline_ms
+                );
+                self.report.warning(&self.about, found, "set agent.deadline_ms some 100 ms below the hold")?;
+            }
+            Some(_) => {}
+        }
+        if settings.trusted.as_deref().is_some_and(|trusted| trusted.starts_with("192.0.2.")) {
+            let todo =
+                "set sidecall_trusted in dialplan/sidecall.xml to the network of the trunk that brings addresses";
+            self.report.warning(
+                &self.about,
+                "the trusted trunk is still the example's: no address from a trunk is believed",
+                todo,
+            )?;
+        }
+        match (&settings.direct, self.pbx.direct) {
+            (Some(to), None) => {
+                let todo = format!("set direct = \"{to}\" in [[pbx]], or sidecall_mode=hold in the snippet");
+                self.report.problem(
+                    &self.about,
+                    "the snippet is in direct mode, and the agent doesn't listen for it",
+                    todo,
+                )?;
+            }
+            (Some(to), Some(ours)) if to.rsplit(':').next() != ours.to_string().rsplit(':').next() => {
+                let found = format!("the snippet connects to {to}, and the agent listens on {ours}");
+                self.report.problem(&self.about, found, "make sidecall_direct and direct in [[pbx]] the same")?;
+            }
+            _ => {}
+        }
+        Ok(settings)
+    }
+
+    pub(super) async fn attached(&mut self, status: Option<&StatusView>) -> anyhow::Result<()> {
+        let owner = match self.checkup.owner().await {
+            Ok(owner) => owner,
+            Err(error) => return self.refused("which agent is attached", &error),
+        };
+        let seen = status.and_then(|status| status.pbxs.iter().find(|view| view.pbx == self.pbx.name));
+        match (owner, seen) {
+            (None, _) => self.report.problem(
+                &self.about,
+                "no agent is attached: no call is announced",
+                "start it: systemctl start sidecall, or sidecall run (its log says why it can't attach)",
+            ),
+            (Some(owner), Some(seen)) if seen.report.agent == owner => match seen.report.link {
+                LinkState::Up => {
+                    self.report.ok(&self.about, format!("agent {owner} is attached and reports to the node"))
+                }
+                link => {
+                    let why = seen.report.error.as_deref().unwrap_or("no reason given");
+                    let found = format!("agent {owner} is attached, and the node takes its link for {link:?}: {why}")
+                        .to_lowercase();
+                    self.report.problem(&self.about, found, "look at the agent's log; does it reach agent.node?")
+                }
+            },
+            (Some(owner), Some(seen)) => {
+                let found = format!("agent {owner} is in charge; the one that the node knows is {}", seen.report.agent);
+                self.report.warning(&self.about, found, "do two agents run for this PBX? One of them only follows")
+            }
+            (Some(owner), None) if status.is_some() => {
+                let found = format!("agent {owner} is attached, and the node has heard nothing of it");
+                self.report.problem(
+                    &self.about,
+                    found,
+                    "is it killed or hung (then calls wait for the hold)? Does it reach agent.node?",
+                )
+            }
+            (Some(owner), None) => self.report.ok(&self.about, format!("agent {owner} is attached")),
+        }
+    }
+
+    pub(super) async fn trunk(&mut self, named: Option<TrunkName>, of_snippet: Option<&str>) -> anyhow::Result<()> {
+        let whose = if named.is_some() { "node.routing" } else { "the snippet" };
+        let Some(name) = named.or_else(|| of_snippet.and_then(|name| name.parse().ok())) else {
+            return self.report.warning(
+                &self.about,
+                "no packet trunk is named",
+                "set trunk in [node.routing], or in the snippet",
+            );
+        };
+        let (kind, reload) = match self.pbx.kind {
+            PbxKind::Freeswitch => ("gateway", "`sofia profile external rescan`"),
+            PbxKind::Asterisk => ("PJSIP endpoint", "`pjsip reload`"),
+        };
+        match self.checkup.trunk(&name).await {
+            Ok(Trunk::Up) => self.report.ok(&self.about, format!("the packet trunk {name} is there")),
+            Ok(Trunk::Down(state)) => self.report.warning(
+                &self.about,
+                format!("the packet trunk {name} is there and doesn't answer ({})", state.trim()),
+                "calls take the PSTN meanwhile; look at its address and at the far end",
+            ),
+            Ok(Trunk::Missing) => self.report.problem(
+                &self.about,
+                format!("there is no {kind} {name}, which {whose} names"),
+                format!("make it (dialplan/ has an example), then {reload}; or name one that is there"),
+            ),
+            Err(error) => self.refused("the packet trunk", &error),
+        }
+    }
+
+    pub(super) async fn messaging(&mut self) -> anyhow::Result<()> {
+        match self.checkup.messaging().await {
+            Ok(Messaging::Possible) => self.report.ok(&self.about, "it can send SIP MESSAGEs to softphones"),
+            Ok(Messaging::Impossible(why)) => self.report.warning(
+                &self.about,
+                format!("it can't send SIP MESSAGEs: {why}"),
+                "needed only for clients with sip: addresses",
+            ),
+            Ok(Messaging::Unknown) => self.report.unknown(
+                &self.about,
+                "res_pjsip_messaging: the manager user may not ask (`module show like messaging` tells)",
+            ),
+            Err(error) => self.refused("SIP MESSAGE", &error),
+        }
+    }
+
+    pub(super) async fn clock(&mut self) -> anyhow::Result<()> {
+        let before = SystemTime::now();
+        let theirs = match self.checkup.clock().await {
+            Ok(Some(micros)) => SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0)),
+            Ok(None) => return Ok(()),
+            Err(error) => return self.refused("its clock", &error),
+        };
+        let apart = theirs.duration_since(before).unwrap_or_else(|earlier| earlier.duration());
+        if apart <= CLOCK {
+            return self.report.ok(&self.about, "its clock and ours agree");
+        }
+        let found = format!("its clock and ours are {} apart", crate::cli::output::span(apart));
+        self.report.warning(&self.about, found, "run NTP (chrony, systemd-timesyncd) on both")
+    }
+}
+
+/// `Asterisk 22.10.0~dfsg…`
+fn major(version: &str) -> Option<u32> {
+    let number = version.split_ascii_whitespace().nth(1)?;
+    number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
