@@ -1,6 +1,8 @@
 //! `install.sh` on copies of the vanilla configurations, in a scratch root: nothing starts, nothing of
 //! this machine is touched.
 
+#![allow(clippy::unwrap_used)] // a test that can't go on says where
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
