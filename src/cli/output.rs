@@ -81,6 +81,12 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     rows.iter().try_for_each(|row| print(&mut row.iter().map(String::as_str)))
 }
 
+/// The clock.
+pub(super) fn now() -> UnixMillis {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
 /// A moment, in UTC.
 pub(super) fn moment(at: UnixMillis) -> String {
     utc(at).map_or_else(

@@ -7,11 +7,10 @@ use serde_json::{Map, Value, json};
 
 use super::peers::{Label, called};
 use super::sender::Outcome;
-use crate::cli::output::{clean, clock, json as print_json, line};
+use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Body, Capability, Message};
 use crate::core::name::ClientId;
 use crate::core::number::Number;
-use crate::monitor::now;
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy)]
