@@ -42,8 +42,8 @@ fn main() {
     let args = Args::parse();
     if !args.json {
         println!(
-            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}  {}",
-            "", "without", "with", "added", "p99 - p50", "push", "throughput"
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}  throughput",
+            "", "without", "with", "added", "p99 - p50", "push"
         );
         println!(
             "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}",

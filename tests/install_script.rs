@@ -1,7 +1,7 @@
 //! `install.sh` on copies of the vanilla configurations, in a scratch root: nothing starts, nothing of
 //! this machine is touched.
 
-#![allow(clippy::unwrap_used)] // a test that can't go on says where
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
