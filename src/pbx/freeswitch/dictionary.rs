@@ -1,6 +1,7 @@
 //! FreeSWITCH's events in our words.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::core::name::LegId;
 use crate::esl;
@@ -80,20 +81,20 @@ fn announced(event: &esl::Event) -> Option<Happened> {
     if subclass.as_deref() != Some("sidecall::setup") {
         return None;
     }
-    announcement(event, sent.and_then(|s| s.parse().ok())).map(|a| Happened::Announced(Box::new(a)))
+    let said = event.get("sidecall_hold")?;
+    announcement(event, sent.and_then(|s| s.parse().ok()), hold(&said)?).map(|a| Happened::Announced(Box::new(a)))
 }
 
 /// The announcement in an event, or in the channel data of an outbound socket.
-pub(super) fn announcement(event: &esl::Event, sent: Option<i64>) -> Option<Announcement> {
-    let [id, agent, said] = event.fields(["Unique-ID", "variable_sidecall_agent", "variable_sidecall_hold"]);
-    // The event's own headers come before the channel's variables; both say the same.
-    let agent = event.get("sidecall_agent").or(agent).unwrap_or_default();
-    let said = event.get("sidecall_hold").or(said).unwrap_or_default();
+pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration) -> Option<Announcement> {
+    let [id, own, agent] = event.fields(["Unique-ID", "sidecall_agent", "variable_sidecall_agent"]);
+    // The event's own header comes before the channel's variable; both say the same.
+    let agent = own.or(agent).unwrap_or_default();
     Some(Announcement {
         leg: leg(&id)?,
         mark: mark(event)?,
         agent: agent.into_owned(),
-        hold: hold(&said)?,
+        hold,
         sent,
         release: Release::Break,
     })
