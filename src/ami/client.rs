@@ -9,16 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::Framed;
 
+use super::Events;
 use super::auth::{Auth, login};
 use super::codec::{Codec, Limits};
 use super::command::Action;
 use super::connection::{Connection, Request, Waiter};
 use super::error::Error;
 use super::event::Event;
-use super::queue::{Events, queue};
 use super::reply::Reply;
-use super::tap::{Tap, Tapped};
 use super::tls::Tls;
+use crate::wire::{Tap, Tapped, queue};
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]

@@ -19,9 +19,9 @@ use super::command::Action;
 use super::error::Error;
 use super::event::Event;
 use super::frame::{Frame, Kind};
-use super::queue;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::{self, Tap};
 
 /// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
 /// Asterisk that has stopped answering costs a bounded amount of memory.
@@ -69,7 +69,7 @@ pub struct Connection {
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
-    events: queue::Sender,
+    events: wire::Sender<Event>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
@@ -79,7 +79,7 @@ impl Connection {
         framed: Framed<S, Codec>,
         prefix: String,
         requests: mpsc::Receiver<Request>,
-        events: queue::Sender,
+        events: wire::Sender<Event>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();
