@@ -14,14 +14,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{Encoder, Framed, FramedRead};
 
-use super::codec::Codec;
+use super::codec::{Codec, Limits};
 use super::command::Action;
 use super::error::Error;
 use super::event::Event;
 use super::frame::{Frame, Kind};
-use super::queue;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::{self, Tap};
 
 /// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
 /// Asterisk that has stopped answering costs a bounded amount of memory.
@@ -43,7 +43,16 @@ pub(super) enum Waiter {
     /// One reply.
     Reply(oneshot::Sender<Reply>),
     /// A reply that begins a list, its entries so far, and the event that completes it.
-    List(oneshot::Sender<Result<Vec<Event>, Error>>, Vec<Event>),
+    List(oneshot::Sender<Result<Vec<Event>, Error>>, List),
+    /// Nobody: the list was too long. The rest of it is read past.
+    Overrun,
+}
+
+/// The entries of a list so far.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    entries: Vec<Event>,
+    bytes: usize,
 }
 
 impl Waiter {
@@ -51,6 +60,7 @@ impl Waiter {
         match self {
             Self::Reply(waiter) => waiter.is_closed(),
             Self::List(waiter, _) => waiter.is_closed(),
+            Self::Overrun => true,
         }
     }
 }
@@ -60,6 +70,7 @@ pub struct Connection {
     reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
     writer: WriteHalf<Box<dyn Stream>>,
     encoder: Codec,
+    limits: Limits,
     out: BytesMut,
     unflushed: bool,
     requests: mpsc::Receiver<Request>,
@@ -69,7 +80,7 @@ pub struct Connection {
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
-    events: queue::Sender,
+    events: wire::Sender<Event>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
@@ -77,9 +88,10 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new<S: Stream + 'static>(
         framed: Framed<S, Codec>,
+        limits: Limits,
         prefix: String,
         requests: mpsc::Receiver<Request>,
-        events: queue::Sender,
+        events: wire::Sender<Event>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();
@@ -92,6 +104,7 @@ impl Connection {
             reader,
             writer,
             encoder: Codec::default(),
+            limits,
             out: BytesMut::new(),
             unflushed: false,
             requests,
@@ -157,7 +170,7 @@ impl Connection {
             return Ok(());
         }
         // A late reply finds nobody by its id; only a list must be remembered.
-        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..)) || !waiter.is_closed());
+        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..) | Waiter::Overrun) || !waiter.is_closed());
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;
@@ -200,14 +213,11 @@ impl Connection {
             Some(Waiter::Reply(waiter)) => drop(waiter.send(reply)),
             // Response: Success
             // EventList: start
-            Some(Waiter::List(waiter, entries)) if reply.is_ok() => {
-                let list = Waiter::List(waiter, entries);
-                self.pending.insert(id.into_owned(), list);
-            }
+            Some(list @ Waiter::List(..)) if reply.is_ok() => drop(self.pending.insert(id.into_owned(), list)),
             Some(Waiter::List(waiter, _)) => {
                 drop(waiter.send(reply.accepted().map(|_| Vec::new())));
             }
-            None => {}
+            Some(Waiter::Overrun) | None => {}
         }
     }
 
@@ -218,9 +228,9 @@ impl Connection {
             return Some(event);
         }
         let [id, mark, items] = event.fields(["ActionID", "EventList", "ListItems"]);
-        let Some((id, list)) = id.and_then(|id| {
+        let Some((id, waiter)) = id.and_then(|id| {
             let waiter = self.pending.get_mut(&*id)?;
-            matches!(waiter, Waiter::List(..)).then_some((id, waiter))
+            matches!(waiter, Waiter::List(..) | Waiter::Overrun).then_some((id, waiter))
         }) else {
             return Some(event);
         };
@@ -230,7 +240,7 @@ impl Connection {
             // ListItems: 2
             Some(mark) => {
                 let announced = items.and_then(|items| items.trim().parse::<usize>().ok());
-                if let Some(Waiter::List(waiter, entries)) = self.pending.remove(&*id) {
+                if let Some(Waiter::List(waiter, List { entries, .. })) = self.pending.remove(&*id) {
                     let got = entries.len();
                     let whole =
                         mark.eq_ignore_ascii_case("Complete") && announced.is_none_or(|announced| announced <= got);
@@ -241,10 +251,17 @@ impl Connection {
                 }
             }
             None => {
-                if let Waiter::List(waiter, entries) = list
-                    && !waiter.is_closed()
+                let Limits { entries, list: bytes, .. } = self.limits;
+                if let Waiter::List(asked, list) = waiter
+                    && !asked.is_closed()
                 {
-                    entries.push(event);
+                    list.bytes += event.as_bytes().len();
+                    list.entries.push(event);
+                    if (list.entries.len() > entries || list.bytes > bytes)
+                        && let Waiter::List(asked, _) = std::mem::replace(waiter, Waiter::Overrun)
+                    {
+                        drop(asked.send(Err(Error::ListTooLong { entries, bytes })));
+                    }
                 }
             }
         }
