@@ -231,3 +231,20 @@ fn doctor_looks_at_the_node() {
     let (fine, report) = doctor(&node, &[]);
     assert!(!fine && found(&report, "problem", "nod"), "{report:#}");
 }
+
+#[test]
+fn a_program_half_of_which_has_ended_ends() {
+    let node = Node::start();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut config = std::fs::read_to_string(node.config()).unwrap();
+    config += &format!(
+        "[[pbx]]\nname = \"a\"\nkind = \"freeswitch\"\naddress = \"127.0.0.1:1\"\npassword = \"x1y2z3\"\n\
+         context = \"pbx.example\"\ndirect = \"{}\"\n",
+        taken.local_addr().unwrap()
+    );
+    let file = node.path("agent.toml");
+    std::fs::write(&file, config).unwrap();
+    let output = run(file.as_ref(), &["agent"]);
+    assert!(!output.status.success());
+    assert!(complaint(&output).contains("direct"), "{}", complaint(&output));
+}

@@ -123,13 +123,40 @@ fn the_core_has_no_clock_no_socket_and_no_sql() {
 }
 
 #[test]
-fn sql_is_written_in_the_store_alone_and_metrics_are_named_in_one_room() {
+fn sql_is_written_in_the_store_alone() {
     for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
         let (text, shown) = (code(&path), path.display().to_string());
         assert!(shown.contains("/store/") || !text.contains("sqlx::"), "{shown} writes SQL");
-        let names = ["counter!(", "gauge!(", "histogram!("].iter().any(|m| text.contains(m));
-        assert!(shown.contains("/monitor/") || !names, "{shown} names a metric");
     }
+}
+
+/// Counted in `monitor` alone, by constants of `names.rs`; all of these are described, and documented.
+#[test]
+fn metrics_are_named_in_one_file_and_documented() {
+    let mut counted = BTreeSet::new();
+    for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
+        let (text, shown) = (code(&path), path.display().to_string());
+        for (at, kind) in ["counter!(", "gauge!(", "histogram!("].iter().flat_map(|m| text.match_indices(m)) {
+            // `describe_counter!(` is no counting.
+            if text[..at].ends_with("describe_") {
+                continue;
+            }
+            assert!(shown.contains("/monitor/"), "{shown} counts");
+            let name: String = text[at + kind.len()..].chars().take_while(|c| *c != ',' && *c != ')').collect();
+            assert!(name.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "{shown} names a metric: {name}");
+            counted.insert(name);
+        }
+    }
+    let names = code(&src().join("monitor/names.rs"));
+    let constants = names.lines().filter_map(|line| line.strip_prefix("pub(super) const ")?.split_once(": &str = "));
+    let constants: Vec<_> = constants.map(|(name, value)| (name, value.trim_matches(['"', ';']))).collect();
+    assert_eq!(constants.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>(), counted);
+    let described: BTreeSet<_> = sidecall::monitor::NAMES.iter().map(|(name, _)| *name).collect();
+    assert_eq!(constants.iter().map(|(_, value)| *value).collect::<BTreeSet<_>>(), described);
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md")).unwrap();
+    let table = page.lines().filter_map(|line| line.strip_prefix("| `sidecall_"));
+    let documented: BTreeSet<_> = table.map(|rest| format!("sidecall_{}", rest.split('`').next().unwrap())).collect();
+    assert_eq!(documented, described.into_iter().map(str::to_owned).collect());
 }
 
 #[test]

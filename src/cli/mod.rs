@@ -61,8 +61,6 @@ impl Cli {
     /// What went wrong, for a person.
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.log_format, &self.log)?;
-        // One provider for every TLS connection; an error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Whoever opens a connection over TLS takes this; it may be set already.
         let _ = rustls::crypto::ring::default_provider().install_default();

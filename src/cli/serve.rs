@@ -34,29 +34,43 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     };
     let agent = match roles {
         Roles::Node => None,
-        Roles::Both | Roles::Agent => {
-            if config.pbx.is_empty() {
-                tracing::warn!("no [[pbx]] is configured: the agent has nothing to attach to");
-            }
-            Some(Agent::new(config.agent, config.pbx).context("the agent can't start")?)
+        Roles::Both | Roles::Agent if config.pbx.is_empty() => {
+            tracing::warn!("no [[pbx]] is configured: the agent has nothing to attach to");
+            None
         }
+        Roles::Both | Roles::Agent => Some(Agent::new(config.agent, config.pbx).context("the agent can't start")?),
     };
-    let serving = node.map(|node| tokio::spawn(node.serve(stop_node.clone())));
-    let attached = agent.map(|agent| tokio::spawn(agent.run(stop_agent.clone())));
+    // Half a program is none: when a part has ended, by itself or by a panic, its supervisor starts a whole one.
+    let broken = CancellationToken::new();
+    let serving = node.map(|node| {
+        let (stop, ended) = (stop_node.clone(), broken.clone().drop_guard());
+        tokio::spawn(async move { (node.serve(stop).await, ended).0 })
+    });
+    let attached = agent.map(|agent| {
+        let (stop, ended) = (stop_agent.clone(), broken.clone().drop_guard());
+        tokio::spawn(async move { (agent.run(stop).await, ended).0 })
+    });
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let watchdog = tokio::spawn(feed_watchdog());
-    wait_for_end().await?;
+    tokio::select! {
+        ended = wait_for_end() => ended?,
+        () = broken.cancelled() => {}
+    }
     tracing::info!("stopping: saying goodbye to the PBXs");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
     stop_agent.cancel();
-    if let Some(attached) = attached {
-        attached.await.context("the agent broke")??;
-    }
+    let attached = match attached {
+        Some(attached) => Some(attached.await),
+        None => None,
+    };
     stop_node.cancel();
     if let Some(serving) = serving {
-        serving.await.context("the node broke")??;
+        serving.await.context("the node broke")?.context("the node broke")?;
     }
     watchdog.abort();
+    if let Some(attached) = attached {
+        attached.context("the agent broke")?.context("the agent can't listen where [[pbx]] says `direct`")?;
+    }
     Ok(())
 }
 

@@ -22,7 +22,7 @@ pub struct NumberEntry {
     /// The extensions behind a main number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Number>,
-    /// The credential of the number's clients, at least 16 characters; absent leaves it as it is.
+    /// The credential of the number's clients, 16 to 256 of `A-Z a-z 0-9 - . _ ~ +`; absent leaves it as it is.
     /// It is stored hashed and never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,

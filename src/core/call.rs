@@ -124,6 +124,9 @@ pub struct Call {
     pub phase: Phase,
     /// All its legs, gone ones too.
     pub legs: BTreeMap<LegId, Leg>,
+    /// Who talked in it and no longer heard the other, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parted: BTreeMap<Number, UnixMillis>,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,
 }
@@ -133,6 +136,16 @@ impl Call {
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
         let state = Leg { number: calling.cloned(), since: at, answered: None, ended: None, bridges: Vec::new() };
         BTreeMap::from([(leg.clone(), state)])
+    }
+
+    /// When something was last heard of it.
+    pub fn heard(&self) -> UnixMillis {
+        let of_leg = |leg: &Leg| {
+            let own = [Some(leg.since), leg.answered, leg.ended].into_iter().flatten();
+            own.chain(leg.bridges.iter().map(|(_, bridge)| bridge.since)).max()
+        };
+        let legs = self.legs.values().filter_map(of_leg);
+        legs.chain(self.parted.values().copied()).fold(self.decided, UnixMillis::max)
     }
 
     /// The one place where a call goes forward; it never goes back by this way.

@@ -4,7 +4,8 @@
 //! on its behalf for the called number. A bridge between two legs pairs their numbers, whichever
 //! calls the legs came from; nothing else does. That is what carries transfers and pick-ups.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use super::call::{Bridge, Call, Event, Leg, Phase};
 use super::name::{CallId, LegId, PbxName};
@@ -92,6 +93,23 @@ impl Exchange {
         self.calls.get(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
     }
 
+    /// Whose address in this call is good: of those who talk there, of those who may still come to it,
+    /// and for a `grace` of those who talked there before.
+    pub fn reachable(&self, id: &CallId, now: UnixMillis, grace: Duration) -> BTreeSet<Number> {
+        let Some(call) = self.calls.get(id) else { return BTreeSet::new() };
+        let talk = self.pairs(call).flat_map(|pair| [pair.first, pair.second]);
+        let parted = call.parted.iter().filter(|(_, at)| now - **at < grace).map(|(number, _)| number.clone());
+        // The caller's address goes out in the signalling, before anybody talks.
+        let may_come = call.calling.iter().chain([&call.called]).filter(|n| !call.parted.contains_key(*n)).cloned();
+        talk.chain(parted).chain(may_come).collect()
+    }
+
+    /// Live calls of which nothing was heard for so long: whoever followed them has not come back.
+    pub fn lost(&self, now: UnixMillis, after: Duration) -> Vec<CallId> {
+        let lost = self.calls.values().filter(|call| call.phase != Phase::Ended && now - call.heard() >= after);
+        lost.map(|call| call.id.clone()).collect()
+    }
+
     /// Applies one event. One that was applied before (by its sequence number) changes nothing.
     ///
     /// # Errors
@@ -109,7 +127,7 @@ impl Exchange {
             Event::Dialled { leg } => self.dialled(id, leg, at).map(|()| Vec::new()),
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => self.bridged(id, legs, at),
-            Event::Unbridged { legs } => Ok(self.unbridged(id, legs)),
+            Event::Unbridged { legs } => Ok(self.unbridged(id, legs, at)),
             Event::Ended { leg, cause } => Ok(self.ended(id, leg, cause.as_deref(), at)),
         }
     }
@@ -178,22 +196,28 @@ impl Exchange {
         Ok(self.pair(id, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
     }
 
-    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2]) -> Vec<Effect> {
-        let pair = self.pair(id, legs);
-        let mut was = false;
+    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
+        let mut bridge = None;
         for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
             let Some(owner) = self.owner(id, leg) else { continue };
             let Some(call) = self.calls.get_mut(&owner) else { continue };
-            if let Some(leg) = call.legs.get_mut(leg) {
-                let before = leg.bridges.len();
-                leg.bridges.retain(|(with, _)| with != other);
-                was |= leg.bridges.len() < before;
+            if let Some(leg) = call.legs.get_mut(leg)
+                && let Some(n) = leg.bridges.iter().position(|(with, _)| with == other)
+            {
+                bridge = Some(leg.bridges.remove(n).1);
             }
             if call.phase == Phase::Talking && call.legs.values().all(|l| l.bridges.is_empty()) {
                 call.phase = Phase::Answered;
             }
         }
-        pair.filter(|_| was).map(Effect::Parted).into_iter().collect()
+        // After a transfer the end is told to one call and the bridge was to the other: the pair is the
+        // one that was made.
+        let Some(pair) = bridge.and_then(|bridge| self.pair(&bridge.call, legs)) else { return Vec::new() };
+        if let Some(call) = self.calls.get_mut(&pair.call) {
+            call.parted.insert(pair.first.clone(), at);
+            call.parted.insert(pair.second.clone(), at);
+        }
+        vec![Effect::Parted(pair)]
     }
 
     fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
@@ -204,7 +228,7 @@ impl Exchange {
         };
         let mut effects = Vec::new();
         for partner in partners {
-            effects.extend(self.unbridged(id, &[leg.clone(), partner]));
+            effects.extend(self.unbridged(id, &[leg.clone(), partner], at));
         }
         let Some(call) = self.calls.get_mut(&owner) else { return effects };
         if let Some(leg) = call.legs.get_mut(leg) {

@@ -35,6 +35,7 @@ fn call(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Cal
         ended: None,
         cause: None,
         phase: Phase::Decided,
+        parted: Default::default(),
         last_seq: 0,
     }
 }
@@ -159,6 +160,64 @@ fn an_attended_transfer_pairs_the_two_who_are_left() {
     assert_eq!(story.ended("d", "P"), [Effect::Parted(pair("d", "+5", "+9"))]);
     assert_eq!(story.bridged("d", "A", "Q"), [Effect::Paired(pair("d", "+1", "+9"))]);
     assert_eq!(story.exchange.pairs_of(&number("+1")), [pair("d", "+1", "+9")]);
+}
+
+#[test]
+fn after_a_transfer_the_pair_parts_whichever_leg_goes_first() {
+    for (call_told, goes) in [("c", "A"), ("d", "Q")] {
+        let mut story = Story::new([call("c", "A", Some("+1"), "+5"), call("d", "P", Some("+5"), "+9")]);
+        story.bridged("c", "A", "B");
+        story.bridged("d", "P", "Q");
+        story.ended("c", "B");
+        story.ended("d", "P");
+        let made = story.bridged("d", "A", "Q");
+        assert_eq!(made, [Effect::Paired(pair("d", "+1", "+9"))]);
+        let parted = story.ended(call_told, goes);
+        assert_eq!(parted[0], Effect::Parted(pair("d", "+1", "+9")), "{goes}");
+    }
+}
+
+#[test]
+fn an_address_is_good_while_its_number_talks_and_a_little_longer() {
+    let grace = Duration::from_secs(60);
+    let mut story = Story::new([call("c", "A", Some("+1"), "+5")]);
+    let good = |story: &Story, now: UnixMillis| {
+        let numbers = story.exchange.reachable(&id("c"), now, grace);
+        numbers.iter().map(Number::to_string).collect::<Vec<_>>()
+    };
+    // The caller's travels in the signalling: it is good before the answer.
+    assert_eq!(good(&story, T), ["+1", "+5"]);
+    story.bridged("c", "A", "B");
+    let later = T + Duration::from_secs(3600);
+    assert_eq!(good(&story, later), ["+1", "+5"]);
+    // +5 hands +1 over to +9.
+    let mut story = Story::new([story.exchange.forget(&id("c")).unwrap(), call("d", "P", Some("+5"), "+9")]);
+    story.seq = 10;
+    story.dialled("d", "Q");
+    story.unbridged("c", "A", "B");
+    story.bridged("c", "A", "Q");
+    assert_eq!(good(&story, T + Duration::from_secs(59)), ["+1", "+5", "+9"]);
+    assert_eq!(good(&story, T + grace), ["+1", "+9"]);
+    story.ended("c", "A");
+    assert_eq!(good(&story, T + grace), Vec::<String>::new());
+    assert!(story.exchange.reachable(&id("x"), T, grace).is_empty());
+}
+
+#[test]
+fn a_call_of_which_nothing_is_heard_is_lost() {
+    let day = Duration::from_secs(24 * 3600);
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "X", Some("+3"), "+4")]);
+    story.seq = 1;
+    let later = T + Duration::from_secs(3600);
+    let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
+    story.exchange.apply(&id("c"), 2, later, &bridged).unwrap();
+    assert_eq!(story.exchange.lost(T + day, day), [id("d")]);
+    assert_eq!(story.exchange.lost(T + (day - Duration::from_millis(1)), day), []);
+    let unbridged = Event::Unbridged { legs: [leg("A"), leg("B")] };
+    story.exchange.apply(&id("c"), 3, later + day, &unbridged).unwrap();
+    story.ended("d", "X");
+    assert_eq!(story.exchange.lost(later + day, day), []);
+    assert_eq!(story.exchange.lost(later + day + day, day), [id("c")]);
 }
 
 #[test]

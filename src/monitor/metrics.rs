@@ -1,4 +1,4 @@
-//! Every metric of this program, by name. No other file names one.
+//! The process's metrics, and what the node counts.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -6,34 +6,13 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use super::names::{
+    CALLS_LIVE, CLIENTS_CONNECTED, DECISION_SECONDS, DECISIONS, DELIVERIES, DELIVERY_SECONDS, HTTP_REQUESTS,
+    INBOX_POSTS, NAMES, PBX_UP, STORE_FAILED_WRITES,
+};
 use crate::contract::LinkState;
 use crate::core::name::PbxName;
 use crate::core::route::{Reason, Route};
-
-const DECISIONS: &str = "sidecall_decisions_total";
-const DECISION_SECONDS: &str = "sidecall_decision_seconds";
-const CALLS_LIVE: &str = "sidecall_calls_live";
-const DELIVERIES: &str = "sidecall_deliveries_total";
-const DELIVERY_SECONDS: &str = "sidecall_delivery_seconds";
-const CLIENTS_CONNECTED: &str = "sidecall_clients_connected";
-const PBX_UP: &str = "sidecall_pbx_up";
-const INBOX_POSTS: &str = "sidecall_inbox_posts_total";
-const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
-const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
-
-/// Name and meaning of each.
-pub const NAMES: &[(&str, &str)] = &[
-    (DECISIONS, "Route decisions, by route and reason"),
-    (DECISION_SECONDS, "Time from reading a decision's request to its answer"),
-    (CALLS_LIVE, "Calls that have not ended"),
-    (DELIVERIES, "Messages to clients, by form and the state that they came to"),
-    (DELIVERY_SECONDS, "Time from making a message to the client having it, by form"),
-    (CLIENTS_CONNECTED, "Hosted clients' open streams"),
-    (PBX_UP, "1 if the agent's link to the PBX is up"),
-    (INBOX_POSTS, "Messages to call-scoped addresses, by result"),
-    (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
-    (STORE_FAILED_WRITES, "Writes that the database did not take"),
-];
 
 /// Bounds of the histograms: the budgets are 1 ms for a decision and 100 ms for a delivery.
 const SECONDS: &[f64] =

@@ -3,10 +3,12 @@
 pub mod agent;
 mod clock;
 mod metrics;
+mod names;
 mod page;
 mod totals;
 
 pub use clock::now;
-pub use metrics::{Metrics, NAMES};
+pub use metrics::Metrics;
+pub use names::NAMES;
 pub use page::{PAGE, PAGE_CSP};
 pub use totals::{Totals, TotalsView};

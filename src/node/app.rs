@@ -20,7 +20,7 @@ use crate::monitor::Totals;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
 
-/// How long after its end a call's addresses still take messages, and its farewells are tried.
+/// How long a number's address is still good after it has parted, and farewells are tried after a call's end.
 pub(super) const GRACE: Duration = Duration::from_secs(60);
 /// A PBX that no agent has reported for so long is shown as down.
 const SILENT: Duration = Duration::from_secs(10);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
@@ -27,8 +27,8 @@ pub struct NodeConfig {
     pub database: PathBuf,
     /// Serves HTTPS with these.
     pub tls: Option<TlsFiles>,
-    /// Who may read the monitoring endpoints; open on a loopback address and for administrators
-    /// elsewhere if absent.
+    /// Who may read the monitoring endpoints; if absent, open on a loopback address without a public
+    /// URL, and for administrators elsewhere.
     pub monitoring: Option<Monitoring>,
     /// The file that holds the administrator's token.
     pub admin_token_file: Option<PathBuf>,
@@ -128,7 +128,9 @@ impl NodeConfig {
 
     /// Who may read the monitoring endpoints.
     pub fn monitoring(&self) -> Monitoring {
-        let open = self.listen.ip().is_loopback();
+        // With a public URL, whoever is outside comes by a proxy, and so from loopback too.
+        let public = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
+        let open = self.listen.ip().is_loopback() && !public;
         self.monitoring.unwrap_or(if open { Monitoring::Open } else { Monitoring::Admin })
     }
 
@@ -156,9 +158,30 @@ impl NodeConfig {
     }
 }
 
+fn is_loopback(url: &str) -> bool {
+    match Url::parse(url).ok().as_ref().and_then(Url::host) {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn monitoring_is_open_where_only_this_machine_comes() {
+        let who = |listen: &str, public_url: Option<&str>| {
+            let config = NodeConfig { listen: listen.parse().unwrap(), ..NodeConfig::default() };
+            NodeConfig { public_url: public_url.map(str::to_owned), ..config }.monitoring()
+        };
+        assert_eq!(who("127.0.0.1:8600", None), Monitoring::Open);
+        assert_eq!(who("127.0.0.1:8600", Some("http://127.0.0.1:8600")), Monitoring::Open);
+        assert_eq!(who("127.0.0.1:8600", Some("https://node.example")), Monitoring::Admin);
+        assert_eq!(who("0.0.0.0:8600", None), Monitoring::Admin);
+    }
 
     fn with(public_url: &str) -> Result<String, NodeError> {
         let config = NodeConfig { public_url: Some(public_url.to_owned()), ..NodeConfig::default() };

@@ -119,6 +119,7 @@ impl App {
             ended: None,
             cause: None,
             phase: Phase::Decided,
+            parted: Default::default(),
             last_seq: 0,
         };
         let mut exchange = self.exchange();

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::app::{App, GRACE};
+use crate::contract::CallReport;
+use crate::core::call::{Call, Event};
 use crate::core::name::CallId;
 use crate::monitor::now;
 use crate::store::StoreError;
@@ -12,6 +14,9 @@ const TICK: Duration = Duration::from_secs(1);
 const RENEW: u64 = 15;
 const TIDY: u64 = 60;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A call of which nothing was heard for so long is over, whatever became of the agent that followed it.
+/// One that comes back sooner still finds the calls that are up.
+const LOST: Duration = DAY;
 
 impl App {
     /// Until shutdown.
@@ -58,6 +63,7 @@ impl App {
         }
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
+            self.end_lost().await;
             let before = crate::core::time::UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
             let pruned = self.store.prune_calls(before, self.keep.count).await?;
             if pruned > 0 {
@@ -65,6 +71,26 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Ends calls that nobody follows any more, as their agent would have.
+    async fn end_lost(&self) {
+        let at = now();
+        let ended = |call: &Call| -> Vec<CallReport> {
+            let legs = call.legs.iter().filter(|(_, leg)| leg.ended.is_none());
+            let ended = legs.map(|(leg, _)| Event::Ended { leg: leg.clone(), cause: Some("lost".to_owned()) });
+            (call.last_seq + 1..).zip(ended).map(|(seq, event)| CallReport { seq, at, event }).collect()
+        };
+        let lost: Vec<_> = {
+            let exchange = self.exchange();
+            let calls = exchange.lost(at, LOST).into_iter();
+            calls.filter_map(|id| Some((ended(exchange.call(&id)?), id))).collect()
+        };
+        for (events, call) in lost {
+            tracing::warn!(%call, "nothing was heard of a call for a day: it is taken for over");
+            // If it can't be written down, it is in the backlog.
+            let _ = self.report(&call, &events).await;
+        }
     }
 
     /// Calls that have not ended.

@@ -167,16 +167,6 @@ impl Store {
         rows.fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 
-    /// The numbers that a call's deliveries were for.
-    ///
-    /// # Errors
-    /// If the database can't be read.
-    pub async fn numbers_told(&self, call: &CallId) -> Result<Vec<Number>, StoreError> {
-        let query = sqlx::query_scalar::<_, String>("SELECT DISTINCT number FROM deliveries WHERE call = $1 LIMIT 256");
-        let found = query.bind(call.to_string()).fetch_all(&self.pool).await?;
-        Ok(found.iter().filter_map(|text| text.parse().ok()).collect())
-    }
-
     /// The deliveries of some calls, as an administrator sees them.
     ///
     /// # Errors

@@ -140,3 +140,13 @@ async fn too_many_legs_are_not_believed() {
     }
     assert_eq!(last, 422);
 }
+
+#[tokio::test]
+async fn an_agent_that_asks_for_live_calls_gets_the_oldest_too() {
+    let node = node().await;
+    for n in 0..101 {
+        node.decide(&format!("leg-{n}"), ALICE, BOB).await;
+    }
+    assert_eq!(node.get("/v1/calls?live=true&pbx=a", AGENT).await["calls"].as_array().unwrap().len(), 101);
+    assert_eq!(node.get("/v1/calls?live=true&limit=7", AGENT).await["calls"].as_array().unwrap().len(), 7);
+}

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{ALICE, BOB, Stream, TestNode, answer};
+use crate::support::{ALICE, BOB, Stream, TestNode, answer, unbridged};
 
 /// A call with both clients up: Bob's stream, and his address as Alice has it.
 async fn talk() -> (TestNode, Stream, String) {
@@ -100,4 +100,20 @@ async fn a_person_gets_a_page() {
     assert_eq!(page.headers()["referrer-policy"], "no-referrer");
     let text = page.text().await.unwrap();
     assert!(text.contains("<textarea") && !text.contains(BOB) && !text.contains("://"), "{text}");
+}
+
+#[tokio::test]
+async fn who_has_left_a_call_is_reached_for_a_minute_more() {
+    let (mut node, mut bob, address) = talk().await;
+    let call = node.get("/v1/calls", crate::support::ADMIN).await["calls"][0]["call"].as_str().unwrap().to_owned();
+    node.events(&call, 3, &[unbridged("leg-1", "leg-2")]).await;
+    assert_eq!(answer(node.http.post(&address).json(&json!({"n": 1}))).await.0, 202);
+    assert_eq!(bob.next().await["type"], "ended");
+    assert_eq!(bob.next().await["content"]["n"], 1);
+    node.age(61).await;
+    assert_eq!(answer(node.http.post(&address).json(&json!({"n": 2}))).await.0, 404);
+    assert_eq!(answer(node.http.get(&address)).await.0, 404);
+    // They talk again: it is the same address, and good again.
+    node.events(&call, 4, &[crate::support::bridged("leg-1", "leg-2")]).await;
+    assert_eq!(answer(node.http.post(&address).json(&json!({"n": 3}))).await.0, 202);
 }

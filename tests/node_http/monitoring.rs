@@ -12,7 +12,9 @@ async fn status_shows_links_calls_and_counts() {
     let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1, "version": "22.10"});
     let (status, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
     assert_eq!((status.as_u16(), &reply), (200, &json!({"messages": []})));
-    node.decide("leg-1", ALICE, BOB).await;
+    node.client(ALICE, json!({})).await;
+    let decision = node.decide("leg-1", ALICE, BOB).await;
+    assert!(decision["address"].is_string());
     let mut seen = node.get("/v1/status", ADMIN).await;
     for _ in 0..50 {
         if seen["calls"].as_array().unwrap().len() == 1 {
@@ -21,8 +23,9 @@ async fn status_shows_links_calls_and_counts() {
         seen = node.get("/v1/status", ADMIN).await;
     }
     assert_eq!((&seen["pbxs"][0]["pbx"], &seen["pbxs"][0]["link"]), (&json!("a"), &json!("up")));
-    assert_eq!((&seen["live"], &seen["totals"]["pstn"], &seen["store_ok"]), (&json!(1), &json!(1), &json!(true)));
-    assert_eq!(seen["calls"][0]["reason"], "caller-has-no-client");
+    assert_eq!((&seen["live"], &seen["totals"]["packet"], &seen["store_ok"]), (&json!(1), &json!(1), &json!(true)));
+    assert_eq!(seen["calls"][0]["reason"], "called-not-served");
+    assert_eq!(seen["calls"][0]["address"], json!(null), "it would let the reader write to the client");
 }
 
 #[tokio::test]

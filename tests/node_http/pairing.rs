@@ -100,6 +100,25 @@ async fn b13_the_pairing_follows_the_voice() {
 }
 
 #[tokio::test]
+async fn a_call_whose_agent_never_came_back_is_over_after_a_day() {
+    let mut node = node().await;
+    let alice = node.client(ALICE, json!({})).await;
+    node.client(BOB, json!({})).await;
+    let mut stream = node.websocket(&alice, ALICE).await;
+    let call = node.talk().await;
+    stream.next().await;
+    node.until(&call, |all| all.iter().any(|d| d["state"] == "delivered")).await;
+    node.age(23 * 3600).await;
+    assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "talking");
+    node.age(3600).await;
+    let mut stream = node.websocket(&alice, ALICE).await;
+    assert_eq!(stream.next().await["type"], "ended");
+    let over = node.get(&format!("/v1/calls/{call}"), ADMIN).await;
+    assert_eq!((&over["phase"], &over["cause"]), (&json!("ended"), &json!("lost")));
+    assert_eq!(node.get("/v1/calls?live=true", ADMIN).await["calls"], json!([]));
+}
+
+#[tokio::test]
 async fn b6_the_received_address_reaches_the_second_client() {
     let node = node().await;
     let bob = node.client(BOB, json!({})).await;

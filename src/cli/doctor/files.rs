@@ -121,6 +121,7 @@ mod tests {
         let file = dir.path().join("token");
         fs::write(&file, "x").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(!open_to_all(&file, 0o004));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let above = dir.path().ancestors().skip(1).all(|d| fs::metadata(d).unwrap().permissions().mode() & 1 != 0);

@@ -126,15 +126,22 @@ async fn public_url(config: &Config, report: &mut Report) -> anyhow::Result<()> 
         let todo = "clients elsewhere take only https: addresses; set node.tls, or a proxy in front";
         report.warning(ABOUT, format!("node.public_url: {public} is not https:"), todo)?;
     }
-    match Api::new(url, "")?.touch(&["healthz"]).await {
-        Ok(()) => report.ok(ABOUT, format!("node.public_url {public} leads to it")),
+    // A proxy need pass on no more than call-scoped addresses: one that nobody made is answered as such.
+    match Api::new(url, "")?.touch(&["a", "doctor"]).await {
+        Err(ApiError::Refused { refusal, .. })
+            if refusal.status == 404 && refusal.detail.contains("at this address") =>
+        {
+            report.ok(ABOUT, format!("node.public_url {public} leads to it"))
+        }
         Err(ApiError::Unreachable { why, .. }) => report.problem(
             ABOUT,
             format!("node.public_url {public} can't be reached from here: {why}"),
             "look at the name, the proxy or port forwarding, and the certificate",
         ),
-        Err(error) => {
-            report.problem(ABOUT, format!("node.public_url: {error}"), "something else than the node answers there")
+        answered => {
+            let found = format!("node.public_url {public} leads somewhere else than to a node");
+            let found = answered.err().map_or(found.clone(), |error| format!("{found}: {error}"));
+            report.problem(ABOUT, found, "the proxy must pass /a/ on to the node as it is")
         }
     }
 }

@@ -91,7 +91,7 @@ struct PutArgs {
     /// An extension behind a main number; may be given several times, and replaces those there are.
     #[arg(long, value_name = "NUMBER")]
     extension: Vec<Number>,
-    /// The credential of its clients: at least 16 characters; - reads it from standard input.
+    /// The credential of its clients, 16 to 256 of A-Z a-z 0-9 - . _ ~ +; - reads it from standard input.
     #[arg(long, value_name = "TOKEN", conflicts_with = "new_credential")]
     credential: Option<String>,
     /// Makes a credential and shows it, this once. Clients with the old one are no longer let in.

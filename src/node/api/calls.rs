@@ -19,6 +19,8 @@ use crate::store::CallFilter;
 const EVENTS: usize = 64;
 /// Calls of one answer.
 const CALLS: u32 = 10_000;
+/// Calls of an answer to a question that says no limit.
+const RECENT: u32 = 100;
 
 /// Where a call that is being set up goes.
 #[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = ["agent"])),
@@ -58,7 +60,7 @@ pub(in crate::node) struct Wanted {
     /// Only those announced on this PBX.
     #[param(value_type = Option<String>)]
     pbx: Option<PbxName>,
-    /// At most so many, 1 to 10,000; 100 if absent.
+    /// At most so many, 1 to 10,000; 100 if absent, and 10,000 of those that are live.
     #[param(minimum = 1, maximum = 10000)]
     limit: Option<u32>,
 }
@@ -71,7 +73,8 @@ pub(in crate::node) async fn list(
     _: AdminOrAgent,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<CallList>, Problem> {
-    let limit = wanted.limit.unwrap_or(100);
+    // An agent that asks for live calls ends those that its PBX no longer has: it needs the oldest too.
+    let limit = wanted.limit.unwrap_or(if wanted.live == Some(true) { CALLS } else { RECENT });
     if !(1..=CALLS).contains(&limit) {
         return Err(Problem::invalid("limit", format!("must be 1 to {CALLS}")));
     }

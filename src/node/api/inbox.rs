@@ -18,11 +18,11 @@ use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::App;
+use crate::node::app::{App, GRACE};
 use crate::node::capability::Claim;
 use crate::node::extract::Body;
 use crate::node::problem::Problems;
-use crate::store::{Delivery, StoreError};
+use crate::store::Delivery;
 
 /// Bytes of a message.
 pub(in crate::node) const BODY: usize = 64 * 1024;
@@ -73,7 +73,7 @@ pub(in crate::node) async fn post(
 }
 
 async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
-    let behind = behind(app, token).await?.ok_or_else(nobody)?;
+    let behind = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
     if !app.limits.take(token, Instant::now()) {
         return Err(full());
@@ -130,27 +130,15 @@ fn nobody() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nobody at this address, or no longer")
 }
 
-/// The number that a token was made for, if its call is up or has only just ended.
-async fn behind(app: &App, token: &str) -> Result<Option<Behind>, StoreError> {
-    let Some(claim) = Claim::read(token) else { return Ok(None) };
-    let Some((pbx, numbers)) = candidates(app, &claim) else { return Ok(None) };
-    let is_for = |number: &Number| app.capabilities.is_for(&claim, number);
-    let number = match numbers.into_iter().find(is_for) {
-        Some(number) => Some(number),
-        // Somebody who took part by a transfer, and may have left since.
-        None => app.store.numbers_told(&claim.call).await?.into_iter().find(is_for),
+/// The number that a token was made for, while it is reachable in that call.
+fn behind(app: &App, token: &str) -> Option<Behind> {
+    let claim = Claim::read(token)?;
+    let (pbx, numbers) = {
+        let exchange = app.exchange();
+        (exchange.call(&claim.call)?.pbx.clone(), exchange.reachable(&claim.call, now(), GRACE))
     };
-    Ok(number.map(|number| Behind { claim, number, pbx }))
-}
-
-fn candidates(app: &App, claim: &Claim) -> Option<(PbxName, Vec<Number>)> {
-    let exchange = app.exchange();
-    let call = exchange.call(&claim.call)?;
-    let mut numbers: Vec<Number> = call.calling.iter().chain([&call.called]).cloned().collect();
-    for pair in exchange.pairs_in(&claim.call) {
-        numbers.extend([pair.first, pair.second]);
-    }
-    Some((call.pbx.clone(), numbers))
+    let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
+    Some(Behind { claim, number, pbx })
 }
 
 /// For a person who opened the address: a page to send a text.
@@ -158,6 +146,6 @@ fn candidates(app: &App, claim: &Claim) -> Option<(PbxName, Vec<Number>)> {
     params(("token" = String, Path, description = "The capability")),
     responses((status = 200, description = "A page to send a text", body = String, content_type = "text/html"), Problems))]
 pub(in crate::node) async fn page(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
-    behind(&app, &token).await?.ok_or_else(nobody)?;
+    behind(&app, &token).ok_or_else(nobody)?;
     Ok(([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response())
 }

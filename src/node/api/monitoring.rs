@@ -80,6 +80,9 @@ pub(in crate::node) async fn metrics(State(app): State<App>, _: Monitor) -> Resp
     responses((status = 200, body = StatusView), Problems))]
 pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Result<Json<StatusView>, Problem> {
     let calls = app.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
+    let mut calls = views(&app, calls).await?;
+    // Whoever has a call's address can send to its client: that isn't for whoever may look.
+    calls.iter_mut().for_each(|call| call.address = None);
     let now = now();
     Ok(Json(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -90,7 +93,7 @@ pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Resul
         live: app.live() as u64,
         connected: app.push.hub().connected() as u64,
         totals: app.totals.view(),
-        calls: views(&app, calls).await?,
+        calls,
     }))
 }
 

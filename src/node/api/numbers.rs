@@ -116,12 +116,11 @@ pub(super) fn check(entry: &NumberEntry) -> Result<(), (&'static str, String)> {
         return Err(("extensions", format!("a main number has at most {EXTENSIONS} extensions")));
     }
     if let Some(credential) = &entry.credential {
-        let fits = CREDENTIAL.contains(&credential.len()) && credential.bytes().all(|b| b.is_ascii_graphic());
-        if !fits {
-            return Err((
-                "credential",
-                "a credential is 16 to 256 characters of printable ASCII without spaces".to_owned(),
-            ));
+        // What both a bearer token (RFC 6750 §2.1) and the name of a WebSocket's protocol (RFC 6455 §4.1,
+        // a token of RFC 9110 §5.6.2) can hold: a browser shows it as the latter.
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+".contains(&b);
+        if !CREDENTIAL.contains(&credential.len()) || !credential.bytes().all(fits) {
+            return Err(("credential", "a credential is 16 to 256 of A-Z a-z 0-9 - . _ ~ +".to_owned()));
         }
     }
     Ok(())

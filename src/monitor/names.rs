@@ -1,0 +1,44 @@
+//! Every metric of this program, by name. No other file names one.
+
+pub(super) const DECISIONS: &str = "sidecall_decisions_total";
+pub(super) const DECISION_SECONDS: &str = "sidecall_decision_seconds";
+pub(super) const CALLS_LIVE: &str = "sidecall_calls_live";
+pub(super) const DELIVERIES: &str = "sidecall_deliveries_total";
+pub(super) const DELIVERY_SECONDS: &str = "sidecall_delivery_seconds";
+pub(super) const CLIENTS_CONNECTED: &str = "sidecall_clients_connected";
+pub(super) const PBX_UP: &str = "sidecall_pbx_up";
+pub(super) const INBOX_POSTS: &str = "sidecall_inbox_posts_total";
+pub(super) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
+pub(super) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
+pub(super) const AGENT_ANNOUNCEMENTS: &str = "sidecall_agent_announcements_total";
+pub(super) const AGENT_ANNOUNCEMENT_AGE: &str = "sidecall_agent_announcement_age_seconds";
+pub(super) const AGENT_ANSWERS: &str = "sidecall_agent_answers_total";
+pub(super) const AGENT_ANSWER_SECONDS: &str = "sidecall_agent_answer_seconds";
+pub(super) const AGENT_LINK_UP: &str = "sidecall_agent_link_up";
+pub(super) const AGENT_GAPS: &str = "sidecall_agent_gaps_total";
+pub(super) const AGENT_ADDRESSES_REFUSED: &str = "sidecall_agent_addresses_refused_total";
+pub(super) const AGENT_REPORT_RETRIES: &str = "sidecall_agent_report_retries_total";
+pub(super) const AGENT_SIP_MESSAGES: &str = "sidecall_agent_sip_messages_total";
+
+/// Name and meaning of each.
+pub const NAMES: &[(&str, &str)] = &[
+    (DECISIONS, "Route decisions, by route and reason"),
+    (DECISION_SECONDS, "Time from reading a decision's request to its answer"),
+    (CALLS_LIVE, "Calls that have not ended"),
+    (DELIVERIES, "Messages to clients, by form and the state that they came to"),
+    (DELIVERY_SECONDS, "Time from making a message to the client having it, by form"),
+    (CLIENTS_CONNECTED, "Hosted clients' open streams"),
+    (PBX_UP, "1 if the agent's link to the PBX is up, as its reports say"),
+    (INBOX_POSTS, "Messages to call-scoped addresses, by result"),
+    (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
+    (STORE_FAILED_WRITES, "Writes that the database did not take"),
+    (AGENT_ANNOUNCEMENTS, "Calls that the PBX announced"),
+    (AGENT_ANNOUNCEMENT_AGE, "How old an announcement is when it is read"),
+    (AGENT_ANSWERS, "Held calls that were answered, or not, by reason"),
+    (AGENT_ANSWER_SECONDS, "Time from the announcement to the answer"),
+    (AGENT_LINK_UP, "1 if the link to the PBX is up"),
+    (AGENT_GAPS, "Times that events were found to be missing"),
+    (AGENT_ADDRESSES_REFUSED, "Headers from trusted trunks that carried no address"),
+    (AGENT_REPORT_RETRIES, "Reports to the node that had to be repeated"),
+    (AGENT_SIP_MESSAGES, "SIP MESSAGEs through the PBX, by result"),
+];
