@@ -99,7 +99,7 @@ where
     let (requests, receiver) = mpsc::channel(64);
     let (sender, events) = queue(options.event_queue);
     let prefix = format!("{:08x}", rand::random::<u32>());
-    let connection = Connection::new(framed, options.limits, prefix, receiver, sender, tap);
+    let connection = Connection::new(framed, options.limits, options.tls.is_some(), prefix, receiver, sender, tap);
     let client = Client { requests, timeout: options.request_timeout };
     Ok((client, events, connection))
 }

@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{Encoder, Framed, FramedRead};
@@ -72,6 +73,8 @@ pub struct Connection {
     encoder: Codec,
     limits: Limits,
     out: BytesMut,
+    /// TLS: one record for each action.
+    records: bool,
     unflushed: bool,
     requests: mpsc::Receiver<Request>,
     /// Whether a client is left that could ask for something.
@@ -89,6 +92,7 @@ impl Connection {
     pub(super) fn new<S: Stream + 'static>(
         framed: Framed<S, Codec>,
         limits: Limits,
+        records: bool,
         prefix: String,
         requests: mpsc::Receiver<Request>,
         events: wire::Sender<Event>,
@@ -106,6 +110,7 @@ impl Connection {
             encoder: Codec::default(),
             limits,
             out: BytesMut::new(),
+            records,
             unflushed: false,
             requests,
             has_clients: true,
@@ -155,7 +160,7 @@ impl Connection {
                         None => self.has_clients = false,
                     }
                 }
-                written = write(&mut self.writer, &mut self.out), if writing => {
+                written = write(&mut self.writer, &mut self.out, self.records), if writing => {
                     written?;
                     self.unflushed = false;
                 }
@@ -276,11 +281,18 @@ impl std::fmt::Debug for Connection {
 }
 
 /// Writes all of `out`. Dropped half-way, it goes on from there next time.
-async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut) -> io::Result<()> {
+///
+/// Over TLS each action is a record of its own. Asterisk reads a part of a record, waits on the bare
+/// socket for more, and doesn't see what OpenSSL still holds of it (`get_input` in `manager.c`): actions
+/// that came in one record would wait for the next one.
+async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
     while !out.is_empty() {
-        if writer.write_buf(out).await? == 0 {
+        let end = if records { memmem::find(out, b"\r\n\r\n").map(|at| at + 4) } else { None };
+        let written = writer.write(&out[..end.unwrap_or(out.len())]).await?;
+        if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        out.advance(written);
     }
     writer.flush().await
 }
