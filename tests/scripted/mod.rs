@@ -11,6 +11,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::State;
 use axum::routing::{get, post, put};
+use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use sidecall::agent::{Agent, AgentConfig, PbxConfig};
@@ -190,6 +191,7 @@ impl Node {
             .route("/v1/calls/{call}/events", post(none))
             .route("/v1/pbxs/{pbx}", put(link))
             .with_state(Desk { decisions: decided, links: reported });
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         Node { address, decisions, links }
     }
