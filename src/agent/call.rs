@@ -10,11 +10,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::LinkContext;
 use super::node::NodeError;
-use super::{micros, now};
-use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest};
+use super::{hold, micros, now};
+use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::backoff::Backoff;
 use crate::core::call::Event;
-use crate::core::name::CallId;
+use crate::core::name::{CallId, LegId};
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
@@ -22,6 +22,10 @@ use crate::pbx::{Announcement, Answer, Commands, Error};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
+
+/// How much later than its last moment to be written an answer's replies may come: still inside the
+/// hold (see [`hold`]).
+const REPLIES_WITHIN: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// How many times a report of a call that is over is tried again.
 const TRIES_AFTER_END: u32 = 60;
@@ -133,11 +137,17 @@ impl Task {
         };
         let asked = arrived.elapsed();
         // The check stands right before the write: this process may have been stopped meanwhile.
-        let in_time = left.is_some_and(|left| asked <= left + super::hold::SLACK);
-        let result = match (in_time, way) {
+        let until = left.map(|left| hold::write_within(held.hold, left)).filter(|until| asked <= *until);
+        let result = match (until, way) {
             // The dialplan has gone on by itself, or is about to.
-            (false, Way::Commands(_)) => None,
-            (true, Way::Commands(commands)) => Some(commands.answer(held, &answer).await),
+            (None, Way::Commands(_)) => None,
+            (Some(until), Way::Commands(commands)) => {
+                // Given up before it is written, a command is never written: one that is stuck in a
+                // queue can't come late. The replies have a little more time than the write.
+                let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
+                let answered = tokio::time::timeout_at(end, commands.answer(held, &answer)).await;
+                Some(answered.unwrap_or(Err(Error::Unanswered)))
+            }
             // Nothing goes on there before we say so, or close.
             (_, Way::Direct(session)) => Some(session.answer(&answer).await),
         };
@@ -160,9 +170,6 @@ impl Task {
                 "late"
             }
             Some(Err(error)) => {
-                if error.is_disconnect() {
-                    self.context.broken.notify_one();
-                }
                 tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
                 "failed"
             }
@@ -217,7 +224,13 @@ impl Task {
             match self.context.shared.node.report(&call, batch).await {
                 Ok(reply) => return self.context.send_messages(reply),
                 // It lost the call, or never wrote it down: it gets to know it again.
-                Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => self.call = None,
+                Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => {
+                    self.call = None;
+                    // It says so of a call that it has just registered: not in a tight circle.
+                    if attempt > 1 && !self.wait(attempt, &error, more).await {
+                        return;
+                    }
+                }
                 Err(error) if error.is_final() => {
                     tracing::warn!(%error, %call, "the node does not take what happened to a call");
                     return;
@@ -266,39 +279,28 @@ impl Task {
     }
 }
 
-/// Ends the calls that the node takes for live though none of their legs is `there`. Calls decided
-/// after `asked` are newer than the snapshot.
-pub(super) async fn end_forgotten(
-    context: &LinkContext,
-    there: &std::collections::HashSet<crate::core::name::LegId>,
-    asked: crate::core::time::UnixMillis,
-) {
-    let (node, name) = (&context.shared.node, &context.pbx.name);
-    let mut live = Vec::new();
+/// The calls on this PBX that the node takes for live; asks until it says.
+pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
     for attempt in 1.. {
-        match node.live_calls(name).await {
-            Ok(calls) => {
-                live = calls;
+        match context.shared.node.live_calls(&context.pbx.name).await {
+            Ok(calls) => return calls,
+            Err(error) if error.is_final() => {
+                tracing::warn!(%error, "the node does not tell its live calls");
                 break;
             }
-            Err(error) if error.is_final() => return tracing::warn!(%error, "the node does not tell its live calls"),
             Err(_) => tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await,
         }
     }
-    for call in live.into_iter().filter(|call| call.decided < asked) {
-        let gone = call.legs.iter().filter(|leg| !there.contains(leg));
-        let seq = u64::try_from(micros()).unwrap_or(0);
-        let ended = (seq..).zip(gone).map(|(seq, leg)| CallReport {
-            seq,
-            at: now(),
-            event: Event::Ended { leg: leg.clone(), cause: None },
-        });
-        let batch = CallEvents { events: ended.collect() };
-        if !batch.events.is_empty() {
-            match node.report(&call.call, &batch).await {
-                Ok(reply) => context.send_messages(reply),
-                Err(error) => tracing::warn!(%error, call = %call.call, "could not end a call that is over"),
-            }
-        }
+    Vec::new()
+}
+
+/// Tells the node that legs of a call that nobody follows are gone.
+pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, gone: Vec<LegId>) {
+    let seq = u64::try_from(micros()).unwrap_or(0);
+    let ended =
+        (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: Event::Ended { leg, cause: None } });
+    match context.shared.node.report(call, &CallEvents { events: ended.collect() }).await {
+        Ok(reply) => context.send_messages(reply),
+        Err(error) => tracing::warn!(%error, %call, "could not end a call that is over"),
     }
 }

@@ -14,8 +14,6 @@ use crate::contract::SipMessages;
 pub(super) struct LinkContext {
     pub shared: Arc<Shared>,
     pub pbx: PbxConfig,
-    /// A command failed because the link is gone.
-    pub broken: Notify,
     /// SIP MESSAGEs to send.
     pub messages: mpsc::UnboundedSender<SipMessages>,
     pub status: Mutex<Status>,

@@ -8,9 +8,10 @@ use super::call::{Call, Start, Way};
 use super::context::LinkContext;
 use super::tracker::{Key, Said, Tracker};
 use super::{hold, micros};
-use crate::contract::CallRequest;
+use crate::contract::{CallRequest, CallView};
 use crate::core::address::Address;
 use crate::core::age::Clock;
+use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::core::plan::NumberPlan;
 use crate::core::route::{Reason, Route};
@@ -30,6 +31,8 @@ pub(super) struct Follower {
 impl Follower {
     pub(super) fn new(context: Arc<LinkContext>) -> Follower {
         let plan = context.pbx.plan();
+        // The first national number reads the tables of all countries: no caller is to wait for that.
+        let _ = plan.read("2125550100");
         Follower { context, plan, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default() }
     }
 
@@ -142,11 +145,13 @@ impl Follower {
         }
     }
 
-    /// Brings what is followed in line with a snapshot. `known` legs were followed when it was asked for.
-    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId], ask_node: bool) {
+    /// Brings what is followed in line with a snapshot. `known` legs were followed when it was asked
+    /// for. True if another snapshot is needed soon.
+    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) -> bool {
         let gone = self.tracker.missing(snapshot, known);
         self.tell(gone);
-        let found: Vec<_> = self.tracker.found(snapshot).into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
+        let (found, again) = self.tracker.found(snapshot);
+        let found: Vec<_> = found.into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
         for (leg, mark) in found {
             let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
@@ -155,24 +160,37 @@ impl Follower {
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
-        if ask_node {
-            self.end_forgotten(snapshot);
-        }
+        again
     }
 
-    /// Calls that the node takes for live though their legs are gone: they ended while no agent was
-    /// there.
-    fn end_forgotten(&self, snapshot: &Snapshot) {
-        let context = Arc::clone(&self.context);
-        let there: HashSet<LegId> = snapshot.legs.iter().map(|l| l.leg.clone()).collect();
-        let asked = crate::agent::now();
-        self.context.shared.calls.spawn(async move {
-            let stop = context.shared.stop.clone();
-            tokio::select! {
-                () = super::call::end_forgotten(&context, &there, asked) => {}
-                () = stop.cancelled() => {}
+    /// Ends what the node took for live, before the snapshot was asked for its legs, and the PBX
+    /// doesn't know: it ended while no agent was there. Legs that are followed end when the snapshot
+    /// is reconciled, which comes after this.
+    pub(super) fn end_forgotten(&mut self, calls: Vec<CallView>, snapshot: &Snapshot) {
+        let there: HashSet<&LegId> = snapshot.legs.iter().map(|l| &l.leg).collect();
+        for CallView { call, legs, .. } in calls {
+            let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
+            let gone: Vec<_> =
+                legs.into_iter().filter(|l| !there.contains(l) && self.tracker.call_of(l).is_none()).collect();
+            match followed {
+                _ if gone.is_empty() => {}
+                // In its turn: a later report overtaking earlier ones would make the node drop them.
+                Some(key) => {
+                    let ended = |leg| Said { key, event: Event::Ended { leg, cause: None }, last: false };
+                    self.tell(gone.into_iter().map(ended));
+                }
+                None => {
+                    let context = Arc::clone(&self.context);
+                    self.context.shared.calls.spawn(async move {
+                        let stop = context.shared.stop.clone();
+                        tokio::select! {
+                            () = super::call::end_forgotten(&context, &call, gone) => {}
+                            () = stop.cancelled() => {}
+                        }
+                    });
+                }
             }
-        });
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// How far behind the deadline an answer may be written: inside the margin, with room to spare.
-pub(super) const SLACK: Duration = Duration::from_millis(20);
+const SLACK: Duration = Duration::from_millis(20);
 
 /// What the way back takes at worst: the answer must reach the channel before its wait is over.
 /// `Redirect` and `uuid_break` hit whatever runs then.
@@ -14,6 +14,11 @@ const MARGIN: Duration = Duration::from_millis(50);
 pub(super) fn time_left(hold: Duration, age: Duration, deadline: Duration) -> Option<Duration> {
     let left = hold.checked_sub(age)?.checked_sub(MARGIN.min(hold / 2))?;
     Some(left.min(deadline)).filter(|left| !left.is_zero())
+}
+
+/// Until when, counted as `left` is, an answer may be written.
+pub(super) fn write_within(hold: Duration, left: Duration) -> Duration {
+    left + SLACK.min(hold / 8)
 }
 
 #[cfg(test)]
@@ -28,6 +33,15 @@ mod tests {
         assert_eq!(time_left(MS(300), MS(0), MS(400)), Some(MS(250)));
         assert_eq!(time_left(MS(500), MS(200), MS(400)), Some(MS(250)));
         assert_eq!(time_left(MS(60), MS(0), MS(400)), Some(MS(30)));
+    }
+
+    #[test]
+    fn an_answer_is_written_inside_the_hold_however_short_it_is() {
+        assert_eq!(write_within(MS(500), MS(400)), MS(420));
+        for hold in [2, 16, 30, 60, 100, 500] {
+            let left = time_left(MS(hold), MS(0), MS(400)).unwrap();
+            assert!(write_within(MS(hold), left) < MS(hold), "{hold}");
+        }
     }
 
     #[test]

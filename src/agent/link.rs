@@ -13,13 +13,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::call::Way;
+use super::call::{Way, live_calls};
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
 use super::status::Status;
 use super::{Shared, direct, messages, micros};
-use crate::contract::LinkState;
+use crate::contract::{CallView, LinkState};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
 use crate::monitor::agent as metrics;
@@ -48,20 +48,16 @@ pub(super) async fn supervise(
 ) {
     let (send, receive) = mpsc::unbounded_channel();
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
-    let context = Arc::new(LinkContext {
-        shared,
-        pbx,
-        broken: Notify::new(),
-        messages: send,
-        status,
-        status_changed: Notify::new(),
-    });
+    let context = Arc::new(LinkContext { shared, pbx, messages: send, status, status_changed: Notify::new() });
     let (held_sender, held) = mpsc::channel(256);
     let _direct = listener.map(|listener| direct::listen(listener, held_sender.clone()));
     let courier = messages::Courier::start(&context, receive);
-    let _reporter = super::status::report(&context);
+    let over = CancellationToken::new();
+    let reporter = super::status::report(&context, over.clone());
     let mut link = Supervised { follower: Follower::new(Arc::clone(&context)), context, courier, held };
     link.run(shutdown).await;
+    over.cancel();
+    let _ = reporter.await;
 }
 
 struct Supervised {
@@ -77,7 +73,10 @@ enum Over {
     Lost(String),
 }
 
-type Checked = Result<(Option<String>, Option<(i64, i64, i64)>), Error>;
+/// The PBX's time, when it was asked and when that arrived, in microseconds.
+type Time = Option<(i64, i64, i64)>;
+/// Who is in charge, and the PBX's time.
+type Checked = Result<(String, Time), Error>;
 type Later<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Waits for what is under way, or for ever.
@@ -96,7 +95,7 @@ impl Supervised {
         while !shutdown.is_cancelled() {
             let link = self.context.pbx.link();
             let connected = tokio::select! {
-                connected = connect(link) => connected,
+                connected = self.meanwhile(connect(link)) => connected,
                 () = shutdown.cancelled() => return,
             };
             let why = match connected {
@@ -120,9 +119,8 @@ impl Supervised {
             self.lost(&why, failures);
             let wait = Backoff::LINK.wait(failures, rand::random());
             tokio::select! {
-                () = tokio::time::sleep(wait) => {}
+                () = self.meanwhile(tokio::time::sleep(wait)) => {}
                 () = shutdown.cancelled() => return,
-                () = self.direct_without_link() => {}
             }
         }
     }
@@ -139,12 +137,15 @@ impl Supervised {
         metrics::link(name, LinkState::Down);
     }
 
-    /// `direct` calls are answered also while the event socket is away; never returns.
-    async fn direct_without_link(&mut self) {
-        while let Some((announcement, held)) = self.held.recv().await {
-            self.follower.announced(announcement, Way::Direct(held));
+    /// Waits for something while `direct` calls are answered: those need no event socket.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, Way::Direct(held)),
+            }
         }
-        std::future::pending().await
     }
 
     async fn session(
@@ -155,10 +156,22 @@ impl Supervised {
         synced: &mut bool,
     ) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
-        if let Err(error) = self.attach(commands).await {
-            return Over::Lost(error.to_string());
+        let us = self.context.shared.id.clone();
+        let attached = tokio::select! {
+            attached = self.meanwhile(attach(commands, &us)) => attached,
+            () = shutdown.cancelled() => {
+                self.goodbye(commands).await;
+                return Over::Shutdown;
+            }
+        };
+        match attached {
+            Ok(attached) => self.attached(attached),
+            Err(error) => return Over::Lost(error.to_string()),
         }
         let mut waiting: Vec<Raw> = Vec::new();
+        // What the node takes for live: got, and being looked for in the snapshot under way.
+        let mut claims: Later<Vec<CallView>> = Some(Box::pin(live_calls(Arc::clone(&self.context))));
+        let (mut claimed, mut sought) = (Vec::new(), Vec::new());
         let mut known = self.follower.legs();
         let mut snapshot: Later<Result<Snapshot, Error>> = Some(take(commands, &known));
         let mut check: Later<Checked> = None;
@@ -188,10 +201,8 @@ impl Supervised {
                     match taken {
                         Ok(taken) => {
                             events.restart(&taken);
-                            self.follower.reconcile(&taken, &known, !*synced);
-                            for raw in waiting.drain(..) {
-                                suspicion |= self.follower.event(commands, &mut events, &raw);
-                            }
+                            self.follower.end_forgotten(std::mem::take(&mut sought), &taken);
+                            suspicion |= self.follower.reconcile(&taken, &known);
                             if !*synced {
                                 *synced = true;
                                 self.up(&taken);
@@ -201,43 +212,49 @@ impl Supervised {
                         Err(error) if error.is_disconnect() => return Over::Lost(error.to_string()),
                         Err(error) => {
                             tracing::warn!(pbx = %self.context.pbx.name, %error, "no snapshot; trying again");
+                            claimed.append(&mut sought);
                             suspicion = true;
                         }
                     }
+                    // Without a snapshot too: what comes from now on must not be read before them.
+                    for raw in waiting.drain(..) {
+                        suspicion |= self.follower.event(commands, &mut events, &raw);
+                    }
+                }
+                calls = done(&mut claims) => {
+                    suspicion |= !calls.is_empty();
+                    claimed = calls;
                 }
                 checked = done(&mut check) => match checked {
-                    Ok((owner, clock)) => self.checked(commands, owner, clock, *synced).await,
+                    Ok((owner, clock)) => self.checked(&owner, clock, *synced),
                     Err(error) => return Over::Lost(error.to_string()),
                 },
-                () = self.context.broken.notified() => return Over::Lost("the command connection is gone".to_owned()),
+                () = commands.closed() => return Over::Lost("the command connection is gone".to_owned()),
                 _ = tick.tick() => {
                     if check.is_none() {
-                        check = Some(Box::pin(look(commands.clone())));
+                        check = Some(Box::pin(look(commands.clone(), us.clone())));
                     }
                     suspicion |= self.follower.doubts();
                     suspicion |= self.follower.len() > 0 && last_snapshot.elapsed() >= AUDIT_EVERY;
                 }
                 () = tokio::time::sleep_until(due), if suspicion && snapshot.is_none() => {
                     suspicion = false;
+                    sought = std::mem::take(&mut claimed);
                     known = self.follower.legs();
+                    known.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
                     snapshot = Some(take(commands, &known));
                 }
             }
         }
     }
 
-    /// From here on the dialplan announces calls to us.
-    async fn attach(&mut self, commands: &Commands) -> Result<(), Error> {
-        let version = commands.version().await?;
-        let (owner, clock) = look(commands.clone()).await?;
-        self.follower.set_clock(clock);
-        let (us, name) = (&self.context.shared.id, &self.context.pbx.name);
-        if let Some(other) = owner.filter(|owner| owner != us) {
+    fn attached(&mut self, attached: Attached) {
+        self.follower.set_clock(attached.clock);
+        if let Some(other) = attached.other {
+            let name = &self.context.pbx.name;
             tracing::info!(pbx = %name, other, "taking over from another agent, or from an earlier run of this one");
         }
-        commands.set_owner(Some(us)).await?;
-        self.context.status(|status| status.version = Some(version));
-        Ok(())
+        self.context.status(|status| status.version = Some(attached.version));
     }
 
     fn up(&self, snapshot: &Snapshot) {
@@ -261,24 +278,9 @@ impl Supervised {
         self.context.status(|status| status.set(LinkState::Down, Some("the agent was stopped".to_owned())));
     }
 
-    async fn checked(
-        &mut self,
-        commands: &Commands,
-        owner: Option<String>,
-        clock: Option<(i64, i64, i64)>,
-        synced: bool,
-    ) {
+    fn checked(&mut self, owner: &str, clock: Time, synced: bool) {
         self.follower.set_clock(clock);
-        let us = &self.context.shared.id;
-        let state = match owner {
-            Some(owner) if owner == *us => LinkState::Up,
-            Some(_) => LinkState::Standby,
-            None => {
-                // A reload that clears the global variables, or the other agent's goodbye.
-                let back = commands.set_owner(Some(us)).await;
-                if back.is_ok() { LinkState::Up } else { return }
-            }
-        };
+        let state = if owner == self.context.shared.id { LinkState::Up } else { LinkState::Standby };
         if synced {
             self.context.status(|status| {
                 if status.state() != state {
@@ -303,10 +305,34 @@ fn take(commands: &Commands, known: &[LegId]) -> Pin<Box<dyn Future<Output = Res
     Box::pin(async move { commands.snapshot(&known).await })
 }
 
-/// Signs of life, who is in charge, and what time it is there.
-async fn look(commands: Commands) -> Checked {
+/// What attaching to a PBX told.
+struct Attached {
+    version: String,
+    /// Who was in charge before.
+    other: Option<String>,
+    clock: Time,
+}
+
+/// From here on the dialplan announces calls to `us`.
+async fn attach(commands: &Commands, us: &str) -> Result<Attached, Error> {
+    let version = commands.version().await?;
+    let (owner, clock) = look(commands.clone(), us.to_owned()).await?;
+    let other = Some(owner).filter(|owner| owner != us);
+    if other.is_some() {
+        commands.set_owner(Some(us)).await?;
+    }
+    Ok(Attached { version, other, clock })
+}
+
+/// Signs of life, who is in charge, and what time it is there. If nobody is in charge, after a reload
+/// that clears the global variables or another agent's goodbye, we are.
+async fn look(commands: Commands, us: String) -> Checked {
     commands.ping().await?;
     let asked = micros();
     let clock = commands.clock().await?.map(|pbx| (pbx, asked, micros()));
-    Ok((commands.owner().await?, clock))
+    if let Some(owner) = commands.owner().await? {
+        return Ok((owner, clock));
+    }
+    commands.set_owner(Some(&us)).await?;
+    Ok((us, clock))
 }

@@ -81,15 +81,24 @@ impl Agent {
     /// # Errors
     /// If a `direct` listener can't be bound.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
-        let mut links = JoinSet::new();
-        for pbx in self.pbxs {
-            let listener = match pbx.direct {
+        // All before the first link is made: an agent that can't start must not have attached.
+        let mut listeners = Vec::new();
+        for pbx in &self.pbxs {
+            listeners.push(match pbx.direct {
                 Some(address) => Some(tokio::net::TcpListener::bind(address).await?),
                 None => None,
-            };
+            });
+        }
+        let mut links = JoinSet::new();
+        for (pbx, listener) in self.pbxs.into_iter().zip(listeners) {
             links.spawn(link::supervise(Arc::clone(&self.shared), pbx, listener, shutdown.clone()));
         }
-        while links.join_next().await.is_some() {}
+        while let Some(over) = links.join_next().await {
+            // A PBX without its link would be silently left alone.
+            if let Some(panic) = over.err().and_then(|error| error.try_into_panic().ok()) {
+                std::panic::resume_unwind(panic);
+            }
+        }
         self.shared.calls.close();
         if tokio::time::timeout(DRAIN, self.shared.calls.wait()).await.is_err() {
             self.shared.stop.cancel();

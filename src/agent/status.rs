@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::context::LinkContext;
 use super::now;
@@ -11,6 +12,9 @@ use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
 
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
+
+/// How long the last report may take.
+const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Outcomes that are kept for a node that can't be reached.
 const OUTCOMES_MAX: usize = 10_000;
@@ -66,6 +70,15 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Keeps what a report could not tell, before what came since.
+    fn put_back(&mut self, mut sent: Vec<SipOutcome>) {
+        sent.append(&mut self.sent);
+        sent.truncate(OUTCOMES_MAX);
+        self.sent = sent;
+    }
+}
+
 impl LinkContext {
     /// Notes how a message went, for the next report.
     pub(super) fn outcome(&self, outcome: SipOutcome) {
@@ -82,30 +95,58 @@ impl LinkContext {
         self.status_changed.notify_one();
     }
 
-    async fn report_status(&self) {
+    /// True if the node took the report.
+    async fn report_status(&self) -> bool {
         let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.shared.node.report_pbx(&self.pbx.name, &report).await {
             Ok(reply) => self.send_messages(reply),
             Err(error) => {
                 tracing::debug!(%error, pbx = %self.pbx.name, "could not report the link");
-                self.status.lock().unwrap_or_else(PoisonError::into_inner).sent.extend(report.sent);
-                // What changes meanwhile is told with the next attempt, not by more of them.
-                tokio::time::sleep(EVERY).await;
+                self.status.lock().unwrap_or_else(PoisonError::into_inner).put_back(report.sent);
+                return false;
             }
         }
+        true
     }
 }
 
-/// Reports until it is dropped.
-pub(super) fn report(context: &Arc<LinkContext>) -> AbortOnDropHandle<()> {
+/// Reports until `over`, and then once more, so that the node knows what was sent and that nobody
+/// is attached.
+pub(super) fn report(context: &Arc<LinkContext>, over: CancellationToken) -> JoinHandle<()> {
     let context = Arc::clone(context);
-    AbortOnDropHandle::new(tokio::spawn(async move {
-        loop {
-            context.report_status().await;
+    tokio::spawn(async move {
+        while !over.is_cancelled() {
+            if !context.report_status().await {
+                // What changes meanwhile is told with the next attempt, not by more of them.
+                tokio::select! {
+                    () = tokio::time::sleep(EVERY) => continue,
+                    () = over.cancelled() => break,
+                }
+            }
             tokio::select! {
                 () = context.status_changed.notified() => {}
                 () = tokio::time::sleep(EVERY) => {}
+                () = over.cancelled() => {}
             }
         }
-    }))
+        let _ = tokio::time::timeout(LAST_WITHIN, context.report_status()).await;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_that_no_node_took_stay_in_order_and_are_bounded() {
+        let outcome = |n: usize| SipOutcome { id: n.to_string(), error: None };
+        let mut status = Status::new(PbxKind::Asterisk, "me");
+        status.sent.push(outcome(1));
+        let report = status.take();
+        status.sent.push(outcome(2));
+        status.put_back(report.sent);
+        assert_eq!(status.sent, [outcome(1), outcome(2)]);
+        status.put_back((0..OUTCOMES_MAX).map(outcome).collect());
+        assert_eq!(status.sent.len(), OUTCOMES_MAX);
+    }
 }

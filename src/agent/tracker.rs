@@ -30,7 +30,10 @@ pub(super) struct Tracker {
     calls: HashMap<Key, Tracked>,
     legs: HashMap<LegId, Key>,
     answered: HashSet<LegId>,
-    bridges: HashSet<[LegId; 2]>,
+    /// Who hears whom, from both ends.
+    hears: HashMap<LegId, HashSet<LegId>>,
+    /// Announced legs of the last snapshot that nobody follows yet.
+    glimpsed: HashSet<LegId>,
 }
 
 #[derive(Debug)]
@@ -73,11 +76,11 @@ impl Tracker {
                 let key = self.younger(legs)?;
                 self.join(key, &legs[0]);
                 self.join(key, &legs[1]);
-                self.bridges.insert(sorted(legs)).then(|| said(key, Event::Bridged { legs: legs.clone() }))
+                self.bridge(legs).then(|| said(key, Event::Bridged { legs: legs.clone() }))
             }
             Happened::Unbridged { legs } => {
                 let key = self.younger(legs)?;
-                self.bridges.remove(&sorted(legs)).then(|| said(key, Event::Unbridged { legs: legs.clone() }))
+                self.unbridge(legs).then(|| said(key, Event::Unbridged { legs: legs.clone() }))
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()),
             Happened::Announced(_) | Happened::Gap { .. } => None,
@@ -89,13 +92,18 @@ impl Tracker {
         self.legs.keys().cloned().collect()
     }
 
+    /// The call that a leg belongs to now.
+    pub(super) fn call_of(&self, leg: &LegId) -> Option<Key> {
+        self.legs.get(leg).copied()
+    }
+
     /// Whether some call has two answered legs and no bridge: an event may be missing. Each call is
     /// doubted once.
     pub(super) fn doubts(&mut self) -> bool {
         let mut doubts = false;
         for call in self.calls.values_mut().filter(|call| !call.doubted) {
             let answered = call.legs.iter().filter(|leg| self.answered.contains(*leg)).count();
-            let bridged = self.bridges.iter().any(|legs| legs.iter().any(|leg| call.legs.contains(leg)));
+            let bridged = call.legs.iter().any(|leg| self.hears.contains_key(leg));
             call.doubted = answered >= 2 && !bridged;
             doubts |= call.doubted;
         }
@@ -108,11 +116,25 @@ impl Tracker {
         known.iter().filter(|leg| !there.contains(leg)).filter_map(|leg| self.leave(leg, None)).collect()
     }
 
-    /// Announced legs of the snapshot that nobody follows.
-    pub(super) fn found<'a>(&self, snapshot: &'a Snapshot) -> Vec<(&'a LegId, &'a Mark)> {
+    /// Announced legs of the snapshot that nobody follows, and whether to look again soon.
+    ///
+    /// One that is neither decided nor heard by anybody may be waiting at this moment, its
+    /// announcement under way to us on the other connection. It is left to that until the next
+    /// snapshot, or the announcement would be taken for a repeated one and not be answered.
+    pub(super) fn found<'a>(&mut self, snapshot: &'a Snapshot) -> (Vec<(&'a LegId, &'a Mark)>, bool) {
         let unknown = snapshot.legs.iter().filter(|l| !self.legs.contains_key(&l.leg));
         // A leg that was made on behalf of another may have got its mark by inheritance.
-        unknown.filter(|l| l.by.is_none()).filter_map(|l| Some((&l.leg, l.mark.as_ref()?))).collect()
+        let announced = unknown.filter(|l| l.by.is_none()).filter_map(|l| Some((l, l.mark.as_ref()?)));
+        let (mut found, mut glimpsed) = (Vec::new(), HashSet::new());
+        for (live, mark) in announced {
+            if mark.call.is_some() || !live.hears.is_empty() || self.glimpsed.contains(&live.leg) {
+                found.push((&live.leg, mark));
+            } else {
+                glimpsed.insert(live.leg.clone());
+            }
+        }
+        self.glimpsed = glimpsed;
+        (found, !self.glimpsed.is_empty())
     }
 
     /// What the snapshot shows that no event told.
@@ -132,8 +154,10 @@ impl Tracker {
         let hears: HashSet<_> = hears.filter(|legs| legs[0] != legs[1]).collect();
         // Only where the snapshot shows both ends: a leg that came later is not in it.
         let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
-        let over = self.bridges.iter().filter(|legs| legs.iter().all(|l| shown.contains(l)) && !hears.contains(*legs));
-        for legs in over.cloned().collect::<Vec<_>>() {
+        let heard =
+            self.hears.iter().flat_map(|(leg, others)| others.iter().map(|o| sorted(&[leg.clone(), o.clone()])));
+        let over = heard.filter(|legs| legs.iter().all(|l| shown.contains(l)) && !hears.contains(legs));
+        for legs in over.collect::<HashSet<_>>() {
             told.extend(self.happened(&Happened::Unbridged { legs }));
         }
         for legs in hears {
@@ -156,10 +180,33 @@ impl Tracker {
         call.legs.insert(leg.clone())
     }
 
+    /// True if they did not hear each other before.
+    fn bridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
+        self.hears.entry(a.clone()).or_default().insert(b.clone());
+        self.hears.entry(b.clone()).or_default().insert(a.clone())
+    }
+
+    /// True if they heard each other.
+    fn unbridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
+        self.deafen(a, b);
+        self.deafen(b, a)
+    }
+
+    fn deafen(&mut self, leg: &LegId, other: &LegId) -> bool {
+        let Some(others) = self.hears.get_mut(leg) else { return false };
+        let heard = others.remove(other);
+        if others.is_empty() {
+            self.hears.remove(leg);
+        }
+        heard
+    }
+
     fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
         let key = self.legs.remove(leg)?;
         self.answered.remove(leg);
-        self.bridges.retain(|legs| !legs.contains(leg));
+        for other in self.hears.remove(leg).unwrap_or_default() {
+            self.deafen(&other, leg);
+        }
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);
         let last = call.legs.is_empty();

@@ -80,8 +80,7 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
 fn calls_that_were_answered_meanwhile_are_found() {
     let mut tracker = Tracker::default();
     let now = snapshot(vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])]);
-    let found = tracker.found(&now);
-    assert_eq!(found, [(&leg("A"), &mark())]);
+    assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
     tracker.announce(&leg("A"), "1002").unwrap();
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
     assert!(told.contains(&Event::Dialled { leg: leg("B") }));
@@ -130,4 +129,25 @@ fn a_bridge_that_ended_meanwhile_has_ended() {
     answered_call(&mut tracker);
     let told = tracker.catch_up(&snapshot(vec![live("A", None, &[]), live("B", Some("A"), &[])]));
     assert!(matches!(&told[..], [Said { event: Event::Unbridged { .. }, .. }]));
+}
+
+#[test]
+fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
+    let mut tracker = Tracker::default();
+    let now = snapshot(vec![live("A", None, &[]), live("C", None, &[])]);
+    assert_eq!(tracker.found(&now), (vec![], true));
+    assert!(tracker.announce(&leg("A"), "1002").is_some(), "it is new, and so it is answered");
+    assert_eq!(tracker.found(&now), (vec![(&leg("C"), &mark())], false), "no announcement came");
+    let mut decided = live("D", None, &[]);
+    decided.mark = Some(Mark { call: Some("c-1".parse().unwrap()), ..mark() });
+    assert_eq!(tracker.found(&snapshot(vec![decided])).0.len(), 1, "a decided one waits no more");
+}
+
+#[test]
+fn nothing_is_kept_of_calls_that_are_over() {
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None });
+    tracker.happened(&Happened::HungUp { leg: leg("B"), cause: None });
+    assert!(tracker.hears.is_empty() && tracker.answered.is_empty() && tracker.calls.is_empty());
 }

@@ -126,6 +126,11 @@ impl Client {
         self.requests.is_closed()
     }
 
+    /// Waits until the connection is over.
+    pub async fn closed(&self) {
+        self.requests.closed().await;
+    }
+
     /// Sends one action. A refusal is a reply too: see [`Reply::accepted`].
     ///
     /// # Errors

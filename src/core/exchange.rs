@@ -234,14 +234,15 @@ impl Exchange {
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.ended.get_or_insert(at);
         }
-        if call.phase != Phase::Ended && call.legs.values().all(|l| l.ended.is_some()) {
+        let over = call.phase != Phase::Ended && call.legs.values().all(|l| l.ended.is_some());
+        // The announced leg's own cause, if it says one, is what the caller got.
+        if *leg == call.leg || (over && call.cause.is_none()) {
+            call.cause = cause.map(str::to_owned).or(call.cause.take());
+        }
+        if over {
             call.phase = Phase::Ended;
             call.ended = Some(at);
-            // The announced leg's own cause, if it says one, is what the caller got.
-            call.cause = cause.map(str::to_owned).or(call.cause.take());
             effects.push(Effect::Ended(owner));
-        } else if *leg == call.leg {
-            call.cause = cause.map(str::to_owned);
         }
         effects
     }

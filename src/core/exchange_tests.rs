@@ -286,6 +286,21 @@ fn step() -> impl Strategy<Value = (bool, Step)> {
     (any::<bool>(), step)
 }
 
+#[test]
+fn the_cause_is_what_the_announced_leg_says() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    story.say("c", Event::Dialled { leg: leg("B") });
+    story.say("c", Event::Ended { leg: leg("A"), cause: Some("USER_BUSY".into()) });
+    story.say("c", Event::Ended { leg: leg("B"), cause: Some("ORIGINATOR_CANCEL".into()) });
+    assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("USER_BUSY"));
+
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    story.say("c", Event::Dialled { leg: leg("B") });
+    story.say("c", Event::Ended { leg: leg("A"), cause: None });
+    story.say("c", Event::Ended { leg: leg("B"), cause: Some("LOSE_RACE".into()) });
+    assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("LOSE_RACE"), "better than none");
+}
+
 proptest! {
     /// Whatever the PBX says: a pair is parted at most as often as it was made, and at the end of
     /// both calls nobody is paired.

@@ -109,6 +109,11 @@ impl Client {
         self.requests.is_closed()
     }
 
+    /// Waits until the connection is over.
+    pub async fn closed(&self) {
+        self.requests.closed().await;
+    }
+
     /// Sends one command. A refusal is a reply too: see [`Reply::accepted`].
     ///
     /// # Errors

@@ -11,6 +11,9 @@ pub enum Error {
     /// Asterisk's manager interface.
     #[error(transparent)]
     Ami(#[from] ami::Error),
+    /// No reply while one was of use: the outcome is unknown.
+    #[error("the PBX did not reply in time")]
+    Unanswered,
     /// A reply that says something else than was asked for.
     #[error("the PBX replied to {command} with {reply:?}")]
     Unexpected {
@@ -27,7 +30,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_disconnect(),
             Error::Ami(error) => error.is_disconnect(),
-            Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unexpected { .. } => false,
         }
     }
 
@@ -36,6 +39,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_timeout(),
             Error::Ami(error) => error.is_timeout(),
+            Error::Unanswered => true,
             Error::Unexpected { .. } => false,
         }
     }
@@ -45,7 +49,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_auth(),
             Error::Ami(error) => error.is_auth(),
-            Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unexpected { .. } => false,
         }
     }
 

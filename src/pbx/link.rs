@@ -186,6 +186,11 @@ impl Commands {
         say!(self, commands => commands.send_message(from, message).await)
     }
 
+    /// Waits until the command connection is over: whatever was under way has an unknown outcome.
+    pub async fn closed(&self) {
+        say!(self, commands => commands.closed().await);
+    }
+
     /// Asks for a sign of life on each connection.
     ///
     /// # Errors

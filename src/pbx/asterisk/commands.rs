@@ -95,6 +95,11 @@ impl Commands {
         Ok(())
     }
 
+    /// Waits until the command connection is over.
+    pub async fn closed(&self) {
+        self.client.closed().await;
+    }
+
     /// Whether both connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
         self.client.send(Action::ping()).await?.accepted()?;

@@ -78,7 +78,7 @@ impl Commands {
         let Some((user, host)) = message.to.sip_parts() else {
             return Err(Error::unexpected("chat", "not a SIP address"));
         };
-        let host_name = host.split(':').next().unwrap_or(host);
+        let host_name = without_port(host);
         let to = format!("{}/{user}@{host}", self.sip_profile);
         // chat PROTO|FROM|TO|MESSAGE|CONTENT-TYPE (`chat_api_function` in switch_loadable_module.c);
         // the text has none of its separators or quotes.
@@ -90,10 +90,40 @@ impl Commands {
         }
     }
 
+    /// Waits until the command connection is over.
+    pub async fn closed(&self) {
+        self.client.closed().await;
+    }
+
     /// Whether both connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
         self.client.api("uptime", &[]).await?.accepted()?;
         self.listener.api("uptime", &[]).await?.accepted()?;
         Ok(())
+    }
+}
+
+/// `pbx.example:5060`, `[2001:db8::1]:5060` → the host alone.
+fn without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, _)) if !host.ends_with(']') => name,
+        _ => host,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_without_its_port() {
+        for (host, name) in [
+            ("pbx.example:5060", "pbx.example"),
+            ("pbx.example", "pbx.example"),
+            ("[2001:db8::1]:5060", "[2001:db8::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+        ] {
+            assert_eq!(without_port(host), name);
+        }
     }
 }

@@ -1,0 +1,226 @@
+//! A scripted FreeSWITCH and a scripted node, for what a real one does too seldom or too slowly. Used
+//! by tests (`mod scripted;`) and by a bench (`#[path]`).
+
+// Each user has its own part of this.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::State;
+use axum::routing::{get, post, put};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use sidecall::agent::{Agent, AgentConfig, PbxConfig};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{broadcast, mpsc};
+
+/// What was said to one of the two, and when.
+pub type Heard<T> = mpsc::UnboundedReceiver<(Instant, T)>;
+
+/// An event socket that does as it is told.
+pub struct Freeswitch {
+    pub address: SocketAddr,
+    /// All commands of all connections.
+    pub commands: Heard<String>,
+    stage: Arc<Stage>,
+}
+
+#[derive(Default)]
+struct Script {
+    owner: String,
+    /// Channels and what `uuid_dump` says of them.
+    channels: HashMap<String, String>,
+}
+
+struct Stage {
+    script: Mutex<Script>,
+    events: broadcast::Sender<Arc<str>>,
+    heard: mpsc::UnboundedSender<(Instant, String)>,
+}
+
+impl Freeswitch {
+    pub async fn start() -> Freeswitch {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (heard, commands) = mpsc::unbounded_channel();
+        let stage = Arc::new(Stage { script: Mutex::default(), events: broadcast::channel(10_000).0, heard });
+        let shared = Arc::clone(&stage);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let stage = Arc::clone(&shared);
+                tokio::spawn(async move { stage.serve(stream).await });
+            }
+        });
+        Freeswitch { address, commands, stage }
+    }
+
+    /// The agent that has attached.
+    pub fn owner(&self) -> String {
+        self.stage.script.lock().unwrap().owner.clone()
+    }
+
+    /// A channel that the snippet has marked, as a snapshot shows it.
+    pub fn channel(&self, leg: &str, called: &str) {
+        let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n{}", mark(called));
+        self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
+    }
+
+    /// The snippet's announcement. When it was written.
+    pub fn announce(&self, leg: &str, called: &str) -> Instant {
+        let sent = micros();
+        let owner = self.owner();
+        let padding: String =
+            (0..120).map(|n| format!("variable_padding_{n}: as%20long%20as%20real%20ones\n")).collect();
+        self.event(format!(
+            "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nEvent-Date-Timestamp: {sent}\n\
+             sidecall_agent: {owner}\nsidecall_hold: 500\nUnique-ID: {leg}\n{padding}{}\n",
+            mark(called)
+        ))
+    }
+
+    /// The end of a leg.
+    pub fn hang_up(&self, leg: &str) {
+        self.event(format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\nHangup-Cause: NORMAL_CLEARING\n\n"));
+    }
+
+    fn event(&self, body: String) -> Instant {
+        let frame = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n{body}", body.len());
+        let now = Instant::now();
+        let _ = self.stage.events.send(frame.into());
+        now
+    }
+}
+
+fn mark(called: &str) -> String {
+    format!(
+        "variable_sidecall_side: originating\nvariable_sidecall_calling: 1001\nvariable_sidecall_called: {called}\n"
+    )
+}
+
+fn micros() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()
+}
+
+impl Stage {
+    async fn serve(&self, stream: TcpStream) {
+        stream.set_nodelay(true).unwrap();
+        let (reader, mut writer) = stream.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        let mut events = self.events.subscribe();
+        let mut subscribed = false;
+        writer.write_all(b"Content-Type: auth/request\n\n").await.unwrap();
+        loop {
+            tokio::select! {
+                Ok(event) = events.recv(), if subscribed => {
+                    if writer.write_all(event.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+                line = lines.next_line() => {
+                    let Ok(Some(line)) = line else { return };
+                    if line.is_empty() {
+                        continue;
+                    }
+                    let _ = self.heard.send((Instant::now(), line.clone()));
+                    subscribed |= line.starts_with("event ");
+                    let reply = match line.strip_prefix("api ") {
+                        Some(api) => {
+                            let body = self.api(api);
+                            format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len())
+                        }
+                        None => "Content-Type: command/reply\nReply-Text: +OK accepted\n\n".to_owned(),
+                    };
+                    if writer.write_all(reply.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn api(&self, api: &str) -> String {
+        let mut script = self.script.lock().unwrap();
+        let (name, rest) = api.split_once(' ').unwrap_or((api, ""));
+        match name {
+            "strmicroepoch" => micros().to_string(),
+            "global_getvar" if script.owner.is_empty() => "-ERR no reply\n".to_owned(),
+            "global_getvar" => script.owner.clone(),
+            "global_setvar" => {
+                script.owner = rest.trim_start_matches("sidecall_agent=").to_owned();
+                "+OK\n".to_owned()
+            }
+            "show" => {
+                let rows: Vec<_> = script.channels.keys().map(|leg| json!({ "uuid": leg })).collect();
+                json!({ "row_count": rows.len(), "rows": rows }).to_string()
+            }
+            "uuid_dump" => script.channels.get(rest).cloned().unwrap_or_else(|| "-ERR No such channel!\n".to_owned()),
+            _ => "+OK\n".to_owned(),
+        }
+    }
+}
+
+/// A node that decides `packet` at once, for whatever call.
+pub struct Node {
+    pub address: SocketAddr,
+    /// Requests for a decision, and when each was answered.
+    pub decisions: Heard<(Value, Instant)>,
+    /// Reports of links.
+    pub links: Heard<Value>,
+}
+
+#[derive(Clone)]
+struct Desk {
+    decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
+    links: mpsc::UnboundedSender<(Instant, Value)>,
+}
+
+impl Node {
+    pub async fn start() -> Node {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (decided, decisions) = mpsc::unbounded_channel();
+        let (reported, links) = mpsc::unbounded_channel();
+        let none = || async { Json(json!({ "messages": [] })) };
+        let routes = Router::new()
+            .route("/v1/calls", get(|| async { Json(json!({ "calls": [] })) }).post(decide))
+            .route("/v1/calls/{call}/events", post(none))
+            .route("/v1/pbxs/{pbx}", put(link))
+            .with_state(Desk { decisions: decided, links: reported });
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        Node { address, decisions, links }
+    }
+}
+
+async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Value> {
+    let asked = Instant::now();
+    let decision = json!({ "call": request["leg"], "route": "packet", "trunk": "partner",
+        "address": "https://node.example/a/0123456789abcdef0123456789abcdef", "reason": "called-has-client" });
+    let _ = desk.decisions.send((asked, (request, Instant::now())));
+    Json(decision)
+}
+
+async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {
+    let _ = desk.links.send((Instant::now(), report));
+    Json(json!({ "messages": [] }))
+}
+
+/// An agent between the two.
+pub fn agent(freeswitch: SocketAddr, node: SocketAddr) -> Agent {
+    // As the binary does; it may have been done by another test.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = AgentConfig {
+        node: format!("http://{node}").parse().unwrap(),
+        token: Some("token".into()),
+        ..AgentConfig::default()
+    };
+    let pbx: PbxConfig = serde_json::from_value(json!({ "name": "office", "kind": "freeswitch",
+        "address": freeswitch.to_string(), "password": "secret", "context": "pbx.example", "region": "US" }))
+    .unwrap();
+    Agent::new(config, vec![pbx]).unwrap()
+}
