@@ -191,7 +191,7 @@ impl Sidecall {
 
 /// The credential of a number's clients.
 pub fn credential(number: &str) -> String {
-    format!("credential-of-{}", number.trim_start_matches('+').replace(';', "-"))
+    format!("credential-of-{}", number.trim_start_matches('+').replace([';', '='], "-"))
 }
 
 /// A number as it stands in a path.
