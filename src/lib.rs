@@ -15,3 +15,4 @@ pub mod node;
 pub mod pbx;
 pub mod push;
 pub mod store;
+pub mod wire;

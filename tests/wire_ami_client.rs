@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sidecall::ami::{Action, Auth, Client, Error, Events, Item, Method, Options, Tls, connect, connect_stream};
+use sidecall::ami::{Action, Auth, Client, Error, Events, Item, Limits, Method, Options, Tls, connect, connect_stream};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::io::{DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -144,6 +144,26 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
     let no = "Response: Error\r\nMessage: Permission denied\r\n";
     pbx.say(&format!("{no}ActionID: {id}\r\n\r\n")).await;
     assert!(asked.await.unwrap().unwrap_err().is_refused());
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
+    for limits in [Limits { entries: 2, ..Limits::default() }, Limits { list: 100, ..Limits::default() }] {
+        let (mut pbx, client, mut events, _run) = logged_in(Options { limits, ..Options::default() }).await;
+        let other = client.clone();
+        let asked = tokio::spawn(async move { other.list(Action::core_show_channels()).await });
+        let (id, _) = pbx.hear().await;
+        pbx.reply(&id, "EventList: start").await;
+        for n in 0..4 {
+            pbx.event(&id, &format!("CoreShowChannel\r\nChannel: PJSIP/a-{n}")).await;
+        }
+        let error = asked.await.unwrap().unwrap_err();
+        assert!(matches!(error, Error::ListTooLong { .. }) && error.is_list_cut(), "{error}");
+        pbx.event(&id, "CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 4").await;
+        pbx.say("Event: Hangup\r\n\r\n").await;
+        let Some(Item::Event(next)) = events.next().await else { panic!("no event") };
+        assert_eq!(next.name(), "Hangup");
+    }
 }
 
 #[tokio::test]

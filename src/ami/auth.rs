@@ -27,7 +27,8 @@ use super::command::Action;
 use super::error::Error;
 use super::frame::Kind;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::Tap;
 
 /// Who we are to Asterisk.
 #[derive(Clone, PartialEq, Eq)]

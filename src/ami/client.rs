@@ -9,16 +9,16 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::Framed;
 
+use super::Events;
 use super::auth::{Auth, login};
 use super::codec::{Codec, Limits};
 use super::command::Action;
-use super::connection::{Connection, Request, Waiter};
+use super::connection::{Connection, List, Request, Waiter};
 use super::error::Error;
 use super::event::Event;
-use super::queue::{Events, queue};
 use super::reply::Reply;
-use super::tap::{Tap, Tapped};
 use super::tls::Tls;
+use crate::wire::{Tap, Tapped, queue};
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
@@ -31,7 +31,7 @@ pub struct Options {
     pub event_mask: String,
     /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
     pub event_queue: usize,
-    /// The largest frame.
+    /// The largest frame and the longest list.
     pub limits: Limits,
     /// Speak TLS. Default: no.
     pub tls: Option<Tls>,
@@ -99,7 +99,7 @@ where
     let (requests, receiver) = mpsc::channel(64);
     let (sender, events) = queue(options.event_queue);
     let prefix = format!("{:08x}", rand::random::<u32>());
-    let connection = Connection::new(framed, prefix, receiver, sender, tap);
+    let connection = Connection::new(framed, options.limits, options.tls.is_some(), prefix, receiver, sender, tap);
     let client = Client { requests, timeout: options.request_timeout };
     Ok((client, events, connection))
 }
@@ -166,10 +166,11 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::send`]; [`Error::Refused`] if Asterisk refuses, which some actions do when there
-    /// is nothing to list; [`Error::is_list_cut`] if it ends with fewer entries than announced.
+    /// is nothing to list; [`Error::is_list_cut`] if it ends with fewer entries than announced, or
+    /// is longer than [`Limits`] allow.
     pub async fn list(&self, action: Action) -> Result<Vec<Event>, Error> {
         let (waiter, entries) = oneshot::channel();
-        let actions = vec![(action, Waiter::List(waiter, Vec::new()))];
+        let actions = vec![(action, Waiter::List(waiter, List::default()))];
         self.within(async {
             self.request(actions).await?;
             entries.await.map_err(|_| gone())?

@@ -12,16 +12,20 @@ const MAX_GREETING: usize = 1024;
 
 const END: &[u8] = b"\r\n\r\n";
 
-/// The largest frame that is accepted, in bytes.
+/// The most that is accepted; sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// A message: an event, or a reply with a command's whole output.
     pub message: usize,
+    /// The entries of one list.
+    pub entries: usize,
+    /// The entries of one list together.
+    pub list: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { message: 8 * 1024 * 1024 }
+        Self { message: 8 * 1024 * 1024, entries: 100_000, list: 64 * 1024 * 1024 }
     }
 }
 
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_limit_is_refused_before_it_is_buffered() {
-        let limits = Limits { message: 20 };
+        let limits = Limits { message: 20, ..Limits::default() };
         let fits = format!("{HELLO}Event: {}\r\n\r\n", "x".repeat(13));
         assert_eq!(frames(&fits, limits).unwrap().len(), 2);
         for text in [

@@ -8,20 +8,21 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
+use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{Encoder, Framed, FramedRead};
 
-use super::codec::Codec;
+use super::codec::{Codec, Limits};
 use super::command::Action;
 use super::error::Error;
 use super::event::Event;
 use super::frame::{Frame, Kind};
-use super::queue;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::{self, Tap};
 
 /// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
 /// Asterisk that has stopped answering costs a bounded amount of memory.
@@ -43,7 +44,16 @@ pub(super) enum Waiter {
     /// One reply.
     Reply(oneshot::Sender<Reply>),
     /// A reply that begins a list, its entries so far, and the event that completes it.
-    List(oneshot::Sender<Result<Vec<Event>, Error>>, Vec<Event>),
+    List(oneshot::Sender<Result<Vec<Event>, Error>>, List),
+    /// Nobody: the list was too long. The rest of it is read past.
+    Overrun,
+}
+
+/// The entries of a list so far.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    entries: Vec<Event>,
+    bytes: usize,
 }
 
 impl Waiter {
@@ -51,6 +61,7 @@ impl Waiter {
         match self {
             Self::Reply(waiter) => waiter.is_closed(),
             Self::List(waiter, _) => waiter.is_closed(),
+            Self::Overrun => true,
         }
     }
 }
@@ -60,7 +71,10 @@ pub struct Connection {
     reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
     writer: WriteHalf<Box<dyn Stream>>,
     encoder: Codec,
+    limits: Limits,
     out: BytesMut,
+    /// TLS: one record for each action.
+    records: bool,
     unflushed: bool,
     requests: mpsc::Receiver<Request>,
     /// Whether a client is left that could ask for something.
@@ -69,7 +83,7 @@ pub struct Connection {
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
-    events: queue::Sender,
+    events: wire::Sender<Event>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
@@ -77,9 +91,11 @@ pub struct Connection {
 impl Connection {
     pub(super) fn new<S: Stream + 'static>(
         framed: Framed<S, Codec>,
+        limits: Limits,
+        records: bool,
         prefix: String,
         requests: mpsc::Receiver<Request>,
-        events: queue::Sender,
+        events: wire::Sender<Event>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();
@@ -92,7 +108,9 @@ impl Connection {
             reader,
             writer,
             encoder: Codec::default(),
+            limits,
             out: BytesMut::new(),
+            records,
             unflushed: false,
             requests,
             has_clients: true,
@@ -142,7 +160,7 @@ impl Connection {
                         None => self.has_clients = false,
                     }
                 }
-                written = write(&mut self.writer, &mut self.out), if writing => {
+                written = write(&mut self.writer, &mut self.out, self.records), if writing => {
                     written?;
                     self.unflushed = false;
                 }
@@ -157,7 +175,7 @@ impl Connection {
             return Ok(());
         }
         // A late reply finds nobody by its id; only a list must be remembered.
-        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..)) || !waiter.is_closed());
+        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..) | Waiter::Overrun) || !waiter.is_closed());
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;
@@ -200,14 +218,11 @@ impl Connection {
             Some(Waiter::Reply(waiter)) => drop(waiter.send(reply)),
             // Response: Success
             // EventList: start
-            Some(Waiter::List(waiter, entries)) if reply.is_ok() => {
-                let list = Waiter::List(waiter, entries);
-                self.pending.insert(id.into_owned(), list);
-            }
+            Some(list @ Waiter::List(..)) if reply.is_ok() => drop(self.pending.insert(id.into_owned(), list)),
             Some(Waiter::List(waiter, _)) => {
                 drop(waiter.send(reply.accepted().map(|_| Vec::new())));
             }
-            None => {}
+            Some(Waiter::Overrun) | None => {}
         }
     }
 
@@ -218,9 +233,9 @@ impl Connection {
             return Some(event);
         }
         let [id, mark, items] = event.fields(["ActionID", "EventList", "ListItems"]);
-        let Some((id, list)) = id.and_then(|id| {
+        let Some((id, waiter)) = id.and_then(|id| {
             let waiter = self.pending.get_mut(&*id)?;
-            matches!(waiter, Waiter::List(..)).then_some((id, waiter))
+            matches!(waiter, Waiter::List(..) | Waiter::Overrun).then_some((id, waiter))
         }) else {
             return Some(event);
         };
@@ -230,7 +245,7 @@ impl Connection {
             // ListItems: 2
             Some(mark) => {
                 let announced = items.and_then(|items| items.trim().parse::<usize>().ok());
-                if let Some(Waiter::List(waiter, entries)) = self.pending.remove(&*id) {
+                if let Some(Waiter::List(waiter, List { entries, .. })) = self.pending.remove(&*id) {
                     let got = entries.len();
                     let whole =
                         mark.eq_ignore_ascii_case("Complete") && announced.is_none_or(|announced| announced <= got);
@@ -241,10 +256,17 @@ impl Connection {
                 }
             }
             None => {
-                if let Waiter::List(waiter, entries) = list
-                    && !waiter.is_closed()
+                let Limits { entries, list: bytes, .. } = self.limits;
+                if let Waiter::List(asked, list) = waiter
+                    && !asked.is_closed()
                 {
-                    entries.push(event);
+                    list.bytes += event.as_bytes().len();
+                    list.entries.push(event);
+                    if (list.entries.len() > entries || list.bytes > bytes)
+                        && let Waiter::List(asked, _) = std::mem::replace(waiter, Waiter::Overrun)
+                    {
+                        drop(asked.send(Err(Error::ListTooLong { entries, bytes })));
+                    }
                 }
             }
         }
@@ -259,11 +281,18 @@ impl std::fmt::Debug for Connection {
 }
 
 /// Writes all of `out`. Dropped half-way, it goes on from there next time.
-async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut) -> io::Result<()> {
+///
+/// Over TLS each action is a record of its own. Asterisk reads a part of a record, waits on the bare
+/// socket for more, and doesn't see what OpenSSL still holds of it (`get_input` in `manager.c`): actions
+/// that came in one record would wait for the next one.
+async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
     while !out.is_empty() {
-        if writer.write_buf(out).await? == 0 {
+        let end = if records { memmem::find(out, b"\r\n\r\n").map(|at| at + 4) } else { None };
+        let written = writer.write(&out[..end.unwrap_or(out.len())]).await?;
+        if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        out.advance(written);
     }
     writer.flush().await
 }

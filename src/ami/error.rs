@@ -30,6 +30,14 @@ pub enum Error {
         /// Entries that came.
         got: usize,
     },
+    /// A list is longer than [`Limits`](super::Limits) allow.
+    #[error("the list is too long: more than {entries} entries or {bytes} bytes")]
+    ListTooLong {
+        /// Entries that are allowed.
+        entries: usize,
+        /// Bytes that are allowed.
+        bytes: usize,
+    },
     /// The bytes aren't what the protocol allows here.
     #[error("malformed manager message: {0}")]
     Malformed(&'static str),
@@ -82,9 +90,9 @@ impl Error {
         matches!(self, Self::Refused(_))
     }
 
-    /// A list was begun and not completed.
+    /// A list was begun, and we don't have the whole of it.
     pub fn is_list_cut(&self) -> bool {
-        matches!(self, Self::ListCut { .. })
+        matches!(self, Self::ListCut { .. } | Self::ListTooLong { .. })
     }
 
     /// The peer doesn't speak the protocol, or goes beyond the limits. The link isn't usable any more.

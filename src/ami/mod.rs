@@ -11,8 +11,7 @@
 //! | `command` | pure: typed actions → bytes |
 //! | `codec` | where a frame ends |
 //! | `auth` | log-in, plain or by challenge |
-//! | `queue` | events between connection and consumer: bounded, never blocking |
-//! | `tap` | the recorder's view, without secrets |
+//! | `scrub` | what a recording or a log shows: no secrets |
 //! | `connection` | owns the socket; replies and lists are matched by `ActionID` |
 //! | `client` | the handle |
 //! | `tls` | TLS, whose trust the caller decides on |
@@ -27,9 +26,8 @@ mod event;
 mod frame;
 #[doc(hidden)]
 pub mod fuzz;
-mod queue;
 mod reply;
-mod tap;
+mod scrub;
 mod tls;
 
 pub use auth::{Auth, Method};
@@ -40,7 +38,14 @@ pub use connection::Connection;
 pub use error::Error;
 pub use event::Event;
 pub use frame::{Frame, Kind};
-pub use queue::{Events, Item};
 pub use reply::Reply;
-pub use tap::{Tap, scrub};
+pub use scrub::scrub;
 pub use tls::Tls;
+
+pub use crate::wire::Tap;
+
+/// The events of one connection, in the order in which they came.
+pub type Events = crate::wire::Events<Event>;
+
+/// What comes out of [`Events`].
+pub type Item = crate::wire::Item<Event>;

@@ -15,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::output;
 use crate::config::Config;
 use crate::core::name::PbxName;
-use crate::{ami, esl};
+use crate::wire::Tap;
 
 /// Records what a PBX says to the agent, byte for byte.
 ///
@@ -56,7 +56,7 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
 
     let recorder = Arc::new(Recorder::create(&args.out)?);
-    let listening = link.listen(Arc::clone(&recorder), args.all_events).await;
+    let listening = link.listen(recorder.clone(), args.all_events).await;
     let mut listener = match listening {
         Ok(listener) => listener,
         Err(error) => {
@@ -172,16 +172,7 @@ impl Track {
     }
 }
 
-impl esl::Tap for Recorder {
-    fn received(&self, bytes: &[u8]) {
-        self.received.add(bytes);
-    }
-    fn sent(&self, bytes: &[u8]) {
-        self.sent.add(bytes);
-    }
-}
-
-impl ami::Tap for Recorder {
+impl Tap for Recorder {
     fn received(&self, bytes: &[u8]) {
         self.received.add(bytes);
     }

@@ -19,7 +19,8 @@ use super::command::Command;
 use super::error::Error;
 use super::frame::Kind;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::Tap;
 
 /// Who we are to FreeSWITCH.
 #[derive(Clone, PartialEq, Eq)]

@@ -10,15 +10,15 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
+use super::Events;
 use super::auth::{Auth, login};
 use super::codec::{Codec, Limits};
 use super::command::Command;
 use super::connection::{Connection, Request, Stream};
 use super::error::Error;
 use super::event::{Event, Format};
-use super::queue::{Events, queue};
 use super::reply::Reply;
-use super::tap::{Tap, Tapped};
+use crate::wire::{Tap, Tapped, queue};
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]

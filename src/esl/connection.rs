@@ -19,9 +19,9 @@ use super::command::Command;
 use super::error::Error;
 use super::event::Event;
 use super::frame::{Frame, Kind};
-use super::queue;
 use super::reply::Reply;
-use super::tap::{Tap, scrub};
+use super::scrub::scrub;
+use crate::wire::{self, Tap};
 
 /// Commands that may wait for their reply at once. Beyond it new ones wait unsent, so that a
 /// FreeSWITCH that has stopped answering costs a bounded amount of memory.
@@ -51,7 +51,7 @@ pub struct Connection {
     has_clients: bool,
     owed: VecDeque<oneshot::Sender<Reply>>,
     jobs: HashMap<String, oneshot::Sender<Event>>,
-    events: queue::Sender,
+    events: wire::Sender<Event>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
@@ -60,7 +60,7 @@ impl Connection {
     pub(super) fn new<S: Stream + 'static>(
         framed: Framed<S, Codec>,
         requests: mpsc::Receiver<Request>,
-        events: queue::Sender,
+        events: wire::Sender<Event>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();

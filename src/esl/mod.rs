@@ -12,8 +12,7 @@
 //! | `command` | pure: typed commands → bytes |
 //! | `codec` | where a frame ends |
 //! | `auth` | log-in |
-//! | `queue` | events between connection and consumer: bounded, never blocking |
-//! | `tap` | the recorder's view, without secrets |
+//! | `scrub` | what a recording or a log shows: no secrets |
 //! | `connection` | owns the socket; replies are matched in order |
 //! | `client` | the handle |
 //! | `outbound` | the `socket` application |
@@ -30,9 +29,8 @@ mod frame;
 pub mod fuzz;
 mod json;
 pub mod outbound;
-mod queue;
 mod reply;
-mod tap;
+mod scrub;
 
 pub use auth::Auth;
 pub use client::{Client, Options, connect, connect_stream};
@@ -42,6 +40,13 @@ pub use connection::Connection;
 pub use error::Error;
 pub use event::{Event, Format};
 pub use frame::{Frame, Kind};
-pub use queue::{Events, Item};
 pub use reply::Reply;
-pub use tap::{Tap, scrub};
+pub use scrub::scrub;
+
+pub use crate::wire::Tap;
+
+/// The events of one connection, in the order in which they came.
+pub type Events = crate::wire::Events<Event>;
+
+/// What comes out of [`Events`].
+pub type Item = crate::wire::Item<Event>;

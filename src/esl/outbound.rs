@@ -25,7 +25,7 @@ use super::error::Error;
 use super::event::Event;
 use super::frame::Kind;
 use super::reply::Reply;
-use super::tap::Tapped;
+use crate::wire::Tapped;
 
 /// One call's outbound socket. Dropping it closes the socket.
 #[derive(Debug)]

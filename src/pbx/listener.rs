@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Error, Link, asterisk, freeswitch};
+use crate::wire::{Item, Tap};
 use crate::{ami, esl};
 
 /// One connection to a PBX that sets nothing and answers nothing.
@@ -19,10 +20,7 @@ impl Link {
     ///
     /// # Errors
     /// If the PBX can't be reached or refuses.
-    pub async fn listen<T>(&self, tap: Arc<T>, all: bool) -> Result<Listener, Error>
-    where
-        T: esl::Tap + ami::Tap + 'static,
-    {
+    pub async fn listen(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Listener, Error> {
         match self {
             Link::Freeswitch(endpoint) => {
                 let options = esl::Options { tap: Some(tap), ..esl::Options::default() };
@@ -43,14 +41,8 @@ impl Listener {
     /// connection is over.
     pub async fn next(&mut self) -> Option<u64> {
         match self {
-            Listener::Freeswitch(_, events) => events.next().await.map(|item| match item {
-                esl::Item::Event(_) => 1,
-                esl::Item::Lost(lost) => lost,
-            }),
-            Listener::Asterisk(_, events) => events.next().await.map(|item| match item {
-                ami::Item::Event(_) => 1,
-                ami::Item::Lost(lost) => lost,
-            }),
+            Listener::Freeswitch(_, events) => events.next().await.map(|item| count(&item)),
+            Listener::Asterisk(_, events) => events.next().await.map(|item| count(&item)),
         }
     }
 
@@ -61,5 +53,12 @@ impl Listener {
             Listener::Freeswitch(client, _) => client.exit().await.map_err(Error::from),
             Listener::Asterisk(client, _) => client.logoff().await.map_err(Error::from),
         };
+    }
+}
+
+fn count<E>(item: &Item<E>) -> u64 {
+    match item {
+        Item::Event(_) => 1,
+        Item::Lost(lost) => *lost,
     }
 }

@@ -51,7 +51,10 @@ pub fn binary() -> PathBuf {
     if let Some(path) = option_env!("CARGO_BIN_EXE_sidecall") {
         return path.into();
     }
-    // The demo stands in target/PROFILE/examples.
+    if let Some(path) = std::env::var_os("SIDECALL_BINARY") {
+        return path.into();
+    }
+    // Programs of the lab stand in target/PROFILE/examples.
     let here = std::env::current_exe().unwrap_or_default();
     here.parent().and_then(Path::parent).unwrap_or(Path::new("")).join("sidecall")
 }

@@ -139,7 +139,7 @@ impl Stage {
     pub fn setup_time(&self, scene: &Scene, n: u32) -> Option<f64> {
         let (calls, to) = self.calls(scene);
         let report = calls.times(n, 4).hold(100).place(to).ok()?;
-        report.answer_time(50.0).map(|time| time.as_secs_f64() * 1e3)
+        report.answer_time(50.0).map(|time| (time.as_secs_f64() * 1e5).round() / 1e2)
     }
 
     /// Plays a scene with one call and checks all of it. The caller hangs up once the clients have

@@ -54,9 +54,15 @@ impl Dictionary {
         if inside.contains(&leg) {
             return Vec::new();
         }
-        let bridged = inside.iter().map(|other| Happened::Bridged { legs: [other.clone(), leg.clone()] }).collect();
+        // An attended transfer puts one channel in another's place. That one's `BridgeLeave` comes
+        // later, but the two never hear each other.
+        let mut happened = match self::leg(event, "SwapUniqueid") {
+            Some(swapped) => Self::leave(inside, &swapped),
+            None => Vec::new(),
+        };
+        happened.extend(inside.iter().map(|other| Happened::Bridged { legs: [other.clone(), leg.clone()] }));
         inside.push(leg);
-        bridged
+        happened
     }
 
     fn left(&mut self, event: &ami::Event) -> Vec<Happened> {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/hold-call.recv");
+const ANNOUNCED: &[u8] = include_bytes!("../../../fixtures/ami/announced-call.recv");
 
 fn event(lines: &str) -> Event {
     Event::new(Bytes::from(lines.replace('\n', "\r\n")))
@@ -30,6 +31,65 @@ fn a_recorded_call_in_our_words() {
     assert_eq!(unbridged, 1);
     let Some(Happened::HungUp { cause, .. }) = story.last() else { panic!("{story:?}") };
     assert_eq!(cause.as_deref(), Some("Normal Clearing"));
+}
+
+#[test]
+fn a_call_that_our_snippet_announced() {
+    let (frames, error) = decode(ANNOUNCED, &[]);
+    assert!(error.is_none());
+    let mut dictionary = Dictionary::default();
+    let story: Vec<_> = frames.into_iter().filter_map(Frame::into_event).flat_map(|e| dictionary.read(&e)).collect();
+    let [Happened::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
+    let (a, b) = (leg("1795352509.2"), leg("1795352509.3"));
+    assert_eq!(announced.leg, a);
+    assert_eq!(announced.agent, "01a2035936ec7697bfb6e0ab11862f2c");
+    assert_eq!(announced.hold, Duration::from_millis(500));
+    assert_eq!(announced.sent, Some(1_795_352_509_833_041));
+    let release = Release::Redirect {
+        channel: "PJSIP/phones-00000000".to_owned(),
+        context: "sidecall".to_owned(),
+        exten: "s".to_owned(),
+    };
+    assert_eq!(announced.release, release);
+    let mark = Mark {
+        side: Side::Originating,
+        calling: "1000".to_owned(),
+        called: "+12125550100".to_owned(),
+        received: None,
+        call: None,
+    };
+    assert_eq!(announced.mark, mark);
+    let words: Vec<_> = rest
+        .iter()
+        .map(|happened| match happened {
+            Happened::Dialled { leg, by } if (leg, by) == (&b, &a) => "dialled",
+            Happened::Answered { leg } if *leg == a => "a answered",
+            Happened::Answered { leg } if *leg == b => "b answered",
+            Happened::Bridged { .. } => "bridged",
+            Happened::Unbridged { .. } => "unbridged",
+            Happened::HungUp { leg, .. } if *leg == a => "a hung up",
+            Happened::HungUp { leg, .. } if *leg == b => "b hung up",
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let told = ["dialled", "b answered", "a answered", "bridged", "unbridged", "a hung up", "b hung up"];
+    assert_eq!(words, told);
+    assert!(dictionary.bridges.is_empty(), "a bridge that is over is forgotten");
+}
+
+#[test]
+fn one_who_takes_anothers_place_does_not_hear_them() {
+    let enter = |who: &str, swap: &str| {
+        event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\nSwapUniqueid: {swap}\n"))
+    };
+    let leave = |who: &str| event(&format!("Event: BridgeLeave\nBridgeUniqueid: b\nUniqueid: {who}\n"));
+    let mut dictionary = Dictionary::default();
+    dictionary.read(&enter("1", ""));
+    dictionary.read(&enter("2", ""));
+    let swapped = dictionary.read(&enter("3", "2"));
+    let unbridged = Happened::Unbridged { legs: [leg("2"), leg("1")] };
+    assert_eq!(swapped, [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")] }]);
+    assert_eq!(dictionary.read(&leave("2")), []);
 }
 
 const SETUP: &str = "Event: UserEvent\nChannel: PJSIP/101-00000001\nCallerIDName: Agent: x\nContext: sidecall\n\

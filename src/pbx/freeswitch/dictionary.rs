@@ -1,6 +1,7 @@
 //! FreeSWITCH's events in our words.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::core::name::LegId;
 use crate::esl;
@@ -27,20 +28,18 @@ pub(super) const FILTERS: &[(&str, &str)] =
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     core: Option<String>,
-    sequence: u64,
 }
 
 impl Dictionary {
     /// What the event says; nothing if it doesn't concern us.
     pub(super) fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
-        let [name, core, sequence] = event.fields(["Event-Name", "Core-UUID", "Event-Sequence"]);
+        let [name, core] = event.fields(["Event-Name", "Core-UUID"]);
         if name.as_deref() == Some("CUSTOM") {
-            // Read out of turn, so its sequence number says nothing.
             return announced(event).into_iter().collect();
         }
         let mut happened = Vec::new();
-        if let Some(why) = self.gap(core.as_deref(), sequence.as_deref()) {
-            happened.push(Happened::Gap { why });
+        if self.restarted(core) {
+            happened.push(Happened::Gap { why: "the core is another one" });
         }
         match name.as_deref() {
             Some("CHANNEL_ANSWER") => happened.extend(answered(event)),
@@ -52,22 +51,13 @@ impl Dictionary {
         happened
     }
 
-    /// `Event-Sequence` counts every event of the core, also those that nobody subscribed to, so a
-    /// step of more than one says nothing. A step back does, and so does another core
+    /// Whether the events come from another core than before. `Event-Sequence` doesn't tell more: it
+    /// counts every event of the core, also those that nobody subscribed to, and it steps back in
+    /// ordinary calls, since a number is taken before the event is queued
     /// (`switch_event_prep_for_delivery_detailed` in `switch_event.c`).
-    fn gap(&mut self, core: Option<&str>, sequence: Option<&str>) -> Option<&'static str> {
-        let sequence = sequence.and_then(|s| s.parse().ok()).unwrap_or(self.sequence);
-        let restarted = core.is_some() && self.core.is_some() && core != self.core.as_deref();
-        let back = sequence < self.sequence;
-        if core.is_some() && core != self.core.as_deref() {
-            self.core = core.map(str::to_owned);
-        }
-        self.sequence = sequence;
-        match (restarted, back) {
-            (true, _) => Some("the core is another one"),
-            (_, true) => Some("the sequence went back"),
-            _ => None,
-        }
+    fn restarted(&mut self, core: Option<Cow<'_, str>>) -> bool {
+        let Some(core) = core.filter(|core| self.core.as_deref() != Some(core)) else { return false };
+        self.core.replace(core.into_owned()).is_some()
     }
 }
 
@@ -80,20 +70,20 @@ fn announced(event: &esl::Event) -> Option<Happened> {
     if subclass.as_deref() != Some("sidecall::setup") {
         return None;
     }
-    announcement(event, sent.and_then(|s| s.parse().ok())).map(|a| Happened::Announced(Box::new(a)))
+    let said = event.get("sidecall_hold")?;
+    announcement(event, sent.and_then(|s| s.parse().ok()), hold(&said)?).map(|a| Happened::Announced(Box::new(a)))
 }
 
 /// The announcement in an event, or in the channel data of an outbound socket.
-pub(super) fn announcement(event: &esl::Event, sent: Option<i64>) -> Option<Announcement> {
-    let [id, agent, said] = event.fields(["Unique-ID", "variable_sidecall_agent", "variable_sidecall_hold"]);
-    // The event's own headers come before the channel's variables; both say the same.
-    let agent = event.get("sidecall_agent").or(agent).unwrap_or_default();
-    let said = event.get("sidecall_hold").or(said).unwrap_or_default();
+pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration) -> Option<Announcement> {
+    let [id, own, agent] = event.fields(["Unique-ID", "sidecall_agent", "variable_sidecall_agent"]);
+    // The event's own header comes before the channel's variable; both say the same.
+    let agent = own.or(agent).unwrap_or_default();
     Some(Announcement {
         leg: leg(&id)?,
         mark: mark(event)?,
         agent: agent.into_owned(),
-        hold: hold(&said)?,
+        hold,
         sent,
         release: Release::Break,
     })

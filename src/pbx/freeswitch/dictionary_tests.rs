@@ -6,6 +6,7 @@ use std::time::Duration;
 
 const PLAIN: &[u8] = include_bytes!("../../../fixtures/esl/hold-call-plain.recv");
 const JSON: &[u8] = include_bytes!("../../../fixtures/esl/hold-call-json.recv");
+const ANNOUNCED: &[u8] = include_bytes!("../../../fixtures/esl/announced-call.recv");
 
 fn plain(text: &str) -> Event {
     Event::new(Format::Plain, Bytes::from(text.to_owned()))
@@ -38,6 +39,40 @@ fn a_recorded_call_in_our_words_the_same_in_both_formats() {
         // The recorded announcement has no mark, for it is older than the snippet.
         assert_eq!(words, ["dialled", "answered", "answered", "bridged", "hung up", "unbridged", "hung up"]);
     }
+}
+
+#[test]
+fn a_call_that_our_snippet_announced() {
+    let story = story(ANNOUNCED);
+    let [Happened::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
+    assert_eq!(announced.leg.as_str(), "d4c74237-6115-446d-ba46-0af0abdd78b0");
+    assert_eq!(announced.agent, "01a203596ac4768ca3bb4d27179b9d52");
+    assert_eq!(announced.hold, Duration::from_millis(500));
+    assert_eq!(announced.sent, Some(1_795_352_523_112_757));
+    assert_eq!(announced.release, Release::Break);
+    let mark = Mark {
+        side: Side::Originating,
+        calling: "1000".to_owned(),
+        called: "+12125550100".to_owned(),
+        received: None,
+        call: None,
+    };
+    assert_eq!(announced.mark, mark);
+    let (a, b) = (announced.leg.clone(), "c49e5dfd-4d74-4d96-86a2-1e254b1d293e".parse::<LegId>().unwrap());
+    let cause = Some("NORMAL_CLEARING".to_owned());
+    let legs = [a.clone(), b.clone()];
+    assert_eq!(
+        rest,
+        [
+            Happened::Dialled { leg: b.clone(), by: a.clone() },
+            Happened::Answered { leg: b.clone() },
+            Happened::Answered { leg: a.clone() },
+            Happened::Bridged { legs: legs.clone() },
+            Happened::HungUp { leg: b, cause: cause.clone() },
+            Happened::Unbridged { legs },
+            Happened::HungUp { leg: a, cause },
+        ]
+    );
 }
 
 const SETUP: &str = "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nUnique-ID: a5cb0e39\n\
@@ -74,12 +109,12 @@ fn an_announcement_without_a_field_is_none() {
 }
 
 #[test]
-fn a_sequence_that_goes_back_is_a_gap_and_one_that_leaps_is_not() {
+fn another_core_is_a_gap_and_the_sequence_says_nothing() {
     let beat = |core: &str, n: u64| plain(&format!("Event-Name: HEARTBEAT\nCore-UUID: {core}\nEvent-Sequence: {n}\n"));
     let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&beat("a", 10)), []);
-    assert_eq!(dictionary.read(&beat("a", 500)), []);
-    assert!(matches!(dictionary.read(&beat("a", 20))[..], [Happened::Gap { .. }]));
-    assert_eq!(dictionary.read(&beat("a", 21)), []);
-    assert!(matches!(dictionary.read(&beat("b", 22))[..], [Happened::Gap { .. }]));
+    for n in [10, 500, 499, 501] {
+        assert_eq!(dictionary.read(&beat("a", n)), [], "{n}");
+    }
+    assert!(matches!(dictionary.read(&beat("b", 1))[..], [Happened::Gap { .. }]));
+    assert_eq!(dictionary.read(&beat("b", 2)), []);
 }

@@ -3,11 +3,16 @@
 //! The fastest hold. If nothing listens the dialplan goes on at once; if we hang, the unit's watchdog
 //! kills us, the socket closes and the dialplan goes on.
 
+use std::time::Duration;
+
 use tokio::net::TcpStream;
 
 use super::dictionary::announcement;
 use crate::esl::{self, outbound};
 use crate::pbx::{Announcement, Answer, Error};
+
+/// Here a call waits until we let it go: what bounds that is the agent's deadline.
+const HOLD: Duration = Duration::from_secs(10);
 
 /// A call that waits on its own socket.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ pub async fn accept(stream: TcpStream, options: esl::Options) -> Result<Option<(
     stream.set_nodelay(true).map_err(esl::Error::from)?;
     let (channel, session) = outbound::accept(stream, options).await?;
     let sent = channel.get("Event-Date-Timestamp").and_then(|s| s.parse().ok());
-    Ok(announcement(&channel, sent).map(|announcement| (announcement, Held { session })))
+    Ok(announcement(&channel, sent, HOLD).map(|announcement| (announcement, Held { session })))
 }
 
 impl Held {

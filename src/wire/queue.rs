@@ -1,33 +1,32 @@
-//! Events on their way to the consumer. Bounded, and it never blocks the reader: Asterisk drops a
-//! session that takes longer than 100 ms to read (`writetimeout` in `manager.c`), so a slow consumer
-//! must not become a slow reader. What didn't fit is said, at its place in the order.
+//! Events on their way to the consumer. Bounded, and it never blocks the reader: FreeSWITCH drops a
+//! listener that doesn't read (`MAX_MISSED` in `mod_event_socket.c`), and Asterisk a session that
+//! takes longer than 100 ms to (`writetimeout` in `manager.c`), so a slow consumer must not become a
+//! slow reader. What didn't fit is said, at its place in the order.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::event::Event;
-
 /// What comes out of [`Events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Item {
+pub enum Item<E> {
     /// An event.
-    Event(Event),
+    Event(E),
     /// At this place so many events were lost, because the consumer was too slow.
     Lost(u64),
 }
 
 /// The events of one connection, in the order in which they came.
 #[derive(Debug)]
-pub struct Events {
-    shared: Arc<Shared>,
+pub struct Events<E> {
+    shared: Arc<Shared<E>>,
 }
 
-impl Events {
+impl<E> Events<E> {
     /// The next item; `None` once the connection is over and everything was read. Dropping the
     /// future loses nothing.
-    pub async fn next(&mut self) -> Option<Item> {
+    pub async fn next(&mut self) -> Option<Item<E>> {
         loop {
             {
                 let mut state = self.shared.lock();
@@ -43,7 +42,7 @@ impl Events {
     }
 }
 
-impl Drop for Events {
+impl<E> Drop for Events<E> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.unread = true;
@@ -53,21 +52,22 @@ impl Drop for Events {
 
 /// The connection's end of the queue.
 #[derive(Debug)]
-pub(super) struct Sender {
-    shared: Arc<Shared>,
+pub(crate) struct Sender<E> {
+    shared: Arc<Shared<E>>,
     capacity: usize,
 }
 
 /// A queue for at most `capacity` events.
-pub(super) fn queue(capacity: usize) -> (Sender, Events) {
-    let shared = Arc::new(Shared::default());
+pub(crate) fn queue<E>(capacity: usize) -> (Sender<E>, Events<E>) {
+    let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false };
+    let shared = Arc::new(Shared { state: Mutex::new(state), ready: Notify::new() });
     let sender = Sender { shared: Arc::clone(&shared), capacity };
     (sender, Events { shared })
 }
 
-impl Sender {
+impl<E> Sender<E> {
     /// Queues the event, or counts it as lost.
-    pub(super) fn push(&self, event: Event) {
+    pub(crate) fn push(&self, event: E) {
         let mut state = self.shared.lock();
         if state.unread {
             return;
@@ -85,46 +85,46 @@ impl Sender {
     }
 
     /// Whether nobody will ever read.
-    pub(super) fn is_unread(&self) -> bool {
+    pub(crate) fn is_unread(&self) -> bool {
         self.shared.lock().unread
     }
 }
 
-impl Drop for Sender {
+impl<E> Drop for Sender<E> {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.ready.notify_one();
     }
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    state: Mutex<State>,
+#[derive(Debug)]
+struct Shared<E> {
+    state: Mutex<State<E>>,
     ready: Notify,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+impl<E> Shared<E> {
+    fn lock(&self) -> MutexGuard<'_, State<E>> {
         // Nothing in here can be left half done, so a panic elsewhere doesn't spoil it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-#[derive(Debug, Default)]
-struct State {
-    items: VecDeque<Item>,
+#[derive(Debug)]
+struct State<E> {
+    items: VecDeque<Item<E>>,
     /// Lost since the last item.
     lost: u64,
     closed: bool,
     unread: bool,
 }
 
-impl State {
-    fn pop(&mut self) -> Option<Item> {
+impl<E> State<E> {
+    fn pop(&mut self) -> Option<Item<E>> {
         self.items.pop_front().or_else(|| self.take_lost())
     }
 
-    fn take_lost(&mut self) -> Option<Item> {
+    fn take_lost(&mut self) -> Option<Item<E>> {
         match std::mem::take(&mut self.lost) {
             0 => None,
             lost => Some(Item::Lost(lost)),
@@ -135,23 +135,19 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    fn event(name: &str) -> Event {
-        Event::new(format!("Event: {name}").into())
-    }
-
     #[tokio::test]
     async fn what_did_not_fit_is_said_at_its_place() {
         let (sender, mut events) = queue(2);
         for name in ["1", "2", "3", "4"] {
-            sender.push(event(name));
+            sender.push(name);
         }
-        assert_eq!(events.next().await, Some(Item::Event(event("1"))));
-        sender.push(event("5"));
-        sender.push(event("6"));
+        assert_eq!(events.next().await, Some(Item::Event("1")));
+        sender.push("5");
+        sender.push("6");
         drop(sender);
-        assert_eq!(events.next().await, Some(Item::Event(event("2"))));
+        assert_eq!(events.next().await, Some(Item::Event("2")));
         assert_eq!(events.next().await, Some(Item::Lost(2)));
-        assert_eq!(events.next().await, Some(Item::Event(event("5"))));
+        assert_eq!(events.next().await, Some(Item::Event("5")));
         assert_eq!(events.next().await, Some(Item::Lost(1)));
         assert_eq!(events.next().await, None);
         assert_eq!(events.next().await, None);
@@ -160,9 +156,9 @@ mod tests {
     #[tokio::test]
     async fn events_without_a_reader_take_no_memory() {
         let (sender, events) = queue(2);
-        sender.push(event("1"));
+        sender.push("1");
         drop(events);
-        sender.push(event("2"));
+        sender.push("2");
         assert!(sender.is_unread());
         assert!(sender.shared.lock().items.is_empty());
     }
