@@ -143,6 +143,25 @@ fn uninstall_restores_every_byte() {
 }
 
 #[test]
+fn what_is_installed_is_a_configuration_and_a_purge_leaves_none() {
+    on_each("purge", |scratch| {
+        scratch.install(&[INSTALL, &["--trunk", "192.0.2.10"]].concat());
+        let config = sidecall::config::Config::load(&scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert_eq!((config.pbx.len(), config.pbx[0].name.as_str()), (1, scratch.kind));
+        assert!(config.tokens.admin.is_some() && config.node.routing.trunk.is_some());
+        scratch.keep("after");
+        scratch.install(&["--uninstall", "--purge", "--dry-run"]);
+        assert_eq!(scratch.difference("after"), "");
+        let data = scratch.root().join("var/lib/sidecall");
+        std::fs::create_dir_all(&data).unwrap();
+        let mine = scratch.root().join("etc/sidecall/sidecall.toml");
+        std::fs::write(&mine, std::fs::read_to_string(&mine).unwrap() + "# mine\n").unwrap();
+        scratch.install(&["--uninstall", "--purge", "--yes"]);
+        assert!(!data.exists() && !mine.exists());
+    });
+}
+
+#[test]
 fn secrets_are_generated_private_and_not_shown() {
     use std::os::unix::fs::PermissionsExt;
     on_each("secrets", |scratch| {

@@ -113,6 +113,22 @@ fn every_room_is_on_the_plan() {
 }
 
 #[test]
+fn the_plan_is_the_one_in_the_documentation() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ARCHITECTURE.md")).unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let mut shown = BTreeSet::new();
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').collect();
+        for (room, allowed) in ROOMS.iter().filter(|(room, _)| names(cells[1]).contains(*room)) {
+            let allowed: BTreeSet<_> = allowed.iter().map(|name| (*name).to_owned()).collect();
+            assert!(cells[2].contains("everything") || names(cells[2]) == allowed, "{room}: {}", cells[2]);
+            shown.insert(*room);
+        }
+    }
+    assert_eq!(shown.len(), ROOMS.len(), "{shown:?}");
+}
+
+#[test]
 fn the_core_has_no_clock_no_socket_and_no_sql() {
     for path in sources(&src().join("core")).into_iter().filter(|p| !is_test(p)) {
         let text = code(&path);

@@ -41,10 +41,20 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Agent and node in one process: what a single PBX needs.
+    ///
+    /// Reads [node], [agent] and each [[pbx]] of the configuration. Until SIGTERM or Ctrl-C; then the
+    /// PBXs are told, so that no call waits. The status page is at http://127.0.0.1:8600/ unless
+    /// node.listen says otherwise. If calls aren't announced, `sidecall doctor` says why.
     Run,
     /// The service node alone.
+    ///
+    /// Reads [node] of the configuration: numbers, clients, decisions, the HTTP API and the status page.
+    /// Agents ask it with the token in node.agent_token_file.
     Node,
     /// The agent alone; its node runs elsewhere.
+    ///
+    /// Reads [agent] and each [[pbx]] of the configuration: attaches to the PBXs, and asks the node at
+    /// agent.node with the token in agent.token_file.
     Agent,
     Client(client::ClientArgs),
     Number(number::NumberArgs),

@@ -33,7 +33,7 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{}: {error}", path.display())]
+    #[error("the configuration {} can't be read: {error} (--config names another)", path.display())]
     File {
         /// Which one.
         path: PathBuf,
@@ -73,7 +73,7 @@ impl Config {
         let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
         let base = path.parent().unwrap_or(Path::new("."));
         config.locate(base);
-        config.read_secrets()?;
+        config.read_secrets(path)?;
         config.check(path)?;
         Ok(config)
     }
@@ -90,17 +90,22 @@ impl Config {
         }
     }
 
-    fn read_secrets(&mut self) -> Result<(), ConfigError> {
+    fn read_secrets(&mut self, config: &Path) -> Result<(), ConfigError> {
         let files = [
-            (&mut self.agent.token, &self.agent.token_file),
-            (&mut self.tokens.agent, &self.node.agent_token_file),
-            (&mut self.tokens.admin, &self.node.admin_token_file),
+            ("agent.token_file".to_owned(), &mut self.agent.token, &self.agent.token_file),
+            ("node.agent_token_file".to_owned(), &mut self.tokens.agent, &self.node.agent_token_file),
+            ("node.admin_token_file".to_owned(), &mut self.tokens.admin, &self.node.admin_token_file),
         ];
-        let passwords = self.pbx.iter_mut().map(|pbx| (&mut pbx.password, &pbx.password_file));
-        for (secret, file) in files.into_iter().chain(passwords) {
+        let passwords = self.pbx.iter_mut().map(|pbx| {
+            let key = format!("pbx {}: password_file", pbx.name);
+            (key, &mut pbx.password, &pbx.password_file)
+        });
+        for (key, secret, file) in files.into_iter().chain(passwords) {
             let Some(path) = file else { continue };
-            let unreadable = |error| ConfigError::File { path: path.clone(), error };
-            let text = std::fs::read_to_string(path).map_err(unreadable)?;
+            let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Key {
+                path: config.display().to_string(),
+                problem: format!("{key}: {} can't be read: {error}", path.display()),
+            })?;
             *secret = Some(text.trim_end_matches(['\r', '\n']).to_owned().into());
         }
         Ok(())
@@ -108,8 +113,15 @@ impl Config {
 
     fn check(&self, path: &Path) -> Result<(), ConfigError> {
         let wrong = |problem: String| Err(ConfigError::Key { path: path.display().to_string(), problem });
+        if let Err(error) = self.node.check() {
+            return wrong(error.to_string());
+        }
         for (n, pbx) in self.pbx.iter().enumerate() {
             let name = &pbx.name;
+            let port = pbx.address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then_some(port));
+            if !port.is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0)) {
+                return wrong(format!("pbx {name}: address: write {:?} as HOST:PORT", pbx.address));
+            }
             if self.pbx[..n].iter().any(|other| other.name == *name) {
                 return wrong(format!("pbx.name: two PBXs are called {name}"));
             }
@@ -133,12 +145,27 @@ impl Config {
 fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     // The first is enough: one clear error.
     let error = error.into_iter().next();
-    let problem = match error {
-        Some(error) if error.path.is_empty() => error.kind.to_string(),
-        Some(error) => format!("{}: {}", error.path.join("."), error.kind),
-        None => "can't be read".to_owned(),
+    let Some(error) = error else {
+        return ConfigError::Key { path: path.display().to_string(), problem: "can't be read".to_owned() };
     };
-    ConfigError::Key { path: path.display().to_string(), problem }
+    let environment = error.metadata.as_ref().is_some_and(|source| source.name.contains("environment"));
+    let path = if environment { "environment".to_owned() } else { path.display().to_string() };
+    let mut problem = error.kind.to_string();
+    if problem.ends_with("socket address syntax") {
+        problem += ": write an IP address and a port, such as 127.0.0.1:8600";
+    }
+    let key = match &error.path[..] {
+        // People count from one.
+        [pbx, n, rest @ ..] if pbx == "pbx" && n.parse::<usize>().is_ok() => {
+            let n = n.parse::<usize>().map_or(0, |n| n + 1);
+            [format!("[[pbx]] no. {n}")].into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>().join(": ")
+        }
+        keys => keys.join("."),
+    };
+    if !key.is_empty() {
+        problem = format!("{key}: {problem}");
+    }
+    ConfigError::Key { path, problem }
 }
 
 #[cfg(test)]
@@ -193,6 +220,20 @@ mod tests {
     #[test]
     fn a_secret_file_that_is_not_there_is_named() {
         let said = problem("[agent]\ntoken_file = \"no-such-token\"");
-        assert!(said.contains("no-such-token"), "{said}");
+        assert!(said.starts_with("sidecall.toml: agent.token_file: ") && said.contains("no-such-token"), "{said}");
+    }
+
+    #[test]
+    fn values_that_cant_work_are_named_before_anything_is_made() {
+        let said = problem("[node]\npublic_url = \"http://node.example\"");
+        assert!(said.starts_with("sidecall.toml: node.public_url: "), "{said}");
+        let said = problem("[node]\nlisten = \"localhost:8600\"");
+        assert!(said.contains("node.listen") && said.contains("127.0.0.1:8600"), "{said}");
+        for address in ["192.0.2.1", ":8021", "192.0.2.1:x", "192.0.2.1:0"] {
+            let said = problem(&PBX.replace("127.0.0.1:8021", address));
+            assert!(said.contains("pbx fs: address"), "{said}");
+        }
+        let said = problem(&PBX.replace("pbx.a.example", "a b"));
+        assert!(said.contains("[[pbx]] no. 1: context: "), "{said}");
     }
 }

@@ -62,6 +62,16 @@ impl Address {
         &self.text
     }
 
+    /// Whether it leads to the machine of whoever follows it.
+    pub fn is_loopback(&self) -> bool {
+        match Url::parse(&self.text).ok().as_ref().and_then(Url::host) {
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            None => false,
+        }
+    }
+
     /// User and host of a SIP address.
     pub fn sip_parts(&self) -> Option<(&str, &str)> {
         let rest = self.text.strip_prefix("sip:").or_else(|| self.text.strip_prefix("sips:"))?;
@@ -174,6 +184,21 @@ mod tests {
             assert_eq!(text.parse::<Address>().unwrap().kind(), kind, "{text}");
         }
         assert_eq!("SIP:a@b".parse::<Address>().unwrap().as_str(), "sip:a@b");
+    }
+
+    #[test]
+    fn loopback_is_this_machine() {
+        for (text, here) in [
+            ("http://127.0.0.1:8080/", true),
+            ("https://127.9.9.9/", true),
+            ("https://0x7f.1/", true),
+            ("https://[::ffff:127.0.0.1]/", true),
+            ("https://localhost/x", true),
+            ("https://node.example/127.0.0.1", false),
+            ("sip:a@127.0.0.1", false),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().is_loopback(), here, "{text}");
+        }
     }
 
     #[test]

@@ -41,6 +41,12 @@ impl Capabilities {
         Capabilities { secret, base }
     }
 
+    /// Whether an address that somebody else brought along may be used. A node that others reach has no
+    /// business with addresses of its own machine, and no client with those of its.
+    pub(super) fn allows(&self, address: &Address) -> bool {
+        !address.is_loopback() || format!("{}/", self.base).parse::<Address>().is_ok_and(|base| base.is_loopback())
+    }
+
     /// The address of a number's hosted clients for one call.
     pub(super) fn address(&self, call: &CallId, role: Role, number: &Number) -> Option<Address> {
         let id = Uuid::try_parse(call.as_str()).ok()?;
@@ -113,6 +119,14 @@ mod tests {
         assert!(!capabilities(2).is_for(&claim, &bob));
         let other_side = Claim { role: Role::First, ..claim };
         assert!(!capabilities(1).is_for(&other_side, &bob));
+    }
+
+    #[test]
+    fn only_a_node_on_loopback_uses_addresses_on_loopback() {
+        let (here, there) = ("http://127.0.0.1:1/x".parse().unwrap(), "https://other.example/".parse().unwrap());
+        let local = Capabilities::new([1; 32], "http://127.0.0.1:8600".to_owned());
+        assert!(local.allows(&here) && local.allows(&there));
+        assert!(!capabilities(1).allows(&here) && capabilities(1).allows(&there));
     }
 
     proptest! {

@@ -102,6 +102,8 @@ impl App {
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
         let trunk = self.routing.trunk(&request.pbx).filter(|_| decided.route == Route::Packet).cloned();
+        let received = request.received_address.filter(|address| self.capabilities.allows(address));
+        let received = received.filter(|_| request.side == Side::Terminating);
         let call = Call {
             legs: Call::announced_leg(&request.leg, request.calling.as_ref(), now),
             id,
@@ -113,7 +115,7 @@ impl App {
             route: decided.route,
             trunk,
             reason: decided.reason,
-            carried: decided.address.or(request.received_address.filter(|_| request.side == Side::Terminating)),
+            carried: decided.address.or(received),
             decided: now,
             answered: None,
             ended: None,

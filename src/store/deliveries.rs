@@ -103,7 +103,8 @@ impl Store {
         }
     }
 
-    /// Drops a call's pending peer messages, or `all` that is pending.
+    /// Drops a call's pending peer messages, or `all` that is pending and what was said in all others:
+    /// nobody needs to know it any more.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -335,6 +336,10 @@ pub(super) async fn drop_pending(
     let done = sqlx::query(
         "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending' AND ($2 OR kind = 'peer')",
     );
-    let done = done.bind(call.to_string()).bind(all).execute(connection).await?;
+    let done = done.bind(call.to_string()).bind(all).execute(&mut *connection).await?;
+    if all {
+        let said = sqlx::query("UPDATE deliveries SET body = '' WHERE call = $1 AND kind = 'message'");
+        said.bind(call.to_string()).execute(connection).await?;
+    }
     Ok(Done::Rows(done.rows_affected()))
 }

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{ALICE, BOB, Stream, TestNode, answer, unbridged};
+use crate::support::{ALICE, BOB, Stream, TestNode, answer, ended, unbridged};
 
 /// A call with both clients up: Bob's stream, and his address as Alice has it.
 async fn talk() -> (TestNode, Stream, String) {
@@ -116,4 +116,30 @@ async fn who_has_left_a_call_is_reached_for_a_minute_more() {
     // They talk again: it is the same address, and good again.
     node.events(&call, 4, &[crate::support::bridged("leg-1", "leg-2")]).await;
     assert_eq!(answer(node.http.post(&address).json(&json!({"n": 3}))).await.0, 202);
+}
+
+#[tokio::test]
+async fn what_was_said_is_not_kept_beyond_the_call() {
+    use sqlx::{ConnectOptions, Executor, Row};
+    let (mut node, mut bob, address) = talk().await;
+    let call = node.get("/v1/calls", crate::support::ADMIN).await["calls"][0]["call"].as_str().unwrap().to_owned();
+    assert_eq!(answer(node.http.post(&address).json(&json!({"text": "a secret"}))).await.0, 202);
+    bob.next().await;
+    node.until(&call, |all| all.iter().filter(|d| d["state"] == "delivered").count() == 3).await;
+    node.events(&call, 3, &[ended("leg-1"), ended("leg-2")]).await;
+    node.age(58).await;
+    let file = node.folder.path().join("sidecall.db");
+    let mut database =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(file).read_only(true).connect().await.unwrap();
+    for _ in 0..100 {
+        let said = database.fetch_all("SELECT body FROM deliveries WHERE kind = 'message'").await.unwrap();
+        assert_eq!(said.len(), 1);
+        if said[0].get::<String, _>(0).is_empty() {
+            // That it was said is still known.
+            assert_eq!(node.deliveries(&call).await.len(), 5);
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("it is still there");
 }

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::{ALICE, BOB, TestNode, answer, credential};
+use crate::support::{ADMIN, ALICE, BOB, TestNode, answer, credential};
 
 async fn node() -> (TestNode, String) {
     let node = TestNode::start().await;
@@ -119,4 +119,18 @@ async fn only_hosted_clients_have_a_stream() {
     let (status, body) =
         answer(node.request(Method::GET, &format!("/v1/clients/{sip}/stream"), &credential(ALICE))).await;
     assert_eq!((status.as_u16(), &body["field"]), (422, &json!("id")));
+}
+
+#[tokio::test]
+async fn a_new_credential_ends_the_streams_of_the_old_one() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    let client = node.client(ALICE, json!({})).await;
+    let mut stream = node.websocket(&client, ALICE).await;
+    let path = format!("/v1/numbers/{ALICE}");
+    node.send(Method::PUT, &path, ADMIN, json!({"pbx": "a", "name": "Alice"})).await;
+    stream.quiet().await;
+    node.send(Method::PUT, &path, ADMIN, json!({"pbx": "a", "credential": "another-credential"})).await;
+    let last = futures_util::StreamExt::next(&mut stream.0).await.unwrap().unwrap();
+    assert!(last.is_close(), "{last:?}");
 }

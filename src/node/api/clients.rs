@@ -39,6 +39,10 @@ pub(in crate::node) async fn create(
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
     let number = number(&identity, new.number.as_ref())?;
+    // An administrator may know of a service beside the node; a client's would be a way into the machine.
+    if identity != Identity::Admin && new.address.as_ref().is_some_and(|address| !app.capabilities.allows(address)) {
+        return Err(Problem::invalid("address", "an address on the node's own machine is for administrators to bind"));
+    }
     let binding = binding(number.clone(), new)?;
     if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
         return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));

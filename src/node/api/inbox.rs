@@ -87,7 +87,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     if hosted.is_empty() {
         return Err(nobody());
     }
-    let body = body(&behind, content);
+    let body = body(app, &behind, content);
     let deliveries: Vec<Delivery> = hosted
         .iter()
         .map(|client| Delivery {
@@ -113,10 +113,12 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
 }
 
 /// B7: the other side's own address comes as it would from this node. The role is the receiver's.
-fn body(behind: &Behind, content: Map<String, Value>) -> Said {
+fn body(app: &App, behind: &Behind, content: Map<String, Value>) -> Said {
     let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"));
     match peer.and_then(|peer| serde_json::from_value::<Peer>(peer.clone()).ok()) {
-        Some(peer) if harmless(&peer) => Said::Peer { role: behind.claim.role, peer },
+        Some(peer) if harmless(&peer) && app.capabilities.allows(&peer.address) => {
+            Said::Peer { role: behind.claim.role, peer }
+        }
         _ => Said::Message { content },
     }
 }

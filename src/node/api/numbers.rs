@@ -45,7 +45,13 @@ pub(in crate::node) async fn put(
     Body(entry): Body<NumberEntry>,
 ) -> Result<Json<NumberView>, Problem> {
     check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
+    let credential = entry.credential.is_some();
     app.store.put_numbers(vec![NumberRow::new(number.clone(), entry)]).await?;
+    if credential {
+        // Who has the old one is let in no longer, and not left inside either.
+        let clients = app.store.bindings(Some(&number), crate::monitor::now(), PAGE).await?;
+        clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    }
     let found = app.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
 }
