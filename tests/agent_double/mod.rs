@@ -90,10 +90,13 @@ impl AgentDouble {
 
     /// The marks of the two legs of the only call, as an agent that has just started finds them.
     pub(crate) fn legs(&self, pbx: &Pbx) -> (Fields, Fields) {
-        let mut legs = match pbx.kind() {
+        let list = || match pbx.kind() {
             Kind::FreeSwitch => freeswitch_legs(pbx),
             Kind::Asterisk => asterisk_legs(pbx),
         };
+        // FreeSWITCH writes its channel list with a delay.
+        super::lab::wait_until(Duration::from_secs(1), || list().len() == 2);
+        let mut legs = list();
         legs.sort_by_key(|leg| leg.get("side").is_empty());
         assert_eq!(legs.len(), 2, "{legs:?}");
         self.legs.lock().unwrap().clone_from(&legs);
