@@ -299,8 +299,11 @@ pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, gone: Ve
     let seq = u64::try_from(micros()).unwrap_or(0);
     let ended =
         (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: Event::Ended { leg, cause: None } });
-    match context.shared.node.report(call, &CallEvents { events: ended.collect() }).await {
-        Ok(reply) => context.send_messages(reply),
-        Err(error) => tracing::warn!(%error, %call, "could not end a call that is over"),
+    let ended: Vec<_> = ended.collect();
+    for events in ended.chunks(BATCH) {
+        match context.shared.node.report(call, &CallEvents { events: events.to_vec() }).await {
+            Ok(reply) => context.send_messages(reply),
+            Err(error) => return tracing::warn!(%error, %call, "could not end a call that is over"),
+        }
     }
 }
