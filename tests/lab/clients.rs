@@ -129,7 +129,9 @@ fn serve(stream: TcpStream, state: &Mutex<State>) {
     let mut reader = BufReader::new(stream);
     while let Some((headers, body)) = request(&mut reader) {
         let status = judge(&headers, &body, &mut state.lock().expect("the webhook's state"));
-        if write!(answers, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n").is_err() {
+        // In one write: the pieces of `write!` would wait for each other's acknowledgement.
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        if answers.write_all(answer.as_bytes()).is_err() {
             return;
         }
     }
