@@ -14,7 +14,8 @@ use lab::stage::Stage;
 use lab::{Answer, CallReport, FarEnd, Kind, PbxConfig, SidecallConfig, SipMessage};
 
 fn stage(kind: Kind) -> Option<Stage> {
-    match Stage::set(kind, PbxConfig::default()) {
+    // They ring for a while: whether ringing is passed on is no matter of who is faster.
+    match Stage::set_with(kind, PbxConfig::default(), &Answer::after(300)) {
         Ok(stage) => Some(stage),
         Err(error) if error.is_missing() => {
             eprintln!("skipped: {kind}: {error}");

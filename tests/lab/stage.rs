@@ -78,16 +78,20 @@ pub struct Played {
 impl Stage {
     /// Sets the stage without sidecall: this is what baselines are measured on.
     pub fn set(kind: Kind, config: PbxConfig) -> Result<Stage> {
+        Stage::set_with(kind, config, &Answer::at_once())
+    }
+
+    /// The same with phones and far ends that answer in their own way.
+    pub fn set_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Stage> {
         let pbx = Pbx::start_with(kind, config)?;
-        let at_once = Answer::at_once();
         let stage = Stage {
             hosted: None,
             webhook: Webhook::start()?,
             sidecall: None,
-            packet: Some(FarEnd::start(pbx.config().packet, &at_once)?),
-            pstn: Some(FarEnd::start(pbx.config().pstn, &at_once)?),
-            bob: FarEnd::register(pbx.sip(), BOB.dialled, &at_once)?,
-            carol: FarEnd::register(pbx.sip(), CAROL.dialled, &at_once)?,
+            packet: Some(FarEnd::start(pbx.config().packet, answer)?),
+            pstn: Some(FarEnd::start(pbx.config().pstn, answer)?),
+            bob: FarEnd::register(pbx.sip(), BOB.dialled, answer)?,
+            carol: FarEnd::register(pbx.sip(), CAROL.dialled, answer)?,
             domain: domain(&pbx),
             pbx,
         };
