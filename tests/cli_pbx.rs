@@ -13,14 +13,7 @@ use lab::{Calls, FarEnd, Kind, Pbx, PbxConfig};
 use serde_json::Value;
 
 fn start(kind: Kind, config: PbxConfig) -> Option<Pbx> {
-    match Pbx::start_with(kind, config) {
-        Ok(pbx) => Some(pbx),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Pbx::start_with(kind, config))
 }
 
 fn run(dir: &Path, args: &[&str]) -> Output {

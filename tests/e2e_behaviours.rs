@@ -10,15 +10,7 @@ use lab::{Kind, PbxConfig, SidecallConfig};
 
 /// The stage, if this machine has the PBX; else one line says that the test was skipped.
 fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
-    let raised = Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage));
-    match raised {
-        Ok(stage) => Some(stage),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)))
 }
 
 fn play(mut stage: Stage, behaviour: &str) {

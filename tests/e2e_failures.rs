@@ -20,14 +20,7 @@ const NOISE: Duration = Duration::from_millis(700);
 const RATE: u32 = 20;
 
 fn stage(kind: Kind) -> Option<Stage> {
-    match Stage::set(kind, PbxConfig::default()) {
-        Ok(stage) => Some(stage),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()))
 }
 
 fn raised(kind: Kind) -> Option<Stage> {

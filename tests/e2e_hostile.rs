@@ -13,11 +13,7 @@ use lab::{Calls, Kind, PACKET, PSTN, wait_until};
 use serde_json::json;
 
 fn hostile(kind: Kind) {
-    let mut stage = match Stage::ready(kind) {
-        Ok(stage) => stage,
-        Err(error) if error.is_missing() => return eprintln!("skipped: {kind}: {error}"),
-        Err(error) => panic!("{kind}: {error}"),
-    };
+    let Some(mut stage) = lab::or_skip(kind, Stage::ready(kind)) else { return };
     let file = std::env::temp_dir().join(format!("sidecall-executed-{kind}-{}", std::process::id()));
     let (system, shell) =
         (format!("${{system(touch {})}}", file.display()), format!("${{SHELL(touch {})}}", file.display()));

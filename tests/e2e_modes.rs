@@ -12,14 +12,7 @@ use lab::stage::Stage;
 use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, ports, wait_until};
 
 fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
-    match Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)) {
-        Ok(stage) => Some(stage),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)))
 }
 
 fn play_all(stage: &mut Stage) {
@@ -130,12 +123,5 @@ fn both_pbxs_at_once() {
 }
 
 fn set(kind: Kind) -> Option<Stage> {
-    match Stage::set(kind, PbxConfig::default()) {
-        Ok(stage) => Some(stage),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()))
 }

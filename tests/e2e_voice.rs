@@ -15,14 +15,7 @@ use lab::{Answer, CallReport, FarEnd, Kind, PbxConfig, SidecallConfig, SipMessag
 
 fn stage(kind: Kind) -> Option<Stage> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
-    match Stage::set_with(kind, PbxConfig::default(), &Answer::after(300)) {
-        Ok(stage) => Some(stage),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Stage::set_with(kind, PbxConfig::default(), &Answer::after(300)))
 }
 
 /// What the far phone is shown and offered, without what is new in every call.

@@ -10,14 +10,7 @@ use lab::{Answer, Calls, FarEnd, Kind, Pbx};
 
 /// The PBX, if this machine has it; else one line says that the test was skipped.
 fn start(kind: Kind) -> Option<Pbx> {
-    match Pbx::start(kind) {
-        Ok(pbx) => Some(pbx),
-        Err(error) if error.is_missing() => {
-            eprintln!("skipped: {kind}: {error}");
-            None
-        }
-        Err(error) => panic!("{kind}: {error}"),
-    }
+    lab::or_skip(kind, Pbx::start(kind))
 }
 
 fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {

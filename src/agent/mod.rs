@@ -36,7 +36,7 @@ use tokio_util::task::TaskTracker;
 pub use config::{AgentConfig, PbxConfig};
 pub use node::{Node, NodeError};
 
-use crate::monitor::now;
+use crate::monitor::{micros, now};
 
 /// How long reports that are under way may take after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -106,10 +106,4 @@ impl Agent {
         }
         Ok(())
     }
-}
-
-/// The clock in microseconds since the epoch.
-fn micros() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }

@@ -68,9 +68,7 @@ impl Status {
             sent: std::mem::take(&mut self.sent),
         }
     }
-}
 
-impl Status {
     /// Keeps what a report could not tell, before what came since.
     fn put_back(&mut self, mut sent: Vec<SipOutcome>) {
         sent.append(&mut self.sent);

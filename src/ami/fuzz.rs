@@ -1,34 +1,13 @@
 //! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
 //! run by `tests/wire_ami.rs` and by fuzzers.
 
-use bytes::BytesMut;
-use tokio_util::codec::Decoder;
-
 use super::{Action, Codec, Error, Event, Frame};
+use crate::wire;
 
 /// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
 /// first error.
 pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
-    let mut codec = Codec::default();
-    let mut buffer = BytesMut::new();
-    let mut frames = Vec::new();
-    let mut sizes = chunks.iter().copied();
-    let mut size = usize::MAX;
-    let mut rest = data;
-    while !rest.is_empty() {
-        size = sizes.next().unwrap_or(size).max(1);
-        let (chunk, tail) = rest.split_at(size.min(rest.len()));
-        rest = tail;
-        buffer.extend_from_slice(chunk);
-        loop {
-            match codec.decode(&mut buffer) {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(error) => return (frames, Some(error)),
-            }
-        }
-    }
-    (frames, None)
+    wire::fuzz::decode(Codec::default(), data, chunks)
 }
 
 /// No bytes make the parsers panic, and where the network cuts them changes nothing.

@@ -7,7 +7,7 @@ mod names;
 mod page;
 mod totals;
 
-pub use clock::now;
+pub use clock::{micros, now};
 pub use metrics::Metrics;
 pub use names::NAMES;
 pub use page::{PAGE, PAGE_CSP};

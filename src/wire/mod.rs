@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `queue` | events between connection and consumer: bounded, never blocking |
 //! | `tap` | the recorder's view |
+//! | `fuzz` | what the fuzz bodies of both share |
 
+pub(crate) mod fuzz;
 mod queue;
 mod tap;
 

@@ -85,6 +85,21 @@ impl LabError {
 /// A result in the lab.
 pub type Result<T> = std::result::Result<T, LabError>;
 
+/// What a test was set up with, if this machine has it; else one line says that the test was skipped.
+///
+/// # Panics
+/// If it is here and can't be set up.
+pub fn or_skip<T>(kind: Kind, set_up: Result<T>) -> Option<T> {
+    match set_up {
+        Ok(ready) => Some(ready),
+        Err(error) if error.is_missing() => {
+            eprintln!("skipped: {kind}: {error}");
+            None
+        }
+        Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
 /// The PBXs on this machine. One clear line is printed for each that is missing.
 pub fn kinds() -> Vec<Kind> {
     [Kind::Asterisk, Kind::FreeSwitch]
