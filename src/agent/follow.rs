@@ -135,7 +135,10 @@ impl Follower {
     }
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, event, last } in said {
+        for Said { key, mut event, device, last } in said {
+            if let Event::Dialled { number, .. } | Event::Identified { number, .. } = &mut event {
+                *number = device.and_then(|device| self.plan.read(&device));
+            }
             if let Some(call) = self.calls.get_mut(&key) {
                 call.tell(event, last);
             }
@@ -176,7 +179,10 @@ impl Follower {
                 _ if gone.is_empty() => {}
                 // In its turn: a later report overtaking earlier ones would make the node drop them.
                 Some(key) => {
-                    let ended = |leg| Said { key, event: Event::Ended { leg, cause: None }, last: false };
+                    let ended = |leg| {
+                        let event = Event::Ended { leg, cause: None };
+                        Said { key, event, device: None, last: false }
+                    };
                     self.tell(gone.into_iter().map(ended));
                 }
                 None => {

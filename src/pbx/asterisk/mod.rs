@@ -3,10 +3,12 @@
 mod checkup;
 mod commands;
 mod dictionary;
+mod hearing;
 mod snapshot;
 
 pub use checkup::Checkup;
 pub use commands::Commands;
+pub use hearing::Hearing;
 
 use super::{Error, Happened, Snapshot};
 use crate::ami;
@@ -86,7 +88,7 @@ impl Events {
 
     /// Goes on from a snapshot.
     pub fn restart(&mut self, snapshot: &Snapshot) {
-        self.dictionary.restart(snapshot.bridges.clone());
+        self.dictionary.restart(snapshot.hearing.clone());
     }
 
     /// Whether it announces a call: that can't wait.

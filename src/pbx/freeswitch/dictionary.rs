@@ -43,7 +43,9 @@ impl Dictionary {
         }
         match name.as_deref() {
             Some("CHANNEL_ANSWER") => happened.extend(answered(event)),
-            Some("CHANNEL_BRIDGE") => happened.extend(legs(event).map(|legs| Happened::Bridged { legs })),
+            Some("CHANNEL_BRIDGE") => {
+                happened.extend(legs(event).map(|legs| Happened::Bridged { legs, devices: [None, None] }))
+            }
             Some("CHANNEL_UNBRIDGE") => happened.extend(legs(event).map(|legs| Happened::Unbridged { legs })),
             Some("CHANNEL_HANGUP_COMPLETE") => happened.extend(hung_up(event)),
             _ => {}
@@ -116,7 +118,7 @@ pub(super) fn made_for(event: &esl::Event) -> Option<LegId> {
 fn answered(event: &esl::Event) -> Vec<Happened> {
     let [id] = event.fields(["Unique-ID"]);
     let Some(leg) = leg(&id) else { return Vec::new() };
-    let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by });
+    let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by, device: None });
     dialled.into_iter().chain([Happened::Answered { leg }]).collect()
 }
 

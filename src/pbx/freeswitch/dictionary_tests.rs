@@ -64,10 +64,10 @@ fn a_call_that_our_snippet_announced() {
     assert_eq!(
         rest,
         [
-            Happened::Dialled { leg: b.clone(), by: a.clone() },
+            Happened::Dialled { leg: b.clone(), by: a.clone(), device: None },
             Happened::Answered { leg: b.clone() },
             Happened::Answered { leg: a.clone() },
-            Happened::Bridged { legs: legs.clone() },
+            Happened::Bridged { legs: legs.clone(), devices: [None, None] },
             Happened::HungUp { leg: b, cause: cause.clone() },
             Happened::Unbridged { legs },
             Happened::HungUp { leg: a, cause },

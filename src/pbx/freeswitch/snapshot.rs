@@ -62,6 +62,7 @@ fn channel(leg: &LegId, dump: &Event) -> LiveLeg {
         leg: leg.clone(),
         mark: mark(dump),
         by: made_for(dump),
+        device: None,
         answered: state.as_deref() == Some("answered"),
         hears: bridged.and_then(|other| other.parse().ok()).into_iter().collect(),
     }
