@@ -9,12 +9,14 @@ pub mod asterisk;
 mod checkup;
 mod error;
 pub mod freeswitch;
+mod hearing;
 mod link;
 mod listener;
 mod vocabulary;
 
 pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
 pub use error::Error;
+pub use hearing::Hearing;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asterisk::Hearing;
+use super::hearing::Hearing;
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
 use crate::core::route::{Reason, Route, Side};
@@ -152,7 +152,7 @@ impl Answer {
 pub struct Snapshot {
     /// Every channel, ours or not.
     pub legs: Vec<LiveLeg>,
-    /// Who is in which bridge (Asterisk): what its next events are read against.
+    /// Who is in which bridge: what the next events are read against.
     pub hearing: Hearing,
 }
 

@@ -3,14 +3,30 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::hearing::{HOLDING, Hearing, Kind, Member, kind};
 use crate::ami;
 use crate::core::name::LegId;
+use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{cause, device, hold, raw_number, side};
 use crate::pbx::{Announcement, Device, Happened, Mark, Release};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
 pub(super) const UP: &str = "6";
+
+/// The bridge technology of those who wait: parked, or in `BridgeWait`.
+pub(super) const HOLDING: &str = "holding_bridge";
+
+/// Channels of Asterisk itself: of `ConfBridge` and of ARI, in bridges or beside them.
+const NOBODY: [&str; 6] = ["CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Snoop/", "Message/"];
+
+/// What a channel's name says: `PJSIP/1001-00000001`, `Local/1002@default-00000000;1`.
+pub(in crate::pbx) fn kind(channel: &str) -> Kind {
+    match channel.strip_prefix("Local/").and_then(|rest| rest.rsplit_once(';')) {
+        Some((common, "1")) => Kind::Half(common.to_owned(), 0),
+        Some((common, "2")) => Kind::Half(common.to_owned(), 1),
+        _ if NOBODY.iter().any(|prefix| channel.starts_with(prefix)) => Kind::Nobody,
+        _ => Kind::Real,
+    }
+}
 
 /// Reads events one by one. Asterisk says who enters and leaves a bridge, so who else is in it has
 /// to be kept between events.

@@ -134,6 +134,17 @@ fn everyone_in_a_bridge_hears_everyone() {
 }
 
 #[test]
+fn the_names_of_channels() {
+    assert_eq!(kind("PJSIP/1001-00000001"), Kind::Real);
+    assert_eq!(kind("Local/1002@default-00000000;2"), Kind::Half("1002@default-00000000".into(), 1));
+    for name in ["CBAnn/room-00000000;1", "CBRec/conf-room-uid-1", "Snoop/1.1-00000000", "Announcer/ARI-00000000;2"] {
+        assert_eq!(kind(name), Kind::Nobody, "{name}");
+    }
+    // What somebody calls a phone is not what makes a channel a half.
+    assert_eq!(kind("PJSIP/Local;1"), Kind::Real);
+}
+
+#[test]
 fn time_stamps() {
     assert_eq!(micros("1.5"), Some(1_500_000));
     assert_eq!(micros("1.000012"), Some(1_000_012));

@@ -3,12 +3,13 @@
 mod checkup;
 mod commands;
 mod dictionary;
-mod hearing;
 mod snapshot;
 
 pub use checkup::Checkup;
 pub use commands::Commands;
-pub use hearing::Hearing;
+
+#[cfg(test)]
+pub(super) use dictionary::kind;
 
 use super::{Error, Happened, Snapshot};
 use crate::ami;

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::dictionary::{UP, leg, member};
-use super::hearing::{HOLDING, Hearing, Kind, Member};
+use super::dictionary::{HOLDING, UP, leg, member};
 use crate::ami::{Action, Client, Event};
+use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{raw_number, side};
 use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
 

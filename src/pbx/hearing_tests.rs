@@ -1,3 +1,4 @@
+use super::super::asterisk::kind;
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -46,17 +47,6 @@ impl Room {
     fn hear(&self) -> Vec<String> {
         self.pairs.iter().map(|[a, b]| format!("{a}-{b}")).collect()
     }
-}
-
-#[test]
-fn the_names_of_channels() {
-    assert_eq!(kind("PJSIP/1001-00000001"), Kind::Real);
-    assert_eq!(kind("Local/1002@default-00000000;2"), Kind::Half("1002@default-00000000".into(), 1));
-    for name in ["CBAnn/room-00000000;1", "CBRec/conf-room-uid-1", "Snoop/1.1-00000000", "Announcer/ARI-00000000;2"] {
-        assert_eq!(kind(name), Kind::Nobody, "{name}");
-    }
-    // What somebody calls a phone is not what makes a channel a half.
-    assert_eq!(kind("PJSIP/Local;1"), Kind::Real);
 }
 
 #[test]

@@ -1,41 +1,23 @@
-//! Who hears whom on an Asterisk: through its bridges, and through `Local` channels between them.
+//! Who hears whom on a PBX: in its bridges and conferences, and through channels between them.
 //!
-//! A `Local` channel has two halves, `Local/1002@default-00000000;1` and `…;2`. What enters one comes
-//! out of the other: a queue, a forward or a transfer puts them between two people, each of whom is in
-//! a bridge with one half. Halves stand for nobody, and neither do the channels by which Asterisk plays
-//! into a bridge, records it or listens to one.
+//! Asterisk's `Local` and FreeSWITCH's `loopback` channels have two halves; what enters one comes out of
+//! the other. A queue, a forward or a transfer puts them between two people, each of whom is in a bridge
+//! with one half. Halves stand for nobody.
 
 use std::collections::HashMap;
 
+use super::vocabulary::{Device, Happened};
 use crate::core::name::LegId;
-use crate::pbx::{Device, Happened};
-
-/// The bridge technology of those who wait: parked, or in a queue of `BridgeWait`.
-pub(super) const HOLDING: &str = "holding_bridge";
-
-/// Channels of Asterisk itself: of `ConfBridge` and of ARI, in bridges or beside them.
-const NOBODY: [&str; 7] = ["CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Snoop/", "Message/", "Bridge/"];
 
 /// What is behind a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A phone or a trunk.
     Real,
-    /// One half of a `Local` channel: what both have in common, and which one.
+    /// One half of a channel between bridges: what both have in common, and which one.
     Half(String, usize),
-    /// Asterisk itself.
+    /// The PBX itself: it plays, records, or waits for its other half.
     Nobody,
-}
-
-/// What a channel's name says: `PJSIP/1001-00000001`.
-pub(super) fn kind(channel: &str) -> Kind {
-    let half = channel.strip_prefix("Local/").and_then(|rest| rest.rsplit_once(';'));
-    match half {
-        Some((common, "1")) => Kind::Half(common.to_owned(), 0),
-        Some((common, "2")) => Kind::Half(common.to_owned(), 1),
-        _ if NOBODY.iter().any(|prefix| channel.starts_with(prefix)) => Kind::Nobody,
-        _ => Kind::Real,
-    }
 }
 
 /// A channel in a bridge.
@@ -46,7 +28,7 @@ pub(super) struct Member {
     pub device: Device,
 }
 
-/// All bridges.
+/// All bridges and conferences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hearing {
     bridges: HashMap<String, Vec<Member>>,
