@@ -9,7 +9,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::process::{Child, on_path, wait_until};
-use super::{LabError, PACKET, PbxConfig, Result, conf, ports};
+use super::{LabError, PACKET, PHONES, PbxConfig, Result, conf, ports};
 
 /// The event socket's password in the lab. Not the well-known one: the agent refuses that.
 pub const PASSWORD: &str = "lab-secret";
@@ -144,8 +144,6 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
     text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
-    // Phones are believed by address: no challenge, so that a scenario is one INVITE, and any From.
-    text = text.replace(&set("internal_auth_calls", "true"), &set("internal_auth_calls", "false"));
     text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", "127.0.0.1")), 1);
     conf::write(&vars, &text)?;
 
@@ -160,8 +158,18 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
         "<!-- <param name=\"accept-blind-reg\" value=\"true\"/> -->",
         "<param name=\"accept-blind-reg\" value=\"true\"/>",
     );
-    // The first asks for a password again; the others listen on fixed ports.
-    let unwanted = ["\"apply-inbound-acl\" value=\"domains\"", "\"ws-binding\"", "\"wss-binding\""];
+    // SIPp is believed by address: no challenge, so that a scenario is one INVITE, and any From. Others
+    // are asked for their password.
+    text = text.replace("\"apply-inbound-acl\" value=\"domains\"", "\"apply-inbound-acl\" value=\"phones\"");
+    conf::replace(
+        &conf.join("autoload_configs/acl.conf.xml"),
+        "<network-lists>",
+        &format!(
+            "<network-lists>\n<list name=\"phones\" default=\"deny\"><node type=\"allow\" cidr=\"{PHONES}/32\"/></list>"
+        ),
+    )?;
+    // These listen on fixed ports.
+    let unwanted = ["\"ws-binding\"", "\"wss-binding\""];
     text = text
         .lines()
         .filter(|line| !unwanted.iter().any(|name| line.contains(name)))

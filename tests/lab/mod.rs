@@ -16,6 +16,7 @@ pub mod conf;
 pub mod freeswitch;
 pub mod message;
 pub mod pbx;
+pub mod phone;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -27,6 +28,7 @@ pub mod stage;
 pub use clients::{Hosted, Webhook};
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
+pub use phone::{Call, HANDSETS, Habit, Phone};
 pub use process::{Child, wait_until};
 pub use proxy::ChaosProxy;
 pub use report::{CallOutcome, CallReport};
@@ -42,7 +44,7 @@ pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
 /// Where the far end of the PSTN trunk lives: a trunk that is not trusted.
 pub const PSTN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 13));
 /// The numbers of phones that may register with a PBX of the lab.
-pub const EXTENSIONS: [&str; 4] = ["1000", "1001", "1002", "1003"];
+pub const EXTENSIONS: [&str; 10] = ["1000", "1001", "1002", "1003", "1004", "1005", "1006", "1007", "1008", "1009"];
 
 /// What may go wrong while a laboratory is set up.
 #[derive(Debug, thiserror::Error)]
