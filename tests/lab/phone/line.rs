@@ -429,7 +429,9 @@ impl State {
         }
         text += &format!("From: {}\r\nTo: {}\r\n", value("From"), to.map_or_else(|| value("To"), str::to_owned));
         text += &format!("Call-ID: {}\r\nCSeq: {}\r\n", request.call_id(), value("CSeq"));
-        text += &format!("Contact: <sip:{}@{}>\r\n", line.party.number, line.party.local);
+        if headers.iter().all(|(name, _)| *name != "Contact") {
+            text += &format!("Contact: <sip:{}@{}>\r\n", line.party.number, line.party.local);
+        }
         text.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
         text += &with_body(body);
         self.put(line, line.party.pbx, &text);
