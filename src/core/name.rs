@@ -97,10 +97,6 @@ name!(
     TenantName, 253, ['.', '_', '-']
 );
 name!(
-    /// Another node, as the administrator calls it.
-    PeerName, 64, ['.', '_', '-']
-);
-name!(
     /// One channel on a PBX: FreeSWITCH's `Unique-ID`, Asterisk's `Uniqueid`.
     LegId, 150, ['.', '_', '-', ':', '@', '/']
 );
