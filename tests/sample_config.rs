@@ -39,6 +39,7 @@ fn the_sample_loads_as_shipped() {
 fn the_sample_loads_with_every_optional_key_set() {
     let config = load(&with_optional_keys()).unwrap();
     assert!(config.pbx[0].direct.is_some() && config.pbx[1].message_endpoint.is_some());
+    assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
 }
 
 #[test]
@@ -50,6 +51,8 @@ fn the_sample_shows_every_key() {
         ("node.routing", "[node.routing]\n"),
         ("agent", "[agent]\n"),
         ("pbx", "[[pbx]]\n"),
+        ("pbx.map", "[[pbx]]\n[[pbx.map]]\n"),
+        ("pbx.tenant", "[[pbx]]\n[[pbx.tenant]]\n"),
     ] {
         let said = load(&format!("{before}no_such_key = 1\n")).unwrap_err();
         let expected = said.split("expected").nth(1).unwrap_or_else(|| panic!("{table}: {said}"));
@@ -62,7 +65,8 @@ fn the_sample_shows_every_key() {
             let secret = matches!(key, "token" | "password");
             let shown = |line: &str| {
                 let line = line.trim_start_matches('#');
-                line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{table}.{key}"))
+                line.starts_with(&format!("{key} = "))
+                    || line.trim_start_matches('[').starts_with(&format!("{table}.{key}"))
             };
             assert!(secret || sample().lines().any(shown), "{table}.{key} is not in etc/sidecall.toml");
         }

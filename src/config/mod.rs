@@ -134,7 +134,7 @@ impl Config {
                 }
                 Some(_) => {}
             }
-            if let Err(problem) = pbx.link() {
+            if let Err(problem) = pbx.link().map(drop).and_then(|()| pbx.check_plan()) {
                 return wrong(format!("pbx {name}: {problem}"));
             }
         }
@@ -157,8 +157,9 @@ fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     let key = match &error.path[..] {
         // People count from one.
         [pbx, n, rest @ ..] if pbx == "pbx" && n.parse::<usize>().is_ok() => {
-            let n = n.parse::<usize>().map_or(0, |n| n + 1);
-            [format!("[[pbx]] no. {n}")].into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>().join(": ")
+            let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
+            let rest = rest.iter().map(counted);
+            [format!("[[pbx]] {}", counted(n))].into_iter().chain(rest).collect::<Vec<_>>().join(": ")
         }
         keys => keys.join("."),
     };
@@ -235,5 +236,35 @@ mod tests {
         }
         let said = problem(&PBX.replace("pbx.a.example", "a b"));
         assert!(said.contains("[[pbx]] no. 1: context: "), "{said}");
+    }
+
+    #[test]
+    fn number_rules_that_cant_be_are_named() {
+        let rule = |table: &str, extension: &str, number: &str| {
+            format!("[[{table}]]\nextension = \"{extension}\"\nnumber = \"{number}\"\n")
+        };
+        let map = |extension: &str, number: &str| rule("pbx.map", extension, number);
+        let tenant = |keys: &str| format!("[[pbx.tenant]]\n{keys}\n");
+        let (acme, beta) = (tenant("name = \"acme.example\""), tenant("name = \"beta.example\""));
+        let shared = rule("pbx.tenant.map", "1001", "+12125551001");
+        for (rules, named) in [
+            ("outside_prefix = \"nine\"".to_owned(), "[[pbx]] no. 1: outside_prefix: "),
+            ("outside_numbers = \"local\"".to_owned(), "[[pbx]] no. 1: outside_numbers: "),
+            ("withheld = [\"nobody\"]".to_owned(), "pbx fs: withheld: "),
+            (map("1XXX", "+1212555XX"), "[[pbx]] no. 1: map: no. 1: "),
+            (map("1XXX", "+12125551XXX") + &map("1001", "+12125550000"), "pbx fs: map: one extension"),
+            (map("1XXX", "+12125551XXX") + &map("2001", "+12125551001"), "pbx fs: map: one number"),
+            (map("1XXX", "+12125551XXX") + &acme, "pbx fs: map: "),
+            (tenant("name = \"acme\""), "pbx fs: tenant acme: context: "),
+            (tenant("name = \"a b\""), "[[pbx]] no. 1: tenant: no. 1: name: "),
+            (acme.clone() + &tenant("name = \"a\"\ncontext = \"acme.example\""), "pbx fs: tenant a: "),
+            (acme.clone() + &shared + &beta + &shared, "pbx fs: map: one number"),
+        ] {
+            let said = problem(&format!("{PBX}{rules}"));
+            assert!(said.contains(named), "{rules}: {said}");
+        }
+        let other = rule("pbx.tenant.map", "1001", "+12125552001");
+        let both = Config::from_text(&format!("{PBX}{acme}{shared}{beta}{other}"), Path::new("x")).unwrap();
+        assert!(both.pbx[0].plan().has("beta.example"));
     }
 }

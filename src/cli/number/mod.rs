@@ -1,6 +1,7 @@
 //! `number`: the directory.
 
 mod import;
+mod read;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -26,6 +27,7 @@ use crate::core::number::Number;
   sidecall number put +12125550000 --kind main --extension +12125550100 --extension +12125550101
   sidecall number import directory.csv --skip-bad
   sidecall number list
+  sidecall number read --pbx office --tenant acme '(212) 555-0100' 1001
 
 A number is written as in a tel URI: +12125550100, or 1001;phone-context=pbx.example for an extension,
 where the context is that of the [[pbx]] in the configuration.")]
@@ -60,6 +62,7 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    Read(read::ReadArgs),
     /// Adds and replaces numbers from CSV.
     ///
     /// The header is number,name,pbx,kind,extensions,credential; all but number may be left out, and
@@ -120,6 +123,7 @@ pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
             show(&admin.api(config)?, &number, json).await
         }
         Command::Put(args) => put(*args, config).await,
+        Command::Read(args) => read::run(&args, config),
         Command::Remove { number, admin } => {
             let json = admin.json;
             admin.api(config)?.delete(&["v1", "numbers", &number.to_string()]).await?;
