@@ -27,6 +27,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sipp;
 pub mod stage;
+pub mod transfers;
 
 pub use cdr::Cdr;
 pub use clients::{Hosted, Webhook};
