@@ -13,6 +13,7 @@ pub mod mapping;
 pub mod name;
 pub mod number;
 pub mod plan;
+pub mod policy;
 pub mod route;
 pub mod secret;
 pub mod time;
