@@ -112,6 +112,14 @@ name!(
     /// A client's binding.
     ClientId, 64, ['-']
 );
+name!(
+    /// Another organisation whose node ours talks to, as the administrator calls it.
+    PeerName, 64, ['.', '_', '-']
+);
+name!(
+    /// A telephone operator, as a portability source calls it: a domain, or a code.
+    OperatorName, 128, ['.', '_', '-']
+);
 
 #[cfg(test)]
 mod tests {

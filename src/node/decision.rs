@@ -100,7 +100,8 @@ impl App {
         } else {
             None
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref());
+        let (route, reason) =
+            decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &Default::default());
         let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
             let scoped = || self.capabilities.address(id, Role::First, number);
             if caller.hosted { scoped() } else { caller.own.clone() }
