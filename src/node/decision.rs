@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
+use super::offered::receiver;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
@@ -87,7 +88,15 @@ impl App {
         };
         // B2: the called number of a caller without a client is nobody's business.
         let called: Option<Known> = if caller.known.has_client || request.side == Side::Terminating {
-            Some(self.store.facts(&request.called, now).await?.known)
+            let Facts { mut known, offers, .. } = self.store.facts(&request.called, now).await?;
+            let to = receiver(known.served);
+            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+                return Ok(Decided { route: Route::Pstn, reason: Reason::CallerKeepsAddress, address: None });
+            }
+            // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
+            let to = receiver(caller.known.has_client || request.side == Side::Terminating);
+            known.has_client = offers.iter().any(|offer| offer.allows(&to));
+            Some(known)
         } else {
             None
         };

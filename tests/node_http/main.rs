@@ -8,6 +8,7 @@ mod directory;
 mod inbox;
 mod monitoring;
 mod pairing;
+mod policy;
 mod restart;
 mod streams;
 mod support;
