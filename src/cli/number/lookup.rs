@@ -43,6 +43,7 @@ fn as_json(heard: &Heard) -> Value {
 
 fn row(heard: &Heard) -> Vec<String> {
     let (ttl, says) = match &heard.said {
+        Ok((answer, ttl, _)) if ttl.is_zero() => ("-".to_owned(), said(answer)),
         Ok((answer, ttl, _)) => (output::span(*ttl), said(answer)),
         Err(error) => (String::new(), format!("({})", output::clean(&error.to_string()))),
     };
