@@ -8,6 +8,7 @@ mod directory;
 mod inbox;
 mod monitoring;
 mod pairing;
+mod portability;
 mod restart;
 mod streams;
 mod support;
