@@ -14,6 +14,7 @@ pub mod cast;
 pub mod clients;
 pub mod conf;
 pub mod freeswitch;
+pub mod knot;
 pub mod message;
 pub mod pbx;
 pub mod ports;
@@ -25,6 +26,7 @@ pub mod sipp;
 pub mod stage;
 
 pub use clients::{Hosted, Webhook};
+pub use knot::Knot;
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
 pub use process::{Child, wait_until};
