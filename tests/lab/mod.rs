@@ -16,6 +16,7 @@ pub mod clients;
 pub mod conf;
 pub mod endpoints;
 pub mod freeswitch;
+pub mod knot;
 pub mod message;
 pub mod pbx;
 pub mod phone;
@@ -30,6 +31,7 @@ pub mod stage;
 
 pub use cdr::Cdr;
 pub use clients::{Hosted, Webhook};
+pub use knot::Knot;
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
 pub use phone::{Call, HANDSETS, Habit, Phone};
