@@ -264,7 +264,11 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
     conf::replace(
         &conf.join("autoload_configs/fifo.conf.xml"),
         "<fifos>",
-        &format!("<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\">{}{}</fifo>", agent(1), agent(2)),
+        &format!(
+            "<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\" outbound_strategy=\"ringall\" outbound_per_cycle=\"2\">{}{}</fifo>",
+            agent(1),
+            agent(2)
+        ),
     )?;
     if plan.digit != '1' {
         renumber(conf, plan)?;
