@@ -273,3 +273,23 @@ fn an_administrator_tries_the_rules_of_a_pbx() {
     let table = out(&run(&file, &["number", "read", "--pbx", "lab", "+4930123456789"]));
     assert!(table.contains("0030123456789"), "{table}");
 }
+
+#[test]
+fn a_client_and_its_number_say_to_whom_its_address_goes() {
+    let node = Node::start();
+    let alice = node.number(ALICE, "Alice");
+    let typist = Typist::start(&node, &alice, &["--json", "--offer", "peers:b,c"]);
+    typist.event("connected", 1);
+    let shown = |node: &Node| serde_json::from_str::<Value>(&node.must(&["number", "show", ALICE, "--json"])).unwrap();
+    assert_eq!(shown(&node)["clients"][0]["offer"], json!({"peers": ["b", "c"]}));
+    // With the number's own credential.
+    let said = node.must(&["number", "off", ALICE, "--node", &node.url, "--token-file", &alice]);
+    assert!(said.contains("as if it had no client"), "{said}");
+    node.must(&["number", "put", ALICE, "--name", "Alice Doe"]);
+    assert_eq!((&shown(&node)["enabled"], &shown(&node)["name"]), (&json!(false), &json!("Alice Doe")));
+    assert!(node.must(&["number", "show", ALICE]).contains("peers:b,c"));
+    node.must(&["number", "on", ALICE]);
+    assert_eq!(shown(&node)["enabled"], true);
+    let wrong = node.run(&["client", "--offer", "friends"]);
+    assert!(complaint(&wrong).contains("never, served"), "{}", complaint(&wrong));
+}

@@ -15,6 +15,7 @@ pub mod name;
 pub mod naptr;
 pub mod number;
 pub mod plan;
+pub mod policy;
 pub mod portability;
 pub mod route;
 pub mod secret;

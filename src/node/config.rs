@@ -10,6 +10,8 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
+use crate::core::portability::NodeUrl;
+use crate::lnp::LnpConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -44,6 +46,8 @@ pub struct NodeConfig {
     pub keep_calls: KeepCalls,
     /// Which trunks packet routes take.
     pub routing: Routing,
+    /// Who is asked which operator or node serves a number.
+    pub lnp: LnpConfig,
 }
 
 /// Certificate chain and key, PEM.
@@ -107,6 +111,7 @@ impl Default for NodeConfig {
             conference_size: 8,
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
+            lnp: LnpConfig::default(),
         }
     }
 }
@@ -134,7 +139,13 @@ impl NodeConfig {
             let reason = format!("{} is not between 2 and {CONFERENCE_MAX}", self.conference_size);
             return Err(NodeError::Config { key: "node.conference_size", reason });
         }
-        self.base(self.listen).map(drop)
+        self.base(self.listen)?;
+        Ok(self.lnp.check()?)
+    }
+
+    /// This node, as others know it; none if only this machine does.
+    pub fn known_as(&self) -> Option<NodeUrl> {
+        self.public_url.as_ref().and_then(|url| url.parse().ok())
     }
 
     /// Who may read the monitoring endpoints.

@@ -11,6 +11,7 @@ mod extract;
 mod identity;
 mod limit;
 mod middleware;
+mod offered;
 mod openapi;
 mod pairing;
 mod problem;
