@@ -93,6 +93,11 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
+            // An extension that isn't in the directory, a ring group or a queue, is where the PBX says:
+            // behind a trunk there is somebody else's of the same digits.
+            if matches!(request.called, Number::Local { .. }) && !known.served && request.side == Side::Originating {
+                return Ok(Decided { route: Route::Pstn, reason: Reason::CalledNotServed, address: None, trunk: None });
+            }
             let to = receiver(known.served);
             if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
                 return Ok(Decided {
