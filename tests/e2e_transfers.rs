@@ -14,8 +14,8 @@ fn transfer(kind: Kind, name: &str) {
     if transfer.only.is_some_and(|only| only != kind) {
         return;
     }
-    let Some(office) = lab::or_skip(kind, Office::open(kind)) else { return };
-    match transfer.play(&office) {
+    let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
+    match transfer.play(&mut office) {
         Ok(told) => eprintln!("{kind}: {name}: {told:?}"),
         Err(problem) => panic!(
             "{kind}: {name}: {problem}\n{:#?}\n{}\n{}",
@@ -23,6 +23,34 @@ fn transfer(kind: Kind, name: &str) {
             office.sidecall.log(),
             office.pbx.log()
         ),
+    }
+}
+
+/// The agent is killed while people talk, some of them after a transfer: when it is back it takes them for
+/// whom they are, tells nobody anything, and still tells the end.
+fn after_a_restart_they_talk_to_the_same_people(kind: Kind) {
+    for name in ["attended, by the called", "directed pick-up", "conference of three"] {
+        let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
+        let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
+        let again = |office: &mut Office| {
+            office.sidecall.restart().unwrap();
+            office.sidecall.wait_until_attached().unwrap();
+        };
+        if let Err(problem) = transfer.play_and(&mut office, again) {
+            panic!("{kind}: {name}: {problem}\n{:#?}\n{}", office.sidecall.calls(), office.sidecall.log());
+        }
+    }
+}
+
+mod restart {
+    #[test]
+    fn asterisk_after_a_restart_they_talk_to_the_same_people() {
+        super::after_a_restart_they_talk_to_the_same_people(super::Kind::Asterisk);
+    }
+
+    #[test]
+    fn freeswitch_after_a_restart_they_talk_to_the_same_people() {
+        super::after_a_restart_they_talk_to_the_same_people(super::Kind::FreeSwitch);
     }
 }
 

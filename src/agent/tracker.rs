@@ -149,8 +149,8 @@ impl Tracker {
     /// snapshot, or the announcement would be taken for a repeated one and not be answered.
     pub(super) fn found<'a>(&mut self, snapshot: &'a Snapshot) -> (Vec<(&'a LegId, &'a Mark)>, bool) {
         let unknown = snapshot.legs.iter().filter(|l| !self.legs.contains_key(&l.leg));
-        // A leg that was made on behalf of another may have got its mark by inheritance.
-        let announced = unknown.filter(|l| l.by.is_none()).filter_map(|l| Some((l, l.mark.as_ref()?)));
+        // Whatever became of it since: who was called may have been transferred, and call somebody else.
+        let announced = unknown.filter_map(|l| Some((l, l.mark.as_ref()?)));
         let (mut found, mut glimpsed) = (Vec::new(), HashSet::new());
         for (live, mark) in announced {
             if mark.call.is_some() || !live.hears.is_empty() || self.glimpsed.contains(&live.leg) {

@@ -79,13 +79,23 @@ impl Transfer {
     ///
     /// # Errors
     /// Says which step failed, or who was told what instead.
-    pub fn play(&self, office: &Office) -> Step<[String; 4]> {
+    pub fn play(&self, office: &mut Office) -> Step<[String; 4]> {
+        self.play_and(office, |_| ())
+    }
+
+    /// The same, with something that happens while the last ones talk.
+    ///
+    /// # Errors
+    /// Says which step failed, or who was told what instead.
+    pub fn play_and(&self, office: &mut Office, meanwhile: impl FnOnce(&mut Office)) -> Step<[String; 4]> {
         let expected = self.told.map(sorted);
         let calls = (self.play)(office)?;
-        let told = || [0, 1, 2, 3].map(|n| sorted(&office.told(n)));
-        if !wait_until(SOON, || told() == expected) {
-            return Err(format!("{:?} were told, not {expected:?}", told()));
+        let told = |office: &Office| [0, 1, 2, 3].map(|n| sorted(&office.told(n)));
+        if !wait_until(SOON, || told(office) == expected) {
+            return Err(format!("{:?} were told, not {expected:?}", told(office)));
         }
+        meanwhile(office);
+        let told = || told(office);
         for call in &calls {
             call.hang_up();
         }

@@ -121,3 +121,119 @@ fn another_core_is_a_gap_and_the_sequence_says_nothing() {
     assert!(matches!(dictionary.read(&beat("b", 1))[..], [Happened::Gap { .. }]));
     assert_eq!(dictionary.read(&beat("b", 2)), []);
 }
+
+/// One leg of FreeSWITCH as its events show it.
+struct Leg {
+    id: &'static str,
+    direction: &'static str,
+    /// Who called in, or who is dialled.
+    number: &'static str,
+    answered: bool,
+}
+
+const A: Leg = Leg { id: "a", direction: "inbound", number: "1000", answered: true };
+const B: Leg = Leg { id: "b", direction: "outbound", number: "1001", answered: true };
+/// Whoever picks up: its leg has no mark, and called `**1001`.
+const P: Leg = Leg { id: "p", direction: "inbound", number: "1002", answered: true };
+
+fn state(leg: &Leg) -> &'static str {
+    if leg.answered { "answered" } else { "early" }
+}
+
+fn bridge(name: &str, own: &Leg, other: &Leg) -> Event {
+    let (id, direction, number) = (own.id, own.direction, own.number);
+    let (with, towards, their) = (other.id, other.direction, other.number);
+    plain(&format!(
+        "Event-Name: {name}\nCall-Direction: {direction}\nAnswer-State: {}\nUnique-ID: {id}\nCaller-ANI: {number}\n\
+         Caller-Destination-Number: {number}\nOther-Leg-Direction: {towards}\nOther-Leg-Caller-ID-Number: Unknown\n\
+         Other-Leg-ANI: {their}\nOther-Leg-Destination-Number: {their}\nOther-Leg-Unique-ID: {with}\n\
+         Other-Leg-Channel-Answered-Time: {}\nBridge-A-Unique-ID: {id}\nBridge-B-Unique-ID: {with}\n",
+        state(own),
+        u8::from(other.answered),
+    ))
+}
+
+fn answer(leg: &Leg, by: Option<&Leg>) -> Event {
+    let other = by.map(|by| format!("Other-Type: originator\nOther-Leg-Unique-ID: {}\n", by.id)).unwrap_or_default();
+    plain(&format!(
+        "Event-Name: CHANNEL_ANSWER\nUnique-ID: {}\nCall-Direction: {}\nCaller-ANI: 1000\nvariable_dialed_user: {}\n{other}",
+        leg.id, leg.direction, leg.number,
+    ))
+}
+
+fn hang_up(leg: &Leg) -> Event {
+    plain(&format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {}\nHangup-Cause: NORMAL_CLEARING\n", leg.id))
+}
+
+fn together(a: &Leg, b: &Leg) -> Happened {
+    let devices = [Some(a.number.to_owned()), Some(b.number.to_owned())];
+    Happened::Bridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()], devices }
+}
+
+fn apart(a: &Leg, b: &Leg) -> Happened {
+    Happened::Unbridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()] }
+}
+
+#[test]
+fn an_intercept_brings_a_leg_that_nobody_announced() {
+    let mut dictionary = Dictionary::default();
+    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [together(&P, &A)]);
+    assert_eq!(dictionary.read(&bridge("CHANNEL_UNBRIDGE", &P, &A)), [apart(&P, &A)]);
+    assert_eq!(dictionary.hearing, Hearing::default());
+}
+
+#[test]
+fn early_media_is_no_talk() {
+    let (a, b) = (Leg { answered: false, ..A }, Leg { answered: false, ..B });
+    let mut dictionary = Dictionary::default();
+    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &a, &b)), []);
+    let said = dictionary.read(&answer(&B, Some(&A)));
+    assert!(!said.iter().any(|happened| matches!(happened, Happened::Bridged { .. })), "{said:?}");
+    assert_eq!(said.len(), 2, "dialled and answered");
+    assert_eq!(dictionary.read(&answer(&A, None)).last(), Some(&together(&A, &B)));
+    // Who gives up before the answer has talked to nobody.
+    let mut dictionary = Dictionary::default();
+    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &b));
+    assert_eq!(dictionary.read(&hang_up(&B)).len(), 1);
+    assert!(dictionary.early.is_empty());
+}
+
+#[test]
+fn a_new_bridge_ends_the_old_one_even_if_nobody_said_so() {
+    let mut dictionary = Dictionary::default();
+    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &B));
+    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [apart(&A, &B), together(&P, &A)]);
+}
+
+#[test]
+fn a_conference() {
+    let member = |action: &str, leg: &Leg, ghost: bool| {
+        plain(&format!(
+            "Event-Name: CUSTOM\nEvent-Subclass: conference%3A%3Amaintenance\nAction: {action}\nMember-Ghost: {ghost}\n\
+             Conference-Unique-ID: room\nUnique-ID: {}\nCall-Direction: inbound\nCaller-ANI: {}\n",
+            leg.id, leg.number
+        ))
+    };
+    let mut dictionary = Dictionary::default();
+    assert_eq!(dictionary.read(&member("add-member", &A, false)), []);
+    assert_eq!(dictionary.read(&member("add-member", &B, true)), [], "a ghost");
+    assert_eq!(dictionary.read(&member("add-member", &P, false)), [together(&A, &P)]);
+    assert_eq!(dictionary.read(&member("start-talking", &P, false)), []);
+    assert_eq!(dictionary.read(&member("del-member", &A, false)), [apart(&A, &P)]);
+}
+
+#[test]
+fn two_people_hear_each_other_through_a_loopback() {
+    let half = |id: &str, other: &str, which: &str| {
+        plain(&format!(
+            "Event-Name: CHANNEL_ANSWER\nChannel-Name: loopback/1002-x\nUnique-ID: {id}\n\
+             variable_other_loopback_leg_uuid: {other}\nvariable_loopback_leg: {which}\n"
+        ))
+    };
+    let (one, two) = (Leg { id: "l", ..B }, Leg { id: "m", ..P });
+    let mut dictionary = Dictionary::default();
+    assert_eq!(dictionary.read(&half("l", "m", "A")).len(), 1, "it is dialled for nobody");
+    dictionary.read(&half("m", "l", "B"));
+    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &one)), []);
+    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &B, &two)), [together(&B, &A)]);
+}
