@@ -13,6 +13,7 @@ pub mod esl;
 pub mod monitor;
 pub mod node;
 pub mod pbx;
+pub mod peer;
 pub mod push;
 pub mod store;
 pub mod wire;

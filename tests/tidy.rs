@@ -16,9 +16,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("monitor", &["contract", "core"]),
     ("store", &["contract", "core"]),
     ("pbx", &["contract", "core", "esl", "ami", "wire"]),
+    ("peer", &["contract", "core"]),
     ("push", &["contract", "core", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
-    ("node", &["push", "store", "contract", "core", "monitor"]),
+    ("node", &["peer", "push", "store", "contract", "core", "monitor"]),
     ("config", &["agent", "node", "core"]),
     ("cli", &["config", "agent", "node", "pbx", "store", "contract", "core", "wire"]),
 ];

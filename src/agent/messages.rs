@@ -58,7 +58,5 @@ fn outcome_error(error: &Error) -> String {
 
 /// The user part of the sender: the number as somebody would dial it.
 fn sender(number: &Number) -> &str {
-    match number {
-        Number::E164(digits) | Number::Local { digits, .. } => digits,
-    }
+    if number.is_withheld() { "anonymous" } else { number.digits() }
 }

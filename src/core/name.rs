@@ -104,6 +104,10 @@ name!(
     /// A client's binding.
     ClientId, 64, ['-']
 );
+name!(
+    /// Another organisation's node, as the administrator calls it in `[[peer]]`.
+    PeerName, 64, ['.', '_', '-']
+);
 
 #[cfg(test)]
 mod tests {

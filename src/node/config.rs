@@ -10,6 +10,7 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
+use crate::peer::PeerConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -38,6 +39,9 @@ pub struct NodeConfig {
     pub keep_calls: KeepCalls,
     /// Which trunks packet routes take.
     pub routing: Routing,
+    /// Other organisations' nodes: the `[[peer]]` tables.
+    #[serde(skip)]
+    pub peers: Vec<PeerConfig>,
 }
 
 /// Certificate chain and key, PEM.
@@ -48,6 +52,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// The CA that signs the certificates of peers, who may show one in the place of a token.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Who may read `/metrics`, `/v1/status` and the page at `/`. `/healthz` and `/readyz` are always open.
@@ -100,6 +106,7 @@ impl Default for NodeConfig {
             agent_token_file: None,
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
+            peers: Vec::new(),
         }
     }
 }
@@ -123,7 +130,18 @@ impl NodeConfig {
     /// # Errors
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), NodeError> {
-        self.base(self.listen).map(drop)
+        self.base(self.listen)?;
+        for (n, peer) in self.peers.iter().enumerate() {
+            let wrong = |reason: String| NodeError::Config { key: "peer", reason };
+            peer.check().map_err(|reason| wrong(format!("{}: {reason}", peer.name)))?;
+            if self.peers[..n].iter().any(|other| other.name == peer.name) {
+                return Err(wrong(format!("name: two peers are called {}", peer.name)));
+            }
+            if peer.certificate.is_some() && self.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
+                return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
+            }
+        }
+        Ok(())
     }
 
     /// Who may read the monitoring endpoints.
@@ -158,7 +176,7 @@ impl NodeConfig {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     match Url::parse(url).ok().as_ref().and_then(Url::host) {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::peer::PeerError;
 use crate::store::StoreError;
 
 /// A node that can't be.
@@ -32,6 +33,9 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
+    /// A peer can't be set up.
+    #[error("peer: {0}")]
+    Peer(#[from] PeerError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -43,6 +47,6 @@ pub enum NodeError {
 impl NodeError {
     /// Whether somebody has to change the configuration.
     pub fn is_config(&self) -> bool {
-        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. })
+        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Peer(_))
     }
 }

@@ -7,7 +7,6 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
-use crate::core::address::Address;
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::core::route::Known;
@@ -52,10 +51,6 @@ pub fn credential_hash(token: &str) -> [u8; 32] {
 pub struct Facts {
     /// For the route.
     pub known: Known,
-    /// It has a hosted client.
-    pub hosted: bool,
-    /// The newest address that one of its other clients brought along.
-    pub own: Option<Address>,
 }
 
 impl Store {
@@ -64,12 +59,8 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
-        // Ids of bindings grow with time: the greatest is the newest.
         let row = sqlx::query(
-            "SELECT n.pbx,
-                    EXISTS (SELECT 1 FROM bindings b WHERE b.number = n.number AND b.expires > $2 AND b.form = 'hosted'),
-                    (SELECT b.address FROM bindings b WHERE b.number = n.number AND b.expires > $2
-                        AND b.form <> 'hosted' ORDER BY b.id DESC LIMIT 1)
+            "SELECT n.pbx, EXISTS (SELECT 1 FROM bindings b WHERE b.number = n.number AND b.expires > $2)
              FROM numbers n WHERE n.number = $1",
         )
         .bind(number.to_string())
@@ -78,10 +69,7 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(Facts::default()) };
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
-        let hosted: bool = row.try_get(1)?;
-        let own: Option<Address> = row.try_get::<Option<String>, _>(2)?.and_then(|text| text.parse().ok());
-        let known = Known { served: true, has_client: hosted || own.is_some(), home };
-        Ok(Facts { known, hosted, own })
+        Ok(Facts { known: Known { served: true, has_client: row.try_get(1)?, home } })
     }
 
     /// Writes entries, new or not. Either all of them or none.

@@ -8,10 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
 use super::settings::TokenRole;
-use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError};
+use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
 use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
+use crate::core::offer::OfferId;
 use crate::core::time::UnixMillis;
 
 /// Writes that may wait: a few seconds' worth at the highest rate. Above that the database is stuck.
@@ -35,6 +36,8 @@ pub(super) enum Write {
     Attempted { id: String, state: DeliveryState, error: Option<String> },
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
+    Offer(Box<StoredOffer>),
+    DeleteOffers(Vec<OfferId>),
     Token { role: TokenRole, name: &'static str, hash: [u8; 32] },
     Setting { name: &'static str, value: Vec<u8> },
     Probe,
@@ -194,7 +197,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, settings};
+    use super::{bindings, calls, deliveries, numbers, offers, settings};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
         Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
@@ -209,6 +212,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
+        Write::Offer(offer) => offers::put(connection, offer).await,
+        Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
         Write::Probe => settings::put(connection, "probe", b"").await,

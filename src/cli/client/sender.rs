@@ -1,4 +1,4 @@
-//! Text on its way to peers: in the order in which it was typed, without holding up what comes in.
+//! What is on its way to peers: in order, without holding up what comes in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,51 +8,61 @@ use tokio::sync::mpsc;
 
 use super::peers::Label;
 use crate::cli::http::{self, ApiError};
+use crate::contract::Peer;
 use crate::core::address::{Address, AddressKind};
 
 /// How long a peer's node may take.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
 
-/// Takes text.
+/// What is sent.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// What was typed.
+    Text(String),
+    /// How we are reached.
+    Own(Peer),
+}
+
+/// Takes it.
 #[derive(Debug)]
 pub(super) struct Sender {
-    texts: mpsc::Sender<Text>,
+    posts: mpsc::Sender<Post>,
     under_way: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
-struct Text {
+struct Post {
     to: Label,
     address: Address,
-    text: String,
+    words: Words,
 }
 
-/// What became of a text.
+/// What became of it.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) to: Label,
-    pub(super) text: String,
+    pub(super) words: Words,
     pub(super) problem: Option<String>,
 }
 
 pub(super) fn start() -> Result<(Sender, mpsc::Receiver<Outcome>), ApiError> {
     let client = http::client()?;
-    let (texts, mut queue) = mpsc::channel::<Text>(QUEUE);
+    let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     let (sender, outcomes) = mpsc::channel(QUEUE);
     let under_way = Arc::new(AtomicUsize::new(0));
     let count = under_way.clone();
     tokio::spawn(async move {
-        while let Some(Text { to, address, text }) = queue.recv().await {
-            let problem = post(&client, &address, &text).await.err();
-            let told = sender.send(Outcome { to, text, problem }).await;
+        while let Some(Post { to, address, words }) = queue.recv().await {
+            let problem = post(&client, &address, &words).await.err();
+            let told = sender.send(Outcome { to, words, problem }).await;
             count.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
                 break;
             }
         }
     });
-    Ok((Sender { texts, under_way }, outcomes))
+    Ok((Sender { posts, under_way }, outcomes))
 }
 
 impl Sender {
@@ -61,14 +71,14 @@ impl Sender {
         self.under_way.load(Ordering::Relaxed) > 0
     }
 
-    /// Sends text, or says why that can't be done.
-    pub(super) fn send(&self, to: Label, address: Address, text: String) -> Result<(), String> {
+    /// Sends it, or says why that can't be done.
+    pub(super) fn send(&self, to: Label, address: Address, words: Words) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
-        self.texts
-            .try_send(Text { to, address, text })
+        self.posts
+            .try_send(Post { to, address, words })
             .map_err(|_| "too much waits to be sent; try again".to_owned())?;
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -76,8 +86,11 @@ impl Sender {
 }
 
 /// [`Address`] lets only `https:` pass, and `http:` to loopback; redirects are not followed.
-async fn post(client: &reqwest::Client, address: &Address, text: &str) -> Result<(), String> {
-    let body = serde_json::json!({"type": "text", "text": text});
+async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+    let body = match words {
+        Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
+        Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
+    };
     let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
     let status = sent.map_err(|e| http::cause(&e))?.status();
     match status.as_u16() {
