@@ -38,7 +38,7 @@ pub enum Body {
         /// Your own side, for the other one to be told: POST `{"type":"peer","peer":OWN}` to
         /// `peer.address`. Absent if their node knows it, or yours tells them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        own: Option<Peer>,
+        own: Option<Box<Peer>>,
     },
     /// You no longer talk to them; the addresses end soon.
     Ended {

@@ -171,16 +171,16 @@ impl App {
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
     pub(super) fn answer(&self, call: &CallId, number: &Number, own: Peer) {
-        let Some((address, settled)) = self.exchange().call(call).and_then(|call| {
+        let Some((address, peer, settled)) = self.exchange().call(call).and_then(|call| {
             let settled = call.far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
-            Some((call.far.client.as_ref()?.address.clone(), settled))
+            let client = call.far.client.as_ref()?;
+            Some((client.address.clone(), client.peer.clone(), settled))
         }) else {
             return;
         };
         if settled {
             return;
         }
-        let peer = self.peers.at(&address).map(|peer| peer.name().clone());
         self.change_far(call, |far| {
             far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer));
         });

@@ -220,7 +220,7 @@ fn peer(far: &FarClient) -> Peer {
 /// Each client's message about its peer.
 fn messages(call: &Call, to: &Party<'_>, other: &Number, peer: &Peer, own: Option<&Peer>) -> Vec<(Delivery, Binding)> {
     let made = to.clients.iter().map(|client| {
-        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned() };
+        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
         let delivery = Delivery {
             number: to.number.clone(),
             other: other.clone(),

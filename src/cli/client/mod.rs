@@ -189,7 +189,7 @@ impl Client {
                 let label = self.peers.met(&message.call, *role, peer);
                 if let Some(own) = own {
                     // Their node doesn't know us, and ours leaves it to us to say who we are.
-                    let words = Words::Own(own.clone());
+                    let words = Words::Own((**own).clone());
                     self.sender
                         .send(label.clone(), peer.address.clone(), words)
                         .or_else(|problem| self.show.note(&problem))?;

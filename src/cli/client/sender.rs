@@ -10,10 +10,13 @@ use super::peers::Label;
 use crate::cli::http::{self, ApiError};
 use crate::contract::Peer;
 use crate::core::address::{Address, AddressKind};
+use crate::core::backoff::Backoff;
 
 /// How long a peer's node may take.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
+/// How often we say how we are reached: a quarter of a minute or so.
+const OWN_ATTEMPTS: u32 = 6;
 
 /// What is sent.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ pub(super) fn start() -> Result<(Sender, mpsc::Receiver<Outcome>), ApiError> {
     let count = under_way.clone();
     tokio::spawn(async move {
         while let Some(Post { to, address, words }) = queue.recv().await {
-            let problem = post(&client, &address, &words).await.err();
+            let problem = said(&client, &address, &words).await.err();
             let told = sender.send(Outcome { to, words, problem }).await;
             count.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
@@ -85,19 +88,40 @@ impl Sender {
     }
 }
 
+/// Text is sent once: a person sees that it failed, and may say it again. How we are reached is sent by
+/// nobody else, so it is tried for a while.
+async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+    for attempt in 1.. {
+        match post(client, address, words).await {
+            Err(Problem { later: true, .. }) if matches!(words, Words::Own(_)) && attempt < OWN_ATTEMPTS => {
+                tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+            }
+            done => return done.map_err(|problem| problem.text),
+        }
+    }
+    Ok(())
+}
+
+/// Why it was not taken, and whether it may be later.
+struct Problem {
+    text: String,
+    later: bool,
+}
+
 /// [`Address`] lets only `https:` pass, and `http:` to loopback; redirects are not followed.
-async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), Problem> {
     let body = match words {
         Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
         Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
     };
     let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
-    let status = sent.map_err(|e| http::cause(&e))?.status();
-    match status.as_u16() {
-        200..=299 => Ok(()),
-        404 | 410 => Err("the call is over, and with it their address".to_owned()),
-        413 => Err("that is too long".to_owned()),
-        429 => Err("too many messages; slow down".to_owned()),
-        _ => Err(format!("their node answered {status}")),
-    }
+    let status = sent.map_err(|e| Problem { text: http::cause(&e), later: true })?.status();
+    let (text, later) = match status.as_u16() {
+        200..=299 => return Ok(()),
+        404 | 410 => ("the call is over, and with it their address".to_owned(), false),
+        413 => ("that is too long".to_owned(), false),
+        429 => ("too many messages; slow down".to_owned(), true),
+        code => (format!("their node answered {status}"), code >= 500),
+    };
+    Err(Problem { text, later })
 }
