@@ -12,6 +12,7 @@ use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
 use crate::core::portability::NodeUrl;
 use crate::lnp::LnpConfig;
+use crate::peer::PeerConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -48,6 +49,9 @@ pub struct NodeConfig {
     pub routing: Routing,
     /// Who is asked which operator or node serves a number.
     pub lnp: LnpConfig,
+    /// Other organisations' nodes: the `[[peer]]` tables.
+    #[serde(skip)]
+    pub peers: Vec<PeerConfig>,
 }
 
 /// Certificate chain and key, PEM.
@@ -58,6 +62,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// The CA that signs the certificates of peers, who may show one in the place of a token.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Who may read `/metrics`, `/v1/status` and the page at `/`. `/healthz` and `/readyz` are always open.
@@ -112,6 +118,7 @@ impl Default for NodeConfig {
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
             lnp: LnpConfig::default(),
+            peers: Vec::new(),
         }
     }
 }
@@ -140,6 +147,16 @@ impl NodeConfig {
             return Err(NodeError::Config { key: "node.conference_size", reason });
         }
         self.base(self.listen)?;
+        for (n, peer) in self.peers.iter().enumerate() {
+            let wrong = |reason: String| NodeError::Config { key: "peer", reason };
+            peer.check().map_err(|reason| wrong(format!("{}: {reason}", peer.name)))?;
+            if self.peers[..n].iter().any(|other| other.name == peer.name) {
+                return Err(wrong(format!("name: two peers are called {}", peer.name)));
+            }
+            if peer.certificate.is_some() && self.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
+                return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
+            }
+        }
         Ok(self.lnp.check()?)
     }
 
@@ -180,7 +197,7 @@ impl NodeConfig {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     match Url::parse(url).ok().as_ref().and_then(Url::host) {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

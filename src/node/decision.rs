@@ -6,12 +6,13 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
-use super::offered::receiver;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
-use crate::core::name::{CallId, TrunkName};
+use crate::core::far::{Far, FarClient, How};
+use crate::core::name::{CallId, PbxName, TrunkName};
 use crate::core::number::Number;
+use crate::core::policy::Receiver;
 use crate::core::portability::Portability;
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
@@ -84,7 +85,7 @@ impl App {
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
         let now = now();
-        let trunk = self.routing.trunk(&request.pbx).is_some();
+        let trunk = self.trunk(&request.pbx, &request.called).is_some();
         let caller = match &request.calling {
             Some(number) if request.side == Side::Originating => self.store.facts(number, now).await?,
             _ => Facts::default(),
@@ -93,7 +94,7 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
-            let to = receiver(known.served);
+            let to = self.receiver(&request.called, known.served);
             if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
                 return Ok(Decided {
                     route: Route::Pstn,
@@ -103,17 +104,17 @@ impl App {
                 });
             }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
-            let to = receiver(caller.known.has_client || request.side == Side::Terminating);
-            known.has_client = offers.iter().any(|offer| offer.allows(&to));
+            known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
             (Some(known), ported)
         } else {
             (None, Portability::default())
         };
         let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
-        let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
-            let scoped = || self.capabilities.address(id, Role::First, number);
-            if caller.hosted { scoped() } else { caller.own.clone() }
-        });
+        let address = request
+            .calling
+            .as_ref()
+            .filter(|_| route == Route::Packet)
+            .and_then(|number| self.capabilities.address(id, Role::First, number));
         Ok(Decided { route, reason, address, trunk: ported.trunk })
     }
 
@@ -128,12 +129,14 @@ impl App {
 
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
-        let trunk = decided.trunk.or_else(|| self.routing.trunk(&request.pbx).cloned());
+        let trunk = decided.trunk.or_else(|| self.trunk(&request.pbx, &request.called).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
+        let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
+        let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
         let call = Call {
-            legs: Call::announced_leg(&request.leg, request.calling.as_ref(), now),
+            legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
             pbx: request.pbx,
             leg: request.leg,
@@ -150,6 +153,7 @@ impl App {
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
+            far: far.unwrap_or_default(),
             last_seq: 0,
         };
         let mut exchange = self.exchange();
@@ -166,10 +170,57 @@ impl App {
             // The agent tells that call, too: with that, or soon after, it is done.
             self.backlog().add(&before, effects);
         }
+        drop(exchange);
+        self.reach_out(&call);
         Opened::new(&call)
     }
 
-    fn write_behind(&self, call: &Call) {
+    /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
+    fn trunk(&self, pbx: &PbxName, called: &Number) -> Option<&TrunkName> {
+        self.peer_of(called).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
+    }
+
+    /// What an address in the signalling says of the other side.
+    fn received(&self, address: &Address, calling: Option<&Number>) -> Far {
+        // One of our own: the call has gone out of another of our PBXs, and nobody's is somebody else's.
+        if let Some(claim) = self.capabilities.own(address) {
+            let ours = self.exchange().call(&claim.call).and_then(Call::caller);
+            let half = ours.filter(|number| self.capabilities.is_for(&claim, number)).map(|_| claim.call);
+            return Far { half, ..Far::default() };
+        }
+        let client = FarClient {
+            number: calling.cloned(),
+            name: None,
+            address: address.clone(),
+            capabilities: Vec::new(),
+            how: How::Signalling,
+            peer: self.peers.at(address).map(|peer| peer.name().clone()),
+        };
+        Far { client: Some(client), ..Far::default() }
+    }
+
+    /// Behind the decision: what other nodes are told of this call, and what they have told us.
+    fn reach_out(&self, call: &Call) {
+        if let Some(half) = &call.far.half {
+            self.change_far(half, |far| far.half = Some(call.id.clone()));
+        }
+        match call.side {
+            // B2: nobody is told of a caller without a client.
+            Side::Originating if call.reason != Reason::CallerHasNoClient => self.offer(call),
+            Side::Originating => {}
+            Side::Terminating if self.has_offers() => {
+                let (app, called) = (self.clone(), call.called.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = app.match_offers(&[called]).await {
+                        tracing::warn!(%error, "an offer could not be given to its call");
+                    }
+                });
+            }
+            Side::Terminating => {}
+        }
+    }
+
+    pub(super) fn write_behind(&self, call: &Call) {
         if let Err(error) = self.store.save_calls(vec![call.clone()]) {
             tracing::warn!(%error, call = %call.id, "a call could not be written down");
             self.backlog().add(&call.id, Vec::new());
@@ -180,7 +231,7 @@ impl App {
 /// A call as the log line shows it, and its answer.
 struct Opened {
     decision: CallDecision,
-    pbx: crate::core::name::PbxName,
+    pbx: PbxName,
     calling: Option<Number>,
     called: Number,
 }
