@@ -40,6 +40,7 @@ fn the_sample_loads_with_every_optional_key_set() {
     let config = load(&with_optional_keys()).unwrap();
     assert!(config.node.lnp.source.len() == 2 && config.node.lnp.source[1].token.is_some());
     assert!(config.pbx[0].direct.is_some() && config.pbx[1].message_endpoint.is_some());
+    assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
 }
 
 #[test]
@@ -55,6 +56,8 @@ fn the_sample_shows_every_key() {
         ("node.lnp.route", "[[node.lnp.route]]\n"),
         ("agent", "[agent]\n"),
         ("pbx", "[[pbx]]\n"),
+        ("pbx.map", "[[pbx]]\n[[pbx.map]]\n"),
+        ("pbx.tenant", "[[pbx]]\n[[pbx.tenant]]\n"),
     ] {
         let said = load(&format!("{before}no_such_key = 1\n")).unwrap_err();
         let expected = said.split("expected").nth(1).unwrap_or_else(|| panic!("{table}: {said}"));

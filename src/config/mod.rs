@@ -145,7 +145,7 @@ impl Config {
                 }
                 Some(_) => {}
             }
-            if let Err(problem) = pbx.link() {
+            if let Err(problem) = pbx.link().map(drop).and_then(|()| pbx.check_plan()) {
                 return wrong(format!("pbx {name}: {problem}"));
             }
         }
@@ -165,15 +165,17 @@ fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     if problem.ends_with("socket address syntax") {
         problem += ": write an IP address and a port, such as 127.0.0.1:8600";
     }
-    // An entry of a list is shown with its place; people count from one.
-    let place = error.path.iter().enumerate().find_map(|(at, key)| Some((at, key.parse::<usize>().ok()?)));
-    let key = match place {
-        Some((at, n)) => {
-            let entry = format!("[[{}]] no. {}", error.path[..at].join("."), n + 1);
-            [entry].into_iter().chain(error.path[at + 1..].iter().cloned()).collect::<Vec<_>>().join(": ")
+    // Entries of lists are shown with their place; people count from one.
+    let mut key = String::new();
+    for (at, part) in error.path.iter().enumerate() {
+        match part.parse::<usize>() {
+            Ok(n) if at > 0 && !key.contains("[[") => key = format!("[[{key}]] no. {}", n + 1),
+            Ok(n) if at > 0 => key = format!("{key}: no. {}", n + 1),
+            _ if key.is_empty() => key = part.clone(),
+            _ if key.contains("[[") => key = format!("{key}: {part}"),
+            _ => key = format!("{key}.{part}"),
         }
-        None => error.path.join("."),
-    };
+    }
     if !key.is_empty() {
         problem = format!("{key}: {problem}");
     }
@@ -259,5 +261,35 @@ mod tests {
         }
         let said = problem(&PBX.replace("pbx.a.example", "a b"));
         assert!(said.contains("[[pbx]] no. 1: context: "), "{said}");
+    }
+
+    #[test]
+    fn number_rules_that_cant_be_are_named() {
+        let rule = |table: &str, extension: &str, number: &str| {
+            format!("[[{table}]]\nextension = \"{extension}\"\nnumber = \"{number}\"\n")
+        };
+        let map = |extension: &str, number: &str| rule("pbx.map", extension, number);
+        let tenant = |keys: &str| format!("[[pbx.tenant]]\n{keys}\n");
+        let (acme, beta) = (tenant("name = \"acme.example\""), tenant("name = \"beta.example\""));
+        let shared = rule("pbx.tenant.map", "1001", "+12125551001");
+        for (rules, named) in [
+            ("outside_prefix = \"nine\"".to_owned(), "[[pbx]] no. 1: outside_prefix: "),
+            ("outside_numbers = \"local\"".to_owned(), "[[pbx]] no. 1: outside_numbers: "),
+            ("withheld = [\"nobody\"]".to_owned(), "pbx fs: withheld: "),
+            (map("1XXX", "+1212555XX"), "[[pbx]] no. 1: map: no. 1: "),
+            (map("1XXX", "+12125551XXX") + &map("1001", "+12125550000"), "pbx fs: map: one extension"),
+            (map("1XXX", "+12125551XXX") + &map("2001", "+12125551001"), "pbx fs: map: one number"),
+            (map("1XXX", "+12125551XXX") + &acme, "pbx fs: map: "),
+            (tenant("name = \"acme\""), "pbx fs: tenant acme: context: "),
+            (tenant("name = \"a b\""), "[[pbx]] no. 1: tenant: no. 1: name: "),
+            (acme.clone() + &tenant("name = \"a\"\ncontext = \"acme.example\""), "pbx fs: tenant a: "),
+            (acme.clone() + &shared + &beta + &shared, "pbx fs: map: one number"),
+        ] {
+            let said = problem(&format!("{PBX}{rules}"));
+            assert!(said.contains(named), "{rules}: {said}");
+        }
+        let other = rule("pbx.tenant.map", "1001", "+12125552001");
+        let both = Config::from_text(&format!("{PBX}{acme}{shared}{beta}{other}"), Path::new("x")).unwrap();
+        assert!(both.pbx[0].plan().has("beta.example"));
     }
 }

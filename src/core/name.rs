@@ -93,6 +93,10 @@ name!(
     TrunkName, 64, ['.', '_', '-']
 );
 name!(
+    /// A tenant of a PBX, as its dialplan calls it: a name or a domain.
+    TenantName, 253, ['.', '_', '-']
+);
+name!(
     /// One channel on a PBX: FreeSWITCH's `Unique-ID`, Asterisk's `Uniqueid`.
     LegId, 150, ['.', '_', '-', ':', '@', '/']
 );

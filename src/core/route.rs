@@ -61,6 +61,8 @@ macro_rules! reasons {
 reasons! {
     /// B2: nothing to offer to the other side.
     CallerHasNoClient = "caller-has-no-client",
+    /// The caller's clients are not offered to whoever has the called number.
+    CallerKeepsAddress = "caller-keeps-address",
     /// B1: the other side may know the called number.
     CalledNotServed = "called-not-served",
     /// B3: both sides have clients.

@@ -42,7 +42,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (AGENT_ANSWER_SECONDS, "Time from the announcement to the answer"),
     (AGENT_LINK_UP, "1 if the link to the PBX is up"),
     (AGENT_GAPS, "Times that events were found to be missing"),
-    (AGENT_ADDRESSES_REFUSED, "Headers from trusted trunks that carried no address"),
+    (AGENT_ADDRESSES_REFUSED, "Addresses in headers that were not taken, by why"),
     (AGENT_REPORT_RETRIES, "Reports to the node that had to be repeated"),
     (AGENT_SIP_MESSAGES, "SIP MESSAGEs through the PBX, by result"),
 ];

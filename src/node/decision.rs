@@ -6,12 +6,14 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
+use super::offered::receiver;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
 use crate::core::name::{CallId, TrunkName};
 use crate::core::number::Number;
-use crate::core::portability::Portability;
+use crate::core::policy::Receiver;
+use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
 use crate::store::{Facts, StoreError};
@@ -91,7 +93,20 @@ impl App {
         // B2: the called number of a caller without a client is nobody's business.
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
-            (Some(facts?.known), ported)
+            let Facts { mut known, offers, .. } = facts?;
+            let to = match &ported.served_by {
+                // Only if it is the peer's own trunk that the address would travel by.
+                ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+                _ => receiver(known.served && !ported.is_elsewhere()),
+            };
+            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+                let reason = Reason::CallerKeepsAddress;
+                return Ok(Decided { route: Route::Pstn, reason, address: None, trunk: None });
+            }
+            // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
+            let to = receiver(caller.known.has_client || request.side == Side::Terminating);
+            known.has_client = offers.iter().any(|offer| offer.allows(&to));
+            (Some(known), ported)
         } else {
             (None, Portability::default())
         };

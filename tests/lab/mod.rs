@@ -11,12 +11,16 @@
 
 pub mod asterisk;
 pub mod cast;
+pub mod cdr;
 pub mod clients;
 pub mod conf;
+pub mod endpoints;
 pub mod freeswitch;
 pub mod knot;
 pub mod message;
 pub mod pbx;
+pub mod phone;
+pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -25,10 +29,13 @@ pub mod sidecall;
 pub mod sipp;
 pub mod stage;
 
+pub use cdr::Cdr;
 pub use clients::{Hosted, Webhook};
 pub use knot::Knot;
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
+pub use phone::{Call, HANDSETS, Habit, Phone};
+pub use plan::{Inner, Plan};
 pub use process::{Child, wait_until};
 pub use proxy::ChaosProxy;
 pub use report::{CallOutcome, CallReport};
@@ -43,8 +50,6 @@ pub const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
 /// Where the far end of the PSTN trunk lives: a trunk that is not trusted.
 pub const PSTN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 13));
-/// The numbers of phones that may register with a PBX of the lab.
-pub const EXTENSIONS: [&str; 4] = ["1000", "1001", "1002", "1003"];
 
 /// What may go wrong while a laboratory is set up.
 #[derive(Debug, thiserror::Error)]

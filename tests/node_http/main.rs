@@ -8,6 +8,7 @@ mod directory;
 mod inbox;
 mod monitoring;
 mod pairing;
+mod policy;
 mod portability;
 mod restart;
 mod streams;
