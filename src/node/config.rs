@@ -11,7 +11,7 @@ use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
 use crate::core::portability::NodeUrl;
-use crate::lnp::LnpConfig;
+use crate::lnp::{Lnp, LnpConfig, LnpError};
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -132,9 +132,14 @@ impl NodeConfig {
         Ok(self.lnp.check()?)
     }
 
-    /// This node, as others know it; none if only this machine does.
-    pub fn known_as(&self) -> Option<NodeUrl> {
-        self.public_url.as_ref().and_then(|url| url.parse().ok())
+    /// Who can be asked which operator or node serves a number.
+    ///
+    /// # Errors
+    /// If a source can't be asked.
+    pub fn portability(&self) -> Result<Lnp, LnpError> {
+        // What only this machine knows a node by is in nobody's record.
+        let own_node: Option<NodeUrl> = self.public_url.as_ref().and_then(|url| url.parse().ok());
+        Lnp::new(&self.lnp, own_node)
     }
 
     /// Who may read the monitoring endpoints.

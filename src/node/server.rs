@@ -19,7 +19,6 @@ use super::config::{NodeConfig, TlsFiles};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
 use crate::core::secret::Secret;
-use crate::lnp::Lnp;
 use crate::monitor::{Metrics, Totals, now};
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -68,7 +67,7 @@ impl Node {
             totals,
             capabilities: Capabilities::new(secret, config.base(address)?),
             routing: config.routing.clone(),
-            lnp: Lnp::new(&config.lnp, config.known_as())?,
+            lnp: config.portability()?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
             tokens: bootstrap(tokens, &store).await?,
