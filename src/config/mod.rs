@@ -165,17 +165,15 @@ fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     if problem.ends_with("socket address syntax") {
         problem += ": write an IP address and a port, such as 127.0.0.1:8600";
     }
-    // Entries of lists are shown with their place; people count from one.
-    let mut key = String::new();
-    for (at, part) in error.path.iter().enumerate() {
-        match part.parse::<usize>() {
-            Ok(n) if at > 0 && !key.contains("[[") => key = format!("[[{key}]] no. {}", n + 1),
-            Ok(n) if at > 0 => key = format!("{key}: no. {}", n + 1),
-            _ if key.is_empty() => key = part.clone(),
-            _ if key.contains("[[") => key = format!("{key}: {part}"),
-            _ => key = format!("{key}.{part}"),
+    // An entry of a list is shown with its place; people count from one.
+    let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
+    let key = match error.path.iter().position(|key| key.parse::<usize>().is_ok()) {
+        Some(at) => {
+            let entry = format!("[[{}]] {}", error.path[..at].join("."), counted(&error.path[at]));
+            [entry].into_iter().chain(error.path[at + 1..].iter().map(counted)).collect::<Vec<_>>().join(": ")
         }
-    }
+        None => error.path.join("."),
+    };
     if !key.is_empty() {
         problem = format!("{key}: {problem}");
     }

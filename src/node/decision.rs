@@ -160,9 +160,13 @@ impl App {
         {
             return Opened::new(first);
         }
-        exchange.open(call.clone());
+        let left = exchange.open(call.clone());
         // Under the lock, so that no report of this call is written before it.
         self.write_behind(&call);
+        if let Some((before, effects)) = left {
+            // The agent tells that call, too: with that, or soon after, it is done.
+            self.backlog().add(&before, effects);
+        }
         Opened::new(&call)
     }
 

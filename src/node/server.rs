@@ -75,7 +75,7 @@ impl Node {
             turns: Default::default(),
             started: now(),
             shutdown,
-            exchange: Mutex::new(Exchange::default()),
+            exchange: Mutex::new(Exchange::new(config.conference_size)),
             backlog: Mutex::default(),
             pbxs: Mutex::default(),
             store,

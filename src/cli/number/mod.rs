@@ -28,9 +28,9 @@ use crate::core::number::Number;
   sidecall number put +12125550000 --kind main --extension +12125550100 --extension +12125550101
   sidecall number import directory.csv --skip-bad
   sidecall number list
-  sidecall number lookup +12125550100
   sidecall number off +12125550100
   sidecall number read --pbx office --tenant acme '(212) 555-0100' 1001
+  sidecall number lookup +12125550100
 
 A number is written as in a tel URI: +12125550100, or 1001;phone-context=pbx.example for an extension,
 where the context is that of the [[pbx]] in the configuration.")]
