@@ -61,7 +61,6 @@ fn the_sample_shows_every_key() {
         ("node.routing", "[node.routing]\n"),
         ("node.lnp", "[node.lnp]\n"),
         ("node.lnp.source", "[[node.lnp.source]]\n"),
-        ("node.lnp.peer", "[[node.lnp.peer]]\n"),
         ("node.lnp.route", "[[node.lnp.route]]\n"),
         ("agent", "[agent]\n"),
         ("pbx", "[[pbx]]\n"),

@@ -14,6 +14,9 @@ use super::offer::OfferId;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Far {
+    /// The node that serves the called number, as a portability source says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serves: Option<PeerName>,
     /// Its client, once we have been told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<FarClient>,

@@ -10,8 +10,8 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
-use crate::core::portability::NodeUrl;
-use crate::lnp::LnpConfig;
+use crate::core::portability::{NodeUrl, PeerRule};
+use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::peer::PeerConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
@@ -157,12 +157,26 @@ impl NodeConfig {
                 return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
             }
         }
+        for name in self.lnp.route.iter().filter_map(|route| route.peer.as_ref()) {
+            if !self.peers.iter().any(|peer| peer.name == *name) {
+                let reason = format!("there is no [[peer]] {name}");
+                return Err(NodeError::Config { key: "node.lnp.route", reason });
+            }
+        }
         Ok(self.lnp.check()?)
     }
 
-    /// This node, as others know it; none if only this machine does.
-    pub fn known_as(&self) -> Option<NodeUrl> {
-        self.public_url.as_ref().and_then(|url| url.parse().ok())
+    /// Who can be asked which operator or node serves a number.
+    ///
+    /// # Errors
+    /// If a source can't be asked.
+    pub fn portability(&self) -> Result<Lnp, LnpError> {
+        // What only this machine knows a node by is in nobody's record.
+        let own_node: Option<NodeUrl> = self.public_url.as_ref().and_then(|url| url.parse().ok());
+        let rule = |peer: &PeerConfig| {
+            Some(PeerRule { name: peer.name.clone(), node: peer.url.parse().ok()?, trunk: peer.trunk.clone() })
+        };
+        Lnp::new(&self.lnp, own_node, self.peers.iter().filter_map(rule).collect())
     }
 
     /// Who may read the monitoring endpoints.

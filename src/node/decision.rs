@@ -13,7 +13,7 @@ use crate::core::far::{Far, FarClient, How};
 use crate::core::name::{CallId, PbxName, TrunkName};
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
-use crate::core::portability::Portability;
+use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
 use crate::store::{Facts, StoreError};
@@ -23,8 +23,8 @@ struct Decided {
     route: Route,
     reason: Reason,
     address: Option<Address>,
-    /// The trunk of a packet route, if it is another than the PBX's.
-    trunk: Option<TrunkName>,
+    /// Who serves the called number, and by which trunk.
+    ported: Portability,
 }
 
 impl App {
@@ -80,7 +80,12 @@ impl App {
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
         let called = self.store.facts(&request.called, now()).await?;
         let here = request.side == Side::Terminating || called.known.home.as_ref() == Some(&request.pbx);
-        Ok(Decided { route: if here { Route::Local } else { Route::Pstn }, reason, address: None, trunk: None })
+        Ok(Decided {
+            route: if here { Route::Local } else { Route::Pstn },
+            reason,
+            address: None,
+            ported: Portability::default(),
+        })
     }
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
@@ -94,14 +99,14 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
-            let to = self.receiver(&request.called, known.served);
+            let to = match &ported.served_by {
+                // Only if it is the peer's own trunk that the address would travel by.
+                ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+                _ => self.receiver(&request.called, known.served && !ported.is_elsewhere()),
+            };
             if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
-                return Ok(Decided {
-                    route: Route::Pstn,
-                    reason: Reason::CallerKeepsAddress,
-                    address: None,
-                    trunk: None,
-                });
+                let reason = Reason::CallerKeepsAddress;
+                return Ok(Decided { route: Route::Pstn, reason, address: None, ported });
             }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
             known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
@@ -115,7 +120,7 @@ impl App {
             .as_ref()
             .filter(|_| route == Route::Packet)
             .and_then(|number| self.capabilities.address(id, Role::First, number));
-        Ok(Decided { route, reason, address, trunk: ported.trunk })
+        Ok(Decided { route, reason, address, ported })
     }
 
     /// Who serves the called number today. A call from a trunk has come to where it goes, so its query
@@ -129,12 +134,14 @@ impl App {
 
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
-        let trunk = decided.trunk.or_else(|| self.trunk(&request.pbx, &request.called).cloned());
+        let Portability { served_by, trunk, .. } = decided.ported;
+        let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
         let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
+        let serves = if let ServedBy::Peer(peer) = served_by { Some(peer) } else { None };
         let call = Call {
             legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
@@ -153,7 +160,7 @@ impl App {
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
-            far: far.unwrap_or_default(),
+            far: Far { serves, ..far.unwrap_or_default() },
             last_seq: 0,
         };
         let mut exchange = self.exchange();

@@ -71,11 +71,18 @@ impl App {
         self.peers.serving(called)
     }
 
+    /// The peer at the other end of a call that went out.
+    fn peer_at(&self, call: &Call) -> Option<&Arc<PeerNode>> {
+        let ported = call.far.serves.as_ref().and_then(|name| self.peers.get(name));
+        // A number that has left its range isn't its first owner's any more.
+        ported.or_else(|| self.peer_of(&call.called).filter(|_| call.reason != Reason::PortedOut))
+    }
+
     /// Offers a call to the node that serves its called number, behind everything else. A call whose
     /// caller has no client is nobody's business (B2).
     pub(super) fn offer(&self, call: &Call) {
         let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
-        let (Some(peer), Some(calling)) = (self.peer_of(&call.called), &call.calling) else { return };
+        let (Some(peer), Some(calling)) = (self.peer_at(call), &call.calling) else { return };
         let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
         if !wanted || settled {
             return;
@@ -93,7 +100,7 @@ impl App {
 
     async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
         // Served here: whoever it is, we know them better than a peer.
-        if self.store.facts(&call.called, now()).await?.known.served {
+        if call.reason != Reason::PortedOut && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
         let mut clients = self.store.taking_part(calling, now(), CLIENTS).await?;

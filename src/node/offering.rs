@@ -11,6 +11,7 @@ use crate::core::far::FarClient;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, Receiver};
+use crate::core::route::{Reason, Side};
 use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
@@ -34,6 +35,15 @@ impl App {
         listed.map_or(Receiver::Unknown, Receiver::Peer)
     }
 
+    /// A number's clients that take part in a call. Those of a number that was ported out don't: who is
+    /// called is somebody else's, whoever had the number here.
+    async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
+        let left = self.exchange().call(call).is_some_and(|call| {
+            call.side == Side::Originating && call.reason == Reason::PortedOut && call.called == *number
+        });
+        if left { Ok(Vec::new()) } else { self.store.taking_part(number, now(), CLIENTS).await }
+    }
+
     /// The clients on both sides of a pair that offer their address to the other side; `far` is the other
     /// node's client, if there is one.
     pub(super) async fn offered(
@@ -41,9 +51,8 @@ impl App {
         pair: &Pair,
         far: Option<&FarClient>,
     ) -> Result<(Vec<Binding>, Vec<Binding>), StoreError> {
-        let now = now();
-        let mut first = self.store.taking_part(&pair.first, now, CLIENTS).await?;
-        let mut second = self.store.taking_part(&pair.second, now, CLIENTS).await?;
+        let mut first = self.taking_part(&pair.call, &pair.first).await?;
+        let mut second = self.taking_part(&pair.call, &pair.second).await?;
         // Who has clients here is served here. Where one side has none, nothing is given to it but by way
         // of its own node.
         let both = !first.is_empty() && !second.is_empty();
@@ -55,7 +64,7 @@ impl App {
 
     /// The clients behind a number's address in a call: those that would offer it to somebody there.
     pub(super) async fn addressed(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
-        let mut clients = self.store.taking_part(number, now(), CLIENTS).await?;
+        let mut clients = self.taking_part(call, number).await?;
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }

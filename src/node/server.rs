@@ -26,7 +26,6 @@ use super::{NodeError, router};
 use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
 use crate::core::secret::Secret;
-use crate::lnp::Lnp;
 use crate::monitor::{Metrics, Totals, now};
 use crate::peer::Peers;
 use crate::push::Push;
@@ -82,7 +81,7 @@ impl Node {
             underway: Default::default(),
             capabilities: Capabilities::new(secret, base),
             routing: config.routing.clone(),
-            lnp: Lnp::new(&config.lnp, config.known_as())?,
+            lnp: config.portability()?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
             tokens: configured,
