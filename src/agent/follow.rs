@@ -19,12 +19,18 @@ use crate::core::uui;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
 
+/// A call and how numbers are written in it.
+struct Followed {
+    call: Call,
+    tenant: Option<String>,
+}
+
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {
     context: Arc<LinkContext>,
     plan: PbxPlan,
     tracker: Tracker,
-    calls: HashMap<Key, Call>,
+    calls: HashMap<Key, Followed>,
     clock: Clock,
 }
 
@@ -93,8 +99,9 @@ impl Follower {
         let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
+        let tenant = held.mark.tenant.clone();
         let start = Start::Held { announcement: Box::new(held), left, way, arrived };
-        self.calls.insert(key, Call::start(&self.context, request, start));
+        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -145,8 +152,12 @@ impl Follower {
     }
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, event, last } in said {
-            if let Some(call) = self.calls.get_mut(&key) {
+        for Said { key, mut event, device, last } in said {
+            if let Some(Followed { call, tenant }) = self.calls.get_mut(&key) {
+                if let Event::Dialled { number, .. } | Event::Identified { number, .. } = &mut event {
+                    let plan = self.plan.of(tenant.as_deref());
+                    *number = device.and_then(|device| plan.read(&device).ok());
+                }
                 call.tell(event, last);
             }
             if last {
@@ -166,7 +177,7 @@ impl Follower {
             let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, call);
+            self.calls.insert(key, Followed { call, tenant: mark.tenant });
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
@@ -186,7 +197,10 @@ impl Follower {
                 _ if gone.is_empty() => {}
                 // In its turn: a later report overtaking earlier ones would make the node drop them.
                 Some(key) => {
-                    let ended = |leg| Said { key, event: Event::Ended { leg, cause: None }, last: false };
+                    let ended = |leg| {
+                        let event = Event::Ended { leg, cause: None };
+                        Said { key, event, device: None, last: false }
+                    };
                     self.tell(gone.into_iter().map(ended));
                 }
                 None => {

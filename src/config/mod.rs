@@ -83,8 +83,9 @@ impl Config {
         let node = &mut self.node;
         let tls = node.tls.iter_mut().flat_map(|tls| [&mut tls.cert, &mut tls.key]);
         let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
+        let sources = node.lnp.source.iter_mut().map(|source| &mut source.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
-        let optional = tokens.into_iter().chain(pbxs).flatten();
+        let optional = tokens.into_iter().chain(sources).chain(pbxs).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
         }
@@ -100,7 +101,11 @@ impl Config {
             let key = format!("pbx {}: password_file", pbx.name);
             (key, &mut pbx.password, &pbx.password_file)
         });
-        for (key, secret, file) in files.into_iter().chain(passwords) {
+        let sources = self.node.lnp.source.iter_mut().map(|source| {
+            let key = format!("node.lnp.source {}: token_file", source.name);
+            (key, &mut source.token, &source.token_file)
+        });
+        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources) {
             let Some(path) = file else { continue };
             let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Key {
                 path: config.display().to_string(),
@@ -115,6 +120,12 @@ impl Config {
         let wrong = |problem: String| Err(ConfigError::Key { path: path.display().to_string(), problem });
         if let Err(error) = self.node.check() {
             return wrong(error.to_string());
+        }
+        let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.deadline_ms);
+        if !self.node.lnp.source.is_empty() && asking >= deciding {
+            return wrong(format!(
+                "node.lnp.deadline_ms: {asking} leaves no time for the decision, which has agent.deadline_ms = {deciding}"
+            ));
         }
         for (n, pbx) in self.pbx.iter().enumerate() {
             let name = &pbx.name;
@@ -154,14 +165,14 @@ fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     if problem.ends_with("socket address syntax") {
         problem += ": write an IP address and a port, such as 127.0.0.1:8600";
     }
-    let key = match &error.path[..] {
-        // People count from one.
-        [pbx, n, rest @ ..] if pbx == "pbx" && n.parse::<usize>().is_ok() => {
-            let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
-            let rest = rest.iter().map(counted);
-            [format!("[[pbx]] {}", counted(n))].into_iter().chain(rest).collect::<Vec<_>>().join(": ")
+    // An entry of a list is shown with its place; people count from one.
+    let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
+    let key = match error.path.iter().position(|key| key.parse::<usize>().is_ok()) {
+        Some(at) => {
+            let entry = format!("[[{}]] {}", error.path[..at].join("."), counted(&error.path[at]));
+            [entry].into_iter().chain(error.path[at + 1..].iter().map(counted)).collect::<Vec<_>>().join(": ")
         }
-        keys => keys.join("."),
+        None => error.path.join("."),
     };
     if !key.is_empty() {
         problem = format!("{key}: {problem}");
@@ -222,6 +233,18 @@ mod tests {
     fn a_secret_file_that_is_not_there_is_named() {
         let said = problem("[agent]\ntoken_file = \"no-such-token\"");
         assert!(said.starts_with("sidecall.toml: agent.token_file: ") && said.contains("no-such-token"), "{said}");
+    }
+
+    #[test]
+    fn portability_that_cant_work_is_named() {
+        let source = "[[node.lnp.source]]\nname = \"x\"\nkind = \"http\"\n";
+        assert!(problem(&source.replace("http", "dns")).contains("[[node.lnp.source]] no. 1: kind"));
+        assert!(problem(source).contains("node.lnp.source x: url"));
+        let source = format!("{source}url = \"https://lnp.example/{{number}}\"\n");
+        let said = problem(&format!("{source}token_file = \"no-such\"\n"));
+        assert!(said.contains("node.lnp.source x: token_file: ") && said.contains("no-such"), "{said}");
+        let said = problem(&format!("[node.lnp]\ndeadline_ms = 400\n{source}"));
+        assert!(said.contains("node.lnp.deadline_ms: 400") && said.contains("agent.deadline_ms"), "{said}");
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod call;
 pub mod exchange;
+pub mod identity;
 pub mod mapping;
 pub mod name;
 pub mod naptr;

@@ -116,6 +116,10 @@ name!(
     /// A telephone operator, as a portability source calls it: a domain, or a code.
     OperatorName, 128, ['.', '_', '-']
 );
+name!(
+    /// A portability source, as the administrator calls it.
+    SourceName, 64, ['.', '_', '-']
+);
 
 #[cfg(test)]
 mod tests {

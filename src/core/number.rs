@@ -86,6 +86,13 @@ impl Number {
         digits(text, LOCAL_MAX)?;
         Ok(Number::Local { digits: text.to_owned(), context })
     }
+
+    /// Its digits alone, without `+` or context.
+    pub fn digits(&self) -> &str {
+        match self {
+            Number::E164(digits) | Number::Local { digits, .. } => digits,
+        }
+    }
 }
 
 impl FromStr for Number {

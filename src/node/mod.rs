@@ -8,6 +8,7 @@ mod config;
 mod decision;
 mod error;
 mod extract;
+mod identity;
 mod limit;
 mod middleware;
 mod offered;

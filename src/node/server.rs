@@ -19,6 +19,7 @@ use super::config::{NodeConfig, TlsFiles};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
 use crate::core::secret::Secret;
+use crate::lnp::Lnp;
 use crate::monitor::{Metrics, Totals, now};
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -67,6 +68,7 @@ impl Node {
             totals,
             capabilities: Capabilities::new(secret, config.base(address)?),
             routing: config.routing.clone(),
+            lnp: Lnp::new(&config.lnp, config.known_as())?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
             tokens: bootstrap(tokens, &store).await?,
@@ -74,7 +76,7 @@ impl Node {
             turns: Default::default(),
             started: now(),
             shutdown,
-            exchange: Mutex::new(Exchange::default()),
+            exchange: Mutex::new(Exchange::new(config.conference_size)),
             backlog: Mutex::default(),
             pbxs: Mutex::default(),
             store,

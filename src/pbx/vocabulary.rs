@@ -1,12 +1,15 @@
 //! What happens on a PBX, in our words.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use super::hearing::Hearing;
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
+
+/// The phone behind a leg, as the PBX names it: still raw text, and no name unless it looks like a number.
+pub type Device = Option<String>;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +22,15 @@ pub enum Happened {
         leg: LegId,
         /// The leg that it was made for.
         by: LegId,
+        /// The phone that it rings.
+        device: Device,
+    },
+    /// A leg is another phone than before.
+    Identified {
+        /// Which one.
+        leg: LegId,
+        /// The phone.
+        device: Device,
     },
     /// A leg answered.
     Answered {
@@ -29,6 +41,8 @@ pub enum Happened {
     Bridged {
         /// In either order.
         legs: [LegId; 2],
+        /// The phones behind them: for a leg that nobody announced or dialled.
+        devices: [Device; 2],
     },
     /// Two legs no longer hear each other.
     Unbridged {
@@ -149,8 +163,8 @@ impl Answer {
 pub struct Snapshot {
     /// Every channel, ours or not.
     pub legs: Vec<LiveLeg>,
-    /// Who is in which bridge, where the PBX has bridges (Asterisk).
-    pub bridges: HashMap<String, Vec<LegId>>,
+    /// Who is in which bridge: what the next events are read against.
+    pub hearing: Hearing,
 }
 
 /// A channel in a snapshot.
@@ -162,6 +176,8 @@ pub struct LiveLeg {
     pub mark: Option<Mark>,
     /// The leg that it was made for.
     pub by: Option<LegId>,
+    /// The phone behind it.
+    pub device: Device,
     /// Whether it has answered.
     pub answered: bool,
     /// The legs that it hears.
@@ -172,6 +188,13 @@ pub struct LiveLeg {
 pub(super) fn cause(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || " _-".contains(*c)).take(64).collect();
     Some(text).filter(|t| !t.is_empty())
+}
+
+/// What the PBX calls a phone, if that looks like a number: `1001`, `+12125550100`.
+pub(super) fn device(name: &str) -> Device {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    let number = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    number.then(|| name.to_owned())
 }
 
 /// The side, as the dialplan writes it.

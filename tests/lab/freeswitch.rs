@@ -13,7 +13,7 @@ use super::process::{Child, on_path, wait_until};
 use super::{LabError, PACKET, PHONES, PbxConfig, Result, conf, ports};
 
 /// The event socket's password in the lab. Not the well-known one: the agent refuses that.
-pub const PASSWORD: &str = "lab-secret";
+pub const PASSWORD: &str = super::asterisk::SECRET;
 
 /// Where a FreeSWITCH is.
 #[derive(Debug, Clone)]
@@ -154,8 +154,9 @@ fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Chi
 fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: SocketAddr, esl: SocketAddr) -> Result<()> {
     let set = |name: &str, value: &str| format!("<X-PRE-PROCESS cmd=\"set\" data=\"{name}={value}\"/>");
     let vars = conf.join("vars.xml");
-    let mut text =
-        conf::read(&vars)?.replace("cmd=\"stun-set\"", "cmd=\"set\"").replace("stun:stun.freeswitch.org", "127.0.0.1");
+    let mut text = conf::read(&vars)?
+        .replace("cmd=\"stun-set\"", "cmd=\"set\"")
+        .replace("stun:stun.freeswitch.org", &sip.ip().to_string());
     text = text.replace(&set("internal_sip_port", "5060"), &set("internal_sip_port", &sip.port().to_string()));
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
@@ -264,7 +265,11 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
     conf::replace(
         &conf.join("autoload_configs/fifo.conf.xml"),
         "<fifos>",
-        &format!("<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\">{}{}</fifo>", agent(1), agent(2)),
+        &format!(
+            "<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\" outbound_strategy=\"ringall\" outbound_per_cycle=\"2\">{}{}</fifo>",
+            agent(1),
+            agent(2)
+        ),
     )?;
     if plan.digit != '1' {
         renumber(conf, plan)?;

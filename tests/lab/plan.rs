@@ -13,30 +13,32 @@ pub struct Plan {
     pub did: &'static str,
     /// The main number, where the menu answers.
     pub main: &'static str,
+    /// The domain in which its extensions are valid, on an Asterisk. A FreeSWITCH has one of its own.
+    pub context: &'static str,
     /// Outgoing calls show the extension's number from outside. Otherwise they show the extension.
     pub shows_did: bool,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { digit: '1', did: "+12125551", main: "+12125552000", shows_did: false }
+        Plan { digit: '1', did: "+12125551", main: "+12125552000", context: "pbx.example", shows_did: false }
     }
 }
 
 impl Plan {
     /// The first organisation of two: 1000 to 1009 are `+12125551000` to `+12125551009`.
     pub fn a() -> Plan {
-        Plan { shows_did: true, ..Plan::default() }
+        Plan { context: "a.example", shows_did: true, ..Plan::default() }
     }
 
     /// The second: 6000 to 6009 are `+13105556000` to `+13105556009`.
     pub fn b() -> Plan {
-        Plan { digit: '6', did: "+13105556", main: "+13105552000", shows_did: true }
+        Plan { digit: '6', did: "+13105556", main: "+13105552000", context: "b.example", shows_did: true }
     }
 
     /// The PBX behind the second one's call server: 7000 to 7009 are `+13105557000` to `+13105557009`.
     pub fn c() -> Plan {
-        Plan { digit: '7', did: "+13105557", main: "+13105552007", shows_did: true }
+        Plan { digit: '7', did: "+13105557", main: "+13105552007", context: "c.example", shows_did: true }
     }
 
     /// The n-th extension.

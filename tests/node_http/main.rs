@@ -9,6 +9,7 @@ mod inbox;
 mod monitoring;
 mod pairing;
 mod policy;
+mod portability;
 mod restart;
 mod streams;
 mod support;

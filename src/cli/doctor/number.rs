@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
+use crate::pbx::Checkup;
 
 pub(super) async fn check(
     config: &Config,
@@ -45,6 +46,36 @@ fn connected(clients: &[ClientView]) -> usize {
     clients.iter().filter(|client| client.connected).count()
 }
 
+/// A main number that the dialplan announces costs its callers a wait for nothing.
+async fn main_number(config: &Config, number: &Number, about: &str, report: &mut Report) -> anyhow::Result<()> {
+    let written = match number {
+        Number::E164(digits) => vec![format!("+{digits}"), digits.clone()],
+        Number::Local { digits, .. } => vec![digits.clone()],
+    };
+    for pbx in &config.pbx {
+        let Ok(link) = pbx.link() else { continue };
+        // What keeps us from asking is said where that PBX is looked at.
+        let Ok(checkup) = Checkup::connect(&link).await else { continue };
+        let (Ok(settings), Ok(dialplan)) = (checkup.settings().await, checkup.dialplan().await) else { continue };
+        if !dialplan.attendants.is_empty() {
+            continue;
+        }
+        let mut named = false;
+        for digits in &written {
+            if let Some(pattern) = &settings.main {
+                named |= checkup.is_main(pattern, digits).await.unwrap_or(false);
+            }
+        }
+        if !named {
+            let found =
+                format!("on pbx {} neither an attendant's context nor the setting of main numbers knows it", pbx.name);
+            let todo = "name it in sidecall_main (SIDECALL_MAIN), or run install.sh again with --main or --attendant";
+            report.warning(about, found, todo)?;
+        }
+    }
+    Ok(())
+}
+
 async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report) -> anyhow::Result<()> {
     let text = number.to_string();
     let about = format!("number {text}");
@@ -63,7 +94,8 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report)
         format!("it is in the directory{}", view.entry.name.map(|name| format!(" as {name}")).unwrap_or_default()),
     )?;
     if view.entry.kind == NumberKind::Main {
-        return report.ok(&about, "it is a main number: the extensions behind it have the clients");
+        report.ok(&about, "it is a main number: the extensions behind it have the clients")?;
+        return main_number(config, number, &about, report).await;
     }
     if !view.has_credential {
         report.problem(

@@ -1,6 +1,7 @@
 //! `number`: the directory.
 
 mod import;
+mod lookup;
 mod read;
 
 use std::io::Read;
@@ -29,6 +30,7 @@ use crate::core::number::Number;
   sidecall number list
   sidecall number off +12125550100
   sidecall number read --pbx office --tenant acme '(212) 555-0100' 1001
+  sidecall number lookup +12125550100
 
 A number is written as in a tel URI: +12125550100, or 1001;phone-context=pbx.example for an extension,
 where the context is that of the [[pbx]] in the configuration.")]
@@ -80,6 +82,17 @@ enum Command {
         skip_bad: bool,
         #[command(flatten)]
         admin: AdminArgs,
+    },
+    /// Asks the portability sources who serves a number.
+    ///
+    /// Reads [node.lnp] of the configuration and asks each source from here, afresh and without the deadline
+    /// that calls have; the node isn't asked. Shows what each says and what a call would make of it.
+    Lookup {
+        /// Which one; extensions are nobody's but the PBX's.
+        number: Number,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -151,6 +164,7 @@ pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
             let json = admin.json;
             import::run(&admin.api(config)?, &file, skip_bad, json).await
         }
+        Command::Lookup { number, json } => lookup::run(config, &number, json).await,
     }
 }
 

@@ -152,8 +152,10 @@ impl Call {
         self.outcome(asked).is_some_and(|status| status < 300)
     }
 
-    /// Sends digits as RFC 4733 events and waits until they are out.
+    /// Sends digits as RFC 4733 events, once anything is heard (before that a digit may be lost on its way),
+    /// and waits until they are out.
     pub fn dtmf(&self, digits: &str) {
+        wait_until(Duration::from_secs(2), || self.sound() > 0);
         self.read(|d| d.media.digits(digits));
         wait_until(Duration::from_secs(20), || self.read(|d| d.is_over() || !d.media.is_dialling()));
     }

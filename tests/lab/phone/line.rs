@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::super::message::now;
 use super::super::{LabError, Result, SipMessage};
 use super::dialog::{Dialog, Draft, Due, Phase, all, with_body};
 use super::media::Media;
 use super::sdp::{self, Direction};
-use super::{Habit, digest, gives_up, time_of_day};
+use super::{Habit, digest, gives_up};
 
 /// T1 of RFC 3261: the first repetition comes so long after.
 const T1: Duration = Duration::from_millis(500);
@@ -109,7 +110,7 @@ impl Line {
             let mut state = self.lock();
             if let Some((length, _)) = received {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                if let Some(message) = SipMessage::parse(time_of_day(), true, &text) {
+                if let Some(message) = SipMessage::parse(now(), true, &text) {
                     state.messages.push(message.clone());
                     match message.status() {
                         Some(status) => state.response(self, status, &message),
@@ -129,7 +130,7 @@ impl Line {
 
 impl State {
     fn put(&mut self, line: &Line, to: SocketAddr, text: &str) {
-        self.messages.extend(SipMessage::parse(time_of_day(), false, text));
+        self.messages.extend(SipMessage::parse(now(), false, text));
         let _ = line.socket.send_to(text.as_bytes(), to);
     }
 

@@ -168,23 +168,6 @@ impl Drop for Phone {
     }
 }
 
-/// Since midnight, local time: as SIPp stamps its messages, so that traces can be compared.
-fn time_of_day() -> Duration {
-    use std::sync::OnceLock;
-    use std::time::SystemTime;
-    static OFFSET: OnceLock<i64> = OnceLock::new();
-    let offset = *OFFSET.get_or_init(|| {
-        let out = std::process::Command::new("date").arg("+%z").output().map(|out| out.stdout).unwrap_or_default();
-        let text = String::from_utf8_lossy(&out).trim().to_owned();
-        let minutes = |range: std::ops::Range<usize>| text.get(range).and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
-        let sign = if text.starts_with('-') { -1 } else { 1 };
-        sign * (minutes(1..3) * 3600 + minutes(3..5) * 60)
-    });
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let seconds = i64::try_from(now.as_secs()).unwrap_or(0) + offset;
-    Duration::new(u64::try_from(seconds.rem_euclid(86_400)).unwrap_or(0), now.subsec_nanos())
-}
-
 /// Timer B of RFC 3261: how long a request is repeated.
 fn gives_up() -> Instant {
     Instant::now() + Duration::from_secs(32)
