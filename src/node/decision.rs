@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
-use super::offered::receiver;
+use super::offered::{receiver, who_has};
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
@@ -93,15 +93,6 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
-            let to = receiver(known.served);
-            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
-                return Ok(Decided {
-                    route: Route::Pstn,
-                    reason: Reason::CallerKeepsAddress,
-                    address: None,
-                    trunk: None,
-                });
-            }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
             let to = receiver(caller.known.has_client || request.side == Side::Terminating);
             known.has_client = offers.iter().any(|offer| offer.allows(&to));
@@ -109,7 +100,12 @@ impl App {
         } else {
             (None, Portability::default())
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
+        let (mut route, mut reason) =
+            decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
+        let to = who_has(called.as_ref(), &ported);
+        if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+            (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
+        }
         let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
             let scoped = || self.capabilities.address(id, Role::First, number);
             if caller.hosted { scoped() } else { caller.own.clone() }

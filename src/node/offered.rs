@@ -9,12 +9,22 @@ use crate::core::exchange::Pair;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, Receiver};
+use crate::core::portability::{Portability, ServedBy};
+use crate::core::route::Known;
 use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
 /// Who a number is to the clients of another: one of this node, or somebody else.
 pub(super) fn receiver(served: bool) -> Receiver<'static> {
     if served { Receiver::Served } else { Receiver::Unknown }
+}
+
+/// Who a called number is to the caller's clients, as far as directory and portability say.
+pub(super) fn who_has<'a>(called: Option<&Known>, ported: &'a Portability) -> Receiver<'a> {
+    match &ported.served_by {
+        ServedBy::Peer(peer) => Receiver::Peer(peer),
+        _ => receiver(called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
+    }
 }
 
 impl App {
@@ -64,5 +74,22 @@ impl App {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_a_number_is_what_portability_says_before_the_directory() {
+        let ported = |served_by| Portability { served_by, ported: true, ..Portability::default() };
+        let peer = ported(ServedBy::Peer("b".parse().unwrap()));
+        let ours = Known { served: true, ..Known::default() };
+        assert_eq!(who_has(Some(&ours), &Portability::default()), Receiver::Served);
+        assert_eq!(who_has(Some(&ours), &ported(ServedBy::Other)), Receiver::Unknown);
+        assert_eq!(who_has(Some(&ours), &peer), Receiver::Peer(&"b".parse().unwrap()));
+        assert_eq!(who_has(Some(&Known::default()), &Portability::default()), Receiver::Unknown);
+        assert_eq!(who_has(None, &peer), Receiver::Peer(&"b".parse().unwrap()));
     }
 }
