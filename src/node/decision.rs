@@ -99,27 +99,24 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
-            let to = match &ported.served_by {
-                // Only if it is the peer's own trunk that the address would travel by.
-                ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
-                _ => self.receiver(&request.called, known.served && !ported.is_elsewhere()),
-            };
-            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
-                let reason = Reason::CallerKeepsAddress;
-                return Ok(Decided { route: Route::Pstn, reason, address: None, ported });
-            }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
             known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
             (Some(known), ported)
         } else {
             (None, Portability::default())
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
-        let address = request
-            .calling
-            .as_ref()
-            .filter(|_| route == Route::Packet)
-            .and_then(|number| self.capabilities.address(id, Role::First, number));
+        let (mut route, mut reason) =
+            decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
+        let to = match &ported.served_by {
+            // Only if it is the peer's own trunk that the address would travel by.
+            ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+            _ => self.receiver(&request.called, called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
+        };
+        if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+            (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
+        }
+        let calling = request.calling.as_ref().filter(|_| route == Route::Packet);
+        let address = calling.and_then(|number| self.capabilities.address(id, Role::First, number));
         Ok(Decided { route, reason, address, ported })
     }
 

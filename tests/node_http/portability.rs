@@ -183,3 +183,19 @@ async fn a_source_that_is_not_there_changes_no_route() {
         assert!(metrics.contains(expected), "{metrics}");
     }
 }
+
+#[tokio::test]
+async fn an_address_for_a_listed_peer_travels_to_the_numbers_that_it_serves() {
+    let (node, _) = node(json!({BOB: {"rn": "+13035559999"}}), false).await;
+    let client = node.get("/v1/clients", crate::support::ADMIN).await["clients"][0]["id"].clone();
+    let path = format!("/v1/clients/{}", client.as_str().unwrap());
+    for (leg, listed, expected) in [
+        ("leg-1", "b", ("packet", "called-not-served", Some("to-b"))),
+        ("leg-2", "c", ("pstn", "caller-keeps-address", None)),
+    ] {
+        let change = json!({"offer": {"peers": [listed]}});
+        assert_eq!(node.send(Method::PATCH, &path, crate::support::ADMIN, change).await.0, 200);
+        let decision = node.decide(leg, ALICE, BOB).await;
+        assert_eq!((route(&decision), decision["address"].is_string()), (expected, listed == "b"));
+    }
+}
