@@ -86,6 +86,13 @@ impl Number {
         digits(text, LOCAL_MAX)?;
         Ok(Number::Local { digits: text.to_owned(), context })
     }
+
+    /// Its digits alone, without `+` or context.
+    pub fn digits(&self) -> &str {
+        match self {
+            Number::E164(digits) | Number::Local { digits, .. } => digits,
+        }
+    }
 }
 
 impl FromStr for Number {
@@ -126,6 +133,13 @@ impl TryFrom<String> for Number {
 impl From<Number> for String {
     fn from(number: Number) -> String {
         number.to_string()
+    }
+}
+
+impl Context {
+    /// The domain name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

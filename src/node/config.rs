@@ -10,9 +10,14 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
+use crate::core::portability::NodeUrl;
+use crate::lnp::LnpConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
+
+/// Everyone with everyone: that is two thousand pairs.
+const CONFERENCE_MAX: usize = 64;
 
 /// How the node is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -34,10 +39,15 @@ pub struct NodeConfig {
     pub admin_token_file: Option<PathBuf>,
     /// The file that holds the agents' token.
     pub agent_token_file: Option<PathBuf>,
+    /// How many people of one conference are paired with each other, everyone with everyone; who comes
+    /// later is paired with nobody there.
+    pub conference_size: usize,
     /// How long calls that have ended are kept.
     pub keep_calls: KeepCalls,
     /// Which trunks packet routes take.
     pub routing: Routing,
+    /// Who is asked which operator or node serves a number.
+    pub lnp: LnpConfig,
 }
 
 /// Certificate chain and key, PEM.
@@ -98,8 +108,10 @@ impl Default for NodeConfig {
             monitoring: None,
             admin_token_file: None,
             agent_token_file: None,
+            conference_size: 8,
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
+            lnp: LnpConfig::default(),
         }
     }
 }
@@ -123,7 +135,17 @@ impl NodeConfig {
     /// # Errors
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), NodeError> {
-        self.base(self.listen).map(drop)
+        if !(2..=CONFERENCE_MAX).contains(&self.conference_size) {
+            let reason = format!("{} is not between 2 and {CONFERENCE_MAX}", self.conference_size);
+            return Err(NodeError::Config { key: "node.conference_size", reason });
+        }
+        self.base(self.listen)?;
+        Ok(self.lnp.check()?)
+    }
+
+    /// This node, as others know it; none if only this machine does.
+    pub fn known_as(&self) -> Option<NodeUrl> {
+        self.public_url.as_ref().and_then(|url| url.parse().ok())
     }
 
     /// Who may read the monitoring endpoints.
@@ -200,6 +222,14 @@ mod tests {
             let error = with(bad).unwrap_err().to_string();
             assert!(error.contains("node.public_url"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_conference_has_a_size() {
+        let check = |conference_size| NodeConfig { conference_size, ..NodeConfig::default() }.check();
+        assert!([2, 8, 64].into_iter().all(|size| check(size).is_ok()));
+        assert!(check(1).unwrap_err().to_string().contains("node.conference_size"));
+        assert!(check(65).is_err());
     }
 
     #[test]

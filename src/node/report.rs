@@ -38,7 +38,8 @@ impl Backlog {
 impl App {
     /// Applies events in order. When this returns, they are written down, and so is what follows.
     pub(super) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
-        let (changed, effects, refused) = self.apply(id, reports)?;
+        let reports = self.identify(id, reports).await?;
+        let (changed, effects, refused) = self.apply(id, &reports)?;
         let ids: Vec<CallId> = changed.iter().map(|call| call.id.clone()).collect();
         // An empty write is in its place in the queue too: a repeat waits for what it repeats.
         let written = match self.store.save_calls(changed) {
@@ -117,7 +118,10 @@ impl App {
 fn owners(exchange: &Exchange, id: &CallId, event: &Event) -> Vec<CallId> {
     let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
     let legs: &[LegId] = match event {
-        Event::Dialled { leg } | Event::Answered { leg } | Event::Ended { leg, .. } => std::slice::from_ref(leg),
+        Event::Dialled { leg, .. }
+        | Event::Identified { leg, .. }
+        | Event::Answered { leg }
+        | Event::Ended { leg, .. } => std::slice::from_ref(leg),
         Event::Bridged { legs } | Event::Unbridged { legs } => legs,
     };
     let mut found = Vec::new();

@@ -1,10 +1,12 @@
 //! A number and its clients.
 
 use super::report::Report;
+use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
 use crate::core::number::Number;
+use crate::core::plan::PbxPlan;
 use crate::pbx::Checkup;
 
 pub(super) async fn check(
@@ -114,15 +116,24 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report)
             format!("sidecall number put '{text}' --pbx NAME"),
         )?,
     }
-    if let Number::Local { .. } = number
+    if let Number::Local { context, .. } = number
         && !config.pbx.is_empty()
-        && !config.pbx.iter().any(|pbx| text.ends_with(&format!("={}", String::from(pbx.context.clone()))))
     {
-        report.warning(
-            &about,
-            "no [[pbx]] has its phone-context: calls will not be taken for it",
-            "compare it with the context in [[pbx]]",
-        )?;
+        let plans: Vec<_> = config.pbx.iter().map(PbxConfig::plan).collect();
+        let rules = plans.iter().flat_map(PbxPlan::all).find(|plan| plan.context.as_ref() == Some(context));
+        match rules.map(|rules| rules.canonical(number)) {
+            None => report.warning(
+                &about,
+                "no [[pbx]] and no tenant has its phone-context: calls will not be taken for it",
+                "compare it with the context in [[pbx]] and [[pbx.tenant]]",
+            )?,
+            Some(form) if form != *number => report.problem(
+                &about,
+                format!("a map makes it {form}: calls are taken for that number"),
+                format!("sidecall number put '{form}' … in its place"),
+            )?,
+            Some(_) => {}
+        }
     }
     let clients: ClientList = admin.get(&["v1", "clients"], &[("number", &text)]).await?;
     let hosted = clients.clients.iter().filter(|client| client.form == ClientForm::Hosted).count();
