@@ -18,9 +18,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("pbx", &["contract", "core", "esl", "ami", "wire"]),
     ("push", &["contract", "core", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
-    ("node", &["push", "store", "contract", "core", "monitor"]),
+    ("lnp", &["core", "monitor"]),
+    ("node", &["push", "lnp", "store", "contract", "core", "monitor"]),
     ("config", &["agent", "node", "core"]),
-    ("cli", &["config", "agent", "node", "pbx", "store", "contract", "core", "wire"]),
+    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "contract", "core", "wire"]),
 ];
 
 /// Lines of the largest source file, without its tests.

@@ -13,8 +13,8 @@ use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::name::LegId;
-use crate::core::plan::NumberPlan;
-use crate::core::route::{Reason, Route};
+use crate::core::plan::PbxPlan;
+use crate::core::route::{Reason, Route, Side};
 use crate::core::uui;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
@@ -22,7 +22,7 @@ use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Sn
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {
     context: Arc<LinkContext>,
-    plan: NumberPlan,
+    plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Call>,
     clock: Clock,
@@ -32,7 +32,7 @@ impl Follower {
     pub(super) fn new(context: Arc<LinkContext>) -> Follower {
         let plan = context.pbx.plan();
         // The first national number reads the tables of all countries: no caller is to wait for that.
-        let _ = plan.read("2125550100");
+        let _ = plan.of(None).read("2125550100");
         Follower { context, plan, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default() }
     }
 
@@ -101,7 +101,7 @@ impl Follower {
     fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
         let reason = Reason::NotANumber;
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
-        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason };
+        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, number: None, reason };
         self.context.shared.calls.spawn(async move {
             let result = match way {
                 Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
@@ -119,15 +119,25 @@ impl Follower {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
-                metrics::address_refused(&self.context.pbx.name);
+                self.context.address_refused("unreadable");
                 None
             }
         });
+        if mark.refused {
+            tracing::debug!(pbx = %self.context.pbx.name, %leg, "an address came from where none is believed");
+            self.context.address_refused("untrusted");
+        }
+        let plan = self.plan.of(mark.tenant.as_deref());
+        // People dial what their PBX has taught them; trunks write numbers as carriers agree.
+        let called = match mark.side {
+            Side::Originating => plan.dialled(&mark.called),
+            Side::Terminating => plan.read(&mark.called),
+        };
         Some(CallRequest {
             pbx: self.context.pbx.name.clone(),
             leg: leg.clone(),
-            calling: self.plan.read(&mark.calling),
-            called: self.plan.read(&mark.called)?,
+            calling: plan.read(&mark.calling).ok(),
+            called: called.ok()?,
             side: mark.side,
             received_address,
             routed,

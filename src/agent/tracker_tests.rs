@@ -11,7 +11,15 @@ fn pair(a: &str, b: &str) -> [LegId; 2] {
 }
 
 fn mark() -> Mark {
-    Mark { side: Side::Originating, calling: "1001".into(), called: "1002".into(), received: None, call: None }
+    Mark {
+        side: Side::Originating,
+        calling: "1001".into(),
+        called: "1002".into(),
+        received: None,
+        tenant: None,
+        refused: false,
+        call: None,
+    }
 }
 
 fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {

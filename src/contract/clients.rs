@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::core::address::Address;
 use crate::core::name::ClientId;
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
 /// What a client can do; the word is passed on to the peer as it is.
@@ -59,6 +60,17 @@ pub struct NewClient {
     #[serde(default)]
     #[schema(max_items = 16)]
     pub capabilities: Vec<Capability>,
+    /// To whom its address may go; everyone if absent.
+    #[serde(default)]
+    pub offer: OfferTo,
+}
+
+/// `PATCH /v1/clients/{id}`: what is to be different.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientChange {
+    /// To whom its address may go from now on.
+    pub offer: OfferTo,
 }
 
 /// The answer to `POST /v1/clients`.
@@ -92,6 +104,8 @@ pub struct ClientView {
     pub address: Option<Address>,
     /// What it can do.
     pub capabilities: Vec<Capability>,
+    /// To whom its address may go.
+    pub offer: OfferTo,
     /// When the binding ends.
     pub expires: UnixMillis,
     /// Whether a hosted client is connected now.

@@ -10,7 +10,7 @@ pub use calls::{
     CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipMessages,
     SipOutcome,
 };
-pub use clients::{Capability, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+pub use clients::{Capability, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};
-pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberView};
+pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};

@@ -129,6 +129,13 @@ impl From<Number> for String {
     }
 }
 
+impl Context {
+    /// The domain name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl FromStr for Context {
     type Err = NumberError;
 

@@ -16,6 +16,7 @@ use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::exchange::Exchange;
 use crate::core::name::PbxName;
 use crate::core::time::UnixMillis;
+use crate::lnp::Lnp;
 use crate::monitor::Totals;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
@@ -36,6 +37,7 @@ pub(super) struct Shared {
     pub(super) totals: Arc<Totals>,
     pub(super) capabilities: Capabilities,
     pub(super) routing: Routing,
+    pub(super) lnp: Lnp,
     pub(super) keep: KeepCalls,
     pub(super) monitoring: Monitoring,
     /// The tokens of the configuration, which need no question to the database.

@@ -10,6 +10,8 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
+use crate::core::portability::NodeUrl;
+use crate::lnp::LnpConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -38,6 +40,8 @@ pub struct NodeConfig {
     pub keep_calls: KeepCalls,
     /// Which trunks packet routes take.
     pub routing: Routing,
+    /// Who is asked which operator or node serves a number.
+    pub lnp: LnpConfig,
 }
 
 /// Certificate chain and key, PEM.
@@ -100,6 +104,7 @@ impl Default for NodeConfig {
             agent_token_file: None,
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
+            lnp: LnpConfig::default(),
         }
     }
 }
@@ -123,7 +128,13 @@ impl NodeConfig {
     /// # Errors
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), NodeError> {
-        self.base(self.listen).map(drop)
+        self.base(self.listen)?;
+        Ok(self.lnp.check()?)
+    }
+
+    /// This node, as others know it; none if only this machine does.
+    pub fn known_as(&self) -> Option<NodeUrl> {
+        self.public_url.as_ref().and_then(|url| url.parse().ok())
     }
 
     /// Who may read the monitoring endpoints.

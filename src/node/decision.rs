@@ -6,11 +6,13 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
+use super::offered::receiver;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
-use crate::core::name::CallId;
+use crate::core::name::{CallId, TrunkName};
 use crate::core::number::Number;
+use crate::core::portability::Portability;
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
 use crate::store::{Facts, StoreError};
@@ -20,6 +22,8 @@ struct Decided {
     route: Route,
     reason: Reason,
     address: Option<Address>,
+    /// The trunk of a packet route, if it is another than the PBX's.
+    trunk: Option<TrunkName>,
 }
 
 impl App {
@@ -75,7 +79,7 @@ impl App {
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
         let called = self.store.facts(&request.called, now()).await?;
         let here = request.side == Side::Terminating || called.known.home.as_ref() == Some(&request.pbx);
-        Ok(Decided { route: if here { Route::Local } else { Route::Pstn }, reason, address: None })
+        Ok(Decided { route: if here { Route::Local } else { Route::Pstn }, reason, address: None, trunk: None })
     }
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
@@ -86,22 +90,46 @@ impl App {
             _ => Facts::default(),
         };
         // B2: the called number of a caller without a client is nobody's business.
-        let called: Option<Known> = if caller.known.has_client || request.side == Side::Terminating {
-            Some(self.store.facts(&request.called, now).await?.known)
+        let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
+            let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
+            let Facts { mut known, offers, .. } = facts?;
+            let to = receiver(known.served);
+            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+                return Ok(Decided {
+                    route: Route::Pstn,
+                    reason: Reason::CallerKeepsAddress,
+                    address: None,
+                    trunk: None,
+                });
+            }
+            // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
+            let to = receiver(caller.known.has_client || request.side == Side::Terminating);
+            known.has_client = offers.iter().any(|offer| offer.allows(&to));
+            (Some(known), ported)
         } else {
-            None
+            (None, Portability::default())
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref());
+        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
         let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
             let scoped = || self.capabilities.address(id, Role::First, number);
             if caller.hosted { scoped() } else { caller.own.clone() }
         });
-        Ok(Decided { route, reason, address })
+        Ok(Decided { route, reason, address, trunk: ported.trunk })
+    }
+
+    /// Who serves the called number today. A call from a trunk has come to where it goes, so its query
+    /// is an administrator's choice.
+    async fn portability(&self, request: &CallRequest) -> Portability {
+        match request.side {
+            Side::Terminating if !self.lnp.asks_terminating() => Portability::default(),
+            _ => self.lnp.lookup(&request.called).await,
+        }
     }
 
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
-        let trunk = self.routing.trunk(&request.pbx).filter(|_| decided.route == Route::Packet).cloned();
+        let trunk = decided.trunk.or_else(|| self.routing.trunk(&request.pbx).cloned());
+        let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let call = Call {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::lnp::LnpError;
 use crate::store::StoreError;
 
 /// A node that can't be.
@@ -32,6 +33,9 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
+    /// Portability sources that can't be asked.
+    #[error(transparent)]
+    Lnp(#[from] LnpError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -43,6 +47,6 @@ pub enum NodeError {
 impl NodeError {
     /// Whether somebody has to change the configuration.
     pub fn is_config(&self) -> bool {
-        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. })
+        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Lnp(_))
     }
 }

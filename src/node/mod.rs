@@ -10,6 +10,7 @@ mod error;
 mod extract;
 mod limit;
 mod middleware;
+mod offered;
 mod openapi;
 mod pairing;
 mod problem;

@@ -19,7 +19,7 @@ use crate::monitor::now;
 use crate::store::{Binding, Delivery, StoreError};
 
 /// Clients of one number that are told.
-const CLIENTS: u32 = 64;
+pub(super) const CLIENTS: u32 = 64;
 
 /// One pair of a call is looked at at a time; calls share a few locks.
 pub(super) struct Turns(Vec<Mutex<()>>);
@@ -68,9 +68,7 @@ impl App {
     }
 
     async fn tell(&self, pair: &Pair, pbx: &PbxName, received: Option<Address>) -> Result<(), StoreError> {
-        let now = now();
-        let first = self.store.bindings(Some(&pair.first), now, CLIENTS).await?;
-        let second = self.store.bindings(Some(&pair.second), now, CLIENTS).await?;
+        let (first, second) = self.offered(pair).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
@@ -111,6 +109,13 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Tells those who talk that it is over for their clients, though they go on talking.
+    pub(super) async fn withdraw(&self, pair: &Pair) -> Result<(), StoreError> {
+        let _turn = self.turns.of(&pair.call).await;
+        let pbx = self.exchange().call(&pair.call).map(|call| call.pbx.clone());
+        self.part(pair, pbx.as_ref()).await
     }
 
     /// Hands a delivery on; `pbx` is that of its call.

@@ -19,6 +19,7 @@ use super::config::{NodeConfig, TlsFiles};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
 use crate::core::secret::Secret;
+use crate::lnp::Lnp;
 use crate::monitor::{Metrics, Totals, now};
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -67,6 +68,7 @@ impl Node {
             totals,
             capabilities: Capabilities::new(secret, config.base(address)?),
             routing: config.routing.clone(),
+            lnp: Lnp::new(&config.lnp, config.known_as())?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
             tokens: bootstrap(tokens, &store).await?,
@@ -140,7 +142,11 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
         ("config-agent", "node.agent_token_file", TokenRole::Agent, &tokens.agent),
     ];
     for (name, key, role, token) in given {
-        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else { continue };
+        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else {
+            // Whoever has the one of before is not let in by its hash in the database.
+            store.put_token(role, name, None).await?;
+            continue;
+        };
         if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
             let reason = "a token is at least 16 characters of printable ASCII without spaces".to_owned();
             return Err(NodeError::Config { key, reason });
@@ -149,7 +155,7 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
         if known.insert(hash, role).is_some() {
             return Err(NodeError::Config { key, reason: "the two tokens must differ".to_owned() });
         }
-        store.put_token(role, name, hash).await?;
+        store.put_token(role, name, Some(hash)).await?;
     }
     Ok(known)
 }

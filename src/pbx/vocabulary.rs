@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
+use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 
 /// Something happened.
@@ -76,6 +77,10 @@ pub struct Mark {
     pub called: String,
     /// The header that a trusted trunk brought, as it came.
     pub received: Option<String>,
+    /// Whose extensions these are, where the PBX has tenants: a name or a domain, as the dialplan has it.
+    pub tenant: Option<String>,
+    /// An address came from where none is believed, and was dropped.
+    pub refused: bool,
     /// The call's id, if the call was decided before.
     pub call: Option<CallId>,
 }
@@ -107,6 +112,8 @@ pub struct Answer {
     pub trunk: Option<TrunkName>,
     /// The address to carry.
     pub address: Option<Address>,
+    /// The called number, as far as it is one.
+    pub number: Option<Number>,
     /// Why.
     pub reason: Reason,
 }
@@ -124,6 +131,10 @@ impl Answer {
         }
         if let Some(trunk) = &self.trunk {
             variables.push(("sidecall_trunk", trunk.to_string()));
+        }
+        // Digits behind a `+`: what was dialled, as other domains write it.
+        if let Some(number @ Number::E164(_)) = &self.number {
+            variables.push(("sidecall_number", number.to_string()));
         }
         if let Some(address) = &self.address {
             variables.push(("sidecall_uui", crate::core::uui::encode(address)));
@@ -178,6 +189,11 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 /// The hold as the dialplan announces it, in milliseconds.
 pub(super) fn hold(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis).map(|hold| hold.min(HOLD_MAX))
+}
+
+/// The tenant as the dialplan calls it, no longer than any domain is.
+pub(super) fn tenant(text: &str) -> Option<String> {
+    Some(text.chars().take(253).collect()).filter(|name: &String| !name.is_empty())
 }
 
 /// A raw number, no longer than any number is.

@@ -6,10 +6,11 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
-use crate::contract::{NumberEntry, NumberKind, NumberView};
+use crate::contract::{ClientForm, NumberEntry, NumberKind, NumberView};
 use crate::core::address::Address;
 use crate::core::name::PbxName;
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use crate::core::route::Known;
 use crate::core::time::UnixMillis;
 
@@ -29,6 +30,8 @@ pub struct NumberRow {
     pub kind: NumberKind,
     /// The extensions behind a main number.
     pub extensions: Vec<Number>,
+    /// Whether its clients take part; none leaves it as it is.
+    pub enabled: Option<bool>,
     /// Of its clients; none leaves it as it is.
     pub credential: Option<[u8; 32]>,
 }
@@ -36,9 +39,9 @@ pub struct NumberRow {
 impl NumberRow {
     /// The row for an entry.
     pub fn new(number: Number, entry: NumberEntry) -> NumberRow {
-        let NumberEntry { name, pbx, kind, extensions, credential } = entry;
+        let NumberEntry { name, pbx, kind, extensions, enabled, credential } = entry;
         let credential = credential.as_deref().map(credential_hash);
-        NumberRow { number, name, pbx, kind, extensions, credential }
+        NumberRow { number, name, pbx, kind, extensions, enabled, credential }
     }
 }
 
@@ -56,6 +59,8 @@ pub struct Facts {
     pub hosted: bool,
     /// The newest address that one of its other clients brought along.
     pub own: Option<Address>,
+    /// To whom its clients offer their address, the newest first; none of a number that is switched off.
+    pub offers: Vec<OfferTo>,
 }
 
 impl Store {
@@ -65,23 +70,25 @@ impl Store {
     /// If the database can't be read.
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
         // Ids of bindings grow with time: the greatest is the newest.
-        let row = sqlx::query(
-            "SELECT n.pbx,
-                    EXISTS (SELECT 1 FROM bindings b WHERE b.number = n.number AND b.expires > $2 AND b.form = 'hosted'),
-                    (SELECT b.address FROM bindings b WHERE b.number = n.number AND b.expires > $2
-                        AND b.form <> 'hosted' ORDER BY b.id DESC LIMIT 1)
-             FROM numbers n WHERE n.number = $1",
-        )
-        .bind(number.to_string())
-        .bind(now.0)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(Facts::default()) };
+        let query = sqlx::query(
+            "SELECT n.pbx, b.form, b.address, b.offer FROM numbers n
+             LEFT JOIN bindings b ON b.number = n.number AND b.expires > $2 AND COALESCE(n.enabled, 1) = 1
+                 AND b.offer <> '\"never\"'
+             WHERE n.number = $1 ORDER BY b.id DESC",
+        );
+        let rows = query.bind(number.to_string()).bind(now.0).fetch_all(&self.pool).await?;
+        let Some(row) = rows.first() else { return Ok(Facts::default()) };
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
-        let hosted: bool = row.try_get(1)?;
-        let own: Option<Address> = row.try_get::<Option<String>, _>(2)?.and_then(|text| text.parse().ok());
-        let known = Known { served: true, has_client: hosted || own.is_some(), home };
-        Ok(Facts { known, hosted, own })
+        let mut facts = Facts { known: Known { served: true, has_client: false, home }, ..Facts::default() };
+        for row in &rows {
+            let Some(form) = row.try_get::<Option<String>, _>(1)? else { continue };
+            let own: Option<Address> = row.try_get::<Option<String>, _>(2)?.and_then(|text| text.parse().ok());
+            facts.known.has_client = true;
+            facts.hosted |= form == ClientForm::Hosted.as_str();
+            facts.own = facts.own.or(own);
+            facts.offers.push(super::bindings::offer(&row.try_get::<String, _>(3)?)?);
+        }
+        Ok(facts)
     }
 
     /// Writes entries, new or not. Either all of them or none.
@@ -100,13 +107,21 @@ impl Store {
         Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
     }
 
+    /// Switches a number's clients on or off; false if it isn't there.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn enable(&self, number: &Number, enabled: bool) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::Enable(number.clone(), enabled)).await?.rows() > 0)
+    }
+
     /// One entry.
     ///
     /// # Errors
     /// If the database can't be read.
     pub async fn number(&self, number: &Number) -> Result<Option<NumberView>, StoreError> {
         let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers WHERE number = $1",
+            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers WHERE number = $1",
         );
         let row = query.bind(number.to_string()).fetch_optional(&self.pool).await?;
         row.map(|row| view(&row)).transpose()
@@ -118,7 +133,7 @@ impl Store {
     /// If the database can't be read.
     pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
         let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers
+            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers
              WHERE number > $1 ORDER BY number LIMIT $2",
         );
         let rows = query.bind(after.map(Number::to_string).unwrap_or_default()).bind(limit);
@@ -166,16 +181,18 @@ fn view(row: &SqliteRow) -> Result<NumberView, StoreError> {
         kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
         extensions: serde_json::from_str(&row.try_get::<String, _>(4)?)
             .map_err(|e| StoreError::unreadable("number", e))?,
+        enabled: Some(row.try_get::<i64, _>(5)? != 0),
         credential: None,
     };
     let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
-    Ok(NumberView { number, entry, has_credential: row.try_get(5)? })
+    Ok(NumberView { number, entry, has_credential: row.try_get(6)? })
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -> Result<Done, StoreError> {
     for chunk in rows.chunks(ROWS) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("INSERT INTO numbers (number, name, pbx, kind, extensions, credential) ");
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO numbers (number, name, pbx, kind, extensions, enabled, credential) ",
+        );
         query.push_values(chunk, |mut columns, row| {
             let kind = if row.kind == NumberKind::Main { "main" } else { "extension" };
             let extensions = if row.extensions.is_empty() {
@@ -189,15 +206,27 @@ pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -
                 .push_bind(row.pbx.as_ref().map(PbxName::to_string))
                 .push_bind(kind)
                 .push_bind(extensions)
+                .push_bind(row.enabled.map(i64::from))
                 .push_bind(row.credential.map(|hash| hash.to_vec()));
         });
         query.push(
             " ON CONFLICT (number) DO UPDATE SET name = excluded.name, pbx = excluded.pbx, kind = excluded.kind,
-              extensions = excluded.extensions, credential = COALESCE(excluded.credential, numbers.credential)",
+              extensions = excluded.extensions, enabled = COALESCE(excluded.enabled, numbers.enabled),
+              credential = COALESCE(excluded.credential, numbers.credential)",
         );
         query.build().execute(&mut *connection).await?;
     }
     Ok(Done::Rows(rows.len() as u64))
+}
+
+pub(super) async fn enable(
+    connection: &mut SqliteConnection,
+    number: &Number,
+    enabled: bool,
+) -> Result<Done, StoreError> {
+    let update = sqlx::query("UPDATE numbers SET enabled = $2 WHERE number = $1");
+    let done = update.bind(number.to_string()).bind(i64::from(enabled)).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
 }
 
 pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {

@@ -316,10 +316,10 @@ fn gateway(conf: &Path, name: &str, far: SocketAddr) -> Result<()> {
 fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     let main = conf.join("dialplan/sidecall.xml");
     conf::write(&main, &conf::project_file("dialplan/freeswitch/sidecall.xml")?)?;
+    conf::copy_dir(&conf::project().join("dialplan/freeswitch/sidecall"), &conf.join("dialplan/sidecall"))?;
     for (file, context, snippet) in [("default.xml", "default", "originating"), ("public.xml", "public", "terminating")]
     {
         let path = format!("sidecall/{snippet}.xml");
-        conf::write(&conf.join("dialplan").join(&path), &conf::project_file(&format!("dialplan/freeswitch/{path}"))?)?;
         let begin = format!("<context name=\"{context}\">");
         let with = format!("{begin}\n    <X-PRE-PROCESS cmd=\"include\" data=\"{path}\"/>");
         conf::replace(&conf.join("dialplan").join(file), &begin, &with)?;

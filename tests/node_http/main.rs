@@ -8,6 +8,8 @@ mod directory;
 mod inbox;
 mod monitoring;
 mod pairing;
+mod policy;
+mod portability;
 mod restart;
 mod streams;
 mod support;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use crate::ami;
 use crate::core::name::LegId;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side};
+use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Happened, Mark, Release};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
@@ -111,6 +111,8 @@ fn announced(event: &ami::Event) -> Option<Happened> {
         calling: raw_number(&text("Calling").unwrap_or_default()),
         called: raw_number(&text("Called")?),
         received: text("Received").filter(|r| !r.is_empty()),
+        tenant: text("Tenant").and_then(|name| tenant(&name)),
+        refused: text("Refused").as_deref() == Some("yes"),
         call: None,
     };
     Some(Happened::Announced(Box::new(Announcement {

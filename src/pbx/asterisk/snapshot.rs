@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use super::dictionary::{UP, leg};
 use crate::ami::{Action, Client, Event};
 use crate::core::name::LegId;
-use crate::pbx::vocabulary::{raw_number, side};
+use crate::pbx::vocabulary::{raw_number, side, tenant};
 use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
 
 /// What is asked for with each channel.
-const VARIABLES: &str = "SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_CALL,SIDECALL_RECEIVED";
+const VARIABLES: &str =
+    "SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_CALL,SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// One list, whole or an error: a failed snapshot is not an empty one.
 pub(super) async fn take(client: &Client) -> Result<Snapshot, Error> {
@@ -56,6 +57,8 @@ fn mark(entry: &Event) -> Option<Mark> {
         calling: raw_number(values.get("SIDECALL_CALLING").map_or("", String::as_str)),
         called: raw_number(values.get("SIDECALL_CALLED")?),
         received: values.get("SIDECALL_RECEIVED").cloned(),
+        tenant: values.get("SIDECALL_TENANT").and_then(|name| tenant(name)),
+        refused: values.get("SIDECALL_REFUSED").is_some_and(|said| said == "yes"),
         call: values.get("SIDECALL_CALL").and_then(|c| c.parse().ok()),
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::name::LegId;
 use crate::esl;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side};
+use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Happened, Mark, Release};
 
 /// The events that are subscribed to. One call has about 51 in all; these are the ones that matter.
@@ -91,11 +91,13 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
 
 /// The mark that the snippet left in the channel's variables.
 pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
-    let [said_side, calling, called, received, call] = event.fields([
+    let [said_side, calling, called, received, tenant_name, refused, call] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall_calling",
         "variable_sidecall_called",
         "variable_sidecall_received",
+        "variable_sidecall_tenant",
+        "variable_sidecall_refused",
         "variable_sidecall_call",
     ]);
     Some(Mark {
@@ -103,6 +105,8 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
         calling: raw_number(&calling.unwrap_or_default()),
         called: raw_number(&called?),
         received: received.filter(|r| !r.is_empty()).map(Cow::into_owned),
+        tenant: tenant_name.and_then(|name| tenant(&name)),
+        refused: refused.as_deref() == Some("yes"),
         call: call.and_then(|c| c.parse().ok()),
     })
 }

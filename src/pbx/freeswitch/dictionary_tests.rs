@@ -55,6 +55,8 @@ fn a_call_that_our_snippet_announced() {
         calling: "1000".to_owned(),
         called: "+12125550100".to_owned(),
         received: None,
+        tenant: None,
+        refused: false,
         call: None,
     };
     assert_eq!(announced.mark, mark);
