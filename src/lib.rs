@@ -14,6 +14,7 @@ pub mod lnp;
 pub mod monitor;
 pub mod node;
 pub mod pbx;
+pub mod peer;
 pub mod push;
 pub mod store;
 pub mod wire;

@@ -53,6 +53,24 @@ fn clients_meet_when_a_call_is_answered_and_chat() {
 }
 
 #[test]
+fn a_client_tells_the_other_side_how_it_is_reached() {
+    let (theirs, ours) = (Node::start_with("[node.routing]\ntrunk = \"carrier\"\n"), Node::start());
+    let (alice, bob) = (theirs.number(ALICE, "Alice"), ours.number(BOB, "Bob"));
+    let (mut alice, bob) = (Typist::start(&theirs, &alice, &[]), Typist::start(&ours, &bob, &["--json"]));
+    alice.wait_for("waiting for calls");
+    bob.event("connected", 1);
+    let call = theirs.call("out", ALICE, BOB);
+    let shown: Value = serde_json::from_str(&theirs.must(&["calls", "show", &call, "--json"])).unwrap();
+    ours.come("in", ALICE, BOB, shown["address"].as_str().unwrap());
+    assert_eq!(bob.event("peer", 1)["own"]["name"], "Bob");
+    assert_eq!(bob.event("answered", 1)["number"], ALICE);
+    alice.wait_for("[1] Bob +12125550101: the call is up, you called them");
+    alice.types("hello");
+    assert_eq!(bob.event("message", 1)["content"]["text"], "hello");
+    assert!(theirs.must(&["calls", "show", &call]).contains("far       by message"));
+}
+
+#[test]
 fn several_peers_are_told_apart() {
     let node = Node::start();
     let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));

@@ -125,19 +125,33 @@ fn a_pbx_behind_the_call_server_is_reached_through_it() {
         let (call, there) = talk(&domains, &alice, &inner.number(2), &carol);
         assert_eq!(there.calling(), domains.a.number(0));
         end(&domains, &call, &there);
-        // The menu of the PBX behind.
-        let call = alice.call(inner.plan().main);
-        assert!(call.wait_answered(SOON), "{}", domains.log());
-        call.dtmf(carol.number());
-        let there = carol.answer_next(SOON).unwrap_or_else(|| panic!("{}", domains.log()));
-        assert!(call.wait_hears(&carol, SOON) && there.wait_hears(&alice, SOON));
-        there.hang_up();
-        assert!(call.wait_ended(SOON));
+        menu(&domains, &alice, &carol);
         // And outward.
         let (call, there) = talk(&domains, &carol, &domains.a.number(0), &alice);
         assert_eq!(there.calling(), inner.number(2));
         end(&domains, &call, &there);
+        let Some(wire) = capture(&domains) else { continue };
         domains.raise_b_with_inner(&SidecallConfig::default()).unwrap();
         assert_eq!(domains.b.sidecall().get("/v1/status")["pbxs"].as_array().unwrap().len(), 2);
+        domains.a.raise(&SidecallConfig::default()).unwrap();
+        domains.a.serve(0, "Alice");
+        let _client = domains.a.client(0).unwrap();
+        menu(&domains, &alice, &carol);
+        let packets = wire.stop().unwrap();
+        let [a, b, c] = [&domains.a, &domains.b, domains.c.as_ref().unwrap()].map(|d| d.pbx.trunk_sip().ip());
+        let (first, second) = (packets.between(a, b).invites(), packets.between(b, c).invites());
+        assert_eq!((first.len(), second.len(), packets.between(a, PSTN).invites().len()), (1, 1, 0));
+        assert!(carried(&first[0].message).is_some(), "{first:?}");
+        assert_eq!(carried(&second[0].message), carried(&first[0].message), "{second:?}");
     }
+}
+
+/// Alice calls the main number of the PBX behind B and keys Carol's extension.
+fn menu(domains: &Domains, alice: &Phone, carol: &Phone) {
+    let call = alice.call(domains.c.as_ref().unwrap().plan().main);
+    assert!(call.wait_answered(SOON), "{}", domains.log());
+    call.dtmf(carol.number());
+    let there = carol.answer_next(SOON).unwrap_or_else(|| panic!("{}", domains.log()));
+    assert!(call.wait_hears(carol, SOON) && there.wait_hears(alice, SOON));
+    end(domains, &there, &call);
 }

@@ -16,10 +16,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("monitor", &["contract", "core"]),
     ("store", &["contract", "core"]),
     ("pbx", &["contract", "core", "esl", "ami", "wire"]),
+    ("peer", &["contract", "core"]),
     ("push", &["contract", "core", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
     ("lnp", &["core", "monitor"]),
-    ("node", &["push", "lnp", "store", "contract", "core", "monitor"]),
+    ("node", &["peer", "push", "lnp", "store", "contract", "core", "monitor"]),
     ("config", &["agent", "node", "core"]),
     ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "contract", "core", "wire"]),
 ];

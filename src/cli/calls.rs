@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
-use crate::contract::{CallList, CallView, DeliveryView};
-use crate::core::name::{CallId, PbxName};
+use crate::contract::{CallList, CallView, DeliveryView, FarView};
+use crate::core::far::Sent;
+use crate::core::name::{CallId, PbxName, PeerName};
 use crate::core::number::Number;
 
 /// Shows calls: who called whom, which way they went and why, and what the clients were sent.
@@ -125,6 +126,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
         ("decided", output::moment(call.decided)),
     ];
     facts.extend(call.address.as_ref().map(|address| ("carried", address.to_string())));
+    facts.extend(call.far.iter().flat_map(far));
     facts.extend(call.answered.map(|at| ("answered", since(at))));
     facts.extend(call.ended.map(|at| ("ended", since(at))));
     facts.extend(call.cause.as_ref().map(|cause| ("cause", output::clean(cause))));
@@ -139,6 +141,21 @@ fn show(call: &CallView) -> anyhow::Result<()> {
     }
     let head = ["CREATED", "MESSAGE", "TO", "FORM", "STATE", "TOOK", "TRIES", "ERROR"];
     output::table(&head, &call.deliveries.iter().map(delivery).collect::<Vec<_>>())
+}
+
+/// What was heard from the other side's node, and said to it.
+fn far(far: &FarView) -> Vec<(&'static str, String)> {
+    let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
+    let sent = |sent: &Sent| {
+        let error = sent.error.as_deref().map(|error| format!(": {}", output::clean(error))).unwrap_or_default();
+        format!("{}{}{error}", sent.state.as_str(), by(&sent.peer))
+    };
+    let mut facts = Vec::new();
+    facts.extend(far.how.map(|how| ("far", format!("by {}{}", word(&how), by(&far.peer)))));
+    facts.extend(far.half.as_ref().map(|half| ("half", half.to_string())));
+    facts.extend(far.offer.as_ref().map(|offer| ("offer", sent(offer))));
+    facts.extend(far.answers.iter().map(|answer| ("answer", format!("{} {}", answer.number, sent(&answer.sent)))));
+    facts
 }
 
 fn delivery(delivery: &DeliveryView) -> Vec<String> {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::agent::{AgentConfig, PbxConfig};
 use crate::core::secret::Secret;
-use crate::node::{BootstrapTokens, NodeConfig};
+use crate::node::{BootstrapTokens, NodeConfig, PeerConfig};
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub agent: AgentConfig,
     /// The PBXs that the agent attaches to.
     pub pbx: Vec<PbxConfig>,
+    /// Other organisations' nodes; once loaded, they are in `node.peers`.
+    peer: Vec<PeerConfig>,
     /// The node's own tokens, read from their files.
     #[serde(skip)]
     pub tokens: BootstrapTokens,
@@ -71,6 +73,7 @@ impl Config {
         let environment = Env::prefixed("SIDECALL_").filter(|key| key.as_str().contains("__")).split("__");
         let figment = Figment::from(Toml::string(text)).merge(environment);
         let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
+        config.node.peers = std::mem::take(&mut config.peer);
         let base = path.parent().unwrap_or(Path::new("."));
         config.locate(base);
         config.read_secrets(path)?;
@@ -81,11 +84,18 @@ impl Config {
     /// A relative name is relative to the configuration, wherever we were started.
     fn locate(&mut self, base: &Path) {
         let node = &mut self.node;
-        let tls = node.tls.iter_mut().flat_map(|tls| [&mut tls.cert, &mut tls.key]);
+        let tls = node.tls.iter_mut().flat_map(|tls| {
+            let required = [&mut tls.cert, &mut tls.key].into_iter();
+            required.chain(&mut tls.client_ca)
+        });
+        let peers = node.peers.iter_mut().flat_map(|peer| {
+            let tokens = [&mut peer.token_file, &mut peer.accept_token_file];
+            tokens.into_iter().chain([&mut peer.ca_file, &mut peer.client_cert, &mut peer.client_key])
+        });
         let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
         let sources = node.lnp.source.iter_mut().map(|source| &mut source.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
-        let optional = tokens.into_iter().chain(sources).chain(pbxs).flatten();
+        let optional = tokens.into_iter().chain(sources).chain(pbxs).chain(peers).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
         }
@@ -105,7 +115,14 @@ impl Config {
             let key = format!("node.lnp.source {}: token_file", source.name);
             (key, &mut source.token, &source.token_file)
         });
-        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources) {
+        let tokens = self.node.peers.iter_mut().flat_map(|peer| {
+            let key = |name: &str| format!("peer {}: {name}", peer.name);
+            [
+                (key("token_file"), &mut peer.token, &peer.token_file),
+                (key("accept_token_file"), &mut peer.accept_token, &peer.accept_token_file),
+            ]
+        });
+        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources).chain(tokens) {
             let Some(path) = file else { continue };
             let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Key {
                 path: config.display().to_string(),
@@ -227,6 +244,26 @@ mod tests {
     #[test]
     fn two_pbxs_of_one_name_are_refused() {
         assert!(problem(&format!("{PBX}{PBX}")).contains("two PBXs"));
+    }
+
+    #[test]
+    fn peers_are_checked_and_named() {
+        let peer = |rest: &str| format!("[[peer]]\nname = \"b\"\nurl = \"https://node.b.example\"\n{rest}");
+        let config = Config::from_text(&peer("prefixes = [\"+1310555\"]"), Path::new("x")).unwrap();
+        assert_eq!(config.node.peers[0].name.as_str(), "b");
+        for (rest, said) in [
+            ("prefixes = [\"1310\"]", "[[peer]] no. 1: prefixes"),
+            ("trunc = \"x\"", "trunc"),
+            ("client_cert = \"x.pem\"", "peer: b: client_cert and client_key"),
+            ("certificate = \"node.b.example\"", "peer: b: certificate: needs client_ca"),
+            ("token_file = \"no-such-file\"", "peer b: token_file"),
+            (&peer(""), "two peers are called b"),
+        ] {
+            let problem = problem(&peer(rest));
+            assert!(problem.contains(said), "{rest}: {problem}");
+        }
+        let plain = problem(&peer("").replace("https", "http"));
+        assert!(plain.contains("must begin with https:"), "{plain}");
     }
 
     #[test]

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use crate::core::address::Address;
 use crate::core::call::{Event, Phase};
-use crate::core::name::{CallId, ClientId, LegId, PbxName, TrunkName};
+use crate::core::far::{How, Sent};
+use crate::core::name::{CallId, ClientId, LegId, PbxName, PeerName, TrunkName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
@@ -148,8 +149,38 @@ pub struct CallView {
     pub ended: Option<UnixMillis>,
     /// The hang-up cause in the PBX's words.
     pub cause: Option<String>,
+    /// Its other side, where that is another node's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub far: Option<FarView>,
     /// What was sent to clients.
     pub deliveries: Vec<DeliveryView>,
+}
+
+/// What a call knows of its other side, and what was said to that side's node.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct FarView {
+    /// How its client's address came here, if it did.
+    pub how: Option<How>,
+    /// The node that offered it.
+    pub peer: Option<PeerName>,
+    /// The number that ours are shown.
+    pub number: Option<Number>,
+    /// Our own offer to the node that serves the called number.
+    pub offer: Option<Sent>,
+    /// What this node told the other side for clients that can't themselves.
+    pub answers: Vec<AnswerView>,
+    /// The call of this node that is the other half of this one.
+    pub half: Option<CallId>,
+}
+
+/// An answer to the other side's address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct AnswerView {
+    /// Whose client it tells of.
+    pub number: Number,
+    /// What became of it.
+    #[serde(flatten)]
+    pub sent: Sent,
 }
 
 /// One message on its way to one client.

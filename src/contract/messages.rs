@@ -35,11 +35,16 @@ pub enum Body {
         role: Role,
         /// The other side.
         peer: Peer,
+        /// Your own side, for the other one to be told: POST `{"type":"peer","peer":OWN}` to
+        /// `peer.address`. Absent if their node knows it, or yours tells them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own: Option<Box<Peer>>,
     },
     /// You no longer talk to them; the addresses end soon.
     Ended {
-        /// Whom you talked to.
-        number: Number,
+        /// Whom you talked to; absent if it was withheld.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<Number>,
     },
     /// Somebody who has your address for this call sent you this.
     Message {
@@ -63,8 +68,9 @@ impl Body {
 /// The other side of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Peer {
-    /// Their number.
-    pub number: Number,
+    /// Their number; absent if they withhold it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Number>,
     /// Their name in the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,

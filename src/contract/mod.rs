@@ -5,12 +5,15 @@ mod clients;
 mod messages;
 mod numbers;
 mod pbxs;
+mod peers;
 
+pub use crate::core::capability::Capability;
 pub use calls::{
-    CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, SipMessage, SipMessages,
-    SipOutcome,
+    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, FarView,
+    SipMessage, SipMessages, SipOutcome,
 };
-pub use clients::{Capability, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+pub use clients::{ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
+pub use peers::{Offer, OfferRefusal};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::far::Far;
 use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
 use super::route::{Reason, Route, Side};
@@ -80,7 +81,7 @@ pub enum Event {
 /// One channel of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
-    /// The number that it stands for; none for a withheld caller.
+    /// The number that it stands for.
     pub number: Option<Number>,
     /// When it was first heard of.
     pub since: UnixMillis,
@@ -142,11 +143,25 @@ pub struct Call {
     /// Who talked in it and no longer heard the other, and since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parted: BTreeMap<Number, UnixMillis>,
+    /// Its other side, where that is another node's.
+    #[serde(default, skip_serializing_if = "Far::is_empty")]
+    pub far: Far,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,
 }
 
 impl Call {
+    /// Whom the announced leg stands for: the calling number or, from a trunk, what stands for a
+    /// withheld one.
+    pub fn caller(&self) -> Option<Number> {
+        Call::caller_of(&self.id, self.calling.as_ref(), self.side)
+    }
+
+    /// As [`Call::caller`], of a call that is about to be.
+    pub fn caller_of(id: &CallId, calling: Option<&Number>, side: Side) -> Option<Number> {
+        calling.cloned().or_else(|| (side == Side::Terminating).then(|| Number::withheld(id)))
+    }
+
     /// A leg map with the announced leg alone.
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
         let state = Leg { number: calling.cloned(), since: at, answered: None, ended: None, bridges: Vec::new() };

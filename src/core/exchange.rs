@@ -10,6 +10,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::call::{Bridge, Call, Event, Leg, Phase};
+use super::far::Far;
 use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
 use super::time::UnixMillis;
@@ -89,6 +90,11 @@ impl Exchange {
         self.calls.get(id)
     }
 
+    /// What a live call knows of its other side, to be changed.
+    pub fn far(&mut self, id: &CallId) -> Option<&mut Far> {
+        self.calls.get_mut(id).map(|call| &mut call.far)
+    }
+
     /// All live calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values()
@@ -108,6 +114,16 @@ impl Exchange {
     /// The pairs that this call's bridges make now.
     pub fn pairs_in(&self, id: &CallId) -> Vec<Pair> {
         self.calls.get(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
+    }
+
+    /// Whom a number of a call talks with there; before anybody does, whom it will.
+    pub fn opposite(&self, call: &Call, number: &Number) -> Number {
+        let talks = self.pairs(call).find(|pair| pair.first == *number || pair.second == *number);
+        let (first, second) = match talks {
+            Some(pair) => (pair.first, pair.second),
+            None => (call.caller().unwrap_or_else(|| Number::withheld(&call.id)), call.called.clone()),
+        };
+        if second == *number { first } else { second }
     }
 
     /// Whose address in this call is good: of those who talk there, of those who may still come to it,

@@ -36,6 +36,7 @@ fn call(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Cal
         cause: None,
         phase: Phase::Decided,
         parted: Default::default(),
+        far: Default::default(),
         last_seq: 0,
     }
 }

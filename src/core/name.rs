@@ -109,7 +109,7 @@ name!(
     ClientId, 64, ['-']
 );
 name!(
-    /// Another organisation whose node ours talks to, as the administrator calls it.
+    /// Another organisation's node, as the administrator calls it in `[[peer]]`.
     PeerName, 64, ['.', '_', '-']
 );
 name!(

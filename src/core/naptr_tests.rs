@@ -163,7 +163,7 @@ fn records_that_are_not_for_us() {
         record(10, 10, "E2U+sip", "!.*!sip:a@${system(id)}!"),
         record(10, 10, "E2U+pstn:sip", "!.*!sip:+12125550100;npdi!"),
     ] {
-        assert_eq!(answer(&[other.clone()]), Answer::default(), "{other:?}");
+        assert_eq!(answer(std::slice::from_ref(&other)), Answer::default(), "{other:?}");
     }
 }
 

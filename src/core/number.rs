@@ -5,12 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::CallId;
+
 /// Digits of the longest E.164 number (ITU-T E.164 §6).
 const E164_MAX: usize = 15;
 /// Digits of the longest local extension we take.
 const LOCAL_MAX: usize = 20;
 /// Octets of the longest domain name (RFC 1035 §2.3.4).
 const CONTEXT_MAX: usize = 253;
+/// The context of numbers that nobody has.
+const ANONYMOUS: &str = "anonymous.invalid";
 
 /// A telephone number.
 ///
@@ -76,6 +80,19 @@ impl Number {
     pub fn e164(text: &str) -> Result<Number, NumberError> {
         digits(text, E164_MAX)?;
         Ok(Number::E164(text.to_owned()))
+    }
+
+    /// What stands for a caller whose number is withheld, so that the two sides of that call can be told
+    /// apart: shown to nobody, and one for each call. RFC 3323 §4.1.1.3 has the host.
+    pub fn withheld(call: &CallId) -> Number {
+        let sum = call.as_str().bytes().fold(0u128, |sum, byte| sum.wrapping_mul(257).wrapping_add(byte.into()));
+        let digits = format!("{:020}", sum % 10u128.pow(LOCAL_MAX as u32));
+        Number::Local { digits, context: Context(ANONYMOUS.to_owned()) }
+    }
+
+    /// Whether it only stands for a withheld one.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self, Number::Local { context, .. } if context.0 == ANONYMOUS)
     }
 
     /// A local number.
@@ -215,6 +232,17 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Number>(), Err(why), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_withheld_number_is_one_of_its_call_alone() {
+        let of = |call: &str| Number::withheld(&call.parse().unwrap());
+        let number = of("0199a0b1-7c2d-7e3f-8a4b-0123456789ab");
+        assert_eq!(number, of("0199a0b1-7c2d-7e3f-8a4b-0123456789ab"));
+        assert_ne!(number, of("0199a0b1-7c2d-7e3f-8a4b-0123456789ac"));
+        assert!(number.is_withheld() && number.digits().len() == LOCAL_MAX);
+        assert_eq!(number.to_string().parse(), Ok(number));
+        assert!(!"1001;phone-context=pbx.a.example".parse::<Number>().unwrap().is_withheld());
     }
 
     proptest! {

@@ -42,8 +42,6 @@ pub struct LnpConfig {
     pub own_operators: Vec<OperatorName>,
     /// Who is asked, in this order.
     pub source: Vec<SourceConfig>,
-    /// The organisations that our node talks to.
-    pub peer: Vec<PeerConfig>,
     /// Where others' numbers go: the first that fits.
     pub route: Vec<RouteConfig>,
 }
@@ -83,19 +81,6 @@ pub struct SourceConfig {
     pub token: Option<Secret>,
 }
 
-/// An organisation that our node talks to.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PeerConfig {
-    /// Its name.
-    pub name: PeerName,
-    /// Its node.
-    pub url: NodeUrl,
-    /// The packet trunk to it.
-    #[serde(default)]
-    pub trunk: Option<TrunkName>,
-}
-
 /// Where numbers of one operator go.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,7 +112,6 @@ impl Default for LnpConfig {
             own_routing_numbers: Vec::new(),
             own_operators: Vec::new(),
             source: Vec::new(),
-            peer: Vec::new(),
             route: Vec::new(),
         }
     }
@@ -140,9 +124,7 @@ impl LnpConfig {
     }
 
     /// What answers mean here.
-    pub(super) fn rules(&self, own_node: Option<NodeUrl>) -> Rules {
-        let peer =
-            |peer: &PeerConfig| PeerRule { name: peer.name.clone(), node: peer.url.clone(), trunk: peer.trunk.clone() };
+    pub(super) fn rules(&self, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Rules {
         let route = |route: &RouteConfig| RouteRule {
             prefix: route.rn_prefix.clone(),
             operator: route.operator.clone(),
@@ -153,7 +135,7 @@ impl LnpConfig {
             own_node,
             own_routing_numbers: self.own_routing_numbers.clone(),
             own_operators: self.own_operators.clone(),
-            peers: self.peer.iter().map(peer).collect(),
+            peers,
             routes: self.route.iter().map(route).collect(),
         }
     }
@@ -176,22 +158,12 @@ impl LnpConfig {
                 return wrong("source", &format!("two sources are called {}", source.name));
             }
         }
-        for (n, peer) in self.peer.iter().enumerate() {
-            if self.peer[..n].iter().any(|other| other.name == peer.name) {
-                return wrong("peer", &format!("two peers are called {}", peer.name));
-            }
-        }
         for route in &self.route {
             if route.rn_prefix.is_none() && route.operator.is_none() {
                 return wrong("route", "a route needs rn_prefix or operator: whose numbers are meant?");
             }
             if route.peer.is_none() && route.trunk.is_none() {
                 return wrong("route", "a route needs peer or trunk: where does it lead?");
-            }
-            if let Some(name) = &route.peer
-                && !self.peer.iter().any(|peer| peer.name == *name)
-            {
-                return wrong("route", &format!("there is no peer {name}"));
             }
         }
         Ok(())
@@ -262,9 +234,7 @@ mod tests {
             (json!({"deadline_ms": 0}), "deadline_ms"),
             (json!({"route": [{"trunk": "t"}]}), "rn_prefix or operator"),
             (json!({"route": [{"operator": "o"}]}), "peer or trunk"),
-            (json!({"route": [{"operator": "o", "peer": "b"}]}), "no peer b"),
             (json!({"route": [{"rn_prefix": "1", "trunk": "t"}]}), "routing number"),
-            (json!({"peer": [{"name": "b", "url": "http://b.example"}]}), "node's URL"),
         ] {
             let said = said(config.clone());
             assert!(said.contains(expected), "{config}: {said}");

@@ -10,7 +10,7 @@ mod error;
 mod http;
 mod source;
 
-pub use config::{LnpConfig, PeerConfig, RouteConfig, SourceConfig, SourceKind};
+pub use config::{LnpConfig, RouteConfig, SourceConfig, SourceKind};
 pub use error::{AskError, LnpError};
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use crate::core::name::SourceName;
 use crate::core::number::Number;
-use crate::core::portability::{Answer, NodeUrl, Portability, Rules};
+use crate::core::portability::{Answer, NodeUrl, PeerRule, Portability, Rules};
 use source::Source;
 
 /// All sources, and what their answers mean here.
@@ -50,10 +50,10 @@ impl Lnp {
     ///
     /// # Errors
     /// If the configuration can't work.
-    pub fn new(config: &LnpConfig, own_node: Option<NodeUrl>) -> Result<Lnp, LnpError> {
+    pub fn new(config: &LnpConfig, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Result<Lnp, LnpError> {
         config.check()?;
         let sources = config.source.iter().map(|source| Source::new(source, config)).collect::<Result<_, _>>()?;
-        let (rules, deadline) = (config.rules(own_node), config.deadline());
+        let (rules, deadline) = (config.rules(own_node, peers), config.deadline());
         Ok(Lnp { inner: Arc::new(Inner { sources, rules, deadline, terminating: config.terminating }) })
     }
 

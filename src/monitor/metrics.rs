@@ -8,10 +8,12 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::names::{
     CALLS_LIVE, CLIENTS_CONNECTED, DECISION_SECONDS, DECISIONS, DELIVERIES, DELIVERY_SECONDS, HTTP_REQUESTS,
-    INBOX_POSTS, NAMES, PBX_UP, STORE_FAILED_WRITES,
+    INBOX_POSTS, NAMES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED, PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT,
+    STORE_FAILED_WRITES,
 };
-use crate::contract::LinkState;
-use crate::core::name::PbxName;
+use crate::contract::{LinkState, OfferRefusal};
+use crate::core::far::SentState;
+use crate::core::name::{PbxName, PeerName};
 use crate::core::route::{Reason, Route};
 
 /// Bounds of the histograms: the budgets are 1 ms for a decision and 100 ms for a delivery.
@@ -88,6 +90,32 @@ impl Metrics {
     /// Somebody posted to a call-scoped address.
     pub fn inbox_post(self, result: &'static str) {
         counter!(INBOX_POSTS, "result" => result).increment(1);
+    }
+
+    /// An offer to a peer was taken or refused.
+    pub fn offer_sent(self, peer: &PeerName, state: SentState) {
+        counter!(PEER_OFFERS_SENT, "peer" => peer.to_string(), "result" => state.as_str()).increment(1);
+    }
+
+    /// A peer made an offer.
+    pub fn offer_received(self, peer: &PeerName, result: &'static str) {
+        counter!(PEER_OFFERS_RECEIVED, "peer" => peer.to_string(), "result" => result).increment(1);
+    }
+
+    /// Somebody who is no peer made one.
+    pub fn offer_from_nobody(self) {
+        let result = OfferRefusal::UnknownPeer.as_str();
+        counter!(PEER_OFFERS_RECEIVED, "peer" => "", "result" => result).increment(1);
+    }
+
+    /// A peer's offer has found its call, or never will.
+    pub fn offer_matched(self, how: &'static str) {
+        counter!(PEER_OFFERS_MATCHED, "how" => how).increment(1);
+    }
+
+    /// The other side was told of a client of ours, or won't be.
+    pub fn peer_answer(self, state: SentState) {
+        counter!(PEER_ANSWERS, "result" => state.as_str()).increment(1);
     }
 
     /// A request was answered. `route` is the pattern, never the path that was asked for.

@@ -8,6 +8,10 @@ pub(super) const DELIVERY_SECONDS: &str = "sidecall_delivery_seconds";
 pub(super) const CLIENTS_CONNECTED: &str = "sidecall_clients_connected";
 pub(super) const PBX_UP: &str = "sidecall_pbx_up";
 pub(super) const INBOX_POSTS: &str = "sidecall_inbox_posts_total";
+pub(super) const PEER_OFFERS_SENT: &str = "sidecall_peer_offers_sent_total";
+pub(super) const PEER_OFFERS_RECEIVED: &str = "sidecall_peer_offers_received_total";
+pub(super) const PEER_OFFERS_MATCHED: &str = "sidecall_peer_offers_matched_total";
+pub(super) const PEER_ANSWERS: &str = "sidecall_peer_answers_total";
 pub(super) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(super) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
 pub(super) const LNP_QUERIES: &str = "sidecall_lnp_queries_total";
@@ -32,6 +36,10 @@ pub const NAMES: &[(&str, &str)] = &[
     (CLIENTS_CONNECTED, "Hosted clients' open streams"),
     (PBX_UP, "1 if the agent's link to the PBX is up, as its reports say"),
     (INBOX_POSTS, "Messages to call-scoped addresses, by result"),
+    (PEER_OFFERS_SENT, "Offers to other nodes, by peer and what became of them"),
+    (PEER_OFFERS_RECEIVED, "Offers of other nodes, by peer and result"),
+    (PEER_OFFERS_MATCHED, "Offers of other nodes that found their call, or didn't, by how"),
+    (PEER_ANSWERS, "Answers to the other side's address that the node made, by what became of them"),
     (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
     (LNP_QUERIES, "Questions to portability sources, by source and result"),

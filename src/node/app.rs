@@ -9,15 +9,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::capability::Capabilities;
 use super::config::{KeepCalls, Monitoring, Routing};
+use super::far::Underway;
 use super::limit::Limits;
+use super::offers::Offers;
 use super::pairing::Turns;
 use super::report::Backlog;
 use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::exchange::Exchange;
-use crate::core::name::PbxName;
+use crate::core::name::{PbxName, PeerName};
 use crate::core::time::UnixMillis;
 use crate::lnp::Lnp;
 use crate::monitor::Totals;
+use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
 
@@ -36,6 +39,11 @@ pub(super) struct Shared {
     pub(super) push: Push,
     pub(super) totals: Arc<Totals>,
     pub(super) capabilities: Capabilities,
+    /// Other nodes, and the tokens that they show.
+    pub(super) peers: Peers,
+    pub(super) peer_tokens: HashMap<[u8; 32], PeerName>,
+    pub(super) offers: Offers,
+    pub(super) underway: Underway,
     pub(super) routing: Routing,
     pub(super) lnp: Lnp,
     pub(super) keep: KeepCalls,

@@ -1,5 +1,7 @@
 //! Who asks: bearer tokens (RFC 6750) and their roles.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
@@ -7,8 +9,12 @@ use axum::http::{HeaderMap, HeaderValue};
 
 use super::Problem;
 use super::app::App;
+use super::certificate::ClientCertificate;
 use super::config::Monitoring;
+use crate::contract::OfferRefusal;
+use crate::core::name::PeerName;
 use crate::core::number::Number;
+use crate::peer::Peer;
 use crate::store::{TokenRole, credential_hash};
 
 /// A browser can't set headers on a WebSocket: it offers the token as a protocol of this form.
@@ -21,7 +27,7 @@ const TOKEN_MAX: usize = 512;
 pub(super) enum Identity {
     Admin,
     Agent,
-    Peer,
+    Peer(PeerName),
     /// A client of this number.
     Client(Number),
 }
@@ -32,7 +38,7 @@ impl Identity {
         match self {
             Identity::Admin => true,
             Identity::Client(own) => own == number,
-            Identity::Agent | Identity::Peer => false,
+            Identity::Agent | Identity::Peer(_) => false,
         }
     }
 }
@@ -65,6 +71,9 @@ impl FromRequestParts<App> for Identity {
         let token = token(&parts.headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX);
         // What is compared is the hash: how long that takes says nothing about the token.
         let hash = credential_hash(token.ok_or_else(Problem::unauthorized)?);
+        if let Some(peer) = app.peer_tokens.get(&hash) {
+            return Ok(Identity::Peer(peer.clone()));
+        }
         let stored = match app.tokens.get(&hash) {
             Some(role) => Some(*role),
             None => app.store.token(&hash).await?,
@@ -72,7 +81,6 @@ impl FromRequestParts<App> for Identity {
         match stored {
             Some(TokenRole::Admin) => return Ok(Identity::Admin),
             Some(TokenRole::Agent) => return Ok(Identity::Agent),
-            Some(TokenRole::Peer) => return Ok(Identity::Peer),
             None => {}
         }
         let number = app.store.number_of_credential(&hash).await?;
@@ -104,6 +112,30 @@ roles! {
     Agent: Identity::Agent => "agents";
     /// Either of them.
     AdminOrAgent: Identity::Admin | Identity::Agent => "administrators and agents";
+}
+
+/// A configured peer, by its certificate or its token.
+pub(super) struct FromPeer(pub(super) Arc<Peer>);
+
+impl FromRequestParts<App> for FromPeer {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<FromPeer, Problem> {
+        let shown = parts.extensions.get::<Option<ClientCertificate>>().and_then(Option::as_ref);
+        if let Some(peer) = shown.and_then(|shown| app.peers.by_certificate(&shown.0)) {
+            return Ok(FromPeer(peer.clone()));
+        }
+        let problem = match Identity::from_request_parts(parts, app).await {
+            Ok(Identity::Peer(name)) => match app.peers.get(&name) {
+                Some(peer) => return Ok(FromPeer(peer.clone())),
+                None => Problem::unauthorized(),
+            },
+            Ok(_) => Problem::forbidden("this is for peers"),
+            Err(problem) if problem.status == 401 => problem,
+            Err(problem) => return Err(problem),
+        };
+        app.totals.metrics.offer_from_nobody();
+        Err(problem.because(OfferRefusal::UnknownPeer))
+    }
 }
 
 /// Whoever may read the monitoring endpoints.

@@ -44,10 +44,25 @@ impl Capabilities {
     /// Whether an address that somebody else brought along may be used. A node that others reach has no
     /// business with addresses of its own machine, and no client with those of its.
     pub(super) fn allows(&self, address: &Address) -> bool {
-        !address.is_loopback() || format!("{}/", self.base).parse::<Address>().is_ok_and(|base| base.is_loopback())
+        !address.is_loopback() || self.at_home()
     }
 
-    /// The address of a number's hosted clients for one call.
+    /// How this node is reached: the beginning of all its addresses.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether the node is reached on its own machine alone.
+    pub(super) fn at_home(&self) -> bool {
+        format!("{}/", self.base).parse::<Address>().is_ok_and(|base| base.is_loopback())
+    }
+
+    /// What one of our own addresses says of itself; none of somebody else's.
+    pub(super) fn own(&self, address: &Address) -> Option<Claim> {
+        Claim::read(address.as_str().strip_prefix(&self.base)?.strip_prefix("/a/")?)
+    }
+
+    /// The address of a number's clients for one call.
     pub(super) fn address(&self, call: &CallId, role: Role, number: &Number) -> Option<Address> {
         let id = Uuid::try_parse(call.as_str()).ok()?;
         let mut token = Vec::with_capacity(17 + TAG);

@@ -10,8 +10,9 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
-use crate::core::portability::NodeUrl;
-use crate::lnp::LnpConfig;
+use crate::core::portability::{NodeUrl, PeerRule};
+use crate::lnp::{Lnp, LnpConfig, LnpError};
+use crate::peer::PeerConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
@@ -48,6 +49,9 @@ pub struct NodeConfig {
     pub routing: Routing,
     /// Who is asked which operator or node serves a number.
     pub lnp: LnpConfig,
+    /// Other organisations' nodes: the `[[peer]]` tables.
+    #[serde(skip)]
+    pub peers: Vec<PeerConfig>,
 }
 
 /// Certificate chain and key, PEM.
@@ -58,6 +62,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// Its key.
     pub key: PathBuf,
+    /// The CA that signs the certificates of peers, who may show one in the place of a token.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// Who may read `/metrics`, `/v1/status` and the page at `/`. `/healthz` and `/readyz` are always open.
@@ -112,6 +118,7 @@ impl Default for NodeConfig {
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
             lnp: LnpConfig::default(),
+            peers: Vec::new(),
         }
     }
 }
@@ -140,12 +147,36 @@ impl NodeConfig {
             return Err(NodeError::Config { key: "node.conference_size", reason });
         }
         self.base(self.listen)?;
+        for (n, peer) in self.peers.iter().enumerate() {
+            let wrong = |reason: String| NodeError::Config { key: "peer", reason };
+            peer.check().map_err(|reason| wrong(format!("{}: {reason}", peer.name)))?;
+            if self.peers[..n].iter().any(|other| other.name == peer.name) {
+                return Err(wrong(format!("name: two peers are called {}", peer.name)));
+            }
+            if peer.certificate.is_some() && self.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
+                return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
+            }
+        }
+        for name in self.lnp.route.iter().filter_map(|route| route.peer.as_ref()) {
+            if !self.peers.iter().any(|peer| peer.name == *name) {
+                let reason = format!("there is no [[peer]] {name}");
+                return Err(NodeError::Config { key: "node.lnp.route", reason });
+            }
+        }
         Ok(self.lnp.check()?)
     }
 
-    /// This node, as others know it; none if only this machine does.
-    pub fn known_as(&self) -> Option<NodeUrl> {
-        self.public_url.as_ref().and_then(|url| url.parse().ok())
+    /// Who can be asked which operator or node serves a number.
+    ///
+    /// # Errors
+    /// If a source can't be asked.
+    pub fn portability(&self) -> Result<Lnp, LnpError> {
+        // What only this machine knows a node by is in nobody's record.
+        let own_node: Option<NodeUrl> = self.public_url.as_ref().and_then(|url| url.parse().ok());
+        let rule = |peer: &PeerConfig| {
+            Some(PeerRule { name: peer.name.clone(), node: peer.url.parse().ok()?, trunk: peer.trunk.clone() })
+        };
+        Lnp::new(&self.lnp, own_node, self.peers.iter().filter_map(rule).collect())
     }
 
     /// Who may read the monitoring endpoints.
@@ -180,7 +211,7 @@ impl NodeConfig {
     }
 }
 
-fn is_loopback(url: &str) -> bool {
+pub(super) fn is_loopback(url: &str) -> bool {
     match Url::parse(url).ok().as_ref().and_then(Url::host) {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),

@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use super::Problem;
 use super::app::App;
-use super::offered::receiver;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
-use crate::core::name::{CallId, TrunkName};
+use crate::core::far::{Far, FarClient, How};
+use crate::core::name::{CallId, PbxName, TrunkName};
 use crate::core::number::Number;
-use crate::core::portability::Portability;
+use crate::core::policy::Receiver;
+use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
 use crate::store::{Facts, StoreError};
@@ -22,8 +23,8 @@ struct Decided {
     route: Route,
     reason: Reason,
     address: Option<Address>,
-    /// The trunk of a packet route, if it is another than the PBX's.
-    trunk: Option<TrunkName>,
+    /// Who serves the called number, and by which trunk.
+    ported: Portability,
 }
 
 impl App {
@@ -79,12 +80,17 @@ impl App {
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
         let called = self.store.facts(&request.called, now()).await?;
         let here = request.side == Side::Terminating || called.known.home.as_ref() == Some(&request.pbx);
-        Ok(Decided { route: if here { Route::Local } else { Route::Pstn }, reason, address: None, trunk: None })
+        Ok(Decided {
+            route: if here { Route::Local } else { Route::Pstn },
+            reason,
+            address: None,
+            ported: Portability::default(),
+        })
     }
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
         let now = now();
-        let trunk = self.routing.trunk(&request.pbx).is_some();
+        let trunk = self.trunk(&request.pbx, &request.called).is_some();
         let caller = match &request.calling {
             Some(number) if request.side == Side::Originating => self.store.facts(number, now).await?,
             _ => Facts::default(),
@@ -96,30 +102,28 @@ impl App {
             // An extension that isn't in the directory, a ring group or a queue, is where the PBX says:
             // behind a trunk there is somebody else's of the same digits.
             if matches!(request.called, Number::Local { .. }) && !known.served && request.side == Side::Originating {
-                return Ok(Decided { route: Route::Pstn, reason: Reason::CalledNotServed, address: None, trunk: None });
-            }
-            let to = receiver(known.served);
-            if caller.known.has_client && !caller.offers.iter().any(|offer| offer.allows(&to)) {
-                return Ok(Decided {
-                    route: Route::Pstn,
-                    reason: Reason::CallerKeepsAddress,
-                    address: None,
-                    trunk: None,
-                });
+                let reason = Reason::CalledNotServed;
+                return Ok(Decided { route: Route::Pstn, reason, address: None, ported });
             }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
-            let to = receiver(caller.known.has_client || request.side == Side::Terminating);
-            known.has_client = offers.iter().any(|offer| offer.allows(&to));
+            known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
             (Some(known), ported)
         } else {
             (None, Portability::default())
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
-        let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
-            let scoped = || self.capabilities.address(id, Role::First, number);
-            if caller.hosted { scoped() } else { caller.own.clone() }
-        });
-        Ok(Decided { route, reason, address, trunk: ported.trunk })
+        let (mut route, mut reason) =
+            decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
+        let to = match &ported.served_by {
+            // Only if it is the peer's own trunk that the address would travel by.
+            ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+            _ => self.receiver(&request.called, called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
+        };
+        if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+            (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
+        }
+        let calling = request.calling.as_ref().filter(|_| route == Route::Packet);
+        let address = calling.and_then(|number| self.capabilities.address(id, Role::First, number));
+        Ok(Decided { route, reason, address, ported })
     }
 
     /// Who serves the called number today. A call from a trunk has come to where it goes, so its query
@@ -133,12 +137,16 @@ impl App {
 
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
-        let trunk = decided.trunk.or_else(|| self.routing.trunk(&request.pbx).cloned());
+        let Portability { served_by, trunk, .. } = decided.ported;
+        let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
+        let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
+        let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
+        let serves = if let ServedBy::Peer(peer) = served_by { Some(peer) } else { None };
         let call = Call {
-            legs: Call::announced_leg(&request.leg, request.calling.as_ref(), now),
+            legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
             pbx: request.pbx,
             leg: request.leg,
@@ -155,6 +163,7 @@ impl App {
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
+            far: Far { serves, ..far.unwrap_or_default() },
             last_seq: 0,
         };
         let mut exchange = self.exchange();
@@ -171,10 +180,57 @@ impl App {
             // The agent tells that call, too: with that, or soon after, it is done.
             self.backlog().add(&before, effects);
         }
+        drop(exchange);
+        self.reach_out(&call);
         Opened::new(&call)
     }
 
-    fn write_behind(&self, call: &Call) {
+    /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
+    fn trunk(&self, pbx: &PbxName, called: &Number) -> Option<&TrunkName> {
+        self.peer_of(called).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
+    }
+
+    /// What an address in the signalling says of the other side.
+    fn received(&self, address: &Address, calling: Option<&Number>) -> Far {
+        // One of our own: the call has gone out of another of our PBXs, and nobody's is somebody else's.
+        if let Some(claim) = self.capabilities.own(address) {
+            let ours = self.exchange().call(&claim.call).and_then(Call::caller);
+            let half = ours.filter(|number| self.capabilities.is_for(&claim, number)).map(|_| claim.call);
+            return Far { half, ..Far::default() };
+        }
+        let client = FarClient {
+            number: calling.cloned(),
+            name: None,
+            address: address.clone(),
+            capabilities: Vec::new(),
+            how: How::Signalling,
+            peer: self.peers.at(address).map(|peer| peer.name().clone()),
+        };
+        Far { client: Some(client), ..Far::default() }
+    }
+
+    /// Behind the decision: what other nodes are told of this call, and what they have told us.
+    fn reach_out(&self, call: &Call) {
+        if let Some(half) = &call.far.half {
+            self.change_far(half, |far| far.half = Some(call.id.clone()));
+        }
+        match call.side {
+            // B2: nobody is told of a caller without a client.
+            Side::Originating if call.reason != Reason::CallerHasNoClient => self.offer(call),
+            Side::Originating => {}
+            Side::Terminating if self.has_offers() => {
+                let (app, called) = (self.clone(), call.called.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = app.match_offers(&[called]).await {
+                        tracing::warn!(%error, "an offer could not be given to its call");
+                    }
+                });
+            }
+            Side::Terminating => {}
+        }
+    }
+
+    pub(super) fn write_behind(&self, call: &Call) {
         if let Err(error) = self.store.save_calls(vec![call.clone()]) {
             tracing::warn!(%error, call = %call.id, "a call could not be written down");
             self.backlog().add(&call.id, Vec::new());
@@ -185,7 +241,7 @@ impl App {
 /// A call as the log line shows it, and its answer.
 struct Opened {
     decision: CallDecision,
-    pbx: crate::core::name::PbxName,
+    pbx: PbxName,
     calling: Option<Number>,
     called: Number,
 }

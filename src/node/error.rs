@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::lnp::LnpError;
+use crate::peer::PeerError;
 use crate::store::StoreError;
 
 /// A node that can't be.
@@ -36,6 +37,9 @@ pub enum NodeError {
     /// Portability sources that can't be asked.
     #[error(transparent)]
     Lnp(#[from] LnpError),
+    /// A peer can't be set up.
+    #[error("peer: {0}")]
+    Peer(#[from] PeerError),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -47,6 +51,6 @@ pub enum NodeError {
 impl NodeError {
     /// Whether somebody has to change the configuration.
     pub fn is_config(&self) -> bool {
-        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Lnp(_))
+        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Lnp(_) | NodeError::Peer(_))
     }
 }

@@ -1,11 +1,11 @@
 //! How much somebody may post to one call-scoped address: two token buckets for each, of messages and of
-//! bytes, and an end to it.
+//! bytes, and an end to it. And how many offers a peer may make.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::core::name::CallId;
+use crate::core::name::{CallId, PeerName};
 
 /// Posts at once.
 const BURST: f64 = 50.0;
@@ -18,6 +18,11 @@ const BYTES_RATE: f64 = 128.0 * 1024.0;
 /// Bytes in all: they are kept until the call ends. Files go from client to client.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Offers of one peer at once: as many as it may have calls to us.
+const OFFERS_BURST: f64 = 500.0;
+/// Its offers per second after that.
+const OFFERS_RATE: f64 = 200.0;
+
 /// Whether a post may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -29,9 +34,14 @@ pub(super) enum Taken {
     NoMore,
 }
 
-/// What each address has taken, until its call is forgotten.
+/// What was taken.
 #[derive(Debug, Default)]
-pub(super) struct Limits(Mutex<HashMap<CallId, HashMap<String, Spent>>>);
+pub(super) struct Limits {
+    /// By each address, until its call is forgotten.
+    posts: Mutex<HashMap<CallId, HashMap<String, Spent>>>,
+    /// By each peer; they are configured, so they are few.
+    offers: Mutex<HashMap<PeerName, Bucket>>,
+}
 
 #[derive(Debug)]
 struct Spent {
@@ -59,7 +69,7 @@ impl Bucket {
 impl Limits {
     /// Takes a post of so many bytes to an address of this call, or none of it.
     pub(super) fn take(&self, address: &str, call: &CallId, length: usize, now: Instant) -> Taken {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut calls = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |left| Bucket { left, at: now };
         let fresh = || Spent { posts: full(BURST), bytes: full(BYTES_BURST), total: 0 };
         let spent = calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(fresh);
@@ -78,9 +88,20 @@ impl Limits {
         Taken::Yes
     }
 
+    /// Takes one offer of a peer; false if there is none left.
+    pub(super) fn take_offer(&self, peer: &PeerName, now: Instant) -> bool {
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = offers.entry(peer.clone()).or_insert(Bucket { left: OFFERS_BURST, at: now });
+        let allowed = bucket.holds(1.0, OFFERS_BURST, OFFERS_RATE, now);
+        if allowed {
+            bucket.left -= 1.0;
+        }
+        allowed
+    }
+
     /// The addresses of this call are over.
     pub(super) fn forget(&self, call: &CallId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(call);
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).remove(call);
     }
 }
 
@@ -99,10 +120,12 @@ mod tests {
         let taken = |address, now| limits.take(address, &call, 10, now) == Taken::Yes;
         assert_eq!((0..100).filter(|_| taken("a", start)).count(), 50);
         assert!(taken("b", start));
+        let peer = "b".parse().unwrap();
+        assert_eq!((0..1000).filter(|_| limits.take_offer(&peer, start)).count(), 500);
         let later = start + Duration::from_secs(1);
         assert_eq!((0..100).filter(|_| taken("a", later)).count(), 20);
         limits.forget(&call);
-        assert!(limits.0.lock().unwrap().is_empty());
+        assert!(limits.posts.lock().unwrap().is_empty());
     }
 
     #[test]

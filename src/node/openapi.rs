@@ -4,7 +4,7 @@ use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use super::Problem;
-use super::api::{calls, clients, import, inbox, monitoring, numbers, pbxs, stream};
+use super::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
 use crate::contract::Message;
 
 #[derive(OpenApi)]
@@ -16,6 +16,7 @@ use crate::contract::Message;
         calls::decide, calls::list, calls::show, calls::events,
         pbxs::report,
         inbox::post, inbox::page,
+        offers::create,
         monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
         monitoring::openapi,
     ),
@@ -26,6 +27,7 @@ use crate::contract::Message;
         (name = "pbxs", description = "The links of agents"),
         (name = "clients", description = "Multimedia clients and their streams"),
         (name = "addresses", description = "Call-scoped addresses: for whoever has one"),
+        (name = "peers", description = "Other organisations' nodes"),
         (name = "numbers", description = "The directory"),
         (name = "monitoring", description = "For operators"),
     ),
@@ -38,9 +40,18 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Of an administrator or an agent, or the credential of a number for its clients"))
+            .description(Some("Of an administrator, an agent or a peer, or the credential of a number for its clients"))
             .build();
-        document.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme(
+            "certificate",
+            SecurityScheme::MutualTls {
+                description: Some("A peer's client certificate".to_owned()),
+                deprecated: None,
+                extensions: None,
+            },
+        );
     }
 }
 

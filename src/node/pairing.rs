@@ -5,13 +5,16 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::app::App;
-use crate::contract::{Body, Capability, ClientForm, Message, Peer, Role};
-use crate::core::address::Address;
-use crate::core::exchange::Pair;
+use crate::contract::{Body, ClientForm, Message, Peer, Role};
+use crate::core::address::AddressKind;
+use crate::core::call::Call;
+use crate::core::exchange::{Exchange, Pair};
+use crate::core::far::FarClient;
 use crate::core::name::{CallId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::Side;
@@ -20,6 +23,8 @@ use crate::store::{Binding, Delivery, StoreError};
 
 /// Clients of one number that are told.
 pub(super) const CLIENTS: u32 = 64;
+/// A call that goes on at another of our PBXs arrives there at most so much later.
+const ARRIVES: Duration = Duration::from_secs(180);
 
 /// One pair of a call is looked at at a time; calls share a few locks.
 pub(super) struct Turns(Vec<Mutex<()>>);
@@ -49,39 +54,44 @@ impl App {
     /// Brings what clients know of a pair in line with whether it talks.
     pub(super) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
         let _turn = self.turns.of(&pair.call).await;
-        let same = |other: &Pair| {
-            (&other.first, &other.second) == (&pair.first, &pair.second)
-                || (&other.first, &other.second) == (&pair.second, &pair.first)
-        };
-        let (talks, pbx, received) = {
+        let (talks, call) = {
             let exchange = self.exchange();
             let call = exchange.call(&pair.call);
-            let received =
-                call.filter(|call| call.side == Side::Terminating && call.calling.as_ref() == Some(&pair.first));
-            let received = received.and_then(|call| call.carried.clone());
-            (exchange.pairs_in(&pair.call).iter().any(same), call.map(|call| call.pbx.clone()), received)
+            let talks = exchange.pairs_in(&pair.call).iter().any(|other| same(other, pair));
+            (talks && !call.is_some_and(|call| goes_on(&exchange, call, pair)), call.cloned())
         };
-        match pbx {
-            Some(pbx) if talks => self.tell(pair, &pbx, received).await,
-            pbx => self.part(pair, pbx.as_ref()).await,
+        match call {
+            Some(call) if talks => self.tell(pair, &call).await,
+            call => self.part(pair, call.as_ref().map(|call| &call.pbx)).await,
         }
     }
 
-    async fn tell(&self, pair: &Pair, pbx: &PbxName, received: Option<Address>) -> Result<(), StoreError> {
-        let (first, second) = self.offered(pair).await?;
+    async fn tell(&self, pair: &Pair, call: &Call) -> Result<(), StoreError> {
+        let (first, second) = self.offered(pair, call.far.client.as_ref()).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
-        if !first.clients.is_empty() && !second.clients.is_empty() {
-            wanted.extend(self.messages(pair, &first, &self.peer(pair, &second).await?));
-            wanted.extend(self.messages(pair, &second, &self.peer(pair, &first).await?));
-        } else if let Some(address) = received.filter(|_| !second.clients.is_empty()) {
-            // B6: the calling side is another node's; its address came in the call signalling.
-            let peer = Peer { number: pair.first.clone(), name: None, address, capabilities: Vec::new() };
-            wanted.extend(self.messages(pair, &second, &Some(peer)));
-        }
-        if wanted.is_empty() {
-            return Ok(());
+        let mut answer = None;
+        match (first.clients.is_empty(), second.clients.is_empty()) {
+            (false, false) => {
+                for (ours, other) in [(&first, &second), (&second, &first)] {
+                    if let Some(peer) = self.party(call, other).await? {
+                        wanted.extend(messages(call, ours, other.number, &peer, None));
+                    }
+                }
+            }
+            // B6, B7: one side is another node's.
+            (false, true) if call.side == Side::Originating => {
+                (wanted, answer) = self.tell_far(call, &first, &second).await?;
+                if wanted.is_empty() {
+                    // Their client came after the call had begun.
+                    self.offer(call);
+                }
+            }
+            (true, false) if call.side == Side::Terminating && call.caller().as_ref() == Some(&pair.first) => {
+                (wanted, answer) = self.tell_far(call, &second, &first).await?;
+            }
+            _ => {}
         }
         let new = self.store.add_deliveries(wanted.iter().map(|(delivery, _)| delivery.clone()).collect()).await?;
         if !new.is_empty() {
@@ -90,10 +100,39 @@ impl App {
         }
         for (delivery, binding) in wanted {
             if new.contains(&delivery.message.id) {
-                self.send(delivery, &binding, pbx).await?;
+                self.send(delivery, &binding, &call.pbx).await?;
             }
         }
+        if let Some((number, own)) = answer {
+            self.answer(&call.id, &number, own);
+        }
         Ok(())
+    }
+
+    /// What our clients are told of another node's, and what this node tells that one for them.
+    #[allow(clippy::type_complexity, reason = "it is taken apart where it is made")]
+    async fn tell_far(
+        &self,
+        call: &Call,
+        ours: &Party<'_>,
+        other: &Party<'_>,
+    ) -> Result<(Vec<(Delivery, Binding)>, Option<(Number, Peer)>), StoreError> {
+        let Some(far) = &call.far.client else { return Ok((Vec::new(), None)) };
+        let peer = peer(far);
+        // Its node has the caller's address already: that is where we were told of it.
+        let knows = call.side == Side::Originating && call.caller().as_ref() == Some(ours.number);
+        let own = if knows { None } else { self.party(call, ours).await? };
+        let ourselves =
+            far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
+        Ok(if ourselves {
+            (messages(call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))
+        } else {
+            (messages(call, ours, other.number, &peer, own.as_ref()), None)
+        })
+    }
+
+    async fn party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
+        self.shown(&call.id, party.role, party.number, &party.clients).await
     }
 
     async fn part(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<(), StoreError> {
@@ -118,6 +157,12 @@ impl App {
         self.part(pair, pbx.as_ref()).await
     }
 
+    /// The other side has another client than the one that was told of: the old one is over.
+    pub(super) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
+        self.withdraw(pair).await?;
+        self.settle(pair).await
+    }
+
     /// Hands a delivery on; `pbx` is that of its call.
     pub(super) async fn send(&self, delivery: Delivery, binding: &Binding, pbx: &PbxName) -> Result<(), StoreError> {
         // A softphone is registered where its number is at home, if that is known.
@@ -129,45 +174,6 @@ impl App {
         Ok(())
     }
 
-    /// Each client's message about its peer.
-    fn messages(&self, pair: &Pair, to: &Party<'_>, peer: &Option<Peer>) -> Vec<(Delivery, Binding)> {
-        let Some(peer) = peer else { return Vec::new() };
-        let made = to.clients.iter().map(|client| {
-            let body = Body::Peer { role: to.role, peer: peer.clone() };
-            let delivery = Delivery {
-                number: to.number.clone(),
-                other: peer.number.clone(),
-                client: client.id.clone(),
-                form: client.form,
-                message: Message { id: uuid::Uuid::now_v7().to_string(), call: pair.call.clone(), body },
-                attempts: 0,
-                created: now(),
-            };
-            (delivery, client.clone())
-        });
-        made.collect()
-    }
-
-    /// How the other side is shown this one.
-    async fn peer(&self, pair: &Pair, of: &Party<'_>) -> Result<Option<Peer>, StoreError> {
-        // One address for all hosted clients of the number; else the newest that one brought along.
-        let hosted = of.clients.iter().any(|client| client.form == ClientForm::Hosted);
-        let address = if hosted {
-            self.capabilities.address(&pair.call, of.role, of.number)
-        } else {
-            of.clients.iter().find_map(|client| client.address.clone())
-        };
-        let Some(address) = address else { return Ok(None) };
-        let mut capabilities: Vec<Capability> = Vec::new();
-        for capability in of.clients.iter().flat_map(|client| &client.capabilities) {
-            if !capabilities.contains(capability) {
-                capabilities.push(capability.clone());
-            }
-        }
-        let name = self.store.number(of.number).await?.and_then(|view| view.entry.name);
-        Ok(Some(Peer { number: of.number.clone(), name, address, capabilities }))
-    }
-
     /// Looks at all pairs in which a number talks: it has a new client.
     pub(super) async fn settle_number(&self, number: &Number) -> Result<(), StoreError> {
         let pairs = self.exchange().pairs_of(number);
@@ -176,4 +182,54 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// Whether it is the same two people, whoever called.
+pub(super) fn same(a: &Pair, b: &Pair) -> bool {
+    (&a.first, &a.second) == (&b.first, &b.second) || (&a.first, &a.second) == (&b.second, &b.first)
+}
+
+/// Whether these two people talk in a call that has gone out of one of our PBXs and come in at another:
+/// the one that came in knows who is at its end, and tells.
+fn goes_on(exchange: &Exchange, call: &Call, pair: &Pair) -> bool {
+    let ends = call.calling.as_ref() == Some(&pair.first) && call.called == pair.second;
+    if call.side != Side::Originating || !ends {
+        return false;
+    }
+    let half = call.far.half.as_ref();
+    let like = |other: &Call| {
+        other.side == Side::Terminating
+            && (other.calling.as_ref(), &other.called) == (call.calling.as_ref(), &call.called)
+            && other.decided >= call.decided
+            && other.decided - call.decided <= ARRIVES
+    };
+    half.is_some_and(|half| exchange.call(half).is_some()) || exchange.calls().any(like)
+}
+
+/// Another node's client, as ours are told of it.
+fn peer(far: &FarClient) -> Peer {
+    Peer {
+        number: far.number.clone(),
+        name: far.name.clone(),
+        address: far.address.clone(),
+        capabilities: far.capabilities.clone(),
+    }
+}
+
+/// Each client's message about its peer.
+fn messages(call: &Call, to: &Party<'_>, other: &Number, peer: &Peer, own: Option<&Peer>) -> Vec<(Delivery, Binding)> {
+    let made = to.clients.iter().map(|client| {
+        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
+        let delivery = Delivery {
+            number: to.number.clone(),
+            other: other.clone(),
+            client: client.id.clone(),
+            form: client.form,
+            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
+            attempts: 0,
+            created: now(),
+        };
+        (delivery, client.clone())
+    });
+    made.collect()
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::contract::ImportReport;
+use crate::contract::{ImportReport, OfferRefusal};
 use crate::store::StoreError;
 
 /// The media type (RFC 9457 §4).
@@ -27,6 +27,9 @@ pub struct Problem {
     /// The field, parameter or header that it is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
+    /// Of an offer that was refused: why, as one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<OfferRefusal>,
     /// After an import of which nothing was taken: its bad lines.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub import: Option<Box<ImportReport>>,
@@ -42,6 +45,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            reason: None,
             import: None,
             retry_after: None,
         }
@@ -70,6 +74,10 @@ impl Problem {
 
     pub(super) fn forbidden(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
+    }
+
+    pub(super) fn because(self, reason: OfferRefusal) -> Problem {
+        Problem { reason: Some(reason), ..self }
     }
 
     pub(super) fn import(self, report: ImportReport) -> Problem {

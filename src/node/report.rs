@@ -10,7 +10,7 @@ use crate::contract::CallReport;
 use crate::core::call::{Call, Event};
 use crate::core::exchange::{Effect, Exchange, Refused};
 use crate::core::name::{CallId, LegId};
-use crate::store::StoreError;
+use crate::store::{Commit, StoreError};
 
 /// Calls whose state could not be written, and what still follows from their events. The agent is
 /// told of the failure and repeats itself, or the sweep does it.
@@ -35,14 +35,21 @@ impl Backlog {
     }
 }
 
+/// What events came to.
+struct Applied {
+    /// The calls that are different now, and their way to the database.
+    changed: Vec<CallId>,
+    write: Result<Commit, StoreError>,
+    effects: Vec<Effect>,
+    refused: Option<Refused>,
+}
+
 impl App {
     /// Applies events in order. When this returns, they are written down, and so is what follows.
     pub(super) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
         let reports = self.identify(id, reports).await?;
-        let (changed, effects, refused) = self.apply(id, &reports)?;
-        let ids: Vec<CallId> = changed.iter().map(|call| call.id.clone()).collect();
-        // An empty write is in its place in the queue too: a repeat waits for what it repeats.
-        let written = match self.store.save_calls(changed) {
+        let Applied { changed: ids, write, effects, refused } = self.apply(id, &reports)?;
+        let written = match write {
             Ok(commit) => commit.wait().await,
             Err(error) => Err(error),
         };
@@ -68,9 +75,8 @@ impl App {
         }
     }
 
-    /// In the exchange alone: the calls that are different now, and what follows.
-    #[allow(clippy::type_complexity, reason = "it is taken apart where it is made")]
-    fn apply(&self, id: &CallId, reports: &[CallReport]) -> Result<(Vec<Call>, Vec<Effect>, Option<Refused>), Problem> {
+    /// In the exchange alone: what is different now is on its way to the database.
+    fn apply(&self, id: &CallId, reports: &[CallReport]) -> Result<Applied, Problem> {
         let mut exchange = self.exchange();
         let Some(call) = exchange.call(id) else {
             return Err(Problem::field(StatusCode::NOT_FOUND, "call", Refused::UnknownCall.to_string()));
@@ -97,16 +103,24 @@ impl App {
                 Err(error) => refused = Some(error),
             }
         }
-        let changed = touched.iter().filter_map(|id| exchange.call(id).cloned()).collect();
-        Ok((changed, effects, refused))
+        let calls: Vec<Call> = touched.iter().filter_map(|id| exchange.call(id).cloned()).collect();
+        let changed = calls.iter().map(|call| call.id.clone()).collect();
+        // Under the lock, so that no older state is written after it. An empty write is in its place in the
+        // queue too: a repeat waits for what it repeats.
+        Ok(Applied { changed, write: self.store.save_calls(calls), effects, refused })
     }
 
     /// Does what follows from an event.
     async fn follow(&self, effect: &Effect) -> Result<(), StoreError> {
         match effect {
-            Effect::Paired(pair) | Effect::Parted(pair) => self.settle(pair).await,
+            Effect::Paired(pair) => {
+                self.look_for_offer(pair).await?;
+                self.settle(pair).await
+            }
+            Effect::Parted(pair) => self.settle(pair).await,
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
+                self.end_far(call);
                 self.push.end_call(call, false);
                 self.store.drop_pending(call, false).await
             }

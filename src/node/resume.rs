@@ -1,7 +1,9 @@
 //! Taking up after a restart what was going on before it.
 
 use super::app::{App, GRACE};
+use crate::core::call::Call;
 use crate::core::exchange::Pair;
+use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
 use crate::monitor::now;
 use crate::store::{CallFilter, StoreError};
@@ -32,6 +34,9 @@ impl App {
         for pair in &pairs {
             self.settle(pair).await?;
         }
+        self.resume_offers().await?;
+        let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
+        unanswered.iter().for_each(|call| self.offer(call));
         let calls = self.exchange().calls().count();
         if calls > 0 {
             tracing::info!(calls, pending, "took up the calls of before");
@@ -55,4 +60,10 @@ impl App {
         }
         Ok(resumed)
     }
+}
+
+/// Whether the node of the called number has not said yet what it thinks of our offer.
+fn is_offering(call: &Call) -> bool {
+    let pending = |offer: &Sent| offer.state == SentState::Pending;
+    call.ended.is_none() && call.far.offer.as_ref().is_some_and(pending)
 }

@@ -9,11 +9,11 @@ use tower_http::timeout::TimeoutLayer;
 
 use std::time::Duration;
 
-use super::api::{calls, clients, import, inbox, monitoring, numbers, pbxs, stream};
+use super::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
 use super::app::App;
 use super::middleware;
 
-/// Bytes of a request's body, but for imports and inboxes.
+/// Bytes of a request's body, but for imports, offers and inboxes.
 const BODY: usize = 256 * 1024;
 /// How long an answer may take, but for imports.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -62,6 +62,9 @@ all! {
     slow {
         post "/v1/numbers:import" => import::import;
     }
+    peers {
+        post "/v1/peer/offers" => offers::create;
+    }
     inboxes {
         post "/a/{token}" => inbox::post;
         get "/a/{token}" => inbox::page;
@@ -73,6 +76,7 @@ pub(super) fn router(app: App) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
+    let peers = peers().layer(DefaultBodyLimit::max(offers::BODY)).layer(timeout);
     let inboxes = inboxes()
         .layer(DefaultBodyLimit::max(inbox::BODY))
         .layer(timeout)
@@ -80,6 +84,7 @@ pub(super) fn router(app: App) -> Router {
     Router::new()
         .merge(quick)
         .merge(slow)
+        .merge(peers)
         .merge(inboxes)
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::finish))

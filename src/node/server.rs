@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,18 +10,24 @@ use axum_server::Handle;
 use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use hyper_util::rt::TokioTimer;
+use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, Shared};
 use super::capability::Capabilities;
-use super::config::{NodeConfig, TlsFiles};
+use super::certificate::Certified;
+use super::config::{NodeConfig, TlsFiles, is_loopback};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
+use crate::core::name::PeerName;
 use crate::core::secret::Secret;
-use crate::lnp::Lnp;
 use crate::monitor::{Metrics, Totals, now};
+use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
 
@@ -60,18 +67,24 @@ impl Node {
         let listener = TcpListener::bind(config.listen).map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let (base, configured) = (config.base(address)?, bootstrap(tokens, &store).await?);
+        let peer_tokens = peer_tokens(config, &configured)?;
         let secret = store.secret(rand::random()).await?;
         let totals = Arc::new(Totals::new(Metrics::install()));
         let shutdown = CancellationToken::new();
         let app = App::new(Shared {
             push: Push::new(store.clone(), totals.clone(), shutdown.clone()),
             totals,
-            capabilities: Capabilities::new(secret, config.base(address)?),
+            peers: Peers::new(&config.peers, is_loopback(&base))?,
+            peer_tokens,
+            offers: Default::default(),
+            underway: Default::default(),
+            capabilities: Capabilities::new(secret, base),
             routing: config.routing.clone(),
-            lnp: Lnp::new(&config.lnp, config.known_as())?,
+            lnp: config.portability()?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
-            tokens: bootstrap(tokens, &store).await?,
+            tokens: configured,
             limits: Default::default(),
             turns: Default::default(),
             started: now(),
@@ -115,7 +128,7 @@ impl Node {
             None => limited(server.acceptor(NoDelayAcceptor::new())).serve(service).await,
             Some(tls) => {
                 let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
-                limited(server.acceptor(acceptor)).serve(service).await
+                limited(server.acceptor(Certified(acceptor))).serve(service).await
             }
         };
         stop.abort();
@@ -147,10 +160,8 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
             store.put_token(role, name, None).await?;
             continue;
         };
-        if token.len() < 16 || !token.bytes().all(|b| b.is_ascii_graphic()) {
-            let reason = "a token is at least 16 characters of printable ASCII without spaces".to_owned();
-            return Err(NodeError::Config { key, reason });
-        }
+        let wrong = |reason: &str| NodeError::Config { key, reason: reason.to_owned() };
+        fits(token).map_err(wrong)?;
         let hash = credential_hash(token);
         if known.insert(hash, role).is_some() {
             return Err(NodeError::Config { key, reason: "the two tokens must differ".to_owned() });
@@ -160,20 +171,72 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
     Ok(known)
 }
 
-fn tls(files: &TlsFiles) -> Result<RustlsConfig, NodeError> {
-    let wrong = |path: &std::path::Path, reason: String| NodeError::Tls { path: path.to_owned(), reason };
-    let chain = CertificateDer::pem_file_iter(&files.cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|e| wrong(&files.cert, e.to_string()))?;
-    if chain.is_empty() {
-        return Err(wrong(&files.cert, "there is no certificate in it".to_owned()));
+/// What a token has to be.
+fn fits(token: &str) -> Result<(), &'static str> {
+    if token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
     }
+    Err("a token is at least 16 characters of printable ASCII without spaces")
+}
+
+/// The tokens that peers show. They are this node's alone: they stand in its configuration.
+fn peer_tokens(
+    config: &NodeConfig,
+    others: &HashMap<[u8; 32], TokenRole>,
+) -> Result<HashMap<[u8; 32], PeerName>, NodeError> {
+    let mut known = HashMap::new();
+    for peer in &config.peers {
+        let Some(token) = peer.accept_token.as_ref().map(|token| token.expose().trim()) else { continue };
+        let wrong =
+            |reason: &str| NodeError::Config { key: "peer", reason: format!("{}: accept_token: {reason}", peer.name) };
+        fits(token).map_err(wrong)?;
+        let hash = credential_hash(token);
+        if others.contains_key(&hash) || known.insert(hash, peer.name.clone()).is_some() {
+            return Err(wrong("the token is somebody else's too"));
+        }
+    }
+    Ok(known)
+}
+
+fn tls(files: &TlsFiles) -> Result<RustlsConfig, NodeError> {
+    let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+    let client_auth = files.client_ca.as_ref().map(|path| client_auth(path, provider.clone())).transpose()?;
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().and_then(
+        |config| {
+            match client_auth {
+                Some(verifier) => config.with_client_cert_verifier(verifier),
+                None => config.with_no_client_auth(),
+            }
+            .with_single_cert(chain, key)
+        },
+    );
     let mut config = config.map_err(|e| wrong(&files.cert, e.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(RustlsConfig::from_config(Arc::new(config)))
+}
+
+/// Whoever shows a certificate shows one that this CA has signed; nobody has to.
+fn client_auth(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, NodeError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|e| wrong(path, e.to_string()))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).allow_unauthenticated();
+    verifier.build().map_err(|e| wrong(path, e.to_string()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NodeError> {
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|e| wrong(path, e.to_string()))?;
+    if found.is_empty() {
+        return Err(wrong(path, "there is no certificate in it".to_owned()));
+    }
+    Ok(found)
+}
+
+fn wrong(path: &Path, reason: String) -> NodeError {
+    NodeError::Tls { path: path.to_owned(), reason }
 }

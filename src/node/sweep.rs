@@ -47,6 +47,7 @@ impl App {
             // An empty report: only what was left undone. It is in the backlog again if it fails.
             let _ = self.report(&call, &[]).await;
         }
+        self.expire_offers().await?;
         for call in self.over() {
             self.push.end_call(&call, true);
             self.store.drop_pending(&call, true).await?;

@@ -11,19 +11,26 @@ mod webhook;
 
 pub use hosted::{Attached, Frame, Hub};
 pub use signature::{Secret, SecretError, sign};
-pub use sip::SipQueue;
+pub use sip::{SipAnswer, SipQueue};
 pub use sip_text::{SipText, SipTextError};
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{Body, ClientForm, SipMessage, SipOutcome};
-use crate::core::name::{CallId, PbxName};
+use crate::contract::{Body, ClientForm, Message, SipMessage, SipOutcome};
+use crate::core::address::Address;
+use crate::core::far::SentState;
+use crate::core::name::{CallId, ClientId, PbxName};
+use crate::core::number::Number;
 use crate::monitor::{Totals, now};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
 use pending::Pending;
+use sip::Whose;
 use webhook::Webhooks;
+
+/// Characters of a SIP MESSAGE's text: such requests go by UDP, most of them (RFC 3428 §8 has less).
+const SIP_TEXT_MAX: usize = 4096;
 
 /// All three ways to a client.
 #[derive(Debug, Clone)]
@@ -84,24 +91,50 @@ impl Push {
         self.inner.sip.take(pbx, now())
     }
 
-    /// How sending went.
-    pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) {
+    /// How sending went; what became of answers is given back.
+    pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
+        let mut answers = Vec::new();
         for outcome in outcomes {
-            let Some(error) = &outcome.error else {
-                if let Some(client) = self.inner.sip.remove(pbx, &outcome.id) {
-                    let took = made(&outcome.id).map(|made| now() - made);
-                    self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
-                    let _ = self.inner.store.delivered(&outcome.id, Some(&client), now());
-                }
-                continue;
+            let state = match &outcome.error {
+                None => SentState::Accepted,
+                Some(_) if self.inner.sip.again(pbx, &outcome.id, now()) => SentState::Pending,
+                Some(_) => SentState::Refused,
             };
-            if self.inner.sip.again(pbx, &outcome.id, now()) {
-                self.note(&outcome.id, DeliveryState::Pending, Some(error.clone()));
-            } else if self.inner.sip.remove(pbx, &outcome.id).is_some() {
-                self.inner.totals.failed(ClientForm::Sip.as_str());
-                self.note(&outcome.id, DeliveryState::Failed, Some(error.clone()));
+            let whose = match state {
+                SentState::Pending => self.inner.sip.whose(pbx, &outcome.id),
+                _ => self.inner.sip.remove(pbx, &outcome.id),
+            };
+            match whose {
+                Some(Whose::Client(client)) => self.sip_outcome(outcome, state, &client),
+                Some(Whose::Answer { call, number }) => {
+                    answers.push(SipAnswer { call, number, state, error: outcome.error.clone() });
+                }
+                None => {}
             }
         }
+        answers
+    }
+
+    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
+        match state {
+            SentState::Accepted => {
+                let took = made(&outcome.id).map(|made| now() - made);
+                self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
+                let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
+            }
+            SentState::Pending => self.note(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
+            SentState::Refused | SentState::Dropped => {
+                self.inner.totals.failed(ClientForm::Sip.as_str());
+                self.note(&outcome.id, DeliveryState::Failed, outcome.error.clone());
+            }
+        }
+    }
+
+    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`.
+    pub fn answer(&self, via: &PbxName, message: Message, number: Number, to: Address) {
+        let (id, call) = (message.id.clone(), message.call.clone());
+        let sent = SipMessage { id, to, from: number.clone(), text: SipText(message).to_string() };
+        self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
     }
 
     /// Nobody needs these any more.
@@ -127,9 +160,17 @@ impl Push {
     fn send_sip(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
         let Some(to) = binding.address.clone() else { return };
         let text = SipText(delivery.message.clone()).to_string();
+        if text.len() > SIP_TEXT_MAX {
+            self.inner.totals.failed(ClientForm::Sip.as_str());
+            return self.note(
+                &delivery.message.id,
+                DeliveryState::Failed,
+                Some("too long for a SIP MESSAGE".to_owned()),
+            );
+        }
         let message = SipMessage { id: delivery.message.id.clone(), to, from: delivery.other.clone(), text };
         let peer = matches!(delivery.message.body, Body::Peer { .. });
-        self.inner.sip.add(via, sip::Queued::new(message, delivery.client, delivery.message.call, peer));
+        self.inner.sip.add(via, sip::Queued::new(message, Whose::Client(delivery.client), delivery.message.call, peer));
     }
 
     fn send_webhook(&self, delivery: Delivery, binding: &Binding) {

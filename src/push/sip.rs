@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::contract::SipMessage;
 use crate::core::backoff::Backoff;
+use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
+use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
 /// How long an agent has to say what became of a message. Then it may have died with it, and the
@@ -17,10 +19,32 @@ const ATTEMPTS: u32 = 5;
 /// Messages of one reply.
 const BATCH: usize = 32;
 
+/// For whom a message is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A client of ours.
+    Client(ClientId),
+    /// The other side of a call: it is told of this number's client.
+    Answer { call: CallId, number: Number },
+}
+
+/// What became of an answer to the other side of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SipAnswer {
+    /// The call.
+    pub call: CallId,
+    /// The number whose client it tells of.
+    pub number: Number,
+    /// What became of it; pending if it is tried again.
+    pub state: SentState,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
 #[derive(Debug)]
 pub(super) struct Queued {
     message: SipMessage,
-    client: ClientId,
+    whose: Whose,
     call: CallId,
     peer: bool,
     attempts: u32,
@@ -28,8 +52,8 @@ pub(super) struct Queued {
 }
 
 impl Queued {
-    pub(super) fn new(message: SipMessage, client: ClientId, call: CallId, peer: bool) -> Queued {
-        Queued { message, client, call, peer, attempts: 0, due: UnixMillis(0) }
+    pub(super) fn new(message: SipMessage, whose: Whose, call: CallId, peer: bool) -> Queued {
+        Queued { message, whose, call, peer, attempts: 0, due: UnixMillis(0) }
     }
 }
 
@@ -69,12 +93,19 @@ impl SipQueue {
         true
     }
 
+    /// Whose it is.
+    pub(super) fn whose(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
+        let queues = self.lock();
+        let queued = queues.get(pbx)?.iter().find(|queued| queued.message.id == id);
+        queued.map(|queued| queued.whose.clone())
+    }
+
     /// It is done; whose it was.
-    pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<ClientId> {
+    pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
         let mut queues = self.lock();
         let queue = queues.get_mut(pbx)?;
         let at = queue.iter().position(|queued| queued.message.id == id)?;
-        Some(queue.remove(at).client)
+        Some(queue.remove(at).whose)
     }
 
     pub(super) fn forget(&self, id: &str) {
@@ -108,7 +139,7 @@ mod tests {
             from: "+12125550100".parse().unwrap(),
             text: "Call".to_owned(),
         };
-        Queued::new(message, "c".parse().unwrap(), "call".parse().unwrap(), peer)
+        Queued::new(message, Whose::Client("c".parse().unwrap()), "call".parse().unwrap(), peer)
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::contract::{Body, Capability, Message, Peer, Role};
+use crate::core::number::Number;
 
 /// What stands between the sentence and the program's part.
 const MARK: &str = " sidecall:";
@@ -38,16 +39,20 @@ impl fmt::Display for SipText {
         let Message { id, call, body } = &self.0;
         let id = Escaped(id);
         match body {
-            Body::Peer { role, peer } => {
+            // A person can't tell the other side of its own: its node does.
+            Body::Peer { role, peer, own: _ } => {
                 f.write_str("Call with ")?;
-                if let Some(name) = &peer.name {
-                    write!(f, "{} ({})", Plain(name), peer.number)?;
-                } else {
-                    write!(f, "{}", peer.number)?;
+                match (&peer.name, &peer.number) {
+                    (Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name))?,
+                    (Some(name), None) => write!(f, "{}", Plain(name))?,
+                    (None, number) => write!(f, "{}", Shown(number.as_ref()))?,
                 }
                 let role = if *role == Role::First { "first" } else { "second" };
                 write!(f, ": reach their client at {}{MARK}peer id={id} call={call}", peer.address)?;
-                write!(f, " role={role} number={}", peer.number)?;
+                write!(f, " role={role}")?;
+                if let Some(number) = &peer.number {
+                    write!(f, " number={number}")?;
+                }
                 if let Some(name) = &peer.name {
                     write!(f, " name={}", Escaped(name))?;
                 }
@@ -55,7 +60,8 @@ impl fmt::Display for SipText {
                 write!(f, " address={} caps={}", peer.address, caps.join(","))
             }
             Body::Ended { number } => {
-                write!(f, "Call with {number} has ended{MARK}ended id={id} call={call} number={number}")
+                write!(f, "Call with {} has ended{MARK}ended id={id} call={call}", Shown(number.as_ref()))?;
+                number.iter().try_for_each(|number| write!(f, " number={number}"))
             }
             Body::Message { content } => {
                 let text = content.get("text").and_then(|text| text.as_str());
@@ -63,6 +69,18 @@ impl fmt::Display for SipText {
                 write!(f, "{}{MARK}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
                 write!(f, " content={}", Escaped(&json))
             }
+        }
+    }
+}
+
+/// A number, for a person.
+struct Shown<'a>(Option<&'a Number>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("a withheld number"),
         }
     }
 }
@@ -116,6 +134,10 @@ impl<'a> Values<'a> {
         self.get(key).and_then(|value| value.parse().ok()).ok_or(SipTextError::Value(key))
     }
 
+    fn number(&self) -> Result<Option<Number>, SipTextError> {
+        self.get("number").map(|_| self.parse("number")).transpose()
+    }
+
     fn text(&self, key: &'static str) -> Result<String, SipTextError> {
         self.get(key).and_then(unescape).ok_or(SipTextError::Value(key))
     }
@@ -130,8 +152,8 @@ impl FromStr for SipText {
         let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
         let values = Values(values);
         let body = match kind {
-            "peer" => Body::Peer { role: role(&values)?, peer: peer(&values)? },
-            "ended" => Body::Ended { number: values.parse("number")? },
+            "peer" => Body::Peer { role: role(&values)?, peer: peer(&values)?, own: None },
+            "ended" => Body::Ended { number: values.number()? },
             "message" => {
                 let content = serde_json::from_str(&values.text("content")?);
                 Body::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
@@ -154,7 +176,7 @@ fn peer(values: &Values<'_>) -> Result<Peer, SipTextError> {
     let caps = values.get("caps").unwrap_or_default().split(',').filter(|word| !word.is_empty());
     let caps: Result<Vec<Capability>, _> = caps.map(|word| Capability::try_from(word.to_owned())).collect();
     Ok(Peer {
-        number: values.parse("number")?,
+        number: values.number()?,
         name: values.get("name").map(|_| values.text("name")).transpose()?,
         address: values.parse("address")?,
         capabilities: caps.map_err(|_| SipTextError::Value("caps"))?,

@@ -8,11 +8,12 @@ fn peer_message(name: Option<String>) -> Message {
         body: Body::Peer {
             role: Role::Second,
             peer: Peer {
-                number: "1001;phone-context=pbx.example".parse().unwrap(),
+                number: Some("1001;phone-context=pbx.example".parse().unwrap()),
                 name,
                 address: "https://node.example/a/x-_1?y=1".parse().unwrap(),
                 capabilities: vec!["text".to_owned().try_into().unwrap(), "video".to_owned().try_into().unwrap()],
             },
+            own: None,
         },
     }
 }
@@ -34,6 +35,21 @@ fn a_person_and_a_program_can_read_it() {
 }
 
 #[test]
+fn who_withholds_their_number_has_none() {
+    let mut message = peer_message(None);
+    if let Body::Peer { peer, .. } = &mut message.body {
+        peer.number = None;
+    }
+    let text = SipText(message.clone()).to_string();
+    assert!(text.starts_with("Call with a withheld number: reach"), "{text}");
+    assert_eq!(text.parse::<SipText>().unwrap().0, message);
+    let ended = Message { body: Body::Ended { number: None }, ..message };
+    let text = SipText(ended.clone()).to_string();
+    assert_eq!(text, "Call with a withheld number has ended sidecall:ended id=0199 call=0198-7");
+    assert_eq!(text.parse::<SipText>(), Ok(SipText(ended)));
+}
+
+#[test]
 fn what_is_not_ours_is_refused() {
     for bad in [
         "",
@@ -42,6 +58,7 @@ fn what_is_not_ours_is_refused() {
         "a sidecall:peer id=1",
         "a sidecall:nothing id=1 call=1",
         "a sidecall:ended id=% call=1 number=+1",
+        "a sidecall:ended id=1 call=1 number=x",
     ] {
         assert!(bad.parse::<SipText>().is_err(), "{bad:?}");
     }

@@ -315,11 +315,13 @@ pub(super) async fn part(
             .await?;
         // Who was never sent anything need not hear that it is over.
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
-            let message = Message {
-                id: uuid::Uuid::now_v7().to_string(),
-                call: call.clone(),
-                body: Body::Ended { number: told.other.clone() },
+            // As they were shown, which may be less than we know.
+            let number = match &told.message.body {
+                Body::Peer { peer, .. } => peer.number.clone(),
+                _ => None,
             };
+            let message =
+                Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: Body::Ended { number } };
             parted.ended.push(Delivery { message, attempts: 0, created: at, ..told });
         }
         parted.dropped.extend((state == "pending").then_some(id));

@@ -1,4 +1,4 @@
-//! What outlives the process: directory, bindings, calls, deliveries, tokens.
+//! What outlives the process: directory, bindings, calls, deliveries, offers, tokens.
 //!
 //! Reads go to a pool. All writes go through one task, in order, and are committed in groups: a
 //! decision hands its call over and doesn't wait, a later report of the same call waits and finds
@@ -9,6 +9,7 @@ mod calls;
 mod deliveries;
 mod error;
 mod numbers;
+mod offers;
 mod open;
 mod settings;
 mod writer;
@@ -18,6 +19,7 @@ pub use calls::CallFilter;
 pub use deliveries::{Delivery, DeliveryState, Parted};
 pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
+pub use offers::StoredOffer;
 pub use settings::TokenRole;
 pub use writer::Commit;
 

@@ -6,8 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
-use crate::contract::{ClientForm, NumberEntry, NumberKind, NumberView};
-use crate::core::address::Address;
+use crate::contract::{NumberEntry, NumberKind, NumberView};
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::core::policy::OfferTo;
@@ -55,10 +54,6 @@ pub fn credential_hash(token: &str) -> [u8; 32] {
 pub struct Facts {
     /// For the route.
     pub known: Known,
-    /// It has a hosted client.
-    pub hosted: bool,
-    /// The newest address that one of its other clients brought along.
-    pub own: Option<Address>,
     /// To whom its clients offer their address, the newest first; none of a number that is switched off.
     pub offers: Vec<OfferTo>,
 }
@@ -71,7 +66,7 @@ impl Store {
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
         // Ids of bindings grow with time: the greatest is the newest.
         let query = sqlx::query(
-            "SELECT n.pbx, b.form, b.address, b.offer FROM numbers n
+            "SELECT n.pbx, b.offer FROM numbers n
              LEFT JOIN bindings b ON b.number = n.number AND b.expires > $2 AND COALESCE(n.enabled, 1) = 1
                  AND b.offer <> '\"never\"'
              WHERE n.number = $1 ORDER BY b.id DESC",
@@ -79,16 +74,9 @@ impl Store {
         let rows = query.bind(number.to_string()).bind(now.0).fetch_all(&self.pool).await?;
         let Some(row) = rows.first() else { return Ok(Facts::default()) };
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
-        let mut facts = Facts { known: Known { served: true, has_client: false, home }, ..Facts::default() };
-        for row in &rows {
-            let Some(form) = row.try_get::<Option<String>, _>(1)? else { continue };
-            let own: Option<Address> = row.try_get::<Option<String>, _>(2)?.and_then(|text| text.parse().ok());
-            facts.known.has_client = true;
-            facts.hosted |= form == ClientForm::Hosted.as_str();
-            facts.own = facts.own.or(own);
-            facts.offers.push(super::bindings::offer(&row.try_get::<String, _>(3)?)?);
-        }
-        Ok(facts)
+        let offers = rows.iter().filter_map(|row| row.try_get::<Option<String>, _>(1).transpose());
+        let offers = offers.map(|offer| super::bindings::offer(&offer?)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Facts { known: Known { served: true, has_client: !offers.is_empty(), home }, offers })
     }
 
     /// Writes entries, new or not. Either all of them or none.

@@ -5,15 +5,14 @@ use sqlx::SqliteConnection;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 
-/// What the holder of a stored token may do; clients have the credential of their number instead.
+/// What the holder of a stored token may do; clients have the credential of their number instead, and peers
+/// are each node's own configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenRole {
     /// Everything that an administrator does.
     Admin,
     /// What an agent reports and asks.
     Agent,
-    /// What another node offers.
-    Peer,
 }
 
 impl TokenRole {
@@ -22,12 +21,11 @@ impl TokenRole {
         match self {
             TokenRole::Admin => "admin",
             TokenRole::Agent => "agent",
-            TokenRole::Peer => "peer",
         }
     }
 
     fn read(word: &str) -> Option<TokenRole> {
-        [TokenRole::Admin, TokenRole::Agent, TokenRole::Peer].into_iter().find(|role| role.as_str() == word)
+        [TokenRole::Admin, TokenRole::Agent].into_iter().find(|role| role.as_str() == word)
     }
 }
 

@@ -8,10 +8,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
 use super::settings::TokenRole;
-use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError};
+use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
 use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
+use crate::core::offer::OfferId;
 use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
@@ -39,6 +40,8 @@ pub(super) enum Write {
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
     Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
+    Offer(Box<StoredOffer>),
+    DeleteOffers(Vec<OfferId>),
     Setting { name: &'static str, value: Vec<u8> },
     Probe,
 }
@@ -197,7 +200,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, settings};
+    use super::{bindings, calls, deliveries, numbers, offers, settings};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
         Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
@@ -215,6 +218,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
+        Write::Offer(offer) => offers::put(connection, offer).await,
+        Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
         Write::Probe => settings::put(connection, "probe", b"").await,
     }

@@ -71,6 +71,11 @@ pub struct Node {
 
 impl Node {
     pub fn start() -> Node {
+        Node::start_with("")
+    }
+
+    /// With more in its configuration.
+    pub fn start_with(more: &str) -> Node {
         let dir = tempfile::tempdir().unwrap();
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         let url = format!("http://127.0.0.1:{port}");
@@ -78,7 +83,7 @@ impl Node {
         private(&dir.path().join("agent.token"), AGENT);
         let config = format!(
             "[node]\nlisten = \"127.0.0.1:{port}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
-             agent_token_file = \"agent.token\"\n[agent]\nnode = \"{url}\"\ntoken_file = \"agent.token\"\n"
+             agent_token_file = \"agent.token\"\n[agent]\nnode = \"{url}\"\ntoken_file = \"agent.token\"\n{more}"
         );
         std::fs::write(dir.path().join("sidecall.toml"), config).unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -158,6 +163,14 @@ impl Node {
             ],
         );
         call
+    }
+
+    /// A call from a trunk that brought an address along, and is answered at once.
+    pub fn come(&self, leg: &str, calling: &str, called: &str, received: &str) {
+        let request = json!({"pbx": "test", "leg": leg, "calling": calling, "called": called, "side": "terminating",
+            "received_address": received});
+        let call = self.send("/v1/calls", AGENT, &request)["call"].as_str().unwrap().to_owned();
+        self.report(&call, &[json!({"seq": 1, "at": 1, "event": "bridged", "legs": [leg, format!("{leg}-b")]})]);
     }
 
     pub fn report(&self, call: &str, events: &[Value]) {

@@ -254,8 +254,7 @@ fn install_snippet(etc: &Path, config: &PbxConfig) -> Result<()> {
     if config.call_info {
         conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
     }
-    let text = conf::read(&file)?;
-    if config.inner.is_some() && text.contains("SIDECALL_BEHIND= ") {
+    if config.inner.is_some() {
         conf::replace(&file, "SIDECALL_BEHIND= ", "SIDECALL_BEHIND=inner ")?;
     }
     Ok(())

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::plan::{Plan, fill};
-use super::{PACKET, PHONES, PSTN, PbxConfig, Result, conf};
+use super::{PACKET, PHONES, PSTN, PbxConfig, Result};
 
 /// What every endpoint has.
 const COMMON: &str = "disallow=all\nallow=ulaw,alaw\ndirect_media=no\nmessage_context=messages";
@@ -72,30 +72,24 @@ pub(super) fn queues(plan: &Plan) -> String {
 
 /// The dialplan, with or without the project's snippet.
 pub(super) fn dialplan(config: &PbxConfig) -> Result<String> {
-    let snippet = conf::project_file("dialplan/asterisk/sidecall.conf")?;
-    let has = |context: &str| snippet.contains(&format!("[{context}]"));
-    let attendant = |entry| if has("sidecall-attendant") { "sidecall-attendant" } else { entry };
     let Plan { did, shows_did, .. } = config.plan;
     let shown = format!(
         "Set(CALLERID(num)=${{IF($[${{LEN(${{CALLERID(num)}})}} = 4]?{did}${{CALLERID(num):1}}:${{CALLERID(num)}})}})"
     );
     let (mut inner_extensions, mut inner_numbers) = (String::new(), String::new());
     if let Some(inner) = &config.inner {
-        let pass = if has("sidecall-pass") && config.snippets { ",60,b(sidecall-pass^s^1)" } else { ",60" };
+        let pass = if config.snippets { ",60,b(sidecall-pass^s^1)" } else { ",60" };
         let dial = format!(" same => n,Dial(PJSIP/${{EXTEN}}@inner{pass})\n");
         let Plan { digit, did, main, .. } = inner.plan;
         inner_extensions = format!("exten => _{digit}XXX,1,Gosub(sidecall-originating,s,1)\n{dial}");
-        for number in [&format!("_{did}XXX"), main] {
-            inner_numbers += &format!("exten => {number},1,Gosub(sidecall-terminating,s,1)\n{dial}");
-        }
+        inner_numbers = format!("exten => _{did}XXX,1,Gosub(sidecall-terminating,s,1)\n{dial}");
+        let _ = write!(inner_numbers, "exten => {main},1,Gosub(sidecall-attendant,s,1)\n{dial}");
     }
     let text = fill(
         "extensions.conf",
         &config.plan,
         &[
             ("DIAL", if config.feature_codes { "tT" } else { "" }),
-            ("ATTENDANT", attendant("sidecall-terminating")),
-            ("ATTENDANT_INSIDE", attendant("sidecall-originating")),
             ("OUTGOING", if shows_did { &shown } else { "NoOp()" }),
             ("INNER_EXTENSIONS", &inner_extensions),
             ("INNER_NUMBERS", &inner_numbers),

@@ -329,12 +329,10 @@ fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     // A second PBX of the lab (127.0.0.1) is a trusted trunk as well.
     let trusted = format!("sidecall_trusted={PACKET}/32,{}/32,{}/32", config.packet.ip(), config.ip);
     setting("sidecall_trusted=192.0.2.10/32", &trusted)?;
-    let text = conf::read(&main)?;
-    if text.contains("sidecall_main=\"") {
-        // Stands in a regular expression.
-        setting("sidecall_main=", &format!("sidecall_main=\\{}|5000", config.plan.main))?;
-    }
-    if config.inner.is_some() && text.contains("sidecall_behind=no") {
+    // It stands in a regular expression, where + is escaped.
+    let behind = config.inner.as_ref().map(|inner| format!("\\{}|", inner.plan.main)).unwrap_or_default();
+    setting("sidecall_main=", &format!("sidecall_main=\\{}|{behind}5000", config.plan.main))?;
+    if config.inner.is_some() {
         setting("sidecall_behind=no", "sidecall_behind=yes")?;
     }
     if let Some(agent) = config.direct {

@@ -61,20 +61,27 @@ pub struct Knot {
 }
 
 impl Knot {
+    /// Starts one, or one line says that the test was skipped.
+    ///
+    /// # Panics
+    /// If the server is here and doesn't start.
+    pub fn or_skip(records: &Records, negative: u32) -> Option<Knot> {
+        match Knot::start(records, negative) {
+            Ok(knot) => Some(knot),
+            Err(error) if error.is_missing() => {
+                eprintln!("skipped: Knot DNS: {error}");
+                None
+            }
+            Err(error) => panic!("Knot DNS: {error}"),
+        }
+    }
+
     /// Starts one. That a name isn't there may be kept for `negative` seconds.
     ///
     /// # Errors
     /// If the server isn't on this machine, or doesn't start.
     pub fn start(records: &Records, negative: u32) -> Result<Knot> {
-        let port = ports::free();
-        Knot::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), records, negative)
-    }
-
-    /// Starts one at this address.
-    ///
-    /// # Errors
-    /// If the server isn't on this machine, or doesn't start.
-    pub fn start_at(address: SocketAddr, records: &Records, negative: u32) -> Result<Knot> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
         let binary = on_path("knotd").or_else(|| Some(PathBuf::from(ELSEWHERE)).filter(|file| file.is_file()));
         let binary = binary.ok_or_else(|| LabError::Missing(format!("knotd in PATH or {ELSEWHERE}")))?;
         let dir = tempfile::tempdir().map_err(LabError::io("a folder"))?;

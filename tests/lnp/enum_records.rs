@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::lab::knot::{Knot, Records};
-use crate::support::{ALICE, BOB, CAROL, Relay, TO_B, TO_US, ask, dns_source, knot, lnp, peer_b, served, unknown};
+use crate::support::{ALICE, BOB, CAROL, Relay, TO_B, TO_US, ask, awake, dns_source, lnp, peer_b, served, unknown};
 
 async fn asked(records: Records, number: &str) -> Option<(String, Option<String>)> {
-    let knot = knot(Knot::start(&records, 60))?;
-    Some(served(&lnp(&[dns_source("dns", knot.address())], Value::Null), number).await)
+    let knot = Knot::or_skip(&records, 60)?;
+    let lnp = lnp(&[dns_source("dns", knot.address())], Value::Null);
+    awake(&lnp, number).await;
+    Some(served(&lnp, number).await)
 }
 
 fn is(found: Option<(String, Option<String>)>, by: &str, trunk: Option<&str>) {
@@ -21,7 +23,7 @@ async fn a_routing_number_says_who_serves_a_ported_number() {
         .naptr(ALICE, (100, 10), 60, "E2U+pstn:tel", TO_B)
         .naptr(BOB, (100, 10), 60, "E2U+pstn:tel", TO_US)
         .naptr(CAROL, (100, 10), 60, "E2U+pstn:tel", "!^(.*)$!tel:\\1;npdi!");
-    let Some(knot) = knot(Knot::start(&records, 60)) else { return };
+    let Some(knot) = Knot::or_skip(&records, 60) else { return };
     let lnp = lnp(&[dns_source("dns", knot.address())], Value::Null);
     assert_eq!(served(&lnp, ALICE).await, peer_b());
     let bob = ask(&lnp, BOB).await;
@@ -64,7 +66,7 @@ async fn a_node_is_believed_if_it_is_a_peers_and_a_client_is_there_anyhow() {
         ("https://node.a.example", "ours", None),
         ("https://node.evil.example", "unknown", None),
     ] {
-        let Some(knot) = knot(Knot::start(&node(url), 60)) else { return };
+        let Some(knot) = Knot::or_skip(&node(url), 60) else { return };
         let lnp = lnp(&[dns_source("dns", knot.address())], Value::Null);
         is(Some(served(&lnp, ALICE).await), by, trunk);
         assert_eq!(ask(&lnp, ALICE).await.has_client, Some(true), "{url}");
@@ -111,7 +113,7 @@ async fn an_answer_that_is_too_large_for_udp_comes_over_tcp() {
         let text = format!("!^.*$!mailto:{}-{n}@a.example!", "x".repeat(150));
         records = records.naptr(ALICE, (100, n), 60, "E2U+email:mailto", &text);
     }
-    let Some(knot) = knot(Knot::start(&records, 60)) else { return };
+    let Some(knot) = Knot::or_skip(&records, 60) else { return };
     // A relay for UDP alone is not enough for it.
     let relay = Relay::start(knot.address(), 0).await;
     let (both, udp) = (dns_source("both", knot.address()), dns_source("udp", relay.address));
@@ -121,7 +123,7 @@ async fn an_answer_that_is_too_large_for_udp_comes_over_tcp() {
 
 #[tokio::test]
 async fn a_server_that_is_not_responsible_is_no_answer() {
-    let Some(knot) = knot(Knot::start(&Records::default(), 60)) else { return };
+    let Some(knot) = Knot::or_skip(&Records::default(), 60) else { return };
     let source = json!({"name": "x", "kind": "enum", "suffix": "e164.arpa", "servers": [knot.address()]});
     let heard = lnp(&[source], Value::Null).explain(&ALICE.parse().unwrap()).await;
     assert!(heard[0].said.is_err(), "{heard:?}");

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 
 use crate::lab::knot::{Knot, Records};
 use crate::support::{
-    ALICE, BOB, NEVER, Relay, Service, TO_B, alice_ported, ask, dns_source, http_source, knot, lnp, peer_b, served,
-    unknown, until,
+    ALICE, BOB, NEVER, Relay, Service, TO_B, alice_ported, ask, dns_source, http_source, lnp, peer_b, served, unknown,
+    until,
 };
 
 #[tokio::test]
 async fn sources_are_asked_in_order_and_the_first_that_says_something_counts() {
-    let Some(knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     let service =
         Service::start(json!({ALICE: {"operator": "a.example"}, BOB: {"operator": "a.example"}}), Duration::ZERO).await;
     let (dns, http) = (dns_source("dns", knot.address()), http_source("http", &service));
@@ -26,7 +26,7 @@ async fn sources_are_asked_in_order_and_the_first_that_says_something_counts() {
 #[tokio::test]
 async fn an_answer_is_kept_for_its_time() {
     let records = Records::default().naptr(ALICE, (100, 10), 1, "E2U+pstn:tel", TO_B);
-    let Some(knot) = knot(Knot::start(&records, 60)) else { return };
+    let Some(knot) = Knot::or_skip(&records, 60) else { return };
     let relay = Relay::start(knot.address(), 0).await;
     let lnp = lnp(&[dns_source("dns", relay.address)], Value::Null);
     let begun = Instant::now();
@@ -38,7 +38,7 @@ async fn an_answer_is_kept_for_its_time() {
 
 #[tokio::test]
 async fn that_nothing_is_known_is_kept_as_the_zone_says() {
-    let Some(mut knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(mut knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     let first = lnp(&[dns_source("dns", knot.address())], Value::Null);
     assert_eq!(served(&first, BOB).await, unknown());
     assert_eq!(served(&first, ALICE).await, peer_b());
@@ -53,7 +53,7 @@ async fn that_nothing_is_known_is_kept_as_the_zone_says() {
 
 #[tokio::test]
 async fn that_nothing_is_known_is_not_kept_longer_than_allowed() {
-    let Some(knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     let relay = Relay::start(knot.address(), 0).await;
     let lnp = lnp(&[dns_source("dns", relay.address)], json!({"negative_ttl": 1}));
     ask(&lnp, BOB).await;
@@ -68,7 +68,7 @@ async fn that_nothing_is_known_is_not_kept_longer_than_allowed() {
 
 #[tokio::test]
 async fn the_deadline_is_kept_and_a_late_answer_is_there_for_the_next_call() {
-    let Some(knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     let relay = Relay::start(knot.address(), 400).await;
     let lnp = lnp(&[dns_source("dns", relay.address)], json!({"deadline_ms": 100}));
     let begun = Instant::now();
@@ -106,7 +106,7 @@ async fn a_silent_source_is_left_alone_after_some_failures() {
 
 #[tokio::test]
 async fn a_server_that_was_dead_is_found_again() {
-    let Some(mut knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(mut knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     knot.stop();
     let lnp = lnp(&[dns_source("dns", knot.address())], json!({"deadline_ms": 100, "breaker_rest_ms": 500}));
     for n in 0..4 {
@@ -120,7 +120,7 @@ async fn a_server_that_was_dead_is_found_again() {
 
 #[tokio::test]
 async fn calls_to_one_number_share_a_question() {
-    let Some(knot) = knot(Knot::start(&alice_ported(), 60)) else { return };
+    let Some(knot) = Knot::or_skip(&alice_ported(), 60) else { return };
     let relay = Relay::start(knot.address(), 100).await;
     let lnp = lnp(&[dns_source("dns", relay.address)], Value::Null);
     // One first: a resolver learns from it how long a server takes before a datagram is repeated.

@@ -23,14 +23,13 @@ async fn b1_called_number_not_served() {
 }
 
 #[tokio::test]
-async fn the_address_of_a_client_that_is_not_hosted_is_its_own() {
-    let node = node().await;
-    node.client(ALICE, json!({"address": "sip:old@pbx.example"})).await;
-    node.client(ALICE, json!({"address": "sip:alice@pbx.example"})).await;
-    assert_eq!(node.decide("leg-1", ALICE, BOB).await["address"], "sip:alice@pbx.example");
-    node.client(ALICE, json!({})).await;
-    let address = node.decide("leg-2", ALICE, BOB).await["address"].clone();
-    assert!(address.as_str().unwrap().starts_with("http://127.0.0.1"), "{address}");
+async fn a_clients_own_address_never_leaves_the_node() {
+    for own in [json!({}), json!({"address": "sip:alice@pbx.example"}), json!({"address": "https://hook.example/x"})] {
+        let node = node().await;
+        node.client(ALICE, own).await;
+        let address = node.decide("leg-1", ALICE, BOB).await["address"].clone();
+        assert!(address.as_str().unwrap().starts_with(&node.url("/a/")), "{address}");
+    }
 }
 
 #[tokio::test]

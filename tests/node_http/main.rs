@@ -5,9 +5,11 @@
 mod access;
 mod calls;
 mod directory;
+mod exchange;
 mod inbox;
 mod monitoring;
 mod pairing;
+mod peers;
 mod policy;
 mod portability;
 mod restart;

@@ -75,7 +75,7 @@ async fn tls_is_served_with_the_files_of_the_configuration() {
         let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
         std::fs::write(&cert, made.cert.pem()).unwrap();
         std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-        config.tls = Some(sidecall::node::TlsFiles { cert, key });
+        config.tls = Some(sidecall::node::TlsFiles { cert, key, client_ca: None });
         config.public_url = Some("https://localhost:8600".to_owned());
     })
     .await;

@@ -130,6 +130,11 @@ async fn b6_the_received_address_reaches_the_second_client() {
     node.events(decision["call"].as_str().unwrap(), 1, &[bridged("leg-1", "leg-2")]).await;
     let peer = bob.next().await;
     assert_eq!((&peer["role"], &peer["peer"]["address"]), (&json!("second"), &json!("https://other.example/a/x")));
+    // What the second client is to tell the first.
+    assert_eq!((&peer["own"]["number"], &peer["own"]["name"]), (&json!(BOB), &json!("Bob")));
+    let own = peer["own"]["address"].as_str().unwrap();
+    assert_eq!(answer(node.http.post(own).json(&json!({"text": "hi"}))).await.0, 202);
+    assert_eq!(bob.next().await["content"]["text"], "hi");
 }
 
 #[tokio::test]

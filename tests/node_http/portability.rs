@@ -9,7 +9,7 @@ use axum::routing::get;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{AGENT, ALICE, BOB, CAROL, TestNode};
+use crate::support::{AGENT, ALICE, BOB, CAROL, TestNode, bridged, dialled};
 
 /// A portability service that knows these numbers, and how often it was asked.
 async fn service(answers: Value) -> (String, Arc<AtomicUsize>) {
@@ -39,9 +39,12 @@ async fn node(answers: Value, terminating: bool) -> (TestNode, Arc<AtomicUsize>)
             "terminating": terminating,
             "own_routing_numbers": ["+1212444"],
             "source": [{"name": "lnp", "kind": "http", "url": url}],
-            "peer": [{"name": "b", "url": "https://node.b.example", "trunk": "to-b"}],
             "route": [{"rn_prefix": "+1303", "peer": "b"}],
         }))
+        .unwrap();
+        config.peers = serde_json::from_value(json!([{
+            "name": "b", "url": "https://node.b.example", "prefixes": ["+1303"], "trunk": "to-b",
+        }]))
         .unwrap();
     })
     .await;
@@ -71,6 +74,49 @@ async fn b5_a_number_of_ours_that_was_ported_out_goes_where_it_went() {
         let carol = node.decide(&format!("{home}-2"), ALICE, CAROL).await;
         assert_eq!(route(&carol), ("pstn", "ported-out", None));
         assert_eq!(carol["address"], Value::Null);
+    }
+}
+
+#[tokio::test]
+async fn b5_the_clients_that_a_ported_out_number_had_here_are_told_nothing() {
+    let (node, _) = node(json!({BOB: {"rn": "+13035559999"}}), false).await;
+    for number in [BOB, CAROL] {
+        node.number(number, json!({"pbx": "b"})).await;
+        node.client(number, json!({})).await;
+    }
+    let call = async |leg: &str, called: &str| {
+        let call = node.decide(leg, ALICE, called).await["call"].as_str().unwrap().to_owned();
+        let far = format!("{leg}-far");
+        node.events(&call, 1, &[dialled(&far), bridged(leg, &far)]).await;
+        call
+    };
+    let ported = call("leg-1", BOB).await;
+    // One that wasn't ported is told, and so is the first by then if ever.
+    let ours = call("leg-2", CAROL).await;
+    node.until(&ours, |deliveries| deliveries.len() == 2).await;
+    assert_eq!(node.deliveries(&ported).await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_caller_who_keeps_the_address_from_strangers_keeps_it_from_a_number_that_was_ported_out() {
+    let (node, _) = node(json!({BOB: {"rn": "+13035559999"}, CAROL: {"rn": "+442079460000"}}), false).await;
+    for number in [BOB, CAROL] {
+        node.number(number, json!({"pbx": "b"})).await;
+    }
+    let keeps = |reason: &'static str| ("pstn", reason, None);
+    for (n, (offer, bob, carol)) in [
+        ("served", keeps("caller-keeps-address"), keeps("caller-keeps-address")),
+        ("peers:b", ("packet", "ported-out", Some("to-b")), keeps("caller-keeps-address")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let caller = format!("+1212555013{n}");
+        node.number(&caller, json!({"pbx": "a"})).await;
+        let offer = offer.strip_prefix("peers:").map_or(json!(offer), |peer| json!({"peers": [peer]}));
+        node.client(&caller, json!({"offer": offer})).await;
+        assert_eq!(route(&node.decide(&format!("{n}-1"), &caller, BOB).await), bob);
+        assert_eq!(route(&node.decide(&format!("{n}-2"), &caller, CAROL).await), carol);
     }
 }
 
@@ -135,5 +181,21 @@ async fn a_source_that_is_not_there_changes_no_route() {
     let metrics = node.http.get(node.url("/metrics")).send().await.unwrap().text().await.unwrap();
     for expected in [r#"sidecall_lnp_queries_total{source="gone",result="failed"} 3"#, r#"result="resting"} 2"#] {
         assert!(metrics.contains(expected), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn an_address_for_a_listed_peer_travels_to_the_numbers_that_it_serves() {
+    let (node, _) = node(json!({BOB: {"rn": "+13035559999"}}), false).await;
+    let client = node.get("/v1/clients", crate::support::ADMIN).await["clients"][0]["id"].clone();
+    let path = format!("/v1/clients/{}", client.as_str().unwrap());
+    for (leg, listed, expected) in [
+        ("leg-1", "b", ("packet", "called-not-served", Some("to-b"))),
+        ("leg-2", "c", ("pstn", "caller-keeps-address", None)),
+    ] {
+        let change = json!({"offer": {"peers": [listed]}});
+        assert_eq!(node.send(Method::PATCH, &path, crate::support::ADMIN, change).await.0, 200);
+        let decision = node.decide(leg, ALICE, BOB).await;
+        assert_eq!((route(&decision), decision["address"].is_string()), (expected, listed == "b"));
     }
 }

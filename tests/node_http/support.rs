@@ -84,8 +84,16 @@ impl TestNode {
 
     /// All tasks stop where they are, as with `kill -9`; then the node is started again.
     pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill().await;
+        self.restart().await;
+    }
+
+    pub(crate) async fn kill(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
         tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    pub(crate) async fn restart(&mut self) {
         self.http = reqwest::Client::builder().no_proxy().build().unwrap();
         self.run().await;
     }
@@ -161,6 +169,36 @@ impl TestNode {
         let (status, body) = self.send(Method::POST, "/v1/calls", AGENT, request).await;
         assert_eq!(status, 200, "{body}");
         body
+    }
+
+    /// A call that comes in from a trunk; its id.
+    pub(crate) async fn arrive(
+        &self,
+        leg: &str,
+        calling: Option<&str>,
+        called: &str,
+        received: Option<&str>,
+    ) -> String {
+        let mut request = json!({"pbx": "b", "leg": leg, "called": called, "side": "terminating"});
+        for (key, value) in [("calling", calling), ("received_address", received)] {
+            value.into_iter().for_each(|value| request[key] = value.into());
+        }
+        let (status, body) = self.send(Method::POST, "/v1/calls", AGENT, request).await;
+        assert_eq!(status, 200, "{body}");
+        body["call"].as_str().unwrap().to_owned()
+    }
+
+    /// What a call knows of its other side, once that is so.
+    pub(crate) async fn far(&self, call: &str, what: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let far = self.get(&format!("/v1/calls/{call}"), ADMIN).await["far"].clone();
+            if what(&far) {
+                return far;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(10), "{far:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn events(&self, call: &str, from: u64, events: &[Value]) -> Value {

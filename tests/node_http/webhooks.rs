@@ -15,13 +15,13 @@ use crate::support::{ADMIN, ALICE, BOB, TestNode, credential, ended};
 
 /// Answers with the statuses it was given, then with 204; keeps what it got.
 #[derive(Clone, Default)]
-struct Receiver {
+pub(crate) struct Receiver {
     statuses: Arc<Mutex<Vec<u16>>>,
     got: Arc<Mutex<Vec<(HeaderMap, String)>>>,
 }
 
 impl Receiver {
-    async fn start(statuses: &[u16]) -> (Receiver, String) {
+    pub(crate) async fn start(statuses: &[u16]) -> (Receiver, String) {
         let receiver = Receiver::default();
         receiver.statuses.lock().unwrap().extend(statuses);
         let app = Router::new().fallback(Receiver::take).with_state(receiver.clone());
@@ -36,6 +36,18 @@ impl Receiver {
         let mut statuses = receiver.statuses.lock().unwrap();
         let status = if statuses.is_empty() { 204 } else { statuses.remove(0) };
         (StatusCode::from_u16(status).unwrap(), [("location", "/elsewhere")])
+    }
+
+    /// The bodies that came, at least so many of them.
+    pub(crate) async fn bodies(&self, n: usize) -> Vec<Value> {
+        for _ in 0..500 {
+            if self.count() >= n {
+                let got = self.got.lock().unwrap();
+                return got.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} came, not {n}", self.count());
     }
 
     fn count(&self) -> usize {

@@ -21,6 +21,7 @@ use crate::contract::{Body, Capability, Message, NewClient};
 use crate::core::number::Number;
 use crate::core::policy::OfferTo;
 use peers::{Peers, Said};
+use sender::Words;
 use show::Show;
 use stream::{News, Stream};
 
@@ -37,7 +38,7 @@ use stream::{News, Stream};
 What you can type: text for the other side; /to 2 text, if there are several; /peers; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
-disconnected, peer, message, ended, sent, failed.")]
+disconnected, peer, answered (the other side knows you now), message, ended, sent, failed.")]
 pub(super) struct ClientArgs {
     /// The number that it belongs to; if left out, the token says it.
     #[arg(long)]
@@ -195,17 +196,24 @@ impl Client {
 
     fn heard(&mut self, message: &Message) -> anyhow::Result<()> {
         let label = match &message.body {
-            Body::Peer { role, peer } => {
+            Body::Peer { role, peer, own } => {
                 let label = self.peers.met(&message.call, *role, peer);
+                if let Some(own) = own {
+                    // Their node doesn't know us, and ours leaves it to us to say who we are.
+                    let words = Words::Own((**own).clone());
+                    self.sender
+                        .send(label.clone(), peer.address.clone(), words)
+                        .or_else(|problem| self.show.note(&problem))?;
+                }
                 if let Some(text) = self.auto_answer.clone() {
                     // First of all: the other side waits.
-                    let sent = self.sender.send(label.clone(), peer.address.clone(), text);
+                    let sent = self.sender.send(label.clone(), peer.address.clone(), Words::Text(text));
                     self.show.message(message, Some(&label))?;
                     return sent.or_else(|problem| self.show.note(&problem));
                 }
                 Some(label)
             }
-            Body::Ended { number } => self.peers.ended(&message.call, number),
+            Body::Ended { number } => self.peers.ended(&message.call, number.as_ref()),
             Body::Message { .. } => self.peers.of(&message.call),
         };
         self.show.message(message, label.as_ref())
@@ -218,7 +226,7 @@ impl Client {
             Said::Quit => return Ok(false),
             Said::Note(note) => self.show.note(&note)?,
             Said::Text { label, address, text } => {
-                if let Err(problem) = self.sender.send(label, address, text) {
+                if let Err(problem) = self.sender.send(label, address, Words::Text(text)) {
                     self.show.note(&problem)?;
                 }
             }

@@ -13,8 +13,8 @@ pub(super) struct Label {
     pub(super) n: usize,
     /// A name to show.
     pub(super) name: String,
-    /// Their number.
-    pub(super) number: Number,
+    /// Their number; none if it is withheld.
+    pub(super) number: Option<Number>,
 }
 
 /// What a typed line means.
@@ -57,7 +57,7 @@ impl Peers {
         let at = at.unwrap_or(self.known.len());
         let name = peer.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
         let label =
-            Label { n: at + 1, name: name.unwrap_or_else(|| peer.number.to_string()), number: peer.number.clone() };
+            Label { n: at + 1, name: name.unwrap_or_else(|| shown(peer.number.as_ref())), number: peer.number.clone() };
         let known = Known {
             call: call.clone(),
             role,
@@ -76,8 +76,8 @@ impl Peers {
     }
 
     /// They no longer talk.
-    pub(super) fn ended(&mut self, call: &CallId, number: &Number) -> Option<Label> {
-        let at = self.known.iter().position(|known| known.call == *call && known.label.number == *number)?;
+    pub(super) fn ended(&mut self, call: &CallId, number: Option<&Number>) -> Option<Label> {
+        let at = self.known.iter().position(|known| known.call == *call && known.label.number.as_ref() == number)?;
         self.known[at].live = false;
         if self.current == Some(at) {
             self.current = self.known.iter().rposition(|known| known.live);
@@ -134,10 +134,16 @@ impl Peers {
             let state = if known.live { "" } else { ", ended" };
             let capabilities: Vec<_> = known.capabilities.iter().map(Capability::as_str).collect();
             let Label { n, name, number } = &known.label;
+            let number = shown(number.as_ref());
             format!("{mark}[{n}] {name} {number}, {}, {}{state}", called(known.role), capabilities.join(" "))
         });
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// A number, or that there is none.
+pub(super) fn shown(number: Option<&Number>) -> String {
+    number.map_or_else(|| "withheld number".to_owned(), Number::to_string)
 }
 
 /// The user's own side, as a person would say it.
@@ -155,7 +161,7 @@ mod tests {
     fn peer(number: &str, name: Option<&str>) -> Peer {
         let address = format!("https://node.example/a/{}", number.trim_start_matches('+'));
         Peer {
-            number: number.parse().unwrap(),
+            number: Some(number.parse().unwrap()),
             name: name.map(str::to_owned),
             address: address.parse().unwrap(),
             capabilities: Vec::new(),
@@ -183,7 +189,7 @@ mod tests {
         assert_eq!(to(peers.read("x")).0, 2);
         assert_eq!(to(peers.read("/to 1 hi you")), (1, "hi you".to_owned()));
         assert_eq!(to(peers.read("still")).0, 1);
-        peers.ended(&call("a"), &"+12125550100".parse().unwrap());
+        peers.ended(&call("a"), "+12125550100".parse().ok().as_ref());
         assert_eq!(to(peers.read("x")).0, 2);
         for none in ["/to 3 x", "/to 0 x", "/to", "/unknown"] {
             assert!(matches!(peers.read(none), Said::Note(_)), "{none}");
@@ -196,12 +202,22 @@ mod tests {
     fn a_transferred_call_has_a_new_peer() {
         let mut peers = Peers::default();
         peers.met(&call("a"), Role::First, &peer("+12125550100", None));
-        peers.ended(&call("a"), &"+12125550100".parse().unwrap());
+        peers.ended(&call("a"), "+12125550100".parse().ok().as_ref());
         peers.met(&call("a"), Role::First, &peer("+12125550101", Some("Eve\x1b[2J")));
         let from = peers.of(&call("a")).unwrap();
         assert_eq!((from.n, from.name.as_str()), (2, "Eve\u{fffd}[2J"));
         assert!(peers.of(&call("z")).is_none());
         let again = peers.met(&call("a"), Role::First, &peer("+12125550101", None));
         assert_eq!(again.n, 2);
+    }
+
+    #[test]
+    fn a_withheld_number_is_a_peer_like_any_other() {
+        let mut peers = Peers::default();
+        let withheld = Peer { number: None, ..peer("+12125550100", None) };
+        assert_eq!(peers.met(&call("a"), Role::Second, &withheld).name, "withheld number");
+        assert_eq!(to(peers.read("hello")).0, 1);
+        assert!(peers.ended(&call("a"), None).is_some());
+        assert!(matches!(peers.read("hello"), Said::Note(_)));
     }
 }

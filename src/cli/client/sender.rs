@@ -1,4 +1,4 @@
-//! Text on its way to peers: in the order in which it was typed, without holding up what comes in.
+//! What is on its way to peers: in order, without holding up what comes in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,51 +8,64 @@ use tokio::sync::mpsc;
 
 use super::peers::Label;
 use crate::cli::http::{self, ApiError};
+use crate::contract::Peer;
 use crate::core::address::{Address, AddressKind};
+use crate::core::backoff::Backoff;
 
 /// How long a peer's node may take.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
+/// How often we say how we are reached: a quarter of a minute or so.
+const OWN_ATTEMPTS: u32 = 6;
 
-/// Takes text.
+/// What is sent.
+#[derive(Debug)]
+pub(super) enum Words {
+    /// What was typed.
+    Text(String),
+    /// How we are reached.
+    Own(Peer),
+}
+
+/// Takes it.
 #[derive(Debug)]
 pub(super) struct Sender {
-    texts: mpsc::Sender<Text>,
+    posts: mpsc::Sender<Post>,
     under_way: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
-struct Text {
+struct Post {
     to: Label,
     address: Address,
-    text: String,
+    words: Words,
 }
 
-/// What became of a text.
+/// What became of it.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub(super) to: Label,
-    pub(super) text: String,
+    pub(super) words: Words,
     pub(super) problem: Option<String>,
 }
 
 pub(super) fn start() -> Result<(Sender, mpsc::Receiver<Outcome>), ApiError> {
     let client = http::client()?;
-    let (texts, mut queue) = mpsc::channel::<Text>(QUEUE);
+    let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     let (sender, outcomes) = mpsc::channel(QUEUE);
     let under_way = Arc::new(AtomicUsize::new(0));
     let count = under_way.clone();
     tokio::spawn(async move {
-        while let Some(Text { to, address, text }) = queue.recv().await {
-            let problem = post(&client, &address, &text).await.err();
-            let told = sender.send(Outcome { to, text, problem }).await;
+        while let Some(Post { to, address, words }) = queue.recv().await {
+            let problem = said(&client, &address, &words).await.err();
+            let told = sender.send(Outcome { to, words, problem }).await;
             count.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
                 break;
             }
         }
     });
-    Ok((Sender { texts, under_way }, outcomes))
+    Ok((Sender { posts, under_way }, outcomes))
 }
 
 impl Sender {
@@ -61,30 +74,54 @@ impl Sender {
         self.under_way.load(Ordering::Relaxed) > 0
     }
 
-    /// Sends text, or says why that can't be done.
-    pub(super) fn send(&self, to: Label, address: Address, text: String) -> Result<(), String> {
+    /// Sends it, or says why that can't be done.
+    pub(super) fn send(&self, to: Label, address: Address, words: Words) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
             return Err(format!("{name}'s client is a SIP phone: send a SIP MESSAGE to {address} with a softphone"));
         }
-        self.texts
-            .try_send(Text { to, address, text })
+        self.posts
+            .try_send(Post { to, address, words })
             .map_err(|_| "too much waits to be sent; try again".to_owned())?;
         self.under_way.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }
 
-/// [`Address`] lets only `https:` pass, and `http:` to loopback; redirects are not followed.
-async fn post(client: &reqwest::Client, address: &Address, text: &str) -> Result<(), String> {
-    let body = serde_json::json!({"type": "text", "text": text});
-    let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
-    let status = sent.map_err(|e| http::cause(&e))?.status();
-    match status.as_u16() {
-        200..=299 => Ok(()),
-        404 | 410 => Err("the call is over, and with it their address".to_owned()),
-        413 => Err("that is too long".to_owned()),
-        429 => Err("too many messages; slow down".to_owned()),
-        _ => Err(format!("their node answered {status}")),
+/// Text is sent once: a person sees that it failed, and may say it again. How we are reached is sent by
+/// nobody else, so it is tried for a while.
+async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
+    for attempt in 1.. {
+        match post(client, address, words).await {
+            Err(Problem { later: true, .. }) if matches!(words, Words::Own(_)) && attempt < OWN_ATTEMPTS => {
+                tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
+            }
+            done => return done.map_err(|problem| problem.text),
+        }
     }
+    Ok(())
+}
+
+/// Why it was not taken, and whether it may be later.
+struct Problem {
+    text: String,
+    later: bool,
+}
+
+/// [`Address`] lets only `https:` pass, and `http:` to loopback; redirects are not followed.
+async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), Problem> {
+    let body = match words {
+        Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
+        Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
+    };
+    let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
+    let status = sent.map_err(|e| Problem { text: http::cause(&e), later: true })?.status();
+    let (text, later) = match status.as_u16() {
+        200..=299 => return Ok(()),
+        404 | 410 => ("the call is over, and with it their address".to_owned(), false),
+        413 => ("that is too long".to_owned(), false),
+        429 => ("too many messages; slow down".to_owned(), true),
+        code => (format!("their node answered {status}"), code >= 500),
+    };
+    Err(Problem { text, later })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::peers::{Label, called};
-use super::sender::Outcome;
+use super::peers::{Label, called, shown};
+use super::sender::{Outcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Body, Capability, Message};
 use crate::core::name::ClientId;
@@ -55,18 +55,25 @@ impl Show {
         let who =
             |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
         match &message.body {
-            Body::Peer { role, peer: theirs } => {
+            Body::Peer { role, peer: theirs, own: _ } => {
                 let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();
-                say(&format!("{} {}: the call is up, {}", who(""), theirs.number, called(*role)))?;
+                let number = shown(theirs.number.as_ref());
+                say(&format!("{} {number}: the call is up, {}", who(""), called(*role)))?;
                 line(format!("           their client: {} ({})", theirs.address, capabilities.join(", ")))
             }
-            Body::Ended { number } => say(&format!("{}: you no longer talk to each other", who(&number.to_string()))),
+            Body::Ended { number } => {
+                say(&format!("{}: you no longer talk to each other", who(&shown(number.as_ref()))))
+            }
             Body::Message { content } => say(&format!("{}: {}", who("somebody of this call"), content_text(content))),
         }
     }
 
     pub(super) fn outcome(&self, outcome: &Outcome) -> anyhow::Result<()> {
-        let Outcome { to, text, problem } = outcome;
+        let Outcome { to, words, problem } = outcome;
+        let text = match words {
+            Words::Text(text) => text,
+            Words::Own(_) => return self.answered(to, problem.as_deref()),
+        };
         if self.json {
             let kind = if problem.is_none() { "sent" } else { "failed" };
             return event(kind, json!({"n": to.n, "number": to.number, "text": text, "error": problem}));
@@ -74,6 +81,20 @@ impl Show {
         match problem {
             Some(problem) => say(&format!("[{}] {} did not get it: {}", to.n, to.name, clean(problem))),
             None if self.echo => say(&format!("[{}] you: {}", to.n, clean(text))),
+            None => Ok(()),
+        }
+    }
+
+    /// The other side was told how we are reached, or could not be: nobody typed that.
+    fn answered(&self, to: &Label, problem: Option<&str>) -> anyhow::Result<()> {
+        if self.json {
+            let kind = if problem.is_none() { "answered" } else { "failed" };
+            return event(kind, json!({"n": to.n, "number": to.number, "error": problem}));
+        }
+        match problem {
+            Some(problem) => {
+                say(&format!("[{}] {} can't be told how you are reached: {}", to.n, to.name, clean(problem)))
+            }
             None => Ok(()),
         }
     }

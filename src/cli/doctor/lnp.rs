@@ -3,14 +3,13 @@
 use super::report::Report;
 use crate::config::Config;
 use crate::core::number::Number;
-use crate::lnp::Lnp;
 
 /// A number that belongs to nobody (the North American plan keeps 555-0100 to 0199 for examples): that
 /// nothing is known about it is as good an answer as any.
 const NOBODY: &str = "12125550100";
 
 pub(super) async fn check(config: &Config, number: Option<&Number>, report: &mut Report) -> anyhow::Result<()> {
-    let lnp = match Lnp::new(&config.node.lnp, config.node.known_as()) {
+    let lnp = match config.node.portability() {
         Ok(lnp) => lnp,
         Err(error) => {
             return report.problem("portability", error.to_string(), "correct it; the node doesn't start like this");

@@ -9,11 +9,11 @@ use crate::cli::output;
 use crate::config::Config;
 use crate::core::number::Number;
 use crate::core::portability::{Answer, Portability, ServedBy};
-use crate::lnp::{Heard, Lnp};
+use crate::lnp::Heard;
 
 pub(super) async fn run(config: &Path, number: &Number, json: bool) -> anyhow::Result<()> {
     let config = Config::load(config)?;
-    let lnp = Lnp::new(&config.node.lnp, config.node.known_as())?;
+    let lnp = config.node.portability()?;
     if !lnp.is_configured() {
         bail!("nobody can be asked: the configuration has no [[node.lnp.source]]");
     }

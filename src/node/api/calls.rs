@@ -5,8 +5,9 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, SipMessages};
+use crate::contract::{AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages};
 use crate::core::call::Call;
+use crate::core::far::Far;
 use crate::core::name::{CallId, PbxName};
 use crate::node::Problem;
 use crate::node::app::App;
@@ -145,6 +146,21 @@ fn view(call: Call) -> CallView {
         answered: call.answered,
         ended: call.ended,
         cause: call.cause,
+        far: (!call.far.is_empty()).then(|| far(call.far)),
         deliveries: Vec::new(),
+    }
+}
+
+/// Without the address: whoever reads it could write there.
+fn far(far: Far) -> FarView {
+    let (how, client) = (far.client.as_ref().map(|client| client.how), far.client);
+    let peer = client.as_ref().and_then(|client| client.peer.clone());
+    FarView {
+        how,
+        peer,
+        number: client.and_then(|client| client.number),
+        offer: far.offer,
+        answers: far.answers.into_iter().map(|(number, sent)| AnswerView { number, sent }).collect(),
+        half: far.half,
     }
 }

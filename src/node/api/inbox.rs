@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::contract::{Body as Said, ClientForm, Message, Peer};
+use crate::contract::{Body as Said, Message, Peer};
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::monitor::now;
@@ -22,8 +22,9 @@ use crate::node::app::{App, GRACE};
 use crate::node::capability::Claim;
 use crate::node::extract::Body;
 use crate::node::limit::Taken;
+use crate::node::offering::CAPABILITIES;
 use crate::node::problem::Problems;
-use crate::store::Delivery;
+use crate::store::{Binding, Delivery};
 
 /// Bytes of a message.
 pub(in crate::node) const BODY: usize = 64 * 1024;
@@ -45,6 +46,8 @@ pub(in crate::node) struct Accepted {
 struct Behind {
     claim: Claim,
     number: Number,
+    /// Whom it talks with there, or will.
+    other: Number,
     pbx: PbxName,
 }
 
@@ -93,49 +96,49 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         return Err(full());
     }
     let clients = app.addressed(&behind.claim.call, &behind.number).await?;
-    let hosted: Vec<_> = clients.into_iter().filter(|client| client.form == ClientForm::Hosted).collect();
-    if hosted.is_empty() {
+    if clients.is_empty() {
         return Err(nobody());
     }
-    let body = body(app, &behind, content);
-    let deliveries: Vec<Delivery> = hosted
-        .iter()
-        .map(|client| Delivery {
-            number: behind.number.clone(),
-            // Who sent it isn't known: it is about nobody but the receiver.
-            other: behind.number.clone(),
-            client: client.id.clone(),
-            form: client.form,
-            message: Message {
-                id: uuid::Uuid::now_v7().to_string(),
-                call: behind.claim.call.clone(),
-                body: body.clone(),
-            },
-            attempts: 0,
-            created: now(),
-        })
-        .collect();
+    let accepted = Accepted { clients: clients.len() };
+    let body = match peer(app, &content) {
+        // B7: the other side's own address.
+        Some(peer) if app.hear(&behind.claim.call, &behind.number, &peer).await? => return Ok(accepted),
+        // Both are ours, or it is old news: it is passed on as it would come from this node.
+        Some(peer) => Said::Peer { role: behind.claim.role, peer, own: None },
+        None => Said::Message { content },
+    };
+    let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
     app.store.add_deliveries(deliveries.clone()).await?;
-    for (delivery, client) in deliveries.into_iter().zip(&hosted) {
-        app.push.send(delivery, client, &behind.pbx);
+    for (delivery, client) in deliveries.into_iter().zip(&clients) {
+        app.send(delivery, client, &behind.pbx).await?;
     }
-    Ok(Accepted { clients: hosted.len() })
+    Ok(accepted)
 }
 
-/// B7: the other side's own address comes as it would from this node. The role is the receiver's.
-fn body(app: &App, behind: &Behind, content: Map<String, Value>) -> Said {
-    let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"));
-    match peer.and_then(|peer| serde_json::from_value::<Peer>(peer.clone()).ok()) {
-        Some(peer) if harmless(&peer) && app.capabilities.allows(&peer.address) => {
-            Said::Peer { role: behind.claim.role, peer }
-        }
-        _ => Said::Message { content },
+fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
+    // A peer message that is only passed on stands for no pair: it is about nobody but the receiver.
+    let other = if matches!(body, Said::Peer { .. }) { &behind.number } else { &behind.other };
+    Delivery {
+        number: behind.number.clone(),
+        other: other.clone(),
+        client: client.id.clone(),
+        form: client.form,
+        message: Message { id: uuid::Uuid::now_v7().to_string(), call: behind.claim.call.clone(), body },
+        attempts: 0,
+        created: now(),
     }
+}
+
+/// The other side's own address, if that is what was sent.
+fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
+    let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
+    let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
+    (harmless(&peer) && app.capabilities.allows(&peer.address)).then_some(peer)
 }
 
 fn harmless(peer: &Peer) -> bool {
     let name = peer.name.as_deref().unwrap_or_default();
-    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= 16
+    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES
 }
 
 fn nobody() -> Problem {
@@ -145,12 +148,12 @@ fn nobody() -> Problem {
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(app: &App, token: &str) -> Option<Behind> {
     let claim = Claim::read(token)?;
-    let (pbx, numbers) = {
-        let exchange = app.exchange();
-        (exchange.call(&claim.call)?.pbx.clone(), exchange.reachable(&claim.call, now(), GRACE))
-    };
+    let exchange = app.exchange();
+    let call = exchange.call(&claim.call)?;
+    let numbers = exchange.reachable(&claim.call, now(), GRACE);
     let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
-    Some(Behind { claim, number, pbx })
+    let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
+    Some(Behind { claim, number, other, pbx })
 }
 
 /// For a person who opened the address: a page to send a text.

@@ -7,6 +7,7 @@ pub(super) mod inbox;
 mod lines;
 pub(super) mod monitoring;
 pub(super) mod numbers;
+pub(super) mod offers;
 pub(super) mod pbxs;
 pub(super) mod stream;
 

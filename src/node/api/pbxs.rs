@@ -29,7 +29,7 @@ pub(in crate::node) async fn report(
             return Err(Problem::invalid(field, "is longer than 500 characters"));
         }
     }
-    app.push.sip_outcomes(&pbx, &report.sent);
+    app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
     app.seen(pbx.clone(), report, now());
     Ok(Json(SipMessages { messages: app.push.take_sip(&pbx) }))
 }

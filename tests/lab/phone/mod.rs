@@ -1,7 +1,7 @@
 //! A phone: a scriptable SIP user agent over UDP, for what SIPp does badly (transfers, hold, digits, who
 //! hears whom).
 //!
-//! Blocking, on `std` alone: a thread for each phone, and one for the sound of each call. It lives on
+//! Blocking, on `std` alone: a thread for each phone, and two for the sound of each call. It lives on
 //! [`HANDSETS`], so that a PBX of the lab takes it for the extension in its From: Asterisk by user name,
 //! FreeSWITCH by digest, both as they are shipped. (Calls of SIPp come from `PHONES`, where any From goes.)
 //!
@@ -14,6 +14,7 @@
 //! assert!(call.wait_answered(SECOND) && call.wait_hears(&bob, SECOND));
 //! ```
 
+mod actions;
 mod call;
 mod dialog;
 mod digest;

@@ -1,0 +1,218 @@
+//! What a call knows of its other side, when that is another node's.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::capability::Capability;
+use super::name::{CallId, PeerName};
+use super::number::Number;
+use super::offer::OfferId;
+
+/// The other side of a call, as far as it isn't ours.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Far {
+    /// The node that serves the called number, as a portability source says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serves: Option<PeerName>,
+    /// Its client, once we have been told of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<FarClient>,
+    /// The offer of another node that this call has used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offered: Option<OfferId>,
+    /// Our own offer to the node that serves the called number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offer: Option<Sent>,
+    /// Answers to the client's address that this node made for clients that can't, by whose they are.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<Number, Sent>,
+    /// The call of this very node that goes on in this one, or in which this one goes on: one of our
+    /// PBXs called another one over a trunk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub half: Option<CallId>,
+}
+
+/// Another node's client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FarClient {
+    /// Its number as ours may be shown it; none if it is withheld.
+    pub number: Option<Number>,
+    /// Its name, if we may show one.
+    pub name: Option<String>,
+    /// How it is reached.
+    pub address: Address,
+    /// What it can do.
+    pub capabilities: Vec<Capability>,
+    /// How we were told.
+    pub how: How,
+    /// The node that told us, if it offered.
+    pub peer: Option<PeerName>,
+}
+
+/// How the other side's address came here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// In the call signalling, by a trusted trunk.
+    Signalling,
+    /// By the offer of another node.
+    Offer,
+    /// By a message to our own address.
+    Message,
+}
+
+/// Something that is sent to another node until it is taken, refused or no longer needed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Sent {
+    /// The node, if it is a known one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<PeerName>,
+    /// How far it has come.
+    pub state: SentState,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why the last attempt failed, or why it was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// How far it has come. Nothing leads back to pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SentState {
+    /// It is tried until the call ends.
+    Pending,
+    /// The other node has it.
+    Accepted,
+    /// The other node won't take it.
+    Refused,
+    /// The call ended first.
+    Dropped,
+}
+
+/// What [`Far::learn`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Learned {
+    /// The first that we are told.
+    New,
+    /// Nobody has to be told anything.
+    Same,
+    /// Another client in the place of the first.
+    Instead,
+}
+
+impl Far {
+    /// Whether nothing is known, and nothing was said.
+    pub fn is_empty(&self) -> bool {
+        *self == Far::default()
+    }
+
+    /// Takes in what we are told of the client.
+    ///
+    /// | known | told | |
+    /// |---|---|---|
+    /// | nothing | anything | new |
+    /// | an address | the same one, in any way | the same: what was missing is added |
+    /// | by a message | another, by a message | instead: whoever answers anew is who talks now |
+    /// | otherwise | another | the same: the trusted trunk, or who came first, stands |
+    pub fn learn(&mut self, told: FarClient) -> Learned {
+        let Some(known) = &mut self.client else {
+            self.client = Some(told);
+            return Learned::New;
+        };
+        if known.address == told.address {
+            known.peer = known.peer.take().or(told.peer);
+            known.name = known.name.take().or(told.name);
+            if known.capabilities.is_empty() {
+                known.capabilities = told.capabilities;
+            }
+        } else if known.how == How::Message && told.how == How::Message {
+            *known = told;
+            return Learned::Instead;
+        }
+        Learned::Same
+    }
+}
+
+impl SentState {
+    /// The word, as API, metrics and logs have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SentState::Pending => "pending",
+            SentState::Accepted => "accepted",
+            SentState::Refused => "refused",
+            SentState::Dropped => "dropped",
+        }
+    }
+}
+
+impl Sent {
+    /// About to be sent.
+    pub fn pending(peer: Option<PeerName>) -> Sent {
+        Sent { peer, state: SentState::Pending, attempts: 0, error: None }
+    }
+
+    /// An attempt was made. What is settled stays so.
+    pub fn attempted(&mut self, state: SentState, error: Option<String>) {
+        if self.state == SentState::Pending {
+            self.attempts += 1;
+            (self.state, self.error) = (state, error);
+        }
+    }
+
+    /// The call ended.
+    pub fn drop_pending(&mut self) {
+        if self.state == SentState::Pending {
+            self.state = SentState::Dropped;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(address: &str, how: How, name: Option<&str>) -> FarClient {
+        FarClient {
+            number: None,
+            name: name.map(str::to_owned),
+            address: address.parse().unwrap(),
+            capabilities: Vec::new(),
+            how,
+            peer: None,
+        }
+    }
+
+    #[test]
+    fn a_trusted_trunk_stands_and_the_same_address_is_one() {
+        let mut far = Far::default();
+        assert_eq!(far.learn(client("https://a.example/a/1", How::Signalling, None)), Learned::New);
+        assert_eq!(far.learn(client("https://evil.example/a/1", How::Offer, Some("Eve"))), Learned::Same);
+        assert_eq!(far.learn(client("https://evil.example/a/1", How::Message, Some("Eve"))), Learned::Same);
+        assert_eq!(far.learn(client("https://a.example/a/1", How::Offer, Some("Alice"))), Learned::Same);
+        let known = far.client.unwrap();
+        assert_eq!((known.how, known.name.as_deref()), (How::Signalling, Some("Alice")));
+    }
+
+    #[test]
+    fn who_answers_last_is_who_talks() {
+        let mut far = Far::default();
+        assert_eq!(far.learn(client("https://b.example/a/bob", How::Message, Some("Bob"))), Learned::New);
+        assert_eq!(far.learn(client("https://b.example/a/bob", How::Message, Some("Bob"))), Learned::Same);
+        assert_eq!(far.learn(client("https://b.example/a/carol", How::Message, Some("Carol"))), Learned::Instead);
+        assert_eq!(far.client.unwrap().name.as_deref(), Some("Carol"));
+    }
+
+    #[test]
+    fn what_is_settled_stays_so() {
+        let mut sent = Sent::pending(None);
+        sent.attempted(SentState::Pending, Some("no connection".to_owned()));
+        sent.attempted(SentState::Accepted, None);
+        sent.drop_pending();
+        sent.attempted(SentState::Refused, Some("late".to_owned()));
+        assert_eq!((sent.state, sent.attempts, sent.error), (SentState::Accepted, 2, None));
+    }
+}

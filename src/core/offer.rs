@@ -1,0 +1,187 @@
+//! Which offer of another node belongs to which call that has come in (B11).
+//!
+//! A trunk that strips headers leaves calling number, called number and time. Each offer and each call
+//! is used once; what can't be told apart is left alone.
+//!
+//! | likeness | the voice call | and |
+//! |---|---|---|
+//! | address | brought the offer's address in its signalling | |
+//! | number | has the offer's calling number | of several the newest with the newest |
+//! | digits | has a calling number that ends in the same digits: a national format | only one offer and one call are so alike |
+//! | alone | has no calling number, or another one that isn't ours | somebody has answered it, it didn't come before the offer was made, and there is no other offer and no other call |
+//!
+//! "Alone" waits for the answer: by then a call of the right number would be there and would have taken
+//! its offer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::address::Address;
+use super::name::{CallId, PeerName};
+use super::number::Number;
+use super::time::UnixMillis;
+
+/// A voice call arrives at most so long after the other side began it.
+const LATE: Duration = Duration::from_secs(180);
+/// What two nodes' clocks may differ by, if the numbers agree.
+const SKEW: Duration = Duration::from_secs(60);
+/// And if they don't: a voice call that was there before is another one.
+const SKEW_ALONE: Duration = Duration::from_secs(5);
+/// Digits that are significant enough to tell subscribers apart.
+const DIGITS: usize = 7;
+
+/// An offer, by who made it and which of their calls it is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct OfferId {
+    /// The node that made it.
+    pub peer: PeerName,
+    /// Its call.
+    pub call: CallId,
+}
+
+/// An offer that no call has used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which one.
+    pub id: OfferId,
+    /// Who calls; none if they don't say.
+    pub calling: Option<Number>,
+    /// Who is called, and the extensions behind it.
+    pub called: Vec<Number>,
+    /// The caller's client.
+    pub address: Address,
+    /// When the call began there, by their clock.
+    pub at: UnixMillis,
+}
+
+/// A call from a trunk that has used no offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrived {
+    /// Which one.
+    pub call: CallId,
+    /// Who calls, as the trunk says.
+    pub calling: Option<Number>,
+    /// Whether that is a number that we serve: then nobody has rewritten it.
+    pub ours: bool,
+    /// Who is called.
+    pub called: Number,
+    /// The address that came in its signalling.
+    pub received: Option<Address>,
+    /// When it came, by our clock.
+    pub at: UnixMillis,
+    /// Whether somebody has answered.
+    pub answered: bool,
+}
+
+/// How an offer and a call belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Likeness {
+    /// By the same address.
+    Address,
+    /// By the same calling number.
+    Number,
+    /// By the same digits at its end.
+    Digits,
+    /// Since nothing else is there.
+    Alone,
+}
+
+impl Likeness {
+    /// The word, as metrics and logs have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Likeness::Address => "address",
+            Likeness::Number => "number",
+            Likeness::Digits => "digits",
+            Likeness::Alone => "alone",
+        }
+    }
+}
+
+/// What belongs together, and what can't be told.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// Each offer and each call at most once.
+    pub found: Vec<(OfferId, CallId, Likeness)>,
+    /// Offers that more than one call could use, or the other way round.
+    pub ambiguous: BTreeSet<OfferId>,
+}
+
+/// Finds what belongs together now.
+pub fn match_up(offers: &[Waiting], calls: &[Arrived]) -> Matches {
+    let mut rest = Rest { offers: offers.iter().collect(), calls: calls.iter().collect() };
+    // The newest first; ids make the order the same however they came.
+    rest.offers.sort_by(|a, b| (b.at, &b.id).cmp(&(a.at, &a.id)));
+    rest.calls.sort_by(|a, b| (b.at, &b.call).cmp(&(a.at, &a.call)));
+    let mut matches = Matches::default();
+    rest.take_first(Likeness::Address, same_address, &mut matches);
+    rest.take_first(Likeness::Number, same_number, &mut matches);
+    rest.take_only(Likeness::Digits, same_digits, &mut matches);
+    // A call that brought its own address has no use for somebody else's.
+    rest.calls.retain(|call| call.received.is_none());
+    rest.take_only(Likeness::Alone, |offer, call| in_time(offer, call, SKEW_ALONE), &mut matches);
+    let Matches { found, ambiguous } = &mut matches;
+    ambiguous.retain(|offer| !found.iter().any(|(id, ..)| id == offer));
+    matches
+}
+
+struct Rest<'a> {
+    offers: Vec<&'a Waiting>,
+    calls: Vec<&'a Arrived>,
+}
+
+impl Rest<'_> {
+    fn take_first(&mut self, how: Likeness, alike: impl Fn(&Waiting, &Arrived) -> bool, matches: &mut Matches) {
+        let Rest { offers, calls } = self;
+        calls.retain(|call| {
+            let Some(at) = offers.iter().position(|offer| alike(offer, call)) else { return true };
+            matches.found.push((offers.remove(at).id.clone(), call.call.clone(), how));
+            false
+        });
+    }
+
+    fn take_only(&mut self, how: Likeness, alike: impl Fn(&Waiting, &Arrived) -> bool, matches: &mut Matches) {
+        let mut taken = Vec::new();
+        for call in &self.calls {
+            let candidates: Vec<_> = self.offers.iter().filter(|offer| alike(offer, call)).collect();
+            let [offer] = candidates[..] else {
+                matches.ambiguous.extend(candidates.iter().map(|offer| offer.id.clone()));
+                continue;
+            };
+            if self.calls.iter().filter(|other| alike(offer, other)).count() > 1 {
+                matches.ambiguous.insert(offer.id.clone());
+            } else if how != Likeness::Alone || (call.answered && !call.ours) {
+                taken.push((offer.id.clone(), call.call.clone(), how));
+            }
+        }
+        self.offers.retain(|offer| !taken.iter().any(|(id, ..)| *id == offer.id));
+        self.calls.retain(|call| !taken.iter().any(|(_, id, _)| *id == call.call));
+        matches.found.extend(taken);
+    }
+}
+
+fn same_address(offer: &Waiting, call: &Arrived) -> bool {
+    call.received.as_ref() == Some(&offer.address)
+}
+
+fn same_number(offer: &Waiting, call: &Arrived) -> bool {
+    call.calling.is_some() && call.calling == offer.calling && in_time(offer, call, SKEW)
+}
+
+fn same_digits(offer: &Waiting, call: &Arrived) -> bool {
+    let (Some(a), Some(b)) = (&offer.calling, &call.calling) else { return false };
+    // Trunk prefixes are zeros, or none.
+    let (a, b) = (a.digits(), b.digits().trim_start_matches('0'));
+    let enough = a.len().min(b.len()) >= DIGITS;
+    enough && (a.ends_with(b) || b.ends_with(a)) && in_time(offer, call, SKEW)
+}
+
+fn in_time(offer: &Waiting, call: &Arrived, skew: Duration) -> bool {
+    offer.called.contains(&call.called) && call.at + skew >= offer.at && call.at <= offer.at + LATE
+}
+
+#[cfg(test)]
+#[path = "offer_tests.rs"]
+mod tests;

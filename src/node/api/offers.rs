@@ -1,0 +1,53 @@
+//! `/v1/peer/offers`.
+
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+
+use crate::contract::{Offer, OfferRefusal};
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::auth::FromPeer;
+use crate::node::extract::Body;
+use crate::node::problem::Problems;
+
+/// Bytes of an offer.
+pub(in crate::node) const BODY: usize = 8 * 1024;
+
+/// One of a peer's numbers calls one of ours, and this is how its client is reached.
+///
+/// Taken once; repeats do no harm. Nothing but that is said: not whether the called number has a client,
+/// nor whether the call has come.
+#[utoipa::path(post, path = "/v1/peer/offers", tag = "peers", security(("bearer" = ["peer"]), ("certificate" = [])),
+    request_body = Offer,
+    responses((status = 202, description = "It is taken"), Problems,
+        (status = 409, description = "Another offer of the same id, or a loop", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many offers", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn create(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let metrics = app.totals.metrics;
+    let count = |result: &'static str| metrics.offer_received(peer.name(), result);
+    let Body(offer) = Body::<Offer>::from_request(request, &()).await.map_err(|problem| {
+        count(OfferRefusal::Invalid.as_str());
+        problem.because(OfferRefusal::Invalid)
+    })?;
+    let id = offer.id.clone();
+    match app.take_offer(&peer, offer).await {
+        Ok(Ok(())) => {
+            count("accepted");
+            Ok(StatusCode::ACCEPTED)
+        }
+        Ok(Err(refusal)) => {
+            let reason = refusal.reason.as_str();
+            count(reason);
+            tracing::warn!(peer = %peer.name(), offer = %id, reason, "an offer was refused");
+            Err(refusal.into())
+        }
+        Err(error) => {
+            count("failed");
+            Err(error.into())
+        }
+    }
+}

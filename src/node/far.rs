@@ -1,0 +1,309 @@
+//! What this node says to the other side's node, for as long as the call lasts.
+//!
+//! An offer (B11) when a call goes out to a number that a peer serves; an answer (B7) for clients that
+//! can't answer themselves. Both stand in the call while they are pending, so a restart takes them up.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
+
+use super::app::App;
+use super::pairing::CLIENTS;
+use crate::contract::{Body, Message, Offer, Peer, Role};
+use crate::core::address::{Address, AddressKind};
+use crate::core::backoff::Backoff;
+use crate::core::call::{Call, Phase};
+use crate::core::far::{Far, FarClient, How, Learned, Sent, SentState};
+use crate::core::name::CallId;
+use crate::core::number::Number;
+use crate::core::policy::Receiver;
+use crate::core::route::{Reason, Side};
+use crate::monitor::now;
+use crate::peer::{Outcome, Peer as PeerNode};
+use crate::store::StoreError;
+
+/// What is under way, so that it is under way once and ends with its call.
+#[derive(Debug, Default)]
+pub(super) struct Underway(Mutex<HashMap<CallId, HashMap<Errand, CancellationToken>>>);
+
+/// What is sent for a call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Errand {
+    Offer,
+    Answer(Number),
+}
+
+impl Underway {
+    fn begin(&self, call: &CallId, errand: &Errand, stop: CancellationToken) -> bool {
+        let mut calls = self.lock();
+        let errands = calls.entry(call.clone()).or_default();
+        let new = !errands.contains_key(errand);
+        errands.entry(errand.clone()).or_insert(stop);
+        new
+    }
+
+    fn done(&self, call: &CallId, errand: &Errand) {
+        let mut calls = self.lock();
+        if let Some(errands) = calls.get_mut(call) {
+            errands.remove(errand);
+            if errands.is_empty() {
+                calls.remove(call);
+            }
+        }
+    }
+
+    fn end(&self, call: &CallId) {
+        let errands = self.lock().remove(call).unwrap_or_default();
+        errands.values().for_each(CancellationToken::cancel);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallId, HashMap<Errand, CancellationToken>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl App {
+    /// The peer that serves a called number, as far as we know.
+    pub(super) fn peer_of(&self, called: &Number) -> Option<&Arc<PeerNode>> {
+        self.peers.serving(called)
+    }
+
+    /// The peer at the other end of a call that went out.
+    fn peer_at(&self, call: &Call) -> Option<&Arc<PeerNode>> {
+        let ported = call.far.serves.as_ref().and_then(|name| self.peers.get(name));
+        // A number that has left its range isn't its first owner's any more.
+        ported.or_else(|| self.peer_of(&call.called).filter(|_| call.reason != Reason::PortedOut))
+    }
+
+    /// Offers a call to the node that serves its called number, behind everything else. A call whose
+    /// caller has no client is nobody's business (B2).
+    pub(super) fn offer(&self, call: &Call) {
+        let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
+        let (Some(peer), Some(calling)) = (self.peer_at(call), &call.calling) else { return };
+        let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
+        if !wanted || settled {
+            return;
+        }
+        let (app, peer, calling, call) = (self.clone(), peer.clone(), calling.clone(), call.clone());
+        let id = call.id.clone();
+        self.errand(&id, Errand::Offer, async move {
+            match app.first_offer(&peer, &calling, &call).await {
+                Ok(Some(offer)) => app.keep_offering(&peer, offer).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, call = %call.id, "an offer could not be made"),
+            }
+        });
+    }
+
+    async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
+        // Served here: whoever it is, we know them better than a peer.
+        if call.reason != Reason::PortedOut && self.store.facts(&call.called, now()).await?.known.served {
+            return Ok(None);
+        }
+        let mut clients = self.store.taking_part(calling, now(), CLIENTS).await?;
+        clients.retain(|client| client.offer.allows(&Receiver::Peer(peer.name())));
+        let Some(own) = self.shown(&call.id, Role::First, calling, &clients).await? else {
+            return Ok(None);
+        };
+        self.change_far(&call.id, |far| {
+            far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone())));
+        });
+        Ok(Some(Offer {
+            id: call.id.clone(),
+            calling: own.number,
+            called: call.called.clone(),
+            address: own.address,
+            name: own.name,
+            capabilities: own.capabilities,
+            at: call.decided,
+            sent: now(),
+            via: vec![self.capabilities.base().to_owned()],
+        }))
+    }
+
+    async fn keep_offering(&self, peer: &Arc<PeerNode>, offer: Offer) {
+        let id = offer.id.clone();
+        let state = until_settled(
+            || {
+                let (peer, offer) = (peer.clone(), Offer { sent: now(), ..offer.clone() });
+                async move { peer.offer(&offer).await }.boxed()
+            },
+            |state, error| _ = self.change_far(&id, |far| attempted(far.offer.as_mut(), state, error)),
+        )
+        .await;
+        self.totals.metrics.offer_sent(peer.name(), state);
+        tracing::info!(call = %id, peer = %peer.name(), outcome = state.as_str(), "offered");
+    }
+
+    /// A number of ours was told in a call how the other side's client is reached (B7). False if that is
+    /// nothing to keep: the other side is ours too, or was known before by a better way.
+    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<bool, StoreError> {
+        let Some((call, other)) = ({
+            let exchange = self.exchange();
+            let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
+            call.map(|call| (call.clone(), exchange.opposite(call, number)))
+        }) else {
+            return Ok(false);
+        };
+        // The far end is the called one of a call that went out, and the caller of one that came in.
+        let far_end = match call.side {
+            Side::Originating => Some(&other) != call.caller().as_ref(),
+            Side::Terminating => Some(&other) == call.caller().as_ref(),
+        };
+        if !far_end || !self.store.bindings(Some(&other), now(), 1).await?.is_empty() {
+            return Ok(false);
+        }
+        let told = FarClient {
+            number: peer.number.clone(),
+            name: peer.name.clone(),
+            address: peer.address.clone(),
+            capabilities: peer.capabilities.clone(),
+            how: How::Message,
+            peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
+        };
+        let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
+        let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
+        let pairs = self.exchange().pairs_in(id);
+        for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
+            match learned {
+                Learned::New => self.settle(pair).await?,
+                Learned::Instead => self.replace(pair).await?,
+                Learned::Same => {}
+            }
+        }
+        Ok(known || learned != Learned::Same)
+    }
+
+    /// Tells the other side how a number of ours is reached, once, and as often as that takes.
+    pub(super) fn answer(&self, call: &CallId, number: &Number, own: Peer) {
+        let Some((address, peer, settled)) = self.exchange().call(call).and_then(|call| {
+            let settled = call.far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
+            let client = call.far.client.as_ref()?;
+            Some((client.address.clone(), client.peer.clone(), settled))
+        }) else {
+            return;
+        };
+        if settled {
+            return;
+        }
+        self.change_far(call, |far| {
+            far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer));
+        });
+        match address.kind() {
+            AddressKind::Sip => self.answer_by_sip(call, number, own, address),
+            AddressKind::Http => {
+                let (app, number) = (self.clone(), number.clone());
+                let id = call.clone();
+                self.errand(call, Errand::Answer(number.clone()), async move {
+                    let state = until_settled(
+                        || {
+                            let (app, address, own) = (app.clone(), address.clone(), own.clone());
+                            async move { app.peers.answer(&address, &own).await }.boxed()
+                        },
+                        |state, error| {
+                            app.change_far(&id, |far| attempted(far.answers.get_mut(&number), state, error));
+                        },
+                    )
+                    .await;
+                    app.answered(&id, &number, state);
+                });
+            }
+        }
+    }
+
+    fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
+        let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
+        // The same id after a restart: a client tells a repeat by it.
+        let message = Message {
+            id: format!("answer-{call}-{}", number.digits()),
+            call: call.clone(),
+            body: Body::Peer { role: Role::First, peer: own, own: None },
+        };
+        self.push.answer(&pbx, message, number.clone(), to);
+    }
+
+    /// What became of answers that went by SIP MESSAGE.
+    pub(super) fn sip_answers(&self, outcomes: Vec<crate::push::SipAnswer>) {
+        for outcome in outcomes {
+            let state = outcome.state;
+            self.change_far(&outcome.call, |far| attempted(far.answers.get_mut(&outcome.number), state, outcome.error));
+            if state != SentState::Pending {
+                self.answered(&outcome.call, &outcome.number, state);
+            }
+        }
+    }
+
+    fn answered(&self, call: &CallId, number: &Number, state: SentState) {
+        self.totals.metrics.peer_answer(state);
+        tracing::info!(%call, %number, outcome = state.as_str(), "answered the other side's client");
+    }
+
+    /// The call is over, and so is what is sent for it.
+    pub(super) fn end_far(&self, call: &CallId) {
+        self.underway.end(call);
+        self.change_far(call, |far| {
+            far.offer.iter_mut().chain(far.answers.values_mut()).for_each(Sent::drop_pending);
+        });
+    }
+
+    /// Changes what a call knows of its other side, and writes it down.
+    pub(super) fn change_far<T>(&self, id: &CallId, change: impl FnOnce(&mut Far) -> T) -> Option<T> {
+        let mut exchange = self.exchange();
+        let far = exchange.far(id)?;
+        let before = far.clone();
+        let changed = change(far);
+        if before != *far {
+            // Under the lock, so that no older state of this call is written after it.
+            exchange.call(id).into_iter().for_each(|call| self.write_behind(call));
+        }
+        Some(changed)
+    }
+
+    /// Does it beside everything else, until it is done or the call ends.
+    fn errand(&self, call: &CallId, errand: Errand, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.shutdown.child_token();
+        if self.underway.begin(call, &errand, stop.clone()) {
+            // Looked at after it has begun: a call that ends from now on ends this too.
+            if self.exchange().call(call).is_none_or(|call| call.phase == Phase::Ended) {
+                return self.underway.done(call, &errand);
+            }
+            let (app, call) = (self.clone(), call.clone());
+            tokio::spawn(async move {
+                if stop.run_until_cancelled(work).await.is_some() {
+                    app.underway.done(&call, &errand);
+                }
+            });
+        }
+    }
+}
+
+/// Asks again until the other side has said yes or no; the caller ends it when nobody needs it.
+async fn until_settled(
+    ask: impl Fn() -> BoxFuture<'static, Outcome>,
+    note: impl Fn(SentState, Option<String>),
+) -> SentState {
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let (state, error, after) = match ask().await {
+            Outcome::Accepted => (SentState::Accepted, None, None),
+            Outcome::Refused(error) => (SentState::Refused, Some(error), None),
+            Outcome::Again { error, after } => (SentState::Pending, Some(error), after),
+        };
+        note(state, error);
+        if state != SentState::Pending {
+            return state;
+        }
+        let wait = Backoff::HTTP.wait(attempt, rand::random());
+        tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+    }
+}
+
+fn attempted(sent: Option<&mut Sent>, state: SentState, error: Option<String>) {
+    if let Some(sent) = sent {
+        sent.attempted(state, error);
+    }
+}

@@ -1,0 +1,100 @@
+//! One request to another node, and what it came to.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{RETRY_AFTER, USER_AGENT};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use serde::Serialize;
+
+use super::PeerError;
+
+/// How long another node has to answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read, and characters of its words that are kept.
+const ANSWER: usize = 8 * 1024;
+const WORDS: usize = 200;
+
+/// What a request came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It has it.
+    Accepted,
+    /// It will say the same again.
+    Refused(String),
+    /// It may take it later.
+    Again {
+        /// What went wrong.
+        error: String,
+        /// When it wants to be asked again.
+        after: Option<Duration>,
+    },
+}
+
+/// What all clients of this room have in common: nothing but the address that was given is asked.
+pub(super) fn builder() -> reqwest::ClientBuilder {
+    // Fails if there is a provider already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().tcp_nodelay(true)
+}
+
+pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Client, PeerError> {
+    builder.build().map_err(|error| PeerError::Tls(cause(&error)))
+}
+
+pub(super) async fn send(request: RequestBuilder, body: &impl Serialize) -> Outcome {
+    let request = request.header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION"))).json(body);
+    match request.send().await {
+        Ok(answer) => judge(answer).await,
+        Err(error) if error.is_timeout() => again("no answer in time"),
+        Err(error) => again(&cause(&error)),
+    }
+}
+
+pub(super) fn again(error: &str) -> Outcome {
+    Outcome::Again { error: error.chars().take(WORDS).collect(), after: None }
+}
+
+async fn judge(answer: Response) -> Outcome {
+    let status = answer.status();
+    if status.is_success() {
+        return Outcome::Accepted;
+    }
+    let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+    let error = words(answer).await;
+    let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if status.is_server_error() || later {
+        return Outcome::Again { error, after: after.map(Duration::from_secs) };
+    }
+    // A redirect would lead where nobody has sent us.
+    Outcome::Refused(error)
+}
+
+/// `HTTP 403 not-its-number`: the status, and the reason if it is one word as ours are.
+async fn words(mut answer: Response) -> String {
+    let status = format!("HTTP {}", answer.status().as_u16());
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > ANSWER {
+            return status;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    let word =
+        |text: &&str| !text.is_empty() && text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    match problem.get("reason").and_then(|reason| reason.as_str()).filter(word) {
+        Some(reason) => format!("{status} {reason}"),
+        None => status,
+    }
+}
+
+/// reqwest's own words stop at the outermost error; the cause says what is wrong.
+fn cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    let text: String = cause.to_string().chars().filter(|c| !c.is_control()).take(WORDS).collect();
+    if error.source().is_none() { "the connection broke".to_owned() } else { text }
+}

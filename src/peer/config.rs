@@ -1,0 +1,99 @@
+//! The `[[peer]]` tables of the configuration.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use url::Url;
+
+use super::guard;
+use crate::core::name::{PeerName, TrunkName};
+use crate::core::prefix::Prefix;
+use crate::core::secret::Secret;
+
+/// Another organisation's node.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerConfig {
+    /// What we call it.
+    pub name: PeerName,
+    /// Where it is: the beginning of its addresses.
+    pub url: String,
+    /// The numbers that it serves: we offer it calls to these, and believe its offers of calls from these.
+    #[serde(default)]
+    pub prefixes: Vec<Prefix>,
+    /// Whether its offers are believed only for calling numbers of its own.
+    #[serde(default = "yes")]
+    pub verify: bool,
+    /// The file with the token that we show.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
+    /// The token itself.
+    #[serde(default)]
+    pub token: Option<Secret>,
+    /// The file with the token that it shows.
+    #[serde(default)]
+    pub accept_token_file: Option<PathBuf>,
+    /// The token itself.
+    #[serde(default)]
+    pub accept_token: Option<Secret>,
+    /// The CA that signed its certificate, if the system doesn't know it.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// The certificate that we show, PEM.
+    #[serde(default)]
+    pub client_cert: Option<PathBuf>,
+    /// Its key.
+    #[serde(default)]
+    pub client_key: Option<PathBuf>,
+    /// The DNS name in the certificate that it shows (`[node.tls] client_ca` must have signed it).
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// The packet trunk to it, if that isn't the one of the PBX.
+    #[serde(default)]
+    pub trunk: Option<TrunkName>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl PeerConfig {
+    /// Its URL.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn base(&self) -> Result<Url, String> {
+        let url = Url::parse(&self.url).map_err(|e| format!("url: {:?} is not a URL: {e}", self.url))?;
+        if url.query().is_some() || url.fragment().is_some() || url.cannot_be_a_base() {
+            return Err(format!("url: {:?} must end with its path", self.url));
+        }
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if guard::is_loopback(&url) => Ok(url),
+            _ => Err(format!("url: {:?} must begin with https: (http: is for loopback)", self.url)),
+        }
+    }
+
+    /// Looks for values that can't work.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        self.base()?;
+        if self.client_cert.is_some() != self.client_key.is_some() {
+            return Err("client_cert and client_key belong together".to_owned());
+        }
+        for (key, token) in [("token", &self.token), ("accept_token", &self.accept_token)] {
+            let fits = |token: &Secret| token.expose().bytes().all(|b| b.is_ascii_graphic());
+            if token.as_ref().is_some_and(|token| token.expose().is_empty() || !fits(token)) {
+                return Err(format!("{key}: a token is printable ASCII without spaces"));
+            }
+        }
+        match &self.certificate {
+            Some(name) if rustls::pki_types::DnsName::try_from(name.as_str()).is_err() => {
+                Err(format!("certificate: {name:?} is not a DNS name"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Other organisations' nodes: which one serves a number, and what is sent there.
+//!
+//! Two things are: an offer, to a node that the administrator knows; and an answer, to an address that
+//! came with a call, whoever's it is.
+
+mod client;
+mod config;
+mod guard;
+
+pub use client::Outcome;
+pub use config::PeerConfig;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::contract::{Offer, Peer as PeerClient};
+use crate::core::address::{Address, AddressKind};
+use crate::core::name::{PeerName, TrunkName};
+use crate::core::number::Number;
+use crate::core::prefix::{Prefix, longest};
+use crate::core::secret::Secret;
+
+/// Posts to strangers' addresses at the same time: slow ones must not take all sockets.
+const AT_ONCE: usize = 256;
+
+/// Why a peer can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// A file can't be read or holds nothing of use.
+    #[error("{key}: {path}: {reason}")]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// TLS can't be set up.
+    #[error("TLS can't be set up: {0}")]
+    Tls(String),
+    /// A value that can't work.
+    #[error("{0}")]
+    Value(String),
+    /// All of this, of one peer.
+    #[error("{name}: {error}")]
+    Of {
+        /// Which one.
+        name: PeerName,
+        /// What is wrong with it.
+        error: Box<PeerError>,
+    },
+}
+
+/// One of them.
+#[derive(Debug)]
+pub struct Peer {
+    name: PeerName,
+    base: Url,
+    prefixes: Vec<Prefix>,
+    verify: bool,
+    token: Option<Secret>,
+    certificate: Option<String>,
+    trunk: Option<TrunkName>,
+    http: reqwest::Client,
+}
+
+impl Peer {
+    fn new(config: &PeerConfig) -> Result<Peer, PeerError> {
+        let mut builder = client::builder();
+        if let Some(path) = &config.ca_file {
+            let pem = read("ca_file", path)?;
+            let wrong = |reason: String| PeerError::File { key: "ca_file", path: path.display().to_string(), reason };
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| wrong(e.to_string()))?;
+            if certificates.is_empty() {
+                return Err(wrong("there is no certificate in it".to_owned()));
+            }
+            builder = builder.tls_certs_only(certificates);
+        }
+        if let (Some(cert), Some(key)) = (&config.client_cert, &config.client_key) {
+            let mut pem = read("client_cert", cert)?;
+            pem.push(b'\n');
+            pem.extend(read("client_key", key)?);
+            let identity = reqwest::Identity::from_pem(&pem).map_err(|e| PeerError::File {
+                key: "client_cert",
+                path: cert.display().to_string(),
+                reason: e.to_string(),
+            })?;
+            builder = builder.identity(identity);
+        }
+        Ok(Peer {
+            name: config.name.clone(),
+            base: config.base().map_err(PeerError::Value)?,
+            prefixes: config.prefixes.clone(),
+            verify: config.verify,
+            token: config.token.clone(),
+            certificate: config.certificate.clone(),
+            trunk: config.trunk.clone(),
+            http: client::build(builder)?,
+        })
+    }
+
+    /// What we call it.
+    pub fn name(&self) -> &PeerName {
+        &self.name
+    }
+
+    /// The packet trunk that leads to it, if it has one of its own.
+    pub fn trunk(&self) -> Option<&TrunkName> {
+        self.trunk.as_ref()
+    }
+
+    /// Whether it may speak for a calling number.
+    pub fn may_offer(&self, calling: &Number) -> bool {
+        !self.verify || longest(&self.prefixes, calling).is_some()
+    }
+
+    /// Makes an offer, once.
+    pub async fn offer(&self, offer: &Offer) -> Outcome {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["v1", "peer", "offers"]);
+        }
+        let mut request = self.http.post(url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.expose());
+        }
+        client::send(request, offer).await
+    }
+
+    fn has(&self, certificate: &ParsedCertificate<'_>) -> bool {
+        let name = self.certificate.as_deref().and_then(|name| ServerName::try_from(name).ok());
+        name.is_some_and(|name| verify_server_name(certificate, &name).is_ok())
+    }
+}
+
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, PeerError> {
+    std::fs::read(path).map_err(|e| PeerError::File { key, path: path.display().to_string(), reason: e.to_string() })
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Peers {
+    known: Vec<Arc<Peer>>,
+    strangers: reqwest::Client,
+    /// Whether this node is one of a machine's own, and so are those it writes to.
+    at_home: bool,
+    permits: Semaphore,
+}
+
+impl Peers {
+    /// Sets up the configured ones. `at_home`: the node is reached on loopback alone.
+    ///
+    /// # Errors
+    /// Says which one can't be, and why.
+    pub fn new(configs: &[PeerConfig], at_home: bool) -> Result<Peers, PeerError> {
+        let known = configs.iter().map(|config| {
+            let peer = config.check().map_err(PeerError::Value).and_then(|()| Peer::new(config));
+            peer.map(Arc::new).map_err(|error| PeerError::Of { name: config.name.clone(), error: Box::new(error) })
+        });
+        let known = known.collect::<Result<Vec<_>, _>>()?;
+        let builder = client::builder();
+        // Without any peer the node still answers addresses that come in the signalling.
+        let strangers = if at_home { builder } else { builder.dns_resolver(guard::PublicOnly) };
+        Ok(Peers { known, strangers: client::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
+    }
+
+    /// The one of that name.
+    pub fn get(&self, name: &PeerName) -> Option<&Arc<Peer>> {
+        self.known.iter().find(|peer| peer.name == *name)
+    }
+
+    /// The one whose certificate this is. The chain has been verified by the listener.
+    pub fn by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Peer>> {
+        let parsed = ParsedCertificate::try_from(certificate).ok()?;
+        self.known.iter().find(|peer| peer.has(&parsed))
+    }
+
+    /// The one that serves a number: the longest configured prefix wins.
+    pub fn serving(&self, number: &Number) -> Option<&Arc<Peer>> {
+        let candidates = self.known.iter().filter_map(|peer| Some((longest(&peer.prefixes, number)?, peer)));
+        candidates.max_by_key(|(digits, _)| *digits).map(|(_, peer)| peer)
+    }
+
+    /// The one at whose place an address is.
+    pub fn at(&self, address: &Address) -> Option<&Arc<Peer>> {
+        let origin = Url::parse(address.as_str()).ok().filter(|_| address.kind() == AddressKind::Http)?.origin();
+        self.known.iter().find(|peer| peer.base.origin() == origin)
+    }
+
+    /// Tells the client behind an address how ours is reached, once (B7). A known node's place is asked
+    /// as the administrator says; anybody else's only if it is a public one.
+    pub async fn answer(&self, address: &Address, own: &PeerClient) -> Outcome {
+        let Ok(url) = Url::parse(address.as_str()) else { return Outcome::Refused("not a URL".to_owned()) };
+        let http = match self.at(address) {
+            Some(peer) => &peer.http,
+            None if self.at_home || guard::may_be_public(&url) => &self.strangers,
+            None => return Outcome::Refused("leads into a private network".to_owned()),
+        };
+        let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
+        client::send(http.post(url), &serde_json::json!({"type": "peer", "peer": own})).await
+    }
+}

@@ -1,0 +1,86 @@
+//! Offers of other nodes, for as long as a call may still use them.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+use crate::contract::Offer;
+use crate::core::name::PeerName;
+use crate::core::offer::OfferId;
+use crate::core::time::UnixMillis;
+
+/// An offer that was taken.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredOffer {
+    /// Who made it.
+    pub peer: PeerName,
+    /// What it says.
+    pub offer: Offer,
+    /// When it came.
+    pub received: UnixMillis,
+}
+
+impl StoredOffer {
+    /// Which one it is.
+    pub fn id(&self) -> OfferId {
+        OfferId { peer: self.peer.clone(), call: self.offer.id.clone() }
+    }
+}
+
+impl Store {
+    /// Writes an offer down.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn put_offer(&self, offer: StoredOffer) -> Result<(), StoreError> {
+        self.writer.run(Write::Offer(Box::new(offer))).await.map(drop)
+    }
+
+    /// Forgets offers: they are used, or nobody can use them any more.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn delete_offers(&self, ids: Vec<OfferId>) -> Result<(), StoreError> {
+        self.writer.run(Write::DeleteOffers(ids)).await.map(drop)
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
+        let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(&self.pool);
+        rows.await?.iter().map(read).collect()
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<StoredOffer, StoreError> {
+    let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("offer", e);
+    Ok(StoredOffer {
+        peer: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
+        received: UnixMillis(row.try_get(1)?),
+        offer: serde_json::from_str(&row.try_get::<String, _>(2)?).map_err(|e| bad(&e))?,
+    })
+}
+
+pub(super) async fn put(connection: &mut SqliteConnection, stored: &StoredOffer) -> Result<Done, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO offers (peer, id, received, body) VALUES ($1, $2, $3, $4) ON CONFLICT (peer, id) DO NOTHING",
+    )
+    .bind(stored.peer.to_string())
+    .bind(stored.offer.id.to_string())
+    .bind(stored.received.0)
+    .bind(serde_json::to_string(&stored.offer).map_err(|e| StoreError::unreadable("offer", e))?)
+    .execute(connection)
+    .await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn delete(connection: &mut SqliteConnection, ids: &[OfferId]) -> Result<Done, StoreError> {
+    for id in ids {
+        let query = sqlx::query("DELETE FROM offers WHERE peer = $1 AND id = $2");
+        query.bind(id.peer.to_string()).bind(id.call.to_string()).execute(&mut *connection).await?;
+    }
+    Ok(Done::Rows(ids.len() as u64))
+}
