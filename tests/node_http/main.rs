@@ -7,6 +7,7 @@ mod calls;
 mod directory;
 mod exchange;
 mod inbox;
+mod legs;
 mod monitoring;
 mod pairing;
 mod peers;
