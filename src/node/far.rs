@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::{App, GRACE};
 use super::offering::Audience;
 use super::pairing::CLIENTS;
 use crate::contract::{Body, Message, Offer, Peer, Role};
@@ -52,6 +52,12 @@ impl Underway {
             if errands.is_empty() {
                 calls.remove(call);
             }
+        }
+    }
+
+    fn stop(&self, call: &CallId, errand: &Errand) {
+        if let Some(stop) = self.lock().get_mut(call).and_then(|errands| errands.remove(errand)) {
+            stop.cancel();
         }
     }
 
@@ -206,6 +212,13 @@ impl App {
         }
     }
 
+    /// From now on it is this number that the other side is told of: what is still said of another is not
+    /// said any more, and what was said of this one before is said again.
+    pub(super) fn turn_to(&self, call: &CallId, number: &Number) {
+        let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
+        others.into_iter().for_each(|other| self.underway.stop(call, &Errand::Answer(other)));
+    }
+
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
         let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
         // The same id after a restart: a client tells a repeat by it.
@@ -236,8 +249,27 @@ impl App {
     /// The call is over, and so is what is sent for it.
     pub(super) fn end_far(&self, call: &CallId) {
         self.underway.end(call);
-        self.change_far(call, |far| {
+        let unused = self.change_far(call, |far| {
+            let unused = far.offer.as_ref().filter(|offer| far.client.is_none() && offer.state != SentState::Refused);
+            let peer = unused.and_then(|offer| offer.peer.clone());
             far.offer.iter_mut().chain(far.answers.values_mut()).for_each(Sent::drop_pending);
+            peer
+        });
+        if let Some(peer) = unused.flatten().and_then(|name| self.peers.get(&name).cloned()) {
+            self.withdraw(peer, call.clone());
+        }
+    }
+
+    /// Takes back an offer that, for all we know, no call has used: another call there might.
+    fn withdraw(&self, peer: Arc<PeerNode>, call: CallId) {
+        let stop = self.shutdown.child_token();
+        tokio::spawn(async move {
+            let ask = || {
+                let (peer, call) = (peer.clone(), call.clone());
+                async move { peer.withdraw(&call).await }.boxed()
+            };
+            let asking = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ()));
+            let _ = stop.run_until_cancelled(asking).await;
         });
     }
 
