@@ -22,7 +22,10 @@ isn't as it should be.
   --pbx-conf DIR     its configuration, if it isn't found
   --phones CONTEXT   the context that calls from phones come into   (FreeSWITCH: default)
   --trunks CONTEXT   the context that calls from trunks come into   (FreeSWITCH: public)
-  --trunk IP[:PORT]  also define the packet trunk `sidecall`, to this call server
+  --attendant CONTEXT  a context that only calls to main numbers come into; may be repeated
+  --main NUMBERS     main numbers that share a context with others: +12125552000|2000
+  --trunk [NAME=]IP[:PORT]  also define a packet trunk (`sidecall`) to this call server; may be repeated
+  --behind TRUNK     a PBX behind this one, which gets the addresses that come; may be repeated
   --context DOMAIN   where extensions are valid: 1001;phone-context=DOMAIN
   --prefix DIR       where the program goes to (DIR/bin); default /usr/local
   --binary FILE      use this program instead of building one
@@ -36,9 +39,27 @@ running PBX. FS_CLI and ASTERISK name the commands that a PBX is asked with.
 END
 }
 
-pbx='' conf='' phones='' trunks='' trunk='' context='' prefix='' binary='' pbx_address=''
+pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' behind='' context='' prefix='' binary='' pbx_address=''
 dry=no yes=no uninstall=no purge=no kept=no
 root=${SIDECALL_ROOT:-}
+
+# add_trunk [NAME=]IP[:PORT]: `trunk` is a list of NAME=IP:PORT, with blanks between them.
+add_trunk() {
+  [[ $1 =~ ^(([A-Za-z0-9_.-]+)=)?([0-9.]+)(:([0-9]+))?$ ]] ||
+    die "--trunk $1: an IPv4 address, with a port if it isn't 5060, and NAME= in front if it isn't \`sidecall\`"
+  local name=${BASH_REMATCH[2]:-sidecall} entry
+  for entry in $trunk; do
+    if [ "${entry%%=*}" = "$name" ]; then die "--trunk $1: there are two trunks \`$name\`"; fi
+  done
+  trunk+=${trunk:+ }$name=${BASH_REMATCH[3]}:${BASH_REMATCH[5]:-5060}
+}
+
+# joined SEPARATOR WORD...
+joined() {
+  local IFS=$1
+  shift
+  printf '%s' "$*"
+}
 
 value() { # what an option was given: $1 is the option, $2 its value
   case ${2:---} in --*) die "$1 needs a value (--help)" ;; esac
@@ -54,12 +75,15 @@ parse() {
   fi
   while [ $# -gt 0 ]; do
     case $1 in
-      --pbx | --pbx-conf | --phones | --trunks | --trunk | --context | --prefix | --binary) value "$@" ;;&
+      --pbx | --pbx-conf | --phones | --trunks | --attendant | --main | --trunk | --behind | --context | --prefix | --binary) value "$@" ;;&
       --pbx) pbx=$2 && shift ;;
       --pbx-conf) conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
       --phones) phones=$2 && shift ;;
       --trunks) trunks=$2 && shift ;;
-      --trunk) trunk=$2 && shift ;;
+      --attendant) attendant+=${attendant:+ }$2 && shift ;;
+      --main) main=$2 && shift ;;
+      --trunk) add_trunk "$2" && shift ;;
+      --behind) behind+=${behind:+ }$2 && shift ;;
       --context) context=$2 && shift ;;
       --prefix) prefix=$root$2 && shift ;;
       --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
@@ -73,11 +97,11 @@ parse() {
     shift
   done
   case $pbx in '' | freeswitch | asterisk) ;; *) die "--pbx $pbx: freeswitch or asterisk" ;; esac
-  local text=$phones$trunks
-  [[ $text =~ ^[A-Za-z0-9_.-]*$ ]] || die "--phones, --trunks: a context's name has letters, digits, _ . -"
+  local text=$phones$trunks${attendant// /}${behind// /}
+  [[ $text =~ ^[A-Za-z0-9_.-]*$ ]] ||
+    die "--phones, --trunks, --attendant, --behind: a name has letters, digits, _ . -"
+  [[ $main =~ ^[][0-9+*?().|-]*$ ]] || die "--main $main: numbers, with | between them, or a pattern of them"
   [[ $context =~ ^[A-Za-z0-9.-]*$ ]] || die "--context $context: not a domain name"
-  [[ $trunk =~ ^([0-9.]+(:[0-9]+)?)?$ ]] || die "--trunk $trunk: an IPv4 address, with a port if it isn't 5060"
-  case $trunk in '' | *:*) ;; *) trunk=$trunk:5060 ;; esac
 }
 
 setup() {
@@ -121,15 +145,27 @@ find_pbx() {
   prefix=${prefix:-$root/usr/local}
   phones=$(option "$pbx.phones" "$phones")
   trunks=$(option "$pbx.trunks" "$trunks")
-  trunk=$(option "$pbx.trunk" "$trunk")
+  attendant=$(option "$pbx.attendant" "$attendant")
+  main=$(option "$pbx.main" "$main")
+  # A `+` at the beginning of a pattern is a digit, as it were.
+  main=$(printf '%s' "$main" | sed -E 's/(^|[|(])[+]/\1[+]/g')
+  behind=$(option "$pbx.behind" "$behind")
+  remembered_trunks
   context=$(option "$pbx.context" "$context")
+}
+
+remembered_trunks() {
+  local entry found
+  found=$(option "$pbx.trunk" "$trunk")
+  trunk=''
+  for entry in $found; do add_trunk "$entry"; done
 }
 
 remember() {
   local name
   record option "$prefix" option:prefix
   record option "$conf" "option:$pbx.conf"
-  for name in phones trunks trunk context; do
+  for name in phones trunks attendant main trunk behind context; do
     if [ -n "${!name}" ]; then record option "${!name}" "option:$pbx.$name"; fi
   done
 }
@@ -167,7 +203,7 @@ install_all() {
     pbx_reload
   fi
   own_start
-  if [ "$pbx" = asterisk ]; then ast_say_entry; fi
+  pbx_say_rest
   own_doctor
   step "Installed"
   say "configuration: $etc/sidecall.toml    edit, then: systemctl restart sidecall"
@@ -201,7 +237,8 @@ uninstall_all() {
   for pbx in freeswitch asterisk; do
     conf=$(recorded "option:$pbx.conf" 2)
     if [ -z "$conf" ]; then continue; fi
-    trunk=$(recorded "option:$pbx.trunk" 2)
+    trunk=''
+    remembered_trunks
     use "$pbx"
     pbx_before_uninstall
     take_back_all "$conf"

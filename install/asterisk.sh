@@ -105,30 +105,61 @@ include => $1
 END
 }
 
+# ast_trunk NAME IP:PORT: the example trunk with this name and address.
+ast_trunk() {
+  sed -e "s|192.0.2.10:5060|$2|" -e "s|192.0.2.10|${2%:*}|" \
+    -e "s|^\[sidecall\]|[$1]|" -e "s|^aors=sidecall\$|aors=$1|" -e "s|^endpoint=sidecall\$|endpoint=$1|" \
+    ${trunks:+-e "s|^context=from-trunk |context=sidecall-trunks|"} dialplan/asterisk/pjsip-trunk.conf
+}
+
+# ast_attendant CONTEXT: the same in front of a context that only main numbers lead to.
+ast_attendant() {
+  cat <<END
+
+; In front of [$1]: let your main numbers lead to [sidecall-attendant-$1] instead.
+[sidecall-attendant-$1]
+exten => s,1,Gosub(sidecall-attendant,s,1)
+ same => n,Goto($1,s,1)
+exten => _[+0-9]!,1,Gosub(sidecall-attendant,s,1)
+ same => n,Goto($1,\${EXTEN},1)
+END
+}
+
 ast_plan_dialplan() {
-  local like=$conf/extensions.conf file=$conf/extensions.conf
-  want "$conf/sidecall.conf" 640 "$like" <dialplan/asterisk/sidecall.conf
-  if [ -n "$phones$trunks" ]; then
+  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=()
+  for entry in $trunk; do names+=("${entry%%=*}"); done
+  # shellcheck disable=SC2086 # a list of names
+  sed -e "s#^SIDECALL_MAIN=#&$main#" -e "s#^SIDECALL_BEHIND=#&$(joined '|' $behind)#" \
+    ${trunk:+-e "s#^SIDECALL_TRUNK=sidecall#SIDECALL_TRUNK=${names[0]}#"} \
+    ${trunk:+-e "s#^SIDECALL_TRUSTED=sidecall#SIDECALL_TRUSTED=$(joined '|' "${names[@]}")#"} \
+    dialplan/asterisk/sidecall.conf | want "$conf/sidecall.conf" 640 "$like"
+  if [ -n "$phones$trunks$attendant" ]; then
     { echo "; Made by install.sh: contexts that announce a call and go on in yours."
       if [ -n "$phones" ]; then ast_entry "$phones" sidecall-phones sidecall-originating; fi
       if [ -n "$trunks" ]; then ast_entry "$trunks" sidecall-trunks sidecall-terminating; fi
+      for entry in $attendant; do ast_attendant "$entry"; done
     } | want "$conf/sidecall-entry.conf" 640 "$like"
   fi
   if ast_is_freepbx; then file=$conf/extensions_custom.conf; fi # its GUI writes extensions.conf anew
   ast_append "$file" '#include "sidecall.conf"'
-  if [ -n "$phones$trunks" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
+  if [ -n "$phones$trunks$attendant" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
   if [ -n "$trunk" ]; then
-    sed -e "s|192.0.2.10:5060|$trunk|" -e "s|192.0.2.10|${trunk%:*}|" \
-      ${trunks:+-e "s|^context=from-trunk |context=sidecall-trunks|"} dialplan/asterisk/pjsip-trunk.conf |
-      want "$conf/sidecall-trunk.conf" 640 "$like"
+    for entry in $trunk; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
     file=$conf/pjsip.conf
     if ast_is_freepbx; then file=$conf/pjsip.endpoint_custom.conf; fi
     ast_append "$file" '#include "sidecall-trunk.conf"'
   fi
 }
 
-ast_say_entry() {
+pbx_say_rest() {
+  local name
   step "One step is yours: say where calls come in"
+  for name in $attendant; do
+    say "main numbers: let them lead to [sidecall-attendant-$name] (instead of [$name]), e.g. Goto(sidecall-attendant-$name,s,1)"
+  done
+  for name in $behind; do
+    say "calls to $name: add b(sidecall-pass^s^1) to the options of your Dial(PJSIP/...@$name,,...)"
+  done
   if [ -n "$phones" ]; then say "phones: set context=sidecall-phones (instead of $phones) on their endpoints in pjsip.conf"; fi
   if [ -n "$trunks" ]; then say "trunks: set context=sidecall-trunks (instead of $trunks) on their endpoints in pjsip.conf"; fi
   if [ -n "$phones" ] && [ -n "$trunks" ]; then return 0; fi
@@ -167,7 +198,7 @@ pbx_reload() {
 # Calls would fail where something still leads to what is about to go.
 pbx_before_uninstall() {
   local used
-  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto)\(sidecall-)' ./*.conf |
+  used=$(cd "$conf" && grep -nE '^[^;]*(context *=>? *sidecall-|(Gosub|Goto|[bB])\(sidecall-)' ./*.conf |
     grep -vE '^\./sidecall(-entry|-trunk)?\.conf:') || return 0
   say "$used"
   die "these lines of yours lead to sidecall's dialplan: change them back first (in $conf), then uninstall"

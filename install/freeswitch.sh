@@ -121,33 +121,49 @@ fs_include() {
 fs_is_fusionpbx() { [ -d "$root/etc/fusionpbx" ] || [ -d "$root/var/www/fusionpbx" ]; }
 
 fs_plan_dialplan() {
-  local like=$conf/freeswitch.xml snippet
-  { if [ -n "$trunk" ]; then
-    sed "s|sidecall_trusted=192.0.2.10/32|sidecall_trusted=${trunk%:*}/32|" dialplan/freeswitch/sidecall.xml
-  else
-    cat dialplan/freeswitch/sidecall.xml
-  fi; } | want "$conf/dialplan/sidecall.xml" 644 "$like"
-  for snippet in originating terminating; do
+  local like=$conf/freeswitch.xml snippet entry name address trusted=()
+  for entry in $trunk; do
+    address=${entry#*=}
+    trusted+=("${address%:*}/32")
+  done
+  sed -e "s#sidecall_main=#&$main#" ${behind:+-e 's#sidecall_behind=no#sidecall_behind=yes#'} \
+    ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
+    ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
+    want "$conf/dialplan/sidecall.xml" 644 "$like"
+  for snippet in leg originating terminating attendant; do
     want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
   done
-  if [ -n "$trunk" ]; then
-    sed "s|192.0.2.10:5060|$trunk|" dialplan/freeswitch/trunk.xml |
-      want "$conf/sip_profiles/external/sidecall.xml" 644 "$like"
-  fi
+  for entry in $trunk; do
+    name=${entry%%=*} address=${entry#*=}
+    sed -e "s|192.0.2.10:5060|$address|" -e "s|<gateway name=\"sidecall\">|<gateway name=\"$name\">|" \
+      dialplan/freeswitch/trunk.xml | want "$conf/sip_profiles/external/$name.xml" 644 "$like"
+  done
   if fs_is_fusionpbx; then
     say ""
     say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
-    say "In Dialplan > Dialplan Manager add two entries, order 5, and paste into their XML the <extension>"
-    say "of the file named:"
+    say "In Dialplan > Dialplan Manager add these entries, in this order from 5 on, and paste into their XML"
+    say "the <extension> of the file named:"
+    say "  context \${domain_name}   $conf/dialplan/sidecall/leg.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
+    say "  context public            $conf/dialplan/sidecall/leg.xml"
     say "  context public            $conf/dialplan/sidecall/terminating.xml"
   else
     fs_include "${phones:-default}" originating
     fs_include "${trunks:-public}" terminating
+    for name in $attendant; do fs_include "$name" attendant; done
   fi
 }
 
 pbx_find() { fs_find_conf; }
+
+pbx_say_rest() {
+  local name
+  if [ -z "$behind" ]; then return 0; fi
+  step "One step is yours: hand on the addresses"
+  for name in $behind; do
+    say "where your dialplan bridges to $name:  {\${sidecall_pass}}sofia/gateway/$name/..."
+  done
+}
 
 pbx_plan() {
   fs_read_socket
@@ -198,5 +214,6 @@ pbx_after_uninstall() {
     warn "the event socket has its well-known password again, as it was before: please change it"
   fi
   pbx_reload
-  if [ -n "$trunk" ]; then fs_api 'sofia profile external killgw sidecall' >&2 || true; fi
+  local entry
+  for entry in $trunk; do fs_api "sofia profile external killgw ${entry%%=*}" >&2 || true; done
 }

@@ -19,7 +19,7 @@ own_pbx_block() {
 
 own_config() {
   sed '/^# --- begin /,/^# --- end /d' etc/sidecall.toml |
-    sed -e '/^$/N;/^\n$/D' -e "s|^database = .*|database = \"$data/sidecall.db\"|" ${trunk:+-e 's|^#trunk = "sidecall"|trunk = "sidecall"|'}
+    sed -e '/^$/N;/^\n$/D' -e "s|^database = .*|database = \"$data/sidecall.db\"|" ${trunk:+-e "s|^#trunk = \"sidecall\"|trunk = \"${trunk%%=*}\"|"}
   own_pbx_block
 }
 

@@ -37,7 +37,8 @@ record() { # KIND SUM PATH [BACKUP]
 }
 
 # want TARGET MODE OWNER: standard input is what TARGET should be. OWNER is user:group, or a file whose
-# owner is taken. A file of ours that the administrator has changed since is left as it is.
+# owner is taken. A file of ours that the administrator has changed since is left as it is; if we have
+# another one now than we had then, that is put beside it.
 want() {
   local target=$1 new old
   new=$stage/files/${#staged[@]}
@@ -48,6 +49,10 @@ want() {
     old=$(recorded "$target" 2)
     if [ "$(recorded "$target" 1)" = created ] && [ "$old" != "$(sum "$target")" ]; then
       say "kept as you edited it: $target"
+      if [ "$old" != "$(sum "$new")" ]; then
+        say "What it would be now is put beside it, as ${target##*/}.sidecall-new: take from it what you need."
+        want "$target.sidecall-new" "$2" "$3" <"$new"
+      fi
       return 0
     fi
   fi

@@ -6,8 +6,8 @@ mod scripted;
 
 use std::time::Duration;
 
-use scripted::{Freeswitch, Heard, Node, agent};
-use serde_json::Value;
+use scripted::{Freeswitch, Heard, Node, agent, agent_with};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Waits for something that is said.
@@ -67,4 +67,75 @@ async fn who_stops_says_goodbye_to_both() {
     running.await.unwrap().unwrap();
     assert_eq!(freeswitch.owner(), "");
     until(&mut node.links, is("down")).await;
+}
+
+#[tokio::test]
+async fn tenants_with_the_same_extension_are_told_apart() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let tenants = json!({"outside_prefix": "9", "tenant": [
+        {"name": "acme", "context": "acme.pbx.example"},
+        {"name": "beta.example", "map": [{"extension": "1XXX", "number": "+12125551XXX"}]},
+    ]});
+    let running = tokio::spawn(agent_with(freeswitch.address, node.address, tenants).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    for (leg, called, fields, expected) in [
+        (
+            "leg-1",
+            "1002",
+            &[("tenant", "acme")][..],
+            ["1001;phone-context=acme.pbx.example", "1002;phone-context=acme.pbx.example"],
+        ),
+        ("leg-2", "1002", &[("tenant", "beta.example")], ["+12125551001", "+12125551002"]),
+        // Nobody's extension: the call is announced with what is the same for all.
+        ("leg-3", "92125550100", &[("tenant", "gamma")], ["", "+12125550100"]),
+        ("leg-4", "92125550100", &[], ["", "+12125550100"]),
+    ] {
+        freeswitch.announce_with(leg, called, fields);
+        let (request, _) = until(&mut node.decisions, |(request, _)| request["leg"] == leg).await;
+        let calling = request["calling"].as_str().unwrap_or_default();
+        assert_eq!([calling, request["called"].as_str().unwrap()], expected, "{leg}");
+    }
+    // An extension of nobody is nothing to decide: the dialplan goes on at once.
+    let mut freeswitch = freeswitch;
+    freeswitch.announce_with("leg-5", "1002", &[]);
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-5 ")).await;
+    assert!(said.contains("sidecall_reason=not-a-number"), "{said}");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn the_dialplan_gets_the_called_number_as_other_domains_write_it() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce_with("leg-1", "(212)%20555-0100", &[]);
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    assert!(said.contains(";sidecall_number=+12125550100;"), "{said}");
+    freeswitch.announce_with("leg-2", "1002", &[]);
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-2 ")).await;
+    assert!(!said.contains("sidecall_number"), "an extension is none: {said}");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_address_from_where_none_is_believed_is_counted() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce_with("leg-1", "2125550100", &[("refused", "yes")]);
+    let (request, _) = until(&mut node.decisions, |(request, _)| request["leg"] == "leg-1").await;
+    assert!(request["received_address"].is_null(), "{request}");
+    until(&mut node.links, |report| report["refused"] == 1).await;
+    freeswitch.announce_with("leg-2", "2125550100", &[("received", "javascript%3Aalert")]);
+    until(&mut node.links, |report| report["refused"] == 2).await;
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }

@@ -266,3 +266,48 @@ fn a_program_half_of_which_has_ended_ends() {
     assert!(!output.status.success());
     assert!(complaint(&output).contains("direct"), "{}", complaint(&output));
 }
+
+#[test]
+fn an_administrator_tries_the_rules_of_a_pbx() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("sidecall.toml");
+    let config = "[[pbx]]\nname = \"lab\"\nkind = \"asterisk\"\naddress = \"127.0.0.1:5038\"\npassword = \"x1y2z3\"\n\
+        context = \"pbx.example\"\nregion = \"DE\"\noutside_prefix = \"0\"\n[[pbx.tenant]]\nname = \"acme.example\"\n";
+    std::fs::write(&file, config).unwrap();
+    let read = |args: &[&str]| {
+        let output = run(&file, &[&["number", "read", "--json"], args].concat());
+        assert!(output.status.success(), "{}", complaint(&output));
+        out(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let said = read(&["--tenant", "acme.example", "0049 30 1234567", "201", "Anonymous"]);
+    assert_eq!(said[0]["shown"]["number"], "+49301234567");
+    assert_eq!(said[0]["dialled"]["number"], "+4949301234567", "0 is the outside line");
+    assert_eq!(
+        (&said[1]["dialled"]["number"], &said[1]["dial"]),
+        (&json!("201;phone-context=acme.example"), &json!("201"))
+    );
+    assert_eq!(said[2]["shown"]["none"], "withheld");
+    assert_eq!(read(&["201"])[0]["shown"]["none"], "an extension of no known tenant");
+    let table = out(&run(&file, &["number", "read", "--pbx", "lab", "+4930123456789"]));
+    assert!(table.contains("0030123456789"), "{table}");
+}
+
+#[test]
+fn a_client_and_its_number_say_to_whom_its_address_goes() {
+    let node = Node::start();
+    let alice = node.number(ALICE, "Alice");
+    let typist = Typist::start(&node, &alice, &["--json", "--offer", "peers:b,c"]);
+    typist.event("connected", 1);
+    let shown = |node: &Node| serde_json::from_str::<Value>(&node.must(&["number", "show", ALICE, "--json"])).unwrap();
+    assert_eq!(shown(&node)["clients"][0]["offer"], json!({"peers": ["b", "c"]}));
+    // With the number's own credential.
+    let said = node.must(&["number", "off", ALICE, "--node", &node.url, "--token-file", &alice]);
+    assert!(said.contains("as if it had no client"), "{said}");
+    node.must(&["number", "put", ALICE, "--name", "Alice Doe"]);
+    assert_eq!((&shown(&node)["enabled"], &shown(&node)["name"]), (&json!(false), &json!("Alice Doe")));
+    assert!(node.must(&["number", "show", ALICE]).contains("peers:b,c"));
+    node.must(&["number", "on", ALICE]);
+    assert_eq!(shown(&node)["enabled"], true);
+    let wrong = node.run(&["client", "--offer", "friends"]);
+    assert!(complaint(&wrong).contains("never, served"), "{}", complaint(&wrong));
+}

@@ -32,7 +32,11 @@ struct Doctor {
 
 impl Doctor {
     fn asked(dir: &Path) -> Doctor {
-        let output = run(dir, &["doctor", "--json"]);
+        Doctor::of(dir, &[])
+    }
+
+    fn of(dir: &Path, what: &[&str]) -> Doctor {
+        let output = run(dir, &[&["doctor", "--json"], what].concat());
         let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
         Doctor { fine: output.status.success(), report }
     }
@@ -100,6 +104,38 @@ fn doctor_misses_the_snippet(kind: Kind) {
     found.says("problem", "no agent is attached");
 }
 
+fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
+    let Some(pbx) = start(kind, PbxConfig::default()) else { return };
+    let node = Sidecall::launch(&pbx, &SidecallConfig::default(), "node").unwrap();
+    close(node.dir());
+    let main = run(node.dir(), &["number", "put", "+12125552000", "--kind", "main"]);
+    assert!(main.status.success(), "{}", String::from_utf8_lossy(&main.stderr));
+    let asked = || Doctor::of(node.dir(), &["--number", "+12125552000"]);
+    let knows = |doctor: &Doctor| !doctor.report.to_string().contains("setting of main numbers knows it");
+    let unnamed = asked();
+    assert!(!knows(&unnamed), "{:#}", unnamed.report);
+    assert!(!unnamed.report.to_string().contains("an older copy"), "{:#}", unnamed.report);
+    let setting = |value: &str| match kind {
+        Kind::Asterisk => pbx.console(&format!("dialplan set global SIDECALL_MAIN \"{value}\"")),
+        Kind::FreeSwitch => pbx.console(&format!("global_setvar sidecall_main={value}")),
+    };
+    setting("2000|[+]12125552001");
+    assert!(!knows(&asked()));
+    setting("2000|[+]?12125552000");
+    let named = asked();
+    assert!(knows(&named), "{:#}", named.report);
+
+    let (file, from, reload) = match kind {
+        Kind::Asterisk => ("etc/sidecall.conf", "[sidecall-pass]", "dialplan reload"),
+        Kind::FreeSwitch => ("conf/dialplan/sidecall.xml", "${sidecall_number}", "reloadxml"),
+    };
+    let file = pbx.dir().join(file);
+    let older = std::fs::read_to_string(&file).unwrap().replace(from, "[another]");
+    std::fs::write(file, older).unwrap();
+    let _ = pbx.console(reload);
+    asked().says("warning", "an older copy");
+}
+
 fn a_recording_touches_nothing(kind: Kind) {
     let Some(pbx) = start(kind, PbxConfig::default()) else { return };
     let sidecall = Sidecall::start(&pbx).unwrap();
@@ -152,6 +188,16 @@ fn asterisk_without_the_snippet() {
 #[test]
 fn freeswitch_without_the_snippet() {
     doctor_misses_the_snippet(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_main_numbers() {
+    doctor_knows_main_numbers_and_older_snippets(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_main_numbers() {
+    doctor_knows_main_numbers_and_older_snippets(Kind::FreeSwitch);
 }
 
 #[test]

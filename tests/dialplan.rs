@@ -276,7 +276,7 @@ fn the_extension_that_an_attendant_finds_is_announced_too() {
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         let calls = Calls::new("+13015550199", "+12125552000")
             .via(PACKET)
-            .hold(1_500)
+            .hold(5_000)
             .header("User-to-User: 6162;encoding=hex");
         assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         let seen = agent.announcements();

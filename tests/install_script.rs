@@ -225,6 +225,119 @@ fn uninstall_refuses_while_calls_still_lead_there() {
     });
 }
 
+#[test]
+fn an_edited_snippet_finds_its_new_version_beside_it() {
+    on_each("newer", |scratch| {
+        scratch.install(INSTALL);
+        let snippet = if scratch.kind == "freeswitch" { "dialplan/sidecall.xml" } else { "sidecall.conf" };
+        let mine = scratch.read(snippet).replace("500", "300");
+        std::fs::write(scratch.file(snippet), &mine).unwrap();
+        scratch.install(INSTALL);
+        let beside = format!("{snippet}.sidecall-new");
+        assert!(!scratch.file(&beside).exists());
+        // With other options it is another file, as it is with another version.
+        let said = scratch.install(&[INSTALL, &["--main", "+12125552000|2000"]].concat());
+        assert!(said.contains("sidecall-new"), "{said}");
+        assert_eq!(scratch.read(snippet), mine);
+        assert!(scratch.read(&beside).contains("[+]12125552000|2000"), "{}", scratch.read(&beside));
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert!(!scratch.file(&beside).exists());
+    });
+}
+
+#[test]
+fn attendants_trunks_and_pbxs_behind_are_set_and_taken_back() {
+    on_each("attendants", |scratch| {
+        let asked = [
+            ["--attendant", "public"],
+            ["--attendant", "default"],
+            ["--main", "+12125552000|(+1212555)?30[01]0"],
+            ["--trunk", "192.0.2.10"],
+            ["--trunk", "carrier=198.51.100.7:5080"],
+            ["--behind", "inner"],
+            ["--behind", "other"],
+        ];
+        let said = scratch.install(&[INSTALL, &asked.concat()].concat());
+        let main = "[+]12125552000|([+]1212555)?30[01]0";
+        match scratch.kind {
+            "asterisk" => {
+                let snippet = scratch.read("sidecall.conf");
+                for line in [
+                    format!("\nSIDECALL_MAIN={main} "),
+                    "\nSIDECALL_TRUNK=sidecall ".to_owned(),
+                    "\nSIDECALL_TRUSTED=sidecall|carrier ".to_owned(),
+                    "\nSIDECALL_BEHIND=inner|other ".to_owned(),
+                ] {
+                    assert!(snippet.contains(&line), "{line}");
+                }
+                let entry = scratch.read("sidecall-entry.conf");
+                assert!(entry.contains("[sidecall-attendant-public]\nexten => s,1,Gosub(sidecall-attendant,s,1)"));
+                assert!(entry.contains("[sidecall-attendant-default]"));
+                let trunks = scratch.read("sidecall-trunk.conf");
+                for line in
+                    ["[carrier]\ntype=endpoint", "aors=carrier\n", "contact=sip:198.51.100.7:5080", "match=192.0.2.10"]
+                {
+                    assert!(trunks.contains(line), "{line}: {trunks}");
+                }
+                assert!(said.contains("sidecall-attendant-public") && said.contains("sidecall-pass"), "{said}");
+            }
+            _ => {
+                let snippet = scratch.read("dialplan/sidecall.xml");
+                for setting in [
+                    format!("sidecall_main={main}"),
+                    "sidecall_trunk=sidecall".to_owned(),
+                    "sidecall_trusted=192.0.2.10/32,198.51.100.7/32".to_owned(),
+                    "sidecall_behind=yes".to_owned(),
+                ] {
+                    assert!(snippet.contains(&format!("data=\"{setting}\"")), "{setting}");
+                }
+                assert!(scratch.read("dialplan/default.xml").contains("sidecall/attendant.xml"));
+                let carrier = scratch.read("sip_profiles/external/carrier.xml");
+                assert!(carrier.contains("name=\"carrier\"") && carrier.contains("198.51.100.7:5080"), "{carrier}");
+                assert!(said.contains("{${sidecall_pass}}sofia/gateway/inner"), "{said}");
+            }
+        }
+        let config = std::fs::read_to_string(scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert!(config.contains("\ntrunk = \"sidecall\""), "{config}");
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("before"), "");
+    });
+}
+
+#[test]
+fn a_trunk_by_another_name_is_the_one_that_calls_take() {
+    on_each("named", |scratch| {
+        scratch.install(&[INSTALL, &["--trunk", "b.example=192.0.2.10:5070"]].concat());
+        let (snippet, setting) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "sidecall_trunk=b.example\""),
+            _ => ("sidecall.conf", "\nSIDECALL_TRUNK=b.example "),
+        };
+        assert!(scratch.read(snippet).contains(setting));
+        let config = sidecall::config::Config::load(&scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert_eq!(config.node.routing.trunk(&config.pbx[0].name).unwrap().as_str(), "b.example");
+    });
+}
+
+#[test]
+fn what_an_earlier_version_remembered_still_holds() {
+    on_each("older", |scratch| {
+        scratch.install(&[INSTALL, &["--trunk", "192.0.2.10"]].concat());
+        // That version had one trunk, without a name.
+        let manifest = scratch.root().join("etc/sidecall/installed");
+        let text = std::fs::read_to_string(&manifest).unwrap();
+        std::fs::write(&manifest, text.replace("sidecall=192.0.2.10:5060", "192.0.2.10:5060")).unwrap();
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("before"), "");
+    });
+}
+
 /// A scratch root with a configuration of these files.
 fn made_of(test: &str, kind: &'static str, files: &[(&str, &str)]) -> Scratch {
     let dir = std::env::temp_dir().join(format!("sidecall-made-{}-{test}", std::process::id()));
@@ -309,6 +422,10 @@ fn wrong_options_are_named() {
     for (args, what) in [
         (&["--pbx", "yate"][..], "yate"),
         (&["--trunk", "a;b"], "a;b"),
+        (&["--trunk", "a b=192.0.2.1"], "a b"),
+        (&["--trunk", "192.0.2.1", "--trunk", "sidecall=192.0.2.2"], "two trunks"),
+        (&["--main", "x"], "--main x"),
+        (&["--attendant", "a/b"], "--attendant"),
         (&["--context", "x y"], "x y"),
         (&["--frobnicate"], "--frobnicate"),
         (&["--prefix"], "--prefix"),

@@ -6,7 +6,7 @@ mod lab;
 
 use std::time::Duration;
 
-use lab::{Answer, Calls, FarEnd, Kind, Pbx};
+use lab::{Answer, Calls, FarEnd, Habit, Kind, Pbx, Phone};
 
 /// The PBX, if this machine has it; else one line says that the test was skipped.
 fn start(kind: Kind) -> Option<Pbx> {
@@ -33,6 +33,71 @@ fn a_phone_registers_and_is_called(kind: Kind) {
     let report = Calls::new("1000", "1001").place(pbx.sip()).unwrap();
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
     assert_eq!(phone.invites().len(), 1);
+}
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn two_phones_hear_each_other(kind: Kind) {
+    let Some(pbx) = start(kind) else { return };
+    let alice = Phone::register(pbx.sip(), "1000").unwrap();
+    let bob = Phone::register(pbx.sip(), "1001").unwrap();
+    let call = alice.call_as("1001", "Alice A.", &["X-Lab: 1"]);
+    let there = bob.next_call(SOON).unwrap();
+    there.ring();
+    assert!(call.wait_ringing(SOON));
+    there.answer();
+    assert!(call.wait_answered(SOON), "{:#?}", alice.messages());
+    assert_eq!(there.calling(), "1000");
+    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON), "{}", pbx.log());
+    assert!(call.hold());
+    assert!(there.wait_deaf_to(&alice, SOON));
+    assert!(call.resume());
+    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON));
+    there.hang_up();
+    assert!(call.wait_ended(SOON) && call.ended_there());
+}
+
+fn a_phone_refuses_cancels_and_hangs_up_by_itself(kind: Kind) {
+    let Some(pbx) = start(kind) else { return };
+    let alice = Phone::register(pbx.sip(), "1000").unwrap();
+    let bob = Phone::register(pbx.sip(), "1001").unwrap();
+    bob.habit(Habit::Refuse("486 Busy Here"));
+    // Vanilla FreeSWITCH has a voice mailbox for whoever is refused.
+    let mailbox = kind == Kind::FreeSwitch;
+    let call = alice.call("1001");
+    assert_eq!(call.wait_status(SOON), Some(if mailbox { 200 } else { 486 }));
+    assert_eq!(bob.next_call(SOON).unwrap().status(), Some(486));
+    call.hang_up();
+    bob.habit(Habit::Ring);
+    let call = alice.call("1001");
+    assert!(call.wait_ringing(SOON));
+    call.hang_up();
+    assert_eq!(call.wait_status(SOON), Some(487));
+    bob.habit(Habit::Answer { ring_ms: 100, talk_ms: Some(300) });
+    let call = alice.call("1001");
+    assert!(call.wait_answered(SOON));
+    assert!(call.wait_ended(SOON) && call.ended_there());
+    assert!(bob.wait_idle(SOON));
+}
+
+#[test]
+fn asterisk_two_phones() {
+    two_phones_hear_each_other(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_two_phones() {
+    two_phones_hear_each_other(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_a_phone_by_itself() {
+    a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_a_phone_by_itself() {
+    a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::FreeSwitch);
 }
 
 #[test]

@@ -14,7 +14,15 @@ fn sample() -> String {
 /// Writes a configuration beside the secrets that it names and loads it.
 fn load(text: &str) -> Result<Config, String> {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["admin.token", "agent.token", "freeswitch.password", "asterisk.password", "our.token", "their.token"] {
+    for name in [
+        "admin.token",
+        "agent.token",
+        "freeswitch.password",
+        "asterisk.password",
+        "lnp.token",
+        "our.token",
+        "their.token",
+    ] {
         std::fs::write(dir.path().join(name), "6f1d0c7a9b\n").unwrap();
     }
     let file: PathBuf = dir.path().join("sidecall.toml");
@@ -38,7 +46,9 @@ fn the_sample_loads_as_shipped() {
 #[test]
 fn the_sample_loads_with_every_optional_key_set() {
     let config = load(&with_optional_keys()).unwrap();
+    assert!(config.node.lnp.source.len() == 2 && config.node.lnp.source[1].token.is_some());
     assert!(config.pbx[0].direct.is_some() && config.pbx[1].message_endpoint.is_some());
+    assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
     assert_eq!(config.node.peers[0].prefixes.len(), 1);
 }
 
@@ -49,8 +59,13 @@ fn the_sample_shows_every_key() {
         ("node", "[node]\n"),
         ("node.keep_calls", "[node.keep_calls]\n"),
         ("node.routing", "[node.routing]\n"),
+        ("node.lnp", "[node.lnp]\n"),
+        ("node.lnp.source", "[[node.lnp.source]]\n"),
+        ("node.lnp.route", "[[node.lnp.route]]\n"),
         ("agent", "[agent]\n"),
         ("pbx", "[[pbx]]\n"),
+        ("pbx.map", "[[pbx]]\n[[pbx.map]]\n"),
+        ("pbx.tenant", "[[pbx]]\n[[pbx.tenant]]\n"),
         ("peer", "[[peer]]\n"),
     ] {
         let said = load(&format!("{before}no_such_key = 1\n")).unwrap_err();
@@ -64,7 +79,8 @@ fn the_sample_shows_every_key() {
             let secret = matches!(key, "token" | "accept_token" | "password");
             let shown = |line: &str| {
                 let line = line.trim_start_matches('#');
-                line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{table}.{key}"))
+                line.starts_with(&format!("{key} = "))
+                    || line.trim_start_matches('[').starts_with(&format!("{table}.{key}"))
             };
             assert!(secret || sample().lines().any(shown), "{table}.{key} is not in etc/sidecall.toml");
         }

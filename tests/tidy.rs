@@ -19,9 +19,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("peer", &["contract", "core"]),
     ("push", &["contract", "core", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
-    ("node", &["peer", "push", "store", "contract", "core", "monitor"]),
+    ("lnp", &["core", "monitor"]),
+    ("node", &["peer", "push", "lnp", "store", "contract", "core", "monitor"]),
     ("config", &["agent", "node", "core"]),
-    ("cli", &["config", "agent", "node", "pbx", "store", "contract", "core", "wire"]),
+    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "contract", "core", "wire"]),
 ];
 
 /// Lines of the largest source file, without its tests.

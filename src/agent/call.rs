@@ -119,11 +119,12 @@ impl Task {
             Some(left) => self.context.shared.node.decide(&self.request, left).await,
             None => Err(NodeError::Late(held.hold)),
         };
+        let number = Some(self.request.called.clone());
         let answer = match decision {
             Ok(CallDecision { call, route, trunk, address, reason }) => {
                 self.routed = reason;
                 self.call = Some(call.clone());
-                Answer { call: Some(call), route, trunk, address, reason }
+                Answer { call: Some(call), route, trunk, address, number, reason }
             }
             Err(error) => {
                 self.routed = match error {
@@ -132,7 +133,7 @@ impl Task {
                     _ => Reason::NodeUnreachable,
                 };
                 tracing::debug!(%error, leg = %held.leg, "no decision");
-                Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason: self.routed }
+                Answer { call: None, route: Route::Pstn, trunk: None, address: None, number, reason: self.routed }
             }
         };
         let asked = arrived.elapsed();

@@ -8,9 +8,10 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
-use crate::core::name::PbxName;
+use crate::core::mapping::Mapping;
+use crate::core::name::{PbxName, TenantName};
 use crate::core::number::Context;
-use crate::core::plan::{NumberPlan, Region};
+use crate::core::plan::{NumberPlan, OutsideNumbers, PbxPlan, Prefix, Region};
 use crate::core::secret::Secret;
 use crate::pbx::{Link, asterisk, freeswitch};
 use crate::{ami, esl};
@@ -74,6 +75,24 @@ pub struct PbxConfig {
     /// What has at most this many digits, and no `+`, is an extension.
     #[serde(default = "extension_digits")]
     pub extension_digits: usize,
+    /// What its phones dial for an outside line, before the number.
+    #[serde(default)]
+    pub outside_prefix: Option<Prefix>,
+    /// What is dialled before a country code, if not what the region has.
+    #[serde(default)]
+    pub international_prefix: Option<Prefix>,
+    /// How its trunks and its caller IDs write numbers that have no `+`.
+    #[serde(default)]
+    pub outside_numbers: OutsideNumbers,
+    /// Caller IDs, in digits, that name nobody.
+    #[serde(default)]
+    pub withheld: Vec<String>,
+    /// Extensions that are reached from outside.
+    #[serde(default)]
+    pub map: Vec<Mapping>,
+    /// Those who share it, each with extensions of its own.
+    #[serde(default)]
+    pub tenant: Vec<TenantConfig>,
     /// FreeSWITCH: where the `socket` application finds us (`direct` mode).
     #[serde(default)]
     pub direct: Option<SocketAddr>,
@@ -89,6 +108,32 @@ pub struct PbxConfig {
     /// Asterisk: the endpoint that messages to addresses of other domains leave by.
     #[serde(default)]
     pub message_endpoint: Option<String>,
+}
+
+/// `[[pbx.tenant]]`: what is left out is as in `[[pbx]]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantConfig {
+    /// What the dialplan calls it: a name or a domain.
+    pub name: TenantName,
+    /// The domain in which its extensions are valid; its name, if that is a domain.
+    #[serde(default)]
+    pub context: Option<Context>,
+    /// The country whose national number format it uses.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// What has at most this many digits, and no `+`, is an extension.
+    #[serde(default)]
+    pub extension_digits: Option<usize>,
+    /// What its phones dial for an outside line, before the number.
+    #[serde(default)]
+    pub outside_prefix: Option<Prefix>,
+    /// What is dialled before a country code.
+    #[serde(default)]
+    pub international_prefix: Option<Prefix>,
+    /// Extensions that are reached from outside.
+    #[serde(default)]
+    pub map: Vec<Mapping>,
 }
 
 fn extension_digits() -> usize {
@@ -153,7 +198,89 @@ impl PbxConfig {
     }
 
     /// How this PBX writes numbers.
-    pub fn plan(&self) -> NumberPlan {
-        NumberPlan { context: self.context.clone(), region: self.region, extension_digits: self.extension_digits }
+    pub fn plan(&self) -> PbxPlan {
+        let own = NumberPlan {
+            context: Some(self.context.clone()),
+            region: self.region,
+            extension_digits: self.extension_digits,
+            outside_prefix: self.outside_prefix.clone(),
+            international_prefix: self.international_prefix.clone(),
+            outside_numbers: self.outside_numbers,
+            withheld: self.withheld.clone(),
+            map: self.map.clone(),
+        };
+        let tenants = self.tenant.iter().map(|tenant| {
+            let plan = NumberPlan {
+                context: tenant.context(),
+                region: tenant.region.or(self.region),
+                extension_digits: tenant.extension_digits.unwrap_or(self.extension_digits),
+                outside_prefix: tenant.outside_prefix.clone().or(self.outside_prefix.clone()),
+                international_prefix: tenant.international_prefix.clone().or(self.international_prefix.clone()),
+                map: tenant.map.clone(),
+                ..own.clone()
+            };
+            (tenant.name.clone(), plan)
+        });
+        let tenants = tenants.collect();
+        PbxPlan::new(own, tenants)
+    }
+
+    /// Looks for rules that contradict each other.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn check_plan(&self) -> Result<(), String> {
+        if let Some(bad) = self.withheld.iter().find(|w| w.is_empty() || !w.bytes().all(|b| b.is_ascii_digit())) {
+            return Err(format!("withheld: {bad:?} is not digits; words such as \"anonymous\" are known already"));
+        }
+        if !self.map.is_empty() && !self.tenant.is_empty() {
+            return Err("map: where there are tenants, each has its own: write [[pbx.tenant.map]]".to_owned());
+        }
+        let of_tenants = self.tenant.iter().flat_map(|tenant| &tenant.map);
+        let maps: Vec<&Mapping> = self.map.iter().chain(of_tenants).collect();
+        // Tenants may have the same extension, never the same number.
+        for (n, rule) in maps.iter().enumerate() {
+            if let Some(other) = maps[..n].iter().find(|other| rule.shares_number(other)) {
+                return Err(format!("map: one number would be two extensions: {other} and {rule}"));
+            }
+        }
+        for rules in [&self.map].into_iter().chain(self.tenant.iter().map(|tenant| &tenant.map)) {
+            for (n, rule) in rules.iter().enumerate() {
+                if let Some(other) = rules[..n].iter().find(|other| rule.shares_extension(other)) {
+                    return Err(format!("map: one extension would be two numbers: {other} and {rule}"));
+                }
+            }
+        }
+        for (n, tenant) in self.tenant.iter().enumerate() {
+            let name = &tenant.name;
+            let Some(context) = tenant.context() else {
+                return Err(format!(
+                    "tenant {name}: context: say the domain in which its extensions are valid, such as \"{name}.pbx.example\""
+                ));
+            };
+            let clash = self.tenant[..n].iter().find(|other| {
+                let same = |word: &str| {
+                    [other.name.as_str(), other.context().as_ref().map_or("", Context::as_str)]
+                        .iter()
+                        .any(|own| own.eq_ignore_ascii_case(word))
+                };
+                same(name.as_str()) || same(context.as_str())
+            });
+            if let Some(other) = clash {
+                return Err(format!(
+                    "tenant {name}: name and context must be others than those of tenant {}",
+                    other.name
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl TenantConfig {
+    /// A name without a dot is no domain that nobody else has.
+    fn context(&self) -> Option<Context> {
+        let domain = || self.name.as_str().parse().ok().filter(|_| self.name.as_str().contains('.'));
+        self.context.clone().or_else(domain)
     }
 }

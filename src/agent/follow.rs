@@ -13,18 +13,24 @@ use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::name::LegId;
-use crate::core::plan::NumberPlan;
-use crate::core::route::{Reason, Route};
+use crate::core::plan::PbxPlan;
+use crate::core::route::{Reason, Route, Side};
 use crate::core::uui;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
 
+/// A call and how numbers are written in it.
+struct Followed {
+    call: Call,
+    tenant: Option<String>,
+}
+
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {
     context: Arc<LinkContext>,
-    plan: NumberPlan,
+    plan: PbxPlan,
     tracker: Tracker,
-    calls: HashMap<Key, Call>,
+    calls: HashMap<Key, Followed>,
     clock: Clock,
 }
 
@@ -32,7 +38,7 @@ impl Follower {
     pub(super) fn new(context: Arc<LinkContext>) -> Follower {
         let plan = context.pbx.plan();
         // The first national number reads the tables of all countries: no caller is to wait for that.
-        let _ = plan.read("2125550100");
+        let _ = plan.of(None).read("2125550100");
         Follower { context, plan, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default() }
     }
 
@@ -93,15 +99,16 @@ impl Follower {
         let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
+        let tenant = held.mark.tenant.clone();
         let start = Start::Held { announcement: Box::new(held), left, way, arrived };
-        self.calls.insert(key, Call::start(&self.context, request, start));
+        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
     fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
         let reason = Reason::NotANumber;
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
-        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, reason };
+        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, number: None, reason };
         self.context.shared.calls.spawn(async move {
             let result = match way {
                 Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
@@ -119,15 +126,25 @@ impl Follower {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
-                metrics::address_refused(&self.context.pbx.name);
+                self.context.address_refused("unreadable");
                 None
             }
         });
+        if mark.refused {
+            tracing::debug!(pbx = %self.context.pbx.name, %leg, "an address came from where none is believed");
+            self.context.address_refused("untrusted");
+        }
+        let plan = self.plan.of(mark.tenant.as_deref());
+        // People dial what their PBX has taught them; trunks write numbers as carriers agree.
+        let called = match mark.side {
+            Side::Originating => plan.dialled(&mark.called),
+            Side::Terminating => plan.read(&mark.called),
+        };
         Some(CallRequest {
             pbx: self.context.pbx.name.clone(),
             leg: leg.clone(),
-            calling: self.plan.read(&mark.calling),
-            called: self.plan.read(&mark.called)?,
+            calling: plan.read(&mark.calling).ok(),
+            called: called.ok()?,
             side: mark.side,
             received_address,
             routed,
@@ -135,8 +152,12 @@ impl Follower {
     }
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, event, last } in said {
-            if let Some(call) = self.calls.get_mut(&key) {
+        for Said { key, mut event, device, last } in said {
+            if let Some(Followed { call, tenant }) = self.calls.get_mut(&key) {
+                if let Event::Dialled { number, .. } | Event::Identified { number, .. } = &mut event {
+                    let plan = self.plan.of(tenant.as_deref());
+                    *number = device.and_then(|device| plan.read(&device).ok());
+                }
                 call.tell(event, last);
             }
             if last {
@@ -156,7 +177,7 @@ impl Follower {
             let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, call);
+            self.calls.insert(key, Followed { call, tenant: mark.tenant });
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
@@ -176,7 +197,10 @@ impl Follower {
                 _ if gone.is_empty() => {}
                 // In its turn: a later report overtaking earlier ones would make the node drop them.
                 Some(key) => {
-                    let ended = |leg| Said { key, event: Event::Ended { leg, cause: None }, last: false };
+                    let ended = |leg| {
+                        let event = Event::Ended { leg, cause: None };
+                        Said { key, event, device: None, last: false }
+                    };
                     self.tell(gone.into_iter().map(ended));
                 }
                 None => {

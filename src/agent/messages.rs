@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
 use crate::contract::{SipMessage, SipMessages, SipOutcome};
-use crate::core::number::Number;
+use crate::core::plan::PbxPlan;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};
 
@@ -24,9 +24,10 @@ impl Courier {
         let (commands, watched) = watch::channel(None);
         let context = Arc::clone(context);
         let task = tokio::spawn(async move {
+            let plan = context.pbx.plan();
             while let Some(SipMessages { messages }) = messages.recv().await {
                 for message in messages {
-                    let outcome = send(&context, &watched, &message).await;
+                    let outcome = send(&context, &plan, &watched, &message).await;
                     context.outcome(outcome);
                 }
             }
@@ -40,10 +41,17 @@ impl Courier {
     }
 }
 
-async fn send(context: &LinkContext, link: &watch::Receiver<Option<Commands>>, message: &SipMessage) -> SipOutcome {
+async fn send(
+    context: &LinkContext,
+    plan: &PbxPlan,
+    link: &watch::Receiver<Option<Commands>>,
+    message: &SipMessage,
+) -> SipOutcome {
+    // As somebody on this PBX would call them back; an extension of elsewhere can't be dialled here.
+    let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
     let commands = link.borrow().clone();
     let result = match commands {
-        Some(commands) => commands.send_message(sender(&message.from), message).await.map_err(|e| outcome_error(&e)),
+        Some(commands) => commands.send_message(&from, message).await.map_err(|e| outcome_error(&e)),
         None => Err("no link to the PBX".to_owned()),
     };
     metrics::sip_message(&context.pbx.name, result.is_ok());
@@ -54,9 +62,4 @@ fn outcome_error(error: &Error) -> String {
     // A message of unknown outcome may have arrived: the node must not have it sent again.
     let unknown = error.is_disconnect() || error.is_timeout();
     if unknown { format!("outcome unknown: {error}") } else { error.to_string() }
-}
-
-/// The user part of the sender: the number as somebody would dial it.
-fn sender(number: &Number) -> &str {
-    if number.is_withheld() { "anonymous" } else { number.digits() }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::LinkContext;
 use super::now;
 use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
+use crate::monitor::agent as metrics;
 
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ pub(super) struct Status {
     /// The PBX's own words for its version.
     pub version: Option<String>,
     sent: Vec<SipOutcome>,
+    /// Addresses in headers that were not taken, since the start.
+    refused: u64,
 }
 
 impl Status {
@@ -42,6 +45,7 @@ impl Status {
             error: None,
             version: None,
             sent: Vec::new(),
+            refused: 0,
         }
     }
 
@@ -66,6 +70,7 @@ impl Status {
             error: self.error.clone(),
             version: self.version.clone(),
             sent: std::mem::take(&mut self.sent),
+            refused: self.refused,
         }
     }
 
@@ -85,6 +90,13 @@ impl LinkContext {
                 status.sent.push(outcome);
             }
         });
+    }
+
+    /// Counts an address that was not taken. The node is told with the next report: whoever sends a
+    /// thousand of them makes no thousand reports.
+    pub(super) fn address_refused(&self, why: &'static str) {
+        metrics::address_refused(&self.pbx.name, why);
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).refused += 1;
     }
 
     /// Changes the status; the node is told at once.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::core::call::Event;
 use crate::core::name::LegId;
-use crate::pbx::{Happened, Mark, Snapshot};
+use crate::pbx::{Device, Happened, Mark, Snapshot};
 
 /// A call that is followed; later calls have larger keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub(super) struct Said {
     pub key: Key,
     /// What happened.
     pub event: Event,
+    /// The number that is still to be put into the event: how to read it depends on the call.
+    pub device: Device,
     /// The call has no legs left: nothing follows.
     pub last: bool,
 }
@@ -29,6 +31,8 @@ pub(super) struct Tracker {
     next: u64,
     calls: HashMap<Key, Tracked>,
     legs: HashMap<LegId, Key>,
+    /// The phones behind legs that nobody announced, as the node was told.
+    devices: HashMap<LegId, String>,
     answered: HashSet<LegId>,
     /// Who hears whom, from both ends.
     hears: HashMap<LegId, HashSet<LegId>>,
@@ -62,29 +66,51 @@ impl Tracker {
     }
 
     /// What an event means to the calls that are followed.
-    pub(super) fn happened(&mut self, happened: &Happened) -> Option<Said> {
+    pub(super) fn happened(&mut self, happened: &Happened) -> Vec<Said> {
         match happened {
-            Happened::Dialled { leg, by } => {
-                let key = *self.legs.get(by)?;
-                self.join(key, leg).then(|| said(key, Event::Dialled { leg: leg.clone() }))
+            Happened::Dialled { leg, by, device } => {
+                let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
+                vec![self.named(key, Event::Dialled { leg: leg.clone(), number: None }, leg, device)]
+            }
+            Happened::Identified { leg, device } => {
+                let Some(key) = self.call_of(leg) else { return Vec::new() };
+                vec![self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device)]
             }
             Happened::Answered { leg } => {
-                let key = *self.legs.get(leg)?;
-                self.answered.insert(leg.clone()).then(|| said(key, Event::Answered { leg: leg.clone() }))
+                let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
+                new.map(|key| said(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
             }
-            Happened::Bridged { legs } => {
-                let key = self.younger(legs)?;
-                self.join(key, &legs[0]);
-                self.join(key, &legs[1]);
-                self.bridge(legs).then(|| said(key, Event::Bridged { legs: legs.clone() }))
-            }
+            Happened::Bridged { legs, devices } => self.bridged(legs, devices),
             Happened::Unbridged { legs } => {
-                let key = self.younger(legs)?;
-                self.unbridge(legs).then(|| said(key, Event::Unbridged { legs: legs.clone() }))
+                let key = self.younger(legs).filter(|_| self.unbridge(legs));
+                key.map(|key| said(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
-            Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()),
-            Happened::Announced(_) | Happened::Gap { .. } => None,
+            Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
+            Happened::Announced(_) | Happened::Gap { .. } => Vec::new(),
         }
+    }
+
+    /// A leg that is in no call yet joins the one that it hears, as the phone that it is.
+    fn bridged(&mut self, legs: &[LegId; 2], devices: &[Device; 2]) -> Vec<Said> {
+        let Some(key) = self.younger(legs) else { return Vec::new() };
+        let mut told = Vec::new();
+        for (leg, device) in legs.iter().zip(devices) {
+            if self.join(key, leg) {
+                told.push(self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device));
+            }
+        }
+        if self.bridge(legs) {
+            told.push(said(key, Event::Bridged { legs: legs.clone() }));
+        }
+        told
+    }
+
+    fn named(&mut self, key: Key, event: Event, leg: &LegId, device: &Device) -> Said {
+        match device {
+            Some(device) => self.devices.insert(leg.clone(), device.clone()),
+            None => self.devices.remove(leg),
+        };
+        Said { key, event, device: device.clone(), last: false }
     }
 
     /// The legs that are followed: what to ask for in a snapshot.
@@ -141,9 +167,13 @@ impl Tracker {
     pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
         let mut told = Vec::new();
         for live in &snapshot.legs {
-            let leg = live.leg.clone();
+            let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
-                told.extend(self.happened(&Happened::Dialled { leg: leg.clone(), by }));
+                told.extend(self.happened(&Happened::Dialled { leg: leg.clone(), by, device: device.clone() }));
+            }
+            // Picked up meanwhile, by another phone than the one that rang.
+            if device.is_some() && self.devices.get(&leg).is_some_and(|known| Some(known) != device.as_ref()) {
+                told.extend(self.happened(&Happened::Identified { leg: leg.clone(), device }));
             }
             if live.answered {
                 told.extend(self.happened(&Happened::Answered { leg }));
@@ -160,8 +190,14 @@ impl Tracker {
         for legs in over.collect::<HashSet<_>>() {
             told.extend(self.happened(&Happened::Unbridged { legs }));
         }
+        let phones: HashMap<_, _> = snapshot.legs.iter().map(|l| (&l.leg, &l.device)).collect();
+        let device = |leg: &LegId| phones.get(leg).copied().cloned().flatten();
+        // As if one after the other had come: a conference that is full then is full for the same people.
+        let mut hears: Vec<_> = hears.into_iter().collect();
+        hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
         for legs in hears {
-            told.extend(self.happened(&Happened::Bridged { legs }));
+            let devices = [device(&legs[0]), device(&legs[1])];
+            told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
         told
     }
@@ -203,6 +239,7 @@ impl Tracker {
 
     fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
         let key = self.legs.remove(leg)?;
+        self.devices.remove(leg);
         self.answered.remove(leg);
         for other in self.hears.remove(leg).unwrap_or_default() {
             self.deafen(&other, leg);
@@ -213,12 +250,13 @@ impl Tracker {
         if last {
             self.calls.remove(&key);
         }
-        Some(Said { key, event: Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) }, last })
+        let event = Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) };
+        Some(Said { key, event, device: None, last })
     }
 }
 
 fn said(key: Key, event: Event) -> Said {
-    Said { key, event, last: false }
+    Said { key, event, device: None, last: false }
 }
 
 fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {

@@ -11,7 +11,15 @@ fn pair(a: &str, b: &str) -> [LegId; 2] {
 }
 
 fn mark() -> Mark {
-    Mark { side: Side::Originating, calling: "1001".into(), called: "1002".into(), received: None, call: None }
+    Mark {
+        side: Side::Originating,
+        calling: "1001".into(),
+        called: "1002".into(),
+        received: None,
+        tenant: None,
+        refused: false,
+        call: None,
+    }
 }
 
 fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
@@ -19,6 +27,7 @@ fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
         leg: leg(name),
         mark: by.is_none().then(mark),
         by: by.map(leg),
+        device: None,
         answered: !hears.is_empty(),
         hears: hears.iter().map(|h| leg(h)).collect(),
     }
@@ -30,9 +39,9 @@ fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
 
 fn answered_call(tracker: &mut Tracker) -> Key {
     let (key, _) = tracker.announce(&leg("A"), "1002").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A") }).unwrap();
-    tracker.happened(&Happened::Answered { leg: leg("B") }).unwrap();
-    tracker.happened(&Happened::Bridged { legs: pair("A", "B") }).unwrap();
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: None });
+    tracker.happened(&Happened::Answered { leg: leg("B") });
+    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [None, None] });
     key
 }
 
@@ -41,18 +50,18 @@ fn a_call_from_announcement_to_end() {
     let mut tracker = Tracker::default();
     let key = answered_call(&mut tracker);
     assert!(tracker.announce(&leg("A"), "1002").is_none(), "a repeated announcement is the same call");
-    let one = tracker.happened(&Happened::HungUp { leg: leg("B"), cause: Some("X".into()) }).unwrap();
+    let one = &tracker.happened(&Happened::HungUp { leg: leg("B"), cause: Some("X".into()) })[0];
     assert_eq!((one.key, one.last), (key, false));
-    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).unwrap().last);
+    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None })[0].last);
     assert!(tracker.legs().is_empty());
-    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).is_none(), "hang-ups repeat");
+    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).is_empty(), "hang-ups repeat");
 }
 
 #[test]
 fn other_peoples_legs_are_not_followed() {
     let mut tracker = Tracker::default();
-    assert!(tracker.happened(&Happened::Answered { leg: leg("X") }).is_none());
-    assert!(tracker.happened(&Happened::Bridged { legs: pair("X", "Y") }).is_none());
+    assert!(tracker.happened(&Happened::Answered { leg: leg("X") }).is_empty());
+    assert!(tracker.happened(&Happened::Bridged { legs: pair("X", "Y"), devices: [None, None] }).is_empty());
     assert!(tracker.legs().is_empty());
 }
 
@@ -71,9 +80,44 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"), "5").unwrap();
     let (second, _) = tracker.announce(&leg("P"), "9").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P") });
-    let said = tracker.happened(&Happened::Bridged { legs: pair("A", "Q") }).unwrap();
-    assert_eq!(said.key, second);
+    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: None });
+    let said = tracker.happened(&Happened::Bridged { legs: pair("A", "Q"), devices: [None, None] });
+    assert_eq!(said[0].key, second);
+}
+
+fn number(text: &str) -> Device {
+    Some(text.to_owned())
+}
+
+#[test]
+fn who_joins_by_a_bridge_is_named_first() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"), "1002");
+    let said = tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002") });
+    assert_eq!((&said[0].event, &said[0].device), (&Event::Dialled { leg: leg("B"), number: None }, &number("1002")));
+    let bridged = Happened::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
+    let said = tracker.happened(&bridged);
+    assert_eq!(
+        (&said[0].event, &said[0].device),
+        (&Event::Identified { leg: leg("P"), number: None }, &number("1003"))
+    );
+    assert_eq!(said[1].event, Event::Bridged { legs: pair("A", "P") });
+    assert_eq!(said.len(), 2, "who was announced needs no other name");
+    assert!(tracker.happened(&bridged).is_empty());
+}
+
+#[test]
+fn a_pick_up_that_no_event_told_is_found() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"), "1002");
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002") });
+    let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
+    (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
+    let told = tracker.catch_up(&snapshot(legs.clone()));
+    let identified =
+        Said { device: number("1003"), ..said(told[0].key, Event::Identified { leg: leg("B"), number: None }) };
+    assert!(told.contains(&identified));
+    assert!(tracker.catch_up(&snapshot(legs)).is_empty());
 }
 
 #[test]
@@ -83,7 +127,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
     assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
     tracker.announce(&leg("A"), "1002").unwrap();
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
-    assert!(told.contains(&Event::Dialled { leg: leg("B") }));
+    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None }));
     assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
     assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
 }
@@ -92,7 +136,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
 fn answered_legs_without_a_bridge_are_doubted_once() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"), "1002").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A") });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: None });
     tracker.happened(&Happened::Answered { leg: leg("B") });
     assert!(!tracker.doubts(), "the caller's leg is not up yet");
     tracker.happened(&Happened::Answered { leg: leg("A") });

@@ -93,8 +93,9 @@ impl Config {
             tokens.into_iter().chain([&mut peer.ca_file, &mut peer.client_cert, &mut peer.client_key])
         });
         let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
+        let sources = node.lnp.source.iter_mut().map(|source| &mut source.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
-        let optional = tokens.into_iter().chain(pbxs).chain(peers).flatten();
+        let optional = tokens.into_iter().chain(sources).chain(pbxs).chain(peers).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
         }
@@ -110,6 +111,10 @@ impl Config {
             let key = format!("pbx {}: password_file", pbx.name);
             (key, &mut pbx.password, &pbx.password_file)
         });
+        let sources = self.node.lnp.source.iter_mut().map(|source| {
+            let key = format!("node.lnp.source {}: token_file", source.name);
+            (key, &mut source.token, &source.token_file)
+        });
         let tokens = self.node.peers.iter_mut().flat_map(|peer| {
             let key = |name: &str| format!("peer {}: {name}", peer.name);
             [
@@ -117,7 +122,7 @@ impl Config {
                 (key("accept_token_file"), &mut peer.accept_token, &peer.accept_token_file),
             ]
         });
-        for (key, secret, file) in files.into_iter().chain(passwords).chain(tokens) {
+        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources).chain(tokens) {
             let Some(path) = file else { continue };
             let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Key {
                 path: config.display().to_string(),
@@ -132,6 +137,12 @@ impl Config {
         let wrong = |problem: String| Err(ConfigError::Key { path: path.display().to_string(), problem });
         if let Err(error) = self.node.check() {
             return wrong(error.to_string());
+        }
+        let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.deadline_ms);
+        if !self.node.lnp.source.is_empty() && asking >= deciding {
+            return wrong(format!(
+                "node.lnp.deadline_ms: {asking} leaves no time for the decision, which has agent.deadline_ms = {deciding}"
+            ));
         }
         for (n, pbx) in self.pbx.iter().enumerate() {
             let name = &pbx.name;
@@ -151,7 +162,7 @@ impl Config {
                 }
                 Some(_) => {}
             }
-            if let Err(problem) = pbx.link() {
+            if let Err(problem) = pbx.link().map(drop).and_then(|()| pbx.check_plan()) {
                 return wrong(format!("pbx {name}: {problem}"));
             }
         }
@@ -171,13 +182,14 @@ fn key_error(path: &Path, error: figment::Error) -> ConfigError {
     if problem.ends_with("socket address syntax") {
         problem += ": write an IP address and a port, such as 127.0.0.1:8600";
     }
-    let key = match &error.path[..] {
-        // People count from one.
-        [table, n, rest @ ..] if ["pbx", "peer"].contains(&table.as_str()) && n.parse::<usize>().is_ok() => {
-            let n = n.parse::<usize>().map_or(0, |n| n + 1);
-            [format!("[[{table}]] no. {n}")].into_iter().chain(rest.iter().cloned()).collect::<Vec<_>>().join(": ")
+    // An entry of a list is shown with its place; people count from one.
+    let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
+    let key = match error.path.iter().position(|key| key.parse::<usize>().is_ok()) {
+        Some(at) => {
+            let entry = format!("[[{}]] {}", error.path[..at].join("."), counted(&error.path[at]));
+            [entry].into_iter().chain(error.path[at + 1..].iter().map(counted)).collect::<Vec<_>>().join(": ")
         }
-        keys => keys.join("."),
+        None => error.path.join("."),
     };
     if !key.is_empty() {
         problem = format!("{key}: {problem}");
@@ -261,6 +273,18 @@ mod tests {
     }
 
     #[test]
+    fn portability_that_cant_work_is_named() {
+        let source = "[[node.lnp.source]]\nname = \"x\"\nkind = \"http\"\n";
+        assert!(problem(&source.replace("http", "dns")).contains("[[node.lnp.source]] no. 1: kind"));
+        assert!(problem(source).contains("node.lnp.source x: url"));
+        let source = format!("{source}url = \"https://lnp.example/{{number}}\"\n");
+        let said = problem(&format!("{source}token_file = \"no-such\"\n"));
+        assert!(said.contains("node.lnp.source x: token_file: ") && said.contains("no-such"), "{said}");
+        let said = problem(&format!("[node.lnp]\ndeadline_ms = 400\n{source}"));
+        assert!(said.contains("node.lnp.deadline_ms: 400") && said.contains("agent.deadline_ms"), "{said}");
+    }
+
+    #[test]
     fn values_that_cant_work_are_named_before_anything_is_made() {
         let said = problem("[node]\npublic_url = \"http://node.example\"");
         assert!(said.starts_with("sidecall.toml: node.public_url: "), "{said}");
@@ -272,5 +296,35 @@ mod tests {
         }
         let said = problem(&PBX.replace("pbx.a.example", "a b"));
         assert!(said.contains("[[pbx]] no. 1: context: "), "{said}");
+    }
+
+    #[test]
+    fn number_rules_that_cant_be_are_named() {
+        let rule = |table: &str, extension: &str, number: &str| {
+            format!("[[{table}]]\nextension = \"{extension}\"\nnumber = \"{number}\"\n")
+        };
+        let map = |extension: &str, number: &str| rule("pbx.map", extension, number);
+        let tenant = |keys: &str| format!("[[pbx.tenant]]\n{keys}\n");
+        let (acme, beta) = (tenant("name = \"acme.example\""), tenant("name = \"beta.example\""));
+        let shared = rule("pbx.tenant.map", "1001", "+12125551001");
+        for (rules, named) in [
+            ("outside_prefix = \"nine\"".to_owned(), "[[pbx]] no. 1: outside_prefix: "),
+            ("outside_numbers = \"local\"".to_owned(), "[[pbx]] no. 1: outside_numbers: "),
+            ("withheld = [\"nobody\"]".to_owned(), "pbx fs: withheld: "),
+            (map("1XXX", "+1212555XX"), "[[pbx]] no. 1: map: no. 1: "),
+            (map("1XXX", "+12125551XXX") + &map("1001", "+12125550000"), "pbx fs: map: one extension"),
+            (map("1XXX", "+12125551XXX") + &map("2001", "+12125551001"), "pbx fs: map: one number"),
+            (map("1XXX", "+12125551XXX") + &acme, "pbx fs: map: "),
+            (tenant("name = \"acme\""), "pbx fs: tenant acme: context: "),
+            (tenant("name = \"a b\""), "[[pbx]] no. 1: tenant: no. 1: name: "),
+            (acme.clone() + &tenant("name = \"a\"\ncontext = \"acme.example\""), "pbx fs: tenant a: "),
+            (acme.clone() + &shared + &beta + &shared, "pbx fs: map: one number"),
+        ] {
+            let said = problem(&format!("{PBX}{rules}"));
+            assert!(said.contains(named), "{rules}: {said}");
+        }
+        let other = rule("pbx.tenant.map", "1001", "+12125552001");
+        let both = Config::from_text(&format!("{PBX}{acme}{shared}{beta}{other}"), Path::new("x")).unwrap();
+        assert!(both.pbx[0].plan().has("beta.example"));
     }
 }

@@ -7,6 +7,7 @@ use crate::core::address::Address;
 use crate::core::capability::Capability;
 use crate::core::name::ClientId;
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
 /// `POST /v1/clients`: binds a client to the number of its token.
@@ -31,6 +32,17 @@ pub struct NewClient {
     #[serde(default)]
     #[schema(max_items = 16)]
     pub capabilities: Vec<Capability>,
+    /// To whom its address may go; everyone if absent.
+    #[serde(default)]
+    pub offer: OfferTo,
+}
+
+/// `PATCH /v1/clients/{id}`: what is to be different.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientChange {
+    /// To whom its address may go from now on.
+    pub offer: OfferTo,
 }
 
 /// The answer to `POST /v1/clients`.
@@ -64,6 +76,8 @@ pub struct ClientView {
     pub address: Option<Address>,
     /// What it can do.
     pub capabilities: Vec<Capability>,
+    /// To whom its address may go.
+    pub offer: OfferTo,
     /// When the binding ends.
     pub expires: UnixMillis,
     /// Whether a hosted client is connected now.

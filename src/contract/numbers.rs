@@ -22,6 +22,10 @@ pub struct NumberEntry {
     /// The extensions behind a main number.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<Number>,
+    /// Whether the number's clients take part; off is as if it had none. Absent leaves it as it is, and on
+    /// if that was never said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
     /// The credential of the number's clients, 16 to 256 of `A-Z a-z 0-9 - . _ ~ +`; absent leaves it as it is.
     /// It is stored hashed and never shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,6 +41,14 @@ pub enum NumberKind {
     Extension,
     /// A main number: an attendant finds the extension.
     Main,
+}
+
+/// `/v1/numbers/{number}/sidecall`: whether the number's clients take part. Its own client may change it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NumberSwitch {
+    /// Off is as if the number had no client: its address is given to nobody, and nothing is sent to it.
+    pub enabled: bool,
 }
 
 /// A number as it is shown.

@@ -59,6 +59,10 @@ pub struct PbxReport {
     /// The PBX's own words for its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// Addresses in headers that were not taken, since the agent's start: from phones and trunks that
+    /// aren't trusted, or unreadable.
+    #[serde(default)]
+    pub refused: u64,
     /// SIP MESSAGEs that were sent since the last report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Vec<SipOutcome>,

@@ -37,6 +37,18 @@ pub enum Event {
         /// The new leg.
         #[schema(value_type = String)]
         leg: LegId,
+        /// The device that the PBX names; absent if it names none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<Number>,
+    },
+    /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
+    Identified {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+        /// The device that the PBX names; absent if it names none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<Number>,
     },
     /// A leg answered.
     Answered {
@@ -88,6 +100,9 @@ pub struct Bridge {
     pub call: CallId,
     /// Since when.
     pub since: UnixMillis,
+    /// One of the two came to a conference that was full: they hear each other and are no pair.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub beyond: bool,
 }
 
 /// A call, from its announcement to its end.
@@ -151,6 +166,11 @@ impl Call {
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
         let state = Leg { number: calling.cloned(), since: at, answered: None, ended: None, bridges: Vec::new() };
         BTreeMap::from([(leg.clone(), state)])
+    }
+
+    /// Whether the leg is in it, and not gone or called somewhere else.
+    pub fn has(&self, leg: &LegId) -> bool {
+        self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
     }
 
     /// When something was last heard of it.

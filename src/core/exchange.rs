@@ -1,8 +1,10 @@
 //! The exchange: which legs hear each other, and so which two numbers are paired.
 //!
-//! Every leg stands for a number: the announced leg for the calling number, a leg that is dialled
-//! on its behalf for the called number. A bridge between two legs pairs their numbers, whichever
-//! calls the legs came from; nothing else does. That is what carries transfers and pick-ups.
+//! Every leg stands for a number, or for nobody (see [`identity`](super::identity)). A bridge between
+//! two legs pairs their numbers, whichever calls the legs came from; nothing else does. That is what
+//! carries transfers, pick-ups and conferences.
+//!
+//! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -53,19 +55,34 @@ pub enum Refused {
 const LEGS_MAX: usize = 256;
 
 /// All live calls of a node.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Exchange {
     calls: HashMap<CallId, Call>,
     legs: HashMap<(PbxName, LegId), CallId>,
+    conference: usize,
 }
 
 impl Exchange {
-    /// Takes up a call: one just decided, or one read back after a restart.
-    pub fn open(&mut self, call: Call) {
+    /// An exchange in which at most `conference` people of one conference are paired with each other.
+    /// Who comes to a conference of that many is paired with nobody there, also when others have left;
+    /// the pairs that there are stay.
+    pub fn new(conference: usize) -> Exchange {
+        Exchange { calls: HashMap::new(), legs: HashMap::new(), conference }
+    }
+
+    /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
+    /// call that it was in before; what follows from that is given back with that call.
+    pub fn open(&mut self, call: Call) -> Option<(CallId, Vec<Effect>)> {
+        let before = self.legs.get(&(call.pbx.clone(), call.leg.clone())).filter(|before| **before != call.id).cloned();
+        let left = before.map(|before| {
+            let effects = self.ended(&before, &call.leg, Some("moved on"), call.decided);
+            (before, effects)
+        });
         for leg in call.legs.keys() {
             self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
         }
         self.calls.insert(call.id.clone(), call);
+        left
     }
 
     /// The live call.
@@ -140,7 +157,8 @@ impl Exchange {
         }
         call.last_seq = seq;
         match event {
-            Event::Dialled { leg } => self.dialled(id, leg, at).map(|()| Vec::new()),
+            Event::Dialled { leg, number } => self.dialled(id, leg, number.as_ref(), at),
+            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => self.bridged(id, legs, at),
             Event::Unbridged { legs } => Ok(self.unbridged(id, legs, at)),
@@ -161,7 +179,23 @@ impl Exchange {
         Some(call)
     }
 
-    fn dialled(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
+    fn dialled(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, Refused> {
+        // Told again after the agent's restart: it may have become another phone meanwhile. What was
+        // announced stands for who announced it.
+        let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.legs.contains_key(leg));
+        if known {
+            return self.identified(id, leg, number, at);
+        }
+        self.join(id, leg, number, at).map(|()| Vec::new())
+    }
+
+    fn join(&mut self, id: &CallId, leg: &LegId, number: Option<&Number>, at: UnixMillis) -> Result<(), Refused> {
         // A leg stays with the call that first had it.
         if self.owner(id, leg).is_some() {
             return Ok(());
@@ -170,15 +204,42 @@ impl Exchange {
         if call.legs.len() >= LEGS_MAX {
             return Err(Refused::TooManyLegs(LEGS_MAX));
         }
-        let number = Some(call.called.clone());
+        let number = number.cloned();
         call.legs.insert(leg.clone(), Leg { number, since: at, answered: None, ended: None, bridges: Vec::new() });
         self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
         Ok(())
     }
 
+    fn identified(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, Refused> {
+        self.join(id, leg, number, at)?;
+        let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
+        let paired = |exchange: &Exchange| -> Vec<Pair> {
+            let leg_of = |id: &CallId| exchange.calls.get(id)?.legs.get(leg);
+            let bridges = leg_of(&owner).into_iter().flat_map(|state| &state.bridges);
+            bridges.filter_map(|(other, bridge)| exchange.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
+        };
+        let before = paired(self);
+        if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
+            leg.number = number.cloned();
+        }
+        let after = paired(self);
+        if before == after {
+            return Ok(Vec::new());
+        }
+        let parted: Vec<_> = before.into_iter().map(|pair| self.parted(pair, at)).collect();
+        Ok(parted.into_iter().chain(after.into_iter().map(Effect::Paired)).collect())
+    }
+
     fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
         // An answer of a leg whose birth was missed: it was dialled for this call.
-        self.dialled(id, leg, at)?;
+        let called = self.calls.get(id).map(|call| call.called.clone());
+        self.join(id, leg, called.as_ref(), at)?;
         let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.answered.get_or_insert(at);
@@ -197,7 +258,12 @@ impl Exchange {
             // A bridge says that both were answered, even if that event was lost.
             self.answered(id, leg, at)?;
         }
-        let bridge = Bridge { call: id.clone(), since: at };
+        let owners = [self.owner(id, &legs[0]), self.owner(id, &legs[1])];
+        // It is found again at a call that has one of the legs.
+        let told = if owners.iter().flatten().any(|owner| owner == id) { Some(id.clone()) } else { owners[0].clone() };
+        let call = told.ok_or(Refused::UnknownCall)?;
+        let beyond = legs.iter().any(|leg| self.hears(id, leg) + 1 >= self.conference);
+        let bridge = Bridge { call, since: at, beyond };
         let mut new = false;
         for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
             let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
@@ -209,7 +275,7 @@ impl Exchange {
                 new = true;
             }
         }
-        Ok(self.pair(id, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
+        Ok(self.paired_by(&bridge, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
     }
 
     fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
@@ -228,16 +294,22 @@ impl Exchange {
         }
         // After a transfer the end is told to one call and the bridge was to the other: the pair is the
         // one that was made.
-        let Some(pair) = bridge.and_then(|bridge| self.pair(&bridge.call, legs)) else { return Vec::new() };
+        let pair = bridge.and_then(|bridge| self.paired_by(&bridge, legs));
+        pair.map(|pair| self.parted(pair, at)).into_iter().collect()
+    }
+
+    fn parted(&mut self, pair: Pair, at: UnixMillis) -> Effect {
         if let Some(call) = self.calls.get_mut(&pair.call) {
             call.parted.insert(pair.first.clone(), at);
             call.parted.insert(pair.second.clone(), at);
         }
-        vec![Effect::Parted(pair)]
+        Effect::Parted(pair)
     }
 
     fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
-        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
+        // It left this call before, for another one perhaps, where it goes on.
+        let left = self.calls.get(id).and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some());
+        let Some(owner) = self.owner(id, leg).filter(|_| !left) else { return Vec::new() };
         let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
             Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
             None => Vec::new(),
@@ -266,8 +338,8 @@ impl Exchange {
     /// The call that a leg belongs to: seen from `id`, on the same PBX.
     fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
         let call = self.calls.get(id)?;
-        // A leg that calls somewhere else now is in two calls for a moment: here it is this one's.
-        if call.legs.contains_key(leg) {
+        // A leg that calls somewhere else now has left this one.
+        if call.has(leg) {
             return Some(id.clone());
         }
         self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
@@ -278,7 +350,17 @@ impl Exchange {
         call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
     }
 
-    /// Who is paired by a bridge between these legs.
+    /// How many others a leg hears.
+    fn hears(&self, id: &CallId, leg: &LegId) -> usize {
+        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
+        call.and_then(|call| call.legs.get(leg)).map_or(0, |leg| leg.bridges.len())
+    }
+
+    /// Who is paired by this bridge between these legs.
+    fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
+        if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
+    }
+
     fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
         let side = |leg: &LegId| {
             let call = self.calls.get(&self.owner(id, leg)?)?;
@@ -296,9 +378,9 @@ impl Exchange {
         call.legs.iter().flat_map(move |(leg, state)| {
             let bridges = state.bridges.iter().filter(move |(other, bridge)| {
                 // Each bridge stands at both of its legs: take it once, where its call is told of it.
-                bridge.call == call.id && (leg < other || !call.legs.contains_key(other))
+                bridge.call == call.id && (leg < other || !call.has(other))
             });
-            bridges.filter_map(move |(other, bridge)| self.pair(&bridge.call, &[leg.clone(), other.clone()]))
+            bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
         })
     }
 }

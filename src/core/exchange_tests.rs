@@ -48,7 +48,7 @@ struct Story {
 
 impl Story {
     fn new(calls: impl IntoIterator<Item = Call>) -> Story {
-        let mut exchange = Exchange::default();
+        let mut exchange = Exchange::new(8);
         for call in calls {
             exchange.open(call);
         }
@@ -61,7 +61,8 @@ impl Story {
     }
 
     fn dialled(&mut self, call: &str, a: &str) -> Vec<Effect> {
-        self.say(call, Event::Dialled { leg: leg(a) })
+        let number = self.exchange.call(&id(call)).map(|call| call.called.clone());
+        self.say(call, Event::Dialled { leg: leg(a), number })
     }
 
     fn answered(&mut self, call: &str, a: &str) -> Vec<Effect> {
@@ -117,7 +118,7 @@ fn a_repeated_bridge_pairs_once() {
 
 #[test]
 fn a_repeated_event_changes_nothing() {
-    let mut exchange = Exchange::default();
+    let mut exchange = Exchange::new(8);
     exchange.open(call("c", "A", Some("+1"), "+2"));
     let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
     assert_eq!(exchange.apply(&id("c"), 7, T, &bridged).unwrap().len(), 1);
@@ -179,6 +180,54 @@ fn after_a_transfer_the_pair_parts_whichever_leg_goes_first() {
 }
 
 #[test]
+fn a_leg_that_turns_out_to_be_another_phone_moves_the_pair() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    let is = |who: Option<&str>| Event::Identified { leg: leg("B"), number: who.map(number) };
+    story.dialled("c", "B");
+    assert_eq!(story.say("c", is(Some("+7"))), [], "nobody hears it yet");
+    assert_eq!(story.bridged("c", "A", "B"), [Effect::Paired(pair("c", "+1", "+7"))]);
+    assert_eq!(story.say("c", is(Some("+7"))), []);
+    let (old, new) = (pair("c", "+1", "+7"), pair("c", "+1", "+9"));
+    assert_eq!(story.say("c", is(Some("+9"))), [Effect::Parted(old), Effect::Paired(new.clone())]);
+    assert_eq!(story.say("c", is(None)), [Effect::Parted(new)]);
+    assert!(story.exchange.pairs_in(&id("c")).is_empty());
+}
+
+#[test]
+fn a_leg_that_joins_by_a_bridge_is_whom_it_is_said_to_be() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    story.say("c", Event::Identified { leg: leg("P"), number: Some(number("+3")) });
+    assert_eq!(story.bridged("c", "A", "P"), [Effect::Paired(pair("c", "+1", "+3"))]);
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    story.say("c", Event::Identified { leg: leg("P"), number: None });
+    assert_eq!(story.bridged("c", "A", "P"), []);
+}
+
+#[test]
+fn in_a_conference_everyone_is_paired_with_everyone_up_to_its_size() {
+    let people = ["A", "B", "C", "D", "E"];
+    let calls = people.iter().zip(1..).map(|(l, n)| call(&l.to_lowercase(), l, Some(&format!("+{n}")), "+9"));
+    let mut story = Story { exchange: Exchange::new(4), seq: 0 };
+    calls.for_each(|call| drop(story.exchange.open(call)));
+    let mut made = Vec::new();
+    for (n, who) in people.iter().enumerate() {
+        let told = who.to_lowercase();
+        made.push(people[..n].iter().map(|other| story.bridged(&told, other, who).len()).sum::<usize>());
+    }
+    assert_eq!(made, [0, 1, 2, 3, 0], "who comes when it is full is paired with nobody");
+    assert_eq!(story.exchange.pairs_of(&number("+5")), []);
+    // The pairs stay, and so does who has none.
+    assert_eq!(story.ended("b", "B").iter().filter(|e| matches!(e, Effect::Parted(_))).count(), 3);
+    assert_eq!(story.exchange.pairs_of(&number("+1")).len(), 2);
+    assert_eq!(story.exchange.pairs_of(&number("+5")), []);
+    // Now there is room for one.
+    for other in ["A", "C", "D"] {
+        story.unbridged("e", other, "E");
+    }
+    assert_eq!(["A", "C", "D"].map(|other| story.bridged("e", other, "E").len()), [1, 1, 1]);
+}
+
+#[test]
 fn an_address_is_good_while_its_number_talks_and_a_little_longer() {
     let grace = Duration::from_secs(60);
     let mut story = Story::new([call("c", "A", Some("+1"), "+5")]);
@@ -227,8 +276,11 @@ fn a_leg_that_calls_somewhere_else_ends_its_old_call_alone() {
     story.bridged("c", "A", "B");
     story.ended("c", "B");
     // The attendant has found +9: the same leg is announced again.
-    story.exchange.open(call("d", "A", Some("+1"), "+9"));
-    assert_eq!(story.ended("c", "A"), [Effect::Ended(id("c"))]);
+    let left = story.exchange.open(call("d", "A", Some("+1"), "+9"));
+    assert_eq!(left, Some((id("c"), vec![Effect::Ended(id("c"))])));
+    let again = Event::Ended { leg: leg("A"), cause: Some("moved on".into()) };
+    assert_eq!(story.exchange.apply(&id("c"), 9, T, &again), Err(Refused::Ended), "the agent says so too");
+    story.seq = 10;
     assert_eq!(story.bridged("d", "A", "Q"), [Effect::Paired(pair("d", "+1", "+9"))]);
     story.exchange.forget(&id("c"));
     assert_eq!(story.ended("d", "Q"), [Effect::Parted(pair("d", "+1", "+9"))]);
@@ -262,86 +314,129 @@ fn a_flood_of_legs_is_refused() {
     for n in 1..LEGS_MAX {
         story.dialled("c", &format!("B{n}"));
     }
-    let more = Event::Dialled { leg: leg("more") };
+    let more = Event::Dialled { leg: leg("more"), number: None };
     assert_eq!(story.exchange.apply(&id("c"), u64::MAX, T, &more), Err(Refused::TooManyLegs(LEGS_MAX)));
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Dialled(u8),
-    Answered(u8),
-    Bridged(u8, u8),
-    Unbridged(u8, u8),
-    Ended(u8),
-}
-
-fn step() -> impl Strategy<Value = (bool, Step)> {
-    let n = 0u8..5;
-    let step = prop_oneof![
-        n.clone().prop_map(Step::Dialled),
-        n.clone().prop_map(Step::Answered),
-        (n.clone(), n.clone()).prop_map(|(a, b)| Step::Bridged(a, b)),
-        (n.clone(), n.clone()).prop_map(|(a, b)| Step::Unbridged(a, b)),
-        n.prop_map(Step::Ended),
-    ];
-    (any::<bool>(), step)
 }
 
 #[test]
 fn the_cause_is_what_the_announced_leg_says() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
-    story.say("c", Event::Dialled { leg: leg("B") });
+    story.dialled("c", "B");
     story.say("c", Event::Ended { leg: leg("A"), cause: Some("USER_BUSY".into()) });
     story.say("c", Event::Ended { leg: leg("B"), cause: Some("ORIGINATOR_CANCEL".into()) });
     assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("USER_BUSY"));
 
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
-    story.say("c", Event::Dialled { leg: leg("B") });
+    story.dialled("c", "B");
     story.say("c", Event::Ended { leg: leg("A"), cause: None });
     story.say("c", Event::Ended { leg: leg("B"), cause: Some("LOSE_RACE".into()) });
     assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("LOSE_RACE"), "better than none");
 }
 
+#[derive(Debug, Clone)]
+enum Step {
+    Dialled(u8),
+    Identified(u8, u8),
+    Answered(u8),
+    Bridged(u8, u8),
+    Unbridged(u8, u8),
+    Ended(u8),
+    Announced(u8),
+}
+
+/// Told to one of three calls, about some of seven legs.
+fn step() -> impl Strategy<Value = (usize, Step)> {
+    let n = 0u8..7;
+    let step = prop_oneof![
+        1 => n.clone().prop_map(Step::Dialled),
+        1 => (n.clone(), 0u8..6).prop_map(|(a, b)| Step::Identified(a, b)),
+        1 => n.clone().prop_map(Step::Answered),
+        3 => (n.clone(), n.clone()).prop_map(|(a, b)| Step::Bridged(a, b)),
+        2 => (n.clone(), n.clone()).prop_map(|(a, b)| Step::Unbridged(a, b)),
+        1 => n.clone().prop_map(Step::Ended),
+        1 => n.prop_map(Step::Announced),
+    ];
+    (0usize..3, step)
+}
+
 proptest! {
-    /// Whatever the PBX says: a pair is parted at most as often as it was made, and at the end of
-    /// both calls nobody is paired.
+    /// Whatever the PBX says, in whatever order: the pairs made, less those parted, are those that
+    /// there are, nobody is paired whose legs don't hear each other, and at the end nobody is.
     #[test]
-    fn pairs_and_partings_balance(steps in prop::collection::vec(step(), 0..60)) {
-        let mut exchange = Exchange::default();
-        exchange.open(call("c", "L0", Some("+1"), "+2"));
-        exchange.open(call("d", "L1", Some("+3"), "+4"));
-        let mut open = std::collections::HashMap::<(Number, Number), i32>::new();
-        let key = |pair: Pair| {
-            let (a, b) = (pair.first, pair.second);
-            if a < b { (a, b) } else { (b, a) }
+    fn pairs_made_less_pairs_parted_are_those_that_there_are(steps in prop::collection::vec(step(), 0..80)) {
+        let mut exchange = Exchange::new(4);
+        let mut calls = vec!["c".to_owned(), "d".to_owned(), "e".to_owned()];
+        for (call_id, n) in calls.iter().zip(0..) {
+            exchange.open(call(call_id, &format!("L{n}"), Some(&format!("+1{n}")), &format!("+2{n}")));
+        }
+        let key = |pair: &Pair| {
+            let (a, b) = (pair.first.clone(), pair.second.clone());
+            (pair.call.clone(), a.clone().min(b.clone()), a.max(b))
         };
+        let mut open = Vec::new();
+        let mut hears = std::collections::HashSet::<[LegId; 2]>::new();
         let name = |n: u8| leg(&format!("L{n}"));
-        let ends = (0..5).flat_map(|n| [(true, Step::Ended(n)), (false, Step::Ended(n))]);
-        for (seq, (which, step)) in steps.into_iter().chain(ends).enumerate() {
+        let sorted = |mut legs: [LegId; 2]| {
+            legs.sort();
+            legs
+        };
+        let ends = (0..7).flat_map(|n| (0..3).map(move |call| (call, Step::Ended(n))));
+        let all: Vec<_> = steps.into_iter().chain(ends.clone()).collect();
+        for (seq, (which, step)) in all.into_iter().enumerate() {
             let event = match step {
-                Step::Dialled(n) => Event::Dialled { leg: name(n) },
-                Step::Answered(n) => Event::Answered { leg: name(n) },
+                Step::Announced(n) => {
+                    let next = format!("n{seq}");
+                    let left = exchange.open(call(&next, &format!("L{n}"), Some(&format!("+3{n}")), "+9"));
+                    for effect in left.into_iter().flat_map(|(_, effects)| effects) {
+                        if let Effect::Parted(pair) = effect {
+                            let at = open.iter().position(|other| *other == key(&pair));
+                            prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
+                            open.swap_remove(at.unwrap());
+                        }
+                    }
+                    hears.retain(|legs| !legs.contains(&name(n)));
+                    calls.push(next);
+                    continue;
+                }
+                Step::Dialled(n) => Event::Dialled { leg: name(n), number: Some(number(&format!("+2{n}"))) },
+                Step::Identified(n, 0) => Event::Identified { leg: name(n), number: None },
+                Step::Identified(n, who) => Event::Identified { leg: name(n), number: Some(number(&format!("+{who}"))) },
                 Step::Bridged(a, b) | Step::Unbridged(a, b) if a == b => Event::Answered { leg: name(a) },
+                Step::Answered(n) => Event::Answered { leg: name(n) },
                 Step::Bridged(a, b) => Event::Bridged { legs: [name(a), name(b)] },
                 Step::Unbridged(a, b) => Event::Unbridged { legs: [name(a), name(b)] },
                 Step::Ended(n) => Event::Ended { leg: name(n), cause: None },
             };
-            let which = id(if which { "c" } else { "d" });
-            for effect in exchange.apply(&which, seq as u64 + 1, T, &event).unwrap_or_default() {
+            let told = id(&calls[which]);
+            let left = |leg: &LegId| exchange.call(&told).is_some_and(|c| c.legs.contains_key(leg) && !c.has(leg));
+            if matches!(&event, Event::Ended { leg, .. } if left(leg)) {
+                prop_assert_eq!(exchange.apply(&told, seq as u64 + 1, T, &event).unwrap_or_default(), []);
+                continue;
+            }
+            // Told to a call that is over, it is no news.
+            let Ok(effects) = exchange.apply(&told, seq as u64 + 1, T, &event) else { continue };
+            match event {
+                Event::Bridged { legs } => drop(hears.insert(sorted(legs))),
+                Event::Unbridged { legs } => drop(hears.remove(&sorted(legs))),
+                Event::Ended { leg, .. } => hears.retain(|legs| !legs.contains(&leg)),
+                _ => {}
+            }
+            for effect in effects {
                 match effect {
-                    Effect::Paired(pair) => *open.entry(key(pair)).or_default() += 1,
+                    Effect::Paired(pair) => open.push(key(&pair)),
                     Effect::Parted(pair) => {
-                        let count = open.entry(key(pair)).or_default();
-                        *count -= 1;
-                        prop_assert!(*count >= 0);
+                        let at = open.iter().position(|other| *other == key(&pair));
+                        prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
+                        open.swap_remove(at.unwrap());
                     }
                     Effect::Ended(_) => {}
                 }
             }
-        }
-        for n in 1..5 {
-            let paired = exchange.pairs_of(&number(&format!("+{n}")));
-            prop_assert!(paired.is_empty());
+            let mut there: Vec<_> = calls.iter().flat_map(|c| exchange.pairs_in(&id(c))).map(|p| key(&p)).collect();
+            there.sort();
+            open.sort();
+            prop_assert_eq!(&there, &open);
+            prop_assert!(there.len() <= hears.len(), "{there:?} are more than hear each other");
         }
     }
 }

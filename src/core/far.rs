@@ -9,11 +9,15 @@ use super::capability::Capability;
 use super::name::{CallId, PeerName};
 use super::number::Number;
 use super::offer::OfferId;
+use super::portability::ServedBy;
 
 /// The other side of a call, as far as it isn't ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Far {
+    /// Who serves the called number, as a portability source says.
+    #[serde(skip_serializing_if = "ServedBy::is_unknown")]
+    pub served_by: ServedBy,
     /// Its client, once we have been told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<FarClient>,

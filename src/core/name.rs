@@ -93,6 +93,10 @@ name!(
     TrunkName, 64, ['.', '_', '-']
 );
 name!(
+    /// A tenant of a PBX, as its dialplan calls it: a name or a domain.
+    TenantName, 253, ['.', '_', '-']
+);
+name!(
     /// One channel on a PBX: FreeSWITCH's `Unique-ID`, Asterisk's `Uniqueid`.
     LegId, 150, ['.', '_', '-', ':', '@', '/']
 );
@@ -107,6 +111,14 @@ name!(
 name!(
     /// Another organisation's node, as the administrator calls it in `[[peer]]`.
     PeerName, 64, ['.', '_', '-']
+);
+name!(
+    /// A telephone operator, as a portability source calls it: a domain, or a code.
+    OperatorName, 128, ['.', '_', '-']
+);
+name!(
+    /// A portability source, as the administrator calls it.
+    SourceName, 64, ['.', '_', '-']
 );
 
 #[cfg(test)]

@@ -95,13 +95,6 @@ impl Number {
         matches!(self, Number::Local { context, .. } if context.0 == ANONYMOUS)
     }
 
-    /// The digits, without `+` and context.
-    pub fn digits(&self) -> &str {
-        match self {
-            Number::E164(digits) | Number::Local { digits, .. } => digits,
-        }
-    }
-
     /// A local number.
     ///
     /// # Errors
@@ -109,6 +102,13 @@ impl Number {
     pub fn local(text: &str, context: Context) -> Result<Number, NumberError> {
         digits(text, LOCAL_MAX)?;
         Ok(Number::Local { digits: text.to_owned(), context })
+    }
+
+    /// Its digits alone, without `+` or context.
+    pub fn digits(&self) -> &str {
+        match self {
+            Number::E164(digits) | Number::Local { digits, .. } => digits,
+        }
     }
 }
 
@@ -150,6 +150,13 @@ impl TryFrom<String> for Number {
 impl From<Number> for String {
     fn from(number: Number) -> String {
         number.to_string()
+    }
+}
+
+impl Context {
+    /// The domain name, in lower case.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -1,25 +1,74 @@
-//! What the PBX says, turned into a number: the rules of one PBX.
+//! What a PBX says, turned into a number, and back: the rules of one PBX and of its tenants.
 
 use serde::{Deserialize, Serialize};
 
+use super::mapping::Mapping;
+use super::name::TenantName;
 use super::number::{Context, Number};
 
-/// How one PBX writes numbers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// How a PBX, or one tenant of it, writes numbers.
+#[derive(Debug, Clone)]
 pub struct NumberPlan {
-    /// Where its extensions are valid.
-    pub context: Context,
+    /// Where its extensions are valid; without one nothing is an extension.
+    pub context: Option<Context>,
     /// The country whose national format it uses (ISO 3166-1 alpha-2); without one, only numbers
     /// that begin with `+` are global.
     pub region: Option<Region>,
     /// What has at most this many digits, and no `+`, is an extension.
     pub extension_digits: usize,
+    /// What is dialled for an outside line, before the number.
+    pub outside_prefix: Option<Prefix>,
+    /// What is dialled before a country code; that of the region if absent.
+    pub international_prefix: Option<Prefix>,
+    /// How numbers of the outside are written in calls that come by a trunk, and as caller IDs.
+    pub outside_numbers: OutsideNumbers,
+    /// Caller IDs that name nobody, besides those that are words or zeros alone.
+    pub withheld: Vec<String>,
+    /// Extensions that are reached from outside.
+    pub map: Vec<Mapping>,
 }
+
+/// How trunks and caller IDs write numbers that have no `+`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutsideNumbers {
+    /// As one dials them in the region: `2125550100`, `011442071838750`.
+    #[default]
+    National,
+    /// The country code first: `12125550100`, `442071838750`.
+    E164,
+}
+
+/// Digits that are dialled before a number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Prefix(String);
 
 /// A country, as ISO 3166-1 alpha-2 writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Region(phonenumber::country::Id);
+
+/// Why a text is no number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// The caller doesn't want to be known.
+    #[error("withheld")]
+    Withheld,
+    /// A name, a feature code, an address.
+    #[error("not a number")]
+    NotANumber,
+    /// An extension, but nobody knows whose.
+    #[error("an extension of no known tenant")]
+    NoTenant,
+}
+
+/// How a PBX writes numbers, for all of its tenants.
+#[derive(Debug, Clone)]
+pub struct PbxPlan {
+    own: NumberPlan,
+    tenants: Vec<(TenantName, NumberPlan)>,
+}
 
 impl TryFrom<String> for Region {
     type Error = String;
@@ -35,80 +84,213 @@ impl From<Region> for String {
     }
 }
 
+impl TryFrom<String> for Prefix {
+    type Error = String;
+    fn try_from(text: String) -> Result<Prefix, String> {
+        let fits = (1..=8).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if fits { Ok(Prefix(text)) } else { Err(format!("{text:?} is not 1 to 8 digits")) }
+    }
+}
+
+impl From<Prefix> for String {
+    fn from(prefix: Prefix) -> String {
+        prefix.0
+    }
+}
+
 impl NumberPlan {
-    /// The number that the PBX wrote as `raw`, or none: a withheld caller, a name, a feature code.
-    pub fn read(&self, raw: &str) -> Option<Number> {
-        let text: String = raw.trim().chars().filter(|c| !" -.()/".contains(*c)).collect();
+    /// The number that the PBX shows as `raw`: a caller ID, a device, the called number of a call that
+    /// came by a trunk.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn read(&self, raw: &str) -> Result<Number, Unread> {
+        let text = without_separators(raw);
+        if self.is_withheld(&text) {
+            return Err(Unread::Withheld);
+        }
+        self.number(&text, self.outside_numbers)
+    }
+
+    /// The number that somebody dialled as `raw` at a phone of this PBX.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn dialled(&self, raw: &str) -> Result<Number, Unread> {
+        let text = without_separators(raw);
+        match self.outside_prefix.as_ref().and_then(|prefix| text.strip_prefix(&prefix.0)) {
+            Some(outside) if self.inside(&text).is_none() && text.len() > self.extension_digits => {
+                self.outside(outside, OutsideNumbers::National).ok_or(Unread::NotANumber)
+            }
+            _ => self.number(&text, OutsideNumbers::National),
+        }
+    }
+
+    /// What is dialled on this PBX for a number, and shown as the number of who calls; none for an
+    /// extension of somewhere else. [`NumberPlan::dialled`] reads it as the same number again.
+    pub fn dial(&self, number: &Number) -> Option<String> {
+        let same = |text: &String| self.dialled(text).as_ref() == Ok(number);
+        match number {
+            Number::Local { digits, context } => {
+                let here = self.context.as_ref() == Some(context);
+                Some(digits.clone()).filter(|_| here).filter(same)
+            }
+            Number::E164(digits) => {
+                let extension = self.map.iter().find_map(|rule| rule.extension(digits));
+                let outside = self.outside_prefix.as_ref().map_or("", |prefix| &prefix.0);
+                let outer = self.national(digits).into_iter().chain(self.international(digits));
+                let outer = outer.map(|text| format!("{outside}{text}"));
+                // Which of them this PBX takes is known by reading them.
+                extension.into_iter().chain(outer).find(same).or_else(|| Some(format!("+{digits}")))
+            }
+        }
+    }
+
+    /// The one form of a number that has two: an extension that a rule makes an E.164 number.
+    pub fn canonical(&self, number: &Number) -> Number {
+        match number {
+            Number::Local { digits, context } if self.context.as_ref() == Some(context) => {
+                self.mapped(digits).unwrap_or_else(|| number.clone())
+            }
+            number => number.clone(),
+        }
+    }
+
+    fn number(&self, text: &str, form: OutsideNumbers) -> Result<Number, Unread> {
         if let Some(digits) = text.strip_prefix('+') {
-            return Number::e164(digits).ok();
+            return Number::e164(digits).map_err(|_| Unread::NotANumber);
+        }
+        if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(Unread::NotANumber);
+        }
+        if let Some(extension) = self.inside(text) {
+            return Ok(extension);
         }
         if text.len() <= self.extension_digits {
-            return Number::local(&text, self.context.clone()).ok();
+            return Err(Unread::NoTenant);
         }
-        if !text.bytes().all(|b| b.is_ascii_digit()) {
-            return None;
+        match (self.outside(text, form), &self.context) {
+            (Some(number), _) => Ok(number),
+            // Without a region a long number is one of this place too.
+            (None, Some(context)) if self.region.is_none() => {
+                Number::local(text, context.clone()).map_err(|_| Unread::NotANumber)
+            }
+            (None, _) => Err(Unread::NotANumber),
         }
-        let Some(region) = self.region else {
-            return Number::local(&text, self.context.clone()).ok();
-        };
-        let parsed = phonenumber::parse(Some(region.0), &text).ok()?;
+    }
+
+    fn inside(&self, text: &str) -> Option<Number> {
+        let context = self.context.as_ref().filter(|_| text.len() <= self.extension_digits);
+        self.mapped(text).or_else(|| Number::local(text, context?.clone()).ok())
+    }
+
+    fn mapped(&self, extension: &str) -> Option<Number> {
+        self.map.iter().find_map(|rule| Number::e164(&rule.number(extension)?).ok())
+    }
+
+    fn outside(&self, text: &str, form: OutsideNumbers) -> Option<Number> {
+        if let Some(global) = text.strip_prefix('+') {
+            return Number::e164(global).ok();
+        }
+        if let Some(global) = self.international_prefix.as_ref().and_then(|prefix| text.strip_prefix(&prefix.0)) {
+            return Number::e164(global).ok();
+        }
+        // No country code begins with a zero (ITU-T E.164 §6.2.1).
+        if form == OutsideNumbers::E164 && !text.starts_with('0') {
+            return Number::e164(text).ok();
+        }
+        let parsed = phonenumber::parse(Some(self.region?.0), text).ok()?;
         let code = parsed.code().value();
         // The national number keeps its leading zeros where the country has them (Italy).
         let national = parsed.national().to_string();
         Number::e164(&format!("{code}{national}")).ok()
     }
+
+    /// As one dials it in its own country, if that is ours.
+    fn national(&self, digits: &str) -> Option<String> {
+        let region = self.region?;
+        let number = phonenumber::parse(None, format!("+{digits}")).ok()?;
+        let here = phonenumber::metadata::DATABASE.by_id(region.0.as_ref())?.country_code();
+        let text = number.format().mode(phonenumber::Mode::National).to_string();
+        (number.code().value() == here).then(|| text.chars().filter(char::is_ascii_digit).collect())
+    }
+
+    /// As one dials it in another country.
+    fn international(&self, digits: &str) -> Vec<String> {
+        let own = self.international_prefix.as_ref().map(|prefix| prefix.0.as_str());
+        own.into_iter().chain(["00", "011"]).map(|prefix| format!("{prefix}{digits}")).collect()
+    }
+
+    fn is_withheld(&self, text: &str) -> bool {
+        let digits = text.trim_start_matches('+');
+        // FreeSWITCH shows 0000000000 for nobody (`outbound_caller_id` in its vars.xml).
+        let nobody = text.len() > 1 && digits.bytes().all(|b| b == b'0');
+        nobody || WITHHELD.iter().any(|w| w.eq_ignore_ascii_case(text)) || self.withheld.iter().any(|w| w == digits)
+    }
+}
+
+/// What PBXs and carriers show for a caller who is not to be known; `Anonymous` is RFC 3261's word
+/// (§8.1.1.3), the others are those of Q.931 gateways and of PBXs.
+const WITHHELD: &[&str] = &[
+    "anonymous",
+    "restricted",
+    "unknown",
+    "private",
+    "privatenumber",
+    "unavailable",
+    "withheld",
+    "blocked",
+    "notavailable",
+];
+
+fn without_separators(raw: &str) -> String {
+    raw.trim().chars().filter(|c| !" -.()/".contains(*c)).collect()
+}
+
+impl PbxPlan {
+    /// For a PBX with these tenants. With any, extensions are theirs alone: `own` serves for what is
+    /// the same for everybody, E.164 numbers.
+    pub fn new(own: NumberPlan, tenants: Vec<(TenantName, NumberPlan)>) -> PbxPlan {
+        let own = match tenants.is_empty() {
+            true => own,
+            false => NumberPlan { context: None, map: Vec::new(), ..own },
+        };
+        PbxPlan { own, tenants }
+    }
+
+    /// The rules for a channel that the dialplan says is this tenant's. A tenant that nobody knows,
+    /// where there are tenants, has no extensions.
+    pub fn of(&self, tenant: Option<&str>) -> &NumberPlan {
+        let known = tenant.and_then(|said| self.tenants.iter().find(|(name, plan)| is(name, plan, said)));
+        known.map_or(&self.own, |(_, plan)| plan)
+    }
+
+    /// The rules of each tenant, or the PBX's own if it has none.
+    pub fn all(&self) -> impl Iterator<Item = &NumberPlan> {
+        let own = self.tenants.is_empty().then_some(&self.own);
+        own.into_iter().chain(self.tenants.iter().map(|(_, plan)| plan))
+    }
+
+    /// Whether there is a tenant that is called so.
+    pub fn has(&self, tenant: &str) -> bool {
+        self.tenants.iter().any(|(name, plan)| is(name, plan, tenant))
+    }
+
+    /// What is shown on this PBX as the number of who calls, or writes.
+    pub fn show(&self, number: &Number) -> Option<String> {
+        match number {
+            Number::E164(_) => self.own.dial(number),
+            Number::Local { .. } => self.all().find_map(|plan| plan.dial(number)),
+        }
+    }
+}
+
+/// By its name or by the domain of its extensions: dialplans know a tenant as either.
+fn is(name: &TenantName, plan: &NumberPlan, said: &str) -> bool {
+    let domain = plan.context.as_ref().is_some_and(|context| context.as_str().eq_ignore_ascii_case(said));
+    domain || name.as_str().eq_ignore_ascii_case(said)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn plan(region: Option<&str>) -> NumberPlan {
-        NumberPlan {
-            context: "pbx.a.example".parse().unwrap(),
-            region: region.map(|r| r.to_owned().try_into().unwrap()),
-            extension_digits: 6,
-        }
-    }
-
-    #[test]
-    fn what_a_pbx_says() {
-        let us = plan(Some("US"));
-        let said = |raw: &str| us.read(raw).map(|n| n.to_string());
-        assert_eq!(said("+12125550100").as_deref(), Some("+12125550100"));
-        assert_eq!(said("12125550100").as_deref(), Some("+12125550100"));
-        assert_eq!(said("2125550100").as_deref(), Some("+12125550100"));
-        assert_eq!(said("(212) 555-0100").as_deref(), Some("+12125550100"));
-        assert_eq!(said("011442071838750").as_deref(), Some("+442071838750"));
-        assert_eq!(said("1001").as_deref(), Some("1001;phone-context=pbx.a.example"));
-        for none in ["anonymous", "", "sipp", "*97", "1001;x=y", "${system(id)}", "0A%0A"] {
-            assert_eq!(said(none), None, "{none:?}");
-        }
-    }
-
-    #[test]
-    fn leading_zeros_of_italy_stay() {
-        assert_eq!(plan(Some("IT")).read("0669812345").map(|n| n.to_string()).as_deref(), Some("+390669812345"));
-    }
-
-    #[test]
-    fn without_a_region_only_plus_is_global() {
-        let plan = plan(None);
-        assert_eq!(plan.read("2125550100").unwrap().to_string(), "2125550100;phone-context=pbx.a.example");
-        assert_eq!(plan.read("+2125550100").unwrap().to_string(), "+2125550100");
-    }
-
-    #[test]
-    fn a_region_is_a_country_code() {
-        assert!(Region::try_from("XX".to_owned()).is_err());
-        assert_eq!(String::from(Region::try_from("de".to_owned()).unwrap()), "DE");
-    }
-
-    proptest! {
-        #[test]
-        fn never_panics(raw in "\\PC{0,30}|[+0-9*#() .-]{0,30}") {
-            let _ = plan(Some("US")).read(&raw);
-        }
-    }
-}
+#[path = "plan_tests.rs"]
+mod tests;

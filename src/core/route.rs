@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::name::PbxName;
+use super::portability::{Portability, ServedBy};
 
 /// Which end of the call the PBX is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -60,12 +61,18 @@ macro_rules! reasons {
 reasons! {
     /// B2: nothing to offer to the other side.
     CallerHasNoClient = "caller-has-no-client",
+    /// The caller's clients are not offered to whoever has the called number.
+    CallerKeepsAddress = "caller-keeps-address",
     /// B1: the other side may know the called number.
     CalledNotServed = "called-not-served",
     /// B3: both sides have clients.
     CalledHasClient = "called-has-client",
     /// B4: we serve the called number and know that it has no client.
     CalledHasNoClient = "called-has-no-client",
+    /// B5: in our directory, but ported to somebody else.
+    PortedOut = "ported-out",
+    /// B5: ported to us.
+    PortedIn = "ported-in",
     /// A packet route was right, but no packet trunk is configured.
     NoTrunk = "no-trunk",
     /// The called text is no number: a feature code, a name.
@@ -94,36 +101,66 @@ pub struct Known {
 /// The decision for a call on `pbx`.
 ///
 /// `called` is asked for only if the caller has a client: where it has none, nothing else is looked
-/// up (B2). `trunk` says whether this PBX has a packet trunk.
+/// up (B2). `trunk` says whether this PBX has a packet trunk. `ported` is what portability sources know of
+/// the called number; by default nothing.
 ///
 /// | side | caller has client | called | route | reason |
 /// |---|---|---|---|---|
 /// | originating | no | not looked at | pstn | caller-has-no-client (B2) |
 /// | originating | yes | not served | packet | called-not-served (B1) |
+/// | originating | yes | not served, and known to have no client | pstn | called-has-no-client |
 /// | originating | yes | served, client | local here, else packet | called-has-client (B3) |
 /// | originating | yes | served, no client | local here, else pstn | called-has-no-client (B4) |
+/// | originating | yes | in the directory, ported to somebody else | packet by the trunk that leads there, else pstn | ported-out (B5) |
+/// | originating | yes | ported to us | as if served | ported-in (B5) |
 /// | originating | yes | packet without a trunk | pstn | no-trunk |
 /// | terminating | any | any | local | as for the called number |
-pub fn decide(side: Side, pbx: &PbxName, trunk: bool, calling: &Known, called: Option<&Known>) -> (Route, Reason) {
-    let about_called = |called: &Known| match (called.served, called.has_client) {
-        (false, _) => Reason::CalledNotServed,
+///
+/// A number of the directory that was ported out is gone even if its phone seems to be on this PBX: the
+/// entry is stale. It takes no trunk but the one that leads to where it went: behind the default one,
+/// there may be somebody who still takes it for ours and sends the call back. A number that is ours
+/// but not in the directory has the client that the source knows of, or none.
+pub fn decide(
+    side: Side,
+    pbx: &PbxName,
+    trunk: bool,
+    calling: &Known,
+    called: Option<&Known>,
+    ported: &Portability,
+) -> (Route, Reason) {
+    let Some(called) = called.filter(|_| side == Side::Terminating || calling.has_client) else {
+        return match side {
+            Side::Originating => (Route::Pstn, Reason::CallerHasNoClient),
+            Side::Terminating => (Route::Local, Reason::CalledNotServed),
+        };
+    };
+    let left = called.served && ported.is_elsewhere();
+    let served = !left && (called.served || ported.served_by == ServedBy::Ours);
+    let has_client = if called.served { called.has_client } else { ported.has_client == Some(true) };
+    let reason = match (served, has_client) {
+        _ if left => Reason::PortedOut,
+        (true, _) if ported.ported && ported.served_by == ServedBy::Ours => Reason::PortedIn,
         (true, true) => Reason::CalledHasClient,
         (true, false) => Reason::CalledHasNoClient,
+        (false, _) if ported.has_client == Some(false) => Reason::CalledHasNoClient,
+        (false, _) => Reason::CalledNotServed,
     };
     if side == Side::Terminating {
         // The call has come to where it goes; the dialplan finds the device.
-        return (Route::Local, called.map_or(Reason::CalledNotServed, about_called));
+        return (Route::Local, reason);
     }
-    let Some(called) = called.filter(|_| calling.has_client) else {
-        return (Route::Pstn, Reason::CallerHasNoClient);
+    let here = served && called.home.as_ref() == Some(pbx);
+    let packet = match reason {
+        _ if here => return (Route::Local, reason),
+        Reason::PortedOut => ported.trunk.is_some() && ported.has_client != Some(false),
+        Reason::PortedIn => has_client,
+        Reason::CalledHasNoClient => false,
+        _ => true,
     };
-    let reason = about_called(called);
-    let here = called.served && called.home.as_ref() == Some(pbx);
-    match reason {
-        _ if here => (Route::Local, reason),
-        Reason::CalledHasNoClient => (Route::Pstn, reason),
-        _ if !trunk => (Route::Pstn, Reason::NoTrunk),
-        _ => (Route::Packet, reason),
+    match packet {
+        false => (Route::Pstn, reason),
+        true if !trunk && ported.trunk.is_none() => (Route::Pstn, Reason::NoTrunk),
+        true => (Route::Packet, reason),
     }
 }
 
@@ -136,7 +173,21 @@ mod tests {
     }
 
     fn originating(trunk: bool, calling: &Known, called: Option<&Known>) -> (Route, Reason) {
-        decide(Side::Originating, &"here".parse().unwrap(), trunk, calling, called)
+        decide(Side::Originating, &"here".parse().unwrap(), trunk, calling, called, &Portability::default())
+    }
+
+    fn ported(served_by: ServedBy, trunk: Option<&str>, has_client: Option<bool>) -> Portability {
+        Portability { served_by, ported: true, trunk: trunk.map(|trunk| trunk.parse().unwrap()), has_client }
+    }
+
+    fn peer() -> ServedBy {
+        ServedBy::Peer("b".parse().unwrap())
+    }
+
+    /// A caller with a client calls; the PBX has a default trunk.
+    fn after_a_query(called: &Known, ported: &Portability) -> (Route, Reason) {
+        let me = known(true, true, Some("here"));
+        decide(Side::Originating, &"here".parse().unwrap(), true, &me, Some(called), ported)
     }
 
     #[test]
@@ -175,11 +226,61 @@ mod tests {
     }
 
     #[test]
+    fn b5_ported_out_of_our_directory() {
+        for home in [Some("here"), Some("there"), None] {
+            for client in [true, false] {
+                let them = known(true, client, home);
+                for elsewhere in [peer(), ServedBy::Other] {
+                    let to = |trunk, client| after_a_query(&them, &ported(elsewhere.clone(), trunk, client));
+                    assert_eq!(to(Some("to-b"), None), (Route::Packet, Reason::PortedOut));
+                    assert_eq!(to(None, Some(true)), (Route::Pstn, Reason::PortedOut));
+                    assert_eq!(to(Some("to-b"), Some(false)), (Route::Pstn, Reason::PortedOut));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn b5_ported_in() {
+        let ours = |client| ported(ServedBy::Ours, None, client);
+        let (away, here) = (known(true, true, Some("there")), known(true, true, Some("here")));
+        assert_eq!(after_a_query(&away, &ours(None)), (Route::Packet, Reason::PortedIn));
+        assert_eq!(after_a_query(&here, &ours(None)), (Route::Local, Reason::PortedIn));
+        let without = known(true, false, Some("there"));
+        assert_eq!(after_a_query(&without, &ours(None)), (Route::Pstn, Reason::PortedIn));
+        // Ported to us, but nobody has put it into the directory yet.
+        let unknown = Known::default();
+        assert_eq!(after_a_query(&unknown, &ours(None)), (Route::Pstn, Reason::PortedIn));
+        assert_eq!(after_a_query(&unknown, &ours(Some(true))), (Route::Packet, Reason::PortedIn));
+    }
+
+    #[test]
+    fn b5_a_query_can_tell_whether_somebody_elses_number_has_a_client() {
+        let unknown = Known::default();
+        for by in [ServedBy::Unknown, peer(), ServedBy::Other] {
+            let to = |client| after_a_query(&unknown, &ported(by.clone(), None, client));
+            assert_eq!(to(Some(false)), (Route::Pstn, Reason::CalledHasNoClient));
+            assert_eq!(to(Some(true)), (Route::Packet, Reason::CalledNotServed));
+            assert_eq!(to(None), (Route::Packet, Reason::CalledNotServed));
+        }
+        let us = Portability { ported: false, ..ported(ServedBy::Ours, None, Some(true)) };
+        assert_eq!(after_a_query(&unknown, &us), (Route::Packet, Reason::CalledHasClient));
+    }
+
+    #[test]
+    fn b5_the_trunk_to_who_serves_a_number_will_do_where_there_is_no_other() {
+        let (me, them) = (known(true, true, Some("here")), Known::default());
+        let ask = |ported| decide(Side::Originating, &"here".parse().unwrap(), false, &me, Some(&them), &ported);
+        assert_eq!(ask(ported(peer(), Some("to-b"), None)), (Route::Packet, Reason::CalledNotServed));
+        assert_eq!(ask(ported(peer(), None, None)), (Route::Pstn, Reason::NoTrunk));
+    }
+
+    #[test]
     fn b10_terminating_is_always_local() {
         let pbx: PbxName = "here".parse().unwrap();
         for (me, them) in [(true, true), (true, false), (false, true), (false, false)] {
             let (calling, called) = (known(true, me, None), known(true, them, Some("here")));
-            let (route, _) = decide(Side::Terminating, &pbx, true, &calling, Some(&called));
+            let (route, _) = decide(Side::Terminating, &pbx, true, &calling, Some(&called), &Default::default());
             assert_eq!(route, Route::Local);
         }
     }

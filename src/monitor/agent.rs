@@ -35,9 +35,9 @@ pub fn gap(pbx: &PbxName) {
     counter!(AGENT_GAPS, "pbx" => pbx.to_string()).increment(1);
 }
 
-/// A header from a trusted trunk carried no address.
-pub fn address_refused(pbx: &PbxName) {
-    counter!(AGENT_ADDRESSES_REFUSED, "pbx" => pbx.to_string()).increment(1);
+/// An address in a header was not taken: it was `unreadable`, or came from where it is `untrusted`.
+pub fn address_refused(pbx: &PbxName, why: &'static str) {
+    counter!(AGENT_ADDRESSES_REFUSED, "pbx" => pbx.to_string(), "why" => why).increment(1);
 }
 
 /// A report to the node is tried again.

@@ -2,6 +2,7 @@
 
 pub mod agent;
 mod clock;
+pub mod lnp;
 mod metrics;
 mod names;
 mod page;

@@ -14,6 +14,8 @@ pub(super) const PEER_OFFERS_MATCHED: &str = "sidecall_peer_offers_matched_total
 pub(super) const PEER_ANSWERS: &str = "sidecall_peer_answers_total";
 pub(super) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(super) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
+pub(super) const LNP_QUERIES: &str = "sidecall_lnp_queries_total";
+pub(super) const LNP_QUERY_SECONDS: &str = "sidecall_lnp_query_seconds";
 pub(super) const AGENT_ANNOUNCEMENTS: &str = "sidecall_agent_announcements_total";
 pub(super) const AGENT_ANNOUNCEMENT_AGE: &str = "sidecall_agent_announcement_age_seconds";
 pub(super) const AGENT_ANSWERS: &str = "sidecall_agent_answers_total";
@@ -40,13 +42,15 @@ pub const NAMES: &[(&str, &str)] = &[
     (PEER_ANSWERS, "Answers to the other side's address that the node made, by what became of them"),
     (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
+    (LNP_QUERIES, "Questions to portability sources, by source and result"),
+    (LNP_QUERY_SECONDS, "Time that a call waited for a portability source, by source"),
     (AGENT_ANNOUNCEMENTS, "Calls that the PBX announced"),
     (AGENT_ANNOUNCEMENT_AGE, "How old an announcement is when it is read"),
     (AGENT_ANSWERS, "Held calls that were answered, or not, by reason"),
     (AGENT_ANSWER_SECONDS, "Time from the announcement to the answer"),
     (AGENT_LINK_UP, "1 if the link to the PBX is up"),
     (AGENT_GAPS, "Times that events were found to be missing"),
-    (AGENT_ADDRESSES_REFUSED, "Headers from trusted trunks that carried no address"),
+    (AGENT_ADDRESSES_REFUSED, "Addresses in headers that were not taken, by why"),
     (AGENT_REPORT_RETRIES, "Reports to the node that had to be repeated"),
     (AGENT_SIP_MESSAGES, "SIP MESSAGEs through the PBX, by result"),
 ];

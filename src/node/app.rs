@@ -18,6 +18,7 @@ use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::exchange::Exchange;
 use crate::core::name::{PbxName, PeerName};
 use crate::core::time::UnixMillis;
+use crate::lnp::Lnp;
 use crate::monitor::Totals;
 use crate::peer::Peers;
 use crate::push::Push;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) offers: Offers,
     pub(super) underway: Underway,
     pub(super) routing: Routing,
+    pub(super) lnp: Lnp,
     pub(super) keep: KeepCalls,
     pub(super) monitoring: Monitoring,
     /// The tokens of the configuration, which need no question to the database.

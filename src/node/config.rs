@@ -10,10 +10,15 @@ use url::{Host, Url};
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address};
 use crate::core::name::{PbxName, TrunkName};
+use crate::core::portability::{NodeUrl, PeerRule};
+use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::peer::PeerConfig;
 
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
+
+/// Everyone with everyone: that is two thousand pairs.
+const CONFERENCE_MAX: usize = 64;
 
 /// How the node is set up.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -35,10 +40,15 @@ pub struct NodeConfig {
     pub admin_token_file: Option<PathBuf>,
     /// The file that holds the agents' token.
     pub agent_token_file: Option<PathBuf>,
+    /// How many people of one conference are paired with each other, everyone with everyone; who comes
+    /// later is paired with nobody there.
+    pub conference_size: usize,
     /// How long calls that have ended are kept.
     pub keep_calls: KeepCalls,
     /// Which trunks packet routes take.
     pub routing: Routing,
+    /// Who is asked which operator or node serves a number.
+    pub lnp: LnpConfig,
     /// Other organisations' nodes: the `[[peer]]` tables.
     #[serde(skip)]
     pub peers: Vec<PeerConfig>,
@@ -104,8 +114,10 @@ impl Default for NodeConfig {
             monitoring: None,
             admin_token_file: None,
             agent_token_file: None,
+            conference_size: 8,
             keep_calls: KeepCalls::default(),
             routing: Routing::default(),
+            lnp: LnpConfig::default(),
             peers: Vec::new(),
         }
     }
@@ -130,6 +142,10 @@ impl NodeConfig {
     /// # Errors
     /// Names the key that is wrong.
     pub fn check(&self) -> Result<(), NodeError> {
+        if !(2..=CONFERENCE_MAX).contains(&self.conference_size) {
+            let reason = format!("{} is not between 2 and {CONFERENCE_MAX}", self.conference_size);
+            return Err(NodeError::Config { key: "node.conference_size", reason });
+        }
         self.base(self.listen)?;
         for (n, peer) in self.peers.iter().enumerate() {
             let wrong = |reason: String| NodeError::Config { key: "peer", reason };
@@ -141,7 +157,26 @@ impl NodeConfig {
                 return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
             }
         }
-        Ok(())
+        for name in self.lnp.route.iter().filter_map(|route| route.peer.as_ref()) {
+            if !self.peers.iter().any(|peer| peer.name == *name) {
+                let reason = format!("there is no [[peer]] {name}");
+                return Err(NodeError::Config { key: "node.lnp.route", reason });
+            }
+        }
+        Ok(self.lnp.check()?)
+    }
+
+    /// Who can be asked which operator or node serves a number.
+    ///
+    /// # Errors
+    /// If a source can't be asked.
+    pub fn portability(&self) -> Result<Lnp, LnpError> {
+        // What only this machine knows a node by is in nobody's record.
+        let own_node: Option<NodeUrl> = self.public_url.as_ref().and_then(|url| url.parse().ok());
+        let rule = |peer: &PeerConfig| {
+            Some(PeerRule { name: peer.name.clone(), node: peer.url.parse().ok()?, trunk: peer.trunk.clone() })
+        };
+        Lnp::new(&self.lnp, own_node, self.peers.iter().filter_map(rule).collect())
     }
 
     /// Who may read the monitoring endpoints.
@@ -218,6 +253,14 @@ mod tests {
             let error = with(bad).unwrap_err().to_string();
             assert!(error.contains("node.public_url"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_conference_has_a_size() {
+        let check = |conference_size| NodeConfig { conference_size, ..NodeConfig::default() }.check();
+        assert!([2, 8, 64].into_iter().all(|size| check(size).is_ok()));
+        assert!(check(1).unwrap_err().to_string().contains("node.conference_size"));
+        assert!(check(65).is_err());
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::core::call::{Call, Phase};
 use crate::core::far::{Far, FarClient, How};
 use crate::core::name::{CallId, PbxName, TrunkName};
 use crate::core::number::Number;
+use crate::core::policy::Receiver;
+use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
 use crate::monitor::now;
 use crate::store::{Facts, StoreError};
@@ -21,6 +23,8 @@ struct Decided {
     route: Route,
     reason: Reason,
     address: Option<Address>,
+    /// Who serves the called number, and by which trunk.
+    ported: Portability,
 }
 
 impl App {
@@ -76,33 +80,61 @@ impl App {
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
         let called = self.store.facts(&request.called, now()).await?;
         let here = request.side == Side::Terminating || called.known.home.as_ref() == Some(&request.pbx);
-        Ok(Decided { route: if here { Route::Local } else { Route::Pstn }, reason, address: None })
+        Ok(Decided {
+            route: if here { Route::Local } else { Route::Pstn },
+            reason,
+            address: None,
+            ported: Portability::default(),
+        })
     }
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
         let now = now();
-        let trunk = self.trunk(&request.pbx, &request.called).is_some();
         let caller = match &request.calling {
             Some(number) if request.side == Side::Originating => self.store.facts(number, now).await?,
             _ => Facts::default(),
         };
         // B2: the called number of a caller without a client is nobody's business.
-        let called: Option<Known> = if caller.known.has_client || request.side == Side::Terminating {
-            Some(self.store.facts(&request.called, now).await?.known)
+        let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
+            let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
+            let Facts { mut known, offers, .. } = facts?;
+            // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
+            known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
+            (Some(known), ported)
         } else {
-            None
+            (None, Portability::default())
         };
-        let (route, reason) = decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref());
-        let address = request.calling.as_ref().filter(|_| route == Route::Packet).and_then(|number| {
-            let to = self.audience_of(&request.called);
-            self.address(id, Role::First, number, caller.known.has_client, to)
-        });
-        Ok(Decided { route, reason, address })
+        let trunk = self.trunk(&request.pbx, &request.called, &ported.served_by).is_some();
+        let (mut route, mut reason) =
+            decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
+        let to = match &ported.served_by {
+            // Only if it is the peer's own trunk that the address would travel by.
+            ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+            ServedBy::Other => Receiver::Unknown,
+            _ => self.receiver(&request.called, called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
+        };
+        if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
+            (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
+        }
+        let calling = request.calling.as_ref().filter(|_| route == Route::Packet);
+        let address = calling.and_then(|number| self.capabilities.address(id, Role::First, number));
+        Ok(Decided { route, reason, address, ported })
+    }
+
+    /// Who serves the called number today. A call from a trunk has come to where it goes, so its query
+    /// is an administrator's choice.
+    async fn portability(&self, request: &CallRequest) -> Portability {
+        match request.side {
+            Side::Terminating if !self.lnp.asks_terminating() => Portability::default(),
+            _ => self.lnp.lookup(&request.called).await,
+        }
     }
 
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
-        let trunk = self.trunk(&request.pbx, &request.called).filter(|_| decided.route == Route::Packet).cloned();
+        let Portability { served_by, trunk, .. } = decided.ported;
+        let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called, &served_by).cloned());
+        let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
@@ -125,7 +157,7 @@ impl App {
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
-            far: far.unwrap_or_default(),
+            far: Far { served_by, ..far.unwrap_or_default() },
             last_seq: 0,
         };
         let mut exchange = self.exchange();
@@ -135,17 +167,21 @@ impl App {
         {
             return Opened::new(first);
         }
-        exchange.open(call.clone());
+        let left = exchange.open(call.clone());
         // Under the lock, so that no report of this call is written before it.
         self.write_behind(&call);
+        if let Some((before, effects)) = left {
+            // The agent tells that call, too: with that, or soon after, it is done.
+            self.backlog().add(&before, effects);
+        }
         drop(exchange);
         self.reach_out(&call);
         Opened::new(&call)
     }
 
     /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
-    fn trunk(&self, pbx: &PbxName, called: &Number) -> Option<&TrunkName> {
-        self.peer_of(called).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
+    fn trunk(&self, pbx: &PbxName, called: &Number, served_by: &ServedBy) -> Option<&TrunkName> {
+        self.peer_of(called, served_by).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
     }
 
     /// What an address in the signalling says of the other side.

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::lnp::LnpError;
 use crate::peer::PeerError;
 use crate::store::StoreError;
 
@@ -33,6 +34,9 @@ pub enum NodeError {
         /// Why.
         reason: String,
     },
+    /// Portability sources that can't be asked.
+    #[error(transparent)]
+    Lnp(#[from] LnpError),
     /// A peer can't be set up.
     #[error("peer: {0}")]
     Peer(#[from] PeerError),
@@ -47,6 +51,6 @@ pub enum NodeError {
 impl NodeError {
     /// Whether somebody has to change the configuration.
     pub fn is_config(&self) -> bool {
-        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Peer(_))
+        matches!(self, NodeError::Config { .. } | NodeError::Tls { .. } | NodeError::Lnp(_) | NodeError::Peer(_))
     }
 }

@@ -11,7 +11,6 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, GRACE};
-use super::offering::Audience;
 use super::pairing::CLIENTS;
 use crate::contract::{Body, Message, Offer, Peer, Role};
 use crate::core::address::{Address, AddressKind};
@@ -20,6 +19,8 @@ use crate::core::call::{Call, Phase};
 use crate::core::far::{Far, FarClient, How, Learned, Sent, SentState};
 use crate::core::name::CallId;
 use crate::core::number::Number;
+use crate::core::policy::Receiver;
+use crate::core::portability::ServedBy;
 use crate::core::route::{Reason, Side};
 use crate::monitor::now;
 use crate::peer::{Outcome, Peer as PeerNode};
@@ -72,16 +73,23 @@ impl Underway {
 }
 
 impl App {
-    /// The peer that serves a called number, as far as we know.
-    pub(super) fn peer_of(&self, called: &Number) -> Option<&Arc<PeerNode>> {
-        self.peers.serving(called)
+    /// The peer that serves a called number, as far as we know. A number that has left its range isn't its
+    /// first owner's any more.
+    pub(super) fn peer_of(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<PeerNode>> {
+        match served_by {
+            ServedBy::Peer(name) => self.peers.get(name),
+            ServedBy::Unknown => self.peers.serving(called),
+            ServedBy::Ours | ServedBy::Other => None,
+        }
     }
 
     /// Offers a call to the node that serves its called number, behind everything else. A call whose
     /// caller has no client is nobody's business (B2).
     pub(super) fn offer(&self, call: &Call) {
         let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
-        let (Some(peer), Some(calling)) = (self.peer_of(&call.called), &call.calling) else { return };
+        let (Some(peer), Some(calling)) = (self.peer_of(&call.called, &call.far.served_by), &call.calling) else {
+            return;
+        };
         let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
         if !wanted || settled {
             return;
@@ -99,11 +107,12 @@ impl App {
 
     async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
         // Served here: whoever it is, we know them better than a peer.
-        if self.store.facts(&call.called, now()).await?.known.served {
+        if call.reason != Reason::PortedOut && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
-        let clients = self.store.bindings(Some(calling), now(), CLIENTS).await?;
-        let Some(own) = self.shown(&call.id, Role::First, calling, &clients, Audience::Peer).await? else {
+        let mut clients = self.store.taking_part(calling, now(), CLIENTS).await?;
+        clients.retain(|client| client.offer.allows(&Receiver::Peer(peer.name())));
+        let Some(own) = self.shown(&call.id, Role::First, calling, &clients).await? else {
             return Ok(None);
         };
         self.change_far(&call.id, |far| {
@@ -151,7 +160,7 @@ impl App {
             Side::Originating => Some(&other) != call.caller().as_ref(),
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
-        if !far_end || !self.store.bindings(Some(&other), now(), 1).await?.is_empty() {
+        if !far_end || !self.taking_part(id, &other).await?.is_empty() {
             return Ok(false);
         }
         let told = FarClient {
@@ -168,7 +177,7 @@ impl App {
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             match learned {
                 Learned::New => self.settle(pair).await?,
-                Learned::Instead => self.replace(pair, &call.pbx).await?,
+                Learned::Instead => self.replace(pair).await?,
                 Learned::Same => {}
             }
         }
@@ -256,12 +265,12 @@ impl App {
             peer
         });
         if let Some(peer) = unused.flatten().and_then(|name| self.peers.get(&name).cloned()) {
-            self.withdraw(peer, call.clone());
+            self.take_back(peer, call.clone());
         }
     }
 
     /// Takes back an offer that, for all we know, no call has used: another call there might.
-    fn withdraw(&self, peer: Arc<PeerNode>, call: CallId) {
+    fn take_back(&self, peer: Arc<PeerNode>, call: CallId) {
         let stop = self.shutdown.child_token();
         tokio::spawn(async move {
             let ask = || {

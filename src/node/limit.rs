@@ -1,30 +1,53 @@
-//! How often somebody may post to one call-scoped address, and a peer make offers: a token bucket for each.
+//! How much somebody may post to one call-scoped address: two token buckets for each, of messages and of
+//! bytes, and an end to it. And how many offers a peer may make.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Posts at once, and per second after that.
-const POSTS: Limit = Limit { burst: 50.0, rate: 20.0 };
-/// Offers of one peer: as many as it may have calls to us.
-const OFFERS: Limit = Limit { burst: 500.0, rate: 200.0 };
-/// A bucket that was not touched for so long is full again.
-const IDLE: Duration = Duration::from_secs(10);
+use crate::core::name::{CallId, PeerName};
 
-#[derive(Debug, Clone, Copy)]
-struct Limit {
-    burst: f64,
-    rate: f64,
+/// Posts at once.
+const BURST: f64 = 50.0;
+/// Posts per second after that.
+const RATE: f64 = 20.0;
+/// Bytes at once: more than a dozen of the largest messages.
+const BYTES_BURST: f64 = 1024.0 * 1024.0;
+/// Bytes per second after that.
+const BYTES_RATE: f64 = 128.0 * 1024.0;
+/// Bytes in all: they are kept until the call ends. Files go from client to client.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Offers of one peer at once: as many as it may have calls to us.
+const OFFERS_BURST: f64 = 500.0;
+/// Its offers per second after that.
+const OFFERS_RATE: f64 = 200.0;
+
+/// Whether a post may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It may.
+    Yes,
+    /// In a moment.
+    NotNow,
+    /// Not in this call.
+    NoMore,
 }
 
-/// The buckets, by address and by peer.
+/// What was taken.
 #[derive(Debug, Default)]
-pub(super) struct Limits(Mutex<HashMap<(Kind, String), Bucket>>);
+pub(super) struct Limits {
+    /// By each address, until its call is forgotten.
+    posts: Mutex<HashMap<CallId, HashMap<String, Spent>>>,
+    /// By each peer; they are configured, so they are few.
+    offers: Mutex<HashMap<PeerName, Bucket>>,
+}
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
-    Post,
-    Offer,
+#[derive(Debug)]
+struct Spent {
+    posts: Bucket,
+    bytes: Bucket,
+    total: u64,
 }
 
 #[derive(Debug)]
@@ -33,50 +56,90 @@ struct Bucket {
     at: Instant,
 }
 
+impl Bucket {
+    /// Fills up for the time that has passed; whether there is so much in it.
+    fn holds(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * rate).min(burst);
+        self.at = now;
+        self.left >= wanted
+    }
+}
+
 impl Limits {
-    /// Takes one post to an address; false if there is none left.
-    pub(super) fn take(&self, address: &str, now: Instant) -> bool {
-        self.take_one((Kind::Post, address.to_owned()), POSTS, now)
+    /// Takes a post of so many bytes to an address of this call, or none of it.
+    pub(super) fn take(&self, address: &str, call: &CallId, length: usize, now: Instant) -> Taken {
+        let mut calls = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |left| Bucket { left, at: now };
+        let fresh = || Spent { posts: full(BURST), bytes: full(BYTES_BURST), total: 0 };
+        let spent = calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(fresh);
+        let bytes = length as f64;
+        let posts_left = spent.posts.holds(1.0, BURST, RATE, now);
+        let bytes_left = spent.bytes.holds(bytes, BYTES_BURST, BYTES_RATE, now);
+        if spent.total.saturating_add(length as u64) > BYTES_MAX {
+            return Taken::NoMore;
+        }
+        if !posts_left || !bytes_left {
+            return Taken::NotNow;
+        }
+        spent.posts.left -= 1.0;
+        spent.bytes.left -= bytes;
+        spent.total += length as u64;
+        Taken::Yes
     }
 
     /// Takes one offer of a peer; false if there is none left.
-    pub(super) fn take_offer(&self, peer: &str, now: Instant) -> bool {
-        self.take_one((Kind::Offer, peer.to_owned()), OFFERS, now)
-    }
-
-    fn take_one(&self, key: (Kind, String), Limit { burst, rate }: Limit, now: Instant) -> bool {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry(key).or_insert(Bucket { left: burst, at: now });
-        let since = now.saturating_duration_since(bucket.at).as_secs_f64();
-        bucket.left = (bucket.left + since * rate).min(burst);
-        bucket.at = now;
-        let allowed = bucket.left >= 1.0;
+    pub(super) fn take_offer(&self, peer: &PeerName, now: Instant) -> bool {
+        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = offers.entry(peer.clone()).or_insert(Bucket { left: OFFERS_BURST, at: now });
+        let allowed = bucket.holds(1.0, OFFERS_BURST, OFFERS_RATE, now);
         if allowed {
             bucket.left -= 1.0;
         }
         allowed
     }
 
-    /// Forgets those that are full again.
-    pub(super) fn sweep(&self, now: Instant) {
-        let mut buckets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.retain(|_, bucket| now.saturating_duration_since(bucket.at) < IDLE);
+    /// The addresses of this call are over.
+    pub(super) fn forget(&self, call: &CallId) {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner).remove(call);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    fn call() -> CallId {
+        "c-1".parse().unwrap()
+    }
 
     #[test]
     fn a_burst_and_then_a_rate() {
-        let (limits, start) = (Limits::default(), Instant::now());
-        assert_eq!((0..100).filter(|_| limits.take("a", start)).count(), 50);
-        assert!(limits.take("b", start));
-        assert_eq!((0..1000).filter(|_| limits.take_offer("a", start)).count(), 500);
+        let (limits, start, call) = (Limits::default(), Instant::now(), call());
+        let taken = |address, now| limits.take(address, &call, 10, now) == Taken::Yes;
+        assert_eq!((0..100).filter(|_| taken("a", start)).count(), 50);
+        assert!(taken("b", start));
+        let peer = "b".parse().unwrap();
+        assert_eq!((0..1000).filter(|_| limits.take_offer(&peer, start)).count(), 500);
         let later = start + Duration::from_secs(1);
-        assert_eq!((0..100).filter(|_| limits.take("a", later)).count(), 20);
-        limits.sweep(later + IDLE);
-        assert!(limits.0.lock().unwrap().is_empty());
+        assert_eq!((0..100).filter(|_| taken("a", later)).count(), 20);
+        limits.forget(&call);
+        assert!(limits.posts.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn bytes_have_a_rate_and_an_end() {
+        let (limits, start, call) = (Limits::default(), Instant::now(), call());
+        const LARGE: usize = 64 * 1024;
+        assert_eq!((0..50).filter(|_| limits.take("a", &call, LARGE, start) == Taken::Yes).count(), 16);
+        assert_eq!(limits.take("a", &call, 10, start), Taken::NotNow);
+        let (mut taken, mut last) = (16, Taken::Yes);
+        for second in 1..2000 {
+            last = limits.take("a", &call, LARGE, start + Duration::from_secs(second));
+            taken += usize::from(last == Taken::Yes);
+        }
+        assert_eq!((taken, last), (1024, Taken::NoMore));
+        assert_eq!(limits.take("b", &call, LARGE, start), Taken::Yes, "another address has its own");
     }
 }

@@ -1,59 +1,117 @@
-//! Giving a number's address away: the one place where it is made, and where it is said to whom it may go.
+//! Whose clients take part, and how a number's address is given away: every address that leaves the node,
+//! and every message about one, asks here to whom it may go.
+
+use std::collections::BTreeSet;
 
 use super::app::App;
+use super::pairing::CLIENTS;
 use crate::contract::{Capability, Peer, Role};
-use crate::core::address::Address;
+use crate::core::exchange::Pair;
+use crate::core::far::FarClient;
 use crate::core::name::CallId;
 use crate::core::number::Number;
+use crate::core::policy::{OfferTo, Receiver};
+use crate::core::route::{Reason, Side};
+use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
-/// Who would get it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Audience {
-    /// The clients of another number of this node.
-    Served,
-    /// A node that is configured as a peer.
-    Peer,
-    /// Whoever the call reaches, or whoever's address came with it.
-    Everyone,
-}
-
-/// Whether the address of a number may be given away. A number without a client has none.
-pub(super) fn may_offer(has_client: bool, to: Audience) -> bool {
-    match to {
-        Audience::Served | Audience::Peer | Audience::Everyone => has_client,
-    }
-}
+/// Capabilities of one number that are told.
+pub(super) const CAPABILITIES: usize = 16;
 
 impl App {
-    /// Who gets an address that goes with a call to this number.
-    pub(super) fn audience_of(&self, called: &Number) -> Audience {
-        if self.peers.serving(called).is_some() { Audience::Peer } else { Audience::Everyone }
+    /// Who a number is to the clients of this node's.
+    pub(super) fn receiver(&self, number: &Number, served: bool) -> Receiver<'_> {
+        match self.peers.serving(number) {
+            _ if served => Receiver::Served,
+            Some(peer) => Receiver::Peer(peer.name()),
+            None => Receiver::Unknown,
+        }
     }
 
-    /// The address of a number for one call, if it may be given away. It is the same for all its clients,
-    /// whatever their form: the node hands on what comes there.
-    pub(super) fn address(
+    /// Who another node's client is to this node's.
+    fn receiver_far<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
+        let listed = far.and_then(|far| far.peer.as_ref());
+        let listed = listed.or_else(|| far.and_then(|far| Some(self.peers.at(&far.address)?.name())));
+        listed.map_or(Receiver::Unknown, Receiver::Peer)
+    }
+
+    /// A number's clients that take part in a call. Those of a number that was ported out don't: who is
+    /// called is somebody else's, whoever had the number here.
+    pub(super) async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
+        let left = self.exchange().call(call).is_some_and(|call| {
+            call.side == Side::Originating && call.reason == Reason::PortedOut && call.called == *number
+        });
+        if left { Ok(Vec::new()) } else { self.store.taking_part(number, now(), CLIENTS).await }
+    }
+
+    /// The clients on both sides of a pair that offer their address to the other side; `far` is the other
+    /// node's client, if there is one.
+    pub(super) async fn offered(
         &self,
-        call: &CallId,
-        role: Role,
-        number: &Number,
-        has_client: bool,
-        to: Audience,
-    ) -> Option<Address> {
-        may_offer(has_client, to).then(|| self.capabilities.address(call, role, number)).flatten()
+        pair: &Pair,
+        far: Option<&FarClient>,
+    ) -> Result<(Vec<Binding>, Vec<Binding>), StoreError> {
+        let mut first = self.taking_part(&pair.call, &pair.first).await?;
+        let mut second = self.taking_part(&pair.call, &pair.second).await?;
+        // Who has clients here is served here. Where one side has none, nothing is given to it but by way
+        // of its own node.
+        let both = !first.is_empty() && !second.is_empty();
+        let to = if both { Receiver::Served } else { self.receiver_far(far) };
+        first.retain(|client| client.offer.allows(&to));
+        second.retain(|client| client.offer.allows(&to));
+        Ok((first, second))
     }
 
-    /// How a number with these clients is shown to the other side, if it may be.
+    /// The clients behind a number's address in a call: those that would offer it to somebody there.
+    pub(super) async fn addressed(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
+        let mut clients = self.taking_part(call, number).await?;
+        if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
+            return Ok(clients);
+        }
+        let (others, far): (BTreeSet<Number>, _) = {
+            let exchange = self.exchange();
+            let call = exchange.call(call);
+            let legs = call.into_iter().flat_map(|call| call.legs.values().filter_map(|leg| leg.number.clone()));
+            let ends = call.into_iter().flat_map(|call| call.calling.iter().chain([&call.called]).cloned());
+            let far = call.and_then(|call| call.far.client.clone());
+            (legs.chain(ends).filter(|other| other != number).collect(), far)
+        };
+        let mut there = vec![self.receiver_far(far.as_ref())];
+        for other in &others {
+            there.push(self.receiver(other, self.store.facts(other, now()).await?.known.served));
+        }
+        clients.retain(|client| there.iter().any(|receiver| client.offer.allows(receiver)));
+        Ok(clients)
+    }
+
+    /// A number was switched on or off, or one of its clients offers its address to others than before.
+    pub(super) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
+        let pairs = self.exchange().pairs_of(number);
+        for pair in pairs {
+            let far = self.exchange().call(&pair.call).and_then(|call| call.far.client.clone());
+            let (first, second) = self.offered(&pair, far.as_ref()).await?;
+            let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
+            match left {
+                true => self.withdraw(&pair).await?,
+                false => self.settle(&pair).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// How a number with these clients is shown to the other side. Its address is the same for all of
+    /// them, whatever their form: the node hands on what comes there.
     pub(super) async fn shown(
         &self,
         call: &CallId,
         role: Role,
         number: &Number,
         clients: &[Binding],
-        to: Audience,
     ) -> Result<Option<Peer>, StoreError> {
-        let Some(address) = self.address(call, role, number, !clients.is_empty(), to) else { return Ok(None) };
+        if clients.is_empty() {
+            return Ok(None);
+        }
+        let Some(address) = self.capabilities.address(call, role, number) else { return Ok(None) };
         let mut capabilities: Vec<Capability> = Vec::new();
         for capability in clients.iter().flat_map(|client| &client.capabilities) {
             // As many as a node of another organisation takes.
@@ -65,6 +123,3 @@ impl App {
         Ok(Some(Peer { number: Some(number.clone()), name, address, capabilities }))
     }
 }
-
-/// Capabilities of one number that are told.
-pub(super) const CAPABILITIES: usize = 16;

@@ -116,7 +116,7 @@ impl App {
 
     /// What can be said against it without asking anybody.
     fn judge(&self, peer: &Peer, offer: &Offer) -> Result<(), Refusal> {
-        if !self.limits.take_offer(peer.name().as_str(), Instant::now()) {
+        if !self.limits.take_offer(peer.name(), Instant::now()) {
             return refuse(OfferRefusal::Limited, too_many());
         }
         let harmless = |text: &String| text.chars().count() <= 100 && !text.chars().any(char::is_control);

@@ -11,8 +11,8 @@ use crate::contract::Message;
 #[openapi(
     info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457)."),
     paths(
-        numbers::list, numbers::show, numbers::put, numbers::remove, import::import,
-        clients::create, clients::list, clients::remove, stream::open,
+        numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, import::import,
+        clients::create, clients::list, clients::change, clients::remove, stream::open,
         calls::decide, calls::list, calls::show, calls::events,
         pbxs::report,
         inbox::post, inbox::page,

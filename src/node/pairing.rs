@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::app::App;
-use super::offering::Audience;
 use crate::contract::{Body, ClientForm, Message, Peer, Role};
 use crate::core::address::AddressKind;
 use crate::core::call::Call;
@@ -68,9 +67,7 @@ impl App {
     }
 
     async fn tell(&self, pair: &Pair, call: &Call) -> Result<(), StoreError> {
-        let now = now();
-        let first = self.store.bindings(Some(&pair.first), now, CLIENTS).await?;
-        let second = self.store.bindings(Some(&pair.second), now, CLIENTS).await?;
+        let (first, second) = self.offered(pair, call.far.client.as_ref()).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
@@ -78,7 +75,7 @@ impl App {
         match (first.clients.is_empty(), second.clients.is_empty()) {
             (false, false) => {
                 for (ours, other) in [(&first, &second), (&second, &first)] {
-                    if let Some(peer) = self.party(call, other, Audience::Served).await? {
+                    if let Some(peer) = self.party(call, other).await? {
                         wanted.extend(messages(call, ours, other.number, &peer, None));
                     }
                 }
@@ -124,9 +121,7 @@ impl App {
         let peer = peer(far);
         // Its node has the caller's address already: that is where we were told of it.
         let knows = call.side == Side::Originating && call.caller().as_ref() == Some(ours.number);
-        let listed = far.peer.is_some() || self.peers.at(&far.address).is_some();
-        let to = if listed { Audience::Peer } else { Audience::Everyone };
-        let own = if knows { None } else { self.party(call, ours, to).await? };
+        let own = if knows { None } else { self.party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
         if own.is_some() {
@@ -139,8 +134,8 @@ impl App {
         })
     }
 
-    async fn party(&self, call: &Call, party: &Party<'_>, to: Audience) -> Result<Option<Peer>, StoreError> {
-        self.shown(&call.id, party.role, party.number, &party.clients, to).await
+    async fn party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
+        self.shown(&call.id, party.role, party.number, &party.clients).await
     }
 
     async fn part(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<(), StoreError> {
@@ -158,12 +153,16 @@ impl App {
         Ok(())
     }
 
+    /// Tells those who talk that it is over for their clients, though they go on talking.
+    pub(super) async fn withdraw(&self, pair: &Pair) -> Result<(), StoreError> {
+        let _turn = self.turns.of(&pair.call).await;
+        let pbx = self.exchange().call(&pair.call).map(|call| call.pbx.clone());
+        self.part(pair, pbx.as_ref()).await
+    }
+
     /// The other side has another client than the one that was told of: the old one is over.
-    pub(super) async fn replace(&self, pair: &Pair, pbx: &PbxName) -> Result<(), StoreError> {
-        {
-            let _turn = self.turns.of(&pair.call).await;
-            self.part(pair, Some(pbx)).await?;
-        }
+    pub(super) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
+        self.withdraw(pair).await?;
         self.settle(pair).await
     }
 

@@ -47,7 +47,8 @@ struct Applied {
 impl App {
     /// Applies events in order. When this returns, they are written down, and so is what follows.
     pub(super) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
-        let Applied { changed: ids, write, effects, refused } = self.apply(id, reports)?;
+        let reports = self.identify(id, reports).await?;
+        let Applied { changed: ids, write, effects, refused } = self.apply(id, &reports)?;
         let written = match write {
             Ok(commit) => commit.wait().await,
             Err(error) => Err(error),
@@ -131,7 +132,10 @@ impl App {
 fn owners(exchange: &Exchange, id: &CallId, event: &Event) -> Vec<CallId> {
     let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
     let legs: &[LegId] = match event {
-        Event::Dialled { leg } | Event::Answered { leg } | Event::Ended { leg, .. } => std::slice::from_ref(leg),
+        Event::Dialled { leg, .. }
+        | Event::Identified { leg, .. }
+        | Event::Answered { leg }
+        | Event::Ended { leg, .. } => std::slice::from_ref(leg),
         Event::Bridged { legs } | Event::Unbridged { legs } => legs,
     };
     let mut found = Vec::new();

@@ -23,7 +23,7 @@ impl App {
         let pairs: Vec<Pair> = {
             let mut exchange = self.exchange();
             let (live, over) = (live.into_iter(), over.into_iter().filter(|call| recent(call.ended)));
-            live.chain(over).for_each(|call| exchange.open(call));
+            live.chain(over).for_each(|call| drop(exchange.open(call)));
             let ids: Vec<_> = exchange.calls().map(|call| call.id.clone()).collect();
             ids.iter().flat_map(|id| exchange.pairs_in(id)).collect()
         };

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
@@ -40,8 +40,11 @@ all! {
         get "/v1/numbers/{number}" => numbers::show;
         put "/v1/numbers/{number}" => numbers::put;
         delete "/v1/numbers/{number}" => numbers::remove;
+        get "/v1/numbers/{number}/sidecall" => numbers::switch;
+        put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
         post "/v1/clients" => clients::create;
         get "/v1/clients" => clients::list;
+        patch "/v1/clients/{id}" => clients::change;
         delete "/v1/clients/{id}" => clients::remove;
         get "/v1/clients/{id}/stream" => stream::open;
         post "/v1/calls" => calls::decide;

@@ -81,6 +81,7 @@ impl Node {
             underway: Default::default(),
             capabilities: Capabilities::new(secret, base),
             routing: config.routing.clone(),
+            lnp: config.portability()?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
             tokens: configured,
@@ -88,7 +89,7 @@ impl Node {
             turns: Default::default(),
             started: now(),
             shutdown,
-            exchange: Mutex::new(Exchange::default()),
+            exchange: Mutex::new(Exchange::new(config.conference_size)),
             backlog: Mutex::default(),
             pbxs: Mutex::default(),
             store,
@@ -154,14 +155,18 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
         ("config-agent", "node.agent_token_file", TokenRole::Agent, &tokens.agent),
     ];
     for (name, key, role, token) in given {
-        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else { continue };
+        let Some(token) = token.as_ref().map(|t| t.expose().trim()) else {
+            // Whoever has the one of before is not let in by its hash in the database.
+            store.put_token(role, name, None).await?;
+            continue;
+        };
         let wrong = |reason: &str| NodeError::Config { key, reason: reason.to_owned() };
         fits(token).map_err(wrong)?;
         let hash = credential_hash(token);
         if known.insert(hash, role).is_some() {
             return Err(NodeError::Config { key, reason: "the two tokens must differ".to_owned() });
         }
-        store.put_token(role, name, hash).await?;
+        store.put_token(role, name, Some(hash)).await?;
     }
     Ok(known)
 }

@@ -1,6 +1,6 @@
 //! What is done from time to time.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::app::{App, GRACE};
 use crate::contract::CallReport;
@@ -52,11 +52,11 @@ impl App {
             self.push.end_call(&call, true);
             self.store.drop_pending(&call, true).await?;
             self.exchange().forget(&call);
+            self.limits.forget(&call);
         }
         metrics.calls_live(self.live());
         if n.is_multiple_of(RENEW) {
             metrics.upkeep();
-            self.limits.sweep(Instant::now());
             let connected = self.push.hub().to_renew();
             if !connected.is_empty() {
                 self.store.extend_bindings(connected, now()).await?;

@@ -21,6 +21,10 @@ pub struct Dialplan {
     pub originating: Vec<String>,
     /// Where calls from trunks enter it.
     pub terminating: Vec<String>,
+    /// Where calls to main numbers enter it.
+    pub attendants: Vec<String>,
+    /// What this version ships and the PBX hasn't loaded: an older copy is in place.
+    pub missing: Vec<&'static str>,
 }
 
 /// What the administrator has set at the top of the snippet.
@@ -32,6 +36,8 @@ pub struct Settings {
     pub trunk: Option<String>,
     /// Whose addresses are believed.
     pub trusted: Option<String>,
+    /// The pattern of main numbers.
+    pub main: Option<String>,
     /// FreeSWITCH: where the `socket` application connects to, if `direct` is the mode.
     pub direct: Option<String>,
 }
@@ -125,6 +131,15 @@ impl Checkup {
     /// If the PBX doesn't reply, or refuses.
     pub async fn settings(&self) -> Result<Settings, Error> {
         ask!(self, pbx => pbx.settings().await)
+    }
+
+    /// Whether the snippet takes these digits for a main number. The PBX itself is asked: the pattern is
+    /// in its own dialect.
+    ///
+    /// # Errors
+    /// If the PBX doesn't reply, or refuses.
+    pub async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+        ask!(self, pbx => pbx.is_main(pattern, digits).await)
     }
 
     /// How a trunk is.

@@ -99,7 +99,7 @@ impl Events {
     /// Goes on from a snapshot; the events that came since it was asked for are read after this.
     pub fn restart(&mut self, snapshot: &Snapshot) {
         match self {
-            Events::Freeswitch(_) => {}
+            Events::Freeswitch(events) => events.restart(snapshot),
             Events::Asterisk(events) => events.restart(snapshot),
         }
     }

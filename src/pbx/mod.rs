@@ -9,15 +9,17 @@ pub mod asterisk;
 mod checkup;
 mod error;
 pub mod freeswitch;
+mod hearing;
 mod link;
 mod listener;
 mod vocabulary;
 
 pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
 pub use error::Error;
+pub use hearing::Hearing;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
-pub use vocabulary::{Announcement, Answer, Happened, LiveLeg, Mark, Release, Snapshot};
+pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot};
 
 /// How long a PBX may take to reply to a command before its outcome counts as unknown.
 pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -1,11 +1,15 @@
 //! What happens on a PBX, in our words.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use super::hearing::Hearing;
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
+use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
+
+/// The phone behind a leg, as the PBX names it: still raw text, and no name unless it looks like a number.
+pub type Device = Option<String>;
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +22,15 @@ pub enum Happened {
         leg: LegId,
         /// The leg that it was made for.
         by: LegId,
+        /// The phone that it rings.
+        device: Device,
+    },
+    /// A leg is another phone than before.
+    Identified {
+        /// Which one.
+        leg: LegId,
+        /// The phone.
+        device: Device,
     },
     /// A leg answered.
     Answered {
@@ -28,6 +41,8 @@ pub enum Happened {
     Bridged {
         /// In either order.
         legs: [LegId; 2],
+        /// The phones behind them: for a leg that nobody announced or dialled.
+        devices: [Device; 2],
     },
     /// Two legs no longer hear each other.
     Unbridged {
@@ -76,6 +91,10 @@ pub struct Mark {
     pub called: String,
     /// The header that a trusted trunk brought, as it came.
     pub received: Option<String>,
+    /// Whose extensions these are, where the PBX has tenants: a name or a domain, as the dialplan has it.
+    pub tenant: Option<String>,
+    /// An address came from where none is believed, and was dropped.
+    pub refused: bool,
     /// The call's id, if the call was decided before.
     pub call: Option<CallId>,
 }
@@ -107,6 +126,8 @@ pub struct Answer {
     pub trunk: Option<TrunkName>,
     /// The address to carry.
     pub address: Option<Address>,
+    /// The called number, as far as it is one.
+    pub number: Option<Number>,
     /// Why.
     pub reason: Reason,
 }
@@ -125,6 +146,10 @@ impl Answer {
         if let Some(trunk) = &self.trunk {
             variables.push(("sidecall_trunk", trunk.to_string()));
         }
+        // Digits behind a `+`: what was dialled, as other domains write it.
+        if let Some(number @ Number::E164(_)) = &self.number {
+            variables.push(("sidecall_number", number.to_string()));
+        }
         if let Some(address) = &self.address {
             variables.push(("sidecall_uui", crate::core::uui::encode(address)));
             variables.push(("sidecall_uri", address.to_string()));
@@ -138,8 +163,8 @@ impl Answer {
 pub struct Snapshot {
     /// Every channel, ours or not.
     pub legs: Vec<LiveLeg>,
-    /// Who is in which bridge, where the PBX has bridges (Asterisk).
-    pub bridges: HashMap<String, Vec<LegId>>,
+    /// Who is in which bridge: what the next events are read against.
+    pub hearing: Hearing,
 }
 
 /// A channel in a snapshot.
@@ -151,6 +176,8 @@ pub struct LiveLeg {
     pub mark: Option<Mark>,
     /// The leg that it was made for.
     pub by: Option<LegId>,
+    /// The phone behind it.
+    pub device: Device,
     /// Whether it has answered.
     pub answered: bool,
     /// The legs that it hears.
@@ -161,6 +188,13 @@ pub struct LiveLeg {
 pub(super) fn cause(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || " _-".contains(*c)).take(64).collect();
     Some(text).filter(|t| !t.is_empty())
+}
+
+/// What the PBX calls a phone, if that looks like a number: `1001`, `+12125550100`.
+pub(super) fn device(name: &str) -> Device {
+    let digits = name.strip_prefix('+').unwrap_or(name);
+    let number = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+    number.then(|| name.to_owned())
 }
 
 /// The side, as the dialplan writes it.
@@ -178,6 +212,11 @@ const HOLD_MAX: Duration = Duration::from_secs(10);
 /// The hold as the dialplan announces it, in milliseconds.
 pub(super) fn hold(text: &str) -> Option<Duration> {
     text.parse().ok().map(Duration::from_millis).map(|hold| hold.min(HOLD_MAX))
+}
+
+/// The tenant as the dialplan calls it, no longer than any domain is.
+pub(super) fn tenant(text: &str) -> Option<String> {
+    Some(text.chars().take(253).collect()).filter(|name: &String| !name.is_empty())
 }
 
 /// A raw number, no longer than any number is.

@@ -11,6 +11,7 @@ use crate::contract::{Capability, ClientForm};
 use crate::core::address::Address;
 use crate::core::name::ClientId;
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
 /// A client of a number.
@@ -28,6 +29,8 @@ pub struct Binding {
     pub secret: Option<String>,
     /// What it can do.
     pub capabilities: Vec<Capability>,
+    /// To whom its address may go.
+    pub offer: OfferTo,
     /// How long it stays without being renewed.
     pub lifetime: Duration,
     /// When it ends.
@@ -41,6 +44,14 @@ impl Store {
     /// If the database can't be written.
     pub async fn put_binding(&self, binding: Binding) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
+    }
+
+    /// Changes to whom a client's address may go; false if it isn't there.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn offer_to(&self, id: &ClientId, offer: OfferTo) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::OfferTo(id.clone(), offer)).await?.rows() > 0)
     }
 
     /// Removes a binding; false if it wasn't there.
@@ -73,11 +84,26 @@ impl Store {
     /// If the database can't be read.
     pub async fn binding(&self, id: &ClientId, now: UnixMillis) -> Result<Option<Binding>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
              WHERE id = $1 AND expires > $2",
         );
         let row = query.bind(id.to_string()).bind(now.0).fetch_optional(&self.pool).await?;
         row.map(|row| read(&row)).transpose()
+    }
+
+    /// The clients of a number, the newest first; none if it is switched off.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn taking_part(&self, number: &Number, now: UnixMillis, limit: u32) -> Result<Vec<Binding>, StoreError> {
+        let query = sqlx::query(
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
+             WHERE expires > $1 AND number = $3
+                 AND EXISTS (SELECT 1 FROM numbers n WHERE n.number = $3 AND COALESCE(n.enabled, 1) = 1)
+             ORDER BY id DESC LIMIT $2",
+        );
+        let rows = query.bind(now.0).bind(limit).bind(number.to_string()).fetch_all(&self.pool).await?;
+        rows.iter().map(read).collect()
     }
 
     /// The clients of a number, the newest first; of all numbers without one.
@@ -92,14 +118,14 @@ impl Store {
     ) -> Result<Vec<Binding>, StoreError> {
         let rows = match number {
             Some(number) => sqlx::query(
-                "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+                "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
                  WHERE expires > $1 AND number = $3 ORDER BY id DESC LIMIT $2",
             )
             .bind(now.0)
             .bind(limit)
             .bind(number.to_string()),
             None => sqlx::query(
-                "SELECT id, number, form, address, secret, capabilities, lifetime, expires FROM bindings
+                "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
                  WHERE expires > $1 ORDER BY id DESC LIMIT $2",
             )
             .bind(now.0)
@@ -121,15 +147,20 @@ fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
         capabilities: serde_json::from_str(&row.try_get::<String, _>(5)?).map_err(|e| bad(&e))?,
         lifetime: Duration::from_millis(u64::try_from(row.try_get::<i64, _>(6)?).unwrap_or(0)),
         expires: UnixMillis(row.try_get(7)?),
+        offer: offer(&row.try_get::<String, _>(8)?)?,
     })
+}
+
+pub(super) fn offer(json: &str) -> Result<OfferTo, StoreError> {
+    serde_json::from_str(json).map_err(|e| StoreError::unreadable("binding", e))
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
     let capabilities = serde_json::to_string(&binding.capabilities);
     // In one statement with the question whether the number is served: it may be deleted meanwhile.
     let done = sqlx::query(
-        "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires)
-         SELECT $1, number, $3, $4, $5, $6, $7, $8 FROM numbers WHERE number = $2",
+        "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer)
+         SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2",
     )
     .bind(binding.id.to_string())
     .bind(binding.number.to_string())
@@ -139,8 +170,20 @@ pub(super) async fn put(connection: &mut SqliteConnection, binding: &Binding) ->
     .bind(capabilities.map_err(|e| StoreError::unreadable("binding", e))?)
     .bind(i64::try_from(binding.lifetime.as_millis()).unwrap_or(i64::MAX))
     .bind(binding.expires.0)
+    .bind(serde_json::to_string(&binding.offer).map_err(|e| StoreError::unreadable("binding", e))?)
     .execute(connection)
     .await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn offer_to(
+    connection: &mut SqliteConnection,
+    id: &ClientId,
+    offer: &OfferTo,
+) -> Result<Done, StoreError> {
+    let offer = serde_json::to_string(offer).map_err(|e| StoreError::unreadable("binding", e))?;
+    let update = sqlx::query("UPDATE bindings SET offer = $2 WHERE id = $1");
+    let done = update.bind(id.to_string()).bind(offer).execute(connection).await?;
     Ok(Done::Rows(done.rows_affected()))
 }
 

@@ -9,6 +9,7 @@ use super::{Store, StoreError};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
 use crate::core::name::PbxName;
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use crate::core::route::Known;
 use crate::core::time::UnixMillis;
 
@@ -28,6 +29,8 @@ pub struct NumberRow {
     pub kind: NumberKind,
     /// The extensions behind a main number.
     pub extensions: Vec<Number>,
+    /// Whether its clients take part; none leaves it as it is.
+    pub enabled: Option<bool>,
     /// Of its clients; none leaves it as it is.
     pub credential: Option<[u8; 32]>,
 }
@@ -35,9 +38,9 @@ pub struct NumberRow {
 impl NumberRow {
     /// The row for an entry.
     pub fn new(number: Number, entry: NumberEntry) -> NumberRow {
-        let NumberEntry { name, pbx, kind, extensions, credential } = entry;
+        let NumberEntry { name, pbx, kind, extensions, enabled, credential } = entry;
         let credential = credential.as_deref().map(credential_hash);
-        NumberRow { number, name, pbx, kind, extensions, credential }
+        NumberRow { number, name, pbx, kind, extensions, enabled, credential }
     }
 }
 
@@ -51,6 +54,8 @@ pub fn credential_hash(token: &str) -> [u8; 32] {
 pub struct Facts {
     /// For the route.
     pub known: Known,
+    /// To whom its clients offer their address, the newest first; none of a number that is switched off.
+    pub offers: Vec<OfferTo>,
 }
 
 impl Store {
@@ -59,17 +64,19 @@ impl Store {
     /// # Errors
     /// If the database can't be read.
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
-        let row = sqlx::query(
-            "SELECT n.pbx, EXISTS (SELECT 1 FROM bindings b WHERE b.number = n.number AND b.expires > $2)
-             FROM numbers n WHERE n.number = $1",
-        )
-        .bind(number.to_string())
-        .bind(now.0)
-        .fetch_optional(&self.pool)
-        .await?;
-        let Some(row) = row else { return Ok(Facts::default()) };
+        // Ids of bindings grow with time: the greatest is the newest.
+        let query = sqlx::query(
+            "SELECT n.pbx, b.offer FROM numbers n
+             LEFT JOIN bindings b ON b.number = n.number AND b.expires > $2 AND COALESCE(n.enabled, 1) = 1
+                 AND b.offer <> '\"never\"'
+             WHERE n.number = $1 ORDER BY b.id DESC",
+        );
+        let rows = query.bind(number.to_string()).bind(now.0).fetch_all(&self.pool).await?;
+        let Some(row) = rows.first() else { return Ok(Facts::default()) };
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
-        Ok(Facts { known: Known { served: true, has_client: row.try_get(1)?, home } })
+        let offers = rows.iter().filter_map(|row| row.try_get::<Option<String>, _>(1).transpose());
+        let offers = offers.map(|offer| super::bindings::offer(&offer?)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Facts { known: Known { served: true, has_client: !offers.is_empty(), home }, offers })
     }
 
     /// Writes entries, new or not. Either all of them or none.
@@ -88,13 +95,21 @@ impl Store {
         Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
     }
 
+    /// Switches a number's clients on or off; false if it isn't there.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn enable(&self, number: &Number, enabled: bool) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::Enable(number.clone(), enabled)).await?.rows() > 0)
+    }
+
     /// One entry.
     ///
     /// # Errors
     /// If the database can't be read.
     pub async fn number(&self, number: &Number) -> Result<Option<NumberView>, StoreError> {
         let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers WHERE number = $1",
+            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers WHERE number = $1",
         );
         let row = query.bind(number.to_string()).fetch_optional(&self.pool).await?;
         row.map(|row| view(&row)).transpose()
@@ -106,7 +121,7 @@ impl Store {
     /// If the database can't be read.
     pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
         let query = sqlx::query(
-            "SELECT number, name, pbx, kind, extensions, credential IS NOT NULL FROM numbers
+            "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers
              WHERE number > $1 ORDER BY number LIMIT $2",
         );
         let rows = query.bind(after.map(Number::to_string).unwrap_or_default()).bind(limit);
@@ -154,16 +169,18 @@ fn view(row: &SqliteRow) -> Result<NumberView, StoreError> {
         kind: if row.try_get::<String, _>(3)? == "main" { NumberKind::Main } else { NumberKind::Extension },
         extensions: serde_json::from_str(&row.try_get::<String, _>(4)?)
             .map_err(|e| StoreError::unreadable("number", e))?,
+        enabled: Some(row.try_get::<i64, _>(5)? != 0),
         credential: None,
     };
     let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
-    Ok(NumberView { number, entry, has_credential: row.try_get(5)? })
+    Ok(NumberView { number, entry, has_credential: row.try_get(6)? })
 }
 
 pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -> Result<Done, StoreError> {
     for chunk in rows.chunks(ROWS) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("INSERT INTO numbers (number, name, pbx, kind, extensions, credential) ");
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO numbers (number, name, pbx, kind, extensions, enabled, credential) ",
+        );
         query.push_values(chunk, |mut columns, row| {
             let kind = if row.kind == NumberKind::Main { "main" } else { "extension" };
             let extensions = if row.extensions.is_empty() {
@@ -177,15 +194,27 @@ pub(super) async fn put(connection: &mut SqliteConnection, rows: &[NumberRow]) -
                 .push_bind(row.pbx.as_ref().map(PbxName::to_string))
                 .push_bind(kind)
                 .push_bind(extensions)
+                .push_bind(row.enabled.map(i64::from))
                 .push_bind(row.credential.map(|hash| hash.to_vec()));
         });
         query.push(
             " ON CONFLICT (number) DO UPDATE SET name = excluded.name, pbx = excluded.pbx, kind = excluded.kind,
-              extensions = excluded.extensions, credential = COALESCE(excluded.credential, numbers.credential)",
+              extensions = excluded.extensions, enabled = COALESCE(excluded.enabled, numbers.enabled),
+              credential = COALESCE(excluded.credential, numbers.credential)",
         );
         query.build().execute(&mut *connection).await?;
     }
     Ok(Done::Rows(rows.len() as u64))
+}
+
+pub(super) async fn enable(
+    connection: &mut SqliteConnection,
+    number: &Number,
+    enabled: bool,
+) -> Result<Done, StoreError> {
+    let update = sqlx::query("UPDATE numbers SET enabled = $2 WHERE number = $1");
+    let done = update.bind(number.to_string()).bind(i64::from(enabled)).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
 }
 
 pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {

@@ -46,11 +46,16 @@ impl Store {
         Ok(fresh)
     }
 
-    /// Makes `hash` the token of that name, in place of an older one.
+    /// Makes `hash` the token of that name, in place of an older one; without one there is none any more.
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn put_token(&self, role: TokenRole, name: &'static str, hash: [u8; 32]) -> Result<(), StoreError> {
+    pub async fn put_token(
+        &self,
+        role: TokenRole,
+        name: &'static str,
+        hash: Option<[u8; 32]>,
+    ) -> Result<(), StoreError> {
         self.writer.run(Write::Token { role, name, hash }).await.map(drop)
     }
 
@@ -80,9 +85,10 @@ pub(super) async fn put_token(
     connection: &mut SqliteConnection,
     role: TokenRole,
     name: &str,
-    hash: &[u8; 32],
+    hash: Option<&[u8; 32]>,
 ) -> Result<Done, StoreError> {
     sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name.to_owned()).execute(&mut *connection).await?;
+    let Some(hash) = hash else { return Ok(Done::Rows(0)) };
     sqlx::query("INSERT INTO tokens (hash, role, name) VALUES ($1, $2, $3) ON CONFLICT (hash) DO UPDATE SET role = excluded.role, name = excluded.name")
         .bind(hash.to_vec())
         .bind(role.as_str())

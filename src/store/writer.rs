@@ -13,6 +13,7 @@ use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::offer::OfferId;
+use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
 /// Writes that may wait: a few seconds' worth at the highest rate. Above that the database is stuck.
@@ -27,8 +28,10 @@ pub(super) enum Write {
     Prune { before: UnixMillis, keep: u64 },
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),
+    Enable(Number, bool),
     Binding(Box<Binding>),
     DeleteBinding(ClientId),
+    OfferTo(ClientId, OfferTo),
     ExtendBindings(Vec<ClientId>, UnixMillis),
     ExpireBindings(UnixMillis),
     Deliveries(Vec<Delivery>),
@@ -36,9 +39,9 @@ pub(super) enum Write {
     Attempted { id: String, state: DeliveryState, error: Option<String> },
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
+    Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
-    Token { role: TokenRole, name: &'static str, hash: [u8; 32] },
     Setting { name: &'static str, value: Vec<u8> },
     Probe,
 }
@@ -203,8 +206,10 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
+        Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,
         Write::Binding(binding) => bindings::put(connection, binding).await,
         Write::DeleteBinding(id) => bindings::delete(connection, id).await,
+        Write::OfferTo(id, offer) => bindings::offer_to(connection, id, offer).await,
         Write::ExtendBindings(ids, now) => bindings::extend(connection, ids, *now).await,
         Write::ExpireBindings(now) => bindings::expire(connection, *now).await,
         Write::Deliveries(all) => deliveries::add(connection, all).await,
@@ -212,9 +217,9 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
+        Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
-        Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
         Write::Probe => settings::put(connection, "probe", b"").await,
     }

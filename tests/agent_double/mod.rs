@@ -1,6 +1,8 @@
 //! A stand-in for the agent: reads announcements and gives one fixed answer. It is written against
 //! the contract in `docs/ARCHITECTURE.md` alone, so that it can disagree with the real agent.
 
+#![allow(dead_code)] // each test binary uses its own part of it
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,6 +21,8 @@ pub(crate) enum Reply {
     Route(&'static str),
     /// The packet trunk, with an address.
     Packet,
+    /// The packet trunk, where this number is called.
+    PacketTo(&'static str),
 }
 
 /// The fields of an announcement, or the marks of a channel, by the contract's names in lower case.
@@ -88,6 +92,11 @@ impl AgentDouble {
         self.shared.lock().unwrap().seen.clone()
     }
 
+    /// Forgets them.
+    pub(crate) fn forget(&self) {
+        self.shared.lock().unwrap().seen.clear();
+    }
+
     /// The marks of the two legs of the only call, as an agent that has just started finds them.
     pub(crate) fn legs(&self, pbx: &Pbx) -> (Fields, Fields) {
         let list = || match pbx.kind() {
@@ -122,6 +131,7 @@ fn answer(reply: Reply) -> Option<Vec<(&'static str, &'static str)>> {
             ("uui", super::UUI),
             ("uri", "https://node.example/a/T-1"),
         ]),
+        Reply::PacketTo(number) => Some(vec![("route", "packet"), ("call", "c-1"), ("number", number)]),
     }
 }
 
@@ -144,7 +154,7 @@ fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
 }
 
 fn note(state: &Mutex<Shared>, fields: &BTreeMap<String, String>, name: impl Fn(&str) -> String) -> Reply {
-    let names = ["agent", "side", "calling", "called", "hold", "received", "sent"];
+    let names = ["agent", "side", "calling", "called", "hold", "received", "sent", "tenant", "refused"];
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();

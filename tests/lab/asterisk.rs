@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::process::{Child, on_path};
-use super::{EXTENSIONS, LabError, PACKET, PHONES, PSTN, PbxConfig, Result, conf, ports};
+use super::{LabError, PbxConfig, Result, conf, endpoints, ports};
 
 /// The manager's user in the lab.
 pub const USER: &str = "sidecall";
@@ -103,6 +103,14 @@ pub fn root_dir() -> PathBuf {
     )
 }
 
+/// What is added to the vanilla configuration.
+#[derive(Debug, Default)]
+pub(super) struct Plans {
+    pub pjsip: String,
+    pub queues: String,
+    pub dialplan: String,
+}
+
 /// A running Asterisk.
 #[derive(Debug)]
 pub struct Asterisk {
@@ -123,6 +131,17 @@ pub struct Asterisk {
 impl Asterisk {
     /// Sets up a private instance and waits until it is ready.
     pub fn start(config: PbxConfig) -> Result<Asterisk> {
+        let sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
+        let plans = Plans {
+            pjsip: endpoints::pjsip(&config, sip),
+            queues: endpoints::queues(&config.plan),
+            dialplan: endpoints::dialplan(&config)?,
+        };
+        Asterisk::launch(config, sip, &plans)
+    }
+
+    /// The same with other plans.
+    pub(super) fn launch(config: PbxConfig, sip: SocketAddr, plans: &Plans) -> Result<Asterisk> {
         let installation = Installation::find()?;
         let base = installation.root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
         let dir = tempfile::Builder::new()
@@ -130,11 +149,16 @@ impl Asterisk {
             .tempdir_in(base)
             .map_err(LabError::io("folder for Asterisk"))?;
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let (sip, ami) = (local(ports::free()), local(ports::free()));
+        let ami = local(ports::free());
         let tls = config.tls.then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
-        write_configuration(&installation, dir.path(), &config, sip, ami, tls.as_ref())?;
+        write_configuration(&installation, dir.path(), &config, ami, tls.as_ref(), plans)?;
         let child = spawn(&installation, dir.path(), ami)?;
         Ok(Asterisk { child, dir, installation, config, sip, ami, tls })
+    }
+
+    /// Where it writes what calls cost, a line each.
+    pub(super) fn cdr_file(&self) -> PathBuf {
+        self.dir.path().join("log/cdr-csv/Master.csv")
     }
 
     /// Its folder.
@@ -177,14 +201,14 @@ fn write_configuration(
     installation: &Installation,
     dir: &Path,
     config: &PbxConfig,
-    sip: SocketAddr,
     ami: SocketAddr,
     tls: Option<&(SocketAddr, PathBuf)>,
+    plans: &Plans,
 ) -> Result<()> {
     let etc = dir.join("etc");
     conf::copy_dir(&installation.samples(), &etc)?;
     conf::strip_suffix(&etc, ".sample")?;
-    for sub in ["run", "log", "db", "spool", "cache"] {
+    for sub in ["run", "log/cdr-csv", "db", "spool", "cache"] {
         std::fs::create_dir_all(dir.join(sub)).map_err(LabError::io(sub))?;
     }
     let here = installation.inside(dir);
@@ -211,88 +235,29 @@ fn write_configuration(
 
     let rtp = ports::free_range(400);
     conf::write(&etc.join("rtp.conf"), &format!("[general]\nrtpstart={rtp}\nrtpend={}\nstunaddr=\n", rtp + 399))?;
-    append(&etc, "pjsip.conf", &endpoints(config, sip))?;
+    append(&etc, "pjsip.conf", &plans.pjsip)?;
+    append(&etc, "queues.conf", &plans.queues)?;
+    // `##` and `*2` while a call is up, where the dialplan allows them.
+    append(&etc, "features.conf", "[featuremap](+)\nblindxfer => ##\natxfer => *2\n")?;
     manager(&etc, installation, ami, tls)?;
-
-    let mut dialplan = LAB_DIALPLAN.to_owned();
     if config.snippets {
-        dialplan.push_str("\n#include \"sidecall.conf\"\n");
-        conf::write(&etc.join("sidecall.conf"), &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
-        let file = etc.join("sidecall.conf");
-        conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
-        if config.call_info {
-            conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
-        }
-    } else {
-        dialplan = dialplan.lines().filter_map(without_snippet).fold(String::new(), |text, line| text + &line + "\n");
+        install_snippet(&etc, config)?;
     }
-    append(&etc, "extensions.conf", &dialplan)
+    append(&etc, "extensions.conf", &plans.dialplan)
 }
 
-/// A line of the lab's dialplan as it is before an administrator installs the snippet.
-fn without_snippet(line: &str) -> Option<String> {
-    if line.contains("Gosub(sidecall-") {
-        return Some(line.split(",1,").next().map(|start| format!("{start},1,NoOp()")).unwrap_or_default());
+/// As the documentation tells an administrator; the dialplan includes it.
+fn install_snippet(etc: &Path, config: &PbxConfig) -> Result<()> {
+    let file = etc.join("sidecall.conf");
+    conf::write(&file, &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
+    conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
+    if config.call_info {
+        conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
     }
-    Some(line.to_owned())
-}
-
-/// Phones' and trunks' dialplan, as an administrator has it, with the one line per entry added.
-/// Extensions are local, everything longer goes to the PSTN, `+12125551xxx` is the DID of `1xxx`, and
-/// `+12125552000` is an attendant that answers and sends every caller on to 1001.
-const LAB_DIALPLAN: &str = "
-[from-internal]
-exten => _1XXX,1,Gosub(sidecall-originating,s,1)
- same => n,Dial(PJSIP/${EXTEN},60)
-exten => _[+0-9]XXXX.,1,Gosub(sidecall-originating,s,1)
- same => n,Dial(PJSIP/${EXTEN}@pstn,60)
-exten => _911,1,Gosub(sidecall-originating,s,1)
- same => n,Dial(PJSIP/${EXTEN}@pstn,60)
-
-[from-trunk]
-exten => _1XXX,1,Gosub(sidecall-terminating,s,1)
- same => n,Dial(PJSIP/${EXTEN},60)
-exten => +12125552000,1,Gosub(sidecall-terminating,s,1)
- same => n,Answer()
- same => n,Wait(0.3)
- same => n,Goto(from-internal,1001,1)
-exten => _+12125551XXX,1,Gosub(sidecall-terminating,s,1)
- same => n,Dial(PJSIP/${EXTEN:-4},60)
-exten => _[+0-9]XXXX.,1,Gosub(sidecall-terminating,s,1)
- same => n,Dial(PJSIP/${EXTEN}@pstn,60)
-
-[messages]
-exten => _X.,1,MessageSend(pjsip:${EXTEN},${MESSAGE(from)})
-";
-
-fn endpoints(config: &PbxConfig, sip: SocketAddr) -> String {
-    let codecs = "disallow=all\nallow=ulaw,alaw\ndirect_media=no\nmessage_context=messages";
-    let mut text = format!("\n[lab-udp]\ntype=transport\nprotocol=udp\nbind={sip}\n");
-    let aors = EXTENSIONS.join(",");
-    // Phones are believed by address: no challenge, so that a scenario is one INVITE, and any From.
-    let _ = write!(
-        text,
-        "\n[phones]\ntype=endpoint\ncontext=from-internal\naors={aors}\n{codecs}\n\n\
-         [phones]\ntype=identify\nendpoint=phones\nmatch={PHONES}\n"
-    );
-    for number in EXTENSIONS {
-        let _ = write!(
-            text,
-            "\n[{number}]\ntype=endpoint\ncontext=from-internal\naors={number}\n{codecs}\n\n\
-             [{number}]\ntype=aor\nmax_contacts=1\nremove_existing=yes\n"
-        );
+    if config.inner.is_some() {
+        conf::replace(&file, "SIDECALL_BEHIND= ", "SIDECALL_BEHIND=inner ")?;
     }
-    // The packet trunk is trusted; a second PBX of the lab (127.0.0.1) is one as well.
-    for (name, far, matches) in
-        [("sidecall", config.packet, format!("{PACKET},127.0.0.1")), ("pstn", config.pstn, PSTN.to_string())]
-    {
-        let _ = write!(
-            text,
-            "\n[{name}]\ntype=endpoint\ncontext=from-trunk\naors={name}\n{codecs}\n\n\
-             [{name}]\ntype=aor\ncontact=sip:{far}\n\n[{name}]\ntype=identify\nendpoint={name}\nmatch={matches}\n"
-        );
-    }
-    text
+    Ok(())
 }
 
 fn manager(

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use super::plan::{Plan, fill};
 use super::process::{Child, on_path, wait_until};
-use super::{LabError, PACKET, PbxConfig, Result, conf, ports};
+use super::{LabError, PACKET, PHONES, PbxConfig, Result, conf, ports};
 
 /// The event socket's password in the lab. Not the well-known one: the agent refuses that.
-pub const PASSWORD: &str = "lab-secret";
+pub const PASSWORD: &str = super::asterisk::SECRET;
 
 /// Where a FreeSWITCH is.
 #[derive(Debug, Clone)]
@@ -83,7 +84,9 @@ impl FreeSwitch {
         let dir =
             tempfile::Builder::new().prefix("sidecall-").tempdir().map_err(LabError::io("folder for FreeSWITCH"))?;
         let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let (sip, trunk_sip, esl) = (local(ports::free()), local(ports::free()), local(ports::free()));
+        let esl = local(ports::free());
+        let sip = SocketAddr::new(config.ip.into(), ports::free());
+        let trunk_sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
         let conf = dir.path().join("conf");
         conf::copy_dir(&installation.conf, &conf)?;
         adapt(&conf, &installation, sip, trunk_sip, esl)?;
@@ -91,8 +94,21 @@ impl FreeSwitch {
         if config.snippets {
             install_snippets(&conf, &config)?;
         }
+        if config.plan.shows_did {
+            show_did(&conf)?;
+        }
         let child = spawn(&installation, dir.path(), esl)?;
         Ok(FreeSwitch { child, dir, installation, config, sip, trunk_sip, esl })
+    }
+
+    /// What it has logged: it writes to a file, and to its output only what goes wrong at the start.
+    pub(super) fn log(&self) -> String {
+        self.child.log() + &conf::read(&self.dir.path().join("log/freeswitch.log")).unwrap_or_default()
+    }
+
+    /// Where it writes what calls cost, a line each.
+    pub(super) fn cdr_file(&self) -> PathBuf {
+        self.dir.path().join("log/cdr-csv/Master.csv")
     }
 
     /// Its folder.
@@ -138,15 +154,14 @@ fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Chi
 fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: SocketAddr, esl: SocketAddr) -> Result<()> {
     let set = |name: &str, value: &str| format!("<X-PRE-PROCESS cmd=\"set\" data=\"{name}={value}\"/>");
     let vars = conf.join("vars.xml");
-    let mut text =
-        conf::read(&vars)?.replace("cmd=\"stun-set\"", "cmd=\"set\"").replace("stun:stun.freeswitch.org", "127.0.0.1");
+    let mut text = conf::read(&vars)?
+        .replace("cmd=\"stun-set\"", "cmd=\"set\"")
+        .replace("stun:stun.freeswitch.org", &sip.ip().to_string());
     text = text.replace(&set("internal_sip_port", "5060"), &set("internal_sip_port", &sip.port().to_string()));
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
     text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
-    // Phones are believed by address: no challenge, so that a scenario is one INVITE, and any From.
-    text = text.replace(&set("internal_auth_calls", "true"), &set("internal_auth_calls", "false"));
-    text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", "127.0.0.1")), 1);
+    text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", &sip.ip().to_string())), 1);
     conf::write(&vars, &text)?;
 
     let profiles = conf.join("sip_profiles");
@@ -160,8 +175,18 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
         "<!-- <param name=\"accept-blind-reg\" value=\"true\"/> -->",
         "<param name=\"accept-blind-reg\" value=\"true\"/>",
     );
-    // The first asks for a password again; the others listen on fixed ports.
-    let unwanted = ["\"apply-inbound-acl\" value=\"domains\"", "\"ws-binding\"", "\"wss-binding\""];
+    // SIPp is believed by address: no challenge, so that a scenario is one INVITE, and any From. Others
+    // are asked for their password.
+    text = text.replace("\"apply-inbound-acl\" value=\"domains\"", "\"apply-inbound-acl\" value=\"phones\"");
+    conf::replace(
+        &conf.join("autoload_configs/acl.conf.xml"),
+        "<network-lists>",
+        &format!(
+            "<network-lists>\n<list name=\"phones\" default=\"deny\"><node type=\"allow\" cidr=\"{PHONES}/32\"/></list>"
+        ),
+    )?;
+    // These listen on fixed ports.
+    let unwanted = ["\"ws-binding\"", "\"wss-binding\""];
     text = text
         .lines()
         .filter(|line| !unwanted.iter().any(|name| line.contains(name)))
@@ -207,27 +232,75 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     conf::write(&modules, &text)
 }
 
-/// What an administrator has today: numbers of five digits and more go to the PSTN, `+12125551xxx` is
-/// the DID of `1xxx`, and `+12125552000` is an attendant that answers and sends every caller on to 1001.
+/// What an administrator has today (`tests/lab/dialplan/`).
 fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
-    let pstn = "<condition field=\"destination_number\" expression=\"^(\\+?[0-9]{5,15}|911)$\">\n\
-        <action application=\"bridge\" data=\"sofia/gateway/pstn/$1\"/>\n</condition>";
-    conf::write(
-        &conf.join("dialplan/default/00_a_lab.xml"),
-        &format!("<include>\n<extension name=\"lab-pstn\">{pstn}</extension>\n</include>\n"),
-    )?;
-    conf::write(
-        &conf.join("dialplan/public/00_a_lab.xml"),
+    let plan = &config.plan;
+    let (mut inner_extensions, mut inner_numbers) = (String::new(), String::new());
+    if let Some(inner) = &config.inner {
+        gateway(conf, "inner", inner.sip)?;
+        let bridge = |name: &str, numbers: String| {
+            format!(
+                "<extension name=\"{name}\"><condition field=\"destination_number\" expression=\"^({numbers})$\">\n\
+                 <action application=\"bridge\" data=\"{{${{sidecall_pass}}}}sofia/gateway/inner/$1\"/>\n\
+                 </condition></extension>"
+            )
+        };
+        let Plan { digit, did, main, .. } = inner.plan;
+        inner_extensions = bridge("lab-inner-extensions", format!("{digit}\\d{{3}}"));
+        inner_numbers = bridge("lab-inner-numbers", format!("\\{did}\\d{{3}}|\\{main}"));
+    }
+    let more = [("INNER_EXTENSIONS", inner_extensions.as_str()), ("INNER_NUMBERS", &inner_numbers)];
+    for context in ["default", "public"] {
+        let text = fill(&format!("{context}.xml"), plan, &more)?;
+        conf::write(&conf.join(format!("dialplan/{context}/00_a_lab.xml")), &text)?;
+    }
+    conf::write(&conf.join("dialplan/lab/services.xml"), &fill("services.xml", plan, &[])?)?;
+    let before = "<extension name=\"Local_Extension\">";
+    let with = format!("<X-PRE-PROCESS cmd=\"include\" data=\"lab/services.xml\"/>\n    {before}");
+    conf::replace(&conf.join("dialplan/default.xml"), before, &with)?;
+    conf::write(&conf.join("ivr_menus/lab.xml"), &fill("menu.xml", plan, &[])?)?;
+    conf::write(&conf.join("dialplan/lab/caller-id.xml"), &fill("caller-id.xml", plan, &[])?)?;
+    let agent =
+        |n| format!("<member timeout=\"60\" simo=\"1\" lag=\"1\">user/{}@$${{domain}}</member>", plan.extension(n));
+    conf::replace(
+        &conf.join("autoload_configs/fifo.conf.xml"),
+        "<fifos>",
         &format!(
-            "<include>\n<extension name=\"lab-did\"><condition field=\"destination_number\" expression=\"^\\+12125551(\\d{{3}})$\">\n\
-             <action application=\"bridge\" data=\"user/1$1@${{domain_name}}\"/>\n</condition></extension>\n\
-             <extension name=\"lab-attendant\"><condition field=\"destination_number\" expression=\"^\\+12125552000$\">\n\
-             <action application=\"answer\"/>\n<action application=\"sleep\" data=\"300\"/>\n\
-             <action application=\"transfer\" data=\"1001 XML default\"/>\n</condition></extension>\n\
-             <extension name=\"lab-transit\">{pstn}</extension>\n</include>\n"
+            "<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\" outbound_strategy=\"ringall\" outbound_per_cycle=\"2\">{}{}</fifo>",
+            agent(1),
+            agent(2)
         ),
     )?;
+    if plan.digit != '1' {
+        renumber(conf, plan)?;
+    }
     gateway(conf, "pstn", config.pstn)
+}
+
+/// Vanilla's extensions begin with 1; these begin with another digit.
+fn renumber(conf: &Path, plan: &Plan) -> Result<()> {
+    for file in ["default", "public", "features"] {
+        let from = "expression=\"^(10[01][0-9])$\"";
+        conf::replace(
+            &conf.join(format!("dialplan/{file}.xml")),
+            from,
+            &from.replace("(1", &format!("({}", plan.digit)),
+        )?;
+    }
+    let directory = conf.join("directory/default");
+    for (old, new) in Plan::default().extensions().iter().zip(plan.extensions()) {
+        let file = directory.join(format!("{old}.xml"));
+        conf::write(&directory.join(format!("{new}.xml")), &conf::read(&file)?.replace(old, &new))?;
+        std::fs::remove_file(&file).map_err(LabError::io("a phone of vanilla"))?;
+    }
+    Ok(())
+}
+
+/// The outgoing caller ID, before everything else in the context of phones.
+fn show_did(conf: &Path) -> Result<()> {
+    let begin = "<context name=\"default\">";
+    let with = format!("{begin}\n    <X-PRE-PROCESS cmd=\"include\" data=\"lab/caller-id.xml\"/>");
+    conf::replace(&conf.join("dialplan/default.xml"), begin, &with)
 }
 
 /// The project's example trunk with another name and address, and without a ping: SIPp may be late.
@@ -243,10 +316,10 @@ fn gateway(conf: &Path, name: &str, far: SocketAddr) -> Result<()> {
 fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     let main = conf.join("dialplan/sidecall.xml");
     conf::write(&main, &conf::project_file("dialplan/freeswitch/sidecall.xml")?)?;
+    conf::copy_dir(&conf::project().join("dialplan/freeswitch/sidecall"), &conf.join("dialplan/sidecall"))?;
     for (file, context, snippet) in [("default.xml", "default", "originating"), ("public.xml", "public", "terminating")]
     {
         let path = format!("sidecall/{snippet}.xml");
-        conf::write(&conf.join("dialplan").join(&path), &conf::project_file(&format!("dialplan/freeswitch/{path}"))?)?;
         let begin = format!("<context name=\"{context}\">");
         let with = format!("{begin}\n    <X-PRE-PROCESS cmd=\"include\" data=\"{path}\"/>");
         conf::replace(&conf.join("dialplan").join(file), &begin, &with)?;
@@ -254,7 +327,14 @@ fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     let setting = |from: &str, to: &str| conf::replace(&main, &format!("data=\"{from}\""), &format!("data=\"{to}\""));
     setting("sidecall_hold=500", &format!("sidecall_hold={}", config.hold_ms))?;
     // A second PBX of the lab (127.0.0.1) is a trusted trunk as well.
-    setting("sidecall_trusted=192.0.2.10/32", &format!("sidecall_trusted={PACKET}/32,127.0.0.1/32"))?;
+    let trusted = format!("sidecall_trusted={PACKET}/32,{}/32,{}/32", config.packet.ip(), config.ip);
+    setting("sidecall_trusted=192.0.2.10/32", &trusted)?;
+    // It stands in a regular expression, where + is escaped.
+    let behind = config.inner.as_ref().map(|inner| format!("\\{}|", inner.plan.main)).unwrap_or_default();
+    setting("sidecall_main=", &format!("sidecall_main=\\{}|{behind}5000", config.plan.main))?;
+    if config.inner.is_some() {
+        setting("sidecall_behind=no", "sidecall_behind=yes")?;
+    }
     if let Some(agent) = config.direct {
         setting("sidecall_mode=hold", "sidecall_mode=direct")?;
         setting("sidecall_direct=127.0.0.1:8022", &format!("sidecall_direct={agent}"))?;

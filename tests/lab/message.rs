@@ -1,6 +1,8 @@
 //! SIP messages as a phone or a trunk saw them.
 
-use std::time::Duration;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
 
 /// One SIP message out of a trace: read-only, as it was on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,26 @@ fn time_of_day(text: &str) -> Option<Duration> {
     let mut next = || parts.next()?.parse::<f64>().ok();
     let (hours, minutes, seconds) = (next()?, next()?, next()?);
     Some(Duration::from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds))
+}
+
+/// The time of day now, as SIPp stamps its messages.
+pub fn now() -> Duration {
+    local_time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+}
+
+/// Since 1970 → since midnight, local time.
+pub fn local_time(since_epoch: Duration) -> Duration {
+    // The standard library doesn't know the time zone.
+    static OFFSET: OnceLock<i64> = OnceLock::new();
+    let offset = *OFFSET.get_or_init(|| {
+        let out = Command::new("date").arg("+%z").output().map(|out| out.stdout).unwrap_or_default();
+        let text = String::from_utf8_lossy(&out).trim().to_owned();
+        let part = |range: std::ops::Range<usize>| text.get(range).and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
+        let sign = if text.starts_with('-') { -1 } else { 1 };
+        sign * (part(1..3) * 3600 + part(3..5) * 60)
+    });
+    let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(0) + offset;
+    Duration::new(u64::try_from(seconds.rem_euclid(86_400)).unwrap_or(0), since_epoch.subsec_nanos())
 }
 
 /// Parses what SIPp's `-trace_msg` writes: a dashed line with the time, `UDP message received [n]

@@ -4,31 +4,52 @@
 //! `std` alone, so it runs inside any runtime or none. Nothing of a real installation is written to.
 //!
 //! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
-//! how a PBX tells a phone from a trunk.
+//! how a PBX tells a phone from a trunk; scriptable phones have a fourth, [`HANDSETS`]. PBXs of two
+//! organisations ([`Domains`]) have one each.
+//!
+//! Whom one can call on a PBX of the lab: 1000 to 1009 ([`Plan`]; 1008 forwards to 1002), 2000 (ring group of
+//! 1001 and 1002), 3000 (queue, the same agents), 4000 (conference), 5000 (menu; the main number from
+//! outside), 700 (parks; 701 takes back), `*8` (group pick-up), `*81001` (Asterisk) or `**1001` (FreeSWITCH)
+//! (directed pick-up), and everything longer (PSTN). The dialplans are in `tests/lab/dialplan/`.
 
 // Each test binary uses its own part of the lab.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
 
 pub mod asterisk;
+pub mod capture;
 pub mod cast;
+pub mod cdr;
 pub mod clients;
 pub mod conf;
+pub mod domains;
+pub mod endpoints;
 pub mod freeswitch;
+pub mod knot;
 pub mod message;
 pub mod pbx;
+pub mod phone;
+pub mod plan;
 pub mod ports;
 pub mod process;
 pub mod proxy;
+pub mod pstn;
 pub mod report;
 pub mod sidecall;
 pub mod sipp;
 pub mod stage;
 
+pub use capture::{Capture, Packet, Packets};
+pub use cdr::Cdr;
 pub use clients::{Hosted, Webhook};
+pub use domains::{Domain, Domains};
+pub use knot::Knot;
 pub use message::SipMessage;
 pub use pbx::{Kind, Pbx, PbxConfig};
+pub use phone::{Call, HANDSETS, Habit, Phone};
+pub use plan::{Inner, Plan};
 pub use process::{Child, wait_until};
 pub use proxy::ChaosProxy;
+pub use pstn::{CallerId, Pstn};
 pub use report::{CallOutcome, CallReport};
 pub use sidecall::{Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
@@ -41,8 +62,6 @@ pub const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
 /// Where the far end of the PSTN trunk lives: a trunk that is not trusted.
 pub const PSTN: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 13));
-/// The numbers of phones that may register with a PBX of the lab.
-pub const EXTENSIONS: [&str; 4] = ["1000", "1001", "1002", "1003"];
 
 /// What may go wrong while a laboratory is set up.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,12 @@
 //! One door to both PBXs.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::asterisk::Asterisk;
 use super::freeswitch::FreeSwitch;
+use super::plan::{Inner, Plan};
 use super::{PACKET, PSTN, Result, asterisk, freeswitch, ports};
 
 /// Which PBX.
@@ -53,6 +54,16 @@ pub struct PbxConfig {
     pub call_info: bool,
     /// Asterisk only: the manager speaks TLS as well (see [`Pbx::event_tls`]).
     pub tls: bool,
+    /// Where it lives: its SIP and its sound. The event socket stays on 127.0.0.1.
+    pub ip: Ipv4Addr,
+    /// Where trunks find it, if that has to be known before it starts.
+    pub trunk_port: Option<u16>,
+    /// Its numbers.
+    pub plan: Plan,
+    /// A PBX behind it.
+    pub inner: Option<Inner>,
+    /// Asterisk only: `##` and `*2` transfer while a call is up.
+    pub feature_codes: bool,
 }
 
 impl Default for PbxConfig {
@@ -65,6 +76,11 @@ impl Default for PbxConfig {
             direct: None,
             call_info: false,
             tls: false,
+            ip: Ipv4Addr::LOCALHOST,
+            trunk_port: None,
+            plan: Plan::default(),
+            inner: None,
+            feature_codes: false,
         }
     }
 }
@@ -176,7 +192,7 @@ impl Pbx {
     pub fn log(&self) -> String {
         match self {
             Pbx::Asterisk(pbx) => pbx.child.log(),
-            Pbx::FreeSwitch(pbx) => pbx.child.log(),
+            Pbx::FreeSwitch(pbx) => pbx.log(),
         }
     }
 

@@ -31,8 +31,18 @@ pub struct SidecallConfig {
     pub no_trunk: bool,
     /// Asterisk: speak TLS.
     pub tls: bool,
-    /// More lines at the end: another `[[pbx]]`.
+    /// Where the node listens, if others have to know it before it starts.
+    pub http: Option<SocketAddr>,
+    /// More lines of `[node]`.
+    pub node_lines: String,
+    /// More lines of `[node.routing]`.
+    pub routing_lines: String,
+    /// More lines of the `[[pbx]]`.
+    pub pbx_lines: String,
+    /// More lines at the end: another `[[pbx]]` (see [`pbx_entry`]), a `[[peer]]`.
     pub more: String,
+    /// Files that those lines name, beside `sidecall.toml`.
+    pub files: Vec<(String, String)>,
 }
 
 /// A running `sidecall`. Dropping it kills it and removes its folder.
@@ -62,7 +72,7 @@ pub fn binary() -> PathBuf {
 /// The domain in which the extensions of a PBX of the lab are valid.
 pub fn domain(pbx: &Pbx) -> String {
     match pbx.kind() {
-        Kind::Asterisk => "pbx.example".to_owned(),
+        Kind::Asterisk => pbx.config().plan.context.to_owned(),
         Kind::FreeSwitch => pbx.console("global_getvar domain").trim().to_owned(),
     }
 }
@@ -83,10 +93,13 @@ impl Sidecall {
     /// Starts one role; doesn't wait for a link.
     pub fn launch(pbx: &Pbx, config: &SidecallConfig, role: &'static str) -> Result<Sidecall> {
         let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().map_err(LabError::io("folder"))?;
-        let http = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports::free());
+        let http = config.http.unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports::free()));
         conf::write(&dir.path().join("admin.token"), ADMIN)?;
         conf::write(&dir.path().join("agent.token"), AGENT)?;
         conf::write(&dir.path().join("pbx.password"), pbx.event_secret())?;
+        for (name, text) in &config.files {
+            conf::write(&dir.path().join(name), text)?;
+        }
         conf::write(&dir.path().join("sidecall.toml"), &configuration(pbx, config, http))?;
         let child = spawn(dir.path(), role)?;
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -168,10 +181,16 @@ impl Sidecall {
 
     /// Adds a number to the directory; its clients' token is [`credential`].
     pub fn number(&self, number: &str, name: &str, here: bool) {
-        let mut entry = serde_json::json!({"name": name, "credential": credential(number)});
+        let mut entry = serde_json::json!({"name": name});
         if here {
             entry["pbx"] = PBX.into();
         }
+        self.entry(number, entry);
+    }
+
+    /// The same with more than a name: `pbx`, `extensions`, …
+    pub fn entry(&self, number: &str, mut entry: Value) {
+        entry["credential"] = credential(number).into();
         let path = format!("/v1/numbers/{}", encode(number));
         let (status, answer) = self.send("PUT", &path, ADMIN, &entry);
         assert!((200..300).contains(&status), "{number}: {status} {answer}");
@@ -211,6 +230,24 @@ fn spawn(dir: &Path, role: &str) -> Result<Child> {
 }
 
 fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String {
+    let node = config.node.unwrap_or(http);
+    let trunk = if config.no_trunk { "" } else { "trunk = \"sidecall\"\n" };
+    let routing = match format!("{trunk}{}", config.routing_lines) {
+        lines if lines.is_empty() => lines,
+        lines => format!("[node.routing]\n{lines}"),
+    };
+    format!(
+        "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
+         agent_token_file = \"agent.token\"\n{node_lines}{routing}\
+         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
+        node_lines = config.node_lines,
+        entry = pbx_entry(PBX, pbx, config),
+        more = config.more,
+    )
+}
+
+/// A `[[pbx]]`. All PBXs of the lab have one secret.
+pub fn pbx_entry(name: &str, pbx: &Pbx, config: &SidecallConfig) -> String {
     let kind = match pbx.kind() {
         Kind::Asterisk => "asterisk",
         Kind::FreeSwitch => "freeswitch",
@@ -220,17 +257,12 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
         _ => (None, String::new()),
     };
     let address = config.event_addr.or(tls_addr).unwrap_or_else(|| pbx.event_addr());
-    let node = config.node.unwrap_or(http);
     let user = pbx.event_user().map(|user| format!("user = {user:?}\n")).unwrap_or_default();
     let direct = config.direct.map(|direct| format!("direct = \"{direct}\"\n")).unwrap_or_default();
-    let routing = if config.no_trunk { "" } else { "[node.routing]\ntrunk = \"sidecall\"\n" };
     format!(
-        "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
-         agent_token_file = \"agent.token\"\n{routing}\
-         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n\n\
-         [[pbx]]\nname = \"{PBX}\"\nkind = \"{kind}\"\naddress = \"{address}\"\n{user}{tls_lines}{direct}\
-         password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n{more}",
-        more = config.more,
+        "[[pbx]]\nname = \"{name}\"\nkind = \"{kind}\"\naddress = \"{address}\"\n{user}{tls_lines}{direct}\
+         password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n{lines}",
         domain = domain(pbx),
+        lines = config.pbx_lines,
     )
 }

@@ -12,28 +12,99 @@ async fn each_role_does_its_own_and_no_more() {
     let client = credential(ALICE);
     let id = node.client(ALICE, json!({})).await;
     let (number, stream) = (format!("/v1/numbers/{ALICE}"), format!("/v1/clients/{id}/stream"));
-    // Path, then what admin, agent, client and a stranger get.
+    let (one, switch, nobody) = (format!("/v1/clients/{id}"), format!("{number}/sidecall"), "/v1/clients/0199-nobody");
+    // Path, then what admin, agent, client, another number's client and a stranger get. What deletes comes
+    // last.
     let table = [
-        (Method::GET, number.as_str(), [200, 403, 403, 401]),
-        (Method::GET, "/v1/numbers", [200, 403, 403, 401]),
-        (Method::PUT, &number, [415, 403, 403, 401]),
-        (Method::POST, "/v1/numbers:import", [415, 403, 403, 401]),
-        (Method::GET, "/v1/clients", [200, 403, 200, 401]),
-        (Method::POST, "/v1/clients", [415, 415, 415, 401]),
-        (Method::GET, &stream, [403, 403, 426, 401]),
-        (Method::GET, "/v1/calls", [200, 200, 403, 401]),
-        (Method::POST, "/v1/calls", [403, 415, 403, 401]),
-        (Method::POST, "/v1/calls/x/events", [403, 415, 403, 401]),
-        (Method::PUT, "/v1/pbxs/a", [403, 415, 403, 401]),
-        (Method::GET, "/v1/status", [200; 4]),
-        (Method::GET, "/healthz", [200; 4]),
+        (Method::GET, number.as_str(), [200, 403, 403, 403, 401]),
+        (Method::GET, "/v1/numbers", [200, 403, 403, 403, 401]),
+        (Method::PUT, &number, [415, 403, 403, 403, 401]),
+        (Method::POST, "/v1/numbers:import", [415, 403, 403, 403, 401]),
+        (Method::GET, &switch, [200, 403, 200, 403, 401]),
+        (Method::PUT, &switch, [415, 415, 415, 415, 401]),
+        (Method::GET, "/v1/clients", [200, 403, 200, 200, 401]),
+        (Method::POST, "/v1/clients", [415, 415, 415, 415, 401]),
+        (Method::PATCH, &one, [415, 415, 415, 415, 401]),
+        (Method::GET, &stream, [403, 403, 426, 404, 401]),
+        (Method::GET, "/v1/calls", [200, 200, 403, 403, 401]),
+        (Method::GET, "/v1/calls/x", [404, 404, 403, 403, 401]),
+        (Method::POST, "/v1/calls", [403, 415, 403, 403, 401]),
+        (Method::POST, "/v1/calls/x/events", [403, 415, 403, 403, 401]),
+        (Method::POST, "/v1/peer/offers", [403, 403, 403, 403, 401]),
+        (Method::DELETE, "/v1/peer/offers/x", [403, 403, 403, 403, 401]),
+        (Method::PUT, "/v1/pbxs/a", [403, 415, 403, 403, 401]),
+        (Method::GET, "/v1/status", [200; 5]),
+        (Method::GET, "/metrics", [200; 5]),
+        (Method::GET, "/healthz", [200; 5]),
+        (Method::GET, "/readyz", [200; 5]),
+        (Method::GET, "/", [200; 5]),
+        (Method::GET, "/openapi.json", [200; 5]),
+        // Who has an address needs no token, and who has none gets the same answer with any.
+        (Method::GET, "/a/x", [404; 5]),
+        (Method::POST, "/a/x", [404; 5]),
+        (Method::DELETE, nobody, [404, 404, 404, 404, 401]),
+        (Method::DELETE, "/v1/numbers/+1", [404, 403, 403, 403, 401]),
     ];
-    for (method, path, expected) in table {
-        for (token, expected) in [ADMIN, AGENT, &client, "a-stranger's-token"].iter().zip(expected) {
+    node.number(BOB, json!({})).await;
+    let other = credential(BOB);
+    for (method, path, expected) in &table {
+        for (token, expected) in [ADMIN, AGENT, &client, &other, "a-stranger's-token"].iter().zip(expected) {
             let (status, body) = answer(node.request(method.clone(), path, token)).await;
-            assert_eq!(status.as_u16(), expected, "{method} {path} with {token}: {body}");
+            assert_eq!(status.as_u16(), *expected, "{method} {path} with {token}: {body}");
         }
     }
+    // Nothing that is answered was left out.
+    let like = |pattern: &str, path: &str| {
+        let (pattern, path): (Vec<_>, Vec<_>) = (pattern.split('/').collect(), path.split('/').collect());
+        pattern.len() == path.len() && pattern.iter().zip(&path).all(|(p, s)| p.starts_with('{') || p == s)
+    };
+    for (method, pattern) in sidecall::node::ROUTES {
+        let tried = table.iter().any(|(m, path, _)| m.as_str().eq_ignore_ascii_case(method) && like(pattern, path));
+        assert!(tried, "{method} {pattern}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_another_numbers_can_be_neither_read_nor_changed() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"name": "Alice"})).await;
+    node.number(BOB, json!({})).await;
+    let alices = node.client(ALICE, json!({})).await;
+    let (client, switch) = (format!("/v1/clients/{alices}"), format!("/v1/numbers/{ALICE}/sidecall"));
+    for token in [AGENT.to_owned(), credential(BOB)] {
+        let changed = node.send(Method::PATCH, &client, &token, json!({"offer": "never"})).await.0;
+        assert_eq!(changed, 404, "not even whether it is there");
+        assert_eq!(node.send(Method::PUT, &switch, &token, json!({"enabled": false})).await.0, 403);
+        assert_eq!(answer(node.request(Method::DELETE, &client, &token)).await.0, 404);
+        let listed = answer(node.request(Method::GET, &format!("/v1/clients?number={}", &ALICE[1..]), &token)).await;
+        assert!(listed.0.is_client_error(), "{listed:?}");
+    }
+    let (_, listed) = answer(node.request(Method::GET, "/v1/clients?number=%2B12125550100", &credential(BOB))).await;
+    assert_eq!((&listed["status"], &listed["field"]), (&json!(403), &json!("number")));
+    let mine = node.get("/v1/clients", &credential(ALICE)).await;
+    assert_eq!(mine["clients"][0]["offer"], "everyone");
+    assert_eq!(node.get(&switch, &credential(ALICE)).await["enabled"], true);
+}
+
+#[tokio::test]
+async fn a_token_that_the_configuration_no_longer_has_is_void() {
+    use sidecall::node::{BootstrapTokens, Node, NodeConfig};
+    use sidecall::store::{Store, credential_hash};
+    let folder = tempfile::tempdir().unwrap();
+    let config = NodeConfig {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        database: folder.path().join("x.db"),
+        ..NodeConfig::default()
+    };
+    let store = Store::open(&config.database).await.unwrap();
+    let both = BootstrapTokens { admin: Some(ADMIN.into()), agent: Some(AGENT.into()) };
+    drop(Node::bind(&config, &both, store.clone()).await.unwrap());
+    let known = async |token| store.token(&credential_hash(token)).await.unwrap();
+    assert!(known(ADMIN).await.is_some());
+    let one = BootstrapTokens { admin: None, agent: Some(AGENT.into()) };
+    drop(Node::bind(&config, &one, store.clone()).await.unwrap());
+    assert_eq!(known(ADMIN).await, None);
+    assert!(known(AGENT).await.is_some());
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ async fn an_entry_is_kept_shown_and_removed() {
     let (status, body) = node.send(Method::PUT, local, ADMIN, entry).await;
     assert_eq!(status, 200, "{body}");
     let expected = json!({"number": "1001;phone-context=pbx.a.example", "name": "Zoë <b>", "pbx": "a",
-        "kind": "extension", "has_credential": true});
+        "kind": "extension", "enabled": true, "has_credential": true});
     assert_eq!(body, expected);
     // An absent credential stays as it is; the rest is replaced.
     let (_, body) = node.send(Method::PUT, local, ADMIN, json!({"kind": "main", "extensions": [BOB]})).await;

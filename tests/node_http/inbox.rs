@@ -77,6 +77,18 @@ async fn too_many_messages_are_turned_away_for_a_while() {
 }
 
 #[tokio::test]
+async fn too_many_bytes_are_turned_away_too() {
+    let (node, _bob, address) = talk().await;
+    let large = json!({"text": "x".repeat(60_000)});
+    let mut taken = 0;
+    while taken < 45 && answer(node.http.post(&address).json(&large)).await.0 == 202 {
+        taken += 1;
+    }
+    // Seventeen at once, and two each second.
+    assert!((17..45).contains(&taken), "{taken}");
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_post_here_and_nowhere_else() {
     let (node, _bob, address) = talk().await;
     let preflight = |url: &str| {

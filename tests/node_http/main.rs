@@ -10,6 +10,8 @@ mod inbox;
 mod monitoring;
 mod pairing;
 mod peers;
+mod policy;
+mod portability;
 mod restart;
 mod streams;
 mod support;

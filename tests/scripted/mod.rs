@@ -14,7 +14,7 @@ use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
 use serde_json::{Value, json};
-use sidecall::agent::{Agent, AgentConfig, PbxConfig};
+use sidecall::agent::{Agent, AgentConfig};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
@@ -81,6 +81,17 @@ impl Freeswitch {
              sidecall_agent: {owner}\nsidecall_hold: 500\nUnique-ID: {leg}\n{padding}{}\n",
             mark(called)
         ))
+    }
+
+    /// The announcement of a call whose dialplan says more of it: `sidecall_…` without its prefix, and value.
+    pub fn announce_with(&self, leg: &str, called: &str, fields: &[(&str, &str)]) {
+        let (sent, owner) = (micros(), self.owner());
+        let more: String = fields.iter().map(|(name, value)| format!("variable_sidecall_{name}: {value}\n")).collect();
+        self.event(format!(
+            "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nEvent-Date-Timestamp: {sent}\n\
+             sidecall_agent: {owner}\nsidecall_hold: 500\nUnique-ID: {leg}\n{more}{}\n",
+            mark(called)
+        ));
     }
 
     /// The end of a leg.
@@ -212,6 +223,11 @@ async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value
 
 /// An agent between the two.
 pub fn agent(freeswitch: SocketAddr, node: SocketAddr) -> Agent {
+    agent_with(freeswitch, node, json!({}))
+}
+
+/// An agent whose `[[pbx]]` has more keys.
+pub fn agent_with(freeswitch: SocketAddr, node: SocketAddr, keys: Value) -> Agent {
     // As the binary does; it may have been done by another test.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = AgentConfig {
@@ -219,8 +235,10 @@ pub fn agent(freeswitch: SocketAddr, node: SocketAddr) -> Agent {
         token: Some("token".into()),
         ..AgentConfig::default()
     };
-    let pbx: PbxConfig = serde_json::from_value(json!({ "name": "office", "kind": "freeswitch",
-        "address": freeswitch.to_string(), "password": "secret", "context": "pbx.example", "region": "US" }))
-    .unwrap();
-    Agent::new(config, vec![pbx]).unwrap()
+    let mut pbx = json!({ "name": "office", "kind": "freeswitch",
+        "address": freeswitch.to_string(), "password": "secret", "context": "pbx.example", "region": "US" });
+    for (key, value) in keys.as_object().unwrap() {
+        pbx[key] = value.clone();
+    }
+    Agent::new(config, vec![serde_json::from_value(pbx).unwrap()]).unwrap()
 }

@@ -19,6 +19,7 @@ use super::http::Api;
 use crate::config::Config;
 use crate::contract::{Body, Capability, Message, NewClient};
 use crate::core::number::Number;
+use crate::core::policy::OfferTo;
 use peers::{Peers, Said};
 use sender::Words;
 use show::Show;
@@ -55,6 +56,10 @@ pub(super) struct ClientArgs {
     /// What it can do; the other side is told. May be given several times.
     #[arg(long = "capability", value_name = "WORD", default_value = "text", value_parser = capability)]
     capabilities: Vec<Capability>,
+    /// To whom its address may go: never, served (numbers of its own node), peers:NAME,NAME (these nodes,
+    /// too) or everyone. It gets no address of those who don't get its own.
+    #[arg(long, value_name = "WHOM", default_value = "everyone")]
+    offer: OfferTo,
     /// One JSON object per line, for scripts.
     #[arg(long)]
     json: bool,
@@ -87,8 +92,14 @@ pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
         None => access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
     };
     let api = Api::new(node, token)?;
-    let new =
-        NewClient { number: args.number, address: None, secret: None, expires: None, capabilities: args.capabilities };
+    let new = NewClient {
+        number: args.number,
+        address: None,
+        secret: None,
+        expires: None,
+        capabilities: args.capabilities,
+        offer: args.offer,
+    };
     let (stream, news) = Stream::bind(api.clone(), new).await?;
     let (sender, outcomes) = sender::start()?;
     let mut client = Client {

@@ -91,7 +91,8 @@ impl Look<'_> {
     }
 
     pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
-        let Dialplan { announces, originating, terminating } = match self.checkup.dialplan().await {
+        let Dialplan { announces, originating, terminating, attendants, missing } = match self.checkup.dialplan().await
+        {
             Ok(dialplan) => dialplan,
             Err(error) => return self.refused("the dialplan", &error),
         };
@@ -102,6 +103,18 @@ impl Look<'_> {
         if !announces {
             let todo = format!("put the snippet in place (install.sh, or dialplan/ of the package), then {reload}");
             return self.report.problem(&self.about, "the snippet is not loaded: no call is announced", todo);
+        }
+        if !missing.is_empty() {
+            let todo = format!(
+                "run install.sh again, or put this version's files in place, with your settings at the top of the old one; then {reload}"
+            );
+            let found = format!("the snippet is an older copy, without this version's {}", missing.join(", "));
+            self.report.warning(&self.about, found, todo)?;
+        }
+        if !attendants.is_empty() {
+            let found =
+                format!("main numbers are answered in {}, and nobody is asked about them", attendants.join(", "));
+            self.report.ok(&self.about, found)?;
         }
         for (what, contexts, name) in
             [("phones", &originating, "sidecall-originating"), ("trunks", &terminating, "sidecall-terminating")]

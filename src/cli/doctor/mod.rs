@@ -2,6 +2,7 @@
 
 mod files;
 mod listening;
+mod lnp;
 mod look;
 mod node;
 mod number;
@@ -20,7 +21,8 @@ use report::Report;
 /// Looks at everything between a call and a client, and says what to do about what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
-/// agent attached), the node (reachable, ready, tokens, public address), and a number's clients.
+/// agent attached), the node (reachable, ready, tokens, public address), the portability sources, and a
+/// number's clients.
 /// Nothing is changed and no call is touched. Ends with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -62,6 +64,7 @@ pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
 async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut Report) -> anyhow::Result<()> {
     files::check(config, path, report)?;
     let node = node::check(config, report).await?;
+    lnp::check(config, args.number.as_ref(), report).await?;
     let wanted: Vec<_> =
         config.pbx.iter().filter(|pbx| args.pbx.as_ref().is_none_or(|name| *name == pbx.name)).collect();
     if wanted.is_empty() {

@@ -1,10 +1,13 @@
 //! A number and its clients.
 
 use super::report::Report;
+use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
 use crate::core::number::Number;
+use crate::core::plan::PbxPlan;
+use crate::pbx::Checkup;
 
 pub(super) async fn check(
     config: &Config,
@@ -43,6 +46,36 @@ fn connected(clients: &[ClientView]) -> usize {
     clients.iter().filter(|client| client.connected).count()
 }
 
+/// A main number that the dialplan announces costs its callers a wait for nothing.
+async fn main_number(config: &Config, number: &Number, about: &str, report: &mut Report) -> anyhow::Result<()> {
+    let written = match number {
+        Number::E164(digits) => vec![format!("+{digits}"), digits.clone()],
+        Number::Local { digits, .. } => vec![digits.clone()],
+    };
+    for pbx in &config.pbx {
+        let Ok(link) = pbx.link() else { continue };
+        // What keeps us from asking is said where that PBX is looked at.
+        let Ok(checkup) = Checkup::connect(&link).await else { continue };
+        let (Ok(settings), Ok(dialplan)) = (checkup.settings().await, checkup.dialplan().await) else { continue };
+        if !dialplan.attendants.is_empty() {
+            continue;
+        }
+        let mut named = false;
+        for digits in &written {
+            if let Some(pattern) = &settings.main {
+                named |= checkup.is_main(pattern, digits).await.unwrap_or(false);
+            }
+        }
+        if !named {
+            let found =
+                format!("on pbx {} neither an attendant's context nor the setting of main numbers knows it", pbx.name);
+            let todo = "name it in sidecall_main (SIDECALL_MAIN), or run install.sh again with --main or --attendant";
+            report.warning(about, found, todo)?;
+        }
+    }
+    Ok(())
+}
+
 async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report) -> anyhow::Result<()> {
     let text = number.to_string();
     let about = format!("number {text}");
@@ -61,7 +94,8 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report)
         format!("it is in the directory{}", view.entry.name.map(|name| format!(" as {name}")).unwrap_or_default()),
     )?;
     if view.entry.kind == NumberKind::Main {
-        return report.ok(&about, "it is a main number: the extensions behind it have the clients");
+        report.ok(&about, "it is a main number: the extensions behind it have the clients")?;
+        return main_number(config, number, &about, report).await;
     }
     if !view.has_credential {
         report.problem(
@@ -82,15 +116,24 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report)
             format!("sidecall number put '{text}' --pbx NAME"),
         )?,
     }
-    if let Number::Local { .. } = number
+    if let Number::Local { context, .. } = number
         && !config.pbx.is_empty()
-        && !config.pbx.iter().any(|pbx| text.ends_with(&format!("={}", String::from(pbx.context.clone()))))
     {
-        report.warning(
-            &about,
-            "no [[pbx]] has its phone-context: calls will not be taken for it",
-            "compare it with the context in [[pbx]]",
-        )?;
+        let plans: Vec<_> = config.pbx.iter().map(PbxConfig::plan).collect();
+        let rules = plans.iter().flat_map(PbxPlan::all).find(|plan| plan.context.as_ref() == Some(context));
+        match rules.map(|rules| rules.canonical(number)) {
+            None => report.warning(
+                &about,
+                "no [[pbx]] and no tenant has its phone-context: calls will not be taken for it",
+                "compare it with the context in [[pbx]] and [[pbx.tenant]]",
+            )?,
+            Some(form) if form != *number => report.problem(
+                &about,
+                format!("a map makes it {form}: calls are taken for that number"),
+                format!("sidecall number put '{form}' … in its place"),
+            )?,
+            Some(_) => {}
+        }
     }
     let clients: ClientList = admin.get(&["v1", "clients"], &[("number", &text)]).await?;
     let hosted = clients.clients.iter().filter(|client| client.form == ClientForm::Hosted).count();

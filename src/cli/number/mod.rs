@@ -1,6 +1,8 @@
 //! `number`: the directory.
 
 mod import;
+mod lookup;
+mod read;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use reqwest::Method;
 use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
-use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberView};
+use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 
@@ -26,6 +28,9 @@ use crate::core::number::Number;
   sidecall number put +12125550000 --kind main --extension +12125550100 --extension +12125550101
   sidecall number import directory.csv --skip-bad
   sidecall number list
+  sidecall number off +12125550100
+  sidecall number read --pbx office --tenant acme '(212) 555-0100' 1001
+  sidecall number lookup +12125550100
 
 A number is written as in a tel URI: +12125550100, or 1001;phone-context=pbx.example for an extension,
 where the context is that of the [[pbx]] in the configuration.")]
@@ -60,6 +65,11 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Lets the number's clients take part again.
+    On(SwitchArgs),
+    /// Switches the number's clients off: as if it had none, until it is switched on.
+    Off(SwitchArgs),
+    Read(read::ReadArgs),
     /// Adds and replaces numbers from CSV.
     ///
     /// The header is number,name,pbx,kind,extensions,credential; all but number may be left out, and
@@ -73,6 +83,25 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Asks the portability sources who serves a number.
+    ///
+    /// Reads [node.lnp] of the configuration and asks each source from here, afresh and without the deadline
+    /// that calls have; the node isn't asked. Shows what each says and what a call would make of it.
+    Lookup {
+        /// Which one; extensions are nobody's but the PBX's.
+        number: Number,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct SwitchArgs {
+    /// Which one. The number's own credential does as well as the administrator's token.
+    number: Number,
+    #[command(flatten)]
+    admin: AdminArgs,
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +149,9 @@ pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
             show(&admin.api(config)?, &number, json).await
         }
         Command::Put(args) => put(*args, config).await,
+        Command::On(args) => switch(args, true, config).await,
+        Command::Off(args) => switch(args, false, config).await,
+        Command::Read(args) => read::run(&args, config),
         Command::Remove { number, admin } => {
             let json = admin.json;
             admin.api(config)?.delete(&["v1", "numbers", &number.to_string()]).await?;
@@ -132,6 +164,7 @@ pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
             let json = admin.json;
             import::run(&admin.api(config)?, &file, skip_bad, json).await
         }
+        Command::Lookup { number, json } => lookup::run(config, &number, json).await,
     }
 }
 
@@ -200,6 +233,8 @@ async fn show(api: &Api, number: &Number, json: bool) -> anyhow::Result<()> {
     let credential =
         if view.has_credential { "yes" } else { "none: no client can bind; see number put --new-credential" };
     output::line(format!("{:<11} {credential}", "credential"))?;
+    let off = "off, as if it had no client; see number on";
+    output::line(format!("{:<11} {}", "sidecall", if view.entry.enabled == Some(false) { off } else { "on" }))?;
     if clients.clients.is_empty() {
         return output::line("clients     none is bound");
     }
@@ -210,12 +245,29 @@ async fn show(api: &Api, number: &Number, json: bool) -> anyhow::Result<()> {
             client.form.as_str().to_owned(),
             client.address.as_ref().map(ToString::to_string).unwrap_or_default(),
             if client.connected { "connected" } else { "-" }.to_owned(),
+            client.offer.to_string(),
             output::moment(client.expires),
             capabilities.join(","),
         ]
     });
     output::line("")?;
-    output::table(&["CLIENT", "FORM", "ADDRESS", "STREAM", "EXPIRES", "CAPABILITIES"], &rows.collect::<Vec<_>>())
+    output::table(
+        &["CLIENT", "FORM", "ADDRESS", "STREAM", "OFFERED TO", "EXPIRES", "CAPABILITIES"],
+        &rows.collect::<Vec<_>>(),
+    )
+}
+
+async fn switch(SwitchArgs { number, admin }: SwitchArgs, enabled: bool, config: &Path) -> anyhow::Result<()> {
+    let json = admin.json;
+    let path = ["v1", "numbers", &number.to_string(), "sidecall"];
+    let switch: NumberSwitch = admin.api(config)?.send(Method::PUT, &path, &NumberSwitch { enabled }).await?;
+    if json {
+        return output::json(&switch);
+    }
+    output::line(match switch.enabled {
+        true => format!("{number} is on: its clients take part"),
+        false => format!("{number} is off, as if it had no client"),
+    })
 }
 
 async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
@@ -236,6 +288,8 @@ async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
         entry.pbx = name.map(|name| name.parse()).transpose().context("--pbx")?;
     }
     entry.kind = args.kind.unwrap_or(entry.kind);
+    // Somebody may switch it meanwhile.
+    entry.enabled = None;
     if !args.extension.is_empty() {
         entry.extensions = args.extension;
     }

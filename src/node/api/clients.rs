@@ -8,10 +8,11 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::contract::{ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+use crate::contract::{ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 use crate::core::address::AddressKind;
 use crate::core::name::ClientId;
 use crate::core::number::Number;
+use crate::core::policy::{OfferTo, PEERS_MAX};
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
@@ -92,6 +93,7 @@ fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
     if new.capabilities.len() > CAPABILITIES {
         return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES}")));
     }
+    check(&new.offer)?;
     let lifetime = Duration::from_secs(expires);
     Ok(Binding {
         id: fresh_id(),
@@ -100,6 +102,7 @@ fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
         address: new.address,
         secret: secret.map(|secret| secret.reveal()),
         capabilities: new.capabilities,
+        offer: new.offer,
         lifetime,
         expires: now() + lifetime,
     })
@@ -130,6 +133,42 @@ pub(in crate::node) async fn list(
     Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&app, binding)).collect() }))
 }
 
+fn check(offer: &OfferTo) -> Result<(), Problem> {
+    match offer {
+        OfferTo::Peers(listed) if listed.len() > PEERS_MAX => {
+            Err(Problem::invalid("offer", format!("names at most {PEERS_MAX} peers")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes to whom a client's address may go. Who is on the phone with it is told.
+#[utoipa::path(patch, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
+    params(("id" = String, Path, description = "The client's id")),
+    request_body = ClientChange, responses((status = 200, body = ClientView), Problems))]
+pub(in crate::node) async fn change(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(id): InPath<ClientId>,
+    Body(ClientChange { offer }): Body<ClientChange>,
+) -> Result<Json<ClientView>, Problem> {
+    check(&offer)?;
+    let mut binding = managed(&app, &identity, &id).await?;
+    if !app.store.offer_to(&id, offer.clone()).await? {
+        return Err(Problem::not_found("client"));
+    }
+    tracing::info!(client = %id, number = %binding.number, %offer, "client's address is offered to");
+    app.reconsider(&binding.number).await?;
+    binding.offer = offer;
+    Ok(Json(view(&app, binding)))
+}
+
+/// Another number's client is none of the asker's business, not even whether it is there.
+async fn managed(app: &App, identity: &Identity, id: &ClientId) -> Result<Binding, Problem> {
+    let found = app.store.binding(id, now()).await?;
+    found.filter(|binding| identity.may_manage(&binding.number)).ok_or_else(|| Problem::not_found("client"))
+}
+
 /// Ends a binding.
 #[utoipa::path(delete, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The client's id")),
@@ -139,10 +178,7 @@ pub(in crate::node) async fn remove(
     identity: Identity,
     InPath(id): InPath<ClientId>,
 ) -> Result<StatusCode, Problem> {
-    let found = app.store.binding(&id, now()).await?;
-    // Another number's client is none of the asker's business, not even whether it is there.
-    let found = found.filter(|binding| identity.may_manage(&binding.number));
-    let binding = found.ok_or_else(|| Problem::not_found("client"))?;
+    let binding = managed(&app, &identity, &id).await?;
     app.store.delete_binding(&id).await?;
     app.push.hub().close(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
@@ -157,6 +193,7 @@ fn view(app: &App, binding: Binding) -> ClientView {
         form: binding.form,
         address: binding.address,
         capabilities: binding.capabilities,
+        offer: binding.offer,
         expires: binding.expires,
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use axum::Json;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_SECURITY_POLICY;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -21,8 +21,8 @@ use crate::node::Problem;
 use crate::node::app::{App, GRACE};
 use crate::node::capability::Claim;
 use crate::node::extract::Body;
+use crate::node::limit::Taken;
 use crate::node::offering::CAPABILITIES;
-use crate::node::pairing::CLIENTS;
 use crate::node::problem::Problems;
 use crate::store::{Binding, Delivery};
 
@@ -79,14 +79,23 @@ pub(in crate::node) async fn post(
 async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
     let behind = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
-    if !app.limits.take(token, Instant::now()) {
-        return Err(full());
+    // A body that doesn't say how long it is may be as long as any.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    match app.limits.take(token, &behind.claim.call, length.unwrap_or(BODY), Instant::now()) {
+        Taken::Yes => {}
+        Taken::NotNow => return Err(full()),
+        Taken::NoMore => {
+            return Err(Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "this address has taken all that it may in one call",
+            ));
+        }
     }
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     if app.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
-    let clients = app.store.bindings(Some(&behind.number), now(), CLIENTS).await?;
+    let clients = app.addressed(&behind.claim.call, &behind.number).await?;
     if clients.is_empty() {
         return Err(nobody());
     }

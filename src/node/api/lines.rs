@@ -108,6 +108,7 @@ fn row(record: &ByteRecord, columns: &Columns) -> Result<NumberRow, String> {
             _ => return Err("kind: is neither extension nor main".to_owned()),
         },
         extensions: extensions.collect::<Result<_, _>>().map_err(|e| format!("extensions: {e}"))?,
+        enabled: None,
         credential: some(text(columns.credential)?),
     };
     numbers::check(&entry).map_err(|(field, detail)| format!("{field}: {detail}"))?;

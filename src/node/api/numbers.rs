@@ -6,11 +6,11 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberView};
+use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::number::Number;
 use crate::node::Problem;
 use crate::node::app::App;
-use crate::node::auth::Admin;
+use crate::node::auth::{Admin, Identity};
 use crate::node::extract::{Body, InPath, Parameters};
 use crate::node::problem::Problems;
 use crate::store::NumberRow;
@@ -45,12 +45,15 @@ pub(in crate::node) async fn put(
     Body(entry): Body<NumberEntry>,
 ) -> Result<Json<NumberView>, Problem> {
     check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
-    let credential = entry.credential.is_some();
+    let (credential, switched) = (entry.credential.is_some(), entry.enabled.is_some());
     app.store.put_numbers(vec![NumberRow::new(number.clone(), entry)]).await?;
     if credential {
         // Who has the old one is let in no longer, and not left inside either.
         let clients = app.store.bindings(Some(&number), crate::monitor::now(), PAGE).await?;
         clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    }
+    if switched {
+        app.reconsider(&number).await?;
     }
     let found = app.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
@@ -71,6 +74,46 @@ pub(in crate::node) async fn remove(
     }
     clients.iter().for_each(|client| app.push.hub().close(&client.id));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether a number's clients take part.
+#[utoipa::path(get, path = "/v1/numbers/{number}/sidecall", tag = "numbers", security(("bearer" = ["client", "admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 200, body = NumberSwitch), Problems))]
+pub(in crate::node) async fn switch(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(number): InPath<Number>,
+) -> Result<Json<NumberSwitch>, Problem> {
+    own(&identity, &number)?;
+    let found = app.store.number(&number).await?.ok_or_else(|| Problem::not_found("number"))?;
+    Ok(Json(NumberSwitch { enabled: found.entry.enabled != Some(false) }))
+}
+
+/// Switches a number's clients on or off. Whoever is on the phone with it is told.
+#[utoipa::path(put, path = "/v1/numbers/{number}/sidecall", tag = "numbers", security(("bearer" = ["client", "admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    request_body = NumberSwitch, responses((status = 200, body = NumberSwitch), Problems))]
+pub(in crate::node) async fn set_switch(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(number): InPath<Number>,
+    Body(switch): Body<NumberSwitch>,
+) -> Result<Json<NumberSwitch>, Problem> {
+    own(&identity, &number)?;
+    if !app.store.enable(&number, switch.enabled).await? {
+        return Err(Problem::not_found("number"));
+    }
+    tracing::info!(%number, enabled = switch.enabled, "number switched");
+    app.reconsider(&number).await?;
+    Ok(Json(switch))
+}
+
+fn own(identity: &Identity, number: &Number) -> Result<(), Problem> {
+    if identity.may_manage(number) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("this is for administrators and the number's own clients"))
 }
 
 /// Which part of the directory.

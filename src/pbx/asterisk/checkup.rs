@@ -24,6 +24,10 @@ const NEEDED: &[(&str, &str)] = &[
     ("CoreSettings", "reporting"),
 ];
 
+/// The contexts of this version's snippet that other dialplan leads to.
+const ENTRIES: &[&str] =
+    &["sidecall-originating", "sidecall-terminating", "sidecall-attendant", "sidecall-header", "sidecall-pass"];
+
 impl Checkup {
     pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
         let options = ami::Options { tls: endpoint.tls.clone(), ..ami::Options::default() };
@@ -47,21 +51,31 @@ impl Checkup {
     /// The whole dialplan, since the snippet may be called from anywhere.
     pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
-        let (mut originating, mut terminating) = (BTreeSet::new(), BTreeSet::new());
+        let (mut originating, mut terminating, mut attendants) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut announces = false;
+        let mut missing = ENTRIES.to_vec();
         for entry in &entries {
             let [context, label, data] = entry.fields(["Context", "ExtensionLabel", "AppData"]);
             let (context, data) = (context.unwrap_or_default(), data.unwrap_or_default());
+            missing.retain(|entry| *entry != context);
             if context == "sidecall" {
                 announces |= label.as_deref() == Some("sidecall-go");
             } else if data.starts_with("sidecall-originating,") {
                 originating.insert(context.into_owned());
             } else if data.starts_with("sidecall-terminating,") {
                 terminating.insert(context.into_owned());
+            } else if data.starts_with("sidecall-attendant,") {
+                attendants.insert(context.into_owned());
             }
         }
         let list = |contexts: BTreeSet<String>| contexts.into_iter().collect();
-        Ok(Dialplan { announces, originating: list(originating), terminating: list(terminating) })
+        Ok(Dialplan {
+            announces,
+            originating: list(originating),
+            terminating: list(terminating),
+            attendants: list(attendants),
+            missing,
+        })
     }
 
     pub(in crate::pbx) async fn settings(&self) -> Result<Settings, Error> {
@@ -69,6 +83,7 @@ impl Checkup {
             hold: self.global("SIDECALL_HOLD").await?,
             trunk: self.global("SIDECALL_TRUNK").await?,
             trusted: self.global("SIDECALL_TRUSTED").await?,
+            main: self.global("SIDECALL_MAIN").await?,
             direct: None,
         })
     }
@@ -76,6 +91,11 @@ impl Checkup {
     async fn global(&self, name: &str) -> Result<Option<String>, Error> {
         let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
         Ok(reply.get("Value").filter(|value| !value.is_empty()).map(|value| value.into_owned()))
+    }
+
+    /// As the snippet does it.
+    pub(in crate::pbx) async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+        Ok(self.global(&format!("REGEX(\"^({pattern})$\" {digits})")).await?.as_deref() == Some("1"))
     }
 
     /// The device state says whether there is such an endpoint, and whether a contact answers

@@ -60,12 +60,10 @@ impl Commands {
         let Release::Redirect { channel, context, exten } = release else {
             return Err(Error::unexpected("Redirect", "not an Asterisk channel"));
         };
-        let mut actions = Vec::with_capacity(7);
-        for (name, value) in answer.variables() {
-            actions.push(Action::set_variable(Some(channel), &name.to_ascii_uppercase(), &value)?);
-        }
-        actions.push(Action::redirect(channel, context, exten, GO)?);
-        for reply in self.client.pipeline(actions).await? {
+        let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
+        let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
+        let redirect = Action::redirect(channel, context, exten, GO)?;
+        for reply in self.client.pipeline([set, redirect]).await? {
             reply.accepted()?;
         }
         Ok(())

@@ -5,17 +5,43 @@ use std::collections::HashMap;
 
 use crate::ami;
 use crate::core::name::LegId;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side};
-use crate::pbx::{Announcement, Happened, Mark, Release};
+use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::vocabulary::{cause, device, hold, raw_number, side, tenant};
+use crate::pbx::{Announcement, Device, Happened, Mark, Release};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
 pub(super) const UP: &str = "6";
+
+/// The bridge technology of those who wait: parked, or in `BridgeWait`.
+pub(super) const HOLDING: &str = "holding_bridge";
+
+/// Channels of Asterisk itself: of `ConfBridge` and of ARI, in bridges or beside them.
+const NOBODY: [&str; 6] = ["CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Snoop/", "Message/"];
+
+/// What a channel's name says: `PJSIP/1001-00000001`, `Local/1002@default-00000000;1`.
+pub(in crate::pbx) fn kind(channel: &str) -> Kind {
+    match channel.strip_prefix("Local/").and_then(|rest| rest.rsplit_once(';')) {
+        Some((common, "1")) => Kind::Half(common.to_owned(), 0),
+        Some((common, "2")) => Kind::Half(common.to_owned(), 1),
+        _ if NOBODY.iter().any(|prefix| channel.starts_with(prefix)) => Kind::Nobody,
+        _ => Kind::Real,
+    }
+}
 
 /// Reads events one by one. Asterisk says who enters and leaves a bridge, so who else is in it has
 /// to be kept between events.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
-    bridges: HashMap<String, Vec<LegId>>,
+    hearing: Hearing,
+    locals: HashMap<String, Local>,
+}
+
+/// A `Local` channel: what is dialled by one half is dialled for whoever dialled the other.
+#[derive(Debug, Default)]
+struct Local {
+    dialler: Option<LegId>,
+    /// The dialplan has announced the half that it runs on, as a call of its own.
+    announced: bool,
 }
 
 impl Dictionary {
@@ -23,14 +49,14 @@ impl Dictionary {
     pub(super) fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
         let one = |happened: Option<Happened>| happened.into_iter().collect();
         match event.get("Event").as_deref() {
-            Some("UserEvent") => one(announced(event)),
-            Some("DialBegin") => one(dialled(event)),
+            Some("UserEvent") => one(self.announced(event)),
+            Some("DialBegin") => one(self.dialled(event)),
             Some("Newstate") => one(answered(event)),
             Some("BridgeEnter") => self.entered(event),
             Some("BridgeLeave") => self.left(event),
             Some("BridgeDestroy") => {
                 if let Some(bridge) = event.get("BridgeUniqueid") {
-                    self.bridges.remove(bridge.as_ref());
+                    self.hearing.destroy(&bridge);
                 }
                 Vec::new()
             }
@@ -42,59 +68,98 @@ impl Dictionary {
     }
 
     /// Takes the bridges from a snapshot: what the map knows may have holes.
-    pub(super) fn restart(&mut self, bridges: HashMap<String, Vec<LegId>>) {
-        self.bridges = bridges;
+    pub(super) fn restart(&mut self, hearing: Hearing) {
+        self.hearing = hearing;
+    }
+
+    fn announced(&mut self, event: &ami::Event) -> Option<Happened> {
+        let happened = announced(event)?;
+        if let Kind::Half(common, _) = kind(&event.get("Channel")?) {
+            self.locals.entry(common).or_default().announced = true;
+        }
+        Some(happened)
+    }
+
+    fn dialled(&mut self, event: &ami::Event) -> Option<Happened> {
+        let [channel, dest] = event.fields(["Channel", "DestChannel"]);
+        let mut by = leg(event, "Uniqueid")?;
+        if let Kind::Half(common, _) = kind(&channel?)
+            && let Some(Local { dialler: Some(dialler), announced: false }) = self.locals.get(&common)
+        {
+            by = dialler.clone();
+        }
+        match kind(dest.as_deref()?) {
+            Kind::Real => {
+                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device: dialled_device(event) })
+            }
+            Kind::Half(common, _) => {
+                self.locals.entry(common).or_default().dialler = Some(by);
+                None
+            }
+            Kind::Nobody => None,
+        }
     }
 
     fn entered(&mut self, event: &ami::Event) -> Vec<Happened> {
-        let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
-            return Vec::new();
-        };
-        let inside = self.bridges.entry(bridge.into_owned()).or_default();
-        if inside.contains(&leg) {
-            return Vec::new();
+        let (Some(member), Some(bridge)) = (member(event), event.get("BridgeUniqueid")) else { return Vec::new() };
+        // Parked, or waiting: whoever else is there can't be heard.
+        if event.get("BridgeTechnology").as_deref() == Some(HOLDING) {
+            return self.hearing.hang_up(&member.leg);
         }
-        // An attended transfer puts one channel in another's place. That one's `BridgeLeave` comes
-        // later, but the two never hear each other.
-        let mut happened = match self::leg(event, "SwapUniqueid") {
-            Some(swapped) => Self::leave(inside, &swapped),
-            None => Vec::new(),
-        };
-        happened.extend(inside.iter().map(|other| Happened::Bridged { legs: [other.clone(), leg.clone()] }));
-        inside.push(leg);
-        happened
+        self.hearing.enter(&bridge, member, leg(event, "SwapUniqueid").as_ref())
     }
 
     fn left(&mut self, event: &ami::Event) -> Vec<Happened> {
         let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
-        match self.bridges.get_mut(bridge.as_ref()) {
-            Some(inside) => Self::leave(inside, &leg),
-            None => Vec::new(),
-        }
-    }
-
-    fn leave(inside: &mut Vec<LegId>, leg: &LegId) -> Vec<Happened> {
-        let before = inside.len();
-        inside.retain(|other| other != leg);
-        if inside.len() == before {
-            return Vec::new();
-        }
-        inside.iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other.clone()] }).collect()
+        self.hearing.leave(&bridge, &leg)
     }
 
     fn hung_up(&mut self, event: &ami::Event) -> Vec<Happened> {
         let Some(leg) = leg(event, "Uniqueid") else { return Vec::new() };
-        let mut happened = Vec::new();
-        for inside in self.bridges.values_mut() {
-            happened.extend(Self::leave(inside, &leg));
+        if let Some(Kind::Half(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
+            self.locals.remove(&common);
         }
+        let mut happened = self.hearing.hang_up(&leg);
         // `Cause-txt: Normal Clearing`
         let cause = event.get("Cause-txt").and_then(|text| cause(&text));
         happened.push(Happened::HungUp { leg, cause });
         happened
     }
+}
+
+/// The channel that an event, or an entry of a list, is about.
+pub(super) fn member(event: &ami::Event) -> Option<Member> {
+    let [channel, caller] = event.fields(["Channel", "CallerIDNum"]);
+    let channel = channel.unwrap_or_default();
+    let device = endpoint(&channel).and_then(device).or_else(|| device(&caller?));
+    Some(Member { leg: leg(event, "Uniqueid")?, kind: kind(&channel), device })
+}
+
+/// `PJSIP/1001-00000019` → `1001`.
+fn endpoint(channel: &str) -> Option<&str> {
+    Some(channel.split_once('/')?.1.rsplit_once('-')?.0)
+}
+
+/// The phone that is dialled, or the number that a trunk is asked for.
+///
+/// `DialString` is what stands in `Dial(PJSIP/…)`: `1001`, `+12125550102@trunk`,
+/// `trunk/sip:+12125550102@host`, `1001/sip:x@192.0.2.7`; and from `Queue` with the technology in front.
+/// An endpoint that is no number may have one in its `callerid`; without, Asterisk shows the extension
+/// that is being called, which says nothing about the phone.
+fn dialled_device(event: &ami::Event) -> Device {
+    let [exten, dest, dialled, caller] = event.fields(["Exten", "DestChannel", "DialString", "DestCallerIDNum"]);
+    let (dest, dialled) = (dest?, dialled.unwrap_or_default());
+    let technology = dest.split_once('/').map_or("", |(technology, _)| technology);
+    let dialled = dialled.strip_prefix(technology).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&dialled);
+    let (resource, uri) = dialled.split_once('/').unwrap_or((dialled, ""));
+    if let Some((number, _trunk)) = resource.split_once('@') {
+        return device(number);
+    }
+    let user = uri.trim_start_matches("sips:").trim_start_matches("sip:").split('@').next().unwrap_or_default();
+    let own = caller.filter(|caller| Some(caller) != exten.as_ref());
+    endpoint(&dest).and_then(device).or_else(|| device(user)).or_else(|| device(&own?))
 }
 
 pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {
@@ -111,6 +176,8 @@ fn announced(event: &ami::Event) -> Option<Happened> {
         calling: raw_number(&text("Calling").unwrap_or_default()),
         called: raw_number(&text("Called")?),
         received: text("Received").filter(|r| !r.is_empty()),
+        tenant: text("Tenant").and_then(|name| tenant(&name)),
+        refused: text("Refused").as_deref() == Some("yes"),
         call: None,
     };
     Some(Happened::Announced(Box::new(Announcement {
@@ -128,10 +195,6 @@ pub(super) fn micros(text: &str) -> Option<i64> {
     let (seconds, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = format!("{:0<6.6}", fraction).parse::<i64>().ok()?;
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
-}
-
-fn dialled(event: &ami::Event) -> Option<Happened> {
-    Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by: leg(event, "Uniqueid")? })
 }
 
 fn answered(event: &ami::Event) -> Option<Happened> {

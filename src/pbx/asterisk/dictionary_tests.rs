@@ -23,10 +23,11 @@ fn a_recorded_call_in_our_words() {
     let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event));
     let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
     let story: Vec<_> = story.collect();
-    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone() });
+    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: None });
     assert!(story.contains(&Happened::Answered { leg: b.clone() }));
     assert!(story.contains(&Happened::Answered { leg: a.clone() }));
-    assert!(story.contains(&Happened::Bridged { legs: [b.clone(), a.clone()] }));
+    let bridged = |h: &Happened| matches!(h, Happened::Bridged { legs, .. } if *legs == [b.clone(), a.clone()]);
+    assert!(story.iter().any(bridged));
     let unbridged = story.iter().filter(|h| matches!(h, Happened::Unbridged { .. })).count();
     assert_eq!(unbridged, 1);
     let Some(Happened::HungUp { cause, .. }) = story.last() else { panic!("{story:?}") };
@@ -56,13 +57,18 @@ fn a_call_that_our_snippet_announced() {
         calling: "1000".to_owned(),
         called: "+12125550100".to_owned(),
         received: None,
+        tenant: None,
+        refused: false,
         call: None,
     };
     assert_eq!(announced.mark, mark);
     let words: Vec<_> = rest
         .iter()
         .map(|happened| match happened {
-            Happened::Dialled { leg, by } if (leg, by) == (&b, &a) => "dialled",
+            Happened::Dialled { leg, by, device } if (leg, by) == (&b, &a) => {
+                assert_eq!(device.as_deref(), Some("+12125550100"), "the trunk has no number of its own");
+                "dialled"
+            }
             Happened::Answered { leg } if *leg == a => "a answered",
             Happened::Answered { leg } if *leg == b => "b answered",
             Happened::Bridged { .. } => "bridged",
@@ -74,7 +80,7 @@ fn a_call_that_our_snippet_announced() {
         .collect();
     let told = ["dialled", "b answered", "a answered", "bridged", "unbridged", "a hung up", "b hung up"];
     assert_eq!(words, told);
-    assert!(dictionary.bridges.is_empty(), "a bridge that is over is forgotten");
+    assert_eq!(dictionary.hearing, Hearing::default(), "a bridge that is over is forgotten");
 }
 
 #[test]
@@ -88,7 +94,7 @@ fn one_who_takes_anothers_place_does_not_hear_them() {
     dictionary.read(&enter("2", ""));
     let swapped = dictionary.read(&enter("3", "2"));
     let unbridged = Happened::Unbridged { legs: [leg("2"), leg("1")] };
-    assert_eq!(swapped, [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")] }]);
+    assert_eq!(swapped, [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")], devices: [None, None] }]);
     assert_eq!(dictionary.read(&leave("2")), []);
 }
 
@@ -127,6 +133,17 @@ fn everyone_in_a_bridge_hears_everyone() {
     assert_eq!(dictionary.read(&leave("1")).len(), 2);
     let hangup = event("Event: Hangup\nUniqueid: 2\nCause-txt: Normal Clearing\n");
     assert_eq!(dictionary.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
+}
+
+#[test]
+fn the_names_of_channels() {
+    assert_eq!(kind("PJSIP/1001-00000001"), Kind::Real);
+    assert_eq!(kind("Local/1002@default-00000000;2"), Kind::Half("1002@default-00000000".into(), 1));
+    for name in ["CBAnn/room-00000000;1", "CBRec/conf-room-uid-1", "Snoop/1.1-00000000", "Announcer/ARI-00000000;2"] {
+        assert_eq!(kind(name), Kind::Nobody, "{name}");
+    }
+    // What somebody calls a phone is not what makes a channel a half.
+    assert_eq!(kind("PJSIP/Local;1"), Kind::Real);
 }
 
 #[test]

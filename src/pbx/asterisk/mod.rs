@@ -8,6 +8,9 @@ mod snapshot;
 pub use checkup::Checkup;
 pub use commands::Commands;
 
+#[cfg(test)]
+pub(super) use dictionary::kind;
+
 use super::{Error, Happened, Snapshot};
 use crate::ami;
 
@@ -86,7 +89,7 @@ impl Events {
 
     /// Goes on from a snapshot.
     pub fn restart(&mut self, snapshot: &Snapshot) {
-        self.dictionary.restart(snapshot.bridges.clone());
+        self.dictionary.restart(snapshot.hearing.clone());
     }
 
     /// Whether it announces a call: that can't wait.

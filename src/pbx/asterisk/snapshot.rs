@@ -1,45 +1,49 @@
 //! All channels of an Asterisk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::dictionary::{UP, leg};
+use super::dictionary::{HOLDING, UP, leg, member};
 use crate::ami::{Action, Client, Event};
-use crate::core::name::LegId;
-use crate::pbx::vocabulary::{raw_number, side};
+use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::vocabulary::{raw_number, side, tenant};
 use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
 
 /// What is asked for with each channel.
-const VARIABLES: &str = "SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_CALL,SIDECALL_RECEIVED";
+const VARIABLES: &str =
+    "SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_CALL,SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
-/// One list, whole or an error: a failed snapshot is not an empty one.
+/// Two lists, whole or an error: a failed snapshot is not an empty one.
 pub(super) async fn take(client: &Client) -> Result<Snapshot, Error> {
     let entries = client.list(Action::new("Status")?.with("Variables", VARIABLES)?).await?;
-    let mut bridges: HashMap<String, Vec<LegId>> = HashMap::new();
-    let mut legs = Vec::with_capacity(entries.len());
-    for entry in &entries {
-        let Some(id) = leg(entry, "Uniqueid") else { continue };
-        let bridge = entry.get("BridgeID").or_else(|| entry.get("BridgeId")).filter(|b| !b.is_empty());
-        if let Some(bridge) = bridge {
-            bridges.entry(bridge.into_owned()).or_default().push(id.clone());
-        }
-        legs.push(channel(id, entry));
-    }
-    for inside in bridges.values() {
-        for live in legs.iter_mut().filter(|live| inside.contains(&live.leg)) {
-            live.hears = inside.iter().filter(|other| **other != live.leg).cloned().collect();
-        }
-    }
-    Ok(Snapshot { legs, bridges })
+    let bridges = client.list(Action::new("BridgeList")?).await?;
+    Ok(read(&entries, &bridges))
 }
 
-fn channel(id: LegId, entry: &Event) -> LiveLeg {
+fn read(channels: &[Event], bridges: &[Event]) -> Snapshot {
+    let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
+    let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
+    let mut hearing = Hearing::default();
+    let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry)?, entry))).collect();
+    for (member, entry) in &members {
+        let bridge = entry.get("BridgeID").filter(|bridge| !bridge.is_empty() && !waiting.contains(bridge));
+        if let Some(bridge) = bridge {
+            hearing.enter(&bridge, member.clone(), None);
+        }
+    }
+    let legs = members.into_iter().map(|(member, entry)| channel(member, entry, &hearing)).collect();
+    Snapshot { legs, hearing }
+}
+
+fn channel(member: Member, entry: &Event, hearing: &Hearing) -> LiveLeg {
+    let Member { leg: id, kind, device } = member;
     // A leg that was made for another has that one's id as its `Linkedid`.
-    let by = leg(entry, "Linkedid").filter(|linked| *linked != id);
+    let by = leg(entry, "Linkedid").filter(|linked| *linked != id && kind == Kind::Real);
     LiveLeg {
         mark: mark(entry),
         by,
+        device,
         answered: entry.get("ChannelState").as_deref() == Some(UP),
-        hears: Vec::new(),
+        hears: hearing.heard_by(&id),
         leg: id,
     }
 }
@@ -56,6 +60,8 @@ fn mark(entry: &Event) -> Option<Mark> {
         calling: raw_number(values.get("SIDECALL_CALLING").map_or("", String::as_str)),
         called: raw_number(values.get("SIDECALL_CALLED")?),
         received: values.get("SIDECALL_RECEIVED").cloned(),
+        tenant: values.get("SIDECALL_TENANT").and_then(|name| tenant(name)),
+        refused: values.get("SIDECALL_REFUSED").is_some_and(|said| said == "yes"),
         call: values.get("SIDECALL_CALL").and_then(|c| c.parse().ok()),
     })
 }

@@ -52,6 +52,7 @@ impl Checkup {
             hold: self.global("sidecall_hold").await?,
             trunk: self.global("sidecall_trunk").await?,
             trusted: self.global("sidecall_trusted").await?,
+            main: self.global("sidecall_main").await?,
             direct: if direct { self.global("sidecall_direct").await? } else { None },
         })
     }
@@ -60,6 +61,11 @@ impl Checkup {
         // What isn't set is answered with `-ERR no reply`.
         let value = self.ask("global_getvar", &[name]).await?;
         Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
+    }
+
+    /// As the snippet does it. `regex m:/DATA/PATTERN`, since the pattern may have a `|`.
+    pub(in crate::pbx) async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+        Ok(self.ask("regex", &[&format!("m:/{digits}/^(?:{pattern})$")]).await? == "true")
     }
 
     /// `Status \tUP`, `State \tNOREG`; or `Invalid Gateway!`
@@ -93,15 +99,31 @@ impl Checkup {
 
 fn read_dialplan(xml: &str) -> Dialplan {
     let mut dialplan = Dialplan::default();
-    let mut context = "";
+    let (mut context, mut legs, mut writes_numbers) = ("", Vec::new(), false);
     for tag in tags(xml) {
         match (tag.name, tag.attribute("name")) {
             ("context", Some(name)) => context = name,
             ("extension", Some("sidecall-originating")) => dialplan.originating.push(context.to_owned()),
             ("extension", Some("sidecall-terminating")) => dialplan.terminating.push(context.to_owned()),
+            ("extension", Some("sidecall-attendant")) => dialplan.attendants.push(context.to_owned()),
+            ("extension", Some("sidecall-leg")) => legs.push(context.to_owned()),
             ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
+            ("condition", _) if context == "sidecall" => {
+                writes_numbers |= tag.attribute("field") == Some("${sidecall_number}");
+            }
             _ => {}
         }
+    }
+    // attendant.xml includes terminating.xml.
+    dialplan.terminating.retain(|context| !dialplan.attendants.contains(context));
+    if dialplan.announces && !writes_numbers {
+        dialplan.missing.push("sidecall.xml");
+    }
+    if dialplan.originating.iter().any(|context| !legs.contains(context)) {
+        dialplan.missing.push("sidecall/originating.xml");
+    }
+    if dialplan.terminating.iter().any(|context| !legs.contains(context)) {
+        dialplan.missing.push("sidecall/terminating.xml");
     }
     dialplan
 }
@@ -152,8 +174,15 @@ mod tests {
         let dialplan = read_dialplan(xml);
         assert_eq!(dialplan.originating, ["default"]);
         assert_eq!(dialplan.terminating, ["public"]);
-        assert!(dialplan.announces);
+        assert!(dialplan.announces && dialplan.attendants.is_empty());
+        assert_eq!(dialplan.missing, ["sidecall.xml", "sidecall/originating.xml", "sidecall/terminating.xml"]);
         let without = xml.replace("<context name=\"sidecall\">", "<context name=\"other\">");
         assert!(!read_dialplan(&without).announces);
+        let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
+            <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
+            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_number}" expression="x"/></extension></context>"#;
+        let dialplan = read_dialplan(whole);
+        assert_eq!((dialplan.terminating, dialplan.attendants), (vec!["public".to_owned()], vec!["ivr".to_owned()]));
+        assert_eq!(dialplan.missing, Vec::<&str>::new());
     }
 }

@@ -1,12 +1,14 @@
 //! FreeSWITCH's events in our words.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::core::name::LegId;
 use crate::esl;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side};
-use crate::pbx::{Announcement, Happened, Mark, Release};
+use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::vocabulary::{cause, device, hold, raw_number, side, tenant};
+use crate::pbx::{Announcement, Happened, Mark, Release, Snapshot};
 
 /// The events that are subscribed to. One call has about 51 in all; these are the ones that matter.
 pub(super) const EVENTS: &[&str] = &[
@@ -16,18 +18,39 @@ pub(super) const EVENTS: &[&str] = &[
     "CHANNEL_HANGUP_COMPLETE",
     "HEARTBEAT",
     "CUSTOM",
-    "sidecall::setup",
+    SETUP,
+    CONFERENCE,
 ];
 
-/// What passes the filter: legs that the dialplan marked, our announcements, and signs of life.
-/// `mod_event_socket` sends an event that matches any one of them.
-pub(super) const FILTERS: &[(&str, &str)] =
-    &[("variable_sidecall", "on"), ("Event-Subclass", "sidecall::setup"), ("Event-Name", "HEARTBEAT")];
+/// Our announcement.
+pub(super) const SETUP: &str = "sidecall::setup";
+/// Who comes to a conference and who leaves it, among much else.
+const CONFERENCE: &str = "conference::maintenance";
 
-/// Reads events one by one. What it keeps between them serves to notice that some are missing.
+/// What passes the filter: `mod_event_socket` sends an event that matches any one of them. Legs without
+/// our mark pass as well: whoever picks a call up has none. Of conferences only the coming and going
+/// passes, for whoever begins or ends to speak makes an event too.
+pub(super) const FILTERS: &[(&str, &str)] = &[
+    ("Event-Name", "CHANNEL_ANSWER"),
+    ("Event-Name", "CHANNEL_BRIDGE"),
+    ("Event-Name", "CHANNEL_UNBRIDGE"),
+    ("Event-Name", "CHANNEL_HANGUP_COMPLETE"),
+    ("Event-Name", "HEARTBEAT"),
+    ("Event-Subclass", SETUP),
+    ("Action", "add-member"),
+    ("Action", "del-member"),
+];
+
+/// Reads events one by one.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
     core: Option<String>,
+    hearing: Hearing,
+    answered: HashSet<LegId>,
+    /// Bridges whose legs haven't answered: FreeSWITCH bridges as soon as there is early media.
+    early: Vec<[Member; 2]>,
+    /// Halves of `loopback` channels.
+    halves: HashMap<LegId, Kind>,
 }
 
 impl Dictionary {
@@ -35,20 +58,122 @@ impl Dictionary {
     pub(super) fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
         let [name, core] = event.fields(["Event-Name", "Core-UUID"]);
         if name.as_deref() == Some("CUSTOM") {
-            return announced(event).into_iter().collect();
+            return self.custom(event);
         }
         let mut happened = Vec::new();
         if self.restarted(core) {
             happened.push(Happened::Gap { why: "the core is another one" });
         }
-        match name.as_deref() {
-            Some("CHANNEL_ANSWER") => happened.extend(answered(event)),
-            Some("CHANNEL_BRIDGE") => happened.extend(legs(event).map(|legs| Happened::Bridged { legs })),
-            Some("CHANNEL_UNBRIDGE") => happened.extend(legs(event).map(|legs| Happened::Unbridged { legs })),
-            Some("CHANNEL_HANGUP_COMPLETE") => happened.extend(hung_up(event)),
-            _ => {}
-        }
+        happened.extend(match name.as_deref() {
+            Some("CHANNEL_ANSWER") => self.answered(event),
+            Some("CHANNEL_BRIDGE") => self.bridged(event),
+            Some("CHANNEL_UNBRIDGE") => self.unbridged(event),
+            Some("CHANNEL_HANGUP_COMPLETE") => self.hung_up(event),
+            _ => Vec::new(),
+        });
         happened
+    }
+
+    /// Goes on from a snapshot: what is known may have holes.
+    pub(super) fn restart(&mut self, snapshot: &Snapshot) {
+        self.hearing = snapshot.hearing.clone();
+        self.answered = snapshot.legs.iter().filter(|leg| leg.answered).map(|leg| leg.leg.clone()).collect();
+        self.early.retain(|legs| legs.iter().any(|member| !self.answered.contains(&member.leg)));
+    }
+
+    fn custom(&mut self, event: &esl::Event) -> Vec<Happened> {
+        match event.get("Event-Subclass").as_deref() {
+            Some(SETUP) => announced(event).into_iter().collect(),
+            Some(CONFERENCE) => self.conference(event),
+            _ => Vec::new(),
+        }
+    }
+
+    /// `Action: add-member`; a ghost is counted by nobody (`mod_conference.c`).
+    fn conference(&mut self, event: &esl::Event) -> Vec<Happened> {
+        let [action, room, ghost] = event.fields(["Action", "Conference-Unique-ID", "Member-Ghost"]);
+        let (Some(member), Some(room)) = (member(event), room) else { return Vec::new() };
+        match action.as_deref() {
+            Some("add-member") if ghost.as_deref() != Some("true") => {
+                let member = self.known(member);
+                self.hearing.enter(&room, member, None)
+            }
+            Some("del-member") => self.hearing.leave(&room, &member.leg),
+            _ => Vec::new(),
+        }
+    }
+
+    fn answered(&mut self, event: &esl::Event) -> Vec<Happened> {
+        let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
+        let mut happened = Vec::new();
+        self.answered.insert(leg.clone());
+        match kind {
+            Kind::Real => {
+                let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by, device });
+                happened.extend(dialled);
+            }
+            half => drop(self.halves.insert(leg.clone(), half)),
+        }
+        happened.push(Happened::Answered { leg });
+        let (ready, early) = std::mem::take(&mut self.early).into_iter().partition(|legs| self.up(legs));
+        self.early = early;
+        let ready: Vec<[Member; 2]> = ready;
+        happened.extend(ready.into_iter().flat_map(|legs| self.together(legs)));
+        happened
+    }
+
+    fn bridged(&mut self, event: &esl::Event) -> Vec<Happened> {
+        let (Some(own), Some(other)) = (member(event), other(event)) else { return Vec::new() };
+        if own.leg == other.leg {
+            return Vec::new();
+        }
+        let [state, since] = event.fields(["Answer-State", "Other-Leg-Channel-Answered-Time"]);
+        if state.as_deref() == Some("answered") {
+            self.answered.insert(own.leg.clone());
+        }
+        if since.is_some_and(|since| since != "0") {
+            self.answered.insert(other.leg.clone());
+        }
+        let legs = [self.known(own), self.known(other)];
+        if self.up(&legs) {
+            return self.together(legs);
+        }
+        self.early.push(legs);
+        Vec::new()
+    }
+
+    fn unbridged(&mut self, event: &esl::Event) -> Vec<Happened> {
+        let Some(legs) = legs(event) else { return Vec::new() };
+        self.early.retain(|early| !early.iter().all(|member| legs.contains(&member.leg)));
+        let room = room(&legs);
+        legs.iter().flat_map(|leg| self.hearing.leave(&room, leg)).collect()
+    }
+
+    fn hung_up(&mut self, event: &esl::Event) -> Vec<Happened> {
+        let [id, why] = event.fields(["Unique-ID", "Hangup-Cause"]);
+        let Some(leg) = leg(&id) else { return Vec::new() };
+        self.early.retain(|early| early.iter().all(|member| member.leg != leg));
+        let mut happened = self.hearing.hang_up(&leg);
+        self.answered.remove(&leg);
+        self.halves.remove(&leg);
+        happened.push(Happened::HungUp { leg, cause: why.and_then(|w| cause(&w)) });
+        happened
+    }
+
+    /// Both hear each other from now on, and nobody else outside a conference.
+    fn together(&mut self, legs: [Member; 2]) -> Vec<Happened> {
+        let room = room(&[legs[0].leg.clone(), legs[1].leg.clone()]);
+        legs.into_iter().flat_map(|member| self.hearing.enter(&room, member, None)).collect()
+    }
+
+    fn up(&self, legs: &[Member; 2]) -> bool {
+        legs.iter().all(|member| self.answered.contains(&member.leg))
+    }
+
+    /// An event says of the other leg only that it is a half, not of what.
+    fn known(&self, member: Member) -> Member {
+        let kind = self.halves.get(&member.leg).cloned().unwrap_or(member.kind);
+        Member { kind, ..member }
     }
 
     /// Whether the events come from another core than before. `Event-Sequence` doesn't tell more: it
@@ -65,13 +190,64 @@ fn leg(text: &Option<Cow<'_, str>>) -> Option<LegId> {
     text.as_deref()?.parse().ok()
 }
 
-fn announced(event: &esl::Event) -> Option<Happened> {
-    let [subclass, sent] = event.fields(["Event-Subclass", "Event-Date-Timestamp"]);
-    if subclass.as_deref() != Some("sidecall::setup") {
-        return None;
+/// The bridge of two legs, in either order.
+pub(super) fn room(legs: &[LegId; 2]) -> String {
+    let [a, b] = legs;
+    format!("{}/{}", a.min(b), a.max(b))
+}
+
+/// The channel that an event, or a dump, is about.
+///
+/// Who called in keeps the number in `ANI`; in the other caller's fields FreeSWITCH shows whoever talks
+/// with whom, and turns them round when a call is transferred. A leg that was dialled has the caller's.
+pub(super) fn member(event: &esl::Event) -> Option<Member> {
+    let [id, name, direction, ani, user, dialled] = event.fields([
+        "Unique-ID",
+        "Channel-Name",
+        "Call-Direction",
+        "Caller-ANI",
+        "variable_dialed_user",
+        "Caller-Destination-Number",
+    ]);
+    let outbound = direction.as_deref() == Some("outbound");
+    let named = if outbound { user.or(dialled) } else { ani };
+    let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { half(event) } else { Kind::Real };
+    Some(Member { leg: leg(&id)?, kind, device: named.and_then(|name| device(&name)) })
+}
+
+/// The one that it is bridged with.
+fn other(event: &esl::Event) -> Option<Member> {
+    let [own, name, direction, ani, dialled] = event.fields([
+        "Unique-ID",
+        "Other-Leg-Channel-Name",
+        "Other-Leg-Direction",
+        "Other-Leg-ANI",
+        "Other-Leg-Destination-Number",
+    ]);
+    let named = if direction.as_deref() == Some("outbound") { dialled } else { ani };
+    let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { Kind::Nobody } else { Kind::Real };
+    let own = leg(&own)?;
+    let leg = legs(event)?.into_iter().find(|leg| *leg != own)?;
+    Some(Member { leg, kind, device: named.and_then(|name| device(&name)) })
+}
+
+/// `loopback/1002-a`
+const LOOPBACK: &str = "loopback/";
+
+/// Each half knows the other one's id.
+fn half(event: &esl::Event) -> Kind {
+    let [own, other, which] = event.fields(["Unique-ID", "variable_other_loopback_leg_uuid", "variable_loopback_leg"]);
+    match (leg(&own), leg(&other), which.as_deref()) {
+        (Some(a), Some(b), Some("A")) => Kind::Half(room(&[a, b]), 0),
+        (Some(b), Some(a), Some("B")) => Kind::Half(room(&[a, b]), 1),
+        _ => Kind::Nobody,
     }
-    let said = event.get("sidecall_hold")?;
-    announcement(event, sent.and_then(|s| s.parse().ok()), hold(&said)?).map(|a| Happened::Announced(Box::new(a)))
+}
+
+fn announced(event: &esl::Event) -> Option<Happened> {
+    let [said, sent] = event.fields(["sidecall_hold", "Event-Date-Timestamp"]);
+    let hold = hold(&said?)?;
+    announcement(event, sent.and_then(|s| s.parse().ok()), hold).map(|a| Happened::Announced(Box::new(a)))
 }
 
 /// The announcement in an event, or in the channel data of an outbound socket.
@@ -91,11 +267,13 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
 
 /// The mark that the snippet left in the channel's variables.
 pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
-    let [said_side, calling, called, received, call] = event.fields([
+    let [said_side, calling, called, received, tenant_name, refused, call] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall_calling",
         "variable_sidecall_called",
         "variable_sidecall_received",
+        "variable_sidecall_tenant",
+        "variable_sidecall_refused",
         "variable_sidecall_call",
     ]);
     Some(Mark {
@@ -103,6 +281,8 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
         calling: raw_number(&calling.unwrap_or_default()),
         called: raw_number(&called?),
         received: received.filter(|r| !r.is_empty()).map(Cow::into_owned),
+        tenant: tenant_name.and_then(|name| tenant(&name)),
+        refused: refused.as_deref() == Some("yes"),
         call: call.and_then(|c| c.parse().ok()),
     })
 }
@@ -111,13 +291,6 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
 pub(super) fn made_for(event: &esl::Event) -> Option<LegId> {
     let [direction, kind, other] = event.fields(["Call-Direction", "Other-Type", "Other-Leg-Unique-ID"]);
     (direction.as_deref() == Some("outbound") && kind.as_deref() == Some("originator")).then(|| leg(&other))?
-}
-
-fn answered(event: &esl::Event) -> Vec<Happened> {
-    let [id] = event.fields(["Unique-ID"]);
-    let Some(leg) = leg(&id) else { return Vec::new() };
-    let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by });
-    dialled.into_iter().chain([Happened::Answered { leg }]).collect()
 }
 
 fn legs(event: &esl::Event) -> Option<[LegId; 2]> {
@@ -131,11 +304,6 @@ fn legs(event: &esl::Event) -> Option<[LegId; 2]> {
         }
     };
     (a != b).then_some([a, b])
-}
-
-fn hung_up(event: &esl::Event) -> Option<Happened> {
-    let [id, why] = event.fields(["Unique-ID", "Hangup-Cause"]);
-    Some(Happened::HungUp { leg: leg(&id)?, cause: why.and_then(|w| cause(&w)) })
 }
 
 #[cfg(test)]

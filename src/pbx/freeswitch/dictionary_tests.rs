@@ -37,7 +37,7 @@ fn a_recorded_call_in_our_words_the_same_in_both_formats() {
             })
             .collect();
         // The recorded announcement has no mark, for it is older than the snippet.
-        assert_eq!(words, ["dialled", "answered", "answered", "bridged", "hung up", "unbridged", "hung up"]);
+        assert_eq!(words, ["dialled", "answered", "answered", "bridged", "unbridged", "hung up", "hung up"]);
     }
 }
 
@@ -55,21 +55,24 @@ fn a_call_that_our_snippet_announced() {
         calling: "1000".to_owned(),
         called: "+12125550100".to_owned(),
         received: None,
+        tenant: None,
+        refused: false,
         call: None,
     };
     assert_eq!(announced.mark, mark);
     let (a, b) = (announced.leg.clone(), "c49e5dfd-4d74-4d96-86a2-1e254b1d293e".parse::<LegId>().unwrap());
     let cause = Some("NORMAL_CLEARING".to_owned());
-    let legs = [a.clone(), b.clone()];
+    let called = Some("+12125550100".to_owned());
     assert_eq!(
         rest,
         [
-            Happened::Dialled { leg: b.clone(), by: a.clone() },
+            Happened::Dialled { leg: b.clone(), by: a.clone(), device: called.clone() },
             Happened::Answered { leg: b.clone() },
             Happened::Answered { leg: a.clone() },
-            Happened::Bridged { legs: legs.clone() },
+            Happened::Bridged { legs: [a.clone(), b.clone()], devices: [Some("1000".to_owned()), called] },
+            // The bridge's end comes after the leg's: it is known by then.
+            Happened::Unbridged { legs: [b.clone(), a.clone()] },
             Happened::HungUp { leg: b, cause: cause.clone() },
-            Happened::Unbridged { legs },
             Happened::HungUp { leg: a, cause },
         ]
     );

@@ -9,7 +9,7 @@ mod snapshot;
 pub use checkup::Checkup;
 pub use commands::Commands;
 
-use super::{Error, Happened};
+use super::{Error, Happened, Snapshot};
 use crate::esl;
 
 /// Where it is and how to log in.
@@ -85,8 +85,13 @@ impl Events {
         }
     }
 
+    /// Goes on from a snapshot.
+    pub fn restart(&mut self, snapshot: &Snapshot) {
+        self.dictionary.restart(snapshot);
+    }
+
     /// Whether it announces a call: that can't wait.
     pub fn is_announcement(item: &esl::Item) -> bool {
-        matches!(item, esl::Item::Event(event) if event.name() == "CUSTOM")
+        matches!(item, esl::Item::Event(event) if event.get("Event-Subclass").as_deref() == Some(dictionary::SETUP))
     }
 }

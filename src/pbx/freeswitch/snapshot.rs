@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::dictionary::{made_for, mark};
+use super::dictionary::{made_for, mark, member, room};
 use crate::core::name::LegId;
 use crate::esl::{Client, Command, Event, Format};
+use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::{Error, LiveLeg, Snapshot};
 
 /// Channels that are asked about in one write.
@@ -31,19 +32,19 @@ pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, E
     let listed = list(client).await?;
     let mut seen = HashSet::new();
     let every: Vec<LegId> = known.iter().cloned().chain(listed).filter(|leg| seen.insert(leg.clone())).collect();
-    let mut legs = Vec::with_capacity(every.len());
+    let mut channels = Vec::with_capacity(every.len());
     for batch in every.chunks(BATCH) {
         let commands: Result<Vec<_>, _> = batch.iter().map(|l| Command::api("uuid_dump", &[l.as_str()])).collect();
         let replies = client.pipeline(commands?).await?;
-        for (leg, reply) in batch.iter().zip(replies) {
+        for reply in replies {
             if reply.is_ok() {
-                legs.push(channel(leg, &Event::new(Format::Plain, reply.body().clone())));
+                channels.push(Event::new(Format::Plain, reply.body().clone()));
             } else if !reply.text().contains("No such channel") {
                 return Err(Error::unexpected("uuid_dump", &reply.text()));
             }
         }
     }
-    Ok(Snapshot { legs, ..Snapshot::default() })
+    Ok(read(&channels))
 }
 
 async fn list(client: &Client) -> Result<Vec<LegId>, Error> {
@@ -56,13 +57,37 @@ async fn list(client: &Client) -> Result<Vec<LegId>, Error> {
     Ok(channels.rows.into_iter().map(|row| row.uuid).collect())
 }
 
-fn channel(leg: &LegId, dump: &Event) -> LiveLeg {
-    let [state, bridged] = dump.fields(["Answer-State", "variable_bridge_to"]);
-    LiveLeg {
-        leg: leg.clone(),
-        mark: mark(dump),
-        by: made_for(dump),
-        answered: state.as_deref() == Some("answered"),
-        hears: bridged.and_then(|other| other.parse().ok()).into_iter().collect(),
+fn read(dumps: &[Event]) -> Snapshot {
+    let channels: Vec<_> = dumps.iter().filter_map(|dump| Some((member(dump)?, dump))).collect();
+    let answered = |dump: &Event| dump.get("Answer-State").as_deref() == Some("answered");
+    let up: HashSet<_> = channels.iter().filter(|(_, dump)| answered(dump)).map(|(m, _)| m.leg.clone()).collect();
+    let mut hearing = Hearing::default();
+    for (member, dump) in &channels {
+        let bridge = bridge(&member.leg, dump).filter(|(_, other)| other.iter().all(|other| up.contains(other)));
+        if let Some((bridge, _)) = bridge.filter(|_| up.contains(&member.leg)) {
+            hearing.enter(&bridge, member.clone(), None);
+        }
     }
+    let legs = channels.into_iter().map(|(Member { leg, kind, device }, dump)| LiveLeg {
+        mark: mark(dump),
+        by: made_for(dump).filter(|_| kind == Kind::Real),
+        device,
+        answered: up.contains(&leg),
+        hears: hearing.heard_by(&leg),
+        leg,
+    });
+    let legs = legs.collect();
+    Snapshot { legs, hearing }
+}
+
+/// The bridge or conference that a channel is in, and with whom.
+fn bridge(leg: &LegId, dump: &Event) -> Option<(String, Option<LegId>)> {
+    let [bridged, application, conference] =
+        dump.fields(["variable_bridge_to", "variable_current_application", "variable_conference_uuid"]);
+    if let Some(other) = bridged.and_then(|other| other.parse::<LegId>().ok()) {
+        return Some((room(&[leg.clone(), other.clone()]), Some(other)));
+    }
+    // The variable outlives the conference.
+    let conference = conference.filter(|_| application.as_deref() == Some("conference"))?;
+    Some((conference.into_owned(), None))
 }

@@ -1,0 +1,96 @@
+//! `number read`: how the rules of a PBX read what it says.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::output;
+use crate::config::Config;
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+use crate::core::plan::Unread;
+
+/// Shows how what a PBX says is read, and what is dialled there for that number.
+///
+/// Reads [[pbx]] of the configuration alone: asks neither the PBX nor the node.
+#[derive(Debug, Args)]
+pub(super) struct ReadArgs {
+    /// What the PBX says: a caller ID, an extension, digits that somebody dialled.
+    #[arg(required = true, value_name = "TEXT", allow_hyphen_values = true)]
+    texts: Vec<String>,
+    /// Which [[pbx]]; needed if there are several.
+    #[arg(long, value_name = "NAME")]
+    pbx: Option<PbxName>,
+    /// Whose extensions: what the dialplan says in sidecall_tenant (SIDECALL_TENANT).
+    #[arg(long, value_name = "NAME")]
+    tenant: Option<String>,
+    /// JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One text and what it is.
+#[derive(Serialize)]
+struct Reading<'a> {
+    text: &'a str,
+    /// As a caller ID, or as the called number of a call that came by a trunk.
+    shown: Read,
+    /// As what somebody dialled at a phone.
+    dialled: Read,
+    /// What is dialled at a phone for the number.
+    dial: Option<String>,
+}
+
+/// A number, or why it is none.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Read {
+    Number(Number),
+    None(String),
+}
+
+impl From<Result<Number, Unread>> for Read {
+    fn from(read: Result<Number, Unread>) -> Read {
+        read.map_or_else(|why| Read::None(why.to_string()), Read::Number)
+    }
+}
+
+impl std::fmt::Display for Read {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Read::Number(number) => number.fmt(f),
+            Read::None(why) => write!(f, "({why})"),
+        }
+    }
+}
+
+pub(super) fn run(args: &ReadArgs, config: &Path) -> anyhow::Result<()> {
+    let config = Config::load(config)?;
+    let pbx = match (&args.pbx, &config.pbx[..]) {
+        (Some(name), all) => {
+            all.iter().find(|pbx| pbx.name == *name).with_context(|| format!("the configuration has no PBX {name}"))?
+        }
+        (None, [only]) => only,
+        (None, []) => bail!("the configuration has no [[pbx]]"),
+        (None, _) => bail!("the configuration has several PBXs: say --pbx NAME"),
+    };
+    let plan = pbx.plan();
+    if let Some(tenant) = args.tenant.as_deref().filter(|tenant| !plan.has(tenant)) {
+        tracing::warn!(pbx = %pbx.name, tenant = output::clean(tenant), "no such tenant: it has no extensions");
+    }
+    let rules = plan.of(args.tenant.as_deref());
+    let readings = args.texts.iter().map(|text| {
+        let (shown, dialled) = (rules.read(text), rules.dialled(text));
+        let dial = dialled.as_ref().or(shown.as_ref()).ok().and_then(|number| rules.dial(number));
+        Reading { text, shown: shown.into(), dialled: dialled.into(), dial }
+    });
+    if args.json {
+        return readings.into_iter().try_for_each(|reading| output::json(&reading));
+    }
+    let rows = readings.map(|Reading { text, shown, dialled, dial }| {
+        vec![output::clean(text), shown.to_string(), dialled.to_string(), dial.unwrap_or_default()]
+    });
+    output::table(&["TEXT", "CALLER OR TRUNK", "DIALLED", "TO DIAL IT"], &rows.collect::<Vec<_>>())
+}

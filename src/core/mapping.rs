@@ -1,0 +1,213 @@
+//! Extensions that are reached from outside: `1XXX` here is `+12125551XXX` to the world.
+//!
+//! A rule is a bijection: the digits at the `X` of one side are those at the `X` of the other, so
+//! nothing is lost in either direction.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// One rule of `[[pbx.map]]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Mapping {
+    extension: Mask,
+    /// Without the `+`.
+    number: Mask,
+}
+
+/// A rule as the configuration has it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    extension: Mask,
+    number: String,
+}
+
+/// Digits, and `X` for any digit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Mask(String);
+
+/// Why a text is not a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MappingError {
+    /// Something else than digits and `X`, or too much of it.
+    #[error("{0:?} is not 1 to 15 digits, with X for any digit")]
+    Mask(String),
+    /// The outer number is no E.164 number.
+    #[error("number {0:?} must begin with +, such as \"+12125551XXX\"")]
+    NotGlobal(String),
+    /// What stands for the `X` of one side must stand for those of the other.
+    #[error("extension {extension:?} and number {number:?} must have the same number of X")]
+    Uneven {
+        /// As it was written.
+        extension: String,
+        /// As it was written.
+        number: String,
+    },
+}
+
+impl Mapping {
+    /// The digits of the E.164 number that this extension is.
+    pub fn number(&self, extension: &str) -> Option<String> {
+        translate(&self.extension, &self.number, extension)
+    }
+
+    /// The extension that these digits of an E.164 number are.
+    pub fn extension(&self, number: &str) -> Option<String> {
+        translate(&self.number, &self.extension, number)
+    }
+
+    /// Whether some extension is in both.
+    pub fn shares_extension(&self, other: &Mapping) -> bool {
+        overlap(&self.extension, &other.extension)
+    }
+
+    /// Whether some number is in both.
+    pub fn shares_number(&self, other: &Mapping) -> bool {
+        overlap(&self.number, &other.number)
+    }
+}
+
+fn translate(from: &Mask, to: &Mask, text: &str) -> Option<String> {
+    if from.0.len() != text.len() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let mut digits = Vec::new();
+    for (mask, digit) in from.0.chars().zip(text.chars()) {
+        match mask {
+            'X' => digits.push(digit),
+            _ if mask == digit => {}
+            _ => return None,
+        }
+    }
+    let mut digits = digits.into_iter();
+    to.0.chars().map(|mask| if mask == 'X' { digits.next() } else { Some(mask) }).collect()
+}
+
+fn overlap(a: &Mask, b: &Mask) -> bool {
+    a.0.len() == b.0.len() && a.0.chars().zip(b.0.chars()).all(|(a, b)| a == b || a == 'X' || b == 'X')
+}
+
+impl FromStr for Mask {
+    type Err = MappingError;
+    fn from_str(text: &str) -> Result<Mask, MappingError> {
+        let mask = text.to_ascii_uppercase();
+        let fits = (1..=15).contains(&mask.len()) && mask.bytes().all(|b| b.is_ascii_digit() || b == b'X');
+        if fits { Ok(Mask(mask)) } else { Err(MappingError::Mask(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for Mask {
+    type Error = MappingError;
+    fn try_from(text: String) -> Result<Mask, MappingError> {
+        text.parse()
+    }
+}
+
+impl From<Mask> for String {
+    fn from(mask: Mask) -> String {
+        mask.0
+    }
+}
+
+impl TryFrom<Written> for Mapping {
+    type Error = MappingError;
+    fn try_from(Written { extension, number }: Written) -> Result<Mapping, MappingError> {
+        let Some(global) = number.strip_prefix('+') else { return Err(MappingError::NotGlobal(number)) };
+        let global: Mask = global.parse()?;
+        let wild = |mask: &Mask| mask.0.matches('X').count();
+        if wild(&extension) != wild(&global) {
+            return Err(MappingError::Uneven { extension: extension.0, number });
+        }
+        Ok(Mapping { extension, number: global })
+    }
+}
+
+impl From<Mapping> for Written {
+    fn from(mapping: Mapping) -> Written {
+        Written { extension: mapping.extension, number: format!("+{}", mapping.number.0) }
+    }
+}
+
+impl fmt::Display for Mapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = +{}", self.extension.0, self.number.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rule(extension: &str, number: &str) -> Result<Mapping, MappingError> {
+        Mapping::try_from(Written { extension: extension.parse()?, number: number.to_owned() })
+    }
+
+    #[test]
+    fn an_extension_and_its_number_are_one() {
+        let map = rule("1XXX", "+12125551XXX").unwrap();
+        assert_eq!(map.number("1001").as_deref(), Some("12125551001"));
+        assert_eq!(map.extension("12125551001").as_deref(), Some("1001"));
+        for other in ["2001", "100", "10001", "1x01", ""] {
+            assert_eq!(map.number(other), None, "{other}");
+        }
+        let one = rule("0", "+12125551000").unwrap();
+        assert_eq!(one.number("0").as_deref(), Some("12125551000"));
+    }
+
+    #[test]
+    fn what_is_no_rule() {
+        for (extension, number) in [
+            ("1XXX", "12125551XXX"),
+            ("1XXX", "+1212555XX"),
+            ("1-XX", "+12125551XX"),
+            ("", "+1"),
+            ("1", "+"),
+            ("1X", "+1212555123456X90"),
+        ] {
+            assert!(rule(extension, number).is_err(), "{extension} {number}");
+        }
+    }
+
+    #[test]
+    fn what_two_rules_share() {
+        let own = rule("1XXX", "+12125551XXX").unwrap();
+        for (extension, number, extensions, numbers) in [
+            ("2XXX", "+12125552XXX", false, false),
+            ("1001", "+12125559999", true, false),
+            ("2001", "+12125551001", false, true),
+            ("11XX", "+442071111XX", true, false),
+            ("1XX", "+1212555XX1", false, false),
+        ] {
+            let other = rule(extension, number).unwrap();
+            assert_eq!(own.shares_extension(&other), extensions, "{extension} {number}");
+            assert_eq!(own.shares_number(&other), numbers, "{extension} {number}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_rule_goes_both_ways(
+            (extension, number) in (1usize..5).prop_flat_map(|n| {
+                let mask = move |text: String, at: Vec<usize>| {
+                    let mut text: Vec<char> = text.chars().collect();
+                    for at in at.into_iter().take(n) { let at = at % (text.len() + 1); text.insert(at, 'X'); }
+                    text.into_iter().collect::<String>()
+                };
+                let side = |digits: &'static str| (digits, prop::collection::vec(0usize..20, n)).prop_map(move |(t, at)| mask(t, at));
+                (side("[0-9]{0,5}"), side("[0-9]{1,9}"))
+            }),
+            digits in "[0-9]{12}",
+        ) {
+            let map = rule(&extension, &format!("+{number}")).unwrap();
+            let mut digits = digits.chars();
+            let said: String = extension.chars().map(|c| if c == 'X' { digits.next().unwrap() } else { c }).collect();
+            let known = map.number(&said).unwrap();
+            prop_assert_eq!(map.extension(&known), Some(said));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! ENUM: a number's NAPTR records, asked for over DNS (RFC 6116).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError, NoRecords};
+use hickory_resolver::proto::rr::{RData, RecordType};
+
+use super::AskError;
+use super::source::{FLIGHT, Said};
+use crate::core::naptr::{Naptr, labels, read};
+use crate::core::number::{Context, Number};
+use crate::core::portability::Answer;
+
+/// One suffix, and the servers that are asked about it.
+pub(super) struct Dns {
+    resolver: TokioResolver,
+    suffix: String,
+}
+
+impl Dns {
+    /// Asks these servers, or those of the system.
+    pub(super) fn new(suffix: &Context, servers: &[SocketAddr]) -> Result<Dns, String> {
+        let mut builder = if servers.is_empty() {
+            TokioResolver::builder_tokio().map_err(|error| format!("the system's resolver is not known: {error}"))?
+        } else {
+            let servers = servers.iter().map(|address| {
+                let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+                    connection.port = address.port();
+                    connection
+                });
+                NameServerConfig::new(address.ip(), true, connections.into())
+            });
+            let config = ResolverConfig::from_parts(None, Vec::new(), servers.collect());
+            TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+        };
+        tune(builder.options_mut());
+        let resolver = builder.build().map_err(|error| error.to_string())?;
+        Ok(Dns { resolver, suffix: String::from(suffix.clone()) })
+    }
+
+    /// What the number's records say. A name that isn't there says nothing, which is an answer.
+    pub(super) async fn ask(&self, number: &Number) -> Result<Said, AskError> {
+        let Some(labels) = labels(number) else { return Ok(Said::nothing(Duration::ZERO)) };
+        // With a dot at its end, so that no search list is tried.
+        match self.resolver.lookup(format!("{labels}.{}.", self.suffix), RecordType::NAPTR).await {
+            Ok(lookup) => {
+                let answers = lookup.answers();
+                // An alias may live shorter than what it leads to.
+                let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
+                let records: Vec<Naptr> = answers.iter().filter_map(|record| naptr(&record.data)).collect();
+                let answer = read(&records, number);
+                let nothing = answer == Answer::default();
+                Ok(Said { answer, ttl: Duration::from_secs(ttl.into()), nothing })
+            }
+            Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { negative_ttl, .. }))) => {
+                // Without an SOA record a "no" isn't kept (RFC 2308 §5).
+                Ok(Said::nothing(Duration::from_secs(negative_ttl.unwrap_or(0).into())))
+            }
+            Err(NetError::Timeout) => Err(AskError::Late),
+            Err(error) => Err(AskError::Failed(error.to_string())),
+        }
+    }
+}
+
+/// The cache is our own, for both kinds of sources; and what takes longer than a question may is of no use.
+fn tune(options: &mut ResolverOpts) {
+    options.timeout = FLIGHT;
+    options.attempts = 0;
+    options.cache_size = 0;
+    options.edns0 = true;
+    options.preserve_intermediates = true;
+}
+
+fn naptr(data: &RData) -> Option<Naptr> {
+    let RData::NAPTR(record) = data else { return None };
+    Some(Naptr {
+        order: record.order,
+        preference: record.preference,
+        flags: record.flags.to_vec(),
+        services: record.services.to_vec(),
+        regexp: record.regexp.to_vec(),
+    })
+}

@@ -1,0 +1,91 @@
+//! B5 on real PBXs: what a real DNS server says about the called number decides which way the call goes.
+
+#![allow(clippy::unwrap_used)] // a test that can't go on says where
+
+mod lab;
+
+use lab::cast::{ALICE, Arrives, DAVE, ERIN, FRANK, Person, Scene};
+use lab::knot::{Knot, Records, ZONE};
+use lab::stage::Stage;
+use lab::{Kind, PbxConfig, SidecallConfig};
+
+/// Ported to the peer `b`, to whom a trunk leads.
+const TO_B: &str = "+1-303-555-9999";
+/// Ported to somebody whom we don't know.
+const TO_OTHERS: &str = "+44-20-7946-0000";
+/// Ported to us.
+const TO_US: &str = "+1-212-444-0000";
+
+fn knot(ported: &[(Person, &str)]) -> Option<Knot> {
+    let records = ported.iter().fold(Records::default(), |records, (person, rn)| {
+        let regexp = format!("!^(.*)$!tel:\\1;npdi;rn={rn}!");
+        records.naptr(person.dialled, (100, 10), 60, "E2U+pstn:tel", &regexp)
+    });
+    Knot::or_skip(&records, 60)
+}
+
+fn config(knot: &Knot) -> SidecallConfig {
+    let more = format!(
+        "[node.lnp]\nown_routing_numbers = [\"+1212444\"]\n\
+         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
+         [[node.lnp.route]]\nrn_prefix = \"+1303\"\ntrunk = \"sidecall\"\n",
+        knot.address()
+    );
+    SidecallConfig { more, ..SidecallConfig::default() }
+}
+
+fn scene(called: Person, route: &'static str, reason: &'static str, arrives: Arrives, paired: bool) -> Scene {
+    Scene {
+        behaviour: "B5",
+        title: "What the DNS says of the called number decides",
+        caller: ALICE,
+        called,
+        from_pstn: false,
+        route,
+        reason,
+        arrives,
+        paired,
+    }
+}
+
+fn play(kind: Kind, ported: &[(Person, &str)], scenes: &[Scene]) {
+    let Some(knot) = knot(ported) else { return };
+    let set = Stage::set(kind, PbxConfig::default());
+    let set = set.and_then(|mut stage| stage.raise(&config(&knot)).map(|()| stage));
+    let Some(mut stage) = lab::or_skip(kind, set) else { return };
+    for scene in scenes {
+        let played = stage.play(scene);
+        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+    }
+}
+
+fn ported_out(kind: Kind) {
+    // Dave has a client here, which is stale: it is told nothing.
+    let packet = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
+    let pstn = scene(ERIN, "pstn", "ported-out", Arrives::Pstn, false);
+    play(kind, &[(DAVE, TO_B), (ERIN, TO_OTHERS)], &[packet, pstn]);
+}
+
+fn ported_in(kind: Kind) {
+    let packet = scene(DAVE, "packet", "ported-in", Arrives::Packet, true);
+    let pstn = scene(ERIN, "pstn", "ported-in", Arrives::Pstn, false);
+    // Nobody has put Frank into the directory yet.
+    let unknown = scene(FRANK, "pstn", "ported-in", Arrives::Pstn, false);
+    play(kind, &[(DAVE, TO_US), (ERIN, TO_US), (FRANK, TO_US)], &[packet, pstn, unknown]);
+}
+
+macro_rules! on_both {
+    ($($name:ident: $test:ident,)*) => {
+        mod asterisk {
+            $(#[test] fn $name() { super::$test(super::Kind::Asterisk); })*
+        }
+        mod freeswitch {
+            $(#[test] fn $name() { super::$test(super::Kind::FreeSwitch); })*
+        }
+    };
+}
+
+on_both! {
+    b5_a_ported_out_number_goes_where_it_went: ported_out,
+    b5_a_ported_in_number_is_ours: ported_in,
+}

@@ -1,0 +1,107 @@
+//! Phones and trunks of an Asterisk of the lab (`pjsip.conf`), its queue, and the dialplan that they are in.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use super::plan::{Plan, fill};
+use super::{PACKET, PHONES, PSTN, PbxConfig, Result};
+
+/// What every endpoint has.
+const COMMON: &str = "disallow=all\nallow=ulaw,alaw\ndirect_media=no\nmessage_context=messages";
+
+/// A transport, the phones of `plan`, and `trunks`.
+pub(super) fn pjsip(config: &PbxConfig, sip: SocketAddr) -> String {
+    let mut text = transport(sip);
+    let extensions = config.plan.extensions();
+    // SIPp is believed by address: any From. Other phones are who their From says, as is usual.
+    let _ = write!(
+        text,
+        "\n[phones]\ntype=endpoint\ncontext=from-internal\naors={}\n{COMMON}\n\n\
+         [phones]\ntype=identify\nendpoint=phones\nmatch={PHONES}\n",
+        extensions.join(",")
+    );
+    for number in &extensions {
+        text += &phone(number, "from-internal");
+    }
+    // The packet trunk is trusted; a second PBX of the lab (127.0.0.1) is one as well.
+    let local: IpAddr = config.ip.into();
+    text += &trunk("sidecall", config.packet, "from-trunk", &[PACKET, config.packet.ip(), local]);
+    // A PBX behind a call server has one trunk for everything.
+    let pstn: &[IpAddr] = if config.pstn.ip() == config.packet.ip() { &[] } else { &[PSTN, config.pstn.ip()] };
+    text += &trunk("pstn", config.pstn, "from-trunk", pstn);
+    if let Some(inner) = &config.inner {
+        text += &trunk("inner", inner.sip, "from-trunk", &[inner.sip.ip()]);
+    }
+    text
+}
+
+pub(super) fn transport(sip: SocketAddr) -> String {
+    format!("\n[lab-udp]\ntype=transport\nprotocol=udp\nbind={sip}\n")
+}
+
+/// A phone that registers, and is known by its From.
+pub(super) fn phone(number: &str, context: &str) -> String {
+    format!(
+        "\n[{number}]\ntype=endpoint\ncontext={context}\naors={number}\ncall_group=1\npickup_group=1\n{COMMON}\n\n\
+         [{number}]\ntype=aor\nmax_contacts=1\nremove_existing=yes\n"
+    )
+}
+
+/// A trunk to `far`; calls from these addresses are its.
+pub(super) fn trunk(name: &str, far: SocketAddr, context: &str, from: &[IpAddr]) -> String {
+    let mut text = format!(
+        "\n[{name}]\ntype=endpoint\ncontext={context}\naors={name}\n{COMMON}\n\n[{name}]\ntype=aor\ncontact=sip:{far}\n"
+    );
+    let from: BTreeSet<String> = from.iter().map(IpAddr::to_string).collect();
+    if !from.is_empty() {
+        let from: Vec<String> = from.into_iter().collect();
+        let _ = write!(text, "\n[{name}]\ntype=identify\nendpoint={name}\nmatch={}\n", from.join(","));
+    }
+    text
+}
+
+/// The queue, with two agents.
+pub(super) fn queues(plan: &Plan) -> String {
+    format!(
+        "\n[lab]\nstrategy=ringall\ntimeout=60\nmember => PJSIP/{}\nmember => PJSIP/{}\n",
+        plan.extension(1),
+        plan.extension(2)
+    )
+}
+
+/// The dialplan, with or without the project's snippet.
+pub(super) fn dialplan(config: &PbxConfig) -> Result<String> {
+    let Plan { did, shows_did, .. } = config.plan;
+    let shown = format!(
+        "Set(CALLERID(num)=${{IF($[${{LEN(${{CALLERID(num)}})}} = 4]?{did}${{CALLERID(num):1}}:${{CALLERID(num)}})}})"
+    );
+    let (mut inner_extensions, mut inner_numbers) = (String::new(), String::new());
+    if let Some(inner) = &config.inner {
+        let pass = if config.snippets { ",60,b(sidecall-pass^s^1)" } else { ",60" };
+        let dial = format!(" same => n,Dial(PJSIP/${{EXTEN}}@inner{pass})\n");
+        let Plan { digit, did, main, .. } = inner.plan;
+        inner_extensions = format!("exten => _{digit}XXX,1,Gosub(sidecall-originating,s,1)\n{dial}");
+        inner_numbers = format!("exten => _{did}XXX,1,Gosub(sidecall-terminating,s,1)\n{dial}");
+        let _ = write!(inner_numbers, "exten => {main},1,Gosub(sidecall-attendant,s,1)\n{dial}");
+    }
+    let text = fill(
+        "extensions.conf",
+        &config.plan,
+        &[
+            ("DIAL", if config.feature_codes { "tT" } else { "" }),
+            ("OUTGOING", if shows_did { &shown } else { "NoOp()" }),
+            ("INNER_EXTENSIONS", &inner_extensions),
+            ("INNER_NUMBERS", &inner_numbers),
+        ],
+    )?;
+    if config.snippets {
+        return Ok(text + "\n#include \"sidecall.conf\"\n");
+    }
+    // As it is before an administrator installs the snippet.
+    let plain = |line: &str| match line.find("Gosub(sidecall-") {
+        Some(at) => format!("{}NoOp()\n", &line[..at]),
+        None => format!("{line}\n"),
+    };
+    Ok(text.lines().map(plain).collect())
+}

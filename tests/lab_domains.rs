@@ -1,0 +1,157 @@
+//! Two organisations of the lab, without and with sidecall: calls go over the telephone network, which
+//! drops what it doesn't know, or over the packet trunk, which carries it. The wire is captured.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::stage::carried;
+use lab::{Call, CallerId, Capture, Domains, Kind, PSTN, Phone, SidecallConfig};
+
+/// How long anything may take.
+const SOON: Duration = Duration::from_secs(12);
+
+/// Every combination of the PBXs of this machine; one line for each that is missing.
+fn on_each_pair(test: impl Fn(&mut Domains)) {
+    let kinds = lab::kinds();
+    for a in &kinds {
+        for b in &kinds {
+            eprintln!("A: {a}, B: {b}");
+            if let Some(mut domains) = lab::or_skip(*a, Domains::set(*a, *b)) {
+                test(&mut domains);
+            }
+        }
+    }
+}
+
+/// A capture, if this machine can.
+fn capture(domains: &Domains) -> Option<Capture> {
+    lab::or_skip(domains.a.pbx.kind(), domains.capture())
+}
+
+/// `from` calls `number`, and `to` answers.
+fn talk(domains: &Domains, from: &Phone, number: &str, to: &Phone) -> (Call, Call) {
+    let call = from.call_as(number, "", &["User-to-User: 0461;encoding=hex", "X-Lab: 1"]);
+    let there = to.next_call(SOON).unwrap_or_else(|| panic!("{number} isn't called: {}", domains.log()));
+    there.ring();
+    assert!(call.wait_ringing(SOON));
+    there.answer();
+    assert!(call.wait_answered(SOON), "{}", domains.log());
+    assert!(call.wait_hears(to, SOON) && there.wait_hears(from, SOON), "{}", domains.log());
+    (call, there)
+}
+
+/// The one hangs up, and the other notices.
+fn end(domains: &Domains, call: &Call, there: &Call) {
+    call.hang_up();
+    assert!(there.wait_ended(SOON), "{:#?}{:#?}{}", call.messages(), there.messages(), domains.log());
+}
+
+#[test]
+fn the_network_strips_headers_and_rewrites_callers() {
+    on_each_pair(|domains| {
+        let (alice, bob) = (domains.a.phone(0).unwrap(), domains.b.phone(1).unwrap());
+        let wire = capture(domains);
+        let shown =
+            [(CallerId::AsIs, "+12125551000"), (CallerId::National, "2125551000"), (CallerId::Withheld, "anonymous")];
+        for (rewritten, _) in shown {
+            domains.pstn.caller_id(rewritten);
+            let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
+            end(domains, &call, &there);
+        }
+        let Some(packets) = wire.map(|wire| wire.stop().unwrap()) else { return };
+        let out = packets.between(domains.a.pbx.trunk_sip().ip(), PSTN).invites();
+        assert_eq!(out.iter().map(|p| p.message.calling()).collect::<Vec<_>>(), ["+12125551000"; 3]);
+        let on = packets.between(PSTN, domains.b.pbx.trunk_sip().ip()).invites();
+        assert_eq!(on.len(), 3);
+        for (packet, (rewritten, caller)) in on.iter().zip(shown) {
+            assert_eq!(packet.message.calling(), caller);
+            assert_eq!(packet.message.called(), domains.b.number(1));
+            assert_eq!(packet.message.header("User-to-User"), None);
+            assert_eq!(packet.message.header("X-Lab"), None);
+            assert_eq!(packet.message.header("Privacy").is_some(), rewritten == CallerId::Withheld);
+        }
+    });
+}
+
+#[test]
+fn a_mobile_calls_and_is_called() {
+    on_each_pair(|domains| {
+        let (mobile, bob) = (domains.pstn.mobile(0).unwrap(), domains.b.phone(1).unwrap());
+        let (call, there) = talk(domains, &mobile, &domains.b.number(1), &bob);
+        assert_eq!(there.calling(), "+19175550100");
+        end(domains, &there, &call);
+        let (call, there) = talk(domains, &bob, "+19175550100", &mobile);
+        assert_eq!(there.calling(), domains.b.number(1));
+        end(domains, &call, &there);
+    });
+}
+
+#[test]
+fn the_packet_trunk_carries_the_address_and_the_network_does_not() {
+    on_each_pair(|domains| {
+        let (alice, bob) = (domains.a.phone(0).unwrap(), domains.b.phone(1).unwrap());
+        let Some(wire) = capture(domains) else { return };
+        domains.a.raise(&SidecallConfig::default()).unwrap();
+        domains.a.serve(0, "Alice");
+        let client = domains.a.client(0).unwrap();
+        let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
+        end(domains, &call, &there);
+        drop(client);
+        domains.a.lower();
+        let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
+        end(domains, &call, &there);
+        let packets = wire.stop().unwrap();
+        let (a, b) = (domains.a.pbx.trunk_sip().ip(), domains.b.pbx.trunk_sip().ip());
+        let trunk = packets.between(a, b).invites();
+        assert_eq!(trunk.len(), 1);
+        assert!(carried(&trunk[0].message).unwrap().contains("/a/"), "{trunk:?}");
+        assert_eq!(trunk[0].message.calling(), domains.a.number(0));
+        assert_eq!(packets.between(a, PSTN).invites().len(), 1);
+        assert!(packets.between(PSTN, b).with_header("User-to-User").0.is_empty());
+    });
+}
+
+#[test]
+fn a_pbx_behind_the_call_server_is_reached_through_it() {
+    for (a, b, c) in
+        [(Kind::Asterisk, Kind::Asterisk, Kind::FreeSwitch), (Kind::Asterisk, Kind::FreeSwitch, Kind::Asterisk)]
+    {
+        let Some(mut domains) = lab::or_skip(b, Domains::with_inner(a, b, c)) else { continue };
+        let inner = domains.c.as_ref().unwrap();
+        let (alice, carol) = (domains.a.phone(0).unwrap(), inner.phone(2).unwrap());
+        let (call, there) = talk(&domains, &alice, &inner.number(2), &carol);
+        assert_eq!(there.calling(), domains.a.number(0));
+        end(&domains, &call, &there);
+        menu(&domains, &alice, &carol);
+        // And outward.
+        let (call, there) = talk(&domains, &carol, &domains.a.number(0), &alice);
+        assert_eq!(there.calling(), inner.number(2));
+        end(&domains, &call, &there);
+        let Some(wire) = capture(&domains) else { continue };
+        domains.raise_b_with_inner(&SidecallConfig::default()).unwrap();
+        assert_eq!(domains.b.sidecall().get("/v1/status")["pbxs"].as_array().unwrap().len(), 2);
+        domains.a.raise(&SidecallConfig::default()).unwrap();
+        domains.a.serve(0, "Alice");
+        let _client = domains.a.client(0).unwrap();
+        menu(&domains, &alice, &carol);
+        let packets = wire.stop().unwrap();
+        let [a, b, c] = [&domains.a, &domains.b, domains.c.as_ref().unwrap()].map(|d| d.pbx.trunk_sip().ip());
+        let (first, second) = (packets.between(a, b).invites(), packets.between(b, c).invites());
+        assert_eq!((first.len(), second.len(), packets.between(a, PSTN).invites().len()), (1, 1, 0));
+        assert!(carried(&first[0].message).is_some(), "{first:?}");
+        assert_eq!(carried(&second[0].message), carried(&first[0].message), "{second:?}");
+    }
+}
+
+/// Alice calls the main number of the PBX behind B and keys Carol's extension.
+fn menu(domains: &Domains, alice: &Phone, carol: &Phone) {
+    let call = alice.call(domains.c.as_ref().unwrap().plan().main);
+    assert!(call.wait_answered(SOON), "{}", domains.log());
+    call.dtmf(carol.number());
+    let there = carol.answer_next(SOON).unwrap_or_else(|| panic!("{}", domains.log()));
+    assert!(call.wait_hears(carol, SOON) && there.wait_hears(alice, SOON));
+    end(domains, &there, &call);
+}
