@@ -98,6 +98,12 @@ impl App {
         let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
+            // An extension that isn't in the directory, a ring group or a queue, is where the PBX says:
+            // behind a trunk there is somebody else's of the same digits.
+            if matches!(request.called, Number::Local { .. }) && !known.served && request.side == Side::Originating {
+                let reason = Reason::CalledNotServed;
+                return Ok(Decided { route: Route::Pstn, reason, address: None, ported });
+            }
             // Only numbers of this node have clients here. Who calls from elsewhere isn't looked up yet.
             known.has_client = offers.iter().any(|offer| offer.allows(&Receiver::Served));
             (Some(known), ported)

@@ -4,7 +4,7 @@
 //! the other. A queue, a forward or a transfer puts them between two people, each of whom is in a bridge
 //! with one half. Halves stand for nobody.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::vocabulary::{Device, Happened};
 use crate::core::name::LegId;
@@ -96,6 +96,12 @@ impl Hearing {
     pub(super) fn heard_by(&self, leg: &LegId) -> Vec<LegId> {
         let heard = self.places.get(leg).map(|bridge| self.heard_in(bridge)).unwrap_or_default();
         heard.into_iter().map(|member| member.leg).filter(|other| other != leg).collect()
+    }
+
+    /// Everybody on both sides of a channel between bridges.
+    pub(super) fn around(&self, common: &str) -> HashSet<LegId> {
+        let bridges = [0, 1].into_iter().filter_map(|side| self.halves.get(&(common.to_owned(), side)));
+        bridges.flat_map(|bridge| self.heard_in(bridge)).map(|member| member.leg).collect()
     }
 
     /// The bridge with the other half.

@@ -43,11 +43,15 @@ impl Hosted {
         &mut self.child
     }
 
-    /// The events of one kind that it has shown so far.
-    pub fn events(&self, kind: &str) -> Vec<Value> {
+    /// All events that it has shown so far.
+    pub fn all(&self) -> Vec<Value> {
         let log = self.child.log();
-        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|event| event["event"] == kind).collect()
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Those of one kind.
+    pub fn events(&self, kind: &str) -> Vec<Value> {
+        self.all().into_iter().filter(|event| event["event"] == kind).collect()
     }
 
     /// Waits for the `n`-th event of a kind.

@@ -37,6 +37,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sipp;
 pub mod stage;
+pub mod transfers;
 
 pub use capture::{Capture, Packet, Packets};
 pub use cdr::Cdr;

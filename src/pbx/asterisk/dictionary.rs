@@ -1,7 +1,7 @@
 //! Asterisk's events in our words.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::ami;
 use crate::core::name::LegId;
@@ -34,6 +34,16 @@ pub(in crate::pbx) fn kind(channel: &str) -> Kind {
 pub(super) struct Dictionary {
     hearing: Hearing,
     locals: HashMap<String, Local>,
+    /// `Local` channels that Asterisk is about to take out from between two people.
+    leaving: HashMap<String, Leaving>,
+}
+
+/// The people around such a channel leave one bridge for the other, and are told to be apart only if
+/// they still are when it is done.
+#[derive(Debug)]
+struct Leaving {
+    people: HashSet<LegId>,
+    apart: Vec<[LegId; 2]>,
 }
 
 /// A `Local` channel: what is dialled by one half is dialled for whoever dialled the other.
@@ -52,8 +62,22 @@ impl Dictionary {
             Some("UserEvent") => one(self.announced(event)),
             Some("DialBegin") => one(self.dialled(event)),
             Some("Newstate") => one(answered(event)),
-            Some("BridgeEnter") => self.entered(event),
-            Some("BridgeLeave") => self.left(event),
+            Some("BridgeEnter") => {
+                let happened = self.entered(event);
+                self.hold_back(happened)
+            }
+            Some("BridgeLeave") => {
+                let happened = self.left(event);
+                self.hold_back(happened)
+            }
+            Some("LocalOptimizationBegin") => {
+                if let Some(common) = local(event) {
+                    let people = self.hearing.around(&common);
+                    self.leaving.insert(common, Leaving { people, apart: Vec::new() });
+                }
+                Vec::new()
+            }
+            Some("LocalOptimizationEnd") => local(event).map(|common| self.taken_out(&common)).unwrap_or_default(),
             Some("BridgeDestroy") => {
                 if let Some(bridge) = event.get("BridgeUniqueid") {
                     self.hearing.destroy(&bridge);
@@ -70,6 +94,7 @@ impl Dictionary {
     /// Takes the bridges from a snapshot: what the map knows may have holes.
     pub(super) fn restart(&mut self, hearing: Hearing) {
         self.hearing = hearing;
+        self.leaving.clear();
     }
 
     fn announced(&mut self, event: &ami::Event) -> Option<Happened> {
@@ -116,16 +141,44 @@ impl Dictionary {
         self.hearing.leave(&bridge, &leg)
     }
 
+    fn hold_back(&mut self, mut happened: Vec<Happened>) -> Vec<Happened> {
+        for leaving in self.leaving.values_mut() {
+            happened.retain(|happened| match happened {
+                Happened::Unbridged { legs } if legs.iter().all(|leg| leaving.people.contains(leg)) => {
+                    leaving.apart.push(legs.clone());
+                    false
+                }
+                _ => true,
+            });
+        }
+        happened
+    }
+
+    fn taken_out(&mut self, common: &str) -> Vec<Happened> {
+        let apart = self.leaving.remove(common).map(|leaving| leaving.apart).unwrap_or_default();
+        let still = apart.into_iter().filter(|[a, b]| !self.hearing.heard_by(a).contains(b));
+        still.map(|legs| Happened::Unbridged { legs }).collect()
+    }
+
     fn hung_up(&mut self, event: &ami::Event) -> Vec<Happened> {
         let Some(leg) = leg(event, "Uniqueid") else { return Vec::new() };
+        let mut happened = self.hearing.hang_up(&leg);
         if let Some(Kind::Half(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
             self.locals.remove(&common);
+            happened.extend(self.taken_out(&common));
         }
-        let mut happened = self.hearing.hang_up(&leg);
         // `Cause-txt: Normal Clearing`
         let cause = event.get("Cause-txt").and_then(|text| cause(&text));
         happened.push(Happened::HungUp { leg, cause });
         happened
+    }
+}
+
+/// `LocalOneChannel: Local/1002@default-00000000;1`
+fn local(event: &ami::Event) -> Option<String> {
+    match kind(&event.get("LocalOneChannel")?) {
+        Kind::Half(common, _) => Some(common),
+        Kind::Real | Kind::Nobody => None,
     }
 }
 

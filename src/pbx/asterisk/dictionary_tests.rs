@@ -146,6 +146,43 @@ fn the_names_of_channels() {
     assert_eq!(kind("PJSIP/Local;1"), Kind::Real);
 }
 
+/// Recorded at the end of an attended transfer by feature code; A is 1000, Q 1003.
+#[test]
+fn a_local_channel_that_is_taken_out_parts_nobody() {
+    let mut dictionary = Dictionary::default();
+    let halves = "LocalOneChannel: Local/1003@c-0;1\nLocalTwoChannel: Local/1003@c-0;2\n";
+    let mut read = |what: &str, bridge: &str, channel: &str, leg: &str, swap: &str| {
+        dictionary.read(&event(&format!(
+            "Event: {what}\nChannel: {channel}\nUniqueid: {leg}\nBridgeUniqueid: {bridge}\nSwapUniqueid: {swap}\n{halves}"
+        )))
+    };
+    let (one, two) = ("Local/1003@c-0;1", "Local/1003@c-0;2");
+    read("BridgeEnter", "x", "PJSIP/1003-2", "Q", "");
+    read("BridgeEnter", "x", two, "L2", "");
+    read("BridgeEnter", "y", "PJSIP/1000-0", "A", "");
+    let together =
+        Happened::Bridged { legs: [leg("A"), leg("Q")], devices: [Some("1000".into()), Some("1003".into())] };
+    assert_eq!(read("BridgeEnter", "y", one, "L1", ""), [together.clone()]);
+    assert_eq!(read("LocalOptimizationBegin", "", "", "", ""), []);
+    assert_eq!(read("BridgeLeave", "y", "PJSIP/1000-0", "A", ""), []);
+    assert_eq!(read("BridgeLeave", "x", two, "L2", ""), []);
+    // Said once more, which changes nothing for those who hear each other.
+    read("BridgeEnter", "x", "PJSIP/1000-0", "A", "L2");
+    read("BridgeLeave", "y", one, "L1", "");
+    assert_eq!(read("LocalOptimizationEnd", "", "", "", ""), []);
+    let apart = Happened::Unbridged { legs: [leg("A"), leg("Q")] };
+    assert_eq!(read("BridgeLeave", "x", "PJSIP/1000-0", "A", ""), [apart.clone()]);
+
+    // Whoever hangs up in the midst of it is apart when it is done.
+    read("BridgeEnter", "x", two, "L2", "");
+    read("BridgeEnter", "y", one, "L1", "");
+    read("BridgeEnter", "y", "PJSIP/1000-0", "A", "");
+    read("LocalOptimizationBegin", "", "", "", "");
+    assert_eq!(read("BridgeLeave", "y", "PJSIP/1000-0", "A", ""), []);
+    let told = read("Hangup", "", one, "L1", "");
+    assert_eq!(told[0], apart);
+}
+
 #[test]
 fn time_stamps() {
     assert_eq!(micros("1.5"), Some(1_500_000));
