@@ -9,14 +9,15 @@ use super::capability::Capability;
 use super::name::{CallId, PeerName};
 use super::number::Number;
 use super::offer::OfferId;
+use super::portability::ServedBy;
 
 /// The other side of a call, as far as it isn't ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Far {
-    /// The node that serves the called number, as a portability source says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub serves: Option<PeerName>,
+    /// Who serves the called number, as a portability source says.
+    #[serde(skip_serializing_if = "ServedBy::is_unknown")]
+    pub served_by: ServedBy,
     /// Its client, once we have been told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<FarClient>,
@@ -29,6 +30,9 @@ pub struct Far {
     /// Answers to the client's address that this node made for clients that can't, by whose they are.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<Number, Sent>,
+    /// Of whose client the other side was told last, by whomever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub told: Option<Number>,
     /// The call of this very node that goes on in this one, or in which this one goes on: one of our
     /// PBXs called another one over a trunk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -108,6 +112,17 @@ impl Far {
     /// Whether nothing is known, and nothing was said.
     pub fn is_empty(&self) -> bool {
         *self == Far::default()
+    }
+
+    /// From now on the other side is told of this number's client. Gives back of whom it isn't any more.
+    pub fn turn_to(&mut self, number: &Number) -> Vec<Number> {
+        if self.told.as_ref() == Some(number) {
+            return Vec::new();
+        }
+        self.told = Some(number.clone());
+        self.answers.remove(number);
+        let stopped = self.answers.iter_mut().filter(|(_, sent)| sent.state == SentState::Pending);
+        stopped.map(|(other, sent)| (sent.drop_pending(), other.clone()).1).collect()
     }
 
     /// Takes in what we are told of the client.
@@ -204,6 +219,18 @@ mod tests {
         assert_eq!(far.learn(client("https://b.example/a/bob", How::Message, Some("Bob"))), Learned::Same);
         assert_eq!(far.learn(client("https://b.example/a/carol", How::Message, Some("Carol"))), Learned::Instead);
         assert_eq!(far.client.unwrap().name.as_deref(), Some("Carol"));
+    }
+
+    #[test]
+    fn who_comes_back_is_told_of_again() {
+        let (bob, carol) = ("+12125550101".parse().unwrap(), "+12125550102".parse().unwrap());
+        let mut far = Far::default();
+        assert_eq!(far.turn_to(&bob), []);
+        far.answers.insert(bob.clone(), Sent::pending(None));
+        assert_eq!(far.turn_to(&bob), []);
+        assert_eq!(far.turn_to(&carol), std::slice::from_ref(&bob));
+        assert_eq!(far.answers[&bob].state, SentState::Dropped);
+        assert_eq!((far.turn_to(&bob), far.answers.len()), (vec![], 0));
     }
 
     #[test]

@@ -76,7 +76,7 @@ pub struct Answer {
 }
 
 /// Who serves a number.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServedBy {
     /// Nobody knows more than our directory.
@@ -88,6 +88,13 @@ pub enum ServedBy {
     Peer(PeerName),
     /// Somebody else.
     Other,
+}
+
+impl ServedBy {
+    /// Nobody has said it.
+    pub fn is_unknown(&self) -> bool {
+        *self == ServedBy::Unknown
+    }
 }
 
 /// What a portability query comes to, for the route decision.

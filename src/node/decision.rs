@@ -90,7 +90,6 @@ impl App {
 
     async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
         let now = now();
-        let trunk = self.trunk(&request.pbx, &request.called).is_some();
         let caller = match &request.calling {
             Some(number) if request.side == Side::Originating => self.store.facts(number, now).await?,
             _ => Facts::default(),
@@ -111,11 +110,13 @@ impl App {
         } else {
             (None, Portability::default())
         };
+        let trunk = self.trunk(&request.pbx, &request.called, &ported.served_by).is_some();
         let (mut route, mut reason) =
             decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
         let to = match &ported.served_by {
             // Only if it is the peer's own trunk that the address would travel by.
             ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+            ServedBy::Other => Receiver::Unknown,
             _ => self.receiver(&request.called, called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
         };
         if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
@@ -138,13 +139,12 @@ impl App {
     fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
         let now = now();
         let Portability { served_by, trunk, .. } = decided.ported;
-        let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called).cloned());
+        let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called, &served_by).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
         let received = request.received_address.filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
         let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
-        let serves = if let ServedBy::Peer(peer) = served_by { Some(peer) } else { None };
         let call = Call {
             legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
@@ -163,7 +163,7 @@ impl App {
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
-            far: Far { serves, ..far.unwrap_or_default() },
+            far: Far { served_by, ..far.unwrap_or_default() },
             last_seq: 0,
         };
         let mut exchange = self.exchange();
@@ -186,8 +186,8 @@ impl App {
     }
 
     /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
-    fn trunk(&self, pbx: &PbxName, called: &Number) -> Option<&TrunkName> {
-        self.peer_of(called).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
+    fn trunk(&self, pbx: &PbxName, called: &Number, served_by: &ServedBy) -> Option<&TrunkName> {
+        self.peer_of(called, served_by).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
     }
 
     /// What an address in the signalling says of the other side.

@@ -10,7 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
-use super::app::App;
+use super::app::{App, GRACE};
 use super::pairing::CLIENTS;
 use crate::contract::{Body, Message, Offer, Peer, Role};
 use crate::core::address::{Address, AddressKind};
@@ -20,6 +20,7 @@ use crate::core::far::{Far, FarClient, How, Learned, Sent, SentState};
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
+use crate::core::portability::ServedBy;
 use crate::core::route::{Reason, Side};
 use crate::monitor::now;
 use crate::peer::{Outcome, Peer as PeerNode};
@@ -55,6 +56,12 @@ impl Underway {
         }
     }
 
+    fn stop(&self, call: &CallId, errand: &Errand) {
+        if let Some(stop) = self.lock().get_mut(call).and_then(|errands| errands.remove(errand)) {
+            stop.cancel();
+        }
+    }
+
     fn end(&self, call: &CallId) {
         let errands = self.lock().remove(call).unwrap_or_default();
         errands.values().for_each(CancellationToken::cancel);
@@ -66,23 +73,23 @@ impl Underway {
 }
 
 impl App {
-    /// The peer that serves a called number, as far as we know.
-    pub(super) fn peer_of(&self, called: &Number) -> Option<&Arc<PeerNode>> {
-        self.peers.serving(called)
-    }
-
-    /// The peer at the other end of a call that went out.
-    fn peer_at(&self, call: &Call) -> Option<&Arc<PeerNode>> {
-        let ported = call.far.serves.as_ref().and_then(|name| self.peers.get(name));
-        // A number that has left its range isn't its first owner's any more.
-        ported.or_else(|| self.peer_of(&call.called).filter(|_| call.reason != Reason::PortedOut))
+    /// The peer that serves a called number, as far as we know. A number that has left its range isn't its
+    /// first owner's any more.
+    pub(super) fn peer_of(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<PeerNode>> {
+        match served_by {
+            ServedBy::Peer(name) => self.peers.get(name),
+            ServedBy::Unknown => self.peers.serving(called),
+            ServedBy::Ours | ServedBy::Other => None,
+        }
     }
 
     /// Offers a call to the node that serves its called number, behind everything else. A call whose
     /// caller has no client is nobody's business (B2).
     pub(super) fn offer(&self, call: &Call) {
         let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
-        let (Some(peer), Some(calling)) = (self.peer_at(call), &call.calling) else { return };
+        let (Some(peer), Some(calling)) = (self.peer_of(&call.called, &call.far.served_by), &call.calling) else {
+            return;
+        };
         let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
         if !wanted || settled {
             return;
@@ -153,7 +160,7 @@ impl App {
             Side::Originating => Some(&other) != call.caller().as_ref(),
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
-        if !far_end || !self.store.bindings(Some(&other), now(), 1).await?.is_empty() {
+        if !far_end || !self.taking_part(id, &other).await?.is_empty() {
             return Ok(false);
         }
         let told = FarClient {
@@ -214,6 +221,13 @@ impl App {
         }
     }
 
+    /// From now on it is this number that the other side is told of: what is still said of another is not
+    /// said any more, and what was said of this one before is said again.
+    pub(super) fn turn_to(&self, call: &CallId, number: &Number) {
+        let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
+        others.into_iter().for_each(|other| self.underway.stop(call, &Errand::Answer(other)));
+    }
+
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
         let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
         // The same id after a restart: a client tells a repeat by it.
@@ -244,8 +258,27 @@ impl App {
     /// The call is over, and so is what is sent for it.
     pub(super) fn end_far(&self, call: &CallId) {
         self.underway.end(call);
-        self.change_far(call, |far| {
+        let unused = self.change_far(call, |far| {
+            let unused = far.offer.as_ref().filter(|offer| far.client.is_none() && offer.state != SentState::Refused);
+            let peer = unused.and_then(|offer| offer.peer.clone());
             far.offer.iter_mut().chain(far.answers.values_mut()).for_each(Sent::drop_pending);
+            peer
+        });
+        if let Some(peer) = unused.flatten().and_then(|name| self.peers.get(&name).cloned()) {
+            self.take_back(peer, call.clone());
+        }
+    }
+
+    /// Takes back an offer that, for all we know, no call has used: another call there might.
+    fn take_back(&self, peer: Arc<PeerNode>, call: CallId) {
+        let stop = self.shutdown.child_token();
+        tokio::spawn(async move {
+            let ask = || {
+                let (peer, call) = (peer.clone(), call.clone());
+                async move { peer.withdraw(&call).await }.boxed()
+            };
+            let asking = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ()));
+            let _ = stop.run_until_cancelled(asking).await;
         });
     }
 

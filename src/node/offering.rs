@@ -37,7 +37,7 @@ impl App {
 
     /// A number's clients that take part in a call. Those of a number that was ported out don't: who is
     /// called is somebody else's, whoever had the number here.
-    async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
+    pub(super) async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
         let left = self.exchange().call(call).is_some_and(|call| {
             call.side == Side::Originating && call.reason == Reason::PortedOut && call.called == *number
         });

@@ -216,6 +216,18 @@ impl App {
         used.is_some()
     }
 
+    /// A peer's call is over: its offer is nobody's any more.
+    pub(super) async fn withdraw_offer(&self, peer: &Peer, call: CallId) -> Result<(), StoreError> {
+        let id = OfferId { peer: peer.name().clone(), call };
+        let unused = self.offers.lock().get(&id).is_some_and(|kept| !kept.used);
+        if unused {
+            self.offers.lock().remove(&id);
+            self.totals.metrics.offer_matched("withdrawn");
+            self.store.delete_offers(vec![id]).await?;
+        }
+        Ok(())
+    }
+
     /// Forgets offers that no call will use any more.
     pub(super) async fn expire_offers(&self) -> Result<(), StoreError> {
         let now = now();

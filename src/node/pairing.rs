@@ -124,6 +124,9 @@ impl App {
         let own = if knows { None } else { self.party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
+        if own.is_some() {
+            self.turn_to(&call.id, ours.number);
+        }
         Ok(if ourselves {
             (messages(call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))
         } else {

@@ -64,6 +64,7 @@ all! {
     }
     peers {
         post "/v1/peer/offers" => offers::create;
+        delete "/v1/peer/offers/{id}" => offers::withdraw;
     }
     inboxes {
         post "/a/{token}" => inbox::post;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use reqwest::header::{RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
-use serde::Serialize;
 
 use super::PeerError;
 
@@ -42,8 +41,8 @@ pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Client, PeerError
     builder.build().map_err(|error| PeerError::Tls(cause(&error)))
 }
 
-pub(super) async fn send(request: RequestBuilder, body: &impl Serialize) -> Outcome {
-    let request = request.header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION"))).json(body);
+pub(super) async fn send(request: RequestBuilder) -> Outcome {
+    let request = request.header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION")));
     match request.send().await {
         Ok(answer) => judge(answer).await,
         Err(error) if error.is_timeout() => again("no answer in time"),

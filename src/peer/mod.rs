@@ -13,6 +13,7 @@ pub use config::PeerConfig;
 use std::path::Path;
 use std::sync::Arc;
 
+use reqwest::{Method, RequestBuilder};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
@@ -21,7 +22,7 @@ use url::Url;
 
 use crate::contract::{Offer, Peer as PeerClient};
 use crate::core::address::{Address, AddressKind};
-use crate::core::name::{PeerName, TrunkName};
+use crate::core::name::{CallId, PeerName, TrunkName};
 use crate::core::number::Number;
 use crate::core::prefix::{Prefix, longest};
 use crate::core::secret::Secret;
@@ -123,15 +124,24 @@ impl Peer {
 
     /// Makes an offer, once.
     pub async fn offer(&self, offer: &Offer) -> Outcome {
+        client::send(self.request(Method::POST, &[]).json(offer)).await
+    }
+
+    /// Takes an offer back, once: its call is over.
+    pub async fn withdraw(&self, id: &CallId) -> Outcome {
+        client::send(self.request(Method::DELETE, &[id.as_str()])).await
+    }
+
+    fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["v1", "peer", "offers"]);
+            path.pop_if_empty().extend(["v1", "peer", "offers"]).extend(more);
         }
-        let mut request = self.http.post(url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.expose());
+        let request = self.http.request(method, url);
+        match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
         }
-        client::send(request, offer).await
     }
 
     fn has(&self, certificate: &ParsedCertificate<'_>) -> bool {
@@ -204,6 +214,6 @@ impl Peers {
             None => return Outcome::Refused("leads into a private network".to_owned()),
         };
         let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
-        client::send(http.post(url), &serde_json::json!({"type": "peer", "peer": own})).await
+        client::send(http.post(url).json(&serde_json::json!({"type": "peer", "peer": own}))).await
     }
 }

@@ -243,6 +243,12 @@ async fn b13_who_takes_over_at_the_far_side_is_made_known() {
     let farewell = alice.next().await;
     assert_eq!((&farewell["type"], &farewell["number"]), (&json!("ended"), &json!(FRED)));
     assert_eq!(alice.next().await["peer"]["number"], gina);
+    two.a.until(&out, |all| all.iter().filter(|d| d["state"] == "delivered").count() == 3).await;
+    // And takes her back.
+    two.b.events(&come, 5, &[unbridged("b-1", "b-4"), bridged("b-1", "b-1-dialled")]).await;
+    let farewell = alice.next().await;
+    assert_eq!((&farewell["type"], &farewell["number"]), (&json!("ended"), &json!(gina)));
+    assert_eq!(alice.next().await["peer"]["number"], FRED);
 }
 
 #[tokio::test]

@@ -271,6 +271,24 @@ async fn an_offer_ends_with_its_call() {
     assert_eq!(two.a.far(&out, |_| true).await["offer"]["attempts"], far["offer"]["attempts"]);
 }
 
+#[tokio::test]
+async fn a_caller_who_gave_up_leaves_no_offer_behind() {
+    let (two, _alice, mut fred) = Two::with_clients().await;
+    let out = two.call("a-1").await;
+    two.accepted(&out).await;
+    two.a.events(&out, 1, &[ended("a-1")]).await;
+    for _ in 0..200 {
+        let text = two.b.http.get(two.b.url("/metrics")).send().await.unwrap().text().await.unwrap();
+        if text.contains("sidecall_peer_offers_matched_total{how=\"withdrawn\"}") {
+            let come = two.b.arrive("b-1", None, FRED, None).await;
+            talks(&two.b, &come, "b-1").await;
+            return fred.quiet().await;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the offer is still there");
+}
+
 /// An offer as the first node would make it.
 fn offer(id: &str) -> Value {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;

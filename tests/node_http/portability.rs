@@ -98,6 +98,20 @@ async fn b5_the_clients_that_a_ported_out_number_had_here_are_told_nothing() {
 }
 
 #[tokio::test]
+async fn b5_a_number_that_has_left_a_peers_range_is_not_the_peers() {
+    let (stayed, left) = ("+13035550100", "+13035550101");
+    let (node, _) = node(json!({left: {"rn": "+442079460000"}}), false).await;
+    let decision = node.decide("leg-1", ALICE, stayed).await;
+    assert_eq!(route(&decision), ("packet", "called-not-served", Some("to-b")));
+    node.far(decision["call"].as_str().unwrap(), |far| far["offer"]["peer"] == "b").await;
+    let decision = node.decide("leg-2", ALICE, left).await;
+    assert_eq!(route(&decision), ("packet", "called-not-served", Some("carrier")));
+    let call = decision["call"].as_str().unwrap();
+    node.events(call, 1, &[dialled("leg-3"), bridged("leg-2", "leg-3")]).await;
+    assert_eq!(node.far(call, |_| true).await["offer"], Value::Null);
+}
+
+#[tokio::test]
 async fn a_caller_who_keeps_the_address_from_strangers_keeps_it_from_a_number_that_was_ported_out() {
     let (node, _) = node(json!({BOB: {"rn": "+13035559999"}, CAROL: {"rn": "+442079460000"}}), false).await;
     for number in [BOB, CAROL] {

@@ -4,10 +4,11 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 
 use crate::contract::{Offer, OfferRefusal};
+use crate::core::name::CallId;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::FromPeer;
-use crate::node::extract::Body;
+use crate::node::extract::{Body, InPath};
 use crate::node::problem::Problems;
 
 /// Bytes of an offer.
@@ -50,4 +51,18 @@ pub(in crate::node) async fn create(
             Err(error.into())
         }
     }
+}
+
+/// The call of an offer is over: it is forgotten, if no call has used it. What isn't there is not said to be.
+#[utoipa::path(delete, path = "/v1/peer/offers/{id}", tag = "peers",
+    security(("bearer" = ["peer"]), ("certificate" = [])),
+    params(("id" = String, Path, description = "The offering node's call")),
+    responses((status = 204, description = "It is not there any more"), Problems))]
+pub(in crate::node) async fn withdraw(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    InPath(call): InPath<CallId>,
+) -> Result<StatusCode, Problem> {
+    app.withdraw_offer(&peer, call).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
