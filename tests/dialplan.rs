@@ -270,30 +270,6 @@ fn a_call_that_passes_two_contexts_is_announced_once() {
 }
 
 #[test]
-fn the_extension_that_an_attendant_finds_is_announced_too() {
-    on_each(|pbx| {
-        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
-        let agent = AgentDouble::start(pbx, Reply::Route("local"));
-        let calls = Calls::new("+13015550199", "+12125552000")
-            .via(PACKET)
-            .hold(5_000)
-            .header("User-to-User: 6162;encoding=hex");
-        assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
-        let seen = agent.announcements();
-        let short: Vec<_> =
-            seen.iter().map(|s| (s.get("side"), s.get("calling"), s.get("called"), s.get("received"))).collect();
-        assert_eq!(
-            short,
-            [
-                ("terminating", "+13015550199", "+12125552000", "6162;encoding=hex"),
-                ("terminating", "+13015550199", "1001", "6162;encoding=hex"),
-            ]
-        );
-        assert_eq!(phone.invites().len(), 1);
-    });
-}
-
-#[test]
 fn early_media_comes_through_as_it_did() {
     on_each(|pbx| {
         let early = Answer { ring: Some("183 Session Progress"), delay_ms: 200, ..Answer::at_once() };

@@ -46,9 +46,12 @@ fn append(pbx: &Pbx, file: &str, text: &str) {
     std::fs::write(file, before + text).unwrap();
 }
 
+/// How long a caller of the lab's menu says nothing and is sent to the operator, and some more, in ms.
+const MENU: u32 = 5_000;
+
 /// A call from a trunk, which is answered.
 fn from_trunk(pbx: &Pbx, via: std::net::IpAddr, to: &str) {
-    let calls = Calls::new(OUTSIDE, to).via(via).header(SENT).hold(1_000);
+    let calls = Calls::new(OUTSIDE, to).via(via).header(SENT).hold(if to == MAIN { MENU } else { 1_000 });
     assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
 }
 
@@ -62,15 +65,18 @@ fn told(agent: &AgentDouble) -> Vec<[String; 5]> {
 fn the_node_is_never_asked_about_a_main_number() {
     on_each(|pbx| {
         let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
-        set(pbx, "sidecall_main", "2000|[+]12125552000");
+        set(pbx, "sidecall_main", "5000|[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         from_trunk(pbx, PACKET, MAIN);
         assert_eq!(told(&agent), [["terminating", OUTSIDE, "1001", RECEIVED, ""]]);
         from_trunk(pbx, PSTN, MAIN);
         assert_eq!(told(&agent)[1..], [["terminating", OUTSIDE, "1001", "", "yes"]]);
+        // From inside, the menu's extension.
+        assert_eq!(Calls::new("1000", "5000").hold(MENU).place(pbx.sip()).unwrap().statuses(), [Some(200)]);
+        assert_eq!(told(&agent)[2..], [["originating", "1000", "1001", "", ""]]);
         // Other numbers of that trunk are announced as ever.
         from_trunk(pbx, PACKET, "+12125551001");
-        assert_eq!(told(&agent)[2..], [["terminating", OUTSIDE, "+12125551001", RECEIVED, ""]]);
+        assert_eq!(told(&agent)[3..], [["terminating", OUTSIDE, "+12125551001", RECEIVED, ""]]);
     });
 }
 
@@ -307,7 +313,8 @@ fn a_withheld_caller_is_announced_without_a_number() {
         set(pbx, "sidecall_main", "[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         let call = |from: &str, to: &str, header: &str| {
-            let calls = Calls::new(from, to).via(PACKET).header(SENT).header(header).hold(800);
+            let calls = Calls::new(from, to).via(PACKET).header(SENT).header(header);
+            let calls = calls.hold(if to == MAIN { MENU } else { 800 });
             assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
             let seen = told(&agent);
             agent.forget();
@@ -321,9 +328,9 @@ fn a_withheld_caller_is_announced_without_a_number() {
         ] {
             let did = call(from, "+12125551001", header);
             assert_eq!(did, [["terminating", "", "+12125551001", RECEIVED, ""]], "{from} {header}");
-            // Behind an attendant as well.
-            assert_eq!(call(from, MAIN, header), [["terminating", "", "1001", RECEIVED, ""]], "{from} {header}");
         }
+        // Behind an attendant as well.
+        assert_eq!(call(OUTSIDE, MAIN, "Privacy: id"), [["terminating", "", "1001", RECEIVED, ""]]);
         // A phone always has a number.
         assert_eq!(Calls::new("anonymous", "1001").place(pbx.sip()).unwrap().statuses(), [Some(200)]);
         assert_eq!(told(&agent).len(), 0);

@@ -251,6 +251,8 @@ fn install_snippet(etc: &Path, config: &PbxConfig) -> Result<()> {
     let file = etc.join("sidecall.conf");
     conf::write(&file, &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
     conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
+    // The menu's extension for people inside; from outside the menu has an entry of its own.
+    conf::replace(&file, "SIDECALL_MAIN= ", "SIDECALL_MAIN=5000 ")?;
     if config.call_info {
         conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
     }
