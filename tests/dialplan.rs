@@ -270,7 +270,7 @@ fn a_call_that_passes_two_contexts_is_announced_once() {
 }
 
 #[test]
-fn the_extension_that_an_attendant_finds_is_announced_too() {
+fn the_extension_that_an_attendant_finds_is_announced() {
     on_each(|pbx| {
         let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
@@ -282,13 +282,7 @@ fn the_extension_that_an_attendant_finds_is_announced_too() {
         let seen = agent.announcements();
         let short: Vec<_> =
             seen.iter().map(|s| (s.get("side"), s.get("calling"), s.get("called"), s.get("received"))).collect();
-        assert_eq!(
-            short,
-            [
-                ("terminating", "+13015550199", "+12125552000", "6162;encoding=hex"),
-                ("terminating", "+13015550199", "1001", "6162;encoding=hex"),
-            ]
-        );
+        assert_eq!(short, [("terminating", "+13015550199", "1001", "6162;encoding=hex")]);
         assert_eq!(phone.invites().len(), 1);
     });
 }

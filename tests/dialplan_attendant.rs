@@ -46,9 +46,14 @@ fn append(pbx: &Pbx, file: &str, text: &str) {
     std::fs::write(file, before + text).unwrap();
 }
 
+/// How long a caller stays, in ms. Who keys nothing is sent on by the menu after three seconds.
+fn stay(to: &str) -> u32 {
+    if to == MAIN { 5_000 } else { 1_000 }
+}
+
 /// A call from a trunk, which is answered.
 fn from_trunk(pbx: &Pbx, via: std::net::IpAddr, to: &str) {
-    let calls = Calls::new(OUTSIDE, to).via(via).header(SENT).hold(1_000);
+    let calls = Calls::new(OUTSIDE, to).via(via).header(SENT).hold(stay(to));
     assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
 }
 
@@ -307,7 +312,7 @@ fn a_withheld_caller_is_announced_without_a_number() {
         set(pbx, "sidecall_main", "[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         let call = |from: &str, to: &str, header: &str| {
-            let calls = Calls::new(from, to).via(PACKET).header(SENT).header(header).hold(800);
+            let calls = Calls::new(from, to).via(PACKET).header(SENT).header(header).hold(stay(to));
             assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
             let seen = told(&agent);
             agent.forget();
