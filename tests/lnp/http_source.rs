@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ALICE, BOB, CAROL, Service, ask, config, http_source, lnp, peer_b, peers, served, unknown, until,
+    ALICE, BOB, CAROL, Service, ask, config, http_source, lnp, lnp_of, peer_b, served, unknown, until,
 };
 
 #[tokio::test]
@@ -65,9 +65,9 @@ async fn errors_and_strange_answers_are_not_kept() {
 async fn the_token_is_shown() {
     let service = Service::start(json!({"token": "s3cret", ALICE: {"rn": "+13035559999"}}), Duration::ZERO).await;
     let mut config = config(&[http_source("http", &service)], Value::Null);
-    let without = sidecall::lnp::Lnp::new(&config, None, peers()).unwrap();
+    let without = lnp_of(&config);
     assert_eq!(served(&without, ALICE).await, unknown());
     config.source[0].token = Some("s3cret".into());
-    let with = sidecall::lnp::Lnp::new(&config, None, peers()).unwrap();
+    let with = lnp_of(&config);
     assert_eq!(served(&with, ALICE).await, peer_b());
 }

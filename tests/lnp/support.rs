@@ -53,16 +53,16 @@ pub(crate) fn config(sources: &[Value], more: Value) -> LnpConfig {
 }
 
 pub(crate) fn lnp(sources: &[Value], more: Value) -> Lnp {
-    Lnp::new(&config(sources, more), Some("https://node.a.example".parse().unwrap()), peers()).unwrap()
+    lnp_of(&config(sources, more))
 }
 
-/// The organisations that our node talks to.
-pub(crate) fn peers() -> Vec<PeerRule> {
-    vec![PeerRule {
+pub(crate) fn lnp_of(config: &LnpConfig) -> Lnp {
+    let peer = PeerRule {
         name: "b".parse().unwrap(),
         node: "https://node.b.example".parse().unwrap(),
         trunk: Some("to-b".parse().unwrap()),
-    }]
+    };
+    Lnp::new(config, Some("https://node.a.example".parse().unwrap()), vec![peer]).unwrap()
 }
 
 pub(crate) async fn ask(lnp: &Lnp, number: &str) -> Portability {

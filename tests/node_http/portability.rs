@@ -119,8 +119,9 @@ async fn a_caller_who_keeps_the_address_from_strangers_keeps_it_from_a_number_th
     }
     let keeps = |reason: &'static str| ("pstn", reason, None);
     for (n, (offer, bob, carol)) in [
-        ("served", keeps("caller-keeps-address"), keeps("caller-keeps-address")),
-        ("peers:b", ("packet", "ported-out", Some("to-b")), keeps("caller-keeps-address")),
+        // No trunk leads to who has Carol's number, so there is nothing to keep.
+        ("served", keeps("caller-keeps-address"), keeps("ported-out")),
+        ("peers:b", ("packet", "ported-out", Some("to-b")), keeps("ported-out")),
     ]
     .into_iter()
     .enumerate()
