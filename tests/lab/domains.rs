@@ -149,7 +149,8 @@ impl Domains {
     /// Starts B's agent and node with PBX C attached to them too.
     pub fn raise_b_with_inner(&mut self, config: &SidecallConfig) -> Result<()> {
         let inner = self.c.as_ref().expect("a PBX behind B");
-        let entry = pbx_entry(INNER, &inner.pbx, &SidecallConfig::default());
+        let lines = SidecallConfig { pbx_lines: map(inner.plan()), ..SidecallConfig::default() };
+        let entry = pbx_entry(INNER, &inner.pbx, &lines);
         self.b.raise(&SidecallConfig { more: format!("{}\n{entry}", config.more), ..config.clone() })
     }
 
@@ -165,4 +166,9 @@ impl Domains {
         let inner = self.c.as_ref().map(|c| c.pbx.log()).unwrap_or_default();
         format!("A:\n{}\nB:\n{}\nC:\n{inner}\nnetwork:\n{}", self.a.pbx.log(), self.b.pbx.log(), self.pstn.log())
     }
+}
+
+/// The rule that makes the extensions of a plan one with their numbers from outside.
+pub fn map(plan: &Plan) -> String {
+    format!("[[pbx.map]]\nextension = \"{}XXX\"\nnumber = \"{}XXX\"\n", plan.digit, plan.did)
 }

@@ -29,6 +29,7 @@ pub mod message;
 pub mod pbx;
 pub mod phone;
 pub mod plan;
+pub mod plays;
 pub mod ports;
 pub mod process;
 pub mod proxy;
@@ -37,6 +38,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sipp;
 pub mod stage;
+pub mod theatre;
 pub mod transfers;
 
 pub use capture::{Capture, Packet, Packets};

@@ -1,0 +1,50 @@
+//! Two organisations, each with a real PBX, its agent and its node: B5 to B13 across what is between them.
+//! Asterisk to Asterisk always; with FreeSWITCH in either place, or both, where it is installed.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
+
+mod lab;
+
+use lab::Kind;
+use lab::plays::PLAYS;
+use lab::theatre::Theatre;
+
+/// All plays of one behaviour between these two.
+fn behaviour(a: Kind, b: Kind, behaviour: &str) {
+    let plays = PLAYS.iter().filter(|play| play.behaviour == behaviour);
+    let inner = PLAYS.iter().any(|play| play.behaviour == behaviour && play.inner);
+    // Behind the call server is the other kind, if it is there.
+    let behind = if a.find().is_ok() { a } else { Kind::Asterisk };
+    let theatre = if inner { Theatre::with_inner(a, b, behind) } else { Theatre::set(a, b) };
+    let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
+    let Some(mut theatre) = lab::or_skip(missing, theatre) else { return };
+    for play in plays {
+        let told = play.play(&mut theatre);
+        assert!(told.ok, "{told:#?}\n{}", theatre.log());
+    }
+}
+
+macro_rules! behaviours {
+    ($($name:ident: $behaviour:literal,)*) => {
+        behaviours! { pair asterisk_to_asterisk Asterisk Asterisk $($name $behaviour)* }
+        behaviours! { pair asterisk_to_freeswitch Asterisk FreeSwitch $($name $behaviour)* }
+        behaviours! { pair freeswitch_to_asterisk FreeSwitch Asterisk $($name $behaviour)* }
+        behaviours! { pair freeswitch_to_freeswitch FreeSwitch FreeSwitch $($name $behaviour)* }
+    };
+    (pair $pair:ident $a:ident $b:ident $($name:ident $behaviour:literal)*) => {
+        mod $pair {
+            $(#[test] fn $name() { super::behaviour(super::Kind::$a, super::Kind::$b, $behaviour); })*
+        }
+    };
+}
+
+behaviours! {
+    b5_a_number_that_has_moved_takes_the_trunk_to_where_it_went: "B5",
+    b6_the_first_address_reaches_the_second_client: "B6",
+    b7_the_second_address_goes_back_and_both_write: "B7",
+    b8_the_extension_is_asked_about_and_never_the_main_number: "B8",
+    b9_the_address_crosses_to_a_pbx_behind_the_call_server: "B9",
+    b10_at_the_terminating_side_alone_both_are_told: "B10",
+    b11_from_node_to_node_where_the_network_drops_the_header: "B11",
+    b13_the_pairing_follows_the_voice_to_the_other_side: "B13",
+}

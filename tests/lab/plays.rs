@@ -1,0 +1,480 @@
+//! What is played between two organisations, with the wire watched.
+
+use serde_json::json;
+
+use super::capture::{Capture, Packets};
+use super::knot::{Knot, Records, ZONE};
+use super::pstn::CallerId;
+use super::sidecall::domain;
+use super::stage::carried;
+use super::theatre::{Between, SOON, Since, Theatre, Told, calls_to, write};
+use super::{Call, Kind, PSTN, Phone, Result, Webhook, wait_until};
+
+/// One play.
+#[derive(Debug, Clone, Copy)]
+pub struct Play {
+    /// `B5` …
+    pub behaviour: &'static str,
+    /// One line for a person.
+    pub title: &'static str,
+    /// It needs a PBX behind B.
+    pub inner: bool,
+    run: fn(&mut Theatre, &mut Told) -> Result<()>,
+}
+
+/// All of them.
+pub const PLAYS: &[Play] = &[
+    Play {
+        behaviour: "B5",
+        title: "The DNS says that the number has moved to B: it takes the trunk there",
+        inner: false,
+        run: ported,
+    },
+    Play {
+        behaviour: "B6",
+        title: "The first address comes with the call over the packet trunk, to the second client",
+        inner: false,
+        run: over_the_trunk,
+    },
+    Play {
+        behaviour: "B7",
+        title: "The second client's address goes back; then both write to each other",
+        inner: false,
+        run: and_back,
+    },
+    Play { behaviour: "B7", title: "A softphone can't answer an address: its node does", inner: false, run: softphone },
+    Play { behaviour: "B7", title: "A webhook needn't answer an address: its node does", inner: false, run: webhook },
+    Play {
+        behaviour: "B8",
+        title: "A menu finds the extension: its client is told, and nobody is asked about the main number",
+        inner: false,
+        run: menu,
+    },
+    Play {
+        behaviour: "B8",
+        title: "The operator finds the extension and transfers the call",
+        inner: false,
+        run: operator,
+    },
+    Play {
+        behaviour: "B9",
+        title: "The attendant is a PBX behind the call server: the address crosses the second hop",
+        inner: true,
+        run: behind,
+    },
+    Play {
+        behaviour: "B10",
+        title: "Nothing was done where the call comes from: B's node knows both numbers",
+        inner: false,
+        run: from_a_mobile,
+    },
+    Play {
+        behaviour: "B11",
+        title: "The network drops the header: the address goes from node to node",
+        inner: false,
+        run: offered,
+    },
+    Play {
+        behaviour: "B11",
+        title: "The network shows the caller in national format: still the same call",
+        inner: false,
+        run: offered_national,
+    },
+    Play {
+        behaviour: "B11",
+        title: "The caller's number is withheld: matched, and still withheld",
+        inner: false,
+        run: offered_withheld,
+    },
+    Play {
+        behaviour: "B13",
+        title: "Bob transfers Alice to Carol: the old pair ends, the new one is made, across the trunk",
+        inner: false,
+        run: handed_on,
+    },
+];
+
+impl Play {
+    /// Plays it.
+    pub fn play(&self, theatre: &mut Theatre) -> Told {
+        let mut told = theatre.tell(self.behaviour, self.title);
+        if let Err(error) = (self.run)(theatre, &mut told) {
+            told.problems.push(error.to_string());
+        }
+        told.ok = told.problems.is_empty();
+        told
+    }
+}
+
+/// The wire, if this machine can capture.
+struct Wire(Option<Capture>);
+
+impl Wire {
+    fn tap(theatre: &Theatre, told: &mut Told) -> Result<Wire> {
+        match theatre.domains.capture() {
+            Ok(capture) => Ok(Wire(Some(capture))),
+            Err(error) if error.is_missing() => {
+                told.say(format!("the wire was not captured: {error}"));
+                Ok(Wire(None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn read(self) -> Result<Option<Packets>> {
+        self.0.map(Capture::stop).transpose()
+    }
+}
+
+/// The address that the trunk from A to B carried, as captured. `None` if nothing was captured at all.
+fn on_the_trunk(theatre: &Theatre, wire: Wire, told: &mut Told) -> Result<Option<String>> {
+    let Some(packets) = wire.read()? else { return Ok(None) };
+    let (a, b) = (theatre.domains.a.pbx.trunk_sip().ip(), theatre.domains.b.pbx.trunk_sip().ip());
+    let trunk = packets.between(a, b).invites();
+    told.expect(trunk.len() == 1, format!("{} calls on the trunk, not one", trunk.len()));
+    told.expect(packets.between(a, PSTN).invites().is_empty(), "the call went over the network too");
+    let address = trunk.first().and_then(|packet| carried(&packet.message));
+    match &address {
+        Some(address) => told.say(format!("on the wire, User-to-User carries {address}")),
+        None => _ = told.expect(false, "no address was on the wire"),
+    }
+    Ok(address)
+}
+
+fn hang_up(call: &Call, there: &Call, told: &mut Told) {
+    call.hang_up();
+    told.expect(there.wait_ended(SOON), "the call did not end at the other side");
+}
+
+/// Alice calls a number of B's over the trunk and somebody answers; what the wire and the clients saw.
+fn over_the_trunk(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
+    let (first, second, third) =
+        (theatre.domains.a.number(1), theatre.domains.b.number(1), Since::now(theatre.there(2)));
+    let bobs = Since::now(theatre.there(1));
+    let wire = Wire::tap(theatre, told)?;
+    let Some((call, there)) = theatre.connect(&alice, &second, &bob, told) else { return Ok(()) };
+    let received = bobs.peer(Some(&first));
+    told.expect(received.is_some(), "Bob's client was not told of Alice");
+    told.say(format!("Bob's client is told of {first}: {}", received.as_deref().unwrap_or("nothing")));
+    told.expect(third.peers() == 0, "Carol's client was told of somebody");
+    told.expect(there.calling() == first, format!("Bob's phone shows {}", there.calling()));
+    if let Some(address) = on_the_trunk(theatre, wire, told)? {
+        told.expect(received.as_deref() == Some(&address), "another address reached Bob's client than was on the wire");
+    }
+    let calls = calls_to(theatre.domains.a.sidecall(), &second);
+    told.expect(calls.first().is_some_and(|c| c["route"] == "packet"), "A's node did not route to the packet trunk");
+    hang_up(&call, &there, told);
+    told.expect(bobs.ended(Some(&first)), "Bob's client was not told of the end");
+    Ok(())
+}
+
+fn and_back(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
+    talk_and_write(theatre, &alice, &bob, Some(&theatre.domains.a.number(1)), told);
+    Ok(())
+}
+
+/// Alice calls Bob; both clients get each other's address, write, and are told of the end. `shown` is
+/// Alice's number as Bob's client may see it.
+fn talk_and_write(theatre: &Theatre, alice: &Phone, bob: &Phone, shown: Option<&str>, told: &mut Told) {
+    let second = theatre.domains.b.number(1);
+    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
+    let Some((call, there)) = theatre.connect(alice, &second, bob, told) else { return };
+    let (at_bob, at_alice) = (bobs.peer(shown), alices.peer(Some(&second)));
+    told.expect(at_bob.is_some(), format!("Bob's client was not told of {shown:?}"));
+    told.expect(at_alice.is_some(), "Alice's client was not told of Bob");
+    if let (Some(to_alice), Some(to_bob)) = (at_bob, at_alice) {
+        told.say(format!("Bob's client has {to_alice} ({})", shown.unwrap_or("the number is withheld")));
+        told.say(format!("Alice's client has {to_bob}"));
+        let (a, b) = (theatre.domains.a.sidecall(), theatre.domains.b.sidecall());
+        told.expect(to_alice.starts_with(&a.url("/a/")), "Alice's address is none of her node's");
+        told.expect(to_bob.starts_with(&b.url("/a/")), "Bob's address is none of his node's");
+        told.expect(write(a, &to_bob, "hello Bob") == 202 && bobs.text("hello Bob"), "a text to Bob did not arrive");
+        told.expect(
+            write(b, &to_alice, "hello Alice") == 202 && alices.text("hello Alice"),
+            "a text to Alice did not arrive",
+        );
+        hang_up(&call, &there, told);
+        told.expect(alices.ended(Some(&second)), "Alice's client was not told of the end");
+        told.expect(bobs.ended(shown), "Bob's client was not told of the end");
+        told.expect(
+            write(a, &to_bob, "one more") == 202 && bobs.text("one more"),
+            "a text shortly after did not arrive",
+        );
+        told.say("texts went both ways while they talked, and one more shortly after");
+    } else {
+        hang_up(&call, &there, told);
+    }
+}
+
+fn softphone(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, phone) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(3)?);
+    let number = theatre.domains.b.number(3);
+    theatre.domains.b.serve(3, "Dan");
+    let address = format!("sip:{}@{}", theatre.domains.b.plan().extension(3), domain(&theatre.domains.b.pbx));
+    theatre.domains.b.sidecall().bind(&number, &address);
+    let alices = Since::now(theatre.alice());
+    let Some((call, there)) = theatre.connect(&alice, &number, &phone, told) else { return Ok(()) };
+    let told_by_sip = phone.wait_for("MESSAGE", 1, SOON);
+    let text = told_by_sip.first().map(|message| message.body.clone()).unwrap_or_default();
+    told.expect(text.contains(&theatre.domains.a.sidecall().url("/a/")), format!("the softphone was told {text:?}"));
+    told.say(format!("Dan's softphone shows: {}", text.split(" sidecall:").next().unwrap_or_default()));
+    let to_dan = alices.peer(Some(&number));
+    told.expect(to_dan.is_some(), "B's node did not answer for the softphone");
+    if let Some(to_dan) = to_dan {
+        let sent = write(theatre.domains.a.sidecall(), &to_dan, "hello Dan");
+        let arrived = wait_until(SOON, || phone.received("MESSAGE").iter().any(|m| m.body.contains("hello Dan")));
+        told.expect(sent == 202 && arrived, "a text did not reach the softphone");
+        told.say("Alice's client has an address of B's node, and a text to it is shown by the softphone");
+    }
+    hang_up(&call, &there, told);
+    Ok(())
+}
+
+fn webhook(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, phone) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(4)?);
+    let number = theatre.domains.b.number(4);
+    theatre.domains.b.serve(4, "Erin");
+    let hook = Webhook::start()?;
+    hook.bind(theatre.domains.b.sidecall(), &number);
+    let alices = Since::now(theatre.alice());
+    let Some((call, there)) = theatre.connect(&alice, &number, &phone, told) else { return Ok(()) };
+    told.expect(hook.wait_for("peer", 1, SOON).len() == 1, "the webhook was not told of Alice");
+    let to_erin = alices.peer(Some(&number));
+    told.expect(to_erin.is_some(), "B's node did not answer for the webhook");
+    if let Some(to_erin) = to_erin {
+        let sent = write(theatre.domains.a.sidecall(), &to_erin, "hello Erin");
+        told.expect(sent == 202 && hook.wait_for("message", 1, SOON).len() == 1, "a text did not reach the webhook");
+        told.say("the webhook got Alice's address, Alice's client an address of B's node, and a text came signed");
+    }
+    hang_up(&call, &there, told);
+    told.expect(
+        hook.wait_for("ended", 1, SOON).len() == 1 && hook.refused() == 0,
+        "the webhook was not told of the end",
+    );
+    Ok(())
+}
+
+/// Nobody asked B's node about the main number.
+fn never_asked(theatre: &Theatre, main: &str, told: &mut Told) {
+    told.expect(calls_to(theatre.domains.b.sidecall(), main).is_empty(), "B's node was asked about the main number");
+}
+
+fn menu(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(2)?);
+    let main = theatre.domains.b.plan().main;
+    let wire = Wire::tap(theatre, told)?;
+    let keyed = |call: &Call| call.dtmf(&theatre.domains.b.plan().extension(2));
+    attendant(theatre, (&alice, &carol), main, keyed, told);
+    on_the_trunk(theatre, wire, told)?;
+    never_asked(theatre, main, told);
+    Ok(())
+}
+
+/// Alice calls a main number, does what it takes to reach Carol, and is paired with her.
+fn attendant(theatre: &Theatre, (alice, carol): (&Phone, &Phone), main: &str, reach: impl Fn(&Call), told: &mut Told) {
+    let (first, extension) = (theatre.domains.a.number(1), theatre.domains.b.number(2));
+    let (alices, carols, bobs) =
+        (Since::now(theatre.alice()), Since::now(theatre.there(2)), Since::now(theatre.there(1)));
+    let call = alice.call(main);
+    if !told.expect(call.wait_answered(SOON), "the attendant does not answer") {
+        return;
+    }
+    told.say(format!("Alice calls {main}; the attendant answers"));
+    told.expect(carols.stays_without(0), "somebody was told while the attendant talked");
+    reach(&call);
+    let Some(there) = carol.answer_next(SOON) else {
+        told.expect(false, "Carol's phone does not ring");
+        return;
+    };
+    told.expect(carols.peer(Some(&first)).is_some(), "Carol's client was not told of Alice");
+    told.expect(alices.peer(Some(&extension)).is_some(), "Alice's client was not told of Carol");
+    told.say("the extension is found: Alice's and Carol's clients have each other's address");
+    told.expect(bobs.peers() == 0, "Bob's client was told of somebody");
+    hang_up(&call, &there, told);
+    told.expect(carols.ended(Some(&first)) && alices.ended(Some(&extension)), "not both were told of the end");
+}
+
+/// The operator is a person, Dan: without a client here.
+fn operator(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, dan, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(5)?, theatre.domains.b.phone(2)?);
+    let number = theatre.domains.b.number(5);
+    let (first, extension) = (theatre.domains.a.number(1), theatre.domains.b.number(2));
+    let (alices, carols) = (Since::now(theatre.alice()), Since::now(theatre.there(2)));
+    let Some((call, there)) = theatre.connect(&alice, &number, &dan, told) else { return Ok(()) };
+    told.expect(carols.stays_without(0), "somebody was told while the operator talked");
+    told.expect(there.refer_to(&theatre.domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
+    let Some(third) = carol.answer_next(SOON) else {
+        told.expect(false, "Carol's phone does not ring");
+        return Ok(());
+    };
+    told.expect(carols.peer(Some(&first)).is_some(), "Carol's client was not told of Alice");
+    told.expect(alices.peer(Some(&extension)).is_some(), "Alice's client was not told of Carol");
+    told.say("the operator transfers to Carol: her client and Alice's have each other's address");
+    hang_up(&call, &third, told);
+    Ok(())
+}
+
+fn behind(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, inner) = (theatre.domains.a.phone(1)?, theatre.domains.c.as_ref().expect("a PBX behind B"));
+    let (carol, main, first) = (inner.phone(2)?, inner.plan().main, theatre.domains.a.number(1));
+    let (number, keys) = (inner.number(2), inner.plan().extension(2));
+    let node = theatre.domains.b.sidecall();
+    node.entry(&number, json!({"name": "Carol", "pbx": super::domains::INNER}));
+    let client = super::Hosted::start(node, &number)?;
+    let (alices, carols) = (Since::now(theatre.alice()), Since::now(&client));
+    let wire = Wire::tap(theatre, told)?;
+    let call = alice.call(main);
+    if !told.expect(call.wait_answered(SOON), "the attendant does not answer") {
+        return Ok(());
+    }
+    call.dtmf(&keys);
+    let Some(there) = carol.answer_next(SOON) else {
+        told.expect(false, "the phone behind the call server does not ring");
+        return Ok(());
+    };
+    let received = carols.peer(Some(&first));
+    told.expect(received.is_some(), "Carol's client was not told of Alice");
+    told.expect(alices.peer(Some(&number)).is_some(), "Alice's client was not told of Carol");
+    told.say("the attendant behind the call server finds Carol: both clients have each other's address");
+    never_asked(theatre, main, told);
+    if let Some(packets) = wire.read()? {
+        let ip = |d: &super::Domain| d.pbx.trunk_sip().ip();
+        let (a, b, c) = (ip(&theatre.domains.a), ip(&theatre.domains.b), ip(inner));
+        let on = |from, to| packets.between(from, to).invites().first().and_then(|p| carried(&p.message));
+        let (hop, next) = (on(a, b), on(b, c));
+        told.expect(hop.is_some() && hop == next, format!("first hop {hop:?}, second {next:?}"));
+        told.expect(received == hop, "another address reached the client");
+        told.say(format!("on the wire, both hops carry {}", next.unwrap_or_default()));
+    }
+    hang_up(&call, &there, told);
+    Ok(())
+}
+
+fn from_a_mobile(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Network, "")?;
+    theatre.domains.pstn.caller_id(CallerId::National);
+    let (mobile, bob) = (theatre.domains.pstn.mobile(0)?, theatre.domains.b.phone(1)?);
+    let node = theatre.domains.b.sidecall();
+    node.number(mobile.number(), "Frank", false);
+    let client = super::Hosted::start(node, mobile.number())?;
+    let (franks, bobs) = (Since::now(&client), Since::now(theatre.there(1)));
+    let Some((call, there)) = theatre.connect(&mobile, &theatre.domains.b.number(1), &bob, told) else { return Ok(()) };
+    told.expect(bobs.peer(Some(mobile.number())).is_some(), "Bob's client was not told of Frank");
+    told.expect(franks.peer(Some(&theatre.domains.b.number(1))).is_some(), "Frank's client was not told of Bob");
+    told.say("shown as a national number, the caller is known all the same: both clients have each other's address");
+    hang_up(&call, &there, told);
+    theatre.domains.pstn.caller_id(CallerId::AsIs);
+    Ok(())
+}
+
+fn offered(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    between_nodes(theatre, CallerId::AsIs, told)
+}
+
+fn offered_national(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    between_nodes(theatre, CallerId::National, told)
+}
+
+fn offered_withheld(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    between_nodes(theatre, CallerId::Withheld, told)
+}
+
+fn between_nodes(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Network, "")?;
+    theatre.domains.pstn.caller_id(shown);
+    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
+    let first = theatre.domains.a.number(1);
+    let wire = Wire::tap(theatre, told)?;
+    talk_and_write(theatre, &alice, &bob, (shown != CallerId::Withheld).then_some(first.as_str()), told);
+    theatre.domains.pstn.caller_id(CallerId::AsIs);
+    if let Some(packets) = wire.read()? {
+        let b = theatre.domains.b.pbx.trunk_sip().ip();
+        let on = packets.between(PSTN, b).invites();
+        told.expect(on.len() == 1, format!("{} calls from the network, not one", on.len()));
+        told.expect(on.iter().all(|p| p.message.header("User-to-User").is_none()), "the network passed the header");
+        told.say(format!(
+            "on the wire, the network shows {} and no header of ours",
+            on.first().map_or("", |p| p.message.calling())
+        ));
+    }
+    if shown == CallerId::Withheld {
+        let everything = format!("{:?}", theatre.there(1).all().iter().rev().take(6).collect::<Vec<_>>());
+        told.expect(!everything.contains(&first), "the withheld number was shown to Bob's client");
+    }
+    Ok(())
+}
+
+fn handed_on(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, bob, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?, theatre.domains.b.phone(2)?);
+    let (first, second, third) =
+        (theatre.domains.a.number(1), theatre.domains.b.number(1), theatre.domains.b.number(2));
+    let (alices, bobs, carols) =
+        (Since::now(theatre.alice()), Since::now(theatre.there(1)), Since::now(theatre.there(2)));
+    let Some((call, there)) = theatre.connect(&alice, &second, &bob, told) else { return Ok(()) };
+    told.expect(
+        bobs.peer(Some(&first)).is_some() && alices.peer(Some(&second)).is_some(),
+        "Alice and Bob were not paired",
+    );
+    told.expect(there.refer_to(&theatre.domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
+    let Some(now) = carol.answer_next(SOON) else {
+        told.expect(false, "Carol's phone does not ring");
+        return Ok(());
+    };
+    told.say("Bob transfers to Carol, who answers");
+    told.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over");
+    told.expect(carols.peer(Some(&first)).is_some(), "Carol's client was not told of Alice");
+    told.expect(alices.peer(Some(&third)).is_some(), "Alice's client was not told of Carol");
+    told.expect(alices.ended(Some(&second)), "Alice's client was not told that it is over with Bob");
+    told.say("Bob's client is told that it is over, Carol's and Alice's clients have each other's address");
+    hang_up(&call, &now, told);
+    told.expect(carols.ended(Some(&first)) && alices.ended(Some(&third)), "not both were told of the end");
+    Ok(())
+}
+
+/// A number of A's range, once, whose entry A still has: B's fifth extension.
+fn ported(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    let number = theatre.domains.b.number(6);
+    let records =
+        Records::default().naptr(&number, (100, 10), 60, "E2U+pstn:tel", "!^(.*)$!tel:\\1;npdi;rn=+13105559999!");
+    let knot = Knot::start(&records, 60)?;
+    let lnp = format!(
+        "[node.lnp]\nown_routing_numbers = [\"+1212555\"]\ndeadline_ms = 300\n\
+         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
+         [[node.lnp.route]]\nrn_prefix = \"+1310555\"\ntrunk = \"sidecall\"\n",
+        knot.address()
+    );
+    theatre.raise(Between::Trunk, &lnp)?;
+    theatre.domains.a.sidecall().number(&number, "Grace, before she left", false);
+    let stale = super::Hosted::start(theatre.domains.a.sidecall(), &number)?;
+    theatre.domains.b.serve(6, "Grace");
+    let client = theatre.domains.b.client(6)?;
+    let (alice, grace) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(6)?);
+    let (olds, graces) = (Since::now(&stale), Since::now(&client));
+    let wire = Wire::tap(theatre, told)?;
+    let Some((call, there)) = theatre.connect(&alice, &number, &grace, told) else { return Ok(()) };
+    told.expect(graces.peer(Some(&theatre.domains.a.number(1))).is_some(), "Grace's client at B was not told of Alice");
+    told.expect(olds.stays_without(0), "the client that Grace had at A was told of the call");
+    on_the_trunk(theatre, wire, told)?;
+    let calls = calls_to(theatre.domains.a.sidecall(), &number);
+    let reason = calls.first().and_then(|call| call["reason"].as_str()).unwrap_or_default().to_owned();
+    told.expect(reason == "ported-out", format!("the reason is {reason}"));
+    told.say(format!("A's node decided: {reason}; her old client there is told nothing, her client at B is"));
+    hang_up(&call, &there, told);
+    Ok(())
+}
+
+/// The pairs of PBXs that this machine can play: Asterisk to Asterisk always.
+pub fn pairs() -> Vec<(Kind, Kind)> {
+    let kinds = super::kinds();
+    kinds.iter().flat_map(|a| kinds.iter().map(|b| (*a, *b))).collect()
+}

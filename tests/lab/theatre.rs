@@ -1,0 +1,247 @@
+//! Two organisations at work, with sidecall at both, people with phones and clients, and the wire watched:
+//! what the end-to-end tests and the demo play B5 to B13 on.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::domains::{Domain, Domains, map};
+use super::phone::{Call, Phone};
+use super::sidecall::{Sidecall, SidecallConfig};
+use super::{Hosted, Kind, Result, ports, wait_until};
+
+/// How long anything may take until it counts as not happening.
+pub const SOON: Duration = Duration::from_secs(6);
+/// How long is waited to see that something does not happen.
+const NEVER: Duration = Duration::from_millis(700);
+
+/// What became of a play: one line of `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Told {
+    /// `B5` …
+    pub behaviour: &'static str,
+    /// One line for a person.
+    pub title: &'static str,
+    /// The PBX of the calling side.
+    pub near: &'static str,
+    /// The PBX of the called side.
+    pub far: &'static str,
+    /// What happened, in order.
+    pub story: Vec<String>,
+    /// Everything was as it must be.
+    pub ok: bool,
+    /// What was not; absent if all was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
+
+impl Told {
+    /// One more thing that happened.
+    pub fn say(&mut self, text: impl Into<String>) {
+        self.story.push(text.into());
+    }
+
+    /// Something that must be so.
+    pub fn expect(&mut self, is_so: bool, problem: impl Into<String>) -> bool {
+        if !is_so {
+            self.problems.push(problem.into());
+        }
+        is_so
+    }
+}
+
+/// Which way calls go from A to B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// The packet trunk carries the header; the nodes don't know each other.
+    Trunk,
+    /// The telephone network, which drops it; the nodes are peers.
+    Network,
+}
+
+/// The stage for two organisations.
+#[derive(Debug)]
+pub struct Theatre {
+    /// A1's client.
+    alice: Option<Hosted>,
+    /// Clients of B's extensions, by extension.
+    there: Vec<(u8, Hosted)>,
+    /// PBXs, network, agents and nodes.
+    pub domains: Domains,
+    kinds: (Kind, Kind),
+    raised: Option<(Between, String)>,
+}
+
+impl Theatre {
+    /// Sets both PBXs and the network between them.
+    pub fn set(a: Kind, b: Kind) -> Result<Theatre> {
+        Ok(Theatre { alice: None, there: Vec::new(), domains: Domains::set(a, b)?, kinds: (a, b), raised: None })
+    }
+
+    /// The same with a PBX behind B.
+    pub fn with_inner(a: Kind, b: Kind, inner: Kind) -> Result<Theatre> {
+        let domains = Domains::with_inner(a, b, inner)?;
+        Ok(Theatre { alice: None, there: Vec::new(), domains, kinds: (a, b), raised: None })
+    }
+
+    /// Starts agents and nodes at both, unless they run so already. Alice is A's first extension; at B, Bob
+    /// (1) and Carol (2) have hosted clients. `more` goes to A's configuration.
+    pub fn raise(&mut self, between: Between, more: &str) -> Result<()> {
+        let wanted = (between, more.to_owned());
+        if self.raised.as_ref() == Some(&wanted) {
+            return Ok(());
+        }
+        self.lower();
+        let [at_a, at_b] = [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()));
+        let a = side(&self.domains.a, at_a, ("b", at_b, "+1310555"), between);
+        let b = side(&self.domains.b, at_b, ("a", at_a, "+1212555"), between);
+        self.domains.a.raise(&SidecallConfig { more: format!("{}{more}", a.more), ..a })?;
+        match self.domains.c {
+            Some(_) => self.domains.raise_b_with_inner(&b)?,
+            None => self.domains.b.raise(&b)?,
+        }
+        self.domains.a.serve(1, "Alice");
+        self.alice = Some(self.domains.a.client(1)?);
+        self.client_there(1, "Bob")?;
+        self.client_there(2, "Carol")?;
+        self.raised = Some(wanted);
+        Ok(())
+    }
+
+    /// Ends agents, nodes and clients.
+    pub fn lower(&mut self) {
+        self.raised = None;
+        self.alice = None;
+        self.there.clear();
+        self.domains.a.lower();
+        self.domains.b.lower();
+    }
+
+    /// B's n-th extension gets an entry in B's directory and a hosted client.
+    fn client_there(&mut self, n: u8, name: &str) -> Result<()> {
+        self.domains.b.serve(n, name);
+        let client = self.domains.b.client(n)?;
+        self.there.push((n, client));
+        Ok(())
+    }
+
+    /// Alice's client.
+    pub fn alice(&self) -> &Hosted {
+        self.alice.as_ref().expect("the theatre was raised")
+    }
+
+    /// The client of B's n-th extension.
+    pub fn there(&self, n: u8) -> &Hosted {
+        &self.there.iter().find(|(at, _)| *at == n).expect("a client there").1
+    }
+
+    /// A blank report.
+    pub fn tell(&self, behaviour: &'static str, title: &'static str) -> Told {
+        let word = |kind| match kind {
+            Kind::Asterisk => "asterisk",
+            Kind::FreeSwitch => "freeswitch",
+        };
+        let (near, far) = (word(self.kinds.0), word(self.kinds.1));
+        Told { behaviour, title, near, far, story: Vec::new(), ok: false, problems: Vec::new() }
+    }
+
+    /// What both sides logged, for a test that fails.
+    pub fn log(&self) -> String {
+        let (a, b) = (self.domains.a.sidecall().log(), self.domains.b.sidecall().log());
+        format!("sidecall A:\n{a}\nsidecall B:\n{b}\n{}", self.domains.log())
+    }
+
+    /// A calls, B answers.
+    pub fn connect(&self, caller: &Phone, called: &str, answers: &Phone, told: &mut Told) -> Option<(Call, Call)> {
+        let call = caller.call(called);
+        let Some(there) = answers.answer_next(SOON) else {
+            told.expect(false, format!("{called} was called by {} and did not ring", caller.number()));
+            return None;
+        };
+        let up = call.wait_answered(SOON);
+        told.expect(up, format!("the call to {called} was not answered"));
+        told.say(format!("{} calls {called}; {} answers", caller.number(), answers.number()));
+        up.then_some((call, there))
+    }
+}
+
+/// One organisation's configuration: where its node listens, and its peer.
+fn side(of: &Domain, own: SocketAddr, peer: (&str, SocketAddr, &str), between: Between) -> SidecallConfig {
+    let (name, url, prefix) = peer;
+    let ours = if name == "a" { "b" } else { "a" };
+    let more = format!(
+        "[[peer]]\nname = \"{name}\"\nurl = \"http://{url}\"\nprefixes = [\"{prefix}\"]\n\
+         token_file = \"to-peer.token\"\naccept_token_file = \"from-peer.token\"\n"
+    );
+    let token = |from: &str| format!("token-of-node-{from}-in-the-laboratory");
+    SidecallConfig {
+        http: Some(own),
+        pbx_lines: map(of.plan()),
+        more: if between == Between::Network { more } else { String::new() },
+        files: vec![("to-peer.token".into(), token(ours)), ("from-peer.token".into(), token(name))],
+        no_trunk: between == Between::Network,
+        ..SidecallConfig::default()
+    }
+}
+
+/// What a client has been shown, from some moment on.
+#[derive(Debug, Clone, Copy)]
+pub struct Since<'a> {
+    client: &'a Hosted,
+    peers: usize,
+    ended: usize,
+    messages: usize,
+}
+
+impl<'a> Since<'a> {
+    /// From now on.
+    pub fn now(client: &'a Hosted) -> Since<'a> {
+        let count = |kind| client.events(kind).len();
+        Since { client, peers: count("peer"), ended: count("ended"), messages: count("message") }
+    }
+
+    /// The peers that it was told of since, by number and address; waits for one of that number.
+    pub fn peer(&self, number: Option<&str>) -> Option<String> {
+        let find = || {
+            let peers = self.client.events("peer");
+            let of = peers.iter().skip(self.peers).find(|event| event["peer"]["number"].as_str() == number);
+            of.and_then(|event| event["peer"]["address"].as_str().map(str::to_owned))
+        };
+        wait_until(SOON, || find().is_some());
+        find()
+    }
+
+    /// How many peers it was told of since.
+    pub fn peers(&self) -> usize {
+        self.client.events("peer").len() - self.peers
+    }
+
+    /// Whether it is told that it no longer talks to that number.
+    pub fn ended(&self, number: Option<&str>) -> bool {
+        let told = || self.client.events("ended").iter().skip(self.ended).any(|e| e["number"].as_str() == number);
+        wait_until(SOON, told)
+    }
+
+    /// Whether that text reaches it.
+    pub fn text(&self, text: &str) -> bool {
+        let has = || self.client.events("message").iter().skip(self.messages).any(|e| e["content"]["text"] == text);
+        wait_until(SOON, has)
+    }
+
+    /// Whether it stays without a (further) peer for a while.
+    pub fn stays_without(&self, peers: usize) -> bool {
+        !wait_until(NEVER, || self.peers() > peers)
+    }
+}
+
+/// Sends a text to an address, as whoever has it may.
+pub fn write(sidecall: &Sidecall, address: &str, text: &str) -> u16 {
+    sidecall.post(address, &json!({"type": "text", "text": text}))
+}
+
+/// The calls that a node knows to a number, the newest first.
+pub fn calls_to(sidecall: &Sidecall, called: &str) -> Vec<Value> {
+    sidecall.calls().into_iter().filter(|call| call["called"] == called).collect()
+}
