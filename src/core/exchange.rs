@@ -233,7 +233,8 @@ impl Exchange {
             return Ok(Vec::new());
         }
         let parted: Vec<_> = before.into_iter().map(|pair| self.parted(pair, at)).collect();
-        Ok(parted.into_iter().chain(after.into_iter().map(Effect::Paired)).collect())
+        let paired: Vec<_> = after.into_iter().map(|pair| self.talking(pair, at)).collect();
+        Ok(parted.into_iter().chain(paired).collect())
     }
 
     fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
@@ -275,7 +276,8 @@ impl Exchange {
                 new = true;
             }
         }
-        Ok(self.paired_by(&bridge, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
+        let pair = self.paired_by(&bridge, legs).filter(|_| new);
+        Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
     fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
@@ -298,8 +300,16 @@ impl Exchange {
         pair.map(|pair| self.parted(pair, at)).into_iter().collect()
     }
 
+    fn talking(&mut self, pair: Pair, at: UnixMillis) -> Effect {
+        if let Some(call) = self.calls.get_mut(&pair.call) {
+            call.begin_talk(&pair.first, &pair.second, at);
+        }
+        Effect::Paired(pair)
+    }
+
     fn parted(&mut self, pair: Pair, at: UnixMillis) -> Effect {
         if let Some(call) = self.calls.get_mut(&pair.call) {
+            call.end_talk(&pair.first, &pair.second, at);
             call.parted.insert(pair.first.clone(), at);
             call.parted.insert(pair.second.clone(), at);
         }
