@@ -13,6 +13,7 @@ use super::call::{Bridge, Call, Event, Leg, Phase};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
+use super::route::Side;
 use super::time::UnixMillis;
 
 /// Two numbers that hear each other.
@@ -124,6 +125,23 @@ impl Exchange {
             None => (call.caller().unwrap_or_else(|| Number::withheld(&call.id)), call.called.clone()),
         };
         if second == *number { first } else { second }
+    }
+
+    /// The call whose far end takes part in a pair, and that end's number: the caller of one that came in,
+    /// whoever is called in one that went out. After a transfer it is another call than the pair's.
+    pub fn far_end(&self, pair: &Pair) -> Option<(&Call, &Number)> {
+        let call = self.calls.get(&pair.call)?;
+        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
+        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&pair.call, other)?));
+        [call].into_iter().chain(owners).find_map(|home| {
+            let far = home.legs.iter().find_map(|(leg, state)| {
+                let ends = (home.side == Side::Terminating) == (*leg == home.leg);
+                let talks = state.bridges.iter().any(|(_, bridge)| bridge.call == pair.call);
+                let number = state.number.as_ref().filter(|number| [&pair.first, &pair.second].contains(number))?;
+                (ends && talks).then_some(number)
+            })?;
+            home.far.client.is_some().then_some((home, far))
+        })
     }
 
     /// Whose address in this call is good: of those who talk there, of those who may still come to it,
