@@ -15,8 +15,10 @@ use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
+use crate::core::time::UnixMillis;
 use crate::core::uui;
 use crate::monitor::agent as metrics;
+use crate::monitor::now;
 use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
 
 /// A call and how numbers are written in it.
@@ -93,12 +95,13 @@ impl Follower {
         let arrived = Instant::now();
         let age = held.sent.and_then(|sent| self.clock.age(sent, micros())).unwrap_or_default();
         let left = hold::time_left(held.hold, age, self.context.shared.deadline);
-        let Some(request) = self.request(&held.leg, &held.mark, None) else {
+        let Some(mut request) = self.request(&held.leg, &held.mark, None) else {
             return self.not_a_number(held, way, left.is_some());
         };
         let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
+        request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let tenant = held.mark.tenant.clone();
         let start = Start::Held { announcement: Box::new(held), left, way, arrived };
         self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), tenant });
@@ -148,6 +151,7 @@ impl Follower {
             side: mark.side,
             received_address,
             routed,
+            announced: None,
         })
     }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::Step;
 use crate::core::address::Address;
 use crate::core::call::{Event, Phase};
 use crate::core::far::{How, Sent};
@@ -35,6 +36,9 @@ pub struct CallRequest {
     /// registered, so that it can be paired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routed: Option<Reason>,
+    /// When the PBX announced it (the agent's clock); absent if it was found in a snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<UnixMillis>,
 }
 
 /// The node's answer.
@@ -152,6 +156,13 @@ pub struct CallView {
     /// Its other side, where that is another node's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub far: Option<FarView>,
+    /// Other calls of this node that are one with it: the call goes from one of our PBXs to another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub with: Vec<CallId>,
+    /// What happened at its ends, those of `with` included, in order. `GET /v1/calls` leaves it out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub story: Vec<Step>,
     /// What was sent to clients.
     pub deliveries: Vec<DeliveryView>,
 }

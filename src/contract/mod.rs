@@ -6,6 +6,7 @@ mod messages;
 mod numbers;
 mod pbxs;
 mod peers;
+mod story;
 
 pub use crate::core::capability::Capability;
 pub use calls::{
@@ -17,3 +18,4 @@ pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peers::{Offer, OfferRefusal};
+pub use story::{End, Errand, Happening, Step, Two};

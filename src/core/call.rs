@@ -105,6 +105,23 @@ pub struct Bridge {
     pub beyond: bool,
 }
 
+/// Two numbers that hear each other in a call, or have heard each other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talk {
+    /// The calling side.
+    pub first: Number,
+    /// The called side.
+    pub second: Number,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Until when; none if they still do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<UnixMillis>,
+}
+
+/// Talks that a call remembers: enough for transfers and a conference, and no call grows without end.
+const TALKS_MAX: usize = 64;
+
 /// A call, from its announcement to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -128,6 +145,9 @@ pub struct Call {
     pub reason: Reason,
     /// The address that travels in its signalling.
     pub carried: Option<Address>,
+    /// When the PBX announced it, by the agent's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announced: Option<UnixMillis>,
     /// When it was decided.
     pub decided: UnixMillis,
     /// When somebody first answered.
@@ -143,6 +163,9 @@ pub struct Call {
     /// Who talked in it and no longer heard the other, and since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parted: BTreeMap<Number, UnixMillis>,
+    /// Who talked in it with whom, in order; the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub talks: Vec<Talk>,
     /// Its other side, where that is another node's.
     #[serde(default, skip_serializing_if = "Far::is_empty")]
     pub far: Far,
@@ -181,6 +204,29 @@ impl Call {
         };
         let legs = self.legs.values().filter_map(of_leg);
         legs.chain(self.parted.values().copied()).fold(self.decided, UnixMillis::max)
+    }
+
+    /// These two hear each other from now on.
+    pub(super) fn begin_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
+        if self.talks.len() >= TALKS_MAX
+            && let Some(over) = self.talks.iter().position(|talk| talk.until.is_some())
+        {
+            self.talks.remove(over);
+        }
+        if self.talks.len() < TALKS_MAX {
+            self.talks.push(Talk { first: first.clone(), second: second.clone(), since: at, until: None });
+        }
+    }
+
+    /// These two no longer do.
+    pub(super) fn end_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
+        let talks = self.talks.iter_mut().filter(|talk| talk.until.is_none());
+        let mut same = talks.filter(|talk| {
+            (&talk.first, &talk.second) == (first, second) || (&talk.first, &talk.second) == (second, first)
+        });
+        if let Some(talk) = same.next() {
+            talk.until = Some(at);
+        }
     }
 
     /// The one place where a call goes forward; it never goes back by this way.

@@ -13,6 +13,7 @@ use super::call::{Bridge, Call, Event, Leg, Phase};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
+use super::route::Side;
 use super::time::UnixMillis;
 
 /// Two numbers that hear each other.
@@ -126,6 +127,23 @@ impl Exchange {
         if second == *number { first } else { second }
     }
 
+    /// The call whose far end takes part in a pair, and that end's number: the caller of one that came in,
+    /// whoever is called in one that went out. After a transfer it is another call than the pair's.
+    pub fn far_end(&self, pair: &Pair) -> Option<(&Call, &Number)> {
+        let call = self.calls.get(&pair.call)?;
+        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
+        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&pair.call, other)?));
+        [call].into_iter().chain(owners).find_map(|home| {
+            let far = home.legs.iter().find_map(|(leg, state)| {
+                let ends = (home.side == Side::Terminating) == (*leg == home.leg);
+                let talks = state.bridges.iter().any(|(_, bridge)| bridge.call == pair.call);
+                let number = state.number.as_ref().filter(|number| [&pair.first, &pair.second].contains(number))?;
+                (ends && talks).then_some(number)
+            })?;
+            home.far.client.is_some().then_some((home, far))
+        })
+    }
+
     /// Whose address in this call is good: of those who talk there, of those who may still come to it,
     /// and for a `grace` of those who talked there before.
     pub fn reachable(&self, id: &CallId, now: UnixMillis, grace: Duration) -> BTreeSet<Number> {
@@ -233,7 +251,8 @@ impl Exchange {
             return Ok(Vec::new());
         }
         let parted: Vec<_> = before.into_iter().map(|pair| self.parted(pair, at)).collect();
-        Ok(parted.into_iter().chain(after.into_iter().map(Effect::Paired)).collect())
+        let paired: Vec<_> = after.into_iter().map(|pair| self.talking(pair, at)).collect();
+        Ok(parted.into_iter().chain(paired).collect())
     }
 
     fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
@@ -275,7 +294,8 @@ impl Exchange {
                 new = true;
             }
         }
-        Ok(self.paired_by(&bridge, legs).filter(|_| new).map(Effect::Paired).into_iter().collect())
+        let pair = self.paired_by(&bridge, legs).filter(|_| new);
+        Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
     fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
@@ -298,8 +318,16 @@ impl Exchange {
         pair.map(|pair| self.parted(pair, at)).into_iter().collect()
     }
 
+    fn talking(&mut self, pair: Pair, at: UnixMillis) -> Effect {
+        if let Some(call) = self.calls.get_mut(&pair.call) {
+            call.begin_talk(&pair.first, &pair.second, at);
+        }
+        Effect::Paired(pair)
+    }
+
     fn parted(&mut self, pair: Pair, at: UnixMillis) -> Effect {
         if let Some(call) = self.calls.get_mut(&pair.call) {
+            call.end_talk(&pair.first, &pair.second, at);
             call.parted.insert(pair.first.clone(), at);
             call.parted.insert(pair.second.clone(), at);
         }

@@ -10,6 +10,7 @@ use super::name::{CallId, PeerName};
 use super::number::Number;
 use super::offer::OfferId;
 use super::portability::ServedBy;
+use super::time::UnixMillis;
 
 /// The other side of a call, as far as it isn't ours.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,9 @@ pub struct FarClient {
     pub how: How,
     /// The node that told us, if it offered.
     pub peer: Option<PeerName>,
+    /// When we were told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<UnixMillis>,
 }
 
 /// How the other side's address came here.
@@ -81,6 +85,12 @@ pub struct Sent {
     /// Why the last attempt failed, or why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<UnixMillis>,
+    /// When it was taken or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<UnixMillis>,
 }
 
 /// How far it has come. Nothing leads back to pending.
@@ -166,15 +176,16 @@ impl SentState {
 
 impl Sent {
     /// About to be sent.
-    pub fn pending(peer: Option<PeerName>) -> Sent {
-        Sent { peer, state: SentState::Pending, attempts: 0, error: None }
+    pub fn pending(peer: Option<PeerName>, at: UnixMillis) -> Sent {
+        Sent { peer, state: SentState::Pending, attempts: 0, error: None, made: Some(at), settled: None }
     }
 
     /// An attempt was made. What is settled stays so.
-    pub fn attempted(&mut self, state: SentState, error: Option<String>) {
+    pub fn attempted(&mut self, state: SentState, error: Option<String>, at: UnixMillis) {
         if self.state == SentState::Pending {
             self.attempts += 1;
             (self.state, self.error) = (state, error);
+            self.settled = (state != SentState::Pending).then_some(at);
         }
     }
 
@@ -198,6 +209,7 @@ mod tests {
             capabilities: Vec::new(),
             how,
             peer: None,
+            at: None,
         }
     }
 
@@ -226,7 +238,7 @@ mod tests {
         let (bob, carol) = ("+12125550101".parse().unwrap(), "+12125550102".parse().unwrap());
         let mut far = Far::default();
         assert_eq!(far.turn_to(&bob), []);
-        far.answers.insert(bob.clone(), Sent::pending(None));
+        far.answers.insert(bob.clone(), Sent::pending(None, UnixMillis(1)));
         assert_eq!(far.turn_to(&bob), []);
         assert_eq!(far.turn_to(&carol), std::slice::from_ref(&bob));
         assert_eq!(far.answers[&bob].state, SentState::Dropped);
@@ -235,11 +247,13 @@ mod tests {
 
     #[test]
     fn what_is_settled_stays_so() {
-        let mut sent = Sent::pending(None);
-        sent.attempted(SentState::Pending, Some("no connection".to_owned()));
-        sent.attempted(SentState::Accepted, None);
+        let mut sent = Sent::pending(None, UnixMillis(1));
+        sent.attempted(SentState::Pending, Some("no connection".to_owned()), UnixMillis(2));
+        assert_eq!(sent.settled, None);
+        sent.attempted(SentState::Accepted, None, UnixMillis(3));
         sent.drop_pending();
-        sent.attempted(SentState::Refused, Some("late".to_owned()));
+        sent.attempted(SentState::Refused, Some("late".to_owned()), UnixMillis(4));
         assert_eq!((sent.state, sent.attempts, sent.error), (SentState::Accepted, 2, None));
+        assert_eq!((sent.made, sent.settled), (Some(UnixMillis(1)), Some(UnixMillis(3))));
     }
 }

@@ -157,12 +157,14 @@ impl App {
             trunk,
             reason: decided.reason,
             carried: decided.address.or(received),
+            announced: request.announced,
             decided: now,
             answered: None,
             ended: None,
             cause: None,
             phase: Phase::Decided,
             parted: Default::default(),
+            talks: Vec::new(),
             far: Far { served_by, ..far.unwrap_or_default() },
             last_seq: 0,
         };
@@ -205,6 +207,7 @@ impl App {
             capabilities: Vec::new(),
             how: How::Signalling,
             peer: self.peers.at(address).map(|peer| peer.name().clone()),
+            at: Some(now()),
         };
         Far { client: Some(client), ..Far::default() }
     }

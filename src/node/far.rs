@@ -116,7 +116,7 @@ impl App {
             return Ok(None);
         };
         self.change_far(&call.id, |far| {
-            far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone())));
+            far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone()), now()));
         });
         Ok(Some(Offer {
             id: call.id.clone(),
@@ -170,6 +170,7 @@ impl App {
             capabilities: peer.capabilities.clone(),
             how: How::Message,
             peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
+            at: Some(now()),
         };
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
         let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
@@ -197,7 +198,7 @@ impl App {
             return;
         }
         self.change_far(call, |far| {
-            far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer));
+            far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer, now()));
         });
         match address.kind() {
             AddressKind::Sip => self.answer_by_sip(call, number, own, address),
@@ -337,6 +338,6 @@ async fn until_settled(
 
 fn attempted(sent: Option<&mut Sent>, state: SentState, error: Option<String>) {
     if let Some(sent) = sent {
-        sent.attempted(state, error);
+        sent.attempted(state, error, now());
     }
 }

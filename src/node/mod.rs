@@ -22,6 +22,7 @@ mod report;
 mod resume;
 mod router;
 mod server;
+mod story;
 mod sweep;
 
 pub use crate::peer::PeerConfig;

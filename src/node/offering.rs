@@ -88,7 +88,7 @@ impl App {
     pub(super) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
         let pairs = self.exchange().pairs_of(number);
         for pair in pairs {
-            let far = self.exchange().call(&pair.call).and_then(|call| call.far.client.clone());
+            let far = self.exchange().far_end(&pair).and_then(|(home, _)| home.far.client.clone());
             let (first, second) = self.offered(&pair, far.as_ref()).await?;
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {

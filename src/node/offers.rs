@@ -311,6 +311,7 @@ fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> F
         capabilities: offer.capabilities.clone(),
         how: How::Offer,
         peer: Some(stored.peer.clone()),
+        at: Some(stored.received),
     }
 }
 

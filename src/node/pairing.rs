@@ -54,20 +54,23 @@ impl App {
     /// Brings what clients know of a pair in line with whether it talks.
     pub(super) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
         let _turn = self.turns.of(&pair.call).await;
-        let (talks, call) = {
+        let (talks, call, far) = {
             let exchange = self.exchange();
             let call = exchange.call(&pair.call);
             let talks = exchange.pairs_in(&pair.call).iter().any(|other| same(other, pair));
-            (talks && !call.is_some_and(|call| goes_on(&exchange, call, pair)), call.cloned())
+            let talks = talks && !call.is_some_and(|call| goes_on(&exchange, call, pair));
+            let far = exchange.far_end(pair).map(|(home, number)| (home.clone(), number.clone()));
+            (talks, call.cloned(), far)
         };
         match call {
-            Some(call) if talks => self.tell(pair, &call).await,
+            Some(call) if talks => self.tell(pair, &call, far.as_ref()).await,
             call => self.part(pair, call.as_ref().map(|call| &call.pbx)).await,
         }
     }
 
-    async fn tell(&self, pair: &Pair, call: &Call) -> Result<(), StoreError> {
-        let (first, second) = self.offered(pair, call.far.client.as_ref()).await?;
+    /// `far` is the call in which the pair has another node's client, and that one's number.
+    async fn tell(&self, pair: &Pair, call: &Call, far: Option<&(Call, Number)>) -> Result<(), StoreError> {
+        let (first, second) = self.offered(pair, far.and_then(|(home, _)| home.far.client.as_ref())).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
@@ -80,18 +83,17 @@ impl App {
                     }
                 }
             }
-            // B6, B7: one side is another node's.
-            (false, true) if call.side == Side::Originating => {
-                (wanted, answer) = self.tell_far(call, &first, &second).await?;
-                if wanted.is_empty() {
-                    // Their client came after the call had begun.
-                    self.offer(call);
+            (false, true) | (true, false) => {
+                let (ours, other) = if second.clients.is_empty() { (&first, &second) } else { (&second, &first) };
+                match far.filter(|(_, number)| number == other.number) {
+                    // B6, B7: one side is another node's.
+                    Some((home, _)) => (wanted, answer) = self.tell_far(call, home, ours, other).await?,
+                    // Our client came after the call had begun.
+                    None if call.side == Side::Originating => self.offer(call),
+                    None => {}
                 }
             }
-            (true, false) if call.side == Side::Terminating && call.caller().as_ref() == Some(&pair.first) => {
-                (wanted, answer) = self.tell_far(call, &second, &first).await?;
-            }
-            _ => {}
+            (true, true) => {}
         }
         let new = self.store.add_deliveries(wanted.iter().map(|(delivery, _)| delivery.clone()).collect()).await?;
         if !new.is_empty() {
@@ -103,8 +105,8 @@ impl App {
                 self.send(delivery, &binding, &call.pbx).await?;
             }
         }
-        if let Some((number, own)) = answer {
-            self.answer(&call.id, &number, own);
+        if let (Some((number, own)), Some((home, _))) = (answer, far) {
+            self.answer(&home.id, &number, own);
         }
         Ok(())
     }
@@ -114,18 +116,19 @@ impl App {
     async fn tell_far(
         &self,
         call: &Call,
+        home: &Call,
         ours: &Party<'_>,
         other: &Party<'_>,
     ) -> Result<(Vec<(Delivery, Binding)>, Option<(Number, Peer)>), StoreError> {
-        let Some(far) = &call.far.client else { return Ok((Vec::new(), None)) };
+        let Some(far) = &home.far.client else { return Ok((Vec::new(), None)) };
         let peer = peer(far);
         // Its node has the caller's address already: that is where we were told of it.
-        let knows = call.side == Side::Originating && call.caller().as_ref() == Some(ours.number);
+        let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
         let own = if knows { None } else { self.party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
         if own.is_some() {
-            self.turn_to(&call.id, ours.number);
+            self.turn_to(&home.id, ours.number);
         }
         Ok(if ourselves {
             (messages(call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))

@@ -57,6 +57,12 @@ pub const PLAYS: &[Play] = &[
         run: operator,
     },
     Play {
+        behaviour: "B8",
+        title: "The menu's operator asks Carol first, and then connects her",
+        inner: false,
+        run: consulted,
+    },
+    Play {
         behaviour: "B9",
         title: "The attendant is a PBX behind the call server: the address crosses the second hop",
         inner: true,
@@ -319,6 +325,42 @@ fn operator(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     told.expect(alices.peer(Some(&extension)).is_some(), "Alice's client was not told of Carol");
     told.say("the operator transfers to Carol: her client and Alice's have each other's address");
     hang_up(&call, &third, told);
+    Ok(())
+}
+
+/// Bob is the operator of the menu. He calls Carol, and then puts Alice through.
+fn consulted(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, bob, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?, theatre.domains.b.phone(2)?);
+    let (first, main) = (theatre.domains.a.number(1), theatre.domains.b.plan().main);
+    let (operator, third) = (theatre.domains.b.number(1), theatre.domains.b.number(2));
+    let (alices, carols) = (Since::now(theatre.alice()), Since::now(theatre.there(2)));
+    let bobs = Since::now(theatre.there(1));
+    let call = alice.call(main);
+    told.expect(call.wait_answered(SOON), "the attendant does not answer");
+    call.dtmf("0");
+    let Some(there) = bob.answer_next(SOON) else {
+        told.expect(false, "the operator's phone does not ring");
+        return Ok(());
+    };
+    told.expect(bobs.peer(Some(&first)).is_some(), "the operator's client was not told of Alice");
+    told.expect(there.hold(), "the operator can't hold the call");
+    let consult = bob.call(&theatre.domains.b.plan().extension(2));
+    let Some(asked) = carol.answer_next(SOON) else {
+        told.expect(false, "Carol's phone does not ring");
+        return Ok(());
+    };
+    told.expect(consult.wait_answered(SOON) && carols.peer(Some(&operator)).is_some(), "Carol was not paired with Bob");
+    told.expect(there.attended_transfer_to(&consult) == Some(202), "the transfer was refused");
+    told.expect(carols.peer(Some(&first)).is_some(), "Carol's client was not told of Alice");
+    told.expect(alices.peer(Some(&third)).is_some(), "Alice's client was not told of Carol");
+    told.expect(carols.ended(Some(&operator)), "Carol's client was not told that Bob has left");
+    told.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over with Alice");
+    told.say(
+        "Bob, the operator, asks Carol and puts Alice through: Alice's and Carol's clients are paired, his is told",
+    );
+    never_asked(theatre, main, told);
+    hang_up(&call, &asked, told);
     Ok(())
 }
 

@@ -5,7 +5,9 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::contract::{AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages};
+use crate::contract::{
+    AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
+};
 use crate::core::call::Call;
 use crate::core::far::Far;
 use crate::core::name::{CallId, PbxName};
@@ -14,6 +16,7 @@ use crate::node::app::App;
 use crate::node::auth::{AdminOrAgent, Agent};
 use crate::node::extract::{Body, InPath, Parameters};
 use crate::node::problem::Problems;
+use crate::node::story::{story, told_in_order};
 use crate::store::CallFilter;
 
 /// Events of one report.
@@ -96,12 +99,8 @@ pub(in crate::node) async fn show(
     _: AdminOrAgent,
     InPath(id): InPath<CallId>,
 ) -> Result<Json<CallView>, Problem> {
-    let live = app.exchange().call(&id).cloned();
-    let call = match live {
-        Some(call) => Some(call),
-        None => app.store.call(&id).await?,
-    };
-    let view = views(&app, call.into_iter().collect()).await?.pop();
+    let call = found(&app, &id).await?;
+    let view = told(&app, call.into_iter().collect()).await?.pop();
     view.map(Json).ok_or_else(|| Problem::not_found("call"))
 }
 
@@ -113,8 +112,8 @@ fn live(app: &App, pbx: Option<&PbxName>, limit: usize) -> Vec<Call> {
     calls.into_iter().take(limit).cloned().collect()
 }
 
-/// Calls as they are shown, with their deliveries.
-pub(in crate::node) async fn views(app: &App, calls: Vec<Call>) -> Result<Vec<CallView>, Problem> {
+/// Calls as they are listed, with their deliveries.
+async fn views(app: &App, calls: Vec<Call>) -> Result<Vec<CallView>, Problem> {
     let mut views: Vec<CallView> = calls.into_iter().map(view).collect();
     for chunk in views.chunks_mut(500) {
         let ids: Vec<CallId> = chunk.iter().map(|view| view.call.clone()).collect();
@@ -125,6 +124,41 @@ pub(in crate::node) async fn views(app: &App, calls: Vec<Call>) -> Result<Vec<Ca
         }
     }
     Ok(views)
+}
+
+/// Calls with their stories: where one goes on in another one, that one's part is told too.
+pub(in crate::node) async fn told(app: &App, calls: Vec<Call>) -> Result<Vec<CallView>, Problem> {
+    let mut all = calls.clone();
+    let halves: Vec<CallId> = calls.iter().filter_map(|call| call.far.half.clone()).collect();
+    for half in halves {
+        if !all.iter().any(|call| call.id == half) {
+            all.extend(found(app, &half).await?);
+        }
+    }
+    let mut views = views(app, all.clone()).await?;
+    let stories: Vec<Vec<Step>> = all.iter().zip(&views).map(|(call, view)| story(call, &view.deliveries)).collect();
+    views.truncate(calls.len());
+    for (view, call) in views.iter_mut().zip(&calls) {
+        let parts = all.iter().zip(&stories).filter(|(other, _)| one(&all, call, other));
+        view.story = told_in_order(parts.flat_map(|(_, steps)| steps).cloned().collect());
+        view.with =
+            all.iter().filter(|other| other.id != call.id && one(&all, call, other)).map(|c| c.id.clone()).collect();
+    }
+    Ok(views)
+}
+
+/// Whether two calls of this node are one: either goes on in the other, or both in a third.
+fn one(all: &[Call], a: &Call, b: &Call) -> bool {
+    let linked = |a: &Call, b: &Call| a.far.half.as_ref() == Some(&b.id) || b.far.half.as_ref() == Some(&a.id);
+    a.id == b.id || linked(a, b) || all.iter().any(|third| linked(a, third) && linked(third, b))
+}
+
+async fn found(app: &App, id: &CallId) -> Result<Option<Call>, Problem> {
+    let live = app.exchange().call(id).cloned();
+    match live {
+        Some(call) => Ok(Some(call)),
+        None => Ok(app.store.call(id).await?),
+    }
 }
 
 fn view(call: Call) -> CallView {
@@ -147,6 +181,8 @@ fn view(call: Call) -> CallView {
         ended: call.ended,
         cause: call.cause,
         far: (!call.far.is_empty()).then(|| far(call.far)),
+        with: Vec::new(),
+        story: Vec::new(),
         deliveries: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::calls::views;
+use super::calls::told;
 use crate::contract::{CallView, PbxView};
 use crate::core::time::UnixMillis;
 use crate::monitor::{PAGE, PAGE_CSP, TotalsView, now};
@@ -80,7 +80,7 @@ pub(in crate::node) async fn metrics(State(app): State<App>, _: Monitor) -> Resp
     responses((status = 200, body = StatusView), Problems))]
 pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Result<Json<StatusView>, Problem> {
     let calls = app.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
-    let mut calls = views(&app, calls).await?;
+    let mut calls = told(&app, calls).await?;
     // Whoever has a call's address can send to its client: that isn't for whoever may look.
     calls.iter_mut().for_each(|call| call.address = None);
     let now = now();
