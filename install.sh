@@ -16,7 +16,9 @@ isn't as it should be.
 
   ./install.sh [--pbx freeswitch|asterisk] [options]     install
   ./install.sh --uninstall [--purge]                     take everything back
-  ./install.sh --demo [--pbx …] [--keep] [--json]        see it work, in private, on real PBXs
+  ./install.sh --demo [--pbx …] [--far …] [--behaviour B8] [--keep] [--json]
+                                                         see it work, in private, on real PBXs;
+                                                         --demo --help says more
 
   --pbx KIND         which PBX, if there are both
   --pbx-conf DIR     its configuration, if it isn't found

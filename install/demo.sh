@@ -5,21 +5,63 @@ demo_has_freeswitch() {
   [ -n "${SIDECALL_FREESWITCH:-}" ] || have freeswitch || [ -x /usr/local/freeswitch/bin/freeswitch ]
 }
 
-demo() {
-  local word want='' target=${CARGO_TARGET_DIR:-$repo/target} as=()
-  for word in "$@"; do
-    case $word in
-      freeswitch | --pbx=freeswitch) want=freeswitch ;;
-      asterisk | --pbx=asterisk) want=asterisk ;;
+# What it was told, as far as that says what it needs. The program itself checks every option.
+demo_parse() {
+  near='' far=asterisk two=no
+  local option played=no
+  while [ $# -gt 0 ]; do
+    option=$1
+    case $option in
+      --help | -h) demo_usage && exit 0 ;;
+      --*=*) set -- "$option" "${option#*=}" "${@:2}" && option=${option%%=*} ;;
     esac
+    case $option in
+      --pbx) near=${2:-} ;;
+      --far) far=${2:-} ;;
+      --behaviour)
+        played=yes
+        case ${2:-} in [Bb][1-4] | [Bb]12) ;; *) two=yes ;; esac
+        ;;
+      *) shift && continue ;;
+    esac
+    shift $(($# > 1 ? 2 : 1))
   done
-  case $want in
-    freeswitch) demo_has_freeswitch || die "no FreeSWITCH here: install one, name one with SIDECALL_FREESWITCH, or use --pbx asterisk" ;;
-    '') if demo_has_freeswitch || have asterisk; then want=any; else want=asterisk; fi ;;
-  esac
-  step "1/3 What the demonstration needs: SIPp plays the phones$([ $want != asterisk ] || printf ', Debian brings an Asterisk')"
+  if [ "$played" = no ]; then two=yes; fi
+}
+
+demo_usage() {
+  cat <<'END'
+Plays every behaviour (docs/BEHAVIOURS.md) with real calls through private copies of real PBXs, first on
+one PBX, then between two organisations, and tells what happened. Touches no PBX that you have.
+
+  ./install.sh --demo [options]
+
+  --pbx KIND         freeswitch or asterisk; without it FreeSWITCH if there is one, else Asterisk
+  --far KIND         the second organisation's PBX; default asterisk
+  --behaviour B8     play only this one, B1 to B13; may be repeated
+  --keep             stay up afterwards, with the status pages to look at, until Ctrl-C
+  --json             one JSON line per play instead of the story
+
+Exit status 0 only if everything that was asked for was played and went as it must.
+END
+}
+
+demo() {
+  local near far two target=${CARGO_TARGET_DIR:-$repo/target} as=() asterisk=yes
+  demo_parse "$@"
+  if [ "$near" = freeswitch ] || { [ "$two" = yes ] && [ "$far" = freeswitch ]; }; then
+    demo_has_freeswitch || die "no FreeSWITCH here: install one, name one with SIDECALL_FREESWITCH, or use asterisk"
+  fi
+  if [ -z "$near" ] && ! demo_has_freeswitch; then near=asterisk; fi
+  # Between two organisations the telephone network is an Asterisk.
+  if [ "$two" = no ] && [ "$near" != asterisk ]; then asterisk=no; fi
+  step "1/3 What the demonstration needs: SIPp plays phones$([ "$asterisk" = no ] || have asterisk || printf ', Debian brings an Asterisk')"
   need_packages gcc:cc sip-tester:sipp
-  if [ $want = asterisk ] && ! have asterisk; then
+  if [ "$two" = yes ]; then
+    # Debian keeps knotd where only root looks.
+    PATH=$PATH:/usr/sbin need_packages knot:knotd tshark:tshark
+  fi
+  if [ "$asterisk" = yes ] && ! have asterisk; then
     need_packages debootstrap:debootstrap
     if [ "$(id -u)" = 0 ]; then tests/lab/asterisk-root.sh >&2; else sudo -E tests/lab/asterisk-root.sh >&2; fi
   fi
@@ -30,6 +72,6 @@ demo() {
   cargo build --locked --example demo >&2
   step "3/3 The demonstration"
   # An Asterisk in a root of its own is started there with chroot.
-  if [ "$(id -u)" != 0 ] && ! demo_has_freeswitch && ! have asterisk; then as=(sudo -E); fi
+  if [ "$(id -u)" != 0 ] && [ "$asterisk" = yes ] && ! have asterisk; then as=(sudo -E); fi
   exec "${as[@]}" env SIDECALL_BINARY="$target/release/sidecall" "$target/debug/examples/demo" "$@"
 }

@@ -1,12 +1,17 @@
 //! The play, told to a PBX administrator who has read nothing else.
 
-use crate::lab::Kind;
 use crate::lab::cast::{ALICE, Arrives, BOB, CAROL, DAVE, ERIN, FRANK, Form, Person, Scene};
 use crate::lab::stage::{Played, Stage};
+use crate::lab::theatre::{Theatre, Told};
+use crate::lab::transfers::Transfer;
+use crate::lab::{Domain, Kind};
+use crate::transfers::Moved;
+use crate::two_domains::{OnWire, Seen};
+use crate::voice::{Compared, Heard};
 
 /// Who is who.
 pub(crate) fn cast(kind: Kind, stage: &Stage) {
-    println!("A {kind} with phones 1000, 1001 and 1002, and sidecall beside it. Who plays:\n");
+    println!("{} with phones 1000, 1001 and 1002, and sidecall beside it. Who plays:\n", one_of(kind));
     for person in [ALICE, BOB, CAROL, DAVE, ERIN, FRANK] {
         let phone = if person.here { "phone on this PBX" } else { "phone elsewhere" };
         let client = match (person.client, person.served) {
@@ -20,7 +25,7 @@ pub(crate) fn cast(kind: Kind, stage: &Stage) {
 }
 
 /// One call.
-pub(crate) fn tell(scene: &Scene, played: &Played) {
+pub(crate) fn call(scene: &Scene, played: &Played) {
     println!("{:4} {}", scene.behaviour, scene.title);
     println!(
         "     {} called {}{}",
@@ -41,11 +46,11 @@ pub(crate) fn tell(scene: &Scene, played: &Played) {
     for problem in &played.problems {
         println!("     PROBLEM: {problem}");
     }
-    println!("     {}\n", if played.ok { "ok" } else { "NOT OK" });
+    println!("     {}\n", verdict(played.ok));
 }
 
 /// All calls in a table.
-pub(crate) fn summary(played: &[Played]) {
+pub(crate) fn calls(played: &[Played]) {
     println!(
         "{:4} {:>13} → {:<13} {:7} {:22} {:>9} {:>9} {:>8}  ",
         "", "calling", "called", "route", "reason", "set-up", "added", "push"
@@ -65,11 +70,127 @@ pub(crate) fn summary(played: &[Played]) {
             ms(one.setup_ms),
             ms(added),
             push,
-            if one.ok { "ok" } else { "NOT OK" }
+            verdict(one.ok)
         );
     }
     println!("\nset-up: INVITE to 200 as the caller sees it, median; added: against the same call without sidecall;");
-    println!("push: from the answer until both clients have each other's address.");
+    println!("push: from the answer until both clients have each other's address.\n");
+}
+
+/// B12.
+pub(crate) fn voice(compared: &Compared) {
+    println!("B12  {}", compared.title);
+    println!("     Alice calls Frank, first without sidecall, then with it; Frank's phone");
+    for (without, with) in compared.without.iter().zip(&compared.with) {
+        println!("     … {}: {}", without.case, heard(without));
+        println!("       with sidecall: {}", if with == without { "the same".to_owned() } else { heard(with) });
+    }
+    println!("     {}\n", verdict(compared.ok));
+}
+
+fn heard(one: &Heard) -> String {
+    let statuses: Vec<String> = one.statuses.iter().map(u16::to_string).collect();
+    let cause = one.cause.as_ref().map(|cause| format!(", hang-up cause {cause}")).unwrap_or_default();
+    format!("it shows {}; Alice's phone gets {}{cause}", one.shows, statuses.join(", "))
+}
+
+/// Who is who between the two organisations.
+pub(crate) fn organisations(near: Kind, far: Kind, theatre: &Theatre) {
+    let (a, b) = (&theatre.domains.a, &theatre.domains.b);
+    let plan = |of: &Domain| format!("extensions {} …, from outside {} …", of.plan().extension(0), of.number(0));
+    println!("Two organisations, each with a PBX of its own and sidecall (agent and node) beside it:\n");
+    println!("  A         {:13} {}", near.to_string(), plan(a));
+    println!("  B         {:13} {}, main number {}", far.to_string(), plan(b), b.plan().main);
+    if let Some(c) = &theatre.domains.c {
+        println!("  behind B  {:13} {}, main number {}", c.pbx.kind().to_string(), plan(c), c.plan().main);
+    }
+    println!(
+        "\nBetween them are a packet trunk, which carries SIP headers along, and a telephone network, which drops"
+    );
+    println!("those that it doesn't know and may rewrite the caller's number. Who has a phone and a client there:\n");
+    for (name, at, domain, n) in [("Alice", "A", a, 1), ("Bob", "B", b, 1), ("Carol", "B", b, 2)] {
+        println!("  {name:9} at {at}: {}, from outside {}", domain.plan().extension(n), domain.number(n));
+    }
+    println!("\nAn address is https://NODE/a/TOKEN, made for one call; here nodes speak plain HTTP on 127.0.0.1.\n");
+}
+
+/// One play between them.
+pub(crate) fn seen(seen: &Seen) {
+    let told = &seen.told;
+    println!("{:4} {}", told.behaviour, told.title);
+    for line in &told.story {
+        println!("     {line}");
+    }
+    for call in seen.wire.iter().flatten() {
+        println!("     captured, {} → {}: {}", call.from, call.to, invite(call, told));
+    }
+    for push in &seen.pushes {
+        let (node, name, number, ms) = (push.node, &push.name, &push.number, push.ms);
+        println!("     {ms} ms after {node}'s node knew who talks, {name}'s client ({number}) was told");
+    }
+    for problem in &told.problems {
+        println!("     PROBLEM: {problem}");
+    }
+    println!("     {}\n", verdict(told.ok));
+}
+
+fn invite(call: &OnWire, told: &Told) -> String {
+    let header = match &call.user_to_user {
+        Some(value) => format!("User-to-User: {}", shortened(value)),
+        None => "no User-to-User header".to_owned(),
+    };
+    // The story may have said what it means.
+    let meaning = call.address.as_ref().filter(|address| !told.story.iter().any(|line| line.contains(*address)));
+    let meaning = meaning.map(|address| format!(", which is {address}")).unwrap_or_default();
+    format!("INVITE {} from {}, {header}{meaning}", call.called, call.calling)
+}
+
+/// A header that says its text in hexadecimal, without most of it.
+fn shortened(value: &str) -> String {
+    match value.split_once(';') {
+        Some((octets, rest)) if octets.len() > 24 && octets.is_ascii() => format!("{}…;{rest}", &octets[..20]),
+        _ => value.to_owned(),
+    }
+}
+
+/// The table of transfers begins.
+pub(crate) fn transfers_head(kinds: &[Kind]) {
+    println!(
+        "Whom the clients are told of when a call moves on. One PBX with phones 1000 to 1003, a client each; 1000"
+    );
+    println!(
+        "calls. +1: told of 1001's address. -1: told that it no longer talks to 1001. All others are told nothing.\n"
+    );
+    let columns: String = kinds.iter().map(|kind| format!("{:11}", kind.to_string())).collect();
+    println!("{:4} {:29} {columns} told until the last ones hang up", "", "transfer");
+}
+
+/// One line of it.
+pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Option<Moved>]) {
+    let result = |cell: &Option<Moved>| match cell {
+        Some(moved) => verdict(moved.ok),
+        None => "has none",
+    };
+    let columns: String = row.iter().map(|cell| format!("{:11}", result(cell))).collect();
+    let told = transfer.told.iter().enumerate().filter(|(_, told)| !told.is_empty());
+    let told: Vec<String> = told.map(|(n, told)| format!("100{n}: {told}")).collect();
+    println!("{behaviour:4} {:29} {columns} {}", transfer.name, told.join("; "));
+    for moved in row.iter().flatten() {
+        if let Some(problem) = &moved.problem {
+            println!("     PROBLEM on {}: {problem}; told: {:?}", moved.pbx, moved.told);
+        }
+    }
+}
+
+fn one_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Asterisk => "An Asterisk",
+        Kind::FreeSwitch => "A FreeSWITCH",
+    }
+}
+
+fn verdict(ok: bool) -> &'static str {
+    if ok { "ok" } else { "NOT OK" }
 }
 
 fn who(person: Person) -> String {

@@ -26,6 +26,14 @@ impl Kind {
             Kind::FreeSwitch => freeswitch::Installation::find().map(drop),
         }
     }
+
+    /// As configurations and lines of JSON name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Asterisk => "asterisk",
+            Kind::FreeSwitch => "freeswitch",
+        }
+    }
 }
 
 impl fmt::Display for Kind {

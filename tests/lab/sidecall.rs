@@ -248,10 +248,7 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
 
 /// A `[[pbx]]`. All PBXs of the lab have one secret.
 pub fn pbx_entry(name: &str, pbx: &Pbx, config: &SidecallConfig) -> String {
-    let kind = match pbx.kind() {
-        Kind::Asterisk => "asterisk",
-        Kind::FreeSwitch => "freeswitch",
-    };
+    let kind = pbx.kind().word();
     let (tls_addr, tls_lines) = match pbx.event_tls() {
         Some((addr, ca)) if config.tls => (Some(addr), format!("tls = true\ntls_ca_file = {ca:?}\n")),
         _ => (None, String::new()),

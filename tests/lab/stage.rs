@@ -175,10 +175,7 @@ impl Stage {
     fn blank(&self, scene: &Scene) -> Played {
         Played {
             behaviour: scene.behaviour,
-            pbx: match self.pbx.kind() {
-                Kind::Asterisk => "asterisk",
-                Kind::FreeSwitch => "freeswitch",
-            },
+            pbx: self.pbx.kind().word(),
             calling: self.number(scene.caller),
             called: self.number(scene.called),
             route: String::new(),

@@ -139,11 +139,7 @@ impl Theatre {
 
     /// A blank report.
     pub fn tell(&self, behaviour: &'static str, title: &'static str) -> Told {
-        let word = |kind| match kind {
-            Kind::Asterisk => "asterisk",
-            Kind::FreeSwitch => "freeswitch",
-        };
-        let (near, far) = (word(self.kinds.0), word(self.kinds.1));
+        let (near, far) = (self.kinds.0.word(), self.kinds.1.word());
         Told { behaviour, title, near, far, story: Vec::new(), ok: false, problems: Vec::new() }
     }
 
