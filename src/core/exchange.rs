@@ -73,8 +73,15 @@ impl Exchange {
 
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
     /// call that it was in before; what follows from that is given back with that call.
-    pub fn open(&mut self, call: Call) -> Option<(CallId, Vec<Effect>)> {
+    pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
         let before = self.legs.get(&(call.pbx.clone(), call.leg.clone())).filter(|before| **before != call.id).cloned();
+        // The caller of a call that came in brings along by what address their client is reached.
+        if let Some(old) = before.as_ref().and_then(|before| self.calls.get(before))
+            && (old.side, call.side) == (Side::Terminating, Side::Terminating)
+            && old.leg == call.leg
+        {
+            call.far.client = call.far.client.or_else(|| old.far.client.clone());
+        }
         let left = before.map(|before| {
             let effects = self.ended(&before, &call.leg, Some("moved on"), call.decided);
             (before, effects)

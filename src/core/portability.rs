@@ -95,6 +95,11 @@ impl ServedBy {
     pub fn is_unknown(&self) -> bool {
         *self == ServedBy::Unknown
     }
+
+    /// Somebody who isn't us serves the number.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self, ServedBy::Peer(_) | ServedBy::Other)
+    }
 }
 
 /// What a portability query comes to, for the route decision.
@@ -115,7 +120,7 @@ pub struct Portability {
 impl Portability {
     /// Somebody who isn't us serves the number.
     pub fn is_elsewhere(&self) -> bool {
-        matches!(self.served_by, ServedBy::Peer(_) | ServedBy::Other)
+        self.served_by.is_elsewhere()
     }
 }
 

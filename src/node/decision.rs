@@ -114,10 +114,11 @@ impl App {
         let (mut route, mut reason) =
             decide(request.side, &request.pbx, trunk, &caller.known, called.as_ref(), &ported);
         let to = match &ported.served_by {
-            // Only if it is the peer's own trunk that the address would travel by.
-            ServedBy::Peer(peer) if ported.trunk.is_some() => Receiver::Peer(peer),
+            ServedBy::Peer(peer) => Receiver::Peer(peer),
             ServedBy::Other => Receiver::Unknown,
-            _ => self.receiver(&request.called, called.is_some_and(|called| called.served) && !ported.is_elsewhere()),
+            ServedBy::Ours | ServedBy::Unknown => {
+                self.receiver(&request.called, called.is_some_and(|called| called.served))
+            }
         };
         if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
             (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
@@ -176,6 +177,8 @@ impl App {
             return Opened::new(first);
         }
         let left = exchange.open(call.clone());
+        // What it knows of its other side may have come along with the leg.
+        let call = exchange.call(&call.id).cloned().unwrap_or(call);
         // Under the lock, so that no report of this call is written before it.
         self.write_behind(&call);
         if let Some((before, effects)) = left {
@@ -198,9 +201,17 @@ impl App {
         if let Some(claim) = self.capabilities.own(address) {
             let ours = self.exchange().call(&claim.call).and_then(Call::caller);
             let half = ours.filter(|number| self.capabilities.is_for(&claim, number)).map(|_| claim.call);
-            return Far { half, ..Far::default() };
+            if calling.is_some() || half.is_none() {
+                return Far { half, ..Far::default() };
+            }
+            // Withheld on its way: it stays so, and the address is all that this end is shown of the other.
+            return Far { half, client: Some(self.far_client(address, None)), ..Far::default() };
         }
-        let client = FarClient {
+        Far { client: Some(self.far_client(address, calling)), ..Far::default() }
+    }
+
+    fn far_client(&self, address: &Address, calling: Option<&Number>) -> FarClient {
+        FarClient {
             number: calling.cloned(),
             name: None,
             address: address.clone(),
@@ -208,8 +219,7 @@ impl App {
             how: How::Signalling,
             peer: self.peers.at(address).map(|peer| peer.name().clone()),
             at: Some(now()),
-        };
-        Far { client: Some(client), ..Far::default() }
+        }
     }
 
     /// Behind the decision: what other nodes are told of this call, and what they have told us.

@@ -26,6 +26,9 @@ use crate::monitor::now;
 use crate::peer::{Outcome, Peer as PeerNode};
 use crate::store::StoreError;
 
+/// Why something was not sent in the end.
+const KEPT: &str = "no client gives its address to them any more";
+
 /// What is under way, so that it is under way once and ends with its call.
 #[derive(Debug, Default)]
 pub(super) struct Underway(Mutex<HashMap<CallId, HashMap<Errand, CancellationToken>>>);
@@ -98,7 +101,7 @@ impl App {
         let id = call.id.clone();
         self.errand(&id, Errand::Offer, async move {
             match app.first_offer(&peer, &calling, &call).await {
-                Ok(Some(offer)) => app.keep_offering(&peer, offer).await,
+                Ok(Some(offer)) => app.keep_offering(&peer, &calling, offer).await,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, call = %call.id, "an offer could not be made"),
             }
@@ -107,7 +110,7 @@ impl App {
 
     async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
         // Served here: whoever it is, we know them better than a peer.
-        if call.reason != Reason::PortedOut && self.store.facts(&call.called, now()).await?.known.served {
+        if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
         let mut clients = self.store.taking_part(calling, now(), CLIENTS).await?;
@@ -131,12 +134,21 @@ impl App {
         }))
     }
 
-    async fn keep_offering(&self, peer: &Arc<PeerNode>, offer: Offer) {
+    async fn keep_offering(&self, peer: &Arc<PeerNode>, calling: &Number, offer: Offer) {
         let id = offer.id.clone();
         let state = until_settled(
             || {
                 let (peer, offer) = (peer.clone(), Offer { sent: now(), ..offer.clone() });
-                async move { peer.offer(&offer).await }.boxed()
+                let (app, calling) = (self.clone(), calling.clone());
+                async move {
+                    // The number may have been switched off since.
+                    match app.gives(&calling, &Receiver::Peer(peer.name())).await {
+                        Ok(true) => peer.offer(&offer).await,
+                        Ok(false) => Outcome::Refused(KEPT.to_owned()),
+                        Err(error) => Outcome::Again { error: error.to_string(), after: None },
+                    }
+                }
+                .boxed()
             },
             |state, error| _ = self.change_far(&id, |far| attempted(far.offer.as_mut(), state, error)),
         )
@@ -209,7 +221,16 @@ impl App {
                     let state = until_settled(
                         || {
                             let (app, address, own) = (app.clone(), address.clone(), own.clone());
-                            async move { app.peers.answer(&address, &own).await }.boxed()
+                            let (id, number) = (id.clone(), number.clone());
+                            async move {
+                                let far = app.exchange().call(&id).and_then(|call| call.far.client.clone());
+                                match app.gives(&number, &app.receiver_far(far.as_ref())).await {
+                                    Ok(true) => app.peers.answer(&address, &own).await,
+                                    Ok(false) => Outcome::Refused(KEPT.to_owned()),
+                                    Err(error) => Outcome::Again { error: error.to_string(), after: None },
+                                }
+                            }
+                            .boxed()
                         },
                         |state, error| {
                             app.change_far(&id, |far| attempted(far.answers.get_mut(&number), state, error));

@@ -11,7 +11,7 @@ use crate::core::far::FarClient;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, Receiver};
-use crate::core::route::{Reason, Side};
+use crate::core::route::Side;
 use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
@@ -29,7 +29,7 @@ impl App {
     }
 
     /// Who another node's client is to this node's.
-    fn receiver_far<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
+    pub(super) fn receiver_far<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
         let listed = far.and_then(|far| far.peer.as_ref());
         let listed = listed.or_else(|| far.and_then(|far| Some(self.peers.at(&far.address)?.name())));
         listed.map_or(Receiver::Unknown, Receiver::Peer)
@@ -39,9 +39,22 @@ impl App {
     /// called is somebody else's, whoever had the number here.
     pub(super) async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
         let left = self.exchange().call(call).is_some_and(|call| {
-            call.side == Side::Originating && call.reason == Reason::PortedOut && call.called == *number
+            // The reason may have become another since: a decision that came too late is still right about this.
+            call.side == Side::Originating && call.far.served_by.is_elsewhere() && call.called == *number
         });
-        if left { Ok(Vec::new()) } else { self.store.taking_part(number, now(), CLIENTS).await }
+        if left {
+            return Ok(Vec::new());
+        }
+        let mut clients = self.store.taking_part(number, now(), CLIENTS).await?;
+        // Or a number whose clients give their address to nobody would make the other side one of ours.
+        clients.retain(|client| client.offer != OfferTo::Never);
+        Ok(clients)
+    }
+
+    /// Whether a number has a client that offers its address to this one, now.
+    pub(super) async fn gives(&self, number: &Number, to: &Receiver<'_>) -> Result<bool, StoreError> {
+        let clients = self.store.taking_part(number, now(), CLIENTS).await?;
+        Ok(clients.iter().any(|client| client.offer.allows(to)))
     }
 
     /// The clients on both sides of a pair that offer their address to the other side; `far` is the other

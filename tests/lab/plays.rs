@@ -98,6 +98,12 @@ pub const PLAYS: &[Play] = &[
         inner: false,
         run: handed_on,
     },
+    Play {
+        behaviour: "B13",
+        title: "The same where the address came from node to node",
+        inner: false,
+        run: handed_on_after_an_offer,
+    },
 ];
 
 impl Play {
@@ -456,7 +462,15 @@ fn between_nodes(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -> Res
 }
 
 fn handed_on(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(Between::Trunk, "")?;
+    handed_on_between(Between::Trunk, theatre, told)
+}
+
+fn handed_on_after_an_offer(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    handed_on_between(Between::Network, theatre, told)
+}
+
+fn handed_on_between(between: Between, theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(between, "")?;
     let (alice, bob, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?, theatre.domains.b.phone(2)?);
     let (first, second, third) =
         (theatre.domains.a.number(1), theatre.domains.b.number(1), theatre.domains.b.number(2));
