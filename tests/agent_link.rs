@@ -51,6 +51,7 @@ async fn a_call_whose_announcement_was_lost_is_registered() {
     let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
     let (request, _) = until(&mut node.decisions, |_| true).await;
     assert_eq!((&request["leg"], &request["routed"]), (&"leg-1".into(), &"not-announced".into()));
+    assert!(request["announced"].is_null(), "nobody knows when: {request}");
     stop.cancel();
     running.await.unwrap().unwrap();
 }
@@ -133,6 +134,7 @@ async fn an_address_from_where_none_is_believed_is_counted() {
     freeswitch.announce_with("leg-1", "2125550100", &[("refused", "yes")]);
     let (request, _) = until(&mut node.decisions, |(request, _)| request["leg"] == "leg-1").await;
     assert!(request["received_address"].is_null(), "{request}");
+    assert!(request["announced"].as_i64() > Some(1_700_000_000_000), "{request}");
     until(&mut node.links, |report| report["refused"] == 1).await;
     freeswitch.announce_with("leg-2", "2125550100", &[("received", "javascript%3Aalert")]);
     until(&mut node.links, |report| report["refused"] == 2).await;
