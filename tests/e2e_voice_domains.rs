@@ -127,6 +127,7 @@ struct Cast {
     mobile: Phone,
 }
 
+const DECLINED: &str = "declined";
 const NOBODY: &str = "a number that nobody has";
 
 const BETWEEN: &[Play] = &[
@@ -162,7 +163,7 @@ const BETWEEN: &[Play] = &[
         assert!(call.wait_ended(SOON));
     }),
     ("busy", |domains, cast| refused(domains, cast, "486 Busy Here")),
-    ("declined", |domains, cast| refused(domains, cast, "603 Decline")),
+    (DECLINED, |domains, cast| refused(domains, cast, "603 Decline")),
     ("no answer", |domains, cast| refused(domains, cast, "480 Temporarily Unavailable")),
     (NOBODY, |domains, cast| {
         let call = cast.alice.call_as(&domains.b.number(9), "Alice A.", &[]);
@@ -206,9 +207,12 @@ fn play_between(domains: &Domains, cast: &Cast, play: &Play) -> Seen {
     let before = Before::note(&phones, &pbxs);
     play.1(domains, cast);
     let mut seen = before.seen();
-    if play.0 == NOBODY {
+    match play.0 {
         // The trunk is tried and then the telephone network: on Asterisk a row for each.
-        seen.records.iter_mut().for_each(Vec::dedup);
+        NOBODY => seen.records.iter_mut().for_each(Vec::dedup),
+        // An Asterisk hands a 603 on as 503, so the cause depends on how many are between, whoever routes.
+        DECLINED => seen.records.iter_mut().flatten().for_each(|row| row.disposition.clear()),
+        _ => {}
     }
     seen
 }
