@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lab::cast::{Arrives, SCENES, Scene};
 use lab::stage::Stage;
-use lab::{Answer, CallReport, FarEnd, Kind, PbxConfig, SidecallConfig, SipMessage};
+use lab::{Answer, CallReport, Cdr, FarEnd, Kind, PbxConfig, SidecallConfig, SipMessage};
 
 fn stage(kind: Kind) -> Option<Stage> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
@@ -58,8 +58,16 @@ fn arrived(stage: &Stage, scene: &Scene) -> Option<SipMessage> {
     }
 }
 
-fn b12_caller_id_ringback_and_codecs_are_the_same(kind: Kind) {
+/// What the PBX wrote down since `seen`: `n` rows at least.
+fn records(stage: &Stage, seen: &mut usize, n: usize) -> Vec<Cdr> {
+    let rows = stage.pbx.wait_for_cdrs(*seen + n, Duration::from_secs(5)).split_off(*seen);
+    *seen += rows.len();
+    rows
+}
+
+fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
     let Some(mut stage) = stage(kind) else { return };
+    let mut seen = 0;
     let plain: Vec<_> = SCENES
         .iter()
         .map(|scene| {
@@ -69,13 +77,14 @@ fn b12_caller_id_ringback_and_codecs_are_the_same(kind: Kind) {
                 Arrives::Phone => arrived(&stage, scene),
                 _ => stage.pstn.as_ref().and_then(|pstn| pstn.invites().pop()),
             };
-            (heard(&report), offer(&there.unwrap()))
+            (heard(&report), offer(&there.unwrap()), records(&stage, &mut seen, 1))
         })
         .collect();
     stage.raise(&SidecallConfig::default()).unwrap();
-    for (scene, (heard_before, offer_before)) in SCENES.iter().zip(plain) {
+    for (scene, (heard_before, offer_before, records_before)) in SCENES.iter().zip(plain) {
         let report = place(&stage, scene);
         let invite = arrived(&stage, scene).unwrap();
+        assert_eq!(records(&stage, &mut seen, 1), records_before, "{} {}", scene.behaviour, scene.title);
         assert_eq!(heard(&report), heard_before, "{} {}", scene.behaviour, scene.title);
         assert_eq!(offer(&invite), offer_before, "{} {}", scene.behaviour, scene.title);
     }
@@ -86,13 +95,14 @@ fn b12_hang_up_causes_are_the_same(kind: Kind) {
     let scene = &SCENES[0];
     let refusals = ["486 Busy Here", "480 Temporarily Unavailable", "603 Decline"];
     // Both trunks' far ends refuse the same way, so that the route doesn't matter.
-    let refused = |stage: &Stage| -> Vec<_> {
+    let mut seen = 0;
+    let mut refused = |stage: &Stage| -> Vec<_> {
         refusals
             .iter()
             .map(|status| {
                 let _packet = FarEnd::start(stage.pbx.config().packet, &Answer::refuse(status)).unwrap();
                 let _pstn = FarEnd::start(stage.pbx.config().pstn, &Answer::refuse(status)).unwrap();
-                heard(&place(stage, scene))
+                (heard(&place(stage, scene)), records(stage, &mut seen, 1))
             })
             .collect()
     };
@@ -130,7 +140,7 @@ macro_rules! voice {
 }
 
 voice! {
-    b12_caller_id_ringback_and_codecs_are_the_same,
+    b12_caller_id_ringback_codecs_and_records_are_the_same,
     b12_hang_up_causes_are_the_same,
     b12_a_caller_who_gives_up_ends_the_ringing,
 }

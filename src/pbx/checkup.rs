@@ -170,15 +170,16 @@ impl Checkup {
         }
     }
 
-    /// Whether channel events carry our variables; none if that doesn't show now.
+    /// Whether channel events are seen to carry variables, which the agent doesn't need: a Gosub then shows
+    /// in call detail records. Only while a call is up.
     ///
     /// # Errors
     /// If the PBX doesn't reply, or refuses.
-    pub async fn marks(&self) -> Result<Option<bool>, Error> {
+    pub async fn channelvars(&self) -> Result<bool, Error> {
         match self {
-            // Its events carry all variables.
-            Checkup::Freeswitch(_) => Ok(Some(true)),
-            Checkup::Asterisk(pbx) => pbx.marks().await,
+            // Its events carry all variables, and its records none.
+            Checkup::Freeswitch(_) => Ok(false),
+            Checkup::Asterisk(pbx) => pbx.channelvars().await,
         }
     }
 }

@@ -234,11 +234,12 @@ fn freeswitch_legs(pbx: &Pbx) -> Vec<Fields> {
         .collect()
 }
 
-/// From `CoreShowChannels`, whose events show what `channelvars` in manager.conf names.
+/// From `Status`, which shows the variables that it is asked for.
 fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
     let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
     let login = format!(
-        "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: off\r\n\r\nAction: CoreShowChannels\r\n\r\n",
+        "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: off\r\n\r\nAction: Status\r\n\
+         Variables: SIDECALL,SIDECALL_CALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED\r\n\r\n",
         pbx.event_user().unwrap(),
         pbx.event_secret()
     );
@@ -248,9 +249,9 @@ fn asterisk_legs(pbx: &Pbx) -> Vec<Fields> {
     let mut legs = Vec::new();
     let mut leg = BTreeMap::new();
     let mut line = String::new();
-    while lines.read_line(&mut line).is_ok_and(|n| n > 0) && !line.contains("CoreShowChannelsComplete") {
+    while lines.read_line(&mut line).is_ok_and(|n| n > 0) && !line.contains("StatusComplete") {
         if let Some((name, value)) =
-            line.trim_end().strip_prefix("ChanVariable: SIDECALL").and_then(|text| text.split_once('='))
+            line.trim_end().strip_prefix("Variable: SIDECALL").and_then(|text| text.split_once('='))
         {
             let name = name.trim_start_matches('_').to_lowercase();
             leg.insert(if name.is_empty() { "mark".to_owned() } else { name }, value.to_owned());

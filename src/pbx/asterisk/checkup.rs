@@ -125,10 +125,11 @@ impl Checkup {
         Ok(NEEDED.iter().filter(|(action, _)| reply.get(action).is_none()).copied().collect())
     }
 
-    /// `ChanVariable: SIDECALL=` stands with every channel, if `channelvars` asks for it.
-    pub(in crate::pbx) async fn marks(&self) -> Result<Option<bool>, Error> {
+    /// `ChanVariable: NAME=` stands with every channel, if `channelvars` asks for it. Each variable that is set
+    /// then publishes the channel (`ast_channel_publish_varset`), also those of a Gosub that is just being
+    /// entered, and the record takes that place for what was called (`base_process_party_a` in `cdr.c`).
+    pub(in crate::pbx) async fn channelvars(&self) -> Result<bool, Error> {
         let channels = self.client.list(Action::core_show_channels()).await?;
-        let marked = |channel: &ami::Event| channel.get_all("ChanVariable").any(|v| v.starts_with("SIDECALL="));
-        Ok(channels.first().map(marked))
+        Ok(channels.iter().any(|channel| channel.get("ChanVariable").is_some()))
     }
 }
