@@ -7,10 +7,11 @@ use clap::{Args, Subcommand};
 use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
-use crate::contract::{CallList, CallView, DeliveryView, FarView};
+use crate::contract::{CallList, CallView, DeliveryView, Errand, FarView, Happening, Step, Two};
 use crate::core::far::Sent;
 use crate::core::name::{CallId, PbxName, PeerName};
 use crate::core::number::Number;
+use crate::core::time::UnixMillis;
 
 /// Shows calls: who called whom, which way they went and why, and what the clients were sent.
 #[derive(Debug, Args)]
@@ -41,7 +42,7 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// One call, with everything that was sent to clients.
+    /// One call: what happened at both of its ends, and everything that was sent to clients.
     Show {
         /// Its id, as `calls list` and the log have it.
         call: CallId,
@@ -127,6 +128,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
     ];
     facts.extend(call.address.as_ref().map(|address| ("carried", address.to_string())));
     facts.extend(call.far.iter().flat_map(far));
+    facts.extend(call.with.iter().map(|with| ("with", with.to_string())));
     facts.extend(call.answered.map(|at| ("answered", since(at))));
     facts.extend(call.ended.map(|at| ("ended", since(at))));
     facts.extend(call.cause.as_ref().map(|cause| ("cause", output::clean(cause))));
@@ -134,6 +136,13 @@ fn show(call: &CallView) -> anyhow::Result<()> {
         output::line(format!("{name:<9} {fact}"))?;
     }
     output::line("")?;
+    if let Some(begun) = call.story.first().map(|step| step.at) {
+        output::table(
+            &["AT", "END", "PBX", "WHAT"],
+            &call.story.iter().map(|step| told(step, begun)).collect::<Vec<_>>(),
+        )?;
+        output::line("")?;
+    }
     if call.deliveries.is_empty() {
         return output::line(
             "Nothing was sent to clients: nobody with a client has been connected to somebody with one.",
@@ -156,6 +165,54 @@ fn far(far: &FarView) -> Vec<(&'static str, String)> {
     facts.extend(far.offer.as_ref().map(|offer| ("offer", sent(offer))));
     facts.extend(far.answers.iter().map(|answer| ("answer", format!("{} {}", answer.number, sent(&answer.sent)))));
     facts
+}
+
+/// A line of the story.
+fn told(step: &Step, begun: UnixMillis) -> Vec<String> {
+    let at = if step.at < begun {
+        format!("-{}", output::span(begun - step.at))
+    } else {
+        format!("+{}", output::span(step.at - begun))
+    };
+    vec![at, word(&step.end), step.pbx.to_string(), happening(&step.what)]
+}
+
+fn happening(what: &Happening) -> String {
+    let two = |Two { first, second }: &Two| format!("{} and {}", number(first.as_ref()), number(second.as_ref()));
+    let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
+    let because = |error: &Option<String>| {
+        error.as_deref().map(|error| format!(": {}", output::clean(error))).unwrap_or_default()
+    };
+    let outcome =
+        |Errand { peer, state, error, .. }: &Errand| format!("{}{}{}", state.as_str(), by(peer), because(error));
+    match what {
+        Happening::Announced { leg } => format!("announced, leg {leg}"),
+        Happening::Decided { route, reason, serves } => {
+            format!("decided {} ({}){}", route.as_str(), reason.as_str(), by(serves))
+        }
+        Happening::Routed { route, trunk, address } => {
+            let trunk = trunk.as_ref().map(|trunk| format!(" by {trunk}")).unwrap_or_default();
+            format!("routed {}{trunk}{}", route.as_str(), if *address { ", with the caller's address" } else { "" })
+        }
+        Happening::Offered(errand) => format!("offered: {}", outcome(errand)),
+        Happening::Heard { how, peer, number: whose } => {
+            format!("address of {} received by {}{}", number(whose.as_ref()), word(how), by(peer))
+        }
+        Happening::Answered { machine: true, .. } => "answered by the PBX itself".to_owned(),
+        Happening::Answered { number, .. } => {
+            number.as_ref().map_or_else(|| "answered".to_owned(), |number| format!("answered by {number}"))
+        }
+        Happening::Paired(pair) => format!("paired {}", two(pair)),
+        Happening::Parted(pair) => format!("parted {}", two(pair)),
+        Happening::Pushed { number, form, message, state, error, .. } => {
+            let [message, form, state] = [message, form, state].map(|word| output::clean(word));
+            format!("pushed {message} to {number}, {form}: {state}{}", because(error))
+        }
+        Happening::Replied { number, errand } => format!("answered for {number}: {}", outcome(errand)),
+        Happening::Ended { cause } => {
+            format!("ended{}", cause.as_deref().map(|cause| format!(", {}", output::clean(cause))).unwrap_or_default())
+        }
+    }
 }
 
 fn delivery(delivery: &DeliveryView) -> Vec<String> {

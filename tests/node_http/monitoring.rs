@@ -1,9 +1,10 @@
 //! What operators see.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use sidecall::core::route::Reason;
 
-use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer};
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended};
 
 #[tokio::test]
 async fn status_shows_links_calls_and_counts() {
@@ -26,6 +27,97 @@ async fn status_shows_links_calls_and_counts() {
     assert_eq!((&seen["live"], &seen["totals"]["packet"], &seen["store_ok"]), (&json!(1), &json!(1), &json!(true)));
     assert_eq!(seen["calls"][0]["reason"], "called-not-served");
     assert_eq!(seen["calls"][0]["address"], json!(null), "it would let the reader write to the client");
+}
+
+/// What a story says, in one word each.
+fn words(story: &Value) -> Vec<&str> {
+    story.as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_call_is_told_as_a_story() {
+    let node = TestNode::start().await;
+    for number in [ALICE, BOB] {
+        node.number(number, json!({"pbx": "a"})).await;
+        node.client(number, json!({})).await;
+    }
+    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "called": BOB, "side": "originating",
+        "announced": 1_700_000_000_000_u64});
+    let call = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    node.until(&call, |deliveries| deliveries.len() == 2).await;
+    let story = node.get(&format!("/v1/calls/{call}"), ADMIN).await["story"].clone();
+    assert_eq!(words(&story), ["announced", "decided", "routed", "answered", "paired", "pushed", "pushed"]);
+    assert_eq!(story[0]["at"], 1_700_000_000_000_u64);
+    assert_eq!((&story[1]["reason"], &story[1]["end"]), (&json!("called-has-client"), &json!("first")));
+    assert_eq!(
+        (&story[4]["first"], &story[4]["second"], &story[4]["end"]),
+        (&json!(ALICE), &json!(BOB), &json!("both"))
+    );
+    let list = node.get("/v1/calls", ADMIN).await;
+    assert_eq!(list["calls"][0]["story"], json!(null), "agents read the list too");
+    node.events(&call, 3, &[ended("leg-1"), ended("leg-2")]).await;
+    let story = node.get("/v1/status", ADMIN).await["calls"][0]["story"].clone();
+    let steps = words(&story);
+    assert_eq!((steps.len(), steps.contains(&"parted"), steps.contains(&"ended")), (9, true, true), "{story:#}");
+}
+
+#[tokio::test]
+async fn a_call_between_two_of_our_pbxs_is_one_story() {
+    let node = TestNode::start().await;
+    for (number, pbx) in [(ALICE, "a"), (BOB, "b")] {
+        node.number(number, json!({"pbx": pbx})).await;
+        node.client(number, json!({})).await;
+    }
+    let decision = node.decide("a-1", ALICE, BOB).await;
+    let (out, address) = (decision["call"].as_str().unwrap(), decision["address"].as_str().unwrap());
+    let come = node.arrive("b-1", Some(ALICE), BOB, Some(address)).await;
+    node.events(&come, 1, &[dialled("b-2"), bridged("b-1", "b-2")]).await;
+    node.events(out, 1, &[dialled("a-2"), bridged("a-1", "a-2")]).await;
+    let [first, second] =
+        [node.get(&format!("/v1/calls/{out}"), ADMIN).await, node.get(&format!("/v1/calls/{come}"), ADMIN).await];
+    assert_eq!((&first["with"], &second["with"]), (&json!([come]), &json!([out])));
+    assert_eq!(first["story"], second["story"]);
+    let known: Vec<_> = first["story"].as_array().unwrap().iter().filter(|step| step["step"] == "decided").collect();
+    assert_eq!((&known[0]["pbx"], &known[0]["end"]), (&json!("a"), &json!("first")));
+    assert_eq!((&known[1]["pbx"], &known[1]["end"]), (&json!("b"), &json!("second")));
+    let status = node.get("/v1/status", ADMIN).await;
+    assert_eq!(status["calls"].as_array().unwrap().len(), 2);
+    assert!(!status.to_string().contains("/a/"), "an address would let the reader write to the client");
+}
+
+/// What the API can say, the page can put into words.
+#[tokio::test]
+async fn the_page_has_a_sentence_for_every_reason_and_every_step() {
+    let node = TestNode::start().await;
+    let page = node.http.get(node.url("/")).send().await.unwrap().text().await.unwrap();
+    let table = |name: &str| page.split_once(&format!("const {name} = {{")).unwrap().1.split_once("};").unwrap().0;
+    for reason in Reason::ALL {
+        let word = reason.as_str();
+        let keyed = [format!("\"{word}\": \""), format!(" {word}: \"")];
+        assert!(keyed.iter().any(|key| table("words").contains(key)), "no sentence for {word}");
+    }
+    let schemas = node.get("/openapi.json", ADMIN).await["components"]["schemas"].clone();
+    let steps: Vec<String> = all_steps(&schemas["Happening"]);
+    assert_eq!(steps.len(), 11, "{steps:?}");
+    for word in steps {
+        assert!(table("tells").contains(&format!("\n  {word}: ")), "no sentence for {word}");
+    }
+    for end in schemas["End"]["enum"].as_array().unwrap() {
+        assert!(table("ends").contains(&format!("{}: ", end.as_str().unwrap())), "no word for {end}");
+    }
+}
+
+/// The words of `step` wherever the schema has them.
+fn all_steps(schema: &Value) -> Vec<String> {
+    match schema {
+        Value::Object(all) => {
+            let own = all.get("step").and_then(|step| step["enum"][0].as_str()).map(str::to_owned);
+            own.into_iter().chain(all.values().flat_map(all_steps)).collect()
+        }
+        Value::Array(all) => all.iter().flat_map(all_steps).collect(),
+        _ => Vec::new(),
+    }
 }
 
 #[tokio::test]
