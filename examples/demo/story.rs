@@ -111,7 +111,18 @@ pub(crate) fn organisations(near: Kind, far: Kind, theatre: &Theatre) {
     for (name, at, domain, n) in [("Alice", "A", a, 1), ("Bob", "B", b, 1), ("Carol", "B", b, 2)] {
         println!("  {name:9} at {at}: {}, from outside {}", domain.plan().extension(n), domain.number(n));
     }
-    println!("\nAn address is https://NODE/a/TOKEN, made for one call; here nodes speak plain HTTP on 127.0.0.1.\n");
+    let at_b = |n| b.plan().extension(n);
+    println!(
+        "\nAlso at B: Dan ({}), whose softphone is his client; Erin ({}), whose client is a webhook; an operator",
+        at_b(3),
+        at_b(4)
+    );
+    println!(
+        "({}), without a client; Grace ({}), who was A's customer and kept her number. Frank has a mobile.",
+        at_b(5),
+        at_b(6)
+    );
+    println!("An address is https://NODE/a/TOKEN, made for one call; here nodes speak plain HTTP on 127.0.0.1.\n");
 }
 
 /// One play between them.
@@ -126,7 +137,7 @@ pub(crate) fn seen(seen: &Seen) {
     }
     for push in &seen.pushes {
         let (node, name, number, ms) = (push.node, &push.name, &push.number, push.ms);
-        println!("     {ms} ms after {node}'s node knew who talks, {name}'s client ({number}) was told");
+        println!("     {ms} ms after {node}'s node knew who talks, {name}'s client ({number}) has the other's address");
     }
     for problem in &told.problems {
         println!("     PROBLEM: {problem}");

@@ -94,9 +94,9 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, Stri
 /// Both status pages, with a call to look at.
 pub(crate) fn pages(theatre: &mut Theatre) -> Result<[(&'static str, String); 2], String> {
     let what = |error: LabError| error.to_string();
-    theatre.raise(Between::Network, "").map_err(what)?;
+    theatre.raise(Between::Trunk, "").map_err(what)?;
     let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
-    let mut told = theatre.tell("B11", "One more call, to look at");
+    let mut told = theatre.tell("B6", "One more call, to look at");
     if let Some((call, _there)) = theatre.connect(&alice, &theatre.domains.b.number(1), &bob, &mut told) {
         theatre.there(1).wait_for("peer", 1, crate::lab::theatre::SOON);
         call.hang_up();
