@@ -98,6 +98,36 @@ async fn b5_the_clients_that_a_ported_out_number_had_here_are_told_nothing() {
 }
 
 #[tokio::test]
+async fn b5_they_are_told_nothing_whatever_the_reason_has_become() {
+    let (node, _) = node(json!({BOB: {"rn": "+13035559999"}}), false).await;
+    node.number(BOB, json!({"pbx": "b"})).await;
+    node.client(BOB, json!({})).await;
+    let keeper = "+12125550130";
+    node.number(keeper, json!({"pbx": "a"})).await;
+    node.client(keeper, json!({"offer": "served"})).await;
+    let kept = node.decide("leg-1", keeper, BOB).await;
+    assert_eq!(route(&kept), ("pstn", "caller-keeps-address", None));
+    // Decided, and then the PBX says that this came too late for it.
+    let late = node.decide("leg-2", ALICE, BOB).await;
+    let routed =
+        json!({"pbx": "a", "leg": "leg-2", "calling": ALICE, "called": BOB, "side": "originating", "routed": "late"});
+    node.send(Method::POST, "/v1/calls", AGENT, routed).await;
+    for (leg, call) in [("leg-1", &kept), ("leg-2", &late)] {
+        let (call, far) = (call["call"].as_str().unwrap(), format!("{leg}-far"));
+        node.events(call, 1, &[dialled(&far), bridged(leg, &far)]).await;
+    }
+    // A pair of ours is told, and so are the others by then if ever.
+    node.number(CAROL, json!({"pbx": "a"})).await;
+    node.client(CAROL, json!({})).await;
+    let ours = node.decide("leg-3", ALICE, CAROL).await["call"].as_str().unwrap().to_owned();
+    node.events(&ours, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
+    node.until(&ours, |deliveries| deliveries.len() == 2).await;
+    for call in [&kept, &late] {
+        assert_eq!(node.deliveries(call["call"].as_str().unwrap()).await, Vec::<Value>::new());
+    }
+}
+
+#[tokio::test]
 async fn b5_a_number_that_has_left_a_peers_range_is_not_the_peers() {
     let (stayed, left) = ("+13035550100", "+13035550101");
     let (node, _) = node(json!({left: {"rn": "+442079460000"}}), false).await;
