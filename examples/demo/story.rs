@@ -187,7 +187,7 @@ pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Option<Moved
     let told: Vec<String> = told.map(|(n, told)| format!("100{n}: {told}")).collect();
     println!("{behaviour:4} {:29} {columns} {}", transfer.name, told.join("; "));
     for moved in row.iter().flatten() {
-        if let Some(problem) = &moved.problem {
+        for problem in &moved.problems {
             println!("     PROBLEM on {}: {problem}; told: {:?}", moved.pbx, moved.told);
         }
     }

@@ -23,8 +23,8 @@ pub(crate) struct Moved {
     /// What the clients of 1000 to 1003 were told, in order.
     pub(crate) told: [String; 4],
     pub(crate) ok: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) problem: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) problems: Vec<String>,
 }
 
 /// Whether there is anything to play.
@@ -69,9 +69,9 @@ fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Result<Moved
     let mut office = Office::open(kind).map_err(|e| format!("{kind}: {e}"))?;
     go_on()?;
     let played = transfer.play(&mut office);
-    let (told, problem) = match played {
-        Ok(told) => (told, None),
-        Err(problem) => ([0, 1, 2, 3].map(|n| office.told(n)), Some(problem)),
+    let (told, problems) = match played {
+        Ok(told) => (told, Vec::new()),
+        Err(problem) => ([0, 1, 2, 3].map(|n| office.told(n)), vec![problem]),
     };
-    Ok(Moved { behaviour, title: transfer.name, pbx: kind.word(), told, ok: problem.is_none(), problem })
+    Ok(Moved { behaviour, title: transfer.name, pbx: kind.word(), told, ok: problems.is_empty(), problems })
 }
