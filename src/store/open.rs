@@ -16,6 +16,8 @@ use super::{Store, StoreError};
 const BUSY: Duration = Duration::from_secs(1);
 /// How long a read waits for a connection: a decision is worth nothing after the hold.
 const ACQUIRE: Duration = Duration::from_millis(250);
+/// How many times longer the first connection may take: at a start the disk may be busy, and nobody waits.
+const OPENING: u32 = 40;
 /// Connections that read.
 const READERS: u32 = 3;
 
@@ -48,9 +50,14 @@ impl Store {
             .max_lifetime(None)
             // It would be a round trip to the connection's thread for each read.
             .test_before_acquire(false)
-            .connect_with(options.read_only(true).optimize_on_close(false, None))
-            .await
-            .map_err(|e| failed(e.to_string()))?;
+            .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
+        for attempt in 1.. {
+            match pool.acquire().await {
+                Ok(_) => break,
+                Err(sqlx::Error::PoolTimedOut) if attempt < OPENING => {}
+                Err(error) => return Err(failed(error.to_string())),
+            }
+        }
         Ok(Store { pool, writer: Writer::start(connection) })
     }
 }
