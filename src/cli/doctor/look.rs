@@ -83,7 +83,7 @@ impl Look<'_> {
             Ok(Some(false)) => self.report.problem(
                 &self.about,
                 "channel events carry none of our variables: calls can't be followed",
-                "manager.conf, [general]: channelvars=SIDECALL,SIDECALL_CALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED; then `manager reload`",
+                "manager.conf, [general]: channelvars=SIDECALL,SIDECALL_CALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_TENANT; then `manager reload`",
             ),
             Ok(None) => self.report.unknown(&self.about, "channelvars in manager.conf: shows only while a call is up"),
             Err(error) => self.refused("channelvars", &error),
