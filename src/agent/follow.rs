@@ -12,19 +12,41 @@ use crate::contract::{CallRequest, CallView};
 use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
+use crate::core::identity::is_written;
 use crate::core::name::LegId;
+use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::core::uui;
 use crate::monitor::agent as metrics;
 use crate::monitor::now;
-use crate::pbx::{Announcement, Answer, Commands, Events, Happened, Mark, Raw, Snapshot};
+use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark, Raw, Snapshot};
 
 /// A call and how numbers are written in it.
 struct Followed {
     call: Call,
+    called: Number,
     tenant: Option<String>,
+}
+
+impl Followed {
+    fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+        let Device::Named { number, tenant } = device else { return None };
+        plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
+    }
+
+    /// Of a leg that was dialled without a word on whose phone it is, what was called is believed.
+    fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+        let as_called = || match device {
+            Device::Named { number, tenant: None } => {
+                let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(&self.called);
+                (same || is_written(&self.called, number)).then(|| self.called.clone())
+            }
+            _ => None,
+        };
+        self.device(plan, device).or_else(as_called)
+    }
 }
 
 /// Follows the calls of one PBX, across links.
@@ -104,7 +126,8 @@ impl Follower {
         request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let tenant = held.mark.tenant.clone();
         let start = Start::Held { announcement: Box::new(held), left, way, arrived };
-        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), tenant });
+        let called = request.called.clone();
+        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), called, tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -157,12 +180,16 @@ impl Follower {
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
         for Said { key, mut event, device, last } in said {
-            if let Some(Followed { call, tenant }) = self.calls.get_mut(&key) {
-                if let Event::Dialled { number, .. } | Event::Identified { number, .. } = &mut event {
-                    let plan = self.plan.of(tenant.as_deref());
-                    *number = device.and_then(|device| plan.read(&device).ok());
+            if let Some(followed) = self.calls.get_mut(&key) {
+                match &mut event {
+                    Event::Dialled { number, unreadable, .. } => {
+                        *number = followed.dialled(&self.plan, &device);
+                        *unreadable = number.is_none() && device != Device::Unnamed;
+                    }
+                    Event::Identified { number, .. } => *number = followed.device(&self.plan, &device),
+                    _ => {}
                 }
-                call.tell(event, last);
+                followed.call.tell(event, last);
             }
             if last {
                 self.calls.remove(&key);
@@ -180,8 +207,9 @@ impl Follower {
         for (leg, mark) in found {
             let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
+            let called = request.called.clone();
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, Followed { call, tenant: mark.tenant });
+            self.calls.insert(key, Followed { call, called, tenant: mark.tenant });
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
@@ -203,7 +231,7 @@ impl Follower {
                 Some(key) => {
                     let ended = |leg| {
                         let event = Event::Ended { leg, cause: None };
-                        Said { key, event, device: None, last: false }
+                        Said { key, event, device: Device::Unnamed, last: false }
                     };
                     self.tell(gone.into_iter().map(ended));
                 }

@@ -70,7 +70,7 @@ impl Tracker {
         match happened {
             Happened::Dialled { leg, by, device } => {
                 let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
-                vec![self.named(key, Event::Dialled { leg: leg.clone(), number: None }, leg, device)]
+                vec![self.named(key, Event::Dialled { leg: leg.clone(), number: None, unreadable: false }, leg, device)]
             }
             Happened::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
@@ -106,8 +106,8 @@ impl Tracker {
     }
 
     fn named(&mut self, key: Key, event: Event, leg: &LegId, device: &Device) -> Said {
-        match device {
-            Some(device) => self.devices.insert(leg.clone(), device.clone()),
+        match device.number() {
+            Some(number) => self.devices.insert(leg.clone(), number.to_owned()),
             None => self.devices.remove(leg),
         };
         Said { key, event, device: device.clone(), last: false }
@@ -172,7 +172,8 @@ impl Tracker {
                 told.extend(self.happened(&Happened::Dialled { leg: leg.clone(), by, device: device.clone() }));
             }
             // Picked up meanwhile, by another phone than the one that rang.
-            if device.is_some() && self.devices.get(&leg).is_some_and(|known| Some(known) != device.as_ref()) {
+            let known = self.devices.get(&leg).map(String::as_str);
+            if known.is_some() && device.number().is_some() && known != device.number() {
                 told.extend(self.happened(&Happened::Identified { leg: leg.clone(), device }));
             }
             if live.answered {
@@ -191,7 +192,7 @@ impl Tracker {
             told.extend(self.happened(&Happened::Unbridged { legs }));
         }
         let phones: HashMap<_, _> = snapshot.legs.iter().map(|l| (&l.leg, &l.device)).collect();
-        let device = |leg: &LegId| phones.get(leg).copied().cloned().flatten();
+        let device = |leg: &LegId| phones.get(leg).copied().cloned().unwrap_or_default();
         // As if one after the other had come: a conference that is full then is full for the same people.
         let mut hears: Vec<_> = hears.into_iter().collect();
         hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
@@ -251,12 +252,12 @@ impl Tracker {
             self.calls.remove(&key);
         }
         let event = Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) };
-        Some(Said { key, event, device: None, last })
+        Some(Said { key, event, device: Device::Unnamed, last })
     }
 }
 
 fn said(key: Key, event: Event) -> Said {
-    Said { key, event, device: None, last: false }
+    Said { key, event, device: Device::Unnamed, last: false }
 }
 
 fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {

@@ -27,7 +27,7 @@ fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
         leg: leg(name),
         mark: by.is_none().then(mark),
         by: by.map(leg),
-        device: None,
+        device: Device::Unnamed,
         answered: !hears.is_empty(),
         hears: hears.iter().map(|h| leg(h)).collect(),
     }
@@ -39,9 +39,9 @@ fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
 
 fn answered_call(tracker: &mut Tracker) -> Key {
     let (key, _) = tracker.announce(&leg("A"), "1002").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: None });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed });
     tracker.happened(&Happened::Answered { leg: leg("B") });
-    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [None, None] });
+    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
     key
 }
 
@@ -61,7 +61,11 @@ fn a_call_from_announcement_to_end() {
 fn other_peoples_legs_are_not_followed() {
     let mut tracker = Tracker::default();
     assert!(tracker.happened(&Happened::Answered { leg: leg("X") }).is_empty());
-    assert!(tracker.happened(&Happened::Bridged { legs: pair("X", "Y"), devices: [None, None] }).is_empty());
+    assert!(
+        tracker
+            .happened(&Happened::Bridged { legs: pair("X", "Y"), devices: [Device::Unnamed, Device::Unnamed] })
+            .is_empty()
+    );
     assert!(tracker.legs().is_empty());
 }
 
@@ -80,13 +84,14 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"), "5").unwrap();
     let (second, _) = tracker.announce(&leg("P"), "9").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: None });
-    let said = tracker.happened(&Happened::Bridged { legs: pair("A", "Q"), devices: [None, None] });
+    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed });
+    let said =
+        tracker.happened(&Happened::Bridged { legs: pair("A", "Q"), devices: [Device::Unnamed, Device::Unnamed] });
     assert_eq!(said[0].key, second);
 }
 
 fn number(text: &str) -> Device {
-    Some(text.to_owned())
+    Device::Named { number: text.to_owned(), tenant: None }
 }
 
 #[test]
@@ -94,7 +99,10 @@ fn who_joins_by_a_bridge_is_named_first() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"), "1002");
     let said = tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002") });
-    assert_eq!((&said[0].event, &said[0].device), (&Event::Dialled { leg: leg("B"), number: None }, &number("1002")));
+    assert_eq!(
+        (&said[0].event, &said[0].device),
+        (&Event::Dialled { leg: leg("B"), number: None, unreadable: false }, &number("1002"))
+    );
     let bridged = Happened::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
     let said = tracker.happened(&bridged);
     assert_eq!(
@@ -127,7 +135,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
     assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
     tracker.announce(&leg("A"), "1002").unwrap();
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
-    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None }));
+    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None, unreadable: false }));
     assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
     assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
 }
@@ -136,7 +144,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
 fn answered_legs_without_a_bridge_are_doubted_once() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"), "1002").unwrap();
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: None });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed });
     tracker.happened(&Happened::Answered { leg: leg("B") });
     assert!(!tracker.doubts(), "the caller's leg is not up yet");
     tracker.happened(&Happened::Answered { leg: leg("A") });

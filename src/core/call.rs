@@ -40,6 +40,9 @@ pub enum Event {
         /// The device that the PBX names; absent if it names none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
+        /// The PBX names a device, but by no number that anybody is known to have.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unreadable: bool,
     },
     /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
     Identified {

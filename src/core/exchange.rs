@@ -182,7 +182,7 @@ impl Exchange {
         }
         call.last_seq = seq;
         match event {
-            Event::Dialled { leg, number } => self.dialled(id, leg, number.as_ref(), at),
+            Event::Dialled { leg, number, .. } => self.dialled(id, leg, number.as_ref(), at),
             Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => self.bridged(id, legs, at),

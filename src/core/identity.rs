@@ -7,6 +7,8 @@ use super::number::Number;
 pub enum Came {
     /// The PBX made it to reach the called number.
     Dialled,
+    /// The PBX made it, and names its phone by what is no number, or nobody's.
+    Unreadable,
     /// It turned out to be another phone: a pick-up, or a bridge that nobody announced.
     Joined,
 }
@@ -34,6 +36,7 @@ const COMMON: usize = 7;
 /// | unknown, dialled | a main number | nobody |
 /// | unknown, dialled | any other | called |
 /// | unknown, joined | any | nobody |
+/// | named, but unreadable | any | nobody: it may be anybody's |
 /// | served | any | device |
 /// | not served | lists the device among its extensions | called |
 /// | not served, an extension, dialled | E.164, no main number | called: the DID of that extension |
@@ -50,8 +53,16 @@ pub fn stands_for(called: &Number, device: Option<&Number>, came: Came, known: K
 
 /// Whether both are one number, perhaps written as a trunk wants it: `+1 212 555 0100`, `9 212 555 0100`.
 pub fn is_same(one: &Number, other: &Number) -> bool {
-    let (a, b) = (one.digits(), other.digits());
-    one == other || (a.len().min(b.len()) >= COMMON && (a.ends_with(b) || b.ends_with(a)))
+    one == other || is_tail(one.digits(), other.digits())
+}
+
+/// Whether `text` is the number as a trunk wants it, whatever its rules.
+pub fn is_written(number: &Number, text: &str) -> bool {
+    is_tail(number.digits(), text)
+}
+
+fn is_tail(a: &str, b: &str) -> bool {
+    a.len().min(b.len()) >= COMMON && (a.ends_with(b) || b.ends_with(a))
 }
 
 fn is_local(number: &Number) -> bool {
@@ -87,6 +98,8 @@ mod tests {
             ("unknown, a main number", DID, None, Dialled, MAIN, None),
             ("unknown", DID, None, Dialled, NOTHING, Some(DID)),
             ("unknown, joined", DID, None, Joined, NOTHING, None),
+            ("unreadable", DID, None, Unreadable, NOTHING, None),
+            ("unreadable, listed or not", EXTENSION, None, Unreadable, LISTED, None),
             ("forwarded to one of ours", EXTENSION, Some(OTHER), Dialled, SERVED, Some(OTHER)),
             ("picked up by one of ours", EXTENSION, Some(OTHER), Joined, SERVED, Some(OTHER)),
             (
@@ -116,9 +129,9 @@ mod tests {
         fn one_of_the_two_or_nobody(
             called in "\\+[0-9]{5,15}|[0-9]{3,6};phone-context=a",
             device in prop::option::of("\\+[0-9]{5,15}|[0-9]{3,6};phone-context=a"),
-            dialled: bool, main: bool, listed: bool, served: bool,
+            came in prop::sample::select(vec![Came::Dialled, Came::Unreadable, Came::Joined]),
+            main: bool, listed: bool, served: bool,
         ) {
-            let came = if dialled { Came::Dialled } else { Came::Joined };
             let stands = who(&called, device.as_deref(), came, Known { main, listed, served });
             prop_assert!(stands.is_none() || stands.as_deref() == Some(&called) || stands == device);
         }

@@ -265,6 +265,20 @@ impl PbxPlan {
         known.map_or(&self.own, |(_, plan)| plan)
     }
 
+    /// The number of the phone that the PBX shows as `raw` in a call of the tenant `call`. The phone may be
+    /// another tenant's: an extension is read as `own`'s, whose phone the PBX says it is.
+    ///
+    /// # Errors
+    /// If it is none, or an extension of nobody knows whom.
+    pub fn device(&self, raw: &str, own: Option<&str>, call: Option<&str>) -> Result<Number, Unread> {
+        let plan = self.of(own.or(call));
+        let whose = own.is_some() || self.tenants.is_empty();
+        match plan.inside(&without_separators(raw)) {
+            Some(_) if !whose => Err(Unread::NoTenant),
+            _ => plan.read(raw),
+        }
+    }
+
     /// The rules of each tenant, or the PBX's own if it has none.
     pub fn all(&self) -> impl Iterator<Item = &NumberPlan> {
         let own = self.tenants.is_empty().then_some(&self.own);

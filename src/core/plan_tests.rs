@@ -198,3 +198,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_phone_is_its_own_tenants_not_the_calls() {
+    let tenant = |name: &str, context: &str| {
+        let plan = NumberPlan { context: Some(context.parse().unwrap()), ..plan(Some("US")) };
+        (name.parse().unwrap(), plan)
+    };
+    let pbx =
+        PbxPlan::new(plan(Some("US")), vec![tenant("acme", "acme.pbx.example"), tenant("beta", "beta.pbx.example")]);
+    let read = |raw: &str, own: Option<&str>| pbx.device(raw, own, Some("acme")).map(|n| n.to_string());
+    assert_eq!(read("1002", Some("beta.pbx.example")).as_deref(), Ok("1002;phone-context=beta.pbx.example"));
+    assert_eq!(read("1002", Some("gamma")), Err(Unread::NoTenant));
+    assert_eq!(read("1002", None), Err(Unread::NoTenant));
+    assert_eq!(read("2125550100", None).as_deref(), Ok("+12125550100"), "the same for all");
+    // Without tenants there is one place.
+    let own = NumberPlan { context: Some("pbx.example".parse().unwrap()), ..plan(Some("US")) };
+    let pbx = PbxPlan::new(own, Vec::new());
+    for domain in [None, Some("192.0.2.1")] {
+        let read = pbx.device("1002", domain, None).map(|n| n.to_string());
+        assert_eq!(read.as_deref(), Ok("1002;phone-context=pbx.example"));
+    }
+}

@@ -18,6 +18,7 @@ impl App {
         let Some((called, last_seq)) = call else { return Ok(reports) };
         for report in reports.iter_mut().filter(|report| report.seq > last_seq) {
             let (number, came) = match &mut report.event {
+                Event::Dialled { number, unreadable: true, .. } => (number, Came::Unreadable),
                 Event::Dialled { number, .. } => (number, Came::Dialled),
                 Event::Identified { number, .. } => (number, Came::Joined),
                 _ => continue,

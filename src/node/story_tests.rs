@@ -55,7 +55,9 @@ fn after(call: Call, events: &[(i64, &str)]) -> Call {
         let rest: Vec<&str> = words.collect();
         let leg = |n: usize| leg(&format!("{id}-{}", rest[n]));
         let event = match what {
-            "dialled" => Event::Dialled { leg: leg(0), number: rest.get(1).map(|text| number(text)) },
+            "dialled" => {
+                Event::Dialled { leg: leg(0), number: rest.get(1).map(|text| number(text)), unreadable: false }
+            }
             "answered" => Event::Answered { leg: leg(0) },
             "bridged" => Event::Bridged { legs: [leg(0), leg(1)] },
             "unbridged" => Event::Unbridged { legs: [leg(0), leg(1)] },

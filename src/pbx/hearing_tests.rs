@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn member(leg: &str, channel: &str) -> Member {
-    Member { leg: leg.parse().unwrap(), kind: kind(channel), device: None }
+    Member { leg: leg.parse().unwrap(), kind: kind(channel), device: Device::Unnamed }
 }
 
 /// Who hears whom now, told by events alone.

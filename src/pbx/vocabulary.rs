@@ -8,8 +8,22 @@ use crate::core::name::{CallId, LegId, TrunkName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 
-/// The phone behind a leg, as the PBX names it: still raw text, and no name unless it looks like a number.
-pub type Device = Option<String>;
+/// The phone behind a leg, as the PBX names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Device {
+    /// It names none: a trunk, a contact, a caller who is withheld.
+    #[default]
+    Unnamed,
+    /// It names one, by what looks like no number.
+    Unreadable,
+    /// It names one by what looks like a number.
+    Named {
+        /// Still raw text.
+        number: String,
+        /// Whose extension it is, where the PBX says that: a name or a domain.
+        tenant: Option<String>,
+    },
+}
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,11 +204,22 @@ pub(super) fn cause(text: &str) -> Option<String> {
     Some(text).filter(|t| !t.is_empty())
 }
 
-/// What the PBX calls a phone, if that looks like a number: `1001`, `+12125550100`.
-pub(super) fn device(name: &str) -> Device {
-    let digits = name.strip_prefix('+').unwrap_or(name);
-    let number = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
-    number.then(|| name.to_owned())
+impl Device {
+    /// What the PBX calls a phone, if that looks like a number: `1001`, `+12125550100`.
+    pub(super) fn read(name: &str, tenant: Option<&str>) -> Option<Device> {
+        let digits = name.strip_prefix('+').unwrap_or(name);
+        let number = !digits.is_empty() && digits.len() <= 20 && digits.bytes().all(|b| b.is_ascii_digit());
+        let tenant = tenant.and_then(self::tenant);
+        number.then(|| Device::Named { number: name.to_owned(), tenant })
+    }
+
+    /// The raw text that looks like a number.
+    pub fn number(&self) -> Option<&str> {
+        match self {
+            Device::Named { number, .. } => Some(number),
+            Device::Unnamed | Device::Unreadable => None,
+        }
+    }
 }
 
 /// The side, as the dialplan writes it.

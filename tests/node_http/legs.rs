@@ -43,6 +43,10 @@ async fn the_phone_that_answers_is_whose_client_is_told() {
     assert_eq!(told(&node, "e", "dialled", Some(PHONE)).await, both(ALICE, BOB), "the extension behind the number");
     assert_eq!(told(&node, "f", "identified", Some(PHONE)).await, [], "picked up by nobody of ours");
     assert_eq!(told(&node, "g", "identified", None).await, []);
+    let call = node.decide("h", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let dialled = json!({"event": "dialled", "leg": "h-other", "unreadable": true});
+    node.events(&call, 1, &[dialled, bridged("h", "h-other")]).await;
+    assert_eq!(node.deliveries(&call).await.len(), 0, "a phone, but nobody knows whose");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use crate::ami;
 use crate::core::name::LegId;
 use crate::pbx::hearing::{Hearing, Kind, Member};
-use crate::pbx::vocabulary::{cause, device, hold, raw_number, side, tenant};
+use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Device, Happened, Mark, Release};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
@@ -183,11 +183,25 @@ fn local(event: &ami::Event) -> Option<String> {
 }
 
 /// The channel that an event, or an entry of a list, is about.
+///
+/// A caller's number is the one that the snippet has marked it with, where that is shown (`Status`; events
+/// show it only with `channelvars`). `CallerIDNum` is there for those who withhold it, too: it says nothing.
 pub(super) fn member(event: &ami::Event) -> Option<Member> {
-    let [channel, caller] = event.fields(["Channel", "CallerIDNum"]);
-    let channel = channel.unwrap_or_default();
-    let device = endpoint(&channel).and_then(device).or_else(|| device(&caller?));
+    let channel = event.get("Channel").unwrap_or_default();
+    let said = |name| variable(event, &["ChanVariable", "Variable"], name);
+    let tenant = said("SIDECALL_TENANT");
+    let read = |number: &str| Device::read(number, tenant.as_deref());
+    let caller = said("SIDECALL_SIDE").and_then(|_| said("SIDECALL_CALLING"));
+    let device = endpoint(&channel).and_then(read).or_else(|| read(&caller?)).unwrap_or_default();
     Some(Member { leg: leg(event, "Uniqueid")?, kind: kind(&channel), device })
+}
+
+/// A channel's variable that has a value, as `channelvars` in manager.conf or the list's question shows
+/// it: `ChanVariable: SIDECALL_SIDE=originating`.
+fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
+    let mut lines = keys.iter().flat_map(|key| event.get_all(key));
+    let value = lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
+    value.filter(|value| !value.is_empty())
 }
 
 /// `PJSIP/1001-00000019` → `1001`.
@@ -203,16 +217,18 @@ fn endpoint(channel: &str) -> Option<&str> {
 /// that is being called, which says nothing about the phone.
 fn dialled_device(event: &ami::Event) -> Device {
     let [exten, dest, dialled, caller] = event.fields(["Exten", "DestChannel", "DialString", "DestCallerIDNum"]);
-    let (dest, dialled) = (dest?, dialled.unwrap_or_default());
+    let (Some(dest), dialled) = (dest, dialled.unwrap_or_default()) else { return Device::Unnamed };
     let technology = dest.split_once('/').map_or("", |(technology, _)| technology);
     let dialled = dialled.strip_prefix(technology).and_then(|rest| rest.strip_prefix('/')).unwrap_or(&dialled);
     let (resource, uri) = dialled.split_once('/').unwrap_or((dialled, ""));
-    if let Some((number, _trunk)) = resource.split_once('@') {
-        return device(number);
+    let tenant = variable(event, &["DestChanVariable"], "SIDECALL_TENANT");
+    let read = |number: &str| Device::read(number, tenant.as_deref());
+    if let Some((number, _trunk)) = resource.split_once('@').filter(|_| uri.is_empty()) {
+        return Device::read(number, None).unwrap_or(Device::Unreadable);
     }
     let user = uri.trim_start_matches("sips:").trim_start_matches("sip:").split('@').next().unwrap_or_default();
     let own = caller.filter(|caller| Some(caller) != exten.as_ref());
-    endpoint(&dest).and_then(device).or_else(|| device(user)).or_else(|| device(&own?))
+    endpoint(&dest).and_then(read).or_else(|| read(user)).or_else(|| read(&own?)).unwrap_or_default()
 }
 
 pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {

@@ -15,6 +15,10 @@ fn leg(text: &str) -> LegId {
     text.parse().unwrap()
 }
 
+fn named(number: &str) -> Device {
+    Device::Named { number: number.to_owned(), tenant: None }
+}
+
 #[test]
 fn a_recorded_call_in_our_words() {
     let (frames, error) = decode(RECORDED, &[]);
@@ -23,7 +27,7 @@ fn a_recorded_call_in_our_words() {
     let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event));
     let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
     let story: Vec<_> = story.collect();
-    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: None });
+    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed });
     assert!(story.contains(&Happened::Answered { leg: b.clone() }));
     assert!(story.contains(&Happened::Answered { leg: a.clone() }));
     let bridged = |h: &Happened| matches!(h, Happened::Bridged { legs, .. } if *legs == [b.clone(), a.clone()]);
@@ -66,7 +70,7 @@ fn a_call_that_our_snippet_announced() {
         .iter()
         .map(|happened| match happened {
             Happened::Dialled { leg, by, device } if (leg, by) == (&b, &a) => {
-                assert_eq!(device.as_deref(), Some("+12125550100"), "the trunk has no number of its own");
+                assert_eq!(device.number(), Some("+12125550100"), "the trunk has no number of its own");
                 "dialled"
             }
             Happened::Answered { leg } if *leg == a => "a answered",
@@ -94,7 +98,10 @@ fn one_who_takes_anothers_place_does_not_hear_them() {
     dictionary.read(&enter("2", ""));
     let swapped = dictionary.read(&enter("3", "2"));
     let unbridged = Happened::Unbridged { legs: [leg("2"), leg("1")] };
-    assert_eq!(swapped, [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")], devices: [None, None] }]);
+    assert_eq!(
+        swapped,
+        [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")], devices: [Device::Unnamed, Device::Unnamed] }]
+    );
     assert_eq!(dictionary.read(&leave("2")), []);
 }
 
@@ -160,8 +167,7 @@ fn a_local_channel_that_is_taken_out_parts_nobody() {
     read("BridgeEnter", "x", "PJSIP/1003-2", "Q", "");
     read("BridgeEnter", "x", two, "L2", "");
     read("BridgeEnter", "y", "PJSIP/1000-0", "A", "");
-    let together =
-        Happened::Bridged { legs: [leg("A"), leg("Q")], devices: [Some("1000".into()), Some("1003".into())] };
+    let together = Happened::Bridged { legs: [leg("A"), leg("Q")], devices: [named("1000"), named("1003")] };
     assert_eq!(read("BridgeEnter", "y", one, "L1", ""), std::slice::from_ref(&together));
     assert_eq!(read("LocalOptimizationBegin", "", "", "", ""), []);
     assert_eq!(read("BridgeLeave", "y", "PJSIP/1000-0", "A", ""), []);
@@ -192,4 +198,39 @@ fn time_stamps() {
     for bad in ["", ".", "x", "1.x", "99999999999999999999"] {
         assert_eq!(micros(bad), None, "{bad:?}");
     }
+}
+
+#[test]
+fn a_phone_that_is_dialled() {
+    let dialled = |dest: &str, string: &str, caller: &str, more: &str| {
+        let begin = event(&format!(
+            "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: a\nExten: 1002\nDestChannel: {dest}\n\
+             DestUniqueid: b\nDestCallerIDNum: {caller}\nDialString: {string}\n{more}"
+        ));
+        match Dictionary::default().read(&begin).remove(0) {
+            Happened::Dialled { device, .. } => device,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(dialled("PJSIP/1002-2", "1002", "1002", ""), named("1002"));
+    let beta = Device::Named { number: "1002".to_owned(), tenant: Some("beta".to_owned()) };
+    assert_eq!(dialled("PJSIP/1002-2", "1002", "1002", "DestChanVariable: SIDECALL_TENANT=beta\n"), beta);
+    assert_eq!(dialled("PJSIP/sidecall-2", "+12125550100@sidecall", "1002", ""), named("+12125550100"));
+    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall/sip:+12125550100@x", "1002", ""), named("+12125550100"));
+    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall", "1002", ""), Device::Unnamed);
+    assert_eq!(dialled("PJSIP/sidecall-2", "alice@sidecall", "1002", ""), Device::Unreadable);
+}
+
+#[test]
+fn who_joins_is_who_the_snippet_says() {
+    let joins = |channel: &str, caller: &str, mark: &str| {
+        let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n{mark}");
+        member(&event(&entry)).unwrap().device
+    };
+    let side = "ChanVariable: SIDECALL_SIDE=terminating\n";
+    assert_eq!(joins("PJSIP/trunk-1", "+12125550100", ""), Device::Unnamed, "who may be withheld");
+    assert_eq!(joins("PJSIP/trunk-1", "+12125550100", side), Device::Unnamed, "withheld");
+    let calling = format!("{side}ChanVariable: SIDECALL_CALLING=+12125550199\n");
+    assert_eq!(joins("PJSIP/trunk-1", "2000", &calling), named("+12125550199"), "at an attendant");
+    assert_eq!(joins("PJSIP/1001-1", "2000", ""), named("1001"));
 }

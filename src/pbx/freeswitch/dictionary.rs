@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::core::name::LegId;
 use crate::esl;
 use crate::pbx::hearing::{Hearing, Kind, Member};
-use crate::pbx::vocabulary::{cause, device, hold, raw_number, side, tenant};
-use crate::pbx::{Announcement, Happened, Mark, Release, Snapshot};
+use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
+use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
 
 /// The events that are subscribed to. One call has about 51 in all; these are the ones that matter.
 pub(super) const EVENTS: &[&str] = &[
@@ -51,6 +51,8 @@ pub(super) struct Dictionary {
     early: Vec<[Member; 2]>,
     /// Halves of `loopback` channels.
     halves: HashMap<LegId, Kind>,
+    /// The phones behind legs, as their own events named them.
+    devices: HashMap<LegId, Device>,
 }
 
 impl Dictionary {
@@ -78,6 +80,7 @@ impl Dictionary {
     pub(super) fn restart(&mut self, snapshot: &Snapshot) {
         self.hearing = snapshot.hearing.clone();
         self.answered = snapshot.legs.iter().filter(|leg| leg.answered).map(|leg| leg.leg.clone()).collect();
+        self.devices = snapshot.legs.iter().map(|leg| (leg.leg.clone(), leg.device.clone())).collect();
         self.early.retain(|legs| legs.iter().any(|member| !self.answered.contains(&member.leg)));
     }
 
@@ -107,6 +110,7 @@ impl Dictionary {
         let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
         let mut happened = Vec::new();
         self.answered.insert(leg.clone());
+        self.devices.insert(leg.clone(), device.clone());
         match kind {
             Kind::Real => {
                 let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by, device });
@@ -134,6 +138,7 @@ impl Dictionary {
         if since.is_some_and(|since| since != "0") {
             self.answered.insert(other.leg.clone());
         }
+        self.devices.insert(own.leg.clone(), own.device.clone());
         let legs = [self.known(own), self.known(other)];
         if self.up(&legs) {
             return self.together(legs);
@@ -156,6 +161,7 @@ impl Dictionary {
         let mut happened = self.hearing.hang_up(&leg);
         self.answered.remove(&leg);
         self.halves.remove(&leg);
+        self.devices.remove(&leg);
         happened.push(Happened::HungUp { leg, cause: why.and_then(|w| cause(&w)) });
         happened
     }
@@ -170,10 +176,12 @@ impl Dictionary {
         legs.iter().all(|member| self.answered.contains(&member.leg))
     }
 
-    /// An event says of the other leg only that it is a half, not of what.
+    /// An event says of the other leg only that it is a half, not of what; and of its phone neither the
+    /// tenant nor that it is withheld.
     fn known(&self, member: Member) -> Member {
         let kind = self.halves.get(&member.leg).cloned().unwrap_or(member.kind);
-        Member { kind, ..member }
+        let device = self.devices.get(&member.leg).cloned().unwrap_or(member.device);
+        Member { kind, device, ..member }
     }
 
     /// Whether the events come from another core than before. `Event-Sequence` doesn't tell more: it
@@ -201,18 +209,41 @@ pub(super) fn room(legs: &[LegId; 2]) -> String {
 /// Who called in keeps the number in `ANI`; in the other caller's fields FreeSWITCH shows whoever talks
 /// with whom, and turns them round when a call is transferred. A leg that was dialled has the caller's.
 pub(super) fn member(event: &esl::Event) -> Option<Member> {
-    let [id, name, direction, ani, user, dialled] = event.fields([
-        "Unique-ID",
-        "Channel-Name",
-        "Call-Direction",
-        "Caller-ANI",
-        "variable_dialed_user",
-        "Caller-Destination-Number",
-    ]);
+    let [id, name, direction] = event.fields(["Unique-ID", "Channel-Name", "Call-Direction"]);
     let outbound = direction.as_deref() == Some("outbound");
-    let named = if outbound { user.or(dialled) } else { ani };
+    let device = if outbound { dialled_device(event) } else { calling_device(event) };
     let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { half(event) } else { Kind::Real };
-    Some(Member { leg: leg(&id)?, kind, device: named.and_then(|name| device(&name)) })
+    Some(Member { leg: leg(&id)?, kind, device })
+}
+
+/// `user/1002@a.example` says whose phone it is, a gateway or a contact only what it is asked for.
+fn dialled_device(event: &esl::Event) -> Device {
+    let [user, domain, dialled] =
+        event.fields(["variable_dialed_user", "variable_dialed_domain", "Caller-Destination-Number"]);
+    match (user, dialled) {
+        (Some(user), _) => Device::read(&user, domain.as_deref()).unwrap_or(Device::Unreadable),
+        (None, Some(number)) => Device::read(&number, None).unwrap_or_default(),
+        (None, None) => Device::Unnamed,
+    }
+}
+
+/// Who called in: as the snippet has marked the leg, or else by the caller ID, unless it is withheld.
+fn calling_device(event: &esl::Event) -> Device {
+    let [side, calling, tenant, domain, ani, hidden, privacy] = event.fields([
+        "variable_sidecall_side",
+        "variable_sidecall_calling",
+        "variable_sidecall_tenant",
+        "variable_domain_name",
+        "Caller-ANI",
+        "Caller-Privacy-Hide-Number",
+        "variable_privacy_hide_number",
+    ]);
+    let withheld = [hidden, privacy].iter().flatten().any(|hide| hide == "true");
+    let number = match side {
+        Some(_) => calling,
+        None => ani.filter(|_| !withheld),
+    };
+    number.and_then(|number| Device::read(&number, tenant.or(domain).as_deref())).unwrap_or_default()
 }
 
 /// The one that it is bridged with.
@@ -228,7 +259,8 @@ fn other(event: &esl::Event) -> Option<Member> {
     let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { Kind::Nobody } else { Kind::Real };
     let own = leg(&own)?;
     let leg = legs(event)?.into_iter().find(|leg| *leg != own)?;
-    Some(Member { leg, kind, device: named.and_then(|name| device(&name)) })
+    let device = named.and_then(|name| Device::read(&name, None)).unwrap_or_default();
+    Some(Member { leg, kind, device })
 }
 
 /// `loopback/1002-a`

@@ -12,6 +12,10 @@ fn plain(text: &str) -> Event {
     Event::new(Format::Plain, Bytes::from(text.to_owned()))
 }
 
+fn named(number: &str) -> Device {
+    Device::Named { number: number.to_owned(), tenant: None }
+}
+
 fn story(recording: &[u8]) -> Vec<Happened> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none());
@@ -62,14 +66,14 @@ fn a_call_that_our_snippet_announced() {
     assert_eq!(announced.mark, mark);
     let (a, b) = (announced.leg.clone(), "c49e5dfd-4d74-4d96-86a2-1e254b1d293e".parse::<LegId>().unwrap());
     let cause = Some("NORMAL_CLEARING".to_owned());
-    let called = Some("+12125550100".to_owned());
+    let called = named("+12125550100");
     assert_eq!(
         rest,
         [
             Happened::Dialled { leg: b.clone(), by: a.clone(), device: called.clone() },
             Happened::Answered { leg: b.clone() },
             Happened::Answered { leg: a.clone() },
-            Happened::Bridged { legs: [a.clone(), b.clone()], devices: [Some("1000".to_owned()), called] },
+            Happened::Bridged { legs: [a.clone(), b.clone()], devices: [named("1000"), called] },
             // The bridge's end comes after the leg's: it is known by then.
             Happened::Unbridged { legs: [b.clone(), a.clone()] },
             Happened::HungUp { leg: b, cause: cause.clone() },
@@ -166,7 +170,7 @@ fn hang_up(leg: &Leg) -> Event {
 }
 
 fn together(a: &Leg, b: &Leg) -> Happened {
-    let devices = [Some(a.number.to_owned()), Some(b.number.to_owned())];
+    let devices = [named(a.number), named(b.number)];
     Happened::Bridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()], devices }
 }
 
@@ -236,4 +240,39 @@ fn two_people_hear_each_other_through_a_loopback() {
     dictionary.read(&half("m", "l", "B"));
     assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &one)), []);
     assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &B, &two)), [together(&B, &A)]);
+}
+
+#[test]
+fn a_phone_and_whose_it_is() {
+    let device = |direction: &str, fields: &str| {
+        member(&plain(&format!("Unique-ID: a\nCall-Direction: {direction}\n{fields}"))).unwrap().device
+    };
+    let of = |number: &str, tenant: &str| Device::Named { number: number.into(), tenant: Some(tenant.into()) };
+    let user = "variable_dialed_user: 1002\nvariable_dialed_domain: beta.example\nCaller-Destination-Number: 1001\n";
+    assert_eq!(device("outbound", user), of("1002", "beta.example"));
+    assert_eq!(device("outbound", &user.replace("1002", "alice")), Device::Unreadable);
+    assert_eq!(device("outbound", "Caller-Destination-Number: +12125550100\n"), named("+12125550100"));
+    assert_eq!(device("outbound", "Caller-Destination-Number: gw+x\n"), Device::Unnamed);
+
+    let ani = "Caller-ANI: 1001\nvariable_domain_name: beta.example\n";
+    assert_eq!(device("inbound", ani), of("1001", "beta.example"));
+    assert_eq!(device("inbound", &format!("{ani}Caller-Privacy-Hide-Number: true\n")), Device::Unnamed);
+    let marked = format!("{ani}variable_sidecall_side: terminating\n");
+    assert_eq!(device("inbound", &marked), Device::Unnamed, "withheld");
+    let marked = format!("{marked}variable_sidecall_calling: 1003\nvariable_sidecall_tenant: acme\n");
+    assert_eq!(device("inbound", &marked), of("1003", "acme"));
+}
+
+#[test]
+fn who_is_withheld_stays_so_in_a_bridge() {
+    let mut dictionary = Dictionary::default();
+    dictionary.read(&plain(
+        "Event-Name: CHANNEL_ANSWER\nUnique-ID: p\nCall-Direction: inbound\nCaller-ANI: 1002\n\
+         variable_sidecall_side: terminating\n",
+    ));
+    let told = dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &P));
+    assert!(
+        matches!(&told[..], [Happened::Bridged { devices, .. }] if *devices == [named("1000"), Device::Unnamed]),
+        "{told:?}"
+    );
 }
