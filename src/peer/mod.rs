@@ -64,7 +64,7 @@ pub enum PeerError {
 pub struct Peer {
     name: PeerName,
     base: Url,
-    prefixes: Vec<Prefix>,
+    prefixes: Arc<[Prefix]>,
     verify: bool,
     token: Option<Secret>,
     certificate: Option<String>,
@@ -98,7 +98,7 @@ impl Peer {
         Ok(Peer {
             name: config.name.clone(),
             base: config.base().map_err(PeerError::Value)?,
-            prefixes: config.prefixes.clone(),
+            prefixes: config.prefixes.clone().into(),
             verify: config.verify,
             token: config.token.clone(),
             certificate: config.certificate.clone(),
@@ -115,6 +115,11 @@ impl Peer {
     /// The packet trunk that leads to it, if it has one of its own.
     pub fn trunk(&self) -> Option<&TrunkName> {
         self.trunk.as_ref()
+    }
+
+    /// The numbers that it serves.
+    pub fn prefixes(&self) -> &Arc<[Prefix]> {
+        &self.prefixes
     }
 
     /// Whether it may speak for a calling number.
