@@ -398,7 +398,10 @@ async fn no_offer_is_used_twice_over_a_restart_and_none_stays() {
     let mut gone = offer("0199-2");
     gone["called"] = GINA.into();
     let insert = |id: &str, offer: &Value| {
-        format!("INSERT INTO offers (peer, id, received, body) VALUES ('a', '{id}', {}, '{offer}');", offer["sent"])
+        format!(
+            "INSERT OR IGNORE INTO offers (peer, id, received, body) VALUES ('a', '{id}', {}, '{offer}');",
+            offer["sent"]
+        )
     };
     let change = insert("0199-1", &first) + &insert("0199-2", &gone);
     assert_eq!(rows(&two.b, &change).await, 2);
