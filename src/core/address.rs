@@ -64,12 +64,26 @@ impl Address {
 
     /// Whether it leads to the machine of whoever follows it.
     pub fn is_loopback(&self) -> bool {
-        match Url::parse(&self.text).ok().as_ref().and_then(Url::host) {
+        match self.host() {
             Some(Host::Ipv4(ip)) => ip.is_loopback(),
             Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             None => false,
         }
+    }
+
+    /// The machine or domain that it leads to, in lower case.
+    pub fn host(&self) -> Option<Host> {
+        match self.sip_parts() {
+            // URLs of other schemes keep a host as it was written; this is the name or the IP address.
+            Some((_, host)) => Url::parse(&format!("http://{host}/")).ok()?.host().map(|host| host.to_owned()),
+            None => Url::parse(&self.text).ok()?.host().map(|host| host.to_owned()),
+        }
+    }
+
+    /// Whether it is one of that domain.
+    pub fn is_at(&self, domain: &str) -> bool {
+        matches!(self.host(), Some(Host::Domain(name)) if name == domain)
     }
 
     /// User and host of a SIP address.
@@ -195,10 +209,25 @@ mod tests {
             ("https://[::ffff:127.0.0.1]/", true),
             ("https://localhost/x", true),
             ("https://node.example/127.0.0.1", false),
-            ("sip:a@127.0.0.1", false),
+            ("sip:a@127.0.0.1", true),
+            ("sip:a@127.0.0.1:5080", true),
+            ("sips:a@[::1]:5061", true),
+            ("sip:a@LocalHost", true),
+            ("sip:a@0x7f.1", true),
+            ("sip:127.0.0.1@pbx.example", false),
+            ("sip:a@192.0.2.1", false),
         ] {
             assert_eq!(text.parse::<Address>().unwrap().is_loopback(), here, "{text}");
         }
+    }
+
+    #[test]
+    fn the_domain_of_an_address() {
+        let at = |text: &str| text.parse::<Address>().unwrap().is_at("pbx.example");
+        assert!(at("sip:a@PBX.example:5080") && at("https://pbx.example/x") && at("sips:a@pbx.example"));
+        assert!(
+            !at("sip:a@sub.pbx.example") && !at("sip:pbx.example@192.0.2.1") && !at("https://b.example/pbx.example")
+        );
     }
 
     #[test]

@@ -104,6 +104,14 @@ impl Number {
         Ok(Number::Local { digits: text.to_owned(), context })
     }
 
+    /// Whose dialling plan it belongs to, if it is a local one.
+    pub fn context(&self) -> Option<&Context> {
+        match self {
+            Number::E164(_) => None,
+            Number::Local { context, .. } => Some(context),
+        }
+    }
+
     /// Its digits alone, without `+` or context.
     pub fn digits(&self) -> &str {
         match self {

@@ -6,14 +6,17 @@
 //! | likeness | the voice call | and |
 //! |---|---|---|
 //! | address | brought the offer's address in its signalling | |
-//! | number | has the offer's calling number | of several the newest with the newest |
+//! | number | has the offer's calling number | of several the newest with the newest; one that came before the offer was made only if there is no other |
 //! | digits | has a calling number that ends in the same digits: a national format | only one offer and one call are so alike |
-//! | alone | has no calling number, or another one that isn't ours | somebody has answered it, it didn't come before the offer was made, and there is no other offer and no other call |
+//! | alone | has no calling number, or another one of the offering peer's that isn't ours | somebody has answered it, it didn't come before the offer was made, and there is no other offer and no other call |
 //!
 //! "Alone" waits for the answer: by then a call of the right number would be there and would have taken
-//! its offer.
+//! its offer. A whole number that is somebody else's is a stranger's call, and no peer speaks for strangers.
+//! A call whose other side is known already by another address, or that was answered before an offer was made,
+//! has no use for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::address::Address;
 use super::name::{CallId, PeerName};
 use super::number::Number;
+use super::prefix::{Prefix, longest};
 use super::time::UnixMillis;
 
 /// A voice call arrives at most so long after the other side began it.
@@ -49,10 +53,12 @@ pub struct Waiting {
     /// Who calls; none if they don't say.
     pub calling: Option<Number>,
     /// Who is called, and the extensions behind it.
-    pub called: Vec<Number>,
+    pub called: Arc<BTreeSet<Number>>,
     /// The caller's client.
     pub address: Address,
-    /// When the call began there, by their clock.
+    /// Whose numbers the peer speaks for.
+    pub prefixes: Arc<[Prefix]>,
+    /// When the call began there.
     pub at: UnixMillis,
 }
 
@@ -67,12 +73,12 @@ pub struct Arrived {
     pub ours: bool,
     /// Who is called.
     pub called: Number,
-    /// The address that came in its signalling.
+    /// The address of its caller's client, if that is known: as it came in the signalling, or by a message.
     pub received: Option<Address>,
     /// When it came, by our clock.
     pub at: UnixMillis,
-    /// Whether somebody has answered.
-    pub answered: bool,
+    /// When somebody answered.
+    pub answered: Option<UnixMillis>,
 }
 
 /// How an offer and a call belong together.
@@ -117,11 +123,14 @@ pub fn match_up(offers: &[Waiting], calls: &[Arrived]) -> Matches {
     rest.calls.sort_by(|a, b| (b.at, &b.call).cmp(&(a.at, &a.call)));
     let mut matches = Matches::default();
     rest.take_first(Likeness::Address, same_address, &mut matches);
-    rest.take_first(Likeness::Number, same_number, &mut matches);
-    rest.take_only(Likeness::Digits, same_digits, &mut matches);
     // A call that brought its own address has no use for somebody else's.
-    rest.calls.retain(|call| call.received.is_none());
-    rest.take_only(Likeness::Alone, |offer, call| in_time(offer, call, SKEW_ALONE), &mut matches);
+    let known: Vec<&Arrived> = rest.calls.extract_if(.., |call| call.received.is_some()).collect();
+    rest.take_first(Likeness::Number, |offer, call| same_number(offer, call, SKEW_ALONE), &mut matches);
+    rest.take_first(Likeness::Number, |offer, call| same_number(offer, call, SKEW), &mut matches);
+    // But an offer that may be meant for it isn't guessed to be another's.
+    rest.offers.retain(|offer| !known.iter().any(|call| same_number(offer, call, SKEW)));
+    rest.take_only(Likeness::Digits, same_digits, &mut matches);
+    rest.take_only(Likeness::Alone, may_be, &mut matches);
     let Matches { found, ambiguous } = &mut matches;
     ambiguous.retain(|offer| !found.iter().any(|(id, ..)| id == offer));
     matches
@@ -152,7 +161,7 @@ impl Rest<'_> {
             };
             if self.calls.iter().filter(|other| alike(offer, other)).count() > 1 {
                 matches.ambiguous.insert(offer.id.clone());
-            } else if how != Likeness::Alone || (call.answered && !call.ours) {
+            } else if how != Likeness::Alone || (call.answered.is_some() && !call.ours) {
                 taken.push((offer.id.clone(), call.call.clone(), how));
             }
         }
@@ -166,8 +175,8 @@ fn same_address(offer: &Waiting, call: &Arrived) -> bool {
     call.received.as_ref() == Some(&offer.address)
 }
 
-fn same_number(offer: &Waiting, call: &Arrived) -> bool {
-    call.calling.is_some() && call.calling == offer.calling && in_time(offer, call, SKEW)
+fn same_number(offer: &Waiting, call: &Arrived, skew: Duration) -> bool {
+    call.calling.is_some() && call.calling == offer.calling && in_time(offer, call, skew)
 }
 
 fn same_digits(offer: &Waiting, call: &Arrived) -> bool {
@@ -178,8 +187,15 @@ fn same_digits(offer: &Waiting, call: &Arrived) -> bool {
     enough && (a.ends_with(b) || b.ends_with(a)) && in_time(offer, call, SKEW)
 }
 
+fn may_be(offer: &Waiting, call: &Arrived) -> bool {
+    let its = call.calling.as_ref().is_none_or(|calling| longest(&offer.prefixes, calling).is_some());
+    its && in_time(offer, call, SKEW_ALONE)
+}
+
 fn in_time(offer: &Waiting, call: &Arrived, skew: Duration) -> bool {
-    offer.called.contains(&call.called) && call.at + skew >= offer.at && call.at <= offer.at + LATE
+    let answered_before = call.answered.is_some_and(|answered| answered + SKEW_ALONE < offer.at);
+    let came = call.at + skew >= offer.at && call.at <= offer.at + LATE;
+    came && !answered_before && offer.called.contains(&call.called)
 }
 
 #[cfg(test)]

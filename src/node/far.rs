@@ -49,9 +49,10 @@ impl Underway {
         new
     }
 
-    fn done(&self, call: &CallId, errand: &Errand) {
+    /// One that was stopped has gone already, and in its place there may be another.
+    fn done(&self, call: &CallId, errand: &Errand, stop: &CancellationToken) {
         let mut calls = self.lock();
-        if let Some(errands) = calls.get_mut(call) {
+        if let Some(errands) = calls.get_mut(call).filter(|_| !stop.is_cancelled()) {
             errands.remove(errand);
             if errands.is_empty() {
                 calls.remove(call);
@@ -60,14 +61,14 @@ impl Underway {
     }
 
     fn stop(&self, call: &CallId, errand: &Errand) {
-        if let Some(stop) = self.lock().get_mut(call).and_then(|errands| errands.remove(errand)) {
-            stop.cancel();
-        }
+        let mut calls = self.lock();
+        // Under the lock, so that it isn't done in between.
+        calls.get_mut(call).and_then(|errands| errands.remove(errand)).iter().for_each(CancellationToken::cancel);
     }
 
     fn end(&self, call: &CallId) {
-        let errands = self.lock().remove(call).unwrap_or_default();
-        errands.values().for_each(CancellationToken::cancel);
+        let mut calls = self.lock();
+        calls.remove(call).unwrap_or_default().values().for_each(CancellationToken::cancel);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CallId, HashMap<Errand, CancellationToken>>> {
@@ -213,6 +214,11 @@ impl App {
             far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer, now()));
         });
         match address.kind() {
+            AddressKind::Sip if !self.may_write_to(call, number, &address) => {
+                let error = "leads into a private network, or back to our own PBX".to_owned();
+                self.change_far(call, |far| attempted(far.answers.get_mut(number), SentState::Refused, Some(error)));
+                self.answered(call, number, SentState::Refused);
+            }
             AddressKind::Sip => self.answer_by_sip(call, number, own, address),
             AddressKind::Http => {
                 let (app, number) = (self.clone(), number.clone());
@@ -248,6 +254,14 @@ impl App {
     pub(super) fn turn_to(&self, call: &CallId, number: &Number) {
         let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
         others.into_iter().for_each(|other| self.underway.stop(call, &Errand::Answer(other)));
+    }
+
+    /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen. Its own
+    /// domain is known by numbers that have one.
+    fn may_write_to(&self, call: &CallId, number: &Number, address: &Address) -> bool {
+        let called = self.exchange().call(call).map(|call| call.called.clone());
+        let own = called.iter().chain([number]).filter_map(Number::context);
+        self.peers.may_be_written_to(address) && !own.into_iter().any(|own| address.is_at(own.as_str()))
     }
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
@@ -323,12 +337,12 @@ impl App {
         if self.underway.begin(call, &errand, stop.clone()) {
             // Looked at after it has begun: a call that ends from now on ends this too.
             if self.exchange().call(call).is_none_or(|call| call.phase == Phase::Ended) {
-                return self.underway.done(call, &errand);
+                return self.underway.done(call, &errand, &stop);
             }
             let (app, call) = (self.clone(), call.clone());
             tokio::spawn(async move {
                 if stop.run_until_cancelled(work).await.is_some() {
-                    app.underway.done(&call, &errand);
+                    app.underway.done(&call, &errand, &stop);
                 }
             });
         }
@@ -360,5 +374,25 @@ async fn until_settled(
 fn attempted(sent: Option<&mut Sent>, state: SentState, error: Option<String>) {
     if let Some(sent) = sent {
         sent.attempted(state, error, now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_was_stopped_leaves_its_successor_alone() {
+        let (underway, call) = (Underway::default(), "0199-1".parse().unwrap());
+        let [first, second, third] = [(); 3].map(|()| CancellationToken::new());
+        assert!(underway.begin(&call, &Errand::Offer, first.clone()));
+        underway.stop(&call, &Errand::Offer);
+        assert!(first.is_cancelled() && underway.begin(&call, &Errand::Offer, second.clone()));
+        underway.done(&call, &Errand::Offer, &first);
+        assert!(!underway.begin(&call, &Errand::Offer, third.clone()));
+        underway.done(&call, &Errand::Offer, &second);
+        assert!(underway.begin(&call, &Errand::Offer, third.clone()));
+        underway.end(&call);
+        assert!(third.is_cancelled() && underway.lock().is_empty());
     }
 }

@@ -5,22 +5,24 @@
 //! number that is gets the same answer with a client and without.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use sha2::{Digest, Sha256};
 
 use super::Problem;
 use super::app::App;
 use super::offering::CAPABILITIES;
 use crate::contract::{NumberKind, Offer, OfferRefusal};
 use crate::core::call::{Call, Phase};
-use crate::core::exchange::Pair;
+use crate::core::exchange::{Effect, Pair};
 use crate::core::far::{FarClient, How};
-use crate::core::name::CallId;
+use crate::core::name::{CallId, PeerName};
 use crate::core::number::Number;
 use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
 use crate::core::route::Side;
+use crate::core::time::UnixMillis;
 use crate::monitor::now;
 use crate::peer::Peer;
 use crate::store::{StoreError, StoredOffer};
@@ -29,29 +31,91 @@ use crate::store::{StoreError, StoredOffer};
 const KEEP: Duration = Duration::from_secs(180);
 /// How far the clocks of two nodes may differ, and how long a request may be on its way.
 const FRESH: Duration = Duration::from_secs(60);
-/// Offers that are kept.
-const OFFERS: usize = 10_000;
+/// Offers of one peer that wait for their calls: none locks out the others.
+const OFFERS: usize = 2_000;
 /// Nodes that an offer may have passed, and characters of the URL of one.
 const HOPS: usize = 8;
 const HOP_MAX: usize = 127;
 
 /// Those that were taken lately.
 #[derive(Debug, Default)]
-pub(super) struct Offers(Mutex<HashMap<OfferId, Kept>>);
+pub(super) struct Offers(Mutex<Taken>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    waiting: HashMap<OfferId, Kept>,
+    /// Those that calls have used: a repeat is told from a replay by them.
+    used: HashMap<OfferId, Used>,
+}
 
 #[derive(Debug)]
 struct Kept {
     stored: StoredOffer,
-    /// The called number, and the extensions behind it.
-    called: Vec<Number>,
-    used: bool,
+    /// The called number, and the extensions behind it: one list for all offers to that number.
+    called: Arc<BTreeSet<Number>>,
     ambiguous: bool,
 }
 
+#[derive(Debug)]
+struct Used {
+    received: UnixMillis,
+    said: [u8; 32],
+}
+
 impl Offers {
-    fn lock(&self) -> MutexGuard<'_, HashMap<OfferId, Kept>> {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl Taken {
+    /// Whether an offer was taken before; if so, whether it said the same.
+    fn repeats(&self, id: &OfferId, offer: &Offer) -> Option<bool> {
+        let waiting = self.waiting.get(id).map(|kept| offer.repeats(&kept.stored.offer));
+        waiting.or_else(|| self.used.get(id).map(|used| used.said == said(offer)))
+    }
+
+    fn waiting_of(&self, peer: &PeerName) -> usize {
+        self.waiting.keys().filter(|id| id.peer == *peer).count()
+    }
+
+    fn keep(&mut self, stored: StoredOffer, called: BTreeSet<Number>) {
+        let same = |kept: &&Kept| kept.stored.offer.called == stored.offer.called && *kept.called == called;
+        let shared = self.waiting.values().find(same).map(|kept| kept.called.clone());
+        let called = shared.unwrap_or_else(|| Arc::new(called));
+        self.waiting.entry(stored.id()).or_insert(Kept { stored, called, ambiguous: false });
+    }
+
+    /// The offers to these numbers, and all that share a number with one of them, directly or through others:
+    /// what can be told apart is judged by all.
+    fn about(&self, called: &[Number]) -> Vec<&Kept> {
+        let (mut wanted, mut found) = (BTreeSet::from_iter(called), Vec::new());
+        let mut rest: Vec<&Kept> = self.waiting.values().collect();
+        loop {
+            // One list stands for many offers.
+            let mut met: HashMap<*const BTreeSet<Number>, bool> = HashMap::new();
+            let meets = |kept: &mut &Kept| {
+                let lists = || kept.called.iter().any(|number| wanted.contains(number));
+                *met.entry(Arc::as_ptr(&kept.called)).or_insert_with(lists)
+            };
+            let more: Vec<&Kept> = rest.extract_if(.., meets).collect();
+            if more.is_empty() {
+                return found;
+            }
+            let mut lists: Vec<&Arc<BTreeSet<Number>>> = more.iter().map(|kept| &kept.called).collect();
+            lists.sort_by_key(|list| Arc::as_ptr(list));
+            lists.dedup_by(|a, b| Arc::ptr_eq(a, b));
+            wanted.extend(lists.into_iter().flat_map(|list| list.iter()));
+            found.extend(more);
+        }
+    }
+}
+
+/// What an offer says, in short.
+fn said(offer: &Offer) -> [u8; 32] {
+    // Each attempt says anew when it was sent.
+    let once = Offer { sent: UnixMillis(0), ..offer.clone() };
+    Sha256::digest(serde_json::to_vec(&once).unwrap_or_default()).into()
 }
 
 /// What is wrong with an offer.
@@ -73,7 +137,7 @@ fn refuse(reason: OfferRefusal, problem: Problem) -> Result<(), Refusal> {
 impl App {
     /// Whether any offer may still be used.
     pub(super) fn has_offers(&self) -> bool {
-        !self.offers.lock().is_empty()
+        !self.offers.lock().waiting.is_empty()
     }
 
     /// Takes an offer, for a call that is here already or will be soon.
@@ -83,11 +147,15 @@ impl App {
         }
         let stored = StoredOffer { peer: peer.name().clone(), offer, received: now() };
         let id = stored.id();
-        let known = self.offers.lock().get(&id).map(|kept| stored.offer.repeats(&kept.stored.offer));
-        // After a restart, one that was used stands with its call alone.
-        let used = || self.exchange().calls().any(|call| call.far.offered.as_ref() == Some(&id)).then_some(true);
-        match known.or_else(used) {
-            Some(true) => return Ok(Ok(())),
+        let known = self.offers.lock().repeats(&id, &stored.offer);
+        match known.or_else(|| self.has_used(&id).then_some(true)) {
+            Some(true) => {
+                // It comes again if it was taken and then something failed.
+                if self.offers.lock().waiting.contains_key(&id) {
+                    self.match_offers(std::slice::from_ref(&stored.offer.called)).await?;
+                }
+                return Ok(Ok(()));
+            }
             Some(false) => {
                 let problem =
                     Problem::field(StatusCode::CONFLICT, "id", "that offer was made before, and said something else");
@@ -103,15 +171,21 @@ impl App {
             let problem = Problem::field(StatusCode::NOT_FOUND, "called", "we don't serve this number");
             return Ok(refuse(OfferRefusal::NotServed, problem));
         };
-        if self.offers.lock().len() >= OFFERS {
+        if self.offers.lock().waiting_of(peer.name()) >= OFFERS {
             return Ok(refuse(OfferRefusal::Limited, too_many()));
         }
         // Written down before it is taken: the peer won't repeat it.
         self.store.put_offer(stored.clone()).await?;
         tracing::info!(peer = %peer.name(), offer = %id.call, called = %stored.offer.called, "an offer was taken");
-        self.offers.lock().entry(id).or_insert(Kept { stored, called: called.clone(), used: false, ambiguous: false });
-        self.match_offers(&called).await?;
+        let number = stored.offer.called.clone();
+        self.offers.lock().keep(stored, called);
+        self.match_offers(&[number]).await?;
         Ok(Ok(()))
+    }
+
+    /// Whether a call has used an offer: after a restart it stands there alone.
+    fn has_used(&self, id: &OfferId) -> bool {
+        self.exchange().calls().any(|call| call.far.offered.as_ref() == Some(id))
     }
 
     /// What can be said against it without asking anybody.
@@ -150,10 +224,23 @@ impl App {
         Ok(())
     }
 
+    /// As it is matched. When its call began is reckoned by our clock: the other one may be wrong.
+    fn waiting(&self, kept: &Kept) -> Waiting {
+        let StoredOffer { peer, offer, received } = &kept.stored;
+        Waiting {
+            id: kept.stored.id(),
+            calling: offer.calling.clone(),
+            called: kept.called.clone(),
+            address: offer.address.clone(),
+            prefixes: self.peers.get(peer).map(|peer| peer.prefixes().clone()).unwrap_or_default(),
+            at: UnixMillis(received.0.saturating_sub(offer.sent.0.saturating_sub(offer.at.0))),
+        }
+    }
+
     /// A number of ours, and the extensions that an attendant may find behind it.
-    async fn behind_number(&self, number: &Number) -> Result<Option<Vec<Number>>, StoreError> {
+    async fn behind_number(&self, number: &Number) -> Result<Option<BTreeSet<Number>>, StoreError> {
         let Some(view) = self.store.number(number).await? else { return Ok(None) };
-        let mut behind = vec![number.clone()];
+        let mut behind = BTreeSet::from([number.clone()]);
         if view.entry.kind == NumberKind::Main {
             behind.extend(view.entry.extensions);
         }
@@ -163,65 +250,81 @@ impl App {
     /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
     pub(super) async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
         let offers: Vec<Waiting> = {
-            let kept = self.offers.lock();
-            let unused = kept.values().filter(|kept| !kept.used && kept.called.iter().any(|n| called.contains(n)));
-            unused.map(Kept::waiting).collect()
+            let taken = self.offers.lock();
+            taken.about(called).into_iter().map(|kept| self.waiting(kept)).collect()
         };
         if offers.is_empty() {
             return Ok(());
         }
-        let wanted: BTreeSet<&Number> = offers.iter().flat_map(|offer| &offer.called).collect();
+        let wanted: BTreeSet<&Number> = offers.iter().flat_map(|offer| offer.called.iter()).collect();
         let mut calls: Vec<Arrived> = {
             let exchange = self.exchange();
             exchange.calls().filter(|call| free(call) && wanted.contains(&call.called)).map(arrived).collect()
         };
         for call in &mut calls {
-            if let Some(calling) = call.calling.as_ref().filter(|_| call.answered) {
+            if let Some(calling) = call.calling.as_ref().filter(|_| call.answered.is_some()) {
                 call.ours = self.store.facts(calling, now()).await?.known.served;
             }
         }
         let matches = match_up(&offers, &calls);
-        for id in &matches.ambiguous {
-            self.offers.lock().entry(id.clone()).and_modify(|kept| kept.ambiguous = true);
-        }
-        for (id, call, how) in matches.found {
-            if self.use_offer(&id, &call, how) {
-                let pairs = self.exchange().pairs_in(&call);
-                for pair in pairs {
-                    self.settle(&pair).await?;
-                }
-                self.store.delete_offers(vec![id]).await?;
+        {
+            let mut taken = self.offers.lock();
+            for id in &matches.ambiguous {
+                taken.waiting.entry(id.clone()).and_modify(|kept| kept.ambiguous = true);
             }
         }
-        Ok(())
+        let mut used = Vec::new();
+        for (id, call, how) in matches.found {
+            if self.use_offer(&id, &call, how) {
+                used.push(id);
+                self.settle_soon(&call).await;
+            }
+        }
+        // Behind the calls that say so: a restart in between doesn't give them to others.
+        if used.is_empty() { Ok(()) } else { self.store.delete_offers(used).await }
+    }
+
+    /// Tells the clients of a call that has used an offer, now or as soon as that works.
+    async fn settle_soon(&self, call: &CallId) {
+        let pairs = self.exchange().pairs_in(call);
+        for pair in pairs {
+            if let Err(error) = self.settle(&pair).await {
+                tracing::warn!(%error, %call, "a client could not be told of an offer yet");
+                self.backlog().add(call, vec![Effect::Paired(pair)]);
+            }
+        }
     }
 
     /// Gives an offer to a call; false if either was used meanwhile.
     fn use_offer(&self, id: &OfferId, call: &CallId, how: Likeness) -> bool {
-        let mut offers = self.offers.lock();
-        let Some(kept) = offers.get_mut(id).filter(|kept| !kept.used) else { return false };
+        let mut taken = self.offers.lock();
+        let Some(kept) = taken.waiting.get(id) else { return false };
         let Some(calling) = self.exchange().call(call).filter(|call| free(call)).map(|call| call.calling.clone())
         else {
             return false;
         };
         let client = far_client(&kept.stored, calling, how);
-        let used = self.change_far(call, |far| {
+        let used = Used { received: kept.stored.received, said: said(&kept.stored.offer) };
+        let learned = self.change_far(call, |far| {
             far.learn(client);
             far.offered = Some(id.clone());
         });
-        kept.used = used.is_some();
-        drop(offers);
+        if learned.is_none() {
+            return false;
+        }
+        taken.waiting.remove(id);
+        taken.used.insert(id.clone(), used);
+        drop(taken);
         self.totals.metrics.offer_matched(how.as_str());
         tracing::info!(%call, peer = %id.peer, offer = %id.call, how = how.as_str(), "an offer belongs to a call");
-        used.is_some()
+        true
     }
 
     /// A peer's call is over: its offer is nobody's any more.
     pub(super) async fn withdraw_offer(&self, peer: &Peer, call: CallId) -> Result<(), StoreError> {
         let id = OfferId { peer: peer.name().clone(), call };
-        let unused = self.offers.lock().get(&id).is_some_and(|kept| !kept.used);
-        if unused {
-            self.offers.lock().remove(&id);
+        let unused = self.offers.lock().waiting.remove(&id);
+        if unused.is_some() {
             self.totals.metrics.offer_matched("withdrawn");
             self.store.delete_offers(vec![id]).await?;
         }
@@ -232,24 +335,39 @@ impl App {
     pub(super) async fn expire_offers(&self) -> Result<(), StoreError> {
         let now = now();
         let mut over = Vec::new();
-        self.offers.lock().retain(|id, kept| {
-            let keep = now - kept.stored.received < KEEP;
-            if !keep && !kept.used {
+        {
+            let mut taken = self.offers.lock();
+            for (id, kept) in taken.waiting.extract_if(|_, kept| now - kept.stored.received >= KEEP) {
                 self.totals.metrics.offer_matched(if kept.ambiguous { "ambiguous" } else { "none" });
-                over.push(id.clone());
+                over.push(id);
             }
-            keep
-        });
+            // Written off when they were used, but that may have failed.
+            over.extend(taken.used.extract_if(|_, used| now - used.received >= KEEP).map(|(id, _)| id));
+        }
         if over.is_empty() { Ok(()) } else { self.store.delete_offers(over).await }
     }
 
     /// Takes up what was waiting before a restart.
     pub(super) async fn resume_offers(&self) -> Result<(), StoreError> {
+        let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
         for stored in self.store.offers().await? {
-            let Some(called) = self.behind_number(&stored.offer.called).await? else { continue };
             let id = stored.id();
-            self.offers.lock().insert(id, Kept { stored, called: called.clone(), used: false, ambiguous: false });
-            self.match_offers(&called).await?;
+            // A call has used it, or its number has left the directory.
+            let called = if self.has_used(&id) { None } else { self.behind_number(&stored.offer.called).await? };
+            match called {
+                Some(called) => {
+                    numbers.insert(stored.offer.called.clone());
+                    self.offers.lock().keep(stored, called);
+                }
+                None => gone.push(id),
+            }
+        }
+        if !gone.is_empty() {
+            self.store.delete_offers(gone).await?;
+        }
+        // All are here before any is given away: what can be told apart is judged by all of them.
+        for number in numbers {
+            self.match_offers(&[number]).await?;
         }
         Ok(())
     }
@@ -260,19 +378,6 @@ impl App {
         match called {
             Some(called) => self.match_offers(&[called]).await,
             None => Ok(()),
-        }
-    }
-}
-
-impl Kept {
-    fn waiting(&self) -> Waiting {
-        let offer = &self.stored.offer;
-        Waiting {
-            id: self.stored.id(),
-            calling: offer.calling.clone(),
-            called: self.called.clone(),
-            address: offer.address.clone(),
-            at: offer.at,
         }
     }
 }
@@ -291,9 +396,9 @@ fn arrived(call: &Call) -> Arrived {
         calling: call.calling.clone(),
         ours: false,
         called: call.called.clone(),
-        received: call.carried.clone(),
+        received: call.far.client.as_ref().map(|client| client.address.clone()),
         at: call.decided,
-        answered: call.answered.is_some(),
+        answered: call.answered,
     }
 }
 
@@ -318,3 +423,7 @@ fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> F
 fn too_many() -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many offers; slow down").retry_after(1)
 }
+
+#[cfg(test)]
+#[path = "offers_tests.rs"]
+mod tests;

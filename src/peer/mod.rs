@@ -64,7 +64,7 @@ pub enum PeerError {
 pub struct Peer {
     name: PeerName,
     base: Url,
-    prefixes: Vec<Prefix>,
+    prefixes: Arc<[Prefix]>,
     verify: bool,
     token: Option<Secret>,
     certificate: Option<String>,
@@ -98,7 +98,7 @@ impl Peer {
         Ok(Peer {
             name: config.name.clone(),
             base: config.base().map_err(PeerError::Value)?,
-            prefixes: config.prefixes.clone(),
+            prefixes: config.prefixes.clone().into(),
             verify: config.verify,
             token: config.token.clone(),
             certificate: config.certificate.clone(),
@@ -115,6 +115,11 @@ impl Peer {
     /// The packet trunk that leads to it, if it has one of its own.
     pub fn trunk(&self) -> Option<&TrunkName> {
         self.trunk.as_ref()
+    }
+
+    /// The numbers that it serves.
+    pub fn prefixes(&self) -> &Arc<[Prefix]> {
+        &self.prefixes
     }
 
     /// Whether it may speak for a calling number.
@@ -204,16 +209,52 @@ impl Peers {
         self.known.iter().find(|peer| peer.base.origin() == origin)
     }
 
+    /// Whether our PBX may be asked to send a SIP MESSAGE to an address: to a known node's host, and else only
+    /// to a public one. A name is resolved by the PBX, so where that leads isn't known here.
+    pub fn may_be_written_to(&self, address: &Address) -> bool {
+        let host = address.host();
+        let known = self.known.iter().any(|peer| peer.base.host().map(|host| host.to_owned()) == host);
+        self.at_home || known || !address.is_loopback() && guard::may_be_public(host)
+    }
+
     /// Tells the client behind an address how ours is reached, once (B7). A known node's place is asked
     /// as the administrator says; anybody else's only if it is a public one.
     pub async fn answer(&self, address: &Address, own: &PeerClient) -> Outcome {
         let Ok(url) = Url::parse(address.as_str()) else { return Outcome::Refused("not a URL".to_owned()) };
         let http = match self.at(address) {
             Some(peer) => &peer.http,
-            None if self.at_home || guard::may_be_public(&url) => &self.strangers,
+            None if self.at_home || guard::may_be_public(url.host()) => &self.strangers,
             None => return Outcome::Refused("leads into a private network".to_owned()),
         };
         let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
         client::send(http.post(url).json(&serde_json::json!({"type": "peer", "peer": own}))).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sip_address_leads_into_no_private_network() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = serde_json::from_value(serde_json::json!({"name": "b", "url": "https://10.0.0.7/"})).unwrap();
+        let configs: [PeerConfig; 1] = [config];
+        let (away, home) = (Peers::new(&configs, false).unwrap(), Peers::new(&configs, true).unwrap());
+        for (text, may) in [
+            ("sip:alice@pbx.a.example", true),
+            ("sip:alice@8.8.8.8:5080", true),
+            ("sip:alice@10.0.0.7", true),
+            ("sip:alice@10.0.0.8", false),
+            ("sip:alice@169.254.169.254", false),
+            ("sip:1005@127.0.0.1", false),
+            ("sip:1005@localhost:5070", false),
+            ("sips:1005@[::1]", false),
+            ("sip:1005@[fe80::1]", false),
+        ] {
+            let address = text.parse().unwrap();
+            assert_eq!(away.may_be_written_to(&address), may, "{text}");
+            assert!(home.may_be_written_to(&address), "{text}");
+        }
     }
 }

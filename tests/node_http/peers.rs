@@ -197,6 +197,22 @@ async fn what_cant_be_told_apart_is_left_alone() {
 }
 
 #[tokio::test]
+async fn a_strangers_call_is_not_given_to_a_peer() {
+    let (two, _alice, mut fred) = Two::with_clients().await;
+    let out = two.call("a-1").await;
+    two.accepted(&out).await;
+    let come = two.b.arrive("b-1", Some("+442071838750"), FRED, None).await;
+    talks(&two.b, &come, "b-1").await;
+    fred.quiet().await;
+    assert_eq!(two.b.get(&format!("/v1/calls/{come}"), ADMIN).await["far"], Value::Null);
+    // Another number of the peer's may be its caller's: that of the company.
+    let come = two.b.arrive("b-2", Some("+12125550000"), FRED, None).await;
+    talks(&two.b, &come, "b-2").await;
+    let peer = fred.next().await;
+    assert_eq!((&peer["call"], &peer["peer"]["number"]), (&json!(come), &json!("+12125550000")));
+}
+
+#[tokio::test]
 async fn the_same_address_by_both_ways_is_one() {
     let (two, _alice, mut fred) = Two::with_clients().await;
     let decision = two.a.decide("a-1", ALICE, FRED).await;
@@ -359,6 +375,42 @@ async fn a_repeat_is_no_harm_and_a_replay_is_refused() {
     let second = two.b.arrive("b-2", Some(ALICE), FRED, None).await;
     talks(&two.b, &second, "b-2").await;
     fred.quiet().await;
+}
+
+/// The offers that the stopped node's database holds, after a change to it.
+async fn rows(node: &TestNode, change: &str) -> i64 {
+    use sqlx::{ConnectOptions, Executor, Row};
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&node.config.database);
+    let mut database = options.connect().await.unwrap();
+    database.execute(sqlx::AssertSqlSafe(change.to_owned())).await.unwrap();
+    database.fetch_one("SELECT count(*) FROM offers").await.unwrap().get(0)
+}
+
+#[tokio::test]
+async fn no_offer_is_used_twice_over_a_restart_and_none_stays() {
+    let (mut two, _alice, _) = Two::with_clients().await;
+    let first = offer("0199-1");
+    assert_eq!(post(&two.b, TOKEN, &first).await.0, 202);
+    let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
+    two.b.far(&come, |far| !far.is_null()).await;
+    // As if it had been killed between the two, and another one's number had been deleted meanwhile.
+    two.b.kill().await;
+    let mut gone = offer("0199-2");
+    gone["called"] = GINA.into();
+    let insert = |id: &str, offer: &Value| {
+        format!(
+            "INSERT OR IGNORE INTO offers (peer, id, received, body) VALUES ('a', '{id}', {}, '{offer}');",
+            offer["sent"]
+        )
+    };
+    let change = insert("0199-1", &first) + &insert("0199-2", &gone);
+    assert_eq!(rows(&two.b, &change).await, 2);
+    two.b.restart().await;
+    let second = two.b.arrive("b-2", Some(ALICE), FRED, None).await;
+    talks(&two.b, &second, "b-2").await;
+    assert_eq!(two.b.get(&format!("/v1/calls/{second}"), ADMIN).await["far"], Value::Null);
+    two.b.kill().await;
+    assert_eq!(rows(&two.b, "SELECT 1").await, 0);
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub(crate) struct TestNode {
     pub(crate) folder: TempDir,
     pub(crate) address: SocketAddr,
     pub(crate) http: reqwest::Client,
-    config: NodeConfig,
+    pub(crate) config: NodeConfig,
     shutdown: CancellationToken,
     runtime: Option<Runtime>,
     served: Option<tokio::task::JoinHandle<()>>,
