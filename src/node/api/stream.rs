@@ -144,8 +144,9 @@ impl Socket {
         if !self.unacknowledged.insert(frame.id.clone()) {
             return true;
         }
-        let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into()))).await;
+        // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
         self.app.push.attempted(&frame.id);
+        let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into()))).await;
         matches!(sent, Ok(Ok(())))
     }
 
