@@ -106,11 +106,19 @@ fn doctor_misses_the_snippet(kind: Kind) {
 
 fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
     let Some(pbx) = start(kind, PbxConfig::default()) else { return };
+    if kind == Kind::Asterisk {
+        // The lab's own main number has an entry of the attendant's, which is enough for doctor.
+        let file = pbx.dir().join("etc/extensions.conf");
+        let without = std::fs::read_to_string(&file).unwrap().replace("sidecall-attendant", "sidecall-terminating");
+        std::fs::write(&file, without).unwrap();
+        let _ = pbx.console("dialplan reload");
+    }
     let node = Sidecall::launch(&pbx, &SidecallConfig::default(), "node").unwrap();
     close(node.dir());
-    let main = run(node.dir(), &["number", "put", "+12125552000", "--kind", "main"]);
+    // Another one than the lab's own, which its dialplan knows.
+    let main = run(node.dir(), &["number", "put", "+12125552999", "--kind", "main"]);
     assert!(main.status.success(), "{}", String::from_utf8_lossy(&main.stderr));
-    let asked = || Doctor::of(node.dir(), &["--number", "+12125552000"]);
+    let asked = || Doctor::of(node.dir(), &["--number", "+12125552999"]);
     let knows = |doctor: &Doctor| !doctor.report.to_string().contains("setting of main numbers knows it");
     let unnamed = asked();
     assert!(!knows(&unnamed), "{:#}", unnamed.report);
@@ -119,9 +127,9 @@ fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
         Kind::Asterisk => pbx.console(&format!("dialplan set global SIDECALL_MAIN \"{value}\"")),
         Kind::FreeSwitch => pbx.console(&format!("global_setvar sidecall_main={value}")),
     };
-    setting("2000|[+]12125552001");
+    setting("2000|[+]12125552998");
     assert!(!knows(&asked()));
-    setting("2000|[+]?12125552000");
+    setting("2000|[+]?12125552999");
     let named = asked();
     assert!(knows(&named), "{:#}", named.report);
 
