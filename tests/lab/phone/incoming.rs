@@ -8,6 +8,10 @@ use super::dialog::{Dialog, Due, Phase};
 use super::line::{Line, State};
 use super::media::Media;
 
+/// How soon a phone hangs up after a transfer: as from behind a network. A FreeSWITCH that gets the BYE of a held leg
+/// within a few milliseconds ends the transferred call as well (`audio_bridge_thread` in `switch_ivr_bridge.c`).
+const LEAVES: Duration = Duration::from_millis(200);
+
 impl State {
     /// Answers a request.
     pub(super) fn request(&mut self, line: &Line, message: SipMessage) {
@@ -108,10 +112,9 @@ impl State {
         let Some(status) = status.filter(|status| *status >= 200) else { return };
         self.dialogs[id].transfer = Some(status);
         if status < 300 {
-            let consult = self.dialogs[id].consult;
-            self.hang_up(line, id);
-            if let Some(consult) = consult {
-                self.hang_up(line, consult);
+            let end = Some((Instant::now() + LEAVES, Due::HangUp));
+            for id in [Some(id), self.dialogs[id].consult].into_iter().flatten() {
+                self.dialogs[id].due = end;
             }
         }
     }
