@@ -177,6 +177,26 @@ fn metrics_are_named_in_one_file_and_documented() {
     assert_eq!(documented, described.into_iter().map(str::to_owned).collect());
 }
 
+/// `Shown by `TEST`, `TEST` in `FILE`; `TEST` in `FILE`.`
+#[test]
+fn every_behaviour_has_a_diagram_and_tests_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/BEHAVIOURS.md")).unwrap();
+    for n in 1..=13 {
+        let section = page.split_once(&format!("\n## B{n}\n")).unwrap().1.split("\n## ").next().unwrap();
+        assert!(section.contains("```mermaid\nsequenceDiagram"), "B{n}");
+        let shown = section.split_once("\nShown by ").unwrap().1;
+        for group in shown.split(';') {
+            let words: Vec<&str> = group.split('`').skip(1).step_by(2).collect();
+            let (file, tests) = words.split_last().unwrap();
+            let file = fs::read_to_string(root.join(file)).unwrap();
+            for test in tests {
+                assert!(file.contains(test), "B{n}: no test {test}");
+            }
+        }
+    }
+}
+
 #[test]
 fn anyhow_stays_on_the_porch() {
     for path in sources(&src()).into_iter().filter(|p| !is_test(p)) {
