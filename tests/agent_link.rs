@@ -56,6 +56,37 @@ async fn a_call_whose_announcement_was_lost_is_registered() {
     running.await.unwrap().unwrap();
 }
 
+/// The caller is marked by the attendant's snippet, and not announced.
+#[tokio::test]
+async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    let talk = |caller: &str, marks: &str| {
+        for (leg, more) in [(caller, marks), ("desk", "Call-Direction: outbound\nvariable_dialed_user: 1000\n")] {
+            freeswitch.event(format!("Event-Name: CHANNEL_ANSWER\nUnique-ID: {leg}\n{more}\n"));
+        }
+        let legs = format!("Bridge-A-Unique-ID: {caller}\nBridge-B-Unique-ID: desk");
+        freeswitch.event(format!("Event-Name: CHANNEL_BRIDGE\nUnique-ID: {caller}\n{legs}\n{marks}\n"));
+    };
+    let marks = "Call-Direction: inbound\nvariable_sidecall_side: terminating\nvariable_sidecall_calling: %2B13105550100\n\
+                 variable_sidecall_received: 0168747470733a2f2f622e6578616d706c652f612f58%3Bencoding%3Dhex\n";
+    // A call to 911, say: the snippet has looked at it, and left it alone.
+    talk("leg-1", marks);
+    talk("leg-2", &format!("{marks}variable_sidecall: on\n"));
+    let (request, _) = until(&mut node.decisions, |_| true).await;
+    let said = ["leg", "calling", "called", "side", "routed"].map(|key| request[key].as_str().unwrap());
+    assert_eq!(said, ["leg-2", "+13105550100", "1000;phone-context=pbx.example", "terminating", "attended"]);
+    // Hearing others afterwards, they are in that call.
+    talk("leg-2", "");
+    freeswitch.announce("leg-3", "2125550100");
+    assert_eq!(until(&mut node.decisions, |_| true).await.0["leg"], "leg-3");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn who_stops_says_goodbye_to_both() {
     let freeswitch = Freeswitch::start().await;

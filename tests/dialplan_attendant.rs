@@ -331,6 +331,15 @@ fn a_withheld_caller_is_announced_without_a_number() {
         }
         // Behind an attendant as well.
         assert_eq!(call(OUTSIDE, MAIN, "Privacy: id"), [["terminating", "", "1001", RECEIVED, ""]]);
+        // A phone's number is announced all the same, and with it that nobody else is to be told.
+        for (header, withheld) in [("Privacy: id", "yes"), ("Subject: none", "")] {
+            let calls = Calls::new("1000", "1001").header(header);
+            assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+            let seen = &agent.announcements()[0];
+            let said = ["side", "calling", "withheld"].map(|field| seen.get(field));
+            assert_eq!(said, ["originating", "1000", withheld], "{header}");
+            agent.forget();
+        }
         // A phone always has a number.
         assert_eq!(Calls::new("anonymous", "1001").place(pbx.sip()).unwrap().statuses(), [Some(200)]);
         assert_eq!(told(&agent).len(), 0);
@@ -377,13 +386,19 @@ fn the_tenant_is_announced() {
 }
 
 #[test]
-fn the_agent_may_write_the_number_for_the_trunk() {
+fn the_agent_may_write_the_numbers_for_the_trunk() {
     on_each(|pbx| {
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
-        let _agent = AgentDouble::start(pbx, Reply::PacketTo("+13015550100"));
-        let report = Calls::new("1000", "913015550100").place(pbx.sip()).unwrap();
-        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
-        assert_eq!(packet.invites()[0].called(), "+13015550100");
+        let _agent = AgentDouble::start(pbx, Reply::PacketBetween("+12125551000", "+13015550100"));
+        let calls = Calls::new("1000", "913015550100");
+        assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((packet.invites()[0].calling(), packet.invites()[0].called()), ("+12125551000", "+13015550100"));
+        // On the route that the call takes today, both are as ever.
+        drop(packet);
+        let _down = FarEnd::start(pbx.config().packet, &Answer::refuse("503 Service Unavailable")).unwrap();
+        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!((pstn.invites()[0].calling(), pstn.invites()[0].called()), ("1000", "913015550100"));
     });
 }
 

@@ -15,6 +15,7 @@ use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest, CallVie
 use crate::core::backoff::Backoff;
 use crate::core::call::Event;
 use crate::core::name::{CallId, LegId};
+use crate::core::number::Number;
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
@@ -36,6 +37,8 @@ pub(super) enum Start {
     /// It is held, and waits at most `left` for a decision; none if it must go on without.
     Held {
         announcement: Box<Announcement>,
+        /// The number by which the outside knows the caller, if that is an extension.
+        caller: Option<Number>,
         left: Option<std::time::Duration>,
         way: Way,
         /// When it arrived here.
@@ -72,7 +75,8 @@ impl Call {
     /// Starts the task of a call.
     pub(super) fn start(context: &Arc<LinkContext>, request: CallRequest, start: Start) -> Call {
         let (told, events) = unbounded_channel();
-        let task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
+        let routed = request.routed.unwrap_or(Reason::NotAnnounced);
+        let task = Task { context: Arc::clone(context), request, call: None, routed };
         context.shared.calls.spawn(task.run(start, events));
         Call { told, seq: 0 }
     }
@@ -101,8 +105,8 @@ impl Task {
         let stop = self.context.shared.stop.clone();
         let work = async {
             match start {
-                Start::Held { announcement, left, way, arrived } => {
-                    self.decide(&announcement, left, way, arrived).await;
+                Start::Held { announcement, caller, left, way, arrived } => {
+                    self.decide(&announcement, caller, left, way, arrived).await;
                 }
                 Start::Found { call } => self.call = call,
             }
@@ -114,7 +118,14 @@ impl Task {
         }
     }
 
-    async fn decide(&mut self, held: &Announcement, left: Option<std::time::Duration>, way: Way, arrived: Instant) {
+    async fn decide(
+        &mut self,
+        held: &Announcement,
+        caller: Option<Number>,
+        left: Option<std::time::Duration>,
+        way: Way,
+        arrived: Instant,
+    ) {
         let decision = match left {
             Some(left) => self.context.shared.node.decide(&self.request, left).await,
             None => Err(NodeError::Late(held.hold)),
@@ -124,7 +135,7 @@ impl Task {
             Ok(CallDecision { call, route, trunk, address, reason }) => {
                 self.routed = reason;
                 self.call = Some(call.clone());
-                Answer { call: Some(call), route, trunk, address, number, reason }
+                Answer { call: Some(call), route, trunk, address, number, caller, reason }
             }
             Err(error) => {
                 self.routed = match error {
@@ -133,7 +144,8 @@ impl Task {
                     _ => Reason::NodeUnreachable,
                 };
                 tracing::debug!(%error, leg = %held.leg, "no decision");
-                Answer { call: None, route: Route::Pstn, trunk: None, address: None, number, reason: self.routed }
+                let reason = self.routed;
+                Answer { call: None, route: Route::Pstn, trunk: None, address: None, number, caller, reason }
             }
         };
         let asked = arrived.elapsed();

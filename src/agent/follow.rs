@@ -55,6 +55,8 @@ pub(super) struct Follower {
     plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
+    /// Callers of main numbers, as the dialplan has marked them.
+    attended: HashMap<LegId, Mark>,
     clock: Clock,
 }
 
@@ -63,7 +65,14 @@ impl Follower {
         let plan = context.pbx.plan();
         // The first national number reads the tables of all countries: no caller is to wait for that.
         let _ = plan.of(None).read("2125550100");
-        Follower { context, plan, tracker: Tracker::default(), calls: HashMap::new(), clock: Clock::default() }
+        Follower {
+            context,
+            plan,
+            tracker: Tracker::default(),
+            calls: HashMap::new(),
+            attended: HashMap::new(),
+            clock: Clock::default(),
+        }
     }
 
     /// How many calls are followed.
@@ -71,9 +80,9 @@ impl Follower {
         self.calls.len()
     }
 
-    /// The legs that are followed.
+    /// The legs that are followed, and those that may be.
     pub(super) fn legs(&self) -> Vec<LegId> {
-        self.tracker.legs()
+        self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect()
     }
 
     /// Whether some call looks as if an event were missing.
@@ -99,7 +108,9 @@ impl Follower {
                     metrics::gap(&self.context.pbx.name);
                     gap = true;
                 }
+                Happened::Attended { leg, mark } => drop(self.attended.insert(leg, *mark)),
                 happened => {
+                    self.attended(&happened);
                     let said = self.tracker.happened(&happened);
                     self.tell(said);
                 }
@@ -114,6 +125,7 @@ impl Follower {
             tracing::debug!(pbx = %self.context.pbx.name, leg = %held.leg, "announced to another agent");
             return;
         }
+        self.attended.remove(&held.leg);
         let arrived = Instant::now();
         let age = held.sent.and_then(|sent| self.clock.age(sent, micros())).unwrap_or_default();
         let left = hold::time_left(held.hold, age, self.context.shared.deadline);
@@ -125,16 +137,42 @@ impl Follower {
         metrics::announced(&self.context.pbx.name, age);
         request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let tenant = held.mark.tenant.clone();
-        let start = Start::Held { announcement: Box::new(held), left, way, arrived };
+        let caller = self.plan.of(tenant.as_deref()).outer(&held.mark.calling);
+        let start = Start::Held { announcement: Box::new(held), caller, left, way, arrived };
         let called = request.called.clone();
         self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), called, tenant });
+    }
+
+    /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
+    /// The call is followed from then on.
+    fn attended(&mut self, happened: &Happened) {
+        match happened {
+            Happened::HungUp { leg, .. } => drop(self.attended.remove(leg)),
+            Happened::Bridged { legs: [a, b], devices: [phone_a, phone_b] } => {
+                self.found_by_attendant(a, phone_b);
+                self.found_by_attendant(b, phone_a);
+            }
+            _ => {}
+        }
+    }
+
+    fn found_by_attendant(&mut self, leg: &LegId, phone: &Device) {
+        let Some(mark) = self.attended.get(leg).filter(|_| self.tracker.call_of(leg).is_none()) else { return };
+        let Device::Named { number, tenant } = phone else { return };
+        let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };
+        let tenant = mark.tenant.clone();
+        let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
+        let Some((key, _)) = self.tracker.announce(leg, number) else { return };
+        let call = Call::start(&self.context, request, Start::Found { call: None });
+        self.calls.insert(key, Followed { call, called, tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
     fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
         let reason = Reason::NotANumber;
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
-        let answer = Answer { call: None, route: Route::Pstn, trunk: None, address: None, number: None, reason };
+        let answer =
+            Answer { call: None, route: Route::Pstn, trunk: None, address: None, number: None, caller: None, reason };
         self.context.shared.calls.spawn(async move {
             let result = match way {
                 Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
@@ -147,7 +185,18 @@ impl Follower {
         });
     }
 
+    /// None if what is called is no number.
     fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Option<CallRequest> {
+        let plan = self.plan.of(mark.tenant.as_deref());
+        // People dial what their PBX has taught them; trunks write numbers as carriers agree.
+        let called = match mark.side {
+            Side::Originating => plan.dialled(&mark.called),
+            Side::Terminating => plan.read(&mark.called),
+        };
+        Some(self.request_to(leg, mark, called.ok()?, routed))
+    }
+
+    fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
         let received_address = mark.received.as_deref().and_then(|header| match received(header) {
             Ok(address) => Some(address),
             Err(error) => {
@@ -160,22 +209,17 @@ impl Follower {
             tracing::debug!(pbx = %self.context.pbx.name, %leg, "an address came from where none is believed");
             self.context.address_refused("untrusted");
         }
-        let plan = self.plan.of(mark.tenant.as_deref());
-        // People dial what their PBX has taught them; trunks write numbers as carriers agree.
-        let called = match mark.side {
-            Side::Originating => plan.dialled(&mark.called),
-            Side::Terminating => plan.read(&mark.called),
-        };
-        Some(CallRequest {
+        CallRequest {
             pbx: self.context.pbx.name.clone(),
             leg: leg.clone(),
-            calling: plan.read(&mark.calling).ok(),
-            called: called.ok()?,
+            calling: self.plan.of(mark.tenant.as_deref()).read(&mark.calling).ok(),
+            withheld: mark.withheld,
+            called,
             side: mark.side,
             received_address,
             routed,
             announced: None,
-        })
+        }
     }
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
@@ -200,6 +244,8 @@ impl Follower {
     /// Brings what is followed in line with a snapshot. `known` legs were followed when it was asked
     /// for. True if another snapshot is needed soon.
     pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) -> bool {
+        let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+        known.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
         let gone = self.tracker.missing(snapshot, known);
         self.tell(gone);
         let (found, again) = self.tracker.found(snapshot);
@@ -210,6 +256,15 @@ impl Follower {
             let called = request.called.clone();
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
             self.calls.insert(key, Followed { call, called, tenant: mark.tenant });
+        }
+        let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
+        for live in &snapshot.legs {
+            if let Some(mark) = live.mark.as_ref().filter(|mark| mark.called.is_empty()) {
+                self.attended.insert(live.leg.clone(), mark.clone());
+                live.hears.iter().filter_map(|other| phones.get(other)).for_each(|phone| {
+                    self.found_by_attendant(&live.leg, phone);
+                });
+            }
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);

@@ -86,7 +86,7 @@ impl Tracker {
                 key.map(|key| said(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
-            Happened::Announced(_) | Happened::Gap { .. } => Vec::new(),
+            Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
         }
     }
 
@@ -150,7 +150,7 @@ impl Tracker {
     pub(super) fn found<'a>(&mut self, snapshot: &'a Snapshot) -> (Vec<(&'a LegId, &'a Mark)>, bool) {
         let unknown = snapshot.legs.iter().filter(|l| !self.legs.contains_key(&l.leg));
         // Whatever became of it since: who was called may have been transferred, and call somebody else.
-        let announced = unknown.filter_map(|l| Some((l, l.mark.as_ref()?)));
+        let announced = unknown.filter_map(|l| Some((l, l.mark.as_ref().filter(|mark| !mark.called.is_empty())?)));
         let (mut found, mut glimpsed) = (Vec::new(), HashSet::new());
         for (live, mark) in announced {
             if mark.call.is_some() || !live.hears.is_empty() || self.glimpsed.contains(&live.leg) {

@@ -17,6 +17,7 @@ fn mark() -> Mark {
         called: "1002".into(),
         received: None,
         tenant: None,
+        withheld: false,
         refused: false,
         call: None,
     }

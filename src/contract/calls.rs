@@ -25,6 +25,9 @@ pub struct CallRequest {
     /// Who calls; absent if withheld or not a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calling: Option<Number>,
+    /// The caller is one of ours and withholds the number: it decides and pairs, and nobody is shown it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Who is called.
     pub called: Number,
     /// Which end of the call the PBX is.

@@ -134,8 +134,11 @@ pub struct Call {
     pub pbx: PbxName,
     /// The announced leg.
     pub leg: LegId,
-    /// Who calls; none if withheld or not a number.
+    /// Who calls; none if withheld on its way here, or not a number.
     pub calling: Option<Number>,
+    /// The caller is one of ours, and withholds the number from everybody else (CLIR, 3GPP TS 22.081 §2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
     /// Who is called.
     pub called: Number,
     /// Which end we are.

@@ -137,10 +137,7 @@ impl Exchange {
     /// The call whose far end takes part in a pair, and that end's number: the caller of one that came in,
     /// whoever is called in one that went out. After a transfer it is another call than the pair's.
     pub fn far_end(&self, pair: &Pair) -> Option<(&Call, &Number)> {
-        let call = self.calls.get(&pair.call)?;
-        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
-        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&pair.call, other)?));
-        [call].into_iter().chain(owners).find_map(|home| {
+        self.joined(self.calls.get(&pair.call)?).find_map(|home| {
             let far = home.legs.iter().find_map(|(leg, state)| {
                 let ends = (home.side == Side::Terminating) == (*leg == home.leg);
                 let talks = state.bridges.iter().any(|(_, bridge)| bridge.call == pair.call);
@@ -149,6 +146,19 @@ impl Exchange {
             })?;
             home.far.client.is_some().then_some((home, far))
         })
+    }
+
+    /// Whether a number that takes part in this call withholds itself from the others there.
+    pub fn withholds(&self, id: &CallId, number: &Number) -> bool {
+        let call = self.calls.get(id);
+        call.is_some_and(|call| self.joined(call).any(|home| home.withheld && home.calling.as_ref() == Some(number)))
+    }
+
+    /// A call, and those whose legs are heard in it.
+    fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
+        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&call.id, other)?));
+        [call].into_iter().chain(owners)
     }
 
     /// Whose address in this call is good: of those who talk there, of those who may still come to it,

@@ -24,6 +24,7 @@ fn call(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Cal
         leg: leg(announced),
         legs: Call::announced_leg(&leg(announced), calling.as_ref(), T),
         calling,
+        withheld: false,
         called: number(called),
         side: Side::Originating,
         route: Route::Local,
@@ -164,6 +165,22 @@ fn an_attended_transfer_pairs_the_two_who_are_left() {
     assert_eq!(story.ended("d", "P"), [Effect::Parted(pair("d", "+5", "+9"))]);
     assert_eq!(story.bridged("d", "A", "Q"), [Effect::Paired(pair("d", "+1", "+9"))]);
     assert_eq!(story.exchange.pairs_of(&number("+1")), [pair("d", "+1", "+9")]);
+}
+
+#[test]
+fn who_withholds_the_number_does_so_behind_a_transfer_too() {
+    let withheld = Call { withheld: true, ..call("c", "A", Some("+1"), "+5") };
+    let mut story = Story::new([withheld, call("d", "P", Some("+5"), "+9"), call("e", "X", Some("+1"), "+7")]);
+    story.bridged("c", "A", "B");
+    story.bridged("d", "P", "Q");
+    assert!(story.exchange.withholds(&id("c"), &number("+1")) && !story.exchange.withholds(&id("c"), &number("+5")));
+    assert!(!story.exchange.withholds(&id("d"), &number("+1")), "not there yet");
+    story.ended("c", "B");
+    story.ended("d", "P");
+    story.bridged("d", "A", "Q");
+    assert!(story.exchange.withholds(&id("d"), &number("+1")) && !story.exchange.withholds(&id("d"), &number("+9")));
+    // Another call of the same number says it again, or doesn't.
+    assert!(!story.exchange.withholds(&id("e"), &number("+1")));
 }
 
 #[test]

@@ -146,6 +146,11 @@ impl NumberPlan {
         }
     }
 
+    /// The number by which the outside knows the extension that the PBX shows as `raw`.
+    pub fn outer(&self, raw: &str) -> Option<Number> {
+        self.mapped(&without_separators(raw))
+    }
+
     /// The one form of a number that has two: an extension that a rule makes an E.164 number.
     pub fn canonical(&self, number: &Number) -> Number {
         match number {

@@ -57,6 +57,15 @@ fn who_withholds_their_number_is_nobody() {
 }
 
 #[test]
+fn the_outside_knows_an_extension_by_its_number() {
+    let plan = NumberPlan { map: vec![rule("1XXX", "+12125551XXX")], ..plan(Some("US")) };
+    assert_eq!(plan.outer("1001"), Some(number("+12125551001")));
+    for other in ["2001", "+12125551001", "2125551001", "anonymous", ""] {
+        assert_eq!(plan.outer(other), None, "{other}");
+    }
+}
+
+#[test]
 fn leading_zeros_of_italy_stay() {
     assert_eq!(said(plan(Some("IT")).read("0669812345")), "+390669812345");
 }

@@ -83,6 +83,8 @@ reasons! {
     NodeUnreachable = "node-unreachable",
     /// The node answered with an error.
     NodeError = "node-error",
+    /// B8: a main number's call, of which nobody was asked: the attendant answered it, or found who did.
+    Attended = "attended",
     /// The announcement was lost, or nobody was there to read it: found in a snapshot.
     NotAnnounced = "not-announced",
 }

@@ -152,6 +152,7 @@ impl App {
             pbx: request.pbx,
             leg: request.leg,
             calling: request.calling,
+            withheld: request.withheld,
             called: request.called,
             side: request.side,
             route: decided.route,

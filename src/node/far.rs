@@ -11,7 +11,6 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, GRACE};
-use super::pairing::CLIENTS;
 use crate::contract::{Body, Message, Offer, Peer, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::backoff::Backoff;
@@ -114,7 +113,7 @@ impl App {
         if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
-        let mut clients = self.store.taking_part(calling, now(), CLIENTS).await?;
+        let mut clients = self.taking_part(&call.id, calling).await?;
         clients.retain(|client| client.offer.allows(&Receiver::Peer(peer.name())));
         let Some(own) = self.shown(&call.id, Role::First, calling, &clients).await? else {
             return Ok(None);
@@ -141,15 +140,7 @@ impl App {
             || {
                 let (peer, offer) = (peer.clone(), Offer { sent: now(), ..offer.clone() });
                 let (app, calling) = (self.clone(), calling.clone());
-                async move {
-                    // The number may have been switched off since.
-                    match app.gives(&calling, &Receiver::Peer(peer.name())).await {
-                        Ok(true) => peer.offer(&offer).await,
-                        Ok(false) => Outcome::Refused(KEPT.to_owned()),
-                        Err(error) => Outcome::Again { error: error.to_string(), after: None },
-                    }
-                }
-                .boxed()
+                async move { app.if_given(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await }.boxed()
             },
             |state, error| _ = self.change_far(&id, |far| attempted(far.offer.as_mut(), state, error)),
         )
@@ -230,11 +221,8 @@ impl App {
                             let (id, number) = (id.clone(), number.clone());
                             async move {
                                 let far = app.exchange().call(&id).and_then(|call| call.far.client.clone());
-                                match app.gives(&number, &app.receiver_far(far.as_ref())).await {
-                                    Ok(true) => app.peers.answer(&address, &own).await,
-                                    Ok(false) => Outcome::Refused(KEPT.to_owned()),
-                                    Err(error) => Outcome::Again { error: error.to_string(), after: None },
-                                }
+                                let to = app.receiver_far(far.as_ref());
+                                app.if_given(&number, &to, app.peers.answer(&address, &own)).await
                             }
                             .boxed()
                         },
@@ -246,6 +234,15 @@ impl App {
                     app.answered(&id, &number, state);
                 });
             }
+        }
+    }
+
+    /// Sends it if the number still gives its address: it may have been switched off since.
+    async fn if_given(&self, number: &Number, to: &Receiver<'_>, send: impl Future<Output = Outcome>) -> Outcome {
+        match self.gives(number, to).await {
+            Ok(true) => send.await,
+            Ok(false) => Outcome::Refused(KEPT.to_owned()),
+            Err(error) => Outcome::Again { error: error.to_string(), after: None },
         }
     }
 
@@ -266,13 +263,14 @@ impl App {
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
         let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
+        let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
         // The same id after a restart: a client tells a repeat by it.
         let message = Message {
-            id: format!("answer-{call}-{}", number.digits()),
+            id: format!("answer-{call}-{}", from.digits()),
             call: call.clone(),
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };
-        self.push.answer(&pbx, message, number.clone(), to);
+        self.push.answer(&pbx, message, number.clone(), from, to);
     }
 
     /// What became of answers that went by SIP MESSAGE.

@@ -132,6 +132,9 @@ impl App {
                 capabilities.push(capability.clone());
             }
         }
+        if self.exchange().withholds(call, number) {
+            return Ok(Some(Peer { number: None, name: None, address, capabilities }));
+        }
         let name = self.store.number(number).await?.and_then(|view| view.entry.name);
         Ok(Some(Peer { number: Some(number.clone()), name, address, capabilities }))
     }

@@ -176,8 +176,21 @@ impl App {
             ClientForm::Sip => self.store.facts(&delivery.number, now()).await?.known.home,
             ClientForm::Hosted | ClientForm::Webhook => None,
         };
-        self.push.send(delivery, binding, home.as_ref().unwrap_or(pbx));
+        let from = self.signs(&delivery);
+        self.push.send(delivery, binding, &from, home.as_ref().unwrap_or(pbx));
         Ok(())
+    }
+
+    /// In whose name a message goes out: the other party's, unless that one is withheld.
+    fn signs(&self, delivery: &Delivery) -> Number {
+        let call = &delivery.message.call;
+        let hidden = match &delivery.message.body {
+            Body::Peer { peer, .. } => peer.number.is_none(),
+            // As they were shown when it began.
+            Body::Ended { number } => number.is_none(),
+            Body::Message { .. } => self.exchange().withholds(call, &delivery.other),
+        };
+        if hidden { Number::withheld(call) } else { delivery.other.clone() }
     }
 
     /// Looks at all pairs in which a number talks: it has a new client.

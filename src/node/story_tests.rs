@@ -25,6 +25,7 @@ fn call(id: &str, pbx: &str, side: Side, route: Route, called: &str) -> Call {
         legs: Call::announced_leg(&announced, Some(&calling), UnixMillis(12)),
         leg: announced,
         calling: Some(calling),
+        withheld: false,
         called: number(called),
         side,
         route,

@@ -30,6 +30,13 @@ pub enum Device {
 pub enum Happened {
     /// The dialplan announces a call and holds it.
     Announced(Box<Announcement>),
+    /// A call has come to a main number. It isn't held, and nobody is asked: whom it is for isn't known.
+    Attended {
+        /// The caller's leg.
+        leg: LegId,
+        /// What the dialplan says about it; no called number.
+        mark: Box<Mark>,
+    },
     /// A leg was made on behalf of another.
     Dialled {
         /// The new leg.
@@ -101,7 +108,9 @@ pub struct Mark {
     pub side: Side,
     /// The calling number as the PBX writes it.
     pub calling: String,
-    /// The called number as the PBX writes it.
+    /// The caller, a phone of this PBX, withholds it.
+    pub withheld: bool,
+    /// The called number as the PBX writes it; empty while an attendant has the call.
     pub called: String,
     /// The header that a trusted trunk brought, as it came.
     pub received: Option<String>,
@@ -142,6 +151,8 @@ pub struct Answer {
     pub address: Option<Address>,
     /// The called number, as far as it is one.
     pub number: Option<Number>,
+    /// The number by which the outside knows the caller, if the PBX shows an extension.
+    pub caller: Option<Number>,
     /// Why.
     pub reason: Reason,
 }
@@ -163,6 +174,9 @@ impl Answer {
         // Digits behind a `+`: what was dialled, as other domains write it.
         if let Some(number @ Number::E164(_)) = &self.number {
             variables.push(("sidecall_number", number.to_string()));
+        }
+        if let Some(caller @ Number::E164(_)) = &self.caller {
+            variables.push(("sidecall_caller", caller.to_string()));
         }
         if let Some(address) = &self.address {
             variables.push(("sidecall_uui", crate::core::uui::encode(address)));

@@ -62,12 +62,12 @@ impl Push {
         &self.inner.hub
     }
 
-    /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`.
-    pub fn send(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
+    /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`, in the name of `from`.
+    pub fn send(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
         self.inner.totals.sending(binding.form.as_str());
         match binding.form {
             ClientForm::Hosted => self.inner.hub.send(&binding.id, &delivery.message),
-            ClientForm::Sip => self.send_sip(delivery, binding, via),
+            ClientForm::Sip => self.send_sip(delivery, binding, from, via),
             ClientForm::Webhook => self.send_webhook(delivery, binding),
         }
     }
@@ -130,10 +130,10 @@ impl Push {
         }
     }
 
-    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`.
-    pub fn answer(&self, via: &PbxName, message: Message, number: Number, to: Address) {
+    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`.
+    pub fn answer(&self, via: &PbxName, message: Message, number: Number, from: Number, to: Address) {
         let (id, call) = (message.id.clone(), message.call.clone());
-        let sent = SipMessage { id, to, from: number.clone(), text: SipText(message).to_string() };
+        let sent = SipMessage { id, to, from, text: SipText(message).to_string() };
         self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
     }
 
@@ -157,7 +157,7 @@ impl Push {
         }
     }
 
-    fn send_sip(&self, delivery: Delivery, binding: &Binding, via: &PbxName) {
+    fn send_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
         let Some(to) = binding.address.clone() else { return };
         let text = SipText(delivery.message.clone()).to_string();
         if text.len() > SIP_TEXT_MAX {
@@ -168,7 +168,7 @@ impl Push {
                 Some("too long for a SIP MESSAGE".to_owned()),
             );
         }
-        let message = SipMessage { id: delivery.message.id.clone(), to, from: delivery.other.clone(), text };
+        let message = SipMessage { id: delivery.message.id.clone(), to, from: from.clone(), text };
         let peer = matches!(delivery.message.body, Body::Peer { .. });
         self.inner.sip.add(via, sip::Queued::new(message, Whose::Client(delivery.client), delivery.message.call, peer));
     }

@@ -21,8 +21,8 @@ pub(crate) enum Reply {
     Route(&'static str),
     /// The packet trunk, with an address.
     Packet,
-    /// The packet trunk, where this number is called.
-    PacketTo(&'static str),
+    /// The packet trunk, where the first number calls the second.
+    PacketBetween(&'static str, &'static str),
 }
 
 /// The fields of an announcement, or the marks of a channel, by the contract's names in lower case.
@@ -131,7 +131,9 @@ fn answer(reply: Reply) -> Option<Vec<(&'static str, &'static str)>> {
             ("uui", super::UUI),
             ("uri", "https://node.example/a/T-1"),
         ]),
-        Reply::PacketTo(number) => Some(vec![("route", "packet"), ("call", "c-1"), ("number", number)]),
+        Reply::PacketBetween(caller, number) => {
+            Some(vec![("route", "packet"), ("call", "c-1"), ("number", number), ("caller", caller)])
+        }
     }
 }
 
@@ -154,7 +156,7 @@ fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
 }
 
 fn note(state: &Mutex<Shared>, fields: &BTreeMap<String, String>, name: impl Fn(&str) -> String) -> Reply {
-    let names = ["agent", "side", "calling", "called", "hold", "received", "sent", "tenant", "refused"];
+    let names = ["agent", "side", "calling", "withheld", "called", "hold", "received", "sent", "tenant", "refused"];
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();

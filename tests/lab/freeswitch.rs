@@ -91,11 +91,11 @@ impl FreeSwitch {
         conf::copy_dir(&installation.conf, &conf)?;
         adapt(&conf, &installation, sip, trunk_sip, esl)?;
         lab_dialplan(&conf, &config)?;
-        if config.snippets {
-            install_snippets(&conf, &config)?;
-        }
         if config.plan.shows_did {
             show_did(&conf)?;
+        }
+        if config.snippets {
+            install_snippets(&conf, &config)?;
         }
         let child = spawn(&installation, dir.path(), esl)?;
         Ok(FreeSwitch { child, dir, installation, config, sip, trunk_sip, esl })
@@ -296,7 +296,7 @@ fn renumber(conf: &Path, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The outgoing caller ID, before everything else in the context of phones.
+/// The outgoing caller ID, before everything of vanilla.
 fn show_did(conf: &Path) -> Result<()> {
     let begin = "<context name=\"default\">";
     let with = format!("{begin}\n    <X-PRE-PROCESS cmd=\"include\" data=\"lab/caller-id.xml\"/>");
@@ -331,7 +331,8 @@ fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
     setting("sidecall_trusted=192.0.2.10/32", &trusted)?;
     // It stands in a regular expression, where + is escaped.
     let behind = config.inner.as_ref().map(|inner| format!("\\{}|", inner.plan.main)).unwrap_or_default();
-    setting("sidecall_main=", &format!("sidecall_main=\\{}|{behind}5000", config.plan.main))?;
+    let own = format!("\\{}|\\{}", config.plan.main, config.plan.reception());
+    setting("sidecall_main=", &format!("sidecall_main={own}|{behind}5000"))?;
     if config.inner.is_some() {
         setting("sidecall_behind=no", "sidecall_behind=yes")?;
     }

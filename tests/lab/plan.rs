@@ -46,6 +46,11 @@ impl Plan {
         format!("{}00{}", self.digit, n % 10)
     }
 
+    /// The other main number, at which the first extension's phone rings: somebody answers there in person.
+    pub fn reception(&self) -> String {
+        format!("{}9", &self.main[..self.main.len() - 1])
+    }
+
     /// All ten.
     pub fn extensions(&self) -> Vec<String> {
         (0..10).map(|n| self.extension(n)).collect()
@@ -70,7 +75,8 @@ pub struct Inner {
 pub(super) fn fill(file: &str, plan: &Plan, more: &[(&str, &str)]) -> Result<String> {
     let text = conf::project_file(&format!("tests/lab/dialplan/{file}"))?;
     let digit = plan.digit.to_string();
-    let own = [("X", digit.as_str()), ("DID", plan.did), ("MAIN", plan.main)];
+    let reception = plan.reception();
+    let own = [("X", digit.as_str()), ("DID", plan.did), ("MAIN", plan.main), ("RECEPTION", reception.as_str())];
     let put = |text: String, (name, value): &(&str, &str)| text.replace(&format!("@{name}@"), value);
     Ok(own.iter().chain(more).fold(text, put))
 }

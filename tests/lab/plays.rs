@@ -63,6 +63,12 @@ pub const PLAYS: &[Play] = &[
         run: consulted,
     },
     Play {
+        behaviour: "B8",
+        title: "Somebody answers the main number in person, asks Carol, and then connects her",
+        inner: false,
+        run: received,
+    },
+    Play {
         behaviour: "B9",
         title: "The attendant is a PBX behind the call server: the address crosses the second hop",
         inner: true,
@@ -334,17 +340,32 @@ fn operator(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     Ok(())
 }
 
-/// Bob is the operator of the menu. He calls Carol, and then puts Alice through.
+/// Bob is the operator of the menu.
 fn consulted(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    let main = theatre.domains.b.plan().main;
+    let zero = |call: &Call, told: &mut Told| {
+        told.expect(call.wait_answered(SOON), "the attendant does not answer");
+        call.dtmf("0");
+    };
+    connected(theatre, main, zero, told)
+}
+
+/// The main number rings at Bob's phone, and nothing is in between.
+fn received(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    let main = theatre.domains.b.plan().reception();
+    connected(theatre, &main, |_, _| (), told)
+}
+
+/// Bob answers a call to `main`, calls Carol, and then puts Alice through.
+fn connected(theatre: &mut Theatre, main: &str, reach: impl Fn(&Call, &mut Told), told: &mut Told) -> Result<()> {
     theatre.raise(Between::Trunk, "")?;
     let (alice, bob, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?, theatre.domains.b.phone(2)?);
-    let (first, main) = (theatre.domains.a.number(1), theatre.domains.b.plan().main);
+    let first = theatre.domains.a.number(1);
     let (operator, third) = (theatre.domains.b.number(1), theatre.domains.b.number(2));
     let (alices, carols) = (Since::now(theatre.alice()), Since::now(theatre.there(2)));
     let bobs = Since::now(theatre.there(1));
     let call = alice.call(main);
-    told.expect(call.wait_answered(SOON), "the attendant does not answer");
-    call.dtmf("0");
+    reach(&call, told);
     let Some(there) = bob.answer_next(SOON) else {
         told.expect(false, "the operator's phone does not ring");
         return Ok(());

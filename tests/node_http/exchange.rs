@@ -282,3 +282,36 @@ async fn b13_who_takes_over_at_the_near_side_makes_themselves_known() {
     assert_eq!(answer(two.b.http.post(to).json(&json!({"type": "peer", "peer": own}))).await.0, 202);
     assert_eq!(fred.next().await["peer"]["number"], CAROL);
 }
+
+#[tokio::test]
+async fn who_withholds_the_number_is_reached_and_not_named() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a", "name": "Alice"})).await;
+    node.number(BOB, json!({"pbx": "a", "name": "Bob"})).await;
+    let (alice, bob) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);
+    node.client(BOB, json!({"address": "sip:bob@pbx.example"})).await;
+    let (mut alice, mut bob) = (node.websocket(&alice, ALICE).await, node.websocket(&bob, BOB).await);
+    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
+        "side": "originating"});
+    let call = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    let up = node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    let met = alice.next().await["peer"].clone();
+    assert_eq!((&met["number"], &met["name"]), (&json!(BOB), &json!("Bob")));
+    let mut told = vec![bob.next().await];
+    assert_eq!(answer(node.http.post(met["address"].as_str().unwrap()).json(&json!({"text": "hi"}))).await.0, 202);
+    told.push(bob.next().await);
+    let over = node.events(&call, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    told.push(bob.next().await);
+    assert_eq!(alice.next().await["number"], BOB);
+    let kinds: Vec<_> = told.iter().map(|said| said["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["peer", "message", "ended"]);
+    assert!(told[0]["peer"]["address"].is_string());
+    // His softphone is told the same, in nobody's name.
+    let mut sent = messages(&node, "a", json!([])).await;
+    sent.extend([up, over].iter().flat_map(|reply| reply["messages"].as_array().unwrap().clone()));
+    assert!(sent.len() >= 2 && sent.iter().all(|sent| sent["from"].as_str().unwrap().ends_with("=anonymous.invalid")));
+    for said in told.iter().chain(&sent) {
+        let text = said.to_string();
+        assert!(!text.contains(&ALICE[1..]) && !text.contains("Alice"), "{text}");
+    }
+}

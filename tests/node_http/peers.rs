@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
 
-use crate::support::{ADMIN, ALICE, Stream, TestNode, answer, bridged, dialled, ended};
+use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dialled, ended};
 
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";
@@ -163,6 +163,20 @@ async fn a_withheld_caller_stays_withheld_and_is_reached_all_the_same() {
     two.b.events(&come, 3, &[ended("b-1"), ended("b-1-dialled")]).await;
     let farewell = fred.next().await;
     assert_eq!((&farewell["type"], &farewell["number"]), (&json!("ended"), &Value::Null));
+}
+
+#[tokio::test]
+async fn the_offer_of_a_withheld_caller_says_no_more_than_the_call() {
+    let (two, _alice, mut fred) = Two::with_clients().await;
+    let request = json!({"pbx": "a", "leg": "a-1", "calling": ALICE, "withheld": true, "called": FRED,
+        "side": "originating"});
+    let out = two.a.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    two.accepted(&out).await;
+    // The trunk is careless, and shows the number; that is all that Fred's node gets to know of it.
+    let shown = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
+    talks(&two.b, &shown, "b-1").await;
+    let peer = fred.next().await;
+    assert_eq!((&peer["peer"]["number"], &peer["peer"]["name"]), (&json!(ALICE), &Value::Null));
 }
 
 #[tokio::test]

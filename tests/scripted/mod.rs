@@ -99,7 +99,8 @@ impl Freeswitch {
         self.event(format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\nHangup-Cause: NORMAL_CLEARING\n\n"));
     }
 
-    fn event(&self, body: String) -> Instant {
+    /// Whatever it tells its subscribers: `Name: value` lines and an empty one.
+    pub fn event(&self, body: String) -> Instant {
         let frame = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n{body}", body.len());
         let now = Instant::now();
         let _ = self.stage.events.send(frame.into());

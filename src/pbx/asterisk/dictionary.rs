@@ -99,7 +99,9 @@ impl Dictionary {
 
     fn announced(&mut self, event: &ami::Event) -> Option<Happened> {
         let happened = announced(event)?;
-        if let Kind::Half(common, _) = kind(&event.get("Channel")?) {
+        if matches!(happened, Happened::Announced(_))
+            && let Kind::Half(common, _) = kind(&event.get("Channel")?)
+        {
             self.locals.entry(common).or_default().announced = true;
         }
         Some(happened)
@@ -236,19 +238,24 @@ pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {
 }
 
 fn announced(event: &ami::Event) -> Option<Happened> {
-    if event.get("UserEvent").as_deref() != Some("SidecallSetup") {
-        return None;
-    }
     let text = |key| event.get(key).map(Cow::into_owned);
     let mark = Mark {
         side: side(&text("Side")?)?,
         calling: raw_number(&text("Calling").unwrap_or_default()),
-        called: raw_number(&text("Called")?),
+        withheld: text("Withheld").as_deref() == Some("yes"),
+        called: raw_number(&text("Called").unwrap_or_default()),
         received: text("Received").filter(|r| !r.is_empty()),
         tenant: text("Tenant").and_then(|name| tenant(&name)),
         refused: text("Refused").as_deref() == Some("yes"),
         call: None,
     };
+    match event.get("UserEvent").as_deref() {
+        Some("SidecallAttended") => {
+            return Some(Happened::Attended { leg: leg(event, "Uniqueid")?, mark: Box::new(mark) });
+        }
+        Some("SidecallSetup") if !mark.called.is_empty() => {}
+        _ => return None,
+    }
     Some(Happened::Announced(Box::new(Announcement {
         leg: leg(event, "Uniqueid")?,
         mark,

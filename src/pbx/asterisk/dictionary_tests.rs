@@ -62,6 +62,7 @@ fn a_call_that_our_snippet_announced() {
         called: "+12125550100".to_owned(),
         received: None,
         tenant: None,
+        withheld: false,
         refused: false,
         call: None,
     };
@@ -103,6 +104,16 @@ fn one_who_takes_anothers_place_does_not_hear_them() {
         [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")], devices: [Device::Unnamed, Device::Unnamed] }]
     );
     assert_eq!(dictionary.read(&leave("2")), []);
+}
+
+#[test]
+fn a_call_to_a_main_number_is_marked_and_not_held() {
+    let said = "Event: UserEvent\nUniqueid: 1.1\nUserEvent: SidecallAttended\nSide: originating\nCalling: 1001\n\
+        Withheld: yes\nTenant: \nReceived: \nRefused: \n";
+    let [Happened::Attended { leg: caller, mark }] = &Dictionary::default().read(&event(said))[..] else { panic!() };
+    assert_eq!((caller, mark.calling.as_str(), mark.called.as_str(), mark.withheld), (&leg("1.1"), "1001", "", true));
+    let other = said.replace("SidecallAttended", "SidecallSetup");
+    assert_eq!(Dictionary::default().read(&event(&other)), []);
 }
 
 const SETUP: &str = "Event: UserEvent\nChannel: PJSIP/101-00000001\nCallerIDName: Agent: x\nContext: sidecall\n\

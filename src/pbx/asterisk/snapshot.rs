@@ -9,8 +9,8 @@ use crate::pbx::vocabulary::{raw_number, side, tenant};
 use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
 
 /// What is asked for with each channel.
-const VARIABLES: &str =
-    "SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_CALLED,SIDECALL_CALL,SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
+const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHELD,SIDECALL_CALLED,SIDECALL_CALL,\
+    SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// Two lists, whole or an error: a failed snapshot is not an empty one.
 pub(super) async fn take(client: &Client) -> Result<Snapshot, Error> {
@@ -55,10 +55,14 @@ fn mark(entry: &Event) -> Option<Mark> {
         .filter_map(|line| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
         .filter(|(_, value)| !value.is_empty())
         .collect();
+    // It has none while an attendant has the call.
+    let ours = values.get("SIDECALL").map(|_| "");
+    let called = values.get("SIDECALL_CALLED").map(String::as_str).or(ours)?;
     Some(Mark {
         side: side(values.get("SIDECALL_SIDE")?)?,
         calling: raw_number(values.get("SIDECALL_CALLING").map_or("", String::as_str)),
-        called: raw_number(values.get("SIDECALL_CALLED")?),
+        withheld: values.get("SIDECALL_WITHHELD").is_some_and(|said| said == "yes"),
+        called: raw_number(called),
         received: values.get("SIDECALL_RECEIVED").cloned(),
         tenant: values.get("SIDECALL_TENANT").and_then(|name| tenant(name)),
         refused: values.get("SIDECALL_REFUSED").is_some_and(|said| said == "yes"),

@@ -109,6 +109,9 @@ impl Dictionary {
     fn answered(&mut self, event: &esl::Event) -> Vec<Happened> {
         let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
         let mut happened = Vec::new();
+        if let Some(mark) = mark(event).filter(|mark| mark.called.is_empty()) {
+            happened.push(Happened::Attended { leg: leg.clone(), mark: Box::new(mark) });
+        }
         self.answered.insert(leg.clone());
         self.devices.insert(leg.clone(), device.clone());
         match kind {
@@ -289,7 +292,7 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
     let agent = own.or(agent).unwrap_or_default();
     Some(Announcement {
         leg: leg(&id)?,
-        mark: mark(event)?,
+        mark: mark(event).filter(|mark| !mark.called.is_empty())?,
         agent: agent.into_owned(),
         hold,
         sent,
@@ -297,11 +300,14 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
     })
 }
 
-/// The mark that the snippet left in the channel's variables.
+/// The mark that the snippet left in the channel's variables. Who calls 911 has a side and no called number, too:
+/// only `sidecall=on` says that the call is ours.
 pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
-    let [said_side, calling, called, received, tenant_name, refused, call] = event.fields([
+    let [said_side, on, calling, withheld, called, received, tenant_name, refused, call] = event.fields([
         "variable_sidecall_side",
+        "variable_sidecall",
         "variable_sidecall_calling",
+        "variable_sidecall_withheld",
         "variable_sidecall_called",
         "variable_sidecall_received",
         "variable_sidecall_tenant",
@@ -311,7 +317,8 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
     Some(Mark {
         side: side(&said_side?)?,
         calling: raw_number(&calling.unwrap_or_default()),
-        called: raw_number(&called?),
+        withheld: withheld.as_deref() == Some("yes"),
+        called: raw_number(&called.or_else(|| (on? == "on").then(Cow::default))?),
         received: received.filter(|r| !r.is_empty()).map(Cow::into_owned),
         tenant: tenant_name.and_then(|name| tenant(&name)),
         refused: refused.as_deref() == Some("yes"),

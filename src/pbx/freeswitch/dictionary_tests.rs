@@ -60,6 +60,7 @@ fn a_call_that_our_snippet_announced() {
         called: "+12125550100".to_owned(),
         received: None,
         tenant: None,
+        withheld: false,
         refused: false,
         call: None,
     };

@@ -43,7 +43,7 @@ impl State {
             ("NOTIFY", id) => {
                 self.reply(line, &message, None, "200 OK", &[], "");
                 if let Some(id) = id.filter(|_| message.header("Event").is_some_and(|e| e.starts_with("refer"))) {
-                    self.transferred(line, id, &message);
+                    self.transferred(id, &message);
                 }
             }
             ("UPDATE", Some(id)) => {
@@ -107,7 +107,7 @@ impl State {
 
     /// How a transfer goes: the start line of a response (RFC 3515 §2.4.5). Once it has succeeded the
     /// phone leaves, as phones do.
-    fn transferred(&mut self, line: &Line, id: usize, notify: &SipMessage) {
+    fn transferred(&mut self, id: usize, notify: &SipMessage) {
         let status = notify.body.strip_prefix("SIP/2.0 ").and_then(|rest| rest.get(..3)?.parse::<u16>().ok());
         let Some(status) = status.filter(|status| *status >= 200) else { return };
         self.dialogs[id].transfer = Some(status);
