@@ -192,6 +192,7 @@ install_all() {
   fi
   if [ ${#plan[@]} -gt 0 ]; then ask "Do this?" || die "nothing was changed"; fi
   own_build
+  own_certificates
   step "Installing"
   own_user
   make_dir "$etc" 750 root:sidecall

@@ -8,6 +8,7 @@ secret_in() { if [ -s "$1" ]; then tr -d '\r\n' <"$1"; else random_secret; fi; }
 host_domain() {
   local name
   name=$(hostname -f 2>/dev/null || hostname)
+  case $name in localhost*) name=$(hostname) ;; esac
   if [[ $name =~ ^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]]; then printf '%s' "$name"; else printf pbx.local; fi
 }
 
@@ -46,6 +47,11 @@ own_user() {
   if [ -n "$root" ] || getent passwd sidecall >/dev/null; then return 0; fi
   say "useradd --system sidecall"
   useradd --system --user-group --home-dir /var/lib/sidecall --shell /usr/sbin/nologin --comment sidecall sidecall
+}
+
+# Without the system's CA certificates no other node can be told from somebody else.
+own_certificates() {
+  if [ -z "$root" ] && have apt-get; then need_packages ca-certificates:update-ca-certificates; fi
 }
 
 own_build() {

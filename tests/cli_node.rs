@@ -251,6 +251,29 @@ fn doctor_looks_at_the_node() {
 }
 
 #[test]
+fn doctor_looks_at_other_nodes() {
+    let peer = |name: &str, url: &str, keys: &str| {
+        format!("[[peer]]\nname = \"{name}\"\nurl = \"{url}\"\nprefixes = [\"+1310\"]\n{keys}\n")
+    };
+    let there = Node::start_with(&peer("us", "http://127.0.0.1:1", "accept_token = \"what-they-gave-us-0\""));
+    let known = peer("known", &there.url, "token = \"what-they-gave-us-0\"");
+    let stranger = peer("stranger", &there.url, "token = \"what-nobody-gave-us\"");
+    let node = Node::start_with(&format!("{known}{stranger}{}", peer("away", "http://127.0.0.1:1", "")));
+    let output = node.run(&["doctor", "--json"]);
+    let report: Value = serde_json::from_str(&out(&output)).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter();
+    let of = |name: &str| -> Vec<_> {
+        let about = format!("peer {name}");
+        let mine = findings.clone().filter(|finding| finding["about"] == about.as_str());
+        mine.map(|finding| (finding["verdict"].as_str().unwrap(), finding["found"].as_str().unwrap())).collect()
+    };
+    assert!(matches!(of("known")[..], [("ok", found)] if found.contains("knows us")), "{report:#}");
+    assert!(matches!(of("stranger")[..], [("problem", found)] if found.contains("unknown-peer")), "{report:#}");
+    assert!(matches!(of("away")[..], [("problem", found)] if found.contains("can't be reached")), "{report:#}");
+    assert!(!output.status.success());
+}
+
+#[test]
 fn a_program_half_of_which_has_ended_ends() {
     let node = Node::start();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

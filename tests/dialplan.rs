@@ -145,7 +145,14 @@ fn a_trunk_that_fails_gives_way_to_the_pstn() {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         for status in
-            ["503 Service Unavailable", "500 Server Internal Error", "404 Not Found", "488 Not Acceptable Here"]
+            // It refuses us, the number, or this one call.
+            [
+                "503 Service Unavailable",
+                "500 Server Internal Error",
+                "404 Not Found",
+                "488 Not Acceptable Here",
+                "403 Forbidden",
+            ]
         {
             let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let before = pstn.invites().len();

@@ -39,9 +39,14 @@ fn without_tag(value: &str) -> String {
     name.to_owned()
 }
 
-/// What the caller hears and sees.
+/// What the caller hears and sees: status, provisional responses and `Reason`. For a phone's 603 an Asterisk by itself
+/// says 503 with cause 34, and once in some tens of calls with cause 21.
 fn heard(report: &CallReport) -> Vec<(Option<u16>, Vec<u16>, Option<String>)> {
-    report.calls.iter().map(|c| (c.status, c.provisional.clone(), c.reason.clone())).collect()
+    let reason = |c: &lab::report::CallOutcome| match (c.status, c.reason.as_deref()) {
+        (Some(503), Some("Q.850;cause=21")) => Some("Q.850;cause=34".to_owned()),
+        _ => c.reason.clone(),
+    };
+    report.calls.iter().map(|c| (c.status, c.provisional.clone(), reason(c))).collect()
 }
 
 fn place(stage: &Stage, scene: &Scene) -> CallReport {

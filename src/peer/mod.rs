@@ -44,7 +44,7 @@ pub enum PeerError {
         reason: String,
     },
     /// TLS can't be set up.
-    #[error("TLS can't be set up: {0}")]
+    #[error("TLS can't be set up: {0} (the system's CA certificates are in the package ca-certificates)")]
     Tls(String),
     /// A value that can't work.
     #[error("{0}")]
@@ -110,6 +110,11 @@ impl Peer {
     /// What we call it.
     pub fn name(&self) -> &PeerName {
         &self.name
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &Url {
+        &self.base
     }
 
     /// The packet trunk that leads to it, if it has one of its own.
@@ -184,6 +189,11 @@ impl Peers {
         // Without any peer the node still answers addresses that come in the signalling.
         let strangers = if at_home { builder } else { builder.dns_resolver(guard::PublicOnly) };
         Ok(Peers { known, strangers: client::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Peer> {
+        self.known.iter().map(Arc::as_ref)
     }
 
     /// The one of that name.

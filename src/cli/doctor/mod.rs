@@ -7,6 +7,7 @@ mod look;
 mod node;
 mod number;
 mod pbx;
+mod peers;
 mod report;
 
 use std::path::Path;
@@ -21,8 +22,8 @@ use report::Report;
 /// Looks at everything between a call and a client, and says what to do about what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
-/// agent attached), the node (reachable, ready, tokens, public address), the portability sources, and a
-/// number's clients.
+/// agent attached), the node (reachable, ready, tokens, public address), other organisations' nodes, the
+/// portability sources, and a number's clients.
 /// Nothing is changed and no call is touched. Ends with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -64,6 +65,7 @@ pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
 async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut Report) -> anyhow::Result<()> {
     files::check(config, path, report)?;
     let node = node::check(config, report).await?;
+    peers::check(config, report).await?;
     lnp::check(config, args.number.as_ref(), report).await?;
     let wanted: Vec<_> =
         config.pbx.iter().filter(|pbx| args.pbx.as_ref().is_none_or(|name| *name == pbx.name)).collect();

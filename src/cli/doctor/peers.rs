@@ -1,0 +1,37 @@
+//! Other organisations' nodes, as this machine reaches them.
+
+use futures_util::future::join_all;
+
+use super::report::Report;
+use crate::config::Config;
+use crate::core::name::CallId;
+use crate::peer::{Outcome, Peers};
+
+/// A call that nobody has: to take back its offer asks for our rights there, and changes nothing.
+const NO_CALL: &str = "doctor";
+
+pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    let peers = match Peers::new(&config.node.peers, false) {
+        Ok(peers) => peers,
+        Err(error) => return report.problem("peer", error.to_string(), "correct it; the node doesn't start like this"),
+    };
+    let call: CallId = NO_CALL.parse()?;
+    let asked = join_all(peers.all().map(|peer| peer.withdraw(&call))).await;
+    for (peer, outcome) in peers.all().zip(asked) {
+        let (about, url) = (format!("peer {}", peer.name()), peer.url());
+        match outcome {
+            Outcome::Accepted => report.ok(&about, format!("{url} answers, and knows us"))?,
+            Outcome::Refused(why) => report.problem(
+                &about,
+                format!("{url} answers, and refuses us: {why}"),
+                "compare our token_file with the accept_token_file there, or the certificates; is the URL its node's?",
+            )?,
+            Outcome::Again { error, .. } => report.problem(
+                &about,
+                format!("{url} can't be reached: {error}"),
+                "is the node running there, and its URL reachable from here? ca_file, if the system doesn't know its CA",
+            )?,
+        }
+    }
+    Ok(())
+}
