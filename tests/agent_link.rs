@@ -87,6 +87,36 @@ async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {
     running.await.unwrap().unwrap();
 }
 
+/// From +12125551001, where the trunk's call comes in, to 1001, where the phone is.
+#[tokio::test]
+async fn a_leg_that_comes_to_its_extensions_context_is_still_the_same_call() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let map = json!({"map": [{"extension": "1XXX", "number": "+12125551XXX"}]});
+    let running = tokio::spawn(agent_with(freeswitch.address, node.address, map).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce("leg-1", "%2B12125551001");
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    assert!(said.contains("sidecall_route=packet") && said.contains("sidecall_extension=1001"), "{said}");
+    // The snippet knows by that; if it doesn't, it gets the same call again, and the trunk isn't tried once more.
+    freeswitch.announce("leg-1", "1001");
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    assert!(said.contains("sidecall_route=pstn") && said.contains("sidecall_call=leg-1"), "{said}");
+    freeswitch.announce("leg-1", "1002");
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    assert!(said.contains("sidecall_route=packet") && said.contains("sidecall_extension=1002"), "{said}");
+    for called in ["+12125551001", "+12125551001", "+12125551002"] {
+        assert_eq!(until(&mut node.decisions, |_| true).await.0["called"], called);
+    }
+    // One call ended, and that is told once: when the leg calls somebody else.
+    let (_, events) = until(&mut node.events, |_| true).await;
+    assert_eq!(events["events"][0]["event"], "ended");
+    assert!(node.events.try_recv().is_err());
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn who_stops_says_goodbye_to_both() {
     let freeswitch = Freeswitch::start().await;

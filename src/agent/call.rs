@@ -4,7 +4,7 @@
 //! a node that is slow for one call holds up no other.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -15,18 +15,17 @@ use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest, CallVie
 use crate::core::backoff::Backoff;
 use crate::core::call::Event;
 use crate::core::name::{CallId, LegId};
-use crate::core::number::Number;
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, Answer, Commands, Error};
+use crate::pbx::{Announcement, Answer, Commands, Error, Written};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
 
 /// How much later than its last moment to be written an answer's replies may come: still inside the
 /// hold (see [`hold`]).
-const REPLIES_WITHIN: std::time::Duration = std::time::Duration::from_millis(20);
+const REPLIES_WITHIN: Duration = Duration::from_millis(20);
 
 /// How many times a report of a call that is over is tried again.
 const TRIES_AFTER_END: u32 = 60;
@@ -34,18 +33,23 @@ const TRIES_AFTER_END: u32 = 60;
 /// How a call comes to us.
 #[derive(Debug)]
 pub(super) enum Start {
-    /// It is held, and waits at most `left` for a decision; none if it must go on without.
-    Held {
-        announcement: Box<Announcement>,
-        /// The number by which the outside knows the caller, if that is an extension.
-        caller: Option<Number>,
-        left: Option<std::time::Duration>,
-        way: Way,
-        /// When it arrived here.
-        arrived: Instant,
-    },
+    /// It is held.
+    Held(Waiting),
     /// It was found in a snapshot; it may have been decided before.
     Found { call: Option<CallId> },
+}
+
+/// A call that waits for an answer.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub announcement: Box<Announcement>,
+    /// Its numbers, for the answer.
+    pub written: Written,
+    /// The longest that it waits for a decision; none if it must go on without.
+    pub left: Option<Duration>,
+    pub way: Way,
+    /// When it arrived here.
+    pub arrived: Instant,
 }
 
 /// The way back to a held call.
@@ -81,6 +85,13 @@ impl Call {
         Call { told, seq: 0 }
     }
 
+    /// Answers an announcement of a call that is followed already: its leg has come to another context, where
+    /// the number is written in another way.
+    pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: Waiting) {
+        let mut task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
+        context.shared.calls.spawn(async move { task.decide(waiting, true).await });
+    }
+
     /// Tells the node, in its turn.
     pub(super) fn tell(&mut self, event: Event, last: bool) {
         // The clock makes the numbers grow across restarts of the agent too.
@@ -105,9 +116,7 @@ impl Task {
         let stop = self.context.shared.stop.clone();
         let work = async {
             match start {
-                Start::Held { announcement, caller, left, way, arrived } => {
-                    self.decide(&announcement, caller, left, way, arrived).await;
-                }
+                Start::Held(waiting) => self.decide(waiting, false).await,
                 Start::Found { call } => self.call = call,
             }
             self.follow(events).await;
@@ -118,24 +127,23 @@ impl Task {
         }
     }
 
-    async fn decide(
-        &mut self,
-        held: &Announcement,
-        caller: Option<Number>,
-        left: Option<std::time::Duration>,
-        way: Way,
-        arrived: Instant,
-    ) {
+    /// Of a call that was answered before, the packet trunk has had its turn.
+    async fn decide(&mut self, waiting: Waiting, before: bool) {
+        let Waiting { announcement: held, written, left, way, arrived } = waiting;
+        let held = held.as_ref();
         let decision = match left {
             Some(left) => self.context.shared.node.decide(&self.request, left).await,
             None => Err(NodeError::Late(held.hold)),
         };
-        let number = Some(self.request.called.clone());
         let answer = match decision {
             Ok(CallDecision { call, route, trunk, address, reason }) => {
                 self.routed = reason;
                 self.call = Some(call.clone());
-                Answer { call: Some(call), route, trunk, address, number, caller, reason }
+                let (route, trunk, address) = match route {
+                    Route::Packet if before => (Route::Pstn, None, None),
+                    route => (route, trunk, address),
+                };
+                Answer { call: Some(call), route, trunk, address, written, reason }
             }
             Err(error) => {
                 self.routed = match error {
@@ -145,7 +153,7 @@ impl Task {
                 };
                 tracing::debug!(%error, leg = %held.leg, "no decision");
                 let reason = self.routed;
-                Answer { call: None, route: Route::Pstn, trunk: None, address: None, number, caller, reason }
+                Answer { call: None, route: Route::Pstn, trunk: None, address: None, written, reason }
             }
         };
         let asked = arrived.elapsed();
@@ -167,13 +175,7 @@ impl Task {
         self.note(held, &answer, asked, result);
     }
 
-    fn note(
-        &mut self,
-        held: &Announcement,
-        answer: &Answer,
-        asked: std::time::Duration,
-        result: Option<Result<(), Error>>,
-    ) {
+    fn note(&mut self, held: &Announcement, answer: &Answer, asked: Duration, result: Option<Result<(), Error>>) {
         let applied = match result {
             Some(Ok(())) => "yes",
             // It said nothing to the dialplan that the dialplan would not do by itself.

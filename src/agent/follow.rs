@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Start, Way};
+use super::call::{Call, Start, Waiting, Way};
 use super::context::LinkContext;
 use super::tracker::{Key, Said, Tracker};
 use super::{hold, micros};
@@ -21,7 +21,7 @@ use crate::core::time::UnixMillis;
 use crate::core::uui;
 use crate::monitor::agent as metrics;
 use crate::monitor::now;
-use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark, Raw, Snapshot};
+use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark, Raw, Snapshot, Written};
 
 /// A call and how numbers are written in it.
 struct Followed {
@@ -132,14 +132,20 @@ impl Follower {
         let Some(mut request) = self.request(&held.leg, &held.mark, None) else {
             return self.not_a_number(held, way, left.is_some());
         };
-        let Some((key, old)) = self.tracker.announce(&held.leg, &held.mark.called) else { return };
+        let Mark { tenant, calling, called: dialled, .. } = held.mark.clone();
+        let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
+        let (caller, extension) = (plan.outer(&calling), plan.inner(&called));
+        let written = Written { caller, called: Some(called.clone()), extension };
+        let waiting = Waiting { announcement: Box::new(held), written, left, way, arrived };
+        let known = self.tracker.call_of(&leg).and_then(|key| self.calls.get(&key));
+        if known.is_some_and(|known| known.called == called) {
+            return Call::answer_again(&self.context, request, waiting);
+        }
+        let Some((key, old)) = self.tracker.announce(&leg, &dialled) else { return };
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
         request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
-        let tenant = held.mark.tenant.clone();
-        let caller = self.plan.of(tenant.as_deref()).outer(&held.mark.calling);
-        let start = Start::Held { announcement: Box::new(held), caller, left, way, arrived };
-        let called = request.called.clone();
+        let start = Start::Held(waiting);
         self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), called, tenant });
     }
 
@@ -172,7 +178,7 @@ impl Follower {
         let reason = Reason::NotANumber;
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
         let answer =
-            Answer { call: None, route: Route::Pstn, trunk: None, address: None, number: None, caller: None, reason };
+            Answer { call: None, route: Route::Pstn, trunk: None, address: None, written: Written::default(), reason };
         self.context.shared.calls.spawn(async move {
             let result = match way {
                 Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,

@@ -136,7 +136,7 @@ impl NumberPlan {
                 Some(digits.clone()).filter(|_| here).filter(same)
             }
             Number::E164(digits) => {
-                let extension = self.map.iter().find_map(|rule| rule.extension(digits));
+                let extension = self.inner(number);
                 let outside = self.outside_prefix.as_ref().map_or("", |prefix| &prefix.0);
                 let outer = self.national(digits).into_iter().chain(self.international(digits));
                 let outer = outer.map(|text| format!("{outside}{text}"));
@@ -149,6 +149,12 @@ impl NumberPlan {
     /// The number by which the outside knows the extension that the PBX shows as `raw`.
     pub fn outer(&self, raw: &str) -> Option<Number> {
         self.mapped(&without_separators(raw))
+    }
+
+    /// The extension that a number is here.
+    pub fn inner(&self, number: &Number) -> Option<String> {
+        let Number::E164(digits) = number else { return None };
+        self.map.iter().find_map(|rule| rule.extension(digits))
     }
 
     /// The one form of a number that has two: an extension that a rule makes an E.164 number.

@@ -60,6 +60,8 @@ fn who_withholds_their_number_is_nobody() {
 fn the_outside_knows_an_extension_by_its_number() {
     let plan = NumberPlan { map: vec![rule("1XXX", "+12125551XXX")], ..plan(Some("US")) };
     assert_eq!(plan.outer("1001"), Some(number("+12125551001")));
+    assert_eq!(plan.inner(&number("+12125551001")).as_deref(), Some("1001"));
+    assert_eq!(plan.inner(&number("+12125552001")), None);
     for other in ["2001", "+12125551001", "2125551001", "anonymous", ""] {
         assert_eq!(plan.outer(other), None, "{other}");
     }

@@ -19,7 +19,7 @@ pub use error::Error;
 pub use hearing::Hearing;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
-pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot};
+pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};
 
 /// How long a PBX may take to reply to a command before its outcome counts as unknown.
 pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

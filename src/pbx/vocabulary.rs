@@ -149,12 +149,21 @@ pub struct Answer {
     pub trunk: Option<TrunkName>,
     /// The address to carry.
     pub address: Option<Address>,
-    /// The called number, as far as it is one.
-    pub number: Option<Number>,
-    /// The number by which the outside knows the caller, if the PBX shows an extension.
-    pub caller: Option<Number>,
+    /// Its numbers, as the dialplan may need them.
+    pub written: Written,
     /// Why.
     pub reason: Reason,
+}
+
+/// How the numbers of a call are written elsewhere than where it was announced.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// The number by which the outside knows the caller, if the PBX shows an extension.
+    pub caller: Option<Number>,
+    /// The called number.
+    pub called: Option<Number>,
+    /// The extension that the called number is here: its context may announce the call once more.
+    pub extension: Option<String>,
 }
 
 impl Answer {
@@ -171,12 +180,16 @@ impl Answer {
         if let Some(trunk) = &self.trunk {
             variables.push(("sidecall_trunk", trunk.to_string()));
         }
+        let Written { caller, called, extension } = &self.written;
         // Digits behind a `+`: what was dialled, as other domains write it.
-        if let Some(number @ Number::E164(_)) = &self.number {
+        if let Some(number @ Number::E164(_)) = called {
             variables.push(("sidecall_number", number.to_string()));
         }
-        if let Some(caller @ Number::E164(_)) = &self.caller {
+        if let Some(caller @ Number::E164(_)) = caller {
             variables.push(("sidecall_caller", caller.to_string()));
+        }
+        if let Some(extension) = extension {
+            variables.push(("sidecall_extension", extension.clone()));
         }
         if let Some(address) = &self.address {
             variables.push(("sidecall_uui", crate::core::uui::encode(address)));

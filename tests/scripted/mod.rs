@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::routing::{get, post, put};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
@@ -183,12 +183,15 @@ pub struct Node {
     pub decisions: Heard<(Value, Instant)>,
     /// Reports of links.
     pub links: Heard<Value>,
+    /// What was told of which call.
+    pub events: Heard<(String, Value)>,
 }
 
 #[derive(Clone)]
 struct Desk {
     decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
     links: mpsc::UnboundedSender<(Instant, Value)>,
+    events: mpsc::UnboundedSender<(Instant, (String, Value))>,
 }
 
 impl Node {
@@ -197,15 +200,15 @@ impl Node {
         let address = listener.local_addr().unwrap();
         let (decided, decisions) = mpsc::unbounded_channel();
         let (reported, links) = mpsc::unbounded_channel();
-        let none = || async { Json(json!({ "messages": [] })) };
+        let (told, events) = mpsc::unbounded_channel();
         let routes = Router::new()
             .route("/v1/calls", get(|| async { Json(json!({ "calls": [] })) }).post(decide))
-            .route("/v1/calls/{call}/events", post(none))
+            .route("/v1/calls/{call}/events", post(tell))
             .route("/v1/pbxs/{pbx}", put(link))
-            .with_state(Desk { decisions: decided, links: reported });
+            .with_state(Desk { decisions: decided, links: reported, events: told });
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links }
+        Node { address, decisions, links, events }
     }
 }
 
@@ -215,6 +218,11 @@ async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Va
         "address": "https://node.example/a/0123456789abcdef0123456789abcdef", "reason": "called-has-client" });
     let _ = desk.decisions.send((asked, (request, Instant::now())));
     Json(decision)
+}
+
+async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
+    let _ = desk.events.send((Instant::now(), (call, events)));
+    Json(json!({ "messages": [] }))
 }
 
 async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {
