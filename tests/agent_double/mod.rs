@@ -120,21 +120,22 @@ impl Drop for AgentDouble {
 }
 
 /// The variables of the answer, with the contract's names.
-fn answer(reply: Reply) -> Option<Vec<(&'static str, &'static str)>> {
-    match reply {
-        Reply::Silence => None,
-        Reply::Route(route) => Some(vec![("route", route), ("call", "c-1")]),
-        Reply::Packet => Some(vec![
+fn answer(reply: Reply) -> Option<Vec<(&'static str, String)>> {
+    let variables = match reply {
+        Reply::Silence => return None,
+        Reply::Route(route) => vec![("route", route), ("call", "c-1")],
+        Reply::Packet => vec![
             ("route", "packet"),
             ("call", "c-1"),
             ("trunk", "sidecall"),
             ("uui", super::UUI),
             ("uri", "https://node.example/a/T-1"),
-        ]),
+        ],
         Reply::PacketBetween(caller, number) => {
-            Some(vec![("route", "packet"), ("call", "c-1"), ("number", number), ("caller", caller)])
+            vec![("route", "packet"), ("call", "c-1"), ("number", number), ("caller", caller)]
         }
-    }
+    };
+    Some(variables.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
 }
 
 /// One block of `Name: value` lines.
@@ -155,13 +156,23 @@ fn block(lines: &mut impl BufRead) -> Option<BTreeMap<String, String>> {
     }
 }
 
-fn note(state: &Mutex<Shared>, fields: &BTreeMap<String, String>, name: impl Fn(&str) -> String) -> Reply {
+/// Writes an announcement down; the variables that answer it.
+fn note(
+    state: &Mutex<Shared>,
+    fields: &BTreeMap<String, String>,
+    name: impl Fn(&str) -> String,
+) -> Option<Vec<(&'static str, String)>> {
     let names = ["agent", "side", "calling", "withheld", "called", "hold", "received", "sent", "tenant", "refused"];
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();
     state.seen.push(Fields(seen));
-    state.reply
+    let mut variables = answer(state.reply)?;
+    // The lab's numbers: +12125551001 is 1001.
+    if let Some(extension) = value("called").strip_prefix("+1212555") {
+        variables.push(("extension", extension.to_owned()));
+    }
+    Some(variables)
 }
 
 fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>) {
@@ -175,8 +186,7 @@ fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>)
         let Some(event) = block(&mut &body[..]).filter(|event| event.contains_key("Event-Subclass")) else {
             continue;
         };
-        let reply = note(state, &event, |field| format!("sidecall_{field}"));
-        let Some(variables) = answer(reply) else {
+        let Some(variables) = note(state, &event, |field| format!("sidecall_{field}")) else {
             continue;
         };
         let uuid = &event["Unique-ID"];
@@ -195,8 +205,7 @@ fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
             continue;
         }
         let capital = |field: &str| field[..1].to_uppercase() + &field[1..];
-        let reply = note(state, &event, capital);
-        let Some(variables) = answer(reply) else {
+        let Some(variables) = note(state, &event, capital) else {
             continue;
         };
         let channel = &event["Channel"];
