@@ -89,7 +89,11 @@ show_plan() {
   for target in "${plan[@]}"; do
     if [ -e "$target" ]; then
       say ""
-      say "edit $target (its backup: ${target##*/}$backup_suffix)"
+      if [ "$(recorded "$target" 1)" = created ]; then
+        say "renew $target"
+      else
+        say "edit $target (its backup: ${target##*/}$backup_suffix)"
+      fi
       diff -u --label "$target (now)" --label "$target (then)" "$target" "${staged[$target]}" | masked >&2 || true
     else
       say ""
@@ -125,10 +129,11 @@ put() { # TARGET
   local target=$1 backup was
   if [ -e "$target" ]; then
     backup=$target$backup_suffix
-    cp -p "$target" "$backup"
+    was=$(recorded "$target" 1)
+    # An older one of ours, which nobody has edited, needs none.
+    if [ "$was" != created ]; then cp -p "$target" "$backup"; fi
     # Through the file that is there: owner, mode and links stay.
     cat "${staged[$target]}" >"$target"
-    was=$(recorded "$target" 1)
     if [ "$was" = created ]; then
       record created "$(sum "$target")" "$target"
     else
