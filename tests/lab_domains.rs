@@ -13,15 +13,13 @@ use lab::{Call, CallerId, Capture, Domains, Kind, PSTN, Phone, SidecallConfig};
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
 
-/// Every combination of the PBXs of this machine; one line for each that is missing.
+/// Each PBX of this machine in each place; one line for each that is missing. All pairs are in `e2e_domains`.
 fn on_each_pair(test: impl Fn(&mut Domains)) {
     let kinds = lab::kinds();
-    for a in &kinds {
-        for b in &kinds {
-            eprintln!("A: {a}, B: {b}");
-            if let Some(mut domains) = lab::or_skip(*a, Domains::set(*a, *b)) {
-                test(&mut domains);
-            }
+    for (a, b) in kinds.iter().zip(kinds.iter().cycle().skip(1)) {
+        eprintln!("A: {a}, B: {b}");
+        if let Some(mut domains) = lab::or_skip(*a, Domains::set(*a, *b)) {
+            test(&mut domains);
         }
     }
 }
