@@ -34,7 +34,7 @@ const TRIES_AFTER_END: u32 = 60;
 #[derive(Debug)]
 pub(super) enum Start {
     /// It is held.
-    Held(Waiting),
+    Held(Box<Waiting>),
     /// It was found in a snapshot; it may have been decided before.
     Found { call: Option<CallId> },
 }
@@ -42,7 +42,7 @@ pub(super) enum Start {
 /// A call that waits for an answer.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub announcement: Box<Announcement>,
+    pub announcement: Announcement,
     /// Its numbers, for the answer.
     pub written: Written,
     /// The longest that it waits for a decision; none if it must go on without.
@@ -116,7 +116,7 @@ impl Task {
         let stop = self.context.shared.stop.clone();
         let work = async {
             match start {
-                Start::Held(waiting) => self.decide(waiting, false).await,
+                Start::Held(waiting) => self.decide(*waiting, false).await,
                 Start::Found { call } => self.call = call,
             }
             self.follow(events).await;
@@ -130,7 +130,7 @@ impl Task {
     /// Of a call that was answered before, the packet trunk has had its turn.
     async fn decide(&mut self, waiting: Waiting, before: bool) {
         let Waiting { announcement: held, written, left, way, arrived } = waiting;
-        let held = held.as_ref();
+        let held = &held;
         let decision = match left {
             Some(left) => self.context.shared.node.decide(&self.request, left).await,
             None => Err(NodeError::Late(held.hold)),

@@ -136,7 +136,7 @@ impl Follower {
         let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
         let (caller, extension) = (plan.outer(&calling), plan.inner(&called));
         let written = Written { caller, called: Some(called.clone()), extension };
-        let waiting = Waiting { announcement: Box::new(held), written, left, way, arrived };
+        let waiting = Waiting { announcement: held, written, left, way, arrived };
         let known = self.tracker.call_of(&leg).and_then(|key| self.calls.get(&key));
         if known.is_some_and(|known| known.called == called) {
             return Call::answer_again(&self.context, request, waiting);
@@ -145,7 +145,7 @@ impl Follower {
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
         request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
-        let start = Start::Held(waiting);
+        let start = Start::Held(Box::new(waiting));
         self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), called, tenant });
     }
 

@@ -153,10 +153,6 @@ impl NodeConfig {
             if self.peers[..n].iter().any(|other| other.name == peer.name) {
                 return Err(wrong(format!("name: two peers are called {}", peer.name)));
             }
-            if self.public_url.as_deref().is_none_or(is_loopback) && !is_loopback(&peer.url) {
-                let reason = format!("{}: it can't reach our clients: node.public_url must be set for that", peer.name);
-                return Err(wrong(reason));
-            }
             if peer.certificate.is_some() && self.tls.as_ref().is_none_or(|tls| tls.client_ca.is_none()) {
                 return Err(wrong(format!("{}: certificate: needs client_ca in [node.tls]", peer.name)));
             }

@@ -15,6 +15,13 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Resul
         Ok(peers) => peers,
         Err(error) => return report.problem("peer", error.to_string(), "correct it; the node doesn't start like this"),
     };
+    if config.node.public_url.is_none() && config.node.peers.iter().any(|peer| peer.url.starts_with("https:")) {
+        report.problem(
+            "peer",
+            "node.public_url isn't set: nobody there can reach our clients",
+            "set it, see [node]",
+        )?;
+    }
     let call: CallId = NO_CALL.parse()?;
     let asked = join_all(peers.all().map(|peer| peer.withdraw(&call))).await;
     for (peer, outcome) in peers.all().zip(asked) {
