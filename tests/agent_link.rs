@@ -71,11 +71,14 @@ async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {
         let legs = format!("Bridge-A-Unique-ID: {caller}\nBridge-B-Unique-ID: desk");
         freeswitch.event(format!("Event-Name: CHANNEL_BRIDGE\nUnique-ID: {caller}\n{legs}\n{marks}\n"));
     };
+    let owner = freeswitch.owner();
     let marks = "Call-Direction: inbound\nvariable_sidecall_side: terminating\nvariable_sidecall_calling: %2B13105550100\n\
                  variable_sidecall_received: 0168747470733a2f2f622e6578616d706c652f612f58%3Bencoding%3Dhex\n";
     // A call to 911, say: the snippet has looked at it, and left it alone.
     talk("leg-1", marks);
-    talk("leg-2", &format!("{marks}variable_sidecall: on\n"));
+    // Of another agent.
+    talk("leg-9", &format!("{marks}variable_sidecall: on\nvariable_sidecall_agent: somebody\n"));
+    talk("leg-2", &format!("{marks}variable_sidecall: on\nvariable_sidecall_agent: {owner}\n"));
     let (request, _) = until(&mut node.decisions, |_| true).await;
     let said = ["leg", "calling", "called", "side", "routed"].map(|key| request[key].as_str().unwrap());
     assert_eq!(said, ["leg-2", "+13105550100", "1000;phone-context=pbx.example", "terminating", "attended"]);
@@ -113,6 +116,27 @@ async fn a_leg_that_comes_to_its_extensions_context_is_still_the_same_call() {
     let (_, events) = until(&mut node.events, |_| true).await;
     assert_eq!(events["events"][0]["event"], "ended");
     assert!(node.events.try_recv().is_err());
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// The trunk shows no more of a caller who withholds the number than the PBX does.
+#[tokio::test]
+async fn an_extension_has_its_outside_number_on_the_trunk_unless_it_is_withheld() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let map = json!({"map": [{"extension": "1XXX", "number": "+12125551XXX"}]});
+    let running = tokio::spawn(agent_with(freeswitch.address, node.address, map).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce("leg-1", "2125550100");
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    assert!(said.contains("sidecall_caller=+12125551001"), "{said}");
+    freeswitch.announce_with("leg-2", "2125550100", &[("withheld", "yes")]);
+    let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-2 ")).await;
+    assert!(!said.contains("sidecall_caller"), "{said}");
+    let (request, _) = until(&mut node.decisions, |(request, _)| request["leg"] == "leg-2").await;
+    assert_eq!((&request["calling"], &request["withheld"]), (&"+12125551001".into(), &true.into()));
     stop.cancel();
     running.await.unwrap().unwrap();
 }

@@ -39,14 +39,20 @@ fn without_tag(value: &str) -> String {
     name.to_owned()
 }
 
-/// What the caller hears and sees: status, provisional responses and `Reason`. For a phone's 603 an Asterisk by itself
-/// says 503 with cause 34, and once in some tens of calls with cause 21.
-fn heard(report: &CallReport) -> Vec<(Option<u16>, Vec<u16>, Option<String>)> {
-    let reason = |c: &lab::report::CallOutcome| match (c.status, c.reason.as_deref()) {
-        (Some(503), Some("Q.850;cause=21")) => Some("Q.850;cause=34".to_owned()),
-        _ => c.reason.clone(),
-    };
-    report.calls.iter().map(|c| (c.status, c.provisional.clone(), reason(c))).collect()
+/// Status, provisional responses and `Reason` of each call.
+type Heard = Vec<(Option<u16>, Vec<u16>, Option<String>)>;
+
+/// What the caller hears and sees.
+fn heard(report: &CallReport) -> Heard {
+    report.calls.iter().map(|c| (c.status, c.provisional.clone(), c.reason.clone())).collect()
+}
+
+/// For a phone's 603 an Asterisk by itself says 503 with cause 34, and once in some tens of calls with cause 21.
+fn as_most_often(mut heard: Heard) -> Heard {
+    for (_, _, reason) in heard.iter_mut().filter(|(status, ..)| *status == Some(503)) {
+        *reason = reason.take().map(|reason| reason.replace("cause=21", "cause=34"));
+    }
+    heard
 }
 
 fn place(stage: &Stage, scene: &Scene) -> CallReport {
@@ -115,6 +121,7 @@ fn b12_hang_up_causes_are_the_same(kind: Kind) {
     let plain = refused(&stage);
     stage.raise(&SidecallConfig::default()).unwrap();
     let with = refused(&stage);
+    let plain: Vec<_> = plain.into_iter().map(|(heard, records)| (as_most_often(heard), records)).collect();
     assert_eq!(with, plain, "{}", stage.sidecall().log());
 }
 

@@ -26,6 +26,8 @@ use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark,
 /// A call and how numbers are written in it.
 struct Followed {
     call: Call,
+    /// The announced leg.
+    leg: LegId,
     called: Number,
     tenant: Option<String>,
 }
@@ -108,7 +110,9 @@ impl Follower {
                     metrics::gap(&self.context.pbx.name);
                     gap = true;
                 }
-                Happened::Attended { leg, mark } => drop(self.attended.insert(leg, *mark)),
+                Happened::Attended { leg, mark, agent } if agent == self.context.shared.id => {
+                    self.attended.insert(leg, *mark);
+                }
                 happened => {
                     self.attended(&happened);
                     let said = self.tracker.happened(&happened);
@@ -132,21 +136,22 @@ impl Follower {
         let Some(mut request) = self.request(&held.leg, &held.mark, None) else {
             return self.not_a_number(held, way, left.is_some());
         };
-        let Mark { tenant, calling, called: dialled, .. } = held.mark.clone();
+        let Mark { tenant, calling, withheld, .. } = held.mark.clone();
         let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
-        let (caller, extension) = (plan.outer(&calling), plan.inner(&called));
+        // Who withholds the number is shown by no other than the one that the PBX shows.
+        let (caller, extension) = (plan.outer(&calling).filter(|_| !withheld), plan.inner(&called));
         let written = Written { caller, called: Some(called.clone()), extension };
         let waiting = Waiting { announcement: held, written, left, way, arrived };
         let known = self.tracker.call_of(&leg).and_then(|key| self.calls.get(&key));
-        if known.is_some_and(|known| known.called == called) {
+        if known.is_some_and(|known| (&known.leg, &known.called) == (&leg, &called)) {
             return Call::answer_again(&self.context, request, waiting);
         }
-        let Some((key, old)) = self.tracker.announce(&leg, &dialled) else { return };
+        let (key, old) = self.tracker.announce(&leg);
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age);
         request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let start = Start::Held(Box::new(waiting));
-        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), called, tenant });
+        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), leg, called, tenant });
     }
 
     /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
@@ -168,9 +173,9 @@ impl Follower {
         let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
-        let Some((key, _)) = self.tracker.announce(leg, number) else { return };
+        let (key, _) = self.tracker.announce(leg);
         let call = Call::start(&self.context, request, Start::Found { call: None });
-        self.calls.insert(key, Followed { call, called, tenant });
+        self.calls.insert(key, Followed { call, leg: leg.clone(), called, tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -258,10 +263,10 @@ impl Follower {
         let found: Vec<_> = found.into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
         for (leg, mark) in found {
             let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
-            let Some((key, _)) = self.tracker.announce(&leg, &mark.called) else { continue };
+            let (key, _) = self.tracker.announce(&leg);
             let called = request.called.clone();
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, Followed { call, called, tenant: mark.tenant });
+            self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant });
         }
         let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
         for live in &snapshot.legs {

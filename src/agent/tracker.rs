@@ -42,27 +42,20 @@ pub(super) struct Tracker {
 
 #[derive(Debug)]
 struct Tracked {
-    called: String,
     legs: HashSet<LegId>,
     /// It was looked at because it has answered legs and no bridge.
     doubted: bool,
 }
 
 impl Tracker {
-    /// Takes up a call. None if this leg's call to this number is followed already; a leg that calls
-    /// somewhere else now leaves its old call.
-    pub(super) fn announce(&mut self, leg: &LegId, called: &str) -> Option<(Key, Option<Said>)> {
-        let old = self.legs.get(leg).copied();
-        if old.and_then(|key| self.calls.get(&key)).is_some_and(|call| call.called == called) {
-            return None;
-        }
-        let left = old.and_then(|_| self.leave(leg, Some("moved on")));
+    /// Takes up a call; a leg that calls somewhere else now leaves its old one.
+    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Option<Said>) {
+        let left = self.leave(leg, Some("moved on"));
         let key = Key(self.next);
         self.next += 1;
-        self.calls
-            .insert(key, Tracked { called: called.to_owned(), legs: HashSet::from([leg.clone()]), doubted: false });
+        self.calls.insert(key, Tracked { legs: HashSet::from([leg.clone()]), doubted: false });
         self.legs.insert(leg.clone(), key);
-        Some((key, left))
+        (key, left)
     }
 
     /// What an event means to the calls that are followed.

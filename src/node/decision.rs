@@ -142,17 +142,19 @@ impl App {
         let Portability { served_by, trunk, .. } = decided.ported;
         let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called, &served_by).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
-        let received = request.received_address.filter(|address| self.capabilities.allows(address));
+        let received = request.received_address.clone().filter(|address| self.capabilities.allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
         let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
+        let withheld =
+            request.withheld || self.comes_withheld(&request, far.as_ref().and_then(|far| far.half.as_ref()));
         let call = Call {
             legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
             pbx: request.pbx,
             leg: request.leg,
             calling: request.calling,
-            withheld: request.withheld,
+            withheld,
             called: request.called,
             side: request.side,
             route: decided.route,
@@ -209,6 +211,19 @@ impl App {
             return Far { half, client: Some(self.far_client(address, None)), ..Far::default() };
         }
         Far { client: Some(self.far_client(address, calling)), ..Far::default() }
+    }
+
+    /// Whether a call that comes in is one of our own, from another of our PBXs, whose caller withholds the number: the
+    /// trunk in between may show it.
+    fn comes_withheld(&self, request: &CallRequest, half: Option<&CallId>) -> bool {
+        let exchange = self.exchange();
+        let numbers = |call: &Call| (&call.calling, &call.called) == (&request.calling, &request.called);
+        let same = |call: &Call| call.side == Side::Originating && call.phase != Phase::Ended && numbers(call);
+        match half {
+            Some(half) => exchange.call(half).is_some_and(|call| call.withheld),
+            None if request.side == Side::Originating || request.calling.is_none() => false,
+            None => exchange.calls().any(|call| call.withheld && same(call)),
+        }
     }
 
     fn far_client(&self, address: &Address, calling: Option<&Number>) -> FarClient {

@@ -188,7 +188,8 @@ impl App {
             Body::Peer { peer, .. } => peer.number.is_none(),
             // As they were shown when it began.
             Body::Ended { number } => number.is_none(),
-            Body::Message { .. } => self.exchange().withholds(call, &delivery.other),
+            // Decided when it was posted.
+            Body::Message { .. } => false,
         };
         if hidden { Number::withheld(call) } else { delivery.other.clone() }
     }

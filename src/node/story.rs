@@ -27,7 +27,8 @@ pub(super) fn story(call: &Call, deliveries: &[DeliveryView]) -> Vec<Step> {
 /// Brings steps, of one call or of two that are one, into the order in which they happened.
 pub(super) fn told_in_order(mut steps: Vec<Step>) -> Vec<Step> {
     // What happens in the same millisecond follows from what comes before it in a call.
-    steps.sort_by_key(|step| (step.at, place(&step.what)));
+    // Whichever of its calls is looked at, it is the same story.
+    steps.sort_by(|a, b| (a.at, place(&a.what), &a.call).cmp(&(b.at, place(&b.what), &b.call)));
     steps
 }
 

@@ -36,6 +36,8 @@ pub enum Happened {
         leg: LegId,
         /// What the dialplan says about it; no called number.
         mark: Box<Mark>,
+        /// The agent that the dialplan speaks to.
+        agent: String,
     },
     /// A leg was made on behalf of another.
     Dialled {

@@ -315,3 +315,25 @@ async fn who_withholds_the_number_is_reached_and_not_named() {
         assert!(!text.contains(&ALICE[1..]) && !text.contains("Alice"), "{text}");
     }
 }
+
+/// One of our PBXs calls another one of ours over a trunk that shows the number all the same.
+#[tokio::test]
+async fn who_withholds_the_number_does_so_at_another_pbx_of_ours() {
+    for carried in [true, false] {
+        let node = TestNode::start().await;
+        node.number(ALICE, json!({"pbx": "a", "name": "Alice"})).await;
+        node.number(BOB, json!({"pbx": "b", "name": "Bob"})).await;
+        node.client(ALICE, json!({})).await;
+        let bob = node.client(BOB, json!({})).await;
+        let mut bob = node.websocket(&bob, BOB).await;
+        let request = json!({"pbx": "a", "leg": "a-1", "calling": ALICE, "withheld": true, "called": BOB,
+            "side": "originating"});
+        let out = node.send(Method::POST, "/v1/calls", AGENT, request).await.1;
+        let address = out["address"].as_str().filter(|_| carried);
+        let come = node.arrive("b-1", Some(ALICE), BOB, address).await;
+        talks(&node, out["call"].as_str().unwrap(), "a-1").await;
+        talks(&node, &come, "b-1").await;
+        let peer = bob.next().await;
+        assert_eq!((&peer["peer"]["number"], &peer["peer"]["name"]), (&Value::Null, &Value::Null), "{carried}");
+    }
+}

@@ -11,6 +11,9 @@ use crate::peer::{Outcome, Peers};
 const NO_CALL: &str = "doctor";
 
 pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+    if config.node.peers.is_empty() {
+        return Ok(());
+    }
     let peers = match Peers::new(&config.node.peers, false) {
         Ok(peers) => peers,
         Err(error) => return report.problem("peer", error.to_string(), "correct it; the node doesn't start like this"),

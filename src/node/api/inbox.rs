@@ -153,6 +153,8 @@ fn behind(app: &App, token: &str) -> Option<Behind> {
     let numbers = exchange.reachable(&claim.call, now(), GRACE);
     let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
     let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
+    let hidden = exchange.withholds(&claim.call, &other);
+    let other = if hidden { Number::withheld(&claim.call) } else { other };
     Some(Behind { claim, number, other, pbx })
 }
 

@@ -251,7 +251,11 @@ fn announced(event: &ami::Event) -> Option<Happened> {
     };
     match event.get("UserEvent").as_deref() {
         Some("SidecallAttended") => {
-            return Some(Happened::Attended { leg: leg(event, "Uniqueid")?, mark: Box::new(mark) });
+            return Some(Happened::Attended {
+                leg: leg(event, "Uniqueid")?,
+                mark: Box::new(mark),
+                agent: text("Agent")?,
+            });
         }
         Some("SidecallSetup") if !mark.called.is_empty() => {}
         _ => return None,

@@ -108,9 +108,12 @@ fn one_who_takes_anothers_place_does_not_hear_them() {
 
 #[test]
 fn a_call_to_a_main_number_is_marked_and_not_held() {
-    let said = "Event: UserEvent\nUniqueid: 1.1\nUserEvent: SidecallAttended\nSide: originating\nCalling: 1001\n\
+    let said = "Event: UserEvent\nUniqueid: 1.1\nUserEvent: SidecallAttended\nAgent: me\nSide: originating\nCalling: 1001\n\
         Withheld: yes\nTenant: \nReceived: \nRefused: \n";
-    let [Happened::Attended { leg: caller, mark }] = &Dictionary::default().read(&event(said))[..] else { panic!() };
+    let [Happened::Attended { leg: caller, mark, agent }] = &Dictionary::default().read(&event(said))[..] else {
+        panic!()
+    };
+    assert_eq!(agent, "me");
     assert_eq!((caller, mark.calling.as_str(), mark.called.as_str(), mark.withheld), (&leg("1.1"), "1001", "", true));
     let other = said.replace("SidecallAttended", "SidecallSetup");
     assert_eq!(Dictionary::default().read(&event(&other)), []);

@@ -110,7 +110,8 @@ impl Dictionary {
         let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
         let mut happened = Vec::new();
         if let Some(mark) = mark(event).filter(|mark| mark.called.is_empty()) {
-            happened.push(Happened::Attended { leg: leg.clone(), mark: Box::new(mark) });
+            let agent = event.get("variable_sidecall_agent").unwrap_or_default().into_owned();
+            happened.push(Happened::Attended { leg: leg.clone(), mark: Box::new(mark), agent });
         }
         self.answered.insert(leg.clone());
         self.devices.insert(leg.clone(), device.clone());
@@ -303,7 +304,7 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
 /// The mark that the snippet left in the channel's variables. Who calls 911 has a side and no called number, too:
 /// only `sidecall=on` says that the call is ours.
 pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
-    let [said_side, on, calling, withheld, called, received, tenant_name, refused, call] = event.fields([
+    let [said_side, on, calling, withheld, called, received, tenant_name, domain, refused, call] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall",
         "variable_sidecall_calling",
@@ -311,6 +312,8 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
         "variable_sidecall_called",
         "variable_sidecall_received",
         "variable_sidecall_tenant",
+        // As `announce` in the snippet has it, where nothing is announced.
+        "variable_domain_name",
         "variable_sidecall_refused",
         "variable_sidecall_call",
     ]);
@@ -320,7 +323,7 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
         withheld: withheld.as_deref() == Some("yes"),
         called: raw_number(&called.or_else(|| (on? == "on").then(Cow::default))?),
         received: received.filter(|r| !r.is_empty()).map(Cow::into_owned),
-        tenant: tenant_name.and_then(|name| tenant(&name)),
+        tenant: tenant_name.or(domain).and_then(|name| tenant(&name)),
         refused: refused.as_deref() == Some("yes"),
         call: call.and_then(|c| c.parse().ok()),
     })
