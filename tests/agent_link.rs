@@ -64,8 +64,9 @@ async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
     until(&mut node.links, is("up")).await;
-    let talk = |caller: &str, marks: &str| {
-        for (leg, more) in [(caller, marks), ("desk", "Call-Direction: outbound\nvariable_dialed_user: 1000\n")] {
+    let desk = "Call-Direction: outbound\nvariable_dialed_user: 1000\nvariable_dialed_domain: pbx.example\n";
+    let talk_with = |caller: &str, marks: &str, desk: &str| {
+        for (leg, more) in [(caller, marks), ("desk", desk)] {
             freeswitch.event(format!("Event-Name: CHANNEL_ANSWER\nUnique-ID: {leg}\n{more}\n"));
         }
         let legs = format!("Bridge-A-Unique-ID: {caller}\nBridge-B-Unique-ID: desk");
@@ -74,8 +75,12 @@ async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {
     let owner = freeswitch.owner();
     let marks = "Call-Direction: inbound\nvariable_sidecall_side: terminating\nvariable_sidecall_calling: %2B13105550100\n\
                  variable_sidecall_received: 0168747470733a2f2f622e6578616d706c652f612f58%3Bencoding%3Dhex\n";
+    let talk = |caller: &str, marks: &str| talk_with(caller, marks, desk);
     // A call to 911, say: the snippet has looked at it, and left it alone.
     talk("leg-1", marks);
+    // A trunk to a PBX behind this one, where the attendant is.
+    let trunk = "Call-Direction: outbound\nCaller-Destination-Number: %2B12125552000\n";
+    talk_with("leg-8", &format!("{marks}variable_sidecall: on\nvariable_sidecall_agent: {owner}\n"), trunk);
     // Of another agent.
     talk("leg-9", &format!("{marks}variable_sidecall: on\nvariable_sidecall_agent: somebody\n"));
     talk("leg-2", &format!("{marks}variable_sidecall: on\nvariable_sidecall_agent: {owner}\n"));

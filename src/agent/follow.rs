@@ -8,7 +8,7 @@ use super::call::{Call, Start, Waiting, Way};
 use super::context::LinkContext;
 use super::tracker::{Key, Said, Tracker};
 use super::{hold, micros};
-use crate::contract::{CallRequest, CallView};
+use crate::contract::{CallRequest, CallView, PbxKind};
 use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
@@ -170,6 +170,11 @@ impl Follower {
     fn found_by_attendant(&mut self, leg: &LegId, phone: &Device) {
         let Some(mark) = self.attended.get(leg).filter(|_| self.tracker.call_of(leg).is_none()) else { return };
         let Device::Named { number, tenant } = phone else { return };
+        // Asterisk names phones alone. On FreeSWITCH a leg without a user is a trunk's, named by the number that it was
+        // asked for: the main number itself, where the attendant is on a PBX behind this one.
+        if tenant.is_none() && self.context.pbx.kind == PbxKind::Freeswitch {
+            return;
+        }
         let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));

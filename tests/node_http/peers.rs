@@ -1,5 +1,7 @@
 //! Offers between nodes: what is matched, and what is refused (B11).
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
@@ -407,6 +409,10 @@ async fn no_offer_is_used_twice_over_a_restart_and_none_stays() {
     assert_eq!(post(&two.b, TOKEN, &first).await.0, 202);
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     two.b.far(&come, |far| !far.is_null()).await;
+    // The call is written down before its offer is deleted.
+    while rows(&two.b, "SELECT 1").await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     // As if it had been killed between the two, and another one's number had been deleted meanwhile.
     two.b.kill().await;
     let mut gone = offer("0199-2");
