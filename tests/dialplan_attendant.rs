@@ -346,6 +346,17 @@ fn a_withheld_caller_is_announced_without_a_number() {
     });
 }
 
+/// A direct number leads to its extension's context, where the snippet stands as well.
+#[test]
+fn a_number_that_leads_to_its_extension_is_announced_once() {
+    on_each(|pbx| {
+        let _phone = FarEnd::register(pbx.sip(), "1002", &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Route("local"));
+        from_trunk(pbx, PACKET, "+12125551002");
+        assert_eq!(told(&agent), [["terminating", OUTSIDE, "+12125551002", RECEIVED, ""]]);
+    });
+}
+
 #[test]
 fn what_a_phone_claims_is_dropped_and_said() {
     on_each(|pbx| {

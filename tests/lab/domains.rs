@@ -58,9 +58,11 @@ impl Domain {
         format!("{};phone-context={}", self.plan().extension(n), domain(&self.pbx))
     }
 
-    /// Starts agent and node beside its PBX and waits until they are attached.
+    /// Starts agent and node beside its PBX, where extensions are known by their numbers from outside, and waits until
+    /// they are attached.
     pub fn raise(&mut self, config: &SidecallConfig) -> Result<()> {
-        self.sidecall = Some(Sidecall::start_with(&self.pbx, config)?);
+        let config = SidecallConfig { pbx_lines: map(self.plan()), ..config.clone() };
+        self.sidecall = Some(Sidecall::start_with(&self.pbx, &config)?);
         Ok(())
     }
 
@@ -169,6 +171,6 @@ impl Domains {
 }
 
 /// The rule that makes the extensions of a plan one with their numbers from outside.
-pub fn map(plan: &Plan) -> String {
+fn map(plan: &Plan) -> String {
     format!("[[pbx.map]]\nextension = \"{}XXX\"\nnumber = \"{}XXX\"\n", plan.digit, plan.did)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::domains::{Domain, Domains, map};
+use super::domains::Domains;
 use super::phone::{Call, Phone};
 use super::sidecall::{Sidecall, SidecallConfig};
 use super::{Hosted, Kind, Result, ports, wait_until};
@@ -95,8 +95,8 @@ impl Theatre {
         }
         self.lower();
         let [at_a, at_b] = [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()));
-        let a = side(&self.domains.a, at_a, ("b", at_b, "+1310555"), between);
-        let b = side(&self.domains.b, at_b, ("a", at_a, "+1212555"), between);
+        let a = side(at_a, ("b", at_b, "+1310555"), between);
+        let b = side(at_b, ("a", at_a, "+1212555"), between);
         self.domains.a.raise(&SidecallConfig { more: format!("{}{more}", a.more), ..a })?;
         match self.domains.c {
             Some(_) => self.domains.raise_b_with_inner(&b)?,
@@ -164,7 +164,7 @@ impl Theatre {
 }
 
 /// One organisation's configuration: where its node listens, and its peer.
-fn side(of: &Domain, own: SocketAddr, peer: (&str, SocketAddr, &str), between: Between) -> SidecallConfig {
+fn side(own: SocketAddr, peer: (&str, SocketAddr, &str), between: Between) -> SidecallConfig {
     let (name, url, prefix) = peer;
     let ours = if name == "a" { "b" } else { "a" };
     let more = format!(
@@ -174,7 +174,6 @@ fn side(of: &Domain, own: SocketAddr, peer: (&str, SocketAddr, &str), between: B
     let token = |from: &str| format!("token-of-node-{from}-in-the-laboratory");
     SidecallConfig {
         http: Some(own),
-        pbx_lines: map(of.plan()),
         more: if between == Between::Network { more } else { String::new() },
         files: vec![("to-peer.token".into(), token(ours)), ("from-peer.token".into(), token(name))],
         no_trunk: between == Between::Network,
