@@ -136,7 +136,8 @@ pub struct Call {
     pub leg: LegId,
     /// Who calls; none if withheld on its way here, or not a number.
     pub calling: Option<Number>,
-    /// The caller is one of ours, wherever the call is announced, and withholds the number from everybody else (CLIR, 3GPP TS 22.081 §2).
+    /// The caller is one of ours, wherever the call is announced, and withholds the number from everybody
+    /// else (CLIR, 3GPP TS 22.081 §2).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
     /// Who is called.
