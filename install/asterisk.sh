@@ -23,6 +23,20 @@ pbx_find() {
   [ -n "$conf" ] && [ -f "$conf/extensions.conf" ]
 }
 
+# ast_lines FILE: its lines, with those of what it includes in their place.
+ast_lines() {
+  local line included
+  while IFS= read -r line || [ -n "$line" ]; do
+    if [[ $line =~ ^\#(try)?include[[:space:]]+[\"\<]?([^\"\>\;]+) ]]; then
+      for included in "$conf"/${BASH_REMATCH[2]}; do
+        if [ -f "$included" ]; then ast_lines "$included"; fi
+      done
+    else
+      printf '%s\n' "$line"
+    fi
+  done <"$1"
+}
+
 ast_is_freepbx() { [ -f "$root/etc/freepbx.conf" ] || [ -f "$conf/extensions_additional.conf" ]; }
 
 # ast_general NAME: what manager.conf says in [general].
@@ -39,20 +53,21 @@ ast_known_secret() {
     "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
 }
 
-# ast_append FILE LINE: a marked block at the end of a file, which may not be there yet.
+# ast_append FILE LINE [LINES]: a marked block at the end of a file, which may not be there yet, unless it has the
+# line. LINES stand before it.
 ast_append() {
   local file=$1 block
-  block=$(printf '; sidecall: begin\n%s\n; sidecall: end' "$2")
+  block=$(printf '; sidecall: begin\n%s%s\n; sidecall: end' "${3:+$3$'\n'}" "$2")
   if [ ! -f "$(now "$file")" ]; then
     printf '%s\n' "$block" | want "$file" 640 "$conf/extensions.conf"
-  elif ! grep -qF "$2" "$(now "$file")"; then
+  elif ! sed 's/[ \t]*$//' "$(now "$file")" | grep -qxF "$2"; then
     # A last line without its end gets one.
     { awk 1 "$(now "$file")" && printf '%s\n' "$block"; } | edit "$file"
   fi
 }
 
 ast_plan_manager() {
-  local like=$conf/manager.conf secret file bind only_loopback=no
+  local like=$conf/manager.conf secret file bind port permit only_loopback=no
   [ -f "$like" ] || die "$like is missing: is this Asterisk's configuration? (--pbx-conf names another folder)"
   secret=$(ast_known_secret)
   secret=${secret:-$(secret_in "$etc/asterisk.password")}
@@ -70,9 +85,12 @@ ast_plan_manager() {
       ;;
     *) only_loopback=yes ;; # nobody uses it: it begins on loopback
   esac
-  pbx_address=127.0.0.1:$(ast_general port)
-  pbx_address=${pbx_address%:}
-  case $pbx_address in *:*) ;; *) pbx_address=$pbx_address:5038 ;; esac
+  pbx_address=127.0.0.1
+  # One address that isn't loopback: there it is reached, and from there.
+  if [[ $only_loopback = no && $bind =~ ^[0-9.]+$ && $bind != 0.0.0.0 ]]; then pbx_address=$bind; fi
+  permit=$pbx_address
+  port=$(ast_general port)
+  pbx_address=$pbx_address:${port:-5038}
 
   if grep -qE '^#include +"?manager\.d/\*\.conf' "$like"; then
     file=$conf/manager.d/sidecall.conf
@@ -84,21 +102,26 @@ ast_plan_manager() {
     like=$conf/manager.conf
   fi
   if [ -f "$file" ] || ! grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
-    sed -e "s|CHANGE-ME|$secret|" -e "$([ $only_loopback = no ] || printf 's|^enabled=yes|&\\nbindaddr=127.0.0.1|')" \
+    sed -e "s|CHANGE-ME|$secret|" -e "s|^permit=127.0.0.1|permit=$permit|" -e "$([ $only_loopback = no ] || printf 's|^enabled=yes|&\\nbindaddr=127.0.0.1|')" \
       dialplan/asterisk/manager.conf | want "$file" 640 "$like"
   fi
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }
+
+# A called number that a caller has made up may hold what Goto would take for a priority: \`1001,5\`.
+ast_plain='${REGEX("^[+0-9A-Za-z*#._-]+$" ${EXTEN})}'
 
 # ast_entry CONTEXT NAME SUBROUTINE: a context to put in front of an administrator's own.
 ast_entry() {
   cat <<END
 
 ; In front of [$1]: set context=$2 where calls come in, and nothing else changes. What isn't a
-; number, and hints, are looked up in [$1] as before.
+; number, and hints, are looked up in [$1] as before. A number that [$1] doesn't know may have its route
+; over the packet trunk.
 [$2]
-exten => _[+0-9]!,1,GotoIf(\$[\${DIALPLAN_EXISTS($1,\${EXTEN},1)} = 0]?nobody)
+exten => _[+0-9]!,1,GotoIf(\$[$ast_plain = 0]?nobody)
  same => n,Gosub($3,s,1)
+ same => n,GotoIf(\$[\${DIALPLAN_EXISTS($1,\${EXTEN},1)} = 0]?nobody)
  same => n,Goto($1,\${EXTEN},1)
  same => n(nobody),Hangup(1)
 include => $1
@@ -120,13 +143,15 @@ ast_attendant() {
 [sidecall-attendant-$1]
 exten => s,1,Gosub(sidecall-attendant,s,1)
  same => n,Goto($1,s,1)
-exten => _[+0-9]!,1,Gosub(sidecall-attendant,s,1)
+exten => _[+0-9]!,1,GotoIf(\$[$ast_plain = 0]?nobody)
+ same => n,Gosub(sidecall-attendant,s,1)
  same => n,Goto($1,\${EXTEN},1)
+ same => n(nobody),Hangup(1)
 END
 }
 
 ast_plan_dialplan() {
-  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=()
+  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=() globals=''
   for entry in $trunk; do names+=("${entry%%=*}"); done
   # shellcheck disable=SC2086 # a list of names
   sed -e "s#^SIDECALL_MAIN=#&$main#" -e "s#^SIDECALL_BEHIND=#&$(joined '|' $behind)#" \
@@ -141,7 +166,9 @@ ast_plan_dialplan() {
     } | want "$conf/sidecall-entry.conf" 640 "$like"
   fi
   if ast_is_freepbx; then file=$conf/extensions_custom.conf; fi # its GUI writes extensions.conf anew
-  ast_append "$file" '#include "sidecall.conf"'
+  # The settings are added to [globals]: where there is none, Asterisk would not read the file.
+  ast_lines "$like" | grep -q '^\[globals\]' || globals='[globals]'
+  ast_append "$file" '#include "sidecall.conf"' "$globals"
   if [ -n "$phones$trunks$attendant" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
   if [ -n "$trunk" ]; then
     for entry in $trunk; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
@@ -167,7 +194,8 @@ pbx_say_rest() {
     say "FreePBX: add to $conf/extensions_custom.conf"
     say "  [from-internal-custom]"
     say "  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
-    say "   same => n,Goto(from-internal-additional,\${EXTEN},1)"
+    # shellcheck disable=SC2016 # Asterisk's dollars
+    say '   same => n,Goto(from-internal-additional,${FILTER(0-9A-Za-z+*#._-,${EXTEN})},1)'
     say "and give your trunks the context sidecall-trunks (run this again with --trunks from-pstn)."
     return 0
   fi
@@ -193,6 +221,9 @@ pbx_reload() {
     say "asterisk -rx '$command'"
     ast_cli "$command" >&2 || warn "$command failed"
   done
+  if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep -q sidecall-go; then
+    warn "Asterisk has not taken sidecall.conf: its log says why (asterisk -rx 'dialplan reload')"
+  fi
 }
 
 # Calls would fail where something still leads to what is about to go.

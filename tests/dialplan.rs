@@ -365,6 +365,34 @@ fn the_call_carries_what_a_snapshot_needs() {
     });
 }
 
+/// On Asterisk by an `h` extension, which may do the accounts.
+#[test]
+fn what_an_administrator_runs_at_hang_up_still_runs() {
+    let Some(pbx) = lab::or_skip(Kind::Asterisk, Pbx::start(Kind::Asterisk)) else { return };
+    let plan = pbx.dir().join("etc/asterisk/extensions.conf");
+    let mut text = std::fs::read_to_string(&plan).unwrap();
+    text += "\n[from-internal](+)\nexten => h,1,Set(GLOBAL(LAB_HUNG_UP)=${GLOBAL(LAB_HUNG_UP)}x)\n";
+    std::fs::write(&plan, text).unwrap();
+    let _ = pbx.console("dialplan reload");
+    let ran = |times: usize| {
+        let said = format!("LAB_HUNG_UP={}\n", "x".repeat(times));
+        lab::wait_until(Duration::from_secs(2), || pbx.console("dialplan show globals").contains(&said))
+    };
+    let _packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let agent = AgentDouble::start(&pbx, Reply::Route("pstn"));
+    assert_eq!(call(&pbx).statuses(), [Some(200)]);
+    assert!(ran(1), "on a route of the administrator's: {}", pbx.console("dialplan show globals"));
+    agent.reply(Reply::Packet);
+    assert_eq!(call(&pbx).statuses(), [Some(200)]);
+    assert!(ran(2), "on the packet trunk: {}", pbx.console("dialplan show globals"));
+    agent.reply(Reply::Silence);
+    let mut calls = Calls::new("1000", NUMBER);
+    calls.cancel_ms = Some(150);
+    assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(487)]);
+    assert!(ran(3), "during the hold: {}", pbx.console("dialplan show globals"));
+}
+
 #[test]
 fn emergency_calls_never_wait() {
     on_each(|pbx| {

@@ -173,6 +173,29 @@ fn who_is_transferred_calls_with_their_own_number() {
     });
 }
 
+/// What a call over the packet trunk needs to be set on FreeSWITCH is set for that call alone.
+#[test]
+fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_freeswitch() {
+    let Some(pbx) = lab::or_skip(Kind::FreeSwitch, Pbx::start(Kind::FreeSwitch)) else { return };
+    let _packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let agent = AgentDouble::start(&pbx, Reply::Packet);
+    let caller = Calls::new("1000", "+13015550100").hold(1_500).start(pbx.sip()).unwrap();
+    assert!(wait_until(Duration::from_secs(3), || caller.report().answered() == 1), "{}", pbx.log());
+    let who = channels(&pbx).into_iter().find(|(_, called)| !called).unwrap().0;
+    let settings = || {
+        ["continue_on_fail", "hangup_after_bridge"]
+            .map(|name| pbx.console(&format!("uuid_getvar {who} {name}")).trim().to_owned())
+    };
+    assert!(settings()[0].contains("GATEWAY_DOWN"), "{:?}", settings());
+    agent.reply(Reply::Route("pstn"));
+    transfer(&pbx, false, "+13015550101");
+    assert!(wait_until(Duration::from_secs(3), || pstn.invites().len() == 1), "{}", pbx.log());
+    assert_eq!(settings(), ["_undef_", "_undef_"]);
+    let _ = caller.finish(Duration::from_secs(6));
+    hang_up(&pbx);
+}
+
 #[test]
 fn an_attendant_may_have_a_context_of_its_own() {
     on_each(|pbx| {
