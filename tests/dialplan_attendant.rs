@@ -180,7 +180,7 @@ fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_free
     let _packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
     let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Packet);
-    let caller = Calls::new("1000", "+13015550100").hold(1_500).start(pbx.sip()).unwrap();
+    let caller = Calls::new("1000", "+13015550100").hold(4_000).start(pbx.sip()).unwrap();
     assert!(wait_until(Duration::from_secs(3), || caller.report().answered() == 1), "{}", pbx.log());
     let who = channels(&pbx).into_iter().find(|(_, called)| !called).unwrap().0;
     let settings = || {
