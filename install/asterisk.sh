@@ -60,7 +60,7 @@ ast_append() {
   block=$(printf '; sidecall: begin\n%s%s\n; sidecall: end' "${3:+$3$'\n'}" "$2")
   if [ ! -f "$(now "$file")" ]; then
     printf '%s\n' "$block" | want "$file" 640 "$conf/extensions.conf"
-  elif ! sed 's/[ \t]*$//' "$(now "$file")" | grep -qxF "$2"; then
+  elif ! sed 's/[ \t]*$//' "$(now "$file")" | grep -xF "$2" >/dev/null; then
     # A last line without its end gets one.
     { awk 1 "$(now "$file")" && printf '%s\n' "$block"; } | edit "$file"
   fi
@@ -109,6 +109,7 @@ ast_plan_manager() {
 }
 
 # A called number that a caller has made up may hold what Goto would take for a priority: \`1001,5\`.
+# shellcheck disable=SC2016 # Asterisk's dollars
 ast_plain='${REGEX("^[+0-9A-Za-z*#._-]+$" ${EXTEN})}'
 
 # ast_entry CONTEXT NAME SUBROUTINE: a context to put in front of an administrator's own.
@@ -167,7 +168,7 @@ ast_plan_dialplan() {
   fi
   if ast_is_freepbx; then file=$conf/extensions_custom.conf; fi # its GUI writes extensions.conf anew
   # The settings are added to [globals]: where there is none, Asterisk would not read the file.
-  ast_lines "$like" | grep -q '^\[globals\]' || globals='[globals]'
+  ast_lines "$like" | grep '^\[globals\]' >/dev/null || globals='[globals]'
   ast_append "$file" '#include "sidecall.conf"' "$globals"
   if [ -n "$phones$trunks$attendant" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
   if [ -n "$trunk" ]; then
@@ -221,7 +222,7 @@ pbx_reload() {
     say "asterisk -rx '$command'"
     ast_cli "$command" >&2 || warn "$command failed"
   done
-  if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep -q sidecall-go; then
+  if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep sidecall-go >/dev/null; then
     warn "Asterisk has not taken sidecall.conf: its log says why (asterisk -rx 'dialplan reload')"
   fi
 }

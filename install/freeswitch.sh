@@ -1,7 +1,7 @@
 # What install.sh does to a FreeSWITCH. The commands that it asks FreeSWITCH with go through fs_api.
 # shellcheck shell=bash disable=SC2154,SC2034
 
-fs_prefixes=(/usr/local/freeswitch/conf /etc/freeswitch /opt/freeswitch/conf /opt/freeswitch/etc/freeswitch
+fs_prefixes=(/usr/local/freeswitch/conf /usr/local/freeswitch/etc/freeswitch /etc/freeswitch /opt/freeswitch/conf /opt/freeswitch/etc/freeswitch
   /usr/local/etc/freeswitch /usr/share/freeswitch/conf/vanilla)
 
 # fs_param FILE NAME: the value of a <param> that isn't commented out.
@@ -108,14 +108,21 @@ fs_include() {
   local context=$1 snippet=$2 file line
   line="    <X-PRE-PROCESS cmd=\"include\" data=\"sidecall/$snippet.xml\"/>"
   file=$(grep -lE "<context name=\"$context\"" "$conf"/dialplan/*.xml 2>/dev/null | head -n 1 || true)
-  if [ -z "$file" ]; then
-    warn "no file in $conf/dialplan has the context \"$context\". Where your calls come in, add as the first line:"
-    say "$line"
+  if [ -n "$file" ] && awk -v begin="<context name=\"$context\"" \
+    'index($0, begin) { inside = 1 } inside { print } /<\/context>/ { inside = 0 }' "$(now "$file")" |
+    grep "data=\"sidecall/$snippet.xml\"" >/dev/null; then return 0; fi
+  # Behind the tag, if that is a line of its own and no comment.
+  if [ -n "$file" ] && awk -v line="$line" -v begin="<context name=\"$context\"" '
+    { print }
+    /<!--/ { comment = 1 }
+    !comment && !done && $0 ~ "^[ \t]*" begin "[^>]*>[ \t\r]*$" { print line; done = 1 }
+    /-->/ { comment = 0 }
+    END { exit !done }' "$(now "$file")" >"$stage/included"; then
+    edit "$file" <"$stage/included"
     return 0
   fi
-  if grep -q "data=\"sidecall/$snippet.xml\"" "$(now "$file")"; then return 0; fi
-  awk -v line="$line" -v begin="<context name=\"$context\"" \
-    '{ print } !done && index($0, begin) { print line; done = 1 }' "$(now "$file")" | edit "$file"
+  warn "no file in $conf/dialplan has <context name=\"$context\"> as a line. Where your calls come in, add as the first line:"
+  say "$line"
 }
 
 fs_is_fusionpbx() { [ -d "$root/etc/fusionpbx" ] || [ -d "$root/var/www/fusionpbx" ]; }
@@ -141,12 +148,15 @@ fs_plan_dialplan() {
   if fs_is_fusionpbx; then
     say ""
     say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
-    say "In Dialplan > Dialplan Manager add these entries, in this order from 5 on, and paste into their XML"
-    say "the <extension> of the file named:"
+    say "In Dialplan > Dialplan Manager add these entries, each with an order before those of all others in its"
+    say "context, in this order, and paste into their XML each <extension> of the file named:"
+    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, route, restore, unanswered)"
     say "  context \${domain_name}   $conf/dialplan/sidecall/leg.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"
     say "  context public            $conf/dialplan/sidecall/terminating.xml"
+    say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
+    say "is a new one, FusionPBX itself needs it as well (its config.conf: switch.event_socket.password)."
   else
     fs_include "${phones:-default}" originating
     fs_include "${trunks:-public}" terminating
@@ -174,7 +184,7 @@ pbx_plan() {
 }
 
 pbx_reload() {
-  local new=$fs_password
+  local new=$fs_password answer
   fs_password=$fs_old_password
   if ! fs_api status >/dev/null; then
     say "FreeSWITCH doesn't answer: it reads its new configuration when it starts, or with"
@@ -182,7 +192,10 @@ pbx_reload() {
     return 0
   fi
   say "fs_cli -x reloadxml"
-  fs_api reloadxml >&2 || warn "reloadxml failed"
+  answer=$(fs_api reloadxml) || true
+  say "$answer"
+  # What can't be read shows at the next start at the latest: then none of it works.
+  case $answer in *+OK*) ;; *) warn "FreeSWITCH can't read its configuration: see its log, or take everything back with --uninstall" ;; esac
   if [ -n "$trunk" ]; then
     say "fs_cli -x 'sofia profile external rescan'"
     fs_api 'sofia profile external rescan' >&2 || true
