@@ -182,6 +182,7 @@ fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_free
     let agent = AgentDouble::start(&pbx, Reply::Packet);
     let caller = Calls::new("1000", "+13015550100").hold(4_000).start(pbx.sip()).unwrap();
     assert!(wait_until(Duration::from_secs(3), || caller.report().answered() == 1), "{}", pbx.log());
+    assert!(wait_until(Duration::from_secs(3), || channels(&pbx).len() == 2), "{:?}", channels(&pbx));
     let who = channels(&pbx).into_iter().find(|(_, called)| !called).unwrap().0;
     let settings = || {
         ["continue_on_fail", "hangup_after_bridge"]

@@ -66,6 +66,11 @@ impl Domain {
         Ok(())
     }
 
+    /// Agent and node beside it are these.
+    pub fn adopt(&mut self, sidecall: Sidecall) {
+        self.sidecall = Some(sidecall);
+    }
+
     /// Ends agent and node.
     pub fn lower(&mut self) {
         self.sidecall = None;

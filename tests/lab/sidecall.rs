@@ -101,6 +101,18 @@ impl Sidecall {
             conf::write(&dir.path().join(name), text)?;
         }
         conf::write(&dir.path().join("sidecall.toml"), &configuration(pbx, config, http))?;
+        Sidecall::begin(dir, http, role)
+    }
+
+    /// Starts agent and node with the configuration in a folder, whose node listens there, and waits until the PBX
+    /// is attached.
+    pub fn in_folder(dir: TempDir, http: SocketAddr) -> Result<Sidecall> {
+        let mut sidecall = Sidecall::begin(dir, http, "run")?;
+        sidecall.wait_until_attached()?;
+        Ok(sidecall)
+    }
+
+    fn begin(dir: TempDir, http: SocketAddr, role: &'static str) -> Result<Sidecall> {
         let child = spawn(dir.path(), role)?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::blocking::Client::builder()
