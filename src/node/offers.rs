@@ -89,8 +89,8 @@ impl Taken {
     }
 
     /// The offers to these numbers, and all that share a number with one of them, directly or through others:
-    /// what can be told apart is judged by all.
-    fn about(&self, called: &[Number]) -> Vec<&Kept> {
+    /// what can be told apart is judged by all. And all these numbers.
+    fn about<'a>(&'a self, called: &'a [Number]) -> (Vec<&'a Kept>, BTreeSet<&'a Number>) {
         let (mut wanted, mut found) = (BTreeSet::from_iter(called), Vec::new());
         let mut rest: Vec<&Kept> = self.waiting.values().collect();
         loop {
@@ -102,7 +102,7 @@ impl Taken {
             };
             let more: Vec<&Kept> = rest.extract_if(.., meets).collect();
             if more.is_empty() {
-                return found;
+                return (found, wanted);
             }
             let mut lists: Vec<&Arc<BTreeSet<Number>>> = more.iter().map(|kept| &kept.called).collect();
             lists.sort_by_key(|list| Arc::as_ptr(list));
@@ -246,19 +246,19 @@ impl App {
 
     /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
     pub(super) async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
-        let offers: Vec<Waiting> = {
+        let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
             let taken = self.offers.lock();
-            taken.about(called).into_iter().map(|kept| self.waiting(kept)).collect()
+            let (about, wanted) = taken.about(called);
+            let exchange = self.exchange();
+            let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
+            let calls: Vec<Arrived> = calls.filter(|call| free(call)).map(arrived).collect();
+            // Most offers come before their call.
+            let offers = about.into_iter().filter(|_| !calls.is_empty()).map(|kept| self.waiting(kept));
+            (offers.collect(), calls)
         };
         if offers.is_empty() {
             return Ok(());
         }
-        let wanted: BTreeSet<&Number> = offers.iter().flat_map(|offer| offer.called.iter()).collect();
-        let mut calls: Vec<Arrived> = {
-            let exchange = self.exchange();
-            let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
-            calls.filter(|call| free(call)).map(arrived).collect()
-        };
         for call in &mut calls {
             if let Some(calling) = call.calling.as_ref().filter(|_| call.answered.is_some()) {
                 call.ours = self.store.facts(calling, now()).await?.known.served;

@@ -27,7 +27,8 @@ fn stored(peer: &str, n: u32, called: &str) -> StoredOffer {
 }
 
 fn about(taken: &Taken, called: &str) -> Vec<String> {
-    let mut ids: Vec<_> = taken.about(&[number(called)]).iter().map(|kept| kept.stored.offer.id.to_string()).collect();
+    let mut ids: Vec<_> =
+        taken.about(&[number(called)]).0.iter().map(|kept| kept.stored.offer.id.to_string()).collect();
     ids.sort();
     ids
 }
