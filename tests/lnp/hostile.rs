@@ -61,8 +61,11 @@ async fn a_body_that_never_ends_is_not_read() {
     }
 }
 
-/// A DNS server that makes its answers out of the question and of what it is told.
-async fn server(make: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
+/// What a server makes of a question.
+type Make = fn(&[u8]) -> Vec<u8>;
+
+/// A DNS server that makes its answers so.
+async fn server(make: Make) -> SocketAddr {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = socket.local_addr().unwrap();
     tokio::spawn(async move {
@@ -117,8 +120,8 @@ const GOOD: &[u8] = b"!^(.*)$!tel:\\1;npdi;rn=+13035559999!";
 
 #[tokio::test]
 async fn what_no_dns_server_should_say_says_nothing() {
-    let honest: fn(&[u8]) -> Vec<u8> = |asked| message(asked, OK, 1, &naptr(1, 1, GOOD));
-    let hostile: &[(&str, fn(&[u8]) -> Vec<u8>)] = &[
+    let honest: Make = |asked| message(asked, OK, 1, &naptr(1, 1, GOOD));
+    let hostile: &[(&str, Make)] = &[
         ("nothing", |_| Vec::new()),
         ("noise", |asked| asked.iter().rev().map(|octet| octet.wrapping_mul(31)).collect()),
         ("a header alone", |asked| message(asked, OK, 1, &[])[..12].to_vec()),
