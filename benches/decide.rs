@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 const TOKEN: &str = "bench-token-of-the-agent";
 const ADMIN: &str = "bench-token-of-the-admin";
+const PEER: &str = "bench-token-of-the-peer";
 const CONNECTIONS: usize = 16;
 /// So much later than asked for a timer may fire.
 const TIMER: Duration = Duration::from_millis(2);
@@ -39,15 +40,22 @@ fn main() {
         import(address, numbers).await;
         bind_clients(address).await;
         let lookup = move |n: usize| request("GET", &format!("/v1/numbers/{}", number(spread(n, numbers))), ADMIN, "");
-        run("directory lookup", address, 2_000, Duration::from_secs(5), lookup).await;
+        run("directory lookup", address, 2_000, Duration::from_secs(5), 200, lookup).await;
         for rate in [500, 2_000, 4_000] {
             let decide = move |n: usize| {
                 let (calling, called) = (number(n % 500), number(spread(n, numbers)));
                 let body = json!({"pbx": "a", "leg": format!("{rate}-{n}"), "calling": calling, "called": called, "side": "originating"});
                 request("POST", "/v1/calls", TOKEN, &body.to_string())
             };
-            run("decision", address, rate, Duration::from_secs(10), decide).await;
+            run("decision", address, rate, Duration::from_secs(10), 200, decide).await;
         }
+        for people in [8, 50, 100] {
+            conference(address, people).await;
+        }
+        come_in(address, 5_000).await;
+        run("offer, 5,000 calls up", address, 200, Duration::from_secs(9), 202, offer).await;
+        let come = |n: usize| arrival(&format!("late-{n}"), n);
+        run("call that comes in, 1,800 offers waiting", address, 200, Duration::from_secs(5), 200, come).await;
     });
 }
 
@@ -68,6 +76,8 @@ fn node(folder: &Path) -> SocketAddr {
         ..NodeConfig::default()
     };
     config.routing.trunk = Some("carrier".parse().unwrap());
+    let peer = json!({"name": "b", "url": "http://127.0.0.1:1", "accept_token": PEER, "verify": false});
+    config.peers = vec![serde_json::from_value(peer).unwrap()];
     let (told, bound) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -107,6 +117,60 @@ async fn bind_clients(address: SocketAddr) {
     }
 }
 
+/// A call from a trunk to the n-th number, of a caller whom no offer fits.
+fn arrival(leg: &str, n: usize) -> String {
+    let caller = format!("+44207{n:07}");
+    let call = json!({"pbx": "b", "leg": leg, "calling": caller, "called": number(n), "side": "terminating"});
+    request("POST", "/v1/calls", TOKEN, &call.to_string())
+}
+
+/// So many calls are up.
+async fn come_in(address: SocketAddr, calls: usize) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    for n in 0..calls {
+        assert!(exchange(&mut stream, &arrival(&format!("up-{n}"), n), 200).await);
+    }
+}
+
+/// A peer's offer for a call to the n-th number, which doesn't come.
+fn offer(n: usize) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let offer = json!({"id": format!("offer-{n}"), "calling": format!("+1310{n:07}"), "called": number(n),
+        "address": "http://127.0.0.1:1/a/x", "at": now, "sent": now, "via": []});
+    request("POST", "/v1/peer/offers", PEER, &offer.to_string())
+}
+
+/// One after the other comes to a conference, and hears everybody.
+async fn conference(address: SocketAddr, people: usize) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
+    let leg = |n: usize| format!("room-{people}-{n}");
+    let (begun, mut last) = (Instant::now(), Duration::ZERO);
+    for n in 0..people {
+        let call = json!({"pbx": "a", "leg": leg(n), "calling": number(n), "called": "3000;phone-context=a", "side": "originating"});
+        stream.write_all(request("POST", "/v1/calls", TOKEN, &call.to_string()).as_bytes()).await.unwrap();
+        let mut buffer = [0; 8192];
+        let read = stream.read(&mut buffer).await.unwrap();
+        let text = String::from_utf8_lossy(&buffer[..read]).into_owned();
+        let id = text.split("\"call\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let events: Vec<_> = (0..n)
+            .map(|other| json!({"seq": other + 1, "at": at, "event": "bridged", "legs": [leg(n), leg(other)]}))
+            .collect();
+        let arrived = Instant::now();
+        for batch in events.chunks(64) {
+            let body = json!({"events": batch}).to_string();
+            let path = format!("/v1/calls/{id}/events");
+            assert!(exchange(&mut stream, &request("POST", &path, TOKEN, &body), 200).await);
+        }
+        last = arrived.elapsed();
+    }
+    println!(
+        "conference of {people}: {:.3} s in all, {:.1} ms for the last one",
+        begun.elapsed().as_secs_f64(),
+        last.as_secs_f64() * 1e3
+    );
+}
+
 fn request(method: &str, path: &str, token: &str, body: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: node\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -136,6 +200,7 @@ async fn run(
     address: SocketAddr,
     rate: usize,
     time: Duration,
+    expected: u16,
     make: impl Fn(usize) -> String + Copy + 'static,
 ) {
     let total = (time.as_secs_f64() * rate as f64) as usize;
@@ -156,7 +221,7 @@ async fn run(
                             while Instant::now() < due {
                                 tokio::task::yield_now().await;
                             }
-                            let good = exchange(&mut stream, &make(n), 200).await;
+                            let good = exchange(&mut stream, &make(n), expected).await;
                             latencies.push(if good { due.elapsed() } else { Duration::MAX });
                         }
                         latencies

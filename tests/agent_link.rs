@@ -56,6 +56,44 @@ async fn a_call_whose_announcement_was_lost_is_registered() {
     running.await.unwrap().unwrap();
 }
 
+/// The two rows of the failure table that nobody sees on a PBX that works.
+#[tokio::test]
+async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.beat("core-1");
+    for leg in ["leg-1", "leg-2"] {
+        freeswitch.channel(leg, "2125550100");
+        freeswitch.announce(leg, "2125550100");
+        until(&mut node.decisions, |(request, _)| request["leg"] == leg).await;
+    }
+    let lists = |said: &String| said == "api show channels as json";
+    while freeswitch.commands.try_recv().is_ok() {}
+    // The end of one and the announcement of another are lost, and the list is cut short.
+    freeswitch.lose("leg-1");
+    freeswitch.channel("leg-3", "2125550100");
+    freeswitch.cut_short(true);
+    freeswitch.beat("core-2");
+    until(&mut freeswitch.commands, lists).await;
+    // It is asked for again, and nothing was concluded meanwhile.
+    until(&mut freeswitch.commands, lists).await;
+    assert!(node.events.try_recv().is_err() && node.decisions.try_recv().is_err());
+    freeswitch.cut_short(false);
+    let (call, events) = until(&mut node.events, |_| true).await;
+    assert_eq!((call.as_str(), &events["events"][0]["event"]), ("leg-1", &"ended".into()));
+    let (request, _) = until(&mut node.decisions, |_| true).await;
+    assert_eq!((&request["leg"], &request["routed"]), (&"leg-3".into(), &"not-announced".into()));
+    // Who is up is still followed, and only the one that went was ended.
+    freeswitch.hang_up("leg-2");
+    let (call, events) = until(&mut node.events, |_| true).await;
+    assert_eq!((call.as_str(), &events["events"][0]["cause"]), ("leg-2", &"NORMAL_CLEARING".into()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 /// The caller is marked by the attendant's snippet, and not announced.
 #[tokio::test]
 async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {

@@ -3,8 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
+#[path = "e2e_failures/behind.rs"]
+mod behind;
+#[path = "e2e_failures/between.rs"]
+mod between;
 mod lab;
 
+use behind::portability_and_then_the_database_fail_under_load;
 use std::time::Duration;
 
 use lab::cast::{ALICE, BOB, DAVE, SCENES, Scene};
@@ -262,4 +267,5 @@ failures! {
     client_offline_and_back,
     webhook_down_for_a_moment,
     pbx_restarted,
+    portability_and_then_the_database_fail_under_load,
 }

@@ -8,6 +8,11 @@ use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::pbx::{Device, Happened, Mark, Snapshot};
 
+/// Others that a leg is told to hear. A node pairs no more people of one conference with each other, and
+/// who hears so many of them is known to be beyond that: each one more would make a large conference cost
+/// the square of its size.
+const HEARS_MAX: usize = 64;
+
 /// A call that is followed; later calls have larger keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(u64);
@@ -34,7 +39,7 @@ pub(super) struct Tracker {
     /// The phones behind legs that nobody announced, as the node was told.
     devices: HashMap<LegId, String>,
     answered: HashSet<LegId>,
-    /// Who hears whom, from both ends.
+    /// Who hears whom, from both ends; of an end that hears more than [`HEARS_MAX`], the first of them.
     hears: HashMap<LegId, HashSet<LegId>>,
     /// Announced legs of the last snapshot that nobody follows yet.
     glimpsed: HashSet<LegId>,
@@ -210,16 +215,18 @@ impl Tracker {
         call.legs.insert(leg.clone())
     }
 
-    /// True if they did not hear each other before.
+    /// True if that is news: they did not hear each other before, and one of them doesn't hear too many.
     fn bridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
-        self.hears.entry(a.clone()).or_default().insert(b.clone());
-        self.hears.entry(b.clone()).or_default().insert(a.clone())
+        let mut hear = |leg: &LegId, other: &LegId| {
+            let others = self.hears.entry(leg.clone()).or_default();
+            others.len() < HEARS_MAX && others.insert(other.clone())
+        };
+        hear(a, b) | hear(b, a)
     }
 
     /// True if they heard each other.
     fn unbridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
-        self.deafen(a, b);
-        self.deafen(b, a)
+        self.deafen(a, b) | self.deafen(b, a)
     }
 
     fn deafen(&mut self, leg: &LegId, other: &LegId) -> bool {

@@ -203,3 +203,32 @@ fn nothing_is_kept_of_calls_that_are_over() {
     tracker.happened(&Happened::HungUp { leg: leg("B"), cause: None });
     assert!(tracker.hears.is_empty() && tracker.answered.is_empty() && tracker.calls.is_empty());
 }
+
+#[test]
+fn a_large_conference_does_not_cost_the_square_of_its_size() {
+    let told = |people: usize| {
+        let mut tracker = Tracker::default();
+        let names: Vec<_> = (0..people).map(|n| format!("L{n:03}")).collect();
+        names.iter().for_each(|name| drop(tracker.announce(&leg(name))));
+        let meet = |tracker: &mut Tracker, a: &str, b: &str| {
+            tracker.happened(&Happened::Bridged { legs: pair(a, b), devices: [Device::Unnamed, Device::Unnamed] }).len()
+        };
+        let mut told = 0;
+        for (n, name) in names.iter().enumerate() {
+            told += names[..n].iter().map(|other| meet(&mut tracker, name, other)).sum::<usize>();
+        }
+        (tracker, names, told)
+    };
+    // As many as a node may pair are told of all the others.
+    assert_eq!(told(HEARS_MAX).2, HEARS_MAX * (HEARS_MAX - 1) / 2);
+    let (mut tracker, names, many) = told(300);
+    assert!(many <= 300 * HEARS_MAX, "{many}");
+    // A snapshot, which shows them all, says nothing new; and all of it ends.
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let shown = all.iter().map(|name| live(name, None, &all)).collect();
+    let news = tracker.catch_up(&snapshot(shown));
+    assert!(news.iter().all(|said| matches!(said.event, Event::Answered { .. })), "{news:?}");
+    assert_eq!(tracker.happened(&Happened::Unbridged { legs: pair("L000", "L299") }).len(), 1, "told, so told again");
+    names.iter().for_each(|name| drop(tracker.happened(&Happened::HungUp { leg: leg(name), cause: None })));
+    assert!(tracker.legs().is_empty() && tracker.hears.is_empty(), "{} left", tracker.hears.len());
+}

@@ -6,7 +6,7 @@
 //!
 //! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::call::{Bridge, Call, Event, Leg, Phase};
@@ -60,6 +60,8 @@ const LEGS_MAX: usize = 256;
 pub struct Exchange {
     calls: HashMap<CallId, Call>,
     legs: HashMap<(PbxName, LegId), CallId>,
+    /// By whom they call, which no call changes.
+    called: HashMap<Number, HashSet<CallId>>,
     conference: usize,
 }
 
@@ -68,7 +70,7 @@ impl Exchange {
     /// Who comes to a conference of that many is paired with nobody there, also when others have left;
     /// the pairs that there are stay.
     pub fn new(conference: usize) -> Exchange {
-        Exchange { calls: HashMap::new(), legs: HashMap::new(), conference }
+        Exchange { calls: HashMap::new(), legs: HashMap::new(), called: HashMap::new(), conference }
     }
 
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
@@ -89,6 +91,7 @@ impl Exchange {
         for leg in call.legs.keys() {
             self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
         }
+        self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
         self.calls.insert(call.id.clone(), call);
         left
     }
@@ -106,6 +109,11 @@ impl Exchange {
     /// All live calls.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
         self.calls.values()
+    }
+
+    /// The live calls to a number.
+    pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
+        self.called.get(called).into_iter().flatten().filter_map(|id| self.calls.get(id))
     }
 
     /// The live call that this leg belongs to: an announcement that is repeated is the same call.
@@ -204,6 +212,12 @@ impl Exchange {
     /// Forgets a call that has ended.
     pub fn forget(&mut self, id: &CallId) -> Option<Call> {
         let call = self.calls.remove(id)?;
+        if let Some(others) = self.called.get_mut(&call.called) {
+            others.remove(id);
+            if others.is_empty() {
+                self.called.remove(&call.called);
+            }
+        }
         for leg in call.legs.keys() {
             // A leg that has been announced anew belongs to that call now.
             let key = (call.pbx.clone(), leg.clone());

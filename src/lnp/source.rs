@@ -150,7 +150,8 @@ impl Source {
     fn board(&self, number: &Number) -> Result<(watch::Receiver<Landed>, bool), AskError> {
         let mut flights = self.inner.flights();
         if let Some(flight) = flights.get(number) {
-            return Ok((flight.clone(), false));
+            // One that nobody believes in any more isn't waited for again.
+            return if self.breaker().is_open() { Err(AskError::Resting) } else { Ok((flight.clone(), false)) };
         }
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| AskError::Busy)?;
         if !self.breaker().allows(Instant::now()) {

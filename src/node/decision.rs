@@ -222,7 +222,7 @@ impl App {
         match half {
             Some(half) => exchange.call(half).is_some_and(|call| call.withheld),
             None if request.side == Side::Originating || request.calling.is_none() => false,
-            None => exchange.calls().any(|call| call.withheld && same(call)),
+            None => exchange.calls_to(&request.called).any(|call| call.withheld && same(call)),
         }
     }
 

@@ -305,8 +305,10 @@ impl App {
 
     /// Takes back an offer that, for all we know, no call has used: another call there might.
     fn take_back(&self, peer: Arc<PeerNode>, call: CallId) {
+        let Some(permit) = peer.withdrawal() else { return };
         let stop = self.shutdown.child_token();
         tokio::spawn(async move {
+            let _permit = permit;
             let ask = || {
                 let (peer, call) = (peer.clone(), call.clone());
                 async move { peer.withdraw(&call).await }.boxed()

@@ -44,7 +44,7 @@ pub(super) struct Offers(Mutex<Taken>);
 #[derive(Debug, Default)]
 struct Taken {
     waiting: HashMap<OfferId, Kept>,
-    /// Those that calls have used: a repeat is told from a replay by them.
+    /// Those that calls have used, while the calls are up at least: a repeat is told from a replay by them.
     used: HashMap<OfferId, Used>,
 }
 
@@ -59,7 +59,9 @@ struct Kept {
 #[derive(Debug)]
 struct Used {
     received: UnixMillis,
-    said: [u8; 32],
+    call: CallId,
+    /// None if that was before a restart.
+    said: Option<[u8; 32]>,
 }
 
 impl Offers {
@@ -72,7 +74,7 @@ impl Taken {
     /// Whether an offer was taken before; if so, whether it said the same.
     fn repeats(&self, id: &OfferId, offer: &Offer) -> Option<bool> {
         let waiting = self.waiting.get(id).map(|kept| offer.repeats(&kept.stored.offer));
-        waiting.or_else(|| self.used.get(id).map(|used| used.said == said(offer)))
+        waiting.or_else(|| self.used.get(id).map(|used| used.said.is_none_or(|before| before == said(offer))))
     }
 
     fn waiting_of(&self, peer: &PeerName) -> usize {
@@ -87,8 +89,8 @@ impl Taken {
     }
 
     /// The offers to these numbers, and all that share a number with one of them, directly or through others:
-    /// what can be told apart is judged by all.
-    fn about(&self, called: &[Number]) -> Vec<&Kept> {
+    /// what can be told apart is judged by all. And all these numbers.
+    fn about<'a>(&'a self, called: &'a [Number]) -> (Vec<&'a Kept>, BTreeSet<&'a Number>) {
         let (mut wanted, mut found) = (BTreeSet::from_iter(called), Vec::new());
         let mut rest: Vec<&Kept> = self.waiting.values().collect();
         loop {
@@ -100,7 +102,7 @@ impl Taken {
             };
             let more: Vec<&Kept> = rest.extract_if(.., meets).collect();
             if more.is_empty() {
-                return found;
+                return (found, wanted);
             }
             let mut lists: Vec<&Arc<BTreeSet<Number>>> = more.iter().map(|kept| &kept.called).collect();
             lists.sort_by_key(|list| Arc::as_ptr(list));
@@ -148,7 +150,7 @@ impl App {
         let stored = StoredOffer { peer: peer.name().clone(), offer, received: now() };
         let id = stored.id();
         let known = self.offers.lock().repeats(&id, &stored.offer);
-        match known.or_else(|| self.has_used(&id).then_some(true)) {
+        match known {
             Some(true) => {
                 // It comes again if it was taken and then something failed.
                 if self.offers.lock().waiting.contains_key(&id) {
@@ -181,11 +183,6 @@ impl App {
         self.offers.lock().keep(stored, called);
         self.match_offers(&[number]).await?;
         Ok(Ok(()))
-    }
-
-    /// Whether a call has used an offer: after a restart it stands there alone.
-    fn has_used(&self, id: &OfferId) -> bool {
-        self.exchange().calls().any(|call| call.far.offered.as_ref() == Some(id))
     }
 
     /// What can be said against it without asking anybody.
@@ -249,18 +246,19 @@ impl App {
 
     /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
     pub(super) async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
-        let offers: Vec<Waiting> = {
+        let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
             let taken = self.offers.lock();
-            taken.about(called).into_iter().map(|kept| self.waiting(kept)).collect()
+            let (about, wanted) = taken.about(called);
+            let exchange = self.exchange();
+            let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
+            let calls: Vec<Arrived> = calls.filter(|call| free(call)).map(arrived).collect();
+            // Most offers come before their call.
+            let offers = about.into_iter().filter(|_| !calls.is_empty()).map(|kept| self.waiting(kept));
+            (offers.collect(), calls)
         };
         if offers.is_empty() {
             return Ok(());
         }
-        let wanted: BTreeSet<&Number> = offers.iter().flat_map(|offer| offer.called.iter()).collect();
-        let mut calls: Vec<Arrived> = {
-            let exchange = self.exchange();
-            exchange.calls().filter(|call| free(call) && wanted.contains(&call.called)).map(arrived).collect()
-        };
         for call in &mut calls {
             if let Some(calling) = call.calling.as_ref().filter(|_| call.answered.is_some()) {
                 call.ours = self.store.facts(calling, now()).await?.known.served;
@@ -304,7 +302,8 @@ impl App {
             return false;
         };
         let client = far_client(&kept.stored, calling, how);
-        let used = Used { received: kept.stored.received, said: said(&kept.stored.offer) };
+        let said = Some(said(&kept.stored.offer));
+        let used = Used { received: kept.stored.received, call: call.clone(), said };
         let learned = self.change_far(call, |far| {
             far.learn(client);
             far.offered = Some(id.clone());
@@ -342,7 +341,9 @@ impl App {
                 over.push(id);
             }
             // Written off when they were used, but that may have failed.
-            over.extend(taken.used.extract_if(|_, used| now - used.received >= KEEP).map(|(id, _)| id));
+            let exchange = self.exchange();
+            let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();
+            over.extend(taken.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
         }
         if over.is_empty() { Ok(()) } else { self.store.delete_offers(over).await }
     }
@@ -350,10 +351,20 @@ impl App {
     /// Takes up what was waiting before a restart.
     pub(super) async fn resume_offers(&self) -> Result<(), StoreError> {
         let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
+        // A call stands alone then: what was said with its offer is gone.
+        let used: HashMap<OfferId, Used> = {
+            let exchange = self.exchange();
+            let used = exchange.calls().filter_map(|call| {
+                Some((call.far.offered.clone()?, Used { received: now(), call: call.id.clone(), said: None }))
+            });
+            used.collect()
+        };
+        self.offers.lock().used.extend(used);
         for stored in self.store.offers().await? {
             let id = stored.id();
             // A call has used it, or its number has left the directory.
-            let called = if self.has_used(&id) { None } else { self.behind_number(&stored.offer.called).await? };
+            let used = self.offers.lock().used.contains_key(&id);
+            let called = if used { None } else { self.behind_number(&stored.offer.called).await? };
             match called {
                 Some(called) => {
                     numbers.insert(stored.offer.called.clone());

@@ -27,7 +27,8 @@ fn stored(peer: &str, n: u32, called: &str) -> StoredOffer {
 }
 
 fn about(taken: &Taken, called: &str) -> Vec<String> {
-    let mut ids: Vec<_> = taken.about(&[number(called)]).iter().map(|kept| kept.stored.offer.id.to_string()).collect();
+    let mut ids: Vec<_> =
+        taken.about(&[number(called)]).0.iter().map(|kept| kept.stored.offer.id.to_string()).collect();
     ids.sort();
     ids
 }
@@ -61,10 +62,15 @@ fn offers_to_one_number_share_its_list() {
 fn of_a_used_one_enough_is_kept_to_tell_a_repeat() {
     let mut taken = Taken::default();
     let first = stored("a", 1, MAIN);
-    taken.used.insert(first.id(), Used { received: first.received, said: said(&first.offer) });
+    let call: CallId = "c-1".parse().unwrap();
+    let used = |said| Used { received: first.received, call: call.clone(), said };
+    taken.used.insert(first.id(), used(Some(said(&first.offer))));
     let again = Offer { sent: UnixMillis(9), ..first.offer.clone() };
     assert_eq!(taken.repeats(&first.id(), &again), Some(true));
     assert_eq!(taken.repeats(&first.id(), &Offer { called: number(OTHER), ..again }), Some(false));
     assert_eq!(taken.repeats(&stored("b", 1, MAIN).id(), &first.offer), None);
     assert_eq!(taken.waiting_of(&"a".parse().unwrap()), 0);
+    // After a restart nobody knows what it said.
+    taken.used.insert(first.id(), used(None));
+    assert_eq!(taken.repeats(&first.id(), &first.offer), Some(true));
 }

@@ -12,12 +12,13 @@ pub use config::PeerConfig;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::contract::{Offer, Peer as PeerClient};
@@ -29,6 +30,12 @@ use crate::core::secret::Secret;
 
 /// Posts to strangers' addresses at the same time: slow ones must not take all sockets.
 const AT_ONCE: usize = 256;
+/// Requests to one peer at the same time: nor must one that hangs.
+const AT_ONCE_EACH: usize = 64;
+/// How long a request waits for its turn: an offer says when it was sent.
+const TURN: Duration = Duration::from_secs(1);
+/// Offers to one peer that are being taken back. More of them end there by themselves.
+const WITHDRAWALS: usize = 256;
 
 /// Why a peer can't be set up.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +77,8 @@ pub struct Peer {
     certificate: Option<String>,
     trunk: Option<TrunkName>,
     http: reqwest::Client,
+    permits: Semaphore,
+    withdrawals: Arc<Semaphore>,
 }
 
 impl Peer {
@@ -104,6 +113,8 @@ impl Peer {
             certificate: config.certificate.clone(),
             trunk: config.trunk.clone(),
             http: client::build(builder)?,
+            permits: Semaphore::new(AT_ONCE_EACH),
+            withdrawals: Arc::new(Semaphore::new(WITHDRAWALS)),
         })
     }
 
@@ -134,12 +145,24 @@ impl Peer {
 
     /// Makes an offer, once.
     pub async fn offer(&self, offer: &Offer) -> Outcome {
-        client::send(self.request(Method::POST, &[]).json(offer)).await
+        self.send(self.request(Method::POST, &[]).json(offer)).await
+    }
+
+    /// The right to take an offer back, for as long as that is tried; none if too many are being taken back.
+    pub fn withdrawal(&self) -> Option<OwnedSemaphorePermit> {
+        self.withdrawals.clone().try_acquire_owned().ok()
     }
 
     /// Takes an offer back, once: its call is over.
     pub async fn withdraw(&self, id: &CallId) -> Outcome {
-        client::send(self.request(Method::DELETE, &[id.as_str()])).await
+        self.send(self.request(Method::DELETE, &[id.as_str()])).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Outcome {
+        match tokio::time::timeout(TURN, self.permits.acquire()).await {
+            Ok(Ok(_permit)) => client::send(request).await,
+            _ => client::again("too many requests to it are under way"),
+        }
     }
 
     fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {
@@ -231,13 +254,15 @@ impl Peers {
     /// as the administrator says; anybody else's only if it is a public one.
     pub async fn answer(&self, address: &Address, own: &PeerClient) -> Outcome {
         let Ok(url) = Url::parse(address.as_str()) else { return Outcome::Refused("not a URL".to_owned()) };
-        let http = match self.at(address) {
-            Some(peer) => &peer.http,
-            None if self.at_home || guard::may_be_public(url.host()) => &self.strangers,
-            None => return Outcome::Refused("leads into a private network".to_owned()),
-        };
+        let body = serde_json::json!({"type": "peer", "peer": own});
+        if let Some(peer) = self.at(address) {
+            return peer.send(peer.http.post(url).json(&body)).await;
+        }
+        if !self.at_home && !guard::may_be_public(url.host()) {
+            return Outcome::Refused("leads into a private network".to_owned());
+        }
         let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
-        client::send(http.post(url).json(&serde_json::json!({"type": "peer", "peer": own}))).await
+        client::send(self.strangers.post(url).json(&body)).await
     }
 }
 

@@ -110,6 +110,11 @@ impl Knot {
         self.address
     }
 
+    /// Lets it hang: it takes questions, and says nothing.
+    pub fn hang(&mut self) {
+        self.child.stop();
+    }
+
     /// Stops it.
     pub fn stop(&mut self) {
         self.child.kill();

@@ -5,6 +5,7 @@
 
 mod cli;
 mod enum_records;
+mod hostile;
 mod http_source;
 #[path = "../lab/mod.rs"]
 mod lab;

@@ -10,8 +10,8 @@ use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dia
 
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";
-const GINA: &str = "+13105550101";
-const TOKEN: &str = "token-of-a-at-b-0123";
+pub(crate) const GINA: &str = "+13105550101";
+pub(crate) const TOKEN: &str = "token-of-a-at-b-0123";
 
 fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
     serde_json::from_value(json!({"name": name, "url": url, "prefixes": [prefix]})).unwrap()
@@ -322,7 +322,7 @@ async fn a_caller_who_gave_up_leaves_no_offer_behind() {
 }
 
 /// An offer as the first node would make it.
-fn offer(id: &str) -> Value {
+pub(crate) fn offer(id: &str) -> Value {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64;
     json!({"id": id, "calling": ALICE, "called": FRED, "address": "http://127.0.0.1:1/a/x", "at": now, "sent": now,
         "via": ["https://node.a.example"]})
@@ -358,10 +358,27 @@ async fn what_is_refused_and_why() {
         (TOKEN, with("name", json!("a\nb")), 422, "invalid"),
         (TOKEN, with("capabilities", json!(vec!["x"; 17])), 422, "invalid"),
         (TOKEN, with("more", json!(1)), 422, "invalid"),
+        (TOKEN, with("id", json!("a\r\nb")), 422, "invalid"),
+        (TOKEN, with("calling", json!("+1212\r\nCalled: 1")), 422, "invalid"),
+        (TOKEN, with("calling", json!("+1${system(id)}")), 422, "invalid"),
+        (TOKEN, with("called", json!("1001;phone-context=a|b")), 422, "invalid"),
+        (TOKEN, with("called", json!(["+13105550100"])), 422, "invalid"),
+        (TOKEN, with("address", json!("https://a.example/\r\nX: y")), 422, "invalid"),
+        (TOKEN, with("address", json!("sip:a@b.example?Subject=x")), 422, "invalid"),
+        (TOKEN, with("address", json!(format!("https://a.example/{}", "x".repeat(200)))), 422, "invalid"),
+        (TOKEN, with("name", json!("a\u{1b}[2J")), 422, "invalid"),
+        (TOKEN, with("capabilities", json!(["a b"])), 422, "invalid"),
+        (TOKEN, with("via", json!(["x".repeat(200)])), 422, "invalid"),
+        (TOKEN, with("sent", json!(i64::MAX)), 422, "stale"),
+        (TOKEN, with("sent", json!(1e300)), 422, "invalid"),
         (TOKEN, with("name", json!("x".repeat(20_000))), 413, "invalid"),
     ] {
         assert_eq!(post(&two.b, token, &offer).await, (status, reason.to_owned()), "{offer}");
     }
+    // Whenever it began by their clock: what counts is how long ago that was.
+    let mut ancient = offer("0199-0");
+    ancient["at"] = i64::MIN.into();
+    assert_eq!(post(&two.b, TOKEN, &ancient).await, (202, String::new()));
     // With a client and without: the same answer.
     assert_eq!(post(&two.b, TOKEN, &offer("0199-1")).await, (202, String::new()));
     two.b.client(FRED, json!({})).await;
@@ -394,7 +411,7 @@ async fn a_repeat_is_no_harm_and_a_replay_is_refused() {
 }
 
 /// The offers that the stopped node's database holds, after a change to it.
-async fn rows(node: &TestNode, change: &str) -> i64 {
+pub(crate) async fn rows(node: &TestNode, change: &str) -> i64 {
     use sqlx::{ConnectOptions, Executor, Row};
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&node.config.database);
     let mut database = options.connect().await.unwrap();

@@ -35,6 +35,8 @@ struct Script {
     owner: String,
     /// Channels and what `uuid_dump` says of them.
     channels: HashMap<String, String>,
+    /// The list of channels comes without its rows.
+    cut_short: bool,
 }
 
 struct Stage {
@@ -68,6 +70,21 @@ impl Freeswitch {
     pub fn channel(&self, leg: &str, called: &str) {
         let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n{}", mark(called));
         self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
+    }
+
+    /// The channel is gone, and nobody says so.
+    pub fn lose(&self, leg: &str) {
+        self.stage.script.lock().unwrap().channels.remove(leg);
+    }
+
+    /// From now on the list of channels is cut short, or whole again.
+    pub fn cut_short(&self, is_cut: bool) {
+        self.stage.script.lock().unwrap().cut_short = is_cut;
+    }
+
+    /// A sign of life of a core; of another one than before, if it has restarted meanwhile.
+    pub fn beat(&self, core: &str) {
+        self.event(format!("Event-Name: HEARTBEAT\nCore-UUID: {core}\n\n"));
     }
 
     /// The snippet's announcement. When it was written.
@@ -168,7 +185,8 @@ impl Stage {
             }
             "show" => {
                 let rows: Vec<_> = script.channels.keys().map(|leg| json!({ "uuid": leg })).collect();
-                json!({ "row_count": rows.len(), "rows": rows }).to_string()
+                let shown = if script.cut_short { &[] } else { &rows[..] };
+                json!({ "row_count": rows.len(), "rows": shown }).to_string()
             }
             "uuid_dump" => script.channels.get(rest).cloned().unwrap_or_else(|| "-ERR No such channel!\n".to_owned()),
             _ => "+OK\n".to_owned(),
