@@ -199,11 +199,12 @@ pub(super) fn member(event: &ami::Event) -> Option<Member> {
 }
 
 /// A channel's variable that has a value, as `channelvars` in manager.conf or the list's question shows
-/// it: `ChanVariable: SIDECALL_SIDE=originating`.
-fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
+/// it: `ChanVariable: SIDECALL_SIDE=originating`, `Variable: SIDECALL_CALLED=1002`. One that isn't set is
+/// `(null)` in the list (`generate_status` in `manager.c` prints a null pointer).
+pub(super) fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
     let mut lines = keys.iter().flat_map(|key| event.get_all(key));
     let value = lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
-    value.filter(|value| !value.is_empty())
+    value.filter(|value| !value.is_empty() && value != "(null)")
 }
 
 /// `PJSIP/1001-00000019` → `1001`.
