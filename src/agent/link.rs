@@ -36,7 +36,7 @@ const AUDIT_EVERY: Duration = Duration::from_secs(60);
 /// The least time between two snapshots.
 const SNAPSHOT_REST: Duration = Duration::from_secs(1);
 
-/// Connecting, with both log-ins.
+/// Connecting, with all log-ins.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps one PBX attached until `shutdown`.
@@ -229,7 +229,7 @@ impl Supervised {
                     Ok((owner, clock)) => self.checked(&owner, clock, *synced),
                     Err(error) => return Over::Lost(error.to_string()),
                 },
-                () = commands.closed() => return Over::Lost("the command connection is gone".to_owned()),
+                () = commands.closed() => return Over::Lost("a command connection is gone".to_owned()),
                 _ = tick.tick() => {
                     if check.is_none() {
                         check = Some(Box::pin(look(commands.clone(), us.clone())));

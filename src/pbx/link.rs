@@ -186,7 +186,7 @@ impl Commands {
         say!(self, commands => commands.send_message(from, message).await)
     }
 
-    /// Waits until the command connection is over: whatever was under way has an unknown outcome.
+    /// Waits until a command connection is over: whatever was under way has an unknown outcome.
     pub async fn closed(&self) {
         say!(self, commands => commands.closed().await);
     }

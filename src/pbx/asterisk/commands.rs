@@ -8,9 +8,11 @@ use crate::pbx::{Answer, Error, Release, Snapshot};
 use super::dictionary::micros;
 use super::snapshot;
 
-/// The command connection, and the sending side of the event connection.
+/// The connection for answers, the one for questions, and the sending side of the event connection.
 #[derive(Debug)]
 pub struct Commands {
+    /// For answers alone: one that is written in time must not wait there behind a list of channels.
+    answers: Client,
     client: Client,
     listener: Client,
     domain: String,
@@ -24,8 +26,12 @@ const OWNER: &str = "SIDECALL_AGENT";
 const GO: &str = "sidecall-go";
 
 impl Commands {
-    pub(super) fn new(client: Client, listener: Client, domain: String, message_endpoint: Option<String>) -> Commands {
-        Commands { client, listener, domain, message_endpoint }
+    pub(super) fn new(
+        [answers, client, listener]: [Client; 3],
+        domain: String,
+        message_endpoint: Option<String>,
+    ) -> Commands {
+        Commands { answers, client, listener, domain, message_endpoint }
     }
 
     /// Asterisk's own words for its version.
@@ -63,7 +69,7 @@ impl Commands {
         let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
         let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
         let redirect = Action::redirect(channel, context, exten, GO)?;
-        for reply in self.client.pipeline([set, redirect]).await? {
+        for reply in self.answers.pipeline([set, redirect]).await? {
             reply.accepted()?;
         }
         Ok(())
@@ -95,13 +101,17 @@ impl Commands {
 
     /// Waits until the command connection is over.
     pub async fn closed(&self) {
-        self.client.closed().await;
+        tokio::select! {
+            () = self.answers.closed() => {}
+            () = self.client.closed() => {}
+        }
     }
 
     /// Whether both connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client.send(Action::ping()).await?.accepted()?;
-        self.listener.send(Action::ping()).await?.accepted()?;
+        for client in [&self.answers, &self.client, &self.listener] {
+            client.send(Action::ping()).await?.accepted()?;
+        }
         Ok(())
     }
 }

@@ -7,9 +7,11 @@ use crate::pbx::{Answer, Error, Snapshot};
 
 use super::snapshot;
 
-/// The command connection, and the sending side of the event connection.
+/// The connection for answers, the one for questions, and the sending side of the event connection.
 #[derive(Debug, Clone)]
 pub struct Commands {
+    /// For answers alone: one that is written in time must not wait there behind a list of channels.
+    answers: Client,
     client: Client,
     listener: Client,
     sip_profile: String,
@@ -19,8 +21,8 @@ pub struct Commands {
 const OWNER: &str = "sidecall_agent";
 
 impl Commands {
-    pub(super) fn new(client: Client, listener: Client, sip_profile: String) -> Commands {
-        Commands { client, listener, sip_profile }
+    pub(super) fn new([answers, client, listener]: [Client; 3], sip_profile: String) -> Commands {
+        Commands { answers, client, listener, sip_profile }
     }
 
     /// FreeSWITCH's own words for its version.
@@ -61,7 +63,7 @@ impl Commands {
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let set = Command::set_variables(leg.as_str(), &variables)?;
         let release = Command::api("uuid_break", &[leg.as_str(), "all"])?;
-        for reply in self.client.pipeline([set, release]).await? {
+        for reply in self.answers.pipeline([set, release]).await? {
             reply.accepted()?;
         }
         Ok(())
@@ -92,13 +94,17 @@ impl Commands {
 
     /// Waits until the command connection is over.
     pub async fn closed(&self) {
-        self.client.closed().await;
+        tokio::select! {
+            () = self.answers.closed() => {}
+            () = self.client.closed() => {}
+        }
     }
 
     /// Whether both connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client.api("uptime", &[]).await?.accepted()?;
-        self.listener.api("uptime", &[]).await?.accepted()?;
+        for client in [&self.answers, &self.client, &self.listener] {
+            client.api("uptime", &[]).await?.accepted()?;
+        }
         Ok(())
     }
 }
