@@ -7,7 +7,7 @@ use crate::ami;
 use crate::core::name::LegId;
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
-use crate::pbx::{Announcement, Device, Happened, Mark, Release};
+use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
 pub(super) const UP: &str = "6";
@@ -91,9 +91,10 @@ impl Dictionary {
         }
     }
 
-    /// Takes the bridges from a snapshot: what the map knows may have holes.
-    pub(super) fn restart(&mut self, hearing: Hearing) {
-        self.hearing = hearing;
+    /// Goes on from a snapshot: what is known may have holes, and channels that are gone.
+    pub(super) fn restart(&mut self, snapshot: &Snapshot) {
+        self.hearing = snapshot.hearing.clone();
+        self.locals.retain(|common, _| snapshot.locals.contains(common));
         self.leaving.clear();
     }
 

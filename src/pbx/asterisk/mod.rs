@@ -92,7 +92,7 @@ impl Events {
 
     /// Goes on from a snapshot.
     pub fn restart(&mut self, snapshot: &Snapshot) {
-        self.dictionary.restart(snapshot.hearing.clone());
+        self.dictionary.restart(snapshot);
     }
 
     /// Whether it announces a call: that can't wait.

@@ -30,8 +30,13 @@ fn read(channels: &[Event], bridges: &[Event]) -> Snapshot {
             hearing.enter(&bridge, member.clone(), None);
         }
     }
+    let halves = members.iter().filter_map(|(member, _)| match &member.kind {
+        Kind::Half(common, _) => Some(common.clone()),
+        Kind::Real | Kind::Nobody => None,
+    });
+    let locals = halves.collect();
     let legs = members.into_iter().map(|(member, entry)| channel(member, entry, &hearing)).collect();
-    Snapshot { legs, hearing }
+    Snapshot { legs, hearing, locals }
 }
 
 fn channel(member: Member, entry: &Event, hearing: &Hearing) -> LiveLeg {
