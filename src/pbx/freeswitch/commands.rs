@@ -57,7 +57,8 @@ impl Commands {
 
     /// Writes the answer and ends the hold, in one write.
     ///
-    /// `uuid_break` before the dialplan sleeps is not lost: the flag stays (`CF_BREAK`).
+    /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
+    /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
     pub async fn answer(&self, leg: &LegId, answer: &Answer) -> Result<(), Error> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
