@@ -107,6 +107,26 @@ async fn an_announcement_of_unknown_age_is_not_answered() {
     }
 }
 
+/// The host of the agent in charge has lost its power: nobody says goodbye.
+#[tokio::test]
+async fn who_stands_by_takes_over_from_one_that_is_dead() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let first = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    let other_node = Node::start().await;
+    let second = tokio::spawn(agent(freeswitch.address, other_node.address).run(stop.clone()));
+    let standby = async { while node.links.recv().await.unwrap().1["link"] != "standby" {} };
+    tokio::time::timeout(Duration::from_secs(10), standby).await.expect("it stands by");
+    second.abort();
+    let up = async { while node.links.recv().await.unwrap().1["link"] != "up" {} };
+    tokio::time::timeout(Duration::from_secs(30), up).await.expect("it takes over");
+    stop.cancel();
+    first.await.unwrap().unwrap();
+    assert_eq!(freeswitch.owner(), "", "it was in charge, and has said goodbye");
+}
+
 /// The caller is marked by the attendant's snippet, and not announced.
 #[tokio::test]
 async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {

@@ -22,6 +22,9 @@ pub struct Commands {
 /// The global variable that names the agent in charge.
 const OWNER: &str = "SIDECALL_AGENT";
 
+/// The global variable in which it says that it is still there.
+const SEEN: &str = "SIDECALL_AGENT_SEEN";
+
 /// The label behind the wait.
 const GO: &str = "sidecall-go";
 
@@ -43,14 +46,31 @@ impl Commands {
 
     /// The agent that the dialplan speaks to.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        let reply = self.client.send(Action::get_variable(None, OWNER)?).await?.accepted()?;
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    pub async fn seen(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
         Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
     pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        let action = Action::set_variable(None, OWNER, agent.unwrap_or_default())?;
-        self.client.send(action).await?.accepted()?;
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
+
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.client.send(Action::set_variable(None, name, value)?).await?.accepted()?;
         Ok(())
     }
 
@@ -99,7 +119,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Waits until the command connection is over.
+    /// Waits until a command connection is over.
     pub async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
@@ -107,7 +127,7 @@ impl Commands {
         }
     }
 
-    /// Whether both connections are alive.
+    /// Whether all connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.send(Action::ping()).await?.accepted()?;

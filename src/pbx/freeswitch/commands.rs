@@ -20,6 +20,9 @@ pub struct Commands {
 /// The global variable that names the agent in charge.
 const OWNER: &str = "sidecall_agent";
 
+/// The global variable in which it says that it is still there.
+const SEEN: &str = "sidecall_agent_seen";
+
 impl Commands {
     pub(super) fn new([answers, client, listener]: [Client; 3], sip_profile: String) -> Commands {
         Commands { answers, client, listener, sip_profile }
@@ -32,20 +35,37 @@ impl Commands {
 
     /// The agent that the dialplan speaks to.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        let reply = self.client.api("global_getvar", &[OWNER]).await?;
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    pub async fn seen(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.api("global_getvar", &[name]).await?;
         // What isn't set prints nothing, and FreeSWITCH makes `-ERR no reply` of that
         // (`api_exec` in mod_event_socket.c).
         match reply.text() {
             nobody if nobody.is_empty() || nobody == "-ERR no reply" => Ok(None),
             refused if refused.starts_with('-') => Err(Error::unexpected("global_getvar", &refused)),
-            owner => Ok(Some(owner.into_owned())),
+            value => Ok(Some(value.into_owned())),
         }
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
     pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        let assignment = format!("{OWNER}={}", agent.unwrap_or_default());
-        self.client.api("global_setvar", &[&assignment]).await?.accepted()?;
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
+
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.client.api("global_setvar", &[&format!("{name}={value}")]).await?.accepted()?;
         Ok(())
     }
 
@@ -93,7 +113,7 @@ impl Commands {
         }
     }
 
-    /// Waits until the command connection is over.
+    /// Waits until a command connection is over.
     pub async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
@@ -101,7 +121,7 @@ impl Commands {
         }
     }
 
-    /// Whether both connections are alive.
+    /// Whether all connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.api("uptime", &[]).await?.accepted()?;
