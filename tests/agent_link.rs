@@ -94,6 +94,77 @@ async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing
     running.await.unwrap().unwrap();
 }
 
+/// What is written can't be called back: behind a long list it would be carried out after the hold.
+#[tokio::test]
+async fn an_answer_does_not_wait_behind_a_snapshot() {
+    let mut freeswitch = Freeswitch::start().await;
+    freeswitch.slow("show", Duration::from_secs(2));
+    let node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut freeswitch.commands, |said| said == "api show channels as json").await;
+    let announced = freeswitch.announce("leg-1", "2125550100");
+    until(&mut freeswitch.commands, |said| said == "api uuid_break leg-1 all").await;
+    assert!(announced.elapsed() < Duration::from_secs(1), "it came after {:?}", announced.elapsed());
+    running.abort();
+}
+
+/// Nothing is decided, and yet an answer that comes late would hit whatever the channel does by then.
+#[tokio::test]
+async fn an_answer_without_a_decision_is_given_up_with_the_hold_too() {
+    let mut freeswitch = Freeswitch::start().await;
+    freeswitch.slow("uuid_setvar_multi", Duration::from_secs(10));
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce("leg-1", "nobody");
+    until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi leg-1 ")).await;
+    stop.cancel();
+    // Whoever stops waits for the answers that are under way.
+    let ended = tokio::time::timeout(Duration::from_millis(1_500), running).await;
+    ended.expect("it is still waited for").unwrap().unwrap();
+}
+
+/// It may have waited anywhere for any time.
+#[tokio::test]
+async fn an_announcement_of_unknown_age_is_not_answered() {
+    let mut freeswitch = Freeswitch::start().await;
+    freeswitch.slow("strmicroepoch", Duration::from_millis(150));
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.announce("leg-1", "2125550100");
+    let (request, _) = until(&mut node.decisions, |_| true).await;
+    assert_eq!((&request["leg"], &request["routed"]), (&"leg-1".into(), &"late".into()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+    while let Ok((_, said)) = freeswitch.commands.try_recv() {
+        assert!(!said.contains("leg-1"), "{said}");
+    }
+}
+
+/// The host of the agent in charge has lost its power: nobody says goodbye.
+#[tokio::test]
+async fn who_stands_by_takes_over_from_one_that_is_dead() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let first = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    let other_node = Node::start().await;
+    let second = tokio::spawn(agent(freeswitch.address, other_node.address).run(stop.clone()));
+    let standby = async { while node.links.recv().await.unwrap().1["link"] != "standby" {} };
+    tokio::time::timeout(Duration::from_secs(10), standby).await.expect("it stands by");
+    second.abort();
+    let up = async { while node.links.recv().await.unwrap().1["link"] != "up" {} };
+    tokio::time::timeout(Duration::from_secs(30), up).await.expect("it takes over");
+    stop.cancel();
+    first.await.unwrap().unwrap();
+    assert_eq!(freeswitch.owner(), "", "it was in charge, and has said goodbye");
+}
+
 /// The caller is marked by the attendant's snippet, and not announced.
 #[tokio::test]
 async fn the_caller_of_a_main_number_is_followed_from_whom_they_hear() {

@@ -141,6 +141,28 @@ fn apart(kind: Kind) -> Option<Apart> {
     Some(apart)
 }
 
+/// Two agents beside one PBX, and the host of the one in charge dies.
+fn who_stands_by_takes_over(kind: Kind) {
+    let Some(apart) = apart(kind) else { return };
+    let config = SidecallConfig { node: Some(apart.proxy.addr()), ..SidecallConfig::default() };
+    let mut other = Sidecall::launch(&apart.stage.pbx, &config, "agent").unwrap();
+    let says = |words: &str| apart.agent.log().contains(words);
+    assert!(wait_until(Duration::from_secs(12), || says("state=Standby")), "{}\n{}", apart.agent.log(), other.log());
+    let (long, to) = calls(&apart.stage, 2, 20_000);
+    let long = long.start(to).unwrap();
+    let talking = || apart.node.calls().iter().filter(|c| c["phase"] == "talking").count() == 2;
+    assert!(wait_until(Duration::from_secs(5), talking), "{}", other.log());
+    other.child().kill();
+    assert!(wait_until(Duration::from_secs(30), || says("state=Up")), "{}", apart.agent.log());
+    let (calls, to) = calls(&apart.stage, 5, 900);
+    no_call_lost_none_held_too_long(&calls.place(to).unwrap(), 5, &apart.agent.log());
+    assert_eq!(reasons(&apart.node), vec!["called-has-client"; 7], "{}", apart.agent.log());
+    // It has taken up what the other one followed, too.
+    no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(30)).unwrap(), 2, &apart.agent.log());
+    let over = || apart.node.calls().iter().all(|c| c["phase"] == "ended");
+    assert!(wait_until(Duration::from_secs(10), over), "{:#?}\n{}", apart.node.calls(), apart.agent.log());
+}
+
 /// The reasons of the last calls, as the node knows them.
 fn reasons(node: &Sidecall) -> Vec<String> {
     node.calls().iter().filter_map(|c| c["reason"].as_str().map(str::to_owned)).collect()
@@ -249,6 +271,8 @@ fn pbx_restarted(kind: Kind) {
 macro_rules! failures {
     ($($name:ident,)*) => {
         mod asterisk {
+            // How often is looked, and when an agent counts as dead, is the same on both.
+            #[test] fn who_stands_by_takes_over() { super::who_stands_by_takes_over(super::Kind::Asterisk); }
             $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
         }
         mod freeswitch {

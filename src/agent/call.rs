@@ -55,10 +55,37 @@ pub(super) struct Waiting {
 /// The way back to a held call.
 #[derive(Debug)]
 pub(super) enum Way {
-    /// The command connection.
+    /// The connection for answers.
     Commands(Commands),
     /// The call's own socket.
     Direct(Held),
+}
+
+impl Way {
+    /// Answers a call that `arrived` then and had so much `left` to be decided in; none if the answer comes too late.
+    pub(super) async fn answer(
+        self,
+        held: &Announcement,
+        answer: &Answer,
+        arrived: Instant,
+        left: Option<Duration>,
+    ) -> Option<Result<(), Error>> {
+        let until = left.map(|left| hold::write_within(held.hold, left));
+        // The check stands right before the write: this process may have been stopped meanwhile.
+        match (until.filter(|until| arrived.elapsed() <= *until), self) {
+            // The dialplan has gone on by itself, or is about to.
+            (None, Way::Commands(_)) => None,
+            (Some(until), Way::Commands(commands)) => {
+                // Given up before it is written, a command is never written: one that is stuck in a
+                // queue can't come late. The replies have a little more time than the write.
+                let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
+                let answered = tokio::time::timeout_at(end, commands.answer(held, answer)).await;
+                Some(answered.unwrap_or(Err(Error::Unanswered)))
+            }
+            // Nothing goes on there before we say so, or close.
+            (_, Way::Direct(session)) => Some(session.answer(answer).await),
+        }
+    }
 }
 
 /// What a call's task is told.
@@ -157,21 +184,7 @@ impl Task {
             }
         };
         let asked = arrived.elapsed();
-        // The check stands right before the write: this process may have been stopped meanwhile.
-        let until = left.map(|left| hold::write_within(held.hold, left)).filter(|until| asked <= *until);
-        let result = match (until, way) {
-            // The dialplan has gone on by itself, or is about to.
-            (None, Way::Commands(_)) => None,
-            (Some(until), Way::Commands(commands)) => {
-                // Given up before it is written, a command is never written: one that is stuck in a
-                // queue can't come late. The replies have a little more time than the write.
-                let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
-                let answered = tokio::time::timeout_at(end, commands.answer(held, &answer)).await;
-                Some(answered.unwrap_or(Err(Error::Unanswered)))
-            }
-            // Nothing goes on there before we say so, or close.
-            (_, Way::Direct(session)) => Some(session.answer(&answer).await),
-        };
+        let result = way.answer(held, &answer, arrived, left).await;
         self.note(held, &answer, asked, result);
     }
 

@@ -131,10 +131,16 @@ impl Follower {
         }
         self.attended.remove(&held.leg);
         let arrived = Instant::now();
-        let age = held.sent.and_then(|sent| self.clock.age(sent, micros())).unwrap_or_default();
-        let left = hold::time_left(held.hold, age, self.context.shared.deadline);
+        let age = held.sent.and_then(|sent| self.clock.age(sent, micros()));
+        let left = match (&way, age) {
+            // It may have waited anywhere, for any time: as one that is known to be old.
+            (Way::Commands(_), None) => None,
+            // In its own socket it waits until we say so.
+            (Way::Direct(_), None) => Some(self.context.shared.deadline),
+            (_, Some(age)) => hold::time_left(held.hold, age, self.context.shared.deadline),
+        };
         let Some(mut request) = self.request(&held.leg, &held.mark, None) else {
-            return self.not_a_number(held, way, left.is_some());
+            return self.not_a_number(held, way, arrived, left);
         };
         let Mark { tenant, calling, withheld, .. } = held.mark.clone();
         let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
@@ -148,8 +154,8 @@ impl Follower {
         }
         let (key, old) = self.tracker.announce(&leg);
         self.tell(old);
-        metrics::announced(&self.context.pbx.name, age);
-        request.announced = Some(UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
+        metrics::announced(&self.context.pbx.name, age.unwrap_or_default());
+        request.announced = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let start = Start::Held(Box::new(waiting));
         self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), leg, called, tenant });
     }
@@ -184,18 +190,13 @@ impl Follower {
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
-    fn not_a_number(&self, held: Announcement, way: Way, in_time: bool) {
+    fn not_a_number(&self, held: Announcement, way: Way, arrived: Instant, left: Option<Duration>) {
         let reason = Reason::NotANumber;
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
         let answer =
             Answer { call: None, route: Route::Pstn, trunk: None, address: None, written: Written::default(), reason };
         self.context.shared.calls.spawn(async move {
-            let result = match way {
-                Way::Commands(commands) if in_time => commands.answer(&held, &answer).await,
-                Way::Commands(_) => Ok(()),
-                Way::Direct(session) => session.answer(&answer).await,
-            };
-            if let Err(error) = result {
+            if let Some(Err(error)) = way.answer(&held, &answer, arrived, left).await {
                 tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
             }
         });

@@ -1,7 +1,7 @@
 //! One PBX: connect, attach, follow, reconcile, reconnect.
 //!
-//! Down → (connected, subscribed) → Syncing → (snapshot reconciled) → Up ⇄ Standby (another agent has
-//! attached after us); any → Down when the link is lost. While a snapshot is under way announcements
+//! Down → (connected, subscribed) → Syncing → (snapshot reconciled) → Up ⇄ Standby (another agent is in
+//! charge); any → Down when the link is lost. While a snapshot is under way announcements
 //! are answered at once, and all other events wait until it is reconciled, so that none is older than
 //! what it is applied to.
 
@@ -14,11 +14,12 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Way, live_calls};
+use super::charge::{Attached, Charge, Checked};
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
 use super::status::Status;
-use super::{Shared, direct, messages, micros};
+use super::{Shared, direct, messages};
 use crate::contract::{CallView, LinkState};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
@@ -36,7 +37,7 @@ const AUDIT_EVERY: Duration = Duration::from_secs(60);
 /// The least time between two snapshots.
 const SNAPSHOT_REST: Duration = Duration::from_secs(1);
 
-/// Connecting, with both log-ins.
+/// Connecting, with all log-ins.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Keeps one PBX attached until `shutdown`.
@@ -73,10 +74,6 @@ enum Over {
     Lost(String),
 }
 
-/// The PBX's time, when it was asked and when that arrived, in microseconds.
-type Time = Option<(i64, i64, i64)>;
-/// Who is in charge, and the PBX's time.
-type Checked = Result<(String, Time), Error>;
 type Later<T> = Option<Pin<Box<dyn Future<Output = T> + Send>>>;
 
 /// Waits for what is under way, or for ever.
@@ -157,8 +154,9 @@ impl Supervised {
     ) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
         let us = self.context.shared.id.clone();
+        let charge = Charge::new(commands.clone(), self.context.pbx.name.clone(), us);
         let attached = tokio::select! {
-            attached = self.meanwhile(attach(commands, &us)) => attached,
+            attached = self.meanwhile(charge.attach()) => attached,
             () = shutdown.cancelled() => {
                 self.goodbye(commands).await;
                 return Over::Shutdown;
@@ -174,7 +172,9 @@ impl Supervised {
         let (mut claimed, mut sought) = (Vec::new(), Vec::new());
         let mut known = self.follower.legs();
         let mut snapshot: Later<Result<Snapshot, Error>> = Some(take(commands, &known));
-        let mut check: Later<Checked> = None;
+        // Here, or with the check under way.
+        let mut charge = Some(charge);
+        let mut check: Later<Result<(Charge, Checked), Error>> = None;
         let mut suspicion = false;
         let mut due = tokio::time::Instant::now();
         let mut last_snapshot = Instant::now();
@@ -226,13 +226,20 @@ impl Supervised {
                     claimed = calls;
                 }
                 checked = done(&mut check) => match checked {
-                    Ok((owner, clock)) => self.checked(&owner, clock, *synced),
+                    Ok((back, checked)) => {
+                        charge = Some(back);
+                        if self.checked(&checked, *synced) {
+                            // The calls that are up were another agent's.
+                            claims = Some(Box::pin(live_calls(Arc::clone(&self.context))));
+                            suspicion = true;
+                        }
+                    }
                     Err(error) => return Over::Lost(error.to_string()),
                 },
-                () = commands.closed() => return Over::Lost("the command connection is gone".to_owned()),
+                () = commands.closed() => return Over::Lost("a command connection is gone".to_owned()),
                 _ = tick.tick() => {
-                    if check.is_none() {
-                        check = Some(Box::pin(look(commands.clone(), us.clone())));
+                    if let Some(charge) = charge.take() {
+                        check = Some(Box::pin(charge.look()));
                     }
                     suspicion |= self.follower.doubts();
                     suspicion |= self.follower.len() > 0 && last_snapshot.elapsed() >= AUDIT_EVERY;
@@ -278,18 +285,22 @@ impl Supervised {
         self.context.status(|status| status.set(LinkState::Down, Some("the agent was stopped".to_owned())));
     }
 
-    fn checked(&mut self, owner: &str, clock: Time, synced: bool) {
-        self.follower.set_clock(clock);
-        let state = if owner == self.context.shared.id { LinkState::Up } else { LinkState::Standby };
+    /// True if we have come to be in charge.
+    fn checked(&mut self, checked: &Checked, synced: bool) -> bool {
+        self.follower.set_clock(checked.clock);
+        let state = if checked.owner == self.context.shared.id { LinkState::Up } else { LinkState::Standby };
+        let mut changed = false;
         if synced {
             self.context.status(|status| {
-                if status.state() != state {
+                changed = status.state() != state;
+                if changed {
                     tracing::info!(pbx = %self.context.pbx.name, ?state, "who is in charge has changed");
                 }
                 status.set(state, None);
             });
             metrics::link(&self.context.pbx.name, state);
         }
+        changed && state == LinkState::Up
     }
 }
 
@@ -303,36 +314,4 @@ async fn connect(link: Result<Link, String>) -> Result<(Commands, Events), Strin
 fn take(commands: &Commands, known: &[LegId]) -> Pin<Box<dyn Future<Output = Result<Snapshot, Error>> + Send>> {
     let (commands, known) = (commands.clone(), known.to_vec());
     Box::pin(async move { commands.snapshot(&known).await })
-}
-
-/// What attaching to a PBX told.
-struct Attached {
-    version: String,
-    /// Who was in charge before.
-    other: Option<String>,
-    clock: Time,
-}
-
-/// From here on the dialplan announces calls to `us`.
-async fn attach(commands: &Commands, us: &str) -> Result<Attached, Error> {
-    let version = commands.version().await?;
-    let (owner, clock) = look(commands.clone(), us.to_owned()).await?;
-    let other = Some(owner).filter(|owner| owner != us);
-    if other.is_some() {
-        commands.set_owner(Some(us)).await?;
-    }
-    Ok(Attached { version, other, clock })
-}
-
-/// Signs of life, who is in charge, and what time it is there. If nobody is in charge, after a reload
-/// that clears the global variables or another agent's goodbye, we are.
-async fn look(commands: Commands, us: String) -> Checked {
-    commands.ping().await?;
-    let asked = micros();
-    let clock = commands.clock().await?.map(|pbx| (pbx, asked, micros()));
-    if let Some(owner) = commands.owner().await? {
-        return Ok((owner, clock));
-    }
-    commands.set_owner(Some(&us)).await?;
-    Ok((us, clock))
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `hold` | pure: how much of a hold is left for a decision |
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
+//! | `charge` | who is in charge of a PBX, and what time it is there |
 //! | `link` | one PBX: connect, attach, reconnect |
 //! | `follow` | its calls: what events and snapshots mean to them |
 //! | `context` | what the calls of one PBX share |
@@ -15,6 +16,7 @@
 //! | `status` | what the node is told about a link |
 
 mod call;
+mod charge;
 mod config;
 mod context;
 mod direct;

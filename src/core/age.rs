@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// A question for the time that took longer says too little, and perhaps this process was stopped
 /// in between.
-const ROUND_TRIP_MAX: i64 = 100_000;
+pub const ROUND_TRIP_MAX: i64 = 100_000;
 
 /// The PBX's clock as we see it. All times are microseconds since the epoch of the clock in question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

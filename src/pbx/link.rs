@@ -151,6 +151,22 @@ impl Commands {
         say!(self, commands => commands.set_owner(agent).await)
     }
 
+    /// What the agent in charge has said last as a sign of life.
+    ///
+    /// # Errors
+    /// If the PBX doesn't reply, or refuses.
+    pub async fn seen(&self) -> Result<Option<String>, Error> {
+        say!(self, commands => commands.seen().await)
+    }
+
+    /// Says that the agent in charge is there, `at` a time that no earlier sign had.
+    ///
+    /// # Errors
+    /// If the PBX doesn't reply, or refuses.
+    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
+        say!(self, commands => commands.set_seen(at).await)
+    }
+
     /// The time on the PBX's clock, in microseconds since its epoch; none if it doesn't say.
     ///
     /// # Errors
@@ -186,7 +202,7 @@ impl Commands {
         say!(self, commands => commands.send_message(from, message).await)
     }
 
-    /// Waits until the command connection is over: whatever was under way has an unknown outcome.
+    /// Waits until a command connection is over: whatever was under way has an unknown outcome.
     pub async fn closed(&self) {
         say!(self, commands => commands.closed().await);
     }

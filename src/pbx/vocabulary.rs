@@ -1,5 +1,6 @@
 //! What happens on a PBX, in our words.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::hearing::Hearing;
@@ -208,6 +209,8 @@ pub struct Snapshot {
     pub legs: Vec<LiveLeg>,
     /// Who is in which bridge: what the next events are read against.
     pub hearing: Hearing,
+    /// Channels between bridges, by what their halves have in common (Asterisk).
+    pub locals: HashSet<String>,
 }
 
 /// A channel in a snapshot.

@@ -69,6 +69,12 @@ pub const PLAYS: &[Play] = &[
         run: received,
     },
     Play {
+        behaviour: "B8",
+        title: "The agent starts again while the main number rings: who answers is found all the same",
+        inner: false,
+        run: resumed,
+    },
+    Play {
         behaviour: "B9",
         title: "The attendant is a PBX behind the call server: the address crosses the second hop",
         inner: true,
@@ -354,6 +360,31 @@ fn consulted(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
 fn received(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     let main = theatre.domains.b.plan().reception();
     connected(theatre, &main, |_, _| (), told)
+}
+
+/// Nobody announces Alice, and no event tells the new agent of her.
+fn resumed(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+    theatre.raise(Between::Trunk, "")?;
+    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
+    let (first, operator, main) =
+        (theatre.domains.a.number(1), theatre.domains.b.number(1), theatre.domains.b.plan().reception());
+    let call = alice.call(&main);
+    let Some(there) = bob.next_call(SOON) else {
+        told.expect(false, "the operator's phone does not ring");
+        return Ok(());
+    };
+    there.ring();
+    let node = theatre.domains.b.sidecall_mut();
+    node.restart()?;
+    node.wait_until_attached()?;
+    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
+    there.answer();
+    told.expect(bobs.peer(Some(&first)).is_some(), "the operator's client was not told of Alice");
+    told.expect(alices.peer(Some(&operator)).is_some(), "Alice's client was not told of the operator");
+    told.say("B's agent starts again while Bob's phone rings; he answers, and his client and Alice's are paired");
+    never_asked(theatre, &main, told);
+    hang_up(&call, &there, told);
+    Ok(())
 }
 
 /// Bob answers a call to `main`, calls Carol, and then puts Alice through.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{Path, State};
 use axum::routing::{get, post, put};
@@ -32,7 +32,9 @@ pub struct Freeswitch {
 
 #[derive(Default)]
 struct Script {
-    owner: String,
+    globals: HashMap<String, String>,
+    /// How long it takes to reply to an `api`, by name: meanwhile it reads nothing more of that connection.
+    slow: HashMap<String, Duration>,
     /// Channels and what `uuid_dump` says of them.
     channels: HashMap<String, String>,
     /// The list of channels comes without its rows.
@@ -63,7 +65,12 @@ impl Freeswitch {
 
     /// The agent that has attached.
     pub fn owner(&self) -> String {
-        self.stage.script.lock().unwrap().owner.clone()
+        self.stage.script.lock().unwrap().globals.get("sidecall_agent").cloned().unwrap_or_default()
+    }
+
+    /// Takes so long for each of these from now on.
+    pub fn slow(&self, api: &str, by: Duration) {
+        self.stage.script.lock().unwrap().slow.insert(api.to_owned(), by);
     }
 
     /// A channel that the snippet has marked, as a snapshot shows it.
@@ -159,6 +166,7 @@ impl Stage {
                     subscribed |= line.starts_with("event ");
                     let reply = match line.strip_prefix("api ") {
                         Some(api) => {
+                            tokio::time::sleep(self.takes(api)).await;
                             let body = self.api(api);
                             format!("Content-Type: api/response\nContent-Length: {}\n\n{body}", body.len())
                         }
@@ -172,15 +180,23 @@ impl Stage {
         }
     }
 
+    fn takes(&self, api: &str) -> Duration {
+        let name = api.split(' ').next().unwrap_or_default();
+        self.script.lock().unwrap().slow.get(name).copied().unwrap_or_default()
+    }
+
     fn api(&self, api: &str) -> String {
         let mut script = self.script.lock().unwrap();
         let (name, rest) = api.split_once(' ').unwrap_or((api, ""));
         match name {
             "strmicroepoch" => micros().to_string(),
-            "global_getvar" if script.owner.is_empty() => "-ERR no reply\n".to_owned(),
-            "global_getvar" => script.owner.clone(),
+            "global_getvar" => match script.globals.get(rest).filter(|value| !value.is_empty()) {
+                Some(value) => value.clone(),
+                None => "-ERR no reply\n".to_owned(),
+            },
             "global_setvar" => {
-                script.owner = rest.trim_start_matches("sidecall_agent=").to_owned();
+                let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+                script.globals.insert(name.to_owned(), value.to_owned());
                 "+OK\n".to_owned()
             }
             "show" => {

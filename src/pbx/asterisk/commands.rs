@@ -8,9 +8,11 @@ use crate::pbx::{Answer, Error, Release, Snapshot};
 use super::dictionary::micros;
 use super::snapshot;
 
-/// The command connection, and the sending side of the event connection.
+/// The connection for answers, the one for questions, and the sending side of the event connection.
 #[derive(Debug)]
 pub struct Commands {
+    /// For answers alone: one that is written in time must not wait there behind a list of channels.
+    answers: Client,
     client: Client,
     listener: Client,
     domain: String,
@@ -20,12 +22,19 @@ pub struct Commands {
 /// The global variable that names the agent in charge.
 const OWNER: &str = "SIDECALL_AGENT";
 
+/// The global variable in which it says that it is still there.
+const SEEN: &str = "SIDECALL_AGENT_SEEN";
+
 /// The label behind the wait.
 const GO: &str = "sidecall-go";
 
 impl Commands {
-    pub(super) fn new(client: Client, listener: Client, domain: String, message_endpoint: Option<String>) -> Commands {
-        Commands { client, listener, domain, message_endpoint }
+    pub(super) fn new(
+        [answers, client, listener]: [Client; 3],
+        domain: String,
+        message_endpoint: Option<String>,
+    ) -> Commands {
+        Commands { answers, client, listener, domain, message_endpoint }
     }
 
     /// Asterisk's own words for its version.
@@ -37,14 +46,31 @@ impl Commands {
 
     /// The agent that the dialplan speaks to.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        let reply = self.client.send(Action::get_variable(None, OWNER)?).await?.accepted()?;
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    pub async fn seen(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
         Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
     pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        let action = Action::set_variable(None, OWNER, agent.unwrap_or_default())?;
-        self.client.send(action).await?.accepted()?;
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
+
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.client.send(Action::set_variable(None, name, value)?).await?.accepted()?;
         Ok(())
     }
 
@@ -63,7 +89,7 @@ impl Commands {
         let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
         let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
         let redirect = Action::redirect(channel, context, exten, GO)?;
-        for reply in self.client.pipeline([set, redirect]).await? {
+        for reply in self.answers.pipeline([set, redirect]).await? {
             reply.accepted()?;
         }
         Ok(())
@@ -93,15 +119,19 @@ impl Commands {
         Ok(())
     }
 
-    /// Waits until the command connection is over.
+    /// Waits until a command connection is over.
     pub async fn closed(&self) {
-        self.client.closed().await;
+        tokio::select! {
+            () = self.answers.closed() => {}
+            () = self.client.closed() => {}
+        }
     }
 
-    /// Whether both connections are alive.
+    /// Whether all connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client.send(Action::ping()).await?.accepted()?;
-        self.listener.send(Action::ping()).await?.accepted()?;
+        for client in [&self.answers, &self.client, &self.listener] {
+            client.send(Action::ping()).await?.accepted()?;
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use crate::ami;
 use crate::core::name::LegId;
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
-use crate::pbx::{Announcement, Device, Happened, Mark, Release};
+use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
 pub(super) const UP: &str = "6";
@@ -91,9 +91,10 @@ impl Dictionary {
         }
     }
 
-    /// Takes the bridges from a snapshot: what the map knows may have holes.
-    pub(super) fn restart(&mut self, hearing: Hearing) {
-        self.hearing = hearing;
+    /// Goes on from a snapshot: what is known may have holes, and channels that are gone.
+    pub(super) fn restart(&mut self, snapshot: &Snapshot) {
+        self.hearing = snapshot.hearing.clone();
+        self.locals.retain(|common, _| snapshot.locals.contains(common));
         self.leaving.clear();
     }
 
@@ -199,11 +200,12 @@ pub(super) fn member(event: &ami::Event) -> Option<Member> {
 }
 
 /// A channel's variable that has a value, as `channelvars` in manager.conf or the list's question shows
-/// it: `ChanVariable: SIDECALL_SIDE=originating`.
-fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
+/// it: `ChanVariable: SIDECALL_SIDE=originating`, `Variable: SIDECALL_CALLED=1002`. One that isn't set is
+/// `(null)` in the list (`generate_status` in `manager.c` prints a null pointer).
+pub(super) fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
     let mut lines = keys.iter().flat_map(|key| event.get_all(key));
     let value = lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
-    value.filter(|value| !value.is_empty())
+    value.filter(|value| !value.is_empty() && value != "(null)")
 }
 
 /// `PJSIP/1001-00000019` → `1001`.

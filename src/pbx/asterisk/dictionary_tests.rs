@@ -248,3 +248,16 @@ fn who_joins_is_who_the_snippet_says() {
     assert_eq!(joins("PJSIP/trunk-1", "2000", &calling), named("+12125550199"), "at an attendant");
     assert_eq!(joins("PJSIP/1001-1", "2000", ""), named("1001"));
 }
+
+#[test]
+fn a_local_channel_that_is_gone_is_forgotten_with_a_snapshot() {
+    let mut dictionary = Dictionary::default();
+    for common in ["1002@c-0", "1003@c-1"] {
+        dictionary.read(&event(&format!(
+            "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: 1.1\nDestChannel: Local/{common};1\nDestUniqueid: 1.2\n"
+        )));
+    }
+    let locals = HashSet::from(["1003@c-1".to_owned()]);
+    dictionary.restart(&Snapshot { locals, ..Snapshot::default() });
+    assert_eq!(dictionary.locals.keys().collect::<Vec<_>>(), ["1003@c-1"]);
+}

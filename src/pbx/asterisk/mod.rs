@@ -39,16 +39,19 @@ pub struct Events {
 /// The classes that our events are in; all else would only have to be read away.
 const EVENT_MASK: &str = "call,user";
 
-/// Connects twice: the reply to a command never queues behind events.
+/// Connects three times: an answer never queues behind a list of channels, nor either behind events.
 ///
 /// # Errors
-/// If either connection can't be made.
+/// If a connection can't be made.
 pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Commands, Events), Error> {
     let options = ami::Options { tls: endpoint.tls.clone(), ..options };
-    let (commands, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
-    spawn(connection, "commands");
+    let (answers, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "answers");
+    let (questions, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "questions");
     let (listener, events) = listen(endpoint, options, false).await?;
-    let commands = Commands::new(commands, listener, endpoint.domain.clone(), endpoint.message_endpoint.clone());
+    let (domain, message_endpoint) = (endpoint.domain.clone(), endpoint.message_endpoint.clone());
+    let commands = Commands::new([answers, questions, listener], domain, message_endpoint);
     Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
 }
 
@@ -89,7 +92,7 @@ impl Events {
 
     /// Goes on from a snapshot.
     pub fn restart(&mut self, snapshot: &Snapshot) {
-        self.dictionary.restart(snapshot.hearing.clone());
+        self.dictionary.restart(snapshot);
     }
 
     /// Whether it announces a call: that can't wait.

@@ -1,8 +1,8 @@
 //! All channels of an Asterisk.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
-use super::dictionary::{HOLDING, UP, leg, member};
+use super::dictionary::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, Client, Event};
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{raw_number, side, tenant};
@@ -30,8 +30,13 @@ fn read(channels: &[Event], bridges: &[Event]) -> Snapshot {
             hearing.enter(&bridge, member.clone(), None);
         }
     }
+    let halves = members.iter().filter_map(|(member, _)| match &member.kind {
+        Kind::Half(common, _) => Some(common.clone()),
+        Kind::Real | Kind::Nobody => None,
+    });
+    let locals = halves.collect();
     let legs = members.into_iter().map(|(member, entry)| channel(member, entry, &hearing)).collect();
-    Snapshot { legs, hearing }
+    Snapshot { legs, hearing, locals }
 }
 
 fn channel(member: Member, entry: &Event, hearing: &Hearing) -> LiveLeg {
@@ -48,24 +53,53 @@ fn channel(member: Member, entry: &Event, hearing: &Hearing) -> LiveLeg {
     }
 }
 
-/// `Variable: SIDECALL_CALLED=1002`
 fn mark(entry: &Event) -> Option<Mark> {
-    let values: HashMap<String, String> = entry
-        .get_all("Variable")
-        .filter_map(|line| line.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
-        .filter(|(_, value)| !value.is_empty())
-        .collect();
+    let said = |name| variable(entry, &["Variable"], name);
+    let yes = |name| said(name).as_deref() == Some("yes");
     // It has none while an attendant has the call.
-    let ours = values.get("SIDECALL").map(|_| "");
-    let called = values.get("SIDECALL_CALLED").map(String::as_str).or(ours)?;
+    let called = said("SIDECALL_CALLED").or_else(|| said("SIDECALL").map(|_| String::new()))?;
     Some(Mark {
-        side: side(values.get("SIDECALL_SIDE")?)?,
-        calling: raw_number(values.get("SIDECALL_CALLING").map_or("", String::as_str)),
-        withheld: values.get("SIDECALL_WITHHELD").is_some_and(|said| said == "yes"),
-        called: raw_number(called),
-        received: values.get("SIDECALL_RECEIVED").cloned(),
-        tenant: values.get("SIDECALL_TENANT").and_then(|name| tenant(name)),
-        refused: values.get("SIDECALL_REFUSED").is_some_and(|said| said == "yes"),
-        call: values.get("SIDECALL_CALL").and_then(|c| c.parse().ok()),
+        side: side(&said("SIDECALL_SIDE")?)?,
+        calling: raw_number(&said("SIDECALL_CALLING").unwrap_or_default()),
+        withheld: yes("SIDECALL_WITHHELD"),
+        called: raw_number(&called),
+        received: said("SIDECALL_RECEIVED"),
+        tenant: said("SIDECALL_TENANT").and_then(|name| tenant(&name)),
+        refused: yes("SIDECALL_REFUSED"),
+        call: said("SIDECALL_CALL").and_then(|c| c.parse().ok()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ami::{Frame, fuzz::decode};
+    use crate::core::route::Side;
+    use crate::pbx::Device;
+
+    const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/status.recv");
+
+    /// A call between two phones, and two callers at a main number, one of whom shows no number.
+    #[test]
+    fn what_is_not_set_is_nothing_that_was_said() {
+        let (frames, error) = decode(RECORDED, &[]);
+        assert!(error.is_none());
+        let entries: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
+        let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
+        let legs = read(&entries, &[]).legs;
+        let marks: Vec<_> = legs.iter().map(|leg| leg.mark.clone()).collect();
+        let mark = |calling: &str, called: &str| Mark {
+            side: Side::Originating,
+            calling: calling.to_owned(),
+            withheld: false,
+            called: called.to_owned(),
+            received: None,
+            tenant: None,
+            refused: false,
+            call: None,
+        };
+        assert_eq!(marks, [None, Some(mark("1000", "1001")), Some(mark("", "")), Some(mark("1000", ""))]);
+        assert_eq!(legs[1].device, Device::Named { number: "1000".to_owned(), tenant: None });
+        assert_eq!((&legs[0].by, &legs[0].hears[..]), (&Some(legs[1].leg.clone()), &[legs[1].leg.clone()][..]));
+    }
 }

@@ -7,9 +7,11 @@ use crate::pbx::{Answer, Error, Snapshot};
 
 use super::snapshot;
 
-/// The command connection, and the sending side of the event connection.
+/// The connection for answers, the one for questions, and the sending side of the event connection.
 #[derive(Debug, Clone)]
 pub struct Commands {
+    /// For answers alone: one that is written in time must not wait there behind a list of channels.
+    answers: Client,
     client: Client,
     listener: Client,
     sip_profile: String,
@@ -18,9 +20,12 @@ pub struct Commands {
 /// The global variable that names the agent in charge.
 const OWNER: &str = "sidecall_agent";
 
+/// The global variable in which it says that it is still there.
+const SEEN: &str = "sidecall_agent_seen";
+
 impl Commands {
-    pub(super) fn new(client: Client, listener: Client, sip_profile: String) -> Commands {
-        Commands { client, listener, sip_profile }
+    pub(super) fn new([answers, client, listener]: [Client; 3], sip_profile: String) -> Commands {
+        Commands { answers, client, listener, sip_profile }
     }
 
     /// FreeSWITCH's own words for its version.
@@ -30,20 +35,37 @@ impl Commands {
 
     /// The agent that the dialplan speaks to.
     pub async fn owner(&self) -> Result<Option<String>, Error> {
-        let reply = self.client.api("global_getvar", &[OWNER]).await?;
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    pub async fn seen(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.api("global_getvar", &[name]).await?;
         // What isn't set prints nothing, and FreeSWITCH makes `-ERR no reply` of that
         // (`api_exec` in mod_event_socket.c).
         match reply.text() {
             nobody if nobody.is_empty() || nobody == "-ERR no reply" => Ok(None),
             refused if refused.starts_with('-') => Err(Error::unexpected("global_getvar", &refused)),
-            owner => Ok(Some(owner.into_owned())),
+            value => Ok(Some(value.into_owned())),
         }
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
     pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        let assignment = format!("{OWNER}={}", agent.unwrap_or_default());
-        self.client.api("global_setvar", &[&assignment]).await?.accepted()?;
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
+
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+        self.client.api("global_setvar", &[&format!("{name}={value}")]).await?.accepted()?;
         Ok(())
     }
 
@@ -55,13 +77,14 @@ impl Commands {
 
     /// Writes the answer and ends the hold, in one write.
     ///
-    /// `uuid_break` before the dialplan sleeps is not lost: the flag stays (`CF_BREAK`).
+    /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
+    /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
     pub async fn answer(&self, leg: &LegId, answer: &Answer) -> Result<(), Error> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let set = Command::set_variables(leg.as_str(), &variables)?;
         let release = Command::api("uuid_break", &[leg.as_str(), "all"])?;
-        for reply in self.client.pipeline([set, release]).await? {
+        for reply in self.answers.pipeline([set, release]).await? {
             reply.accepted()?;
         }
         Ok(())
@@ -90,15 +113,19 @@ impl Commands {
         }
     }
 
-    /// Waits until the command connection is over.
+    /// Waits until a command connection is over.
     pub async fn closed(&self) {
-        self.client.closed().await;
+        tokio::select! {
+            () = self.answers.closed() => {}
+            () = self.client.closed() => {}
+        }
     }
 
-    /// Whether both connections are alive.
+    /// Whether all connections are alive.
     pub async fn ping(&self) -> Result<(), Error> {
-        self.client.api("uptime", &[]).await?.accepted()?;
-        self.listener.api("uptime", &[]).await?.accepted()?;
+        for client in [&self.answers, &self.client, &self.listener] {
+            client.api("uptime", &[]).await?.accepted()?;
+        }
         Ok(())
     }
 }

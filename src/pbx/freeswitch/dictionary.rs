@@ -76,12 +76,16 @@ impl Dictionary {
         happened
     }
 
-    /// Goes on from a snapshot: what is known may have holes.
+    /// Goes on from a snapshot: what is known may have holes, and legs that are gone.
     pub(super) fn restart(&mut self, snapshot: &Snapshot) {
         self.hearing = snapshot.hearing.clone();
         self.answered = snapshot.legs.iter().filter(|leg| leg.answered).map(|leg| leg.leg.clone()).collect();
         self.devices = snapshot.legs.iter().map(|leg| (leg.leg.clone(), leg.device.clone())).collect();
-        self.early.retain(|legs| legs.iter().any(|member| !self.answered.contains(&member.leg)));
+        self.halves.retain(|leg, _| self.devices.contains_key(leg));
+        self.early.retain(|legs| {
+            let there = legs.iter().all(|member| self.devices.contains_key(&member.leg));
+            there && legs.iter().any(|member| !self.answered.contains(&member.leg))
+        });
     }
 
     fn custom(&mut self, event: &esl::Event) -> Vec<Happened> {

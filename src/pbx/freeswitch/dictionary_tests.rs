@@ -204,6 +204,16 @@ fn early_media_is_no_talk() {
 }
 
 #[test]
+fn what_no_event_told_to_be_over_is_forgotten_with_a_snapshot() {
+    let mut dictionary = Dictionary::default();
+    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &Leg { answered: false, ..B }));
+    dictionary.read(&plain("Event-Name: CHANNEL_ANSWER\nChannel-Name: loopback/1002-a\nUnique-ID: l\n"));
+    assert_eq!((dictionary.early.len(), dictionary.halves.len()), (1, 1));
+    dictionary.restart(&Snapshot::default());
+    assert_eq!((dictionary.early.len(), dictionary.halves.len()), (0, 0));
+}
+
+#[test]
 fn a_new_bridge_ends_the_old_one_even_if_nobody_said_so() {
     let mut dictionary = Dictionary::default();
     dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &B));

@@ -30,16 +30,18 @@ pub struct Events {
     dictionary: dictionary::Dictionary,
 }
 
-/// Connects twice, for FreeSWITCH serves commands and events of one connection from one thread, and
+/// Connects three times, for FreeSWITCH serves whatever goes over one connection from one thread, and
 /// subscribes.
 ///
 /// # Errors
-/// If either connection can't be made, or a subscription is refused.
+/// If a connection can't be made, or a subscription is refused.
 pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Commands, Events), Error> {
-    let (commands, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
-    spawn(connection, "commands");
+    let (answers, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "answers");
+    let (questions, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
+    spawn(connection, "questions");
     let (listener, events) = listen(endpoint, options, false).await?;
-    let commands = Commands::new(commands, listener, endpoint.sip_profile.clone());
+    let commands = Commands::new([answers, questions, listener], endpoint.sip_profile.clone());
     Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
 }
 

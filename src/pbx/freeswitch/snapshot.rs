@@ -77,7 +77,7 @@ fn read(dumps: &[Event]) -> Snapshot {
         leg,
     });
     let legs = legs.collect();
-    Snapshot { legs, hearing }
+    Snapshot { legs, hearing, ..Snapshot::default() }
 }
 
 /// The bridge or conference that a channel is in, and with whom.
