@@ -20,7 +20,7 @@ use rustls::server::ParsedCertificate;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::contract::{Offer, Peer as PeerClient};
+use crate::contract::{Offer, Part, Peer as PeerClient};
 use crate::core::address::{Address, AddressKind};
 use crate::core::name::{CallId, PeerName, TrunkName};
 use crate::core::number::Number;
@@ -140,6 +140,11 @@ impl Peer {
     /// Takes an offer back, once: its call is over.
     pub async fn withdraw(&self, id: &CallId) -> Outcome {
         client::send(self.request(Method::DELETE, &[id.as_str()])).await
+    }
+
+    /// Tells our part of a call that we offered, once, and is told the other's; or why not.
+    pub async fn compare(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
+        client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }
 
     fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {

@@ -10,6 +10,7 @@ mod inbox;
 mod legs;
 mod monitoring;
 mod pairing;
+mod parts;
 mod peers;
 mod policy;
 mod portability;

@@ -11,7 +11,7 @@ use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dia
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";
 const GINA: &str = "+13105550101";
-const TOKEN: &str = "token-of-a-at-b-0123";
+pub(crate) const TOKEN: &str = "token-of-a-at-b-0123";
 
 fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
     serde_json::from_value(json!({"name": name, "url": url, "prefixes": [prefix]})).unwrap()
