@@ -86,7 +86,8 @@ impl Bill {
 
     /// What comes, before anything does.
     pub(crate) fn announce(&self) {
-        eprintln!("What is played, {} plays, in about {}:", self.plays(), self.time());
+        let what = if self.plays() == 1 { "one play".to_owned() } else { format!("{} plays", self.plays()) };
+        eprintln!("What is played, {what}, in about {}:", self.time());
         let names = |all: &[String]| all.join(", ");
         let alone: Vec<String> = self.alone().iter().map(Kind::to_string).collect();
         if !alone.is_empty() {

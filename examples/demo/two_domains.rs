@@ -1,7 +1,7 @@
 //! Two organisations, each with its own PBX, agent and node: B5 to B13, with the wire watched.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::lab::knot::{Knot, Records};
 use crate::lab::plays::Play;
 use crate::lab::sidecall::encode;
 use crate::lab::stage::carried;
-use crate::lab::theatre::{Between, Theatre, Told};
+use crate::lab::theatre::{Between, Since, Theatre, Told};
 use crate::lab::{Capture, Domains, Kind, LabError, PSTN, Sidecall};
 use crate::show::{Place, Show};
 use crate::{Bill, go_on, story, voice};
@@ -116,8 +116,12 @@ pub(crate) fn pages(theatre: &mut Theatre) -> Result<[(&'static str, String); 2]
     theatre.raise(Between::TrunkOfPeers, "").map_err(what)?;
     let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
     let mut told = theatre.tell("B6", "One more call, to look at");
-    if let Some((call, _there)) = theatre.connect(&alice, &theatre.domains.b.number(1), &bob, &mut told) {
-        theatre.there(1).wait_for("peer", 1, crate::lab::theatre::SOON);
+    let (first, second) = (theatre.domains.a.number(1), theatre.domains.b.number(1));
+    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
+    if let Some((call, _there)) = theatre.connect(&alice, &second, &bob, &mut told) {
+        let _ = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
+        // People talk for longer than it takes to tell their clients.
+        std::thread::sleep(Duration::from_secs(1));
         call.hang_up();
     }
     Ok(nodes(theatre).map(|(name, node)| (name, node.url("/"))))

@@ -173,9 +173,9 @@ async fn the_page_shows_both_ends_as_one_story() {
         ("caller", "decided: called number is not served here"),
         ("caller", "sent through to-b"),
         ("far end", "offered to b"),
-        ("called", "announced there"),
-        ("called", "decided there: both have clients"),
-        ("called", "answered there"),
+        ("called", "announced says b"),
+        ("called", "decided: both have clients route local"),
+        ("called", "answered says b"),
         ("caller", "+12125550100 told the other's address"),
         ("both", "ended"),
     ] {
