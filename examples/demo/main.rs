@@ -143,7 +143,8 @@ fn run(args: &Args) -> Result<bool, String> {
     }
     for (near, far) in bill.pairs() {
         // Two more PBXs want the room.
-        (drop(stage.take()), drop(theatre.take()));
+        drop(stage.take());
+        drop(theatre.take());
         let played = two_domains::play((near, far), &bill, &mut show);
         theatre = going_on(played, &mut show, &bill.pair_behaviours(), Place::Between(near, far))?
             .flatten()
