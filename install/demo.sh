@@ -7,7 +7,7 @@ demo_has_freeswitch() {
 
 # What it was told, as far as that says what it needs. The program itself checks every option.
 demo_parse() {
-  near='' far=asterisk two=no
+  near='' far='' two=no
   local option played=no
   while [ $# -gt 0 ]; do
     option=$1
@@ -20,7 +20,12 @@ demo_parse() {
       --far) far=${2:-} ;;
       --behaviour)
         played=yes
-        case ${2:-} in [Bb][1-4] | [Bb]12) ;; *) two=yes ;; esac
+        case ${2:-} in
+          [Bb][1-4]) ;;
+          [Bb][5-9] | [Bb]1[0-3]) two=yes ;;
+          # Before minutes go into building what would say no more.
+          *) say "--behaviour ${2:-}: the behaviours are B1 to B13" && exit 2 ;;
+        esac
         ;;
       *) shift && continue ;;
     esac
@@ -32,29 +37,35 @@ demo_parse() {
 demo_usage() {
   cat <<'END'
 Plays every behaviour (docs/BEHAVIOURS.md) with real calls through private copies of real PBXs, first on
-one PBX, then between two organisations, and tells what happened. Touches no PBX that you have.
+one PBX, then between two organisations, and tells what happened. Touches no PBX that you have. What is
+played, and in about how many minutes, is said first.
+
+Without --pbx and --far everything is played on each PBX that is here, and between any two of them: Asterisk
+to Asterisk always; both ways between FreeSWITCH and Asterisk, and FreeSWITCH to FreeSWITCH, if FreeSWITCH
+is installed.
 
   ./install.sh --demo [options]
 
-  --pbx KIND         freeswitch or asterisk; without it FreeSWITCH if there is one, else Asterisk
-  --far KIND         the second organisation's PBX; default asterisk
+  --pbx KIND         only freeswitch, or asterisk, as the PBX that is alone and the calling organisation's
+  --far KIND         only this one as the called organisation's PBX
   --behaviour B8     play only this one, B1 to B13; may be repeated
   --keep             stay up afterwards, with the status pages to look at, until Ctrl-C
-  --json             one JSON line per play instead of the story
+  --json             one JSON line per play instead of the story, and nothing else on standard output: behaviour,
+                     title, near and far (PBXs; far is null where there is one), ok; if it isn't, problems or
+                     skipped; and more that belongs to the kind of play
 
-Exit status 0 only if everything that was asked for was played and went as it must.
+Exit status 0 only if everything that was asked for was played and went as it must; 2 if an option is wrong.
 END
 }
 
 demo() {
   local near far two target=${CARGO_TARGET_DIR:-$repo/target} as=() asterisk=yes
   demo_parse "$@"
-  if [ "$near" = freeswitch ] || { [ "$two" = yes ] && [ "$far" = freeswitch ]; }; then
+  if [ "$near" = freeswitch ] || [ "$far" = freeswitch ]; then
     demo_has_freeswitch || die "no FreeSWITCH here: install one, name one with SIDECALL_FREESWITCH, or use asterisk"
   fi
-  if [ -z "$near" ] && ! demo_has_freeswitch; then near=asterisk; fi
   # Between two organisations the telephone network is an Asterisk.
-  if [ "$two" = no ] && [ "$near" != asterisk ]; then asterisk=no; fi
+  if [ "$two" = no ] && [ "$near" = freeswitch ]; then asterisk=no; fi
   step "1/3 What the demonstration needs: SIPp plays phones$([ "$asterisk" = no ] || have asterisk || printf ', Debian brings an Asterisk')"
   need_packages gcc:cc sip-tester:sipp
   if [ "$two" = yes ]; then

@@ -1,10 +1,12 @@
 //! Every behaviour on real PBXs, played and shown: `./install.sh --demo`.
 //!
-//! Standard output has the story (or, with `--json`, one line per play); progress goes to standard
-//! error. Exit status 0 only if everything that was asked for was played and went as it must.
+//! Standard output has the story (or, with `--json`, one line per play); what will be played, progress and, with
+//! `--json`, the table at the end go to standard error. Exit status 0 only if everything that was asked for was
+//! played and went as it must, 2 if an option is wrong.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
 
+mod bill;
 #[path = "../../tests/lab/mod.rs"]
 mod lab;
 mod one_pbx;
@@ -21,29 +23,32 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use bill::{BEHAVIOURS, Bill};
 use lab::Kind;
-use lab::cast::SCENES;
-use lab::plays::PLAYS;
-use show::Show;
+use show::{Place, Show};
 
 /// Plays every behaviour on real PBXs in private instances: who called whom, what was on the wire, who was
 /// told what and how soon, and what sidecall added to the call set-up.
+///
+/// Without --pbx and --far everything is played on each PBX that is here, and between any two of them: Asterisk to
+/// Asterisk always; both ways between FreeSWITCH and Asterisk, and FreeSWITCH to FreeSWITCH, if FreeSWITCH is
+/// installed.
 #[derive(Debug, Parser)]
-#[command(name = "install.sh --demo")]
+#[command(name = "install.sh --demo", after_help = JSON)]
 struct Args {
-    /// Which PBX; without it FreeSWITCH if one is installed, else Asterisk.
+    /// Only this one as the PBX that is alone, and as that of the calling organisation.
     #[arg(long)]
     pbx: Option<PbxArg>,
-    /// The PBX of the second organisation.
-    #[arg(long, default_value = "asterisk")]
-    far: PbxArg,
+    /// Only this one as the PBX of the called organisation.
+    #[arg(long)]
+    far: Option<PbxArg>,
     /// Play only this one, B1 to B13; may be repeated.
     #[arg(long = "behaviour", value_name = "B8", value_parser = behaviour)]
     behaviours: Vec<&'static str>,
     /// Stay up afterwards, with the status pages to look at, until Ctrl-C.
     #[arg(long)]
     keep: bool,
-    /// One JSON line per play instead of the story.
+    /// One JSON line per play instead of the story; see below.
     #[arg(long)]
     json: bool,
 }
@@ -63,28 +68,22 @@ impl From<PbxArg> for Kind {
     }
 }
 
-/// All of them.
-const BEHAVIOURS: [&str; 13] = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12", "B13"];
-
 fn behaviour(text: &str) -> Result<&'static str, String> {
     let known = BEHAVIOURS.into_iter().find(|one| one.eq_ignore_ascii_case(text));
     known.ok_or_else(|| "the behaviours are B1 to B13".to_owned())
 }
 
-/// What is played, and on what.
-struct Bill {
-    /// The PBX of the part with one, and of the calling organisation.
-    near: Kind,
-    /// The PBX of the called organisation.
-    far: Kind,
-    behaviours: Vec<&'static str>,
-}
-
-impl Bill {
-    fn has(&self, behaviour: &str) -> bool {
-        self.behaviours.contains(&behaviour)
-    }
-}
+/// What a line of `--json` has.
+const JSON: &str = "\
+With --json standard output has nothing but lines of JSON, one for each play, as soon as it is over. All have
+  behaviour  B1 to B13
+  title      what is played
+  near, far  asterisk or freeswitch: the calling organisation's PBX, and the called one's; far is null where there
+             is one PBX
+  ok         whether everything was as it must be
+and, if it wasn't, problems (a list), or skipped (what is missing on this machine). What else a line has belongs to
+its kind of play: calling, called, route, reason, setup_ms, baseline_ms, push_ms; story, wire, pushes; with, without;
+told.";
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
@@ -132,32 +131,26 @@ fn go_on() -> Result<(), String> {
     if INTERRUPTED.load(Ordering::Relaxed) { Err("interrupted".into()) } else { Ok(()) }
 }
 
-fn choose(wanted: Option<PbxArg>) -> Kind {
-    match wanted {
-        Some(arg) => arg.into(),
-        None if Kind::FreeSwitch.find().is_ok() => Kind::FreeSwitch,
-        None => Kind::Asterisk,
-    }
-}
-
 fn run(args: &Args) -> Result<bool, String> {
-    let near = choose(args.pbx);
-    near.find().map_err(|e| format!("{near} {e}"))?;
-    let behaviours = if args.behaviours.is_empty() { BEHAVIOURS.to_vec() } else { args.behaviours.clone() };
-    let bill = Bill { near, far: args.far.into(), behaviours };
-    let one = bill.has("B12") || SCENES.iter().any(|scene| bill.has(scene.behaviour));
-    let two = PLAYS.iter().any(|play| bill.has(play.behaviour));
-    let moved = transfers::has_any(&bill);
-    let parts = [(one, one_pbx::STEPS), (two, two_domains::STEPS), (moved, transfers::STEPS)];
-    let mut show = Show::new(args.json, parts.iter().filter(|(is_played, _)| *is_played).map(|(_, n)| n).sum());
-    // What stays up for `--keep` is the largest that was played; the rest makes room.
-    let stage = one.then(|| one_pbx::play(&bill, &mut show)).transpose()?;
-    let stage = stage.filter(|_| args.keep && !two);
-    let theatre = if two { two_domains::play(&bill, &mut show)? } else { None };
-    let theatre = theatre.filter(|_| args.keep);
-    if moved {
-        transfers::play(&bill, &mut show)?;
+    let bill = Bill::new(args.pbx.map(Kind::from), args.far.map(Kind::from), &args.behaviours)?;
+    bill.announce();
+    let mut show = Show::new(args.json, bill.plays(), bill.steps());
+    // What stays up for `--keep` is the last that was played; the rest makes room.
+    let (mut stage, mut theatre) = (None, None);
+    for kind in bill.alone() {
+        let played = one_pbx::play(kind, &bill, &mut show);
+        stage = going_on(played, &mut show, &bill.alone_behaviours(), Place::On(kind))?.filter(|_| args.keep);
     }
+    for (near, far) in bill.pairs() {
+        // Two more PBXs want the room.
+        drop(stage.take());
+        drop(theatre.take());
+        let played = two_domains::play((near, far), &bill, &mut show);
+        theatre = going_on(played, &mut show, &bill.pair_behaviours(), Place::Between(near, far))?
+            .flatten()
+            .filter(|_| args.keep);
+    }
+    transfers::play(&bill, &mut show)?;
     show.verdict();
     if let Some(mut stage) = stage {
         keep(&[("sidecall", stage.sidecall().url("/"))]);
@@ -166,6 +159,23 @@ fn run(args: &Args) -> Result<bool, String> {
         keep(&pages);
     }
     Ok(show.all_ok())
+}
+
+/// What broke in one place is no reason not to play the rest; Ctrl-C is.
+fn going_on<T>(
+    played: Result<T, String>,
+    show: &mut Show,
+    behaviours: &[&'static str],
+    place: Place,
+) -> Result<Option<T>, String> {
+    match played {
+        Err(error) if INTERRUPTED.load(Ordering::Relaxed) => Err(error),
+        Err(error) => {
+            behaviours.iter().for_each(|behaviour| show.broken(behaviour, place, &error));
+            Ok(None)
+        }
+        Ok(played) => Ok(Some(played)),
+    }
 }
 
 fn keep(pages: &[(&str, String)]) {

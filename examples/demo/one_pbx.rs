@@ -3,18 +3,22 @@
 
 use crate::lab::cast::{SCENES, Scene};
 use crate::lab::stage::{Played, Stage};
-use crate::lab::{PbxConfig, SidecallConfig};
-use crate::show::Show;
+use crate::lab::{Kind, PbxConfig, SidecallConfig};
+use crate::show::{Place, Show};
 use crate::{Bill, go_on, story, voice};
 
 /// Lines of progress.
-pub(crate) const STEPS: u32 = 3;
+pub(crate) const STEPS: usize = 3;
 
 /// Calls that a set-up time is the median of.
 const CALLS: u32 = 7;
 
-pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Stage, String> {
-    let kind = bill.near;
+/// About how long it takes.
+pub(crate) fn seconds(bill: &Bill) -> usize {
+    8 + 5 * SCENES.iter().filter(|scene| bill.has(scene.behaviour)).count() + 8 * usize::from(bill.has("B12"))
+}
+
+pub(crate) fn play(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Stage, String> {
     let scenes: Vec<&Scene> = SCENES.iter().filter(|scene| bill.has(scene.behaviour)).collect();
     show.step(&format!(
         "starting {kind} in a private instance, with its vanilla configuration and our dialplan snippets,\n     \
@@ -34,7 +38,7 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Stage, String> {
     for (scene, baseline) in scenes.into_iter().zip(baselines) {
         let played = one(&mut stage, scene, baseline);
         go_on()?;
-        show.play(scene.behaviour, played.ok, &played, |played| story::call(scene, played));
+        show.play((scene.behaviour, Place::On(kind)), played.ok, &played, |played| story::call(scene, played));
         all.push(played);
     }
     if !all.is_empty() {
@@ -43,7 +47,7 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Stage, String> {
     if let Some(plain) = plain {
         let compared = voice::compare(&mut stage, plain)?;
         go_on()?;
-        show.play("B12", compared.ok, &compared, story::voice);
+        show.play(("B12", Place::On(kind)), compared.ok, &compared, story::voice);
     }
     Ok(stage)
 }

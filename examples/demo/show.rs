@@ -1,6 +1,39 @@
 //! Where everything that is played goes to: the story or lines of JSON, and what it all came to.
 
+use std::fmt;
+use std::io::{IsTerminal, stdout};
+
 use serde::Serialize;
+
+use crate::bill::BEHAVIOURS;
+use crate::lab::Kind;
+
+/// Where something is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On one PBX.
+    On(Kind),
+    /// From the first to the second.
+    Between(Kind, Kind),
+}
+
+impl Place {
+    fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Place::On(kind) => (kind.word(), None),
+            Place::Between(near, far) => (near.word(), Some(far.word())),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::On(kind) => kind.fmt(f),
+            Place::Between(near, far) => write!(f, "{near} → {far}"),
+        }
+    }
+}
 
 /// What became of a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,23 +46,29 @@ enum Outcome {
 /// The showing.
 pub(crate) struct Show {
     json: bool,
-    step: u32,
-    steps: u32,
-    outcomes: Vec<(&'static str, Outcome)>,
+    step: usize,
+    steps: usize,
+    plays: usize,
+    outcomes: Vec<(&'static str, Place, Outcome)>,
 }
 
-/// Something that could not be played: one line of `--json`.
+/// Something that was not played: one line of `--json`.
 #[derive(Debug, Serialize)]
-struct Skipped<'a> {
+struct Unplayed<'a> {
     behaviour: &'static str,
     title: &'a str,
-    skipped: &'a str,
+    near: &'static str,
+    far: Option<&'static str>,
     ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<[&'a str; 1]>,
 }
 
 impl Show {
-    pub(crate) fn new(json: bool, steps: u32) -> Show {
-        Show { json, step: 0, steps, outcomes: Vec::new() }
+    pub(crate) fn new(json: bool, plays: usize, steps: usize) -> Show {
+        Show { json, step: 0, steps, plays, outcomes: Vec::new() }
     }
 
     /// Progress, for whoever waits.
@@ -46,49 +85,97 @@ impl Show {
     }
 
     /// One play.
-    pub(crate) fn play<T: Serialize>(&mut self, behaviour: &'static str, ok: bool, one: &T, tell: impl FnOnce(&T)) {
-        self.outcomes.push((behaviour, if ok { Outcome::Ok } else { Outcome::NotOk }));
-        if self.json { print_json(one) } else { tell(one) }
+    pub(crate) fn play<T: Serialize>(
+        &mut self,
+        (behaviour, place): (&'static str, Place),
+        ok: bool,
+        one: &T,
+        tell: impl FnOnce(&T),
+    ) {
+        if self.json {
+            print_json(one)
+        } else {
+            tell(one)
+        }
+        self.note(behaviour, place, if ok { Outcome::Ok } else { Outcome::NotOk });
     }
 
-    /// One that could not be played, and why.
-    pub(crate) fn skip(&mut self, behaviour: &'static str, title: &str, why: &str) {
-        self.outcomes.push((behaviour, Outcome::Skipped));
+    /// One that can't be played here, and why.
+    pub(crate) fn skip(&mut self, (behaviour, place): (&'static str, Place), title: &str, why: &str) {
+        let (near, far) = place.words();
         if self.json {
-            print_json(&Skipped { behaviour, title, skipped: why, ok: false });
+            let skipped = Some(why);
+            print_json(&Unplayed { behaviour, title, near, far, ok: false, skipped, problems: None });
         } else {
             println!("{behaviour:4} {title}\n     skipped: {why}\n");
+        }
+        self.note(behaviour, place, Outcome::Skipped);
+    }
+
+    /// One behaviour of which some or all was not played, since something broke.
+    pub(crate) fn broken(&mut self, behaviour: &'static str, place: Place, why: &str) {
+        let (near, far) = place.words();
+        if self.json {
+            let (title, problems) = ("what could not be played", Some([why]));
+            print_json(&Unplayed { behaviour, title, near, far, ok: false, skipped: None, problems });
+        } else {
+            println!("{behaviour:4} {place}\n     PROBLEM: {why}\n     NOT OK\n");
+        }
+        self.note(behaviour, place, Outcome::NotOk);
+    }
+
+    fn note(&mut self, behaviour: &'static str, place: Place, outcome: Outcome) {
+        self.outcomes.push((behaviour, place, outcome));
+        // Else the story says it.
+        if self.json || !stdout().is_terminal() {
+            let what = if outcome == Outcome::Ok { "ok" } else { "NOT OK" };
+            eprintln!("     {} of {}  {behaviour}  {place}  {what}", self.outcomes.len(), self.plays);
         }
     }
 
     /// Everything was played and went as it must.
     pub(crate) fn all_ok(&self) -> bool {
-        self.outcomes.iter().all(|(_, outcome)| *outcome == Outcome::Ok)
+        self.outcomes.iter().all(|(.., outcome)| *outcome == Outcome::Ok)
     }
 
-    /// What it came to, in one line.
+    /// What it came to: a table of behaviours and places.
     pub(crate) fn verdict(&self) {
-        let of = |wanted| {
-            let mut names: Vec<&str> = Vec::new();
-            for (behaviour, _) in self.outcomes.iter().filter(|(_, outcome)| *outcome == wanted) {
-                if !names.contains(behaviour) {
-                    names.push(behaviour);
-                }
+        let say = |line: String| if self.json { eprintln!("{line}") } else { println!("{line}") };
+        let mut places: Vec<Place> = Vec::new();
+        for (_, place, _) in &self.outcomes {
+            if !places.contains(place) {
+                places.push(*place);
             }
-            names.join(", ")
+        }
+        let row = |first: &str, cells: Vec<String>| {
+            let cells =
+                cells.iter().zip(&places).map(|(cell, place)| format!("  {cell:width$}", width = width(*place)));
+            format!("{first:4}{}", cells.collect::<String>()).trim_end().to_owned()
         };
-        self.words(|| {
-            let (wrong, skipped) = (of(Outcome::NotOk), of(Outcome::Skipped));
-            let n = self.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Ok).count();
-            println!("{n} of {} plays went as they must.", self.outcomes.len());
-            if !wrong.is_empty() {
-                println!("NOT OK: {wrong}");
-            }
-            if !skipped.is_empty() {
-                println!("skipped, at least in part: {skipped}");
-            }
-        });
+        say(row("", places.iter().map(Place::to_string).collect()));
+        for behaviour in BEHAVIOURS.iter().filter(|b| self.outcomes.iter().any(|(of, ..)| of == *b)) {
+            say(row(behaviour, places.iter().map(|place| self.cell(behaviour, *place)).collect()));
+        }
+        let n = self.outcomes.iter().filter(|(.., outcome)| *outcome == Outcome::Ok).count();
+        say(format!("\n{n} of {} plays went as they must.", self.outcomes.len()));
     }
+
+    fn cell(&self, behaviour: &str, place: Place) -> String {
+        let here = || self.outcomes.iter().filter(|(of, at, _)| *of == behaviour && *at == place);
+        let count = |wanted| here().filter(|(.., outcome)| *outcome == wanted).count();
+        match (count(Outcome::NotOk), count(Outcome::Skipped), here().count()) {
+            (.., 0) => "–".to_owned(),
+            (0, 0, 1) => "ok".to_owned(),
+            (0, 0, all) => format!("ok ({all})"),
+            (0, skipped, all) => format!("skipped ({skipped} of {all})"),
+            (wrong, _, all) => format!("NOT OK ({wrong} of {all})"),
+        }
+    }
+}
+
+/// Of a column: what is in it has room.
+fn width(place: Place) -> usize {
+    place.to_string().chars().count().max("skipped (1 of 1)".len())
 }
 
 fn print_json<T: Serialize>(one: &T) {

@@ -80,7 +80,7 @@ pub(crate) fn calls(played: &[Played]) {
 /// B12.
 pub(crate) fn voice(compared: &Compared) {
     println!("B12  {}", compared.title);
-    println!("     Alice calls Frank, first without sidecall, then with it; Frank's phone");
+    println!("     {}", compared.what);
     for (without, with) in compared.without.iter().zip(&compared.with) {
         println!("     … {}: {}", without.case, heard(without));
         println!("       with sidecall: {}", if with == without { "the same".to_owned() } else { heard(with) });
@@ -188,7 +188,7 @@ pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Option<Moved
     println!("{behaviour:4} {:29} {columns} {}", transfer.name, told.join("; "));
     for moved in row.iter().flatten() {
         for problem in &moved.problems {
-            println!("     PROBLEM on {}: {problem}; told: {:?}", moved.pbx, moved.told);
+            println!("     PROBLEM on {}: {problem}; told: {:?}", moved.near, moved.told);
         }
     }
 }

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use crate::lab::Kind;
 use crate::lab::transfers::{Office, TRANSFERS, Transfer};
-use crate::show::Show;
+use crate::show::{Place, Show};
 use crate::{Bill, go_on, story};
 
-/// Lines of progress.
-pub(crate) const STEPS: u32 = 1;
+/// About how long one takes.
+pub(crate) const SECONDS: usize = 6;
 
 /// The ones in which an attendant, machine or person, finds the extension.
 const ATTENDANTS: [&str; 4] =
@@ -19,7 +19,8 @@ const ATTENDANTS: [&str; 4] =
 pub(crate) struct Moved {
     behaviour: &'static str,
     pub(crate) title: &'static str,
-    pub(crate) pbx: &'static str,
+    pub(crate) near: &'static str,
+    far: Option<&'static str>,
     /// What the clients of 1000 to 1003 were told, in order.
     pub(crate) told: [String; 4],
     pub(crate) ok: bool,
@@ -27,22 +28,29 @@ pub(crate) struct Moved {
     pub(crate) problems: Vec<String>,
 }
 
-/// Whether there is anything to play.
-pub(crate) fn has_any(bill: &Bill) -> bool {
-    TRANSFERS.iter().any(|transfer| counts_for(transfer, bill).is_some())
+/// How many are played.
+pub(crate) fn plays(bill: &Bill) -> usize {
+    let has = |transfer: &Transfer, kind: &Kind| transfer.only.is_none_or(|only| only == *kind);
+    let on = |transfer| bill.nears().iter().filter(|kind| has(transfer, kind)).count();
+    TRANSFERS.iter().filter(|transfer| counts_for(transfer, bill).is_some()).map(on).sum()
+}
+
+/// Lines of progress.
+pub(crate) fn steps(bill: &Bill) -> usize {
+    usize::from(plays(bill) > 0)
 }
 
 /// The behaviour that a transfer is played for.
 fn counts_for(transfer: &Transfer, bill: &Bill) -> Option<&'static str> {
     let attendant = ATTENDANTS.contains(&transfer.name).then_some("B8");
-    // A menu hands nobody over who talked before.
-    let voice = (transfer.name != "IVR menu").then_some("B13");
-    attendant.into_iter().chain(voice).find(|behaviour| bill.has(behaviour))
+    attendant.into_iter().chain(["B13"]).find(|behaviour| bill.has(behaviour))
 }
 
 pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
-    let mut kinds = vec![bill.near];
-    kinds.extend(Some(bill.far).filter(|far| *far != bill.near && far.find().is_ok()));
+    if plays(bill) == 0 {
+        return Ok(());
+    }
+    let kinds = bill.nears();
     let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
     show.step(&format!("transfers, pick-ups, forwards, queues, a conference on {}\n", names.join(" and ")));
     show.words(|| story::transfers_head(&kinds));
@@ -54,9 +62,10 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
                 row.push(None);
                 continue;
             }
-            let moved = one(transfer, behaviour, *kind)?;
+            let place = Place::On(*kind);
+            let moved = one(transfer, behaviour, *kind);
             go_on()?;
-            show.play(behaviour, moved.ok, &moved, |_| ());
+            show.play((behaviour, place), moved.ok, &moved, |_| ());
             row.push(Some(moved));
         }
         show.words(|| story::transfer(behaviour, transfer, &row));
@@ -65,13 +74,13 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
     Ok(())
 }
 
-fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Result<Moved, String> {
-    let mut office = Office::open(kind).map_err(|e| format!("{kind}: {e}"))?;
-    go_on()?;
-    let played = transfer.play(&mut office);
-    let (told, problems) = match played {
-        Ok(told) => (told, Vec::new()),
-        Err(problem) => ([0, 1, 2, 3].map(|n| office.told(n)), vec![problem]),
-    };
-    Ok(Moved { behaviour, title: transfer.name, pbx: kind.word(), told, ok: problems.is_empty(), problems })
+fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Moved {
+    let mut told = [const { String::new() }; 4];
+    let played = Office::open(kind).map_err(|error| error.to_string()).and_then(|mut office| {
+        let played = transfer.play(&mut office);
+        told = [0, 1, 2, 3].map(|n| office.told(n));
+        played
+    });
+    let problems: Vec<String> = played.err().into_iter().collect();
+    Moved { behaviour, title: transfer.name, near: kind.word(), far: None, told, ok: problems.is_empty(), problems }
 }

@@ -1,22 +1,22 @@
-//! Two organisations, each with its own PBX, agent and node: B5 to B11 and B13, with the wire watched.
+//! Two organisations, each with its own PBX, agent and node: B5 to B13, with the wire watched.
 
 use std::net::IpAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::lab::knot::{Knot, Records};
-use crate::lab::plays::{PLAYS, Play};
+use crate::lab::plays::Play;
 use crate::lab::sidecall::encode;
 use crate::lab::stage::carried;
-use crate::lab::theatre::{Between, Theatre, Told};
-use crate::lab::{Capture, Domains, LabError, PSTN, Sidecall};
-use crate::show::Show;
-use crate::{Bill, go_on, story};
+use crate::lab::theatre::{Between, Since, Theatre, Told};
+use crate::lab::{Capture, Domains, Kind, LabError, PSTN, Sidecall};
+use crate::show::{Place, Show};
+use crate::{Bill, go_on, story, voice};
 
 /// Lines of progress.
-pub(crate) const STEPS: u32 = 2;
+pub(crate) const STEPS: usize = 2;
 
 /// One play with what was seen from outside: one line of `--json`.
 #[derive(Debug, Serialize)]
@@ -52,41 +52,60 @@ pub(crate) struct Push {
     pub(crate) ms: i64,
 }
 
+/// About how long it takes.
+pub(crate) fn seconds(bill: &Bill) -> usize {
+    15 + 4 * bill.between().len() + 10 * usize::from(bill.has("B12"))
+}
+
 /// Plays what is wanted. `None` if this machine lacks something for all of it.
-pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, String> {
-    let plays: Vec<&Play> = PLAYS.iter().filter(|play| bill.has(play.behaviour)).collect();
+pub(crate) fn play((near, far): (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, String> {
+    let place = Place::Between(near, far);
+    let mut plays = Vec::new();
+    for play in bill.between() {
+        match missing(play)? {
+            Some(why) => show.skip((play.behaviour, place), play.title, &why),
+            None => plays.push(play),
+        }
+    }
+    if plays.is_empty() && !bill.has("B12") {
+        return Ok(None);
+    }
     let inner = plays.iter().any(|play| play.inner);
-    let behind = if inner { format!(", {} behind B's", bill.near) } else { String::new() };
+    let behind = if inner { format!(", {near} behind B's") } else { String::new() };
     show.step(&format!(
-        "starting two organisations, A with {}, B with {}{behind}, and a telephone network between them",
-        bill.near, bill.far
+        "starting two organisations, A with {near}, B with {far}{behind}, and a telephone network between them"
     ));
-    let theatre =
-        if inner { Theatre::with_inner(bill.near, bill.far, bill.near) } else { Theatre::set(bill.near, bill.far) };
+    let theatre = if inner { Theatre::with_inner(near, far, near) } else { Theatre::set(near, far) };
     let mut theatre = match theatre {
         Ok(theatre) => theatre,
         Err(error) if error.is_missing() => {
             show.step("nothing of this can be played here\n");
-            plays.iter().for_each(|play| show.skip(play.behaviour, play.title, &error.to_string()));
+            let compared = bill.has("B12").then_some(("B12", voice::BETWEEN));
+            for (behaviour, title) in plays.iter().map(|play| (play.behaviour, play.title)).chain(compared) {
+                show.skip((behaviour, place), title, &error.to_string());
+            }
             return Ok(None);
         }
         Err(error) => return Err(error.to_string()),
     };
     go_on()?;
+    let plain = bill.has("B12").then(|| voice::hear_between(&theatre)).transpose()?;
+    go_on()?;
     show.step("playing between the two organisations, with agent and node at both\n");
-    show.words(|| story::organisations(bill.near, bill.far, &theatre));
+    show.words(|| story::organisations(near, far, &theatre));
     if let Err(error) = tap(&theatre)? {
         eprintln!("What is on the wire isn't shown: {error}\n");
     }
+    if let Some(plain) = plain {
+        let compared = voice::compare_between(&mut theatre, plain)?;
+        go_on()?;
+        show.play(("B12", place), compared.ok, &compared, story::voice);
+    }
     for play in plays {
         go_on()?;
-        if let Some(why) = missing(play)? {
-            show.skip(play.behaviour, play.title, &why);
-            continue;
-        }
         let seen = one(&mut theatre, play)?;
         go_on()?;
-        show.play(play.behaviour, seen.told.ok, &seen, story::seen);
+        show.play((play.behaviour, place), seen.told.ok, &seen, story::seen);
     }
     Ok(Some(theatre))
 }
@@ -94,11 +113,15 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, Stri
 /// Both status pages, with a call to look at.
 pub(crate) fn pages(theatre: &mut Theatre) -> Result<[(&'static str, String); 2], String> {
     let what = |error: LabError| error.to_string();
-    theatre.raise(Between::Trunk, "").map_err(what)?;
+    theatre.raise(Between::TrunkOfPeers, "").map_err(what)?;
     let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
     let mut told = theatre.tell("B6", "One more call, to look at");
-    if let Some((call, _there)) = theatre.connect(&alice, &theatre.domains.b.number(1), &bob, &mut told) {
-        theatre.there(1).wait_for("peer", 1, crate::lab::theatre::SOON);
+    let (first, second) = (theatre.domains.a.number(1), theatre.domains.b.number(1));
+    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
+    if let Some((call, _there)) = theatre.connect(&alice, &second, &bob, &mut told) {
+        let _ = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
+        // People talk for longer than it takes to tell their clients.
+        std::thread::sleep(Duration::from_secs(1));
         call.hang_up();
     }
     Ok(nodes(theatre).map(|(name, node)| (name, node.url("/"))))

@@ -1,13 +1,18 @@
-//! B12: the same call without and with sidecall, as the caller and the far end see it on the wire.
+//! B12: the same calls without and with sidecall, as the caller and the far end see them on the wire.
 
 use serde::Serialize;
 
 use crate::lab::cast::{SCENES, Scene};
 use crate::lab::stage::Stage;
-use crate::lab::{Answer, FarEnd};
+use crate::lab::theatre::{Between, SOON, Theatre};
+use crate::lab::{Answer, FarEnd, LabError};
 
 /// Alice calls Frank: without sidecall over the PSTN, with it over the packet trunk.
 const SCENE: &Scene = &SCENES[0];
+
+/// What is compared between two organisations.
+pub(crate) const BETWEEN: &str = "The voice call between two organisations is as it would be without sidecall";
+const ABSENT: (&str, &str) = ("isn't there", "480 Temporarily Unavailable");
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +32,10 @@ pub(crate) struct Heard {
 pub(crate) struct Compared {
     behaviour: &'static str,
     pub(crate) title: &'static str,
-    pbx: &'static str,
+    near: &'static str,
+    far: Option<&'static str>,
+    /// Who calls whom, and by which way each time.
+    pub(crate) what: &'static str,
     pub(crate) without: Vec<Heard>,
     pub(crate) with: Vec<Heard>,
     pub(crate) ok: bool,
@@ -40,7 +48,7 @@ pub(crate) fn hear(stage: &mut Stage) -> Result<Vec<Heard>, String> {
         ("rings, then answers", Answer::after(300)),
         ("is busy", Answer::refuse("486 Busy Here")),
         ("declines", Answer::refuse("603 Decline")),
-        ("isn't there", Answer::refuse("480 Temporarily Unavailable")),
+        (ABSENT.0, Answer::refuse(ABSENT.1)),
     ];
     let heard = cases.into_iter().map(|(case, answer)| one(stage, case, &answer)).collect();
     far_ends(stage, &Answer::at_once())?;
@@ -53,7 +61,53 @@ pub(crate) fn compare(stage: &mut Stage, without: Vec<Heard>) -> Result<Compared
     Ok(Compared {
         behaviour: "B12",
         title: "The voice call is as it would be without sidecall",
-        pbx: stage.pbx.kind().word(),
+        near: stage.pbx.kind().word(),
+        far: None,
+        what: "Alice calls Frank, first without sidecall over the PSTN, then with it over the packet trunk; Frank's phone",
+        ok: with == without,
+        without,
+        with,
+    })
+}
+
+/// Alice at A calls Bob at B, whichever way the call goes.
+pub(crate) fn hear_between(theatre: &Theatre) -> Result<Vec<Heard>, String> {
+    let what = |error: LabError| error.to_string();
+    let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
+    let number = theatre.domains.b.number(1);
+    let cases = [("rings, then answers", None), ("is busy", Some("486 Busy Here")), (ABSENT.0, Some(ABSENT.1))];
+    let one = |(case, refusal): (&'static str, Option<&str>)| {
+        let call = alice.call_as(&number, "Alice A.", &[]);
+        let there = bob.next_call(SOON).ok_or_else(|| format!("{case}: Bob's phone does not ring"))?;
+        there.ring();
+        // What is told while it rings must be no matter of who is faster.
+        call.wait_ringing(SOON);
+        refusal.map_or_else(|| there.answer(), |status| there.refuse(status));
+        call.wait_status(SOON);
+        call.hang_up();
+        let from = there.invite().header("From").unwrap_or_default().to_owned();
+        there.wait_ended(SOON);
+        Ok(Heard {
+            case,
+            shows: shown(&from),
+            statuses: call.provisional().into_iter().chain(call.status()).collect(),
+            cause: call.reason(),
+        })
+    };
+    cases.into_iter().map(one).collect()
+}
+
+/// Makes the calls between the two again, over the packet trunk, and compares.
+pub(crate) fn compare_between(theatre: &mut Theatre, without: Vec<Heard>) -> Result<Compared, String> {
+    theatre.raise(Between::Trunk, "").map_err(|error| error.to_string())?;
+    let with = hear_between(theatre)?;
+    let blank = theatre.tell("B12", BETWEEN);
+    Ok(Compared {
+        behaviour: blank.behaviour,
+        title: blank.title,
+        near: blank.near,
+        far: Some(blank.far),
+        what: "Alice calls Bob, first without sidecall over the network, then with it over the packet trunk; Bob's phone",
         ok: with == without,
         without,
         with,
@@ -80,9 +134,13 @@ fn one(stage: &mut Stage, case: &'static str, answer: &Answer) -> Result<Heard, 
     let call = report.calls.first().ok_or("the caller has no trace of its call")?;
     Ok(Heard {
         case,
-        // The two trunks' hosts differ; who calls is what matters.
-        shows: from.split('@').next().unwrap_or_default().replace("<sip:", ""),
+        shows: shown(from),
         statuses: call.provisional.iter().copied().chain(call.status).collect(),
         cause: call.reason.clone(),
     })
+}
+
+/// Name and number: the two trunks' hosts differ, and who calls is what matters.
+fn shown(from: &str) -> String {
+    from.split('@').next().unwrap_or_default().replace("<sip:", "")
 }

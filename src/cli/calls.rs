@@ -8,7 +8,7 @@ use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
 use crate::contract::{CallList, CallView, DeliveryView, Errand, FarView, Happening, Step, Two};
-use crate::core::far::Sent;
+use crate::core::far::{Milestone, Sent};
 use crate::core::name::{CallId, PbxName, PeerName};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
@@ -174,7 +174,11 @@ fn told(step: &Step, begun: UnixMillis) -> Vec<String> {
     } else {
         format!("+{}", output::span(step.at - begun))
     };
-    vec![at, word(&step.end), step.pbx.to_string(), happening(&step.what)]
+    let known_from = match &step.what {
+        Happening::There { node, .. } => node.to_string(),
+        _ => step.pbx.to_string(),
+    };
+    vec![at, word(&step.end), known_from, happening(&step.what)]
 }
 
 fn happening(what: &Happening) -> String {
@@ -208,10 +212,26 @@ fn happening(what: &Happening) -> String {
             let [message, form, state] = [message, form, state].map(|word| output::clean(word));
             format!("pushed {message} to {number}, {form}: {state}{}", because(error))
         }
+        Happening::There { what, .. } => there(what),
         Happening::Replied { number, errand } => format!("answered for {number}: {}", outcome(errand)),
         Happening::Ended { cause } => {
             format!("ended{}", cause.as_deref().map(|cause| format!(", {}", output::clean(cause))).unwrap_or_default())
         }
+    }
+}
+
+/// What happened in another node's part.
+fn there(what: &Milestone) -> String {
+    match what {
+        Milestone::Announced => "announced there".to_owned(),
+        Milestone::Decided { route: Some(route), reason: Some(reason) } => {
+            format!("decided there {} ({})", route.as_str(), reason.as_str())
+        }
+        Milestone::Decided { .. } => "decided there".to_owned(),
+        Milestone::Answered => "answered there".to_owned(),
+        Milestone::Paired => "paired there".to_owned(),
+        Milestone::Pushed => "pushed there".to_owned(),
+        Milestone::Ended => "ended there".to_owned(),
     }
 }
 

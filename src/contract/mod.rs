@@ -17,5 +17,5 @@ pub use clients::{ClientChange, ClientCreated, ClientForm, ClientList, ClientVie
 pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
-pub use peers::{Offer, OfferRefusal};
+pub use peers::{Offer, OfferRefusal, Part, PartStep};
 pub use story::{End, Errand, Happening, Step, Two};

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::Capability;
 use crate::core::address::Address;
+use crate::core::far::Milestone;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
@@ -45,6 +46,27 @@ impl Offer {
     pub fn repeats(&self, earlier: &Offer) -> bool {
         *self == Offer { sent: self.sent, ..earlier.clone() }
     }
+}
+
+/// `POST /v1/peer/offers/{id}/part`: one node's part of a call that was offered, so that the other can show both.
+///
+/// It says when, and never who: no number, name, PBX or leg.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// In order; of each kind the first.
+    #[schema(max_items = 8)]
+    pub steps: Vec<PartStep>,
+}
+
+/// One step of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PartStep {
+    /// How long before this was sent, in ms: the two clocks may differ.
+    pub ago: u32,
+    /// What happened.
+    #[serde(flatten)]
+    pub what: Milestone,
 }
 
 /// Why an offer is not taken: a closed list, the same words in answers, metrics and logs.

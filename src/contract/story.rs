@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::core::far::{How, SentState};
+use crate::core::far::{How, Milestone, SentState};
 use crate::core::name::{CallId, ClientId, LegId, PbxName, PeerName, TrunkName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route};
@@ -16,7 +16,7 @@ pub struct Step {
     pub at: UnixMillis,
     /// Where.
     pub end: End,
-    /// The PBX that it is known from.
+    /// The PBX that it is known from; of what another node says, the PBX at this end.
     pub pbx: PbxName,
     /// The call of this node that it belongs to: one that goes from PBX to PBX is two.
     pub call: CallId,
@@ -122,6 +122,14 @@ pub enum Happening {
         /// How that went.
         #[serde(flatten)]
         errand: Errand,
+    },
+    /// What happened in another node's part of the call, as that node says.
+    There {
+        /// Which node.
+        node: PeerName,
+        /// What.
+        #[serde(flatten)]
+        what: Milestone,
     },
     /// The last leg is gone.
     Ended {

@@ -10,6 +10,7 @@ use super::name::{CallId, PeerName};
 use super::number::Number;
 use super::offer::OfferId;
 use super::portability::ServedBy;
+use super::route::{Reason, Route};
 use super::time::UnixMillis;
 
 /// The other side of a call, as far as it isn't ours.
@@ -38,6 +39,44 @@ pub struct Far {
     /// PBXs called another one over a trunk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub half: Option<CallId>,
+    /// The other node's part of the call, as it says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub there: Vec<There>,
+}
+
+/// Something that happened in the other node's part of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct There {
+    /// When, by our clock.
+    pub at: UnixMillis,
+    /// What.
+    #[serde(flatten)]
+    pub what: Milestone,
+}
+
+/// What nodes tell each other of their parts of a call: nothing of who, and of what happens inside only when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(tag = "what", rename_all = "lowercase")]
+pub enum Milestone {
+    /// The PBX there told of the call.
+    Announced,
+    /// The node there decided.
+    Decided {
+        /// Where it goes; absent as long as no client there is known to the other side.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<Route>,
+        /// Why; absent as long.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+    },
+    /// Somebody answered.
+    Answered,
+    /// The two hear each other.
+    Paired,
+    /// A client there has the other side's address.
+    Pushed,
+    /// The last leg there is gone.
+    Ended,
 }
 
 /// Another node's client.

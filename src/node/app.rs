@@ -13,6 +13,7 @@ use super::far::Underway;
 use super::limit::Limits;
 use super::offers::Offers;
 use super::pairing::Turns;
+use super::parts::Comparing;
 use super::report::Backlog;
 use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::exchange::Exchange;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) peer_tokens: HashMap<[u8; 32], PeerName>,
     pub(super) offers: Offers,
     pub(super) underway: Underway,
+    pub(super) comparing: Comparing,
     pub(super) routing: Routing,
     pub(super) lnp: Lnp,
     pub(super) keep: KeepCalls,

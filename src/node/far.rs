@@ -147,6 +147,7 @@ impl App {
         .await;
         self.totals.metrics.offer_sent(peer.name(), state);
         tracing::info!(call = %id, peer = %peer.name(), outcome = state.as_str(), "offered");
+        self.compare(&id);
     }
 
     /// A number of ours was told in a call how the other side's client is reached (B7). False if that is
@@ -350,7 +351,7 @@ impl App {
 }
 
 /// Asks again until the other side has said yes or no; the caller ends it when nobody needs it.
-async fn until_settled(
+pub(super) async fn until_settled(
     ask: impl Fn() -> BoxFuture<'static, Outcome>,
     note: impl Fn(SentState, Option<String>),
 ) -> SentState {

@@ -41,6 +41,8 @@ pub(super) struct Limits {
     posts: Mutex<HashMap<CallId, HashMap<String, Spent>>>,
     /// By each peer; they are configured, so they are few.
     offers: Mutex<HashMap<PeerName, Bucket>>,
+    /// The same for what they tell of calls.
+    parts: Mutex<HashMap<PeerName, Bucket>>,
 }
 
 #[derive(Debug)]
@@ -90,19 +92,28 @@ impl Limits {
 
     /// Takes one offer of a peer; false if there is none left.
     pub(super) fn take_offer(&self, peer: &PeerName, now: Instant) -> bool {
-        let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = offers.entry(peer.clone()).or_insert(Bucket { left: OFFERS_BURST, at: now });
-        let allowed = bucket.holds(1.0, OFFERS_BURST, OFFERS_RATE, now);
-        if allowed {
-            bucket.left -= 1.0;
-        }
-        allowed
+        take_one(&self.offers, peer, now)
+    }
+
+    /// Takes one part of a call that a peer tells; false if there is none left.
+    pub(super) fn take_part(&self, peer: &PeerName, now: Instant) -> bool {
+        take_one(&self.parts, peer, now)
     }
 
     /// The addresses of this call are over.
     pub(super) fn forget(&self, call: &CallId) {
         self.posts.lock().unwrap_or_else(PoisonError::into_inner).remove(call);
     }
+}
+
+fn take_one(of_peers: &Mutex<HashMap<PeerName, Bucket>>, peer: &PeerName, now: Instant) -> bool {
+    let mut of_peers = of_peers.lock().unwrap_or_else(PoisonError::into_inner);
+    let bucket = of_peers.entry(peer.clone()).or_insert(Bucket { left: OFFERS_BURST, at: now });
+    let allowed = bucket.holds(1.0, OFFERS_BURST, OFFERS_RATE, now);
+    if allowed {
+        bucket.left -= 1.0;
+    }
+    allowed
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod offering;
 mod offers;
 mod openapi;
 mod pairing;
+mod parts;
 mod problem;
 mod report;
 mod resume;

@@ -16,7 +16,7 @@ use crate::contract::Message;
         calls::decide, calls::list, calls::show, calls::events,
         pbxs::report,
         inbox::post, inbox::page,
-        offers::create, offers::withdraw,
+        offers::create, offers::withdraw, offers::compare,
         monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
         monitoring::openapi,
     ),

@@ -115,13 +115,16 @@ impl App {
         match effect {
             Effect::Paired(pair) => {
                 self.look_for_offer(pair).await?;
-                self.settle(pair).await
+                self.settle(pair).await?;
+                self.compare(&pair.call);
+                Ok(())
             }
             Effect::Parted(pair) => self.settle(pair).await,
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
                 self.end_far(call);
                 self.push.end_call(call, false);
+                self.compare(call);
                 self.store.drop_pending(call, false).await
             }
         }

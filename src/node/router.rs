@@ -65,6 +65,7 @@ all! {
     peers {
         post "/v1/peer/offers" => offers::create;
         delete "/v1/peer/offers/{id}" => offers::withdraw;
+        post "/v1/peer/offers/{id}/part" => offers::compare;
     }
     inboxes {
         post "/a/{token}" => inbox::post;

@@ -79,6 +79,7 @@ impl Node {
             peer_tokens,
             offers: Default::default(),
             underway: Default::default(),
+            comparing: Default::default(),
             capabilities: Capabilities::new(secret, base),
             routing: config.routing.clone(),
             lnp: config.portability()?,

@@ -5,7 +5,7 @@
 
 use crate::contract::{DeliveryView, End, Errand, Happening, Step, Two};
 use crate::core::call::Call;
-use crate::core::far::Sent;
+use crate::core::far::{Milestone, Sent};
 use crate::core::number::Number;
 use crate::core::portability::ServedBy;
 use crate::core::route::{Route, Side};
@@ -45,6 +45,14 @@ fn place(what: &Happening) -> u8 {
         Happening::Pushed { .. } => 8,
         Happening::Replied { .. } => 9,
         Happening::Ended { .. } => 10,
+        Happening::There { what, .. } => match what {
+            Milestone::Announced => 0,
+            Milestone::Decided { .. } => 1,
+            Milestone::Answered => 5,
+            Milestone::Paired => 7,
+            Milestone::Pushed => 8,
+            Milestone::Ended => 10,
+        },
     }
 }
 
@@ -96,6 +104,12 @@ impl Story<'_> {
         for (number, answer) in &call.far.answers {
             let replied = Happening::Replied { number: number.clone(), errand: errand(answer) };
             self.add(answer.made.unwrap_or(call.decided), End::Far, replied);
+        }
+        let end = if self.here() == End::First { End::Second } else { End::First };
+        let offering = call.far.offered.as_ref().map(|offered| &offered.peer);
+        let node = offering.or_else(|| call.far.offer.as_ref()?.peer.as_ref());
+        for (node, there) in node.into_iter().flat_map(|node| call.far.there.iter().map(move |there| (node, there))) {
+            self.add(there.at, end, Happening::There { node: node.clone(), what: there.what });
         }
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::core::call::{Event, Phase};
 use crate::core::exchange::Exchange;
-use crate::core::far::{Far, FarClient, How, Sent, SentState};
+use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
 use crate::core::name::LegId;
 use crate::core::route::Reason;
 
@@ -125,6 +125,7 @@ fn lines(steps: &[Step]) -> Vec<String> {
             Happening::Parted(Two { first, second }) => format!("parted {} {}", digits(first), digits(second)),
             Happening::Pushed { number, message, state, .. } => format!("pushed {message} {number} {state}"),
             Happening::Replied { number, errand } => format!("replied {number} {}", errand.state.as_str()),
+            Happening::There { node, what } => format!("{node} says {what:?}"),
             Happening::Ended { cause } => format!("ended {}", cause.as_deref().unwrap_or("-")),
         };
         format!("{} {:?} {what}", step.at.0, step.end)
@@ -170,6 +171,8 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
     packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
     packet.far.offer = Some(sent(13, Some(60)));
     packet.far.client = Some(client(How::Message, 420));
+    let there = [(410, Milestone::Pushed), (30, Milestone::Announced), (399, Milestone::Answered)];
+    packet.far.there = there.map(|(at, what)| There { at: UnixMillis(at), what }).to_vec();
     let call = after(packet, &[(20, "dialled b"), (400, "answered b"), (401, "bridged a b")]);
     let steps = story(&call, &[told(ALICE, "peer", 421, None)]);
     assert_eq!(
@@ -179,7 +182,10 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
             "12 First decided packet called-not-served",
             "12 First routed to-b true",
             "13 Far offered accepted Some(60)",
+            "30 Second node-b says Announced",
+            "399 Second node-b says Answered",
             "400 Far answered ?",
+            "410 Second node-b says Pushed",
             "420 Far heard Message",
             "421 First pushed peer +12125550100 pending",
         ]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::header::{RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
+use serde::de::DeserializeOwned;
 
 use super::PeerError;
 
@@ -42,11 +43,26 @@ pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Client, PeerError
 }
 
 pub(super) async fn send(request: RequestBuilder) -> Outcome {
+    match post(request).await {
+        Ok(_) => Outcome::Accepted,
+        Err(outcome) => outcome,
+    }
+}
+
+/// The same where something is answered.
+pub(super) async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Outcome> {
+    let answer = post(request).await?;
+    let read = body(answer).await.and_then(|body| serde_json::from_slice(&body).ok());
+    read.ok_or_else(|| Outcome::Refused("the answer can't be read".to_owned()))
+}
+
+async fn post(request: RequestBuilder) -> Result<Response, Outcome> {
     let request = request.header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION")));
     match request.send().await {
-        Ok(answer) => judge(answer).await,
-        Err(error) if error.is_timeout() => again("no answer in time"),
-        Err(error) => again(&cause(&error)),
+        Ok(answer) if answer.status().is_success() => Ok(answer),
+        Ok(answer) => Err(judge(answer).await),
+        Err(error) if error.is_timeout() => Err(again("no answer in time")),
+        Err(error) => Err(again(&cause(&error))),
     }
 }
 
@@ -54,11 +70,9 @@ pub(super) fn again(error: &str) -> Outcome {
     Outcome::Again { error: error.chars().take(WORDS).collect(), after: None }
 }
 
+/// What an answer that is no success comes to.
 async fn judge(answer: Response) -> Outcome {
     let status = answer.status();
-    if status.is_success() {
-        return Outcome::Accepted;
-    }
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
     let error = words(answer).await;
     let later = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS].contains(&status);
@@ -70,15 +84,9 @@ async fn judge(answer: Response) -> Outcome {
 }
 
 /// `HTTP 403 not-its-number`: the status, and the reason if it is one word as ours are.
-async fn words(mut answer: Response) -> String {
+async fn words(answer: Response) -> String {
     let status = format!("HTTP {}", answer.status().as_u16());
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        if body.len() + chunk.len() > ANSWER {
-            return status;
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = body(answer).await.unwrap_or_default();
     let problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let word =
         |text: &&str| !text.is_empty() && text.len() <= 40 && text.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
@@ -86,6 +94,18 @@ async fn words(mut answer: Response) -> String {
         Some(reason) => format!("{status} {reason}"),
         None => status,
     }
+}
+
+/// An answer's body, unless it is too long or breaks off.
+async fn body(mut answer: Response) -> Option<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.ok()? {
+        if body.len() + chunk.len() > ANSWER {
+            return None;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Some(body)
 }
 
 /// reqwest's own words stop at the outermost error; the cause says what is wrong.

@@ -21,7 +21,7 @@ use rustls::server::ParsedCertificate;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use crate::contract::{Offer, Peer as PeerClient};
+use crate::contract::{Offer, Part, Peer as PeerClient};
 use crate::core::address::{Address, AddressKind};
 use crate::core::name::{CallId, PeerName, TrunkName};
 use crate::core::number::Number;
@@ -163,6 +163,11 @@ impl Peer {
             Ok(Ok(_permit)) => client::send(request).await,
             _ => client::again("too many requests to it are under way"),
         }
+    }
+
+    /// Tells our part of a call that we offered, once, and is told the other's; or why not.
+    pub async fn compare(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
+        client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }
 
     fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {

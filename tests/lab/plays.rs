@@ -506,6 +506,13 @@ fn between_nodes(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -> Res
             on.first().map_or("", |p| p.message.calling())
         ));
     }
+    if shown == CallerId::AsIs {
+        for (node, end) in [(theatre.domains.a.sidecall(), "second"), (theatre.domains.b.sidecall(), "first")] {
+            let whole = super::theatre::there(node, &theatre.domains.b.number(1), end);
+            told.expect(whole.is_ok(), format!("of the {end} end: {whole:?}"));
+        }
+        told.say("both nodes tell the call as one story, the other organisation's part included");
+    }
     if shown == CallerId::Withheld {
         let everything = format!("{:?}", theatre.there(1).all().iter().rev().take(6).collect::<Vec<_>>());
         told.expect(!everything.contains(&first), "the withheld number was shown to Bob's client");

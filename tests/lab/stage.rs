@@ -38,8 +38,12 @@ pub struct Stage {
 pub struct Played {
     /// `B1` …
     pub behaviour: &'static str,
+    /// One line for a person.
+    pub title: &'static str,
     /// Which PBX.
-    pub pbx: &'static str,
+    pub near: &'static str,
+    /// The far end is no PBX.
+    pub far: Option<&'static str>,
     /// Who called.
     pub calling: String,
     /// Who was called.
@@ -175,7 +179,9 @@ impl Stage {
     fn blank(&self, scene: &Scene) -> Played {
         Played {
             behaviour: scene.behaviour,
-            pbx: self.pbx.kind().word(),
+            title: scene.title,
+            near: self.pbx.kind().word(),
+            far: None,
             calling: self.number(scene.caller),
             called: self.number(scene.called),
             route: String::new(),

@@ -59,6 +59,8 @@ pub enum Between {
     Trunk,
     /// The telephone network, which drops it; the nodes are peers.
     Network,
+    /// The packet trunk, and the nodes are peers as well.
+    TrunkOfPeers,
 }
 
 /// The stage for two organisations.
@@ -174,7 +176,7 @@ fn side(own: SocketAddr, peer: (&str, SocketAddr, &str), between: Between) -> Si
     let token = |from: &str| format!("token-of-node-{from}-in-the-laboratory");
     SidecallConfig {
         http: Some(own),
-        more: if between == Between::Network { more } else { String::new() },
+        more: if between == Between::Trunk { String::new() } else { more },
         files: vec![("to-peer.token".into(), token(ours)), ("from-peer.token".into(), token(name))],
         no_trunk: between == Between::Network,
         ..SidecallConfig::default()
@@ -239,4 +241,18 @@ pub fn write(sidecall: &Sidecall, address: &str, text: &str) -> u16 {
 /// The calls that a node knows to a number, the newest first.
 pub fn calls_to(sidecall: &Sidecall, called: &str) -> Vec<Value> {
     sidecall.calls().into_iter().filter(|call| call["called"] == called).collect()
+}
+
+/// Whether the newest call to a number is told to its end at that end too, which is another node's; if not,
+/// what is.
+pub fn there(sidecall: &Sidecall, called: &str, end: &str) -> std::result::Result<(), Vec<Value>> {
+    let mut story = Vec::new();
+    let whole = wait_until(SOON, || {
+        let call = calls_to(sidecall, called).first().and_then(|call| Some(call["call"].as_str()?.to_owned()));
+        let mut view = sidecall.get(&format!("/v1/calls/{}", call.unwrap_or_default()));
+        story = view["story"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let has = |what| story.iter().any(|s| s["step"] == "there" && s["end"] == end && s["what"] == what);
+        ["announced", "decided", "answered", "paired", "pushed", "ended"].into_iter().all(has)
+    });
+    if whole { Ok(()) } else { Err(story) }
 }

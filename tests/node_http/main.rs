@@ -1,6 +1,7 @@
 //! The node as its users meet it: over HTTP, on a loopback port, with a database of its own.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod access;
 mod calls;
@@ -11,6 +12,7 @@ mod inbox;
 mod legs;
 mod monitoring;
 mod pairing;
+mod parts;
 mod peers;
 mod policy;
 mod portability;

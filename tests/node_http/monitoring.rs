@@ -99,7 +99,7 @@ async fn the_page_has_a_sentence_for_every_reason_and_every_step() {
     }
     let schemas = node.get("/openapi.json", ADMIN).await["components"]["schemas"].clone();
     let steps: Vec<String> = all_steps(&schemas["Happening"]);
-    assert_eq!(steps.len(), 11, "{steps:?}");
+    assert_eq!(steps.len(), 12, "{steps:?}");
     for word in steps {
         assert!(table("tells").contains(&format!("\n  {word}: ")), "no sentence for {word}");
     }

@@ -1,9 +1,10 @@
 //! `/v1/peer/offers`.
 
+use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 
-use crate::contract::{Offer, OfferRefusal};
+use crate::contract::{Offer, OfferRefusal, Part};
 use crate::core::name::CallId;
 use crate::node::Problem;
 use crate::node::app::App;
@@ -65,4 +66,21 @@ pub(in crate::node) async fn withdraw(
 ) -> Result<StatusCode, Problem> {
     app.withdraw_offer(&peer, call).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The peer's part of a call that it has offered, for our part of the same: when what happened, and nothing of who.
+///
+/// An offer that no call has used is answered like one that isn't there: with nothing.
+#[utoipa::path(post, path = "/v1/peer/offers/{id}/part", tag = "peers",
+    security(("bearer" = ["peer"]), ("certificate" = [])),
+    params(("id" = String, Path, description = "The offering node's call")),
+    request_body = Part, responses((status = 200, body = Part), Problems,
+        (status = 429, description = "Too many", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn compare(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    InPath(call): InPath<CallId>,
+    Body(part): Body<Part>,
+) -> Result<Json<Part>, Problem> {
+    app.compared(&peer, call, part).await.map(Json)
 }
