@@ -74,7 +74,9 @@ impl Exchange {
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
     /// call that it was in before; what follows from that is given back with that call.
     pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
-        let before = self.legs.get(&(call.pbx.clone(), call.leg.clone())).filter(|before| **before != call.id).cloned();
+        // One that is read back may have been left by its announced leg long ago.
+        let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
+        let before = before.filter(|before| *before != call.id && call.has(&call.leg));
         // The caller of a call that came in brings along by what address their client is reached.
         if let Some(old) = before.as_ref().and_then(|before| self.calls.get(before))
             && (old.side, call.side) == (Side::Terminating, Side::Terminating)
@@ -87,7 +89,10 @@ impl Exchange {
             (before, effects)
         });
         for leg in call.legs.keys() {
-            self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+            let elsewhere = self.call_of(&call.pbx, leg).is_some_and(|other| other.id != call.id && other.has(leg));
+            if call.has(leg) || !elsewhere {
+                self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+            }
         }
         self.calls.insert(call.id.clone(), call);
         left

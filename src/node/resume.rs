@@ -22,8 +22,10 @@ impl App {
         let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE);
         let pairs: Vec<Pair> = {
             let mut exchange = self.exchange();
-            let (live, over) = (live.into_iter(), over.into_iter().filter(|call| recent(call.ended)));
-            live.chain(over).for_each(|call| drop(exchange.open(call)));
+            let mut calls: Vec<Call> = over.into_iter().filter(|call| recent(call.ended)).chain(live).collect();
+            // As they came: a leg that was announced anew is in the later one.
+            calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+            calls.into_iter().for_each(|call| drop(exchange.open(call)));
             let ids: Vec<_> = exchange.calls().map(|call| call.id.clone()).collect();
             ids.iter().flat_map(|id| exchange.pairs_in(id)).collect()
         };
