@@ -48,12 +48,15 @@ pub enum Refused {
     #[error("the call has ended")]
     Ended,
     /// More legs than any call has.
-    #[error("a call has at most {0} legs")]
+    #[error("a call has at most {0} legs at a time")]
     TooManyLegs(usize),
 }
 
 /// Legs of one call that are believed: a ring group is large, a flood is larger.
 const LEGS_MAX: usize = 256;
+/// Those of them that are gone: a queue that rings everybody makes new ones for as long as the caller waits, and a
+/// call is written down with all that it has.
+const GONE_MAX: usize = 64;
 
 /// All live calls of a node.
 #[derive(Debug)]
@@ -241,8 +244,14 @@ impl Exchange {
             return Ok(());
         }
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
-        if call.legs.len() >= LEGS_MAX {
-            return Err(Refused::TooManyLegs(LEGS_MAX));
+        let gone = call.gone();
+        if call.legs.len() >= LEGS_MAX || gone.len() > GONE_MAX {
+            let first = gone.first().map(|leg| (*leg).clone()).ok_or(Refused::TooManyLegs(LEGS_MAX))?;
+            call.legs.remove(&first);
+            let key = (call.pbx.clone(), first);
+            if self.legs.get(&key) == Some(id) {
+                self.legs.remove(&key);
+            }
         }
         let number = number.cloned();
         call.legs.insert(leg.clone(), Leg { number, since: at, answered: None, ended: None, bridges: Vec::new() });

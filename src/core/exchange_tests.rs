@@ -359,6 +359,21 @@ fn a_flood_of_legs_is_refused() {
 }
 
 #[test]
+fn who_rang_in_vain_makes_room_for_who_answers_at_last() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    for n in 1..2 * LEGS_MAX {
+        story.dialled("c", &format!("B{n}"));
+        story.ended("c", &format!("B{n}"));
+        let legs = &story.exchange.call(&id("c")).unwrap().legs;
+        assert!(legs.len() <= GONE_MAX + 2 && legs.contains_key(&leg("A")), "{}", legs.len());
+    }
+    assert!(story.exchange.legs.len() <= GONE_MAX + 2);
+    let last = format!("B{}", 2 * LEGS_MAX - 1);
+    assert_eq!(story.bridged("c", "A", &last), [], "it is still known as gone");
+    assert_eq!(story.bridged("c", "A", "B"), [Effect::Paired(pair("c", "+1", "+2"))]);
+}
+
+#[test]
 fn the_cause_is_what_the_announced_leg_says() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     story.dialled("c", "B");
