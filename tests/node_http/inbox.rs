@@ -132,7 +132,7 @@ async fn who_has_left_a_call_is_reached_for_a_minute_more() {
 
 #[tokio::test]
 async fn what_was_said_is_not_kept_beyond_the_call() {
-    use sqlx::{ConnectOptions, Executor, Row};
+    use sqlx::{Executor, Row};
     let (mut node, mut bob, address) = talk().await;
     let call = node.get("/v1/calls", crate::support::ADMIN).await["calls"][0]["call"].as_str().unwrap().to_owned();
     assert_eq!(answer(node.http.post(&address).json(&json!({"text": "a secret"}))).await.0, 202);
@@ -140,9 +140,7 @@ async fn what_was_said_is_not_kept_beyond_the_call() {
     node.until(&call, |all| all.iter().filter(|d| d["state"] == "delivered").count() == 3).await;
     node.events(&call, 3, &[ended("leg-1"), ended("leg-2")]).await;
     node.age(58).await;
-    let file = node.folder.path().join("sidecall.db");
-    let mut database =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(file).read_only(true).connect().await.unwrap();
+    let mut database = node.database().await;
     for _ in 0..100 {
         let said = database.fetch_all("SELECT body FROM deliveries WHERE kind = 'message'").await.unwrap();
         assert_eq!(said.len(), 1);

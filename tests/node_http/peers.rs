@@ -395,9 +395,8 @@ async fn a_repeat_is_no_harm_and_a_replay_is_refused() {
 
 /// The offers that the stopped node's database holds, after a change to it.
 async fn rows(node: &TestNode, change: &str) -> i64 {
-    use sqlx::{ConnectOptions, Executor, Row};
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&node.config.database);
-    let mut database = options.connect().await.unwrap();
+    use sqlx::{Executor, Row};
+    let mut database = node.database().await;
     database.execute(sqlx::AssertSqlSafe(change.to_owned())).await.unwrap();
     database.fetch_one("SELECT count(*) FROM offers").await.unwrap().get(0)
 }
