@@ -178,15 +178,18 @@ impl App {
         };
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
         let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
+        if !known && learned == Learned::Same {
+            return Ok(false);
+        }
         let pairs = self.exchange().pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             match learned {
-                Learned::New => self.settle(pair).await?,
                 Learned::Instead => self.replace(pair).await?,
-                Learned::Same => {}
+                // Said again, it may be because the first time something failed.
+                Learned::New | Learned::Same => self.settle(pair).await?,
             }
         }
-        Ok(known || learned != Learned::Same)
+        Ok(true)
     }
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
