@@ -222,6 +222,16 @@ async fn both_ends_on_one_node_are_told_once_and_by_each_other() {
         }
         alice.quiet().await;
         bob.quiet().await;
+        // The next time his PBX turns the trunk away, and the call goes on by the PSTN.
+        let decision = node.decide("a-2", ALICE, BOB).await;
+        let out = decision["call"].as_str().unwrap();
+        let received = decision["address"].as_str().filter(|_| !stripped);
+        let come = node.arrive("b-2", Some(ALICE), BOB, received).await;
+        node.events(&come, 1, &[ended("b-2")]).await;
+        talks(&node, out, "a-2").await;
+        for stream in [&mut alice, &mut bob] {
+            assert_eq!(stream.next().await["call"], json!(out));
+        }
     }
 }
 
