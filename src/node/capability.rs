@@ -14,6 +14,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
+use super::config::is_at_home;
 use crate::contract::Role;
 use crate::core::address::Address;
 use crate::core::name::CallId;
@@ -44,17 +45,12 @@ impl Capabilities {
     /// Whether an address that somebody else brought along may be used. A node that others reach has no
     /// business with addresses of its own machine, and no client with those of its.
     pub(super) fn allows(&self, address: &Address) -> bool {
-        !address.is_loopback() || self.at_home()
+        !address.is_loopback() || is_at_home(&self.base)
     }
 
     /// How this node is reached: the beginning of all its addresses.
     pub(super) fn base(&self) -> &str {
         &self.base
-    }
-
-    /// Whether the node is reached on its own machine alone.
-    pub(super) fn at_home(&self) -> bool {
-        format!("{}/", self.base).parse::<Address>().is_ok_and(|base| base.is_loopback())
     }
 
     /// What one of our own addresses says of itself; none of somebody else's.
