@@ -151,6 +151,13 @@ impl Push {
         self.inner.sip.end_call(call, all);
     }
 
+    /// A client is gone: its streams end, and nothing is tried for it any more.
+    pub fn end_client(&self, client: &ClientId) {
+        self.inner.hub.close(client);
+        self.inner.pending.end_client(client);
+        self.inner.sip.end_client(client);
+    }
+
     fn note(&self, id: &str, state: DeliveryState, error: Option<String>) {
         if let Err(error) = self.inner.store.attempted(id, state, error) {
             tracing::warn!(%error, delivery = id, "an attempt could not be noted");
@@ -174,13 +181,12 @@ impl Push {
     }
 
     fn send_webhook(&self, delivery: Delivery, binding: &Binding) {
-        let peer = matches!(delivery.message.body, Body::Peer { .. });
         let id = delivery.message.id.clone();
         let stop = self.inner.shutdown.child_token();
-        if self.inner.pending.add(&id, delivery.message.call.clone(), peer, stop.clone()) {
+        if self.inner.pending.add(&delivery, stop.clone()) {
             let (push, binding) = (self.clone(), binding.clone());
             tokio::spawn(async move {
-                // Cancelled: the call is over, or we are; what is still wanted is in the store.
+                // Cancelled: the call is over, its client is gone, or we are; what is still wanted is in the store.
                 let _ = stop.run_until_cancelled(webhook::deliver(&push, &delivery, &binding)).await;
                 push.inner.pending.forget(&id);
             });

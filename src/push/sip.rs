@@ -116,6 +116,10 @@ impl SipQueue {
         self.retain(|queued| queued.call != *call || !(all || queued.peer));
     }
 
+    pub(super) fn end_client(&self, client: &ClientId) {
+        self.retain(|queued| !matches!(&queued.whose, Whose::Client(whose) if whose == client));
+    }
+
     fn retain(&self, keep: impl Fn(&Queued) -> bool) {
         self.lock().retain(|_, queue| {
             queue.retain(&keep);

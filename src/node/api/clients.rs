@@ -169,7 +169,7 @@ async fn managed(app: &App, identity: &Identity, id: &ClientId) -> Result<Bindin
     found.filter(|binding| identity.may_manage(&binding.number)).ok_or_else(|| Problem::not_found("client"))
 }
 
-/// Ends a binding.
+/// Ends a binding. Who is on the phone with its number is told, if it was the last one.
 #[utoipa::path(delete, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The client's id")),
     responses((status = 204, description = "It is gone"), Problems))]
@@ -180,8 +180,12 @@ pub(in crate::node) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let binding = managed(&app, &identity, &id).await?;
     app.store.delete_binding(&id).await?;
-    app.push.hub().close(&id);
+    app.push.end_client(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
+    // If telling fails, it is gone all the same.
+    if let Err(error) = app.reconsider(&binding.number).await {
+        tracing::warn!(%error, number = %binding.number, "who talks with a client that is gone could not be told");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
