@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::Executor;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::peers::{FRED, Two, talks};
 use crate::support::{AGENT, ALICE, BOB, TestNode, answer};
@@ -49,4 +51,30 @@ async fn an_address_that_was_told_while_the_store_failed_is_told_on_when_it_come
     database.execute("DROP TRIGGER full").await.unwrap();
     assert_eq!(tell().await.0, 202);
     assert_eq!(alice.next().await["peer"]["number"], FRED);
+}
+
+#[tokio::test]
+async fn a_message_that_outlives_its_call_is_for_nobody() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    let (alice, _) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);
+    let mut alice = node.websocket(&alice, ALICE).await;
+    let call = node.talk().await;
+    let address = alice.next().await["peer"]["address"].as_str().unwrap().to_owned();
+    let path = address.strip_prefix(&node.url("")).unwrap();
+    let mut slow = TcpStream::connect(node.address).await.unwrap();
+    let head = "Host: node\r\nContent-Type: application/json\r\nContent-Length: 8\r\nConnection: close\r\n\r\n";
+    slow.write_all(format!("POST {path} HTTP/1.1\r\n{head}{{\"n\":").as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    // It ended a minute ago, as the agent says only now.
+    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64 - 61_000;
+    let events = ["leg-2", "leg-1"].iter().zip(3..);
+    let events: Vec<_> = events.map(|(leg, seq)| json!({"seq": seq, "at": at, "event": "ended", "leg": leg})).collect();
+    node.send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"events": events})).await;
+    slow.write_all(b" 1}").await.unwrap();
+    let mut said = String::new();
+    slow.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+    assert!(node.deliveries(&call).await.iter().all(|d| d["message"] != "message"));
 }

@@ -77,11 +77,11 @@ pub(in crate::node) async fn post(
 }
 
 async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
-    let behind = behind(app, token).ok_or_else(nobody)?;
+    let known = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
     // A body that doesn't say how long it is may be as long as any.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
-    match app.limits.take(token, &behind.claim.call, length.unwrap_or(BODY), Instant::now()) {
+    match app.limits.take(token, &known.claim.call, length.unwrap_or(BODY), Instant::now()) {
         Taken::Yes => {}
         Taken::NotNow => return Err(full()),
         Taken::NoMore => {
@@ -92,6 +92,8 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         }
     }
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
+    // A body may take its time: they may have parted meanwhile, or the call may be over.
+    let behind = behind(app, token).ok_or_else(nobody)?;
     if app.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
@@ -111,6 +113,10 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     app.store.add_deliveries(deliveries.clone()).await?;
     for (delivery, client) in deliveries.into_iter().zip(&clients) {
         app.send(delivery, client, &behind.pbx).await?;
+    }
+    // Forgotten while it was written down: whoever forgot it has called off what there was by then.
+    if app.exchange().call(&behind.claim.call).is_none() {
+        app.call_off(&behind.claim.call).await?;
     }
     Ok(accepted)
 }
