@@ -62,7 +62,8 @@ impl App {
             metrics.upkeep();
             let connected = self.push.hub().to_renew();
             if !connected.is_empty() {
-                self.store.extend_bindings(connected, now()).await?;
+                self.store.extend_bindings(connected.clone(), now()).await?;
+                self.push.hub().renewed(&connected);
             }
         }
         if n.is_multiple_of(TIDY) {
