@@ -253,7 +253,10 @@ impl App {
     /// said any more, and what was said of this one before is said again.
     pub(super) fn turn_to(&self, call: &CallId, number: &Number) {
         let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
-        others.into_iter().for_each(|other| self.underway.stop(call, &Errand::Answer(other)));
+        for other in others {
+            self.push.forget_answer(call, &other);
+            self.underway.stop(call, &Errand::Answer(other));
+        }
     }
 
     /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen. Its own
@@ -265,11 +268,16 @@ impl App {
     }
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
-        let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
+        let found = self.exchange().call(call).map(|call| {
+            let made = call.far.answers.get(number).and_then(|sent| sent.made);
+            (call.pbx.clone(), made.unwrap_or(call.decided))
+        });
+        let Some((pbx, made)) = found else { return };
         let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
-        // The same id after a restart: a client tells a repeat by it.
+        // The same id after a restart: a client tells a repeat by it. Another one when the call has come back to this
+        // number: then it is news.
         let message = Message {
-            id: format!("answer-{call}-{}", from.digits()),
+            id: format!("answer-{call}-{}-{}", from.digits(), made.0),
             call: call.clone(),
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };

@@ -137,6 +137,11 @@ impl Push {
         self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
     }
 
+    /// The other side of a call is told of another number's client from now on.
+    pub fn forget_answer(&self, call: &CallId, number: &Number) {
+        self.inner.sip.forget_answer(call, number);
+    }
+
     /// Nobody needs these any more.
     pub fn forget(&self, ids: &[String]) {
         for id in ids {

@@ -112,6 +112,11 @@ impl SipQueue {
         self.retain(|queued| queued.message.id != id);
     }
 
+    pub(super) fn forget_answer(&self, call: &CallId, number: &Number) {
+        let is = |whose: &Whose| matches!(whose, Whose::Answer { call: c, number: n } if (c, n) == (call, number));
+        self.retain(|queued| !is(&queued.whose));
+    }
+
     pub(super) fn end_call(&self, call: &CallId, all: bool) {
         self.retain(|queued| queued.call != *call || !(all || queued.peer));
     }
