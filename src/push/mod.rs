@@ -97,6 +97,8 @@ impl Push {
         for outcome in outcomes {
             let state = match &outcome.error {
                 None => SentState::Accepted,
+                // It may be there already, and a person's phone shows every copy.
+                Some(_) if outcome.unknown => SentState::Refused,
                 Some(_) if self.inner.sip.again(pbx, &outcome.id, now()) => SentState::Pending,
                 Some(_) => SentState::Refused,
             };
