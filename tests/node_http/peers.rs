@@ -309,6 +309,10 @@ async fn a_caller_who_gave_up_leaves_no_offer_behind() {
     let out = two.call("a-1").await;
     two.accepted(&out).await;
     two.a.events(&out, 1, &[ended("a-1")]).await;
+    // One that is taken back before it has come, by whichever way that was slower, isn't kept.
+    let overtaken = answer(two.b.request(Method::DELETE, "/v1/peer/offers/0199-1", TOKEN)).await;
+    assert_eq!(overtaken.0, 204);
+    assert_eq!(post(&two.b, TOKEN, &offer("0199-1")).await.0, 202);
     for _ in 0..200 {
         let text = two.b.http.get(two.b.url("/metrics")).send().await.unwrap().text().await.unwrap();
         if text.contains("sidecall_peer_offers_matched_total{how=\"withdrawn\"}") {
