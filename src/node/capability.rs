@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+use url::Url;
 use uuid::Uuid;
 
 use super::config::is_at_home;
@@ -55,7 +56,11 @@ impl Capabilities {
 
     /// What one of our own addresses says of itself; none of somebody else's.
     pub(super) fn own(&self, address: &Address) -> Option<Claim> {
-        Claim::read(address.as_str().strip_prefix(&self.base)?.strip_prefix("/a/")?)
+        // However the scheme, the host and the port are written.
+        let (url, base) = (Url::parse(address.as_str()).ok()?, Url::parse(&self.base).ok()?);
+        let path = base.path().trim_end_matches('/');
+        let is_ours = url.origin() == base.origin();
+        Claim::read(url.path().strip_prefix(path)?.strip_prefix("/a/")?).filter(|_| is_ours)
     }
 
     /// The address of a number's clients for one call.

@@ -44,6 +44,9 @@ pub(in crate::node) async fn create(
     if identity != Identity::Admin && new.address.as_ref().is_some_and(|address| !app.capabilities.allows(address)) {
         return Err(Problem::invalid("address", "an address on the node's own machine is for administrators to bind"));
     }
+    if new.address.as_ref().is_some_and(|address| app.capabilities.own(address).is_some()) {
+        return Err(Problem::invalid("address", "is one that the node has made for a call: a message would go round"));
+    }
     let binding = binding(number.clone(), new)?;
     if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
         return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
