@@ -39,6 +39,17 @@ enum Errand {
     Answer(Number),
 }
 
+/// What becomes of another side's client that a number of ours was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It stands in the call, and is told when the two talk.
+    Kept,
+    /// It is another one than was known by a better way: somebody who has taken over there, perhaps.
+    News,
+    /// The other side is ours, and this node says itself how it is reached; or the call is over.
+    Moot,
+}
+
 impl Underway {
     fn begin(&self, call: &CallId, errand: &Errand, stop: CancellationToken) -> bool {
         let mut calls = self.lock();
@@ -149,15 +160,18 @@ impl App {
         tracing::info!(call = %id, peer = %peer.name(), outcome = state.as_str(), "offered");
     }
 
-    /// A number of ours was told in a call how the other side's client is reached (B7). False if that is
-    /// nothing to keep: the other side is ours too, or was known before by a better way.
-    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<bool, StoreError> {
-        let Some((call, other)) = ({
+    /// A number of ours was told in a call how the other side's client is reached (B7).
+    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<Heard, StoreError> {
+        let Some((call, other, far_half)) = ({
             let exchange = self.exchange();
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
-            call.map(|call| (call.clone(), exchange.opposite(call, number)))
+            call.map(|call| {
+                let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
+                let far_half = half.is_some_and(|half| half.far.client.is_some());
+                (call.clone(), exchange.opposite(call, number), far_half)
+            })
         }) else {
-            return Ok(false);
+            return Ok(Heard::Moot);
         };
         // The far end is the called one of a call that went out, and the caller of one that came in.
         let far_end = match call.side {
@@ -165,7 +179,9 @@ impl App {
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
         if !far_end || !self.taking_part(id, &other).await?.is_empty() {
-            return Ok(false);
+            // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
+            // known of the other half, and its client makes itself known as anybody's does.
+            return Ok(if far_half { Heard::News } else { Heard::Moot });
         }
         let told = FarClient {
             number: peer.number.clone(),
@@ -179,17 +195,20 @@ impl App {
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
         let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
         if !known && learned == Learned::Same {
-            return Ok(false);
+            return Ok(Heard::News);
         }
         let pairs = self.exchange().pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
-            match learned {
-                Learned::Instead => self.replace(pair).await?,
+            if learned != Learned::Instead {
                 // Said again, it may be because the first time something failed.
-                Learned::New | Learned::Same => self.settle(pair).await?,
+                self.settle(pair).await?;
+            } else if let Err(error) = self.replace(pair).await {
+                // Said again, it is to be another one again.
+                self.change_far(id, |far| far.client.clone_from(&call.far.client));
+                return Err(error);
             }
         }
-        Ok(true)
+        Ok(Heard::Kept)
     }
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.

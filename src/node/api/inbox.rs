@@ -21,6 +21,7 @@ use crate::node::Problem;
 use crate::node::app::{App, GRACE};
 use crate::node::capability::Claim;
 use crate::node::extract::Body;
+use crate::node::far::Heard;
 use crate::node::limit::Taken;
 use crate::node::offering::CAPABILITIES;
 use crate::node::problem::Problems;
@@ -104,9 +105,12 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     let accepted = Accepted { clients: clients.len() };
     let body = match peer(app, &content) {
         // B7: the other side's own address.
-        Some(peer) if app.hear(&behind.claim.call, &behind.number, &peer).await? => return Ok(accepted),
-        // Both are ours, or it is old news: it is passed on as it would come from this node.
-        Some(peer) => Said::Peer { role: behind.claim.role, peer, own: None },
+        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer).await? {
+            Heard::Kept => return Ok(accepted),
+            Heard::News => Said::Peer { role: behind.claim.role, peer, own: None },
+            // What anybody says who has the address isn't said in this node's name.
+            Heard::Moot => Said::Message { content },
+        },
         None => Said::Message { content },
     };
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
