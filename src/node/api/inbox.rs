@@ -80,18 +80,20 @@ pub(in crate::node) async fn post(
 async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
     let known = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
-    // A body that doesn't say how long it is may be as long as any.
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
-    match app.limits.take(token, &known.claim.call, length.unwrap_or(BODY), Instant::now()) {
-        Taken::Yes => {}
-        Taken::NotNow => return Err(full()),
+    let spent = |taken| match taken {
+        Taken::Yes => Ok(()),
+        Taken::NotNow => Err(full()),
         Taken::NoMore => {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "this address has taken all that it may in one call",
-            ));
+            let detail = "this address has taken all that it may in one call";
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
         }
-    }
+    };
+    spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
+    // A body that doesn't say how long it is may be as long as any, and each client gets one.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    let clients = app.addressed(&known.claim.call, &known.number).await?.len();
+    let bytes = length.unwrap_or(BODY).saturating_mul(clients);
+    spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(app, token).ok_or_else(nobody)?;
