@@ -394,8 +394,7 @@ async fn until_settled(
         if state != SentState::Pending {
             return state;
         }
-        let wait = Backoff::HTTP.wait(attempt, rand::random());
-        tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+        tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
     }
 }
 

@@ -21,7 +21,7 @@ use crate::core::route::Side;
 use crate::monitor::now;
 use crate::store::{Binding, Delivery, StoreError};
 
-/// Clients of one number that are told.
+/// Clients of one number: all of them are told.
 pub(super) const CLIENTS: u32 = 64;
 /// A call that goes on at another of our PBXs arrives there at most so much later.
 const ARRIVES: Duration = Duration::from_secs(180);

@@ -7,6 +7,7 @@ use reqwest::header::{RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 
 use super::PeerError;
+use crate::core::cause::cause;
 
 /// How long another node has to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,7 +39,7 @@ pub(super) fn builder() -> reqwest::ClientBuilder {
 }
 
 pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Client, PeerError> {
-    builder.build().map_err(|error| PeerError::Tls(cause(&error)))
+    builder.build().map_err(|error| PeerError::Tls(why(&error)))
 }
 
 pub(super) async fn send(request: RequestBuilder) -> Outcome {
@@ -46,7 +47,7 @@ pub(super) async fn send(request: RequestBuilder) -> Outcome {
     match request.send().await {
         Ok(answer) => judge(answer).await,
         Err(error) if error.is_timeout() => again("no answer in time"),
-        Err(error) => again(&cause(&error)),
+        Err(error) => again(&why(&error)),
     }
 }
 
@@ -88,12 +89,9 @@ async fn words(mut answer: Response) -> String {
     }
 }
 
-/// reqwest's own words stop at the outermost error; the cause says what is wrong.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+fn why(error: &reqwest::Error) -> String {
+    if error.source().is_none() {
+        return "the connection broke".to_owned();
     }
-    let text: String = cause.to_string().chars().filter(|c| !c.is_control()).take(WORDS).collect();
-    if error.source().is_none() { "the connection broke".to_owned() } else { text }
+    cause(error).chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }

@@ -79,8 +79,7 @@ pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding)
                 attempt += 1;
                 tracing::debug!(delivery = %id, attempt, error, "a webhook was not taken");
                 push.note(id, DeliveryState::Pending, Some(error));
-                let wait = Backoff::HTTP.wait(attempt, rand::random());
-                tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+                tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
             }
         }
     }

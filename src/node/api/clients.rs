@@ -19,15 +19,14 @@ use crate::node::app::App;
 use crate::node::auth::Identity;
 use crate::node::decision::fresh_id;
 use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::offering::CAPABILITIES;
+use crate::node::pairing::CLIENTS;
 use crate::node::problem::Problems;
 use crate::push::Secret;
 use crate::store::Binding;
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
 const DAY: u64 = 24 * 60 * 60;
-const CAPABILITIES: usize = 16;
-/// Clients of one number.
-const CLIENTS: u32 = 64;
 const PAGE: u32 = 1000;
 
 /// Binds a client to a number.

@@ -55,7 +55,8 @@ impl Commands {
 
     /// Writes the answer and ends the hold, in one write.
     ///
-    /// `uuid_break` before the dialplan sleeps is not lost: the flag stays (`CF_BREAK`).
+    /// A `uuid_break` before the dialplan sleeps is lost: each application begins by clearing `CF_BREAK`
+    /// (`switch_core_session_exec_app`). That is why the snippet looks at the variables in between.
     pub async fn answer(&self, leg: &LegId, answer: &Answer) -> Result<(), Error> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
