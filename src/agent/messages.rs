@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -50,16 +51,30 @@ async fn send(
     // As somebody on this PBX would call them back; an extension of elsewhere can't be dialled here.
     let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
     let commands = link.borrow().clone();
-    let result = match commands {
-        Some(commands) => commands.send_message(&from, message).await.map_err(|e| outcome_error(&e)),
-        None => Err("no link to the PBX".to_owned()),
+    // Over a link that is gone already nothing is sent, and that much is known.
+    let commands = commands.filter(|commands| commands.closed().now_or_never().is_none());
+    let outcome = match commands {
+        Some(commands) => outcome(&message.id, commands.send_message(&from, message).await.err().as_ref()),
+        None => SipOutcome { id: message.id.clone(), error: Some("no link to the PBX".to_owned()), unknown: false },
     };
-    metrics::sip_message(&context.pbx.name, result.is_ok());
-    SipOutcome { id: message.id.clone(), error: result.err() }
+    metrics::sip_message(&context.pbx.name, outcome.error.is_none());
+    outcome
 }
 
-fn outcome_error(error: &Error) -> String {
-    // A message of unknown outcome may have arrived: the node must not have it sent again.
-    let unknown = error.is_disconnect() || error.is_timeout();
-    if unknown { format!("outcome unknown: {error}") } else { error.to_string() }
+/// A message of unknown outcome may have arrived: the node doesn't have it sent again.
+fn outcome(id: &str, error: Option<&Error>) -> SipOutcome {
+    let unknown = error.is_some_and(|error| error.is_disconnect() || error.is_timeout());
+    SipOutcome { id: id.to_owned(), error: error.map(ToString::to_string), unknown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_pbx_has_refused_is_known_not_to_have_arrived() {
+        assert_eq!(outcome("1", None), SipOutcome { id: "1".to_owned(), error: None, unknown: false });
+        assert!(outcome("1", Some(&Error::Unanswered)).unknown);
+        assert!(!outcome("1", Some(&crate::esl::Error::Refused("no such user".to_owned()).into())).unknown);
+    }
 }

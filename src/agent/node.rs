@@ -11,6 +11,7 @@ use url::Url;
 use super::config::AgentConfig;
 use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages};
 use crate::core::breaker::Breaker;
+use crate::core::cause::cause;
 use crate::core::name::{CallId, PbxName};
 use crate::core::secret::Secret;
 
@@ -189,9 +190,9 @@ impl Node {
 
     async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeError> {
         let sent = request.bearer_auth(self.token.expose()).timeout(REPORT_WITHIN).send().await;
-        let response = sent.map_err(|e| unreachable(&e))?;
+        let response = sent.map_err(|e| NodeError::Unreachable(cause(&e)))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|e| unreachable(&e))?;
+        let body = response.bytes().await.map_err(|e| NodeError::Unreachable(cause(&e)))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|e| refused(status, format!("unreadable: {e}")));
         }
@@ -207,13 +208,4 @@ impl Node {
 
 fn refused(status: StatusCode, detail: String) -> NodeError {
     NodeError::Refused { status: status.as_u16(), detail }
-}
-
-/// reqwest's own words stop at the outermost error; the cause says what is wrong.
-fn unreachable(error: &reqwest::Error) -> NodeError {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    NodeError::Unreachable(cause.to_string())
 }

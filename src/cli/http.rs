@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::contract::ImportReport;
+use crate::core::cause::cause;
 
 /// How long an answer may take, but for imports.
 const WITHIN: Duration = Duration::from_secs(15);
@@ -173,13 +174,4 @@ impl Api {
     fn unreachable(&self, error: &reqwest::Error) -> ApiError {
         ApiError::Unreachable { node: self.base.to_string(), why: cause(error) }
     }
-}
-
-/// The innermost reason: the outer ones only say that a request failed.
-pub(super) fn cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

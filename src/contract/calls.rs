@@ -111,6 +111,9 @@ pub struct SipOutcome {
     /// Absent if the PBX took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Whether the PBX took it is not known: sent again, it might be there twice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// `GET /v1/calls`: the newest first.

@@ -64,20 +64,19 @@ impl Address {
 
     /// Whether it leads to the machine of whoever follows it.
     pub fn is_loopback(&self) -> bool {
-        match self.host() {
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            None => false,
-        }
+        is_loopback(self.host())
     }
 
-    /// The machine or domain that it leads to, in lower case.
+    /// The machine or domain that it leads to, in lower case, and without the dot that a name in the DNS ends with.
     pub fn host(&self) -> Option<Host> {
-        match self.sip_parts() {
+        let url = match self.sip_parts() {
             // URLs of other schemes keep a host as it was written; this is the name or the IP address.
-            Some((_, host)) => Url::parse(&format!("http://{host}/")).ok()?.host().map(|host| host.to_owned()),
-            None => Url::parse(&self.text).ok()?.host().map(|host| host.to_owned()),
+            Some((_, host)) => Url::parse(&format!("http://{host}/")),
+            None => Url::parse(&self.text),
+        };
+        match url.ok()?.host()? {
+            Host::Domain(name) => Some(Host::Domain(rootless(name).to_owned())),
+            ip => Some(ip.to_owned()),
         }
     }
 
@@ -91,6 +90,24 @@ impl Address {
         let rest = self.text.strip_prefix("sip:").or_else(|| self.text.strip_prefix("sips:"))?;
         rest.split_once('@')
     }
+}
+
+/// Whether a URL's host is the machine of whoever goes there (names: RFC 6761 §6.3).
+pub fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
+    match host {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),
+        Some(Host::Domain(name)) => {
+            let name = rootless(name.as_ref());
+            name == "localhost" || name.ends_with(".localhost")
+        }
+        None => false,
+    }
+}
+
+/// `pbx.example.` is `pbx.example`.
+fn rootless(name: &str) -> &str {
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn allowed(c: char) -> bool {
@@ -117,13 +134,10 @@ fn http(text: &str) -> Result<(), AddressError> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(AddressError::Form("https"));
     }
-    let loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => return Err(AddressError::Form("https")),
-    };
-    if url.scheme() == "http" && !loopback {
+    if url.host().is_none() {
+        return Err(AddressError::Form("https"));
+    }
+    if url.scheme() == "http" && !is_loopback(url.host()) {
         return Err(AddressError::Plain);
     }
     Ok(())
@@ -214,6 +228,8 @@ mod tests {
             ("sips:a@[::1]:5061", true),
             ("sip:a@LocalHost", true),
             ("sip:a@0x7f.1", true),
+            ("sip:a@localhost.", true),
+            ("http://pbx.localhost.:8080/", true),
             ("sip:127.0.0.1@pbx.example", false),
             ("sip:a@192.0.2.1", false),
         ] {
@@ -224,6 +240,7 @@ mod tests {
     #[test]
     fn the_domain_of_an_address() {
         let at = |text: &str| text.parse::<Address>().unwrap().is_at("pbx.example");
+        assert!(at("sip:a@pbx.example.") && at("https://pbx.example.:8443/x"));
         assert!(at("sip:a@PBX.example:5080") && at("https://pbx.example/x") && at("sips:a@pbx.example"));
         assert!(
             !at("sip:a@sub.pbx.example") && !at("sip:pbx.example@192.0.2.1") && !at("https://b.example/pbx.example")

@@ -24,6 +24,13 @@ impl Backoff {
         let step = self.first.saturating_mul(1 << doublings).min(self.ceiling);
         step.mul_f64(0.5 + random.clamp(0.0, 1.0) / 2.0)
     }
+
+    /// As [`Backoff::wait`], where the other side has said `after` what time it wants to be asked again: not sooner
+    /// than we would, and not later than we ever do.
+    pub fn wait_for(&self, attempt: u32, random: f64, after: Option<Duration>) -> Duration {
+        let wait = self.wait(attempt, random);
+        after.map_or(wait, |after| after.clamp(wait, self.ceiling))
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +44,8 @@ mod tests {
         assert_eq!((ms(1), ms(2), ms(3)), (100, 200, 400));
         assert_eq!(ms(20), 10_000);
         assert_eq!(ms(u32::MAX), 10_000);
+        let after = |seconds| Backoff::LINK.wait_for(3, 1.0, Some(Duration::from_secs(seconds))).as_millis();
+        assert_eq!((after(0), after(5), after(3600)), (400, 5000, 10_000));
     }
 
     proptest! {

@@ -203,6 +203,14 @@ impl Call {
         self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
     }
 
+    /// The legs that are gone, the first to go first; not the announced one, which the call is known by.
+    pub(super) fn gone(&self) -> Vec<&LegId> {
+        let gone = self.legs.iter().filter(|(leg, _)| **leg != self.leg);
+        let mut gone: Vec<_> = gone.filter_map(|(leg, state)| Some((state.ended?, leg))).collect();
+        gone.sort_unstable();
+        gone.into_iter().map(|(_, leg)| leg).collect()
+    }
+
     /// When something was last heard of it.
     pub fn heard(&self) -> UnixMillis {
         let of_leg = |leg: &Leg| {

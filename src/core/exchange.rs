@@ -48,12 +48,15 @@ pub enum Refused {
     #[error("the call has ended")]
     Ended,
     /// More legs than any call has.
-    #[error("a call has at most {0} legs")]
+    #[error("a call has at most {0} legs at a time")]
     TooManyLegs(usize),
 }
 
 /// Legs of one call that are believed: a ring group is large, a flood is larger.
 const LEGS_MAX: usize = 256;
+/// Those of them that are gone: a queue that rings everybody makes new ones for as long as the caller waits, and a
+/// call is written down with all that it has.
+const GONE_MAX: usize = 64;
 
 /// All live calls of a node.
 #[derive(Debug)]
@@ -76,7 +79,9 @@ impl Exchange {
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
     /// call that it was in before; what follows from that is given back with that call.
     pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
-        let before = self.legs.get(&(call.pbx.clone(), call.leg.clone())).filter(|before| **before != call.id).cloned();
+        // One that is read back may have been left by its announced leg long ago.
+        let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
+        let before = before.filter(|before| *before != call.id && call.has(&call.leg));
         // The caller of a call that came in brings along by what address their client is reached.
         if let Some(old) = before.as_ref().and_then(|before| self.calls.get(before))
             && (old.side, call.side) == (Side::Terminating, Side::Terminating)
@@ -89,7 +94,10 @@ impl Exchange {
             (before, effects)
         });
         for leg in call.legs.keys() {
-            self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+            let elsewhere = self.call_of(&call.pbx, leg).is_some_and(|other| other.id != call.id && other.has(leg));
+            if call.has(leg) || !elsewhere {
+                self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+            }
         }
         self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
         self.calls.insert(call.id.clone(), call);
@@ -250,8 +258,14 @@ impl Exchange {
             return Ok(());
         }
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
-        if call.legs.len() >= LEGS_MAX {
-            return Err(Refused::TooManyLegs(LEGS_MAX));
+        let gone = call.gone();
+        if call.legs.len() >= LEGS_MAX || gone.len() > GONE_MAX {
+            let first = gone.first().map(|leg| (*leg).clone()).ok_or(Refused::TooManyLegs(LEGS_MAX))?;
+            call.legs.remove(&first);
+            let key = (call.pbx.clone(), first);
+            if self.legs.get(&key) == Some(id) {
+                self.legs.remove(&key);
+            }
         }
         let number = number.cloned();
         call.legs.insert(leg.clone(), Leg { number, since: at, answered: None, ended: None, bridges: Vec::new() });

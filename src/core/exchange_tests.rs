@@ -328,6 +328,27 @@ fn a_restart_keeps_the_pairs() {
 }
 
 #[test]
+fn a_restart_leaves_a_leg_in_the_call_where_it_is_now() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+5")]);
+    story.bridged("c", "A", "B");
+    story.exchange.open(call("d", "A", Some("+1"), "+9"));
+    story.bridged("d", "A", "Q");
+    let now = |exchange: &Exchange| ["c", "d"].map(|name| exchange.call(&id(name)).unwrap().clone());
+    let before = now(&story.exchange);
+    for order in [[0, 1], [1, 0]] {
+        let mut again = Exchange::new(8);
+        let left: Vec<_> = order.iter().filter_map(|n| again.open(before[*n].clone())).collect();
+        assert!(left.iter().all(|(_, effects)| effects.is_empty()), "{order:?}: {left:?}");
+        assert_eq!(now(&again), before, "{order:?}");
+        assert_eq!(again.pairs_of(&number("+1")), [pair("d", "+1", "+9")], "{order:?}");
+        let mut again = Story { exchange: again, seq: story.seq };
+        again.ended("c", "B");
+        again.exchange.forget(&id("c"));
+        assert_eq!(again.ended("d", "Q"), [Effect::Parted(pair("d", "+1", "+9"))], "{order:?}");
+    }
+}
+
+#[test]
 fn a_flood_of_legs_is_refused() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     for n in 1..LEGS_MAX {
@@ -335,6 +356,21 @@ fn a_flood_of_legs_is_refused() {
     }
     let more = Event::Dialled { leg: leg("more"), number: None, unreadable: false };
     assert_eq!(story.exchange.apply(&id("c"), u64::MAX, T, &more), Err(Refused::TooManyLegs(LEGS_MAX)));
+}
+
+#[test]
+fn who_rang_in_vain_makes_room_for_who_answers_at_last() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
+    for n in 1..2 * LEGS_MAX {
+        story.dialled("c", &format!("B{n}"));
+        story.ended("c", &format!("B{n}"));
+        let legs = &story.exchange.call(&id("c")).unwrap().legs;
+        assert!(legs.len() <= GONE_MAX + 2 && legs.contains_key(&leg("A")), "{}", legs.len());
+    }
+    assert!(story.exchange.legs.len() <= GONE_MAX + 2);
+    let last = format!("B{}", 2 * LEGS_MAX - 1);
+    assert_eq!(story.bridged("c", "A", &last), [], "it is still known as gone");
+    assert_eq!(story.bridged("c", "A", "B"), [Effect::Paired(pair("c", "+1", "+2"))]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
 use super::capability::Capabilities;
@@ -71,6 +72,17 @@ impl Deref for App {
 impl App {
     pub(super) fn new(shared: Shared) -> App {
         App(Arc::new(shared))
+    }
+
+    /// Does it to its end, also if whoever waits for it doesn't any more: a request ends with its connection, between
+    /// any two steps, and what has been begun must not stay half done.
+    pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+        match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
+            Ok(done) => done,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(Err(_)) => std::future::pending().await,
+        }
     }
 
     /// The exchange; never held across an await.

@@ -12,8 +12,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
+use url::Url;
 use uuid::Uuid;
 
+use super::config::is_at_home;
 use crate::contract::Role;
 use crate::core::address::Address;
 use crate::core::name::CallId;
@@ -44,7 +46,7 @@ impl Capabilities {
     /// Whether an address that somebody else brought along may be used. A node that others reach has no
     /// business with addresses of its own machine, and no client with those of its.
     pub(super) fn allows(&self, address: &Address) -> bool {
-        !address.is_loopback() || self.at_home()
+        !address.is_loopback() || is_at_home(&self.base)
     }
 
     /// How this node is reached: the beginning of all its addresses.
@@ -52,14 +54,13 @@ impl Capabilities {
         &self.base
     }
 
-    /// Whether the node is reached on its own machine alone.
-    pub(super) fn at_home(&self) -> bool {
-        format!("{}/", self.base).parse::<Address>().is_ok_and(|base| base.is_loopback())
-    }
-
     /// What one of our own addresses says of itself; none of somebody else's.
     pub(super) fn own(&self, address: &Address) -> Option<Claim> {
-        Claim::read(address.as_str().strip_prefix(&self.base)?.strip_prefix("/a/")?)
+        // However the scheme, the host and the port are written.
+        let (url, base) = (Url::parse(address.as_str()).ok()?, Url::parse(&self.base).ok()?);
+        let path = base.path().trim_end_matches('/');
+        let is_ours = url.origin() == base.origin();
+        Claim::read(url.path().strip_prefix(path)?.strip_prefix("/a/")?).filter(|_| is_ours)
     }
 
     /// The address of a number's clients for one call.

@@ -5,10 +5,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
-use url::{Host, Url};
+use url::Url;
 
 use super::NodeError;
-use crate::core::address::{ADDRESS_MAX, Address};
+use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
 use crate::core::name::{PbxName, TrunkName};
 use crate::core::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
@@ -182,7 +182,7 @@ impl NodeConfig {
     /// Who may read the monitoring endpoints.
     pub fn monitoring(&self) -> Monitoring {
         // With a public URL, whoever is outside comes by a proxy, and so from loopback too.
-        let public = self.public_url.as_ref().is_some_and(|url| !is_loopback(url));
+        let public = self.public_url.as_ref().is_some_and(|url| !is_at_home(url));
         let open = self.listen.ip().is_loopback() && !public;
         self.monitoring.unwrap_or(if open { Monitoring::Open } else { Monitoring::Admin })
     }
@@ -211,13 +211,9 @@ impl NodeConfig {
     }
 }
 
-pub(super) fn is_loopback(url: &str) -> bool {
-    match Url::parse(url).ok().as_ref().and_then(Url::host) {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
+/// Whether a node with this base is reached on its own machine alone.
+pub(super) fn is_at_home(base: &str) -> bool {
+    Url::parse(base).is_ok_and(|url| is_loopback(url.host()))
 }
 
 #[cfg(test)]

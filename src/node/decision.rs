@@ -9,8 +9,9 @@ use super::app::App;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
+use crate::core::exchange::Exchange;
 use crate::core::far::{Far, FarClient, How};
-use crate::core::name::{CallId, PbxName, TrunkName};
+use crate::core::name::{CallId, LegId, PbxName, TrunkName};
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::{Portability, ServedBy};
@@ -61,12 +62,21 @@ impl App {
 
     /// The leg was announced before: the same answer again, unless the PBX says that it did otherwise.
     fn announced_before(&self, request: &CallRequest) -> Option<CallDecision> {
-        let mut exchange = self.exchange();
-        let call = exchange
-            .call_of(&request.pbx, &request.leg)
-            .filter(|call| call.leg == request.leg && call.called == request.called)?;
-        let mut call = call.clone();
-        if let Some(reason) = request.routed.filter(|reason| *reason != call.reason) {
+        let known = self.standing(&mut self.exchange(), &request.pbx, &request.leg, &request.called, request.routed)?;
+        Some(answer(&known))
+    }
+
+    /// The call of this announcement, if there is one; `routed` is what the PBX says that it did.
+    fn standing(
+        &self,
+        exchange: &mut Exchange,
+        pbx: &PbxName,
+        leg: &LegId,
+        called: &Number,
+        routed: Option<Reason>,
+    ) -> Option<Call> {
+        let mut call = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called)?.clone();
+        if let Some(reason) = routed.filter(|reason| *reason != call.reason) {
             (call.reason, call.trunk) = (reason, None);
             if call.route == Route::Packet {
                 (call.route, call.carried) = (Route::Pstn, None);
@@ -74,7 +84,7 @@ impl App {
             exchange.open(call.clone());
             self.write_behind(&call);
         }
-        Some(answer(&call))
+        Some(call)
     }
 
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
@@ -174,10 +184,8 @@ impl App {
         };
         let mut exchange = self.exchange();
         // Two announcements of one leg at the same time: the first one stands.
-        if let Some(first) =
-            exchange.call_of(&call.pbx, &call.leg).filter(|first| first.leg == call.leg && first.called == call.called)
-        {
-            return Opened::new(first);
+        if let Some(first) = self.standing(&mut exchange, &call.pbx, &call.leg, &call.called, request.routed) {
+            return Opened::new(&first);
         }
         let left = exchange.open(call.clone());
         // What it knows of its other side may have come along with the leg.

@@ -39,6 +39,17 @@ enum Errand {
     Answer(Number),
 }
 
+/// What becomes of another side's client that a number of ours was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It stands in the call, and is told when the two talk.
+    Kept,
+    /// It is another one than was known by a better way: somebody who has taken over there, perhaps.
+    News,
+    /// The other side is ours, and this node says itself how it is reached; or the call is over.
+    Moot,
+}
+
 impl Underway {
     fn begin(&self, call: &CallId, errand: &Errand, stop: CancellationToken) -> bool {
         let mut calls = self.lock();
@@ -150,15 +161,18 @@ impl App {
         self.compare(&id);
     }
 
-    /// A number of ours was told in a call how the other side's client is reached (B7). False if that is
-    /// nothing to keep: the other side is ours too, or was known before by a better way.
-    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<bool, StoreError> {
-        let Some((call, other)) = ({
+    /// A number of ours was told in a call how the other side's client is reached (B7).
+    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<Heard, StoreError> {
+        let Some((call, other, far_half)) = ({
             let exchange = self.exchange();
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
-            call.map(|call| (call.clone(), exchange.opposite(call, number)))
+            call.map(|call| {
+                let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
+                let far_half = half.is_some_and(|half| half.far.client.is_some());
+                (call.clone(), exchange.opposite(call, number), far_half)
+            })
         }) else {
-            return Ok(false);
+            return Ok(Heard::Moot);
         };
         // The far end is the called one of a call that went out, and the caller of one that came in.
         let far_end = match call.side {
@@ -166,7 +180,9 @@ impl App {
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
         if !far_end || !self.taking_part(id, &other).await?.is_empty() {
-            return Ok(false);
+            // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
+            // known of the other half, and its client makes itself known as anybody's does.
+            return Ok(if far_half { Heard::News } else { Heard::Moot });
         }
         let told = FarClient {
             number: peer.number.clone(),
@@ -179,15 +195,21 @@ impl App {
         };
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
         let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
+        if !known && learned == Learned::Same {
+            return Ok(Heard::News);
+        }
         let pairs = self.exchange().pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
-            match learned {
-                Learned::New => self.settle(pair).await?,
-                Learned::Instead => self.replace(pair).await?,
-                Learned::Same => {}
+            if learned != Learned::Instead {
+                // Said again, it may be because the first time something failed.
+                self.settle(pair).await?;
+            } else if let Err(error) = self.replace(pair).await {
+                // Said again, it is to be another one again.
+                self.change_far(id, |far| far.client.clone_from(&call.far.client));
+                return Err(error);
             }
         }
-        Ok(known || learned != Learned::Same)
+        Ok(Heard::Kept)
     }
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
@@ -251,7 +273,10 @@ impl App {
     /// said any more, and what was said of this one before is said again.
     pub(super) fn turn_to(&self, call: &CallId, number: &Number) {
         let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
-        others.into_iter().for_each(|other| self.underway.stop(call, &Errand::Answer(other)));
+        for other in others {
+            self.push.forget_answer(call, &other);
+            self.underway.stop(call, &Errand::Answer(other));
+        }
     }
 
     /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen. Its own
@@ -263,11 +288,16 @@ impl App {
     }
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
-        let Some(pbx) = self.exchange().call(call).map(|call| call.pbx.clone()) else { return };
+        let found = self.exchange().call(call).map(|call| {
+            let made = call.far.answers.get(number).and_then(|sent| sent.made);
+            (call.pbx.clone(), made.unwrap_or(call.decided))
+        });
+        let Some((pbx, made)) = found else { return };
         let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
-        // The same id after a restart: a client tells a repeat by it.
+        // The same id after a restart: a client tells a repeat by it. Another one when the call has come back to this
+        // number: then it is news.
         let message = Message {
-            id: format!("answer-{call}-{}", from.digits()),
+            id: format!("answer-{call}-{}-{}", from.digits(), made.0),
             call: call.clone(),
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };
@@ -367,8 +397,7 @@ pub(super) async fn until_settled(
         if state != SentState::Pending {
             return state;
         }
-        let wait = Backoff::HTTP.wait(attempt, rand::random());
-        tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+        tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
     }
 }
 

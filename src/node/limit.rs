@@ -11,7 +11,7 @@ use crate::core::name::{CallId, PeerName};
 const BURST: f64 = 50.0;
 /// Posts per second after that.
 const RATE: f64 = 20.0;
-/// Bytes at once: more than a dozen of the largest messages.
+/// Bytes at once, for all clients of a number: more than a dozen of the largest messages to one.
 const BYTES_BURST: f64 = 1024.0 * 1024.0;
 /// Bytes per second after that.
 const BYTES_RATE: f64 = 128.0 * 1024.0;
@@ -69,25 +69,40 @@ impl Bucket {
 }
 
 impl Limits {
-    /// Takes a post of so many bytes to an address of this call, or none of it.
-    pub(super) fn take(&self, address: &str, call: &CallId, length: usize, now: Instant) -> Taken {
+    /// Takes a post to an address of this call.
+    pub(super) fn take_post(&self, address: &str, call: &CallId, now: Instant) -> Taken {
+        self.spend(address, call, now, |spent| {
+            if !spent.posts.holds(1.0, BURST, RATE, now) {
+                return Taken::NotNow;
+            }
+            spent.posts.left -= 1.0;
+            Taken::Yes
+        })
+    }
+
+    /// Takes so many bytes to an address of this call, or none of them. What is more than a burst is taken by a full
+    /// bucket, which is filled up again from below.
+    pub(super) fn take_bytes(&self, address: &str, call: &CallId, length: usize, now: Instant) -> Taken {
+        self.spend(address, call, now, |spent| {
+            let bytes = length as f64;
+            let left = spent.bytes.holds(bytes.min(BYTES_BURST), BYTES_BURST, BYTES_RATE, now);
+            if spent.total.saturating_add(length as u64) > BYTES_MAX {
+                return Taken::NoMore;
+            }
+            if !left {
+                return Taken::NotNow;
+            }
+            spent.bytes.left -= bytes;
+            spent.total += length as u64;
+            Taken::Yes
+        })
+    }
+
+    fn spend(&self, address: &str, call: &CallId, now: Instant, spend: impl FnOnce(&mut Spent) -> Taken) -> Taken {
         let mut calls = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
         let full = |left| Bucket { left, at: now };
         let fresh = || Spent { posts: full(BURST), bytes: full(BYTES_BURST), total: 0 };
-        let spent = calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(fresh);
-        let bytes = length as f64;
-        let posts_left = spent.posts.holds(1.0, BURST, RATE, now);
-        let bytes_left = spent.bytes.holds(bytes, BYTES_BURST, BYTES_RATE, now);
-        if spent.total.saturating_add(length as u64) > BYTES_MAX {
-            return Taken::NoMore;
-        }
-        if !posts_left || !bytes_left {
-            return Taken::NotNow;
-        }
-        spent.posts.left -= 1.0;
-        spent.bytes.left -= bytes;
-        spent.total += length as u64;
-        Taken::Yes
+        spend(calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(fresh))
     }
 
     /// Takes one offer of a peer; false if there is none left.
@@ -128,7 +143,7 @@ mod tests {
     #[test]
     fn a_burst_and_then_a_rate() {
         let (limits, start, call) = (Limits::default(), Instant::now(), call());
-        let taken = |address, now| limits.take(address, &call, 10, now) == Taken::Yes;
+        let taken = |address, now| limits.take_post(address, &call, now) == Taken::Yes;
         assert_eq!((0..100).filter(|_| taken("a", start)).count(), 50);
         assert!(taken("b", start));
         let peer = "b".parse().unwrap();
@@ -143,14 +158,18 @@ mod tests {
     fn bytes_have_a_rate_and_an_end() {
         let (limits, start, call) = (Limits::default(), Instant::now(), call());
         const LARGE: usize = 64 * 1024;
-        assert_eq!((0..50).filter(|_| limits.take("a", &call, LARGE, start) == Taken::Yes).count(), 16);
-        assert_eq!(limits.take("a", &call, 10, start), Taken::NotNow);
+        assert_eq!((0..50).filter(|_| limits.take_bytes("a", &call, LARGE, start) == Taken::Yes).count(), 16);
+        assert_eq!(limits.take_bytes("a", &call, 10, start), Taken::NotNow);
         let (mut taken, mut last) = (16, Taken::Yes);
         for second in 1..2000 {
-            last = limits.take("a", &call, LARGE, start + Duration::from_secs(second));
+            last = limits.take_bytes("a", &call, LARGE, start + Duration::from_secs(second));
             taken += usize::from(last == Taken::Yes);
         }
         assert_eq!((taken, last), (1024, Taken::NoMore));
-        assert_eq!(limits.take("b", &call, LARGE, start), Taken::Yes, "another address has its own");
+        assert_eq!(limits.take_bytes("b", &call, LARGE, start), Taken::Yes, "another address has its own");
+        // The largest message to as many clients as a number can have.
+        assert_eq!(limits.take_bytes("c", &call, 64 * LARGE, start), Taken::Yes);
+        assert_eq!(limits.take_bytes("c", &call, 10, start + Duration::from_secs(23)), Taken::NotNow);
+        assert_eq!(limits.take_bytes("c", &call, 10, start + Duration::from_secs(25)), Taken::Yes);
     }
 }

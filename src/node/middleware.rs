@@ -60,6 +60,11 @@ fn problem(response: Response) -> Response {
     made
 }
 
+/// Whoever asked may have gone: what was begun is done all the same.
+pub(super) async fn to_the_end(request: Request, next: Next) -> Response {
+    App::to_the_end(next.run(request)).await
+}
+
 /// Call-scoped addresses are posted to by pages of other organisations' nodes.
 pub(super) async fn any_origin(request: Request, next: Next) -> Response {
     const ALLOWED: [(HeaderName, &str); 3] = [

@@ -15,7 +15,7 @@ use crate::core::route::Side;
 use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
-/// Capabilities of one number that are told.
+/// Capabilities that a client names, and that are told of a number.
 pub(super) const CAPABILITIES: usize = 16;
 
 impl App {

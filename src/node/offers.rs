@@ -46,6 +46,8 @@ struct Taken {
     waiting: HashMap<OfferId, Kept>,
     /// Those that calls have used, while the calls are up at least: a repeat is told from a replay by them.
     used: HashMap<OfferId, Used>,
+    /// Those that were taken back, and since when: the offer itself may come, or be written down, after that.
+    withdrawn: HashMap<OfferId, UnixMillis>,
 }
 
 #[derive(Debug)]
@@ -81,11 +83,25 @@ impl Taken {
         self.waiting.keys().filter(|id| id.peer == *peer).count()
     }
 
-    fn keep(&mut self, stored: StoredOffer, called: BTreeSet<Number>) {
+    /// False if it was taken back meanwhile.
+    fn keep(&mut self, stored: StoredOffer, called: BTreeSet<Number>) -> bool {
+        if self.withdrawn.contains_key(&stored.id()) {
+            return false;
+        }
         let same = |kept: &&Kept| kept.stored.offer.called == stored.offer.called && *kept.called == called;
         let shared = self.waiting.values().find(same).map(|kept| kept.called.clone());
         let called = shared.unwrap_or_else(|| Arc::new(called));
         self.waiting.entry(stored.id()).or_insert(Kept { stored, called, ambiguous: false });
+        true
+    }
+
+    /// Whether there was one that no call has used.
+    fn withdraw(&mut self, id: &OfferId, now: UnixMillis) -> bool {
+        let of_peer = self.withdrawn.keys().filter(|other| other.peer == id.peer).count();
+        if !self.used.contains_key(id) && of_peer < OFFERS {
+            self.withdrawn.insert(id.clone(), now);
+        }
+        self.waiting.remove(id).is_some()
     }
 
     /// The offers to these numbers, and all that share a number with one of them, directly or through others:
@@ -180,8 +196,11 @@ impl App {
         self.store.put_offer(stored.clone()).await?;
         tracing::info!(peer = %peer.name(), offer = %id.call, called = %stored.offer.called, "an offer was taken");
         let number = stored.offer.called.clone();
-        self.offers.lock().keep(stored, called);
-        self.match_offers(&[number]).await?;
+        let kept = self.offers.lock().keep(stored, called);
+        match kept {
+            true => self.match_offers(&[number]).await?,
+            false => self.store.delete_offers(vec![id]).await?,
+        }
         Ok(Ok(()))
     }
 
@@ -322,12 +341,11 @@ impl App {
     /// A peer's call is over: its offer is nobody's any more.
     pub(super) async fn withdraw_offer(&self, peer: &Peer, call: CallId) -> Result<(), StoreError> {
         let id = OfferId { peer: peer.name().clone(), call };
-        let unused = self.offers.lock().waiting.remove(&id);
-        if unused.is_some() {
+        let unused = self.offers.lock().withdraw(&id, now());
+        if unused {
             self.totals.metrics.offer_matched("withdrawn");
-            self.store.delete_offers(vec![id]).await?;
         }
-        Ok(())
+        self.store.delete_offers(vec![id]).await
     }
 
     /// Forgets offers that no call will use any more.
@@ -340,6 +358,7 @@ impl App {
                 self.totals.metrics.offer_matched(if kept.ambiguous { "ambiguous" } else { "none" });
                 over.push(id);
             }
+            taken.withdrawn.retain(|_, at| now - *at < KEEP);
             // Written off when they were used, but that may have failed.
             let exchange = self.exchange();
             let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();

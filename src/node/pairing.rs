@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::app::App;
 use crate::contract::{Body, ClientForm, Message, Peer, Role};
 use crate::core::address::AddressKind;
-use crate::core::call::Call;
+use crate::core::call::{Call, Phase};
 use crate::core::exchange::{Exchange, Pair};
 use crate::core::far::FarClient;
 use crate::core::name::{CallId, PbxName};
@@ -21,7 +21,7 @@ use crate::core::route::Side;
 use crate::monitor::now;
 use crate::store::{Binding, Delivery, StoreError};
 
-/// Clients of one number that are told.
+/// Clients of one number: all of them are told.
 pub(super) const CLIENTS: u32 = 64;
 /// A call that goes on at another of our PBXs arrives there at most so much later.
 const ARRIVES: Duration = Duration::from_secs(180);
@@ -210,20 +210,24 @@ pub(super) fn same(a: &Pair, b: &Pair) -> bool {
 }
 
 /// Whether these two people talk in a call that has gone out of one of our PBXs and come in at another:
-/// the one that came in knows who is at its end, and tells.
+/// the one that came in knows who is at its end, and tells. One that was turned away there doesn't: the call goes on by
+/// another way.
 fn goes_on(exchange: &Exchange, call: &Call, pair: &Pair) -> bool {
     let ends = call.calling.as_ref() == Some(&pair.first) && call.called == pair.second;
     if call.side != Side::Originating || !ends {
         return false;
     }
-    let half = call.far.half.as_ref();
+    // In that call, or in the one that its caller was led on to.
+    let is_up = |other: &Call| exchange.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
+    let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
     let like = |other: &Call| {
         other.side == Side::Terminating
             && (other.calling.as_ref(), &other.called) == (call.calling.as_ref(), &call.called)
             && other.decided >= call.decided
             && other.decided - call.decided <= ARRIVES
+            && is_up(other)
     };
-    half.is_some_and(|half| exchange.call(half).is_some()) || exchange.calls().any(like)
+    half.is_some_and(is_up) || exchange.calls().any(like)
 }
 
 /// Another node's client, as ours are told of it.

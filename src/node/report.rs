@@ -45,8 +45,14 @@ struct Applied {
 }
 
 impl App {
-    /// Applies events in order. When this returns, they are written down, and so is what follows.
+    /// Applies events in order. When this returns, they are written down, and so is what follows. It isn't cut off by
+    /// an agent that has waited long enough, nor by the time-out: applied again, they would lead to nothing.
     pub(super) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
+        let (app, id, reports) = (self.clone(), id.clone(), reports.to_vec());
+        App::to_the_end(async move { app.take_in(&id, &reports).await }).await
+    }
+
+    async fn take_in(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
         let reports = self.identify(id, reports).await?;
         let Applied { changed: ids, write, effects, refused } = self.apply(id, &reports)?;
         let written = match write {

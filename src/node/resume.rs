@@ -1,5 +1,7 @@
 //! Taking up after a restart what was going on before it.
 
+use std::time::Duration;
+
 use super::app::{App, GRACE};
 use crate::core::call::Call;
 use crate::core::exchange::Pair;
@@ -12,28 +14,33 @@ use crate::store::{CallFilter, StoreError};
 const CALLS: u32 = 200_000;
 /// Calls that may have ended within the grace.
 const RECENT: u32 = 20_000;
+/// How long what could not be told waits for the database.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl App {
-    /// Reads live calls back, finishes what was pending, and tells whoever wasn't told.
+    /// Reads live calls back, finishes what was pending, and begins to tell whoever wasn't told.
     pub(super) async fn resume(&self) -> Result<(), StoreError> {
         let live = self.store.calls(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
         let over = self.store.calls(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
         let now = now();
         let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE);
-        let pairs: Vec<Pair> = {
+        let open =
+            self.store.open_pairs().await?.into_iter().map(|(call, [first, second])| Pair { call, first, second });
+        let talking: Vec<Pair> = {
             let mut exchange = self.exchange();
-            let (live, over) = (live.into_iter(), over.into_iter().filter(|call| recent(call.ended)));
-            live.chain(over).for_each(|call| drop(exchange.open(call)));
+            let mut calls: Vec<Call> = over.into_iter().filter(|call| recent(call.ended)).chain(live).collect();
+            // As they came: a leg that was announced anew is in the later one.
+            calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+            for (before, effects) in calls.into_iter().filter_map(|call| exchange.open(call)) {
+                // The kill came between the two calls' writes.
+                self.backlog().add(&before, effects);
+            }
             let ids: Vec<_> = exchange.calls().map(|call| call.id.clone()).collect();
             ids.iter().flat_map(|id| exchange.pairs_in(id)).collect()
         };
         let pending = self.resume_deliveries().await?;
-        for (call, [first, second]) in self.store.open_pairs().await? {
-            self.settle(&Pair { call, first, second }).await?;
-        }
-        for pair in &pairs {
-            self.settle(pair).await?;
-        }
+        // Beside the first requests: a pair is looked at as it is by then.
+        tokio::spawn(self.clone().settle_all(open.chain(talking).collect()));
         self.resume_offers().await?;
         let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
         unanswered.iter().for_each(|call| self.offer(call));
@@ -42,6 +49,26 @@ impl App {
             tracing::info!(calls, pending, "took up the calls of before");
         }
         Ok(())
+    }
+
+    async fn settle_all(self, mut pairs: Vec<Pair>) {
+        loop {
+            let mut failed = Vec::new();
+            for pair in pairs {
+                if let Err(error) = self.settle(&pair).await {
+                    tracing::warn!(%error, call = %pair.call, "the clients of a call of before can't be told yet");
+                    failed.extend(error.is_unavailable().then_some(pair));
+                }
+            }
+            if failed.is_empty() {
+                return;
+            }
+            pairs = failed;
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+        }
     }
 
     async fn resume_deliveries(&self) -> Result<usize, StoreError> {

@@ -88,6 +88,7 @@ pub(super) fn router(app: App) -> Router {
         .merge(slow)
         .merge(peers)
         .merge(inboxes)
+        .layer(axum::middleware::from_fn(middleware::to_the_end))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::finish))
         .with_state(app)

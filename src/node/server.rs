@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::app::{App, Shared};
 use super::capability::Capabilities;
 use super::certificate::Certified;
-use super::config::{NodeConfig, TlsFiles, is_loopback};
+use super::config::{NodeConfig, TlsFiles, is_at_home};
 use super::{NodeError, router};
 use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
@@ -75,7 +75,7 @@ impl Node {
         let app = App::new(Shared {
             push: Push::new(store.clone(), totals.clone(), shutdown.clone()),
             totals,
-            peers: Peers::new(&config.peers, is_loopback(&base))?,
+            peers: Peers::new(&config.peers, is_at_home(&base))?,
             peer_tokens,
             offers: Default::default(),
             underway: Default::default(),

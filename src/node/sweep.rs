@@ -49,9 +49,12 @@ impl App {
         }
         self.expire_offers().await?;
         for call in self.over() {
-            self.push.end_call(&call, true);
-            self.store.drop_pending(&call, true).await?;
-            self.exchange().forget(&call);
+            // Forgotten first: from then on nobody adds to what is called off.
+            let Some(over) = self.exchange().forget(&call) else { continue };
+            if let Err(error) = self.call_off(&call).await {
+                self.exchange().open(over);
+                return Err(error);
+            }
             self.limits.forget(&call);
         }
         metrics.calls_live(self.live());
@@ -59,7 +62,8 @@ impl App {
             metrics.upkeep();
             let connected = self.push.hub().to_renew();
             if !connected.is_empty() {
-                self.store.extend_bindings(connected, now()).await?;
+                self.store.extend_bindings(connected.clone(), now()).await?;
+                self.push.hub().renewed(&connected);
             }
         }
         if n.is_multiple_of(TIDY) {
@@ -92,6 +96,12 @@ impl App {
             // If it can't be written down, it is in the backlog.
             let _ = self.report(&call, &events).await;
         }
+    }
+
+    /// Nothing is tried any more for a call that is forgotten, and what was said in it is not kept.
+    pub(super) async fn call_off(&self, call: &CallId) -> Result<(), StoreError> {
+        self.push.end_call(call, true);
+        self.store.drop_pending(call, true).await
     }
 
     /// Calls that have not ended.

@@ -8,6 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 
 use super::PeerError;
+use crate::core::cause::cause;
 
 /// How long another node has to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,7 +40,7 @@ pub(super) fn builder() -> reqwest::ClientBuilder {
 }
 
 pub(super) fn build(builder: reqwest::ClientBuilder) -> Result<Client, PeerError> {
-    builder.build().map_err(|error| PeerError::Tls(cause(&error)))
+    builder.build().map_err(|error| PeerError::Tls(why(&error)))
 }
 
 pub(super) async fn send(request: RequestBuilder) -> Outcome {
@@ -62,7 +63,7 @@ async fn post(request: RequestBuilder) -> Result<Response, Outcome> {
         Ok(answer) if answer.status().is_success() => Ok(answer),
         Ok(answer) => Err(judge(answer).await),
         Err(error) if error.is_timeout() => Err(again("no answer in time")),
-        Err(error) => Err(again(&cause(&error))),
+        Err(error) => Err(again(&why(&error))),
     }
 }
 
@@ -109,11 +110,9 @@ async fn body(mut answer: Response) -> Option<Vec<u8>> {
 }
 
 /// reqwest's own words stop at the outermost error; the cause says what is wrong.
-fn cause(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+fn why(error: &reqwest::Error) -> String {
+    if error.source().is_none() {
+        return "the connection broke".to_owned();
     }
-    let text: String = cause.to_string().chars().filter(|c| !c.is_control()).take(WORDS).collect();
-    if error.source().is_none() { "the connection broke".to_owned() } else { text }
+    cause(error).chars().filter(|c| !c.is_control()).take(WORDS).collect()
 }

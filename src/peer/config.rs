@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
-use super::guard;
+use crate::core::address::is_loopback;
 use crate::core::name::{PeerName, TrunkName};
 use crate::core::prefix::Prefix;
 use crate::core::secret::Secret;
@@ -69,7 +69,7 @@ impl PeerConfig {
         }
         match url.scheme() {
             "https" => Ok(url),
-            "http" if guard::is_loopback(&url) => Ok(url),
+            "http" if is_loopback(url.host()) => Ok(url),
             _ => Err(format!("url: {:?} must begin with https: (http: is for loopback)", self.url)),
         }
     }

@@ -119,16 +119,22 @@ impl Hub {
         self.lock().open
     }
 
-    /// The connected clients whose bindings are to be renewed now; they count as renewed.
+    /// The connected clients whose bindings are to be renewed now.
     pub fn to_renew(&self) -> Vec<ClientId> {
-        let (now, mut ids) = (now(), Vec::new());
-        for (id, client) in &mut self.lock().streams {
-            if !client.streams.is_empty() && client.expires < now + RENEW {
+        let now = now();
+        let clients = self.lock();
+        let due = clients.streams.iter().filter(|(_, c)| !c.streams.is_empty() && c.expires < now + RENEW);
+        due.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Their bindings have been renewed.
+    pub fn renewed(&self, ids: &[ClientId]) {
+        let (now, mut clients) = (now(), self.lock());
+        for id in ids {
+            if let Some(client) = clients.streams.get_mut(id) {
                 client.expires = now + client.lifetime;
-                ids.push(id.clone());
             }
         }
-        ids
     }
 
     fn lock(&self) -> MutexGuard<'_, Clients> {
@@ -147,5 +153,35 @@ impl Drop for Attached {
                 clients.streams.remove(&self.client);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::ClientForm;
+
+    #[test]
+    fn a_client_is_to_be_renewed_until_it_has_been() {
+        let hub = Hub::new(Metrics::install());
+        let binding = Binding {
+            id: "c-1".parse().unwrap(),
+            number: "+12125550100".parse().unwrap(),
+            form: ClientForm::Hosted,
+            address: None,
+            secret: None,
+            capabilities: Vec::new(),
+            offer: Default::default(),
+            lifetime: Duration::from_secs(60),
+            expires: now() + Duration::from_secs(30),
+        };
+        let attached = hub.attach(&binding);
+        // The store may not take it the first time.
+        assert_eq!([hub.to_renew(), hub.to_renew()], [[binding.id.clone()], [binding.id.clone()]]);
+        hub.renewed(std::slice::from_ref(&binding.id));
+        assert!(hub.to_renew().is_empty());
+        drop(attached);
+        hub.renewed(std::slice::from_ref(&binding.id));
+        assert!(hub.to_renew().is_empty());
     }
 }

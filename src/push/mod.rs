@@ -97,6 +97,8 @@ impl Push {
         for outcome in outcomes {
             let state = match &outcome.error {
                 None => SentState::Accepted,
+                // It may be there already, and a person's phone shows every copy.
+                Some(_) if outcome.unknown => SentState::Refused,
                 Some(_) if self.inner.sip.again(pbx, &outcome.id, now()) => SentState::Pending,
                 Some(_) => SentState::Refused,
             };
@@ -137,6 +139,11 @@ impl Push {
         self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
     }
 
+    /// The other side of a call is told of another number's client from now on.
+    pub fn forget_answer(&self, call: &CallId, number: &Number) {
+        self.inner.sip.forget_answer(call, number);
+    }
+
     /// Nobody needs these any more.
     pub fn forget(&self, ids: &[String]) {
         for id in ids {
@@ -149,6 +156,13 @@ impl Push {
     pub fn end_call(&self, call: &CallId, all: bool) {
         self.inner.pending.end_call(call, all);
         self.inner.sip.end_call(call, all);
+    }
+
+    /// A client is gone: its streams end, and nothing is tried for it any more.
+    pub fn end_client(&self, client: &ClientId) {
+        self.inner.hub.close(client);
+        self.inner.pending.end_client(client);
+        self.inner.sip.end_client(client);
     }
 
     fn note(&self, id: &str, state: DeliveryState, error: Option<String>) {
@@ -174,13 +188,12 @@ impl Push {
     }
 
     fn send_webhook(&self, delivery: Delivery, binding: &Binding) {
-        let peer = matches!(delivery.message.body, Body::Peer { .. });
         let id = delivery.message.id.clone();
         let stop = self.inner.shutdown.child_token();
-        if self.inner.pending.add(&id, delivery.message.call.clone(), peer, stop.clone()) {
+        if self.inner.pending.add(&delivery, stop.clone()) {
             let (push, binding) = (self.clone(), binding.clone());
             tokio::spawn(async move {
-                // Cancelled: the call is over, or we are; what is still wanted is in the store.
+                // Cancelled: the call is over, its client is gone, or we are; what is still wanted is in the store.
                 let _ = stop.run_until_cancelled(webhook::deliver(&push, &delivery, &binding)).await;
                 push.inner.pending.forget(&id);
             });

@@ -5,11 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::name::CallId;
+use crate::contract::Body;
+use crate::core::name::{CallId, ClientId};
+use crate::store::Delivery;
 
 #[derive(Debug)]
 struct Entry {
     call: CallId,
+    client: ClientId,
     peer: bool,
     stop: CancellationToken,
 }
@@ -20,12 +23,15 @@ pub(super) struct Pending(Mutex<HashMap<String, Entry>>);
 
 impl Pending {
     /// False if it is under way already.
-    pub(super) fn add(&self, id: &str, call: CallId, peer: bool, stop: CancellationToken) -> bool {
+    pub(super) fn add(&self, delivery: &Delivery, stop: CancellationToken) -> bool {
         let mut entries = self.lock();
-        if entries.contains_key(id) {
+        let message = &delivery.message;
+        if entries.contains_key(&message.id) {
             return false;
         }
-        entries.insert(id.to_owned(), Entry { call, peer, stop });
+        let peer = matches!(message.body, Body::Peer { .. });
+        let (call, client) = (message.call.clone(), delivery.client.clone());
+        entries.insert(message.id.clone(), Entry { call, client, peer, stop });
         true
     }
 
@@ -36,8 +42,16 @@ impl Pending {
     }
 
     pub(super) fn end_call(&self, call: &CallId, all: bool) {
+        self.end(|entry| entry.call == *call && (all || entry.peer));
+    }
+
+    pub(super) fn end_client(&self, client: &ClientId) {
+        self.end(|entry| entry.client == *client);
+    }
+
+    fn end(&self, is_over: impl Fn(&Entry) -> bool) {
         self.lock().retain(|_, entry| {
-            let over = entry.call == *call && (all || entry.peer);
+            let over = is_over(entry);
             if over {
                 entry.stop.cancel();
             }

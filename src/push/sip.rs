@@ -112,8 +112,17 @@ impl SipQueue {
         self.retain(|queued| queued.message.id != id);
     }
 
+    pub(super) fn forget_answer(&self, call: &CallId, number: &Number) {
+        let is = |whose: &Whose| matches!(whose, Whose::Answer { call: c, number: n } if (c, n) == (call, number));
+        self.retain(|queued| !is(&queued.whose));
+    }
+
     pub(super) fn end_call(&self, call: &CallId, all: bool) {
         self.retain(|queued| queued.call != *call || !(all || queued.peer));
+    }
+
+    pub(super) fn end_client(&self, client: &ClientId) {
+        self.retain(|queued| !matches!(&queued.whose, Whose::Client(whose) if whose == client));
     }
 
     fn retain(&self, keep: impl Fn(&Queued) -> bool) {

@@ -1,5 +1,7 @@
 //! Webhooks: a signed POST to the client's own address, until it is taken or the call is over.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
@@ -9,6 +11,7 @@ use tokio::sync::Semaphore;
 use super::{Push, Secret, sign};
 use crate::contract::ClientForm;
 use crate::core::backoff::Backoff;
+use crate::core::number::Number;
 use crate::monitor::now;
 use crate::store::{Binding, Delivery, DeliveryState};
 
@@ -16,12 +19,15 @@ use crate::store::{Binding, Delivery, DeliveryState};
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// POSTs at the same time: slow receivers must not take all sockets.
 const AT_ONCE: usize = 256;
+/// Those of them to clients of one number: nobody's slow receivers take the places of all others.
+const OF_A_NUMBER: usize = 16;
 
 /// The HTTP client and its limits.
 #[derive(Debug)]
 pub(super) struct Webhooks {
     http: Option<reqwest::Client>,
     permits: Semaphore,
+    lanes: Mutex<HashMap<Number, Weak<Semaphore>>>,
 }
 
 impl Webhooks {
@@ -31,7 +37,19 @@ impl Webhooks {
         // A redirect would take the signed message to an address that nobody bound.
         let http = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().build();
         let http = http.inspect_err(|error| tracing::error!(%error, "webhooks can't be sent")).ok();
-        Webhooks { http, permits: Semaphore::new(AT_ONCE) }
+        Webhooks { http, permits: Semaphore::new(AT_ONCE), lanes: Mutex::default() }
+    }
+
+    /// The permits of one number, for as long as anybody has or waits for one.
+    fn lane(&self, number: &Number) -> Arc<Semaphore> {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lane) = lanes.get(number).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = Arc::new(Semaphore::new(OF_A_NUMBER));
+        lanes.insert(number.clone(), Arc::downgrade(&lane));
+        lane
     }
 }
 
@@ -61,8 +79,7 @@ pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding)
                 attempt += 1;
                 tracing::debug!(delivery = %id, attempt, error, "a webhook was not taken");
                 push.note(id, DeliveryState::Pending, Some(error));
-                let wait = Backoff::HTTP.wait(attempt, rand::random());
-                tokio::time::sleep(after.map_or(wait, |after| after.clamp(wait, Backoff::HTTP.ceiling))).await;
+                tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
             }
         }
     }
@@ -76,6 +93,8 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
         return again("no signing secret");
     };
     let Ok(body) = serde_json::to_string(&delivery.message) else { return again("not writable as JSON") };
+    let lane = push.inner.webhooks.lane(&binding.number);
+    let Ok(_turn) = lane.acquire().await else { return again("shutting down") };
     let Ok(_permit) = push.inner.webhooks.permits.acquire().await else { return again("shutting down") };
     let (id, timestamp) = (&delivery.message.id, now().0 / 1000);
     let request = http
@@ -102,5 +121,24 @@ fn judge(answer: &Response) -> Outcome {
             let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
             Outcome::Again { error: format!("HTTP {}", status.as_u16()), after: after.map(Duration::from_secs) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_has_its_own_permits_while_it_needs_them() {
+        let webhooks = Webhooks::new();
+        let [bob, carol] = ["+12125550101", "+12125550102"].map(|text| text.parse().unwrap());
+        let lane = webhooks.lane(&bob);
+        let taken: Vec<_> = (0..OF_A_NUMBER).map(|_| lane.try_acquire().unwrap()).collect();
+        assert!(webhooks.lane(&bob).try_acquire().is_err());
+        assert!(webhooks.lane(&carol).try_acquire().is_ok());
+        drop(taken);
+        drop(lane);
+        assert!(webhooks.lane(&bob).try_acquire().is_ok());
+        assert_eq!(webhooks.lanes.lock().unwrap().len(), 1);
     }
 }

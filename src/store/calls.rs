@@ -1,7 +1,9 @@
 //! Calls, live and over.
 
+use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::error::legible;
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::core::call::Call;
@@ -64,7 +66,8 @@ impl Store {
         // Ids of calls grow with time.
         query.push(" ORDER BY id DESC LIMIT ").push_bind(filter.limit);
         let rows = query.build().fetch_all(&self.pool).await?;
-        rows.iter().map(|row| read(&row.try_get::<String, _>(0)?)).collect()
+        let call = |row: &SqliteRow| read(&row.try_get::<String, _>(0)?);
+        rows.iter().filter_map(|row| legible(call(row))).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
+use super::error::legible;
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{Body, ClientForm, DeliveryView, Message};
@@ -121,7 +122,7 @@ impl Store {
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
              WHERE state = 'pending' ORDER BY id",
         );
-        query.fetch_all(&self.pool).await?.iter().map(read).collect()
+        query.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// What a client still has to get: all that is pending and, with `after`, what it was sent
@@ -139,7 +140,7 @@ impl Store {
         // No id is greater than this one.
         let after = after.unwrap_or("~").to_owned();
         let rows = query.bind(client.to_string()).bind(after).fetch_all(&self.pool).await?;
-        rows.iter().map(read).collect()
+        rows.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// How many of a call's deliveries are pending.
@@ -165,7 +166,7 @@ impl Store {
             let numbers = [number.parse().map_err(|e| bad(&e))?, other.parse().map_err(|e| bad(&e))?];
             Ok((call.parse().map_err(|e| bad(&e))?, numbers))
         };
-        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
+        rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
     /// The deliveries of some calls, as an administrator sees them.
@@ -185,7 +186,7 @@ impl Store {
             list.push_bind(call.to_string());
         }
         query.push(") ORDER BY id LIMIT 10000");
-        query.build().fetch_all(&self.pool).await?.iter().map(view).collect()
+        query.build().fetch_all(&self.pool).await?.iter().filter_map(|row| legible(view(row))).collect()
     }
 }
 

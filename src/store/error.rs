@@ -49,6 +49,17 @@ impl StoreError {
     }
 }
 
+/// A row of a list, unless it can't be read: one such row keeps the others from nobody.
+pub(super) fn legible<T>(row: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
+    match row {
+        Err(error @ StoreError::Unreadable { .. }) => {
+            tracing::warn!(%error, "it is passed over");
+            None
+        }
+        row => Some(row),
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         match &error {

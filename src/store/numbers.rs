@@ -1,5 +1,7 @@
 //! The directory.
 
+use std::collections::HashMap;
+
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -136,6 +138,30 @@ impl Store {
         let query = sqlx::query_scalar::<_, String>("SELECT number FROM numbers WHERE credential = $1");
         let found = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
         found.map(|text| text.parse().map_err(|e| StoreError::unreadable("number", e))).transpose()
+    }
+
+    /// The numbers whose credential these rows would put another in the place of.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn credentials_changed(&self, rows: &[NumberRow]) -> Result<Vec<Number>, StoreError> {
+        let new: HashMap<String, &NumberRow> = rows.iter().map(|row| (row.number.to_string(), row)).collect();
+        let with: Vec<&String> = new.iter().filter(|(_, row)| row.credential.is_some()).map(|(text, _)| text).collect();
+        let mut changed = Vec::new();
+        for chunk in with.chunks(ROWS) {
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE number IN (");
+            let mut list = query.separated(", ");
+            for number in chunk {
+                list.push_bind((*number).clone());
+            }
+            query.push(") AND credential IS NOT NULL");
+            for row in query.build().fetch_all(&self.pool).await? {
+                let (number, old): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
+                let row = new.get(&number).filter(|row| row.credential.is_some_and(|hash| hash[..] != old[..]));
+                changed.extend(row.map(|row| row.number.clone()));
+            }
+        }
+        Ok(changed)
     }
 
     /// Which of these credentials belong to another number than the one they stand with here.

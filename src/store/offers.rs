@@ -3,6 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
+use super::error::legible;
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::Offer;
@@ -51,7 +52,7 @@ impl Store {
     /// If the database can't be read.
     pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
         let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(&self.pool);
-        rows.await?.iter().map(read).collect()
+        rows.await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 }
 

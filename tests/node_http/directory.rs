@@ -1,9 +1,12 @@
 //! Numbers, one by one and by the million.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, ALICE, BOB, TestNode, answer};
+use crate::support::{ADMIN, ALICE, BOB, TestNode, answer, credential};
 
 #[tokio::test]
 async fn an_entry_is_kept_shown_and_removed() {
@@ -101,6 +104,21 @@ async fn a_credential_of_another_number_is_a_bad_line() {
         let (_, report) = import(&node, mode, &csv).await;
         assert_eq!((&report["bad"], &report["errors"][0]["line"]), (&json!(1), &json!(3)), "{mode}: {report}");
     }
+}
+
+#[tokio::test]
+async fn whoever_has_a_credential_of_before_an_import_is_not_left_inside() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({})).await;
+    let client = node.client(ALICE, json!({})).await;
+    let mut stream = node.websocket(&client, ALICE).await;
+    let same = format!("number,credential\n{ALICE},{}\n", credential(ALICE));
+    assert_eq!(import(&node, "skip-bad", &same).await.0, 200);
+    stream.quiet().await;
+    let other = format!("number,credential\n{ALICE},0123456789abcdef\n");
+    assert_eq!(import(&node, "skip-bad", &other).await.0, 200);
+    let next = tokio::time::timeout(Duration::from_secs(5), stream.0.next()).await.expect("it ends");
+    assert!(next.is_none_or(|frame| frame.is_ok_and(|frame| frame.is_close())));
 }
 
 #[tokio::test]

@@ -166,17 +166,28 @@ async fn a_first_address_of_the_sip_kind_is_answered_by_a_message() {
     let bob = node.client(BOB, json!({})).await;
     let mut bob = node.websocket(&bob, BOB).await;
     let call = node.arrive("b-1", Some(ALICE), BOB, Some("sip:alice@pbx.a.example")).await;
-    talks(&node, &call, "b-1").await;
+    let reply = node.events(&call, 1, &[dialled("b-1-dialled"), bridged("b-1", "b-1-dialled")]).await;
     let peer = bob.next().await;
     assert_eq!((&peer["peer"]["address"], &peer["own"]), (&json!("sip:alice@pbx.a.example"), &Value::Null));
     let sent = node.get(&format!("/v1/calls/{call}"), ADMIN).await;
     assert_eq!(sent["far"]["answers"][0]["state"], "pending");
     // The report of the bridge has fetched it, and nobody has said what became of it.
-    let id = json!(format!("answer-{call}-{}", BOB.trim_start_matches('+')));
+    let id = &reply["messages"][0]["id"];
     messages(&node, "b", json!([{"id": id, "error": "503"}])).await;
     node.far(&call, |far| far["answers"][0]["error"] == "503").await;
     messages(&node, "b", json!([{"id": id}])).await;
     node.far(&call, |far| far["answers"][0]["state"] == "accepted").await;
+    // Bob asks Carol, connects Alice to her, and takes her back: that is news, by an id of its own.
+    node.number(CAROL, json!({"pbx": "b"})).await;
+    node.client(CAROL, json!({})).await;
+    let request = json!({"pbx": "b", "leg": "b-5", "calling": BOB, "called": CAROL, "side": "originating"});
+    let asked = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
+    node.events(&asked, 1, &[dialled("b-6"), bridged("b-5", "b-6"), unbridged("b-5", "b-6")]).await;
+    let reply = node.events(&call, 3, &[unbridged("b-1", "b-1-dialled"), bridged("b-1", "b-6")]).await;
+    assert_eq!(reply["messages"][0]["from"], CAROL, "{reply}");
+    let reply = node.events(&call, 5, &[unbridged("b-1", "b-6"), bridged("b-1", "b-1-dialled")]).await;
+    let again = &reply["messages"][0];
+    assert!(again["from"] == BOB && again["id"] != *id, "{reply}");
     // What it says can be read by a program.
     let call = node.arrive("b-2", None, BOB, Some("sip:anna@pbx.a.example")).await;
     let reply = node.events(&call, 1, &[dialled("b-3"), bridged("b-2", "b-3")]).await;
@@ -222,6 +233,16 @@ async fn both_ends_on_one_node_are_told_once_and_by_each_other() {
         }
         alice.quiet().await;
         bob.quiet().await;
+        // The next time his PBX turns the trunk away, and the call goes on by the PSTN.
+        let decision = node.decide("a-2", ALICE, BOB).await;
+        let out = decision["call"].as_str().unwrap();
+        let received = decision["address"].as_str().filter(|_| !stripped);
+        let come = node.arrive("b-2", Some(ALICE), BOB, received).await;
+        node.events(&come, 1, &[ended("b-2")]).await;
+        talks(&node, out, "a-2").await;
+        for stream in [&mut alice, &mut bob] {
+            assert_eq!(stream.next().await["call"], json!(out));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{ALICE, BOB, Stream, TestNode, answer, ended, unbridged};
+use crate::support::{ALICE, BOB, Stream, TestNode, answer, bridged, ended, unbridged};
 
 /// A call with both clients up: Bob's stream, and his address as Alice has it.
 async fn talk() -> (TestNode, Stream, String) {
@@ -53,8 +53,25 @@ async fn messages_are_json_objects_of_limited_size() {
 }
 
 #[tokio::test]
-async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
+async fn nobody_poses_as_a_peer_that_the_node_itself_has_told_of() {
     let (node, mut bob, address) = talk().await;
+    let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y", "capabilities": ["video"]});
+    let content = json!({"type": "peer", "role": "first", "peer": peer});
+    assert_eq!(answer(node.http.post(&address).json(&content)).await.0, 202);
+    let message = bob.next().await;
+    assert_eq!((&message["type"], &message["content"]), (&json!("message"), &content));
+}
+
+#[tokio::test]
+async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
+    let node = TestNode::start().await;
+    node.number(BOB, json!({"pbx": "b"})).await;
+    let bob = node.client(BOB, json!({})).await;
+    let mut bob = node.websocket(&bob, BOB).await;
+    let call = node.arrive("b-1", Some(ALICE), BOB, Some("https://other.example/a/x")).await;
+    node.events(&call, 1, &[bridged("b-1", "b-2")]).await;
+    let address = bob.next().await["own"]["address"].as_str().unwrap().to_owned();
+    // Somebody has taken over at the far side.
     let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y", "capabilities": ["video"]});
     let content = json!({"type": "peer", "role": "first", "peer": peer});
     assert_eq!(answer(node.http.post(&address).json(&content)).await.0, 202);
@@ -126,13 +143,13 @@ async fn who_has_left_a_call_is_reached_for_a_minute_more() {
     assert_eq!(answer(node.http.post(&address).json(&json!({"n": 2}))).await.0, 404);
     assert_eq!(answer(node.http.get(&address)).await.0, 404);
     // They talk again: it is the same address, and good again.
-    node.events(&call, 4, &[crate::support::bridged("leg-1", "leg-2")]).await;
+    node.events(&call, 4, &[bridged("leg-1", "leg-2")]).await;
     assert_eq!(answer(node.http.post(&address).json(&json!({"n": 3}))).await.0, 202);
 }
 
 #[tokio::test]
 async fn what_was_said_is_not_kept_beyond_the_call() {
-    use sqlx::{ConnectOptions, Executor, Row};
+    use sqlx::{Executor, Row};
     let (mut node, mut bob, address) = talk().await;
     let call = node.get("/v1/calls", crate::support::ADMIN).await["calls"][0]["call"].as_str().unwrap().to_owned();
     assert_eq!(answer(node.http.post(&address).json(&json!({"text": "a secret"}))).await.0, 202);
@@ -140,9 +157,7 @@ async fn what_was_said_is_not_kept_beyond_the_call() {
     node.until(&call, |all| all.iter().filter(|d| d["state"] == "delivered").count() == 3).await;
     node.events(&call, 3, &[ended("leg-1"), ended("leg-2")]).await;
     node.age(58).await;
-    let file = node.folder.path().join("sidecall.db");
-    let mut database =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(file).read_only(true).connect().await.unwrap();
+    let mut database = node.database().await;
     for _ in 0..100 {
         let said = database.fetch_all("SELECT body FROM deliveries WHERE kind = 'message'").await.unwrap();
         assert_eq!(said.len(), 1);

@@ -7,6 +7,7 @@ mod access;
 mod calls;
 mod directory;
 mod exchange;
+mod failures;
 mod flood;
 mod inbox;
 mod legs;

@@ -159,5 +159,11 @@ async fn sip_clients_are_reached_through_the_agent() {
     let taken = json!([{"id": message["id"]}]);
     node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(taken)).await;
     node.until(&call, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "delivered")).await;
+    // One that the PBX may have sent is not sent again.
+    let call = node.decide("leg-3", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let reply = node.events(&call, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
+    let unknown = json!([{"id": reply["messages"][0]["id"], "error": "no answer", "unknown": true}]);
+    node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(unknown)).await;
+    node.until(&call, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "failed")).await;
     assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "talking");
 }

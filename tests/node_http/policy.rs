@@ -128,3 +128,22 @@ async fn what_comes_to_an_address_reaches_the_clients_that_it_was_given_for() {
     assert_eq!(open.next().await["content"]["text"], "hello");
     node.websocket(&kept, ALICE).await.quiet().await;
 }
+
+#[tokio::test]
+async fn who_talks_with_a_client_that_is_removed_is_told() {
+    for what in ["client", "number"] {
+        let node = node().await;
+        let alice = node.client(ALICE, json!({})).await;
+        let bob = node.client(BOB, json!({})).await;
+        let mut bob = node.websocket(&bob, BOB).await;
+        let call = node.talk().await;
+        let address = bob.next().await["peer"]["address"].as_str().unwrap().to_owned();
+        node.until(&call, |all| all.iter().any(|d| d["state"] == "delivered")).await;
+        let path = if what == "client" { format!("/v1/clients/{alice}") } else { format!("/v1/numbers/{ALICE}") };
+        assert_eq!(answer(node.request(Method::DELETE, &path, ADMIN)).await.0, 204);
+        assert_eq!(bob.next().await["type"], "ended", "{what}");
+        assert_eq!(answer(node.http.post(address).json(&json!({"n": 1}))).await.0, 404);
+        let states = node.deliveries(&call).await;
+        assert!(states.iter().any(|d| d["number"] == ALICE && d["state"] == "dropped"), "{what}: {states:?}");
+    }
+}

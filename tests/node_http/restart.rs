@@ -32,6 +32,32 @@ async fn calls_pairs_and_addresses_survive() {
 }
 
 #[tokio::test]
+async fn a_row_that_cant_be_read_keeps_the_others_from_nobody() {
+    use sqlx::Executor;
+    let mut node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    node.client(ALICE, json!({})).await;
+    let bob = node.client(BOB, json!({})).await;
+    let call = node.talk().await;
+    node.decide("leg-9", ALICE, BOB).await;
+    node.stop().await;
+    let mut database = node.database().await;
+    let spoil = format!(
+        "UPDATE calls SET body = '{{}}' WHERE id <> '{call}';
+         UPDATE deliveries SET body = '{{}}' WHERE number = '{ALICE}';
+         INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created)
+         VALUES ('x', '{call}', 'nobody', '{BOB}', 'x', 'hosted', 'peer', '{{}}', 1, 'delivered', 1, 0);
+         INSERT INTO offers (peer, id, received, body) VALUES ('a', 'x', 0, '{{}}')"
+    );
+    database.execute(sqlx::AssertSqlSafe(spoil)).await.unwrap();
+    node.kill_and_restart().await;
+    let live = node.get("/v1/calls?live=true", ADMIN).await;
+    assert_eq!(live["calls"].as_array().unwrap().len(), 1);
+    assert_eq!(node.websocket(&bob, BOB).await.next().await["peer"]["number"], ALICE);
+}
+
+#[tokio::test]
 async fn everything_acknowledged_before_the_kill_is_there() {
     let mut node = TestNode::start().await;
     node.number(ALICE, json!({"pbx": "a"})).await;

@@ -100,7 +100,7 @@ impl TestNode {
 
     /// Restarts it with all that its calls know that many seconds further in the past.
     pub(crate) async fn age(&mut self, seconds: i64) {
-        use sqlx::{ConnectOptions, Executor, Row};
+        use sqlx::{Executor, Row};
         fn older(value: &mut Value, millis: i64) {
             match value {
                 Value::Number(n) if n.as_i64().is_some_and(|n| n > 1_000_000_000_000) => {
@@ -112,8 +112,7 @@ impl TestNode {
             }
         }
         self.stop().await;
-        let file = self.folder.path().join("sidecall.db");
-        let mut database = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+        let mut database = self.database().await;
         for row in database.fetch_all("SELECT id, body FROM calls").await.unwrap() {
             let mut body: Value = serde_json::from_str(&row.get::<String, _>(1)).unwrap();
             older(&mut body, seconds * 1000);
@@ -122,6 +121,13 @@ impl TestNode {
         }
         sqlx::Connection::close(database).await.unwrap();
         self.kill_and_restart().await;
+    }
+
+    /// A connection of its own to the node's database.
+    pub(crate) async fn database(&self) -> sqlx::SqliteConnection {
+        use sqlx::ConnectOptions;
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&self.config.database);
+        options.connect().await.unwrap()
     }
 
     /// As with SIGTERM; it has stopped when this returns.

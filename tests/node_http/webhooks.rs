@@ -120,7 +120,10 @@ async fn nothing_is_tried_after_the_call() {
 async fn secrets_and_addresses_are_checked() {
     let (node, _) =
         node(json!({"address": "https://hook.example/x", "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"})).await;
+    let own = node.decide("leg-1", ALICE, "+442071838750").await["address"].as_str().unwrap().to_owned();
     for (client, field) in [
+        (json!({"address": own}), "address"),
+        (json!({"address": own.replace("http:", "HTTP:") + "?x=1"}), "address"),
         (json!({"address": "https://hook.example/", "secret": "weak"}), "secret"),
         (json!({"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}), "secret"),
         (json!({"address": "http://hook.example/"}), "address"),

@@ -11,6 +11,7 @@ use crate::cli::http::{self, ApiError};
 use crate::contract::Peer;
 use crate::core::address::{Address, AddressKind};
 use crate::core::backoff::Backoff;
+use crate::core::cause::cause;
 
 /// How long a peer's node may take.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Res
         Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
     };
     let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
-    let status = sent.map_err(|e| Problem { text: http::cause(&e), later: true })?.status();
+    let status = sent.map_err(|e| Problem { text: cause(&e), later: true })?.status();
     let (text, later) = match status.as_u16() {
         200..=299 => return Ok(()),
         404 | 410 => ("the call is over, and with it their address".to_owned(), false),

@@ -16,6 +16,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use crate::cli::http::{Api, ApiError};
 use crate::contract::{ClientCreated, Message, NewClient};
 use crate::core::backoff::Backoff;
+use crate::core::cause::cause;
 use crate::core::name::ClientId;
 use crate::core::number::Number;
 
@@ -171,7 +172,7 @@ impl Stream {
                 status @ (401 | 403) => setup(format!("{} no longer takes the token ({status})", self.api.base())),
                 status => End::Again(format!("{} answered {status}", self.api.base())),
             }),
-            Ok(Err(error)) => Err(End::Again(crate::cli::http::cause(&error))),
+            Ok(Err(error)) => Err(End::Again(cause(&error))),
             Err(_) => Err(End::Again("no answer".to_owned())),
         }
     }

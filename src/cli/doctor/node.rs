@@ -1,12 +1,13 @@
 //! The node, as the agent, the administrator and other people's clients reach it.
 
-use url::{Host, Url};
+use url::Url;
 
 use super::report::Report;
 use crate::cli::access;
 use crate::cli::http::{Api, ApiError};
 use crate::config::Config;
 use crate::contract::CallList;
+use crate::core::address::is_loopback;
 use crate::core::secret::Secret;
 use crate::node::StatusView;
 
@@ -52,7 +53,7 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Resul
     } else {
         report.ok(ABOUT, "its database takes reads and writes")?;
     }
-    if node.scheme() == "http" && !is_loopback(node) {
+    if node.scheme() == "http" && !is_loopback(node.host()) {
         report.warning(
             ABOUT,
             format!("the agent's token travels to {node} in the clear"),
@@ -146,15 +147,7 @@ async fn public_url(config: &Config, report: &mut Report) -> anyhow::Result<()> 
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 fn same_place(a: &Url, b: &Url) -> bool {
-    a.port_or_known_default() == b.port_or_known_default() && (a.host() == b.host() || is_loopback(a) && is_loopback(b))
+    a.port_or_known_default() == b.port_or_known_default()
+        && (a.host() == b.host() || is_loopback(a.host()) && is_loopback(b.host()))
 }

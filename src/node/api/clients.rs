@@ -19,15 +19,14 @@ use crate::node::app::App;
 use crate::node::auth::Identity;
 use crate::node::decision::fresh_id;
 use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::offering::CAPABILITIES;
+use crate::node::pairing::CLIENTS;
 use crate::node::problem::Problems;
 use crate::push::Secret;
 use crate::store::Binding;
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
 const DAY: u64 = 24 * 60 * 60;
-const CAPABILITIES: usize = 16;
-/// Clients of one number.
-const CLIENTS: u32 = 64;
 const PAGE: u32 = 1000;
 
 /// Binds a client to a number.
@@ -43,6 +42,9 @@ pub(in crate::node) async fn create(
     // An administrator may know of a service beside the node; a client's would be a way into the machine.
     if identity != Identity::Admin && new.address.as_ref().is_some_and(|address| !app.capabilities.allows(address)) {
         return Err(Problem::invalid("address", "an address on the node's own machine is for administrators to bind"));
+    }
+    if new.address.as_ref().is_some_and(|address| app.capabilities.own(address).is_some()) {
+        return Err(Problem::invalid("address", "is one that the node has made for a call: a message would go round"));
     }
     let binding = binding(number.clone(), new)?;
     if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
@@ -169,7 +171,7 @@ async fn managed(app: &App, identity: &Identity, id: &ClientId) -> Result<Bindin
     found.filter(|binding| identity.may_manage(&binding.number)).ok_or_else(|| Problem::not_found("client"))
 }
 
-/// Ends a binding.
+/// Ends a binding. Who is on the phone with its number is told, if it was the last one.
 #[utoipa::path(delete, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The client's id")),
     responses((status = 204, description = "It is gone"), Problems))]
@@ -180,8 +182,12 @@ pub(in crate::node) async fn remove(
 ) -> Result<StatusCode, Problem> {
     let binding = managed(&app, &identity, &id).await?;
     app.store.delete_binding(&id).await?;
-    app.push.hub().close(&id);
+    app.push.end_client(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
+    // If telling fails, it is gone all the same.
+    if let Err(error) = app.reconsider(&binding.number).await {
+        tracing::warn!(%error, number = %binding.number, "who talks with a client that is gone could not be told");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

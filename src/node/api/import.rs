@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
 use super::lines::{self, Line};
+use super::numbers;
 use crate::contract::{ImportMode, ImportReport, LineError};
 use crate::core::number::Number;
 use crate::node::Problem;
@@ -127,7 +128,7 @@ async fn pass(app: &App, file: &File, pass: Pass) -> Result<ImportReport, Proble
         }
         tally.report.imported += rows.len() as u64;
         if pass != Pass::Look && !rows.is_empty() {
-            app.store.put_numbers(rows.into_iter().map(|(_, row)| row).collect()).await?;
+            numbers::write(app, rows.into_iter().map(|(_, row)| row).collect()).await?;
         }
     }
     match reader.await {

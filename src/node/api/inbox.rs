@@ -21,6 +21,7 @@ use crate::node::Problem;
 use crate::node::app::{App, GRACE};
 use crate::node::capability::Claim;
 use crate::node::extract::Body;
+use crate::node::far::Heard;
 use crate::node::limit::Taken;
 use crate::node::offering::CAPABILITIES;
 use crate::node::problem::Problems;
@@ -77,21 +78,25 @@ pub(in crate::node) async fn post(
 }
 
 async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
-    let behind = behind(app, token).ok_or_else(nobody)?;
+    let known = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
-    // A body that doesn't say how long it is may be as long as any.
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
-    match app.limits.take(token, &behind.claim.call, length.unwrap_or(BODY), Instant::now()) {
-        Taken::Yes => {}
-        Taken::NotNow => return Err(full()),
+    let spent = |taken| match taken {
+        Taken::Yes => Ok(()),
+        Taken::NotNow => Err(full()),
         Taken::NoMore => {
-            return Err(Problem::new(
-                StatusCode::TOO_MANY_REQUESTS,
-                "this address has taken all that it may in one call",
-            ));
+            let detail = "this address has taken all that it may in one call";
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
         }
-    }
+    };
+    spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
+    // A body that doesn't say how long it is may be as long as any, and each client gets one.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    let clients = app.addressed(&known.claim.call, &known.number).await?.len();
+    let bytes = length.unwrap_or(BODY).saturating_mul(clients);
+    spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
+    // A body may take its time: they may have parted meanwhile, or the call may be over.
+    let behind = behind(app, token).ok_or_else(nobody)?;
     if app.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
@@ -102,15 +107,22 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     let accepted = Accepted { clients: clients.len() };
     let body = match peer(app, &content) {
         // B7: the other side's own address.
-        Some(peer) if app.hear(&behind.claim.call, &behind.number, &peer).await? => return Ok(accepted),
-        // Both are ours, or it is old news: it is passed on as it would come from this node.
-        Some(peer) => Said::Peer { role: behind.claim.role, peer, own: None },
+        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer).await? {
+            Heard::Kept => return Ok(accepted),
+            Heard::News => Said::Peer { role: behind.claim.role, peer, own: None },
+            // What anybody says who has the address isn't said in this node's name.
+            Heard::Moot => Said::Message { content },
+        },
         None => Said::Message { content },
     };
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
     app.store.add_deliveries(deliveries.clone()).await?;
     for (delivery, client) in deliveries.into_iter().zip(&clients) {
         app.send(delivery, client, &behind.pbx).await?;
+    }
+    // Forgotten while it was written down: whoever forgot it has called off what there was by then.
+    if app.exchange().call(&behind.claim.call).is_none() {
+        app.call_off(&behind.claim.call).await?;
     }
     Ok(accepted)
 }

@@ -8,12 +8,13 @@ use utoipa::IntoParams;
 
 use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::number::Number;
+use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::{Admin, Identity};
 use crate::node::extract::{Body, InPath, Parameters};
 use crate::node::problem::Problems;
-use crate::store::NumberRow;
+use crate::store::{NumberRow, StoreError};
 
 const NAME: usize = 100;
 const CREDENTIAL: std::ops::RangeInclusive<usize> = 16..=256;
@@ -45,13 +46,8 @@ pub(in crate::node) async fn put(
     Body(entry): Body<NumberEntry>,
 ) -> Result<Json<NumberView>, Problem> {
     check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
-    let (credential, switched) = (entry.credential.is_some(), entry.enabled.is_some());
-    app.store.put_numbers(vec![NumberRow::new(number.clone(), entry)]).await?;
-    if credential {
-        // Who has the old one is let in no longer, and not left inside either.
-        let clients = app.store.bindings(Some(&number), crate::monitor::now(), PAGE).await?;
-        clients.iter().for_each(|client| app.push.hub().close(&client.id));
-    }
+    let switched = entry.enabled.is_some();
+    write(&app, vec![NumberRow::new(number.clone(), entry)]).await?;
     if switched {
         app.reconsider(&number).await?;
     }
@@ -59,7 +55,18 @@ pub(in crate::node) async fn put(
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
 }
 
-/// Removes an entry, and the clients of its number.
+/// Writes entries. Who has a credential of before is let in no longer, and not left inside either.
+pub(super) async fn write(app: &App, rows: Vec<NumberRow>) -> Result<(), StoreError> {
+    let changed = app.store.credentials_changed(&rows).await?;
+    app.store.put_numbers(rows).await?;
+    for number in changed {
+        let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
+        clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    }
+    Ok(())
+}
+
+/// Removes an entry, and the clients of its number. Who is on the phone with it is told.
 #[utoipa::path(delete, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 204, description = "It is gone"), Problems))]
@@ -68,11 +75,15 @@ pub(in crate::node) async fn remove(
     _: Admin,
     InPath(number): InPath<Number>,
 ) -> Result<StatusCode, Problem> {
-    let clients = app.store.bindings(Some(&number), crate::monitor::now(), PAGE).await?;
+    let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
     if !app.store.delete_number(&number).await? {
         return Err(Problem::not_found("number"));
     }
-    clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    clients.iter().for_each(|client| app.push.end_client(&client.id));
+    // If telling fails, it is gone all the same.
+    if let Err(error) = app.reconsider(&number).await {
+        tracing::warn!(%error, %number, "who talks with a number that is gone could not be told");
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 
