@@ -2,11 +2,12 @@
 
 use crate::ami::{Action, Client};
 use crate::contract::SipMessage;
+use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
 use crate::pbx::{Answer, Error, Release, Snapshot};
 
 use super::dictionary::micros;
-use super::snapshot;
+use super::{Endpoint, snapshot};
 
 /// The command connection, and the sending side of the event connection.
 #[derive(Debug)]
@@ -15,6 +16,7 @@ pub struct Commands {
     listener: Client,
     domain: String,
     message_endpoint: Option<String>,
+    endpoints: Endpoints,
 }
 
 /// The global variable that names the agent in charge.
@@ -24,8 +26,9 @@ const OWNER: &str = "SIDECALL_AGENT";
 const GO: &str = "sidecall-go";
 
 impl Commands {
-    pub(super) fn new(client: Client, listener: Client, domain: String, message_endpoint: Option<String>) -> Commands {
-        Commands { client, listener, domain, message_endpoint }
+    pub(super) fn new(client: Client, listener: Client, endpoint: &Endpoint) -> Commands {
+        let Endpoint { domain, message_endpoint, endpoints, .. } = endpoint.clone();
+        Commands { client, listener, domain, message_endpoint, endpoints }
     }
 
     /// Asterisk's own words for its version.
@@ -71,7 +74,7 @@ impl Commands {
 
     /// All channels.
     pub async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
-        snapshot::take(&self.client).await
+        snapshot::take(&self.client, &self.endpoints).await
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.

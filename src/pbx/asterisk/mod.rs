@@ -13,6 +13,7 @@ pub(super) use dictionary::kind;
 
 use super::{Error, Happened, Snapshot};
 use crate::ami;
+use crate::core::endpoint::Endpoints;
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Endpoint {
     pub domain: String,
     /// The endpoint that messages to addresses of other domains leave by.
     pub message_endpoint: Option<String>,
+    /// How its phones are named.
+    pub endpoints: Endpoints,
 }
 
 /// Events of one Asterisk.
@@ -48,8 +51,8 @@ pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Comm
     let (commands, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
     spawn(connection, "commands");
     let (listener, events) = listen(endpoint, options, false).await?;
-    let commands = Commands::new(commands, listener, endpoint.domain.clone(), endpoint.message_endpoint.clone());
-    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+    let commands = Commands::new(commands, listener, endpoint);
+    Ok((commands, Events { events, dictionary: dictionary::Dictionary::new(endpoint.endpoints.clone()) }))
 }
 
 /// One connection that gets the agent's events, or `all` that its user may see.
