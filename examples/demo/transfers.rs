@@ -68,10 +68,10 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
 fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Result<Moved, String> {
     let mut office = Office::open(kind).map_err(|e| format!("{kind}: {e}"))?;
     go_on()?;
-    let played = transfer.play(&mut office);
+    let played = transfer.play(&mut office.staff);
     let (told, problems) = match played {
         Ok(told) => (told, Vec::new()),
-        Err(problem) => ([0, 1, 2, 3].map(|n| office.told(n)), vec![problem]),
+        Err(problem) => ([0, 1, 2, 3].map(|n| office.staff.told(n)), vec![problem]),
     };
     Ok(Moved { behaviour, title: transfer.name, pbx: kind.word(), told, ok: problems.is_empty(), problems })
 }
