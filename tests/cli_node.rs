@@ -295,7 +295,8 @@ fn an_administrator_tries_the_rules_of_a_pbx() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sidecall.toml");
     let config = "[[pbx]]\nname = \"lab\"\nkind = \"asterisk\"\naddress = \"127.0.0.1:5038\"\npassword = \"x1y2z3\"\n\
-        context = \"pbx.example\"\nregion = \"DE\"\noutside_prefix = \"0\"\n[[pbx.tenant]]\nname = \"acme.example\"\n";
+        context = \"pbx.example\"\nregion = \"DE\"\noutside_prefix = \"0\"\n[[pbx.tenant]]\nname = \"acme.example\"\n\
+        endpoints = [\"acme-XXX\"]\n";
     std::fs::write(&file, config).unwrap();
     let read = |args: &[&str]| {
         let output = run(&file, &[&["number", "read", "--json"], args].concat());
@@ -310,7 +311,11 @@ fn an_administrator_tries_the_rules_of_a_pbx() {
         (&json!("201;phone-context=acme.example"), &json!("201"))
     );
     assert_eq!(said[2]["shown"]["none"], "withheld");
-    assert_eq!(read(&["201"])[0]["shown"]["none"], "an extension of no known tenant");
+    let said = read(&["201", "acme-201"]);
+    assert_eq!(said[0]["shown"]["none"], "an extension of no known tenant");
+    assert_eq!(said[0]["phone"]["none"], "an extension of no known tenant");
+    assert_eq!(said[1]["phone"]["number"], "201;phone-context=acme.example");
+    assert_eq!(said[1]["dialled"]["none"], "not a number");
     let table = out(&run(&file, &["number", "read", "--pbx", "lab", "+4930123456789"]));
     assert!(table.contains("0030123456789"), "{table}");
 }

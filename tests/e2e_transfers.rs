@@ -15,7 +15,7 @@ fn transfer(kind: Kind, name: &str) {
         return;
     }
     let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
-    match transfer.play(&mut office) {
+    match transfer.play(&mut office.staff) {
         Ok(told) => eprintln!("{kind}: {name}: {told:?}"),
         Err(problem) => panic!(
             "{kind}: {name}: {problem}\n{:#?}\n{}\n{}",
@@ -32,11 +32,11 @@ fn after_a_restart_they_talk_to_the_same_people(kind: Kind) {
     for name in ["attended, by the called", "directed pick-up", "conference of three"] {
         let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
         let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
-        let again = |office: &mut Office| {
+        let again = || {
             office.sidecall.restart().unwrap();
             office.sidecall.wait_until_attached().unwrap();
         };
-        if let Err(problem) = transfer.play_and(&mut office, again) {
+        if let Err(problem) = transfer.play_and(&mut office.staff, again) {
             panic!("{kind}: {name}: {problem}\n{:#?}\n{}", office.sidecall.calls(), office.sidecall.log());
         }
     }

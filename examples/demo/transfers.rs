@@ -77,8 +77,8 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
 fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Moved {
     let mut told = [const { String::new() }; 4];
     let played = Office::open(kind).map_err(|error| error.to_string()).and_then(|mut office| {
-        let played = transfer.play(&mut office);
-        told = [0, 1, 2, 3].map(|n| office.told(n));
+        let played = transfer.play(&mut office.staff);
+        told = [0, 1, 2, 3].map(|n| office.staff.told(n));
         played
     });
     let problems: Vec<String> = played.err().into_iter().collect();

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
+use crate::core::endpoint::{EndpointRule, Endpoints};
 use crate::core::mapping::Mapping;
 use crate::core::name::{PbxName, TenantName};
 use crate::core::number::Context;
@@ -90,6 +91,9 @@ pub struct PbxConfig {
     /// Extensions that are reached from outside.
     #[serde(default)]
     pub map: Vec<Mapping>,
+    /// Asterisk: how its phones are named, where not by their extension.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointRule>,
     /// Those who share it, each with extensions of its own.
     #[serde(default)]
     pub tenant: Vec<TenantConfig>,
@@ -134,6 +138,9 @@ pub struct TenantConfig {
     /// Extensions that are reached from outside.
     #[serde(default)]
     pub map: Vec<Mapping>,
+    /// Asterisk: how its phones are named.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointRule>,
 }
 
 fn extension_digits() -> usize {
@@ -170,6 +177,7 @@ impl PbxConfig {
                 tls: self.tls.then(|| self.trust()).transpose()?,
                 domain: String::from(self.context.clone()),
                 message_endpoint: self.message_endpoint.clone(),
+                endpoints: self.endpoints(),
             })),
         })
     }
@@ -225,6 +233,41 @@ impl PbxConfig {
         PbxPlan::new(own, tenants)
     }
 
+    /// How its phones are named, and whose they are.
+    pub fn endpoints(&self) -> Endpoints {
+        let own = self.endpoints.iter().map(|rule| (rule.clone(), None));
+        let of = |tenant: &TenantConfig| {
+            let name = tenant.name.clone();
+            tenant.endpoints.clone().into_iter().map(move |rule| (rule, Some(name.clone())))
+        };
+        own.chain(self.tenant.iter().flat_map(of)).collect()
+    }
+
+    fn check_endpoints(&self) -> Result<(), String> {
+        let of_tenants = self.tenant.iter().flat_map(|tenant| {
+            let digits = tenant.extension_digits.unwrap_or(self.extension_digits);
+            tenant.endpoints.iter().map(move |rule| (rule, digits))
+        });
+        let rules: Vec<_> = self.endpoints.iter().map(|rule| (rule, self.extension_digits)).chain(of_tenants).collect();
+        if self.kind == PbxKind::Freeswitch && !rules.is_empty() {
+            return Err("endpoints: only for an Asterisk; FreeSWITCH says itself whose phone it rings".to_owned());
+        }
+        if !self.endpoints.is_empty() && !self.tenant.is_empty() {
+            return Err("endpoints: where there are tenants, each has its own: write them in [[pbx.tenant]]".to_owned());
+        }
+        for (n, (rule, digits)) in rules.iter().enumerate() {
+            if rule.digits() > *digits {
+                return Err(format!(
+                    "endpoints: \"{rule}\": an extension has at most {digits} digits (extension_digits)"
+                ));
+            }
+            if let Some((other, _)) = rules[..n].iter().find(|(other, _)| rule.shares_name(other)) {
+                return Err(format!("endpoints: one phone would be two: \"{other}\" and \"{rule}\""));
+            }
+        }
+        Ok(())
+    }
+
     /// Looks for rules that contradict each other.
     ///
     /// # Errors
@@ -233,6 +276,7 @@ impl PbxConfig {
         if let Some(bad) = self.withheld.iter().find(|w| w.is_empty() || !w.bytes().all(|b| b.is_ascii_digit())) {
             return Err(format!("withheld: {bad:?} is not digits; words such as \"anonymous\" are known already"));
         }
+        self.check_endpoints()?;
         if !self.map.is_empty() && !self.tenant.is_empty() {
             return Err("map: where there are tenants, each has its own: write [[pbx.tenant.map]]".to_owned());
         }

@@ -319,6 +319,7 @@ mod tests {
             (tenant("name = \"a b\""), "[[pbx]] no. 1: tenant: no. 1: name: "),
             (acme.clone() + &tenant("name = \"a\"\ncontext = \"acme.example\""), "pbx fs: tenant a: "),
             (acme.clone() + &shared + &beta + &shared, "pbx fs: map: one number"),
+            ("endpoints = [\"sip-XXXX\"]\n".to_owned(), "pbx fs: endpoints: only for an Asterisk"),
         ] {
             let said = problem(&format!("{PBX}{rules}"));
             assert!(said.contains(named), "{rules}: {said}");
@@ -326,5 +327,41 @@ mod tests {
         let other = rule("pbx.tenant.map", "1001", "+12125552001");
         let both = Config::from_text(&format!("{PBX}{acme}{shared}{beta}{other}"), Path::new("x")).unwrap();
         assert!(both.pbx[0].plan().has("beta.example"));
+    }
+
+    #[test]
+    fn names_of_phones_that_cant_be_are_named() {
+        let pbx = PBX.replace("freeswitch", "asterisk");
+        let endpoints = |rules: &[&str]| format!("endpoints = {rules:?}\n");
+        let tenant = |name: &str, rules: &[&str]| {
+            format!("[[pbx.tenant]]\nname = \"{name}\"\ncontext = \"{name}.example\"\n{}", endpoints(rules))
+        };
+        let acme = tenant("acme", &["acme-XXXX"]);
+        for (rules, named) in [
+            (endpoints(&["phone"]), "[[pbx]] no. 1: endpoints: no. 1: \"phone\" doesn't say which extension"),
+            (endpoints(&["a b = 1001"]), "[[pbx]] no. 1: endpoints: no. 1: \"a b\""),
+            (tenant("acme", &["acme-XX = X"]), "[[pbx]] no. 1: tenant: no. 1: endpoints: no. 1: "),
+            (
+                endpoints(&["sip-XXXXXXX"]),
+                "pbx fs: endpoints: \"sip-XXXXXXX = XXXXXXX\": an extension has at most 6 digits",
+            ),
+            (
+                acme.clone() + "extension_digits = 3\n",
+                "pbx fs: endpoints: \"acme-XXXX = XXXX\": an extension has at most 3",
+            ),
+            (endpoints(&["sip-XXXX", "sip-1001 = 5"]), "pbx fs: endpoints: one phone would be two: "),
+            (acme.clone() + &tenant("beta", &["acme-XXXX"]), "pbx fs: endpoints: one phone would be two: "),
+            (endpoints(&["sip-XXXX"]) + &acme, "pbx fs: endpoints: where there are tenants"),
+        ] {
+            let said = problem(&format!("{pbx}{rules}"));
+            assert!(said.contains(named), "{rules}: {said}");
+        }
+        let both =
+            Config::from_text(&format!("{pbx}{acme}{}", tenant("beta", &["XXXX_beta"])), Path::new("x")).unwrap();
+        let endpoints = both.pbx[0].endpoints();
+        let whose = |name: &str| endpoints.read(name).map(|(number, tenant)| (number, tenant.unwrap().to_string()));
+        assert_eq!(whose("acme-1001"), Some(("1001".to_owned(), "acme".to_owned())));
+        assert_eq!(whose("1001_beta"), Some(("1001".to_owned(), "beta".to_owned())));
+        assert_eq!(whose("1001"), None);
     }
 }

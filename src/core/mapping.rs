@@ -28,7 +28,7 @@ struct Written {
 /// Digits, and `X` for any digit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-struct Mask(String);
+pub(super) struct Mask(String);
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -52,43 +52,53 @@ pub enum MappingError {
 impl Mapping {
     /// The digits of the E.164 number that this extension is.
     pub fn number(&self, extension: &str) -> Option<String> {
-        translate(&self.extension, &self.number, extension)
+        translate(&self.extension.0, &self.number.0, extension)
     }
 
     /// The extension that these digits of an E.164 number are.
     pub fn extension(&self, number: &str) -> Option<String> {
-        translate(&self.number, &self.extension, number)
+        translate(&self.number.0, &self.extension.0, number)
     }
 
     /// Whether some extension is in both.
     pub fn shares_extension(&self, other: &Mapping) -> bool {
-        overlap(&self.extension, &other.extension)
+        overlap(&self.extension.0, &other.extension.0)
     }
 
     /// Whether some number is in both.
     pub fn shares_number(&self, other: &Mapping) -> bool {
-        overlap(&self.number, &other.number)
+        overlap(&self.number.0, &other.number.0)
     }
 }
 
-fn translate(from: &Mask, to: &Mask, text: &str) -> Option<String> {
-    if from.0.len() != text.len() || !text.bytes().all(|b| b.is_ascii_digit()) {
+/// What `text`, which has digits where `from` has an `X` and is like it elsewhere, is as `to` writes it.
+pub(super) fn translate(from: &str, to: &str, text: &str) -> Option<String> {
+    if from.len() != text.len() {
         return None;
     }
     let mut digits = Vec::new();
-    for (mask, digit) in from.0.chars().zip(text.chars()) {
+    for (mask, said) in from.chars().zip(text.chars()) {
         match mask {
-            'X' => digits.push(digit),
-            _ if mask == digit => {}
+            'X' if said.is_ascii_digit() => digits.push(said),
+            'X' => return None,
+            _ if mask == said => {}
             _ => return None,
         }
     }
     let mut digits = digits.into_iter();
-    to.0.chars().map(|mask| if mask == 'X' { digits.next() } else { Some(mask) }).collect()
+    to.chars().map(|mask| if mask == 'X' { digits.next() } else { Some(mask) }).collect()
 }
 
-fn overlap(a: &Mask, b: &Mask) -> bool {
-    a.0.len() == b.0.len() && a.0.chars().zip(b.0.chars()).all(|(a, b)| a == b || a == 'X' || b == 'X')
+/// Whether some text is like both.
+pub(super) fn overlap(a: &str, b: &str) -> bool {
+    let digit = |mask: char, other: char| mask == 'X' && other.is_ascii_digit();
+    a.len() == b.len() && a.chars().zip(b.chars()).all(|(a, b)| a == b || digit(a, b) || digit(b, a))
+}
+
+impl Mask {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl FromStr for Mask {

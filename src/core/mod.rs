@@ -10,6 +10,7 @@ pub mod breaker;
 pub mod call;
 pub mod capability;
 pub mod cause;
+pub mod endpoint;
 pub mod exchange;
 pub mod far;
 pub mod identity;

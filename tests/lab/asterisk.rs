@@ -134,7 +134,7 @@ impl Asterisk {
         let sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
         let plans = Plans {
             pjsip: endpoints::pjsip(&config, sip),
-            queues: endpoints::queues(&config.plan),
+            queues: endpoints::queues(&config),
             dialplan: endpoints::dialplan(&config)?,
         };
         Asterisk::launch(config, sip, &plans)

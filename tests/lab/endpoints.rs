@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
 use super::plan::{Plan, fill};
+use super::tenants::Tenant;
 use super::{PACKET, PHONES, PSTN, PbxConfig, Result};
 
 /// What every endpoint has.
@@ -23,6 +24,9 @@ pub(super) fn pjsip(config: &PbxConfig, sip: SocketAddr) -> String {
     );
     for number in &extensions {
         text += &phone(number, "from-internal");
+    }
+    for tenant in config.tenants {
+        text.extend(extensions.iter().map(|number| phone_of(tenant, number)));
     }
     // The packet trunk is trusted; a second PBX of the lab (127.0.0.1) is one as well.
     let local: IpAddr = config.ip.into();
@@ -48,6 +52,16 @@ pub(super) fn phone(number: &str, context: &str) -> String {
     )
 }
 
+/// As the documentation tells an administrator who has tenants: the PBX has one endpoint of a name.
+fn phone_of(tenant: &Tenant, number: &str) -> String {
+    let (Tenant { name, .. }, endpoint) = (tenant, tenant.endpoint(number));
+    format!(
+        "\n[{endpoint}]\ntype=endpoint\ncontext=from-{name}\naors={endpoint}\ncallerid={number} <{number}>\n\
+         set_var=SIDECALL_TENANT={name}\nnamed_call_group={name}\nnamed_pickup_group={name}\n{COMMON}\n\n\
+         [{endpoint}]\ntype=aor\nmax_contacts=1\nremove_existing=yes\n"
+    )
+}
+
 /// A trunk to `far`; calls from these addresses are its.
 pub(super) fn trunk(name: &str, far: SocketAddr, context: &str, from: &[IpAddr]) -> String {
     let mut text = format!(
@@ -61,13 +75,32 @@ pub(super) fn trunk(name: &str, far: SocketAddr, context: &str, from: &[IpAddr])
     text
 }
 
-/// The queue, with two agents.
-pub(super) fn queues(plan: &Plan) -> String {
-    format!(
-        "\n[lab]\nstrategy=ringall\ntimeout=60\nmember => PJSIP/{}\nmember => PJSIP/{}\n",
-        plan.extension(1),
-        plan.extension(2)
-    )
+/// The queue, with two agents, and one for each tenant.
+pub(super) fn queues(config: &PbxConfig) -> String {
+    let agents = [1, 2].map(|n| config.plan.extension(n));
+    let queue = |name: &str, [one, other]: [String; 2]| {
+        format!("\n[{name}]\nstrategy=ringall\ntimeout=60\nmember => PJSIP/{one}\nmember => PJSIP/{other}\n")
+    };
+    let tenants = config.tenants.iter().map(|tenant| {
+        let own = [0, 1].map(|n| tenant.endpoint(&agents[n]));
+        queue(tenant.name, own)
+    });
+    tenants.fold(queue("lab", agents.clone()), |text, own| text + &own)
+}
+
+/// What phones can call, once more for a tenant's: its own phones, queue and conference.
+fn dialplan_of(tenant: &Tenant, config: &PbxConfig, text: &str) -> String {
+    let own = text.split("[from-internal]").nth(1).and_then(|rest| rest.split("[from-trunk]").next());
+    let Tenant { name, .. } = tenant;
+    let own = format!("\n[from-internal]{}", own.unwrap_or_default())
+        .replace("from-internal", &format!("from-{name}"))
+        .replace("PJSIP/${EXTEN},", &format!("PJSIP/{},", tenant.endpoint("${EXTEN}")))
+        .replace("Queue(lab)", &format!("Queue({name})"))
+        .replace("ConfBridge(", &format!("ConfBridge({name}-"));
+    let phone = |text: String, number: String| {
+        text.replace(&format!("PJSIP/{number}"), &format!("PJSIP/{}", tenant.endpoint(&number)))
+    };
+    config.plan.extensions().into_iter().fold(own, phone)
 }
 
 /// The dialplan, with or without the project's snippet.
@@ -95,6 +128,7 @@ pub(super) fn dialplan(config: &PbxConfig) -> Result<String> {
             ("INNER_NUMBERS", &inner_numbers),
         ],
     )?;
+    let text = config.tenants.iter().fold(text.clone(), |all, tenant| all + &dialplan_of(tenant, config, &text));
     if config.snippets {
         return Ok(text + "\n#include \"sidecall.conf\"\n");
     }

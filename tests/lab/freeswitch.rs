@@ -91,6 +91,9 @@ impl FreeSwitch {
         conf::copy_dir(&installation.conf, &conf)?;
         adapt(&conf, &installation, sip, trunk_sip, esl)?;
         lab_dialplan(&conf, &config)?;
+        if !config.tenants.is_empty() {
+            domains(&conf, &config)?;
+        }
         if config.plan.shows_did {
             show_did(&conf)?;
         }
@@ -260,21 +263,44 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
     conf::replace(&conf.join("dialplan/default.xml"), before, &with)?;
     conf::write(&conf.join("ivr_menus/lab.xml"), &fill("menu.xml", plan, &[])?)?;
     conf::write(&conf.join("dialplan/lab/caller-id.xml"), &fill("caller-id.xml", plan, &[])?)?;
-    let agent =
-        |n| format!("<member timeout=\"60\" simo=\"1\" lag=\"1\">user/{}@$${{domain}}</member>", plan.extension(n));
-    conf::replace(
-        &conf.join("autoload_configs/fifo.conf.xml"),
-        "<fifos>",
-        &format!(
-            "<fifos>\n<fifo name=\"lab@$${{domain}}\" importance=\"0\" outbound_strategy=\"ringall\" outbound_per_cycle=\"2\">{}{}</fifo>",
-            agent(1),
-            agent(2)
-        ),
-    )?;
+    queue(conf, plan, "$${domain}")?;
     if plan.digit != '1' {
         renumber(conf, plan)?;
     }
     gateway(conf, "pstn", config.pstn)
+}
+
+/// The queue of a domain, with two agents.
+fn queue(conf: &Path, plan: &Plan, domain: &str) -> Result<()> {
+    let agent = |n| format!("<member timeout=\"60\" simo=\"1\" lag=\"1\">user/{}@{domain}</member>", plan.extension(n));
+    conf::replace(
+        &conf.join("autoload_configs/fifo.conf.xml"),
+        "<fifos>",
+        &format!(
+            "<fifos>\n<fifo name=\"lab@{domain}\" importance=\"0\" outbound_strategy=\"ringall\" outbound_per_cycle=\"2\">{}{}</fifo>",
+            agent(1),
+            agent(2)
+        ),
+    )
+}
+
+/// A domain of its own in the directory for each tenant, and phones are in the domain that they say: what vanilla
+/// tells those who "need more than ONE domain".
+fn domains(conf: &Path, config: &PbxConfig) -> Result<()> {
+    let internal = conf.join("sip_profiles/internal.xml");
+    let forced = |line: &&str| !line.contains("name=\"force-");
+    let text = conf::read(&internal)?;
+    conf::write(&internal, &text.lines().filter(forced).fold(String::new(), |t, l| t + l + "\n"))?;
+    let own = conf::read(&conf.join("directory/default.xml"))?;
+    for tenant in config.tenants {
+        let domain = tenant.domain();
+        // A leg that was called, and is transferred, has its domain by this alone.
+        let known = format!("<variables>\n<variable name=\"domain_name\" value=\"{domain}\"/>");
+        let text = own.replace("$${domain}", &domain).replace("<variables>", &known);
+        conf::write(&conf.join(format!("directory/{}.xml", tenant.name)), &text)?;
+        queue(conf, &config.plan, &domain)?;
+    }
+    Ok(())
 }
 
 /// Vanilla's extensions begin with 1; these begin with another digit.

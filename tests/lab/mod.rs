@@ -38,6 +38,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sipp;
 pub mod stage;
+pub mod tenants;
 pub mod theatre;
 pub mod transfers;
 

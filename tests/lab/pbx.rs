@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::asterisk::Asterisk;
 use super::freeswitch::FreeSwitch;
 use super::plan::{Inner, Plan};
+use super::tenants::Tenant;
 use super::{PACKET, PSTN, Result, asterisk, freeswitch, ports};
 
 /// Which PBX.
@@ -70,6 +71,8 @@ pub struct PbxConfig {
     pub plan: Plan,
     /// A PBX behind it.
     pub inner: Option<Inner>,
+    /// Tenants, each with ten phones of the same extensions, besides those that are nobody's.
+    pub tenants: &'static [Tenant],
     /// Asterisk only: `##` and `*2` transfer while a call is up.
     pub feature_codes: bool,
 }
@@ -88,6 +91,7 @@ impl Default for PbxConfig {
             trunk_port: None,
             plan: Plan::default(),
             inner: None,
+            tenants: &[],
             feature_codes: false,
         }
     }

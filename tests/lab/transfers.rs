@@ -11,12 +11,24 @@ use super::{Call, Habit, Hosted, Kind, Pbx, PbxConfig, Phone, Result, Sidecall, 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
 
-/// A PBX with four phones, 1000 to 1003, a client for each, and sidecall.
+/// Four people with the extensions 1000 to 1003, each with a phone and a client.
+#[derive(Debug)]
+pub struct Staff {
+    kind: Kind,
+    /// As the directory has them.
+    numbers: Vec<String>,
+    clients: Vec<Hosted>,
+    phones: Vec<Phone>,
+    /// What their clients had shown when the play began.
+    shown: Vec<usize>,
+}
+
+/// A PBX with four people, and sidecall.
 #[derive(Debug)]
 pub struct Office {
     // Dropped in this order.
-    clients: Vec<Hosted>,
-    phones: Vec<Phone>,
+    /// Who is there.
+    pub staff: Staff,
     /// Agent and node.
     pub sidecall: Sidecall,
     /// The PBX.
@@ -37,7 +49,7 @@ pub struct Transfer {
     /// The PBX that alone has it.
     pub only: Option<Kind>,
     /// The story; the calls that are up at its end.
-    pub play: fn(&Office) -> Step<Vec<Call>>,
+    pub play: fn(&Staff) -> Step<Vec<Call>>,
 }
 
 /// All of them.
@@ -79,23 +91,23 @@ impl Transfer {
     ///
     /// # Errors
     /// Says which step failed, or who was told what instead.
-    pub fn play(&self, office: &mut Office) -> Step<[String; 4]> {
-        self.play_and(office, |_| ())
+    pub fn play(&self, staff: &mut Staff) -> Step<[String; 4]> {
+        self.play_and(staff, || ())
     }
 
     /// The same, with something that happens while the last ones talk.
     ///
     /// # Errors
     /// Says which step failed, or who was told what instead.
-    pub fn play_and(&self, office: &mut Office, meanwhile: impl FnOnce(&mut Office)) -> Step<[String; 4]> {
+    pub fn play_and(&self, staff: &mut Staff, meanwhile: impl FnOnce()) -> Step<[String; 4]> {
+        staff.begin()?;
         let expected = self.told.map(sorted);
-        let calls = (self.play)(office)?;
-        let told = |office: &Office| [0, 1, 2, 3].map(|n| sorted(&office.told(n)));
-        if !wait_until(SOON, || told(office) == expected) {
-            return Err(format!("{:?} were told, not {expected:?}", told(office)));
+        let calls = (self.play)(staff)?;
+        let told = || [0, 1, 2, 3].map(|n| sorted(&staff.told(n)));
+        if !wait_until(SOON, || told() == expected) {
+            return Err(format!("{:?} were told, not {expected:?}", told()));
         }
-        meanwhile(office);
-        let told = || told(office);
+        meanwhile();
         for call in &calls {
             call.hang_up();
         }
@@ -111,7 +123,7 @@ impl Transfer {
         if !wait_until(SOON, || told() == expected) {
             return Err(format!("at the end {:?} were told, not {expected:?}", told()));
         }
-        Ok([0, 1, 2, 3].map(|n| office.told(n)))
+        Ok([0, 1, 2, 3].map(|n| staff.told(n)))
     }
 }
 
@@ -127,13 +139,42 @@ impl Office {
     pub fn open(kind: Kind) -> Result<Office> {
         let pbx = Pbx::start_with(kind, PbxConfig { feature_codes: true, ..PbxConfig::default() })?;
         let sidecall = Sidecall::start_with(&pbx, &SidecallConfig::default())?;
-        let number = |n: usize| format!("100{n};phone-context={}", domain(&pbx));
-        for n in 0..4 {
-            sidecall.number(&number(n), ["Alice", "Bob", "Carol", "Dan"][n], true);
+        let number = |extension: &str| format!("{extension};phone-context={}", domain(&pbx));
+        let staff = Staff::come(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;
+        Ok(Office { staff, sidecall, pbx })
+    }
+}
+
+impl Staff {
+    /// They get entries in the directory, clients and phones. `number` and `phone` are those of an extension.
+    pub fn come(
+        pbx: &Pbx,
+        sidecall: &Sidecall,
+        number: impl Fn(&str) -> String,
+        phone: impl Fn(&str) -> Result<Phone>,
+    ) -> Result<Staff> {
+        let extensions = [0, 1, 2, 3].map(|n| format!("100{n}"));
+        let numbers: Vec<String> = extensions.iter().map(|extension| number(extension)).collect();
+        for (number, name) in numbers.iter().zip(["Alice", "Bob", "Carol", "Dan"]) {
+            sidecall.number(number, name, true);
         }
-        let clients = (0..4).map(|n| Hosted::start(&sidecall, &number(n))).collect::<Result<_>>()?;
-        let phones = (0..4).map(|n| Phone::register(pbx.sip(), &format!("100{n}"))).collect::<Result<_>>()?;
-        Ok(Office { clients, phones, sidecall, pbx })
+        let clients = numbers.iter().map(|number| Hosted::start(sidecall, number)).collect::<Result<_>>()?;
+        let phones = extensions.iter().map(|extension| phone(extension)).collect::<Result<_>>()?;
+        Ok(Staff { kind: pbx.kind(), numbers, clients, phones, shown: vec![0; 4] })
+    }
+
+    /// The next play begins: nobody talks, and no phone does anything by itself.
+    ///
+    /// # Errors
+    /// If somebody still does.
+    pub fn begin(&mut self) -> Step<()> {
+        for phone in &self.phones {
+            phone.habit(Habit::Wait);
+            expect(phone.wait_idle(SOON), "somebody still talks")?;
+            while phone.next_call(Duration::ZERO).is_some() {}
+        }
+        self.shown = self.clients.iter().map(|client| client.all().len()).collect();
+        Ok(())
     }
 
     /// A phone.
@@ -141,7 +182,7 @@ impl Office {
         &self.phones[n]
     }
 
-    /// What a client was told so far: `+1 -1 +3`.
+    /// What a client was told in this play so far: `+1 -1 +3`. A stranger stands there by the whole number.
     pub fn told(&self, n: usize) -> String {
         let word = |event: &Value| {
             let (sign, number) = match event["event"].as_str()? {
@@ -149,16 +190,17 @@ impl Office {
                 "ended" => ("-", event.pointer("/number").or_else(|| event.pointer("/message/number"))?),
                 _ => return None,
             };
-            let extension = number.as_str()?.split(';').next()?;
-            Some(format!("{sign}{}", extension.strip_prefix("100").unwrap_or(extension)))
+            let number = number.as_str()?;
+            let own = self.numbers.iter().position(|own| own == number);
+            Some(own.map_or_else(|| format!("{sign}{number}"), |n| format!("{sign}{n}")))
         };
-        let words: Vec<_> = self.clients[n].all().iter().filter_map(word).collect();
+        let words: Vec<_> = self.clients[n].all().iter().skip(self.shown[n]).filter_map(word).collect();
         words.join(" ")
     }
 
     /// One phone calls another; both ends, answered.
     pub fn talk(&self, from: usize, to: usize) -> Step<(Call, Call)> {
-        let call = self.phone(from).call(self.phone(to).number());
+        let call = self.phone(from).call(&format!("100{to}"));
         let there = self.answer(to)?;
         self.hear((&call, from), (&there, to))?;
         Ok((call, there))
@@ -199,145 +241,145 @@ fn expect(ok: bool, problem: &str) -> Step<()> {
     if ok { Ok(()) } else { Err(problem.to_owned()) }
 }
 
-fn menu(office: &Office) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("5000");
+fn menu(staff: &Staff) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("5000");
     expect(call.wait_answered(SOON), "the menu does not answer")?;
     call.dtmf("1002");
-    let there = office.answer(2)?;
-    office.hear((&call, 0), (&there, 2))?;
+    let there = staff.answer(2)?;
+    staff.hear((&call, 0), (&there, 2))?;
     Ok(vec![call])
 }
 
-fn blind_by_called(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
-    blind(office, &there, (call, 0))
+fn blind_by_called(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
+    blind(staff, &there, (call, 0))
 }
 
-fn blind_by_caller(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
-    blind(office, &call, (there, 1))
+fn blind_by_caller(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
+    blind(staff, &call, (there, 1))
 }
 
-fn blind(office: &Office, transferring: &Call, (staying, who): (Call, usize)) -> Step<Vec<Call>> {
+fn blind(staff: &Staff, transferring: &Call, (staying, who): (Call, usize)) -> Step<Vec<Call>> {
     expect(transferring.refer_to("1003") == Some(202), "the transfer is refused")?;
-    let third = office.answer(3)?;
-    office.hear((&staying, who), (&third, 3))?;
+    let third = staff.answer(3)?;
+    staff.hear((&staying, who), (&third, 3))?;
     Ok(vec![staying])
 }
 
-fn attended_by_called(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
-    attended(office, (&there, 1), (call, 0))
+fn attended_by_called(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
+    attended(staff, (&there, 1), (call, 0))
 }
 
-fn attended_by_caller(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
-    attended(office, (&call, 0), (there, 1))
+fn attended_by_caller(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
+    attended(staff, (&call, 0), (there, 1))
 }
 
-fn attended(office: &Office, (transferring, from): (&Call, usize), (staying, who): (Call, usize)) -> Step<Vec<Call>> {
+fn attended(staff: &Staff, (transferring, from): (&Call, usize), (staying, who): (Call, usize)) -> Step<Vec<Call>> {
     expect(transferring.hold(), "hold is refused")?;
-    let (consult, third) = office.talk(from, 3)?;
-    office.wait_told(3, &format!("+{from}"))?;
+    let (consult, third) = staff.talk(from, 3)?;
+    staff.wait_told(3, &format!("+{from}"))?;
     expect(transferring.attended_transfer_to(&consult) == Some(202), "the transfer is refused")?;
-    office.hear((&staying, who), (&third, 3))?;
+    staff.hear((&staying, who), (&third, 3))?;
     Ok(vec![staying])
 }
 
-fn attended_by_feature_code(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
+fn attended_by_feature_code(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
     there.dtmf("*21003");
-    let third = office.answer(3)?;
-    office.hear((&there, 1), (&third, 3))?;
-    office.wait_told(3, "+1")?;
+    let third = staff.answer(3)?;
+    staff.hear((&there, 1), (&third, 3))?;
+    staff.wait_told(3, "+1")?;
     there.hang_up();
-    office.hear((&call, 0), (&third, 3))?;
+    staff.hear((&call, 0), (&third, 3))?;
     Ok(vec![call])
 }
 
-fn directed_pickup(office: &Office) -> Step<Vec<Call>> {
-    pickup(office, if office.pbx.kind() == Kind::Asterisk { "*81001" } else { "**1001" })
+fn directed_pickup(staff: &Staff) -> Step<Vec<Call>> {
+    pickup(staff, if staff.kind == Kind::Asterisk { "*81001" } else { "**1001" })
 }
 
-fn group_pickup(office: &Office) -> Step<Vec<Call>> {
-    pickup(office, "*8")
+fn group_pickup(staff: &Staff) -> Step<Vec<Call>> {
+    pickup(staff, "*8")
 }
 
-fn pickup(office: &Office, code: &str) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("1001");
-    office.ring(1)?;
+fn pickup(staff: &Staff, code: &str) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("1001");
+    staff.ring(1)?;
     expect(call.wait_ringing(SOON), "it does not ring")?;
-    let picked = office.phone(2).call(code);
+    let picked = staff.phone(2).call(code);
     expect(picked.wait_answered(SOON) && call.wait_answered(SOON), "not picked up")?;
-    office.hear((&call, 0), (&picked, 2))?;
+    staff.hear((&call, 0), (&picked, 2))?;
     Ok(vec![call])
 }
 
-fn hold(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
+fn hold(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
     for inactive in [false, true] {
         expect(if inactive { there.hold_inactive() } else { there.hold() }, "hold is refused")?;
-        expect(call.wait_deaf_to(office.phone(1), SOON), "it is not held")?;
+        expect(call.wait_deaf_to(staff.phone(1), SOON), "it is not held")?;
         expect(there.resume(), "resuming is refused")?;
-        office.hear((&call, 0), (&there, 1))?;
+        staff.hear((&call, 0), (&there, 1))?;
     }
     Ok(vec![call])
 }
 
-fn forwarded(office: &Office) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("1008");
-    let there = office.answer(2)?;
-    office.hear((&call, 0), (&there, 2))?;
+fn forwarded(staff: &Staff) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("1008");
+    let there = staff.answer(2)?;
+    staff.hear((&call, 0), (&there, 2))?;
     Ok(vec![call])
 }
 
-fn redirected(office: &Office) -> Step<Vec<Call>> {
-    office.phone(1).habit(Habit::Forward("1003".into()));
-    let call = office.phone(0).call("1001");
-    let there = office.answer(3)?;
-    office.hear((&call, 0), (&there, 3))?;
+fn redirected(staff: &Staff) -> Step<Vec<Call>> {
+    staff.phone(1).habit(Habit::Forward("1003".into()));
+    let call = staff.phone(0).call("1001");
+    let there = staff.answer(3)?;
+    staff.hear((&call, 0), (&there, 3))?;
     Ok(vec![call])
 }
 
-fn ring_group(office: &Office) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("2000");
-    office.ring(1)?;
-    let there = office.answer(2)?;
-    office.hear((&call, 0), (&there, 2))?;
+fn ring_group(staff: &Staff) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("2000");
+    staff.ring(1)?;
+    let there = staff.answer(2)?;
+    staff.hear((&call, 0), (&there, 2))?;
     Ok(vec![call])
 }
 
-fn queue(office: &Office) -> Step<Vec<Call>> {
-    office.phone(2).habit(Habit::Ring);
-    let call = office.phone(0).call("3000");
+fn queue(staff: &Staff) -> Step<Vec<Call>> {
+    staff.phone(2).habit(Habit::Ring);
+    let call = staff.phone(0).call("3000");
     expect(call.wait_answered(SOON), "the queue does not answer")?;
-    let there = office.answer(1)?;
-    office.hear((&call, 0), (&there, 1))?;
+    let there = staff.answer(1)?;
+    staff.hear((&call, 0), (&there, 1))?;
     Ok(vec![call])
 }
 
-fn parked(office: &Office) -> Step<Vec<Call>> {
-    let (call, there) = office.talk(0, 1)?;
-    office.paired(0, 1)?;
+fn parked(staff: &Staff) -> Step<Vec<Call>> {
+    let (call, there) = staff.talk(0, 1)?;
+    staff.paired(0, 1)?;
     expect(there.refer_to("700") == Some(202), "parking is refused")?;
-    expect(call.wait_deaf_to(office.phone(1), SOON) && there.wait_ended(SOON), "it is not parked")?;
-    office.wait_told(0, "+1 -1")?;
-    let back = office.phone(2).call("701");
-    office.hear((&call, 0), (&back, 2))?;
+    expect(call.wait_deaf_to(staff.phone(1), SOON) && there.wait_ended(SOON), "it is not parked")?;
+    staff.wait_told(0, "+1 -1")?;
+    let back = staff.phone(2).call("701");
+    staff.hear((&call, 0), (&back, 2))?;
     Ok(vec![call, back])
 }
 
-fn conference(office: &Office) -> Step<Vec<Call>> {
-    let calls: Vec<Call> = (0..3).map(|n| office.phone(n).call("4000")).collect();
+fn conference(staff: &Staff) -> Step<Vec<Call>> {
+    let calls: Vec<Call> = (0..3).map(|n| staff.phone(n).call("4000")).collect();
     expect(calls.iter().all(|call| call.wait_answered(SOON)), "the conference does not answer")?;
     for (a, b) in [(0, 1), (1, 2), (2, 0)] {
-        office.hear((&calls[a], a), (&calls[b], b))?;
+        staff.hear((&calls[a], a), (&calls[b], b))?;
     }
     Ok(calls)
 }

@@ -89,6 +89,23 @@ impl Look<'_> {
         }
     }
 
+    /// An Asterisk's events tell by the name alone whose a phone is.
+    pub(super) fn tenants(&mut self) -> anyhow::Result<()> {
+        let mut unnamed = self.pbx.tenant.iter().filter(|tenant| tenant.endpoints.is_empty());
+        match unnamed.next().filter(|_| self.pbx.kind == PbxKind::Asterisk) {
+            None => Ok(()),
+            Some(tenant) => self.report.warning(
+                &self.about,
+                format!(
+                    "nothing says which phones are those of tenant {}: of theirs, who picks up, or answers in a ring \
+                     group, a queue or after a forward, is nobody's",
+                    tenant.name
+                ),
+                format!("[[pbx.tenant]]: endpoints = [\"{}-XXXX\"], as they are named in pjsip.conf", tenant.name),
+            ),
+        }
+    }
+
     pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
         let Dialplan { announces, originating, terminating, attendants, missing } = match self.checkup.dialplan().await
         {

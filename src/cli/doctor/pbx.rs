@@ -30,6 +30,7 @@ pub(super) async fn check(
     look.version().await?;
     look.configured_bind().await?;
     look.rights().await?;
+    look.tenants()?;
     look.dialplan().await?;
     let settings = look.settings(config).await?;
     look.attached(status).await?;

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use crate::cli::output;
 use crate::config::Config;
-use crate::core::name::PbxName;
+use crate::contract::PbxKind;
+use crate::core::name::{PbxName, TenantName};
 use crate::core::number::Number;
 use crate::core::plan::Unread;
 
@@ -17,7 +18,7 @@ use crate::core::plan::Unread;
 /// Reads [[pbx]] of the configuration alone: asks neither the PBX nor the node.
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
-    /// What the PBX says: a caller ID, an extension, digits that somebody dialled.
+    /// What the PBX says: a caller ID, an extension, digits that somebody dialled, the name of a phone.
     #[arg(required = true, value_name = "TEXT", allow_hyphen_values = true)]
     texts: Vec<String>,
     /// Which [[pbx]]; needed if there are several.
@@ -39,6 +40,8 @@ struct Reading<'a> {
     shown: Read,
     /// As what somebody dialled at a phone.
     dialled: Read,
+    /// As the name of a phone.
+    phone: Read,
     /// What is dialled at a phone for the number.
     dial: Option<String>,
 }
@@ -81,16 +84,24 @@ pub(super) fn run(args: &ReadArgs, config: &Path) -> anyhow::Result<()> {
         tracing::warn!(pbx = %pbx.name, tenant = output::clean(tenant), "no such tenant: it has no extensions");
     }
     let rules = plan.of(args.tenant.as_deref());
+    let endpoints = pbx.endpoints();
+    // FreeSWITCH says whose the phone is; of an Asterisk's the name tells, or nothing.
+    let said = args.tenant.as_deref().filter(|_| pbx.kind == PbxKind::Freeswitch);
     let readings = args.texts.iter().map(|text| {
         let (shown, dialled) = (rules.read(text), rules.dialled(text));
+        let phone = match endpoints.read(text) {
+            Some((extension, tenant)) => plan.device(&extension, tenant.map(TenantName::as_str), None),
+            None => plan.device(text, said, None),
+        };
         let dial = dialled.as_ref().or(shown.as_ref()).ok().and_then(|number| rules.dial(number));
-        Reading { text, shown: shown.into(), dialled: dialled.into(), dial }
+        Reading { text, shown: shown.into(), dialled: dialled.into(), phone: phone.into(), dial }
     });
     if args.json {
         return readings.into_iter().try_for_each(|reading| output::json(&reading));
     }
-    let rows = readings.map(|Reading { text, shown, dialled, dial }| {
-        vec![output::clean(text), shown.to_string(), dialled.to_string(), dial.unwrap_or_default()]
+    let rows = readings.map(|Reading { text, shown, dialled, phone, dial }| {
+        let read = [shown, dialled, phone].map(|read| read.to_string());
+        [output::clean(text)].into_iter().chain(read).chain([dial.unwrap_or_default()]).collect()
     });
-    output::table(&["TEXT", "CALLER OR TRUNK", "DIALLED", "TO DIAL IT"], &rows.collect::<Vec<_>>())
+    output::table(&["TEXT", "CALLER OR TRUNK", "DIALLED", "PHONE", "TO DIAL IT"], &rows.collect::<Vec<_>>())
 }

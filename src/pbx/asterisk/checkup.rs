@@ -33,8 +33,7 @@ impl Checkup {
         let options = ami::Options { tls: endpoint.tls.clone(), ..ami::Options::default() };
         let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
-        let (domain, message_endpoint) = (endpoint.domain.clone(), endpoint.message_endpoint.clone());
-        let commands = Commands::new([(); 3].map(|()| client.clone()), domain, message_endpoint);
+        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
         Ok(Checkup { commands, client })
     }
 

@@ -2,11 +2,12 @@
 
 use crate::ami::{Action, Client};
 use crate::contract::SipMessage;
+use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
 use crate::pbx::{Answer, Error, Release, Snapshot};
 
 use super::dictionary::micros;
-use super::snapshot;
+use super::{Endpoint, snapshot};
 
 /// The connection for answers, the one for questions, and the sending side of the event connection.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Commands {
     listener: Client,
     domain: String,
     message_endpoint: Option<String>,
+    endpoints: Endpoints,
 }
 
 /// The global variable that names the agent in charge.
@@ -29,12 +31,9 @@ const SEEN: &str = "SIDECALL_AGENT_SEEN";
 const GO: &str = "sidecall-go";
 
 impl Commands {
-    pub(super) fn new(
-        [answers, client, listener]: [Client; 3],
-        domain: String,
-        message_endpoint: Option<String>,
-    ) -> Commands {
-        Commands { answers, client, listener, domain, message_endpoint }
+    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
+        let Endpoint { domain, message_endpoint, endpoints, .. } = endpoint.clone();
+        Commands { answers, client, listener, domain, message_endpoint, endpoints }
     }
 
     /// Asterisk's own words for its version.
@@ -97,7 +96,7 @@ impl Commands {
 
     /// All channels.
     pub async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
-        snapshot::take(&self.client).await
+        snapshot::take(&self.client, &self.endpoints).await
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::ami;
+use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
@@ -32,6 +33,7 @@ pub(in crate::pbx) fn kind(channel: &str) -> Kind {
 /// to be kept between events.
 #[derive(Debug, Default)]
 pub(super) struct Dictionary {
+    endpoints: Endpoints,
     hearing: Hearing,
     locals: HashMap<String, Local>,
     /// `Local` channels that Asterisk is about to take out from between two people.
@@ -55,6 +57,11 @@ struct Local {
 }
 
 impl Dictionary {
+    /// For a PBX whose phones are named so.
+    pub(super) fn new(endpoints: Endpoints) -> Dictionary {
+        Dictionary { endpoints, ..Dictionary::default() }
+    }
+
     /// What the event says; nothing if it doesn't concern us.
     pub(super) fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
         let one = |happened: Option<Happened>| happened.into_iter().collect();
@@ -118,7 +125,8 @@ impl Dictionary {
         }
         match kind(dest.as_deref()?) {
             Kind::Real => {
-                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device: dialled_device(event) })
+                let device = dialled_device(event, &self.endpoints);
+                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device })
             }
             Kind::Half(common, _) => {
                 self.locals.entry(common).or_default().dialler = Some(by);
@@ -129,7 +137,9 @@ impl Dictionary {
     }
 
     fn entered(&mut self, event: &ami::Event) -> Vec<Happened> {
-        let (Some(member), Some(bridge)) = (member(event), event.get("BridgeUniqueid")) else { return Vec::new() };
+        let (Some(member), Some(bridge)) = (member(event, &self.endpoints), event.get("BridgeUniqueid")) else {
+            return Vec::new();
+        };
         // Parked, or waiting: whoever else is there can't be heard.
         if event.get("BridgeTechnology").as_deref() == Some(HOLDING) {
             return self.hearing.hang_up(&member.leg);
@@ -189,13 +199,13 @@ fn local(event: &ami::Event) -> Option<String> {
 ///
 /// A caller's number is the one that the snippet has marked it with, where that is shown (`Status`; events
 /// show it only with `channelvars`). `CallerIDNum` is there for those who withhold it, too: it says nothing.
-pub(super) fn member(event: &ami::Event) -> Option<Member> {
+pub(super) fn member(event: &ami::Event, endpoints: &Endpoints) -> Option<Member> {
     let channel = event.get("Channel").unwrap_or_default();
     let said = |name| variable(event, &["ChanVariable", "Variable"], name);
     let tenant = said("SIDECALL_TENANT");
-    let read = |number: &str| Device::read(number, tenant.as_deref());
     let caller = said("SIDECALL_SIDE").and_then(|_| said("SIDECALL_CALLING"));
-    let device = endpoint(&channel).and_then(read).or_else(|| read(&caller?)).unwrap_or_default();
+    let device = phone(&channel, tenant.as_deref(), endpoints);
+    let device = device.or_else(|| Device::read(&caller?, tenant.as_deref())).unwrap_or_default();
     Some(Member { leg: leg(event, "Uniqueid")?, kind: kind(&channel), device })
 }
 
@@ -208,9 +218,14 @@ pub(super) fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<
     value.filter(|value| !value.is_empty() && value != "(null)")
 }
 
-/// `PJSIP/1001-00000019` → `1001`.
-fn endpoint(channel: &str) -> Option<&str> {
-    Some(channel.split_once('/')?.1.rsplit_once('-')?.0)
+/// The phone of a channel by its endpoint's name: `PJSIP/1001-00000019`, or as a rule reads `PJSIP/acme-1001-00000019`.
+/// The rule knows whose it is, whatever else is said.
+fn phone(channel: &str, tenant: Option<&str>, endpoints: &Endpoints) -> Option<Device> {
+    let name = channel.split_once('/')?.1.rsplit_once('-')?.0;
+    match endpoints.read(name) {
+        Some((number, own)) => Some(Device::Named { number, tenant: own.map(|own| own.as_str().to_owned()) }),
+        None => Device::read(name, tenant),
+    }
 }
 
 /// The phone that is dialled, or the number that a trunk is asked for.
@@ -219,7 +234,7 @@ fn endpoint(channel: &str) -> Option<&str> {
 /// `trunk/sip:+12125550102@host`, `1001/sip:x@192.0.2.7`; and from `Queue` with the technology in front.
 /// An endpoint that is no number may have one in its `callerid`; without, Asterisk shows the extension
 /// that is being called, which says nothing about the phone.
-fn dialled_device(event: &ami::Event) -> Device {
+fn dialled_device(event: &ami::Event, endpoints: &Endpoints) -> Device {
     let [exten, dest, dialled, caller] = event.fields(["Exten", "DestChannel", "DialString", "DestCallerIDNum"]);
     let (Some(dest), dialled) = (dest, dialled.unwrap_or_default()) else { return Device::Unnamed };
     let technology = dest.split_once('/').map_or("", |(technology, _)| technology);
@@ -232,7 +247,7 @@ fn dialled_device(event: &ami::Event) -> Device {
     }
     let user = uri.trim_start_matches("sips:").trim_start_matches("sip:").split('@').next().unwrap_or_default();
     let own = caller.filter(|caller| Some(caller) != exten.as_ref());
-    endpoint(&dest).and_then(read).or_else(|| read(user)).or_else(|| read(&own?)).unwrap_or_default()
+    phone(&dest, tenant.as_deref(), endpoints).or_else(|| read(user)).or_else(|| read(&own?)).unwrap_or_default()
 }
 
 pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {

@@ -236,10 +236,46 @@ fn a_phone_that_is_dialled() {
 }
 
 #[test]
+fn a_phone_is_known_by_its_endpoints_name() {
+    let tenant = |name: &str| Some(name.parse().unwrap());
+    let rules = [("acme-XXXX", tenant("acme")), ("0004f2a1b2c3 = 1002", tenant("beta"))];
+    let endpoints: Endpoints = rules.into_iter().map(|(rule, tenant)| (rule.parse().unwrap(), tenant)).collect();
+    let of = |number: &str, tenant: &str| Device::Named { number: number.into(), tenant: Some(tenant.into()) };
+    let dialled = |dest: &str, string: &str, more: &str| {
+        let begin = event(&format!(
+            "Event: DialBegin\nChannel: PJSIP/acme-1000-1\nUniqueid: a\nExten: 2000\nDestChannel: {dest}\n\
+             DestUniqueid: b\nDestCallerIDNum: 1009\nDialString: {string}\n{more}"
+        ));
+        match Dictionary::new(endpoints.clone()).read(&begin).remove(0) {
+            Happened::Dialled { device, .. } => device,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-1001", ""), of("1001", "acme"));
+    assert_eq!(dialled("PJSIP/acme-1001-00000002", "PJSIP/acme-1001", ""), of("1001", "acme"), "from a queue");
+    let contact = "acme-1001/sip:9999@192.0.2.7";
+    assert_eq!(dialled("PJSIP/acme-1001-00000002", contact, ""), of("1001", "acme"), "whatever its contact is called");
+    let other = "DestChanVariable: SIDECALL_TENANT=beta\n";
+    assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-1001", other), of("1001", "acme"), "as without channelvars");
+    assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-2000@acme-1001", ""), Device::Unreadable, "a trunk's number");
+    assert_eq!(dialled("PJSIP/acme-sales-00000002", "acme-sales", ""), named("1009"), "by its caller ID");
+
+    let member = |channel: &str, caller: &str| {
+        let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n");
+        member(&event(&entry), &endpoints).unwrap().device
+    };
+    assert_eq!(member("PJSIP/acme-1001-0000000a", "1002"), of("1001", "acme"));
+    assert_eq!(member("PJSIP/0004f2a1b2c3-0000000a", ""), of("1002", "beta"));
+    for other in ["PJSIP/acme-100x-1", "PJSIP/acme-1001", "Local/acme-1001@x-1;1", "PJSIP/anonymous-1", "acme-1001"] {
+        assert_eq!(member(other, "acme-1001"), Device::Unnamed, "{other}");
+    }
+}
+
+#[test]
 fn who_joins_is_who_the_snippet_says() {
     let joins = |channel: &str, caller: &str, mark: &str| {
         let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n{mark}");
-        member(&event(&entry)).unwrap().device
+        member(&event(&entry), &Endpoints::default()).unwrap().device
     };
     let side = "ChanVariable: SIDECALL_SIDE=terminating\n";
     assert_eq!(joins("PJSIP/trunk-1", "+12125550100", ""), Device::Unnamed, "who may be withheld");

@@ -13,6 +13,7 @@ pub(super) use dictionary::kind;
 
 use super::{Error, Happened, Snapshot};
 use crate::ami;
+use crate::core::endpoint::Endpoints;
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
@@ -27,6 +28,8 @@ pub struct Endpoint {
     pub domain: String,
     /// The endpoint that messages to addresses of other domains leave by.
     pub message_endpoint: Option<String>,
+    /// How its phones are named.
+    pub endpoints: Endpoints,
 }
 
 /// Events of one Asterisk.
@@ -50,9 +53,8 @@ pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Comm
     let (questions, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
     spawn(connection, "questions");
     let (listener, events) = listen(endpoint, options, false).await?;
-    let (domain, message_endpoint) = (endpoint.domain.clone(), endpoint.message_endpoint.clone());
-    let commands = Commands::new([answers, questions, listener], domain, message_endpoint);
-    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+    let commands = Commands::new([answers, questions, listener], endpoint);
+    Ok((commands, Events { events, dictionary: dictionary::Dictionary::new(endpoint.endpoints.clone()) }))
 }
 
 /// One connection that gets the agent's events, or `all` that its user may see.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::dictionary::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, Client, Event};
+use crate::core::endpoint::Endpoints;
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{raw_number, side, tenant};
 use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
@@ -13,17 +14,17 @@ const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHE
     SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// Two lists, whole or an error: a failed snapshot is not an empty one.
-pub(super) async fn take(client: &Client) -> Result<Snapshot, Error> {
+pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snapshot, Error> {
     let entries = client.list(Action::new("Status")?.with("Variables", VARIABLES)?).await?;
     let bridges = client.list(Action::new("BridgeList")?).await?;
-    Ok(read(&entries, &bridges))
+    Ok(read(&entries, &bridges, endpoints))
 }
 
-fn read(channels: &[Event], bridges: &[Event]) -> Snapshot {
+fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints) -> Snapshot {
     let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
     let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
     let mut hearing = Hearing::default();
-    let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry)?, entry))).collect();
+    let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
     for (member, entry) in &members {
         let bridge = entry.get("BridgeID").filter(|bridge| !bridge.is_empty() && !waiting.contains(bridge));
         if let Some(bridge) = bridge {

@@ -8,13 +8,13 @@ use super::sdp::{self, Direction};
 
 impl State {
     pub(super) fn register(&mut self, line: &Line) {
-        let Party { number, pbx, .. } = &line.party;
-        let own = format!("<sip:{number}@{pbx}>");
+        let Party { number, domain, .. } = &line.party;
+        let own = format!("<sip:{number}@{domain}>");
         self.send(
             line,
             Draft {
                 method: "REGISTER",
-                uri: format!("sip:{pbx}"),
+                uri: format!("sip:{domain}"),
                 from: format!("{own};tag={:08x}", rand::random::<u32>()),
                 to: own,
                 call_id: format!("{:016x}@{}", rand::random::<u64>(), line.party.local.ip()),
@@ -29,15 +29,15 @@ impl State {
 
     /// Calls. The id of the new call.
     pub(super) fn invite(&mut self, line: &Line, to: &str, display: &str, headers: Vec<(String, String)>) -> usize {
-        let Party { number, pbx, local, tone, .. } = &line.party;
+        let Party { number, domain, local, tone, .. } = &line.party;
         let media = Media::open(local.ip(), *tone).expect("a port for RTP");
         let name = if display.is_empty() { String::new() } else { format!("\"{display}\" ") };
         let id = self.dialogs.len();
         let draft = Draft {
             method: "INVITE",
-            uri: format!("sip:{to}@{pbx}"),
-            from: format!("{name}<sip:{number}@{pbx}>;tag={:08x}", rand::random::<u32>()),
-            to: format!("<sip:{to}@{pbx}>"),
+            uri: format!("sip:{to}@{domain}"),
+            from: format!("{name}<sip:{number}@{domain}>;tag={:08x}", rand::random::<u32>()),
+            to: format!("<sip:{to}@{domain}>"),
             call_id: format!("{:016x}@{}", rand::random::<u64>(), local.ip()),
             cseq: 1,
             asked: 1,

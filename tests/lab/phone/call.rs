@@ -162,7 +162,7 @@ impl Call {
 
     /// Blind transfer. The PBX's answer to REFER: 202, or a refusal.
     pub fn refer_to(&self, number: &str) -> Option<u16> {
-        self.refer(&format!("<sip:{number}@{}>", self.line.party.pbx), None)
+        self.refer(&format!("<sip:{number}@{}>", self.line.party.domain), None)
     }
 
     /// Attended transfer: the two parties of this call and of `other` are connected (RFC 3891).
@@ -172,14 +172,14 @@ impl Call {
             (d.call_id.clone(), tag(&d.local).to_owned(), tag(&d.remote).to_owned(), far.to_owned())
         });
         let replaces = escape(&format!("{id};to-tag={remote};from-tag={local}"));
-        self.refer(&format!("<sip:{far}@{}?Replaces={replaces}>", self.line.party.pbx), Some(other.id))
+        self.refer(&format!("<sip:{far}@{}?Replaces={replaces}>", self.line.party.domain), Some(other.id))
     }
 
     fn refer(&self, to: &str, consult: Option<usize>) -> Option<u16> {
         let party = &self.line.party;
         let headers = vec![
             ("Refer-To".to_owned(), to.to_owned()),
-            ("Referred-By".to_owned(), format!("<sip:{}@{}>", party.number, party.pbx)),
+            ("Referred-By".to_owned(), format!("<sip:{}@{}>", party.number, party.domain)),
         ];
         let asked = {
             let mut state = self.line.lock();

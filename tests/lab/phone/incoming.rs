@@ -86,7 +86,7 @@ impl State {
 
     /// 302 to another number of the same PBX.
     pub(super) fn forward(&mut self, line: &Line, id: usize, number: &str) {
-        let contact = format!("<sip:{number}@{}>", line.party.pbx);
+        let contact = format!("<sip:{number}@{}>", line.party.domain);
         self.finish(line, id, "302 Moved Temporarily", &[("Contact", contact)]);
     }
 

@@ -20,6 +20,8 @@ const TICK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(super) struct Party {
     pub number: String,
+    /// What stands behind the `@`.
+    pub domain: String,
     pub password: String,
     pub pbx: SocketAddr,
     pub local: SocketAddr,

@@ -69,7 +69,12 @@ pub struct Phone {
 impl Phone {
     /// Registers `number` with the PBX at `pbx`.
     pub fn register(pbx: SocketAddr, number: &str) -> Result<Phone> {
-        let phone = Phone::connect(pbx, number)?;
+        Phone::register_in(pbx, number, &pbx.to_string())
+    }
+
+    /// Registers `number` in a domain of that PBX.
+    pub fn register_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
+        let phone = Phone::connect_in(pbx, number, domain)?;
         let line = &phone.line;
         line.lock().register(line);
         match line.wait(REGISTER_LIMIT, |state| state.registered) {
@@ -84,9 +89,14 @@ impl Phone {
 
     /// A phone that calls and can't be called.
     pub fn connect(pbx: SocketAddr, number: &str) -> Result<Phone> {
+        Phone::connect_in(pbx, number, &pbx.to_string())
+    }
+
+    fn connect_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         static TONE: AtomicU32 = AtomicU32::new(0);
         let party = Party {
             number: number.to_owned(),
+            domain: domain.to_owned(),
             password: freeswitch::PASSWORD.to_owned(),
             pbx,
             local: SocketAddr::new(HANDSETS, ports::free()),
