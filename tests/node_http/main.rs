@@ -3,6 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod access;
+#[allow(unreachable_pub, reason = "the lab's as well")]
+#[path = "../lab/age.rs"]
+mod age;
+#[allow(unreachable_pub, reason = "the lab's as well")]
+#[path = "../lab/ca.rs"]
+mod ca;
 mod calls;
 mod directory;
 mod exchange;
