@@ -12,6 +12,7 @@ mod ca;
 mod calls;
 mod directory;
 mod exchange;
+mod https;
 mod inbox;
 mod legs;
 mod monitoring;

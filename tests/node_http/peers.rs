@@ -13,9 +13,9 @@ use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dia
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";
 const GINA: &str = "+13105550101";
-const TOKEN: &str = "token-of-a-at-b-0123";
+pub(crate) const TOKEN: &str = "token-of-a-at-b-0123";
 
-fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
+pub(crate) fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
     serde_json::from_value(json!({"name": name, "url": url, "prefixes": [prefix]})).unwrap()
 }
 
@@ -471,12 +471,12 @@ async fn a_peer_may_do_nothing_else() {
 }
 
 /// Certificate and key for a name, in files.
-fn sign(ca: &Ca, name: &str, folder: &Path) -> (PathBuf, PathBuf) {
+pub(crate) fn sign(ca: &Ca, name: &str, folder: &Path) -> (PathBuf, PathBuf) {
     let (certificate, key) = ca.sign(&[name]);
     (write(folder, &format!("{name}.pem"), &certificate), write(folder, &format!("{name}.key"), &key))
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     let file = folder.join(name);
     std::fs::write(&file, text).unwrap();
     file
