@@ -77,6 +77,7 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, Stri
     show.words(|| story::organisations(bill.near, bill.far, &theatre));
     if let Err(error) = tap(&theatre)? {
         eprintln!("What is on the wire isn't shown: {error}\n");
+        theatre.may_be_unwatched();
     }
     for play in plays {
         go_on()?;
