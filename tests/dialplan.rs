@@ -122,20 +122,32 @@ fn the_packet_route_carries_the_address_and_the_caller_id() {
 }
 
 #[test]
-fn call_info_is_added_if_it_is_switched_on() {
+fn call_info_is_added_on_the_trunks_that_are_named() {
     for kind in lab::kinds() {
-        let pbx = Pbx::start_with(kind, PbxConfig { call_info: true, ..PbxConfig::default() }).unwrap();
+        let pbx = Pbx::start_with(kind, PbxConfig { call_info: "other|sidecall", ..PbxConfig::default() }).unwrap();
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(&pbx, Reply::Packet);
         assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
-        assert_eq!(packet.invites()[0].header("Call-Info"), Some("<https://node.example/a/T-1>;purpose=impp"));
+        let uui = format!("{UUI};encoding=hex");
+        let carried = |n: usize| {
+            let invite = &packet.invites()[n];
+            assert_eq!(invite.header("User-to-User"), Some(uui.as_str()));
+            invite.header("Call-Info").map(str::to_owned)
+        };
+        assert_eq!(carried(0).as_deref(), Some("<https://node.example/a/T-1>;purpose=impp"));
+        // Not on others, nor on one of which only a part is named.
+        for (n, named) in ["other", "side", ""].into_iter().enumerate() {
+            pbx.set("sidecall_call_info", named);
+            assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
+            assert_eq!(carried(n + 1), None, "{named}");
+        }
         // And it is read on the way in, from the trusted trunk.
         let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         agent.reply(Reply::Route("pstn"));
         let trunk =
             Calls::new("+13015550199", NUMBER).via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
         assert_eq!(trunk.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
-        assert_eq!(agent.announcements()[1].get("received"), "<https://b.example/a/X>;purpose=impp");
+        assert_eq!(agent.announcements()[4].get("received"), "<https://b.example/a/X>;purpose=impp");
     }
 }
 

@@ -21,7 +21,8 @@ const MAIN: &str = "+12125552000";
 
 /// The agent's answers are what counts here, not how fast they are: the hold is a long one.
 fn start(kind: Kind) -> Pbx {
-    Pbx::start_with(kind, PbxConfig { hold_ms: 2_000, ..PbxConfig::default() }).unwrap()
+    let config = PbxConfig { hold_ms: 2_000, call_info: "sidecall", ..PbxConfig::default() };
+    Pbx::start_with(kind, config).unwrap()
 }
 
 fn on_each(test: impl Fn(&Pbx)) {
@@ -29,14 +30,6 @@ fn on_each(test: impl Fn(&Pbx)) {
         eprintln!("on {kind}");
         test(&start(kind));
     }
-}
-
-/// What an administrator edits at the top of the snippet, by FreeSWITCH's name.
-fn set(pbx: &Pbx, name: &str, value: &str) {
-    let _ = match pbx.kind() {
-        Kind::FreeSwitch => pbx.console(&format!("global_setvar {name}={value}")),
-        Kind::Asterisk => pbx.console(&format!("dialplan set global {} \"{value}\"", name.to_uppercase())),
-    };
 }
 
 /// Adds to a file of the PBX's configuration.
@@ -65,7 +58,7 @@ fn told(agent: &AgentDouble) -> Vec<[String; 5]> {
 fn the_node_is_never_asked_about_a_main_number() {
     on_each(|pbx| {
         let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
-        set(pbx, "sidecall_main", "5000|[+]12125552000");
+        pbx.set("sidecall_main", "5000|[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         from_trunk(pbx, PACKET, MAIN);
         assert_eq!(told(&agent), [["terminating", OUTSIDE, "1001", RECEIVED, ""]]);
@@ -309,24 +302,30 @@ fn the_address_crosses_to_a_pbx_behind_this_one() {
         // Not before the administrator says so.
         from_trunk(pbx, PACKET, "3001");
         assert_eq!(passed(), (None, None));
-        set(pbx, "sidecall_behind", behind);
+        pbx.set("sidecall_behind", behind);
         from_trunk(pbx, PACKET, "3001");
         assert_eq!(passed(), (Some(RECEIVED.to_owned()), None));
         from_trunk(pbx, PSTN, "3001");
         assert_eq!(passed(), (None, None));
         assert_eq!(told(&agent).last().unwrap(), &["terminating", OUTSIDE, "3001", "", "yes"]);
-        if pbx.kind() == Kind::Asterisk {
-            let calls =
-                Calls::new(OUTSIDE, "3001").via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
+        let info = "<https://b.example/a/X>;purpose=impp";
+        let call_info = |via| {
+            let calls = Calls::new(OUTSIDE, "3001").via(via).header(&format!("Call-Info: {info}"));
             assert_eq!(calls.place(pbx.trunk_sip()).unwrap().statuses(), [Some(200)]);
-            assert_eq!(passed(), (None, Some("<https://b.example/a/X>;purpose=impp".to_owned())));
-        }
+        };
+        call_info(PACKET);
+        assert_eq!(passed(), (None, Some(info.to_owned())));
+        call_info(PSTN);
+        assert_eq!(passed(), (None, None));
+        assert_eq!(told(&agent).last().unwrap(), &["terminating", OUTSIDE, "3001", "", "yes"]);
         // A call server that has no agent itself hands it on all the same.
         agent.forget();
         pbx.attach("");
         from_trunk(pbx, PACKET, "3001");
         assert_eq!((passed().0.as_deref(), told(&agent).len()), (Some(RECEIVED), 0));
-        assert_eq!(inner.invites().len(), if pbx.kind() == Kind::Asterisk { 5 } else { 4 });
+        call_info(PACKET);
+        assert_eq!((passed().1.as_deref(), told(&agent).len()), (Some(info), 0));
+        assert_eq!(inner.invites().len(), 7);
     });
 }
 
@@ -334,7 +333,7 @@ fn the_address_crosses_to_a_pbx_behind_this_one() {
 fn a_withheld_caller_is_announced_without_a_number() {
     on_each(|pbx| {
         let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
-        set(pbx, "sidecall_main", "[+]12125552000");
+        pbx.set("sidecall_main", "[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         let call = |from: &str, to: &str, header: &str| {
             let calls = Calls::new(from, to).via(PACKET).header(SENT).header(header);
@@ -395,10 +394,8 @@ fn what_a_phone_claims_is_dropped_and_said() {
         assert_eq!(call("Subject: none"), (String::new(), String::new()));
         assert_eq!(call(SENT), (String::new(), "yes".to_owned()));
         assert_eq!(call("Call-Info: <https://a.example/icon.png>;purpose=icon"), (String::new(), String::new()));
-        if pbx.kind() == Kind::Asterisk {
-            let claim = "Call-Info: <https://evil.example>;purpose=impp";
-            assert_eq!(call(claim), (String::new(), "yes".to_owned()));
-        }
+        let claim = "Call-Info: <https://evil.example>;purpose=impp";
+        assert_eq!(call(claim), (String::new(), "yes".to_owned()));
     });
 }
 

@@ -21,7 +21,8 @@ fn play(mut stage: Stage, behaviour: &str) {
 }
 
 fn behaviour(kind: Kind, behaviour: &str) {
-    if let Some(stage) = stage(kind, PbxConfig::default(), &SidecallConfig::default()) {
+    if let Some(mut stage) = stage(kind, PbxConfig::default(), &SidecallConfig::default()) {
+        stage.tap().unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));
         play(stage, behaviour);
     }
 }

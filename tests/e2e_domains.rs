@@ -9,9 +9,10 @@ use lab::Kind;
 use lab::plays::PLAYS;
 use lab::theatre::Theatre;
 
-/// All plays of one behaviour between these two.
+/// All plays of one behaviour between these two; what is the same between all is played between two Asterisks.
 fn behaviour(a: Kind, b: Kind, behaviour: &str) {
-    let plays = PLAYS.iter().filter(|play| play.behaviour == behaviour);
+    let all = (a, b) == (Kind::Asterisk, Kind::Asterisk);
+    let plays = PLAYS.iter().filter(|play| play.behaviour == behaviour && (all || !play.once));
     let inner = PLAYS.iter().any(|play| play.behaviour == behaviour && play.inner);
     // Behind the call server is the other kind, if it is there.
     let behind = if a.find().is_ok() { a } else { Kind::Asterisk };

@@ -95,6 +95,7 @@ pub(crate) fn play((near, far): (Kind, Kind), bill: &Bill, show: &mut Show) -> R
     show.words(|| story::organisations(near, far, &theatre));
     if let Err(error) = tap(&theatre)? {
         eprintln!("What is on the wire isn't shown: {error}\n");
+        theatre.may_be_unwatched();
     }
     if let Some(plain) = plain {
         let compared = voice::compare_between(&mut theatre, plain)?;

@@ -21,6 +21,7 @@ use crate::core::far::{FarClient, How};
 use crate::core::name::{CallId, PeerName};
 use crate::core::number::Number;
 use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
+use crate::core::portability::ServedBy;
 use crate::core::route::Side;
 use crate::core::time::UnixMillis;
 use crate::monitor::now;
@@ -163,6 +164,11 @@ impl App {
         if let Err(refusal) = self.judge(peer, &offer) {
             return Ok(Err(refusal));
         }
+        if !self.may_offer(peer, offer.calling.as_ref()).await {
+            let detail = "the calling number is not one of yours";
+            let problem = Problem::field(StatusCode::FORBIDDEN, "calling", detail);
+            return Ok(refuse(OfferRefusal::NotItsNumber, problem));
+        }
         let stored = StoredOffer { peer: peer.name().clone(), offer, received: now() };
         let id = stored.id();
         let known = self.offers.lock().repeats(&id, &stored.offer);
@@ -233,11 +239,14 @@ impl App {
             let detail = "it has been here before, or has passed too many nodes";
             return refuse(OfferRefusal::Loop, Problem::field(StatusCode::CONFLICT, "via", detail));
         }
-        if offer.calling.as_ref().is_some_and(|calling| !peer.may_offer(calling)) {
-            let detail = "the calling number is not one of yours";
-            return refuse(OfferRefusal::NotItsNumber, Problem::field(StatusCode::FORBIDDEN, "calling", detail));
-        }
         Ok(())
+    }
+
+    /// Whether a peer may speak for a calling number: one of its prefixes, or one that a portability source says
+    /// it serves, as it does for called numbers.
+    async fn may_offer(&self, peer: &Peer, calling: Option<&Number>) -> bool {
+        let Some(calling) = calling.filter(|calling| !peer.may_offer(calling)) else { return true };
+        self.lnp.lookup(calling).await.served_by == ServedBy::Peer(peer.name().clone())
     }
 
     /// As it is matched. When its call began is reckoned by our clock: the other one may be wrong.

@@ -21,7 +21,8 @@ pub struct PeerConfig {
     /// The numbers that it serves: we offer it calls to these, and believe its offers of calls from these.
     #[serde(default)]
     pub prefixes: Vec<Prefix>,
-    /// Whether its offers are believed only for calling numbers of its own.
+    /// Whether its offers are believed only for calling numbers of its own: these, and those that a portability
+    /// source says it serves.
     #[serde(default = "yes")]
     pub verify: bool,
     /// The file with the token that we show.

@@ -253,9 +253,7 @@ fn install_snippet(etc: &Path, config: &PbxConfig) -> Result<()> {
     conf::replace(&file, "SIDECALL_HOLD=500", &format!("SIDECALL_HOLD={}", config.hold_ms))?;
     // The menu's extension for people inside; from outside the menu has an entry of its own.
     conf::replace(&file, "SIDECALL_MAIN= ", "SIDECALL_MAIN=5000 ")?;
-    if config.call_info {
-        conf::replace(&file, "SIDECALL_CALL_INFO=no", "SIDECALL_CALL_INFO=yes")?;
-    }
+    conf::replace(&file, "SIDECALL_CALL_INFO= ", &format!("SIDECALL_CALL_INFO={} ", config.call_info))?;
     if config.inner.is_some() {
         conf::replace(&file, "SIDECALL_BEHIND= ", "SIDECALL_BEHIND=inner ")?;
     }

@@ -1,7 +1,7 @@
 //! The wire itself: SIP on loopback as a packet capture sees it, so that what a trunk carries isn't taken
-//! from anybody's own log. `dumpcap` captures, `tshark` reads; both are Wireshark's.
+//! from anybody's own log. Wireshark's `dumpcap` captures, and its file can be read while it goes on.
 
-use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,12 +14,14 @@ use super::{LabError, Result, SipMessage, ports};
 /// How long the capture may take to begin, and to write down its last packet.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What `dumpcap` writes.
+const FILE: &str = "wire.pcap";
+
 /// A capture that is running. Dropping it ends it.
 #[derive(Debug)]
 pub struct Capture {
     child: Child,
     dir: TempDir,
-    ports: Vec<u16>,
     /// Where markers are sent to: they show where the capture begins and ends.
     marker: SocketAddr,
 }
@@ -27,6 +29,8 @@ pub struct Capture {
 /// One SIP message on its way.
 #[derive(Debug, Clone)]
 pub struct Packet {
+    /// When, since 1970.
+    pub at: Duration,
     /// Who sent it.
     pub from: SocketAddr,
     /// To whom.
@@ -42,19 +46,17 @@ pub struct Packets(pub Vec<Packet>);
 impl Capture {
     /// Captures UDP from and to these ports. Returns when it has begun.
     pub fn start(ports: &[u16]) -> Result<Capture> {
-        for program in ["dumpcap", "tshark"] {
-            if on_path(program).is_none() {
-                return Err(LabError::Missing(format!("no {program} on PATH (Debian package tshark)")));
-            }
+        if on_path("dumpcap").is_none() {
+            return Err(LabError::Missing("no dumpcap on PATH (Debian package tshark)".to_owned()));
         }
         let dir = tempfile::Builder::new().prefix("sidecall-wire-").tempdir().map_err(LabError::io("folder"))?;
         let marker = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
         let filter: Vec<String> = ports.iter().chain([&marker.port()]).map(|port| format!("port {port}")).collect();
         let mut command = Command::new("dumpcap");
-        command.args(["-q", "-i", "lo", "-f", &format!("udp and ({})", filter.join(" or "))]);
-        command.arg("-w").arg(dir.path().join("wire.pcapng"));
+        command.args(["-q", "-P", "-i", "lo", "-f", &format!("udp and ({})", filter.join(" or "))]);
+        command.arg("-w").arg(dir.path().join(FILE));
         let child = Child::spawn(&mut command, dir.path().join("dumpcap.log"))?;
-        let mut capture = Capture { child, dir, ports: ports.to_vec(), marker };
+        let mut capture = Capture { child, dir, marker };
         match capture.mark("begin") {
             Ok(()) => Ok(capture),
             // Not permitted, as a rule: it says so and ends.
@@ -69,7 +71,7 @@ impl Capture {
     fn mark(&mut self, text: &str) -> Result<()> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("marker"))?;
         let text = format!("sidecall-{text}-{:016x}", rand::random::<u64>());
-        let file = self.dir.path().join("wire.pcapng");
+        let file = self.dir.path().join(FILE);
         let (marker, mut ended) = (self.marker, false);
         let seen = wait_until(PATIENCE, || {
             let _ = socket.send_to(text.as_bytes(), marker);
@@ -87,36 +89,53 @@ impl Capture {
 
     /// Ends it and reads what it has.
     pub fn stop(mut self) -> Result<Packets> {
-        self.mark("end")?;
+        let packets = self.so_far()?;
         self.child.terminate(Duration::from_secs(5));
-        let mut command = Command::new("tshark");
-        command.arg("-r").arg(self.dir.path().join("wire.pcapng"));
-        for port in &self.ports {
-            command.args(["-d", &format!("udp.port=={port},sip")]);
-        }
-        command.args(["-Y", "sip", "-T", "fields", "-E", "occurrence=f"]);
-        for field in ["frame.time_epoch", "ip.src", "udp.srcport", "ip.dst", "udp.dstport", "udp.payload"] {
-            command.args(["-e", field]);
-        }
-        let out = command.output().map_err(LabError::io("tshark"))?;
-        Ok(Packets(String::from_utf8_lossy(&out.stdout).lines().filter_map(packet).collect()))
+        Ok(packets)
+    }
+
+    /// What it has by now. It goes on.
+    pub fn so_far(&mut self) -> Result<Packets> {
+        self.mark("here")?;
+        let file = std::fs::read(self.dir.path().join(FILE)).map_err(LabError::io(FILE))?;
+        Ok(Packets(records(&file).filter_map(|(at, frame)| packet(at, frame)).collect()))
     }
 }
 
-/// One line of `tshark -T fields`.
-fn packet(line: &str) -> Option<Packet> {
-    let fields: Vec<&str> = line.split('\t').collect();
-    let [time, src, src_port, dst, dst_port, payload] = fields.as_slice() else { return None };
-    let address = |ip: &str, port: &str| Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?));
-    let octets = hex::decode(payload.replace(':', "")).ok()?;
-    let at = local_time(Duration::from_secs_f64(time.parse().ok()?));
-    let message = SipMessage::parse(at, true, &String::from_utf8_lossy(&octets))?;
-    Some(Packet { from: address(src, src_port)?, to: address(dst, dst_port)?, message })
+/// The frames of a capture file (pcap, as this machine writes it) and when they came.
+fn records(file: &[u8]) -> impl Iterator<Item = (Duration, &[u8])> {
+    let mut rest = file.get(24..).unwrap_or_default();
+    let word = |bytes: &[u8], n: usize| u32::from_ne_bytes(bytes[4 * n..4 * n + 4].try_into().expect("four octets"));
+    std::iter::from_fn(move || {
+        let (head, more) = rest.split_at_checked(16)?;
+        // The last one may not have been written to its end yet.
+        let (frame, more) = more.split_at_checked(word(head, 2) as usize)?;
+        rest = more;
+        Some((Duration::from_secs(word(head, 0).into()) + Duration::from_micros(word(head, 1).into()), frame))
+    })
+}
+
+/// A SIP message in a frame of loopback: Ethernet, IPv4, UDP.
+fn packet(at: Duration, frame: &[u8]) -> Option<Packet> {
+    let ip = frame.get(14..).filter(|_| frame[12..14] == [8, 0])?;
+    let udp = ip.get(usize::from(ip[0] & 15) * 4..).filter(|udp| ip[9] == 17 && udp.len() > 8)?;
+    let address = |ip: &[u8], port: &[u8]| {
+        let ip: [u8; 4] = ip.try_into().expect("four octets");
+        SocketAddr::new(IpAddr::from(ip), u16::from_be_bytes([port[0], port[1]]))
+    };
+    let (from, to) = (address(&ip[12..16], &udp[0..2]), address(&ip[16..20], &udp[2..4]));
+    let message = SipMessage::parse(local_time(at), true, &String::from_utf8_lossy(&udp[8..]))?;
+    Some(Packet { at, from, to, message })
 }
 
 impl Packets {
+    /// Those from a moment on.
+    pub fn since(self, at: Duration) -> Packets {
+        Packets(self.0.into_iter().filter(|p| p.at >= at).collect())
+    }
+
     /// Those from one host to another.
-    pub fn between(&self, from: std::net::IpAddr, to: std::net::IpAddr) -> Packets {
+    pub fn between(&self, from: IpAddr, to: IpAddr) -> Packets {
         Packets(self.0.iter().filter(|p| p.from.ip() == from && p.to.ip() == to).cloned().collect())
     }
 
@@ -149,12 +168,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_of_fields_is_a_message() {
-        let payload = hex::encode("INVITE sip:1001@127.0.2.1 SIP/2.0\r\nUser-to-User: 0461;encoding=hex\r\n\r\n");
-        let line = format!("1700000000.5\t127.0.1.1\t5060\t127.0.2.1\t5070\t{payload}");
-        let packet = packet(&line).unwrap();
+    fn a_file_is_read_as_far_as_it_is_written() {
+        let text = b"INVITE sip:1001@127.0.2.1 SIP/2.0\r\nUser-to-User: 0461;encoding=hex\r\n\r\n";
+        let mut frame = [[0; 12].as_slice(), &[8, 0]].concat();
+        let length = u8::try_from(28 + text.len()).unwrap();
+        frame.extend([0x45, 0, 0, length, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 1, 1, 127, 0, 2, 1]);
+        frame.extend([0x13, 0xc4, 0x13, 0xce, 0, length - 20, 0, 0]);
+        frame.extend(text);
+        let mut file = vec![0; 24];
+        for (n, size) in [(1_700_000_000_u32, frame.len()), (1_700_000_001, frame.len() + 1)] {
+            file.extend([n, 500_000, size as u32, size as u32].map(u32::to_ne_bytes).concat());
+            file.extend(&frame);
+        }
+        let packets: Vec<Packet> = records(&file).filter_map(|(at, frame)| packet(at, frame)).collect();
+        assert_eq!(packets.len(), 1);
+        let packet = &packets[0];
         assert_eq!((packet.from.to_string().as_str(), packet.to.port()), ("127.0.1.1:5060", 5070));
+        assert_eq!(packet.at, Duration::from_millis(1_700_000_000_500));
         assert_eq!(packet.message.header("User-to-User"), Some("0461;encoding=hex"));
-        assert!(super::packet("1\t2").is_none());
     }
 }

@@ -33,6 +33,7 @@ impl Hosted {
         command
             .args(["client", "--json", "--number", number, "--node", &sidecall.url(""), "--capability", "text"])
             .env("SIDECALL_TOKEN", credential(number));
+        command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));
         let mut child = Child::spawn(&mut command, dir.path().join("client.log"))?;
         child.wait_for_line("\"connected\"", Duration::from_secs(10))?;
         Ok(Hosted { child, _dir: dir })

@@ -161,11 +161,11 @@ impl Domains {
         self.b.raise(&SidecallConfig { more: format!("{}\n{entry}", config.more), ..config.clone() })
     }
 
-    /// Captures SIP on all trunks.
+    /// Captures SIP on all trunks, and between PBXs and phones.
     pub fn capture(&self) -> Result<Capture> {
-        let inner = self.c.as_ref().map(|c| c.pbx.trunk_sip().port());
-        let ports = [self.a.pbx.trunk_sip().port(), self.b.pbx.trunk_sip().port(), self.pstn.sip().port()];
-        Capture::start(&ports.into_iter().chain(inner).collect::<Vec<_>>())
+        let pbxs = [Some(&self.a), Some(&self.b), self.c.as_ref()];
+        let ports = pbxs.into_iter().flatten().flat_map(|d| [d.pbx.trunk_sip().port(), d.pbx.sip().port()]);
+        Capture::start(&ports.chain([self.pstn.sip().port()]).collect::<Vec<_>>())
     }
 
     /// The logs of all PBXs, for a test that fails.

@@ -366,13 +366,15 @@ fn install_snippets(conf: &Path, config: &PbxConfig) -> Result<()> {
         setting("sidecall_mode=hold", "sidecall_mode=direct")?;
         setting("sidecall_direct=127.0.0.1:8022", &format!("sidecall_direct={agent}"))?;
     }
-    if config.call_info {
-        setting("sidecall_call_info=no", "sidecall_call_info=yes")?;
-        conf::replace(
-            &conf.join("sip_profiles/external.xml"),
-            "<param name=\"debug\" value=\"0\"/>",
-            "<param name=\"debug\" value=\"0\"/>\n<param name=\"parse-all-invite-headers\" value=\"true\"/>",
-        )?;
+    if !config.call_info.is_empty() {
+        setting("sidecall_call_info=", &format!("sidecall_call_info={}", config.call_info))?;
+        for profile in ["internal", "external"] {
+            conf::replace(
+                &conf.join(format!("sip_profiles/{profile}.xml")),
+                "<param name=\"debug\" value=\"0\"/>",
+                "<param name=\"debug\" value=\"0\"/>\n<param name=\"parse-all-invite-headers\" value=\"true\"/>",
+            )?;
+        }
     }
     gateway(conf, "sidecall", config.packet)
 }

@@ -15,7 +15,9 @@
 // Each test binary uses its own part of the lab.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
 
+pub mod age;
 pub mod asterisk;
+pub mod ca;
 pub mod capture;
 pub mod cast;
 pub mod cdr;
@@ -36,11 +38,14 @@ pub mod proxy;
 pub mod pstn;
 pub mod report;
 pub mod sidecall;
+pub mod sides;
 pub mod sipp;
 pub mod stage;
+pub mod story;
 pub mod tenants;
 pub mod theatre;
 pub mod transfers;
+pub mod wire;
 
 pub use capture::{Capture, Packet, Packets};
 pub use cdr::Cdr;
@@ -55,7 +60,7 @@ pub use process::{Child, wait_until};
 pub use proxy::ChaosProxy;
 pub use pstn::{CallerId, Pstn};
 pub use report::{CallOutcome, CallReport};
-pub use sidecall::{Sidecall, SidecallConfig};
+pub use sidecall::{Https, Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
 
 use std::net::{IpAddr, Ipv4Addr};

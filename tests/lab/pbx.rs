@@ -59,8 +59,8 @@ pub struct PbxConfig {
     pub hold_ms: u32,
     /// FreeSWITCH only: `direct` mode, connecting to this agent for each call.
     pub direct: Option<SocketAddr>,
-    /// Send the address as Call-Info too.
-    pub call_info: bool,
+    /// Packet trunks that get the address as Call-Info too. With one, FreeSWITCH reads that header as well.
+    pub call_info: &'static str,
     /// Asterisk only: the manager speaks TLS as well (see [`Pbx::event_tls`]).
     pub tls: bool,
     /// Where it lives: its SIP and its sound. The event socket stays on 127.0.0.1.
@@ -85,7 +85,7 @@ impl Default for PbxConfig {
             snippets: true,
             hold_ms: 500,
             direct: None,
-            call_info: false,
+            call_info: "",
             tls: false,
             ip: Ipv4Addr::LOCALHOST,
             trunk_port: None,
@@ -245,9 +245,14 @@ impl Pbx {
 
     /// Sets (or, with an empty value, removes) the global variable that says that an agent is attached.
     pub fn attach(&self, agent: &str) {
+        self.set("sidecall_agent", agent);
+    }
+
+    /// Sets what an administrator edits at the top of the snippet, by FreeSWITCH's name.
+    pub fn set(&self, name: &str, value: &str) {
         let _ = match self {
-            Pbx::Asterisk(pbx) => pbx.console(&format!("dialplan set global SIDECALL_AGENT \"{agent}\"")),
-            Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar sidecall_agent={agent}")),
+            Pbx::Asterisk(pbx) => pbx.console(&format!("dialplan set global {} \"{value}\"", name.to_uppercase())),
+            Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar {name}={value}")),
         };
     }
 }

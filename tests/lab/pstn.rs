@@ -54,6 +54,11 @@ impl Pstn {
         self.asterisk.console(&format!("dialplan set global CALLER {value}"));
     }
 
+    /// Whether it hands on `Call-Info` from now on. It never does anything else that it doesn't know.
+    pub fn carries_call_info(&self, does: bool) {
+        self.asterisk.console(&format!("dialplan set global CARRIES {}", if does { "call-info" } else { "nothing" }));
+    }
+
     /// A mobile: `+19175550100` and the two behind it.
     pub fn mobile(&self, n: usize) -> Result<Phone> {
         Phone::register(self.sip(), MOBILES[n])

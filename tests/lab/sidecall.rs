@@ -43,7 +43,28 @@ pub struct SidecallConfig {
     pub more: String,
     /// Files that those lines name, beside `sidecall.toml`.
     pub files: Vec<(String, String)>,
+    /// The node speaks HTTPS.
+    pub https: Option<Https>,
 }
+
+/// A node's certificate, and who believes it; everything PEM.
+#[derive(Debug, Clone)]
+pub struct Https {
+    /// Its certificate.
+    pub certificate: String,
+    /// The key.
+    pub key: String,
+    /// The file with the CA of peers that show a certificate.
+    pub client_ca: Option<&'static str>,
+    /// The only CA that this machine's system knows: that of the node.
+    pub own_ca: String,
+    /// Those that the systems of clients know.
+    pub all_cas: String,
+}
+
+/// Who is believed on the machine of agent and node, and on those of clients (`SSL_CERT_FILE`).
+const OWN_CA: &str = "own-ca.pem";
+const ALL_CAS: &str = "all-cas.pem";
 
 /// A running `sidecall`. Dropping it kills it and removes its folder.
 #[derive(Debug)]
@@ -53,6 +74,7 @@ pub struct Sidecall {
     role: &'static str,
     /// Where the node's API is.
     pub http: SocketAddr,
+    scheme: &'static str,
     client: reqwest::blocking::Client,
 }
 
@@ -100,27 +122,35 @@ impl Sidecall {
         for (name, text) in &config.files {
             conf::write(&dir.path().join(name), text)?;
         }
+        if let Some(https) = &config.https {
+            let Https { certificate, key, own_ca, all_cas, .. } = https;
+            for (name, text) in [("node.crt", certificate), ("node.key", key), (OWN_CA, own_ca), (ALL_CAS, all_cas)] {
+                conf::write(&dir.path().join(name), text)?;
+            }
+        }
         conf::write(&dir.path().join("sidecall.toml"), &configuration(pbx, config, http))?;
-        Sidecall::begin(dir, http, role)
+        Sidecall::begin(dir, http, config, role)
     }
 
     /// Starts agent and node with the configuration in a folder, whose node listens there, and waits until the PBX
     /// is attached.
     pub fn in_folder(dir: TempDir, http: SocketAddr) -> Result<Sidecall> {
-        let mut sidecall = Sidecall::begin(dir, http, "run")?;
+        let mut sidecall = Sidecall::begin(dir, http, &SidecallConfig::default(), "run")?;
         sidecall.wait_until_attached()?;
         Ok(sidecall)
     }
 
-    fn begin(dir: TempDir, http: SocketAddr, role: &'static str) -> Result<Sidecall> {
+    fn begin(dir: TempDir, http: SocketAddr, config: &SidecallConfig, role: &'static str) -> Result<Sidecall> {
         let child = spawn(dir.path(), role)?;
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::blocking::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .no_proxy()
-            .build()
-            .map_err(|e| LabError::Missing(format!("an HTTP client: {e}")))?;
-        let mut sidecall = Sidecall { child, dir, role, http, client };
+        let mut client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(10)).no_proxy();
+        if let Some(https) = &config.https {
+            let cas = reqwest::Certificate::from_pem_bundle(https.all_cas.as_bytes()).expect("certificates");
+            client = client.tls_certs_only(cas);
+        }
+        let client = client.build().map_err(|e| LabError::Missing(format!("an HTTP client: {e}")))?;
+        let scheme = scheme(config);
+        let mut sidecall = Sidecall { child, dir, role, http, scheme, client };
         if role != "agent" {
             sidecall.child.wait_for_port(http, Duration::from_secs(10))?;
         }
@@ -135,6 +165,15 @@ impl Sidecall {
             self.child.wait_for_port(self.http, Duration::from_secs(10))?;
         }
         Ok(())
+    }
+
+    /// Makes its calls older by so many seconds, as if it had been down meanwhile.
+    pub fn age(&mut self, seconds: i64) -> Result<()> {
+        self.child.terminate(Duration::from_secs(5));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let aged = runtime.map(|runtime| runtime.block_on(super::age::age(&self.dir().join("sidecall.db"), seconds)));
+        aged.map_err(LabError::io("a runtime"))?.expect("calls in the database");
+        self.restart()
     }
 
     /// Waits until the link to the PBX is up.
@@ -167,7 +206,12 @@ impl Sidecall {
 
     /// A URL of the node.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.http)
+        format!("{}://{}{path}", self.scheme, self.http)
+    }
+
+    /// The CAs that a client's machine knows, where the node has a certificate of its own.
+    pub fn cas(&self) -> Option<PathBuf> {
+        Some(self.dir().join(ALL_CAS)).filter(|file| file.is_file())
     }
 
     /// GET as administrator; `null` if that fails.
@@ -237,6 +281,9 @@ fn spawn(dir: &Path, role: &str) -> Result<Child> {
     let mut command = Command::new(binary());
     command.arg("--config").arg(dir.join("sidecall.toml")).arg(role);
     command.env("SIDECALL_LOG", std::env::var("SIDECALL_LOG").unwrap_or_else(|_| "info,sidecall=debug".into()));
+    if dir.join(OWN_CA).is_file() {
+        command.env("SSL_CERT_FILE", dir.join(OWN_CA));
+    }
     let log = dir.join(format!("sidecall-{}.log", std::process::id() ^ rand::random::<u32>()));
     Child::spawn(&mut command, log)
 }
@@ -248,14 +295,24 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
         lines if lines.is_empty() => lines,
         lines => format!("[node.routing]\n{lines}"),
     };
+    let tls = config.https.as_ref().map(|https| {
+        let client_ca = https.client_ca.map(|file| format!("client_ca = \"{file}\"\n")).unwrap_or_default();
+        format!("[node.tls]\ncert = \"node.crt\"\nkey = \"node.key\"\n{client_ca}")
+    });
+    let tls = tls.unwrap_or_default();
     format!(
         "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
          agent_token_file = \"agent.token\"\n{node_lines}{routing}\
-         [agent]\nnode = \"http://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
-        node_lines = config.node_lines,
+         [agent]\nnode = \"{scheme}://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
+        node_lines = config.node_lines.clone() + &tls,
+        scheme = scheme(config),
         entry = pbx_entry(PBX, pbx, config),
         more = config.more,
     )
+}
+
+fn scheme(config: &SidecallConfig) -> &'static str {
+    if config.https.is_some() { "https" } else { "http" }
 }
 
 /// A `[[pbx]]`. All PBXs of the lab have one secret.

@@ -1,6 +1,6 @@
 //! The stage: a PBX, sidecall, phones, trunks' far ends and clients of all three forms.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::cast::{ALICE, Arrives, BOB, CAROL, DAVE, EVERYBODY, Form, Person, Scene};
 use super::clients::{Hosted, Webhook};
 use super::sidecall::{Sidecall, SidecallConfig, domain};
-use super::{Answer, Calls, FarEnd, Kind, Pbx, PbxConfig, Result, SipMessage, wait_until};
+use super::{Answer, Calls, Capture, FarEnd, Kind, Pbx, PbxConfig, Result, SipMessage, wait_until, wire};
 
 /// How long a client may take until it counts as not reached.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Stage {
     /// Clients go first when it is dropped, the PBX last.
     hosted: Option<Hosted>,
+    /// The wire, if it was tapped.
+    wire: Option<Capture>,
     /// Dave's.
     pub webhook: Webhook,
     /// Agent and node; absent until [`Stage::raise`].
@@ -60,6 +62,9 @@ pub struct Played {
     pub second_client_received: Option<String>,
     /// The address that the far end read out of the call signalling.
     pub carried_address: Option<String>,
+    /// The caller's address, as the node has it.
+    #[serde(skip)]
+    pub decided_address: Option<String>,
     /// INVITE → 200 as the caller saw it, in ms: the median of the calls.
     pub setup_ms: Option<f64>,
     /// The same call without sidecall.
@@ -90,6 +95,7 @@ impl Stage {
         let pbx = Pbx::start_with(kind, config)?;
         let stage = Stage {
             hosted: None,
+            wire: None,
             webhook: Webhook::start()?,
             sidecall: None,
             packet: Some(FarEnd::start(pbx.config().packet, answer)?),
@@ -112,6 +118,14 @@ impl Stage {
         sidecall.bind(&self.number(BOB), &format!("sip:{}@{}", BOB.dialled, self.domain));
         self.hosted = Some(Hosted::start(&sidecall, &self.number(ALICE))?);
         self.sidecall = Some(sidecall);
+        Ok(())
+    }
+
+    /// Captures from now on: what a scene's call carries is then taken from the wire too.
+    pub fn tap(&mut self) -> Result<()> {
+        let config = self.pbx.config();
+        let ports = [self.pbx.sip(), self.pbx.trunk_sip(), config.packet, config.pstn].map(|at| at.port());
+        self.wire = Some(Capture::start(&ports)?);
         Ok(())
     }
 
@@ -154,6 +168,7 @@ impl Stage {
     /// what they must get, or `PATIENCE` is over.
     pub fn play(&mut self, scene: &Scene) -> Played {
         let before = Before::note(self, scene);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let (calls, to) = self.calls(scene);
         let talk = if scene.paired || scene.arrives == Arrives::Packet { 900 } else { 300 };
         let caller = calls.hold(talk).start(to);
@@ -172,6 +187,13 @@ impl Stage {
             Err(error) => played.problems.push(error.to_string()),
         }
         self.read_call(scene, &before, &mut played);
+        let pbx = self.pbx.trunk_sip().ip();
+        match self.wire.as_mut().map(Capture::so_far).transpose() {
+            Ok(captured) => played.problems.extend(captured.into_iter().flat_map(|packets| {
+                wire::problems(&packets.since(since), pbx, scene.arrives, played.decided_address.as_deref())
+            })),
+            Err(error) => played.problems.push(error.to_string()),
+        }
         judge(scene, invite.as_ref(), &mut played);
         played
     }
@@ -190,6 +212,7 @@ impl Stage {
             first_client_received: None,
             second_client_received: None,
             carried_address: None,
+            decided_address: None,
             setup_ms: None,
             baseline_ms: None,
             push_ms: None,
@@ -261,6 +284,7 @@ impl Stage {
         wait_until(Duration::from_secs(3), || find().is_some_and(|c| c["phase"] == "ended"));
         let Some(call) = find() else { return played.problems.push("the node does not know the call".into()) };
         played.route = call["route"].as_str().unwrap_or_default().to_owned();
+        played.decided_address = call["address"].as_str().map(str::to_owned);
         played.reason = call["reason"].as_str().unwrap_or_default().to_owned();
         if call["phase"] != "ended" {
             played.problems.push(format!("the call has not ended: {}", call["phase"]));
@@ -347,6 +371,7 @@ fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
     }
     if scene.arrives == Arrives::Packet {
         expect(played.carried_address.is_some(), "no address travelled along".into());
+        expect(played.carried_address == played.decided_address, "another address than the caller's did".into());
     }
     let (first, second) = match scene.behaviour {
         "B1" => (true, false),

@@ -1,16 +1,19 @@
 //! Two organisations at work, with sidecall at both, people with phones and clients, and the wire watched:
 //! what the end-to-end tests and the demo play B5 to B13 on.
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::capture::{Capture, Packets};
 use super::domains::Domains;
 use super::phone::{Call, Phone};
 use super::sidecall::{Sidecall, SidecallConfig};
-use super::{Hosted, Kind, Result, ports, wait_until};
+use super::sides::sides;
+use super::{Hosted, Kind, PbxConfig, Result, ports, wait_until};
 
 /// How long anything may take until it counts as not happening.
 pub const SOON: Duration = Duration::from_secs(6);
@@ -61,6 +64,21 @@ pub enum Between {
     Network,
     /// The packet trunk, and the nodes are peers as well.
     TrunkOfPeers,
+    /// The same, where A doesn't know which numbers are B's.
+    Unlisted,
+    /// The same over HTTPS, with certificates that nobody else knows.
+    Https(Known),
+    /// A trunk of the telephone network's, which hands on `Call-Info` alone; the nodes don't know each other.
+    Carrier,
+}
+
+/// By what a node knows another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// The token that it shows.
+    ByToken,
+    /// Its certificate.
+    ByCertificate,
 }
 
 /// The stage for two organisations.
@@ -72,20 +90,55 @@ pub struct Theatre {
     there: Vec<(u8, Hosted)>,
     /// PBXs, network, agents and nodes.
     pub domains: Domains,
+    /// Where A's node and B's listen.
+    pub nodes: [SocketAddr; 2],
     kinds: (Kind, Kind),
     raised: Option<(Between, String)>,
+    wire: RefCell<Option<Capture>>,
+    unwatched: bool,
 }
 
 impl Theatre {
     /// Sets both PBXs and the network between them.
     pub fn set(a: Kind, b: Kind) -> Result<Theatre> {
-        Ok(Theatre { alice: None, there: Vec::new(), domains: Domains::set(a, b)?, kinds: (a, b), raised: None })
+        Theatre::new(a, b, None)
     }
 
     /// The same with a PBX behind B.
     pub fn with_inner(a: Kind, b: Kind, inner: Kind) -> Result<Theatre> {
-        let domains = Domains::with_inner(a, b, inner)?;
-        Ok(Theatre { alice: None, there: Vec::new(), domains, kinds: (a, b), raised: None })
+        Theatre::new(a, b, Some(inner))
+    }
+
+    fn new(a: Kind, b: Kind, inner: Option<Kind>) -> Result<Theatre> {
+        let domains = Domains::set_with(a, b, inner, |config| PbxConfig { call_info: "pstn", ..config })?;
+        let nodes = [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()));
+        let (there, wire) = (Vec::new(), RefCell::default());
+        Ok(Theatre { alice: None, there, domains, nodes, kinds: (a, b), raised: None, wire, unwatched: false })
+    }
+
+    /// Plays also where nothing can be captured, and says so.
+    pub fn may_be_unwatched(&mut self) {
+        self.unwatched = true;
+    }
+
+    /// Captures from now on, if it doesn't yet.
+    pub(super) fn watch(&self, told: &mut Told) -> Result<()> {
+        let mut wire = self.wire.borrow_mut();
+        if wire.is_none() {
+            match self.domains.capture() {
+                Ok(capture) => *wire = Some(capture),
+                Err(error) if error.is_missing() && self.unwatched => {
+                    told.say(format!("the wire was not captured: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// What was captured so far; none where nothing can be.
+    pub(super) fn captured(&self) -> Result<Option<Packets>> {
+        self.wire.borrow_mut().as_mut().map(Capture::so_far).transpose()
     }
 
     /// Starts agents and nodes at both, unless they run so already. Alice is A's first extension; at B, Bob
@@ -96,9 +149,7 @@ impl Theatre {
             return Ok(());
         }
         self.lower();
-        let [at_a, at_b] = [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()));
-        let a = side(at_a, ("b", at_b, "+1310555"), between);
-        let b = side(at_b, ("a", at_a, "+1212555"), between);
+        let [a, b] = sides(self.nodes, between);
         self.domains.a.raise(&SidecallConfig { more: format!("{}{more}", a.more), ..a })?;
         match self.domains.c {
             Some(_) => self.domains.raise_b_with_inner(&b)?,
@@ -162,24 +213,6 @@ impl Theatre {
         told.expect(up, format!("the call to {called} was not answered"));
         told.say(format!("{} calls {called}; {} answers", caller.number(), answers.number()));
         up.then_some((call, there))
-    }
-}
-
-/// One organisation's configuration: where its node listens, and its peer.
-fn side(own: SocketAddr, peer: (&str, SocketAddr, &str), between: Between) -> SidecallConfig {
-    let (name, url, prefix) = peer;
-    let ours = if name == "a" { "b" } else { "a" };
-    let more = format!(
-        "[[peer]]\nname = \"{name}\"\nurl = \"http://{url}\"\nprefixes = [\"{prefix}\"]\n\
-         token_file = \"to-peer.token\"\naccept_token_file = \"from-peer.token\"\n"
-    );
-    let token = |from: &str| format!("token-of-node-{from}-in-the-laboratory");
-    SidecallConfig {
-        http: Some(own),
-        more: if between == Between::Trunk { String::new() } else { more },
-        files: vec![("to-peer.token".into(), token(ours)), ("from-peer.token".into(), token(name))],
-        no_trunk: between == Between::Network,
-        ..SidecallConfig::default()
     }
 }
 

@@ -1,11 +1,13 @@
 //! Offers between nodes: what is matched, and what is refused (B11).
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
 
+use crate::ca::Ca;
 use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dialled, ended};
 
 /// The number at the second node.
@@ -13,7 +15,7 @@ pub(crate) const FRED: &str = "+13105550100";
 pub(crate) const GINA: &str = "+13105550101";
 pub(crate) const TOKEN: &str = "token-of-a-at-b-0123";
 
-fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
+pub(crate) fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
     serde_json::from_value(json!({"name": name, "url": url, "prefixes": [prefix]})).unwrap()
 }
 
@@ -396,6 +398,33 @@ async fn what_is_refused_and_why() {
 }
 
 #[tokio::test]
+async fn a_number_is_a_peers_too_if_a_portability_source_says_so() {
+    let theirs =
+        json!({"+14155550100": {"node": "https://node.a.example"}, "+14155550101": {"node": "https://node.c.example"}});
+    let (url, _) = crate::portability::service(theirs).await;
+    let b = TestNode::start_with(|config, _| {
+        let source = json!({"deadline_ms": 2000, "source": [{"name": "lnp", "kind": "http", "url": url}]});
+        config.lnp = serde_json::from_value(source).unwrap();
+        let a = peer("a", "https://node.a.example", "+1212555");
+        let c = peer("c", "https://node.c.example", "+1303");
+        config.peers = vec![PeerConfig { accept_token: Some(TOKEN.into()), ..a }, c];
+    })
+    .await;
+    b.number(FRED, json!({"pbx": "b"})).await;
+    for (n, calling, status) in [
+        (1, ALICE, 202),
+        (2, "+14155550100", 202),
+        // Another peer's, and one that nobody knows.
+        (3, "+14155550101", 403),
+        (4, "+14155550102", 403),
+    ] {
+        let mut offer = offer(&format!("0199-{n}"));
+        offer["calling"] = calling.into();
+        assert_eq!(post(&b, TOKEN, &offer).await.0, status, "{calling}");
+    }
+}
+
+#[tokio::test]
 async fn a_repeat_is_no_harm_and_a_replay_is_refused() {
     let (two, _alice, mut fred) = Two::with_clients().await;
     let first = offer("0199-1");
@@ -461,54 +490,33 @@ async fn a_peer_may_do_nothing_else() {
     }
 }
 
-/// A CA, and what it has signed.
-struct Ca {
-    certificate: rcgen::Certificate,
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+/// Certificate and key for a name, in files.
+pub(crate) fn sign(ca: &Ca, name: &str, folder: &Path) -> (PathBuf, PathBuf) {
+    let (certificate, key) = ca.sign(&[name]);
+    (write(folder, &format!("{name}.pem"), &certificate), write(folder, &format!("{name}.key"), &key))
 }
 
-impl Ca {
-    fn new() -> Ca {
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let certificate = params.self_signed(&key).unwrap();
-        Ca { certificate, issuer: rcgen::Issuer::new(params, key) }
-    }
-
-    /// Certificate and key for a name, in files.
-    fn sign(&self, name: &str, folder: &std::path::Path) -> (std::path::PathBuf, std::path::PathBuf) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let (cert, private) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
-        std::fs::write(&cert, certificate.pem()).unwrap();
-        std::fs::write(&private, key.serialize_pem()).unwrap();
-        (cert, private)
-    }
-
-    fn file(&self, folder: &std::path::Path) -> std::path::PathBuf {
-        let file = folder.join("ca.pem");
-        std::fs::write(&file, self.certificate.pem()).unwrap();
-        file
-    }
+pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, text).unwrap();
+    file
 }
 
 #[tokio::test]
 async fn a_certificate_is_as_good_as_a_token() {
     let (ours, theirs) = (Ca::new(), Ca::new());
     let b = TestNode::start_with(|config, folder| {
-        let (cert, key) = ours.sign("localhost", folder);
-        config.tls = Some(TlsFiles { cert, key, client_ca: Some(theirs.file(folder)) });
+        let (cert, key) = sign(&ours, "localhost", folder);
+        config.tls = Some(TlsFiles { cert, key, client_ca: Some(write(folder, "ca.pem", &theirs.pem())) });
         config.public_url = Some("https://localhost:8600".to_owned());
         let a = peer("a", "https://node.a.example", "+1212555");
         config.peers = vec![PeerConfig { certificate: Some("node.a.example".to_owned()), ..a }];
     })
     .await;
     let url = format!("https://localhost:{}", b.address.port());
-    let ask = async |set: &dyn Fn(&std::path::Path, &mut NodeConfig)| {
+    let ask = async |set: &dyn Fn(&Path, &mut NodeConfig)| {
         let a = TestNode::start_with(|config, folder| {
-            let known = PeerConfig { ca_file: Some(ours.file(folder)), ..peer("b", &url, "+1310") };
+            let known = PeerConfig { ca_file: Some(write(folder, "ca.pem", &ours.pem())), ..peer("b", &url, "+1310") };
             config.peers = vec![known];
             set(folder, config);
         })
@@ -518,8 +526,8 @@ async fn a_certificate_is_as_good_as_a_token() {
         let out = a.decide("a-1", ALICE, FRED).await["call"].as_str().unwrap().to_owned();
         a.far(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await["offer"].clone()
     };
-    let shows = |ca: &Ca, name: &str, folder: &std::path::Path, config: &mut NodeConfig| {
-        let (cert, key) = ca.sign(name, folder);
+    let shows = |ca: &Ca, name: &str, folder: &Path, config: &mut NodeConfig| {
+        let (cert, key) = sign(ca, name, folder);
         (config.peers[0].client_cert, config.peers[0].client_key) = (Some(cert), Some(key));
     };
     // Known by its certificate: the number isn't served, but that it is told.
@@ -532,6 +540,6 @@ async fn a_certificate_is_as_good_as_a_token() {
     // One that another CA has signed isn't let in, and a node that we can't know isn't told anything.
     let said = ask(&|folder, config| shows(&ours, "node.a.example", folder, config)).await;
     assert_eq!(said["state"], "pending", "{said}");
-    let said = ask(&|folder, config| config.peers[0].ca_file = Some(theirs.file(folder))).await;
+    let said = ask(&|folder, config| config.peers[0].ca_file = Some(write(folder, "ca.pem", &theirs.pem()))).await;
     assert!(said["state"] == "pending" && said["error"].as_str().unwrap().contains("certificate"), "{said}");
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{AGENT, ALICE, BOB, CAROL, TestNode, bridged, dialled};
 
 /// A portability service that knows these numbers, and how often it was asked.
-async fn service(answers: Value) -> (String, Arc<AtomicUsize>) {
+pub(crate) async fn service(answers: Value) -> (String, Arc<AtomicUsize>) {
     type Knows = (Arc<Value>, Arc<AtomicUsize>);
     async fn answer(State((answers, asked)): State<Knows>, Path(number): Path<String>) -> (StatusCode, String) {
         asked.fetch_add(1, Ordering::Relaxed);

@@ -100,26 +100,8 @@ impl TestNode {
 
     /// Restarts it with all that its calls know that many seconds further in the past.
     pub(crate) async fn age(&mut self, seconds: i64) {
-        use sqlx::{Executor, Row};
-        fn older(value: &mut Value, millis: i64) {
-            match value {
-                Value::Number(n) if n.as_i64().is_some_and(|n| n > 1_000_000_000_000) => {
-                    *value = (n.as_i64().unwrap() - millis).into();
-                }
-                Value::Array(all) => all.iter_mut().for_each(|value| older(value, millis)),
-                Value::Object(all) => all.values_mut().for_each(|value| older(value, millis)),
-                _ => {}
-            }
-        }
         self.stop().await;
-        let mut database = self.database().await;
-        for row in database.fetch_all("SELECT id, body FROM calls").await.unwrap() {
-            let mut body: Value = serde_json::from_str(&row.get::<String, _>(1)).unwrap();
-            older(&mut body, seconds * 1000);
-            let update = sqlx::query("UPDATE calls SET body = $1 WHERE id = $2");
-            update.bind(body.to_string()).bind(row.get::<String, _>(0)).execute(&mut database).await.unwrap();
-        }
-        sqlx::Connection::close(database).await.unwrap();
+        crate::age::age(&self.folder.path().join("sidecall.db"), seconds).await.unwrap();
         self.kill_and_restart().await;
     }
 
@@ -138,7 +120,8 @@ impl TestNode {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        let scheme = if self.config.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}{path}", self.address)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {

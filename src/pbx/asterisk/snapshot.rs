@@ -87,7 +87,7 @@ mod tests {
         assert!(error.is_none());
         let entries: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
         let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
-        let legs = read(&entries, &[]).legs;
+        let legs = read(&entries, &[], &Endpoints::default()).legs;
         let marks: Vec<_> = legs.iter().map(|leg| leg.mark.clone()).collect();
         let mark = |calling: &str, called: &str| Mark {
             side: Side::Originating,
