@@ -40,6 +40,7 @@ pub mod sipp;
 pub mod stage;
 pub mod theatre;
 pub mod transfers;
+pub mod voice;
 
 pub use capture::{Capture, Packet, Packets};
 pub use cdr::Cdr;
