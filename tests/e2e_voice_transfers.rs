@@ -75,9 +75,8 @@ fn without_chance(name: &str, mut seen: Seen) -> Seen {
                 *row = row.replace("\"NO ANSWER\", answered: false", "\"ANSWERED\", answered: true");
             }
         }
-        "forwarded by the phone (302)" => rows.retain(|row| !alone(row)),
         // And the first two have one row more, or not.
-        "attended, by feature code" => {
+        "forwarded by the phone (302)" | "attended, by feature code" => {
             rows.retain(|row| !alone(row));
             rows.dedup();
         }
