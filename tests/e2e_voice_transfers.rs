@@ -51,8 +51,12 @@ fn seen(office: &Office, (name, play): &Play) -> Seen {
     let phones = || (0..4).map(|n| office.phone(n));
     let watch = Watch::default().phones(phones()).pbx(PBX, &office.pbx);
     let calls = play(office).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", office.pbx.log()));
-    for call in calls {
-        call.hang_up();
+    // Of two who talk to each other one hangs up, of more each does.
+    let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
+    for (n, call) in calls.iter().enumerate() {
+        if n < hang_up {
+            call.hang_up();
+        }
         assert!(call.wait_ended(SOON), "{name}: a call does not end");
     }
     let seen = watch.end();
