@@ -206,14 +206,34 @@ fn seen(domains: &Domains, cast: &Cast, play: &Play) -> Seen {
     }
     (play.run)(domains, cast);
     let mut seen = watch.end();
-    if play.name == HANDED_ON && domains.b.pbx.kind() == Kind::Asterisk {
-        // In the row of the first two, an Asterisk names the extension that they were at or the one that the caller is
-        // sent to: whether the row or the dialplan is first is chance, with sidecall and without.
-        for row in seen.at(&records("B")) {
-            *row = row.replace("dst: \"6001\"", "dst: \"6002\"");
-        }
+    if domains.b.pbx.kind() == Kind::Asterisk {
+        without_chance(play, &mut seen);
     }
     seen
+}
+
+/// What an Asterisk at B says or writes down now one way and now another, with sidecall and without.
+fn without_chance(play: &Play, seen: &mut Seen) {
+    // For a phone's 603 it says 503, with cause 34 or 21.
+    let declined = [
+        ("503 to INVITE", "cause=21;text=\"CALL_REJECTED\"", "cause=34;text=\"NORMAL_CIRCUIT_CONGESTION\""),
+        ("Cdr", "\"CALL_REJECTED\"", "\"NORMAL_CIRCUIT_CONGESTION\""),
+    ];
+    // In the row of the first two, it names the extension that they were at or the one that the caller is sent to:
+    // whether the row or the dialplan is first is chance.
+    let handed_on = [("Cdr", "dst: \"6001\"", "dst: \"6002\"")];
+    let chance = match play.name {
+        DECLINED => &declined[..],
+        HANDED_ON => &handed_on,
+        _ => return,
+    };
+    for line in seen.0.iter_mut().flat_map(|(_, lines)| lines) {
+        for (begin, now, then) in chance {
+            if line.starts_with(begin) {
+                *line = line.replace(now, then);
+            }
+        }
+    }
 }
 
 /// What is meant to differ over the packet trunk, where the far PBX itself answers and not the network.
