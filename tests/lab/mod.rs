@@ -45,6 +45,7 @@ pub mod story;
 pub mod tenants;
 pub mod theatre;
 pub mod transfers;
+pub mod voice;
 pub mod wire;
 
 pub use capture::{Capture, Packet, Packets};

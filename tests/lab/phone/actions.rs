@@ -118,6 +118,20 @@ impl State {
         }
     }
 
+    /// 183 with media: whoever calls hears this phone before it answers.
+    pub(super) fn speak_early(&mut self, line: &Line, id: usize) {
+        let dialog = &mut self.dialogs[id];
+        if dialog.phase > Phase::Ringing {
+            return;
+        }
+        dialog.phase = Phase::Ringing;
+        let offer = dialog.invite.body.clone();
+        dialog.take_media(&offer);
+        dialog.media.speak(true);
+        let body = dialog.description(&offer);
+        self.respond(line, id, "183 Session Progress", &[], &body);
+    }
+
     pub(super) fn answer(&mut self, line: &Line, id: usize) {
         let dialog = &mut self.dialogs[id];
         if dialog.phase >= Phase::Up {

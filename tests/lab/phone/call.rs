@@ -105,6 +105,11 @@ impl Call {
         self.line.lock().ring(&self.line, self.id);
     }
 
+    /// 183 Session Progress: it is heard before it is answered.
+    pub fn speak_early(&self) {
+        self.line.lock().speak_early(&self.line, self.id);
+    }
+
     /// Takes it.
     pub fn answer(&self) {
         self.line.lock().answer(&self.line, self.id);
