@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod call;
 pub mod capability;
+mod ends;
 pub mod exchange;
 pub mod far;
 pub mod identity;

@@ -34,9 +34,10 @@ pub(super) struct Underway(Mutex<HashMap<CallId, HashMap<Errand, CancellationTok
 
 /// What is sent for a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Errand {
+pub(super) enum Errand {
     Offer,
     Answer(Number),
+    Introduction,
 }
 
 impl Underway {
@@ -151,7 +152,15 @@ impl App {
 
     /// A number of ours was told in a call how the other side's client is reached (B7). False if that is
     /// nothing to keep: the other side is ours too, or was known before by a better way.
-    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<bool, StoreError> {
+    ///
+    /// With `instead`, whoever had that address has connected the two.
+    pub(super) async fn hear(
+        &self,
+        id: &CallId,
+        number: &Number,
+        peer: &Peer,
+        instead: Option<&Address>,
+    ) -> Result<bool, StoreError> {
         let Some((call, other)) = ({
             let exchange = self.exchange();
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
@@ -172,12 +181,16 @@ impl App {
             name: peer.name.clone(),
             address: peer.address.clone(),
             capabilities: peer.capabilities.clone(),
-            how: How::Message,
+            how: if instead.is_some() { How::Introduced } else { How::Message },
             peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
             at: Some(now()),
         };
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
-        let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
+        let learn = |far: &mut Far| match instead {
+            Some(instead) => far.introduced(number, told, instead),
+            None => far.learn(told),
+        };
+        let learned = self.change_far(id, learn).unwrap_or(Learned::Same);
         let pairs = self.exchange().pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             match learned {
@@ -330,7 +343,7 @@ impl App {
     }
 
     /// Does it beside everything else, until it is done or the call ends.
-    fn errand(&self, call: &CallId, errand: Errand, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn errand(&self, call: &CallId, errand: Errand, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.shutdown.child_token();
         if self.underway.begin(call, &errand, stop.clone()) {
             // Looked at after it has begun: a call that ends from now on ends this too.
@@ -348,7 +361,7 @@ impl App {
 }
 
 /// Asks again until the other side has said yes or no; the caller ends it when nobody needs it.
-async fn until_settled(
+pub(super) async fn until_settled(
     ask: impl Fn() -> BoxFuture<'static, Outcome>,
     note: impl Fn(SentState, Option<String>),
 ) -> SentState {

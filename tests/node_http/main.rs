@@ -6,6 +6,7 @@ mod access;
 mod calls;
 mod directory;
 mod exchange;
+mod handover;
 mod inbox;
 mod legs;
 mod monitoring;

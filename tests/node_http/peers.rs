@@ -10,7 +10,7 @@ use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dia
 
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";
-const GINA: &str = "+13105550101";
+pub(crate) const GINA: &str = "+13105550101";
 const TOKEN: &str = "token-of-a-at-b-0123";
 
 fn peer(name: &str, url: &str, prefix: &str) -> PeerConfig {
