@@ -98,8 +98,9 @@ fn the_table_in_the_documentation_is_what_is_played() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BEHAVIOURS.md")).unwrap();
     let section = page.split_once("\n## Transfers\n").unwrap().1.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
-    let shown: Vec<Vec<&str>> =
-        rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).filter(is_result).collect();
+    // One name, and a cell for each setting and PBX.
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let shown: Vec<_> = cells.filter(|cells| cells.len() == 7 && !cells[0].starts_with('-')).collect();
     let columns = || Setting::ALL.into_iter().flat_map(|at| [Kind::Asterisk, Kind::FreeSwitch].map(|kind| (at, kind)));
     let head = columns().map(|(setting, kind)| format!("{}, {kind}", setting.title()));
     let mut played = vec![["played"].map(str::to_owned).into_iter().chain(head).collect::<Vec<_>>()];
@@ -108,9 +109,4 @@ fn the_table_in_the_documentation_is_what_is_played() {
         [transfer.name.to_owned()].into_iter().chain(cells).collect()
     }));
     assert_eq!(shown, played);
-}
-
-/// One name and a cell for each setting and PBX.
-fn is_result(cells: &Vec<&str>) -> bool {
-    cells.len() == 7 && !cells[0].starts_with('-')
 }
