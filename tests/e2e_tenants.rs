@@ -7,8 +7,9 @@ mod lab;
 use std::thread;
 use std::time::Duration;
 
+use lab::staff::Staff;
 use lab::tenants::{BETA, House};
-use lab::transfers::{Staff, TRANSFERS};
+use lab::transfers::TRANSFERS;
 use lab::{Kind, Phone, wait_until};
 use serde_json::{Value, json};
 
@@ -59,8 +60,8 @@ fn tenants_with_the_same_extensions_dont_hear_of_each_other(kind: Kind) {
     }
 
     // Whoever of beta has no client calls as ever, and is nobody of acme.
-    house.acme.begin().unwrap();
-    house.beta.begin().unwrap();
+    house.acme.rewind().unwrap();
+    house.beta.rewind().unwrap();
     let known = house.sidecall.calls().len();
     call(&BETA.phone(&house.pbx, "1004").unwrap(), house.beta.phone(1));
     let last = ended(&house, known);

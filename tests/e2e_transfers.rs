@@ -1,89 +1,115 @@
 //! Whoever talks after a transfer, a pick-up, a forward, a queue is paired, whoever no longer does is told
-//! so, and nobody else learns an address: on each real PBX of this machine.
+//! so, and nobody else learns an address: on each real PBX of this machine, with everybody there, with a caller
+//! from another organisation, and on a PBX behind the call server.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 mod lab;
 
-use lab::Kind;
-use lab::transfers::{Office, TRANSFERS};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 
-/// Plays what has this name.
-fn transfer(kind: Kind, name: &str) {
-    let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
-    if transfer.only.is_some_and(|only| only != kind) {
-        return;
+use lab::Kind;
+use lab::office::Office;
+use lab::staff::Setting;
+use lab::transfers::TRANSFERS;
+
+/// What is around the PBX where calls come to somebody else: one of the other kind, if there is one.
+fn other(kind: Kind) -> Kind {
+    let other = if kind == Kind::Asterisk { Kind::FreeSwitch } else { Kind::Asterisk };
+    if other.find().is_ok() { other } else { Kind::Asterisk }
+}
+
+/// Plays all that there are in this setting, and leaves what became of each for the table of `tests/run`.
+fn transfers(setting: Setting, kind: Kind) {
+    let open = || lab::or_skip(kind, Office::open_in(setting, kind, other(kind)));
+    let Some(mut office) = open() else { return };
+    let (mut column, mut problems) = (String::new(), String::new());
+    for transfer in TRANSFERS {
+        let result = match transfer.left_out(setting, kind) {
+            Some(reason) => reason,
+            None => match transfer.play(&mut office.staff) {
+                Ok(_) => "yes",
+                Err(problem) => {
+                    let _ = writeln!(problems, "{}: {problem}", transfer.name);
+                    eprintln!("{kind}, {}, {}: {problem}\n{}", setting.title(), transfer.name, office.log());
+                    // What is still up there disturbs nobody here.
+                    office = open().unwrap();
+                    "NO"
+                }
+            },
+        };
+        let _ = writeln!(column, "{}\t{result}", transfer.name);
     }
-    let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
-    match transfer.play(&mut office.staff) {
-        Ok(told) => eprintln!("{kind}: {name}: {told:?}"),
-        Err(problem) => panic!(
-            "{kind}: {name}: {problem}\n{:#?}\n{}\n{}",
-            office.sidecall.calls(),
-            office.sidecall.log(),
-            office.pbx.log()
-        ),
-    }
+    let columns = Path::new(env!("CARGO_TARGET_TMPDIR")).join("transfers");
+    fs::create_dir_all(&columns).unwrap();
+    fs::write(columns.join(format!("{}, {kind}", setting.title())), column).unwrap();
+    assert!(problems.is_empty(), "{kind}, {}:\n{problems}", setting.title());
 }
 
 /// The agent is killed while people talk, some of them after a transfer: when it is back it takes them for
 /// whom they are, tells nobody anything, and still tells the end.
 fn after_a_restart_they_talk_to_the_same_people(kind: Kind) {
+    let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
     for name in ["attended, by the called", "directed pick-up", "conference of three"] {
         let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
-        let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
+        let Office { staff, house } = &mut office;
         let again = || {
-            office.sidecall.restart().unwrap();
-            office.sidecall.wait_until_attached().unwrap();
+            house.sidecall().restart().unwrap();
+            house.sidecall().wait_until_attached().unwrap();
         };
-        if let Err(problem) = transfer.play_and(&mut office.staff, again) {
-            panic!("{kind}: {name}: {problem}\n{:#?}\n{}", office.sidecall.calls(), office.sidecall.log());
+        if let Err(problem) = transfer.play_and(staff, again) {
+            panic!("{kind}: {name}: {problem}\n{}", office.log());
         }
     }
 }
 
-mod restart {
-    #[test]
-    fn asterisk_after_a_restart_they_talk_to_the_same_people() {
-        super::after_a_restart_they_talk_to_the_same_people(super::Kind::Asterisk);
-    }
+macro_rules! on {
+    ($($pbx:ident $kind:ident)*) => {
+        $(mod $pbx {
+            use super::{Kind, Setting};
 
-    #[test]
-    fn freeswitch_after_a_restart_they_talk_to_the_same_people() {
-        super::after_a_restart_they_talk_to_the_same_people(super::Kind::FreeSwitch);
-    }
-}
+            #[test]
+            fn transfers_on_one_pbx() {
+                super::transfers(Setting::OnePbx, Kind::$kind);
+            }
 
-macro_rules! transfers {
-    ($($test:ident: $name:literal,)*) => {
-        mod asterisk {
-            $(#[test] fn $test() { super::transfer(super::Kind::Asterisk, $name); })*
-        }
-        mod freeswitch {
-            $(#[test] fn $test() { super::transfer(super::Kind::FreeSwitch, $name); })*
-        }
-        #[test]
-        fn every_transfer_has_its_test() {
-            let tested = [$($name),*];
-            assert_eq!(TRANSFERS.iter().map(|transfer| transfer.name).collect::<Vec<_>>(), tested);
-        }
+            #[test]
+            fn transfers_of_a_caller_from_another_organisation() {
+                super::transfers(Setting::FromOutside, Kind::$kind);
+            }
+
+            #[test]
+            fn transfers_on_a_pbx_behind_the_call_server() {
+                super::transfers(Setting::Behind, Kind::$kind);
+            }
+
+            #[test]
+            fn after_a_restart_they_talk_to_the_same_people() {
+                super::after_a_restart_they_talk_to_the_same_people(Kind::$kind);
+            }
+        })*
     };
 }
 
-transfers! {
-    a_menu_finds_the_extension: "IVR menu",
-    the_called_side_transfers_blind: "blind, by the called",
-    the_calling_side_transfers_blind: "blind, by the caller",
-    the_called_side_transfers_attended: "attended, by the called",
-    the_calling_side_transfers_attended: "attended, by the caller",
-    a_feature_code_transfers_attended: "attended, by feature code",
-    a_directed_pickup: "directed pick-up",
-    a_group_pickup: "group pick-up",
-    hold_keeps_the_pair: "hold and resume",
-    a_forward_by_the_dialplan: "forwarded by the dialplan",
-    a_forward_by_the_phone: "forwarded by the phone (302)",
-    a_ring_group: "ring group",
-    a_queue: "queue",
-    parking: "parked and taken back",
-    a_conference_pairs_everyone_with_everyone: "conference of three",
+on! { asterisk Asterisk freeswitch FreeSwitch }
+
+/// `docs/BEHAVIOURS.md` says of each transfer, setting and PBX whether it is played.
+#[test]
+fn the_table_in_the_documentation_is_what_is_played() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BEHAVIOURS.md")).unwrap();
+    let section = page.split_once("\n## Transfers\n").unwrap().1.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    // One name, and a cell for each setting and PBX.
+    let cells = rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let shown: Vec<_> = cells.filter(|cells| cells.len() == 7 && !cells[0].starts_with('-')).collect();
+    let columns = || Setting::ALL.into_iter().flat_map(|at| [Kind::Asterisk, Kind::FreeSwitch].map(|kind| (at, kind)));
+    let head = columns().map(|(setting, kind)| format!("{}, {kind}", setting.title()));
+    let mut played = vec![["played"].map(str::to_owned).into_iter().chain(head).collect::<Vec<_>>()];
+    played.extend(TRANSFERS.iter().map(|transfer| {
+        let cells = columns().map(|(setting, kind)| transfer.left_out(setting, kind).unwrap_or("yes").to_owned());
+        [transfer.name.to_owned()].into_iter().chain(cells).collect()
+    }));
+    assert_eq!(shown, played);
 }

@@ -9,7 +9,9 @@ mod lab;
 
 use std::time::Duration;
 
-use lab::transfers::{Office, Step, TRANSFERS};
+use lab::office::Office;
+use lab::staff::{Setting, Staff, Step};
+use lab::transfers::TRANSFERS;
 use lab::voice::{Seen, Watch, all_the_same, records};
 use lab::{Call, Habit, Kind};
 
@@ -19,26 +21,26 @@ const SOON: Duration = Duration::from_secs(12);
 const PBX: &str = "the PBX";
 
 /// One way in which a call goes; the calls that are up at its end.
-type Play = (&'static str, fn(&Office) -> Step<Vec<Call>>);
+type Play = (&'static str, fn(&Staff) -> Step<Vec<Call>>);
 
 /// Those that stay with whom they were for.
 const STAY: [Play; 2] = [("early media", early_media), ("the caller gives up", gives_up)];
 
-fn early_media(office: &Office) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("1001");
-    let there = office.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+fn early_media(staff: &Staff) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("1001");
+    let there = staff.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
     there.speak_early();
-    if !call.wait_hears(office.phone(1), SOON) || call.status().is_some() {
+    if !call.wait_hears(staff.phone(1), SOON) || call.status().is_some() {
         return Err("what the called phone plays is not heard before it answers".into());
     }
     there.answer();
-    office.hear((&call, 0), (&there, 1))?;
+    staff.hear((&call, 0), (&there, 1))?;
     Ok(vec![call])
 }
 
-fn gives_up(office: &Office) -> Step<Vec<Call>> {
-    let call = office.phone(0).call("1001");
-    let there = office.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+fn gives_up(staff: &Staff) -> Step<Vec<Call>> {
+    let call = staff.phone(0).call("1001");
+    let there = staff.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
     there.ring();
     if !call.wait_ringing(SOON) {
         return Err("it does not ring".into());
@@ -48,9 +50,10 @@ fn gives_up(office: &Office) -> Step<Vec<Call>> {
 
 /// Plays it until everybody has hung up.
 fn seen(office: &Office, (name, play): &Play) -> Seen {
-    let phones = || (0..4).map(|n| office.phone(n));
-    let watch = Watch::default().phones(phones()).pbx(PBX, &office.pbx);
-    let calls = play(office).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", office.pbx.log()));
+    let (staff, pbx) = (&office.staff, office.house.pbx());
+    let phones = || (0..4).map(|n| staff.phone(n));
+    let watch = Watch::default().phones(phones()).pbx(PBX, pbx);
+    let calls = play(staff).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
     // Of two who talk to each other one hangs up, of more each does.
     let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
     for (n, call) in calls.iter().enumerate() {
@@ -64,7 +67,7 @@ fn seen(office: &Office, (name, play): &Play) -> Seen {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
     }
-    if office.pbx.kind() == Kind::Asterisk { without_chance(name, seen) } else { seen }
+    if staff.kind() == Kind::Asterisk { without_chance(name, seen) } else { seen }
 }
 
 /// What an Asterisk writes down now one way and now another, with sidecall and without.
@@ -97,14 +100,14 @@ fn without_chance(name: &str, mut seen: Seen) -> Seen {
 
 fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
-    let transfers = TRANSFERS.iter().filter(|transfer| transfer.only.is_none_or(|only| only == kind));
+    let transfers = TRANSFERS.iter().filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
     let plays: Vec<Play> = transfers.map(|transfer| (transfer.name, transfer.play)).chain(STAY).collect();
-    let clients = office.hand_out_clients();
+    let clients = office.staff.hand_out_clients();
     let with: Vec<Seen> = plays.iter().map(|play| seen(&office, play)).collect();
-    let announced = office.sidecall.calls().len();
+    let announced = office.house.sidecall().calls().len();
     assert!(announced >= plays.len(), "{announced} calls were announced");
     drop(clients);
-    assert!(office.sidecall.child().terminate(SOON).is_some(), "sidecall does not end");
+    assert!(office.house.sidecall().child().terminate(SOON).is_some(), "sidecall does not end");
     let differences = plays.iter().zip(&with).map(|(play, with)| {
         let without = seen(&office, play);
         (play.0, with.differences(&without))

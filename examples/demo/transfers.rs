@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::lab::Kind;
-use crate::lab::transfers::{Office, TRANSFERS, Transfer};
+use crate::lab::office::Office;
+use crate::lab::transfers::{TRANSFERS, Transfer};
 use crate::show::{Place, Show};
 use crate::{Bill, go_on, story};
 

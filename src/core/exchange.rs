@@ -150,18 +150,9 @@ impl Exchange {
         if second == *number { first } else { second }
     }
 
-    /// The call whose far end takes part in a pair, and that end's number: the caller of one that came in,
-    /// whoever is called in one that went out. After a transfer it is another call than the pair's.
-    pub fn far_end(&self, pair: &Pair) -> Option<(&Call, &Number)> {
-        self.joined(self.calls.get(&pair.call)?).find_map(|home| {
-            let far = home.legs.iter().find_map(|(leg, state)| {
-                let ends = (home.side == Side::Terminating) == (*leg == home.leg);
-                let talks = state.bridges.iter().any(|(_, bridge)| bridge.call == pair.call);
-                let number = state.number.as_ref().filter(|number| [&pair.first, &pair.second].contains(number))?;
-                (ends && talks).then_some(number)
-            })?;
-            home.far.client.is_some().then_some((home, far))
-        })
+    /// Whether a leg is up, whichever call it is in by now.
+    pub fn is_up(&self, pbx: &PbxName, leg: &LegId) -> bool {
+        self.call_of(pbx, leg).is_some_and(|call| call.has(leg))
     }
 
     /// Whether a number that takes part in this call withholds itself from the others there.
@@ -171,7 +162,7 @@ impl Exchange {
     }
 
     /// A call, and those whose legs are heard in it.
-    fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+    pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
         let owners = heard.filter_map(|other| self.calls.get(&self.owner(&call.id, other)?));
         [call].into_iter().chain(owners)

@@ -109,6 +109,8 @@ pub enum How {
     Offer,
     /// By a message to our own address.
     Message,
+    /// By the node of whoever has connected the two: theirs and ours have each other's address.
+    Introduced,
 }
 
 /// Something that is sent to another node until it is taken, refused or no longer needed.
@@ -180,7 +182,7 @@ impl Far {
     /// |---|---|---|
     /// | nothing | anything | new |
     /// | an address | the same one, in any way | the same: what was missing is added |
-    /// | by a message | another, by a message | instead: whoever answers anew is who talks now |
+    /// | by a message or an introduction | another, by a message | instead: whoever answers anew is who talks now |
     /// | otherwise | another | the same: the trusted trunk, or who came first, stands |
     pub fn learn(&mut self, told: FarClient) -> Learned {
         let Some(known) = &mut self.client else {
@@ -193,11 +195,30 @@ impl Far {
             if known.capabilities.is_empty() {
                 known.capabilities = told.capabilities;
             }
-        } else if known.how == How::Message && told.how == How::Message {
+        } else if matches!(known.how, How::Message | How::Introduced) && told.how == How::Message {
             *known = told;
             return Learned::Instead;
         }
         Learned::Same
+    }
+
+    /// Whoever talked to a number of ours has connected it with this client, which takes the place of the one
+    /// behind `instead`, however that was learned.
+    pub fn introduced(&mut self, ours: &Number, told: FarClient, instead: &Address) -> Learned {
+        let learned = match &self.client {
+            None => Learned::New,
+            Some(known) if known.address == *instead && known.address != told.address => Learned::Instead,
+            Some(_) => return Learned::Same,
+        };
+        self.client = Some(told);
+        self.told = Some(ours.clone());
+        learned
+    }
+
+    /// Whether the other side has this number's address already: from us, or from who introduced them.
+    pub fn was_introduced(&self, ours: &Number) -> bool {
+        let introduced = self.client.as_ref().is_some_and(|client| client.how == How::Introduced);
+        introduced && self.told.as_ref() == Some(ours)
     }
 }
 
@@ -270,6 +291,22 @@ mod tests {
         assert_eq!(far.learn(client("https://b.example/a/bob", How::Message, Some("Bob"))), Learned::Same);
         assert_eq!(far.learn(client("https://b.example/a/carol", How::Message, Some("Carol"))), Learned::Instead);
         assert_eq!(far.client.unwrap().name.as_deref(), Some("Carol"));
+    }
+
+    #[test]
+    fn who_is_introduced_takes_the_place_of_whom_their_node_names() {
+        let bob = "+12125550101".parse().unwrap();
+        let introduced = || client("https://b.example/a/carol", How::Introduced, Some("Carol"));
+        let (alice, eve) = ("https://a.example/a/1".parse().unwrap(), "https://evil.example/a/1".parse().unwrap());
+        let mut far = Far::default();
+        far.learn(client("https://a.example/a/1", How::Signalling, None));
+        assert_eq!(far.introduced(&bob, introduced(), &eve), Learned::Same);
+        assert!(!far.was_introduced(&bob));
+        assert_eq!(far.introduced(&bob, introduced(), &alice), Learned::Instead);
+        assert_eq!(far.introduced(&bob, introduced(), &alice), Learned::Same);
+        assert!(far.was_introduced(&bob));
+        assert_eq!(far.learn(client("https://b.example/a/dan", How::Message, Some("Dan"))), Learned::Instead);
+        assert!(!far.was_introduced(&bob));
     }
 
     #[test]

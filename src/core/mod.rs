@@ -11,6 +11,7 @@ pub mod call;
 pub mod capability;
 pub mod cause;
 pub mod endpoint;
+mod ends;
 pub mod exchange;
 pub mod far;
 pub mod identity;

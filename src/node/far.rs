@@ -34,9 +34,10 @@ pub(super) struct Underway(Mutex<HashMap<CallId, HashMap<Errand, CancellationTok
 
 /// What is sent for a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Errand {
+pub(super) enum Errand {
     Offer,
     Answer(Number),
+    Introduction,
 }
 
 /// What becomes of another side's client that a number of ours was told of.
@@ -162,7 +163,15 @@ impl App {
     }
 
     /// A number of ours was told in a call how the other side's client is reached (B7).
-    pub(super) async fn hear(&self, id: &CallId, number: &Number, peer: &Peer) -> Result<Heard, StoreError> {
+    ///
+    /// With `instead`, whoever had that address has connected the two.
+    pub(super) async fn hear(
+        &self,
+        id: &CallId,
+        number: &Number,
+        peer: &Peer,
+        instead: Option<&Address>,
+    ) -> Result<Heard, StoreError> {
         let Some((call, other, far_half)) = ({
             let exchange = self.exchange();
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
@@ -189,12 +198,16 @@ impl App {
             name: peer.name.clone(),
             address: peer.address.clone(),
             capabilities: peer.capabilities.clone(),
-            how: How::Message,
+            how: if instead.is_some() { How::Introduced } else { How::Message },
             peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
             at: Some(now()),
         };
         let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
-        let learned = self.change_far(id, |far| far.learn(told)).unwrap_or(Learned::Same);
+        let learn = |far: &mut Far| match instead {
+            Some(instead) => far.introduced(number, told, instead),
+            None => far.learn(told),
+        };
+        let learned = self.change_far(id, learn).unwrap_or(Learned::Same);
         if !known && learned == Learned::Same {
             return Ok(Heard::News);
         }
@@ -363,7 +376,7 @@ impl App {
     }
 
     /// Does it beside everything else, until it is done or the call ends.
-    fn errand(&self, call: &CallId, errand: Errand, work: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn errand(&self, call: &CallId, errand: Errand, work: impl Future<Output = ()> + Send + 'static) {
         let stop = self.shutdown.child_token();
         if self.underway.begin(call, &errand, stop.clone()) {
             // Looked at after it has begun: a call that ends from now on ends this too.

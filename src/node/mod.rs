@@ -10,6 +10,7 @@ mod decision;
 mod error;
 mod extract;
 mod far;
+mod handover;
 mod identity;
 mod limit;
 mod middleware;

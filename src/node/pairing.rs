@@ -3,6 +3,7 @@
 //! What is to be told follows from what is: a pair that talks is told, one that doesn't is told that
 //! it is over. So a pair can be looked at any number of times, late, twice, or after a restart.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -64,7 +65,14 @@ impl App {
         };
         match call {
             Some(call) if talks => self.tell(pair, &call, far.as_ref()).await,
-            call => self.part(pair, call.as_ref().map(|call| &call.pbx)).await,
+            call => {
+                let told = self.part(pair, call.as_ref().map(|call| &call.pbx)).await?;
+                // One side alone was told here: the other one is another node's.
+                if let [ours] = &Vec::from_iter(told)[..] {
+                    self.left(pair, ours);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -93,7 +101,8 @@ impl App {
                     None => {}
                 }
             }
-            (true, true) => {}
+            // Or neither is ours.
+            (true, true) => self.introduce(pair),
         }
         let new = self.store.add_deliveries(wanted.iter().map(|(delivery, _)| delivery.clone()).collect()).await?;
         if !new.is_empty() {
@@ -124,6 +133,7 @@ impl App {
         let peer = peer(far);
         // Its node has the caller's address already: that is where we were told of it.
         let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
+        let knows = knows || home.far.was_introduced(ours.number);
         let own = if knows { None } else { self.party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
@@ -141,26 +151,28 @@ impl App {
         self.shown(&call.id, party.role, party.number, &party.clients).await
     }
 
-    async fn part(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<(), StoreError> {
+    /// Tells those who were told of each other; the numbers whose clients were.
+    async fn part(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<BTreeSet<Number>, StoreError> {
         let parted = self.store.part(&pair.call, [pair.first.clone(), pair.second.clone()], now()).await?;
         self.push.forget(&parted.dropped);
         if !parted.ended.is_empty() {
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, "parted");
         }
+        let told = parted.ended.iter().map(|delivery| delivery.number.clone()).collect();
         for delivery in parted.ended {
             let binding = self.store.binding(&delivery.client, now()).await?;
             if let (Some(binding), Some(pbx)) = (binding, pbx) {
                 self.send(delivery, &binding, pbx).await?;
             }
         }
-        Ok(())
+        Ok(told)
     }
 
     /// Tells those who talk that it is over for their clients, though they go on talking.
     pub(super) async fn withdraw(&self, pair: &Pair) -> Result<(), StoreError> {
         let _turn = self.turns.of(&pair.call).await;
         let pbx = self.exchange().call(&pair.call).map(|call| call.pbx.clone());
-        self.part(pair, pbx.as_ref()).await
+        self.part(pair, pbx.as_ref()).await.map(drop)
     }
 
     /// The other side has another client than the one that was told of: the old one is over.
@@ -209,29 +221,31 @@ pub(super) fn same(a: &Pair, b: &Pair) -> bool {
     (&a.first, &a.second) == (&b.first, &b.second) || (&a.first, &a.second) == (&b.second, &b.first)
 }
 
-/// Whether these two people talk in a call that has gone out of one of our PBXs and come in at another:
-/// the one that came in knows who is at its end, and tells. One that was turned away there doesn't: the call goes on by
-/// another way.
+/// Whether these two people talk in a call that has gone out of one of our PBXs, or through a call server of
+/// ours, and come in at another: the one that came in knows who is at its end, and tells. One that was turned away
+/// there doesn't: the call goes on by another way.
 fn goes_on(exchange: &Exchange, call: &Call, pair: &Pair) -> bool {
-    let ends = call.calling.as_ref() == Some(&pair.first) && call.called == pair.second;
-    if call.side != Side::Originating || !ends {
+    if call.caller().as_ref() != Some(&pair.first) || call.called != pair.second {
         return false;
     }
     // In that call, or in the one that its caller was led on to.
     let is_up = |other: &Call| exchange.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
     let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
     let like = |other: &Call| {
+        let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
+        // The same address has come with both, also where an attendant there has found somebody else since.
+        let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
         other.side == Side::Terminating
-            && (other.calling.as_ref(), &other.called) == (call.calling.as_ref(), &call.called)
+            && (call.side == Side::Originating || other.pbx != call.pbx)
             && other.decided >= call.decided
-            && other.decided - call.decided <= ARRIVES
+            && (address || numbers && other.decided - call.decided <= ARRIVES)
             && is_up(other)
     };
-    half.is_some_and(is_up) || exchange.calls().any(like)
+    half.is_some_and(|half| call.side == Side::Originating && is_up(half)) || exchange.calls().any(like)
 }
 
 /// Another node's client, as ours are told of it.
-fn peer(far: &FarClient) -> Peer {
+pub(super) fn peer(far: &FarClient) -> Peer {
     Peer {
         number: far.number.clone(),
         name: far.name.clone(),

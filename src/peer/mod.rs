@@ -18,6 +18,7 @@ use reqwest::{Method, RequestBuilder};
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
+use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -255,19 +256,32 @@ impl Peers {
         self.at_home || known || !address.is_loopback() && guard::may_be_public(host)
     }
 
-    /// Tells the client behind an address how ours is reached, once (B7). A known node's place is asked
-    /// as the administrator says; anybody else's only if it is a public one.
+    /// Tells the client behind an address how ours is reached, once (B7).
     pub async fn answer(&self, address: &Address, own: &PeerClient) -> Outcome {
+        self.post(address, &json!({"type": "peer", "peer": own})).await
+    }
+
+    /// Tells it who it talks to now, in the place of our client `instead`.
+    pub async fn introduce(&self, address: &Address, to: &PeerClient, instead: &Address) -> Outcome {
+        self.post(address, &json!({"type": "peer", "peer": to, "instead": instead})).await
+    }
+
+    /// Tells it that it no longer talks to our client `own`.
+    pub async fn ended(&self, address: &Address, own: &Address) -> Outcome {
+        self.post(address, &json!({"type": "ended", "address": own})).await
+    }
+
+    /// A known node's place is asked as the administrator says; anybody else's only if it is a public one.
+    async fn post(&self, address: &Address, content: &serde_json::Value) -> Outcome {
         let Ok(url) = Url::parse(address.as_str()) else { return Outcome::Refused("not a URL".to_owned()) };
-        let body = serde_json::json!({"type": "peer", "peer": own});
         if let Some(peer) = self.at(address) {
-            return peer.send(peer.http.post(url).json(&body)).await;
+            return peer.send(peer.http.post(url).json(content)).await;
         }
         if !self.at_home && !guard::may_be_public(url.host()) {
             return Outcome::Refused("leads into a private network".to_owned());
         }
         let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
-        client::send(self.strangers.post(url).json(&body)).await
+        client::send(self.strangers.post(url).json(content)).await
     }
 }
 

@@ -10,7 +10,8 @@
 //! Whom one can call on a PBX of the lab: 1000 to 1009 ([`Plan`]; 1008 forwards to 1002), 2000 (ring group of
 //! 1001 and 1002), 3000 (queue, the same agents), 4000 (conference), 5000 (menu; the main number from
 //! outside), 700 (parks; 701 takes back), `*8` (group pick-up), `*81001` (Asterisk) or `**1001` (FreeSWITCH)
-//! (directed pick-up), and everything longer (PSTN). The dialplans are in `tests/lab/dialplan/`.
+//! (directed pick-up), and everything longer (PSTN). From outside the group is `+12125551200`, the queue 300, the
+//! conference 400. The dialplans are in `tests/lab/dialplan/`.
 
 // Each test binary uses its own part of the lab.
 #![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
@@ -28,6 +29,7 @@ pub mod endpoints;
 pub mod freeswitch;
 pub mod knot;
 pub mod message;
+pub mod office;
 pub mod pbx;
 pub mod phone;
 pub mod plan;
@@ -40,6 +42,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sides;
 pub mod sipp;
+pub mod staff;
 pub mod stage;
 pub mod story;
 pub mod tenants;

@@ -505,6 +505,7 @@ fn connected(theatre: &mut Theatre, main: &str, reach: impl Fn(&Call, &mut Told)
     told.expect(alices.peer(Some(&third)).is_some(), "Alice's client was not told of Carol");
     told.expect(carols.ended(Some(&operator)), "Carol's client was not told that Bob has left");
     told.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over with Alice");
+    told.expect(alices.ended(Some(&operator)), "Alice's client was not told that it is over with Bob");
     told.say(
         "Bob, the operator, asks Carol and puts Alice through: Alice's and Carol's clients are paired, his is told",
     );

@@ -1,6 +1,7 @@
 //! Two companies at once on one PBX, with the same extensions.
 
-use super::transfers::Staff;
+use super::office::on_one;
+use super::staff::Staff;
 use super::{Kind, Pbx, PbxConfig, Phone, Result, Sidecall, SidecallConfig};
 
 /// One of them.
@@ -67,8 +68,8 @@ impl House {
         let sidecall = Sidecall::start_with(&pbx, &SidecallConfig { more, ..SidecallConfig::default() })?;
         let local = |extension: &str| format!("{extension};phone-context={}", ACME.domain());
         let outer = |extension: &str| format!("+121255590{}", &extension[2..]);
-        let acme = Staff::come(&pbx, &sidecall, local, |extension| ACME.phone(&pbx, extension))?;
-        let beta = Staff::come(&pbx, &sidecall, outer, |extension| BETA.phone(&pbx, extension))?;
+        let acme = on_one(&pbx, &sidecall, local, |extension| ACME.phone(&pbx, extension))?;
+        let beta = on_one(&pbx, &sidecall, outer, |extension| BETA.phone(&pbx, extension))?;
         Ok(House { acme, beta, sidecall, pbx })
     }
 }

@@ -1,95 +1,75 @@
 //! The ways in which a call comes to somebody else, and whose clients must be told of whom: as the tests
 //! and the demo play them, on either PBX.
 
-use std::time::Duration;
-
-use serde_json::Value;
-
-use super::sidecall::domain;
-use super::{Call, Habit, Hosted, Kind, Pbx, PbxConfig, Phone, Result, Sidecall, SidecallConfig, wait_until};
-
-/// How long anything may take.
-const SOON: Duration = Duration::from_secs(12);
-
-/// How long a phone rings: so whether ringing is passed on is no matter of who is faster.
-const RINGS: Duration = Duration::from_millis(100);
-
-/// Four people with the extensions 1000 to 1003, each with a phone and a client.
-#[derive(Debug)]
-pub struct Staff {
-    kind: Kind,
-    /// As the directory has them.
-    numbers: Vec<String>,
-    clients: Vec<Hosted>,
-    phones: Vec<Phone>,
-    /// What their clients had shown when the play began.
-    shown: Vec<usize>,
-}
-
-/// A PBX with four people, and sidecall.
-#[derive(Debug)]
-pub struct Office {
-    // Dropped in this order.
-    /// Who is there.
-    pub staff: Staff,
-    /// Agent and node.
-    pub sidecall: Sidecall,
-    /// The PBX.
-    pub pbx: Pbx,
-}
-
-/// What happened to a step of a story, if not what should.
-pub type Step<T> = std::result::Result<T, String>;
+use super::staff::{SOON, Setting, Staff, Step, expect};
+use super::{Call, Habit, Kind, wait_until};
 
 /// One way in which a call comes to somebody else.
 #[derive(Debug, Clone, Copy)]
 pub struct Transfer {
     /// In a line of a table.
     pub name: &'static str,
-    /// What the clients of 1000 to 1003 are told until the last ones hang up: `+1` you talk to 1001, `-1`
-    /// you no longer do.
+    /// What the four clients are told until the last ones hang up, here 1000 to 1003 on one PBX: `+1` you talk to
+    /// 1001, `-1` you no longer do.
     pub told: [&'static str; 4],
     /// The PBX that alone has it.
     pub only: Option<Kind>,
+    /// The first person talks to several at once.
+    pub together: bool,
     /// The story; the calls that are up at its end.
     pub play: fn(&Staff) -> Step<Vec<Call>>,
 }
 
 /// All of them.
 pub const TRANSFERS: &[Transfer] = &[
-    Transfer { name: "IVR menu", told: ["+2", "", "+0", ""], only: None, play: menu },
-    Transfer { name: "blind, by the called", told: ["+1 -1 +3", "+0 -0", "", "+0"], only: None, play: blind_by_called },
-    Transfer { name: "blind, by the caller", told: ["+1 -1", "+0 -0 +3", "", "+1"], only: None, play: blind_by_caller },
+    Transfer { play: menu, ..named("IVR menu", ["+2", "", "+0", ""]) },
+    Transfer { play: blind_by_called, ..named("blind, by the called", ["+1 -1 +3", "+0 -0", "", "+0"]) },
+    Transfer { play: blind_by_caller, ..named("blind, by the caller", ["+1 -1", "+0 -0 +3", "", "+1"]) },
     Transfer {
-        name: "attended, by the called",
-        told: ["+1 -1 +3", "+0 -0 +3 -3", "", "+1 -1 +0"],
-        only: None,
         play: attended_by_called,
+        ..named("attended, by the called", ["+1 -1 +3", "+0 -0 +3 -3", "", "+1 -1 +0"])
     },
     Transfer {
-        name: "attended, by the caller",
-        told: ["+1 -1 +3 -3", "+0 -0 +3", "", "+0 -0 +1"],
-        only: None,
         play: attended_by_caller,
+        ..named("attended, by the caller", ["+1 -1 +3 -3", "+0 -0 +3", "", "+0 -0 +1"])
     },
     Transfer {
-        name: "attended, by feature code",
-        told: ["+1 -1 +3", "+0 -0 +3 -3", "", "+1 -1 +0"],
         only: Some(Kind::Asterisk),
         play: attended_by_feature_code,
+        ..named("attended, by feature code", ["+1 -1 +3", "+0 -0 +3 -3", "", "+1 -1 +0"])
     },
-    Transfer { name: "directed pick-up", told: ["+2", "", "+0", ""], only: None, play: directed_pickup },
-    Transfer { name: "group pick-up", told: ["+2", "", "+0", ""], only: None, play: group_pickup },
-    Transfer { name: "hold and resume", told: ["+1", "+0", "", ""], only: None, play: hold },
-    Transfer { name: "forwarded by the dialplan", told: ["+2", "", "+0", ""], only: None, play: forwarded },
-    Transfer { name: "forwarded by the phone (302)", told: ["+3", "", "", "+0"], only: None, play: redirected },
-    Transfer { name: "ring group", told: ["+2", "", "+0", ""], only: None, play: ring_group },
-    Transfer { name: "queue", told: ["+1", "+0", "", ""], only: None, play: queue },
-    Transfer { name: "parked and taken back", told: ["+1 -1 +2", "+0 -0", "+0", ""], only: None, play: parked },
-    Transfer { name: "conference of three", told: ["+1 +2", "+0 +2", "+0 +1", ""], only: None, play: conference },
+    Transfer { play: directed_pickup, ..named("directed pick-up", ["+1", "+0", "", ""]) },
+    Transfer { play: group_pickup, ..named("group pick-up", ["+1", "+0", "", ""]) },
+    Transfer { play: hold, ..named("hold and resume", ["+1", "+0", "", ""]) },
+    Transfer { play: forwarded, ..named("forwarded by the dialplan", ["+2", "", "+0", ""]) },
+    Transfer { play: redirected, ..named("forwarded by the phone (302)", ["+3", "", "", "+0"]) },
+    Transfer { play: ring_group, ..named("ring group", ["+2", "", "+0", ""]) },
+    Transfer { play: queue, ..named("queue", ["+1", "+0", "", ""]) },
+    Transfer { play: parked, ..named("parked and taken back", ["+1 -1 +2", "+0 -0", "+0", ""]) },
+    Transfer { together: true, play: conference, ..named("conference of three", ["+1 +2", "+0 +2", "+0 +1", ""]) },
+    Transfer {
+        together: true,
+        play: full_conference,
+        ..named("one too many, and one leaves", ["+1 +2 -2", "+0 +2 -2", "+0 +1 -0 -1", ""])
+    },
 ];
 
+/// What most of them have in common.
+const fn named(name: &'static str, told: [&'static str; 4]) -> Transfer {
+    Transfer { name, told, only: None, together: false, play: |_| Ok(Vec::new()) }
+}
+
 impl Transfer {
+    /// Why it isn't played there, if it isn't.
+    pub fn left_out(&self, setting: Setting, kind: Kind) -> Option<&'static str> {
+        match self.only {
+            Some(only) if only != kind => Some("has none"),
+            // Another organisation's client is told of one other at a time.
+            _ if self.together && setting != Setting::OnePbx => Some("one at a time"),
+            _ => None,
+        }
+    }
+
     /// Plays it; what was told until everybody had hung up.
     ///
     /// # Errors
@@ -103,14 +83,15 @@ impl Transfer {
     /// # Errors
     /// Says which step failed, or who was told what instead.
     pub fn play_and(&self, staff: &mut Staff, meanwhile: impl FnOnce()) -> Step<[String; 4]> {
-        staff.begin()?;
+        staff.rewind()?;
         let expected = self.told.map(sorted);
         let calls = (self.play)(staff)?;
-        let told = || [0, 1, 2, 3].map(|n| sorted(&staff.told(n)));
-        if !wait_until(SOON, || told() == expected) {
-            return Err(format!("{:?} were told, not {expected:?}", told()));
+        let told = |staff: &Staff| [0, 1, 2, 3].map(|n| sorted(&staff.told(n)));
+        if !wait_until(SOON, || told(staff) == expected) {
+            return Err(format!("{:?} were told, not {expected:?}", told(staff)));
         }
         meanwhile();
+        let told = || told(staff);
         for call in &calls {
             call.hang_up();
         }
@@ -137,126 +118,10 @@ fn sorted(words: &str) -> String {
     words.join(" ")
 }
 
-impl Office {
-    /// Opens it.
-    pub fn open(kind: Kind) -> Result<Office> {
-        let pbx = Pbx::start_with(kind, PbxConfig { feature_codes: true, ..PbxConfig::default() })?;
-        let sidecall = Sidecall::start_with(&pbx, &SidecallConfig::default())?;
-        let number = |extension: &str| format!("{extension};phone-context={}", domain(&pbx));
-        let staff = Staff::come(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;
-        Ok(Office { staff, sidecall, pbx })
-    }
-}
-
-impl Staff {
-    /// They get entries in the directory, clients and phones. `number` and `phone` are those of an extension.
-    pub fn come(
-        pbx: &Pbx,
-        sidecall: &Sidecall,
-        number: impl Fn(&str) -> String,
-        phone: impl Fn(&str) -> Result<Phone>,
-    ) -> Result<Staff> {
-        let extensions = [0, 1, 2, 3].map(|n| format!("100{n}"));
-        let numbers: Vec<String> = extensions.iter().map(|extension| number(extension)).collect();
-        for (number, name) in numbers.iter().zip(["Alice", "Bob", "Carol", "Dan"]) {
-            sidecall.number(number, name, true);
-        }
-        let clients = numbers.iter().map(|number| Hosted::start(sidecall, number)).collect::<Result<_>>()?;
-        let phones = extensions.iter().map(|extension| phone(extension)).collect::<Result<_>>()?;
-        Ok(Staff { kind: pbx.kind(), numbers, clients, phones, shown: vec![0; 4] })
-    }
-
-    /// The next play begins: nobody talks, and no phone does anything by itself.
-    ///
-    /// # Errors
-    /// If somebody still does.
-    pub fn begin(&mut self) -> Step<()> {
-        for phone in &self.phones {
-            phone.habit(Habit::Wait);
-            expect(phone.wait_idle(SOON), "somebody still talks")?;
-            while phone.next_call(Duration::ZERO).is_some() {}
-        }
-        self.shown = self.clients.iter().map(|client| client.all().len()).collect();
-        Ok(())
-    }
-
-    /// Hands out the clients: what they are told is not waited for any more, where the voice alone counts.
-    pub fn hand_out_clients(&mut self) -> Vec<Hosted> {
-        std::mem::take(&mut self.clients)
-    }
-
-    /// A phone.
-    pub fn phone(&self, n: usize) -> &Phone {
-        &self.phones[n]
-    }
-
-    /// What a client was told in this play so far: `+1 -1 +3`. A stranger stands there by the whole number.
-    pub fn told(&self, n: usize) -> String {
-        let word = |event: &Value| {
-            let (sign, number) = match event["event"].as_str()? {
-                "peer" => ("+", event.pointer("/peer/number").or_else(|| event.pointer("/message/peer/number"))?),
-                "ended" => ("-", event.pointer("/number").or_else(|| event.pointer("/message/number"))?),
-                _ => return None,
-            };
-            let number = number.as_str()?;
-            let own = self.numbers.iter().position(|own| own == number);
-            Some(own.map_or_else(|| format!("{sign}{number}"), |n| format!("{sign}{n}")))
-        };
-        let words: Vec<_> = self.clients[n].all().iter().skip(self.shown[n]).filter_map(word).collect();
-        words.join(" ")
-    }
-
-    /// One phone calls another; both ends, answered.
-    pub fn talk(&self, from: usize, to: usize) -> Step<(Call, Call)> {
-        let call = self.phone(from).call(&format!("100{to}"));
-        let there = self.answer(to)?;
-        self.hear((&call, from), (&there, to))?;
-        Ok((call, there))
-    }
-
-    /// Whoever rings is answered.
-    pub fn answer(&self, n: usize) -> Step<Call> {
-        let call = self.ring(n)?;
-        std::thread::sleep(RINGS);
-        call.answer();
-        Ok(call)
-    }
-
-    fn ring(&self, n: usize) -> Step<Call> {
-        let call = self.phone(n).next_call(SOON).ok_or_else(|| format!("100{n} isn't called"))?;
-        call.ring();
-        Ok(call)
-    }
-
-    /// Two calls hear each other's phones.
-    pub fn hear(&self, (a, from): (&Call, usize), (b, to): (&Call, usize)) -> Step<()> {
-        let both = a.wait_hears(self.phone(to), SOON) && b.wait_hears(self.phone(from), SOON);
-        expect(both, &format!("100{from} and 100{to} don't hear each other"))
-    }
-
-    /// Waits until a client was told that.
-    fn wait_told(&self, n: usize, told: &str) -> Step<()> {
-        if self.clients.is_empty() {
-            return Ok(());
-        }
-        let in_time = wait_until(SOON, || self.told(n) == told);
-        expect(in_time, &format!("100{n} was told {:?}, not {told:?}", self.told(n)))
-    }
-
-    fn paired(&self, a: usize, b: usize) -> Step<()> {
-        self.wait_told(a, &format!("+{b}"))?;
-        self.wait_told(b, &format!("+{a}"))
-    }
-}
-
-fn expect(ok: bool, problem: &str) -> Step<()> {
-    if ok { Ok(()) } else { Err(problem.to_owned()) }
-}
-
 fn menu(staff: &Staff) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("5000");
+    let call = staff.phone(0).call(&staff.reaches(0, "5000"));
     expect(call.wait_answered(SOON), "the menu does not answer")?;
-    call.dtmf("1002");
+    call.dtmf(&staff.extension(2));
     let there = staff.answer(2)?;
     staff.hear((&call, 0), (&there, 2))?;
     Ok(vec![call])
@@ -265,17 +130,17 @@ fn menu(staff: &Staff) -> Step<Vec<Call>> {
 fn blind_by_called(staff: &Staff) -> Step<Vec<Call>> {
     let (call, there) = staff.talk(0, 1)?;
     staff.paired(0, 1)?;
-    blind(staff, &there, (call, 0))
+    blind(staff, (&there, 1), (call, 0))
 }
 
 fn blind_by_caller(staff: &Staff) -> Step<Vec<Call>> {
     let (call, there) = staff.talk(0, 1)?;
     staff.paired(0, 1)?;
-    blind(staff, &call, (there, 1))
+    blind(staff, (&call, 0), (there, 1))
 }
 
-fn blind(staff: &Staff, transferring: &Call, (staying, who): (Call, usize)) -> Step<Vec<Call>> {
-    expect(transferring.refer_to("1003") == Some(202), "the transfer is refused")?;
+fn blind(staff: &Staff, (transferring, from): (&Call, usize), (staying, who): (Call, usize)) -> Step<Vec<Call>> {
+    expect(transferring.refer_to(&staff.dials(from, 3)) == Some(202), "the transfer is refused")?;
     let third = staff.answer(3)?;
     staff.hear((&staying, who), (&third, 3))?;
     Ok(vec![staying])
@@ -305,7 +170,7 @@ fn attended(staff: &Staff, (transferring, from): (&Call, usize), (staying, who):
 fn attended_by_feature_code(staff: &Staff) -> Step<Vec<Call>> {
     let (call, there) = staff.talk(0, 1)?;
     staff.paired(0, 1)?;
-    there.dtmf("*21003");
+    there.dtmf(&format!("*2{}", staff.dials(1, 3)));
     let third = staff.answer(3)?;
     staff.hear((&there, 1), (&third, 3))?;
     staff.wait_told(3, "+1")?;
@@ -315,7 +180,8 @@ fn attended_by_feature_code(staff: &Staff) -> Step<Vec<Call>> {
 }
 
 fn directed_pickup(staff: &Staff) -> Step<Vec<Call>> {
-    pickup(staff, if staff.kind == Kind::Asterisk { "*81001" } else { "**1001" })
+    let code = if staff.kind() == Kind::Asterisk { "*8" } else { "**" };
+    pickup(staff, &format!("{code}{}", staff.dials(1, 2)))
 }
 
 fn group_pickup(staff: &Staff) -> Step<Vec<Call>> {
@@ -323,12 +189,12 @@ fn group_pickup(staff: &Staff) -> Step<Vec<Call>> {
 }
 
 fn pickup(staff: &Staff, code: &str) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("1001");
-    staff.ring(1)?;
+    let call = staff.phone(0).call(&staff.dials(0, 2));
+    staff.ring(2)?;
     expect(call.wait_ringing(SOON), "it does not ring")?;
-    let picked = staff.phone(2).call(code);
+    let picked = staff.phone(1).call(code);
     expect(picked.wait_answered(SOON) && call.wait_answered(SOON), "not picked up")?;
-    staff.hear((&call, 0), (&picked, 2))?;
+    staff.hear((&call, 0), (&picked, 1))?;
     Ok(vec![call])
 }
 
@@ -345,22 +211,22 @@ fn hold(staff: &Staff) -> Step<Vec<Call>> {
 }
 
 fn forwarded(staff: &Staff) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("1008");
+    let call = staff.phone(0).call(&staff.reaches(0, &staff.extension(8)));
     let there = staff.answer(2)?;
     staff.hear((&call, 0), (&there, 2))?;
     Ok(vec![call])
 }
 
 fn redirected(staff: &Staff) -> Step<Vec<Call>> {
-    staff.phone(1).habit(Habit::Forward("1003".into()));
-    let call = staff.phone(0).call("1001");
+    staff.phone(1).habit(Habit::Forward(staff.dials(1, 3)));
+    let call = staff.phone(0).call(&staff.dials(0, 1));
     let there = staff.answer(3)?;
     staff.hear((&call, 0), (&there, 3))?;
     Ok(vec![call])
 }
 
 fn ring_group(staff: &Staff) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("2000");
+    let call = staff.phone(0).call(&staff.reaches(0, "2000"));
     staff.ring(1)?;
     let there = staff.answer(2)?;
     staff.hear((&call, 0), (&there, 2))?;
@@ -369,7 +235,7 @@ fn ring_group(staff: &Staff) -> Step<Vec<Call>> {
 
 fn queue(staff: &Staff) -> Step<Vec<Call>> {
     staff.phone(2).habit(Habit::Ring);
-    let call = staff.phone(0).call("3000");
+    let call = staff.phone(0).call(&staff.reaches(0, "3000"));
     expect(call.wait_answered(SOON), "the queue does not answer")?;
     let there = staff.answer(1)?;
     staff.hear((&call, 0), (&there, 1))?;
@@ -388,10 +254,28 @@ fn parked(staff: &Staff) -> Step<Vec<Call>> {
 }
 
 fn conference(staff: &Staff) -> Step<Vec<Call>> {
-    let calls: Vec<Call> = (0..3).map(|n| staff.phone(n).call("4000")).collect();
+    let calls: Vec<Call> = (0..3).map(|n| staff.phone(n).call(&staff.reaches(n, "4000"))).collect();
     expect(calls.iter().all(|call| call.wait_answered(SOON)), "the conference does not answer")?;
     for (a, b) in [(0, 1), (1, 2), (2, 0)] {
         staff.hear((&calls[a], a), (&calls[b], b))?;
     }
+    Ok(calls)
+}
+
+/// The fourth comes to a conference of three: hears everybody, and is paired with nobody, also when the third
+/// leaves and two stay.
+fn full_conference(staff: &Staff) -> Step<Vec<Call>> {
+    let mut calls = conference(staff)?;
+    for (n, told) in [(0, 2), (1, 2), (2, 2)] {
+        let all = wait_until(SOON, || staff.told(n).split(' ').count() == told);
+        expect(all, &format!("{n} was told {:?}", staff.told(n)))?;
+    }
+    let fourth = staff.phone(3).call(&staff.reaches(3, "4000"));
+    staff.hear((&calls[0], 0), (&fourth, 3))?;
+    let third = calls.pop().ok_or("nobody is there")?;
+    third.hang_up();
+    expect(third.wait_ended(SOON), "who leaves a conference is still there")?;
+    staff.hear((&calls[1], 1), (&fourth, 3))?;
+    calls.push(fourth);
     Ok(calls)
 }

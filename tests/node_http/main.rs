@@ -15,6 +15,7 @@ mod directory;
 mod exchange;
 mod failures;
 mod flood;
+mod handover;
 mod https;
 mod inbox;
 mod legs;

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::contract::{Body as Said, Message, Peer};
+use crate::core::address::Address;
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::monitor::now;
@@ -54,8 +55,10 @@ struct Behind {
 
 /// Sends a message to the clients behind a call-scoped address.
 ///
-/// A JSON object. `{"type":"peer","peer":{…}}` says how the sender's own client is reached; anything
-/// else is passed on as it is.
+/// A JSON object. `{"type":"peer","peer":{…}}` says how the sender's own client is reached; with
+/// `"instead":ADDRESS` it says that of somebody whom the client behind ADDRESS has connected with this one.
+/// `{"type":"ended","address":ADDRESS}` says that the client behind ADDRESS no longer talks to this one.
+/// Anything else is passed on as it is.
 #[utoipa::path(post, path = "/a/{token}", tag = "addresses",
     params(("token" = String, Path, description = "The capability")),
     request_body(content = Object, description = "At most 64 kB"),
@@ -105,9 +108,14 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         return Err(nobody());
     }
     let accepted = Accepted { clients: clients.len() };
+    if let Some(address) = address(&content, "ended", "address") {
+        app.hear_end(&behind.claim.call, &behind.number, &address).await?;
+        return Ok(accepted);
+    }
+    let instead = address(&content, "peer", "instead");
     let body = match peer(app, &content) {
         // B7: the other side's own address.
-        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer).await? {
+        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
             Heard::Kept => return Ok(accepted),
             Heard::News => Said::Peer { role: behind.claim.role, peer, own: None },
             // What anybody says who has the address isn't said in this node's name.
@@ -146,6 +154,12 @@ fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
     let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
     let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
     (harmless(&peer) && app.capabilities.allows(&peer.address)).then_some(peer)
+}
+
+/// An address of the sender's, in a message of that type.
+fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Option<Address> {
+    let address = content.get(key).filter(|_| content.get("type").is_some_and(|said| said == kind))?;
+    address.as_str()?.parse().ok()
 }
 
 fn harmless(peer: &Peer) -> bool {

@@ -167,6 +167,17 @@ impl Phone {
         self.received(method)
     }
 
+    /// Hangs up whatever is up, forgets who called and what it does with calls by itself. True once it is idle.
+    pub fn rest(&self, limit: Duration) -> bool {
+        {
+            let mut state = self.line.lock();
+            state.habit = Habit::Wait;
+            state.incoming.clear();
+            (0..state.dialogs.len()).for_each(|id| state.hang_up(&self.line, id));
+        }
+        self.wait_idle(limit)
+    }
+
     /// True once none of its calls is up or being set up.
     pub fn wait_idle(&self, limit: Duration) -> bool {
         self.line.wait(limit, |state| state.dialogs.iter().all(|d| d.is_over()).then_some(())).is_some()
