@@ -381,7 +381,7 @@ fn the_call_carries_what_a_snapshot_needs() {
 #[test]
 fn what_an_administrator_runs_at_hang_up_still_runs() {
     let Some(pbx) = lab::or_skip(Kind::Asterisk, Pbx::start(Kind::Asterisk)) else { return };
-    let plan = pbx.dir().join("etc/asterisk/extensions.conf");
+    let plan = pbx.dir().join("etc/extensions.conf");
     let mut text = std::fs::read_to_string(&plan).unwrap();
     text += "\n[from-internal](+)\nexten => h,1,Set(GLOBAL(LAB_HUNG_UP)=${GLOBAL(LAB_HUNG_UP)}x)\n";
     std::fs::write(&plan, text).unwrap();

@@ -55,16 +55,17 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
     let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
     show.step(&format!("transfers, pick-ups, forwards, queues, a conference on {}\n", names.join(" and ")));
     show.words(|| story::transfers_head(&kinds));
+    let mut offices: Vec<Option<Office>> = kinds.iter().map(|_| None).collect();
     for transfer in TRANSFERS {
         let Some(behaviour) = counts_for(transfer, bill) else { continue };
         let mut row = Vec::new();
-        for kind in &kinds {
+        for (kind, office) in kinds.iter().zip(&mut offices) {
             if transfer.only.is_some_and(|only| only != *kind) {
                 row.push(None);
                 continue;
             }
             let place = Place::On(*kind);
-            let moved = one(transfer, behaviour, *kind);
+            let moved = one(transfer, behaviour, *kind, office);
             go_on()?;
             show.play((behaviour, place), moved.ok, &moved, |_| ());
             row.push(Some(moved));
@@ -75,11 +76,14 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
     Ok(())
 }
 
-fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind) -> Moved {
+/// In the office that there is, or a new one; one in which something went wrong is closed.
+fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind, office: &mut Option<Office>) -> Moved {
     let mut told = [const { String::new() }; 4];
-    let played = Office::open(kind).map_err(|error| error.to_string()).and_then(|mut office| {
-        let played = transfer.play(&mut office.staff);
-        told = [0, 1, 2, 3].map(|n| office.staff.told(n));
+    let open = office.take().map_or_else(|| Office::open(kind).map_err(|error| error.to_string()), Ok);
+    let played = open.and_then(|mut open| {
+        let played = transfer.play(&mut open.staff);
+        told = [0, 1, 2, 3].map(|n| open.staff.told(n));
+        *office = played.is_ok().then_some(open);
         played
     });
     let problems: Vec<String> = played.err().into_iter().collect();

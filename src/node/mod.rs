@@ -26,6 +26,7 @@ mod router;
 mod server;
 mod story;
 mod sweep;
+mod taken;
 
 pub use crate::peer::PeerConfig;
 pub use api::StatusView;

@@ -5,20 +5,19 @@
 //! number that is gets the same answer with a client and without.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
-use sha2::{Digest, Sha256};
 
 use super::Problem;
 use super::app::App;
 use super::offering::CAPABILITIES;
+use super::taken::{Kept, OFFERS, Used, said};
 use crate::contract::{NumberKind, Offer, OfferRefusal};
 use crate::core::call::{Call, Phase};
 use crate::core::exchange::{Effect, Pair};
 use crate::core::far::{FarClient, How};
-use crate::core::name::{CallId, PeerName};
+use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
 use crate::core::portability::ServedBy;
@@ -32,110 +31,9 @@ use crate::store::{StoreError, StoredOffer};
 const KEEP: Duration = Duration::from_secs(180);
 /// How far the clocks of two nodes may differ, and how long a request may be on its way.
 const FRESH: Duration = Duration::from_secs(60);
-/// Offers of one peer that wait for their calls: none locks out the others.
-const OFFERS: usize = 2_000;
 /// Nodes that an offer may have passed, and characters of the URL of one.
 const HOPS: usize = 8;
 const HOP_MAX: usize = 127;
-
-/// Those that were taken lately.
-#[derive(Debug, Default)]
-pub(super) struct Offers(Mutex<Taken>);
-
-#[derive(Debug, Default)]
-struct Taken {
-    waiting: HashMap<OfferId, Kept>,
-    /// Those that calls have used, while the calls are up at least: a repeat is told from a replay by them.
-    used: HashMap<OfferId, Used>,
-    /// Those that were taken back, and since when: the offer itself may come, or be written down, after that.
-    withdrawn: HashMap<OfferId, UnixMillis>,
-}
-
-#[derive(Debug)]
-struct Kept {
-    stored: StoredOffer,
-    /// The called number, and the extensions behind it: one list for all offers to that number.
-    called: Arc<BTreeSet<Number>>,
-    ambiguous: bool,
-}
-
-#[derive(Debug)]
-struct Used {
-    received: UnixMillis,
-    call: CallId,
-    /// None if that was before a restart.
-    said: Option<[u8; 32]>,
-}
-
-impl Offers {
-    fn lock(&self) -> MutexGuard<'_, Taken> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Taken {
-    /// Whether an offer was taken before; if so, whether it said the same.
-    fn repeats(&self, id: &OfferId, offer: &Offer) -> Option<bool> {
-        let waiting = self.waiting.get(id).map(|kept| offer.repeats(&kept.stored.offer));
-        waiting.or_else(|| self.used.get(id).map(|used| used.said.is_none_or(|before| before == said(offer))))
-    }
-
-    fn waiting_of(&self, peer: &PeerName) -> usize {
-        self.waiting.keys().filter(|id| id.peer == *peer).count()
-    }
-
-    /// False if it was taken back meanwhile.
-    fn keep(&mut self, stored: StoredOffer, called: BTreeSet<Number>) -> bool {
-        if self.withdrawn.contains_key(&stored.id()) {
-            return false;
-        }
-        let same = |kept: &&Kept| kept.stored.offer.called == stored.offer.called && *kept.called == called;
-        let shared = self.waiting.values().find(same).map(|kept| kept.called.clone());
-        let called = shared.unwrap_or_else(|| Arc::new(called));
-        self.waiting.entry(stored.id()).or_insert(Kept { stored, called, ambiguous: false });
-        true
-    }
-
-    /// Whether there was one that no call has used.
-    fn withdraw(&mut self, id: &OfferId, now: UnixMillis) -> bool {
-        let of_peer = self.withdrawn.keys().filter(|other| other.peer == id.peer).count();
-        if !self.used.contains_key(id) && of_peer < OFFERS {
-            self.withdrawn.insert(id.clone(), now);
-        }
-        self.waiting.remove(id).is_some()
-    }
-
-    /// The offers to these numbers, and all that share a number with one of them, directly or through others:
-    /// what can be told apart is judged by all. And all these numbers.
-    fn about<'a>(&'a self, called: &'a [Number]) -> (Vec<&'a Kept>, BTreeSet<&'a Number>) {
-        let (mut wanted, mut found) = (BTreeSet::from_iter(called), Vec::new());
-        let mut rest: Vec<&Kept> = self.waiting.values().collect();
-        loop {
-            // One list stands for many offers.
-            let mut met: HashMap<*const BTreeSet<Number>, bool> = HashMap::new();
-            let meets = |kept: &mut &Kept| {
-                let lists = || kept.called.iter().any(|number| wanted.contains(number));
-                *met.entry(Arc::as_ptr(&kept.called)).or_insert_with(lists)
-            };
-            let more: Vec<&Kept> = rest.extract_if(.., meets).collect();
-            if more.is_empty() {
-                return (found, wanted);
-            }
-            let mut lists: Vec<&Arc<BTreeSet<Number>>> = more.iter().map(|kept| &kept.called).collect();
-            lists.sort_by_key(|list| Arc::as_ptr(list));
-            lists.dedup_by(|a, b| Arc::ptr_eq(a, b));
-            wanted.extend(lists.into_iter().flat_map(|list| list.iter()));
-            found.extend(more);
-        }
-    }
-}
-
-/// What an offer says, in short.
-fn said(offer: &Offer) -> [u8; 32] {
-    // Each attempt says anew when it was sent.
-    let once = Offer { sent: UnixMillis(0), ..offer.clone() };
-    Sha256::digest(serde_json::to_vec(&once).unwrap_or_default()).into()
-}
 
 /// What is wrong with an offer.
 pub(super) struct Refusal {
@@ -462,7 +360,3 @@ fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> F
 fn too_many() -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many offers; slow down").retry_after(1)
 }
-
-#[cfg(test)]
-#[path = "offers_tests.rs"]
-mod tests;

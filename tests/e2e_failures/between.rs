@@ -79,9 +79,13 @@ fn while_the_peers_node_fails_the_voice_goes_on_and_the_pair_is_made_when_it_is_
         let over = || offer(&theatre, &second)["state"] == "dropped";
         assert!(wait_until(SOON, over), "an offer outlives its call: {}", offer(&theatre, &second));
     }
+    theatre.domains.b.sidecall_mut().child().cont();
+    // It hears of the calls that were meanwhile, and of their ends.
+    let over = |call: &Value| call["phase"] == "ended";
+    let caught_up = || calls_to(theatre.domains.b.sidecall(), &second).into_iter().filter(over).count() == 4;
+    assert!(wait_until(SOON, caught_up), "{:#?}", calls_to(theatre.domains.b.sidecall(), &second));
     let before = peers(&theatre);
     let (call, there, _) = talk(&theatre, &alice, 1, &bob);
-    theatre.domains.b.sidecall_mut().child().cont();
     both_are_told(&theatre, before);
     hang_up(&call, &there);
 

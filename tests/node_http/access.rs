@@ -32,6 +32,7 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::POST, "/v1/calls/x/events", [403, 415, 403, 403, 401]),
         (Method::POST, "/v1/peer/offers", [403, 403, 403, 403, 401]),
         (Method::DELETE, "/v1/peer/offers/x", [403, 403, 403, 403, 401]),
+        (Method::POST, "/v1/peer/offers/x/part", [403, 403, 403, 403, 401]),
         (Method::PUT, "/v1/pbxs/a", [403, 415, 403, 403, 401]),
         (Method::GET, "/v1/status", [200; 5]),
         (Method::GET, "/metrics", [200; 5]),
