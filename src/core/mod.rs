@@ -26,6 +26,7 @@ pub mod portability;
 pub mod prefix;
 pub mod route;
 pub mod secret;
+mod talks;
 pub mod tel;
 pub mod time;
 pub mod uui;

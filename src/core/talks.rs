@@ -1,0 +1,61 @@
+//! Who talks with whom, and may still be written to: what is asked of the exchange.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::call::{Call, Phase};
+use super::exchange::{Exchange, Pair};
+use super::name::{CallId, LegId, PbxName};
+use super::number::Number;
+use super::time::UnixMillis;
+
+impl Exchange {
+    /// The pairs in which this number talks now.
+    pub fn pairs_of(&self, number: &Number) -> Vec<Pair> {
+        let live = self.calls().flat_map(|call| self.pairs(call));
+        live.filter(|pair| pair.first == *number || pair.second == *number).collect()
+    }
+
+    /// The pairs that this call's bridges make now.
+    pub fn pairs_in(&self, id: &CallId) -> Vec<Pair> {
+        self.call(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
+    }
+
+    /// Whom a number of a call talks with there; before anybody does, whom it will.
+    pub fn opposite(&self, call: &Call, number: &Number) -> Number {
+        let talks = self.pairs(call).find(|pair| pair.first == *number || pair.second == *number);
+        let (first, second) = match talks {
+            Some(pair) => (pair.first, pair.second),
+            None => (call.caller().unwrap_or_else(|| Number::withheld(&call.id)), call.called.clone()),
+        };
+        if second == *number { first } else { second }
+    }
+
+    /// Whether a leg is up, whichever call it is in by now.
+    pub fn is_up(&self, pbx: &PbxName, leg: &LegId) -> bool {
+        self.call_of(pbx, leg).is_some_and(|call| call.has(leg))
+    }
+
+    /// Whether a number that takes part in this call withholds itself from the others there.
+    pub fn withholds(&self, id: &CallId, number: &Number) -> bool {
+        let call = self.call(id);
+        call.is_some_and(|call| self.joined(call).any(|home| home.withheld && home.calling.as_ref() == Some(number)))
+    }
+
+    /// Whose address in this call is good: of those who talk there, of those who may still come to it,
+    /// and for a `grace` of those who talked there before.
+    pub fn reachable(&self, id: &CallId, now: UnixMillis, grace: Duration) -> BTreeSet<Number> {
+        let Some(call) = self.call(id) else { return BTreeSet::new() };
+        let talk = self.pairs(call).flat_map(|pair| [pair.first, pair.second]);
+        let parted = call.parted.iter().filter(|(_, at)| now - **at < grace).map(|(number, _)| number.clone());
+        // The caller's address goes out in the signalling, before anybody talks.
+        let may_come = call.calling.iter().chain([&call.called]).filter(|n| !call.parted.contains_key(*n)).cloned();
+        talk.chain(parted).chain(may_come).collect()
+    }
+
+    /// Live calls of which nothing was heard for so long: whoever followed them has not come back.
+    pub fn lost(&self, now: UnixMillis, after: Duration) -> Vec<CallId> {
+        let lost = self.calls().filter(|call| call.phase != Phase::Ended && now - call.heard() >= after);
+        lost.map(|call| call.id.clone()).collect()
+    }
+}
