@@ -20,6 +20,9 @@ const SOON: Duration = Duration::from_secs(12);
 
 const PBX: &str = "the PBX";
 
+/// The play that is about a conference's clients alone.
+const FULL: &str = "one too many, and one leaves";
+
 /// One way in which a call goes; the calls that are up at its end.
 type Play = (&'static str, fn(&Staff) -> Step<Vec<Call>>);
 
@@ -101,6 +104,8 @@ fn without_chance(name: &str, mut seen: Seen) -> Seen {
 fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
     let transfers = TRANSFERS.iter().filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
+    // Whom the clients of a full conference are told of is no matter of its voice.
+    let transfers = transfers.filter(|transfer| transfer.name != FULL);
     let plays: Vec<Play> = transfers.map(|transfer| (transfer.name, transfer.play)).chain(STAY).collect();
     let clients = office.staff.hand_out_clients();
     let with: Vec<Seen> = plays.iter().map(|play| seen(&office, play)).collect();
