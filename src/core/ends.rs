@@ -29,8 +29,10 @@ impl Exchange {
     /// have been another call than the pair's: the only one of that number then.
     pub fn far_end_of<'a>(&'a self, pair: &Pair, number: &Number) -> Option<(&'a Call, &'a LegId)> {
         let find = |home: &'a Call| {
-            let mut legs = far_legs(home).filter(|(_, state)| state.number.as_ref() == Some(number));
-            home.far.client.as_ref().and_then(|_| Some((home, legs.next()?.0)))
+            let legs = || far_legs(home).filter(|(_, state)| state.number.as_ref() == Some(number));
+            // Of a trunk that has failed there may be one as well.
+            let leg = legs().find(|(_, state)| state.ended.is_none()).or_else(|| legs().next());
+            home.far.client.as_ref().and_then(|_| Some((home, leg?.0)))
         };
         let own = self.call(&pair.call).and_then(find);
         own.or_else(|| {

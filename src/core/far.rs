@@ -35,6 +35,9 @@ pub struct Far {
     /// Of whose client the other side was told last, by whomever.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Number>,
+    /// The other side was told that it no longer talks to our client. If it does again, it is told anew.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub left: bool,
     /// The call of this very node that goes on in this one, or in which this one goes on: one of our
     /// PBXs called another one over a trunk.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,8 +168,16 @@ impl Far {
         *self == Far::default()
     }
 
+    /// The other side is told that it no longer talks to this number's client.
+    pub fn leave(&mut self, number: &Number) {
+        self.left = true;
+        self.told.take_if(|told| told == number);
+        self.answers.remove(number);
+    }
+
     /// From now on the other side is told of this number's client. Gives back of whom it isn't any more.
     pub fn turn_to(&mut self, number: &Number) -> Vec<Number> {
+        self.left = false;
         if self.told.as_ref() == Some(number) {
             return Vec::new();
         }

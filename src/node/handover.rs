@@ -16,9 +16,11 @@ use crate::contract::{Peer, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
 use crate::core::exchange::Pair;
+use crate::core::far::SentState;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::route::Side;
+use crate::peer::Outcome;
 use crate::store::StoreError;
 
 /// How long a call that is hung up takes to end at both sides, which need not be told then.
@@ -32,31 +34,40 @@ impl App {
             false => (Role::Second, &pair.first),
         };
         let Some(own) = self.capabilities.address(&pair.call, role, ours) else { return };
-        let Some((pbx, leg, to)) = ({
+        let Some((home, pbx, leg, to)) = ({
             let exchange = self.exchange();
             let end = exchange.far_end_of(pair, other);
-            end.and_then(|(home, leg)| Some((home.pbx.clone(), leg.clone(), reached_at(home)?)))
+            end.and_then(|(home, leg)| Some((home.id.clone(), home.pbx.clone(), leg.clone(), reached_at(home)?)))
         }) else {
             return;
         };
-        let (app, pair) = (self.clone(), pair.clone());
+        let (app, pair, ours) = (self.clone(), pair.clone(), ours.clone());
         let stop = self.shutdown.child_token();
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             tokio::time::sleep(ENDS).await;
-            let over = {
-                let exchange = app.exchange();
-                !exchange.is_up(&pbx, &leg) || exchange.pairs_in(&pair.call).iter().any(|now| same(now, &pair))
-            };
-            if over {
+            if !app.exchange().is_up(&pbx, &leg) || app.talk_again(&pair) {
                 return;
             }
+            app.change_far(&home, |far| far.leave(&ours));
             let ask = || {
-                let (app, own, to) = (app.clone(), own.clone(), to.clone());
-                async move { app.peers.ended(&to, &own).await }.boxed()
+                let (app, pair, own, to) = (app.clone(), pair.clone(), own.clone(), to.clone());
+                async move {
+                    match app.talk_again(&pair) {
+                        true => Outcome::Refused("they talk again".to_owned()),
+                        false => app.peers.ended(&to, &own).await,
+                    }
+                }
+                .boxed()
             };
-            let _ = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
-            tracing::info!(call = %pair.call, "the other side was told that a pair is over");
+            let told = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
+            if told == Ok(SentState::Accepted) {
+                tracing::info!(call = %pair.call, "the other side was told that a pair is over");
+            }
         }));
+    }
+
+    fn talk_again(&self, pair: &Pair) -> bool {
+        self.exchange().pairs_in(&pair.call).iter().any(|now| same(now, pair))
     }
 
     /// The client behind `address` no longer talks to this number of ours.

@@ -133,7 +133,7 @@ impl App {
         let peer = peer(far);
         // Its node has the caller's address already: that is where we were told of it.
         let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
-        let knows = knows || home.far.was_introduced(ours.number);
+        let knows = !home.far.left && (knows || home.far.was_introduced(ours.number));
         let own = if knows { None } else { self.party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);

@@ -63,9 +63,9 @@ impl Taken {
         self.waiting.keys().filter(|id| id.peer == *peer).count()
     }
 
-    /// False if it was taken back meanwhile.
+    /// False if it was taken back meanwhile, or a call has used it: it came twice.
     pub(super) fn keep(&mut self, stored: StoredOffer, called: BTreeSet<Number>) -> bool {
-        if self.withdrawn.contains_key(&stored.id()) {
+        if self.withdrawn.contains_key(&stored.id()) || self.used.contains_key(&stored.id()) {
             return false;
         }
         let same = |kept: &&Kept| kept.stored.offer.called == stored.offer.called && *kept.called == called;

@@ -19,7 +19,7 @@ use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::contract::{Offer, Part, Peer as PeerClient};
@@ -160,14 +160,22 @@ impl Peer {
     }
 
     async fn send(&self, request: RequestBuilder) -> Outcome {
+        match self.turn().await {
+            Ok(_permit) => client::send(request).await,
+            Err(again) => again,
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Outcome> {
         match tokio::time::timeout(TURN, self.permits.acquire()).await {
-            Ok(Ok(_permit)) => client::send(request).await,
-            _ => client::again("too many requests to it are under way"),
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(client::again("too many requests to it are under way")),
         }
     }
 
     /// Tells our part of a call that we offered, once, and is told the other's; or why not.
     pub async fn compare(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
+        let _permit = self.turn().await?;
         client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }
 

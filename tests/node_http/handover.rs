@@ -67,6 +67,20 @@ async fn b13_a_caller_who_is_parked_is_told_of_the_end_and_of_who_takes_the_call
     three.fred.quiet().await;
 }
 
+/// Nobody else at either side: the address that was known before is said again.
+#[tokio::test]
+async fn b13_a_caller_who_parks_and_takes_the_call_back_herself_is_a_pair_again() {
+    let mut three = Three::start().await;
+    let (out, _) = three.talk("1", FRED).await;
+    three.two.a.events(&out, 10, &[unbridged("a-1", "a-1-dialled")]).await;
+    is_told_of_the_end(&mut three.alice, FRED).await;
+    is_told_of_the_end(&mut three.fred, ALICE).await;
+    three.two.a.events(&out, 20, &[bridged("a-1", "a-1-dialled")]).await;
+    answers(&three.two, &mut three.alice, FRED).await;
+    assert_eq!(three.fred.next().await["peer"]["number"], ALICE);
+    three.alice.quiet().await;
+}
+
 #[tokio::test]
 async fn b13_whom_the_caller_connects_at_her_own_pbx_are_told_of_each_other() {
     let mut three = Three::start().await;
