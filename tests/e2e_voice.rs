@@ -145,18 +145,7 @@ fn b12_hang_up_causes_are_the_same(kind: Kind) {
     over_either_trunk(kind, &calls);
 }
 
-macro_rules! voice {
-    ($($name:ident,)*) => {
-        mod asterisk {
-            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
-        }
-        mod freeswitch {
-            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
-        }
-    };
-}
-
-voice! {
+lab::on_both_pbxs! {
     b12_caller_id_ringback_codecs_and_records_are_the_same,
     b12_hang_up_causes_are_the_same,
 }

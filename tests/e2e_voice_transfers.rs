@@ -120,17 +120,6 @@ fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     all_the_same(&kind.to_string(), &differences.collect::<Vec<_>>());
 }
 
-macro_rules! voice {
-    ($($name:ident,)*) => {
-        mod asterisk {
-            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
-        }
-        mod freeswitch {
-            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
-        }
-    };
-}
-
-voice! {
+lab::on_both_pbxs! {
     b12_however_a_call_comes_to_somebody_else_it_sounds_the_same,
 }

@@ -215,18 +215,7 @@ fn asterisk_feature_codes_transfer() {
     office.hear((&call, 0), (&fourth, 2));
 }
 
-macro_rules! voice {
-    ($($name:ident,)*) => {
-        mod asterisk {
-            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
-        }
-        mod freeswitch {
-            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
-        }
-    };
-}
-
-voice! {
+lab::on_both_pbxs! {
     a_menu_finds_the_extension,
     a_ring_group_rings_both_and_one_answers,
     a_queue_rings_its_agents_and_one_answers,

@@ -14,7 +14,7 @@
 //! conference 400. The dialplans are in `tests/lab/dialplan/`.
 
 // Each test binary uses its own part of the lab.
-#![allow(dead_code, unreachable_pub, unused_imports, clippy::print_stderr)]
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros, clippy::print_stderr)]
 
 pub mod age;
 pub mod asterisk;
@@ -145,3 +145,16 @@ pub fn kinds() -> Vec<Kind> {
         })
         .collect()
 }
+
+/// Tests named after functions of the file that take a [`Kind`]: one on each PBX, in a module of its name.
+macro_rules! on_both_pbxs {
+    ($($name:ident,)*) => {
+        mod asterisk {
+            $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
+        }
+        mod freeswitch {
+            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+        }
+    };
+}
+pub(crate) use on_both_pbxs;
