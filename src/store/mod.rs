@@ -2,7 +2,8 @@
 //!
 //! Reads go to a pool. All writes go through one task, in order, and are committed in groups: a
 //! decision hands its call over and doesn't wait, a later report of the same call waits and finds
-//! it written. The interface is made for PostgreSQL too, so nothing of SQLite shows in it.
+//! it written. The database is SQLite. No SQLite type appears in the interface, so that another database can be
+//! put behind it later; there is none yet.
 
 mod bindings;
 mod calls;
