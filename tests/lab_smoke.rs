@@ -4,6 +4,7 @@
 
 mod lab;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::{Answer, Calls, FarEnd, Habit, Kind, Pbx, Phone};
@@ -11,6 +12,24 @@ use lab::{Answer, Calls, FarEnd, Habit, Kind, Pbx, Phone};
 /// The PBX, if this machine has it; else one line says that the test was skipped.
 fn start(kind: Kind) -> Option<Pbx> {
     lab::or_skip(kind, Pbx::start(kind))
+}
+
+/// Two processes that look for ports at the same time each have blocks of their own, and go through them in turn.
+#[test]
+fn no_port_is_given_to_two_processes() {
+    let new = || lab::ports::Blocks::new(10_000, 5, 4, 2);
+    let [mut one, mut other] = [new(), new()];
+    let (mut ones, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..30 {
+        ones.insert(one.take(1));
+        others.insert(other.take(1));
+    }
+    assert!(ones.is_disjoint(&others), "{ones:?} {others:?}");
+    assert!(ones.len() <= 10 && others.len() <= 10, "{ones:?} {others:?}");
+    // A process that ends leaves its blocks.
+    drop(one);
+    let third = new().take(1);
+    assert!(ones.contains(&third), "{third} is none of {ones:?}");
 }
 
 fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
