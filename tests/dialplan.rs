@@ -417,6 +417,7 @@ fn emergency_calls_never_wait() {
     });
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
     if Kind::FreeSwitch.find().is_err() {

@@ -167,6 +167,7 @@ fn who_is_transferred_calls_with_their_own_number() {
 }
 
 /// What a call over the packet trunk needs to be set on FreeSWITCH is set for that call alone.
+#[lab::needs_freeswitch]
 #[test]
 fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_freeswitch() {
     let Some(pbx) = lab::or_skip(Kind::FreeSwitch, Pbx::start(Kind::FreeSwitch)) else { return };

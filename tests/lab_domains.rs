@@ -112,6 +112,7 @@ fn the_packet_trunk_carries_the_address_and_the_network_does_not() {
     });
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn a_pbx_behind_the_call_server_is_reached_through_it() {
     for (a, b, c) in

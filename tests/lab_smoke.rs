@@ -14,6 +14,13 @@ fn start(kind: Kind) -> Option<Pbx> {
     lab::or_skip(kind, Pbx::start(kind))
 }
 
+/// Tests on a FreeSWITCH are marked when they are compiled; it may have come, or gone, since.
+#[test]
+fn the_tests_were_compiled_with_the_pbxs_that_are_here() {
+    let (had, has) = (sidecall_lab_marks::had_freeswitch!(), Kind::FreeSwitch.find().is_ok());
+    assert_eq!(had, has, "a FreeSWITCH was installed or removed: touch tests/lab/marks/build.rs and compile again");
+}
+
 /// Two processes that look for ports at the same time each have blocks of their own, and go through them in turn.
 #[test]
 fn no_port_is_given_to_two_processes() {
@@ -104,6 +111,7 @@ fn asterisk_two_phones() {
     two_phones_hear_each_other(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_two_phones() {
     two_phones_hear_each_other(Kind::FreeSwitch);
@@ -114,6 +122,7 @@ fn asterisk_a_phone_by_itself() {
     a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_a_phone_by_itself() {
     a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::FreeSwitch);
@@ -124,6 +133,7 @@ fn asterisk_without_an_agent() {
     a_call_without_an_agent_is_an_ordinary_call(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_without_an_agent() {
     a_call_without_an_agent_is_an_ordinary_call(Kind::FreeSwitch);
@@ -134,6 +144,7 @@ fn asterisk_rings_a_phone() {
     a_phone_registers_and_is_called(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_rings_a_phone() {
     a_phone_registers_and_is_called(Kind::FreeSwitch);
