@@ -158,7 +158,8 @@ fn bill(args: &Args) -> Result<Bill, Stopped> {
     let all_pairs = args.pairs == PairsArg::All;
     let bill = Bill::new(&here, &Wish { near, far, all_pairs, behaviours: args.behaviours.clone() });
     bill.ok_or_else(|| {
-        let why = "there is neither an Asterisk nor a FreeSWITCH on this machine: install one, or run ./install.sh --demo";
+        let why =
+            "there is neither an Asterisk nor a FreeSWITCH on this machine: install one, or run ./install.sh --demo";
         Stopped::Error(why.to_owned())
     })
 }
