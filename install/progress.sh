@@ -1,9 +1,9 @@
 # How far builds are, and how long they still take: cargo's own progress bar, read and said again with an estimate.
 # shellcheck shell=bash
 
-# Parts of a build's time, in percent of that of the crates before: sidecall itself comes last and is the largest
-# crate; the second build takes about as long as so much of the first one.
-own_share=50 second_share=70
+# As measured on two cores, in percent: sidecall itself comes last and takes so much of the time of all crates before;
+# the second build takes so much of the first one.
+own_share=60 second_share=50
 
 # build_shown BUILDS COMMAND...: runs `cargo build`, the first of so many builds that are still to come.
 build_shown() {
@@ -16,7 +16,7 @@ build_shown() {
 # crate's name is passed on: warnings, errors, a lock that somebody else holds.
 build_progress() { # BUILDS
   local builds=$1 begin=$SECONDS said=$SECONDS part rest='' line read
-  local crates=0 all=0 tail_begin=0
+  local crates=0 all=0 fresh='' tail_begin=''
   while :; do
     read=0
     IFS= read -r -t 2 -d $'\r' part || read=$?
@@ -36,7 +36,8 @@ build_progress() { # BUILDS
 build_line() {
   if [[ $line =~ Building\ \[.*\]\ ([0-9]+)/([0-9]+) ]]; then
     crates=${BASH_REMATCH[1]} all=${BASH_REMATCH[2]}
-    if [ "$tail_begin" = 0 ] && [ $((all - crates)) -le 3 ]; then tail_begin=$((SECONDS + 1)); fi
+    fresh=${fresh:-$crates}
+    if [ -z "$tail_begin" ] && [ $((all - crates)) -le 3 ]; then tail_begin=$SECONDS; fi
   elif [[ $line =~ ^\ *(Compiling|Downloaded|Finished|Fetch|Downloading|Locking)\  || -z ${line// /} ]]; then
     :
   else
@@ -58,19 +59,21 @@ build_say() {
   fi
 }
 
-# Counts the time until now against the crates until now. What was built before takes no time and isn't counted by
-# cargo either.
+# Counts the time until now against the crates that were built in it; the others were there before.
 build_left() {
-  local past=$((SECONDS - begin)) before whole left
-  if [ "$past" -lt 10 ] || [ "$crates" -lt 10 ]; then return 0; fi
-  before=$((past * all / crates))
-  if [ "$tail_begin" != 0 ]; then before=$((tail_begin - begin)); fi
+  local past=$((SECONDS - begin)) built=$((crates - fresh)) before whole left
+  if [ $((all - fresh)) -le 3 ]; then printf ', sidecall itself comes last: a few minutes' && return 0; fi
+  if [ "$past" -lt 10 ] || [ "$built" -lt 10 ]; then return 0; fi
+  before=$((past * (all - fresh) / built))
+  if [ -n "$tail_begin" ]; then before=$((tail_begin - begin)); fi
   whole=$((before * (100 + own_share) / 100))
-  left=$((whole > past ? whole - past : 0))
+  if [ "$past" -gt "$whole" ]; then whole=$past; fi
+  left=$((whole - past))
   if [ "$builds" -gt 1 ]; then left=$((left + whole * second_share / 100)); fi
   if [ "$left" -lt 45 ]; then
     printf ', less than a minute left'
   else
-    printf ', about %s left' "$(((left + 30) / 60)) minute$([ $(((left + 30) / 60)) = 1 ] || printf s)"
+    left=$(((left + 30) / 60))
+    printf ', about %s left' "$left minute$([ $left = 1 ] || printf s)"
   fi
 }
