@@ -183,6 +183,7 @@ fn asterisk_doctor() {
     doctor_finds_what_is_wrong(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_doctor() {
     doctor_finds_what_is_wrong(Kind::FreeSwitch);
@@ -193,6 +194,7 @@ fn asterisk_without_the_snippet() {
     doctor_misses_the_snippet(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_without_the_snippet() {
     doctor_misses_the_snippet(Kind::FreeSwitch);
@@ -203,6 +205,7 @@ fn asterisk_main_numbers() {
     doctor_knows_main_numbers_and_older_snippets(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_main_numbers() {
     doctor_knows_main_numbers_and_older_snippets(Kind::FreeSwitch);
@@ -213,6 +216,7 @@ fn asterisk_recorded() {
     a_recording_touches_nothing(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_recorded() {
     a_recording_touches_nothing(Kind::FreeSwitch);

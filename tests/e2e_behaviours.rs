@@ -33,7 +33,7 @@ macro_rules! behaviours {
             $(#[test] fn $name() { super::behaviour(super::Kind::Asterisk, $behaviour); })*
         }
         mod freeswitch {
-            $(#[test] fn $name() { super::behaviour(super::Kind::FreeSwitch, $behaviour); })*
+            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::behaviour(super::Kind::FreeSwitch, $behaviour); })*
         }
     };
 }

@@ -27,14 +27,14 @@ fn behaviour(a: Kind, b: Kind, behaviour: &str) {
 
 macro_rules! behaviours {
     ($($name:ident: $behaviour:literal,)*) => {
-        behaviours! { pair asterisk_to_asterisk Asterisk Asterisk $($name $behaviour)* }
-        behaviours! { pair asterisk_to_freeswitch Asterisk FreeSwitch $($name $behaviour)* }
-        behaviours! { pair freeswitch_to_asterisk FreeSwitch Asterisk $($name $behaviour)* }
-        behaviours! { pair freeswitch_to_freeswitch FreeSwitch FreeSwitch $($name $behaviour)* }
+        behaviours! { pair [cfg(all())] asterisk_to_asterisk Asterisk Asterisk $($name $behaviour)* }
+        behaviours! { pair [super::lab::needs_freeswitch] asterisk_to_freeswitch Asterisk FreeSwitch $($name $behaviour)* }
+        behaviours! { pair [super::lab::needs_freeswitch] freeswitch_to_asterisk FreeSwitch Asterisk $($name $behaviour)* }
+        behaviours! { pair [super::lab::needs_freeswitch] freeswitch_to_freeswitch FreeSwitch FreeSwitch $($name $behaviour)* }
     };
-    (pair $pair:ident $a:ident $b:ident $($name:ident $behaviour:literal)*) => {
+    (pair [$mark:meta] $pair:ident $a:ident $b:ident $($name:ident $behaviour:literal)*) => {
         mod $pair {
-            $(#[test] fn $name() { super::behaviour(super::Kind::$a, super::Kind::$b, $behaviour); })*
+            $(#[$mark] #[test] fn $name() { super::behaviour(super::Kind::$a, super::Kind::$b, $behaviour); })*
         }
     };
 }

@@ -276,7 +276,7 @@ macro_rules! failures {
             $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
         }
         mod freeswitch {
-            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
         }
     };
 }

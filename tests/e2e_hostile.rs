@@ -89,6 +89,7 @@ fn asterisk_hostile_input_is_text_and_nothing_more() {
     hostile(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_hostile_input_is_text_and_nothing_more() {
     hostile(Kind::FreeSwitch);

@@ -158,6 +158,7 @@ fn two_domains_from_the_documentation_alone_asterisk() {
     two_domains(Kind::Asterisk, Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn two_domains_from_the_documentation_alone_freeswitch() {
     two_domains(Kind::FreeSwitch, Kind::Asterisk);

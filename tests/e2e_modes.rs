@@ -28,6 +28,7 @@ fn direct() -> (PbxConfig, SidecallConfig) {
     (pbx, SidecallConfig { direct: Some(addr), ..SidecallConfig::default() })
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_direct_plays_every_behaviour() {
     let (pbx, sidecall) = direct();
@@ -37,6 +38,7 @@ fn freeswitch_direct_plays_every_behaviour() {
     assert!(log.contains("applied=\"yes\""), "{log}");
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
     let (pbx, sidecall) = direct();
@@ -85,12 +87,14 @@ fn asterisk_only_one_of_two_agents_answers() {
     only_one_of_two_agents_answers(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_only_one_of_two_agents_answers() {
     only_one_of_two_agents_answers(Kind::FreeSwitch);
 }
 
 /// One agent, one PBX of each kind: a call on either is decided and paired.
+#[lab::needs_freeswitch]
 #[test]
 fn both_pbxs_at_once() {
     let Some(mut stage) = set(Kind::Asterisk) else { return };

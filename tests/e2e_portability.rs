@@ -80,7 +80,7 @@ macro_rules! on_both {
             $(#[test] fn $name() { super::$test(super::Kind::Asterisk); })*
         }
         mod freeswitch {
-            $(#[test] fn $name() { super::$test(super::Kind::FreeSwitch); })*
+            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::$test(super::Kind::FreeSwitch); })*
         }
     };
 }

@@ -83,6 +83,7 @@ fn asterisk_tenants_with_the_same_extensions_dont_hear_of_each_other() {
     tenants_with_the_same_extensions_dont_hear_of_each_other(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_tenants_with_the_same_extensions_dont_hear_of_each_other() {
     tenants_with_the_same_extensions_dont_hear_of_each_other(Kind::FreeSwitch);

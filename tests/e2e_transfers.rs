@@ -65,35 +65,24 @@ fn after_a_restart_they_talk_to_the_same_people(kind: Kind) {
     }
 }
 
-macro_rules! on {
-    ($($pbx:ident $kind:ident)*) => {
-        $(mod $pbx {
-            use super::{Kind, Setting};
-
-            #[test]
-            fn transfers_on_one_pbx() {
-                super::transfers(Setting::OnePbx, Kind::$kind);
-            }
-
-            #[test]
-            fn transfers_of_a_caller_from_another_organisation() {
-                super::transfers(Setting::FromOutside, Kind::$kind);
-            }
-
-            #[test]
-            fn transfers_on_a_pbx_behind_the_call_server() {
-                super::transfers(Setting::Behind, Kind::$kind);
-            }
-
-            #[test]
-            fn after_a_restart_they_talk_to_the_same_people() {
-                super::after_a_restart_they_talk_to_the_same_people(Kind::$kind);
-            }
-        })*
-    };
+fn transfers_on_one_pbx(kind: Kind) {
+    transfers(Setting::OnePbx, kind);
 }
 
-on! { asterisk Asterisk freeswitch FreeSwitch }
+fn transfers_of_a_caller_from_another_organisation(kind: Kind) {
+    transfers(Setting::FromOutside, kind);
+}
+
+fn transfers_on_a_pbx_behind_the_call_server(kind: Kind) {
+    transfers(Setting::Behind, kind);
+}
+
+lab::on_both_pbxs! {
+    transfers_on_one_pbx,
+    transfers_of_a_caller_from_another_organisation,
+    transfers_on_a_pbx_behind_the_call_server,
+    after_a_restart_they_talk_to_the_same_people,
+}
 
 /// `docs/BEHAVIOURS.md` says of each transfer, setting and PBX whether it is played.
 #[test]

@@ -370,16 +370,19 @@ fn b12_asterisk_to_asterisk() {
     b12_between(Kind::Asterisk, Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn b12_asterisk_to_freeswitch() {
     b12_between(Kind::Asterisk, Kind::FreeSwitch);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn b12_freeswitch_to_asterisk() {
     b12_between(Kind::FreeSwitch, Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn b12_freeswitch_to_freeswitch() {
     b12_between(Kind::FreeSwitch, Kind::FreeSwitch);

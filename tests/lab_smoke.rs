@@ -4,6 +4,7 @@
 
 mod lab;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lab::{Answer, Calls, FarEnd, Habit, Kind, Pbx, Phone};
@@ -11,6 +12,31 @@ use lab::{Answer, Calls, FarEnd, Habit, Kind, Pbx, Phone};
 /// The PBX, if this machine has it; else one line says that the test was skipped.
 fn start(kind: Kind) -> Option<Pbx> {
     lab::or_skip(kind, Pbx::start(kind))
+}
+
+/// Tests on a FreeSWITCH are marked when they are compiled; it may have come, or gone, since.
+#[test]
+fn the_tests_were_compiled_with_the_pbxs_that_are_here() {
+    let (had, has) = (sidecall_lab_marks::had_freeswitch!(), Kind::FreeSwitch.find().is_ok());
+    assert_eq!(had, has, "a FreeSWITCH was installed or removed: touch tests/lab/marks/build.rs and compile again");
+}
+
+/// Two processes that look for ports at the same time each have blocks of their own, and go through them in turn.
+#[test]
+fn no_port_is_given_to_two_processes() {
+    let new = || lab::ports::Blocks::new(10_000, 5, 4, 2);
+    let [mut one, mut other] = [new(), new()];
+    let (mut ones, mut others) = (BTreeSet::new(), BTreeSet::new());
+    for _ in 0..30 {
+        ones.insert(one.take(1));
+        others.insert(other.take(1));
+    }
+    assert!(ones.is_disjoint(&others), "{ones:?} {others:?}");
+    assert!(ones.len() <= 10 && others.len() <= 10, "{ones:?} {others:?}");
+    // A process that ends leaves its blocks.
+    drop(one);
+    let third = new().take(1);
+    assert!(ones.contains(&third), "{third} is none of {ones:?}");
 }
 
 fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
@@ -85,6 +111,7 @@ fn asterisk_two_phones() {
     two_phones_hear_each_other(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_two_phones() {
     two_phones_hear_each_other(Kind::FreeSwitch);
@@ -95,6 +122,7 @@ fn asterisk_a_phone_by_itself() {
     a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_a_phone_by_itself() {
     a_phone_refuses_cancels_and_hangs_up_by_itself(Kind::FreeSwitch);
@@ -105,6 +133,7 @@ fn asterisk_without_an_agent() {
     a_call_without_an_agent_is_an_ordinary_call(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_without_an_agent() {
     a_call_without_an_agent_is_an_ordinary_call(Kind::FreeSwitch);
@@ -115,6 +144,7 @@ fn asterisk_rings_a_phone() {
     a_phone_registers_and_is_called(Kind::Asterisk);
 }
 
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_rings_a_phone() {
     a_phone_registers_and_is_called(Kind::FreeSwitch);

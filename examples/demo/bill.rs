@@ -1,15 +1,71 @@
-//! What is played, and on what.
+//! What is played, where, and for about how long.
+
+use std::fmt;
 
 use crate::lab::Kind;
-use crate::lab::cast::SCENES;
-use crate::lab::plays::{PLAYS, Play, pairs};
-use crate::{one_pbx, transfers, two_domains};
+use crate::lab::cast::{SCENES, Scene};
+use crate::lab::plays::{PLAYS, Play};
+use crate::lab::transfers::{TRANSFERS, Transfer};
 
 /// All of them.
 pub(crate) const BEHAVIOURS: [&str; 13] =
     ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12", "B13"];
 
-/// What is played, and on what.
+/// The transfers that are shown, and what for: of each kind one. The tests play all.
+const SHOWN: [(&str, &str); 6] = [
+    ("IVR menu", "B8"),
+    ("attended, by the called", "B8"),
+    ("blind, by the called", "B13"),
+    ("directed pick-up", "B13"),
+    ("parked and taken back", "B13"),
+    ("conference of three", "B13"),
+];
+
+/// Lines of progress on one PBX, between two organisations, and for transfers.
+const STEPS: [usize; 3] = [3, 2, 1];
+
+/// Where something is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On one PBX.
+    On(Kind),
+    /// From the first to the second.
+    Between(Kind, Kind),
+}
+
+impl Place {
+    pub(crate) fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Place::On(kind) => (kind.word(), None),
+            Place::Between(near, far) => (near.word(), Some(far.word())),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::On(kind) => kind.fmt(f),
+            Place::Between(near, far) => write!(f, "{near} → {far}"),
+        }
+    }
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wish {
+    /// Only this one alone, and as the calling organisation's.
+    pub(crate) near: Option<Kind>,
+    /// Only this one as the called organisation's.
+    pub(crate) far: Option<Kind>,
+    /// Every pair, not only one PBX with the other.
+    pub(crate) all_pairs: bool,
+    /// Only these; empty: all.
+    pub(crate) behaviours: Vec<&'static str>,
+}
+
+/// What is played.
+#[derive(Debug)]
 pub(crate) struct Bill {
     /// Calling organisation and called one.
     pairs: Vec<(Kind, Kind)>,
@@ -17,51 +73,42 @@ pub(crate) struct Bill {
 }
 
 impl Bill {
-    /// What was asked for, if it is here.
-    pub(crate) fn new(pbx: Option<Kind>, far: Option<Kind>, behaviours: &[&'static str]) -> Result<Bill, String> {
-        for kind in pbx.into_iter().chain(far) {
-            kind.find().map_err(|error| format!("{kind} {error}"))?;
-        }
-        let wanted = |(a, b): &(Kind, Kind)| pbx.is_none_or(|pbx| pbx == *a) && far.is_none_or(|far| far == *b);
-        let pairs: Vec<_> = pairs().into_iter().filter(wanted).collect();
-        if pairs.is_empty() {
-            return Err("there is neither an Asterisk nor a FreeSWITCH on this machine".to_owned());
-        }
-        let all = BEHAVIOURS.into_iter();
-        Ok(Bill { pairs, behaviours: all.filter(|b| behaviours.is_empty() || behaviours.contains(b)).collect() })
+    /// What was wished for, on a machine with these PBXs. `None` if none of them fits.
+    pub(crate) fn new(here: &[Kind], wish: &Wish) -> Option<Bill> {
+        let named = wish.near.is_some() || wish.far.is_some();
+        let mixed = here.len() > 1 && !wish.all_pairs && !named;
+        let wanted = |(a, b): &(Kind, Kind)| {
+            wish.near.is_none_or(|near| near == *a) && wish.far.is_none_or(|far| far == *b) && (!mixed || a != b)
+        };
+        let pairs = here.iter().flat_map(|a| here.iter().map(|b| (*a, *b)));
+        let pairs: Vec<_> = pairs.filter(wanted).collect();
+        let wanted = |behaviour: &&str| wish.behaviours.is_empty() || wish.behaviours.contains(behaviour);
+        (!pairs.is_empty()).then(|| Bill { pairs, behaviours: BEHAVIOURS.into_iter().filter(wanted).collect() })
     }
 
     pub(crate) fn has(&self, behaviour: &str) -> bool {
         self.behaviours.contains(&behaviour)
     }
 
-    fn those(&self, played: impl Fn(&str) -> bool) -> Vec<&'static str> {
-        self.behaviours.iter().copied().filter(|behaviour| played(behaviour)).collect()
+    /// The calls on one PBX, but for the comparison of B12.
+    pub(crate) fn scenes(&self) -> Vec<&'static Scene> {
+        SCENES.iter().filter(|scene| self.has(scene.behaviour)).collect()
     }
 
-    /// What is played on one PBX.
-    pub(crate) fn alone_behaviours(&self) -> Vec<&'static str> {
-        self.those(|behaviour| behaviour == "B12" || SCENES.iter().any(|scene| scene.behaviour == behaviour))
+    /// The plays between these two, but for the comparison of B12. What is the same between all is played between the
+    /// first.
+    pub(crate) fn between(&self, pair: (Kind, Kind)) -> Vec<&'static Play> {
+        let first = self.pairs.first() == Some(&pair);
+        PLAYS.iter().filter(|play| self.has(play.behaviour) && (first || !play.once)).collect()
     }
 
-    /// What is played between two.
-    pub(crate) fn pair_behaviours(&self) -> Vec<&'static str> {
-        self.those(|behaviour| behaviour == "B12" || PLAYS.iter().any(|play| play.behaviour == behaviour))
-    }
-
-    /// The plays between two, but for the comparison of B12.
-    pub(crate) fn between(&self) -> Vec<&'static Play> {
-        PLAYS.iter().filter(|play| self.has(play.behaviour)).collect()
-    }
-
-    /// The PBXs that play something alone.
-    pub(crate) fn alone(&self) -> Vec<Kind> {
-        if self.alone_behaviours().is_empty() { Vec::new() } else { self.nears() }
-    }
-
-    /// The pairs that play something.
-    pub(crate) fn pairs(&self) -> Vec<(Kind, Kind)> {
-        if self.pair_behaviours().is_empty() { Vec::new() } else { self.pairs.clone() }
+    /// The transfers, and what each is shown for.
+    pub(crate) fn transfers(&self) -> Vec<(&'static Transfer, &'static str)> {
+        let shown = |transfer: &'static Transfer| {
+            let (_, behaviour) = SHOWN.into_iter().find(|(name, _)| *name == transfer.name)?;
+            self.has(behaviour).then_some((transfer, behaviour))
+        };
+        TRANSFERS.iter().filter_map(shown).collect()
     }
 
     /// The calling organisations' PBXs.
@@ -71,43 +118,69 @@ impl Bill {
         kinds
     }
 
-    /// How many plays these are.
-    pub(crate) fn plays(&self) -> usize {
-        let compared = usize::from(self.has("B12"));
-        let scenes = SCENES.iter().filter(|scene| self.has(scene.behaviour)).count() + compared;
-        let between = self.between().len() + compared;
-        self.alone().len() * scenes + self.pairs().len() * between + transfers::plays(self)
+    /// The PBXs that play something alone.
+    pub(crate) fn alone(&self) -> Vec<Kind> {
+        if self.scenes().is_empty() && !self.has("B12") { Vec::new() } else { self.nears() }
+    }
+
+    /// The pairs that play something.
+    pub(crate) fn pairs(&self) -> Vec<(Kind, Kind)> {
+        let plays = |pair: &(Kind, Kind)| self.has("B12") || !self.between(*pair).is_empty();
+        self.pairs.iter().copied().filter(plays).collect()
+    }
+
+    /// What has a line in the end, and where.
+    pub(crate) fn lines(&self) -> Vec<(&'static str, Place)> {
+        let b12 = || self.has("B12").then_some("B12").into_iter();
+        let alone = self.alone().into_iter().flat_map(|kind| {
+            self.scenes().into_iter().map(|scene| scene.behaviour).chain(b12()).map(move |of| (of, Place::On(kind)))
+        });
+        let between = self.pairs().into_iter().flat_map(|pair| {
+            let place = Place::Between(pair.0, pair.1);
+            b12().chain(self.between(pair).into_iter().map(|play| play.behaviour)).map(move |of| (of, place))
+        });
+        let transfers = self.transfers().into_iter().flat_map(|(transfer, behaviour)| {
+            let on = self.nears().into_iter().filter(|kind| transfer.only.is_none_or(|only| only == *kind));
+            on.map(move |kind| (behaviour, Place::On(kind)))
+        });
+        alone.chain(between).chain(transfers).collect()
     }
 
     /// How many lines of progress.
     pub(crate) fn steps(&self) -> usize {
-        self.alone().len() * one_pbx::STEPS + self.pairs().len() * two_domains::STEPS + transfers::steps(self)
+        let parts = [self.alone().len(), self.pairs().len(), usize::from(!self.transfers().is_empty())];
+        parts.into_iter().zip(STEPS).map(|(parts, steps)| parts * steps).sum()
     }
 
     /// What comes, before anything does.
     pub(crate) fn announce(&self) {
-        let what = if self.plays() == 1 { "one play".to_owned() } else { format!("{} plays", self.plays()) };
+        let plays = self.lines().len();
+        let what = if plays == 1 { "one play".to_owned() } else { format!("{plays} plays") };
         eprintln!("What is played, {what}, in about {}:", self.time());
-        let names = |all: &[String]| all.join(", ");
-        let alone: Vec<String> = self.alone().iter().map(Kind::to_string).collect();
-        if !alone.is_empty() {
-            eprintln!("  {} on one PBX: {}", self.alone_behaviours().join(" "), names(&alone));
+        let lines = self.lines();
+        let those = |at: fn(Place) -> bool| {
+            let has = |behaviour: &&str| lines.iter().any(|(of, place)| of == behaviour && at(*place));
+            BEHAVIOURS.into_iter().filter(has).collect::<Vec<_>>().join(" ")
+        };
+        let names = |kinds: &[Kind]| kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(", ");
+        if !self.alone().is_empty() || !self.transfers().is_empty() {
+            eprintln!("  {} on one PBX: {}", those(|place| matches!(place, Place::On(_))), names(&self.nears()));
         }
-        let pairs: Vec<String> = self.pairs().iter().map(|(a, b)| format!("{a} → {b}")).collect();
+        let pairs: Vec<String> = self.pairs().iter().map(|(a, b)| Place::Between(*a, *b).to_string()).collect();
         if !pairs.is_empty() {
-            eprintln!("  {} between two organisations: {}", self.pair_behaviours().join(" "), names(&pairs));
+            let behaviours = those(|place| matches!(place, Place::Between(..)));
+            eprintln!("  {behaviours} between two organisations: {}", pairs.join(", "));
         }
-        if transfers::plays(self) > 0 {
-            let nears: Vec<String> = self.nears().iter().map(Kind::to_string).collect();
-            eprintln!("  all kinds of transfers: {}", names(&nears));
-        }
-        eprintln!("Less: --pbx asterisk --far asterisk, or --behaviour B8 (--help).\n");
+        eprintln!("Less: --pbx asterisk --far asterisk, or --behaviour B8. More: --pairs all (--help).\n");
     }
 
+    /// About how long, as measured.
     fn time(&self) -> String {
-        let seconds = self.alone().len() * one_pbx::seconds(self)
-            + self.pairs().len() * two_domains::seconds(self)
-            + transfers::plays(self) * transfers::SECONDS;
+        let b12 = usize::from(self.has("B12"));
+        let alone = 8 + 5 * self.scenes().len() + 8 * b12;
+        let between = self.pairs().into_iter().map(|pair| 15 + 4 * self.between(pair).len() + 10 * b12);
+        let transfers = self.nears().len() * 6 * self.transfers().len();
+        let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers;
         if seconds < 90 {
             format!("{} seconds", seconds.div_ceil(10) * 10)
         } else {

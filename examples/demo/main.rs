@@ -13,26 +13,26 @@ mod one_pbx;
 mod show;
 mod story;
 mod transfers;
+mod trouble;
 mod two_domains;
 mod voice;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use bill::{BEHAVIOURS, Bill};
+use bill::{BEHAVIOURS, Bill, Wish};
 use lab::Kind;
-use show::{Place, Show};
+use show::Show;
+use trouble::{Trouble, guard};
 
 /// Plays every behaviour on real PBXs in private instances: who called whom, what was on the wire, who was
 /// told what and how soon, and what sidecall added to the call set-up.
 ///
-/// Without --pbx and --far everything is played on each PBX that is here, and between any two of them: Asterisk to
-/// Asterisk always; both ways between FreeSWITCH and Asterisk, and FreeSWITCH to FreeSWITCH, if FreeSWITCH is
-/// installed.
+/// Without options everything is played on each PBX that is here, and between two organisations: from Asterisk to
+/// FreeSWITCH and back if both are here, else from the one that is here to another of its kind.
 #[derive(Debug, Parser)]
 #[command(name = "install.sh --demo", after_help = JSON)]
 struct Args {
@@ -42,6 +42,9 @@ struct Args {
     /// Only this one as the PBX of the called organisation.
     #[arg(long)]
     far: Option<PbxArg>,
+    /// Where both are here: one with the other only, or all four pairs.
+    #[arg(long, value_enum, default_value_t = PairsArg::Mixed)]
+    pairs: PairsArg,
     /// Play only this one, B1 to B13; may be repeated.
     #[arg(long = "behaviour", value_name = "B8", value_parser = behaviour)]
     behaviours: Vec<&'static str>,
@@ -57,6 +60,12 @@ struct Args {
 enum PbxArg {
     Freeswitch,
     Asterisk,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum PairsArg {
+    Mixed,
+    All,
 }
 
 impl From<PbxArg> for Kind {
@@ -87,29 +96,38 @@ told.";
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
+/// Ctrl-C was pressed.
+struct Interrupted;
+
+/// Why nothing more is played.
+enum Stopped {
+    Interrupted,
+    Error(String),
+}
+
+impl From<Interrupted> for Stopped {
+    fn from(_: Interrupted) -> Stopped {
+        Stopped::Interrupted
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     watch_for_interrupt();
     // Ctrl-C reaches PBXs and phones too; what breaks because of that isn't worth a word.
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !INTERRUPTED.load(Ordering::Relaxed) {
-            hook(panic);
-        }
-    }));
-    let played = catch_unwind(AssertUnwindSafe(|| run(&args)));
+    trouble::watch(|| INTERRUPTED.load(Ordering::Relaxed));
+    let played = guard(|| Ok(run(&args)));
     if INTERRUPTED.load(Ordering::Relaxed) && !matches!(played, Ok(Ok(_))) {
         eprintln!("\ninterrupted; everything that was started is stopped and removed");
         return ExitCode::from(130);
     }
     match played {
         Ok(Ok(true)) => ExitCode::SUCCESS,
-        Ok(Ok(false)) => ExitCode::FAILURE,
-        Ok(Err(error)) => {
+        Ok(Ok(false) | Err(Stopped::Interrupted)) => ExitCode::FAILURE,
+        Ok(Err(Stopped::Error(error))) | Err(Trouble::Missing(error) | Trouble::Broke(error)) => {
             eprintln!("demo: {error}");
             ExitCode::FAILURE
         }
-        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -127,55 +145,52 @@ fn watch_for_interrupt() {
     });
 }
 
-fn go_on() -> Result<(), String> {
-    if INTERRUPTED.load(Ordering::Relaxed) { Err("interrupted".into()) } else { Ok(()) }
+fn go_on() -> Result<(), Interrupted> {
+    if INTERRUPTED.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
 }
 
-fn run(args: &Args) -> Result<bool, String> {
-    let bill = Bill::new(args.pbx.map(Kind::from), args.far.map(Kind::from), &args.behaviours)?;
+fn bill(args: &Args) -> Result<Bill, Stopped> {
+    let (near, far) = (args.pbx.map(Kind::from), args.far.map(Kind::from));
+    for kind in near.into_iter().chain(far) {
+        kind.find().map_err(|error| Stopped::Error(format!("{kind} {error}")))?;
+    }
+    let here: Vec<Kind> = [Kind::Asterisk, Kind::FreeSwitch].into_iter().filter(|kind| kind.find().is_ok()).collect();
+    let all_pairs = args.pairs == PairsArg::All;
+    let bill = Bill::new(&here, &Wish { near, far, all_pairs, behaviours: args.behaviours.clone() });
+    bill.ok_or_else(|| {
+        let why =
+            "there is neither an Asterisk nor a FreeSWITCH on this machine: install one, or run ./install.sh --demo";
+        Stopped::Error(why.to_owned())
+    })
+}
+
+fn run(args: &Args) -> Result<bool, Stopped> {
+    let bill = bill(args)?;
     bill.announce();
-    let mut show = Show::new(args.json, bill.plays(), bill.steps());
+    let mut show = Show::new(args.json, bill.lines().len(), bill.steps());
     // What stays up for `--keep` is the last that was played; the rest makes room.
     let (mut stage, mut theatre) = (None, None);
     for kind in bill.alone() {
-        let played = one_pbx::play(kind, &bill, &mut show);
-        stage = going_on(played, &mut show, &bill.alone_behaviours(), Place::On(kind))?.filter(|_| args.keep);
+        drop(stage.take());
+        stage = one_pbx::play(kind, &bill, &mut show)?.filter(|_| args.keep);
     }
-    for (near, far) in bill.pairs() {
+    for pair in bill.pairs() {
         // Two more PBXs want the room.
         drop(stage.take());
         drop(theatre.take());
-        let played = two_domains::play((near, far), &bill, &mut show);
-        theatre = going_on(played, &mut show, &bill.pair_behaviours(), Place::Between(near, far))?
-            .flatten()
-            .filter(|_| args.keep);
+        theatre = two_domains::play(pair, &bill, &mut show)?.filter(|_| args.keep);
     }
     transfers::play(&bill, &mut show)?;
     show.verdict();
     if let Some(mut stage) = stage {
         keep(&[("sidecall", stage.sidecall().url("/"))]);
     } else if let Some(mut theatre) = theatre {
-        let pages = two_domains::pages(&mut theatre)?;
-        keep(&pages);
+        match guard(|| two_domains::pages(&mut theatre)) {
+            Ok(pages) => keep(&pages),
+            Err(trouble) => show.trouble("the status pages", &trouble),
+        }
     }
     Ok(show.all_ok())
-}
-
-/// What broke in one place is no reason not to play the rest; Ctrl-C is.
-fn going_on<T>(
-    played: Result<T, String>,
-    show: &mut Show,
-    behaviours: &[&'static str],
-    place: Place,
-) -> Result<Option<T>, String> {
-    match played {
-        Err(error) if INTERRUPTED.load(Ordering::Relaxed) => Err(error),
-        Err(error) => {
-            behaviours.iter().for_each(|behaviour| show.broken(behaviour, place, &error));
-            Ok(None)
-        }
-        Ok(played) => Ok(Some(played)),
-    }
 }
 
 fn keep(pages: &[(&str, String)]) {

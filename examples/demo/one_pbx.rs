@@ -1,55 +1,102 @@
 //! One PBX with one node: B1 to B4 and B10, each with its set-up time against the same call without
 //! sidecall; and B12.
 
-use crate::lab::cast::{SCENES, Scene};
+use crate::bill::{Bill, Place};
+use crate::lab::cast::Scene;
 use crate::lab::stage::{Played, Stage};
 use crate::lab::{Kind, PbxConfig, SidecallConfig};
-use crate::show::{Place, Show};
-use crate::{Bill, go_on, story, voice};
-
-/// Lines of progress.
-pub(crate) const STEPS: usize = 3;
+use crate::show::Show;
+use crate::trouble::{Trouble, Venue, sentence};
+use crate::voice::{self, Heard};
+use crate::{Interrupted, go_on, story};
 
 /// Calls that a set-up time is the median of.
 const CALLS: u32 = 7;
 
-/// About how long it takes.
-pub(crate) fn seconds(bill: &Bill) -> usize {
-    8 + 5 * SCENES.iter().filter(|scene| bill.has(scene.behaviour)).count() + 8 * usize::from(bill.has("B12"))
+/// What is compared on one PBX.
+pub(crate) const VOICE: &str = "The voice call is as it would be without sidecall";
+
+/// Everything that is measured without sidecall.
+#[derive(Default)]
+struct Plain {
+    setup_ms: Vec<Option<f64>>,
+    voice: Option<Vec<Heard>>,
 }
 
-pub(crate) fn play(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Stage, String> {
-    let scenes: Vec<&Scene> = SCENES.iter().filter(|scene| bill.has(scene.behaviour)).collect();
+/// Plays what is wanted; the stage, if it still stands.
+pub(crate) fn play(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Stage>, Interrupted> {
+    let (place, scenes) = (Place::On(kind), bill.scenes());
+    let bare = || Ok(Stage::set(kind, PbxConfig::default())?);
+    let mut venue = Venue::new();
     show.step(&format!(
         "starting {kind} in a private instance, with its vanilla configuration and our dialplan snippets,\n     \
          two phones, a packet trunk and a PSTN with somebody at the far end"
     ));
-    let mut stage = Stage::set(kind, PbxConfig::default()).map_err(|e| e.to_string())?;
-    go_on()?;
-    show.step("making the calls without sidecall first, to compare");
-    let baselines: Vec<Option<f64>> = scenes.iter().map(|scene| stage.setup_time(scene, CALLS)).collect();
-    let plain = bill.has("B12").then(|| voice::hear(&mut stage)).transpose()?;
+    let measured = venue.play(
+        bare,
+        |stage| {
+            show.step("making the calls without sidecall first, to compare");
+            plain(stage, &scenes, bill.has("B12"))
+        },
+        |_| true,
+    );
     go_on()?;
     show.step("starting sidecall (agent, node, database), connecting three multimedia clients, playing the calls\n");
-    stage.raise(&SidecallConfig::default()).map_err(|e| e.to_string())?;
+    let raised = venue.play(
+        bare,
+        |stage| {
+            stage.raise(&SidecallConfig::default())?;
+            show.words(|| story::cast(kind, stage));
+            Ok(())
+        },
+        |()| true,
+    );
     go_on()?;
-    show.words(|| story::cast(kind, &stage));
+    if let Err(trouble) = raised {
+        show.trouble("starting sidecall", &trouble);
+    }
+    let plain = measured.unwrap_or_else(|trouble| {
+        show.trouble("the calls without sidecall", &trouble);
+        Plain::default()
+    });
+    let ready = || Ok(Stage::ready(kind)?);
     let mut all = Vec::new();
-    for (scene, baseline) in scenes.into_iter().zip(baselines) {
-        let played = one(&mut stage, scene, baseline);
+    for (n, scene) in scenes.into_iter().enumerate() {
+        let baseline = plain.setup_ms.get(n).copied().flatten();
+        let played = venue.play(ready, |stage| Ok(one(stage, scene, baseline)), |played| played.ok);
         go_on()?;
-        show.play((scene.behaviour, Place::On(kind)), played.ok, &played, |played| story::call(scene, played));
-        all.push(played);
+        match played {
+            Ok(played) => {
+                show.play((scene.behaviour, place), played.ok, &played, |played| story::call(scene, played));
+                all.push(played);
+            }
+            Err(trouble) => show.failed((scene.behaviour, place), scene.title, &trouble),
+        }
     }
     if !all.is_empty() {
         show.words(|| story::calls(&all));
     }
-    if let Some(plain) = plain {
-        let compared = voice::compare(&mut stage, plain)?;
+    if bill.has("B12") {
+        let compared = venue.play(
+            ready,
+            |stage| {
+                let plain = plain.voice.ok_or_else(|| "there are no calls without sidecall to compare".to_owned())?;
+                Ok(voice::compare(stage, plain)?)
+            },
+            |compared| compared.ok,
+        );
         go_on()?;
-        show.play(("B12", Place::On(kind)), compared.ok, &compared, story::voice);
+        match compared {
+            Ok(compared) => show.play(("B12", place), compared.ok, &compared, story::voice),
+            Err(trouble) => show.failed(("B12", place), VOICE, &trouble),
+        }
     }
-    Ok(stage)
+    Ok(venue.into_open())
+}
+
+fn plain(stage: &mut Stage, scenes: &[&Scene], voice: bool) -> Result<Plain, Trouble> {
+    let setup_ms = scenes.iter().map(|scene| stage.setup_time(scene, CALLS)).collect();
+    Ok(Plain { setup_ms, voice: voice.then(|| voice::hear(stage)).transpose()? })
 }
 
 fn one(stage: &mut Stage, scene: &Scene, baseline: Option<f64>) -> Played {
@@ -60,5 +107,6 @@ fn one(stage: &mut Stage, scene: &Scene, baseline: Option<f64>) -> Played {
         played.problems.push("the set-up time could not be measured".into());
         played.ok = false;
     }
+    played.problems = played.problems.iter().map(|problem| sentence(problem)).collect();
     played
 }

@@ -1,39 +1,11 @@
 //! Where everything that is played goes to: the story or lines of JSON, and what it all came to.
 
-use std::fmt;
 use std::io::{IsTerminal, stdout};
 
 use serde::Serialize;
 
-use crate::bill::BEHAVIOURS;
-use crate::lab::Kind;
-
-/// Where something is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// On one PBX.
-    On(Kind),
-    /// From the first to the second.
-    Between(Kind, Kind),
-}
-
-impl Place {
-    fn words(self) -> (&'static str, Option<&'static str>) {
-        match self {
-            Place::On(kind) => (kind.word(), None),
-            Place::Between(near, far) => (near.word(), Some(far.word())),
-        }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::On(kind) => kind.fmt(f),
-            Place::Between(near, far) => write!(f, "{near} → {far}"),
-        }
-    }
-}
+use crate::bill::{BEHAVIOURS, Place};
+use crate::trouble::{Trouble, noted};
 
 /// What became of a play.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,16 +84,26 @@ impl Show {
         self.note(behaviour, place, Outcome::Skipped);
     }
 
-    /// One behaviour of which some or all was not played, since something broke.
-    pub(crate) fn broken(&mut self, behaviour: &'static str, place: Place, why: &str) {
+    /// One that was not played to its end, and why.
+    pub(crate) fn failed(&mut self, (behaviour, place): (&'static str, Place), title: &str, trouble: &Trouble) {
+        let why = match trouble {
+            Trouble::Missing(why) => return self.skip((behaviour, place), title, why),
+            Trouble::Broke(why) => why.as_str(),
+        };
         let (near, far) = place.words();
         if self.json {
-            let (title, problems) = ("what could not be played", Some([why]));
+            let problems = Some([why]);
             print_json(&Unplayed { behaviour, title, near, far, ok: false, skipped: None, problems });
         } else {
-            println!("{behaviour:4} {place}\n     PROBLEM: {why}\n     NOT OK\n");
+            println!("{behaviour:4} {title}\n     PROBLEM on {place}: {why}\n     NOT OK\n");
         }
         self.note(behaviour, place, Outcome::NotOk);
+    }
+
+    /// Something beside the plays that did not work; the plays that need it say so again.
+    pub(crate) fn trouble(&self, what: &str, trouble: &Trouble) {
+        let (Trouble::Missing(why) | Trouble::Broke(why)) = trouble;
+        eprintln!("     PROBLEM with {what}: {why}");
     }
 
     fn note(&mut self, behaviour: &'static str, place: Place, outcome: Outcome) {
@@ -158,6 +140,13 @@ impl Show {
         }
         let n = self.outcomes.iter().filter(|(.., outcome)| *outcome == Outcome::Ok).count();
         say(format!("\n{n} of {} plays went as they must.", self.outcomes.len()));
+        let failed = self.outcomes.iter().find(|(.., outcome)| *outcome == Outcome::NotOk);
+        if let Some((behaviour, ..)) = failed {
+            say(format!("Play one again with ./install.sh --demo --behaviour {behaviour}."));
+        }
+        if let Some(file) = noted() {
+            say(format!("The details of what went wrong are in {}: send it along if you report it.", file.display()));
+        }
     }
 
     fn cell(&self, behaviour: &str, place: Place) -> String {

@@ -5,7 +5,7 @@ use crate::lab::stage::{Played, Stage};
 use crate::lab::theatre::{Theatre, Told};
 use crate::lab::transfers::Transfer;
 use crate::lab::{Domain, Kind};
-use crate::transfers::Moved;
+use crate::transfers::Cell;
 use crate::two_domains::{OnWire, Seen};
 use crate::voice::{Compared, Heard};
 
@@ -177,16 +177,18 @@ pub(crate) fn transfers_head(kinds: &[Kind]) {
 }
 
 /// One line of it.
-pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Option<Moved>]) {
-    let result = |cell: &Option<Moved>| match cell {
-        Some(moved) => verdict(moved.ok),
-        None => "has none",
+pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Cell]) {
+    let result = |cell: &Cell| match cell {
+        Cell::HasNone => "has none",
+        Cell::Moved(moved) => verdict(moved.ok),
+        Cell::Failed => verdict(false),
     };
     let columns: String = row.iter().map(|cell| format!("{:11}", result(cell))).collect();
     let told = transfer.told.iter().enumerate().filter(|(_, told)| !told.is_empty());
     let told: Vec<String> = told.map(|(n, told)| format!("100{n}: {told}")).collect();
     println!("{behaviour:4} {:29} {columns} {}", transfer.name, told.join("; "));
-    for moved in row.iter().flatten() {
+    for cell in row {
+        let Cell::Moved(moved) = cell else { continue };
         for problem in &moved.problems {
             println!("     PROBLEM on {}: {problem}; told: {:?}", moved.near, moved.told);
         }

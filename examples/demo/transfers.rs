@@ -1,19 +1,14 @@
-//! B8 and B13 as a table: every way in which a call comes to somebody else, on each PBX of the play.
+//! B8 and B13 as a table: ways in which a call comes to somebody else, on each PBX of the play.
 
 use serde::Serialize;
 
+use crate::bill::{Bill, Place};
 use crate::lab::Kind;
 use crate::lab::office::Office;
-use crate::lab::transfers::{TRANSFERS, Transfer};
-use crate::show::{Place, Show};
-use crate::{Bill, go_on, story};
-
-/// About how long one takes.
-pub(crate) const SECONDS: usize = 6;
-
-/// The ones in which an attendant, machine or person, finds the extension.
-const ATTENDANTS: [&str; 4] =
-    ["IVR menu", "blind, by the called", "attended, by the called", "attended, by feature code"];
+use crate::lab::transfers::Transfer;
+use crate::show::Show;
+use crate::trouble::{Venue, sentence};
+use crate::{Interrupted, go_on, story};
 
 /// One transfer on one PBX: one line of `--json`.
 #[derive(Debug, Serialize)]
@@ -29,46 +24,29 @@ pub(crate) struct Moved {
     pub(crate) problems: Vec<String>,
 }
 
-/// How many are played.
-pub(crate) fn plays(bill: &Bill) -> usize {
-    let has = |transfer: &Transfer, kind: &Kind| transfer.only.is_none_or(|only| only == *kind);
-    let on = |transfer| bill.nears().iter().filter(|kind| has(transfer, kind)).count();
-    TRANSFERS.iter().filter(|transfer| counts_for(transfer, bill).is_some()).map(on).sum()
+/// What became of one on one PBX.
+pub(crate) enum Cell {
+    /// That PBX has no such transfer.
+    HasNone,
+    /// It was played.
+    Moved(Moved),
+    /// It could not be played to its end; the line above the table's row says why.
+    Failed,
 }
 
-/// Lines of progress.
-pub(crate) fn steps(bill: &Bill) -> usize {
-    usize::from(plays(bill) > 0)
-}
-
-/// The behaviour that a transfer is played for.
-fn counts_for(transfer: &Transfer, bill: &Bill) -> Option<&'static str> {
-    let attendant = ATTENDANTS.contains(&transfer.name).then_some("B8");
-    attendant.into_iter().chain(["B13"]).find(|behaviour| bill.has(behaviour))
-}
-
-pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
-    if plays(bill) == 0 {
+pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), Interrupted> {
+    if bill.transfers().is_empty() {
         return Ok(());
     }
     let kinds = bill.nears();
     let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
-    show.step(&format!("transfers, pick-ups, forwards, queues, a conference on {}\n", names.join(" and ")));
+    show.step(&format!("transfers, a pick-up, a parked call, a conference on {}\n", names.join(" and ")));
     show.words(|| story::transfers_head(&kinds));
-    let mut offices: Vec<Option<Office>> = kinds.iter().map(|_| None).collect();
-    for transfer in TRANSFERS {
-        let Some(behaviour) = counts_for(transfer, bill) else { continue };
+    let mut offices: Vec<Venue<Office>> = kinds.iter().map(|_| Venue::new()).collect();
+    for (transfer, behaviour) in bill.transfers() {
         let mut row = Vec::new();
         for (kind, office) in kinds.iter().zip(&mut offices) {
-            if transfer.only.is_some_and(|only| only != *kind) {
-                row.push(None);
-                continue;
-            }
-            let place = Place::On(*kind);
-            let moved = one(transfer, behaviour, *kind, office);
-            go_on()?;
-            show.play((behaviour, place), moved.ok, &moved, |_| ());
-            row.push(Some(moved));
+            row.push(one((transfer, behaviour), *kind, office, show)?);
         }
         show.words(|| story::transfer(behaviour, transfer, &row));
     }
@@ -76,16 +54,36 @@ pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), String> {
     Ok(())
 }
 
-/// In the office that there is, or a new one; one in which something went wrong is closed.
-fn one(transfer: &Transfer, behaviour: &'static str, kind: Kind, office: &mut Option<Office>) -> Moved {
-    let mut told = [const { String::new() }; 4];
-    let open = office.take().map_or_else(|| Office::open(kind).map_err(|error| error.to_string()), Ok);
-    let played = open.and_then(|mut open| {
-        let played = transfer.play(&mut open.staff);
-        told = [0, 1, 2, 3].map(|n| open.staff.told(n));
-        *office = played.is_ok().then_some(open);
-        played
-    });
-    let problems: Vec<String> = played.err().into_iter().collect();
-    Moved { behaviour, title: transfer.name, near: kind.word(), far: None, told, ok: problems.is_empty(), problems }
+fn one(
+    (transfer, behaviour): (&Transfer, &'static str),
+    kind: Kind,
+    office: &mut Venue<Office>,
+    show: &mut Show,
+) -> Result<Cell, Interrupted> {
+    if transfer.only.is_some_and(|only| only != kind) {
+        return Ok(Cell::HasNone);
+    }
+    let moved = office.play(
+        || Ok(Office::open(kind)?),
+        |open| {
+            let played = transfer.play(&mut open.staff);
+            let told = [0, 1, 2, 3].map(|n| open.staff.told(n));
+            let problems: Vec<String> = played.err().iter().map(|problem| sentence(problem)).collect();
+            let (title, near, ok) = (transfer.name, kind.word(), problems.is_empty());
+            Ok(Moved { behaviour, title, near, far: None, told, ok, problems })
+        },
+        |moved| moved.ok,
+    );
+    go_on()?;
+    let place = Place::On(kind);
+    Ok(match moved {
+        Ok(moved) => {
+            show.play((behaviour, place), moved.ok, &moved, |_| ());
+            Cell::Moved(moved)
+        }
+        Err(trouble) => {
+            show.failed((behaviour, place), transfer.name, &trouble);
+            Cell::Failed
+        }
+    })
 }

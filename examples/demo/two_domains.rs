@@ -6,17 +6,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::bill::{Bill, Place};
 use crate::lab::knot::{Knot, Records};
 use crate::lab::plays::Play;
 use crate::lab::sidecall::encode;
 use crate::lab::stage::carried;
 use crate::lab::theatre::{Between, Since, Theatre, Told};
-use crate::lab::{Capture, Domains, Kind, LabError, PSTN, Sidecall};
-use crate::show::{Place, Show};
-use crate::{Bill, go_on, story, voice};
-
-/// Lines of progress.
-pub(crate) const STEPS: usize = 2;
+use crate::lab::{Capture, Domains, Kind, PSTN, Sidecall};
+use crate::show::Show;
+use crate::trouble::{Trouble, Venue, guard, sentence};
+use crate::{Interrupted, go_on, story, voice};
 
 /// One play with what was seen from outside: one line of `--json`.
 #[derive(Debug, Serialize)]
@@ -52,70 +51,68 @@ pub(crate) struct Push {
     pub(crate) ms: i64,
 }
 
-/// About how long it takes.
-pub(crate) fn seconds(bill: &Bill) -> usize {
-    15 + 4 * bill.between().len() + 10 * usize::from(bill.has("B12"))
-}
-
-/// Plays what is wanted. `None` if this machine lacks something for all of it.
-pub(crate) fn play((near, far): (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, String> {
-    let place = Place::Between(near, far);
-    let mut plays = Vec::new();
-    for play in bill.between() {
-        match missing(play)? {
-            Some(why) => show.skip((play.behaviour, place), play.title, &why),
-            None => plays.push(play),
-        }
-    }
-    if plays.is_empty() && !bill.has("B12") {
-        return Ok(None);
-    }
+/// Plays what is wanted; what it was played on, if that still stands.
+pub(crate) fn play(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, Interrupted> {
+    let (place, (near, far)) = (Place::Between(pair.0, pair.1), pair);
+    let plays = bill.between(pair);
     let inner = plays.iter().any(|play| play.inner);
     let behind = if inner { format!(", {near} behind B's") } else { String::new() };
     show.step(&format!(
         "starting two organisations, A with {near}, B with {far}{behind}, and a telephone network between them"
     ));
-    let theatre = if inner { Theatre::with_inner(near, far, near) } else { Theatre::set(near, far) };
-    let mut theatre = match theatre {
-        Ok(theatre) => theatre,
-        Err(error) if error.is_missing() => {
-            show.step("nothing of this can be played here\n");
-            let compared = bill.has("B12").then_some(("B12", voice::BETWEEN));
-            for (behaviour, title) in plays.iter().map(|play| (play.behaviour, play.title)).chain(compared) {
-                show.skip((behaviour, place), title, &error.to_string());
-            }
-            return Ok(None);
-        }
-        Err(error) => return Err(error.to_string()),
-    };
+    let open = || open(pair, inner);
+    let mut venue = Venue::new();
+    let begun = venue.play(
+        open,
+        |theatre| {
+            show.step("playing between the two organisations, with agent and node at both\n");
+            show.words(|| story::organisations(near, far, theatre));
+            Ok(tap(theatre)?.err())
+        },
+        |_| true,
+    );
     go_on()?;
-    let plain = bill.has("B12").then(|| voice::hear_between(&theatre)).transpose()?;
-    go_on()?;
-    show.step("playing between the two organisations, with agent and node at both\n");
-    show.words(|| story::organisations(near, far, &theatre));
-    if let Err(error) = tap(&theatre)? {
-        eprintln!("What is on the wire isn't shown: {error}\n");
-        theatre.may_be_unwatched();
+    match begun {
+        Ok(None) => {}
+        Ok(Some(why)) => eprintln!("What is on the wire isn't shown: {why}\n"),
+        Err(trouble) => show.trouble("starting the two organisations", &trouble),
     }
-    if let Some(plain) = plain {
-        let compared = voice::compare_between(&mut theatre, plain)?;
+    if bill.has("B12") {
+        let compare = |theatre: &mut Theatre| {
+            let plain = voice::hear_between(theatre)?;
+            Ok(voice::compare_between(theatre, plain)?)
+        };
+        let compared = venue.play(open, compare, |compared| compared.ok);
         go_on()?;
-        show.play(("B12", place), compared.ok, &compared, story::voice);
+        match compared {
+            Ok(compared) => show.play(("B12", place), compared.ok, &compared, story::voice),
+            Err(trouble) => show.failed(("B12", place), voice::BETWEEN, &trouble),
+        }
     }
     for play in plays {
+        let seen = guard(|| lacks(play)).and_then(|()| venue.play(open, |on| one(on, play), |seen| seen.told.ok));
         go_on()?;
-        let seen = one(&mut theatre, play)?;
-        go_on()?;
-        show.play((play.behaviour, place), seen.told.ok, &seen, story::seen);
+        match seen {
+            Ok(seen) => show.play((play.behaviour, place), seen.told.ok, &seen, story::seen),
+            Err(trouble) => show.failed((play.behaviour, place), play.title, &trouble),
+        }
     }
-    Ok(Some(theatre))
+    Ok(venue.into_open())
+}
+
+/// Where nothing can be captured, plays are shown without that.
+fn open((near, far): (Kind, Kind), inner: bool) -> Result<Theatre, Trouble> {
+    let mut theatre = if inner { Theatre::with_inner(near, far, near)? } else { Theatre::set(near, far)? };
+    if tap(&theatre)?.is_err() {
+        theatre.may_be_unwatched();
+    }
+    Ok(theatre)
 }
 
 /// Both status pages, with a call to look at.
-pub(crate) fn pages(theatre: &mut Theatre) -> Result<[(&'static str, String); 2], String> {
-    let what = |error: LabError| error.to_string();
-    theatre.raise(Between::TrunkOfPeers, "").map_err(what)?;
-    let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
+pub(crate) fn pages(theatre: &mut Theatre) -> Result<Vec<(&'static str, String)>, Trouble> {
+    theatre.raise(Between::TrunkOfPeers, "")?;
+    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
     let mut told = theatre.tell("B6", "One more call, to look at");
     let (first, second) = (theatre.domains.a.number(1), theatre.domains.b.number(1));
     let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
@@ -125,49 +122,47 @@ pub(crate) fn pages(theatre: &mut Theatre) -> Result<[(&'static str, String); 2]
         std::thread::sleep(Duration::from_secs(1));
         call.hang_up();
     }
-    Ok(nodes(theatre).map(|(name, node)| (name, node.url("/"))))
+    Ok(nodes(theatre).into_iter().map(|(name, node)| (name, node.url("/"))).collect())
 }
 
-fn nodes(theatre: &Theatre) -> [(&'static str, &Sidecall); 2] {
-    [("A", theatre.domains.a.sidecall()), ("B", theatre.domains.b.sidecall())]
+/// The nodes that run.
+fn nodes(theatre: &Theatre) -> Vec<(&'static str, &Sidecall)> {
+    let both = [("A", &theatre.domains.a), ("B", &theatre.domains.b)];
+    both.into_iter().filter_map(|(name, domain)| Some((name, domain.running()?))).collect()
 }
 
-/// What a play needs beyond PBXs, if it isn't here.
-fn missing(play: &Play) -> Result<Option<String>, String> {
-    if play.behaviour != "B5" {
-        return Ok(None);
+/// What a play needs beyond PBXs is here.
+fn lacks(play: &Play) -> Result<(), Trouble> {
+    if play.behaviour == "B5" {
+        Knot::start(&Records::default(), 60)?;
     }
-    match Knot::start(&Records::default(), 60) {
-        Ok(_) => Ok(None),
-        Err(error) if error.is_missing() => Ok(Some(error.to_string())),
-        Err(error) => Err(error.to_string()),
-    }
+    Ok(())
 }
 
 /// A capture, or why there can't be one.
-fn tap(theatre: &Theatre) -> Result<Result<Capture, String>, String> {
+fn tap(theatre: &Theatre) -> Result<Result<Capture, String>, Trouble> {
     match theatre.domains.capture() {
         Ok(capture) => Ok(Ok(capture)),
         Err(error) if error.is_missing() => Ok(Err(error.to_string())),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn one(theatre: &mut Theatre, play: &Play) -> Result<Seen, String> {
+fn one(theatre: &mut Theatre, play: &Play) -> Result<Seen, Trouble> {
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let capture = tap(theatre)?.ok();
-    let told = play.play(theatre);
+    let mut told = play.play(theatre);
+    told.problems = told.problems.iter().map(|problem| sentence(problem)).collect();
     let wire = match capture {
         Some(capture) => Some(on_wire(&theatre.domains, capture)?),
         None => None,
     };
-    // A play that failed may have failed before there were nodes.
-    let pushes = if told.ok { pushes(theatre, i64::try_from(begin).unwrap_or_default()) } else { Vec::new() };
+    let pushes = pushes(theatre, i64::try_from(begin).unwrap_or_default());
     Ok(Seen { told, wire, pushes })
 }
 
-fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, String> {
-    let packets = capture.stop().map_err(|e| e.to_string())?;
+fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, Trouble> {
+    let packets = capture.stop()?;
     let mut hosts = vec![(domains.a.pbx.trunk_sip().ip(), "A"), (domains.b.pbx.trunk_sip().ip(), "B")];
     hosts.push((PSTN, "network"));
     hosts.extend(domains.c.as_ref().map(|inner| (inner.pbx.trunk_sip().ip(), "PBX behind B")));
@@ -185,7 +180,7 @@ fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, String> {
     Ok(packets.invites().into_iter().filter_map(read).collect())
 }
 
-/// What both nodes have told since `begin` (ms since 1970).
+/// What the nodes that run have told since `begin` (ms since 1970).
 fn pushes(theatre: &Theatre, begin: i64) -> Vec<Push> {
     let mut found = Vec::new();
     for (name, node) in nodes(theatre) {

@@ -6,6 +6,7 @@ use crate::lab::cast::{SCENES, Scene};
 use crate::lab::stage::Stage;
 use crate::lab::theatre::{Between, SOON, Theatre};
 use crate::lab::{Answer, FarEnd, LabError};
+use crate::one_pbx::VOICE;
 
 /// Alice calls Frank: without sidecall over the PSTN, with it over the packet trunk.
 const SCENE: &Scene = &SCENES[0];
@@ -60,7 +61,7 @@ pub(crate) fn compare(stage: &mut Stage, without: Vec<Heard>) -> Result<Compared
     let with = hear(stage)?;
     Ok(Compared {
         behaviour: "B12",
-        title: "The voice call is as it would be without sidecall",
+        title: VOICE,
         near: stage.pbx.kind().word(),
         far: None,
         what: "Alice calls Frank, first without sidecall over the PSTN, then with it over the packet trunk; Frank's phone",

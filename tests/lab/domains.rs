@@ -84,7 +84,12 @@ impl Domain {
         self.sidecall.as_ref().expect("agent and node were raised")
     }
 
-    /// The same, to be restarted.
+    /// Agent and node, if they run.
+    pub fn running(&self) -> Option<&Sidecall> {
+        self.sidecall.as_ref()
+    }
+
+    /// The same as [`Domain::sidecall`], to be restarted.
     pub fn sidecall_mut(&mut self) -> &mut Sidecall {
         self.sidecall.as_mut().expect("agent and node were raised")
     }

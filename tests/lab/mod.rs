@@ -117,33 +117,45 @@ impl LabError {
 /// A result in the lab.
 pub type Result<T> = std::result::Result<T, LabError>;
 
-/// What a test was set up with, if this machine has it; else one line says that the test was skipped.
+/// Marks a test that needs a FreeSWITCH.
+pub use sidecall_lab_marks::needs_freeswitch;
+
+/// What a test was set up with. Where there is no Asterisk, one line says that the test was skipped; in CI that is
+/// a failure.
 ///
 /// # Panics
-/// If it is here and can't be set up.
+/// If it is here and can't be set up, and if there is no FreeSWITCH: tests on one are marked [`needs_freeswitch`].
 pub fn or_skip<T>(kind: Kind, set_up: Result<T>) -> Option<T> {
     match set_up {
         Ok(ready) => Some(ready),
-        Err(error) if error.is_missing() => {
+        Err(error) if error.is_missing() && kind == Kind::Asterisk && !in_ci() => {
             eprintln!("skipped: {kind}: {error}");
             None
         }
+        Err(error) if error.is_missing() => panic!("this test needs {kind}, which is {error}"),
         Err(error) => panic!("{kind}: {error}"),
     }
 }
 
+/// In CI everything but a FreeSWITCH must be here.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|ci| ci == "true")
+}
+
 /// The PBXs on this machine. One clear line is printed for each that is missing.
+///
+/// # Panics
+/// In CI, if there is no Asterisk.
 pub fn kinds() -> Vec<Kind> {
-    [Kind::Asterisk, Kind::FreeSwitch]
-        .into_iter()
-        .filter(|kind| match kind.find() {
-            Ok(()) => true,
-            Err(missing) => {
-                eprintln!("skipped: {kind}: {missing}");
-                false
-            }
-        })
-        .collect()
+    let is_here = |kind: &Kind| {
+        let found = kind.find();
+        if let Err(missing) = &found {
+            assert!(*kind != Kind::Asterisk || !in_ci(), "CI needs Asterisk, which is {missing}");
+            eprintln!("skipped: {kind}: {missing}");
+        }
+        found.is_ok()
+    };
+    [Kind::Asterisk, Kind::FreeSwitch].into_iter().filter(is_here).collect()
 }
 
 /// Tests named after functions of the file that take a [`Kind`]: one on each PBX, in a module of its name.
@@ -153,7 +165,7 @@ macro_rules! on_both_pbxs {
             $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
         }
         mod freeswitch {
-            $(#[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
         }
     };
 }

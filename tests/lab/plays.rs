@@ -692,9 +692,3 @@ fn lnp(knot: &Knot) -> String {
         knot.address()
     )
 }
-
-/// The pairs of PBXs that this machine can play: Asterisk to Asterisk always.
-pub fn pairs() -> Vec<(Kind, Kind)> {
-    let kinds = super::kinds();
-    kinds.iter().flat_map(|a| kinds.iter().map(|b| (*a, *b))).collect()
-}
