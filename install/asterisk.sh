@@ -184,13 +184,14 @@ ast_say_out() {
   if ast_is_freepbx; then
     # FreePBX calls this hook in front of the Dial of each outbound route, behind its PINs, permissions, recording
     # and caller ID. Two frames up is the route, which has the number as it was dialled.
-    say "FreePBX: add to $conf/extensions_custom.conf"
+    say "FreePBX 17: add to $conf/extensions_custom.conf"
     say "  [macro-dialout-trunk-predial-hook]"
     # shellcheck disable=SC2016 # Asterisk's dollars
     say '  exten => s,1,Gosub(sidecall-out,s,1(${TRUNK_RING_TIMER},${DIAL_TRUNK_OPTIONS},${STACK_PEEK(2,e,1)}))'
     say "   same => n,Return()"
-    say "   same => n,Set(PREDIAL_HOOK_RET=BYPASS)"
-    say "   same => n,Return()"
+    say "   same => n,StackPop()"
+    # shellcheck disable=SC2016
+    say '   same => n,Goto(macro-dialout-trunk,s-${DIALSTATUS},1)'
     return 0
   fi
   say "directly in front of each Dial that calls out, with that Dial's own timeout and options:"

@@ -5,6 +5,7 @@
 
 mod lab;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +75,24 @@ impl Rules {
             ended_there,
             packet: since(&self.packet, before[0]),
             pstn: since(&self.pstn, before[1]),
+        }
+    }
+
+    fn point_packet_trunk_at(&self, addr: SocketAddr) {
+        let (file, reload) = match self.pbx.kind() {
+            Kind::Asterisk => ("etc/pjsip.conf", "pjsip reload"),
+            Kind::FreeSwitch => ("conf/sip_profiles/external/sidecall.xml", "sofia profile external killgw sidecall"),
+        };
+        let before = self.pbx.config().packet.to_string();
+        replace(&self.pbx.dir().join(file), &before, &addr.to_string()).unwrap();
+        let _ = self.pbx.console(reload);
+        if self.pbx.kind() == Kind::FreeSwitch {
+            let _ = self.pbx.console("reloadxml");
+            let there = || {
+                let _ = self.pbx.console("sofia profile external rescan");
+                self.pbx.console("sofia status gateway sidecall").contains(&addr.to_string())
+            };
+            assert!(wait_until(SOON, there), "{}", self.pbx.log());
         }
     }
 
@@ -218,6 +237,20 @@ fn it_rings_as_long_as_the_route_says(kind: Kind) {
     }
 }
 
+/// The packet trunk is silent: it gets as long as the route lets it ring, and then the call goes its old way.
+fn a_silent_trunk_has_as_long_as_the_route_rings(kind: Kind) {
+    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let silent = std::net::UdpSocket::bind("127.0.0.12:0").unwrap();
+    rules.point_packet_trunk_at(silent.local_addr().unwrap());
+    let [without, with] = rules.both("+12125550160", talk);
+    assert_eq!((without.status, without.pstn.len()), (Some(200), 1), "{}", rules.pbx.log());
+    assert_eq!(with, without, "{}", rules.pbx.log());
+    silent.set_read_timeout(Some(SOON)).unwrap();
+    let mut invite = [0; 6];
+    let _ = silent.recv(&mut invite);
+    assert_eq!(&invite, b"INVITE", "it was tried");
+}
+
 fn a_changed_number_takes_no_packet_route(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
     let [without, with] = rules.both("+12125550170", talk);
@@ -245,6 +278,12 @@ fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
     assert!(alices.peer(Some(&number)).is_some(), "{}", theatre.log());
     call.hang_up();
     assert!(there.wait_ended(SOON));
+    // And that is what is told of it.
+    let path = format!("/v1/calls/{}", decided["call"].as_str().unwrap());
+    let story = theatre.domains.a.sidecall().get(&path)["story"].clone();
+    let routed = story.as_array().unwrap().iter().filter(|step| step["step"] == "routed");
+    let trunks: Vec<_> = routed.map(|step| step["trunk"].as_str().unwrap_or_default()).collect();
+    assert_eq!(trunks, ["pstn"], "{story:#}");
 }
 
 fn take_the_line_out(pbx: &Pbx) {
@@ -272,6 +311,7 @@ lab::on_both_pbxs! {
     a_time_limit_ends_the_call,
     the_caller_id_of_the_route_is_shown,
     it_rings_as_long_as_the_route_says,
+    a_silent_trunk_has_as_long_as_the_route_rings,
     a_changed_number_takes_no_packet_route,
     without_the_line_the_call_goes_its_old_way_and_is_paired,
 }
