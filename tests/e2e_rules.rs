@@ -52,7 +52,7 @@ impl Rules {
 
     /// Starts agent and node. Alice has a client, and the outside knows her as +12125551000.
     fn raise(&mut self) {
-        let map = "[[pbx.map]]\nextension = \"1XXX\"\nnumber = \"+12125551XXX\"\n".to_owned();
+        let map = "outside_prefix = \"9\"\n[[pbx.map]]\nextension = \"1XXX\"\nnumber = \"+12125551XXX\"\n".to_owned();
         let sidecall =
             Sidecall::start_with(&self.pbx, &SidecallConfig { pbx_lines: map, ..SidecallConfig::default() }).unwrap();
         sidecall.number("+12125551000", "Alice", true);
@@ -259,6 +259,18 @@ fn a_changed_number_takes_no_packet_route(kind: Kind) {
     rules.takes_the_packet_trunk("+12125550172", "+12125551000", talk);
 }
 
+/// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
+fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
+    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let without = rules.call("912125550190", talk);
+    assert_eq!(without.pstn, [("1000".to_owned(), "12125550190".to_owned())], "{}", rules.pbx.log());
+    rules.raise();
+    let with = rules.call("912125550190", talk);
+    assert_eq!(with.packet, [("+12125551000".to_owned(), "+12125550190".to_owned())], "{}", rules.pbx.log());
+    assert_eq!((with.pstn.len(), with.status), (0, without.status));
+    assert_eq!(rules.sidecall.as_ref().unwrap().1.calls().len(), 1);
+}
+
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
 fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
     let Some(mut theatre) = lab::or_skip(kind, Theatre::set(kind, kind)) else { return };
@@ -313,5 +325,6 @@ lab::on_both_pbxs! {
     it_rings_as_long_as_the_route_says,
     a_silent_trunk_has_as_long_as_the_route_rings,
     a_changed_number_takes_no_packet_route,
+    a_number_without_its_prefix_is_the_same_call,
     without_the_line_the_call_goes_its_old_way_and_is_paired,
 }
