@@ -117,8 +117,7 @@ ast_entry() {
   cat <<END
 
 ; In front of [$1]: set context=$2 where calls come in, and nothing else changes. What isn't a
-; number, and hints, are looked up in [$1] as before. A number that [$1] doesn't know may have its route
-; over the packet trunk.
+; number, and hints, are looked up in [$1] as before.
 [$2]
 exten => _[+0-9]!,1,GotoIf(\$[$ast_plain = 0]?nobody)
  same => n,Gosub($3,s,1)
@@ -179,7 +178,35 @@ ast_plan_dialplan() {
   fi
 }
 
+# Where calls go out: the packet trunk is tried only there.
+ast_say_out() {
+  step "And one, if calls may take a packet trunk: say where they go out"
+  if ast_is_freepbx; then
+    # FreePBX calls this hook in front of the Dial of each outbound route, behind its PINs, permissions, recording
+    # and caller ID. Two frames up is the route, which has the number as it was dialled.
+    say "FreePBX 17: add to $conf/extensions_custom.conf"
+    say "  [macro-dialout-trunk-predial-hook]"
+    # shellcheck disable=SC2016 # Asterisk's dollars
+    say '  exten => s,1,Gosub(sidecall-out,s,1(${TRUNK_RING_TIMER},${DIAL_TRUNK_OPTIONS},${STACK_PEEK(2,e,1)}))'
+    say "   same => n,Return()"
+    say "   same => n,StackPop()"
+    # shellcheck disable=SC2016
+    say '   same => n,Goto(macro-dialout-trunk,s-${DIALSTATUS},1)'
+    return 0
+  fi
+  say "directly in front of each Dial that calls out, with that Dial's own timeout and options:"
+  say "   same => n,Gosub(sidecall-out,s,1(60,tT))"
+  # shellcheck disable=SC2016 # Asterisk's dollars
+  say '   same => n,Dial(PJSIP/${EXTEN}@your-trunk,60,tT)'
+  say "Without that line no call takes the packet trunk. Whatever your dialplan checks before the Dial comes first."
+}
+
 pbx_say_rest() {
+  ast_say_in
+  ast_say_out
+}
+
+ast_say_in() {
   local name
   step "One step is yours: say where calls come in"
   for name in $attendant; do

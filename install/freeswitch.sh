@@ -137,7 +137,7 @@ fs_plan_dialplan() {
     ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
     ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
     want "$conf/dialplan/sidecall.xml" 644 "$like"
-  for snippet in leg originating terminating attendant; do
+  for snippet in leg originating terminating attendant out; do
     want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
   done
   for entry in $trunk; do
@@ -155,6 +155,8 @@ fs_plan_dialplan() {
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"
     say "  context public            $conf/dialplan/sidecall/terminating.xml"
+    say "In each outbound route, in front of its bridge (a lower order), add the four actions of"
+    say "  $conf/dialplan/sidecall/out.xml"
     say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
     say "is a new one, FusionPBX itself needs it as well (its config.conf: switch.event_socket.password)."
   else
@@ -168,6 +170,15 @@ pbx_find() { fs_find_conf; }
 
 pbx_say_rest() {
   local name
+  if ! fs_is_fusionpbx; then
+    step "One step is yours, if calls may take a packet trunk: say where they go out"
+    say "directly in front of the bridge of each route that calls out, inside its <condition>:"
+    # shellcheck disable=SC2016 # FreeSWITCH's dollars
+    say '  <X-PRE-PROCESS cmd="include" data="$${conf_dir}/dialplan/sidecall/out.xml"/>'
+    # shellcheck disable=SC2016
+    say '  <action application="bridge" data="sofia/gateway/your-trunk/$1"/>'
+    say "Without that line no call takes the packet trunk. Whatever your route checks before its bridge comes first."
+  fi
   if [ -z "$behind" ]; then return 0; fi
   step "One step is yours: hand on the addresses"
   for name in $behind; do

@@ -63,12 +63,27 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
         "from phones are announced in",
         "from trunks are announced in",
         "packet trunk sidecall",
+        "may take the packet trunk where",
         "is attached and reports",
         "clock and ours agree",
     ] {
         let findings = well.report["findings"].as_array().unwrap();
         assert!(findings.iter().any(|f| f["found"].as_str().unwrap().contains(text)), "{text:?}: {:#}", well.report);
     }
+
+    let (files, line, reload) = match kind {
+        Kind::Asterisk => (&["etc/extensions.conf"][..], "Gosub(sidecall-out,s,1(60))", "dialplan reload"),
+        Kind::FreeSwitch => (
+            &["conf/dialplan/default/00_a_lab.xml", "conf/dialplan/public/00_a_lab.xml"][..],
+            "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>",
+            "reloadxml",
+        ),
+    };
+    for file in files {
+        lab::conf::replace(&pbx.dir().join(file), line, if kind == Kind::Asterisk { "NoOp()" } else { "" }).unwrap();
+    }
+    let _ = pbx.console(reload);
+    Doctor::asked(&dir).says("warning", "no route of the dialplan tries it");
 
     let config = std::fs::read_to_string(dir.join("sidecall.toml")).unwrap();
     let write = |text: String| std::fs::write(dir.join("sidecall.toml"), text).unwrap();
@@ -135,7 +150,7 @@ fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
 
     let (file, from, reload) = match kind {
         Kind::Asterisk => ("etc/sidecall.conf", "[sidecall-pass]", "dialplan reload"),
-        Kind::FreeSwitch => ("conf/dialplan/sidecall.xml", "${sidecall_number}", "reloadxml"),
+        Kind::FreeSwitch => ("conf/dialplan/sidecall.xml", "${sidecall_place}", "reloadxml"),
     };
     let file = pbx.dir().join(file);
     let older = std::fs::read_to_string(&file).unwrap().replace(from, "[another]");

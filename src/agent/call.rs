@@ -113,10 +113,10 @@ impl Call {
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
-    /// the number is written in another way.
+    /// the number is written in another way. Which of its trunks was tried is the dialplan's to know.
     pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: Waiting) {
         let mut task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
-        context.shared.calls.spawn(async move { task.decide(waiting, true).await });
+        context.shared.calls.spawn(async move { task.decide(waiting).await });
     }
 
     /// Tells the node, in its turn.
@@ -143,7 +143,7 @@ impl Task {
         let stop = self.context.shared.stop.clone();
         let work = async {
             match start {
-                Start::Held(waiting) => self.decide(*waiting, false).await,
+                Start::Held(waiting) => self.decide(*waiting).await,
                 Start::Found { call } => self.call = call,
             }
             self.follow(events).await;
@@ -154,8 +154,7 @@ impl Task {
         }
     }
 
-    /// Of a call that was answered before, the packet trunk has had its turn.
-    async fn decide(&mut self, waiting: Waiting, before: bool) {
+    async fn decide(&mut self, waiting: Waiting) {
         let Waiting { announcement: held, written, left, way, arrived } = waiting;
         let held = &held;
         let decision = match left {
@@ -166,10 +165,6 @@ impl Task {
             Ok(CallDecision { call, route, trunk, address, reason }) => {
                 self.routed = reason;
                 self.call = Some(call.clone());
-                let (route, trunk, address) = match route {
-                    Route::Packet if before => (Route::Pstn, None, None),
-                    route => (route, trunk, address),
-                };
                 Answer { call: Some(call), route, trunk, address, written, reason }
             }
             Err(error) => {

@@ -66,9 +66,11 @@ impl Tracker {
     /// What an event means to the calls that are followed.
     pub(super) fn happened(&mut self, happened: &Happened) -> Vec<Said> {
         match happened {
-            Happened::Dialled { leg, by, device } => {
+            Happened::Dialled { leg, by, device, trunk } => {
                 let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
-                vec![self.named(key, Event::Dialled { leg: leg.clone(), number: None, unreadable: false }, leg, device)]
+                let (leg, trunk) = (leg.clone(), trunk.clone());
+                let dialled = Event::Dialled { leg: leg.clone(), number: None, unreadable: false, trunk };
+                vec![self.named(key, dialled, &leg, device)]
             }
             Happened::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
@@ -167,7 +169,12 @@ impl Tracker {
         for live in &snapshot.legs {
             let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
-                told.extend(self.happened(&Happened::Dialled { leg: leg.clone(), by, device: device.clone() }));
+                told.extend(self.happened(&Happened::Dialled {
+                    leg: leg.clone(),
+                    by,
+                    device: device.clone(),
+                    trunk: None,
+                }));
             }
             // Picked up meanwhile, by another phone than the one that rang.
             let known = self.devices.get(&leg).map(String::as_str);

@@ -40,7 +40,7 @@ fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
 
 fn answered_call(tracker: &mut Tracker) -> Key {
     let (key, _) = tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
     tracker.happened(&Happened::Answered { leg: leg("B") });
     tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
     key
@@ -84,7 +84,7 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
     let (second, _) = tracker.announce(&leg("P"));
-    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed });
+    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed, trunk: None });
     let said =
         tracker.happened(&Happened::Bridged { legs: pair("A", "Q"), devices: [Device::Unnamed, Device::Unnamed] });
     assert_eq!(said[0].key, second);
@@ -98,10 +98,11 @@ fn number(text: &str) -> Device {
 fn who_joins_by_a_bridge_is_named_first() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    let said = tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002") });
+    let said =
+        tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
     assert_eq!(
         (&said[0].event, &said[0].device),
-        (&Event::Dialled { leg: leg("B"), number: None, unreadable: false }, &number("1002"))
+        (&Event::Dialled { leg: leg("B"), number: None, unreadable: false, trunk: None }, &number("1002"))
     );
     let bridged = Happened::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
     let said = tracker.happened(&bridged);
@@ -118,7 +119,7 @@ fn who_joins_by_a_bridge_is_named_first() {
 fn a_pick_up_that_no_event_told_is_found() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002") });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
     let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
     (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
     let told = tracker.catch_up(&snapshot(legs.clone()));
@@ -135,7 +136,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
     assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
     tracker.announce(&leg("A"));
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
-    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None, unreadable: false }));
+    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None, unreadable: false, trunk: None }));
     assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
     assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
 }
@@ -144,7 +145,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
 fn answered_legs_without_a_bridge_are_doubted_once() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed });
+    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
     tracker.happened(&Happened::Answered { leg: leg("B") });
     assert!(!tracker.doubts(), "the caller's leg is not up yet");
     tracker.happened(&Happened::Answered { leg: leg("A") });

@@ -43,6 +43,9 @@ pub enum Event {
         /// The PBX names a device, but by no number that anybody is known to have.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unreadable: bool,
+        /// The trunk that it goes over, if the PBX says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trunk: Option<TrunkName>,
     },
     /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
     Identified {
@@ -86,6 +89,9 @@ pub enum Event {
 pub struct Leg {
     /// The number that it stands for.
     pub number: Option<Number>,
+    /// The trunk that it goes over, if the PBX says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkName>,
     /// When it was first heard of.
     pub since: UnixMillis,
     /// When it answered.
@@ -194,7 +200,8 @@ impl Call {
 
     /// A leg map with the announced leg alone.
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
-        let state = Leg { number: calling.cloned(), since: at, answered: None, ended: None, bridges: Vec::new() };
+        let state =
+            Leg { number: calling.cloned(), trunk: None, since: at, answered: None, ended: None, bridges: Vec::new() };
         BTreeMap::from([(leg.clone(), state)])
     }
 

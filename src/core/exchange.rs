@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::call::{Bridge, Call, Event, Leg, Phase};
 use super::far::Far;
-use super::name::{CallId, LegId, PbxName};
+use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
 use super::route::Side;
 use super::time::UnixMillis;
@@ -149,7 +149,11 @@ impl Exchange {
         }
         call.last_seq = seq;
         match event {
-            Event::Dialled { leg, number, .. } => self.dialled(id, leg, number.as_ref(), at),
+            Event::Dialled { leg, number, trunk, .. } => {
+                let effects = self.dialled(id, leg, number.as_ref(), at)?;
+                self.goes_over(id, leg, trunk.as_ref());
+                Ok(effects)
+            }
             Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => self.bridged(id, legs, at),
@@ -193,6 +197,13 @@ impl Exchange {
         self.join(id, leg, number, at).map(|()| Vec::new())
     }
 
+    fn goes_over(&mut self, id: &CallId, leg: &LegId, trunk: Option<&TrunkName>) {
+        let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));
+        if let (Some(leg), Some(trunk)) = (leg, trunk) {
+            leg.trunk = Some(trunk.clone());
+        }
+    }
+
     fn join(&mut self, id: &CallId, leg: &LegId, number: Option<&Number>, at: UnixMillis) -> Result<(), Refused> {
         // A leg stays with the call that first had it.
         if self.owner(id, leg).is_some() {
@@ -209,7 +220,10 @@ impl Exchange {
             }
         }
         let number = number.cloned();
-        call.legs.insert(leg.clone(), Leg { number, since: at, answered: None, ended: None, bridges: Vec::new() });
+        call.legs.insert(
+            leg.clone(),
+            Leg { number, trunk: None, since: at, answered: None, ended: None, bridges: Vec::new() },
+        );
         self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
         Ok(())
     }

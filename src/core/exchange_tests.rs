@@ -67,7 +67,7 @@ impl Story {
 
     fn dialled(&mut self, call: &str, a: &str) -> Vec<Effect> {
         let number = self.exchange.call(&id(call)).map(|call| call.called.clone());
-        self.say(call, Event::Dialled { leg: leg(a), number, unreadable: false })
+        self.say(call, Event::Dialled { leg: leg(a), number, unreadable: false, trunk: None })
     }
 
     fn answered(&mut self, call: &str, a: &str) -> Vec<Effect> {
@@ -356,7 +356,7 @@ fn a_flood_of_legs_is_refused() {
     for n in 1..LEGS_MAX {
         story.dialled("c", &format!("B{n}"));
     }
-    let more = Event::Dialled { leg: leg("more"), number: None, unreadable: false };
+    let more = Event::Dialled { leg: leg("more"), number: None, unreadable: false, trunk: None };
     assert_eq!(story.exchange.apply(&id("c"), u64::MAX, T, &more), Err(Refused::TooManyLegs(LEGS_MAX)));
 }
 
@@ -455,7 +455,7 @@ proptest! {
                     calls.push(next);
                     continue;
                 }
-                Step::Dialled(n) => Event::Dialled { leg: name(n), number: Some(number(&format!("+2{n}"))), unreadable: false },
+                Step::Dialled(n) => Event::Dialled { leg: name(n), number: Some(number(&format!("+2{n}"))), unreadable: false, trunk: None },
                 Step::Identified(n, 0) => Event::Identified { leg: name(n), number: None },
                 Step::Identified(n, who) => Event::Identified { leg: name(n), number: Some(number(&format!("+{who}"))) },
                 Step::Bridged(a, b) | Step::Unbridged(a, b) if a == b => Event::Answered { leg: name(a) },

@@ -6,6 +6,7 @@
 use crate::contract::{DeliveryView, End, Errand, Happening, Step, Two};
 use crate::core::call::Call;
 use crate::core::far::{Milestone, Sent};
+use crate::core::name::TrunkName;
 use crate::core::number::Number;
 use crate::core::portability::ServedBy;
 use crate::core::route::{Route, Side};
@@ -87,8 +88,28 @@ impl Story<'_> {
         };
         self.add(call.decided, here, Happening::Decided { route: call.route, reason: call.reason, serves });
         let address = call.side == Side::Originating && call.route == Route::Packet && call.carried.is_some();
-        let routed = Happening::Routed { route: call.route, trunk: call.trunk.clone(), address };
-        self.add(call.decided, here, routed);
+        // The dialplan may not have taken the packet trunk, or that may have failed.
+        let elsewhere = self.elsewhere();
+        let taken = elsewhere.is_none() || self.trunks().any(|(trunk, _)| Some(trunk) == call.trunk.as_ref());
+        if taken {
+            self.add(call.decided, here, Happening::Routed { route: call.route, trunk: call.trunk.clone(), address });
+        }
+        if let Some((trunk, since)) = elsewhere {
+            self.add(since, here, Happening::Routed { route: Route::Pstn, trunk: Some(trunk), address: false });
+        }
+    }
+
+    /// The trunks of the legs that were made to reach the called number.
+    fn trunks(&self) -> impl Iterator<Item = (&TrunkName, UnixMillis)> {
+        let others = self.call.legs.iter().filter(|(leg, _)| **leg != self.call.leg);
+        others.filter_map(|(_, leg)| Some((leg.trunk.as_ref()?, leg.since)))
+    }
+
+    /// The first other trunk that a call took whose route is the packet trunk, and when.
+    fn elsewhere(&self) -> Option<(TrunkName, UnixMillis)> {
+        let packet = self.call.trunk.as_ref().filter(|_| self.call.route == Route::Packet)?;
+        let others = self.trunks().filter(|(trunk, _)| *trunk != packet);
+        others.min_by_key(|(_, since)| *since).map(|(trunk, since)| (trunk.clone(), since))
     }
 
     /// The other node's part: what we learned of it, and said to it.

@@ -57,7 +57,9 @@ fn after(call: Call, events: &[(i64, &str)]) -> Call {
         let leg = |n: usize| leg(&format!("{id}-{}", rest[n]));
         let event = match what {
             "dialled" => {
-                Event::Dialled { leg: leg(0), number: rest.get(1).map(|text| number(text)), unreadable: false }
+                let (number, trunk) =
+                    (rest.get(1).map(|text| number(text)), rest.get(2).map(|text| text.parse().unwrap()));
+                Event::Dialled { leg: leg(0), number, unreadable: false, trunk }
             }
             "answered" => Event::Answered { leg: leg(0) },
             "bridged" => Event::Bridged { legs: [leg(0), leg(1)] },
@@ -191,6 +193,25 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
         ]
     );
     assert!(!serde_json::to_string(&steps).unwrap().contains("/a/"), "whoever reads it could write there");
+}
+
+#[test]
+fn b1_the_way_that_a_call_took_is_told_and_not_the_one_that_was_decided() {
+    let told = |events: &[(i64, &str)]| {
+        let mut packet = call("p", "pbx", Side::Originating, Route::Packet, BOB);
+        packet.trunk = Some("to-b".parse().unwrap());
+        packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
+        lines(&story(&after(packet, events), &[]))
+            .into_iter()
+            .filter(|line| line.contains("routed"))
+            .collect::<Vec<_>>()
+    };
+    let packet = "12 First routed to-b true";
+    assert_eq!(told(&[]), [packet]);
+    assert_eq!(told(&[(20, "dialled b +12125550101 to-b")]), [packet]);
+    assert_eq!(told(&[(20, "dialled b +12125550101 carrier")]), ["20 First routed carrier false"]);
+    let failed = [(20, "dialled b +12125550101 to-b"), (30, "ended b"), (31, "dialled c +12125550101 carrier")];
+    assert_eq!(told(&failed), [packet, "31 First routed carrier false"]);
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct Dialplan {
     pub terminating: Vec<String>,
     /// Where calls to main numbers enter it.
     pub attendants: Vec<String>,
+    /// Where calls that go out may take the packet trunk.
+    pub outgoing: Vec<String>,
     /// What this version ships and the PBX hasn't loaded: an older copy is in place.
     pub missing: Vec<&'static str>,
 }

@@ -48,6 +48,8 @@ pub enum Happened {
         by: LegId,
         /// The phone that it rings.
         device: Device,
+        /// The trunk that it goes over, if the PBX names one.
+        trunk: Option<TrunkName>,
     },
     /// A leg is another phone than before.
     Identified {

@@ -252,7 +252,12 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
         inner_extensions = bridge("lab-inner-extensions", format!("{digit}\\d{{3}}"));
         inner_numbers = bridge("lab-inner-numbers", format!("\\{did}\\d{{3}}|\\{main}"));
     }
-    let more = [("INNER_EXTENSIONS", inner_extensions.as_str()), ("INNER_NUMBERS", &inner_numbers)];
+    let out = "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>";
+    let more = [
+        ("INNER_EXTENSIONS", inner_extensions.as_str()),
+        ("INNER_NUMBERS", &inner_numbers),
+        ("OUT", if config.snippets { out } else { "" }),
+    ];
     for context in ["default", "public"] {
         let text = fill(&format!("{context}.xml"), plan, &more)?;
         conf::write(&conf.join(format!("dialplan/{context}/00_a_lab.xml")), &text)?;

@@ -20,6 +20,8 @@ pub(super) struct Look<'a> {
     pub(super) about: String,
     pub(super) report: &'a mut Report,
     pub(super) checkup: Checkup,
+    /// The node names a packet trunk for it.
+    pub(super) has_trunk: bool,
 }
 
 impl Look<'_> {
@@ -107,11 +109,11 @@ impl Look<'_> {
     }
 
     pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
-        let Dialplan { announces, originating, terminating, attendants, missing } = match self.checkup.dialplan().await
-        {
+        let dialplan = match self.checkup.dialplan().await {
             Ok(dialplan) => dialplan,
             Err(error) => return self.refused("the dialplan", &error),
         };
+        let Dialplan { announces, originating, terminating, attendants, outgoing, missing } = dialplan;
         let reload = match self.pbx.kind {
             PbxKind::Freeswitch => "`reloadxml`",
             PbxKind::Asterisk => "`dialplan reload`",
@@ -146,11 +148,31 @@ impl Look<'_> {
                 }
             }
         }
+        self.outgoing(&outgoing)?;
         if originating.is_empty() && terminating.is_empty() {
             let todo = format!("include the snippet in your contexts, then {reload}");
             self.report.problem(&self.about, "the snippet is loaded, and nothing leads to it", todo)?;
         }
         Ok(())
+    }
+
+    /// Where calls may take the packet trunk, if there is one.
+    fn outgoing(&mut self, contexts: &[String]) -> anyhow::Result<()> {
+        if !contexts.is_empty() {
+            let found = format!("calls may take the packet trunk where {} calls out", contexts.join(", "));
+            return self.report.ok(&self.about, found);
+        }
+        if !self.has_trunk {
+            return Ok(());
+        }
+        let todo = match self.pbx.kind {
+            PbxKind::Asterisk => {
+                "in front of a Dial that calls out: same => n,Gosub(sidecall-out,s,1(60,tT)), with its timeout and options"
+            }
+            PbxKind::Freeswitch => "include sidecall/out.xml in front of a bridge that calls out",
+        };
+        let found = "a packet trunk is configured, and no route of the dialplan tries it: no call takes it";
+        self.report.warning(&self.about, found, todo)
     }
 
     pub(super) async fn settings(&mut self, config: &Config) -> anyhow::Result<Settings> {

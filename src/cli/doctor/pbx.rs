@@ -25,7 +25,8 @@ pub(super) async fn check(
         Ok(checkup) => checkup,
         Err(error) => return report.problem(&about, format!("{}: {error}", pbx.address), connect_todo(pbx, &error)),
     };
-    let mut look = Look { pbx, about, report, checkup };
+    let trunk = config.node.routing.trunk(&pbx.name).cloned();
+    let mut look = Look { pbx, about, report, checkup, has_trunk: trunk.is_some() };
     // A question that is refused spoils none of the others.
     look.version().await?;
     look.configured_bind().await?;
@@ -34,7 +35,6 @@ pub(super) async fn check(
     look.dialplan().await?;
     let settings = look.settings(config).await?;
     look.attached(status).await?;
-    let trunk = config.node.routing.trunk(&pbx.name).cloned();
     look.trunk(trunk, settings.trunk.as_deref()).await?;
     look.messaging().await?;
     look.clock().await

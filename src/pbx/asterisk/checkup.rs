@@ -25,8 +25,14 @@ const NEEDED: &[(&str, &str)] = &[
 ];
 
 /// The contexts of this version's snippet that other dialplan leads to.
-const ENTRIES: &[&str] =
-    &["sidecall-originating", "sidecall-terminating", "sidecall-attendant", "sidecall-header", "sidecall-pass"];
+const ENTRIES: &[&str] = &[
+    "sidecall-originating",
+    "sidecall-terminating",
+    "sidecall-attendant",
+    "sidecall-out",
+    "sidecall-header",
+    "sidecall-pass",
+];
 
 impl Checkup {
     pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
@@ -51,6 +57,7 @@ impl Checkup {
     pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
         let (mut originating, mut terminating, mut attendants) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        let mut outgoing = BTreeSet::new();
         let mut announces = false;
         let mut missing = ENTRIES.to_vec();
         for entry in &entries {
@@ -65,6 +72,8 @@ impl Checkup {
                 terminating.insert(context.into_owned());
             } else if data.starts_with("sidecall-attendant,") {
                 attendants.insert(context.into_owned());
+            } else if data.starts_with("sidecall-out,") {
+                outgoing.insert(context.into_owned());
             }
         }
         let list = |contexts: BTreeSet<String>| contexts.into_iter().collect();
@@ -73,6 +82,7 @@ impl Checkup {
             originating: list(originating),
             terminating: list(terminating),
             attendants: list(attendants),
+            outgoing: list(outgoing),
             missing,
         })
     }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ami;
 use crate::core::endpoint::Endpoints;
-use crate::core::name::LegId;
+use crate::core::name::{LegId, TrunkName};
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
@@ -126,7 +126,7 @@ impl Dictionary {
         match kind(dest.as_deref()?) {
             Kind::Real => {
                 let device = dialled_device(event, &self.endpoints);
-                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device })
+                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device, trunk: trunk(event) })
             }
             Kind::Half(common, _) => {
                 self.locals.entry(common).or_default().dialler = Some(by);
@@ -248,6 +248,11 @@ fn dialled_device(event: &ami::Event, endpoints: &Endpoints) -> Device {
     let user = uri.trim_start_matches("sips:").trim_start_matches("sip:").split('@').next().unwrap_or_default();
     let own = caller.filter(|caller| Some(caller) != exten.as_ref());
     phone(&dest, tenant.as_deref(), endpoints).or_else(|| read(user)).or_else(|| read(&own?)).unwrap_or_default()
+}
+
+/// `NUMBER@TRUNK`, as `Dial` is told it: a phone is called by its name alone.
+fn trunk(event: &ami::Event) -> Option<TrunkName> {
+    event.get("DialString")?.split_once('@').filter(|(_, trunk)| !trunk.contains('/'))?.1.parse().ok()
 }
 
 pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {

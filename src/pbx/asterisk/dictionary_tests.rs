@@ -27,7 +27,7 @@ fn a_recorded_call_in_our_words() {
     let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event));
     let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
     let story: Vec<_> = story.collect();
-    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed });
+    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed, trunk: None });
     assert!(story.contains(&Happened::Answered { leg: b.clone() }));
     assert!(story.contains(&Happened::Answered { leg: a.clone() }));
     let bridged = |h: &Happened| matches!(h, Happened::Bridged { legs, .. } if *legs == [b.clone(), a.clone()]);
@@ -70,7 +70,7 @@ fn a_call_that_our_snippet_announced() {
     let words: Vec<_> = rest
         .iter()
         .map(|happened| match happened {
-            Happened::Dialled { leg, by, device } if (leg, by) == (&b, &a) => {
+            Happened::Dialled { leg, by, device, .. } if (leg, by) == (&b, &a) => {
                 assert_eq!(device.number(), Some("+12125550100"), "the trunk has no number of its own");
                 "dialled"
             }

@@ -99,8 +99,11 @@ impl Checkup {
 
 fn read_dialplan(xml: &str) -> Dialplan {
     let mut dialplan = Dialplan::default();
-    let (mut context, mut legs, mut writes_numbers) = ("", Vec::new(), false);
+    let (mut context, mut extension, mut legs, mut binds_numbers) = ("", "", Vec::new(), false);
     for tag in tags(xml) {
+        if tag.name == "extension" {
+            extension = tag.attribute("name").unwrap_or_default();
+        }
         match (tag.name, tag.attribute("name")) {
             ("context", Some(name)) => context = name,
             ("extension", Some("sidecall-originating")) => dialplan.originating.push(context.to_owned()),
@@ -109,14 +112,21 @@ fn read_dialplan(xml: &str) -> Dialplan {
             ("extension", Some("sidecall-leg")) => legs.push(context.to_owned()),
             ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
             ("condition", _) if context == "sidecall" => {
-                writes_numbers |= tag.attribute("field") == Some("${sidecall_number}");
+                binds_numbers |= tag.attribute("field").is_some_and(|field| field.contains("${sidecall_place}"));
             }
+            // Of out.xml. Older copies had it behind the announcement.
+            ("action", _) if tag.attribute("data") == Some("route XML sidecall") => match extension {
+                "sidecall-originating" => dialplan.missing.push("sidecall/originating.xml"),
+                "sidecall-terminating" => dialplan.missing.push("sidecall/terminating.xml"),
+                _ => dialplan.outgoing.push(context.to_owned()),
+            },
             _ => {}
         }
     }
     // attendant.xml includes terminating.xml.
     dialplan.terminating.retain(|context| !dialplan.attendants.contains(context));
-    if dialplan.announces && !writes_numbers {
+    dialplan.outgoing.dedup();
+    if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
     }
     if dialplan.originating.iter().any(|context| !legs.contains(context)) {
@@ -180,9 +190,14 @@ mod tests {
         assert!(!read_dialplan(&without).announces);
         let whole = r#"<context name="public"><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
             <context name="ivr"><extension name="sidecall-attendant"/><extension name="sidecall-leg"/><extension name="sidecall-terminating"/></context>
-            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_number}" expression="x"/></extension></context>"#;
+            <context name="sidecall"><extension name="announce"/><extension name="route"><condition field="${sidecall_route}/${sidecall_place}" expression="x"/></extension></context>
+            <context name="out"><extension name="any"><condition><action application="execute_extension" data="route XML sidecall"/></condition></extension></context>"#;
         let dialplan = read_dialplan(whole);
+        assert_eq!(dialplan.outgoing, ["out"]);
         assert_eq!((dialplan.terminating, dialplan.attendants), (vec!["public".to_owned()], vec!["ivr".to_owned()]));
         assert_eq!(dialplan.missing, Vec::<&str>::new());
+        let older = whole.replace("<extension name=\"any\">", "<extension name=\"sidecall-originating\">");
+        assert_eq!(read_dialplan(&older).missing[0], "sidecall/originating.xml");
+        assert_eq!(read_dialplan(&older).outgoing, Vec::<String>::new());
     }
 }

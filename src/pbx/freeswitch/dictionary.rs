@@ -121,7 +121,10 @@ impl Dictionary {
         self.devices.insert(leg.clone(), device.clone());
         match kind {
             Kind::Real => {
-                let dialled = made_for(event).map(|by| Happened::Dialled { leg: leg.clone(), by, device });
+                let dialled = made_for(event).map(|by| {
+                    let trunk = event.get("variable_sip_gateway_name").and_then(|name| name.parse().ok());
+                    Happened::Dialled { leg: leg.clone(), by, device, trunk }
+                });
                 happened.extend(dialled);
             }
             half => drop(self.halves.insert(leg.clone(), half)),

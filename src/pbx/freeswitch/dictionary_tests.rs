@@ -71,7 +71,7 @@ fn a_call_that_our_snippet_announced() {
     assert_eq!(
         rest,
         [
-            Happened::Dialled { leg: b.clone(), by: a.clone(), device: called.clone() },
+            Happened::Dialled { leg: b.clone(), by: a.clone(), device: called.clone(), trunk: "pstn".parse().ok() },
             Happened::Answered { leg: b.clone() },
             Happened::Answered { leg: a.clone() },
             Happened::Bridged { legs: [a.clone(), b.clone()], devices: [named("1000"), called] },
