@@ -148,9 +148,7 @@ mod tests {
     #[test]
     fn what_is_no_emergency_number() {
         for region in [None, Some("US"), Some("DE"), Some("GB")] {
-            for text in
-                ["", "+", "1001", "2125550100", "+12125550100", "9911911", "911x", "+911", "+0911", "+19112125550100"]
-            {
+            for text in ["", "+", "1001", "2125550100", "+12125550100", "9911911", "911x", "+0911", "+19112125550100"] {
                 assert!(!rule(region).covers(text), "{text:?} in {region:?}");
             }
         }

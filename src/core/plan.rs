@@ -237,7 +237,14 @@ impl NumberPlan {
         if form == OutsideNumbers::E164 && !text.starts_with('0') {
             return Number::e164(text).ok();
         }
-        let parsed = phonenumber::parse(Some(self.region?.0), text).ok()?;
+        let region = self.region?;
+        // Not left to the parser, which takes our own national prefix from numbers of other countries: it reads
+        // 011491511234567 as +49511234567.
+        let idd = phonenumber::metadata::DATABASE.by_id(region.as_str())?.international_prefix();
+        if let Some(idd) = idd.and_then(|idd| idd.find(text)).filter(|found| found.start() == 0) {
+            return Number::e164(&text[idd.end()..]).ok();
+        }
+        let parsed = phonenumber::parse(Some(region.0), text).ok()?;
         let code = parsed.code().value();
         // The national number keeps its leading zeros where the country has them (Italy).
         let national = parsed.national().to_string();

@@ -237,6 +237,7 @@ fn a_phone_is_its_own_tenants_not_the_calls() {
 fn a_dialled_string_of_up_to_twenty_digits_is_read() {
     let us = NumberPlan { outside_prefix: prefix("9"), ..plan(Some("US")) };
     assert_eq!(said(us.dialled("9011442071838750")), "+442071838750");
+    assert_eq!(said(us.dialled("9011491511234567")), "+491511234567");
     assert_eq!(said(us.dialled("90114915112345678901")), "not a number", "16 digits behind the international prefix");
     let carrier = NumberPlan { international_prefix: prefix("10288011"), ..us.clone() };
     assert_eq!(said(carrier.dialled("91028801112125550100")), "+12125550100");
@@ -248,7 +249,8 @@ fn a_dialled_string_of_up_to_twenty_digits_is_read() {
 
 #[test]
 fn an_emergency_call_is_one_in_every_way_that_it_may_be_meant() {
-    let us = NumberPlan { outside_prefix: prefix("8"), ..plan(Some("US")) };
+    let emergency = EmergencyRule::new(None, Some("US"), Some("8"));
+    let us = NumberPlan { outside_prefix: prefix("8"), emergency, ..plan(Some("US")) };
     for text in ["911", "9-911", "8911", "+1911", "+1 (911)", "0111911", "80111911", "81911"] {
         assert!(us.is_emergency(text), "{text}");
     }
