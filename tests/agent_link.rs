@@ -307,6 +307,28 @@ async fn tenants_with_the_same_extension_are_told_apart() {
 }
 
 #[tokio::test]
+async fn an_emergency_call_that_is_announced_is_released_at_once_and_nobody_is_asked() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let numbers = json!({"outside_prefix": "9", "extension_digits": 3});
+    let running = tokio::spawn(agent_with(freeswitch.address, node.address, numbers).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    for (n, called) in ["%2B1911", "9911", "0112", "911"].into_iter().enumerate() {
+        freeswitch.announce_with(&format!("emergency-{n}"), called, &[]);
+        let said = until(&mut freeswitch.commands, |said| said.starts_with("api uuid_setvar_multi ")).await;
+        assert!(said.contains("sidecall_route=pstn;sidecall_reason=emergency"), "{called}: {said}");
+        assert!(!said.contains("sidecall_number") && !said.contains("sidecall_uui"), "{called}: {said}");
+    }
+    // Whatever the node was asked about these would have come first.
+    freeswitch.announce_with("leg-1", "912125550100", &[]);
+    let (request, _) = until(&mut node.decisions, |_| true).await;
+    assert_eq!((&request["leg"], &request["called"]), (&"leg-1".into(), &"+12125550100".into()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn the_dialplan_gets_the_called_number_as_other_domains_write_it() {
     let mut freeswitch = Freeswitch::start().await;
     let mut node = Node::start().await;

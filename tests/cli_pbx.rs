@@ -159,6 +159,38 @@ fn doctor_knows_main_numbers_and_older_snippets(kind: Kind) {
     asked().says("warning", "an older copy");
 }
 
+fn doctor_compares_emergency_numbers(kind: Kind) {
+    let Some(pbx) = start(kind, PbxConfig::default()) else { return };
+    let config = SidecallConfig { pbx_lines: "outside_prefix = \"8\"\n".to_owned(), ..SidecallConfig::default() };
+    let node = Sidecall::launch(&pbx, &config, "node").unwrap();
+    close(node.dir());
+    let asked = || Doctor::asked(node.dir());
+    let shipped = asked();
+    shipped.says("ok", "112, 911, 1911, 933, 988 (also behind 0, 00, 8, 9");
+    shipped.says("warning", "behind the outside prefix 8");
+    let silent = |doctor: &Doctor, text: &str| {
+        assert!(!doctor.report.to_string().contains(text), "{text:?} in {:#}", doctor.report);
+    };
+    silent(&shipped, "announces calls to emergency numbers");
+    silent(&shipped, "look like emergency numbers");
+
+    let domain = lab::sidecall::domain(&pbx);
+    node.number(&format!("9110;phone-context={domain}"), "Swallowed by the snippet", true);
+    node.number(&format!("8911;phone-context={domain}"), "Swallowed by the agent", true);
+    node.number(&format!("1000;phone-context={domain}"), "Fine", true);
+    asked().says("warning", "left alone: 8911, 9110");
+
+    pbx.set("sidecall_emergency", "112|933");
+    pbx.set("sidecall_outside", "8");
+    let shorter = asked();
+    shorter.says("warning", "announces calls to emergency numbers");
+    shorter.says("warning", "1911, 911, 988");
+    shorter.says("warning", "left alone: 8911");
+    silent(&shorter, "outside prefix 8");
+    pbx.set("sidecall_emergency", "");
+    asked().says("warning", "no list of emergency numbers");
+}
+
 fn a_recording_touches_nothing(kind: Kind) {
     let Some(pbx) = start(kind, PbxConfig::default()) else { return };
     let sidecall = Sidecall::start(&pbx).unwrap();
@@ -224,6 +256,16 @@ fn asterisk_main_numbers() {
 #[test]
 fn freeswitch_main_numbers() {
     doctor_knows_main_numbers_and_older_snippets(Kind::FreeSwitch);
+}
+
+#[test]
+fn asterisk_emergency_numbers() {
+    doctor_compares_emergency_numbers(Kind::Asterisk);
+}
+
+#[test]
+fn freeswitch_emergency_numbers() {
+    doctor_compares_emergency_numbers(Kind::FreeSwitch);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
+use crate::core::emergency::{EmergencyNumber, EmergencyRule};
 use crate::core::endpoint::{EndpointRule, Endpoints};
 use crate::core::mapping::Mapping;
 use crate::core::name::{PbxName, TenantName};
@@ -82,6 +83,9 @@ pub struct PbxConfig {
     /// What is dialled before a country code, if not what the region has.
     #[serde(default)]
     pub international_prefix: Option<Prefix>,
+    /// Emergency numbers, if not those of the region.
+    #[serde(default)]
+    pub emergency: Option<Vec<EmergencyNumber>>,
     /// How its trunks and its caller IDs write numbers that have no `+`.
     #[serde(default)]
     pub outside_numbers: OutsideNumbers,
@@ -216,13 +220,17 @@ impl PbxConfig {
             outside_numbers: self.outside_numbers,
             withheld: self.withheld.clone(),
             map: self.map.clone(),
+            emergency: self.emergency(self.region, self.outside_prefix.as_ref()),
         };
         let tenants = self.tenant.iter().map(|tenant| {
+            let (region, outside_prefix) =
+                (tenant.region.or(self.region), tenant.outside_prefix.clone().or(self.outside_prefix.clone()));
             let plan = NumberPlan {
                 context: tenant.context(),
-                region: tenant.region.or(self.region),
+                region,
                 extension_digits: tenant.extension_digits.unwrap_or(self.extension_digits),
-                outside_prefix: tenant.outside_prefix.clone().or(self.outside_prefix.clone()),
+                emergency: self.emergency(region, outside_prefix.as_ref()),
+                outside_prefix,
                 international_prefix: tenant.international_prefix.clone().or(self.international_prefix.clone()),
                 map: tenant.map.clone(),
                 ..own.clone()
@@ -231,6 +239,10 @@ impl PbxConfig {
         });
         let tenants = tenants.collect();
         PbxPlan::new(own, tenants)
+    }
+
+    fn emergency(&self, region: Option<Region>, outside: Option<&Prefix>) -> EmergencyRule {
+        EmergencyRule::new(self.emergency.as_deref(), region.as_ref().map(Region::as_str), outside.map(Prefix::as_str))
     }
 
     /// How its phones are named, and whose they are.
@@ -275,6 +287,9 @@ impl PbxConfig {
     pub fn check_plan(&self) -> Result<(), String> {
         if let Some(bad) = self.withheld.iter().find(|w| w.is_empty() || !w.bytes().all(|b| b.is_ascii_digit())) {
             return Err(format!("withheld: {bad:?} is not digits; words such as \"anonymous\" are known already"));
+        }
+        if self.emergency.as_ref().is_some_and(Vec::is_empty) {
+            return Err("emergency: the list is empty; without the key the numbers of the region count".to_owned());
         }
         self.check_endpoints()?;
         if !self.map.is_empty() && !self.tenant.is_empty() {

@@ -139,8 +139,9 @@ impl Follower {
             (Way::Direct(_), None) => Some(self.context.shared.deadline),
             (_, Some(age)) => hold::time_left(held.hold, age, self.context.shared.deadline),
         };
-        let Some(mut request) = self.request(&held.leg, &held.mark, None) else {
-            return self.not_a_number(held, way, arrived, left);
+        let mut request = match self.request(&held.leg, &held.mark, None) {
+            Ok(request) => request,
+            Err(reason) => return self.leave_alone(held, reason, way, arrived, left),
         };
         let Mark { tenant, calling, withheld, .. } = held.mark.clone();
         let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
@@ -182,6 +183,9 @@ impl Follower {
             return;
         }
         let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };
+        if self.plan.of(mark.tenant.as_deref()).is_emergency(number) {
+            return;
+        }
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
@@ -190,8 +194,11 @@ impl Follower {
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
-    fn not_a_number(&self, held: Announcement, way: Way, arrived: Instant, left: Option<Duration>) {
-        let reason = Reason::NotANumber;
+    fn leave_alone(&self, held: Announcement, reason: Reason, way: Way, arrived: Instant, left: Option<Duration>) {
+        if reason == Reason::Emergency {
+            let (pbx, called) = (&self.context.pbx.name, held.mark.called.as_str());
+            tracing::warn!(%pbx, leg = %held.leg, called, "the snippet announces an emergency call: see sidecall doctor");
+        }
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
         let answer =
             Answer { call: None, route: Route::Pstn, trunk: None, address: None, written: Written::default(), reason };
@@ -202,15 +209,22 @@ impl Follower {
         });
     }
 
-    /// None if what is called is no number.
-    fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Option<CallRequest> {
+    /// What the node is asked.
+    ///
+    /// # Errors
+    /// The reason why it isn't asked: an emergency number, or no number at all.
+    fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Result<CallRequest, Reason> {
         let plan = self.plan.of(mark.tenant.as_deref());
+        if plan.is_emergency(&mark.called) {
+            return Err(Reason::Emergency);
+        }
         // People dial what their PBX has taught them; trunks write numbers as carriers agree.
         let called = match mark.side {
             Side::Originating => plan.dialled(&mark.called),
             Side::Terminating => plan.read(&mark.called),
         };
-        Some(self.request_to(leg, mark, called.ok()?, routed))
+        let called = called.map_err(|_| Reason::NotANumber)?;
+        Ok(self.request_to(leg, mark, called, routed))
     }
 
     fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
@@ -268,7 +282,7 @@ impl Follower {
         let (found, again) = self.tracker.found(snapshot);
         let found: Vec<_> = found.into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
         for (leg, mark) in found {
-            let Some(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
+            let Ok(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let (key, _) = self.tracker.announce(&leg);
             let called = request.called.clone();
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });

@@ -30,6 +30,9 @@ struct Written {
 #[serde(try_from = "String", into = "String")]
 pub(super) struct Mask(String);
 
+/// The largest number of `X` that is written out: ten thousand texts.
+const EXPANDED_MAX: usize = 4;
+
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MappingError {
@@ -58,6 +61,11 @@ impl Mapping {
     /// The extension that these digits of an E.164 number are.
     pub fn extension(&self, number: &str) -> Option<String> {
         translate(&self.number.0, &self.extension.0, number)
+    }
+
+    /// Its extensions, one by one; none if there are more than ten thousand.
+    pub fn extensions(&self) -> Vec<String> {
+        self.extension.expand()
     }
 
     /// Whether some extension is in both.
@@ -98,6 +106,17 @@ pub(super) fn overlap(a: &str, b: &str) -> bool {
 impl Mask {
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Everything that is like it; nothing if that is more than [`EXPANDED_MAX`].
+    pub(super) fn expand(&self) -> Vec<String> {
+        let wild = self.0.matches('X').count();
+        if wild > EXPANDED_MAX {
+            return Vec::new();
+        }
+        let digits =
+            (0..10_usize.pow(wild as u32)).map(|n| if wild == 0 { String::new() } else { format!("{n:0wild$}") });
+        digits.filter_map(|digits| translate(&"X".repeat(wild), &self.0, &digits)).collect()
     }
 }
 
@@ -155,6 +174,13 @@ mod tests {
 
     fn rule(extension: &str, number: &str) -> Result<Mapping, MappingError> {
         Mapping::try_from(Written { extension: extension.parse()?, number: number.to_owned() })
+    }
+
+    #[test]
+    fn a_mask_is_written_out() {
+        let all = |mask: &str| mask.parse::<Mask>().unwrap().expand();
+        assert_eq!((all("112"), all("1X").len(), all("9XX0")[37].as_str()), (vec!["112".to_owned()], 10, "9370"));
+        assert!(all("XXXXX").is_empty());
     }
 
     #[test]

@@ -10,6 +10,8 @@ pub mod breaker;
 pub mod call;
 pub mod capability;
 pub mod cause;
+pub mod emergency;
+mod emergency_numbers;
 pub mod endpoint;
 mod ends;
 pub mod exchange;

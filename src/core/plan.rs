@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::emergency::EmergencyRule;
 use super::mapping::Mapping;
 use super::name::TenantName;
 use super::number::{Context, Number};
@@ -26,6 +27,8 @@ pub struct NumberPlan {
     pub withheld: Vec<String>,
     /// Extensions that are reached from outside.
     pub map: Vec<Mapping>,
+    /// Which dialled strings are emergency calls.
+    pub emergency: EmergencyRule,
 }
 
 /// How trunks and caller IDs write numbers that have no `+`.
@@ -70,6 +73,20 @@ pub struct PbxPlan {
     tenants: Vec<(TenantName, NumberPlan)>,
 }
 
+impl Region {
+    /// Its two letters.
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
+impl Prefix {
+    /// Its digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl TryFrom<String> for Region {
     type Error = String;
     fn try_from(text: String) -> Result<Region, String> {
@@ -80,7 +97,7 @@ impl TryFrom<String> for Region {
 
 impl From<Region> for String {
     fn from(region: Region) -> String {
-        region.0.as_ref().to_owned()
+        region.as_str().to_owned()
     }
 }
 
@@ -124,6 +141,16 @@ impl NumberPlan {
             }
             _ => self.number(&text, OutsideNumbers::National),
         }
+    }
+
+    /// Whether a call to `raw` is an emergency call: sidecall leaves it alone. Read in every way that the text
+    /// may be meant, since a call that is left alone for nothing loses less than one that is not.
+    pub fn is_emergency(&self, raw: &str) -> bool {
+        let global = |read: Result<Number, Unread>| match read {
+            Ok(Number::E164(digits)) => self.emergency.covers(&format!("+{digits}")),
+            _ => false,
+        };
+        self.emergency.covers(&without_separators(raw)) || global(self.dialled(raw)) || global(self.read(raw))
     }
 
     /// What is dialled on this PBX for a number, and shown as the number of who calls; none for an
@@ -210,7 +237,14 @@ impl NumberPlan {
         if form == OutsideNumbers::E164 && !text.starts_with('0') {
             return Number::e164(text).ok();
         }
-        let parsed = phonenumber::parse(Some(self.region?.0), text).ok()?;
+        let region = self.region?;
+        // Not left to the parser, which takes our own national prefix from numbers of other countries: it reads
+        // 011491511234567 as +49511234567.
+        let idd = phonenumber::metadata::DATABASE.by_id(region.as_str())?.international_prefix();
+        if let Some(idd) = idd.and_then(|idd| idd.find(text)).filter(|found| found.start() == 0) {
+            return Number::e164(&text[idd.end()..]).ok();
+        }
+        let parsed = phonenumber::parse(Some(region.0), text).ok()?;
         let code = parsed.code().value();
         // The national number keeps its leading zeros where the country has them (Italy).
         let national = parsed.national().to_string();

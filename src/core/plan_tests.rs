@@ -11,6 +11,7 @@ fn plan(region: Option<&str>) -> NumberPlan {
         outside_numbers: OutsideNumbers::National,
         withheld: Vec::new(),
         map: Vec::new(),
+        emergency: EmergencyRule::new(None, region, None),
     }
 }
 
@@ -229,5 +230,55 @@ fn a_phone_is_its_own_tenants_not_the_calls() {
     for domain in [None, Some("192.0.2.1")] {
         let read = pbx.device("1002", domain, None).map(|n| n.to_string());
         assert_eq!(read.as_deref(), Ok("1002;phone-context=pbx.example"));
+    }
+}
+
+#[test]
+fn a_dialled_string_of_up_to_twenty_digits_is_read() {
+    let us = NumberPlan { outside_prefix: prefix("9"), ..plan(Some("US")) };
+    assert_eq!(said(us.dialled("9011442071838750")), "+442071838750");
+    assert_eq!(said(us.dialled("9011491511234567")), "+491511234567");
+    assert_eq!(said(us.dialled("90114915112345678901")), "not a number", "16 digits behind the international prefix");
+    let carrier = NumberPlan { international_prefix: prefix("10288011"), ..us.clone() };
+    assert_eq!(said(carrier.dialled("91028801112125550100")), "+12125550100");
+    assert_eq!(said(us.dialled("99999999999999999999")), "not a number");
+    let nowhere = NumberPlan { region: None, ..plan(None) };
+    assert_eq!(said(nowhere.dialled("90114420718387501234")), "90114420718387501234;phone-context=pbx.a.example");
+    assert_eq!(said(nowhere.dialled("901144207183875012345")), "not a number");
+}
+
+#[test]
+fn an_emergency_call_is_one_in_every_way_that_it_may_be_meant() {
+    let emergency = EmergencyRule::new(None, Some("US"), Some("8"));
+    let us = NumberPlan { outside_prefix: prefix("8"), emergency, ..plan(Some("US")) };
+    for text in ["911", "9-911", "8911", "+1911", "+1 (911)", "0111911", "80111911", "81911"] {
+        assert!(us.is_emergency(text), "{text}");
+    }
+    let short = NumberPlan { extension_digits: 3, ..plan(Some("DE")) };
+    for text in ["0110", "0049110", "+49112", "49112"] {
+        assert!(short.is_emergency(text), "{text}");
+    }
+    for text in ["1001", "12125550100", "+442071838750", "anonymous", "", "9011442071838750"] {
+        assert!(!us.is_emergency(text), "{text}");
+    }
+}
+
+proptest! {
+    /// Nothing that is read as a number of up to six digits behind a country code takes a trunk.
+    #[test]
+    fn what_is_an_emergency_number_to_the_node_is_one_to_the_agent(
+        region in prop::sample::select(vec![None, Some("US"), Some("DE"), Some("AU")]),
+        text in "[+]?[0-9]{2,20}", digits in 0usize..7, outside in prop::option::of("[0-9]{1,2}"),
+    ) {
+        let outside_prefix = outside.map(|digits| digits.try_into().unwrap());
+        let plan = NumberPlan {
+            extension_digits: digits,
+            outside_prefix,
+            emergency: EmergencyRule::new(None, None, None),
+            ..plan(region)
+        };
+        if let Ok(number) = plan.dialled(&text) && crate::core::emergency::is_emergency(&number) {
+            prop_assert!(plan.is_emergency(&text), "{} is {}", text, number);
+        }
     }
 }

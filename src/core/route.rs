@@ -77,6 +77,8 @@ reasons! {
     NoTrunk = "no-trunk",
     /// The called text is no number: a feature code, a name.
     NotANumber = "not-a-number",
+    /// An emergency call: left alone.
+    Emergency = "emergency",
     /// The decision came after its deadline and was dropped.
     Late = "late",
     /// The node did not answer, or the circuit breaker is open.

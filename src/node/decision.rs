@@ -9,6 +9,7 @@ use super::app::App;
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
+use crate::core::emergency::is_emergency;
 use crate::core::exchange::Exchange;
 use crate::core::far::{Far, FarClient, How};
 use crate::core::name::{CallId, LegId, PbxName, TrunkName};
@@ -28,9 +29,18 @@ struct Decided {
     ported: Portability,
 }
 
+impl Decided {
+    /// Nothing is looked up, and the dialplan does what it would do without us. An agent doesn't ask about
+    /// such a call.
+    fn emergency() -> Decided {
+        let (route, reason) = (Route::Pstn, Reason::Emergency);
+        Decided { route, reason, address: None, ported: Portability::default() }
+    }
+}
+
 impl App {
     /// Decides, or registers a call that the PBX has routed by itself. The same leg is the same call.
-    pub(super) async fn decide(&self, request: CallRequest) -> Result<CallDecision, Problem> {
+    pub(super) async fn decide(&self, mut request: CallRequest) -> Result<CallDecision, Problem> {
         let begun = Instant::now();
         if self.store.is_failing() {
             // What can't be written down can't be paired either: let the dialplan do as ever, at once.
@@ -41,6 +51,10 @@ impl App {
         }
         let id: CallId = fresh_id();
         let decided = match request.routed {
+            _ if is_emergency(&request.called) => {
+                request.received_address = None;
+                Decided::emergency()
+            }
             Some(reason) => self.registered(&request, reason).await?,
             None => self.route(&request, &id).await?,
         };
@@ -252,6 +266,7 @@ impl App {
             self.change_far(half, |far| far.half = Some(call.id.clone()));
         }
         match call.side {
+            _ if call.reason == Reason::Emergency => {}
             // B2: nobody is told of a caller without a client.
             Side::Originating if call.reason != Reason::CallerHasNoClient => self.offer(call),
             Side::Originating => {}

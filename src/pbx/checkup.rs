@@ -40,6 +40,10 @@ pub struct Settings {
     pub trusted: Option<String>,
     /// The pattern of main numbers.
     pub main: Option<String>,
+    /// The pattern of emergency numbers.
+    pub emergency: Option<String>,
+    /// The pattern of what is dialled for an outside line.
+    pub outside: Option<String>,
     /// FreeSWITCH: where the `socket` application connects to, if `direct` is the mode.
     pub direct: Option<String>,
 }

@@ -51,6 +51,17 @@ pub(crate) struct AgentDouble {
 impl AgentDouble {
     /// Subscribes and sets the global that says that an agent is attached.
     pub(crate) fn start(pbx: &Pbx, reply: Reply) -> AgentDouble {
+        let double = AgentDouble::subscribe(pbx, reply);
+        pbx.attach("lab");
+        double
+    }
+
+    /// Only listens: another agent is attached, and answers.
+    pub(crate) fn listen(pbx: &Pbx) -> AgentDouble {
+        AgentDouble::subscribe(pbx, Reply::Silence)
+    }
+
+    fn subscribe(pbx: &Pbx, reply: Reply) -> AgentDouble {
         let shared = Arc::new(Mutex::new(Shared { reply, seen: Vec::new() }));
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         socket.set_nodelay(true).unwrap();
@@ -78,7 +89,6 @@ impl AgentDouble {
             Kind::Asterisk => asterisk(reader, &state),
         });
         thread::sleep(Duration::from_millis(100));
-        pbx.attach("lab");
         AgentDouble { shared, socket, legs: Mutex::default() }
     }
 

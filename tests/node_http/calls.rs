@@ -23,6 +23,21 @@ async fn b1_called_number_not_served() {
 }
 
 #[tokio::test]
+async fn an_emergency_call_takes_no_trunk_whoever_asks() {
+    let node = node().await;
+    node.client(ALICE, json!({})).await;
+    for (leg, called, route, reason) in [
+        ("leg-1", "+1911", "pstn", "emergency"),
+        ("leg-2", "+49112", "pstn", "emergency"),
+        ("leg-3", "+49112345", "packet", "called-not-served"),
+    ] {
+        let decision = node.decide(leg, ALICE, called).await;
+        assert_eq!((&decision["route"], &decision["reason"]), (&json!(route), &json!(reason)), "{called}");
+        assert_eq!(decision["address"].is_null(), route == "pstn", "{called}");
+    }
+}
+
+#[tokio::test]
 async fn a_clients_own_address_never_leaves_the_node() {
     for own in [json!({}), json!({"address": "sip:alice@pbx.example"}), json!({"address": "https://hook.example/x"})] {
         let node = node().await;

@@ -1,5 +1,6 @@
 //! `doctor`: looks at the whole chain and says what to do.
 
+mod emergency;
 mod files;
 mod listening;
 mod lnp;
@@ -83,8 +84,9 @@ async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut R
             )?,
         }
     }
+    let extensions = emergency::extensions(node.admin.as_ref()).await;
     for pbx in wanted {
-        pbx::check(config, pbx, node.status.as_ref(), report).await?;
+        pbx::check(config, pbx, node.status.as_ref(), &extensions, report).await?;
     }
     number::check(config, args.number.as_ref(), node.admin.as_ref(), report).await
 }

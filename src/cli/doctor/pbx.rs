@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 
+use super::emergency;
 use super::listening;
 use super::look::Look;
 use super::report::Report;
 use crate::agent::PbxConfig;
 use crate::config::Config;
 use crate::contract::PbxKind;
+use crate::core::number::Number;
 use crate::node::StatusView;
 use crate::pbx::{Checkup, Error};
 
@@ -16,6 +18,7 @@ pub(super) async fn check(
     config: &Config,
     pbx: &PbxConfig,
     status: Option<&StatusView>,
+    extensions: &[Number],
     report: &mut Report,
 ) -> anyhow::Result<()> {
     let about = format!("pbx {}", pbx.name);
@@ -34,6 +37,7 @@ pub(super) async fn check(
     look.tenants()?;
     look.dialplan().await?;
     let settings = look.settings(config).await?;
+    emergency::check(pbx, &settings, extensions, &look.about, look.report)?;
     look.attached(status).await?;
     look.trunk(trunk, settings.trunk.as_deref()).await?;
     look.messaging().await?;

@@ -89,12 +89,19 @@ pub(super) fn run(args: &ReadArgs, config: &Path) -> anyhow::Result<()> {
     let said = args.tenant.as_deref().filter(|_| pbx.kind == PbxKind::Freeswitch);
     let readings = args.texts.iter().map(|text| {
         let (shown, dialled) = (rules.read(text), rules.dialled(text));
+        let emergency = rules.is_emergency(text).then(|| Read::None("emergency number: left alone".to_owned()));
         let phone = match endpoints.read(text) {
             Some((extension, tenant)) => plan.device(&extension, tenant.map(TenantName::as_str), None),
             None => plan.device(text, said, None),
         };
         let dial = dialled.as_ref().or(shown.as_ref()).ok().and_then(|number| rules.dial(number));
-        Reading { text, shown: shown.into(), dialled: dialled.into(), phone: phone.into(), dial }
+        Reading {
+            text,
+            shown: shown.into(),
+            dialled: emergency.unwrap_or_else(|| dialled.into()),
+            phone: phone.into(),
+            dial,
+        }
     });
     if args.json {
         return readings.into_iter().try_for_each(|reading| output::json(&reading));

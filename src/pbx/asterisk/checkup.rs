@@ -93,6 +93,8 @@ impl Checkup {
             trunk: self.global("SIDECALL_TRUNK").await?,
             trusted: self.global("SIDECALL_TRUSTED").await?,
             main: self.global("SIDECALL_MAIN").await?,
+            emergency: self.global("SIDECALL_EMERGENCY").await?,
+            outside: self.global("SIDECALL_OUTSIDE").await?,
             direct: None,
         })
     }

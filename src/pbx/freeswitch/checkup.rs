@@ -53,6 +53,8 @@ impl Checkup {
             trunk: self.global("sidecall_trunk").await?,
             trusted: self.global("sidecall_trusted").await?,
             main: self.global("sidecall_main").await?,
+            emergency: self.global("sidecall_emergency").await?,
+            outside: self.global("sidecall_outside").await?,
             direct: if direct { self.global("sidecall_direct").await? } else { None },
         })
     }
