@@ -22,8 +22,8 @@ isn't as it should be.
 
   --pbx KIND         which PBX, if there are both
   --pbx-conf DIR     its configuration, if it isn't found
-  --phones CONTEXT   the context that calls from phones come into   (FreeSWITCH: default)
-  --trunks CONTEXT   the context that calls from trunks come into   (FreeSWITCH: public)
+  --phones CONTEXT   a context that calls from phones come into; may be repeated   (FreeSWITCH: default)
+  --trunks CONTEXT   a context that calls from trunks come into; may be repeated   (FreeSWITCH: public)
   --attendant CONTEXT  a context that only calls to main numbers come into; may be repeated
   --main NUMBERS     main numbers that share a context with others: +12125552000|2000
   --trunk [NAME=]IP[:PORT]  also define a packet trunk (`sidecall`) to this call server; may be repeated
@@ -56,6 +56,14 @@ add_trunk() {
   trunk+=${trunk:+ }$name=${BASH_REMATCH[3]}:${BASH_REMATCH[5]:-5060}
 }
 
+# add_name LIST OPTION NAME: LIST is a variable with names and blanks between them.
+add_name() {
+  local -n list=$1
+  [[ $3 =~ ^[A-Za-z0-9_.-]+$ ]] || die "$2 $3: a name has letters, digits, _ . -"
+  case " $list " in *" $3 "*) die "$2 $3: it is named twice" ;; esac
+  list+=${list:+ }$3
+}
+
 # joined SEPARATOR WORD...
 joined() {
   local IFS=$1
@@ -80,12 +88,12 @@ parse() {
       --pbx | --pbx-conf | --phones | --trunks | --attendant | --main | --trunk | --behind | --context | --prefix | --binary) value "$@" ;;&
       --pbx) pbx=$2 && shift ;;
       --pbx-conf) conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
-      --phones) phones=$2 && shift ;;
-      --trunks) trunks=$2 && shift ;;
-      --attendant) attendant+=${attendant:+ }$2 && shift ;;
+      --phones) add_name phones "$1" "$2" && shift ;;
+      --trunks) add_name trunks "$1" "$2" && shift ;;
+      --attendant) add_name attendant "$1" "$2" && shift ;;
       --main) main=$2 && shift ;;
       --trunk) add_trunk "$2" && shift ;;
-      --behind) behind+=${behind:+ }$2 && shift ;;
+      --behind) add_name behind "$1" "$2" && shift ;;
       --context) context=$2 && shift ;;
       --prefix) prefix=$root$2 && shift ;;
       --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
@@ -99,9 +107,6 @@ parse() {
     shift
   done
   case $pbx in '' | freeswitch | asterisk) ;; *) die "--pbx $pbx: freeswitch or asterisk" ;; esac
-  local text=$phones$trunks${attendant// /}${behind// /}
-  [[ $text =~ ^[A-Za-z0-9_.-]*$ ]] ||
-    die "--phones, --trunks, --attendant, --behind: a name has letters, digits, _ . -"
   [[ $main =~ ^[][0-9+*?().|-]*$ ]] || die "--main $main: numbers, with | between them, or a pattern of them"
   [[ $context =~ ^[A-Za-z0-9.-]*$ ]] || die "--context $context: not a domain name"
 }

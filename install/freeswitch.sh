@@ -158,8 +158,8 @@ fs_plan_dialplan() {
     say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
     say "is a new one, FusionPBX itself needs it as well (its config.conf: switch.event_socket.password)."
   else
-    fs_include "${phones:-default}" originating
-    fs_include "${trunks:-public}" terminating
+    for name in ${phones:-default}; do fs_include "$name" originating; done
+    for name in ${trunks:-public}; do fs_include "$name" terminating; done
     for name in $attendant; do fs_include "$name" attendant; done
   fi
 }

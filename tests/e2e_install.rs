@@ -53,8 +53,6 @@ impl Office<'_> {
             let file = self.pbx.dir().join("etc/pjsip.conf");
             conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
         }
-        let contexts = [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")];
-        installed::lead_calls(self.pbx, contexts).unwrap();
         installed::reload(self.pbx);
         let etc = installed.etc();
         let other = if self.second { "a" } else { "b" };

@@ -247,21 +247,27 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
     seen
 }
 
-/// The step that is the administrator's, or the same taken back.
-fn lead_calls(pbx: &Pbx, there: bool) {
-    let contexts = [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")];
-    let contexts = contexts.map(|(own, ours)| if there { (own, ours) } else { (ours, own) });
-    installed::lead_calls(pbx, contexts).unwrap();
+/// Where the endpoints of phones and trunks are: in their own contexts, whose names sidecall's contexts took.
+const OWN_NAMES: [&str; 2] = ["from-internal", "from-trunk"];
+/// Or, on an Asterisk, in sidecall's contexts by the names that these have besides.
+const OTHER_NAMES: [&str; 2] = ["sidecall-phones", "sidecall-trunks"];
+
+/// Takes the endpoints from contexts to others.
+fn lead_calls(pbx: &Pbx, from: [&str; 2], to: [&str; 2]) {
+    if from != to {
+        installed::lead_calls(pbx, [(from[0], to[0]), (from[1], to[1])]).unwrap();
+    }
+    installed::reload(pbx);
 }
 
-fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
+/// Plays everything twice: with sidecall, where the endpoints are in `contexts`, and after it was taken back.
+fn compare(kind: Kind, contexts: [&'static str; 2], plays: &[Play]) {
     let config = PbxConfig { snippets: false, feature_codes: true, ..PbxConfig::default() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
-    let mut options = vec!["--main", "+12125552000|5000", "--context"];
     let context = domain(&pbx);
-    options.push(&context);
+    let mut options = vec!["--main", "+12125552000|5000", "--context", &context];
     if kind == Kind::Asterisk {
-        options.extend(["--phones", "from-internal", "--trunks", "from-trunk"]);
+        options.extend(["--phones", OWN_NAMES[0], "--trunks", OWN_NAMES[1]]);
         let plan = installed::folder(&pbx).join("extensions.conf");
         conf::write(&plan, &(conf::read(&plan).unwrap() + ASTERISK_CONTEXT)).unwrap();
     }
@@ -269,29 +275,32 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     // The directory's numbers are on this PBX.
     let own_name = format!("name = \"{}\"", kind.word());
     conf::replace(&made.etc().join("sidecall.toml"), &own_name, &format!("name = \"{PBX}\"")).unwrap();
-    lead_calls(&pbx, true);
-    installed::reload(&pbx);
+    lead_calls(&pbx, OWN_NAMES, contexts);
 
     let mut sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
     let number = |extension: &str| format!("{extension};phone-context={context}");
     let mut staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
     let clients = staff.hand_out_clients();
     let pstn = FarEnd::start(pbx.config().pstn, &Answer::after(300)).unwrap();
-    let mut house = House { staff, pstn, pbx, context: "sidecall-phones" };
-    let plays = plays(kind);
+    let mut house = House { staff, pstn, pbx, context: contexts[0] };
     let with: Vec<Seen> = plays.iter().map(|play| seen(&house, play)).collect();
     let announced = sidecall.calls().len();
     assert!(announced >= plays.len(), "{announced} calls were announced");
     drop(clients);
     assert!(sidecall.child().terminate(SOON).is_some(), "sidecall does not end");
 
-    lead_calls(&house.pbx, false);
+    lead_calls(&house.pbx, contexts, OWN_NAMES);
     made.take_back();
     installed::reload(&house.pbx);
-    house.context = "from-internal";
-    assert!(!conf::read(&installed::folder(&house.pbx).join("extensions.conf")).is_ok_and(|t| t.contains("sidecall-")));
+    house.context = OWN_NAMES[0];
+    let left = conf::read(&installed::folder(&house.pbx).join("extensions.conf")).unwrap_or_default();
+    assert!(!left.contains("sidecall-"), "{left}");
     let differences = plays.iter().zip(&with).map(|(play, with)| (play.name, with.differences(&seen(&house, play))));
     all_the_same(&kind.to_string(), &differences.collect::<Vec<_>>());
+}
+
+fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
+    compare(kind, OWN_NAMES, &plays(kind));
 }
 
 lab::on_both_pbxs! {

@@ -1,5 +1,4 @@
-//! `install.sh` on the configuration of a PBX of the lab, as an administrator runs it, and the step that it leaves
-//! to them.
+//! `install.sh` on the configuration of a PBX of the lab, as an administrator runs it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -72,15 +71,12 @@ pub fn folder(pbx: &Pbx) -> PathBuf {
     pbx.dir().join(if pbx.kind() == Kind::Asterisk { "etc" } else { "conf" })
 }
 
-/// "One step is yours": on an Asterisk, the context of the endpoints. On a FreeSWITCH nothing is left to do.
+/// On an Asterisk, changes the context of endpoints: from the first of each pair to the second.
 pub fn lead_calls(pbx: &Pbx, contexts: [(&str, &str); 2]) -> Result<()> {
-    if pbx.kind() == Kind::Asterisk {
-        let file = folder(pbx).join("pjsip.conf");
-        for (from, to) in contexts {
-            conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n"))?;
-        }
-    }
-    Ok(())
+    let file = folder(pbx).join("pjsip.conf");
+    contexts.iter().try_for_each(|(from, to)| {
+        conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n"))
+    })
 }
 
 /// `install.sh` does that where the PBX is the machine's own.
