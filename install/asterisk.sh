@@ -175,15 +175,27 @@ ast_entries() {
   fi
 }
 
-# ast_trunk NAME IP:PORT: the example trunk with this name and address.
+# ast_trunk NAME ADDRESS: the example trunk with this name and address. Asterisk itself looks up a host's addresses.
 ast_trunk() {
-  sed -e "s|192.0.2.10:5060|$2|" -e "s|192.0.2.10|${2%:*}|" \
+  sed -e "s|192.0.2.10:5060|$2|" -e "s|192.0.2.10|$(trunk_host "$2")|" \
     -e "s|^\[sidecall\]|[$1]|" -e "s|^aors=sidecall\$|aors=$1|" -e "s|^endpoint=sidecall\$|endpoint=$1|" \
     ${trunks:+-e "s|^context=from-trunk |context=sidecall-trunks|"} dialplan/asterisk/pjsip-trunk.conf
 }
 
+# ast_check_trunk NAME ADDRESS: what Asterisk would not say before a call fails.
+ast_check_trunk() {
+  local pjsip file
+  if [ ! -f "$conf/pjsip.conf" ]; then return 0; fi
+  pjsip=$(ast_files "$conf/pjsip.conf" | while IFS= read -r file; do cat "$file"; done)
+  if [ -z "$2" ]; then
+    grep -F "[$1]" <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no endpoint [$1]"
+  elif [ "${2:0:1}" = '[' ]; then
+    grep -E '^bind *=.*:.*:' <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no transport that binds an IPv6 address"
+  fi
+}
+
 ast_plan_dialplan() {
-  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=() globals=''
+  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=() defined=() globals=''
   for entry in $trunk; do names+=("${entry%%=*}"); done
   # shellcheck disable=SC2086 # a list of names
   sed -e "s#^SIDECALL_MAIN=#&$main#" -e "s#^SIDECALL_BEHIND=#&$(joined '|' $behind)#" \
@@ -203,8 +215,12 @@ ast_plan_dialplan() {
   ast_has_section globals || globals='[globals]'
   ast_append "$file" '#include "sidecall.conf"' "$globals"
   if [ -n "$phones$trunks$attendant" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
-  if [ -n "$trunk" ]; then
-    for entry in $trunk; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
+  for entry in $trunk; do
+    ast_check_trunk "${entry%%=*}" "${entry#*=}"
+    if [ -n "${entry#*=}" ]; then defined+=("$entry"); fi
+  done
+  if [ ${#defined[@]} -gt 0 ]; then
+    for entry in "${defined[@]}"; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
     file=$conf/pjsip.conf
     if ast_is_freepbx; then file=$conf/pjsip.endpoint_custom.conf; fi
     ast_append "$file" '#include "sidecall-trunk.conf"'

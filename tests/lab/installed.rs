@@ -74,9 +74,9 @@ pub fn folder(pbx: &Pbx) -> PathBuf {
 /// On an Asterisk, changes the context of endpoints: from the first of each pair to the second.
 pub fn lead_calls(pbx: &Pbx, contexts: [(&str, &str); 2]) -> Result<()> {
     let file = folder(pbx).join("pjsip.conf");
-    contexts.iter().try_for_each(|(from, to)| {
-        conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n"))
-    })
+    contexts
+        .iter()
+        .try_for_each(|(from, to)| conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n")))
 }
 
 /// `install.sh` does that where the PBX is the machine's own.
