@@ -285,6 +285,9 @@ pbx_reload() {
   if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep sidecall-go >/dev/null; then
     warn "Asterisk has not taken sidecall.conf: its log says why (asterisk -rx 'dialplan reload')"
   fi
+  if [ "$uninstall" = no ] && [ -n "$phones$trunks$attendant" ] && ! ast_cli 'core show switches' | grep Loopback >/dev/null; then
+    warn "Asterisk has not loaded pbx_loopback, so calls are not announced: add load=pbx_loopback.so to $conf/modules.conf"
+  fi
 }
 
 # Calls would fail where something still leads to what is about to go.
