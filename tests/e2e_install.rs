@@ -129,3 +129,35 @@ fn two_domains_from_the_documentation_alone_asterisk() {
 fn two_domains_from_the_documentation_alone_freeswitch() {
     two_domains(Kind::FreeSwitch, Kind::Asterisk);
 }
+
+/// What a PBX makes of trunks by name and by IPv6 address, as `install.sh` writes them.
+fn trunks_by_name_and_by_ipv6_are_known(kind: Kind) {
+    let config = PbxConfig { snippets: false, ..PbxConfig::default() };
+    let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
+    let trunks = ["--trunk", "named=localhost:5999", "--trunk", "six=[::1]:5998"];
+    let _made = Installed::beside(&pbx, &trunks).unwrap();
+    installed::reload(&pbx);
+    let says = |command: &str, what: &str| {
+        let said = lab::wait_until(SOON, || pbx.console(command).contains(what));
+        assert!(said, "{command}: no {what} in {}\n{}", pbx.console(command), pbx.log());
+    };
+    match kind {
+        Kind::Asterisk => {
+            says("pjsip show aor named", "sip:localhost:5999");
+            says("pjsip show identify named", "127.0.0.1");
+            says("pjsip show aor six", "sip:[::1]:5998");
+            says("pjsip show identify six", "::1");
+        }
+        Kind::FreeSwitch => {
+            // The lab has no profile of IPv6, so `six` is no gateway here.
+            says("sofia status gateway named", "localhost:5999");
+            for (from, believed) in [("127.0.0.1", "true"), ("::1", "true"), ("127.0.0.2", "false"), ("::2", "false")] {
+                says(&format!("expand acl {from} ${{sidecall_trusted}}"), believed);
+            }
+        }
+    }
+}
+
+lab::on_both_pbxs! {
+    trunks_by_name_and_by_ipv6_are_known,
+}
