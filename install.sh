@@ -7,6 +7,8 @@ invoked_from=$PWD
 cd "$repo"
 # shellcheck source=install/common.sh
 . install/common.sh
+# shellcheck source=install/trunks.sh
+. install/trunks.sh
 
 usage() {
   cat <<'END'
@@ -22,11 +24,13 @@ isn't as it should be.
 
   --pbx KIND         which PBX, if there are both
   --pbx-conf DIR     its configuration, if it isn't found
-  --phones CONTEXT   the context that calls from phones come into   (FreeSWITCH: default)
-  --trunks CONTEXT   the context that calls from trunks come into   (FreeSWITCH: public)
+  --phones CONTEXT   a context that calls from phones come into; may be repeated   (FreeSWITCH: default)
+  --trunks CONTEXT   a context that calls from trunks come into; may be repeated   (FreeSWITCH: public)
   --attendant CONTEXT  a context that only calls to main numbers come into; may be repeated
   --main NUMBERS     main numbers that share a context with others: +12125552000|2000
-  --trunk [NAME=]IP[:PORT]  also define a packet trunk (`sidecall`) to this call server; may be repeated
+  --trunk [NAME=]HOST[:PORT]  also define a packet trunk (`sidecall`) to this call server; may be repeated.
+                     HOST is an address, 192.0.2.10 or [2001:db8::10], or a name
+  --existing-trunk NAME  a trunk that you have, one that registers for instance, is a packet trunk; may be repeated
   --behind TRUNK     a PBX behind this one, which gets the addresses that come; may be repeated
   --context DOMAIN   where extensions are valid: 1001;phone-context=DOMAIN
   --prefix DIR       where the program goes to (DIR/bin); default /usr/local
@@ -45,15 +49,29 @@ pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' behind='' conte
 dry=no yes=no uninstall=no purge=no kept=no
 root=${SIDECALL_ROOT:-}
 
-# add_trunk [NAME=]IP[:PORT]: `trunk` is a list of NAME=IP:PORT, with blanks between them.
+# add_trunk OPTION ADDRESS: `trunk` is a list of NAME=ADDRESS, with blanks between them; NAME= is one that is there already.
 add_trunk() {
-  [[ $1 =~ ^(([A-Za-z0-9_.-]+)=)?([0-9.]+)(:([0-9]+))?$ ]] ||
-    die "--trunk $1: an IPv4 address, with a port if it isn't 5060, and NAME= in front if it isn't \`sidecall\`"
-  local name=${BASH_REMATCH[2]:-sidecall} entry
+  local name=sidecall address=$2 entry
+  if [[ $address =~ ^([A-Za-z0-9_.-]+)=(.*)$ ]]; then name=${BASH_REMATCH[1]} address=${BASH_REMATCH[2]}; fi
+  if [ "$1" = --existing-trunk ]; then
+    [[ $2 =~ ^[A-Za-z0-9_.-]+$ ]] || die "$1 $2: a name has letters, digits, _ . -"
+    name=$2 address=''
+  else
+    address=$(trunk_address "$address") ||
+      die "$1 $2: an IPv4 address, an IPv6 address in brackets, or a host name, with :PORT if it isn't 5060, and NAME= in front if it isn't \`sidecall\`"
+  fi
   for entry in $trunk; do
-    if [ "${entry%%=*}" = "$name" ]; then die "--trunk $1: there are two trunks \`$name\`"; fi
+    if [ "${entry%%=*}" = "$name" ]; then die "$1 $2: there are two trunks \`$name\`"; fi
   done
-  trunk+=${trunk:+ }$name=${BASH_REMATCH[3]}:${BASH_REMATCH[5]:-5060}
+  trunk+=${trunk:+ }$name=$address
+}
+
+# add_name LIST OPTION NAME: LIST is a variable with names and blanks between them.
+add_name() {
+  local -n list=$1
+  [[ $3 =~ ^[A-Za-z0-9_.-]+$ ]] || die "$2 $3: a name has letters, digits, _ . -"
+  case " $list " in *" $3 "*) die "$2 $3: it is named twice" ;; esac
+  list+=${list:+ }$3
 }
 
 # joined SEPARATOR WORD...
@@ -77,15 +95,15 @@ parse() {
   fi
   while [ $# -gt 0 ]; do
     case $1 in
-      --pbx | --pbx-conf | --phones | --trunks | --attendant | --main | --trunk | --behind | --context | --prefix | --binary) value "$@" ;;&
+      --pbx | --pbx-conf | --phones | --trunks | --attendant | --main | --trunk | --existing-trunk | --behind | --context | --prefix | --binary) value "$@" ;;&
       --pbx) pbx=$2 && shift ;;
       --pbx-conf) conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
-      --phones) phones=$2 && shift ;;
-      --trunks) trunks=$2 && shift ;;
-      --attendant) attendant+=${attendant:+ }$2 && shift ;;
+      --phones) add_name phones "$1" "$2" && shift ;;
+      --trunks) add_name trunks "$1" "$2" && shift ;;
+      --attendant) add_name attendant "$1" "$2" && shift ;;
       --main) main=$2 && shift ;;
-      --trunk) add_trunk "$2" && shift ;;
-      --behind) behind+=${behind:+ }$2 && shift ;;
+      --trunk | --existing-trunk) add_trunk "$1" "$2" && shift ;;
+      --behind) add_name behind "$1" "$2" && shift ;;
       --context) context=$2 && shift ;;
       --prefix) prefix=$root$2 && shift ;;
       --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
@@ -99,9 +117,6 @@ parse() {
     shift
   done
   case $pbx in '' | freeswitch | asterisk) ;; *) die "--pbx $pbx: freeswitch or asterisk" ;; esac
-  local text=$phones$trunks${attendant// /}${behind// /}
-  [[ $text =~ ^[A-Za-z0-9_.-]*$ ]] ||
-    die "--phones, --trunks, --attendant, --behind: a name has letters, digits, _ . -"
   [[ $main =~ ^[][0-9+*?().|-]*$ ]] || die "--main $main: numbers, with | between them, or a pattern of them"
   [[ $context =~ ^[A-Za-z0-9.-]*$ ]] || die "--context $context: not a domain name"
 }
@@ -160,7 +175,12 @@ remembered_trunks() {
   local entry found
   found=$(option "$pbx.trunk" "$trunk")
   trunk=''
-  for entry in $found; do add_trunk "$entry"; done
+  for entry in $found; do
+    case $entry in
+      *=) add_trunk --existing-trunk "${entry%=}" ;;
+      *) add_trunk --trunk "$entry" ;;
+    esac
+  done
 }
 
 remember() {

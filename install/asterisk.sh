@@ -23,18 +23,25 @@ pbx_find() {
   [ -n "$conf" ] && [ -f "$conf/extensions.conf" ]
 }
 
-# ast_lines FILE: its lines, with those of what it includes in their place.
-ast_lines() {
+# ast_files FILE: its name, and those of what it includes. Our own are left out.
+ast_files() {
   local line included
+  case ${1##*/} in sidecall*.conf) return 0 ;; esac
+  printf '%s\n' "$1"
   while IFS= read -r line || [ -n "$line" ]; do
     if [[ $line =~ ^\#(try)?include[[:space:]]+[\"\<]?([^\"\>\;]+) ]]; then
       for included in "$conf"/${BASH_REMATCH[2]}; do
-        if [ -f "$included" ]; then ast_lines "$included"; fi
+        if [ -f "$included" ]; then ast_files "$included"; fi
       done
-    else
-      printf '%s\n' "$line"
     fi
   done <"$1"
+}
+
+# ast_has_section NAME: whether extensions.conf, or what it includes, has a line [NAME] as it is going to be.
+ast_has_section() {
+  local file
+  ast_files "$conf/extensions.conf" | while IFS= read -r file; do cat "$(now "$file")"; done |
+    grep -E "^\[${1//./\\.}\]" >/dev/null
 }
 
 ast_is_freepbx() { [ -f "$root/etc/freepbx.conf" ] || [ -f "$conf/extensions_additional.conf" ]; }
@@ -108,70 +115,112 @@ ast_plan_manager() {
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }
 
-# A called number that a caller has made up may hold what Goto would take for a priority: \`1001,5\`.
-# shellcheck disable=SC2016 # Asterisk's dollars
-ast_plain='${REGEX("^[+0-9A-Za-z*#._-]+$" ${EXTEN})}'
-
-# ast_entry CONTEXT NAME SUBROUTINE: a context to put in front of an administrator's own.
-ast_entry() {
-  cat <<END
-
-; In front of [$1]: set context=$2 where calls come in, and nothing else changes. What isn't a
-; number, and hints, are looked up in [$1] as before.
-[$2]
-exten => _[+0-9]!,1,GotoIf(\$[$ast_plain = 0]?nobody)
- same => n,Gosub($3,s,1)
- same => n,GotoIf(\$[\${DIALPLAN_EXISTS($1,\${EXTEN},1)} = 0]?nobody)
- same => n,Goto($1,\${EXTEN},1)
- same => n(nobody),Hangup(1)
-include => $1
-END
+# ast_move_contexts: sidecall's own context takes the name of each context of phones or trunks, announces a call, and goes
+# on in the administrator's, which becomes [sidecall-own-NAME]. Whatever names the context (endpoints, Goto, Pickup,
+# records) still names the same. A section that others are made from keeps its name, and so does one that phones and
+# trunks share: there the name doesn't say who calls.
+ast_move_contexts() {
+  local file context
+  if ast_is_freepbx; then return 0; fi # its GUI writes the contexts anew
+  ast_files "$conf/extensions.conf" | while IFS= read -r file; do
+    own_names <"$(now "$file")" >"$stage/named"
+    for context in $phones $trunks; do
+      if [[ " $phones " = *" $context "* && " $trunks " = *" $context "* ]]; then continue; fi
+      if grep -E "^\[[^]]*\]\((.*[,+])?${context//./\\.}[,)]" "$stage/named" >/dev/null; then continue; fi
+      sed -i -E "/^\[${context//./\\.}\]\(!/!s/^\[(${context//./\\.})\]/[sidecall-own-\1]/" "$stage/named"
+    done
+    if ! cmp -s "$stage/named" "$(now "$file")"; then edit "$file" <"$stage/named"; fi
+  done
 }
 
-# ast_trunk NAME IP:PORT: the example trunk with this name and address.
+# ast_entry CONTEXT NAME SUBROUTINE: [NAME], which announces a call and goes on in CONTEXT, and the same as [CONTEXT] if the
+# administrator's is [sidecall-own-CONTEXT].
+#
+# Asterisk looks up a number in a context for many reasons: whether a call or a transfer is accepted, whether more
+# digits may follow, whether the number parks a call, which hint it has. The answer must be the administrator's, so
+# their context is included and no extension stands in front of it. A switch does. It knows only the extension that a
+# channel is about to run and has not passed yet, if it is a plain number: FILTER leaves out what could end the switch's
+# argument.
+# shellcheck disable=SC2016 # Asterisk's dollars
+ast_entry() {
+  local context=$1 name=$2 announces=sidecall-announce-${2#sidecall-} number='${FILTER(+0-9,${EXTEN})}' patterns='_[+0-9]!' pattern
+  local own=$1 passed=''
+  if ast_has_section "sidecall-own-$context"; then
+    own=sidecall-own-$context passed=$number@$context
+  fi
+  if [ "$3" = sidecall-attendant ]; then number='${FILTER(+0-9s,${EXTEN})}' patterns+=' s'; fi
+  printf '\n; Calls that come into [%s].\n[%s]\n' "$context" "$(if [ -n "$passed" ]; then printf %s "$context"; else printf %s "$name"; fi)"
+  printf 'eswitch => Loopback/@%s/${IF($["${PRIORITY}" != "1"%s]?:%s)}\ninclude => %s\n' \
+    "$announces" "${passed:+ | \"\${SIDECALL_PASSED\}\" = \"$passed\"}" "$number" "$own"
+  printf '[%s]\n' "$announces"
+  for pattern in $patterns; do
+    # A SIP MESSAGE that the dialplan handles is no call.
+    printf 'exten => %s,1,GosubIf($["${CHANNEL(channeltype)}" != "Message"]?%s,s,1)\n' "$pattern" "$3"
+    if [ -n "$passed" ]; then printf ' same => n,Set(SIDECALL_PASSED=%s)\n' "$passed"; fi
+    printf ' same => n,Goto(%s,${EXTEN},1)\n' "$context"
+  done
+  printf 'include => %s\n' "$own"
+  if [ -n "$passed" ]; then printf '; [%s] by another name.\n[%s]\ninclude => %s\n' "$context" "$name" "$context"; fi
+}
+
+# ast_entries KIND SUBROUTINE CONTEXT...: the first has a short name; where there are several, each has one of its own.
+ast_entries() {
+  local kind=$1 subroutine=$2 context
+  shift 2
+  if [ $# = 1 ]; then
+    ast_entry "$1" "sidecall-$kind" "$subroutine"
+  elif [ $# -gt 1 ]; then
+    printf '\n; [sidecall-%s] is [sidecall-%s-%s].\n[sidecall-%s]\ninclude => sidecall-%s-%s\n' "$kind" "$kind" "$1" "$kind" "$kind" "$1"
+    for context in "$@"; do ast_entry "$context" "sidecall-$kind-$context" "$subroutine"; done
+  fi
+}
+
+# ast_trunk NAME ADDRESS: the example trunk with this name and address. Asterisk itself looks up a host's addresses.
 ast_trunk() {
-  sed -e "s|192.0.2.10:5060|$2|" -e "s|192.0.2.10|${2%:*}|" \
+  sed -e "s|192.0.2.10:5060|$2|" -e "s|192.0.2.10|$(trunk_host "$2")|" \
     -e "s|^\[sidecall\]|[$1]|" -e "s|^aors=sidecall\$|aors=$1|" -e "s|^endpoint=sidecall\$|endpoint=$1|" \
     ${trunks:+-e "s|^context=from-trunk |context=sidecall-trunks|"} dialplan/asterisk/pjsip-trunk.conf
 }
 
-# ast_attendant CONTEXT: the same in front of a context that only main numbers lead to.
-ast_attendant() {
-  cat <<END
-
-; In front of [$1]: let your main numbers lead to [sidecall-attendant-$1] instead.
-[sidecall-attendant-$1]
-exten => s,1,Gosub(sidecall-attendant,s,1)
- same => n,Goto($1,s,1)
-exten => _[+0-9]!,1,GotoIf(\$[$ast_plain = 0]?nobody)
- same => n,Gosub(sidecall-attendant,s,1)
- same => n,Goto($1,\${EXTEN},1)
- same => n(nobody),Hangup(1)
-END
+# ast_check_trunk NAME ADDRESS: what Asterisk would not say before a call fails.
+ast_check_trunk() {
+  local pjsip file
+  if [ ! -f "$conf/pjsip.conf" ]; then return 0; fi
+  pjsip=$(ast_files "$conf/pjsip.conf" | while IFS= read -r file; do cat "$file"; done)
+  if [ -z "$2" ]; then
+    grep -F "[$1]" <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no endpoint [$1]"
+  elif [ "${2:0:1}" = '[' ]; then
+    grep -E '^bind *=.*:.*:' <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no transport that binds an IPv6 address"
+  fi
 }
 
 ast_plan_dialplan() {
-  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=() globals=''
+  local like=$conf/extensions.conf file=$conf/extensions.conf entry names=() defined=() globals=''
   for entry in $trunk; do names+=("${entry%%=*}"); done
   # shellcheck disable=SC2086 # a list of names
   sed -e "s#^SIDECALL_MAIN=#&$main#" -e "s#^SIDECALL_BEHIND=#&$(joined '|' $behind)#" \
     ${trunk:+-e "s#^SIDECALL_TRUNK=sidecall#SIDECALL_TRUNK=${names[0]}#"} \
     ${trunk:+-e "s#^SIDECALL_TRUSTED=sidecall#SIDECALL_TRUSTED=$(joined '|' "${names[@]}")#"} \
     dialplan/asterisk/sidecall.conf | want "$conf/sidecall.conf" 640 "$like"
+  ast_move_contexts
   if [ -n "$phones$trunks$attendant" ]; then
     { echo "; Made by install.sh: contexts that announce a call and go on in yours."
-      if [ -n "$phones" ]; then ast_entry "$phones" sidecall-phones sidecall-originating; fi
-      if [ -n "$trunks" ]; then ast_entry "$trunks" sidecall-trunks sidecall-terminating; fi
-      for entry in $attendant; do ast_attendant "$entry"; done
+      # shellcheck disable=SC2086 # lists of names
+      { ast_entries phones sidecall-originating $phones && ast_entries trunks sidecall-terminating $trunks; }
+      for entry in $attendant; do ast_entry "$entry" "sidecall-attendant-$entry" sidecall-attendant; done
     } | want "$conf/sidecall-entry.conf" 640 "$like"
   fi
   if ast_is_freepbx; then file=$conf/extensions_custom.conf; fi # its GUI writes extensions.conf anew
   # The settings are added to [globals]: where there is none, Asterisk would not read the file.
-  ast_lines "$like" | grep '^\[globals\]' >/dev/null || globals='[globals]'
+  ast_has_section globals || globals='[globals]'
   ast_append "$file" '#include "sidecall.conf"' "$globals"
   if [ -n "$phones$trunks$attendant" ]; then ast_append "$file" '#include "sidecall-entry.conf"'; fi
-  if [ -n "$trunk" ]; then
-    for entry in $trunk; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
+  for entry in $trunk; do
+    ast_check_trunk "${entry%%=*}" "${entry#*=}"
+    if [ -n "${entry#*=}" ]; then defined+=("$entry"); fi
+  done
+  if [ ${#defined[@]} -gt 0 ]; then
+    for entry in "${defined[@]}"; do ast_trunk "${entry%%=*}" "${entry#*=}"; done | want "$conf/sidecall-trunk.conf" 640 "$like"
     file=$conf/pjsip.conf
     if ast_is_freepbx; then file=$conf/pjsip.endpoint_custom.conf; fi
     ast_append "$file" '#include "sidecall-trunk.conf"'
@@ -201,6 +250,18 @@ ast_say_out() {
   say "Without that line no call takes the packet trunk. Whatever your dialplan checks before the Dial comes first."
 }
 
+# ast_say_contexts KIND CONTEXT...: those that could not get the administrator's name.
+ast_say_contexts() {
+  local kind=$1 context name
+  shift
+  for context in "$@"; do
+    if ast_has_section "sidecall-own-$context"; then continue; fi
+    name=sidecall-$kind
+    if [ $# -gt 1 ]; then name=$name-$context; fi
+    say "$kind: set context=$name (instead of $context) on their endpoints in pjsip.conf"
+  done
+}
+
 pbx_say_rest() {
   ast_say_in
   ast_say_out
@@ -208,15 +269,15 @@ pbx_say_rest() {
 
 ast_say_in() {
   local name
-  step "One step is yours: say where calls come in"
+  step "What is left to you"
   for name in $attendant; do
     say "main numbers: let them lead to [sidecall-attendant-$name] (instead of [$name]), e.g. Goto(sidecall-attendant-$name,s,1)"
   done
   for name in $behind; do
     say "calls to $name: add b(sidecall-pass^s^1) to the options of your Dial(PJSIP/...@$name,,...)"
   done
-  if [ -n "$phones" ]; then say "phones: set context=sidecall-phones (instead of $phones) on their endpoints in pjsip.conf"; fi
-  if [ -n "$trunks" ]; then say "trunks: set context=sidecall-trunks (instead of $trunks) on their endpoints in pjsip.conf"; fi
+  # shellcheck disable=SC2086 # lists of names
+  { ast_say_contexts phones $phones && ast_say_contexts trunks $trunks; }
   if [ -n "$phones" ] && [ -n "$trunks" ]; then return 0; fi
   if ast_is_freepbx; then
     say "FreePBX: add to $conf/extensions_custom.conf"
@@ -251,6 +312,9 @@ pbx_reload() {
   done
   if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep sidecall-go >/dev/null; then
     warn "Asterisk has not taken sidecall.conf: its log says why (asterisk -rx 'dialplan reload')"
+  fi
+  if [ "$uninstall" = no ] && [ -n "$phones$trunks$attendant" ] && ! ast_cli 'core show switches' | grep Loopback >/dev/null; then
+    warn "Asterisk has not loaded pbx_loopback, so calls are not announced: add load=pbx_loopback.so to $conf/modules.conf"
   fi
 }
 

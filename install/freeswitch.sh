@@ -127,23 +127,53 @@ fs_include() {
 
 fs_is_fusionpbx() { [ -d "$root/etc/fusionpbx" ] || [ -d "$root/var/www/fusionpbx" ]; }
 
-fs_plan_dialplan() {
-  local like=$conf/freeswitch.xml snippet entry name address trusted=()
-  for entry in $trunk; do
-    address=${entry#*=}
-    trusted+=("${address%:*}/32")
+# fs_gateway_host NAME: the host of a gateway that is there already. FreeSWITCH takes the realm where there is no proxy,
+# and the name where there is no realm.
+fs_gateway_host() {
+  local file host name
+  file=$(grep -lE "<gateway[ \t][^>]*name=\"$1\"" "$conf"/sip_profiles/*/*.xml 2>/dev/null | head -n 1)
+  [ -n "$file" ] || die "--existing-trunk $1: no gateway of that name in $conf/sip_profiles"
+  sed 's/<!--.*-->//g' "$file" | awk -v begin="name=\"$1\"" '/<gateway[ \t]/ { it = index($0, begin) } it { print } /<\/gateway>/ { it = 0 }' >"$stage/gateway"
+  for name in proxy realm; do
+    host=$(fs_param "$stage/gateway" $name)
+    if [ -n "$host" ]; then break; fi
   done
+  host=${host:-$1}
+  host=${host#sip:}
+  host=$(trunk_address "${host%%;*}") || die "--existing-trunk $1: the proxy of that gateway is $host, which is no address and no host name"
+  trunk_host "$host"
+}
+
+# fs_plan_trunk NAME ADDRESS: adds to `trusted`, by address, who may bring an address along.
+fs_plan_trunk() {
+  local name=$1 host address found profile=external-ipv6
+  if [ -n "$2" ]; then host=$(trunk_host "$2"); else host=$(fs_gateway_host "$name") || exit 1; fi
+  found=$(host_addresses "$host") || die "trunk $name: $host has no address: check the name, or give the address"
+  if is_host_name "$host"; then
+    say "trunk $name: $host is ${found//$'\n'/, } today, and FreeSWITCH believes only these. Run this again when they change."
+  fi
+  for address in $found; do
+    case $address in
+      *:*) address+=/128 ;;
+      *) address+=/32 profile=external ;;
+    esac
+    if [[ " ${trusted[*]} " != *" $address "* ]]; then trusted+=("$address"); fi
+  done
+  if [ -z "$2" ]; then return 0; fi
+  [ -f "$conf/sip_profiles/$profile.xml" ] || warn "trunk $name: there is no SIP profile $profile, which it needs"
+  sed -e "s|192.0.2.10:5060|$2|" -e "s|<gateway name=\"sidecall\">|<gateway name=\"$name\">|" \
+    dialplan/freeswitch/trunk.xml | want "$conf/sip_profiles/$profile/$name.xml" 644 "$conf/freeswitch.xml"
+}
+
+fs_plan_dialplan() {
+  local like=$conf/freeswitch.xml snippet entry name trusted=()
+  for entry in $trunk; do fs_plan_trunk "${entry%%=*}" "${entry#*=}"; done
   sed -e "s#sidecall_main=#&$main#" ${behind:+-e 's#sidecall_behind=no#sidecall_behind=yes#'} \
     ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
     ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
     want "$conf/dialplan/sidecall.xml" 644 "$like"
   for snippet in leg originating terminating attendant out; do
     want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
-  done
-  for entry in $trunk; do
-    name=${entry%%=*} address=${entry#*=}
-    sed -e "s|192.0.2.10:5060|$address|" -e "s|<gateway name=\"sidecall\">|<gateway name=\"$name\">|" \
-      dialplan/freeswitch/trunk.xml | want "$conf/sip_profiles/external/$name.xml" 644 "$like"
   done
   if fs_is_fusionpbx; then
     say ""
@@ -160,8 +190,8 @@ fs_plan_dialplan() {
     say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
     say "is a new one, FusionPBX itself needs it as well (its config.conf: switch.event_socket.password)."
   else
-    fs_include "${phones:-default}" originating
-    fs_include "${trunks:-public}" terminating
+    for name in ${phones:-default}; do fs_include "$name" originating; done
+    for name in ${trunks:-public}; do fs_include "$name" terminating; done
     for name in $attendant; do fs_include "$name" attendant; done
   fi
 }
@@ -195,7 +225,7 @@ pbx_plan() {
 }
 
 pbx_reload() {
-  local new=$fs_password answer
+  local new=$fs_password answer profile
   fs_password=$fs_old_password
   if ! fs_api status >/dev/null; then
     say "FreeSWITCH doesn't answer: it reads its new configuration when it starts, or with"
@@ -208,8 +238,11 @@ pbx_reload() {
   # What can't be read shows at the next start at the latest: then none of it works.
   case $answer in *+OK*) ;; *) warn "FreeSWITCH can't read its configuration: see its log, or take everything back with --uninstall" ;; esac
   if [ -n "$trunk" ]; then
-    say "fs_cli -x 'sofia profile external rescan'"
-    fs_api 'sofia profile external rescan' >&2 || true
+    for profile in external external-ipv6; do
+      if [ ! -f "$conf/sip_profiles/$profile.xml" ]; then continue; fi
+      say "fs_cli -x 'sofia profile $profile rescan'"
+      fs_api "sofia profile $profile rescan" >&2 || true
+    done
   fi
   if [ "$new" != "$fs_old_password" ]; then
     # In the background: it ends the connection that asks for it.
@@ -238,6 +271,9 @@ pbx_after_uninstall() {
     warn "the event socket has its well-known password again, as it was before: please change it"
   fi
   pbx_reload
-  local entry
-  for entry in $trunk; do fs_api "sofia profile external killgw ${entry%%=*}" >&2 || true; done
+  local entry profile
+  for entry in $trunk; do
+    if [ -z "${entry#*=}" ]; then continue; fi # it was there before
+    for profile in external external-ipv6; do fs_api "sofia profile $profile killgw ${entry%%=*}" >&2 || true; done
+  done
 }

@@ -155,10 +155,13 @@ put() { # TARGET
   say "done: $target"
 }
 
+# The names that an administrator's contexts had before ours took them (install/asterisk.sh).
+own_names() { sed -E 's/^\[sidecall-own-([^]]+)\]/[\1]/'; }
+
 # Takes our lines out of a text: blocks between marks, and the includes that name us.
 without_ours() {
   awk '/sidecall: begin/ { ours = 1; blank = 0 } { if (!ours && !/X-PRE-PROCESS cmd="include" data="sidecall\//) print }
-    /sidecall: end/ { ours = 0 }' "$1"
+    /sidecall: end/ { ours = 0 }' "$1" | own_names
 }
 
 # take_back KIND SUM PATH [BACKUP]: undoes one line of the manifest.

@@ -7,12 +7,11 @@ mod lab;
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 
 use lab::domains::{Domain, Domains};
-use lab::sidecall::{ADMIN, Sidecall, binary};
+use lab::sidecall::Sidecall;
 use lab::theatre::{SOON, Since, write};
-use lab::{Kind, Pbx, PbxConfig, conf, ports};
+use lab::{Installed, Kind, Pbx, PbxConfig, conf, installed, ports};
 use serde_json::json;
 
 /// The blocks of configuration of the page's "Two domains, step by step".
@@ -43,55 +42,25 @@ struct Office<'a> {
 
 impl Office<'_> {
     fn install(&self) -> Sidecall {
-        let root = tempfile::Builder::new().prefix("sidecall-root-").tempdir().unwrap();
-        let etc = root.path().join("etc/sidecall");
-        conf::write(&etc.join("admin.token"), ADMIN).unwrap();
-        self.run_script(root.path());
+        let far = self.far.to_string();
+        let contexts: &[&str] = match self.pbx.kind() {
+            Kind::Asterisk => &["--phones", "from-internal", "--trunks", "from-trunk"],
+            Kind::FreeSwitch => &[],
+        };
+        let installed = Installed::beside(self.pbx, &[&["--trunk", &far], contexts].concat()).unwrap();
         if self.pbx.kind() == Kind::Asterisk {
-            self.lead_calls_there();
+            // The lab's own packet trunk goes: install.sh has made one.
+            let file = self.pbx.dir().join("etc/pjsip.conf");
+            conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
         }
-        self.reload();
+        installed::reload(self.pbx);
+        let etc = installed.etc();
         let other = if self.second { "a" } else { "b" };
         for (file, token) in [("to", self.tokens[0]), ("from", self.tokens[1])] {
             conf::write(&etc.join(format!("{file}-{other}.token")), token).unwrap();
         }
         self.configure(&etc.join("sidecall.toml"));
-        // It runs from its folder as from /etc/sidecall.
-        let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().unwrap();
-        conf::copy_dir(&etc, dir.path()).unwrap();
-        Sidecall::in_folder(dir, self.http.0).unwrap()
-    }
-
-    fn run_script(&self, root: &Path) {
-        let at = self.pbx.dir().join(if self.pbx.kind() == Kind::Asterisk { "etc" } else { "conf" });
-        let mut script = Command::new(conf::project().join("install.sh"));
-        script.env("SIDECALL_ROOT", root).env_remove("FS_CLI").env_remove("ASTERISK");
-        script.args(["--yes", "--pbx", self.pbx.kind().word(), "--trunk", &self.far.to_string()]);
-        script.arg("--pbx-conf").arg(at).arg("--binary").arg(binary());
-        if self.pbx.kind() == Kind::Asterisk {
-            script.args(["--phones", "from-internal", "--trunks", "from-trunk"]);
-        }
-        let done = script.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    }
-
-    /// "The last step is yours." The lab's own packet trunk goes: install.sh has made one.
-    fn lead_calls_there(&self) {
-        let file = self.pbx.dir().join("etc/pjsip.conf");
-        conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
-        conf::replace(&file, "context=from-internal", "context=sidecall-phones").unwrap();
-        conf::replace(&file, "context=from-trunk", "context=sidecall-trunks").unwrap();
-    }
-
-    /// install.sh does that where the PBX is the machine's own.
-    fn reload(&self) {
-        let commands = match self.pbx.kind() {
-            Kind::Asterisk => ["dialplan reload", "manager reload", "pjsip reload"],
-            Kind::FreeSwitch => ["reloadxml", "sofia profile external rescan", "status"],
-        };
-        for command in commands {
-            let _ = self.pbx.console(command);
-        }
+        installed.start(self.http.0).unwrap()
     }
 
     fn configure(&self, file: &Path) {
@@ -105,8 +74,6 @@ impl Office<'_> {
         // Both nodes are on this machine, without TLS; the paths of a machine of its own are this test's.
         let peer = peer.replace(other, &format!("http://{}", self.http.1));
         conf::replace(file, "# The agent: attached", &format!("{peer}\n# The agent: attached")).unwrap();
-        conf::replace(file, "127.0.0.1:8600", &self.http.0.to_string()).unwrap();
-        conf::replace(file, "/var/lib/sidecall/", "").unwrap();
         conf::write(file, &(conf::read(file).unwrap() + "\n" + &map)).unwrap();
     }
 }
@@ -162,4 +129,36 @@ fn two_domains_from_the_documentation_alone_asterisk() {
 #[test]
 fn two_domains_from_the_documentation_alone_freeswitch() {
     two_domains(Kind::FreeSwitch, Kind::Asterisk);
+}
+
+/// What a PBX makes of trunks by name and by IPv6 address, as `install.sh` writes them.
+fn trunks_by_name_and_by_ipv6_are_known(kind: Kind) {
+    let config = PbxConfig { snippets: false, ..PbxConfig::default() };
+    let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
+    let trunks = ["--trunk", "named=localhost:5999", "--trunk", "six=[::1]:5998"];
+    let _made = Installed::beside(&pbx, &trunks).unwrap();
+    installed::reload(&pbx);
+    let says = |command: &str, what: &str| {
+        let said = lab::wait_until(SOON, || pbx.console(command).contains(what));
+        assert!(said, "{command}: no {what} in {}\n{}", pbx.console(command), pbx.log());
+    };
+    match kind {
+        Kind::Asterisk => {
+            says("pjsip show aor named", "sip:localhost:5999");
+            says("pjsip show identify named", "127.0.0.1");
+            says("pjsip show aor six", "sip:[::1]:5998");
+            says("pjsip show identify six", "::1");
+        }
+        Kind::FreeSwitch => {
+            // The lab has no profile of IPv6, so `six` is no gateway here.
+            says("sofia status gateway named", "localhost:5999");
+            for (from, believed) in [("127.0.0.1", "true"), ("::1", "true"), ("127.0.0.2", "false"), ("::2", "false")] {
+                says(&format!("expand acl {from} ${{sidecall_trusted}}"), believed);
+            }
+        }
+    }
+}
+
+lab::on_both_pbxs! {
+    trunks_by_name_and_by_ipv6_are_known,
 }

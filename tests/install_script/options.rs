@@ -1,0 +1,170 @@
+//! Contexts and trunks, as they are named on the command line of `install.sh`.
+
+use super::{INSTALL, made_of, on_each, text};
+
+#[test]
+fn several_contexts_are_taken_remembered_and_given_back() {
+    on_each("contexts", |scratch| {
+        let own = match scratch.kind {
+            "freeswitch" => {
+                let context = "<include>\n  <context name=\"branch.2\">\n  </context>\n</include>\n";
+                std::fs::write(scratch.file("dialplan/branch.xml"), context).unwrap();
+                "dialplan/branch.xml"
+            }
+            _ => {
+                let contexts = "[from-internal](+)\n[branch.2] ; people\n[branch-2]\n[from-trunk]\n[both]\n\
+                                [from-internal](+)\nexten => 1,1,NoOp()\n";
+                std::fs::write(scratch.file("more.conf"), contexts).unwrap();
+                let plan = scratch.read("extensions.conf") + "#include \"more.conf\"\n";
+                std::fs::write(scratch.file("extensions.conf"), plan).unwrap();
+                "more.conf"
+            }
+        };
+        scratch.keep("mine");
+        let before = scratch.read(own);
+        let asked: &[&str] = match scratch.kind {
+            "freeswitch" => &["--phones", "default", "--phones", "branch.2"],
+            _ => &[
+                &["--phones", "from-internal", "--phones", "branch.2", "--phones", "both"][..],
+                &["--trunks", "from-trunk", "--trunks", "both"],
+            ]
+            .concat(),
+        };
+        let shown = scratch.install(&[&["--dry-run"], asked].concat());
+        let said = scratch.install(&[INSTALL, asked].concat());
+        if scratch.kind == "freeswitch" {
+            for file in ["dialplan/default.xml", own] {
+                assert!(scratch.read(file).contains("sidecall/originating.xml"), "{file}");
+                assert!(shown.contains(file), "{shown}");
+            }
+        } else {
+            assert!(shown.contains("+[sidecall-own-branch.2] ; people"), "{shown}");
+            let moved = before.replace("[from-internal]", "[sidecall-own-from-internal]");
+            let moved = moved.replace("[branch.2]", "[sidecall-own-branch.2]");
+            assert_eq!(scratch.read(own), moved.replace("[from-trunk]", "[sidecall-own-from-trunk]"));
+            let entry = scratch.read("sidecall-entry.conf");
+            for context in [
+                "\n[from-internal]\neswitch => Loopback/@sidecall-announce-phones-from-internal/",
+                "\n[branch.2]\neswitch => Loopback/@sidecall-announce-phones-branch.2/",
+                "\n[from-trunk]\neswitch => Loopback/@sidecall-announce-trunks-from-trunk/",
+                "\ninclude => sidecall-own-branch.2\n",
+                // The names that endpoints of an earlier version have.
+                "\n[sidecall-phones]\ninclude => sidecall-phones-from-internal\n",
+                "\n[sidecall-trunks]\ninclude => sidecall-trunks-from-trunk\n",
+                // Phones and trunks share it: which it is, the endpoint's context says.
+                "\n[sidecall-phones-both]\neswitch => Loopback/@sidecall-announce-phones-both/",
+                "\n[sidecall-trunks-both]\neswitch => Loopback/@sidecall-announce-trunks-both/",
+            ] {
+                assert!(entry.contains(context), "{context}: {entry}");
+            }
+            assert!(said.contains("phones: set context=sidecall-phones-both (instead of both)"), "{said}");
+            assert!(!said.contains("instead of from-internal"), "{said}");
+        }
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        // Another context takes the place of both; a line of the administrator's own is kept when all is taken back.
+        if scratch.kind == "asterisk" {
+            scratch.install(&[INSTALL, &["--phones", "branch.2"]].concat());
+            assert!(
+                scratch.read(own).starts_with("[from-internal](+)\n[sidecall-own-branch.2]"),
+                "{}",
+                scratch.read(own)
+            );
+            assert!(scratch.read("sidecall-entry.conf").contains("\n[sidecall-phones]\ninclude => branch.2\n"));
+            std::fs::write(scratch.file(own), scratch.read(own) + "; mine\n").unwrap();
+            scratch.install(&["--uninstall", "--yes"]);
+            assert_eq!(scratch.read(own), before + "; mine\n");
+        } else {
+            scratch.install(&["--uninstall", "--yes"]);
+            assert_eq!(scratch.difference("mine"), "");
+        }
+    });
+}
+
+#[test]
+fn a_section_that_others_are_made_from_keeps_its_name() {
+    let plan = "[globals]\n[phones]\nexten => 1,1,NoOp()\n[more](phones)\n[trunks](!)\n[lines](trunks)\n";
+    let files = [("extensions.conf", plan), ("manager.conf", "[general]\nenabled = no\n")];
+    let scratch = made_of("templates", "asterisk", &files);
+    let said = scratch.install(&[INSTALL, &["--phones", "phones", "--trunks", "trunks"]].concat());
+    assert!(scratch.read("extensions.conf").starts_with(plan), "{}", scratch.read("extensions.conf"));
+    assert!(said.contains("phones: set context=sidecall-phones (instead of phones)"), "{said}");
+    let entry = scratch.read("sidecall-entry.conf");
+    assert!(entry.contains("\n[sidecall-phones]\neswitch => Loopback/@sidecall-announce-phones/"), "{entry}");
+}
+
+#[test]
+fn a_trunk_may_be_a_name_an_ipv6_address_or_one_that_is_there() {
+    on_each("trunks", |scratch| {
+        let gateway = "<include><!-- <param name=\"proxy\" value=\"192.0.2.99\"/> -->\n<gateway name=\"mine\">\n\
+                       <param name=\"realm\" value=\"192.0.2.44\"/>\n<param name=\"register\" value=\"true\"/>\n\
+                       </gateway></include>\n";
+        match scratch.kind {
+            "freeswitch" => std::fs::write(scratch.file("sip_profiles/external/mine.xml"), gateway).unwrap(),
+            _ => {
+                let more = "[mine]\ntype=endpoint\n[mine]\ntype=registration\n[v6]\ntype=transport\nbind=[::]\n";
+                std::fs::write(scratch.file("pjsip.conf"), scratch.read("pjsip.conf") + more).unwrap();
+            }
+        }
+        scratch.keep("mine");
+        let asked = ["--trunk", "localhost:5070", "--trunk", "six=[2001:DB8::7]", "--existing-trunk", "mine"];
+        let said = scratch.install(&[INSTALL, &asked].concat());
+        let config = sidecall::config::Config::load(&scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert_eq!(config.node.routing.trunk(&config.pbx[0].name).unwrap().as_str(), "sidecall");
+        assert!(!said.contains("trunk six:") && !said.contains("trunk mine:"), "{said}");
+        if scratch.kind == "freeswitch" {
+            let proxy = |file: &str, address: &str| {
+                let text = scratch.read(&format!("sip_profiles/{file}.xml"));
+                assert!(text.contains(&format!("<param name=\"proxy\" value=\"{address}\"/>")), "{text}");
+            };
+            proxy("external/sidecall", "localhost:5070");
+            proxy("external-ipv6/six", "[2001:DB8::7]:5060");
+            let settings = scratch.read("dialplan/sidecall.xml");
+            let trusted = settings.split("\"sidecall_trusted=").nth(1).unwrap().split('"').next().unwrap();
+            let trusted: Vec<&str> = trusted.split(',').collect();
+            // This machine's `localhost` may be ::1 as well.
+            assert!(trusted.contains(&"127.0.0.1/32"), "{trusted:?}");
+            assert!(trusted.ends_with(&["2001:DB8::7/128", "192.0.2.44/32"]), "{trusted:?}");
+            assert!(said.contains("localhost is ") && said.contains("today"), "{said}");
+        } else {
+            assert!(scratch.read("sidecall.conf").contains("\nSIDECALL_TRUSTED=sidecall|six|mine "));
+            let trunks = scratch.read("sidecall-trunk.conf");
+            for line in [
+                "contact=sip:localhost:5070\n",
+                "match=localhost ",
+                "contact=sip:[2001:DB8::7]:5060\n",
+                "match=2001:DB8::7 ",
+            ] {
+                assert!(trunks.contains(line), "{line}: {trunks}");
+            }
+            assert!(!trunks.contains("[mine]"), "{trunks}");
+        }
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("mine"), "");
+    });
+}
+
+#[test]
+fn a_trunk_that_cannot_be_found_is_named() {
+    on_each("unfound", |scratch| {
+        if scratch.kind == "freeswitch" {
+            // Whose addresses would be believed? Nothing is changed.
+            for (option, trunk, what) in [
+                ("--trunk", "nowhere.invalid", "nowhere.invalid has no address"),
+                ("--existing-trunk", "mine", "no gateway of that name"),
+            ] {
+                let refused = scratch.try_install(&[INSTALL, &[option, trunk]].concat());
+                assert!(!refused.status.success() && text(&refused).contains(what), "{}", text(&refused));
+            }
+            assert_eq!(scratch.difference("before"), "");
+        } else {
+            // It may be in a database.
+            let said = scratch.install(&[INSTALL, &["--existing-trunk", "mine", "--trunk", "[::1]"]].concat());
+            assert!(said.contains("no endpoint [mine]") && said.contains("no transport that binds an IPv6"), "{said}");
+        }
+    });
+}
