@@ -144,22 +144,6 @@ pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|ci| ci == "true")
 }
 
-/// The PBXs on this machine. One clear line is printed for each that is missing.
-///
-/// # Panics
-/// In CI, if there is no Asterisk.
-pub fn kinds() -> Vec<Kind> {
-    let is_here = |kind: &Kind| {
-        let found = kind.find();
-        if let Err(missing) = &found {
-            assert!(*kind != Kind::Asterisk || !in_ci(), "CI needs Asterisk, which is {missing}");
-            eprintln!("skipped: {kind}: {missing}");
-        }
-        found.is_ok()
-    };
-    [Kind::Asterisk, Kind::FreeSwitch].into_iter().filter(is_here).collect()
-}
-
 /// Tests named after functions of the file that take a [`Kind`]: one on each PBX, in a module of its name.
 macro_rules! on_both_pbxs {
     ($($name:ident,)*) => {
