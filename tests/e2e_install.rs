@@ -50,6 +50,7 @@ impl Office<'_> {
         if self.pbx.kind() == Kind::Asterisk {
             self.lead_calls_there();
         }
+        self.let_calls_out();
         self.reload();
         let other = if self.second { "a" } else { "b" };
         for (file, token) in [("to", self.tokens[0]), ("from", self.tokens[1])] {
@@ -81,6 +82,21 @@ impl Office<'_> {
         conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
         conf::replace(&file, "context=from-internal", "context=sidecall-phones").unwrap();
         conf::replace(&file, "context=from-trunk", "context=sidecall-trunks").unwrap();
+    }
+
+    /// "Where calls go out is yours to say."
+    fn let_calls_out(&self) {
+        let (file, own, line) = match self.pbx.kind() {
+            Kind::Asterisk => {
+                ("etc/extensions.conf", "Dial(PJSIP/${EXTEN}@pstn,60)", "Gosub(sidecall-out,s,1(60))\n same => n,")
+            }
+            Kind::FreeSwitch => (
+                "conf/dialplan/default/00_a_lab.xml",
+                "<action application=\"bridge\" data=\"sofia/gateway/pstn/$1\"/>",
+                "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>\n",
+            ),
+        };
+        conf::replace(&self.pbx.dir().join(file), own, &format!("{line}{own}")).unwrap();
     }
 
     /// install.sh does that where the PBX is the machine's own.
@@ -150,7 +166,10 @@ fn two_domains(a: Kind, b: Kind) {
         assert!(told.ended(Some(&domains.b.number(1))) && told_there.ended(Some(&domains.a.number(1))));
     }
     let calls = domains.a.sidecall().calls();
-    assert!(calls.iter().any(|call| call["route"] == "packet"), "{calls:#?}");
+    let packet = calls.iter().find(|call| call["route"] == "packet").unwrap_or_else(|| panic!("{calls:#?}"));
+    let told = domains.a.sidecall().get(&format!("/v1/calls/{}", packet["call"].as_str().unwrap()));
+    let routed: Vec<_> = told["story"].as_array().unwrap().iter().filter(|step| step["step"] == "routed").collect();
+    assert!(matches!(routed[..], [only] if only["trunk"] == "sidecall"), "{told:#}");
 }
 
 #[test]
