@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use lab::conf::{project_file, read, replace, write};
 use lab::theatre::{Between, Since, Theatre};
-use lab::{Answer, Call, FarEnd, Hosted, Kind, Pbx, Phone, Sidecall, SidecallConfig, SipMessage, wait_until};
+use lab::{
+    Answer, Call, FarEnd, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until,
+};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -41,8 +43,10 @@ struct Outcome {
 }
 
 impl Rules {
+    /// The decision is what counts here, not how fast it is: the hold is a long one.
     fn set(kind: Kind, answer: &Answer) -> Option<Rules> {
-        let pbx = lab::or_skip(kind, Pbx::start(kind))?;
+        let config = PbxConfig { hold_ms: 2_000, ..PbxConfig::default() };
+        let pbx = lab::or_skip(kind, Pbx::start_with(kind, config))?;
         install(&pbx);
         let packet = FarEnd::start(pbx.config().packet, answer).unwrap();
         let pstn = FarEnd::start(pbx.config().pstn, answer).unwrap();
