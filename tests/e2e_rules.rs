@@ -263,6 +263,21 @@ fn a_changed_number_takes_no_packet_route(kind: Kind) {
     rules.takes_the_packet_trunk("+12125550172", "+12125551000", talk);
 }
 
+/// A feature code is looked up where the dialplan's own Dial would look, although the packet trunk is dialled elsewhere.
+#[test]
+fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let bob = Phone::register(rules.pbx.sip(), "1001").unwrap();
+    rules.takes_the_packet_trunk("+12125550180", "+12125551000", |call| {
+        assert!(call.wait_answered(SOON));
+        call.dtmf("##1001");
+        let there = bob.answer_next(SOON);
+        assert!(there.is_some(), "1001 does not ring");
+        assert!(bob.rest(SOON));
+        assert!(call.wait_ended(SOON));
+    });
+}
+
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
 fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
