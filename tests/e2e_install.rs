@@ -53,6 +53,7 @@ impl Office<'_> {
             let file = self.pbx.dir().join("etc/pjsip.conf");
             conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
         }
+        self.let_calls_out();
         installed::reload(self.pbx);
         let etc = installed.etc();
         let other = if self.second { "a" } else { "b" };
@@ -61,6 +62,21 @@ impl Office<'_> {
         }
         self.configure(&etc.join("sidecall.toml"));
         installed.start(self.http.0).unwrap()
+    }
+
+    /// "Where calls go out is yours to say."
+    fn let_calls_out(&self) {
+        let (file, own, line) = match self.pbx.kind() {
+            Kind::Asterisk => {
+                ("etc/extensions.conf", "Dial(PJSIP/${EXTEN}@pstn,60)", "Gosub(sidecall-out,s,1(60))\n same => n,")
+            }
+            Kind::FreeSwitch => (
+                "conf/dialplan/default/00_a_lab.xml",
+                "<action application=\"bridge\" data=\"sofia/gateway/pstn/$1\"/>",
+                "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>\n",
+            ),
+        };
+        conf::replace(&self.pbx.dir().join(file), own, &format!("{line}{own}")).unwrap();
     }
 
     fn configure(&self, file: &Path) {
@@ -117,7 +133,10 @@ fn two_domains(a: Kind, b: Kind) {
         assert!(told.ended(Some(&domains.b.number(1))) && told_there.ended(Some(&domains.a.number(1))));
     }
     let calls = domains.a.sidecall().calls();
-    assert!(calls.iter().any(|call| call["route"] == "packet"), "{calls:#?}");
+    let packet = calls.iter().find(|call| call["route"] == "packet").unwrap_or_else(|| panic!("{calls:#?}"));
+    let told = domains.a.sidecall().get(&format!("/v1/calls/{}", packet["call"].as_str().unwrap()));
+    let routed: Vec<_> = told["story"].as_array().unwrap().iter().filter(|step| step["step"] == "routed").collect();
+    assert!(matches!(routed[..], [only] if only["trunk"] == "sidecall"), "{told:#}");
 }
 
 #[test]

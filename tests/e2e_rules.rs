@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use lab::conf::{project_file, read, replace, write};
 use lab::theatre::{Between, Since, Theatre};
-use lab::{Answer, Call, FarEnd, Hosted, Kind, Pbx, Phone, Sidecall, SidecallConfig, SipMessage, wait_until};
+use lab::{
+    Answer, Call, FarEnd, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until,
+};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -41,8 +43,10 @@ struct Outcome {
 }
 
 impl Rules {
+    /// The decision is what counts here, not how fast it is: the hold is a long one.
     fn set(kind: Kind, answer: &Answer) -> Option<Rules> {
-        let pbx = lab::or_skip(kind, Pbx::start(kind))?;
+        let config = PbxConfig { hold_ms: 2_000, ..PbxConfig::default() };
+        let pbx = lab::or_skip(kind, Pbx::start_with(kind, config))?;
         install(&pbx);
         let packet = FarEnd::start(pbx.config().packet, answer).unwrap();
         let pstn = FarEnd::start(pbx.config().pstn, answer).unwrap();
@@ -257,6 +261,21 @@ fn a_changed_number_takes_no_packet_route(kind: Kind) {
     assert_eq!(without.pstn, [("1000".to_owned(), "+12125550171".to_owned())], "{}", rules.pbx.log());
     assert_eq!(with, without, "{}", rules.pbx.log());
     rules.takes_the_packet_trunk("+12125550172", "+12125551000", talk);
+}
+
+/// A feature code is looked up where the dialplan's own Dial would look, although the packet trunk is dialled elsewhere.
+#[test]
+fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let bob = Phone::register(rules.pbx.sip(), "1001").unwrap();
+    rules.takes_the_packet_trunk("+12125550180", "+12125551000", |call| {
+        assert!(call.wait_answered(SOON));
+        call.dtmf("##1001");
+        let there = bob.answer_next(SOON);
+        assert!(there.is_some(), "1001 does not ring");
+        assert!(bob.rest(SOON));
+        assert!(call.wait_ended(SOON));
+    });
 }
 
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
