@@ -79,11 +79,14 @@ impl From<Vec<Call>> for Up {
     }
 }
 
+/// Makes the calls of a play.
+type Makes = dyn Fn(&House) -> Step<Up>;
+
 /// One way in which a call goes.
 struct Play {
     name: &'static str,
     only: Option<Kind>,
-    play: Box<dyn Fn(&House) -> Step<Up>>,
+    play: Box<Makes>,
 }
 
 impl Play {
