@@ -1,7 +1,9 @@
 //! B12 between two organisations: the voice is as it would be without us.
 //!
-//! Each call is made twice with the same PBXs and phones, first without sidecall, then with it. What every
-//! phone gets on the wire, in order, and what every PBX writes down is compared.
+//! Each call is made with the same PBXs and phones, first without sidecall, then with it. What every phone gets on
+//! the wire, in order, and what every PBX writes down is compared. Where the call takes the packet trunk with
+//! sidecall, A's own dialplan takes it too in the call without; what differs there from the same call over the
+//! telephone network is compared as well.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
@@ -9,9 +11,10 @@ mod lab;
 
 use std::time::Duration;
 
+use lab::compare::{Compared, Table, compare, none_but_listed};
 use lab::knot::{Knot, Records, ZONE};
 use lab::theatre::{Between, Theatre};
-use lab::voice::{Seen, Watch, all_the_same, records};
+use lab::voice::{Seen, Watch};
 use lab::{Call, CallerId, Domains, Hosted, Kind, Phone};
 use serde_json::json;
 
@@ -57,11 +60,8 @@ const fn play(name: &'static str, between: &'static [Between], packet: bool, run
     Play { name, between, packet, run }
 }
 
-const DECLINED: &str = "declined";
-const NOBODY: &str = "a number that nobody has";
 const MOBILE: &str = "B10, from a mobile";
 const BEHIND: &str = "B9, a menu behind the call server";
-const HANDED_ON: &str = "B8 and B13, Bob transfers to Carol";
 const PORTED: &str = "B5, a number that has moved";
 
 /// B6, B7, B11 where nothing else is said.
@@ -92,9 +92,9 @@ const PLAYS: &[Play] = &[
         assert!(there.wait_ended(SOON));
     }),
     play("busy", TRUNK, true, |domains, cast| refused(domains, cast, "486 Busy Here")),
-    play(DECLINED, TRUNK, true, |domains, cast| refused(domains, cast, "603 Decline")),
+    play("declined", TRUNK, true, |domains, cast| refused(domains, cast, "603 Decline")),
     play("no answer", TRUNK, true, |domains, cast| refused(domains, cast, "480 Temporarily Unavailable")),
-    play(NOBODY, TRUNK, true, |domains, cast| {
+    play("a number that nobody has", TRUNK, true, |domains, cast| {
         let call = cast.alice.call_as(&domains.b.number(9), "Alice A.", &[]);
         assert!(call.wait_status(SOON).is_some_and(|status| status >= 400), "{:#?}{}", call.messages(), domains.log());
     }),
@@ -114,7 +114,7 @@ const PLAYS: &[Play] = &[
     play("B8, a menu finds the extension", TRUNK, true, |domains, cast| {
         menu(&cast.alice, domains.b.plan().main, &cast.carol);
     }),
-    play(HANDED_ON, BOTH, true, |domains, cast| {
+    play("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, cast| {
         let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
         assert_eq!(there.refer_to(cast.carol.number()), Some(202));
         let third = answer(&cast.carol);
@@ -205,88 +205,15 @@ fn seen(domains: &Domains, cast: &Cast, play: &Play) -> Seen {
         watch = watch.pbx("C", &behind.pbx);
     }
     (play.run)(domains, cast);
-    let mut seen = watch.end();
-    if domains.b.pbx.kind() == Kind::Asterisk {
-        without_chance(play, &mut seen);
-    }
+    watch.end()
+}
+
+/// Plays it without sidecall, where A's own dialplan calls out over that trunk.
+fn seen_over(domains: &Domains, cast: &Cast, play: &Play, trunk: &str) -> Seen {
+    domains.a.pbx.call_out_over(trunk);
+    let seen = seen(domains, cast, play);
+    domains.a.pbx.call_out_over("pstn");
     seen
-}
-
-/// What an Asterisk at B says or writes down now one way and now another, with sidecall and without.
-fn without_chance(play: &Play, seen: &mut Seen) {
-    // For a phone's 603 it says 503, with cause 34 or 21.
-    let declined = [
-        ("503 to INVITE", "cause=21;text=\"CALL_REJECTED\"", "cause=34;text=\"NORMAL_CIRCUIT_CONGESTION\""),
-        ("Cdr", "\"CALL_REJECTED\"", "\"NORMAL_CIRCUIT_CONGESTION\""),
-    ];
-    // In the row of the first two, it names the extension that they were at or the one that the caller is sent to:
-    // whether the row or the dialplan is first is chance.
-    let handed_on = [("Cdr", "dst: \"6001\"", "dst: \"6002\"")];
-    let chance = match play.name {
-        DECLINED => &declined[..],
-        HANDED_ON => &handed_on,
-        _ => return,
-    };
-    for line in seen.0.iter_mut().flat_map(|(_, lines)| lines) {
-        for (begin, now, then) in chance {
-            if line.starts_with(begin) {
-                *line = line.replace(now, then);
-            }
-        }
-    }
-}
-
-/// What is meant to differ over the packet trunk, where the far PBX itself answers and not the network.
-fn as_meant(play: &Play, between: Between, (a, b): (Kind, Kind), mut without: Seen) -> Seen {
-    match (play.name, b) {
-        _ if between == Between::Network => {}
-        // The trunk doesn't know the number, and so the telephone network is tried, which doesn't either: B has two
-        // calls, and an Asterisk at A writes down both tries. (A FreeSWITCH says that its phone isn't there.)
-        (NOBODY, Kind::Asterisk) => {
-            for pbx in ["A", "B"].iter().filter(|pbx| **pbx == "B" || a == Kind::Asterisk) {
-                let rows = without.at(&records(pbx));
-                *rows = [rows.clone(), rows.clone()].concat();
-            }
-        }
-        // A FreeSWITCH says 603, which an Asterisk takes for no answer; the Asterisk of the network has made it 503.
-        (DECLINED, Kind::FreeSwitch) if a == Kind::Asterisk => {
-            for row in without.at(&records("A")) {
-                *row = row.replace("\"FAILED\"", "\"NO ANSWER\"");
-            }
-        }
-        _ => {}
-    }
-    if between == Between::Trunk && play.packet && (a, b) == (Kind::FreeSwitch, Kind::FreeSwitch) {
-        without = as_between_freeswitches(without);
-    }
-    without
-}
-
-/// Two FreeSWITCHes tell each other, over a trunk of their own, what the Asterisk of the network between them drops or
-/// puts in other words.
-fn as_between_freeswitches(mut without: Seen) -> Seen {
-    let other_words = [
-        // Whose phone it is that rings, or that it is a menu.
-        ("\"Outbound Call\" <sip:+1310555600", "\"Outbound Call\" <sip:600"),
-        ("\"Outbound Call\" <sip:+13105552009>", "\"Outbound Call\" <sip:6001>"),
-        ("\"Outbound Call\" <sip:+13105552000>", "\"+13105552000\" <sip:+13105552000>"),
-        // What the caller's phone speaks; the network adds a codec of its own.
-        ("RTP/AVP 0 8 101", "RTP/AVP 0 101"),
-        (" | a=rtpmap:8 PCMA/8000", ""),
-        // Why it ended, in words, and that the caller gave up.
-        ("Reason: Q.850;cause=16 |", "Reason: Q.850;cause=16;text=\"NORMAL_CLEARING\" |"),
-        ("Reason: Q.850;cause=127 |", "Reason: SIP;cause=487;text=\"ORIGINATOR_CANCEL\" |"),
-        // 603: an Asterisk makes it 503.
-        ("503 to INVITE", "603 to INVITE"),
-        ("cause=34;text=\"NORMAL_CIRCUIT_CONGESTION\"", "cause=21;text=\"CALL_REJECTED\""),
-        ("disposition: \"NORMAL_CIRCUIT_CONGESTION\"", "disposition: \"CALL_REJECTED\""),
-    ];
-    for line in without.0.iter_mut().flat_map(|(_, lines)| lines) {
-        for (network, trunk) in other_words {
-            *line = line.replace(network, trunk);
-        }
-    }
-    without
 }
 
 /// A's node asks a name server, which says that Grace's number is B's.
@@ -345,24 +272,44 @@ fn b12_between(a: Kind, b: Kind) {
         PORTED => lnp.is_some(),
         _ => true,
     });
-    let plain: Vec<(&Play, Seen)> = plays.map(|play| (play, seen(&theatre.domains, &cast, play))).collect();
-    let mut differences = Vec::new();
+    let plays: Vec<&Play> = plays.collect();
+    let without = |theatre: &Theatre, play: &Play, trunk| seen_over(&theatre.domains, &cast, play, trunk);
+    let over_network: Vec<Seen> = plays.iter().map(|play| without(&theatre, play, "pstn")).collect();
+    let packets: Vec<&Play> = plays.iter().copied().filter(|play| play.packet).collect();
+    let over_trunk: Vec<Seen> = packets.iter().map(|play| without(&theatre, play, "sidecall")).collect();
+    let plain = |play: &Play, packet: bool| match packet {
+        true => &over_trunk[packets.iter().position(|other| other.name == play.name).unwrap()],
+        false => &over_network[plays.iter().position(|other| other.name == play.name).unwrap()],
+    };
+    let (mut with_sidecall, mut routes) = (Vec::new(), Vec::new());
     for between in [Between::Trunk, Between::Network] {
         let _clients = raise(&mut theatre, between, lnp.as_ref().map_or("", |(_, lines)| lines));
-        let over = plain.iter().filter(|(play, _)| play.between.contains(&between));
-        for (play, without) in over {
+        for play in plays.iter().copied().filter(|play| play.between.contains(&between)) {
             let packets = |theatre: &Theatre| {
                 theatre.domains.a.sidecall().calls().iter().filter(|call| call["route"] == "packet").count()
             };
             let before = packets(&theatre);
-            let without = as_meant(play, between, (a, b), without.clone());
             let with = seen(&theatre.domains, &cast, play);
             let packet = play.packet && between == Between::Trunk;
             assert_eq!(packets(&theatre) - before, usize::from(packet), "{}: {}", play.name, theatre.log());
-            differences.push((play.name, with.differences(&without)));
+            let without = vec![plain(play, packet).clone()];
+            with_sidecall.push(Compared { call: play.name, packet, without, with });
+            routes.push((play, if packet { "sidecall" } else { "pstn" }));
         }
     }
-    all_the_same(&format!("{a} to {b}"), &differences);
+    for domain in [&mut theatre.domains.a, &mut theatre.domains.b] {
+        assert!(domain.sidecall_mut().child().terminate(SOON).is_some(), "sidecall does not end");
+    }
+    let pair = format!("{a} to {b}");
+    let mut found =
+        compare(&pair, Table::Sidecall, &mut with_sidecall, |n| without(&theatre, routes[n].0, routes[n].1));
+    let on_trunk = packets.iter().map(|play| {
+        let (network, trunk) = (plain(play, false).clone(), plain(play, true).clone());
+        Compared { call: play.name, packet: true, without: vec![network], with: trunk }
+    });
+    let again = |n: usize| without(&theatre, packets[n], "pstn");
+    found.extend(compare(&pair, Table::Trunk, &mut on_trunk.collect::<Vec<_>>(), again));
+    none_but_listed(&pair, &found);
 }
 
 #[test]

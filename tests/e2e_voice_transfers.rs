@@ -1,7 +1,7 @@
 //! B12 on one PBX: however a call comes to somebody else, it is as it would be without us.
 //!
-//! Each call is made twice with the same PBX and phones, with sidecall and after it has gone. What every phone
-//! gets, in order, and what the PBX writes down is compared.
+//! Each call is made with the same PBX and phones, with sidecall and after it has gone. What every phone gets, in
+//! order, and what the PBX writes down is compared.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
@@ -9,16 +9,15 @@ mod lab;
 
 use std::time::Duration;
 
+use lab::compare::{Compared, Table, compare, none_but_listed};
 use lab::office::Office;
 use lab::staff::{Setting, Staff, Step};
 use lab::transfers::TRANSFERS;
-use lab::voice::{Seen, Watch, all_the_same, records};
+use lab::voice::{Seen, Watch};
 use lab::{Call, Habit, Kind};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
-
-const PBX: &str = "the PBX";
 
 /// The play that is about a conference's clients alone.
 const FULL: &str = "one too many, and one leaves";
@@ -55,7 +54,7 @@ fn gives_up(staff: &Staff) -> Step<Vec<Call>> {
 fn seen(office: &Office, (name, play): &Play) -> Seen {
     let (staff, pbx) = (&office.staff, office.house.pbx());
     let phones = || (0..4).map(|n| staff.phone(n));
-    let watch = Watch::default().phones(phones()).pbx(PBX, pbx);
+    let watch = Watch::default().phones(phones()).pbx("the PBX", pbx);
     let calls = play(staff).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
     // Of two who talk to each other one hangs up, of more each does.
     let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
@@ -69,34 +68,6 @@ fn seen(office: &Office, (name, play): &Play) -> Seen {
     for phone in phones() {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
-    }
-    if staff.kind() == Kind::Asterisk { without_chance(name, seen) } else { seen }
-}
-
-/// What an Asterisk writes down now one way and now another, with sidecall and without.
-fn without_chance(name: &str, mut seen: Seen) -> Seen {
-    let rows = seen.at(&records(PBX));
-    // Who is behind a Local channel that is just taken out may be alone for an instant: a row, or none.
-    let alone = |row: &String| row.contains("src: \"1003\", dst: \"\"");
-    match name {
-        // The leg that stops ringing: its call is answered elsewhere before it ends, or after.
-        "directed pick-up" | "group pick-up" => {
-            for row in rows.iter_mut() {
-                *row = row.replace("\"NO ANSWER\", answered: false", "\"ANSWERED\", answered: true");
-            }
-        }
-        // And the first two have one row more, or not.
-        "forwarded by the phone (302)" | "attended, by feature code" => {
-            rows.retain(|row| !alone(row));
-            rows.dedup();
-        }
-        // One of the three has two rows.
-        "conference of three" => {
-            let count = format!("{} rows", rows.len());
-            rows.dedup();
-            rows.push(count);
-        }
-        _ => {}
     }
     seen
 }
@@ -113,11 +84,13 @@ fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     assert!(announced >= plays.len(), "{announced} calls were announced");
     drop(clients);
     assert!(office.house.sidecall().child().terminate(SOON).is_some(), "sidecall does not end");
-    let differences = plays.iter().zip(&with).map(|(play, with)| {
-        let without = seen(&office, play);
-        (play.0, with.differences(&without))
+    let without = |n: usize| seen(&office, &plays[n]);
+    let compared = with.into_iter().enumerate().map(|(n, with)| {
+        let without = vec![without(n)];
+        Compared { call: plays[n].0, packet: false, without, with }
     });
-    all_the_same(&kind.to_string(), &differences.collect::<Vec<_>>());
+    let found = compare(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
+    none_but_listed(&kind.to_string(), &found);
 }
 
 lab::on_both_pbxs! {

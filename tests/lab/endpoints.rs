@@ -128,6 +128,8 @@ pub(super) fn dialplan(config: &PbxConfig) -> Result<String> {
             ("INNER_NUMBERS", &inner_numbers),
         ],
     )?;
+    // See [`super::Pbx::call_out_over`].
+    let text = text.replace("[globals](+)", "[globals](+)\nLAB_OUT=pstn").replace("@pstn", "@${LAB_OUT}");
     let text = config.tenants.iter().fold(text.clone(), |all, tenant| all + &dialplan_of(tenant, config, &text));
     if config.snippets {
         return Ok(text + "\n#include \"sidecall.conf\"\n");

@@ -164,7 +164,8 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
     text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
-    text = text.replacen("<include>", &format!("<include>\n{}", set("local_ip_v4", &sip.ip().to_string())), 1);
+    let own = set("local_ip_v4", &sip.ip().to_string()) + &set("lab_out", "pstn");
+    text = text.replacen("<include>", &format!("<include>\n{own}"), 1);
     conf::write(&vars, &text)?;
 
     let profiles = conf.join("sip_profiles");
@@ -259,7 +260,8 @@ fn lab_dialplan(conf: &Path, config: &PbxConfig) -> Result<()> {
         ("OUT", if config.snippets { out } else { "" }),
     ];
     for context in ["default", "public"] {
-        let text = fill(&format!("{context}.xml"), plan, &more)?;
+        // See [`super::Pbx::call_out_over`].
+        let text = fill(&format!("{context}.xml"), plan, &more)?.replace("gateway/pstn/", "gateway/${lab_out}/");
         conf::write(&conf.join(format!("dialplan/{context}/00_a_lab.xml")), &text)?;
     }
     conf::write(&conf.join("dialplan/lab/services.xml"), &fill("services.xml", plan, &[])?)?;

@@ -23,6 +23,7 @@ pub mod capture;
 pub mod cast;
 pub mod cdr;
 pub mod clients;
+pub mod compare;
 pub mod conf;
 pub mod domains;
 pub mod endpoints;

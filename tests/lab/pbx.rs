@@ -255,4 +255,10 @@ impl Pbx {
             Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar {name}={value}")),
         };
     }
+
+    /// From now on the administrator's own dialplan calls out over this trunk: `pstn`, as it does at first, or
+    /// `sidecall`, which is the packet trunk.
+    pub fn call_out_over(&self, trunk: &str) {
+        self.set("lab_out", trunk);
+    }
 }

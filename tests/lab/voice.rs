@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FarEnd, Pbx, Phone, SipMessage, wait_until};
+use super::{Cdr, FarEnd, Pbx, Phone, SipMessage, wait_until};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -51,18 +51,22 @@ impl Seen {
                 ids.push(message.call_id());
             }
         }
-        // Who hands a call on hangs up, and so does the PBX: who is first is chance.
-        let hands_on = messages.iter().any(|m| m.received && m.status() == Some(202));
         for (n, id) in ids.iter().enumerate() {
             let call: Vec<&SipMessage> = messages.iter().filter(|m| m.call_id() == *id).collect();
             let lines = call.iter().enumerate().filter(|(at, m)| m.received && !repeated(&call[..*at], m));
-            let lines = lines.map(|(_, m)| m).filter(|m| !(hands_on && is_bye(m)));
-            let mut lines: Vec<String> = lines.filter_map(|m| Some(format!("{}{}", what(m)?, details(m)))).collect();
-            if hands_on && call.iter().any(|m| m.method() == "BYE") {
-                lines.push("BYE, by whichever side".to_owned());
-            }
+            let lines = lines.filter_map(|(_, m)| Some(format!("{}{}", what(m)?, details(m))));
             self.at(&format!("{who}, call {}", n + 1)).extend(lines);
         }
+    }
+
+    /// The places where something was seen.
+    pub fn places(&self) -> impl Iterator<Item = String> + use<'_> {
+        self.0.iter().map(|(place, _)| place.clone())
+    }
+
+    /// The lines of a place; none if nothing was seen there.
+    pub fn lines(&self, place: &str) -> &[String] {
+        self.0.iter().find(|(name, _)| name == place).map_or(&[], |(_, lines)| lines)
     }
 
     /// What differs from the same call without sidecall, with the place of each line. Empty if nothing does.
@@ -98,10 +102,6 @@ fn repeated(before: &[&SipMessage], message: &SipMessage) -> bool {
     before.iter().any(|m| known(&m))
 }
 
-fn is_bye(message: &SipMessage) -> bool {
-    message.header("CSeq").is_some_and(|cseq| cseq.ends_with("BYE"))
-}
-
 /// `INVITE`, `180 to INVITE`, and nothing for what a person never notices.
 fn what(message: &SipMessage) -> Option<String> {
     match message.status() {
@@ -134,10 +134,11 @@ fn details(message: &SipMessage) -> String {
             details += &format!(" | {line}");
         }
     }
-    let mut names: Vec<String> = message.headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut names: Vec<String> =
+        message.headers.iter().map(|(name, _)| format!(" | has {}", name.to_ascii_lowercase())).collect();
     names.sort_unstable();
     names.dedup();
-    details + " | " + &names.join(" ")
+    details + &names.concat()
 }
 
 /// Without tags, and without hosts: the PSTN and the packet trunk are two, and who calls is what matters.
@@ -188,7 +189,7 @@ impl<'a> Watch<'a> {
         self
     }
 
-    /// What has come since, when all is over and each PBX has written a row at least.
+    /// What has come since, when all is over and a PBX has written a row.
     ///
     /// # Panics
     /// If a phone is still in a call, or a PBX thinks so.
@@ -197,10 +198,10 @@ impl<'a> Watch<'a> {
         for phone in &self.phones {
             assert!(phone.wait_idle(SOON), "a call of {} does not end: {:#?}", phone.number(), phone.messages());
         }
-        for (name, pbx, before) in &self.pbxs {
+        for (name, pbx, _) in &self.pbxs {
             assert!(pbx.wait_written(SOON), "{name} has calls that don't end");
-            pbx.wait_for_cdrs(before + 1, SOON);
         }
+        wait_until(SOON, || self.pbxs.iter().any(|(_, pbx, before)| pbx.cdrs().len() > *before));
         let count = || {
             let messages = self.ears.iter().map(|(_, messages, _)| messages().len()).sum::<usize>();
             messages + self.pbxs.iter().map(|(_, pbx, _)| pbx.cdrs().len()).sum::<usize>()
@@ -217,7 +218,8 @@ impl<'a> Watch<'a> {
             seen.add(who, &messages()[*before..]);
         }
         for (name, pbx, before) in &self.pbxs {
-            let mut rows: Vec<String> = pbx.cdrs()[*before..].iter().map(|row| format!("{row:?}")).collect();
+            let row = |row: &Cdr| format!("row | {}", row.columns.join(" | "));
+            let mut rows: Vec<String> = pbx.cdrs()[*before..].iter().map(row).collect();
             // Legs that end together are written down in the order in which their threads come to it.
             rows.sort();
             *seen.at(&records(name)) = rows;
@@ -226,9 +228,12 @@ impl<'a> Watch<'a> {
     }
 }
 
+/// What the place begins with where the rows of a PBX stand.
+pub const RECORDS: &str = "records of ";
+
 /// Where the rows of a PBX stand.
 pub fn records(pbx: &str) -> String {
-    format!("records of {pbx}")
+    format!("{RECORDS}{pbx}")
 }
 
 /// All that differs, and in which call. Nothing must.
