@@ -98,7 +98,7 @@ impl Scene {
 }
 
 /// All scenes, in the order of the behaviours.
-pub const SCENES: [Scene; 7] = [
+pub const SCENES: [Scene; 9] = [
     Scene {
         behaviour: "B1",
         title: "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
@@ -119,6 +119,28 @@ pub const SCENES: [Scene; 7] = [
         route: "pstn",
         reason: "caller-has-no-client",
         arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: DAVE,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: BOB,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Phone,
         paired: false,
     },
     Scene {

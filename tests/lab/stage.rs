@@ -7,11 +7,19 @@ use serde_json::{Value, json};
 
 use super::cast::{ALICE, Arrives, BOB, CAROL, DAVE, EVERYBODY, Form, Person, Scene};
 use super::clients::{Hosted, Webhook};
+use super::letters::Letters;
 use super::sidecall::{Sidecall, SidecallConfig, domain};
-use super::{Answer, Calls, Capture, FarEnd, Kind, Pbx, PbxConfig, Result, SipMessage, wait_until, wire};
+use super::{
+    Answer, Calls, Capture, Client, FarEnd, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, arrives, never,
+    wait_until, wire,
+};
 
 /// How long a client may take until it counts as not reached.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Once nothing has come for so long, nothing more comes of the calls before.
+const SETTLED: Duration = Duration::from_millis(400);
+/// The address of a client of Frank's, at another organisation.
+const FRANKS: &str = "https://far.example/a/frank";
 
 /// Everything that is needed to play a scene.
 #[derive(Debug)]
@@ -164,26 +172,34 @@ impl Stage {
         report.answer_time(50.0).map(|time| (time.as_secs_f64() * 1e5).round() / 1e2)
     }
 
-    /// Plays a scene with one call and checks all of it. The caller hangs up once the clients have
-    /// what they must get, or `PATIENCE` is over.
+    /// Plays a scene with one call and checks all of it. The caller hangs up once everybody has heard, and been told, what
+    /// they must.
     pub fn play(&mut self, scene: &Scene) -> Played {
         let before = Before::note(self, scene);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (calls, to) = self.calls(scene);
-        let talk = if scene.paired || scene.arrives == Arrives::Packet { 900 } else { 300 };
-        let caller = calls.hold(talk).start(to);
         let mut played = self.blank(scene);
-        let invite = self.arrival(scene, &before);
-        if let Some(invite) = &invite {
-            played.carried_address = carried(invite);
-        }
-        if scene.behaviour == "B1" {
-            self.far_client_writes(&played);
-        }
-        played.first_client_received = self.received(scene.caller, &before.first);
-        played.second_client_received = self.received(scene.called, &before.second);
-        match caller.and_then(|caller| caller.finish(Duration::from_secs(20))) {
-            Ok(report) => played.answered = report.answered() == 1,
+        let mut invite = None;
+        match self.caller(scene) {
+            Ok(phone) => {
+                let call = phone.call(scene.called.dialled);
+                invite = self.arrival(scene, &before);
+                played.carried_address = invite.as_ref().and_then(carried);
+                played.answered = call.wait_answered(PATIENCE);
+                // What comes back from the far end is what went there.
+                if !call.wait_hears(&phone, PATIENCE) {
+                    played.problems.push("the two don't hear each other".into());
+                }
+                if scene.behaviour == "B1" {
+                    self.far_client_answers(&played);
+                }
+                played.first_client_received = self.received(scene.caller, &before);
+                played.second_client_received = self.received(scene.called, &before);
+                self.write(scene, &before, &mut played);
+                call.hang_up();
+                if !call.wait_ended(PATIENCE) {
+                    played.problems.push("the call does not end".into());
+                }
+            }
             Err(error) => played.problems.push(error.to_string()),
         }
         self.read_call(scene, &before, &mut played);
@@ -196,6 +212,14 @@ impl Stage {
         }
         judge(scene, invite.as_ref(), &mut played);
         played
+    }
+
+    /// The phone of a scene's caller, or the caller behind the PSTN trunk.
+    fn caller(&self, scene: &Scene) -> Result<Phone> {
+        match scene.from_pstn {
+            true => Phone::behind_trunk(self.pbx.trunk_sip(), scene.caller.dialled, PSTN),
+            false => Phone::connect(self.pbx.sip(), scene.caller.dialled),
+        }
     }
 
     fn blank(&self, scene: &Scene) -> Played {
@@ -247,27 +271,75 @@ impl Stage {
     }
 
     /// What a client at the far end does with an address that came in the signalling.
-    fn far_client_writes(&mut self, played: &Played) {
+    fn far_client_answers(&mut self, played: &Played) {
         let Some(address) = &played.carried_address else { return };
         let peer = json!({"type": "peer", "role": "first", "peer": {
-            "number": played.called, "name": "Frank", "address": "https://far.example/a/frank", "capabilities": ["text"],
+            "number": played.called, "name": "Frank", "address": FRANKS, "capabilities": ["text"],
         }});
         let sidecall = self.sidecall();
         sidecall.post(address, &peer);
     }
 
-    /// The peer's address, as the person's client got it since `before`.
-    fn received(&mut self, person: Person, before: &usize) -> Option<String> {
-        let n = before + 1;
-        let peer = match person.client? {
-            Form::Hosted => self.hosted().wait_for("peer", n, PATIENCE).get(*before).cloned(),
-            Form::Webhook => self.webhook.wait_for("peer", n, PATIENCE).get(*before).cloned(),
-            Form::Sip => {
-                let message = self.bob.wait_for("MESSAGE", n, PATIENCE).get(*before)?.clone();
-                return address_in(&message.body);
+    /// The peer's address, as the person's client got it since `before`. Whoever must be told nothing is watched for as
+    /// long as a message might take.
+    fn received(&self, person: Person, before: &Before) -> Option<String> {
+        let skip = before.peers.iter().find(|(known, _)| *known == person)?.1;
+        let new = || self.peers(person).get(skip).cloned();
+        match before.tells.contains(&person) {
+            true => arrives(PATIENCE, || new().is_some()),
+            false => !never(|| new().is_some()),
+        };
+        new()
+    }
+
+    /// The addresses that a person's client was given so far; what can't be read is one, too.
+    fn peers(&self, person: Person) -> Vec<String> {
+        let messages = match person.client {
+            Some(Form::Hosted) => self.hosted.as_ref().map(|hosted| hosted.events("peer")).unwrap_or_default(),
+            Some(Form::Webhook) => self.webhook.taken("peer"),
+            Some(Form::Sip) => {
+                let bodies = self.bob.shown().into_iter().filter(|body| !body.contains("letter"));
+                return bodies.map(|body| address_in(&body).unwrap_or(body)).collect();
             }
-        }?;
-        ["/message/peer/address", "/peer/address"].iter().find_map(|at| Some(peer.pointer(at)?.as_str()?.to_owned()))
+            None => return Vec::new(),
+        };
+        let address = |message: &Value| {
+            let at = ["/message/peer/address", "/peer/address"];
+            at.iter().find_map(|at| message.pointer(at)?.as_str().map(str::to_owned))
+        };
+        messages.iter().map(|message| address(message).unwrap_or_else(|| message.to_string())).collect()
+    }
+
+    /// A person's client.
+    fn client(&self, person: Person) -> Option<&dyn Client> {
+        Some(match person.client? {
+            Form::Hosted => self.hosted.as_ref()?,
+            Form::Webhook => &self.webhook,
+            Form::Sip => &self.bob,
+        })
+    }
+
+    /// Both write to the address that they were given, and the far end of the packet trunk to the one that came with the
+    /// call: each text reaches its client, and no other client is shown anything.
+    fn write(&self, scene: &Scene, before: &Before, played: &mut Played) {
+        let mut letters = Letters::default();
+        let there = played.second_client_received.clone().filter(|_| scene.paired);
+        let back = played.first_client_received.clone().filter(|_| scene.paired);
+        for (address, to) in [(&there, scene.caller), (&back, scene.called), (&played.carried_address, scene.caller)] {
+            let (Some(address), Some(client)) = (address, self.client(to)) else { continue };
+            let sidecall = self.sidecall.as_ref().expect("the stage was raised");
+            let post = |address: &str, text: &str| sidecall.post(address, &json!({"type": "text", "text": text}));
+            played.problems.extend(letters.write(address, (to.name, client), post).err());
+        }
+        let everybody = EVERYBODY.into_iter().filter_map(|person| Some((person.name, self.client(person)?)));
+        played.problems.extend(letters.astray(&everybody.collect::<Vec<_>>()));
+        for (person, shown) in &before.shown {
+            let new: Vec<String> =
+                self.client(*person).map(|client| client.shown()[*shown..].to_vec()).unwrap_or_default();
+            if !before.tells.contains(person) && !new.is_empty() {
+                played.problems.push(format!("{} was told {new:?}", person.name));
+            }
+        }
     }
 
     fn read_call(&mut self, scene: &Scene, before: &Before, played: &mut Played) {
@@ -303,23 +375,33 @@ impl Stage {
 /// What was there before a scene.
 struct Before {
     invites: usize,
-    first: usize,
-    second: usize,
+    /// How many addresses each client had been given, and how much it had shown.
+    peers: Vec<(Person, usize)>,
+    shown: Vec<(Person, usize)>,
+    /// Whose clients must be told something.
+    tells: Vec<Person>,
     calls: Vec<Value>,
 }
 
 impl Before {
     fn note(stage: &mut Stage, scene: &Scene) -> Before {
-        let count = |stage: &mut Stage, person: Person| match person.client {
-            Some(Form::Hosted) => stage.hosted().events("peer").len(),
-            Some(Form::Webhook) => stage.webhook.taken("peer").len(),
-            Some(Form::Sip) => stage.bob.received("MESSAGE").len(),
-            None => 0,
+        let with_client = || EVERYBODY.into_iter().filter(|person| person.client.is_some());
+        // What is still told of a call before doesn't belong to this one.
+        let shown = |stage: &Stage| with_client().map(|person| stage.client(person)?.shown().len().into()).collect();
+        let mut last: Vec<Option<usize>> = shown(stage);
+        while wait_until(SETTLED, || shown(stage) != last) {
+            last = shown(stage);
+        }
+        let tells = match scene.behaviour {
+            "B1" => vec![scene.caller],
+            _ if scene.paired => vec![scene.caller, scene.called],
+            _ => Vec::new(),
         };
         Before {
             invites: stage.end(scene).invites().len(),
-            first: count(stage, scene.caller),
-            second: count(stage, scene.called),
+            peers: with_client().map(|person| (person, stage.peers(person).len())).collect(),
+            shown: with_client().filter_map(|person| Some((person, stage.client(person)?.shown().len()))).collect(),
+            tells,
             calls: stage.sidecall().calls().into_iter().map(|c| c["call"].clone()).collect(),
         }
     }
@@ -381,6 +463,12 @@ fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
         played.first_client_received.is_some() == first,
         format!("the first client got {:?}", played.first_client_received),
     );
+    if scene.behaviour == "B1" {
+        expect(
+            played.first_client_received.as_deref() == Some(FRANKS),
+            format!("Frank's address arrived as {:?}", played.first_client_received),
+        );
+    }
     expect(
         played.second_client_received.is_some() == second,
         format!("the second client got {:?}", played.second_client_received),
