@@ -14,8 +14,10 @@ pub(super) fn found_in_the_dns(theatre: &mut Theatre, told: &mut Told) -> Result
     let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
     let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
     let Some((call, there)) = theatre.connect(&bob, &first, &alice, told) else { return Ok(()) };
-    let both = alices.peer(Some(&second)).is_some() && bobs.peer(Some(&first)).is_some();
-    told.expect(both, "not both were told when Bob called Alice");
+    let (to_bob, to_alice) = (alices.peer(Some(&second)), bobs.peer(Some(&first)));
+    told.expect(to_bob.is_some() && to_alice.is_some(), "not both were told when Bob called Alice");
+    let (one, other) = (("Alice", theatre.alice() as _), ("Bob", theatre.there(1) as _));
+    theatre.write_both((to_alice.as_deref(), one), (to_bob.as_deref(), other), told);
     told.say("the DNS says too that B may offer a call of Bob's");
     hang_up(&call, &there, told);
     Story::of(theatre.domains.b.sidecall(), &first).tells(&["offered to a: accepted", "pushed peer"], told);
