@@ -91,6 +91,11 @@ pub enum Arrives {
 }
 
 impl Scene {
+    /// The called number's client is another organisation's, which the address in the call signalling reaches.
+    pub fn has_far_client(&self) -> bool {
+        self.arrives == Arrives::Packet && !self.paired
+    }
+
     /// Where the caller's SIP comes from.
     pub fn origin(&self) -> std::net::IpAddr {
         if self.from_pstn { PSTN } else { PHONES }

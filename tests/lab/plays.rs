@@ -44,6 +44,20 @@ pub const PLAYS: &[Play] = &[
     },
     Play {
         behaviour: "B5",
+        title: "Only the DNS knows that B has the number: its client is found, and that of one without a record isn't",
+        inner: false,
+        once: false,
+        run: ported::only_in_the_dns,
+    },
+    Play {
+        behaviour: "B5",
+        title: "B asks the DNS before the call is let in: a number that has come is paired, one that has left isn't",
+        inner: false,
+        once: false,
+        run: ported::asked_where_it_arrives,
+    },
+    Play {
+        behaviour: "B5",
         title: "The DNS says that B's node serves the number, and the offer goes there",
         inner: false,
         once: true,
@@ -441,10 +455,15 @@ fn offered_and_paired(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -
     Ok(())
 }
 
-/// The DNS server is asked who serves a number.
+/// The DNS server is asked who serves a number. A's routing numbers begin with `+1212555`.
 fn lnp(knot: &Knot) -> String {
+    asking(knot, "own_routing_numbers = [\"+1212555\"]\n")
+}
+
+/// The same for a node with these lines of `[node.lnp]`.
+fn asking(knot: &Knot, lines: &str) -> String {
     format!(
-        "[node.lnp]\nown_routing_numbers = [\"+1212555\"]\ndeadline_ms = 300\n\
+        "[node.lnp]\n{lines}deadline_ms = 300\n\
          [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n",
         knot.address()
     )

@@ -18,8 +18,8 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Once nothing has come for so long, nothing more comes of the calls before.
 const SETTLED: Duration = Duration::from_millis(400);
-/// The address of a client of Frank's, at another organisation.
-const FRANKS: &str = "https://far.example/a/frank";
+/// The address of a client at another organisation.
+const FAR_CLIENT: &str = "https://far.example/a/frank";
 
 /// Everything that is needed to play a scene.
 #[derive(Debug)]
@@ -189,7 +189,7 @@ impl Stage {
                 if !call.wait_hears(&phone, PATIENCE) {
                     played.problems.push("the two don't hear each other".into());
                 }
-                if scene.behaviour == "B1" {
+                if scene.has_far_client() {
                     self.far_client_answers(&played);
                 }
                 played.first_client_received = self.received(scene.caller, &before);
@@ -274,7 +274,7 @@ impl Stage {
     fn far_client_answers(&mut self, played: &Played) {
         let Some(address) = &played.carried_address else { return };
         let peer = json!({"type": "peer", "role": "first", "peer": {
-            "number": played.called, "name": "Frank", "address": FRANKS, "capabilities": ["text"],
+            "number": played.called, "name": "Frank", "address": FAR_CLIENT, "capabilities": ["text"],
         }});
         let sidecall = self.sidecall();
         sidecall.post(address, &peer);
@@ -392,11 +392,13 @@ impl Before {
         while wait_until(SETTLED, || shown(stage) != last) {
             last = shown(stage);
         }
-        let tells = match scene.behaviour {
-            "B1" => vec![scene.caller],
-            _ if scene.paired => vec![scene.caller, scene.called],
-            _ => Vec::new(),
-        };
+        let mut tells = Vec::new();
+        if scene.paired || scene.has_far_client() {
+            tells.push(scene.caller);
+        }
+        if scene.paired {
+            tells.push(scene.called);
+        }
         Before {
             invites: stage.end(scene).invites().len(),
             peers: with_client().map(|person| (person, stage.peers(person).len())).collect(),
@@ -455,18 +457,15 @@ fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
         expect(played.carried_address.is_some(), "no address travelled along".into());
         expect(played.carried_address == played.decided_address, "another address than the caller's did".into());
     }
-    let (first, second) = match scene.behaviour {
-        "B1" => (true, false),
-        _ => (scene.paired, scene.paired),
-    };
+    let (first, second) = (scene.paired || scene.has_far_client(), scene.paired);
     expect(
         played.first_client_received.is_some() == first,
         format!("the first client got {:?}", played.first_client_received),
     );
-    if scene.behaviour == "B1" {
+    if scene.has_far_client() {
         expect(
-            played.first_client_received.as_deref() == Some(FRANKS),
-            format!("Frank's address arrived as {:?}", played.first_client_received),
+            played.first_client_received.as_deref() == Some(FAR_CLIENT),
+            format!("the far client's address arrived as {:?}", played.first_client_received),
         );
     }
     expect(

@@ -69,6 +69,8 @@ impl Told {
 pub enum Between {
     /// The packet trunk carries the header; the nodes don't know each other.
     Trunk,
+    /// The same trunk, which A's node takes for no number unless a portability source leads there.
+    Routed,
     /// The telephone network, which drops it; the nodes are peers.
     Network,
     /// The packet trunk, and the nodes are peers as well.
@@ -102,7 +104,7 @@ pub struct Theatre {
     /// Where A's node and B's listen.
     pub nodes: [SocketAddr; 2],
     kinds: (Kind, Kind),
-    raised: Option<(Between, String)>,
+    raised: Option<(Between, [String; 2])>,
     wire: RefCell<Option<Capture>>,
     letters: RefCell<Letters>,
     unwatched: bool,
@@ -172,13 +174,20 @@ impl Theatre {
     /// Starts agents and nodes at both, unless they run so already. Alice is A's first extension; at B, Bob
     /// (1) and Carol (2) have hosted clients. `more` goes to A's configuration.
     pub fn raise(&mut self, between: Between, more: &str) -> Result<()> {
-        let wanted = (between, more.to_owned());
+        self.raise_with(between, [more, ""])
+    }
+
+    /// The same with lines for both configurations.
+    pub fn raise_with(&mut self, between: Between, more: [&str; 2]) -> Result<()> {
+        let wanted = (between, more.map(str::to_owned));
         if self.raised.as_ref() == Some(&wanted) {
             return Ok(());
         }
         self.lower();
         let [a, b] = sides(self.nodes, between);
-        self.domains.a.raise(&SidecallConfig { more: format!("{}{more}", a.more), ..a })?;
+        let [a, b] = [(a, more[0]), (b, more[1])]
+            .map(|(side, more)| SidecallConfig { more: format!("{}{more}", side.more), ..side });
+        self.domains.a.raise(&a)?;
         match self.domains.c {
             Some(_) => self.domains.raise_b_with_inner(&b)?,
             None => self.domains.b.raise(&b)?,
