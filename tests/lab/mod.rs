@@ -34,6 +34,7 @@ pub mod office;
 pub mod pbx;
 pub mod phone;
 pub mod plan;
+pub mod played;
 pub mod plays;
 pub mod ports;
 pub mod process;
