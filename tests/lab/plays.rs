@@ -6,7 +6,9 @@ mod carrier;
 mod first_side;
 mod handed_on;
 mod https;
+mod offered;
 mod ported;
+mod second_side;
 mod unlisted;
 
 use serde_json::json;
@@ -89,14 +91,14 @@ pub const PLAYS: &[Play] = &[
         title: "A softphone can't answer an address: its node does",
         inner: false,
         once: false,
-        run: softphone,
+        run: second_side::softphone,
     },
     Play {
         behaviour: "B7",
         title: "A webhook needn't answer an address: its node does",
         inner: false,
         once: false,
-        run: webhook,
+        run: second_side::webhook,
     },
     Play {
         behaviour: "B7",
@@ -166,21 +168,21 @@ pub const PLAYS: &[Play] = &[
         title: "The network drops the header: the address goes from node to node",
         inner: false,
         once: false,
-        run: offered,
+        run: offered::as_is,
     },
     Play {
         behaviour: "B11",
         title: "The network shows the caller in national format: still the same call",
         inner: false,
         once: false,
-        run: offered_national,
+        run: offered::national,
     },
     Play {
         behaviour: "B11",
         title: "The caller's number is withheld: matched, and still withheld",
         inner: false,
         once: false,
-        run: offered_withheld,
+        run: offered::withheld,
     },
     Play {
         behaviour: "B11",
@@ -324,67 +326,6 @@ fn talk_and_write(
     Some([to_alice, to_bob])
 }
 
-fn softphone(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    softphone_between(Between::Trunk, theatre, told)
-}
-
-fn softphone_between(between: Between, theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(between, "")?;
-    let (alice, phone) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(3)?);
-    let number = theatre.domains.b.number(3);
-    theatre.domains.b.serve(3, "Dan");
-    let address = format!("sip:{}@{}", theatre.domains.b.plan().extension(3), domain(&theatre.domains.b.pbx));
-    theatre.domains.b.sidecall().bind(&number, &address);
-    let (alices, wire) = (Since::now(theatre.alice()), Wire::tap(theatre, told)?);
-    let Some((call, there)) = theatre.connect(&alice, &number, &phone, told) else { return Ok(()) };
-    let told_by_sip = phone.wait_for("MESSAGE", 1, SOON);
-    let text = told_by_sip.first().map(|message| message.body.clone()).unwrap_or_default();
-    let mut words = text.split_whitespace().map(|word| word.trim_end_matches(['.', ',']));
-    let address = words.find(|word| word.starts_with(&theatre.domains.a.sidecall().url("/a/")));
-    told.expect(address.is_some(), format!("the softphone was told {text:?}"));
-    wire.carries(between, theatre, address, told)?;
-    told.say(format!("Dan's softphone shows: {}", text.split(" sidecall:").next().unwrap_or_default()));
-    let to_dan = alices.peer(Some(&number));
-    told.expect(to_dan.is_some(), "B's node did not answer for the softphone");
-    let (one, other) = (("Alice", theatre.alice() as _), ("Dan", &phone as _));
-    theatre.write_both((address, one), (to_dan.as_deref(), other), told);
-    told.say(
-        "Alice's client has an address of B's node, a text to it is shown by the softphone, and one to Alice's by hers",
-    );
-    hang_up(&call, &there, told);
-    theatre.nothing_astray(&[other], told);
-    Ok(())
-}
-
-fn webhook(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(Between::Trunk, "")?;
-    let (alice, phone) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(4)?);
-    let number = theatre.domains.b.number(4);
-    theatre.domains.b.serve(4, "Erin");
-    let hook = Webhook::start()?;
-    hook.bind(theatre.domains.b.sidecall(), &number);
-    let (alices, wire) = (Since::now(theatre.alice()), Wire::tap(theatre, told)?);
-    let Some((call, there)) = theatre.connect(&alice, &number, &phone, told) else { return Ok(()) };
-    told.expect(hook.wait_for("peer", 1, SOON).len() == 1, "the webhook was not told of Alice");
-    let peers = hook.taken("peer");
-    let address = peers.first().and_then(|peer| peer["peer"]["address"].as_str());
-    wire.on_the_trunk(theatre, address, told)?;
-    let to_erin = alices.peer(Some(&number));
-    told.expect(to_erin.is_some(), "B's node did not answer for the webhook");
-    let (one, other) = (("Alice", theatre.alice() as _), ("Erin", &hook as _));
-    theatre.write_both((address, one), (to_erin.as_deref(), other), told);
-    told.say(
-        "the webhook got Alice's address, Alice's client an address of B's node, and a text to each came to it alone",
-    );
-    hang_up(&call, &there, told);
-    theatre.nothing_astray(&[other], told);
-    told.expect(
-        hook.wait_for("ended", 1, SOON).len() == 1 && hook.refused() == 0,
-        "the webhook was not told of the end",
-    );
-    Ok(())
-}
-
 fn from_a_mobile(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     theatre.raise(Between::Network, "")?;
     theatre.domains.pstn.caller_id(CallerId::National);
@@ -406,52 +347,6 @@ fn from_a_mobile(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     hang_up(&call, &there, told);
     theatre.nothing_astray(&[one], told);
     theatre.domains.pstn.caller_id(CallerId::AsIs);
-    Ok(())
-}
-
-fn offered(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    between_nodes(theatre, CallerId::AsIs, told)
-}
-
-fn offered_national(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    between_nodes(theatre, CallerId::National, told)
-}
-
-fn offered_withheld(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    between_nodes(theatre, CallerId::Withheld, told)
-}
-
-fn between_nodes(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -> Result<()> {
-    theatre.raise(Between::Network, "")?;
-    offered_and_paired(theatre, shown, told)
-}
-
-fn offered_and_paired(theatre: &mut Theatre, shown: CallerId, told: &mut Told) -> Result<()> {
-    theatre.domains.pstn.caller_id(shown);
-    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
-    let first = theatre.domains.a.number(1);
-    let wire = Wire::tap(theatre, told)?;
-    talk_and_write(theatre, &alice, &bob, (shown != CallerId::Withheld).then_some(first.as_str()), told);
-    theatre.domains.pstn.caller_id(CallerId::AsIs);
-    if shown == CallerId::AsIs {
-        for (node, end) in [(theatre.domains.a.sidecall(), "second"), (theatre.domains.b.sidecall(), "first")] {
-            let whole = super::theatre::there(node, &theatre.domains.b.number(1), end);
-            told.expect(whole.is_ok(), format!("of the {end} end: {whole:?}"));
-        }
-        told.say("both nodes tell the call as one story, the other organisation's part included");
-    }
-    wire.on_the_network(1, theatre, told)?;
-    let second = theatre.domains.b.number(1);
-    let (a, b) = (theatre.domains.a.sidecall(), theatre.domains.b.sidecall());
-    let out = ["announced", "decided pstn no-trunk", "routed pstn", "offered to b: accepted", "answered at far"];
-    Story::of(a, &second).begins(&out, told);
-    let come = Story::of(b, &second);
-    come.begins(&["announced", "decided local called-has-client", "routed local", "answered at second"], told);
-    come.tells(&["heard by offer of a", "paired", "pushed peer: delivered"], told);
-    if shown == CallerId::Withheld {
-        let everything = format!("{:?}", theatre.there(1).all().iter().rev().take(6).collect::<Vec<_>>());
-        told.expect(!everything.contains(&first), "the withheld number was shown to Bob's client");
-    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ pub(super) fn found_in_the_dns(theatre: &mut Theatre, told: &mut Told) -> Result
     let node = format!("!^.*$!http://{}!", theatre.nodes[1]);
     let knot = Knot::start(&Records::default().naptr(&second, (100, 10), 60, "E2U+x-sidecall:https", &node), 60)?;
     theatre.raise(Between::Unlisted, &lnp(&knot))?;
-    offered_and_paired(theatre, CallerId::AsIs, told)?;
+    offered::offered_and_paired(theatre, CallerId::AsIs, told)?;
     let served = ["decided pstn no-trunk served by b", "offered to b: accepted"];
     Story::of(theatre.domains.a.sidecall(), &second).tells(&served, told);
     let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
