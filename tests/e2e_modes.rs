@@ -1,48 +1,25 @@
-//! The other ways to attach: `direct` sockets, TLS, and two agents on one PBX.
+//! The other ways to attach: `direct` sockets whose agent dies, two agents on one PBX, and two PBXs at one agent.
+//! `e2e_behaviours.rs` and `e2e_domains.rs` play every behaviour over TLS and in `direct` mode.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 mod lab;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lab::cast::{ALICE, DAVE, SCENES};
 use lab::stage::Stage;
-use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, ports, wait_until};
+use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 
 fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
     lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)))
 }
 
-fn play_all(stage: &mut Stage) {
-    for scene in &SCENES {
-        let played = stage.play(scene);
-        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
-    }
-}
-
-fn direct() -> (PbxConfig, SidecallConfig) {
-    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
-    let pbx = PbxConfig { direct: Some(addr), ..PbxConfig::default() };
-    (pbx, SidecallConfig { direct: Some(addr), ..SidecallConfig::default() })
-}
-
-#[lab::needs_freeswitch]
-#[test]
-fn freeswitch_direct_plays_every_behaviour() {
-    let (pbx, sidecall) = direct();
-    let Some(mut stage) = stage(Kind::FreeSwitch, pbx, &sidecall) else { return };
-    play_all(&mut stage);
-    let log = stage.sidecall().log();
-    assert!(log.contains("applied=\"yes\""), "{log}");
-}
-
 #[lab::needs_freeswitch]
 #[test]
 fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
-    let (pbx, sidecall) = direct();
-    let Some(mut stage) = stage(Kind::FreeSwitch, pbx, &sidecall) else { return };
+    let direct = PbxConfig::direct(PbxConfig::default());
+    let Some(mut stage) = stage(Kind::FreeSwitch, direct, &SidecallConfig::default()) else { return };
     let (calls, to) = stage.calls(&SCENES[0]);
     let load = calls.times(100, 20).hold(300).start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
@@ -54,14 +31,6 @@ fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
     assert_eq!(report.answered(), 5);
     let shortest = report.calls.iter().filter_map(|c| c.answered).min().unwrap();
     assert!(shortest < Duration::from_millis(500), "calls wait for nobody: {shortest:?}");
-}
-
-#[test]
-fn asterisk_over_tls_plays_every_behaviour() {
-    let pbx = PbxConfig { tls: true, ..PbxConfig::default() };
-    let sidecall = SidecallConfig { tls: true, ..SidecallConfig::default() };
-    let Some(mut stage) = stage(Kind::Asterisk, pbx, &sidecall) else { return };
-    play_all(&mut stage);
 }
 
 /// The one that attached last decides, and the other one stands by until that says goodbye.

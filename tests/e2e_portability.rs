@@ -5,9 +5,11 @@
 mod lab;
 
 use lab::cast::{ALICE, Arrives, DAVE, ERIN, FRANK, Person, Scene};
+use std::net::{Ipv4Addr, SocketAddr};
+
 use lab::knot::{Knot, Records, ZONE};
 use lab::stage::Stage;
-use lab::{Kind, PbxConfig, SidecallConfig};
+use lab::{Kind, PbxConfig, SidecallConfig, ports};
 
 /// Ported to the peer `b`, to whom a trunk leads.
 const TO_B: &str = "+1-303-555-9999";
@@ -22,6 +24,12 @@ fn knot(ported: &[(Person, &str)]) -> Option<Knot> {
         records.naptr(person.dialled, (100, 10), 60, "E2U+pstn:tel", &regexp)
     });
     Knot::or_skip(&records, 60)
+}
+
+/// The DNS knows of one number that its node is the one at that address.
+fn serving(person: Person, node: SocketAddr) -> Option<Knot> {
+    let regexp = format!("!^.*$!http://{node}!");
+    Knot::or_skip(&Records::default().naptr(person.dialled, (100, 10), 60, "E2U+x-sidecall:https", &regexp), 60)
 }
 
 fn config(knot: &Knot) -> SidecallConfig {
@@ -50,8 +58,12 @@ fn scene(called: Person, route: &'static str, reason: &'static str, arrives: Arr
 
 fn play(kind: Kind, ported: &[(Person, &str)], scenes: &[Scene]) {
     let Some(knot) = knot(ported) else { return };
+    play_with(kind, &config(&knot), scenes);
+}
+
+fn play_with(kind: Kind, config: &SidecallConfig, scenes: &[Scene]) {
     let set = Stage::set(kind, PbxConfig::default());
-    let set = set.and_then(|mut stage| stage.raise(&config(&knot)).map(|()| stage));
+    let set = set.and_then(|mut stage| stage.raise(config).map(|()| stage));
     let Some(mut stage) = lab::or_skip(kind, set) else { return };
     for scene in scenes {
         let played = stage.play(scene);
@@ -60,7 +72,7 @@ fn play(kind: Kind, ported: &[(Person, &str)], scenes: &[Scene]) {
 }
 
 fn ported_out(kind: Kind) {
-    // Dave has a client here, which is stale: it is told nothing.
+    // Dave has a client here, which is stale: it is told nothing. His client at `b` is the one that answers.
     let packet = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
     let pstn = scene(ERIN, "pstn", "ported-out", Arrives::Pstn, false);
     play(kind, &[(DAVE, TO_B), (ERIN, TO_OTHERS)], &[packet, pstn]);
@@ -72,6 +84,15 @@ fn ported_in(kind: Kind) {
     // Nobody has put Frank into the directory yet.
     let unknown = scene(FRANK, "pstn", "ported-in", Arrives::Pstn, false);
     play(kind, &[(DAVE, TO_US), (ERIN, TO_US), (FRANK, TO_US)], &[packet, pstn, unknown]);
+}
+
+/// Nobody has put Frank into the directory. That our node serves his number and that he has a client is what the DNS
+/// alone says: without that record he is ours without a client (above), and called by the PSTN.
+fn known_to_the_dns_alone(kind: Kind) {
+    let node = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let Some(knot) = serving(FRANK, node) else { return };
+    let packet = scene(FRANK, "packet", "called-has-client", Arrives::Packet, false);
+    play_with(kind, &SidecallConfig { http: Some(node), ..config(&knot) }, &[packet]);
 }
 
 macro_rules! on_both {
@@ -88,4 +109,5 @@ macro_rules! on_both {
 on_both! {
     b5_a_ported_out_number_goes_where_it_went: ported_out,
     b5_a_ported_in_number_is_ours: ported_in,
+    b5_the_dns_alone_says_that_the_number_has_a_client: known_to_the_dns_alone,
 }

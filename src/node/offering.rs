@@ -11,7 +11,6 @@ use crate::core::far::FarClient;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, Receiver};
-use crate::core::route::Side;
 use crate::monitor::now;
 use crate::store::{Binding, StoreError};
 
@@ -35,12 +34,13 @@ impl App {
         listed.map_or(Receiver::Unknown, Receiver::Peer)
     }
 
-    /// A number's clients that take part in a call. Those of a number that was ported out don't: who is
-    /// called is somebody else's, whoever had the number here.
+    /// A number's clients that take part in a call. Those of a number that was ported out don't: the called
+    /// person is somebody else's customer now, whoever had the number here. The portability query may come
+    /// before the call leaves the originating PBX or, where it is configured so, before it is let in.
     pub(super) async fn taking_part(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
         let left = self.exchange().call(call).is_some_and(|call| {
             // The reason may have become another since: a decision that came too late is still right about this.
-            call.side == Side::Originating && call.far.served_by.is_elsewhere() && call.called == *number
+            call.far.served_by.is_elsewhere() && call.called == *number
         });
         if left {
             return Ok(Vec::new());

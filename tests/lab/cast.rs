@@ -91,6 +91,11 @@ pub enum Arrives {
 }
 
 impl Scene {
+    /// The called number's client is another organisation's, which the address in the call signalling reaches.
+    pub fn has_far_client(&self) -> bool {
+        self.arrives == Arrives::Packet && !self.paired
+    }
+
     /// Where the caller's SIP comes from.
     pub fn origin(&self) -> std::net::IpAddr {
         if self.from_pstn { PSTN } else { PHONES }
@@ -98,7 +103,7 @@ impl Scene {
 }
 
 /// All scenes, in the order of the behaviours.
-pub const SCENES: [Scene; 7] = [
+pub const SCENES: [Scene; 9] = [
     Scene {
         behaviour: "B1",
         title: "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
@@ -119,6 +124,28 @@ pub const SCENES: [Scene; 7] = [
         route: "pstn",
         reason: "caller-has-no-client",
         arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: DAVE,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: BOB,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Phone,
         paired: false,
     },
     Scene {

@@ -16,12 +16,50 @@ use tempfile::TempDir;
 
 use super::process::{Child, wait_until};
 use super::sidecall::{Sidecall, binary, credential};
-use super::{LabError, Result};
+use super::{FarEnd, LabError, Phone, Result};
+
+/// A multimedia client of any form, as the person in front of it sees it.
+pub trait Client {
+    /// Everything that it has shown so far, in its own format.
+    fn shown(&self) -> Vec<String>;
+
+    /// Whether it has shown this text.
+    fn shows(&self, text: &str) -> bool {
+        self.shown().iter().any(|shown| shown.contains(text))
+    }
+}
+
+impl Client for Hosted {
+    fn shown(&self) -> Vec<String> {
+        self.all().iter().map(Value::to_string).collect()
+    }
+}
+
+impl Client for Webhook {
+    fn shown(&self) -> Vec<String> {
+        self.lock().taken.iter().map(Value::to_string).collect()
+    }
+}
+
+// A softphone shows each SIP MESSAGE as it is.
+
+impl Client for FarEnd {
+    fn shown(&self) -> Vec<String> {
+        self.received("MESSAGE").into_iter().map(|message| message.body).collect()
+    }
+}
+
+impl Client for Phone {
+    fn shown(&self) -> Vec<String> {
+        self.received("MESSAGE").into_iter().map(|message| message.body).collect()
+    }
+}
 
 /// `sidecall client --json` for one number.
 #[derive(Debug)]
 pub struct Hosted {
     child: Child,
+    http: reqwest::blocking::Client,
     _dir: TempDir,
 }
 
@@ -36,12 +74,18 @@ impl Hosted {
         command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));
         let mut child = Child::spawn(&mut command, dir.path().join("client.log"))?;
         child.wait_for_line("\"connected\"", Duration::from_secs(10))?;
-        Ok(Hosted { child, _dir: dir })
+        Ok(Hosted { child, http: sidecall.http_client(), _dir: dir })
     }
 
     /// The process.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
+    }
+
+    /// Sends a text to an address, as the person in front of this client may. The status of the answer.
+    pub fn write(&self, address: &str, text: &str) -> u16 {
+        let body = serde_json::json!({"type": "text", "text": text});
+        self.http.post(address).json(&body).send().map_or(0, |answer| answer.status().as_u16())
     }
 
     /// All events that it has shown so far.

@@ -37,14 +37,18 @@ impl Office {
         Ok(Office { staff, house: House::One(Box::new((sidecall, pbx))) })
     }
 
-    /// Opens one where the three called people are on a PBX of this kind, and what else there is on `other`.
+    /// Opens one where the three called people are on a PBX of this kind, and what else there is on `other`. From outside,
+    /// every FreeSWITCH is in `direct` mode.
     pub fn open_in(setting: Setting, kind: Kind, other: Kind) -> Result<Office> {
         let (b, c) = match setting {
             Setting::OnePbx => return Office::open(kind),
             Setting::FromOutside => (kind, None),
             Setting::Behind => (other, Some(kind)),
         };
-        let mut domains = Domains::set_with(other, b, c, with_feature_codes)?;
+        let mut domains = Domains::set_with(other, b, c, |config| match setting {
+            Setting::FromOutside => with_feature_codes(PbxConfig::direct(config)),
+            _ => with_feature_codes(config),
+        })?;
         domains.a.raise(&config())?;
         match c {
             Some(_) => domains.raise_b_with_inner(&config())?,

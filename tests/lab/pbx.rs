@@ -97,6 +97,13 @@ impl Default for PbxConfig {
     }
 }
 
+impl PbxConfig {
+    /// The same in `direct` mode, with a port of its own for the agent to listen on.
+    pub fn direct(config: PbxConfig) -> PbxConfig {
+        PbxConfig { direct: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free())), ..config }
+    }
+}
+
 /// A running PBX. Dropping it ends it and removes its folder.
 #[derive(Debug)]
 pub enum Pbx {
@@ -206,6 +213,13 @@ impl Pbx {
             Pbx::Asterisk(pbx) => pbx.child.log(),
             Pbx::FreeSwitch(pbx) => pbx.log(),
         }
+    }
+
+    /// FreeSWITCH: how many calls it has announced so far in `direct` mode and in `hold` mode, as its own log has it.
+    pub fn announced(&self) -> (usize, usize) {
+        let log = self.log();
+        let count = |application| log.lines().filter(|l| l.contains("EXECUTE [") && l.contains(application)).count();
+        (count(" socket("), count(" event(Event-Name=CUSTOM,Event-Subclass=sidecall::setup"))
     }
 
     /// Kills it; [`Pbx::restart`] brings it back.

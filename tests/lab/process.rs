@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{LabError, Result};
@@ -148,6 +149,30 @@ pub fn wait_until(limit: Duration, mut test: impl FnMut() -> bool) -> bool {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The longest that [`arrives`] has waited in this process until something arrived, in ms.
+static SLOWEST: AtomicU64 = AtomicU64::new(0);
+
+/// Waits until something that must arrive has arrived. [`never`] remembers how long that took.
+pub fn arrives(limit: Duration, test: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    let arrived = wait_until(limit, test);
+    if arrived {
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        SLOWEST.fetch_max(took, Ordering::Relaxed);
+    }
+    arrived
+}
+
+/// How long to watch for something that must not arrive: three times the slowest arrival so far, and at least a second.
+pub fn quiet() -> Duration {
+    Duration::from_millis(SLOWEST.load(Ordering::Relaxed).saturating_mul(3).max(1_000))
+}
+
+/// Whether something stays away for as long as [`quiet`] says.
+pub fn never(test: impl FnMut() -> bool) -> bool {
+    !wait_until(quiet(), test)
 }
 
 /// The first file of that name in the folders of `PATH`.

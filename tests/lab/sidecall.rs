@@ -25,7 +25,7 @@ pub struct SidecallConfig {
     pub event_addr: Option<SocketAddr>,
     /// Where the agent looks for its node, if not in the same process: a proxy, or another process.
     pub node: Option<SocketAddr>,
-    /// FreeSWITCH: `direct` mode, listening here.
+    /// FreeSWITCH: `direct` mode, listening here instead of where the PBX connects to: behind a proxy.
     pub direct: Option<SocketAddr>,
     /// No packet trunk.
     pub no_trunk: bool,
@@ -230,6 +230,11 @@ impl Sidecall {
         }
     }
 
+    /// An HTTP client that trusts what this node's clients trust.
+    pub fn http_client(&self) -> reqwest::blocking::Client {
+        self.client.clone()
+    }
+
     /// POST without a token to whatever address a client was given.
     pub fn post(&self, address: &str, body: &Value) -> u16 {
         self.client.post(address).json(body).send().map_or(0, |a| a.status().as_u16())
@@ -324,7 +329,9 @@ pub fn pbx_entry(name: &str, pbx: &Pbx, config: &SidecallConfig) -> String {
     };
     let address = config.event_addr.or(tls_addr).unwrap_or_else(|| pbx.event_addr());
     let user = pbx.event_user().map(|user| format!("user = {user:?}\n")).unwrap_or_default();
-    let direct = config.direct.map(|direct| format!("direct = \"{direct}\"\n")).unwrap_or_default();
+    // Only a FreeSWITCH connects to its agent.
+    let own = pbx.config().direct.filter(|_| pbx.kind() == Kind::FreeSwitch);
+    let direct = config.direct.or(own).map(|direct| format!("direct = \"{direct}\"\n")).unwrap_or_default();
     format!(
         "[[pbx]]\nname = \"{name}\"\nkind = \"{kind}\"\naddress = \"{address}\"\n{user}{tls_lines}{direct}\
          password_file = \"pbx.password\"\ncontext = \"{domain}\"\nregion = \"US\"\n{lines}",

@@ -11,6 +11,7 @@ pub(super) fn sides(at: [SocketAddr; 2], between: Between) -> [SidecallConfig; 2
     let cas = matches!(between, Between::Https(_)).then(|| [Ca::new(), Ca::new()]);
     [0, 1].map(|own| match between {
         Between::Trunk => SidecallConfig { http: Some(at[own]), ..SidecallConfig::default() },
+        Between::Routed => SidecallConfig { http: Some(at[own]), no_trunk: true, ..SidecallConfig::default() },
         Between::Carrier => SidecallConfig {
             http: Some(at[own]),
             no_trunk: true,

@@ -104,7 +104,8 @@ impl Sipp {
     }
 }
 
-/// A far end that waits for calls and messages: a trunk's, or a phone that has registered.
+/// A far end that waits for calls and messages: a trunk's, or a phone that has registered. It sends the sound that it
+/// gets back to where that came from, so a caller who hears himself is heard there, and hears what comes from there.
 #[derive(Debug)]
 pub struct FarEnd {
     sipp: Sipp,
@@ -115,7 +116,9 @@ pub struct FarEnd {
 impl FarEnd {
     /// Listens on `addr`.
     pub fn start(addr: SocketAddr, answer: &Answer) -> Result<FarEnd> {
-        let sipp = Sipp::start(&answer.scenario()?, addr, &[])?;
+        let media = ports::free_range(4).to_string();
+        let echo = ["-rtp_echo", "-mp", &media].map(str::to_owned);
+        let sipp = Sipp::start(&answer.scenario()?, addr, &echo)?;
         let bound = wait_until(Duration::from_secs(5), || std::net::UdpSocket::bind(addr).is_err());
         if !bound {
             return Err(LabError::Late { what: format!("no SIPp on {addr}"), seconds: 5, log: sipp.child.log() });

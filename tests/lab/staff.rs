@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Call, Hosted, Kind, Pbx, Phone, Plan, wait_until};
+use super::letters::Letters;
+use super::{Call, Client, Hosted, Kind, Pbx, Phone, Plan, arrives};
 
 /// How long anything may take.
 pub const SOON: Duration = Duration::from_secs(12);
@@ -139,6 +140,59 @@ impl Staff {
         words.join(" ")
     }
 
+    /// Everybody writes to each address that the own client was given in this play. Of a pair that talks, the text must
+    /// reach the other's client. The address of somebody one no longer talks to may be good for a while yet, and then
+    /// reaches the client of that person.
+    pub fn write(&self) -> Step<Letters> {
+        let mut letters = Letters::default();
+        for (from, client) in self.clients.iter().enumerate() {
+            let given = client.all().into_iter().skip(self.shown[from]).filter(|event| event["event"] == "peer");
+            let mut given: Vec<(usize, String)> = given.filter_map(|event| self.given(&event)).collect();
+            given.reverse();
+            let mut current = self.talks_to(from);
+            for (to, address) in given {
+                // The newest address of somebody counts; older ones are of a pair that is over.
+                let talks = current.iter().position(|who| *who == to).map(|at| current.remove(at)).is_some();
+                let post = |address: &str, text: &str| client.write(address, text);
+                let written = letters.write(&address, (NAMES[to], &self.clients[to]), post);
+                match written {
+                    Err(problem) if talks || !problem.contains("404") => {
+                        return Err(format!("{from} writes: {problem}"));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(letters)
+    }
+
+    /// No text was shown by anybody's client but that of the person it was for.
+    pub fn none_astray(&self, letters: &Letters) -> Step<()> {
+        let everybody = self.clients.iter().zip(NAMES).map(|(client, name)| (name, client as &dyn Client));
+        let astray = letters.astray(&everybody.collect::<Vec<_>>());
+        expect(astray.is_empty(), &astray.join("; "))
+    }
+
+    /// Whom a client was given an address of, and that.
+    fn given(&self, peer: &Value) -> Option<(usize, String)> {
+        let field = |at: &str| peer.pointer(&format!("/peer/{at}"))?.as_str().map(str::to_owned);
+        let number = field("number")?;
+        Some((self.numbers.iter().position(|known| *known == number)?, field("address")?))
+    }
+
+    /// Whom a person's client takes him to talk to.
+    fn talks_to(&self, n: usize) -> Vec<usize> {
+        let mut talks = Vec::new();
+        for word in self.told(n).split_whitespace() {
+            let Ok(who) = word[1..].parse::<usize>() else { continue };
+            match word.starts_with('+') {
+                true => talks.push(who),
+                false => talks.retain(|other| *other != who),
+            }
+        }
+        talks
+    }
+
     /// One phone calls another; both ends, answered.
     pub fn talk(&self, from: usize, to: usize) -> Step<(Call, Call)> {
         let call = self.phone(from).call(&self.dials(from, to));
@@ -173,7 +227,7 @@ impl Staff {
         if self.clients.is_empty() {
             return Ok(());
         }
-        let in_time = wait_until(SOON, || self.told(n) == told);
+        let in_time = arrives(SOON, || self.told(n) == told);
         expect(in_time, &format!("{n} was told {:?}, not {told:?}", self.told(n)))
     }
 

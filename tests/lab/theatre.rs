@@ -10,15 +10,14 @@ use serde_json::{Value, json};
 
 use super::capture::{Capture, Packets};
 use super::domains::Domains;
+use super::letters::Letters;
 use super::phone::{Call, Phone};
 use super::sidecall::{Sidecall, SidecallConfig};
 use super::sides::sides;
-use super::{Hosted, Kind, PbxConfig, Result, ports, wait_until};
+use super::{Client, Hosted, Kind, PbxConfig, Result, arrives, never, ports, wait_until};
 
 /// How long anything may take until it counts as not happening.
 pub const SOON: Duration = Duration::from_secs(6);
-/// How long is waited to see that something does not happen.
-const NEVER: Duration = Duration::from_millis(700);
 
 /// What became of a play: one line of `--json`.
 #[derive(Debug, Clone, Serialize)]
@@ -53,6 +52,16 @@ impl Told {
         }
         is_so
     }
+
+    /// Two people in a call must hear each other.
+    pub fn hear(&mut self, (a, at_a): (&Call, &Phone), (b, at_b): (&Call, &Phone)) {
+        for (call, here, there) in [(a, at_a, at_b), (b, at_b, at_a)] {
+            let problem = || format!("{} doesn't hear {}", here.number(), there.number());
+            if !call.wait_hears(there, SOON) {
+                self.problems.push(problem());
+            }
+        }
+    }
 }
 
 /// Which way calls go from A to B.
@@ -60,6 +69,8 @@ impl Told {
 pub enum Between {
     /// The packet trunk carries the header; the nodes don't know each other.
     Trunk,
+    /// The same trunk, which A's node takes for no number unless a portability source leads there.
+    Routed,
     /// The telephone network, which drops it; the nodes are peers.
     Network,
     /// The packet trunk, and the nodes are peers as well.
@@ -93,27 +104,46 @@ pub struct Theatre {
     /// Where A's node and B's listen.
     pub nodes: [SocketAddr; 2],
     kinds: (Kind, Kind),
-    raised: Option<(Between, String)>,
+    raised: Option<(Between, [String; 2])>,
     wire: RefCell<Option<Capture>>,
+    letters: RefCell<Letters>,
     unwatched: bool,
 }
 
 impl Theatre {
     /// Sets both PBXs and the network between them.
     pub fn set(a: Kind, b: Kind) -> Result<Theatre> {
-        Theatre::new(a, b, None)
+        Theatre::new(a, b, None, false)
     }
 
     /// The same with a PBX behind B.
     pub fn with_inner(a: Kind, b: Kind, inner: Kind) -> Result<Theatre> {
-        Theatre::new(a, b, Some(inner))
+        Theatre::new(a, b, Some(inner), false)
     }
 
-    fn new(a: Kind, b: Kind, inner: Option<Kind>) -> Result<Theatre> {
-        let domains = Domains::set_with(a, b, inner, |config| PbxConfig { call_info: "pstn", ..config })?;
+    /// The same where every FreeSWITCH is in `direct` mode, each with an agent's socket of its own.
+    pub fn direct(a: Kind, b: Kind, inner: Option<Kind>) -> Result<Theatre> {
+        Theatre::new(a, b, inner, true)
+    }
+
+    fn new(a: Kind, b: Kind, inner: Option<Kind>, direct: bool) -> Result<Theatre> {
+        let adapt = |config| {
+            let config = if direct { PbxConfig::direct(config) } else { config };
+            PbxConfig { call_info: "pstn", ..config }
+        };
+        let domains = Domains::set_with(a, b, inner, adapt)?;
         let nodes = [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()));
-        let (there, wire) = (Vec::new(), RefCell::default());
-        Ok(Theatre { alice: None, there, domains, nodes, kinds: (a, b), raised: None, wire, unwatched: false })
+        Ok(Theatre {
+            alice: None,
+            there: Vec::new(),
+            domains,
+            nodes,
+            kinds: (a, b),
+            raised: None,
+            wire: RefCell::default(),
+            letters: RefCell::default(),
+            unwatched: false,
+        })
     }
 
     /// Plays also where nothing can be captured, and says so.
@@ -144,13 +174,20 @@ impl Theatre {
     /// Starts agents and nodes at both, unless they run so already. Alice is A's first extension; at B, Bob
     /// (1) and Carol (2) have hosted clients. `more` goes to A's configuration.
     pub fn raise(&mut self, between: Between, more: &str) -> Result<()> {
-        let wanted = (between, more.to_owned());
+        self.raise_with(between, [more, ""])
+    }
+
+    /// The same with lines for both configurations.
+    pub fn raise_with(&mut self, between: Between, more: [&str; 2]) -> Result<()> {
+        let wanted = (between, more.map(str::to_owned));
         if self.raised.as_ref() == Some(&wanted) {
             return Ok(());
         }
         self.lower();
         let [a, b] = sides(self.nodes, between);
-        self.domains.a.raise(&SidecallConfig { more: format!("{}{more}", a.more), ..a })?;
+        let [a, b] = [(a, more[0]), (b, more[1])]
+            .map(|(side, more)| SidecallConfig { more: format!("{}{more}", side.more), ..side });
+        self.domains.a.raise(&a)?;
         match self.domains.c {
             Some(_) => self.domains.raise_b_with_inner(&b)?,
             None => self.domains.b.raise(&b)?,
@@ -212,7 +249,47 @@ impl Theatre {
         let up = call.wait_answered(SOON);
         told.expect(up, format!("the call to {called} was not answered"));
         told.say(format!("{} calls {called}; {} answers", caller.number(), answers.number()));
+        if up {
+            told.hear((&call, caller), (&there, answers));
+        }
         up.then_some((call, there))
+    }
+
+    /// Somebody writes to the address that his client was given of somebody else, whose client must show the text.
+    pub fn write(&self, address: &str, to: (&str, &dyn Client), told: &mut Told) {
+        let post = |address: &str, text: &str| write(self.domains.a.sidecall(), address, text);
+        told.problems.extend(self.letters.borrow_mut().write(address, to, post).err());
+    }
+
+    /// Two people write to each other, each to the address that the own client was given of the other.
+    pub fn write_both(
+        &self,
+        (to_one, one): (Option<&str>, (&str, &dyn Client)),
+        (to_other, other): (Option<&str>, (&str, &dyn Client)),
+        told: &mut Told,
+    ) {
+        for (address, to) in [(to_other, other), (to_one, one)] {
+            match address {
+                Some(address) => self.write(address, to, told),
+                None => drop(told.expect(false, format!("nobody was given an address of {}", to.0))),
+            }
+        }
+    }
+
+    /// No text of this play has reached anybody's client but that of the person it was for. `more` are clients besides
+    /// those of the theatre.
+    pub fn nothing_astray(&self, more: &[(&str, &dyn Client)], told: &mut Told) {
+        let names = ["Bob", "Carol"];
+        let there = self.there.iter().filter_map(|(n, client)| Some((*names.get(usize::from(*n) - 1)?, client)));
+        let everybody = self.alice.iter().map(|alice| ("Alice", alice)).chain(there);
+        let mut everybody: Vec<(&str, &dyn Client)> = everybody.map(|(name, client)| (name, client as _)).collect();
+        everybody.extend(more);
+        told.problems.extend(self.letters.borrow().astray(&everybody));
+    }
+
+    /// Forgets the texts of the play before.
+    pub(super) fn forget_letters(&self) {
+        self.letters.take();
     }
 }
 
@@ -239,30 +316,35 @@ impl<'a> Since<'a> {
             let of = peers.iter().skip(self.peers).find(|event| event["peer"]["number"].as_str() == number);
             of.and_then(|event| event["peer"]["address"].as_str().map(str::to_owned))
         };
-        wait_until(SOON, || find().is_some());
+        arrives(SOON, || find().is_some());
         find()
     }
 
     /// How many peers it was told of since.
-    pub fn peers(&self) -> usize {
+    fn peers(&self) -> usize {
         self.client.events("peer").len() - self.peers
     }
 
     /// Whether it is told that it no longer talks to that number.
     pub fn ended(&self, number: Option<&str>) -> bool {
         let told = || self.client.events("ended").iter().skip(self.ended).any(|e| e["number"].as_str() == number);
-        wait_until(SOON, told)
+        arrives(SOON, told)
     }
 
     /// Whether that text reaches it.
     pub fn text(&self, text: &str) -> bool {
         let has = || self.client.events("message").iter().skip(self.messages).any(|e| e["content"]["text"] == text);
-        wait_until(SOON, has)
+        arrives(SOON, has)
+    }
+
+    /// Whether none of these is told of anybody for a while.
+    pub fn all_stay_without(clients: &[Since]) -> bool {
+        never(|| clients.iter().any(|client| client.peers() > 0))
     }
 
     /// Whether it stays without a (further) peer for a while.
     pub fn stays_without(&self, peers: usize) -> bool {
-        !wait_until(NEVER, || self.peers() > peers)
+        never(|| self.peers() > peers)
     }
 }
 

@@ -2,7 +2,7 @@
 //! and the demo play them, on either PBX.
 
 use super::staff::{SOON, Setting, Staff, Step, expect};
-use super::{Call, Habit, Kind, wait_until};
+use super::{Call, Habit, Kind, arrives, never, wait_until};
 
 /// One way in which a call comes to somebody else.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,8 @@ impl Transfer {
         }
     }
 
-    /// Plays it; what was told until everybody had hung up.
+    /// Plays it, and everybody writes to the addresses that there are at its end. What was told until everybody had hung
+    /// up.
     ///
     /// # Errors
     /// Says which step failed, or who was told what instead.
@@ -87,11 +88,16 @@ impl Transfer {
         let expected = self.told.map(sorted);
         let calls = (self.play)(staff)?;
         let told = |staff: &Staff| [0, 1, 2, 3].map(|n| sorted(&staff.told(n)));
-        if !wait_until(SOON, || told(staff) == expected) {
+        if !arrives(SOON, || told(staff) == expected) {
             return Err(format!("{:?} were told, not {expected:?}", told(staff)));
         }
         meanwhile();
         let told = || told(staff);
+        let letters = staff.write()?;
+        // Texts have gone back and forth meanwhile: whatever else there was to tell has been told.
+        if told() != expected {
+            return Err(format!("later {:?} were told, not {expected:?}", told()));
+        }
         for call in &calls {
             call.hang_up();
         }
@@ -104,9 +110,13 @@ impl Transfer {
             open.map(|who| format!("+{who} -{who} ")).collect()
         };
         let expected = self.told.map(|words| sorted(&over(words)));
-        if !wait_until(SOON, || told() == expected) {
+        if !arrives(SOON, || told() == expected) {
             return Err(format!("at the end {:?} were told, not {expected:?}", told()));
         }
+        if !never(|| told() != expected) {
+            return Err(format!("after the end {:?} were told, not {expected:?}", told()));
+        }
+        staff.none_astray(&letters)?;
         Ok([0, 1, 2, 3].map(|n| staff.told(n)))
     }
 }

@@ -34,7 +34,7 @@ impl Wire {
     /// One call went from A to B by the way that there is, with this address if that is one for it.
     pub fn carries(&self, between: Between, theatre: &Theatre, address: Option<&str>, told: &mut Told) -> Result<()> {
         match between {
-            Between::Trunk | Between::TrunkOfPeers => self.on_the_trunk(theatre, address, told),
+            Between::Trunk | Between::Routed | Between::TrunkOfPeers => self.on_the_trunk(theatre, address, told),
             Between::Carrier => self.by_the_carrier(theatre, address, told),
             Between::Network | Between::Unlisted | Between::Https(_) => self.on_the_network(1, theatre, told),
         }

@@ -32,12 +32,11 @@ fn play(theatre: &Theatre, client: &Hosted, told: &mut Told) -> Result<()> {
         let heard = || there.iter().any(|there| there.hears(phone));
         told.expect(wait_until(SOON, heard), "Bob doesn't hear a caller");
     }
-    told.expect(clients[2].stays_without(0), "Bob's client was told of somebody");
-    told.expect(clients.iter().all(|client| client.peers() == 0), "a caller's client was told of somebody");
+    told.expect(Since::all_stay_without(&clients), "somebody's client was told of somebody");
     told.say("both calls are answered, everybody hears everybody, and no client is told of anybody");
     wire.on_the_network(2, theatre, told)?;
     calls.iter().for_each(Call::hang_up);
     told.expect(there.iter().all(|there| there.wait_ended(SOON)), "a call did not end at the other side");
-    told.expect(clients.iter().all(|client| client.peers() == 0), "somebody was told of somebody at the end");
+    told.expect(Since::all_stay_without(&clients), "somebody was told of somebody at the end");
     Ok(())
 }

@@ -7,13 +7,13 @@ use crate::lab::theatre::Known;
 /// The nodes know each other by the tokens that they show.
 pub(super) fn by_token(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     theatre.raise(Between::Https(Known::ByToken), "")?;
-    offered_and_paired(theatre, CallerId::AsIs, told)
+    offered::offered_and_paired(theatre, CallerId::AsIs, told)
 }
 
 /// The nodes know each other by their certificates; and B's answers for a softphone, at an https address.
 pub(super) fn by_certificate(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
     let between = Between::Https(Known::ByCertificate);
     theatre.raise(between, "")?;
-    offered_and_paired(theatre, CallerId::AsIs, told)?;
-    softphone_between(between, theatre, told)
+    offered::offered_and_paired(theatre, CallerId::AsIs, told)?;
+    second_side::softphone_between(between, theatre, told)
 }
