@@ -18,6 +18,7 @@ mod actions;
 mod call;
 mod dialog;
 mod digest;
+mod g711;
 mod incoming;
 mod line;
 mod media;
@@ -30,6 +31,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use call::Call;
+pub use sdp::Codec;
 
 use super::{LabError, Result, SipMessage, freeswitch, ports};
 use line::{Line, Party};
@@ -120,6 +122,11 @@ impl Phone {
     /// Its number.
     pub fn number(&self) -> &str {
         &self.line.party.number
+    }
+
+    /// True if its tone can be read in these RTP packets, G.711 all of them: whether they are encrypted or not.
+    pub fn is_readable_in(&self, rtp: &[Vec<u8>]) -> bool {
+        media::is_tone_in(rtp, self.line.party.tone)
     }
 
     /// What it does from now on when it is called.
