@@ -165,9 +165,30 @@ fs_plan_trunk() {
     dialplan/freeswitch/trunk.xml | want "$conf/sip_profiles/$profile/$name.xml" 644 "$conf/freeswitch.xml"
 }
 
+# fs_plan_list FILE NETWORK...: the list [sidecall-trusted] in acl.conf.xml. FreeSWITCH compares an IPv6 network that
+# isn't in a list with IPv4 callers too.
+fs_plan_list() {
+  local file=$1 list network
+  shift
+  list='    <list name="sidecall-trusted" default="deny">'
+  for network in "$@"; do list+=$'\n'"      <node type=\"allow\" cidr=\"$network\"/>"; done
+  list+=$'\n    </list>'
+  awk -v list="$list" '
+    /<list name="sidecall-trusted"/ { ours = 1 }
+    !ours { print }
+    ours && /<\/list>/ { ours = 0 }
+    /^[ \t]*<network-lists>[ \t\r]*$/ && !done { print list; done = 1 }
+    END { exit !done }' "$(now "$file")" >"$stage/lists" || die "$file has no line <network-lists> for the trunk's addresses"
+  edit "$file" <"$stage/lists"
+}
+
 fs_plan_dialplan() {
   local like=$conf/freeswitch.xml snippet entry name trusted=()
   for entry in $trunk; do fs_plan_trunk "${entry%%=*}" "${entry#*=}"; done
+  if [[ ${trusted[*]} = *:* ]]; then
+    fs_plan_list "$conf/autoload_configs/acl.conf.xml" "${trusted[@]}"
+    trusted=(sidecall-trusted)
+  fi
   sed -e "s#sidecall_main=#&$main#" ${behind:+-e 's#sidecall_behind=no#sidecall_behind=yes#'} \
     ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
     ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
@@ -238,6 +259,8 @@ pbx_reload() {
   # What can't be read shows at the next start at the latest: then none of it works.
   case $answer in *+OK*) ;; *) warn "FreeSWITCH can't read its configuration: see its log, or take everything back with --uninstall" ;; esac
   if [ -n "$trunk" ]; then
+    say "fs_cli -x reloadacl"
+    fs_api reloadacl >&2 || true
     for profile in external external-ipv6; do
       if [ ! -f "$conf/sip_profiles/$profile.xml" ]; then continue; fi
       say "fs_cli -x 'sofia profile $profile rescan'"

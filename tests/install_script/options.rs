@@ -120,12 +120,17 @@ fn a_trunk_may_be_a_name_an_ipv6_address_or_one_that_is_there() {
             };
             proxy("external/sidecall", "localhost:5070");
             proxy("external-ipv6/six", "[2001:DB8::7]:5060");
+            // Networks of both families are a list: elsewhere FreeSWITCH compares IPv6 networks with IPv4 callers.
             let settings = scratch.read("dialplan/sidecall.xml");
-            let trusted = settings.split("\"sidecall_trusted=").nth(1).unwrap().split('"').next().unwrap();
-            let trusted: Vec<&str> = trusted.split(',').collect();
+            assert!(settings.contains("data=\"sidecall_trusted=sidecall-trusted\""), "{settings}");
+            let lists = scratch.read("autoload_configs/acl.conf.xml");
+            let list = lists.split("<list name=\"sidecall-trusted\" default=\"deny\">").nth(1).unwrap();
+            let list = list.split("</list>").next().unwrap();
             // This machine's `localhost` may be ::1 as well.
-            assert!(trusted.contains(&"127.0.0.1/32"), "{trusted:?}");
-            assert!(trusted.ends_with(&["2001:DB8::7/128", "192.0.2.44/32"]), "{trusted:?}");
+            for network in ["127.0.0.1/32", "2001:DB8::7/128", "192.0.2.44/32"] {
+                assert!(list.contains(&format!("<node type=\"allow\" cidr=\"{network}\"/>")), "{network}: {lists}");
+            }
+            assert_eq!(lists.matches("name=\"sidecall-trusted\"").count(), 1);
             assert!(said.contains("localhost is ") && said.contains("today"), "{said}");
         } else {
             assert!(scratch.read("sidecall.conf").contains("\nSIDECALL_TRUSTED=sidecall|six|mine "));
