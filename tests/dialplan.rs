@@ -179,7 +179,7 @@ fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
                 ("etc/pjsip.conf", contact.as_str(), asks, "pjsip show contacts", "Unavail")
             }
             Kind::FreeSwitch => {
-                let (file, asks) = ("conf/sip_profiles/external/sidecall.xml", "<param name=\"ping\" value=\"1\"/>");
+                let (file, asks) = ("conf/sip_profiles/external/sidecall.xml", "<param name=\"ping\" value=\"5\"/>");
                 let more = format!("{asks}<param name=\"ping-max\" value=\"1\"/></gateway>");
                 (file, "</gateway>", more, "sofia status gateway sidecall", "DOWN")
             }
