@@ -15,7 +15,7 @@ use lab::office::on_one;
 use lab::sidecall::{PBX, domain};
 use lab::staff::{Setting, Staff, Step, expect};
 use lab::transfers::TRANSFERS;
-use lab::voice::{Seen, Watch, all_the_same};
+use lab::voice::{Seen, Watch, all_the_same, records};
 use lab::{
     Answer, Call, Calls, FarEnd, Habit, Installed, Kind, PSTN, Pbx, PbxConfig, Phone, SipMessage, conf, installed,
     ports,
@@ -50,7 +50,7 @@ const ASTERISK_CONTEXT: &str = "
 [from-internal](+)
 exten => i,1,Goto(1003,1)
 exten => t,1,Goto(1002,1)
-exten => h,1,Set(GLOBAL(LAB_H)=$[0${GLOBAL(LAB_H)} + 1])
+exten => h,1,Set(GLOBAL(LAB_H_${UNIQUEID})=ran)
 exten => 6500,1,Answer()
  same => n,WaitExten(3)
 exten => 1001,hint,PJSIP/1001
@@ -216,9 +216,17 @@ fn unknown_by_feature_code(house: &House) -> Step<Up> {
     let (call, there) = house.staff.talk(0, 1)?;
     there.dtmf(&format!("##{UNKNOWN}"));
     expect(call.wait_deaf_to(house.staff.phone(1), SOON), "it is not held while a number is entered")?;
-    house.staff.hear((&call, 0), (&there, 1))?;
+    // It asks for the number three times.
+    let back = call.wait_hears(house.staff.phone(1), 3 * SOON) && there.wait_hears(house.staff.phone(0), SOON);
+    expect(back, "they don't talk on")?;
     Ok(vec![call].into())
 }
+
+const PBX_NAME: &str = "the PBX";
+
+/// How often a call is made without sidecall, if only its records differ: an Asterisk that moves or merges channels writes
+/// now one row more and now one less. The call with sidecall is made once, and must be as one of them.
+const CHANCES: usize = 8;
 
 /// What didn't go as it should.
 const PROBLEMS: &str = "problems";
@@ -227,11 +235,9 @@ const PROBLEMS: &str = "problems";
 fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
     let (staff, pbx) = (&house.staff, &house.pbx);
     let phones = || (0..4).map(|n| staff.phone(n));
-    let runs_h = || pbx.console("dialplan show globals").lines().find(|l| l.contains("LAB_H=")).map(str::to_owned);
-    if pbx.kind() == Kind::Asterisk {
-        pbx.set("LAB_H", "0");
-    }
-    let watch = Watch::default().phones(phones()).far_ends(vec![&house.pstn]).pbx("the PBX", pbx);
+    let ran_h = || pbx.console("dialplan show globals").lines().filter(|line| line.contains("LAB_H_")).count();
+    let before = if pbx.kind() == Kind::Asterisk { ran_h() } else { 0 };
+    let watch = Watch::default().phones(phones()).far_ends(vec![&house.pstn]).pbx(PBX_NAME, pbx);
     let (Up { calls, caller }, problem) = match play(house) {
         Ok(up) => (up, None),
         Err(problem) => (Up::default(), Some(problem)),
@@ -248,7 +254,7 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
     seen.add("caller on the trunk", &caller);
     seen.at(PROBLEMS).extend(problem);
     if pbx.kind() == Kind::Asterisk {
-        seen.at("how often `h` has run").extend(runs_h());
+        seen.at("how often `h` has run").push((ran_h() - before).to_string());
         for lookup in ["HINT(1001@CONTEXT)", "DIALPLAN_EXISTS(CONTEXT,1001,1)", "DIALPLAN_EXISTS(CONTEXT,8999,1)"] {
             let lookup = lookup.replace("CONTEXT", house.context);
             let found = pbx.console(&format!("dialplan eval function {lookup}"));
@@ -273,6 +279,21 @@ fn lead_calls(pbx: &Pbx, from: [&str; 2], to: [&str; 2]) {
         installed::lead_calls(pbx, [(from[0], to[0]), (from[1], to[1])]).unwrap();
     }
     installed::reload(pbx);
+}
+
+/// What differs from the same call without sidecall, and what goes wrong both times.
+fn differences(house: &House, play: &Play, with: &Seen) -> Vec<String> {
+    let mut found = Vec::new();
+    for _ in 0..CHANCES {
+        let mut without = seen(house, play);
+        found = with.differences(&without);
+        found.extend(without.at(PROBLEMS).iter().map(|problem| format!("  without sidecall: {problem}")));
+        let only_records = found.iter().all(|found| found.starts_with(&format!("  {}\n", records(PBX_NAME))));
+        if found.is_empty() || !only_records {
+            break;
+        }
+    }
+    found
 }
 
 /// Plays everything twice: with sidecall, where the endpoints are in `contexts`, and after it was taken back.
@@ -312,13 +333,7 @@ fn compare(kind: Kind, contexts: [&'static str; 2], plays: &[Play]) {
     house.context = OWN_NAMES[0];
     let left = conf::read(&installed::folder(&house.pbx).join("extensions.conf")).unwrap_or_default();
     assert!(!left.contains("sidecall-"), "{left}");
-    let differences = plays.iter().zip(&with).map(|(play, with)| {
-        let mut without = seen(&house, play);
-        // A play that fails both times would be the same.
-        let mut found: Vec<String> = without.at(PROBLEMS).iter().map(|p| format!("  without sidecall: {p}")).collect();
-        found.extend(with.differences(&without));
-        (play.name, found)
-    });
+    let differences = plays.iter().zip(&with).map(|(play, with)| (play.name, differences(&house, play, with)));
     all_the_same(&kind.to_string(), &differences.collect::<Vec<_>>());
 }
 
