@@ -4,7 +4,7 @@ use super::super::SipMessage;
 use super::dialog::{Dialog, Draft, Phase};
 use super::line::{Line, Party, State};
 use super::media::Media;
-use super::sdp::{self, Direction};
+use super::sdp::{self, Codec, Direction};
 
 impl State {
     pub(super) fn register(&mut self, line: &Line) {
@@ -42,7 +42,7 @@ impl State {
             cseq: 1,
             asked: 1,
             headers,
-            body: sdp::write(media.addr, 1, Direction::SendRecv),
+            body: sdp::write(media.addr, 1, Direction::SendRecv, Codec::Pcmu),
             dialog: Some(id),
         };
         media.speak(false);

@@ -8,7 +8,7 @@ use super::super::{SipMessage, wait_until};
 use super::Phone;
 use super::dialog::{Dialog, Phase, tag};
 use super::line::Line;
-use super::sdp::Direction;
+use super::sdp::{Codec, Direction};
 
 /// How long a PBX may take to answer a request within a call.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -145,14 +145,25 @@ impl Call {
         self.turn(Direction::SendRecv)
     }
 
+    /// Offers another codec, or a fax, and nothing else. True if the PBX agreed.
+    pub fn change_to(&self, codec: Codec) -> bool {
+        let asked = {
+            let mut state = self.line.lock();
+            let dialog = &mut state.dialogs[self.id];
+            let (timer, body) = (dialog.timer(), dialog.offer(codec));
+            state.ask(&self.line, self.id, "INVITE", timer, body)
+        };
+        self.outcome(asked).is_some_and(|status| status < 300)
+    }
+
     fn turn(&self, direction: Direction) -> bool {
         let asked = {
             let mut state = self.line.lock();
             let dialog = &mut state.dialogs[self.id];
             dialog.direction = direction;
             dialog.media.speak(direction == Direction::SendRecv);
-            let body = dialog.description("");
-            state.ask(&self.line, self.id, "INVITE", Vec::new(), body)
+            let (timer, body) = (dialog.timer(), dialog.description(""));
+            state.ask(&self.line, self.id, "INVITE", timer, body)
         };
         self.outcome(asked).is_some_and(|status| status < 300)
     }
@@ -216,6 +227,16 @@ impl Call {
     pub fn wait_sound(&self, packets: u64, limit: Duration) -> bool {
         let before = self.sound();
         wait_until(limit, || self.sound() >= before + packets)
+    }
+
+    /// What the call carries, as it was agreed last.
+    pub fn codec(&self) -> Codec {
+        self.read(|d| d.media.codec())
+    }
+
+    /// Packets of that kind received so far.
+    pub fn received_as(&self, codec: Codec) -> u64 {
+        self.read(|d| d.media.received_as(codec))
     }
 
     /// True if that phone is heard now.

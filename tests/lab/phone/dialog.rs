@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::super::SipMessage;
 use super::media::Media;
-use super::sdp::{self, Direction};
+use super::sdp::{self, Codec, Direction};
 
 /// Where a call is. It only goes downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,15 +141,34 @@ impl Dialog {
     pub(super) fn take_media(&mut self, body: &str) {
         if let Some(remote) = sdp::read(body) {
             self.media.send_to(remote.addr);
+            self.media.carry(remote.codec);
             self.media.speak(self.phase == Phase::Up && remote.listens && self.direction == Direction::SendRecv);
         }
     }
 
-    /// What this phone offers, or answers to `offer`.
+    /// What this phone answers to `offer`, or offers if that is empty: what the call carries already.
     pub(super) fn description(&mut self, offer: &str) -> String {
-        let direction = sdp::read(offer).map_or(self.direction, |remote| remote.answer(self.direction));
+        let remote = sdp::read(offer);
+        let direction = remote.map_or(self.direction, |remote| remote.answer(self.direction));
+        self.describe(direction, remote.map_or(self.media.codec(), |remote| remote.codec))
+    }
+
+    /// An offer of something else.
+    pub(super) fn offer(&mut self, codec: Codec) -> String {
+        self.describe(self.direction, codec)
+    }
+
+    fn describe(&mut self, direction: Direction, codec: Codec) -> String {
         self.version += 1;
-        sdp::write(self.media.addr, self.version, direction)
+        sdp::write(self.media.addr, self.version, direction, codec)
+    }
+
+    /// What asks for a session timer, if our first INVITE did: each INVITE asks again (RFC 4028 §7.4).
+    pub(super) fn timer(&self) -> Vec<(String, String)> {
+        let asks = |name: &str| ["Session-Expires", "Min-SE"].contains(&name);
+        let mut headers = self.invite.headers.clone();
+        headers.retain(|(name, value)| !self.incoming && (asks(name) || (name == "Supported" && value == "timer")));
+        headers
     }
 
     /// The answer to our INVITE: from now on requests go to its Contact (RFC 3261 §12.1.2).

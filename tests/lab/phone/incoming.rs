@@ -51,7 +51,7 @@ impl State {
                     true => String::new(),
                     false => self.renegotiate(id, &message),
                 };
-                self.reply(line, &message, None, "200 OK", &[], &body);
+                self.reply(line, &message, None, "200 OK", &refreshed(&message), &body);
             }
             ("OPTIONS" | "MESSAGE" | "INFO", _) => self.reply(line, &message, None, "200 OK", &[], ""),
             ("BYE" | "CANCEL" | "UPDATE", None) => {
@@ -96,7 +96,7 @@ impl State {
             return self.reply(line, invite, None, "481 Call/Transaction Does Not Exist", &[], "");
         }
         let body = self.renegotiate(id, invite);
-        self.reply(line, invite, None, "200 OK", &[], &body);
+        self.reply(line, invite, None, "200 OK", &refreshed(invite), &body);
     }
 
     fn renegotiate(&mut self, id: usize, offer: &SipMessage) -> String {
@@ -118,4 +118,10 @@ impl State {
             }
         }
     }
+}
+
+/// A session timer goes on as it was asked for (RFC 4028 §9).
+fn refreshed(request: &SipMessage) -> Vec<(&'static str, String)> {
+    let Some(value) = request.header("Session-Expires") else { return Vec::new() };
+    vec![("Session-Expires", value.to_owned()), ("Require", "timer".to_owned())]
 }

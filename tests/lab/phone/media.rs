@@ -1,5 +1,5 @@
-//! The sound of a call: every phone sends a tone of its own (PCMU, 20 ms), and recognises the tones of
-//! others in what it receives, mixed or not. So a test sees who hears whom.
+//! The sound of a call: every phone sends a tone of its own (G.711, 20 ms), and recognises the tones of
+//! others in what it receives, mixed or not. So a test sees who hears whom. In a fax it sends T.38 packets instead.
 
 use std::f64::consts::TAU;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::{LabError, Result};
+use super::g711::{from_alaw, from_ulaw, to_alaw, to_ulaw};
+use super::sdp::Codec;
 
 /// Samples per second.
 const RATE: f64 = 8_000.0;
@@ -20,6 +22,10 @@ const WINDOW: usize = 800;
 const FRESH: Duration = Duration::from_millis(150);
 /// Payload type of telephone events (RFC 4733), as the phone offers it.
 const EVENT: u8 = 101;
+
+/// A T.38 packet behind its sequence number (ITU-T T.38 §9.1): one IFP packet of two octets at most, which says that
+/// there is a calling tone, and no packets repeated.
+const CALLING_TONE: [u8; 4] = [1, 2, 0, 0];
 
 /// The tone of the n-th phone, in Hz: apart from each other and from what PBXs play (350 to 480, 620).
 pub(super) fn tone(n: u32) -> u32 {
@@ -36,6 +42,10 @@ struct Shared {
     digits: Mutex<Vec<u8>>,
     heard: Mutex<Heard>,
     packets: AtomicU64,
+    codec: Mutex<Codec>,
+    /// Packets of A-law, and of a fax.
+    alaw: AtomicU64,
+    faxed: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +76,9 @@ impl Media {
             digits: Mutex::default(),
             heard: Mutex::default(),
             packets: AtomicU64::new(0),
+            codec: Mutex::new(Codec::Pcmu),
+            alaw: AtomicU64::new(0),
+            faxed: AtomicU64::new(0),
         });
         let (speaking, listening) = (Arc::clone(&shared), Arc::clone(&shared));
         thread::spawn(move || speak(&speaking, hertz));
@@ -76,6 +89,25 @@ impl Media {
     /// Sends to that address from now on.
     pub(super) fn send_to(&self, to: SocketAddr) {
         *self.shared.to.lock().expect("media") = Some(to);
+    }
+
+    /// Sends this from now on.
+    pub(super) fn carry(&self, codec: Codec) {
+        *self.shared.codec.lock().expect("media") = codec;
+    }
+
+    /// What it sends.
+    pub(super) fn codec(&self) -> Codec {
+        *self.shared.codec.lock().expect("media")
+    }
+
+    /// Packets of that kind received so far.
+    pub(super) fn received_as(&self, codec: Codec) -> u64 {
+        match codec {
+            Codec::Pcmu => self.packets() - self.received_as(Codec::Pcma),
+            Codec::Pcma => self.shared.alaw.load(Ordering::Relaxed),
+            Codec::T38 => self.shared.faxed.load(Ordering::Relaxed),
+        }
     }
 
     /// Sends its tone, or nothing.
@@ -116,6 +148,7 @@ fn speak(shared: &Shared, hertz: u32) {
     let step = TAU * f64::from(hertz) / RATE;
     let (mut sequence, mut stamp, mut phase) = (rand::random::<u16>(), rand::random::<u32>(), 0.0_f64);
     let source = rand::random::<u32>();
+    let mut page = 0_u16;
     let mut next = Instant::now();
     while shared.open.load(Ordering::Relaxed) {
         next += Duration::from_millis(20);
@@ -142,15 +175,21 @@ fn speak(shared: &Shared, hertz: u32) {
         if !shared.speaks.load(Ordering::Relaxed) {
             continue;
         }
+        let codec = *shared.codec.lock().expect("media");
+        let Some(kind) = codec.payload_type() else {
+            let _ = shared.socket.send_to(&[&page.to_be_bytes()[..], &CALLING_TONE].concat(), to);
+            page = (page + 1) & 0x7fff;
+            continue;
+        };
         let mut payload = [0_u8; FRAME];
         for octet in &mut payload {
             phase = (phase + step) % TAU;
             #[allow(clippy::cast_possible_truncation)]
             let sample = (phase.sin() * 5_000.0) as i16;
-            *octet = to_ulaw(sample);
+            *octet = if codec == Codec::Pcma { to_alaw(sample) } else { to_ulaw(sample) };
         }
         sequence = sequence.wrapping_add(1);
-        let _ = shared.socket.send_to(&packet(0, false, sequence, stamp, source, &payload), to);
+        let _ = shared.socket.send_to(&packet(kind, false, sequence, stamp, source, &payload), to);
     }
 }
 
@@ -168,17 +207,39 @@ fn listen(shared: &Shared) {
     let mut buffer = [0_u8; 2_048];
     while shared.open.load(Ordering::Relaxed) {
         let Ok((length, _)) = shared.socket.recv_from(&mut buffer) else { continue };
-        // PCMU alone: nothing else was offered. RTCP goes to another port.
-        if length <= 12 || buffer[0] >> 6 != 2 || buffer[1] & 0x7f != 0 {
-            continue;
+        // A PBX repeats earlier packets behind it.
+        if buffer[0] < 0x80 && buffer[2..4] == CALLING_TONE[..2] {
+            shared.faxed.fetch_add(1, Ordering::Relaxed);
         }
+        // Nothing else was offered. RTCP goes to another port.
+        let Some(samples) = samples(&buffer[..length]) else { continue };
         shared.packets.fetch_add(1, Ordering::Relaxed);
+        if buffer[1] & 0x7f == 8 {
+            shared.alaw.fetch_add(1, Ordering::Relaxed);
+        }
         let mut heard = shared.heard.lock().expect("media");
-        heard.samples.extend(buffer[12..length].iter().map(|octet| from_ulaw(*octet)));
+        heard.samples.extend(samples);
         let surplus = heard.samples.len().saturating_sub(WINDOW);
         heard.samples.drain(..surplus);
         heard.at = Some(Instant::now());
     }
+}
+
+/// The sound in an RTP packet of G.711; `None` if it is something else.
+fn samples(packet: &[u8]) -> Option<Vec<i16>> {
+    let (head, payload) = packet.split_at_checked(12).filter(|(head, _)| head[0] >> 6 == 2)?;
+    let decode = match head[1] & 0x7f {
+        0 => from_ulaw,
+        8 => from_alaw,
+        _ => return None,
+    };
+    (!payload.is_empty()).then(|| payload.iter().map(|octet| decode(*octet)).collect())
+}
+
+/// True if that tone is somewhere in these RTP packets.
+pub(super) fn is_tone_in<'a>(packets: impl Iterator<Item = &'a [u8]>, hertz: u32) -> bool {
+    let sound: Vec<i16> = packets.filter_map(samples).flatten().collect();
+    sound.chunks_exact(WINDOW).any(|window| has_tone(window, f64::from(hertz)))
 }
 
 /// Goertzel: the tone has a twentieth of the energy at least, so it is heard among a few others too.
@@ -199,36 +260,9 @@ fn has_tone(samples: &[i16], hertz: f64) -> bool {
     energy / count > 10_000.0 && 2.0 * power / (count * energy) > 0.05
 }
 
-/// ITU-T G.711.
-fn to_ulaw(sample: i16) -> u8 {
-    let sign = if sample < 0 { 0x80 } else { 0 };
-    let magnitude = sample.unsigned_abs().min(32_635) + 132;
-    let exponent = 7 - u8::try_from((magnitude << 1).leading_zeros().min(7)).unwrap_or(7);
-    let mantissa = u8::try_from((magnitude >> (exponent + 3)) & 0x0f).unwrap_or(0);
-    !(sign | exponent << 4 | mantissa)
-}
-
-fn from_ulaw(octet: u8) -> i16 {
-    let octet = !octet;
-    let (exponent, mantissa) = ((octet >> 4) & 7, i16::from(octet & 0x0f));
-    let magnitude = (((mantissa << 3) + 132) << exponent) - 132;
-    if octet & 0x80 == 0 { magnitude } else { -magnitude }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sound_survives_its_encoding() {
-        for sample in [-30_000_i16, -5_000, -100, 0, 7, 100, 5_000, 30_000] {
-            let back = from_ulaw(to_ulaw(sample));
-            assert!(
-                (i32::from(back) - i32::from(sample)).abs() <= i32::from(sample.unsigned_abs() / 16) + 8,
-                "{sample} {back}"
-            );
-        }
-    }
 
     #[test]
     fn a_tone_is_recognised_alone_and_in_a_mix() {

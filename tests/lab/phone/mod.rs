@@ -18,6 +18,7 @@ mod actions;
 mod call;
 mod dialog;
 mod digest;
+mod g711;
 mod incoming;
 mod line;
 mod media;
@@ -30,8 +31,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 pub use call::Call;
+pub use sdp::Codec;
 
-use super::{LabError, Result, SipMessage, freeswitch, ports};
+use super::{Datagram, LabError, Result, SipMessage, freeswitch, ports};
 use line::{Line, Party};
 
 /// Where scriptable phones live.
@@ -111,6 +113,17 @@ impl Phone {
     /// Its number.
     pub fn number(&self) -> &str {
         &self.line.party.number
+    }
+
+    /// True if its tone can be read in what was captured, going either way: whether that is encrypted or not.
+    pub fn is_readable_in(&self, captured: &[Datagram]) -> bool {
+        let mut ways: Vec<_> = captured.iter().map(|datagram| (datagram.from, datagram.to)).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        ways.into_iter().any(|way| {
+            let rtp = captured.iter().filter(|datagram| (datagram.from, datagram.to) == way);
+            media::is_tone_in(rtp.map(|datagram| datagram.payload.as_slice()), self.line.party.tone)
+        })
     }
 
     /// What it does from now on when it is called.
