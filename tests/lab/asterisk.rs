@@ -152,7 +152,7 @@ impl Asterisk {
         let ami = local(ports::free());
         let tls = config.tls.then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
         write_configuration(&installation, dir.path(), &config, ami, tls.as_ref(), plans)?;
-        let child = spawn(&installation, dir.path(), ami)?;
+        let child = spawn(&installation, dir.path(), ami, &config)?;
         Ok(Asterisk { child, dir, installation, config, sip, ami, tls })
     }
 
@@ -169,7 +169,7 @@ impl Asterisk {
     /// Ends it, if it runs, and starts it again.
     pub fn restart(&mut self) -> Result<()> {
         self.child.terminate(Duration::from_secs(5));
-        self.child = spawn(&self.installation, self.dir.path(), self.ami)?;
+        self.child = spawn(&self.installation, self.dir.path(), self.ami, &self.config)?;
         Ok(())
     }
 
@@ -185,10 +185,12 @@ impl Asterisk {
     }
 }
 
-fn spawn(installation: &Installation, dir: &Path, ami: SocketAddr) -> Result<Child> {
+fn spawn(installation: &Installation, dir: &Path, ami: SocketAddr, config: &PbxConfig) -> Result<Child> {
     let mut command = installation.command(&dir.join("etc"));
     // In the foreground, without a console, verbose enough to follow a call in the log.
     command.args(["-f", "-vvv"]).env("TERM", "dumb");
+    let root = installation.root.as_deref().unwrap_or(Path::new("/"));
+    let mut command = config.changes.with_resolver(command, dir, root)?;
     let mut child = Child::spawn(&mut command, dir.join("asterisk.out"))?;
     child.wait_for_port(ami, Duration::from_secs(30))?;
     let mut booted = installation.command(&dir.join("etc"));
@@ -243,7 +245,8 @@ fn write_configuration(
     if config.snippets {
         install_snippet(&etc, config)?;
     }
-    append(&etc, "extensions.conf", &plans.dialplan)
+    append(&etc, "extensions.conf", &plans.dialplan)?;
+    config.changes.apply(&etc, &installation.inside(&etc))
 }
 
 /// As the documentation tells an administrator; the dialplan includes it.

@@ -1,6 +1,6 @@
 //! A certificate authority of the tests' own.
 
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// It signs what it is asked to.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ impl Ca {
     /// With a new key.
     pub fn new() -> Ca {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        // With the name of what it signs it would be self-signed for OpenSSL.
+        params.distinguished_name.push(DnType::CommonName, "CA of the laboratory");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.self_signed(&key).expect("a certificate");

@@ -1,7 +1,7 @@
 //! The wire itself: SIP on loopback as a packet capture sees it, so that what a trunk carries isn't taken
 //! from anybody's own log. Wireshark's `dumpcap` captures, and its file can be read while it goes on.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Command;
 use std::time::Duration;
 
@@ -39,6 +39,17 @@ pub struct Packet {
     pub message: SipMessage,
 }
 
+/// What one UDP packet carries.
+#[derive(Debug, Clone)]
+pub struct Datagram {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+    /// Its octets.
+    pub payload: Vec<u8>,
+}
+
 /// What was captured, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Packets(pub Vec<Packet>);
@@ -46,14 +57,19 @@ pub struct Packets(pub Vec<Packet>);
 impl Capture {
     /// Captures UDP from and to these ports. Returns when it has begun.
     pub fn start(ports: &[u16]) -> Result<Capture> {
+        let ports: Vec<String> = ports.iter().map(|port| format!("port {port}")).collect();
+        Capture::start_with(&format!("udp and ({})", ports.join(" or ")))
+    }
+
+    /// Captures what a filter of `dumpcap` lets through.
+    pub fn start_with(filter: &str) -> Result<Capture> {
         if on_path("dumpcap").is_none() {
             return Err(LabError::Missing("no dumpcap on PATH (Debian package tshark)".to_owned()));
         }
         let dir = tempfile::Builder::new().prefix("sidecall-wire-").tempdir().map_err(LabError::io("folder"))?;
         let marker = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
-        let filter: Vec<String> = ports.iter().chain([&marker.port()]).map(|port| format!("port {port}")).collect();
         let mut command = Command::new("dumpcap");
-        command.args(["-q", "-P", "-i", "lo", "-f", &format!("udp and ({})", filter.join(" or "))]);
+        command.args(["-q", "-P", "-i", "lo", "-f", &format!("({filter}) or udp port {}", marker.port())]);
         command.arg("-w").arg(dir.path().join(FILE));
         let child = Child::spawn(&mut command, dir.path().join("dumpcap.log"))?;
         let mut capture = Capture { child, dir, marker };
@@ -96,9 +112,20 @@ impl Capture {
 
     /// What it has by now. It goes on.
     pub fn so_far(&mut self) -> Result<Packets> {
-        self.mark("here")?;
-        let file = std::fs::read(self.dir.path().join(FILE)).map_err(LabError::io(FILE))?;
+        let file = self.file()?;
         Ok(Packets(records(&file).filter_map(|(at, frame)| packet(at, frame)).collect()))
+    }
+
+    /// Every UDP packet by now, whatever it carries.
+    pub fn datagrams(&mut self) -> Result<Vec<Datagram>> {
+        let file = self.file()?;
+        Ok(records(&file).filter_map(|(_, frame)| datagram(frame)).collect())
+    }
+
+    /// All octets by now: for what must not be read there.
+    pub fn file(&mut self) -> Result<Vec<u8>> {
+        self.mark("here")?;
+        std::fs::read(self.dir.path().join(FILE)).map_err(LabError::io(FILE))
     }
 }
 
@@ -115,16 +142,30 @@ fn records(file: &[u8]) -> impl Iterator<Item = (Duration, &[u8])> {
     })
 }
 
-/// A SIP message in a frame of loopback: Ethernet, IPv4, UDP.
-fn packet(at: Duration, frame: &[u8]) -> Option<Packet> {
-    let ip = frame.get(14..).filter(|_| frame[12..14] == [8, 0])?;
-    let udp = ip.get(usize::from(ip[0] & 15) * 4..).filter(|udp| ip[9] == 17 && udp.len() > 8)?;
-    let address = |ip: &[u8], port: &[u8]| {
-        let ip: [u8; 4] = ip.try_into().expect("four octets");
-        SocketAddr::new(IpAddr::from(ip), u16::from_be_bytes([port[0], port[1]]))
+/// A frame of loopback: Ethernet, IPv4 or IPv6 without extension headers, UDP.
+fn datagram(frame: &[u8]) -> Option<Datagram> {
+    let ip = frame.get(14..)?;
+    let (from, to, protocol, udp): (IpAddr, IpAddr, u8, &[u8]) = match frame[12..14] {
+        [8, 0] => {
+            let address = |at: usize| Some(IpAddr::from(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?));
+            (address(12)?, address(16)?, *ip.get(9)?, ip.get(usize::from(ip[0] & 15) * 4..)?)
+        }
+        [0x86, 0xdd] => {
+            let address = |at: usize| Some(Ipv6Addr::from(<[u8; 16]>::try_from(ip.get(at..at + 16)?).ok()?).into());
+            (address(8)?, address(24)?, *ip.get(6)?, ip.get(40..)?)
+        }
+        _ => return None,
     };
-    let (from, to) = (address(&ip[12..16], &udp[0..2]), address(&ip[16..20], &udp[2..4]));
-    let message = SipMessage::parse(local_time(at), true, &String::from_utf8_lossy(&udp[8..]))?;
+    let (head, payload) = udp.split_at_checked(8).filter(|(_, payload)| protocol == 17 && !payload.is_empty())?;
+    let port = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
+    let (from, to) = (SocketAddr::new(from, port(0)), SocketAddr::new(to, port(2)));
+    Some(Datagram { from, to, payload: payload.to_vec() })
+}
+
+/// A SIP message in a frame.
+fn packet(at: Duration, frame: &[u8]) -> Option<Packet> {
+    let Datagram { from, to, payload } = datagram(frame)?;
+    let message = SipMessage::parse(local_time(at), true, &String::from_utf8_lossy(&payload))?;
     Some(Packet { at, from, to, message })
 }
 

@@ -1,7 +1,9 @@
 //! Configuration files of a private instance: copied, then edited by exact replacement.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::{LabError, Result};
 
@@ -65,4 +67,78 @@ pub fn strip_suffix(dir: &Path, suffix: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What a test changes in the configuration of a PBX, on top of what the lab writes.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    added: Vec<(String, String)>,
+    edited: Vec<(String, String, String)>,
+    resolver: Option<Ipv4Addr>,
+    hosts: Vec<(String, Ipv4Addr)>,
+    /// FreeSWITCH only: vanilla's IPv6 profiles stay.
+    pub(super) ipv6: bool,
+}
+
+impl Changes {
+    /// Adds text at the end of a file, which may be a new one. `@ETC@` stands for the folder as the PBX sees it.
+    #[must_use]
+    pub fn add(mut self, file: &str, text: impl Into<String>) -> Changes {
+        self.added.push((file.to_owned(), text.into()));
+        self
+    }
+
+    /// Replaces text, which has to be there, in a file.
+    #[must_use]
+    pub fn edit(mut self, file: &str, from: impl Into<String>, to: impl Into<String>) -> Changes {
+        self.edited.push((file.to_owned(), from.into(), to.into()));
+        self
+    }
+
+    /// The PBX asks this DNS server and no other.
+    #[must_use]
+    pub fn resolver(self, resolver: Ipv4Addr) -> Changes {
+        Changes { resolver: Some(resolver), ..self }
+    }
+
+    /// The PBX knows the address of a host.
+    #[must_use]
+    pub fn host(mut self, name: &str, ip: Ipv4Addr) -> Changes {
+        self.hosts.push((name.to_owned(), ip));
+        self
+    }
+
+    /// FreeSWITCH only: vanilla's IPv6 profiles stay.
+    #[must_use]
+    pub fn ipv6(self) -> Changes {
+        Changes { ipv6: true, ..self }
+    }
+
+    /// Makes the changes in the folder `etc`, which the PBX sees as `inside`.
+    pub(super) fn apply(&self, etc: &Path, inside: &Path) -> Result<()> {
+        for (file, text) in &self.added {
+            let path = etc.join(file);
+            let before = if path.is_file() { read(&path)? + "\n" } else { String::new() };
+            write(&path, &(before + &text.replace("@ETC@", &inside.display().to_string())))?;
+        }
+        self.edited.iter().try_for_each(|(file, from, to)| replace(&etc.join(file), from, to))
+    }
+
+    /// `command` with [`Changes::resolver`] in place of the machine's, in a mount namespace of its own. `root` is the
+    /// folder that the command changes its root to.
+    pub(super) fn with_resolver(&self, command: Command, dir: &Path, root: &Path) -> Result<Command> {
+        let Some(resolver) = self.resolver else { return Ok(command) };
+        let (resolv, hosts) = (dir.join("resolv.conf"), dir.join("hosts"));
+        write(&resolv, &format!("nameserver {resolver}\noptions timeout:1 attempts:2\n"))?;
+        let known = read(&root.join("etc/hosts"))?;
+        let lines = self.hosts.iter().map(|(name, ip)| format!("{ip} {name}\n"));
+        write(&hosts, &lines.fold(known + "\n", |text, line| text + &line))?;
+        let mut inside = Command::new("unshare");
+        let script = "mount --bind \"$0\" \"$1\" && mount --bind \"$2\" \"$3\" && shift 3 && exec \"$@\"";
+        inside.args(["--mount", "sh", "-c", script]).arg(resolv).arg(root.join("etc/resolv.conf"));
+        inside.arg(hosts).arg(root.join("etc/hosts"));
+        inside.arg(command.get_program()).args(command.get_args());
+        inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Ok(inside)
+    }
 }

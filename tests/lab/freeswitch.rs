@@ -89,6 +89,11 @@ impl FreeSwitch {
         let trunk_sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
         let conf = dir.path().join("conf");
         conf::copy_dir(&installation.conf, &conf)?;
+        if !config.changes.ipv6 {
+            for name in ["internal-ipv6.xml", "external-ipv6.xml"] {
+                let _ = std::fs::remove_file(conf.join("sip_profiles").join(name));
+            }
+        }
         adapt(&conf, &installation, sip, trunk_sip, esl)?;
         lab_dialplan(&conf, &config)?;
         if !config.tenants.is_empty() {
@@ -100,7 +105,8 @@ impl FreeSwitch {
         if config.snippets {
             install_snippets(&conf, &config)?;
         }
-        let child = spawn(&installation, dir.path(), esl)?;
+        config.changes.apply(&conf, &conf)?;
+        let child = spawn(&installation, dir.path(), esl, &config)?;
         Ok(FreeSwitch { child, dir, installation, config, sip, trunk_sip, esl })
     }
 
@@ -122,7 +128,7 @@ impl FreeSwitch {
     /// Ends it, if it runs, and starts it again.
     pub fn restart(&mut self) -> Result<()> {
         self.child.terminate(Duration::from_secs(10));
-        self.child = spawn(&self.installation, self.dir.path(), self.esl)?;
+        self.child = spawn(&self.installation, self.dir.path(), self.esl, &self.config)?;
         Ok(())
     }
 
@@ -132,7 +138,7 @@ impl FreeSwitch {
     }
 }
 
-fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Child> {
+fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr, config: &PbxConfig) -> Result<Child> {
     let mut command = Command::new(&installation.binary);
     command.args(["-nf", "-nc", "-nonat", "-np"]).arg("-mod").arg(&installation.modules);
     for name in ["conf", "log", "run", "db", "scripts", "temp", "certs", "recordings", "storage", "cache"] {
@@ -140,6 +146,7 @@ fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr) -> Result<Chi
         std::fs::create_dir_all(&sub).map_err(LabError::io(name))?;
         command.arg(format!("-{name}")).arg(sub);
     }
+    let mut command = config.changes.with_resolver(command, dir, Path::new("/"))?;
     let mut child = Child::spawn(&mut command, dir.join("freeswitch.out"))?;
     child.wait_for_port(esl, Duration::from_secs(60))?;
     let ready = || {
@@ -168,9 +175,6 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     conf::write(&vars, &text)?;
 
     let profiles = conf.join("sip_profiles");
-    for name in ["internal-ipv6.xml", "external-ipv6.xml"] {
-        let _ = std::fs::remove_file(profiles.join(name));
-    }
     let internal = profiles.join("internal.xml");
     let mut text = conf::read(&internal)?;
     text = text.replace("name=\"context\" value=\"public\"", "name=\"context\" value=\"default\"");

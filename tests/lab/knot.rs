@@ -38,6 +38,12 @@ impl Records {
         self
     }
 
+    /// The address of a host below the zone.
+    pub fn host(mut self, name: &str, ip: Ipv4Addr) -> Records {
+        writeln!(self.0, "{name} 60 A {ip}").expect("a string");
+        self
+    }
+
     /// A number that is an alias of another.
     pub fn alias(mut self, number: &str, ttl: u32, other: &str) -> Records {
         writeln!(self.0, "{} {ttl} CNAME {}", name(number), name(other)).expect("a string");
@@ -81,7 +87,19 @@ impl Knot {
     /// # Errors
     /// If the server isn't on this machine, or doesn't start.
     pub fn start(records: &Records, negative: u32) -> Result<Knot> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free()));
+        Knot::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())), records, negative)
+    }
+
+    /// The same where the system's resolver asks: at port 53 of an address of its own.
+    ///
+    /// # Errors
+    /// If the server isn't on this machine, or doesn't start.
+    pub fn start_for_resolvers(records: &Records) -> Result<Knot> {
+        let [high, low] = ports::free().to_be_bytes();
+        Knot::start_at(SocketAddr::from((Ipv4Addr::new(127, 53, high, low), 53)), records, 60)
+    }
+
+    fn start_at(address: SocketAddr, records: &Records, negative: u32) -> Result<Knot> {
         let binary = on_path("knotd").or_else(|| Some(PathBuf::from(ELSEWHERE)).filter(|file| file.is_file()));
         let binary = binary.ok_or_else(|| LabError::Missing(format!("knotd in PATH or {ELSEWHERE}")))?;
         let dir = tempfile::tempdir().map_err(LabError::io("a folder"))?;

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::asterisk::Asterisk;
+use super::conf::Changes;
 use super::freeswitch::FreeSwitch;
 use super::plan::{Inner, Plan};
 use super::tenants::Tenant;
@@ -75,6 +76,8 @@ pub struct PbxConfig {
     pub tenants: &'static [Tenant],
     /// Asterisk only: `##` and `*2` transfer while a call is up.
     pub feature_codes: bool,
+    /// What a test changes in its configuration.
+    pub changes: Changes,
 }
 
 impl Default for PbxConfig {
@@ -93,6 +96,7 @@ impl Default for PbxConfig {
             inner: None,
             tenants: &[],
             feature_codes: false,
+            changes: Changes::default(),
         }
     }
 }
