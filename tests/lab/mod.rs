@@ -18,8 +18,10 @@
 
 pub mod age;
 pub mod asterisk;
+pub mod baresip;
 pub mod ca;
 pub mod capture;
+pub mod carrier;
 pub mod cast;
 pub mod cdr;
 pub mod clients;
@@ -51,9 +53,12 @@ pub mod transfers;
 pub mod voice;
 pub mod wire;
 
-pub use capture::{Capture, Packet, Packets};
+pub use baresip::Baresip;
+pub use capture::{Capture, Datagram, Packet, Packets};
+pub use carrier::Carrier;
 pub use cdr::Cdr;
 pub use clients::{Hosted, Webhook};
+pub use conf::Changes;
 pub use domains::{Domain, Domains};
 pub use knot::Knot;
 pub use message::SipMessage;
