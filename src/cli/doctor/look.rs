@@ -189,6 +189,13 @@ impl Look<'_> {
                 todo,
             )?;
         }
+        if settings.trusted.as_deref().is_some_and(has_ipv6_network) {
+            self.report.warning(
+                &self.about,
+                "sidecall_trusted has an IPv6 network: no address from a trunk is believed",
+                "put the networks into a list of autoload_configs/acl.conf.xml, and its name into sidecall_trusted",
+            )?;
+        }
         match (&settings.direct, self.pbx.direct) {
             (Some(to), None) => {
                 let todo = format!("set direct = \"{to}\" in [[pbx]], or sidecall_mode=hold in the snippet");
@@ -311,4 +318,29 @@ impl Look<'_> {
 fn major(version: &str) -> Option<u32> {
     let number = version.split_ascii_whitespace().nth(1)?;
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+/// Whether IPv6 networks stand in `sidecall_trusted` itself. FreeSWITCH confuses the families there
+/// (`switch_check_network_list_ip_port_token` in `switch_core.c`), so the snippet believes nobody; in a list it tells
+/// them apart. An Asterisk has names of endpoints there.
+fn has_ipv6_network(trusted: &str) -> bool {
+    trusted.split(',').any(|network| network.contains(':') && network.contains('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_ipv6_network;
+
+    #[test]
+    fn ipv6_networks_belong_into_a_list() {
+        for (trusted, has) in [
+            ("192.0.2.10/32,fd00::/8", true),
+            ("2001:db8::1/128", true),
+            ("192.0.2.10/32,198.51.100.0/24", false),
+            ("trunks", false),
+            ("sidecall|carrier", false),
+        ] {
+            assert_eq!(has_ipv6_network(trusted), has, "{trusted}");
+        }
+    }
 }
