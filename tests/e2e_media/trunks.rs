@@ -28,7 +28,8 @@ pub(super) fn a_trunk_over_ipv6(kind: Kind) {
     over(Trunk::Six, kind);
 }
 
-/// Why `docs/BEHAVIOURS.md` wants IPv6 networks in a list of acl.conf.xml, and `sidecall doctor` too.
+/// Why the snippet believes IPv6 callers only by a list of acl.conf.xml. (An IPv6 caller may also match an IPv4 network:
+/// FreeSWITCH then compares memory that nobody wrote. [`Line::back`] tries that.)
 #[test]
 fn freeswitch_takes_an_ipv6_network_for_ipv4_addresses() {
     let changes = Changes::default().edit(
@@ -40,7 +41,7 @@ fn freeswitch_takes_an_ipv6_network_for_ipv4_addresses() {
     let Some(pbx) = or_skip(Kind::FreeSwitch, Pbx::start_with(Kind::FreeSwitch, config)) else { return };
     let allows = |caller: &str, list: &str| pbx.console(&format!("acl {caller} {list}")).trim() == "true";
     assert!(allows("fd00::1", "fd00::/8") && allows("fd00::1", "trunks"));
-    assert!(allows("192.0.2.253", "fd00::/8"), "FreeSWITCH has become more careful: correct the documentation");
+    assert!(allows("192.0.2.253", "fd00::/8"), "FreeSWITCH tells the families apart now: correct terminating.xml");
     assert!(!allows("192.0.2.253", "trunks") && !allows("192.0.2.1", "fd00::/8"));
 }
 
@@ -67,12 +68,6 @@ fn over(trunk: Trunk, kind: Kind) {
     if trunk == Trunk::Registered {
         assert!(wait_until(SOON, || carrier.is_registered()), "not registered\n{}\n{}", house.pbx.log(), carrier.log());
     }
-    for command in
-        ["pjsip set logger on", "core set debug 4", "logger add channel dbg debug", "sofia global siptrace on"]
-    {
-        house.pbx.console(command);
-    }
-    carrier.trace();
     let [dave, stranger] = [0, 1].map(|n| carrier.subscriber(n).unwrap());
     let (alice, bob) = (house.phone("1000"), house.phone("1001"));
     let line = Line { dave, stranger, alice, bob, house, carrier };
@@ -84,7 +79,7 @@ fn over(trunk: Trunk, kind: Kind) {
     line.back(trunk);
     // To and from the carrier there is sound, and nobody can read it or the signalling if the trunk encrypts.
     let secure = trunk == Trunk::Secure;
-    let sound: Vec<Vec<u8>> = wire.datagrams().unwrap().into_iter().map(|packet| packet.payload).collect();
+    let sound = wire.datagrams().unwrap();
     for phone in [&line.alice, &line.dave] {
         assert_eq!(phone.is_readable_in(&sound), !secure, "{} packets of sound", sound.len());
     }
@@ -100,13 +95,7 @@ fn over(trunk: Trunk, kind: Kind) {
 
 impl Line {
     fn log(&self) -> String {
-        let dbg = std::fs::read_to_string(self.house.pbx.dir().join("log/dbg")).unwrap_or_default();
-        let dbg: String = dbg
-            .lines()
-            .filter(|l| ["esol", "dns", "DNS", "e164", "ransport"].iter().any(|w| l.contains(w)))
-            .map(|l| format!("{l}\n"))
-            .collect();
-        format!("{}\n{}\n{}\n==DBG\n{dbg}", self.house.sidecall.log(), self.house.pbx.log(), self.carrier.log())
+        format!("{}\n{}\n{}", self.house.sidecall.log(), self.house.pbx.log(), self.carrier.log())
     }
 
     /// Alice calls Dave, whose phone is the carrier's, and whose client is at our node.
@@ -120,6 +109,7 @@ impl Line {
         let call = self.alice.call(second);
         let there = self.dave.answer_next(SOON).unwrap_or_else(|| panic!("Dave's phone doesn't ring\n{}", self.log()));
         house.hear((&call, &self.alice), (&there, &self.dave), "out");
+        assert!(call.wait_sound(50, SOON) && there.wait_sound(50, SOON));
         house.are_paired((&a, &first), (&d, second), "out");
         let decided = calls_to(&house.sidecall, second);
         assert_eq!((&decided[0]["route"], &decided[0]["reason"]), (&"packet".into(), &"called-has-client".into()));

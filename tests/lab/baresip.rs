@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub struct Baresip {
     child: Child,
     _dir: TempDir,
     control: SocketAddr,
+    ports: RangeInclusive<u16>,
 }
 
 impl Baresip {
@@ -37,20 +39,22 @@ impl Baresip {
         let dir = tempfile::Builder::new().prefix("sidecall-baresip-").tempdir().map_err(LabError::io("folder"))?;
         let control = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
         let (here, rtp) = (dir.path().display(), ports::free_range(20));
+        let ports = rtp..=rtp + 19;
         let (certificate, key) = ca.sign(&[&SOFTPHONE.to_string()]);
         conf::write(&dir.path().join("ca.pem"), &ca.pem())?;
         conf::write(&dir.path().join("own.pem"), &(certificate + &key))?;
         conf::write(
             &dir.path().join("config"),
             &format!(
-                "net_interface {SOFTPHONE}\nsip_listen {SOFTPHONE}:{}\nrtp_ports {rtp}-{}\n\
+                "net_interface {SOFTPHONE}\nsip_listen {SOFTPHONE}:{}\nrtp_ports {}-{}\n\
                  sip_certificate {here}/own.pem\nsip_cafile {here}/ca.pem\n\
                  audio_player aubridge,echo\naudio_source aubridge,echo\naudio_alert aubridge,alert\n\
                  module_path {MODULES}\nmodule g711.so\nmodule aubridge.so\nmodule srtp.so\n\
                  module_tmp account.so\nmodule_app menu.so\nmodule_app ctrl_tcp.so\nctrl_tcp_listen {control}\n",
                 // It takes the next one too, for TLS.
                 ports::free_range(2),
-                rtp + 19,
+                ports.start(),
+                ports.end(),
             ),
         )?;
         conf::write(
@@ -67,7 +71,7 @@ impl Baresip {
         let mut child = Child::spawn(&mut command, dir.path().join("baresip.log"))?;
         child.wait_for_line("200 OK", READY)?;
         child.wait_for_port(control, READY)?;
-        Ok(Baresip { child, _dir: dir, control })
+        Ok(Baresip { child, _dir: dir, control, ports })
     }
 
     /// Calls a number.
@@ -89,6 +93,11 @@ impl Baresip {
         stream.write_all(format!("{}:{text},", text.len()).as_bytes()).map_err(error())?;
         // It answers when it has done so.
         stream.read_exact(&mut [0]).map_err(error())
+    }
+
+    /// The ports of its sound. The packets that it sends come from whatever loopback address suits their way.
+    pub fn ports(&self) -> &RangeInclusive<u16> {
+        &self.ports
     }
 
     /// What it has logged.

@@ -86,7 +86,7 @@ impl Carrier {
             Kind::Asterisk => ends.for_asterisk(&ca),
             Kind::FreeSwitch => ends.for_freeswitch(&ca),
         };
-        let config = PbxConfig { changes: changes.resolver(resolver), ..plain };
+        let config = PbxConfig { changes: changes.resolver(resolver).host(&format!("trunk.{ZONE}"), own), ..plain };
         let asterisk = ends.carrier(&ca, SocketAddr::new(config.ip.into(), ends.six.port()))?;
         Ok((Carrier { asterisk, ends, _knot: knot }, config))
     }
@@ -106,9 +106,6 @@ impl Carrier {
         self.asterisk.console("pjsip show aor orga").contains("sip:")
     }
 
-    pub fn trace(&self) {
-        self.asterisk.console("pjsip set logger on");
-    }
     /// What it has logged.
     pub fn log(&self) -> String {
         self.asterisk.child.log()
@@ -194,7 +191,12 @@ impl Ends {
             trunk("six", six.to_string(), &ip(six), "transport=t-six\nrtp_ipv6=yes"),
         ];
         let trusted = ("SIDECALL_TRUSTED=sidecall ", "SIDECALL_TRUSTED=sidecall|registered|named|secure|six ");
-        let changes = Changes::default().add("pjsip.conf", pjsip.concat()).edit("sidecall.conf", trusted.0, trusted.1);
+        // As Debian ships it: the resolver that knows the hosts file, too.
+        let unbound = ("noload => res_resolver_unbound.so\n", "");
+        let changes = Changes::default()
+            .add("pjsip.conf", pjsip.concat())
+            .edit("sidecall.conf", trusted.0, trusted.1)
+            .edit("modules.conf", unbound.0, unbound.1);
         certificates(changes, ca, &ip(self.secure))
     }
 

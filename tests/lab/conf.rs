@@ -75,6 +75,7 @@ pub struct Changes {
     added: Vec<(String, String)>,
     edited: Vec<(String, String, String)>,
     resolver: Option<Ipv4Addr>,
+    hosts: Vec<(String, Ipv4Addr)>,
     /// FreeSWITCH only: vanilla's IPv6 profiles stay.
     pub(super) ipv6: bool,
 }
@@ -100,6 +101,13 @@ impl Changes {
         Changes { resolver: Some(resolver), ..self }
     }
 
+    /// The PBX knows the address of a host.
+    #[must_use]
+    pub fn host(mut self, name: &str, ip: Ipv4Addr) -> Changes {
+        self.hosts.push((name.to_owned(), ip));
+        self
+    }
+
     /// FreeSWITCH only: vanilla's IPv6 profiles stay.
     #[must_use]
     pub fn ipv6(self) -> Changes {
@@ -120,11 +128,15 @@ impl Changes {
     /// folder that the command changes its root to.
     pub(super) fn with_resolver(&self, command: Command, dir: &Path, root: &Path) -> Result<Command> {
         let Some(resolver) = self.resolver else { return Ok(command) };
-        let file = dir.join("resolv.conf");
-        write(&file, &format!("nameserver {resolver}\noptions timeout:1 attempts:2\n"))?;
+        let (resolv, hosts) = (dir.join("resolv.conf"), dir.join("hosts"));
+        write(&resolv, &format!("nameserver {resolver}\noptions timeout:1 attempts:2\n"))?;
+        let known = read(&root.join("etc/hosts"))?;
+        let lines = self.hosts.iter().map(|(name, ip)| format!("{ip} {name}\n"));
+        write(&hosts, &lines.fold(known + "\n", |text, line| text + &line))?;
         let mut inside = Command::new("unshare");
-        let script = "mount --bind \"$0\" \"$1\" && shift && exec \"$@\"";
-        inside.args(["--mount", "sh", "-c", script]).arg(file).arg(root.join("etc/resolv.conf"));
+        let script = "mount --bind \"$0\" \"$1\" && mount --bind \"$2\" \"$3\" && shift 3 && exec \"$@\"";
+        inside.args(["--mount", "sh", "-c", script]).arg(resolv).arg(root.join("etc/resolv.conf"));
+        inside.arg(hosts).arg(root.join("etc/hosts"));
         inside.arg(command.get_program()).args(command.get_args());
         inside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         Ok(inside)

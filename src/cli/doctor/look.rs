@@ -214,7 +214,7 @@ impl Look<'_> {
         if settings.trusted.as_deref().is_some_and(has_ipv6_network) {
             self.report.warning(
                 &self.about,
-                "sidecall_trusted has an IPv6 network: FreeSWITCH believes some IPv4 addresses with it",
+                "sidecall_trusted has an IPv6 network: no address from a trunk is believed",
                 "put the networks into a list of autoload_configs/acl.conf.xml, and its name into sidecall_trusted",
             )?;
         }
@@ -342,9 +342,9 @@ fn major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Whether IPv6 networks stand in `sidecall_trusted` itself. FreeSWITCH compares their first four octets with IPv4
-/// callers (`switch_check_network_list_ip_port_token` in `switch_core.c`); in a list it tells the families apart.
-/// An Asterisk has names of endpoints there.
+/// Whether IPv6 networks stand in `sidecall_trusted` itself. FreeSWITCH confuses the families there
+/// (`switch_check_network_list_ip_port_token` in `switch_core.c`), so the snippet believes nobody; in a list it tells
+/// them apart. An Asterisk has names of endpoints there.
 fn has_ipv6_network(trusted: &str) -> bool {
     trusted.split(',').any(|network| network.contains(':') && network.contains('/'))
 }

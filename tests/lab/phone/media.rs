@@ -237,8 +237,8 @@ fn samples(packet: &[u8]) -> Option<Vec<i16>> {
 }
 
 /// True if that tone is somewhere in these RTP packets.
-pub(super) fn is_tone_in(packets: &[Vec<u8>], hertz: u32) -> bool {
-    let sound: Vec<i16> = packets.iter().filter_map(|packet| samples(packet)).flatten().collect();
+pub(super) fn is_tone_in<'a>(packets: impl Iterator<Item = &'a [u8]>, hertz: u32) -> bool {
+    let sound: Vec<i16> = packets.filter_map(samples).flatten().collect();
     sound.chunks_exact(WINDOW).any(|window| has_tone(window, f64::from(hertz)))
 }
 

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant};
 pub use call::Call;
 pub use sdp::Codec;
 
-use super::{LabError, Result, SipMessage, freeswitch, ports};
+use super::{Datagram, LabError, Result, SipMessage, freeswitch, ports};
 use line::{Line, Party};
 
 /// Where scriptable phones live.
@@ -94,23 +94,14 @@ impl Phone {
         Phone::connect_in(pbx, number, &pbx.to_string())
     }
 
-    /// A caller behind a trunk whose far end has this address.
-    pub fn behind_trunk(pbx: SocketAddr, number: &str, trunk: IpAddr) -> Result<Phone> {
-        Phone::connect_from(trunk, pbx, number, &pbx.to_string())
-    }
-
     fn connect_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
-        Phone::connect_from(HANDSETS, pbx, number, domain)
-    }
-
-    fn connect_from(ip: IpAddr, pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         static TONE: AtomicU32 = AtomicU32::new(0);
         let party = Party {
             number: number.to_owned(),
             domain: domain.to_owned(),
             password: freeswitch::PASSWORD.to_owned(),
             pbx,
-            local: SocketAddr::new(ip, ports::free()),
+            local: SocketAddr::new(HANDSETS, ports::free()),
             tone: media::tone(TONE.fetch_add(1, Ordering::Relaxed)),
         };
         let line = Arc::new(Line::open(party)?);
@@ -124,9 +115,15 @@ impl Phone {
         &self.line.party.number
     }
 
-    /// True if its tone can be read in these RTP packets, G.711 all of them: whether they are encrypted or not.
-    pub fn is_readable_in(&self, rtp: &[Vec<u8>]) -> bool {
-        media::is_tone_in(rtp, self.line.party.tone)
+    /// True if its tone can be read in what was captured, going either way: whether that is encrypted or not.
+    pub fn is_readable_in(&self, captured: &[Datagram]) -> bool {
+        let mut ways: Vec<_> = captured.iter().map(|datagram| (datagram.from, datagram.to)).collect();
+        ways.sort_unstable();
+        ways.dedup();
+        ways.into_iter().any(|way| {
+            let rtp = captured.iter().filter(|datagram| (datagram.from, datagram.to) == way);
+            media::is_tone_in(rtp.map(|datagram| datagram.payload.as_slice()), self.line.party.tone)
+        })
     }
 
     /// What it does from now on when it is called.
