@@ -94,14 +94,23 @@ impl Phone {
         Phone::connect_in(pbx, number, &pbx.to_string())
     }
 
+    /// A caller behind a trunk whose far end has this address.
+    pub fn behind_trunk(pbx: SocketAddr, number: &str, trunk: IpAddr) -> Result<Phone> {
+        Phone::connect_from(trunk, pbx, number, &pbx.to_string())
+    }
+
     fn connect_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
+        Phone::connect_from(HANDSETS, pbx, number, domain)
+    }
+
+    fn connect_from(ip: IpAddr, pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         static TONE: AtomicU32 = AtomicU32::new(0);
         let party = Party {
             number: number.to_owned(),
             domain: domain.to_owned(),
             password: freeswitch::PASSWORD.to_owned(),
             pbx,
-            local: SocketAddr::new(HANDSETS, ports::free()),
+            local: SocketAddr::new(ip, ports::free()),
             tone: media::tone(TONE.fetch_add(1, Ordering::Relaxed)),
         };
         let line = Arc::new(Line::open(party)?);
