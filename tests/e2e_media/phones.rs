@@ -35,7 +35,8 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
         let call = alice.call("1003");
         let (there, silent) = (answers.next_call(SOON), other.next_call(SOON));
         let (there, silent) = (there.expect("one phone rings"), silent.expect("the other phone rings"));
-        (there.ring(), silent.ring());
+        there.ring();
+        silent.ring();
         assert!(call.wait_ringing(SOON));
         there.answer();
         house.hear((&call, &alice), (&there, answers), "two phones ring");
