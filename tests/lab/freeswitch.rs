@@ -171,7 +171,7 @@ fn adapt(conf: &Path, installation: &Installation, sip: SocketAddr, trunk: Socke
     text = text.replace(&set("external_sip_port", "5080"), &set("external_sip_port", &trunk.port().to_string()));
     // Vanilla makes every call wait 10 s while its password is the well-known one.
     text = text.replace(&set("default_password", "1234"), &set("default_password", PASSWORD));
-    let own = set("local_ip_v4", &sip.ip().to_string()) + &set("lab_out", "pstn");
+    let own = format!("{}\n{}", set("local_ip_v4", &sip.ip().to_string()), set("lab_out", "pstn"));
     text = text.replacen("<include>", &format!("<include>\n{own}"), 1);
     conf::write(&vars, &text)?;
 
