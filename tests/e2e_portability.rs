@@ -92,7 +92,8 @@ fn known_to_the_dns_alone(kind: Kind) {
     let node = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
     let Some(knot) = serving(FRANK, node) else { return };
     let packet = scene(FRANK, "packet", "called-has-client", Arrives::Packet, false);
-    play_with(kind, &SidecallConfig { http: Some(node), ..config(&knot) }, &[packet]);
+    let node_lines = format!("public_url = \"http://{node}\"\n");
+    play_with(kind, &SidecallConfig { http: Some(node), node_lines, ..config(&knot) }, &[packet]);
 }
 
 macro_rules! on_both {

@@ -44,12 +44,14 @@ fn attendant(
         return None;
     }
     told.say(format!("Alice calls {main}; the attendant answers"));
-    told.expect(carols.stays_without(0), "somebody was told while the attendant talked");
     reach(&call);
-    let Some(there) = carol.answer_next(SOON) else {
+    let Some(there) = carol.next_call(SOON) else {
         told.expect(false, "Carol's phone does not ring");
         return None;
     };
+    there.ring();
+    told.expect(carols.stays_without(0), "Carol's client was told before she answered");
+    there.answer();
     told.hear((&call, alice), (&there, carol));
     let received = carols.peer(Some(&first));
     let back = alices.peer(Some(&extension));
