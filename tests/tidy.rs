@@ -232,3 +232,68 @@ fn both_dictionaries_have_the_same_files() {
         assert!(differ.is_empty(), "{differ:?}");
     }
 }
+
+/// The sources of a test binary.
+fn test_sources(binary: &str) -> String {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut files = vec![tests.join(format!("{binary}.rs"))];
+    if tests.join(binary).is_dir() {
+        files.extend(sources(&tests.join(binary)));
+    }
+    files.iter().map(|file| fs::read_to_string(file).unwrap_or_default() + "\n").collect()
+}
+
+/// Whether `binary::module::test` is a test: a function of its own, or one that a macro makes in that module.
+fn is_test_of(binary: &str, modules: &[&str], test: &str) -> bool {
+    let text = test_sources(binary);
+    let lines = || text.lines().map(str::trim_start);
+    let own = lines().zip(lines().skip(1)).any(|(mark, line)| {
+        mark.ends_with("#[test]") && line.strip_prefix("fn ").is_some_and(|rest| rest.starts_with(&format!("{test}(")))
+    });
+    let listed = || lines().any(|line| line.strip_prefix(test).is_some_and(|rest| rest.starts_with([',', ':'])));
+    let of_each_pbx = text.contains("on_both_pbxs! {");
+    let has = |module: &&str| {
+        let by_macro = text.contains(&format!("] {module} "));
+        text.contains(&format!("mod {module} {{"))
+            || by_macro
+            || (of_each_pbx && ["asterisk", "freeswitch"].contains(module))
+    };
+    if modules.is_empty() { own } else { modules.iter().all(|module| has(&module)) && (own || listed()) }
+}
+
+/// Each row of the table names a test on each PBX.
+#[test]
+fn every_claim_has_a_test_on_each_pbx() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BEHAVIOURS.md")).unwrap();
+    let table = page.split_once("\n## Claims and their tests\n").unwrap().1.split("\n## ").next().unwrap();
+    let mut behaviours = BTreeSet::new();
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(1) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let [_, claim, _, asterisk, freeswitch, _] = cells[..] else { panic!("not four cells: {row}") };
+        behaviours.insert(claim.split('.').next().unwrap().to_owned());
+        for (pbx, cell) in [("asterisk", asterisk), ("freeswitch", freeswitch)] {
+            let test = cell.trim_matches('`');
+            assert!(test.contains(pbx), "{claim}: {test} is not a test on {pbx}");
+            let path: Vec<&str> = test.split("::").collect();
+            let [binary, modules @ .., name] = &path[..] else { panic!("{claim}: no binary: {test}") };
+            assert!(is_test_of(binary, modules, name), "{claim}: there is no test {test}");
+        }
+    }
+    for behaviour in (1..=13).map(|n| format!("B{n}")) {
+        assert!(behaviours.contains(&behaviour), "no claim of {behaviour}");
+    }
+}
+
+/// Only the mark of `tests/lab/marks` ignores a test, and only where there is no FreeSWITCH.
+#[test]
+fn no_test_is_ignored() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let ignored = ["#[ignore", "ignore)]", "ignore ="];
+    for path in sources(&tests).into_iter().chain(sources(&src())) {
+        if path.ends_with("lab/marks/lib.rs") || path.ends_with("tidy.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!ignored.iter().any(|mark| text.contains(mark)), "{} ignores a test", path.display());
+    }
+}
