@@ -290,8 +290,8 @@ ast_say_in() {
   fi
   say "Either run this again with --phones CONTEXT and --trunks CONTEXT (the contexts that your endpoints"
   say "have today), or make this the first line of the extensions where calls come in:"
-  say "  phones:  exten => _X.,1,Gosub(sidecall-originating,s,1)"
-  say "  trunks:  exten => _X.,1,Gosub(sidecall-terminating,s,1)"
+  say "  phones:  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
+  say "  trunks:  exten => _[+0-9]X.,1,Gosub(sidecall-terminating,s,1)"
 }
 
 pbx_plan() {

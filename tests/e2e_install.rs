@@ -64,7 +64,7 @@ impl Office<'_> {
         installed.start(self.http.0).unwrap()
     }
 
-    /// "Where calls go out is yours to say."
+    /// The line in front of each route that may use the packet trunk.
     fn let_calls_out(&self) {
         let (file, own, line) = match self.pbx.kind() {
             Kind::Asterisk => {

@@ -94,6 +94,8 @@ fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
         stage.raise(&config).unwrap();
         for scene in scenes {
             let with = place(&stage, scene, ends(&stage), false);
+            let is_answer = |line: &String| line.starts_with("200 to INVITE");
+            assert!(with.lines("caller, call 1").iter().any(is_answer), "{} is not answered: {with:#?}", scene.title);
             let packet = scene.arrives == Arrives::Packet;
             compared.push(Compared { call: scene.title, packet, without: vec![plain.remove(0)], with });
         }

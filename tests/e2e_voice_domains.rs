@@ -248,15 +248,11 @@ fn raise(theatre: &mut Theatre, between: Between, lnp: &str) -> Vec<Hosted> {
 /// Without sidecall every call from A to B goes over the telephone network. With it those of clients take the
 /// packet trunk, where there is one, and nobody may notice.
 fn b12_between(a: Kind, b: Kind) {
-    for kind in [a, b] {
-        if kind.find().is_err() {
-            return eprintln!("skipped: no {kind} here");
-        }
-    }
-    // B9 is played with either call server, and either PBX behind it.
+    // B9 is played with either call server, and either PBX behind it. Two FreeSWITCHes are in `direct` mode.
     let alike = (a, b) == (Kind::FreeSwitch, Kind::FreeSwitch);
-    let set = if alike { Theatre::set(a, b) } else { Theatre::with_inner(a, b, a) };
-    let Some(mut theatre) = lab::or_skip(a, set) else { return };
+    let set = if alike { Theatre::direct(a, b, None) } else { Theatre::with_inner(a, b, a) };
+    let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
+    let Some(mut theatre) = lab::or_skip(missing, set) else { return };
     let cast = Cast {
         alice: theatre.domains.a.phone(1).unwrap(),
         dave: theatre.domains.a.phone(2).unwrap(),

@@ -297,3 +297,22 @@ fn no_test_is_ignored() {
         assert!(!ignored.iter().any(|mark| text.contains(mark)), "{} ignores a test", path.display());
     }
 }
+
+/// A test that starts a FreeSWITCH by itself has the mark: without one it counts as skipped, and not as failed.
+#[test]
+fn tests_on_a_freeswitch_are_marked() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    for path in sources(&tests) {
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (n, line) in lines.iter().enumerate() {
+            let Some(name) = line.strip_prefix("fn freeswitch_").and_then(|rest| rest.split('(').next()) else {
+                continue;
+            };
+            if n > 0 && lines[n - 1] == "#[test]" {
+                let mark = lines.get(n.wrapping_sub(2)).is_some_and(|mark| mark.ends_with("needs_freeswitch]"));
+                assert!(mark, "{}: freeswitch_{name} has no mark", path.display());
+            }
+        }
+    }
+}

@@ -113,9 +113,9 @@ impl From<Interrupted> for Stopped {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    watch_for_interrupt();
     // Ctrl-C reaches PBXs and phones too; what breaks because of that isn't worth a word.
     trouble::watch(|| INTERRUPTED.load(Ordering::Relaxed));
+    watch_for_interrupt();
     let played = guard(|| Ok(run(&args)));
     if INTERRUPTED.load(Ordering::Relaxed) && !matches!(played, Ok(Ok(_))) {
         eprintln!("\ninterrupted; everything that was started is stopped and removed");

@@ -67,7 +67,9 @@ pub(crate) fn watch(quiet: impl Fn() -> bool + Send + Sync + 'static) {
 pub(crate) fn guard<T>(play: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|_| {
         let about = noted().map(|file| format!("; the details are in {}", file.display())).unwrap_or_default();
-        Err(Trouble::Broke(format!("this broke off because of a fault in the demonstration itself{about}")))
+        Err(Trouble::Broke(format!(
+            "this broke off, since a PBX, a phone or sidecall stopped answering: play it again{about}"
+        )))
     })
 }
 
@@ -118,7 +120,8 @@ impl<T> Venue<T> {
 
     fn open_with(&mut self, open: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
         if self.failed > 1 {
-            let why = "what this is played on could not be started twice, so it was not tried again";
+            let why =
+                "the PBXs for this did not start, twice in a row: free some memory and processors, and play it again";
             return Err(Trouble::Broke(why.to_owned()));
         }
         self.failed += 1;

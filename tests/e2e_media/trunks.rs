@@ -30,6 +30,7 @@ pub(super) fn a_trunk_over_ipv6(kind: Kind) {
 
 /// Why the snippet believes IPv6 callers only by a list of acl.conf.xml. (An IPv6 caller may also match an IPv4 network:
 /// FreeSWITCH then compares memory that nobody wrote. [`Line::back`] tries that.)
+#[super::lab::needs_freeswitch]
 #[test]
 fn freeswitch_takes_an_ipv6_network_for_ipv4_addresses() {
     let changes = Changes::default().edit(
