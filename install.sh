@@ -218,8 +218,12 @@ install_all() {
   make_dir "$etc" 750 root:sidecall
   remember
   own_binary
-  local target
-  for target in "${plan[@]}"; do put "$target"; done
+  local target there=()
+  # New files first: a file that includes them never stands there without them.
+  for target in "${plan[@]}"; do
+    if [ -e "$target" ]; then there+=("$target"); else put "$target"; fi
+  done
+  for target in "${there[@]}"; do put "$target"; done
   if [ "$changed" = no ]; then
     say "Nothing to do: sidecall is installed as it should be."
   else

@@ -29,8 +29,10 @@ ast_files() {
   case ${1##*/} in sidecall*.conf) return 0 ;; esac
   printf '%s\n' "$1"
   while IFS= read -r line || [ -n "$line" ]; do
-    if [[ $line =~ ^\#(try)?include[[:space:]]+[\"\<]?([^\"\>\;]+) ]]; then
-      for included in "$conf"/${BASH_REMATCH[2]}; do
+    if [[ $line =~ ^[[:space:]]*\#(try)?include[[:space:]]+[\"\<]?([^\"\>\;]+) ]]; then
+      included=${BASH_REMATCH[2]}
+      if [ "${included:0:1}" != / ]; then included=$conf/$included; fi
+      for included in $included; do
         if [ -f "$included" ]; then ast_files "$included"; fi
       done
     fi
@@ -115,52 +117,30 @@ ast_plan_manager() {
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }
 
-# ast_move_contexts: sidecall's own context takes the name of each context of phones or trunks, announces a call, and goes
-# on in the administrator's, which becomes [sidecall-own-NAME]. Whatever names the context (endpoints, Goto, Pickup,
-# records) still names the same. A section that others are made from keeps its name, and so does one that phones and
-# trunks share: there the name doesn't say who calls.
-ast_move_contexts() {
-  local file context
-  if ast_is_freepbx; then return 0; fi # its GUI writes the contexts anew
-  ast_files "$conf/extensions.conf" | while IFS= read -r file; do
-    own_names <"$(now "$file")" >"$stage/named"
-    for context in $phones $trunks; do
-      if [[ " $phones " = *" $context "* && " $trunks " = *" $context "* ]]; then continue; fi
-      if grep -E "^\[[^]]*\]\((.*[,+])?${context//./\\.}[,)]" "$stage/named" >/dev/null; then continue; fi
-      sed -i -E "/^\[${context//./\\.}\]\(!/!s/^\[(${context//./\\.})\]/[sidecall-own-\1]/" "$stage/named"
-    done
-    if ! cmp -s "$stage/named" "$(now "$file")"; then edit "$file" <"$stage/named"; fi
-  done
-}
-
-# ast_entry CONTEXT NAME SUBROUTINE: [NAME], which announces a call and goes on in CONTEXT, and the same as [CONTEXT] if the
-# administrator's is [sidecall-own-CONTEXT].
+# ast_entry CONTEXT NAME SUBROUTINE: [NAME] in front of an administrator's [CONTEXT]. It announces a call and goes on there.
 #
 # Asterisk looks up a number in a context for many reasons: whether a call or a transfer is accepted, whether more
 # digits may follow, whether the number parks a call, which hint it has. The answer must be the administrator's, so
 # their context is included and no extension stands in front of it. A switch does. It knows only the extension that a
-# channel is about to run and has not passed yet, if it is a plain number: FILTER leaves out what could end the switch's
-# argument.
+# channel is about to run, if it is a plain number: FILTER leaves out what could end the switch's argument.
 # shellcheck disable=SC2016 # Asterisk's dollars
 ast_entry() {
-  local context=$1 name=$2 announces=sidecall-announce-${2#sidecall-} number='${FILTER(+0-9,${EXTEN})}' patterns='_[+0-9]!' pattern
-  local own=$1 passed=''
-  if ast_has_section "sidecall-own-$context"; then
-    own=sidecall-own-$context passed=$number@$context
-  fi
-  if [ "$3" = sidecall-attendant ]; then number='${FILTER(+0-9s,${EXTEN})}' patterns+=' s'; fi
-  printf '\n; Calls that come into [%s].\n[%s]\n' "$context" "$(if [ -n "$passed" ]; then printf %s "$context"; else printf %s "$name"; fi)"
-  printf 'eswitch => Loopback/@%s/${IF($["${PRIORITY}" != "1"%s]?:%s)}\ninclude => %s\n' \
-    "$announces" "${passed:+ | \"\${SIDECALL_PASSED\}\" = \"$passed\"}" "$number" "$own"
-  printf '[%s]\n' "$announces"
+  local context=$1 name=$2 subroutine=$3 announces=sidecall-announce-${2#sidecall-} number='${FILTER(+0-9,${EXTEN})}' patterns='_[+0-9]!' pattern
+  if [ "$subroutine" = sidecall-attendant ]; then number='${FILTER(+0-9s,${EXTEN})}' patterns+=' s'; fi
+  cat <<END
+
+; In front of [$context].
+[$name]
+eswitch => Loopback/@$announces/\${IF(\$["\${PRIORITY}" != "1"]?:$number)}
+include => $context
+[$announces]
+END
   for pattern in $patterns; do
     # A SIP MESSAGE that the dialplan handles is no call.
-    printf 'exten => %s,1,GosubIf($["${CHANNEL(channeltype)}" != "Message"]?%s,s,1)\n' "$pattern" "$3"
-    if [ -n "$passed" ]; then printf ' same => n,Set(SIDECALL_PASSED=%s)\n' "$passed"; fi
+    printf 'exten => %s,1,GosubIf($["${CHANNEL(channeltype)}" != "Message"]?%s,s,1)\n' "$pattern" "$subroutine"
     printf ' same => n,Goto(%s,${EXTEN},1)\n' "$context"
   done
-  printf 'include => %s\n' "$own"
-  if [ -n "$passed" ]; then printf '; [%s] by another name.\n[%s]\ninclude => %s\n' "$context" "$name" "$context"; fi
+  printf 'include => %s\n' "$context"
 }
 
 # ast_entries KIND SUBROUTINE CONTEXT...: the first has a short name; where there are several, each has one of its own.
@@ -189,6 +169,8 @@ ast_check_trunk() {
   pjsip=$(ast_files "$conf/pjsip.conf" | while IFS= read -r file; do cat "$file"; done)
   if [ -z "$2" ]; then
     grep -F "[$1]" <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no endpoint [$1]"
+  elif grep -E "^\[${1//./\\.}\]" <<<"$pjsip" | grep -v '^[^]]*](!' >/dev/null; then
+    die "--trunk $1=…: pjsip.conf has [$1] already: use --existing-trunk $1, or another name"
   elif [ "${2:0:1}" = '[' ]; then
     grep -E '^bind *=.*:.*:' <<<"$pjsip" >/dev/null || warn "trunk $1: pjsip.conf has no transport that binds an IPv6 address"
   fi
@@ -202,7 +184,6 @@ ast_plan_dialplan() {
     ${trunk:+-e "s#^SIDECALL_TRUNK=sidecall#SIDECALL_TRUNK=${names[0]}#"} \
     ${trunk:+-e "s#^SIDECALL_TRUSTED=sidecall#SIDECALL_TRUSTED=$(joined '|' "${names[@]}")#"} \
     dialplan/asterisk/sidecall.conf | want "$conf/sidecall.conf" 640 "$like"
-  ast_move_contexts
   if [ -n "$phones$trunks$attendant" ]; then
     { echo "; Made by install.sh: contexts that announce a call and go on in yours."
       # shellcheck disable=SC2086 # lists of names
@@ -230,6 +211,11 @@ ast_plan_dialplan() {
 # Where calls go out: the packet trunk is tried only there.
 ast_say_out() {
   step "And one, if calls may take a packet trunk: say where they go out"
+  if ! grep '^\[sidecall-out\]' "$(now "$conf/sidecall.conf")" >/dev/null; then
+    say "First merge sidecall.conf.sidecall-new into sidecall.conf, which you edited: it has no [sidecall-out] yet. Then"
+    say "run this again."
+    return 0
+  fi
   if ast_is_freepbx; then
     # FreePBX calls this hook in front of the Dial of each outbound route, behind its PINs, permissions, recording
     # and caller ID. Two frames up is the route, which has the number as it was dialled.
@@ -250,15 +236,18 @@ ast_say_out() {
   say "Without that line no call takes the packet trunk. Whatever your dialplan checks before the Dial comes first."
 }
 
-# ast_say_contexts KIND CONTEXT...: those that could not get the administrator's name.
+# ast_say_contexts KIND CONTEXT...: what the endpoints' contexts have to be.
 ast_say_contexts() {
-  local kind=$1 context name
+  local kind=$1 context name used
   shift
   for context in "$@"; do
-    if ast_has_section "sidecall-own-$context"; then continue; fi
     name=sidecall-$kind
     if [ $# -gt 1 ]; then name=$name-$context; fi
     say "$kind: set context=$name (instead of $context) on their endpoints in pjsip.conf"
+    # Pickup looks for the context of the phone that rings.
+    used=$(ast_files "$conf/extensions.conf" | xargs -r -d '\n' grep -nHE "^[^;]*Pickup\([^)]*@${context//./\\.}\)") || continue
+    say "and in these lines Pickup(...@$name) instead of Pickup(...@$context):"
+    say "$used"
   done
 }
 
@@ -310,7 +299,7 @@ pbx_reload() {
     say "asterisk -rx '$command'"
     ast_cli "$command" >&2 || warn "$command failed"
   done
-  if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall' | grep sidecall-go >/dev/null; then
+  if [ "$uninstall" = no ] && ! ast_cli 'dialplan show s@sidecall-out' | grep sidecall-out >/dev/null; then
     warn "Asterisk has not taken sidecall.conf: its log says why (asterisk -rx 'dialplan reload')"
   fi
   if [ "$uninstall" = no ] && [ -n "$phones$trunks$attendant" ] && ! ast_cli 'core show switches' | grep Loopback >/dev/null; then

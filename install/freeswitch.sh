@@ -170,13 +170,13 @@ fs_plan_trunk() {
 fs_plan_list() {
   local file=$1 list network
   shift
-  list='    <list name="sidecall-trusted" default="deny">'
+  list='    <!-- sidecall: begin -->'$'\n''    <list name="sidecall-trusted" default="deny">'
   for network in "$@"; do list+=$'\n'"      <node type=\"allow\" cidr=\"$network\"/>"; done
-  list+=$'\n    </list>'
+  list+=$'\n    </list>\n    <!-- sidecall: end -->'
   awk -v list="$list" '
-    /<list name="sidecall-trusted"/ { ours = 1 }
+    /sidecall: begin/ { ours = 1 }
     !ours { print }
-    ours && /<\/list>/ { ours = 0 }
+    /sidecall: end/ { ours = 0 }
     /^[ \t]*<network-lists>[ \t\r]*$/ && !done { print list; done = 1 }
     END { exit !done }' "$(now "$file")" >"$stage/lists" || die "$file has no line <network-lists> for the trunk's addresses"
   edit "$file" <"$stage/lists"

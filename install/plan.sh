@@ -126,10 +126,11 @@ make_dir() { # PATH MODE OWNER
 }
 
 put() { # TARGET
-  local target=$1 backup was
+  local target=$1 backup was untouched=no
   if [ -e "$target" ]; then
     backup=$target$backup_suffix
     was=$(recorded "$target" 1)
+    if [ "$(recorded "$target" 2)" = "$(sum "$target")" ]; then untouched=yes; fi
     # An older one of ours, which nobody has edited, needs none.
     if [ "$was" != created ]; then cp -p "$target" "$backup"; fi
     # Through the file that is there: owner, mode and links stay.
@@ -137,10 +138,15 @@ put() { # TARGET
     if [ "$was" = created ]; then
       record created "$(sum "$target")" "$target"
     else
-      # The oldest backup is the one to go back to.
-      if [ -n "$(recorded "$target" 4)" ]; then
+      # The oldest backup is the one to go back to, unless the administrator has edited the file since: then it is that
+      # file without our lines.
+      if [ -n "$(recorded "$target" 4)" ] && [ $untouched = yes ]; then
         rm -f "$backup"
         backup=$(recorded "$target" 4)
+      elif [ -n "$(recorded "$target" 4)" ]; then
+        if [ "$(recorded "$target" 4)" != "$backup" ]; then rm -f "$(recorded "$target" 4)"; fi
+        without_ours "$backup" >"$stage/without"
+        cat "$stage/without" >"$backup"
       fi
       record edited "$(sum "$target")" "$target" "$backup"
     fi
@@ -155,13 +161,10 @@ put() { # TARGET
   say "done: $target"
 }
 
-# The names that an administrator's contexts had before ours took them (install/asterisk.sh).
-own_names() { sed -E 's/^\[sidecall-own-([^]]+)\]/[\1]/'; }
-
 # Takes our lines out of a text: blocks between marks, and the includes that name us.
 without_ours() {
   awk '/sidecall: begin/ { ours = 1; blank = 0 } { if (!ours && !/X-PRE-PROCESS cmd="include" data="sidecall\//) print }
-    /sidecall: end/ { ours = 0 }' "$1" | own_names
+    /sidecall: end/ { ours = 0 }' "$1"
 }
 
 # take_back KIND SUM PATH [BACKUP]: undoes one line of the manifest.

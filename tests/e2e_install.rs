@@ -47,11 +47,15 @@ impl Office<'_> {
             Kind::Asterisk => &["--phones", "from-internal", "--trunks", "from-trunk"],
             Kind::FreeSwitch => &[],
         };
-        let installed = Installed::beside(self.pbx, &[&["--trunk", &far], contexts].concat()).unwrap();
         if self.pbx.kind() == Kind::Asterisk {
-            // The lab's own packet trunk goes: install.sh has made one.
+            // The lab's own packet trunk goes: install.sh makes one.
             let file = self.pbx.dir().join("etc/pjsip.conf");
             conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
+        }
+        let installed = Installed::beside(self.pbx, &[&["--trunk", &far], contexts].concat()).unwrap();
+        if self.pbx.kind() == Kind::Asterisk {
+            installed::lead_calls(self.pbx, [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")])
+                .unwrap();
         }
         self.let_calls_out();
         installed::reload(self.pbx);
@@ -67,12 +71,14 @@ impl Office<'_> {
     /// The line in front of each route that may use the packet trunk.
     fn let_calls_out(&self) {
         let (file, own, line) = match self.pbx.kind() {
-            Kind::Asterisk => {
-                ("etc/extensions.conf", "Dial(PJSIP/${EXTEN}@pstn,60)", "Gosub(sidecall-out,s,1(60))\n same => n,")
-            }
+            Kind::Asterisk => (
+                "etc/extensions.conf",
+                "Dial(PJSIP/${EXTEN}@${LAB_OUT},60)",
+                "Gosub(sidecall-out,s,1(60))\n same => n,",
+            ),
             Kind::FreeSwitch => (
                 "conf/dialplan/default/00_a_lab.xml",
-                "<action application=\"bridge\" data=\"sofia/gateway/pstn/$1\"/>",
+                "<action application=\"bridge\" data=\"sofia/gateway/${lab_out}/$1\"/>",
                 "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>\n",
             ),
         };

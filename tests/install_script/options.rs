@@ -38,40 +38,31 @@ fn several_contexts_are_taken_remembered_and_given_back() {
                 assert!(shown.contains(file), "{shown}");
             }
         } else {
-            assert!(shown.contains("+[sidecall-own-branch.2] ; people"), "{shown}");
-            let moved = before.replace("[from-internal]", "[sidecall-own-from-internal]");
-            let moved = moved.replace("[branch.2]", "[sidecall-own-branch.2]");
-            assert_eq!(scratch.read(own), moved.replace("[from-trunk]", "[sidecall-own-from-trunk]"));
+            assert_eq!(scratch.read(own), before, "the administrator's contexts stay as they are");
+            assert!(shown.contains("+include => branch.2"), "{shown}");
             let entry = scratch.read("sidecall-entry.conf");
             for context in [
-                "\n[from-internal]\neswitch => Loopback/@sidecall-announce-phones-from-internal/",
-                "\n[branch.2]\neswitch => Loopback/@sidecall-announce-phones-branch.2/",
-                "\n[from-trunk]\neswitch => Loopback/@sidecall-announce-trunks-from-trunk/",
-                "\ninclude => sidecall-own-branch.2\n",
+                "\n[sidecall-phones-from-internal]\neswitch => Loopback/@sidecall-announce-phones-from-internal/",
+                "\n[sidecall-phones-branch.2]\neswitch => Loopback/@sidecall-announce-phones-branch.2/",
+                "\n[sidecall-trunks-both]\neswitch => Loopback/@sidecall-announce-trunks-both/",
+                "\ninclude => branch.2\n",
                 // The names that endpoints of an earlier version have.
                 "\n[sidecall-phones]\ninclude => sidecall-phones-from-internal\n",
                 "\n[sidecall-trunks]\ninclude => sidecall-trunks-from-trunk\n",
-                // Phones and trunks share it: which it is, the endpoint's context says.
-                "\n[sidecall-phones-both]\neswitch => Loopback/@sidecall-announce-phones-both/",
-                "\n[sidecall-trunks-both]\neswitch => Loopback/@sidecall-announce-trunks-both/",
             ] {
                 assert!(entry.contains(context), "{context}: {entry}");
             }
             assert!(said.contains("phones: set context=sidecall-phones-both (instead of both)"), "{said}");
-            assert!(!said.contains("instead of from-internal"), "{said}");
         }
         scratch.keep("after");
         assert!(scratch.install(INSTALL).contains("Nothing to do"));
         assert_eq!(scratch.difference("after"), "");
         // Another context takes the place of both; a line of the administrator's own is kept when all is taken back.
         if scratch.kind == "asterisk" {
-            scratch.install(&[INSTALL, &["--phones", "branch.2"]].concat());
-            assert!(
-                scratch.read(own).starts_with("[from-internal](+)\n[sidecall-own-branch.2]"),
-                "{}",
-                scratch.read(own)
-            );
-            assert!(scratch.read("sidecall-entry.conf").contains("\n[sidecall-phones]\ninclude => branch.2\n"));
+            let said = scratch.install(&[INSTALL, &["--phones", "branch.2"]].concat());
+            assert!(said.contains("phones: set context=sidecall-phones (instead of branch.2)"), "{said}");
+            let entry = scratch.read("sidecall-entry.conf");
+            assert!(entry.contains("\n[sidecall-phones]\neswitch => Loopback/@sidecall-announce-phones/"), "{entry}");
             std::fs::write(scratch.file(own), scratch.read(own) + "; mine\n").unwrap();
             scratch.install(&["--uninstall", "--yes"]);
             assert_eq!(scratch.read(own), before + "; mine\n");
@@ -83,15 +74,29 @@ fn several_contexts_are_taken_remembered_and_given_back() {
 }
 
 #[test]
-fn a_section_that_others_are_made_from_keeps_its_name() {
-    let plan = "[globals]\n[phones]\nexten => 1,1,NoOp()\n[more](phones)\n[trunks](!)\n[lines](trunks)\n";
+fn lines_that_pick_up_in_a_context_are_named() {
+    let plan = "[globals]\n[phones]\nexten => _*8XXXX,1,Pickup(${EXTEN:2}@phones)\n; Pickup(1@phones)\n";
     let files = [("extensions.conf", plan), ("manager.conf", "[general]\nenabled = no\n")];
-    let scratch = made_of("templates", "asterisk", &files);
-    let said = scratch.install(&[INSTALL, &["--phones", "phones", "--trunks", "trunks"]].concat());
-    assert!(scratch.read("extensions.conf").starts_with(plan), "{}", scratch.read("extensions.conf"));
-    assert!(said.contains("phones: set context=sidecall-phones (instead of phones)"), "{said}");
-    let entry = scratch.read("sidecall-entry.conf");
-    assert!(entry.contains("\n[sidecall-phones]\neswitch => Loopback/@sidecall-announce-phones/"), "{entry}");
+    let scratch = made_of("pickup", "asterisk", &files);
+    let said = scratch.install(&[INSTALL, &["--phones", "phones"]].concat());
+    assert!(said.contains("Pickup(...@sidecall-phones) instead of Pickup(...@phones)"), "{said}");
+    assert!(said.contains("extensions.conf:3:") && !said.contains("extensions.conf:4:"), "{said}");
+}
+
+#[test]
+fn what_the_administrator_adds_between_two_runs_is_kept_when_all_is_taken_back() {
+    let plan = "[globals]\n[phones]\nexten => 1,1,NoOp()\n";
+    let files = [("extensions.conf", plan), ("manager.conf", "[general]\nenabled = no\n")];
+    let scratch = made_of("between", "asterisk", &files);
+    scratch.install(INSTALL);
+    let mine = "exten => 2,1,NoOp()\n";
+    let edited = scratch.read("extensions.conf").replace("[phones]\n", &format!("[phones]\n{mine}"));
+    std::fs::write(scratch.file("extensions.conf"), edited).unwrap();
+    // This run adds another line to the same file.
+    scratch.install(&[INSTALL, &["--phones", "phones"]].concat());
+    assert!(scratch.read("extensions.conf").contains("sidecall-entry.conf"));
+    scratch.install(&["--uninstall", "--yes"]);
+    assert_eq!(scratch.read("extensions.conf"), plan.replace("[phones]\n", &format!("[phones]\n{mine}")));
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub fn lead_calls(pbx: &Pbx, contexts: [(&str, &str); 2]) -> Result<()> {
 pub fn reload(pbx: &Pbx) {
     let commands = match pbx.kind() {
         Kind::Asterisk => ["dialplan reload", "manager reload", "pjsip reload"],
-        Kind::FreeSwitch => ["reloadxml", "sofia profile external rescan", "status"],
+        Kind::FreeSwitch => ["reloadxml", "reloadacl", "sofia profile external rescan"],
     };
     for command in commands {
         let _ = pbx.console(command);
