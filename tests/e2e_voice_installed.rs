@@ -305,7 +305,7 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let mut staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
     let clients = staff.hand_out_clients();
     let pstn = FarEnd::start(pbx.config().pstn, &Answer::after(300)).unwrap();
-    let mut house = House { staff, pstn, pbx, context: IN_FRONT[0] };
+    let house = House { staff, pstn, pbx, context: IN_FRONT[0] };
     let with: Vec<Seen> = plays.iter().map(|play| seen(&house, play)).collect();
     let announced = sidecall.calls().len();
     assert!(announced >= plays.len(), "{announced} calls were announced");
@@ -315,9 +315,15 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     lead_calls(&house.pbx, IN_FRONT, OWN);
     made.take_back();
     installed::reload(&house.pbx);
-    house.context = OWN[0];
     let left = conf::read(&installed::folder(&house.pbx).join("extensions.conf")).unwrap_or_default();
     assert!(!left.contains("sidecall-"), "{left}");
+    // The endpoints' context has the same name in both runs, since records name it (docs/BEHAVIOURS.md).
+    if kind == Kind::Asterisk {
+        let in_front = IN_FRONT.iter().zip(OWN).map(|(name, own)| format!("\n[{name}]\ninclude => {own}\n"));
+        let plan = installed::folder(&house.pbx).join("extensions.conf");
+        conf::write(&plan, &(left + &in_front.collect::<String>())).unwrap();
+        lead_calls(&house.pbx, OWN, IN_FRONT);
+    }
     let without = |n: usize| {
         let seen = seen(&house, &plays[n]);
         assert!(seen.lines(PROBLEMS).is_empty(), "{}, without sidecall: {:?}", plays[n].name, seen.lines(PROBLEMS));
