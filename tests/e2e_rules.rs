@@ -290,6 +290,26 @@ fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     assert_eq!(rules.sidecall.as_ref().unwrap().1.calls().len(), 1);
 }
 
+/// The far end transfers the caller, whose leg goes on to another number in a context that announces nothing.
+#[lab::needs_freeswitch]
+#[test]
+fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
+    let Some(mut rules) = Rules::set(Kind::FreeSwitch, &Answer::at_once()) else { return };
+    rules.raise();
+    let outcome = rules.call("+12125550172", |call| {
+        talk(call);
+        let channels = rules.pbx.console("show channels as delim |");
+        let callers = channels.lines().find(|line| line.contains("|inbound|")).and_then(|line| line.split('|').next());
+        let leg = callers.unwrap_or_else(|| panic!("{channels}"));
+        let _ = rules.pbx.console(&format!("uuid_transfer {leg} +12125550173 XML rules-onward"));
+        assert!(wait_until(SOON, || rules.packet.invites().len() + rules.pstn.invites().len() == 2));
+        std::thread::sleep(TALK);
+    });
+    let called = |calls: &[(String, String)]| calls.iter().map(|(_, called)| called.clone()).collect::<Vec<_>>();
+    assert_eq!(called(&outcome.packet), ["+12125550172"], "{}", rules.pbx.log());
+    assert_eq!(called(&outcome.pstn), ["+12125550173"], "{}", rules.pbx.log());
+}
+
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
 fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
     let Some(mut theatre) = lab::or_skip(kind, Theatre::set(kind, kind)) else { return };
