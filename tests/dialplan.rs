@@ -422,6 +422,33 @@ fn emergency_calls_never_wait(kind: Kind) {
     });
 }
 
+/// Who upgrades may have kept a `sidecall.xml` that has no list.
+#[lab::needs_freeswitch]
+#[test]
+fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
+    on_one(Kind::FreeSwitch, |pbx| {
+        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        for (list, called, announced) in [
+            ("", "9911", false),
+            ("", "+1911", false),
+            ("", NUMBER, false),
+            // Not a regular expression.
+            ("112|(911", "9911", false),
+            ("112|911", "9911", false),
+            ("112|911", NUMBER, true),
+        ] {
+            pbx.set("sidecall_emergency", list);
+            agent.forget();
+            let report = Calls::new("1000", called).place(pbx.sip()).unwrap();
+            assert_eq!(report.statuses(), [Some(200)], "{list}: {called}");
+            assert_eq!(agent.announcements().len(), usize::from(announced), "{list}: {called}");
+            assert_eq!(millis(&report) >= 490, announced, "{list}: {called} took {} ms", millis(&report));
+        }
+        assert_eq!(far.invites().len(), 6);
+    });
+}
+
 #[lab::needs_freeswitch]
 #[test]
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
