@@ -278,6 +278,18 @@ fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
     });
 }
 
+/// The option `F` without a place means the line behind the administrator's own Dial.
+#[test]
+fn the_called_person_goes_on_behind_the_routes_own_dial_on_asterisk() {
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let [without, with] = rules.both("+12125550185", talk);
+    assert_eq!((without.status, without.pstn.len()), (Some(200), 1), "{}", rules.pbx.log());
+    assert_eq!(with, without, "{}", rules.pbx.log());
+    rules.takes_the_packet_trunk("+12125550186", "+12125551000", talk);
+    let globals = rules.pbx.console("dialplan show globals");
+    assert!(globals.contains("LAB_WENT_ON=+12125550185.+12125550185.left.left.\n"), "{globals}");
+}
+
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
 fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
