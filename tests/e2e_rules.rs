@@ -287,7 +287,7 @@ fn the_called_person_goes_on_behind_the_routes_own_dial_on_asterisk() {
     assert_eq!(with, without, "{}", rules.pbx.log());
     rules.takes_the_packet_trunk("+12125550186", "+12125551000", talk);
     let globals = rules.pbx.console("dialplan show globals");
-    assert!(globals.contains("LAB_WENT_ON=+12125550185.+12125550185.left.left.\n"), "{globals}");
+    assert!(globals.contains("LAB_WENT_ON=+12125550185.+12125550185.leg.left.leg.left.\n"), "{globals}");
 }
 
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
