@@ -60,6 +60,54 @@ fn a_silent_agent_costs_the_hold_and_no_more(kind: Kind) {
     });
 }
 
+/// The dialplan goes on from one number to another, which is announced as well.
+fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) {
+    on_one(kind, |pbx| {
+        let second = "+12125550199";
+        match pbx.kind() {
+            Kind::Asterisk => {
+                let file = pbx.dir().join("etc/extensions.conf");
+                let more = format!(
+                    "\n[from-internal](+)\nexten => {second},1,Gosub(sidecall-originating,s,1)\n same => n,Goto({NUMBER},1)\n"
+                );
+                lab::conf::write(&file, &(lab::conf::read(&file).unwrap() + &more)).unwrap();
+                let _ = pbx.console("dialplan reload");
+            }
+            Kind::FreeSwitch => {
+                let file = pbx.dir().join("conf/dialplan/default/00_0_second.xml");
+                let text = format!(
+                    "<include>\n<extension name=\"second\"><condition field=\"destination_number\" expression=\"^\\{second}$\">\
+                     <action application=\"transfer\" data=\"{NUMBER} XML default\"/></condition></extension>\n</include>"
+                );
+                lab::conf::write(&file, &text).unwrap();
+                let _ = pbx.console("reloadxml");
+            }
+        }
+        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        let report = Calls::new("1000", second).place(pbx.sip()).unwrap();
+        assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
+        let seen: Vec<_> = agent
+            .announcements()
+            .iter()
+            .map(|seen| (seen.get("called").to_owned(), seen.get("hold").to_owned()))
+            .collect();
+        let expected = [(second, "500"), (NUMBER, "0")].map(|(called, hold)| (called.to_owned(), hold.to_owned()));
+        assert_eq!(seen, expected);
+        assert!((490..800).contains(&millis(&report)), "{} ms", millis(&report));
+        // That was this call's hold. The next call waits again.
+        assert!(millis(&call(pbx)) >= 490);
+        // Who answers is waited for.
+        agent.forget();
+        agent.reply(Reply::Route("pstn"));
+        assert_eq!(Calls::new("1000", second).place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
+        assert_eq!(
+            agent.announcements().iter().map(|seen| seen.get("hold").to_owned()).collect::<Vec<_>>(),
+            ["500"; 2]
+        );
+    });
+}
+
 fn the_announcement_says_who_calls_whom(kind: Kind) {
     on_one(kind, |pbx| {
         let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
@@ -422,6 +470,33 @@ fn emergency_calls_never_wait(kind: Kind) {
     });
 }
 
+/// Who upgrades may have kept a `sidecall.xml` that has no list.
+#[lab::needs_freeswitch]
+#[test]
+fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
+    on_one(Kind::FreeSwitch, |pbx| {
+        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let agent = AgentDouble::start(pbx, Reply::Silence);
+        for (list, called, announced) in [
+            ("", "9911", false),
+            ("", "+1911", false),
+            ("", NUMBER, false),
+            // Not a regular expression.
+            ("112|(911", "9911", false),
+            ("112|911", "9911", false),
+            ("112|911", NUMBER, true),
+        ] {
+            pbx.set("sidecall_emergency", list);
+            agent.forget();
+            let report = Calls::new("1000", called).place(pbx.sip()).unwrap();
+            assert_eq!(report.statuses(), [Some(200)], "{list}: {called}");
+            assert_eq!(agent.announcements().len(), usize::from(announced), "{list}: {called}");
+            assert_eq!(millis(&report) >= 490, announced, "{list}: {called} took {} ms", millis(&report));
+        }
+        assert_eq!(far.invites().len(), 6);
+    });
+}
+
 #[lab::needs_freeswitch]
 #[test]
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
@@ -445,6 +520,7 @@ fn direct_mode_goes_on_at_once_if_nobody_listens() {
 lab::on_both_pbxs! {
     without_an_agent_nothing_happens,
     a_silent_agent_costs_the_hold_and_no_more,
+    a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has,
     the_announcement_says_who_calls_whom,
     an_answer_releases_the_call_quickly,
     the_packet_route_carries_the_address_and_the_caller_id,

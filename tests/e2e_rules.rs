@@ -278,6 +278,18 @@ fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
     });
 }
 
+/// The option `F` without a place means the line behind the administrator's own Dial.
+#[test]
+fn the_called_person_goes_on_behind_the_routes_own_dial_on_asterisk() {
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let [without, with] = rules.both("+12125550185", talk);
+    assert_eq!((without.status, without.pstn.len()), (Some(200), 1), "{}", rules.pbx.log());
+    assert_eq!(with, without, "{}", rules.pbx.log());
+    rules.takes_the_packet_trunk("+12125550186", "+12125551000", talk);
+    let globals = rules.pbx.console("dialplan show globals");
+    assert!(globals.contains("LAB_WENT_ON=+12125550185.+12125550185.leg.left.leg.left.\n"), "{globals}");
+}
+
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
 fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
@@ -288,6 +300,26 @@ fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     assert_eq!(with.packet, [("+12125551000".to_owned(), "+12125550190".to_owned())], "{}", rules.pbx.log());
     assert_eq!((with.pstn.len(), with.status), (0, without.status));
     assert_eq!(rules.sidecall.as_ref().unwrap().1.calls().len(), 1);
+}
+
+/// The far end transfers the caller, whose leg goes on to another number in a context that announces nothing.
+#[lab::needs_freeswitch]
+#[test]
+fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
+    let Some(mut rules) = Rules::set(Kind::FreeSwitch, &Answer::at_once()) else { return };
+    rules.raise();
+    let outcome = rules.call("+12125550172", |call| {
+        talk(call);
+        let channels = rules.pbx.console("show channels as delim |");
+        let callers = channels.lines().find(|line| line.contains("|inbound|")).and_then(|line| line.split('|').next());
+        let leg = callers.unwrap_or_else(|| panic!("{channels}"));
+        let _ = rules.pbx.console(&format!("uuid_transfer {leg} +12125550173 XML rules-onward"));
+        assert!(wait_until(SOON, || rules.packet.invites().len() + rules.pstn.invites().len() == 2));
+        std::thread::sleep(TALK);
+    });
+    let called = |calls: &[(String, String)]| calls.iter().map(|(_, called)| called.clone()).collect::<Vec<_>>();
+    assert_eq!(called(&outcome.packet), ["+12125550172"], "{}", rules.pbx.log());
+    assert_eq!(called(&outcome.pstn), ["+12125550173"], "{}", rules.pbx.log());
 }
 
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
