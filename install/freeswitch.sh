@@ -201,7 +201,7 @@ fs_plan_dialplan() {
     say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
     say "In Dialplan > Dialplan Manager add these entries, each with an order before those of all others in its"
     say "context, in this order, and paste into their XML each <extension> of the file named:"
-    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, route, restore, unanswered)"
+    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, unheard, route, restore, unanswered)"
     say "  context \${domain_name}   $conf/dialplan/sidecall/leg.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"
