@@ -56,6 +56,21 @@ async fn a_call_whose_announcement_was_lost_is_registered() {
     running.await.unwrap().unwrap();
 }
 
+/// FreeSWITCH writes its list of channels with a delay: a call that came just before the agent is in the next list.
+#[tokio::test]
+async fn a_call_that_the_first_list_of_channels_lacks_is_found_in_the_second() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.channel("leg-1", "2125550100");
+    let (request, _) = until(&mut node.decisions, |_| true).await;
+    assert_eq!((&request["leg"], &request["routed"]), (&"leg-1".into(), &"not-announced".into()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
 /// The two rows of the failure table that nobody sees on a PBX that works.
 #[tokio::test]
 async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing() {

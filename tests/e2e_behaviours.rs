@@ -11,7 +11,7 @@ use lab::{Kind, PbxConfig, SidecallConfig};
 
 /// The stage, if this machine has the PBX; else one line says that the test was skipped.
 fn stage(kind: Kind) -> Option<Stage> {
-    let config = PbxConfig::direct(PbxConfig { tls: true, ..PbxConfig::default() });
+    let config = PbxConfig::direct(PbxConfig { tls: true, ..PbxConfig::patient() });
     let sidecall = SidecallConfig { tls: true, ..SidecallConfig::default() };
     lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(&sidecall).map(|()| stage)))
 }

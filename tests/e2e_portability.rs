@@ -62,7 +62,7 @@ fn play(kind: Kind, ported: &[(Person, &str)], scenes: &[Scene]) {
 }
 
 fn play_with(kind: Kind, config: &SidecallConfig, scenes: &[Scene]) {
-    let set = Stage::set(kind, PbxConfig::default());
+    let set = Stage::set(kind, PbxConfig::patient());
     let set = set.and_then(|mut stage| stage.raise(config).map(|()| stage));
     let Some(mut stage) = lab::or_skip(kind, set) else { return };
     for scene in scenes {

@@ -19,7 +19,7 @@ use lab::{Answer, FarEnd, Kind, PbxConfig, SidecallConfig};
 
 fn stage(kind: Kind) -> Option<Stage> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
-    lab::or_skip(kind, Stage::set_with(kind, PbxConfig::default(), &Answer::after(300)))
+    lab::or_skip(kind, Stage::set_with(kind, PbxConfig::patient(), &Answer::after(300)))
 }
 
 /// How long sidecall may take to end.

@@ -26,7 +26,7 @@ struct Plain {
 /// Plays what is wanted; the stage, if it still stands.
 pub(crate) fn play(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Stage>, Interrupted> {
     let (place, scenes) = (Place::On(kind), bill.scenes());
-    let bare = || Ok(Stage::set(kind, PbxConfig::default())?);
+    let bare = || Ok(Stage::set(kind, PbxConfig::patient())?);
     let mut venue = Venue::new();
     show.step(&format!(
         "starting {kind} in a private instance, with its vanilla configuration and our dialplan snippets,\n     \

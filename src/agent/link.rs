@@ -20,7 +20,7 @@ use super::context::LinkContext;
 use super::follow::Follower;
 use super::status::Status;
 use super::{Shared, direct, messages};
-use crate::contract::{CallView, LinkState};
+use crate::contract::{CallView, LinkState, PbxKind};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
 use crate::monitor::agent as metrics;
@@ -205,6 +205,10 @@ impl Supervised {
                             suspicion |= self.follower.reconcile(&taken, &known);
                             if !*synced {
                                 *synced = true;
+                                // FreeSWITCH writes its list of channels with a delay (`core_event_handler` in
+                                // switch_core_sqldb.c). A call that came just before us may be missing from the first
+                                // list, and no event may tell of it, so a second list follows.
+                                suspicion |= self.context.pbx.kind == PbxKind::Freeswitch;
                                 self.up(&taken);
                             }
                         }

@@ -4,9 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::NOISE;
 use super::lab::theatre::{Between, SOON, Theatre, calls_to};
 use super::lab::{Call, Hosted, Kind, Phone, wait_until};
-use super::{HOLD, NOISE};
+
+/// The longest that a call waits for the agent.
+fn hold(theatre: &Theatre) -> Duration {
+    Duration::from_millis(theatre.domains.a.pbx.config().hold_ms.into())
+}
 
 /// What A's node has said to B's of its last call to a number.
 fn offer(theatre: &Theatre, called: &str) -> Value {
@@ -60,7 +65,7 @@ fn while_the_peers_node_fails_the_voice_goes_on_and_the_pair_is_made_when_it_is_
     theatre.domains.b.sidecall_mut().child().kill();
     let before = peers(&theatre);
     let (call, there, took) = talk(&theatre, &alice, 1, &bob);
-    assert!(took <= HOLD + NOISE, "{took:?}");
+    assert!(took <= hold(&theatre) + NOISE, "{took:?}");
     assert!(wait_until(SOON, || offer(&theatre, &second)["attempts"].as_u64() >= Some(2)), "{}", theatre.log());
     assert_eq!(offer(&theatre, &second)["state"], "pending");
     theatre.domains.b.sidecall_mut().restart().unwrap();
@@ -74,7 +79,7 @@ fn while_the_peers_node_fails_the_voice_goes_on_and_the_pair_is_made_when_it_is_
     theatre.domains.b.sidecall_mut().child().stop();
     for _ in 0..3 {
         let (call, there, took) = talk(&theatre, &alice, 1, &bob);
-        assert!(took <= HOLD + NOISE, "{took:?}");
+        assert!(took <= hold(&theatre) + NOISE, "{took:?}");
         hang_up(&call, &there);
         let over = || offer(&theatre, &second)["state"] == "dropped";
         assert!(wait_until(SOON, over), "an offer outlives its call: {}", offer(&theatre, &second));

@@ -80,7 +80,7 @@ impl Carrier {
             secure: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()),
             six: six(),
         };
-        let plain = PbxConfig { trunk_port: Some(ends.six.port()), ..PbxConfig::default() };
+        let plain = PbxConfig { trunk_port: Some(ends.six.port()), ..PbxConfig::patient() };
         let ca = Ca::new();
         let changes = match kind {
             Kind::Asterisk => ends.for_asterisk(&ca),

@@ -145,7 +145,7 @@ impl Domains {
             ip,
             trunk_port: Some(own.port()),
             plan,
-            ..PbxConfig::default()
+            ..PbxConfig::patient()
         };
         let inner = c.map(|_| Inner { plan: Plan::c(), sip: at_c });
         let b_config = PbxConfig { inner, ..config(B, at_b, at_a, network, Plan::b()) };

@@ -30,7 +30,7 @@ pub enum House {
 impl Office {
     /// Opens one on one PBX.
     pub fn open(kind: Kind) -> Result<Office> {
-        let pbx = Pbx::start_with(kind, with_feature_codes(PbxConfig::default()))?;
+        let pbx = Pbx::start_with(kind, with_feature_codes(PbxConfig::patient()))?;
         let sidecall = Sidecall::start_with(&pbx, &config())?;
         let number = |extension: &str| format!("{extension};phone-context={}", domain(&pbx));
         let staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;

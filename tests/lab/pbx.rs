@@ -102,6 +102,11 @@ impl Default for PbxConfig {
 }
 
 impl PbxConfig {
+    /// For what is decided, and not for how fast: calls wait longer for the agent, which may be starved here.
+    pub fn patient() -> PbxConfig {
+        PbxConfig { hold_ms: 2_000, ..PbxConfig::default() }
+    }
+
     /// The same in `direct` mode, with a port of its own for the agent to listen on.
     pub fn direct(config: PbxConfig) -> PbxConfig {
         PbxConfig { direct: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free())), ..config }

@@ -55,7 +55,7 @@ pub struct House {
 impl House {
     /// Opens it.
     pub fn open(kind: Kind) -> Result<House> {
-        let pbx = Pbx::start_with(kind, PbxConfig { tenants: &[ACME, BETA], ..PbxConfig::default() })?;
+        let pbx = Pbx::start_with(kind, PbxConfig { tenants: &[ACME, BETA], ..PbxConfig::patient() })?;
         let tenant = |tenant: &Tenant| {
             let Tenant { name, endpoints } = tenant;
             // FreeSWITCH says itself whose phone it rings.
