@@ -211,9 +211,10 @@ ast_plan_dialplan() {
 # Where calls go out: the packet trunk is tried only there.
 ast_say_out() {
   step "And one, if calls may take a packet trunk: say where they go out"
-  if ! grep '^\[sidecall-out\]' "$(now "$conf/sidecall.conf")" >/dev/null; then
-    say "First merge sidecall.conf.sidecall-new into sidecall.conf, which you edited: it has no [sidecall-out] yet. Then"
-    say "run this again."
+  if ! grep '^\[sidecall-out\]' "$conf/sidecall.conf" >/dev/null; then
+    warn "$conf/sidecall.conf, which you edited, is of an earlier version: it still dials the packet trunk on the first"
+    say "line of a context, and has no [sidecall-out]. First take over what is new in sidecall.conf.sidecall-new. A line"
+    say "Gosub(sidecall-out,...) would end calls until then."
     return 0
   fi
   if ast_is_freepbx; then

@@ -222,6 +222,10 @@ pbx_find() { fs_find_conf; }
 pbx_say_rest() {
   local name
   if ! fs_is_fusionpbx; then
+    if ! grep 'data="sidecall_emergency=' "$conf/dialplan/sidecall.xml" >/dev/null; then
+      warn "$conf/dialplan/sidecall.xml, which you edited, is of an earlier version: no call is announced until you take over"
+      say "what is new in sidecall.xml.sidecall-new."
+    fi
     step "One step is yours, if calls may take a packet trunk: say where they go out"
     say "directly in front of the bridge of each route that calls out, inside its <condition>:"
     # shellcheck disable=SC2016 # FreeSWITCH's dollars

@@ -254,6 +254,23 @@ fn an_edited_snippet_finds_its_new_version_beside_it() {
     });
 }
 
+/// A snippet of the version that dialled the packet trunk on the first line, with an edit.
+#[test]
+fn an_edited_snippet_of_an_earlier_version_is_named() {
+    on_each("older", |scratch| {
+        scratch.install(INSTALL);
+        let (snippet, new) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "sidecall_emergency="),
+            _ => ("sidecall.conf", "[sidecall-out]"),
+        };
+        let old = scratch.read(snippet).replace(new, "gone").replace("500", "300");
+        std::fs::write(scratch.file(snippet), old).unwrap();
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("is of an earlier version"), "{said}");
+        assert!(!said.contains("Gosub(sidecall-out,s,1(60"), "{said}");
+    });
+}
+
 #[test]
 fn attendants_trunks_and_pbxs_behind_are_set_and_taken_back() {
     on_each("attendants", |scratch| {
