@@ -48,7 +48,7 @@ one PBX, then between two organisations, and tells what happened. Touches no PBX
 what it plays, and in about how many minutes.
 
 Without options it plays on each PBX that is here, and between two organisations: from Asterisk to FreeSWITCH
-and back if both are here (about eight minutes), else between two Asterisks (about four).
+and back if both are here (about eleven minutes), else between two Asterisks (about six).
 
   ./install.sh --demo [options]
 

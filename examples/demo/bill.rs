@@ -177,9 +177,9 @@ impl Bill {
     /// About how long, as measured.
     fn time(&self) -> String {
         let b12 = usize::from(self.has("B12"));
-        let alone = 8 + 5 * self.scenes().len() + 8 * b12;
-        let between = self.pairs().into_iter().map(|pair| 15 + 4 * self.between(pair).len() + 10 * b12);
-        let transfers = self.nears().len() * 6 * self.transfers().len();
+        let alone = 8 + 7 * self.scenes().len() + 8 * b12;
+        let between = self.pairs().into_iter().map(|pair| 15 + 7 * self.between(pair).len() + 10 * b12);
+        let transfers = self.nears().len() * 8 * self.transfers().len();
         let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers;
         if seconds < 90 {
             format!("{} seconds", seconds.div_ceil(10) * 10)
