@@ -258,7 +258,7 @@ fn is_test_of(binary: &str, modules: &[&str], test: &str) -> bool {
             || by_macro
             || (of_each_pbx && ["asterisk", "freeswitch"].contains(module))
     };
-    if modules.is_empty() { own } else { modules.iter().all(|module| has(&module)) && (own || listed()) }
+    if modules.is_empty() { own } else { modules.iter().all(has) && (own || listed()) }
 }
 
 /// Each row of the table names a test on each PBX.
