@@ -54,6 +54,7 @@ impl Office<'_> {
         }
         let installed = Installed::beside(self.pbx, &[&["--trunk", &far], contexts].concat()).unwrap();
         if self.pbx.kind() == Kind::Asterisk {
+            // The last step is the administrator's.
             installed::lead_calls(self.pbx, [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")])
                 .unwrap();
         }
