@@ -10,6 +10,7 @@ pub mod config;
 pub mod contract;
 pub mod core;
 pub mod esl;
+pub mod guard;
 pub mod lnp;
 pub mod monitor;
 pub mod node;

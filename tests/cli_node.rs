@@ -215,6 +215,30 @@ fn completions_and_help_need_nothing() {
 }
 
 #[test]
+fn doctor_lists_bindings_that_the_policy_refuses() {
+    let node = Node::start_with("[node.clients]\nsip_hosts = [\"pbx.example\"]\nwebhook_hosts = [\"10.0.0.8\"]\n");
+    let alice = std::fs::read_to_string(node.number(ALICE, "Alice")).unwrap();
+    for address in ["sip:alice@pbx.example", "https://10.0.0.8/x", "https://hook.example/x"] {
+        node.send("/v1/clients", &alice, &json!({"address": address}));
+    }
+    let clients = |node: &Node| -> Vec<Value> {
+        let report: Value = serde_json::from_str(&out(&node.run(&["doctor", "--json"]))).unwrap();
+        report["findings"].as_array().unwrap().iter().filter(|f| f["about"] == "clients").cloned().collect()
+    };
+    let found = clients(&node);
+    assert!(found.len() == 1 && found[0]["verdict"] == "ok", "{found:#?}");
+    // As after an upgrade: they are bound, and the lists are empty.
+    let config = std::fs::read_to_string(node.config()).unwrap();
+    let (before, _) = config.split_once("[node.clients]").unwrap();
+    std::fs::write(node.config(), before).unwrap();
+    let found = clients(&node);
+    assert!(found.len() == 2 && found.iter().all(|f| f["verdict"] == "problem"), "{found:#?}");
+    for text in [ALICE, "sip:alice@pbx.example", "https://10.0.0.8/x", "sip_hosts", "webhook_hosts"] {
+        assert!(found.iter().any(|f| f["found"].as_str().unwrap().contains(text)), "{text}: {found:#?}");
+    }
+}
+
+#[test]
 fn doctor_looks_at_the_node() {
     let node = Node::start();
     let doctor = |node: &Node, args: &[&str]| -> (bool, Value) {

@@ -58,6 +58,7 @@ fn the_sample_shows_every_key() {
     for (table, before) in [
         ("node", "[node]\n"),
         ("node.keep_calls", "[node.keep_calls]\n"),
+        ("node.clients", "[node.clients]\n"),
         ("node.routing", "[node.routing]\n"),
         ("node.lnp", "[node.lnp]\n"),
         ("node.lnp.source", "[[node.lnp.source]]\n"),

@@ -14,15 +14,16 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("esl", &["wire"]),
     ("ami", &["wire"]),
     ("monitor", &["contract", "core"]),
+    ("guard", &["core"]),
     ("store", &["contract", "core"]),
     ("pbx", &["contract", "core", "esl", "ami", "wire"]),
-    ("peer", &["contract", "core"]),
-    ("push", &["contract", "core", "store", "monitor"]),
+    ("peer", &["contract", "core", "guard"]),
+    ("push", &["contract", "core", "guard", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
     ("lnp", &["core", "monitor"]),
-    ("node", &["peer", "push", "lnp", "store", "contract", "core", "monitor"]),
+    ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor"]),
     ("config", &["agent", "node", "core"]),
-    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "peer", "contract", "core", "wire"]),
+    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "peer", "contract", "core", "guard", "wire"]),
 ];
 
 /// Lines of the largest source file, without its tests.

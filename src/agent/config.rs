@@ -209,6 +209,11 @@ impl PbxConfig {
         ami::Tls::new(std::sync::Arc::new(config), host.trim_matches(['[', ']'])).map_err(|e| e.to_string())
     }
 
+    /// The domains of its extensions and of its tenants'.
+    pub fn contexts(&self) -> impl Iterator<Item = Context> {
+        [self.context.clone()].into_iter().chain(self.tenant.iter().filter_map(TenantConfig::context))
+    }
+
     /// How this PBX writes numbers.
     pub fn plan(&self) -> PbxPlan {
         let own = NumberPlan {

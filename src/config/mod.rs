@@ -74,6 +74,7 @@ impl Config {
         let figment = Figment::from(Toml::string(text)).merge(environment);
         let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
         config.node.peers = std::mem::take(&mut config.peer);
+        config.own_domains();
         let base = path.parent().unwrap_or(Path::new("."));
         config.locate(base);
         config.read_secrets(path)?;
@@ -98,6 +99,13 @@ impl Config {
         let optional = tokens.into_iter().chain(sources).chain(pbxs).chain(peers).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
+        }
+    }
+
+    /// The domains of the PBXs' extensions: softphones have their `sip:` addresses there.
+    fn own_domains(&mut self) {
+        for context in self.pbx.iter().flat_map(PbxConfig::contexts) {
+            self.node.clients.own(context.as_str());
         }
     }
 

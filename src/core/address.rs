@@ -106,7 +106,7 @@ pub fn is_loopback<S: AsRef<str>>(host: Option<Host<S>>) -> bool {
 }
 
 /// `pbx.example.` is `pbx.example`.
-fn rootless(name: &str) -> &str {
+pub(super) fn rootless(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 

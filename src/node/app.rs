@@ -17,6 +17,7 @@ use super::parts::Comparing;
 use super::report::Backlog;
 use super::taken::Offers;
 use crate::contract::{LinkState, PbxReport, PbxView};
+use crate::core::client_policy::ClientPolicy;
 use crate::core::exchange::Exchange;
 use crate::core::name::{PbxName, PeerName};
 use crate::core::time::UnixMillis;
@@ -41,6 +42,7 @@ pub(super) struct Shared {
     pub(super) push: Push,
     pub(super) totals: Arc<Totals>,
     pub(super) capabilities: Capabilities,
+    pub(super) clients: ClientPolicy,
     /// Other nodes, and the tokens that they show.
     pub(super) peers: Peers,
     pub(super) peer_tokens: HashMap<[u8; 32], PeerName>,

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::NodeError;
 use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
+use crate::core::client_policy::ClientPolicy;
 use crate::core::name::{PbxName, TrunkName};
 use crate::core::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
@@ -45,6 +46,8 @@ pub struct NodeConfig {
     pub conference_size: usize,
     /// How long calls that have ended are kept.
     pub keep_calls: KeepCalls,
+    /// Which addresses clients may bind.
+    pub clients: ClientPolicy,
     /// Which trunks packet routes take.
     pub routing: Routing,
     /// Who is asked which operator or node serves a number.
@@ -116,6 +119,7 @@ impl Default for NodeConfig {
             agent_token_file: None,
             conference_size: 8,
             keep_calls: KeepCalls::default(),
+            clients: ClientPolicy::default(),
             routing: Routing::default(),
             lnp: LnpConfig::default(),
             peers: Vec::new(),
@@ -145,6 +149,10 @@ impl NodeConfig {
         if !(2..=CONFERENCE_MAX).contains(&self.conference_size) {
             let reason = format!("{} is not between 2 and {CONFERENCE_MAX}", self.conference_size);
             return Err(NodeError::Config { key: "node.conference_size", reason });
+        }
+        if self.clients.messages_per_minute == 0 {
+            let reason = "0 would send no SIP MESSAGE at all; say at least 1".to_owned();
+            return Err(NodeError::Config { key: "node.clients.messages_per_minute", reason });
         }
         self.base(self.listen)?;
         for (n, peer) in self.peers.iter().enumerate() {

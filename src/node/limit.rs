@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use crate::core::bucket::Bucket;
 use crate::core::name::{CallId, PeerName};
 
 /// Posts at once.
@@ -52,22 +53,6 @@ struct Spent {
     total: u64,
 }
 
-#[derive(Debug)]
-struct Bucket {
-    left: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    /// Fills up for the time that has passed; whether there is so much in it.
-    fn holds(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
-        let since = now.saturating_duration_since(self.at).as_secs_f64();
-        self.left = (self.left + since * rate).min(burst);
-        self.at = now;
-        self.left >= wanted
-    }
-}
-
 impl Limits {
     /// Takes a post to an address of this call.
     pub(super) fn take_post(&self, address: &str, call: &CallId, now: Instant) -> Taken {
@@ -75,7 +60,7 @@ impl Limits {
             if !spent.posts.holds(1.0, BURST, RATE, now) {
                 return Taken::NotNow;
             }
-            spent.posts.left -= 1.0;
+            spent.posts.take(1.0);
             Taken::Yes
         })
     }
@@ -92,7 +77,7 @@ impl Limits {
             if !left {
                 return Taken::NotNow;
             }
-            spent.bytes.left -= bytes;
+            spent.bytes.take(bytes);
             spent.total += length as u64;
             Taken::Yes
         })
@@ -100,7 +85,7 @@ impl Limits {
 
     fn spend(&self, address: &str, call: &CallId, now: Instant, spend: impl FnOnce(&mut Spent) -> Taken) -> Taken {
         let mut calls = self.posts.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = |left| Bucket { left, at: now };
+        let full = |burst| Bucket::full(burst, now);
         let fresh = || Spent { posts: full(BURST), bytes: full(BYTES_BURST), total: 0 };
         spend(calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(fresh))
     }
@@ -123,10 +108,10 @@ impl Limits {
 
 fn take_one(of_peers: &Mutex<HashMap<PeerName, Bucket>>, peer: &PeerName, now: Instant) -> bool {
     let mut of_peers = of_peers.lock().unwrap_or_else(PoisonError::into_inner);
-    let bucket = of_peers.entry(peer.clone()).or_insert(Bucket { left: OFFERS_BURST, at: now });
+    let bucket = of_peers.entry(peer.clone()).or_insert(Bucket::full(OFFERS_BURST, now));
     let allowed = bucket.holds(1.0, OFFERS_BURST, OFFERS_RATE, now);
     if allowed {
-        bucket.left -= 1.0;
+        bucket.take(1.0);
     }
     allowed
 }

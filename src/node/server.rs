@@ -73,7 +73,7 @@ impl Node {
         let totals = Arc::new(Totals::new(Metrics::install()));
         let shutdown = CancellationToken::new();
         let app = App::new(Shared {
-            push: Push::new(store.clone(), totals.clone(), shutdown.clone()),
+            push: Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone()),
             totals,
             peers: Peers::new(&config.peers, is_at_home(&base))?,
             peer_tokens,
@@ -81,6 +81,7 @@ impl Node {
             underway: Default::default(),
             comparing: Default::default(),
             capabilities: Capabilities::new(secret, base),
+            clients: config.clients.clone(),
             routing: config.routing.clone(),
             lnp: config.portability()?,
             keep: config.keep_calls,

@@ -5,7 +5,6 @@
 
 mod client;
 mod config;
-mod guard;
 
 pub use client::Outcome;
 pub use config::PeerConfig;
@@ -25,9 +24,11 @@ use url::Url;
 use crate::contract::{Offer, Part, Peer as PeerClient};
 use crate::core::address::{Address, AddressKind};
 use crate::core::name::{CallId, PeerName, TrunkName};
+use crate::core::network::may_be_public;
 use crate::core::number::Number;
 use crate::core::prefix::{Prefix, longest};
 use crate::core::secret::Secret;
+use crate::guard::PublicOnly;
 
 /// Posts to strangers' addresses at the same time: slow ones must not take all sockets.
 const AT_ONCE: usize = 256;
@@ -224,7 +225,7 @@ impl Peers {
         let known = known.collect::<Result<Vec<_>, _>>()?;
         let builder = client::builder();
         // Without any peer the node still answers addresses that come in the signalling.
-        let strangers = if at_home { builder } else { builder.dns_resolver(guard::PublicOnly) };
+        let strangers = if at_home { builder } else { builder.dns_resolver(PublicOnly::default()) };
         Ok(Peers { known, strangers: client::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
     }
 
@@ -261,7 +262,7 @@ impl Peers {
     pub fn may_be_written_to(&self, address: &Address) -> bool {
         let host = address.host();
         let known = self.known.iter().any(|peer| peer.base.host().map(|host| host.to_owned()) == host);
-        self.at_home || known || !address.is_loopback() && guard::may_be_public(host)
+        self.at_home || known || !address.is_loopback() && may_be_public(host)
     }
 
     /// Tells the client behind an address how ours is reached, once (B7).
@@ -285,7 +286,7 @@ impl Peers {
         if let Some(peer) = self.at(address) {
             return peer.send(peer.http.post(url).json(content)).await;
         }
-        if !self.at_home && !guard::may_be_public(url.host()) {
+        if !self.at_home && !may_be_public(url.host()) {
             return Outcome::Refused("leads into a private network".to_owned());
         }
         let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };

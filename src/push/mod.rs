@@ -2,6 +2,7 @@
 //!
 //! A delivery is in the store before it comes here, so anything here may be lost and is found again.
 
+mod allowance;
 mod hosted;
 mod pending;
 mod signature;
@@ -16,15 +17,19 @@ pub use sip_text::{SipText, SipTextError};
 
 use std::sync::Arc;
 
+use std::time::Instant;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::{Body, ClientForm, Message, SipMessage, SipOutcome};
 use crate::core::address::Address;
+use crate::core::client_policy::ClientPolicy;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
 use crate::monitor::{Totals, now};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
+use allowance::Allowance;
 use pending::Pending;
 use sip::Whose;
 use webhook::Webhooks;
@@ -44,17 +49,21 @@ struct Inner {
     totals: Arc<Totals>,
     hub: Hub,
     sip: SipQueue,
+    allowance: Allowance,
     webhooks: Webhooks,
+    policy: ClientPolicy,
     pending: Pending,
     shutdown: CancellationToken,
 }
 
 impl Push {
     /// With nothing under way; everything stops when `shutdown` is cancelled.
-    pub fn new(store: Store, totals: Arc<Totals>, shutdown: CancellationToken) -> Push {
+    pub fn new(store: Store, totals: Arc<Totals>, policy: ClientPolicy, shutdown: CancellationToken) -> Push {
         let hub = Hub::new(totals.metrics);
-        let (sip, webhooks, pending) = (SipQueue::default(), Webhooks::new(), Pending::default());
-        Push { inner: Arc::new(Inner { store, totals, hub, sip, webhooks, pending, shutdown }) }
+        let (sip, pending) = (SipQueue::default(), Pending::default());
+        let allowance = Allowance::new(policy.messages_per_minute);
+        let webhooks = Webhooks::new(policy.webhook_hosts.clone());
+        Push { inner: Arc::new(Inner { store, totals, hub, sip, allowance, webhooks, policy, pending, shutdown }) }
     }
 
     /// The hosted clients' streams.
@@ -126,8 +135,7 @@ impl Push {
             }
             SentState::Pending => self.note(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
             SentState::Refused | SentState::Dropped => {
-                self.inner.totals.failed(ClientForm::Sip.as_str());
-                self.note(&outcome.id, DeliveryState::Failed, outcome.error.clone());
+                self.fail(&outcome.id, ClientForm::Sip, outcome.error.clone());
             }
         }
     }
@@ -165,6 +173,12 @@ impl Push {
         self.inner.sip.end_client(client);
     }
 
+    /// A message will never reach its client.
+    fn fail(&self, id: &str, form: ClientForm, why: Option<String>) {
+        self.inner.totals.failed(form.as_str());
+        self.note(id, DeliveryState::Failed, why);
+    }
+
     fn note(&self, id: &str, state: DeliveryState, error: Option<String>) {
         if let Err(error) = self.inner.store.attempted(id, state, error) {
             tracing::warn!(%error, delivery = id, "an attempt could not be noted");
@@ -174,13 +188,17 @@ impl Push {
     fn send_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
         let Some(to) = binding.address.clone() else { return };
         let text = SipText(delivery.message.clone()).to_string();
-        if text.len() > SIP_TEXT_MAX {
-            self.inner.totals.failed(ClientForm::Sip.as_str());
-            return self.note(
-                &delivery.message.id,
-                DeliveryState::Failed,
-                Some("too long for a SIP MESSAGE".to_owned()),
-            );
+        let refusal = if let Err(refusal) = self.inner.policy.check(&to) {
+            Some(refusal.to_string())
+        } else if text.len() > SIP_TEXT_MAX {
+            Some("too long for a SIP MESSAGE".to_owned())
+        } else if !self.inner.allowance.take(&binding.number, Instant::now()) {
+            Some("the number's clients were sent node.clients.messages_per_minute already".to_owned())
+        } else {
+            None
+        };
+        if refusal.is_some() {
+            return self.fail(&delivery.message.id, ClientForm::Sip, refusal);
         }
         let message = SipMessage { id: delivery.message.id.clone(), to, from: from.clone(), text };
         let peer = matches!(delivery.message.body, Body::Peer { .. });

@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 use super::{Push, Secret, sign};
 use crate::contract::ClientForm;
 use crate::core::backoff::Backoff;
+use crate::core::network::HostList;
 use crate::core::number::Number;
+use crate::guard::{LeadsInside, PublicOnly};
 use crate::monitor::now;
 use crate::store::{Binding, Delivery, DeliveryState};
 
@@ -31,11 +33,13 @@ pub(super) struct Webhooks {
 }
 
 impl Webhooks {
-    pub(super) fn new() -> Webhooks {
+    /// `allowed`: hosts that may be written to although they are not on the public internet.
+    pub(super) fn new(allowed: HostList) -> Webhooks {
         // Fails if there is a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // A redirect would take the signed message to an address that nobody bound.
-        let http = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().build();
+        let builder = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy();
+        let http = builder.dns_resolver(PublicOnly::and(allowed)).build();
         let http = http.inspect_err(|error| tracing::error!(%error, "webhooks can't be sent")).ok();
         Webhooks { http, permits: Semaphore::new(AT_ONCE), lanes: Mutex::default() }
     }
@@ -55,8 +59,13 @@ impl Webhooks {
 
 enum Outcome {
     Taken,
+    /// It will never be taken.
+    Refused(String),
     Gone,
-    Again { error: String, after: Option<Duration> },
+    Again {
+        error: String,
+        after: Option<Duration>,
+    },
 }
 
 /// Tries until it is taken, or refused for good. The caller ends it when the call is over.
@@ -66,10 +75,10 @@ pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding)
     loop {
         match post(push, delivery, binding).await {
             Outcome::Taken => return push.delivered(id, binding),
+            Outcome::Refused(why) => return push.fail(id, ClientForm::Webhook, Some(why)),
             Outcome::Gone => {
                 tracing::info!(client = %binding.id, number = %binding.number, "the webhook is gone; its binding ends");
-                push.inner.totals.failed(ClientForm::Webhook.as_str());
-                push.note(id, DeliveryState::Failed, Some("the receiver answered 410 Gone".to_owned()));
+                push.fail(id, ClientForm::Webhook, Some("the receiver answered 410 Gone".to_owned()));
                 if let Err(error) = push.inner.store.delete_binding(&binding.id).await {
                     tracing::warn!(%error, client = %binding.id, "a binding could not be ended");
                 }
@@ -89,6 +98,9 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
     let again = |error: &str| Outcome::Again { error: error.to_owned(), after: None };
     let Some(http) = &push.inner.webhooks.http else { return again("no HTTP client") };
     let Some(address) = &binding.address else { return again("no address") };
+    if let Err(refusal) = push.inner.policy.check(address) {
+        return Outcome::Refused(refusal.to_string());
+    }
     let Some(secret) = binding.secret.as_deref().and_then(|text| text.parse::<Secret>().ok()) else {
         return again("no signing secret");
     };
@@ -107,6 +119,7 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
         .body(body);
     match request.send().await {
         Ok(answer) => judge(&answer),
+        Err(error) if LeadsInside::caused(&error) => Outcome::Refused(LeadsInside.to_string()),
         Err(error) if error.is_timeout() => again("no answer in time"),
         Err(error) if error.is_connect() => again("no connection"),
         Err(_) => again("the connection broke"),
@@ -130,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_number_has_its_own_permits_while_it_needs_them() {
-        let webhooks = Webhooks::new();
+        let webhooks = Webhooks::new(HostList::default());
         let [bob, carol] = ["+12125550101", "+12125550102"].map(|text| text.parse().unwrap());
         let lane = webhooks.lane(&bob);
         let taken: Vec<_> = (0..OF_A_NUMBER).map(|_| lane.try_acquire().unwrap()).collect();

@@ -35,6 +35,8 @@ pub struct SidecallConfig {
     pub http: Option<SocketAddr>,
     /// More lines of `[node]`.
     pub node_lines: String,
+    /// More lines of `[node.clients]`.
+    pub clients_lines: String,
     /// More lines of `[node.routing]`.
     pub routing_lines: String,
     /// More lines of the `[[pbx]]`.
@@ -307,9 +309,10 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
     let tls = tls.unwrap_or_default();
     format!(
         "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
-         agent_token_file = \"agent.token\"\n{node_lines}{routing}\
+         agent_token_file = \"agent.token\"\n{node_lines}[node.clients]\nwebhook_hosts = [\"127.0.0.0/8\"]\n{clients}{routing}\
          [agent]\nnode = \"{scheme}://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
         node_lines = config.node_lines.clone() + &tls,
+        clients = config.clients_lines,
         scheme = scheme(config),
         entry = pbx_entry(PBX, pbx, config),
         more = config.more,

@@ -11,6 +11,7 @@ mod age;
 #[path = "../lab/ca.rs"]
 mod ca;
 mod calls;
+mod client_policy;
 mod directory;
 mod exchange;
 mod failures;

@@ -50,6 +50,9 @@ impl TestNode {
             ..NodeConfig::default()
         };
         config.routing.trunk = Some("carrier".parse().unwrap());
+        // Webhooks of tests listen on loopback.
+        let allowed = json!({"sip_hosts": ["pbx.example", "*.pbx.example", "pbx.a.example", "pbx.b.example"], "webhook_hosts": ["127.0.0.1"]});
+        config.clients = serde_json::from_value(allowed).unwrap();
         set(&mut config, folder.path());
         let mut node = TestNode {
             folder,

@@ -1,5 +1,6 @@
 //! `doctor`: looks at the whole chain and says what to do.
 
+mod clients;
 mod emergency;
 mod files;
 mod listening;
@@ -88,5 +89,6 @@ async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut R
     for pbx in wanted {
         pbx::check(config, pbx, node.status.as_ref(), &extensions, report).await?;
     }
+    clients::check(config, node.admin.as_ref(), report).await?;
     number::check(config, args.number.as_ref(), node.admin.as_ref(), report).await
 }

@@ -6,13 +6,15 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
+use url::Host;
 use utoipa::IntoParams;
 
 use crate::contract::{ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
-use crate::core::address::AddressKind;
+use crate::core::address::{Address, AddressKind};
 use crate::core::name::ClientId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, PEERS_MAX};
+use crate::guard;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
@@ -39,12 +41,8 @@ pub(in crate::node) async fn create(
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
     let number = number(&identity, new.number.as_ref())?;
-    // An administrator may know of a service beside the node; a client's would be a way into the machine.
-    if identity != Identity::Admin && new.address.as_ref().is_some_and(|address| !app.capabilities.allows(address)) {
-        return Err(Problem::invalid("address", "an address on the node's own machine is for administrators to bind"));
-    }
-    if new.address.as_ref().is_some_and(|address| app.capabilities.own(address).is_some()) {
-        return Err(Problem::invalid("address", "is one that the node has made for a call: a message would go round"));
+    if let Some(address) = &new.address {
+        may_bind(&app, address).await?;
     }
     let binding = binding(number.clone(), new)?;
     if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
@@ -60,6 +58,24 @@ pub(in crate::node) async fn create(
     }
     let secret = binding.secret.clone();
     Ok((StatusCode::CREATED, Json(ClientCreated { client: view(&app, binding), secret })))
+}
+
+/// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
+async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
+    let invalid = |why: String| Problem::invalid("address", why);
+    if app.capabilities.own(address).is_some() {
+        return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
+    }
+    app.clients.check(address).map_err(|refusal| invalid(refusal.to_string()))?;
+    match address.host() {
+        Some(Host::Domain(name)) if address.kind() == AddressKind::Http => {
+            let checked = guard::check_name(&name, &app.clients.webhook_hosts).await;
+            checked.map_err(|inside| {
+                invalid(format!("{inside}; an administrator can allow it in node.clients.webhook_hosts"))
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {

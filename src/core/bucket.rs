@@ -1,0 +1,30 @@
+//! A token bucket: a burst, and then a rate.
+
+use std::time::Instant;
+
+/// How much is left of what may be taken.
+#[derive(Debug)]
+pub struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    /// Begins with `burst` in it.
+    pub fn full(burst: f64, now: Instant) -> Bucket {
+        Bucket { left: burst, at: now }
+    }
+
+    /// Whether so much is in it, once it is filled up for the time that has passed: `rate` per second.
+    pub fn holds(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
+        let since = now.saturating_duration_since(self.at).as_secs_f64();
+        self.left = (self.left + since * rate).min(burst);
+        self.at = now;
+        self.left >= wanted
+    }
+
+    /// Takes so much out; the bucket may owe it.
+    pub fn take(&mut self, amount: f64) {
+        self.left -= amount;
+    }
+}

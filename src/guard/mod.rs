@@ -1,0 +1,117 @@
+//! Where the node may write if somebody else chose the address: never into a private network, or else any
+//! client or caller could have it write to machines that only it can reach.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::core::network::{HostList, is_public};
+
+/// How long the check of a name waits for the resolver.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A name that resolves to no address which may be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name leads into a private network")]
+pub struct LeadsInside;
+
+impl LeadsInside {
+    /// Whether this is why a request failed.
+    pub fn caused(error: &reqwest::Error) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = error.source();
+        while let Some(error) = cause {
+            if error.is::<LeadsInside>() {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+}
+
+/// Resolves names to public addresses alone, and to those that an administrator allows.
+#[derive(Debug, Default)]
+pub struct PublicOnly {
+    allowed: HostList,
+}
+
+impl PublicOnly {
+    /// Allows these hosts too, wherever they lead.
+    pub fn and(allowed: HostList) -> PublicOnly {
+        PublicOnly { allowed }
+    }
+}
+
+impl Resolve for PublicOnly {
+    fn resolve(&self, name: Name) -> Resolving {
+        let allowed = self.allowed.clone();
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let found = permitted(name.as_str(), found, &allowed)?;
+            Ok(Box::new(found.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Checks where a name leads now. A name that can't be resolved passes: [`PublicOnly`] looks again at each request.
+///
+/// # Errors
+/// If it leads into a private network.
+pub async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
+    match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 0))).await {
+        Ok(Ok(found)) => permitted(name, found, allowed).map(drop),
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+fn permitted(
+    name: &str,
+    found: impl Iterator<Item = SocketAddr>,
+    allowed: &HostList,
+) -> Result<Vec<SocketAddr>, LeadsInside> {
+    let any = allowed.has_name(name);
+    let permitted: Vec<SocketAddr> =
+        found.filter(|address| any || is_public(address.ip()) || allowed.has_ip(address.ip())).collect();
+    if permitted.is_empty() { Err(LeadsInside) } else { Ok(permitted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_that_leads_inside_is_not_followed() {
+        let resolved = PublicOnly::default().resolve("localhost".parse().unwrap()).await;
+        assert!(resolved.err().unwrap().is::<LeadsInside>());
+        assert_eq!(check_name("localhost", &HostList::default()).await, Err(LeadsInside));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_followed_where_it_or_its_network_is_allowed() {
+        for rule in ["localhost", "127.0.0.0/8"] {
+            let allowed: HostList = [rule.parse().unwrap()].into_iter().collect();
+            let found = PublicOnly::and(allowed.clone()).resolve("localhost".parse().unwrap()).await;
+            assert!(found.unwrap().any(|address| address.ip().is_loopback()), "{rule}");
+            assert_eq!(check_name("localhost", &allowed).await, Ok(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_fails_for_it_says_so() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(PublicOnly::default()).build().unwrap();
+        let error = client.post("http://localhost:9/").send().await.unwrap_err();
+        assert!(LeadsInside::caused(&error), "{error:?}");
+        let error = client.post("http://127.0.0.1:1/").send().await.unwrap_err();
+        assert!(!LeadsInside::caused(&error), "{error:?}");
+    }
+
+    #[test]
+    fn of_several_addresses_only_the_public_ones_are_kept() {
+        let found = ["10.0.0.1:0", "8.8.8.8:0"].map(|text| text.parse().unwrap());
+        let kept = permitted("a.example", found.into_iter(), &HostList::default());
+        assert_eq!(kept.unwrap(), ["8.8.8.8:0".parse().unwrap()]);
+    }
+}

@@ -1,0 +1,116 @@
+//! Which addresses clients may bind, and what becomes of those that are bound already.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+use sidecall::core::client_policy::ClientPolicy;
+
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, credential};
+use crate::webhooks::Receiver;
+
+async fn node_with(clients: Value) -> TestNode {
+    let node = TestNode::start_with(|config, _| config.clients = serde_json::from_value(clients).unwrap()).await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    node
+}
+
+async fn bind(node: &TestNode, token: &str, address: &str) -> (StatusCode, String) {
+    let (status, body) =
+        node.send(Method::POST, "/v1/clients", token, json!({"number": BOB, "address": address})).await;
+    (status, body.to_string())
+}
+
+#[tokio::test]
+async fn nobody_binds_an_address_that_leads_inside_or_to_another_domain() {
+    let node = node_with(json!({})).await;
+    for (address, key) in [
+        ("sip:+19005551234@carrier.example", "node.clients.sip_hosts"),
+        ("sip:x@10.0.0.8", "node.clients.sip_hosts"),
+        ("sip:x@127.0.0.1:5080", "node.clients.sip_hosts"),
+        ("https://169.254.169.254/latest/meta-data", "node.clients.webhook_hosts"),
+        ("https://10.0.0.8/x", "node.clients.webhook_hosts"),
+        ("http://127.0.0.1:8080/x", "node.clients.webhook_hosts"),
+        ("https://localhost/x", "node.clients.webhook_hosts"),
+        ("https://[::ffff:10.0.0.8]/x", "node.clients.webhook_hosts"),
+    ] {
+        for token in [ADMIN, &credential(BOB)] {
+            let (status, body) = bind(&node, token, address).await;
+            assert_eq!(status, 422, "{address}: {body}");
+            assert!(body.contains(key) && body.contains("\"address\""), "{address}: {body}");
+        }
+    }
+    assert_eq!(node.get(&format!("/v1/clients?number={}", BOB.replace('+', "%2B")), ADMIN).await["clients"], json!([]));
+    // A name that can't be resolved now is looked at again when there is something to post.
+    assert_eq!(bind(&node, &credential(BOB), "https://hook.example/x").await.0, 201);
+}
+
+#[tokio::test]
+async fn what_is_listed_or_an_own_domain_may_be_bound() {
+    let clients =
+        json!({"sip_hosts": ["*.branch.example", "10.20.0.0/16"], "webhook_hosts": ["10.0.0.8", "localhost"]});
+    let node = TestNode::start_with(|config, _| {
+        config.clients = serde_json::from_value(clients).unwrap();
+        config.clients.own("pbx.example");
+    })
+    .await;
+    node.number(BOB, json!({"pbx": "a"})).await;
+    for address in [
+        "sip:1001@pbx.example",
+        "sip:1001@b.branch.example",
+        "sips:x@10.20.7.7:5061",
+        "https://10.0.0.8/x",
+        "https://localhost/x",
+    ] {
+        let (status, body) = bind(&node, &credential(BOB), address).await;
+        assert_eq!(status, 201, "{address}: {body}");
+    }
+}
+
+/// An earlier version took any address, and an administrator may take a host from the list.
+#[tokio::test]
+async fn nothing_is_sent_to_what_was_bound_before_the_policy() {
+    let (receiver, address) = Receiver::start(&[]).await;
+    let mut node = node_with(json!({"sip_hosts": ["pbx.example"], "webhook_hosts": ["127.0.0.1"]})).await;
+    node.client(BOB, json!({"address": address})).await;
+    node.client(ALICE, json!({"address": "sip:alice@pbx.example"})).await;
+    node.config.clients = ClientPolicy::default();
+    node.kill_and_restart().await;
+    let call = node.talk().await;
+    let deliveries = node.until(&call, |all| all.len() == 2 && all.iter().all(|d| d["state"] == "failed")).await;
+    let errors: Vec<&str> = deliveries.iter().map(|delivery| delivery["error"].as_str().unwrap()).collect();
+    for key in ["node.clients.sip_hosts", "node.clients.webhook_hosts"] {
+        assert!(errors.iter().any(|error| error.ends_with(key)), "{errors:?}");
+    }
+    assert_eq!(receiver.count(), 0);
+    assert_eq!(handed_out(&node).await, 0);
+}
+
+#[tokio::test]
+async fn a_numbers_softphones_are_sent_a_limited_number_of_messages() {
+    let node = node_with(json!({"sip_hosts": ["pbx.example"], "messages_per_minute": 3})).await;
+    node.client(BOB, json!({"address": "sip:bob@pbx.example"})).await;
+    let alice = node.client(ALICE, json!({})).await;
+    let mut stream = node.websocket(&alice, ALICE).await;
+    let call = node.talk().await;
+    let peer = stream.next().await;
+    let to_bob = peer["peer"]["address"].as_str().unwrap();
+    for n in 0..4 {
+        let text = json!({"type": "text", "text": format!("{n}")});
+        assert_eq!(answer(node.http.post(to_bob).json(&text)).await.0, 202);
+    }
+    // The peer message and two texts are taken.
+    let failed = |all: &[Value]| all.iter().filter(|d| d["state"] == "failed").count() == 2;
+    let deliveries = node.until(&call, failed).await;
+    let why = deliveries.iter().find_map(|delivery| delivery["error"].as_str()).unwrap();
+    assert!(why.contains("messages_per_minute"), "{why}");
+    // The peer message went out with the answer to the report of the bridge.
+    assert_eq!(handed_out(&node).await, 2);
+}
+
+/// How many SIP MESSAGEs the PBX's agent is given to send.
+async fn handed_out(node: &TestNode) -> usize {
+    let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1});
+    let (status, answer) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["messages"].as_array().map_or(0, Vec::len)
+}
