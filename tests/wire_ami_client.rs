@@ -215,6 +215,49 @@ async fn a_late_reply_is_swallowed() {
     assert_eq!(reply.get("Ping").as_deref(), Some("Pong"));
 }
 
+/// More of them than may wait at once: if each kept its place, nothing would be sent any more.
+#[tokio::test]
+async fn actions_that_are_never_answered_leave_nothing_behind() {
+    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let impatient = client.with_timeout(SHORT);
+    for _ in 0..12 {
+        let (pings, lists): (Vec<_>, Vec<_>) = (0..100)
+            .map(|_| {
+                let (one, other) = (impatient.clone(), impatient.clone());
+                let ping = tokio::spawn(async move { one.send(Action::ping()).await.map(drop) });
+                (ping, tokio::spawn(async move { other.list(Action::core_show_channels()).await.map(drop) }))
+            })
+            .unzip();
+        for asked in pings.into_iter().chain(lists) {
+            assert!(asked.await.unwrap().unwrap_err().is_timeout());
+        }
+        for _ in 0..200 {
+            pbx.hear().await;
+        }
+    }
+    let asked = tokio::spawn(async move { client.send(Action::ping()).await });
+    let (id, _) = pbx.hear().await;
+    pbx.reply(&id, "Ping: Pong").await;
+    assert_eq!(asked.await.unwrap().unwrap().get("Ping").as_deref(), Some("Pong"));
+}
+
+/// Whoever handles an event and asks something doesn't read events meanwhile.
+#[tokio::test]
+async fn an_action_from_an_event_handler_is_answered_behind_any_number_of_events() {
+    let (mut pbx, client, mut events, _run) = logged_in(Options { event_queue: 16, ..Options::default() }).await;
+    pbx.event("none", "Hangup").await;
+    assert!(matches!(events.next().await, Some(Item::Event(_))));
+    let handler = tokio::spawn(async move { (client.send(Action::ping()).await, events) });
+    let (id, _) = pbx.hear().await;
+    for _ in 0..5_000 {
+        pbx.event("none", "Hangup").await;
+    }
+    pbx.reply(&id, "Ping: Pong").await;
+    let (reply, mut events) = tokio::time::timeout(Duration::from_secs(10), handler).await.unwrap().unwrap();
+    assert!(reply.unwrap().get("Ping").is_some());
+    assert!(matches!(events.next().await, Some(Item::Event(_))));
+}
+
 #[tokio::test]
 async fn a_slow_consumer_loses_events_knowingly() {
     let options = Options { event_queue: 1, ..Options::default() };

@@ -132,6 +132,46 @@ async fn a_late_reply_is_not_taken_for_the_next_one() {
     assert_eq!(asked.await.unwrap().unwrap().text(), "two");
 }
 
+/// Commands that time out and are never answered keep their places, or later replies would be taken for theirs. So
+/// they are bounded: the link that doesn't answer is given up long before.
+#[tokio::test]
+async fn commands_that_are_never_answered_take_a_bounded_number_of_places() {
+    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let impatient = client.with_timeout(SHORT);
+    let asked: Vec<_> = (0..3_000)
+        .map(|n| {
+            let client = impatient.clone();
+            tokio::spawn(async move { client.api("echo", &[&n.to_string()]).await })
+        })
+        .collect();
+    for asked in asked {
+        assert!(asked.await.unwrap().unwrap_err().is_timeout());
+    }
+    let mut written = String::new();
+    let mut chunk = vec![0; 4096];
+    while let Ok(Ok(read)) = tokio::time::timeout(SHORT, pbx.0.read(&mut chunk)).await {
+        written.push_str(std::str::from_utf8(&chunk[..read]).unwrap());
+    }
+    assert_eq!(written.matches("api echo ").count(), 1_024);
+}
+
+/// Whoever handles an event and asks something doesn't read events meanwhile.
+#[tokio::test]
+async fn a_command_from_an_event_handler_is_answered_behind_any_number_of_events() {
+    let (mut pbx, client, mut events, _run) = logged_in(Options { event_queue: 16, ..Options::default() }).await;
+    pbx.event(ANSWER).await;
+    assert!(matches!(events.next().await, Some(Item::Event(_))));
+    let handler = tokio::spawn(async move { (client.api("status", &[]).await, events) });
+    pbx.hear("api status\n\n").await;
+    for _ in 0..5_000 {
+        pbx.event(ANSWER).await;
+    }
+    pbx.api("UP").await;
+    let (reply, mut events) = tokio::time::timeout(Duration::from_secs(10), handler).await.unwrap().unwrap();
+    assert_eq!(reply.unwrap().text(), "UP");
+    assert!(matches!(events.next().await, Some(Item::Event(_))));
+}
+
 #[tokio::test]
 async fn what_is_given_up_before_it_is_written_is_never_sent() {
     // A pipe so narrow that the first command fills it.

@@ -1,8 +1,8 @@
 //! Owns the socket: reads eagerly, writes what clients ask, and gives each reply and each list to
 //! its action by `ActionID`.
 //!
-//! A list whose waiter gave up stays known until it is complete, so that entries that come too late
-//! aren't taken for events.
+//! Nothing is kept of an action whose waiter gave up. Entries of its list that come too late are told from other events
+//! by the beginning of their `ActionID`, which is this connection's own.
 
 use std::collections::HashMap;
 use std::io;
@@ -45,8 +45,6 @@ pub(super) enum Waiter {
     Reply(oneshot::Sender<Reply>),
     /// A reply that begins a list, its entries so far, and the event that completes it.
     List(oneshot::Sender<Result<Vec<Event>, Error>>, List),
-    /// Nobody: the list was too long. The rest of it is read past.
-    Overrun,
 }
 
 /// The entries of a list so far.
@@ -61,7 +59,6 @@ impl Waiter {
         match self {
             Self::Reply(waiter) => waiter.is_closed(),
             Self::List(waiter, _) => waiter.is_closed(),
-            Self::Overrun => true,
         }
     }
 }
@@ -83,6 +80,8 @@ pub struct Connection {
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
+    /// Whether a list was given up, so that entries of it may still come.
+    has_given_up: bool,
     events: wire::Sender<Event>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
@@ -117,6 +116,7 @@ impl Connection {
             prefix,
             next_id: 0,
             pending: HashMap::new(),
+            has_given_up: false,
             events,
             tap,
             exiting: false,
@@ -174,8 +174,11 @@ impl Connection {
         if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
         }
-        // A late reply finds nobody by its id; only a list must be remembered.
-        self.pending.retain(|_, waiter| matches!(waiter, Waiter::List(..) | Waiter::Overrun) || !waiter.is_closed());
+        self.pending.retain(|_, waiter| {
+            let keep = !waiter.is_closed();
+            self.has_given_up |= !keep && matches!(waiter, Waiter::List(..));
+            keep
+        });
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;
@@ -222,23 +225,21 @@ impl Connection {
             Some(Waiter::List(waiter, _)) => {
                 drop(waiter.send(reply.accepted().map(|_| Vec::new())));
             }
-            Some(Waiter::Overrun) | None => {}
+            None => {}
         }
     }
 
-    /// Adds an event to the list that it is an entry of, or completes that list; any other event
-    /// comes back.
+    /// Adds an event to the list that it is an entry of, or completes that list. An entry of a list that was given up
+    /// is swallowed; any other event comes back.
     fn entry(&mut self, event: Event) -> Option<Event> {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.has_given_up {
             return Some(event);
         }
         let [id, mark, items] = event.fields(["ActionID", "EventList", "ListItems"]);
-        let Some((id, waiter)) = id.and_then(|id| {
-            let waiter = self.pending.get_mut(&*id)?;
-            matches!(waiter, Waiter::List(..) | Waiter::Overrun).then_some((id, waiter))
-        }) else {
+        let Some(id) = id.filter(|id| id.strip_prefix(&*self.prefix).is_some_and(|rest| rest.starts_with('-'))) else {
             return Some(event);
         };
+        let Some(Waiter::List(waiter, list)) = self.pending.get_mut(&*id) else { return None };
         match mark {
             // Event: CoreShowChannelsComplete
             // EventList: Complete
@@ -257,16 +258,17 @@ impl Connection {
             }
             None => {
                 let Limits { entries, list: bytes, .. } = self.limits;
-                if let Waiter::List(asked, list) = waiter
-                    && !asked.is_closed()
+                if waiter.is_closed() {
+                    return None;
+                }
+                list.bytes += event.as_bytes().len();
+                let id = id.into_owned();
+                list.entries.push(event);
+                if (list.entries.len() > entries || list.bytes > bytes)
+                    && let Some(Waiter::List(waiter, _)) = self.pending.remove(&id)
                 {
-                    list.bytes += event.as_bytes().len();
-                    list.entries.push(event);
-                    if (list.entries.len() > entries || list.bytes > bytes)
-                        && let Waiter::List(asked, _) = std::mem::replace(waiter, Waiter::Overrun)
-                    {
-                        drop(asked.send(Err(Error::ListTooLong { entries, bytes })));
-                    }
+                    self.has_given_up = true;
+                    drop(waiter.send(Err(Error::ListTooLong { entries, bytes })));
                 }
             }
         }
