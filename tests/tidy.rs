@@ -234,8 +234,12 @@ fn both_dictionaries_have_the_same_files() {
     }
 }
 
-/// The sources of a test binary.
+/// The sources of a test binary, or of a room's own tests.
 fn test_sources(binary: &str) -> String {
+    if ROOMS.iter().any(|(room, _)| *room == binary) {
+        let files = sources(&src().join(binary));
+        return files.iter().map(|file| fs::read_to_string(file).unwrap_or_default() + "\n").collect();
+    }
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut files = vec![tests.join(format!("{binary}.rs"))];
     if tests.join(binary).is_dir() {
@@ -249,7 +253,9 @@ fn is_test_of(binary: &str, modules: &[&str], test: &str) -> bool {
     let text = test_sources(binary);
     let lines = || text.lines().map(str::trim_start);
     let own = lines().zip(lines().skip(1)).any(|(mark, line)| {
-        mark.ends_with("#[test]") && line.strip_prefix("fn ").is_some_and(|rest| rest.starts_with(&format!("{test}(")))
+        let marked = mark.ends_with("#[test]") || mark.starts_with("#[tokio::test");
+        let line = line.trim_start_matches("async ");
+        marked && line.strip_prefix("fn ").is_some_and(|rest| rest.starts_with(&format!("{test}(")))
     });
     let listed = || lines().any(|line| line.strip_prefix(test).is_some_and(|rest| rest.starts_with([',', ':'])));
     let of_each_pbx = text.contains("on_both_pbxs! {");
@@ -282,6 +288,27 @@ fn every_claim_has_a_test_on_each_pbx() {
     }
     for behaviour in (1..=13).map(|n| format!("B{n}")) {
         assert!(behaviours.contains(&behaviour), "no claim of {behaviour}");
+    }
+}
+
+/// Each fault that others are known for has tests here.
+#[test]
+fn every_fault_of_others_has_a_test() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/OPERATIONS.md")).unwrap();
+    let (_, table) = page.split_once("\n## What event-socket clients are known for").unwrap();
+    let table = table.split("\n## ").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert_eq!(rows.len(), 14, "a row is missing");
+    for row in rows {
+        let tests: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
+        assert!(!tests.is_empty(), "{row}");
+        for test in tests {
+            let path: Vec<&str> = test.split("::").collect();
+            let [binary, modules @ .., name] = &path[..] else { panic!("no binary: {test}") };
+            let room = ROOMS.iter().any(|(room, _)| room == binary);
+            let modules = if room { &[] } else { modules };
+            assert!(is_test_of(binary, modules, name), "there is no test {test}");
+        }
     }
 }
 

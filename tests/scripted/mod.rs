@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +28,8 @@ pub struct Freeswitch {
     pub address: SocketAddr,
     /// All commands of all connections.
     pub commands: Heard<String>,
+    /// The first command of each connection, and whether it came before the greeting.
+    pub first: Heard<(String, bool)>,
     stage: Arc<Stage>,
 }
 
@@ -44,15 +47,27 @@ struct Script {
 struct Stage {
     script: Mutex<Script>,
     events: broadcast::Sender<Arc<str>>,
+    /// Ends all connections.
+    cut: broadcast::Sender<()>,
+    /// How long a connection waits for its greeting.
+    greeting: Duration,
     heard: mpsc::UnboundedSender<(Instant, String)>,
+    first: mpsc::UnboundedSender<(Instant, (String, bool))>,
 }
 
 impl Freeswitch {
     pub async fn start() -> Freeswitch {
+        Freeswitch::start_greeting_after(Duration::ZERO).await
+    }
+
+    /// One that takes so long to ask for the password.
+    pub async fn start_greeting_after(greeting: Duration) -> Freeswitch {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (heard, commands) = mpsc::unbounded_channel();
-        let stage = Arc::new(Stage { script: Mutex::default(), events: broadcast::channel(10_000).0, heard });
+        let (noted, first) = mpsc::unbounded_channel();
+        let (script, events, cut) = (Mutex::default(), broadcast::channel(10_000).0, broadcast::channel(1).0);
+        let stage = Arc::new(Stage { script, events, cut, greeting, heard, first: noted });
         let shared = Arc::clone(&stage);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -60,7 +75,7 @@ impl Freeswitch {
                 tokio::spawn(async move { stage.serve(stream).await });
             }
         });
-        Freeswitch { address, commands, stage }
+        Freeswitch { address, commands, first, stage }
     }
 
     /// The agent that has attached.
@@ -71,6 +86,11 @@ impl Freeswitch {
     /// Takes so long for each of these from now on.
     pub fn slow(&self, api: &str, by: Duration) {
         self.stage.script.lock().unwrap().slow.insert(api.to_owned(), by);
+    }
+
+    /// Ends all connections, as a restart does; it can be connected to again at once.
+    pub fn cut(&self) {
+        let _ = self.stage.cut.send(());
     }
 
     /// A channel that the snippet has marked, as a snapshot shows it.
@@ -148,10 +168,15 @@ impl Stage {
         let (reader, mut writer) = stream.into_split();
         let mut lines = BufReader::new(reader).lines();
         let mut events = self.events.subscribe();
-        let mut subscribed = false;
+        let (mut cut, mut subscribed, mut first) = (self.cut.subscribe(), false, true);
+        let early = tokio::time::timeout(self.greeting, lines.next_line()).await;
+        if let Ok(Ok(Some(line))) = &early {
+            let _ = self.first.send((Instant::now(), (line.clone(), true)));
+        }
         writer.write_all(b"Content-Type: auth/request\n\n").await.unwrap();
         loop {
             tokio::select! {
+                _ = cut.recv() => return,
                 Ok(event) = events.recv(), if subscribed => {
                     if writer.write_all(event.as_bytes()).await.is_err() {
                         return;
@@ -163,6 +188,9 @@ impl Stage {
                         continue;
                     }
                     let _ = self.heard.send((Instant::now(), line.clone()));
+                    if std::mem::take(&mut first) {
+                        let _ = self.first.send((Instant::now(), (line.clone(), false)));
+                    }
                     subscribed |= line.starts_with("event ");
                     let reply = match line.strip_prefix("api ") {
                         Some(api) => {
@@ -219,10 +247,13 @@ pub struct Node {
     pub links: Heard<Value>,
     /// What was told of which call.
     pub events: Heard<(String, Value)>,
+    slow: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
 struct Desk {
+    /// The longest that it takes to answer a report, in ms.
+    slow: Arc<AtomicU64>,
     decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
     links: mpsc::UnboundedSender<(Instant, Value)>,
     events: mpsc::UnboundedSender<(Instant, (String, Value))>,
@@ -235,14 +266,20 @@ impl Node {
         let (decided, decisions) = mpsc::unbounded_channel();
         let (reported, links) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
+        let slow = Arc::new(AtomicU64::new(0));
         let routes = Router::new()
             .route("/v1/calls", get(|| async { Json(json!({ "calls": [] })) }).post(decide))
             .route("/v1/calls/{call}/events", post(tell))
             .route("/v1/pbxs/{pbx}", put(link))
-            .with_state(Desk { decisions: decided, links: reported, events: told });
+            .with_state(Desk { slow: Arc::clone(&slow), decisions: decided, links: reported, events: told });
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links, events }
+        Node { address, decisions, links, events, slow }
+    }
+
+    /// Takes up to so long to answer each report from now on, one more and one less.
+    pub fn slow_up_to(&self, longest: Duration) {
+        self.slow.store(u64::try_from(longest.as_millis()).unwrap(), Ordering::Relaxed);
     }
 }
 
@@ -256,6 +293,10 @@ async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Va
 
 async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
     let _ = desk.events.send((Instant::now(), (call, events)));
+    let longest = desk.slow.load(Ordering::Relaxed);
+    if longest > 0 {
+        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
+    }
     Json(json!({ "messages": [] }))
 }
 
