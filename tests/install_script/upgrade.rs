@@ -180,7 +180,7 @@ fn a_running_service_is_upgraded_and_rolled_back_with_its_database() {
 
     // One that spoils the database and never becomes ready goes by itself.
     let broken = machine.path("broken");
-    let spoils = "#!/bin/sh\necho spoilt >/var/lib/sidecall/sidecall.db\nexec sleep 1000\n";
+    let spoils = "#!/bin/sh\ncd /var/lib/sidecall\nrm sidecall.db-*\necho spoilt >sidecall.db\nexec sleep 1000\n";
     std::fs::write(&broken, spoils).unwrap();
     let (well, said) = upgrade(broken.to_str().unwrap());
     assert!(!well && said.contains("does not become ready") && said.contains("the upgrade is undone"), "{said}");
