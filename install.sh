@@ -18,6 +18,7 @@ isn't as it should be.
 
   ./install.sh [--pbx freeswitch|asterisk] [options]     install
   ./install.sh --uninstall [--purge]                     take everything back
+  ./install.sh --rollback                                go back to the version from before the last upgrade
   ./install.sh --demo [--pbx …] [--far …] [--behaviour B8] [--keep] [--json]
                                                          see it work, in private, on real PBXs;
                                                          --demo --help says more
@@ -39,14 +40,18 @@ isn't as it should be.
   --yes              don't ask
   --uninstall        put back what was there; keep the database, and configuration that you edited
   --purge            with --uninstall: remove those as well
+  --rollback         put back the program and the database from before the last upgrade, and restart it. Again, and it
+                     goes one further back: the last three are kept
+
+If a run fails, it undoes what it changed. If it is killed, the next run does, --uninstall included.
 
 Environment: SIDECALL_ROOT=DIR installs into that folder as if it were /, starts nothing, asks no
-running PBX. FS_CLI and ASTERISK name the commands that a PBX is asked with.
+running PBX. ASTERISK names the command that an Asterisk is asked with.
 END
 }
 
 pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' behind='' context='' prefix='' binary='' pbx_address=''
-dry=no yes=no uninstall=no purge=no kept=no
+dry=no yes=no uninstall=no purge=no rollback=no kept=no stopped=no was_ready=no saved=''
 root=${SIDECALL_ROOT:-}
 
 # add_trunk OPTION ADDRESS: `trunk` is a list of NAME=ADDRESS, with blanks between them; NAME= is one that is there already.
@@ -111,11 +116,13 @@ parse() {
       --yes | -y) yes=yes ;;
       --uninstall) uninstall=yes ;;
       --purge) purge=yes ;;
+      --rollback) rollback=yes ;;
       --help | -h) usage && exit 0 ;;
       *) die "$1: unknown option (--help)" ;;
     esac
     shift
   done
+  if [ "$rollback" = yes ] && [ "$uninstall" = yes ]; then die "--rollback and --uninstall: one of them"; fi
   case $pbx in '' | freeswitch | asterisk) ;; *) die "--pbx $pbx: freeswitch or asterisk" ;; esac
   [[ $main =~ ^[][0-9+*?().|-]*$ ]] || die "--main $main: numbers, with | between them, or a pattern of them"
   [[ $context =~ ^[A-Za-z0-9.-]*$ ]] || die "--context $context: not a domain name"
@@ -123,8 +130,12 @@ parse() {
 
 setup() {
   stage=$(mktemp -d)
-  trap 'rm -rf "$stage"' EXIT
+  trap at_exit EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
   mkdir "$stage/files"
+  : >"$stage/secrets"
   etc=$root/etc/sidecall
   data=/var/lib/sidecall
   manifest=$etc/installed
@@ -132,9 +143,26 @@ setup() {
   if [ -n "$root" ] || [ -d /run/systemd/system ]; then systemd_dir=$root/etc/systemd/system; fi
   # shellcheck source=install/plan.sh
   . install/plan.sh
+  # shellcheck source=install/change.sh
+  . install/change.sh
+  # shellcheck source=install/versions.sh
+  . install/versions.sh
   # shellcheck source=install/own.sh
   . install/own.sh
-  if [ "$(id -u)" != 0 ] && [ -z "$root" ] && [ "$dry" = no ]; then die "needs root (look first with --dry-run)"; fi
+  if [ $EUID != 0 ] && [ -z "$root" ] && [ "$dry" = no ]; then die "needs root (look first with --dry-run)"; fi
+  if [ "$dry" = no ]; then lock; fi
+}
+
+at_exit() {
+  local status=$?
+  # An undo goes to its end.
+  trap '' HUP INT TERM
+  if [ $status != 0 ]; then
+    undo_failed
+    if [ $stopped = yes ]; then own_start_again; fi
+  fi
+  rm -rf "$stage"
+  exit $status
 }
 
 # use KIND: the functions about one kind of PBX.
@@ -193,6 +221,8 @@ remember() {
 }
 
 install_all() {
+  recover
+  read_manifest
   step "Looking for the PBX"
   find_pbx
   say "$pbx, configuration in $conf"
@@ -206,30 +236,36 @@ install_all() {
   fi
   if [ "$dry" = yes ]; then
     say ""
-    say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall; a user sidecall; the service started;"
+    say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall (another one there is saved for --rollback, with the database); a user sidecall;"
+    say "the service started;"
     say "$pbx told to read its dialplan and $([ "$pbx" = asterisk ] && printf 'manager users' || printf 'event socket') again. Dry run: nothing was changed."
     return 0
   fi
   if [ ${#plan[@]} -gt 0 ]; then ask "Do this?" || die "nothing was changed"; fi
   own_build
   own_certificates
+  own_check_binary
   step "Installing"
   own_user
-  make_dir "$etc" 750 root:sidecall
+  begin
   remember
-  own_binary
   local target there=()
   # New files first: a file that includes them never stands there without them.
   for target in "${plan[@]}"; do
     if [ -e "$target" ]; then there+=("$target"); else put "$target"; fi
   done
   for target in "${there[@]}"; do put "$target"; done
+  own_binary
+  commit
+  forget_old_versions
   if [ "$changed" = no ]; then
     say "Nothing to do: sidecall is installed as it should be."
   else
     pbx_reload
   fi
   own_start
+  if [ $was_ready = yes ] && ! wait_ready; then abandon_upgrade; fi
+  finish
   pbx_say_rest
   own_doctor
   step "Installed"
@@ -238,12 +274,10 @@ install_all() {
   say "next:          sidecall number put … (README.md, \"Numbers and clients\")"
 }
 
-# lines_of DIR: the manifest's lines about files in a folder, the last first; without one, all.
-lines_of() { tac "$manifest" | awk -F '\t' -v dir="${1:-}" 'dir == "" || index($3, dir "/") == 1'; }
-
+# take_back_all [DIR]: undoes what the manifest says, or what it says about files in a folder, the last first.
 take_back_all() {
   local kind sum path backup
-  lines_of "${1:-}" >"$stage/lines"
+  manifest_lines "${1:-}" | tac >"$stage/lines"
   while IFS=$'\t' read -r kind sum path backup; do
     if [ -n "${taken[$path]:-}" ]; then continue; fi
     taken[$path]=yes
@@ -253,14 +287,23 @@ take_back_all() {
 
 uninstall_all() {
   declare -A taken=()
-  [ -f "$manifest" ] || die "there is nothing to take back: $manifest is missing"
+  recover
+  read_manifest
+  if [ ${#lines[@]} = 0 ]; then
+    if [ "$dry" = no ]; then remove_empty "$etc"; fi
+    if [ $recovered = yes ]; then return 0; fi
+    die "there is nothing to take back: $manifest is missing"
+  fi
   step "Uninstalling"
   for pbx in freeswitch asterisk; do
     conf=$(recorded "option:$pbx.conf" 2)
     if [ -n "$conf" ]; then (use "$pbx" && pbx_before_uninstall) || exit 1; fi
   done
   if [ "$dry" = no ]; then ask "Take back what install.sh did?" || die "nothing was changed"; fi
-  if [ "$dry" = no ]; then own_stop; fi
+  if [ "$dry" = no ]; then
+    own_stop
+    begin
+  fi
   for pbx in freeswitch asterisk; do
     conf=$(recorded "option:$pbx.conf" 2)
     if [ -z "$conf" ]; then continue; fi
@@ -269,27 +312,42 @@ uninstall_all() {
     use "$pbx"
     pbx_before_uninstall
     take_back_all "$conf"
-    if [ "$dry" = no ]; then pbx_after_uninstall; fi
   done
   take_back_all
   if [ "$dry" = yes ]; then
     say "Dry run: nothing was changed."
     return 0
   fi
-  rm -f "$manifest"
+  discard "$manifest"
+  complete
+  finish
+  stopped=no
+  for pbx in freeswitch asterisk; do
+    conf=$(recorded "option:$pbx.conf" 2)
+    if [ -z "$conf" ]; then continue; fi
+    trunk=''
+    remembered_trunks
+    use "$pbx"
+    pbx_after_uninstall
+  done
   if [ "$purge" = yes ]; then
-    rm -rf "$root/var/lib/sidecall" "$etc"
+    rm -rf "$root/var/lib/sidecall" "$versions" "$etc"
     if [ -z "$root" ] && getent passwd sidecall >/dev/null; then userdel sidecall; fi
   else
     say "kept: $root$data (the database) and the user sidecall; --purge removes them as well"
     if [ $kept = yes ]; then say "kept: $etc/sidecall.toml, which you edited"; fi
   fi
-  rmdir "$etc" 2>/dev/null || true
-  awk -F '\t' '$1 == "dir" { print $3 }' "$stage/lines" | while read -r path; do rmdir "$path" 2>/dev/null || true; done
+  remove_empty "$etc"
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
   say "Done."
 }
 
 parse "$@"
 setup
-if [ $uninstall = yes ]; then uninstall_all; else install_all; fi
+if [ $uninstall = yes ]; then
+  uninstall_all
+elif [ $rollback = yes ]; then
+  rollback_all
+else
+  install_all
+fi

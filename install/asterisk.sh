@@ -55,11 +55,24 @@ ast_general() {
     in_it && $1 == name { value = $2 } END { print value }' "$conf/manager.conf"
 }
 
-# A secret that the user [sidecall] has already, whoever made it.
+# A secret that the user [sidecall] has already, whoever made it. A comment begins at a `;` without a backslash in front.
 ast_known_secret() {
-  awk -F '[ \t]*=>?[ \t]*' '/^\[/ { in_it = $0 ~ /^\[sidecall\]/ }
-    in_it && $1 == "secret" && $2 != "CHANGE-ME" { print $2; exit }' \
-    "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
+  awk '
+    { gsub(/\\;/, "\001"); sub(/;.*/, ""); gsub("\001", ";") }
+    /^\[/ { in_it = $0 ~ /^\[sidecall\]/ }
+    in_it && /^[ \t]*secret[ \t]*=/ {
+      sub(/^[^=]*=>?[ \t]*/, "")
+      sub(/[ \t\r]+$/, "")
+      if ($0 != "CHANGE-ME") { print; exit }
+    }' "$conf"/manager*.conf "$conf"/manager.d/*.conf "$conf"/sidecall-manager.conf 2>/dev/null || true
+}
+
+# ast_value TEXT: as it is written behind `name=`.
+ast_value() {
+  local text=${1//';'/'\;'}
+  # `=>` is one sign.
+  if [ "${text:0:1}" = '>' ]; then text=" $text"; fi
+  printf '%s' "$text"
 }
 
 # ast_append FILE LINE [LINES]: a marked block at the end of a file, which may not be there yet, unless it has the
@@ -76,11 +89,11 @@ ast_append() {
 }
 
 ast_plan_manager() {
-  local like=$conf/manager.conf secret file bind port permit only_loopback=no
+  local like=$conf/manager.conf secret file line bind port permit only_loopback=no
   [ -f "$like" ] || die "$like is missing: is this Asterisk's configuration? (--pbx-conf names another folder)"
   secret=$(ast_known_secret)
   secret=${secret:-$(secret_in "$etc/asterisk.password")}
-  hide "$secret"
+  hide "$secret" "$(ast_value "$secret")"
   bind=$(ast_general bindaddr)
   case $(ast_general enabled) in
     yes | true | y | t | 1 | on)
@@ -111,8 +124,14 @@ ast_plan_manager() {
     like=$conf/manager.conf
   fi
   if [ -f "$file" ] || ! grep -qs '^\[sidecall\]' "$conf"/manager*.conf; then
-    sed -e "s|CHANGE-ME|$secret|" -e "s|^permit=127.0.0.1|permit=$permit|" -e "$([ $only_loopback = no ] || printf 's|^enabled=yes|&\\nbindaddr=127.0.0.1|')" \
-      dialplan/asterisk/manager.conf | want "$file" 640 "$like"
+    while IFS= read -r line; do
+      case $line in
+        secret=CHANGE-ME) line=secret=$(ast_value "$secret") ;;
+        permit=127.0.0.1/*) line=permit=$permit/${line#*/} ;;
+        enabled=yes) if [ $only_loopback = yes ]; then line+=$'\nbindaddr=127.0.0.1'; fi ;;
+      esac
+      printf '%s\n' "$line"
+    done <dialplan/asterisk/manager.conf | want "$file" 640 "$like"
   fi
   printf '%s\n' "$secret" | want "$etc/asterisk.password" 600 sidecall:sidecall
 }

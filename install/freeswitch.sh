@@ -4,9 +4,20 @@
 fs_prefixes=(/usr/local/freeswitch/conf /usr/local/freeswitch/etc/freeswitch /etc/freeswitch /opt/freeswitch/conf /opt/freeswitch/etc/freeswitch
   /usr/local/etc/freeswitch /usr/share/freeswitch/conf/vanilla)
 
-# fs_param FILE NAME: the value of a <param> that isn't commented out.
-fs_param() {
-  sed 's/<!--.*-->//g' "$1" | sed -n "s/.*<param[^>]*name=\"$2\"[^>]*value=\"\([^\"]*\)\".*/\1/p" | head -n 1
+# fs_param FILE NAME: the value of a <param>, as it is written.
+fs_param() { awk -v name="$2" -f install/param.awk "$1"; }
+
+# xml_decode TEXT, xml_encode TEXT: an attribute's value.
+xml_decode() {
+  local text=$1
+  text=${text//'&lt;'/'<'} text=${text//'&gt;'/'>'} text=${text//'&quot;'/'"'} text=${text//'&apos;'/"'"}
+  printf '%s' "${text//'&amp;'/'&'}"
+}
+
+xml_encode() {
+  local text=${1//'&'/'&amp;'}
+  text=${text//'<'/'&lt;'} text=${text//'>'/'&gt;'}
+  printf '%s' "${text//'"'/'&quot;'}"
 }
 
 # fs_var NAME: a variable that vars.xml sets.
@@ -15,26 +26,40 @@ fs_var() {
     sed -n "s/.*<X-PRE-PROCESS cmd=\"set\" data=\"$1=\([^\"]*\)\".*/\1/p" | tail -n 1
 }
 
-fs_find_cli() {
-  local cli
-  if [ -n "${FS_CLI:-}" ]; then return 0; fi
+# fs_api COMMAND: asks the running FreeSWITCH, over its event socket as the agent does. fs_cli would take the password on
+# its command line, which everybody on this machine can read. Fails if there is none.
+fs_api() {
+  local answer
   if [ -n "$root" ]; then return 1; fi # a root that isn't running
-  for cli in fs_cli /usr/local/freeswitch/bin/fs_cli /opt/freeswitch/bin/fs_cli; do
-    if have "$cli"; then
-      FS_CLI=$cli
-      return 0
-    fi
-  done
-  return 1
+  answer=$(fs_ask "$1" 2>/dev/null) || return 1
+  printf '%s\n' "$answer"
 }
 
-# fs_api COMMAND: asks the running FreeSWITCH. Fails if there is none.
-fs_api() {
-  local cli answer
-  fs_find_cli || return 1
-  read -ra cli <<<"$FS_CLI" # more than one word is allowed
-  answer=$("${cli[@]}" -H 127.0.0.1 -P "${fs_port:-8021}" -p "${fs_password:-ClueCon}" -t 3000 -x "$1" 2>/dev/null) || return 1
-  printf '%s\n' "$answer"
+fs_ask() {
+  local LC_ALL=C socket type length reply answer='' # a content's length is in bytes
+  exec {socket}<>"/dev/tcp/127.0.0.1/${fs_port:-8021}" || return 1
+  fs_headers && [ "$type" = auth/request ] || return 1
+  printf 'auth %s\n\n' "${fs_password:-ClueCon}" >&"$socket"
+  fs_headers && [[ $reply == +OK* ]] || return 1
+  printf 'api %s\n\n' "$1" >&"$socket"
+  fs_headers && [ "$type" = api/response ] || return 1
+  if [ "$length" -gt 0 ]; then IFS= read -r -t 30 -N "$length" answer <&"$socket" || return 1; fi
+  printf '%s' "$answer"
+}
+
+# fs_headers: reads the headers of one message from `socket`, up to the empty line.
+fs_headers() {
+  local line
+  type='' length=0 reply=''
+  while IFS= read -r -t 30 line <&"$socket"; do
+    case $line in
+      '') return 0 ;;
+      'Content-Type: '*) type=${line#*: } ;;
+      'Content-Length: '*) length=${line#*: } ;;
+      'Reply-Text: '*) reply=${line#*: } ;;
+    esac
+  done
+  return 1
 }
 
 fs_find_conf() {
@@ -57,11 +82,13 @@ fs_read_socket() {
   [ -f "$file" ] || die "$file is missing: is mod_event_socket installed? (--pbx-conf names another folder)"
   fs_port=$(fs_param "$file" listen-port)
   fs_listen=$(fs_param "$file" listen-ip)
-  fs_password=$(fs_param "$file" password)
+  fs_written=$(fs_param "$file" password)
+  fs_password=$fs_written
   # shellcheck disable=SC2016 # FreeSWITCH's dollars, not ours
   case $fs_password in
     '$${'*'}') name=${fs_password#'$${'} && fs_password=$(fs_var "${name%\}}") ;;
   esac
+  fs_password=$(xml_decode "$fs_password")
 }
 
 # The context of extensions: the domain that FreeSWITCH itself uses.
@@ -84,11 +111,13 @@ fs_plan_socket() {
       warn "the event socket's password is the well-known \"$fs_password\": whoever can connect to it owns this PBX."
       say "A generated one takes its place in $file. What else logs in there (fs_cli, a billing"
       say "system) needs the new one: it will be in $etc/freeswitch.password; fs_cli reads it from"
-      say "/etc/fs_cli.conf or ~/.fs_cli_conf, or takes it with -p."
-      [ "$(fs_param "$file" password)" = "$fs_password" ] ||
+      say "/etc/fs_cli.conf or ~/.fs_cli_conf."
+      [ "$fs_written" = "$fs_password" ] ||
         die "the password comes from a variable in vars.xml: change it there, then run this again"
       fs_password=$(secret_in "$etc/freeswitch.password")
-      sed "/<param[^>]*name=\"password\"/s|value=\"[^\"]*\"|value=\"$fs_password\"|" "$file" | edit "$file"
+      xml_encode "$fs_password" >"$stage/password"
+      awk -v name=password -v new="$stage/password" -f install/param.awk "$file" | edit "$file"
+      rm "$stage/password"
       ;;
   esac
   case $fs_listen in
@@ -98,8 +127,7 @@ fs_plan_socket() {
       say "If nothing outside this machine needs it, set listen-ip to 127.0.0.1 in $file."
       ;;
   esac
-  hide "$fs_password"
-  hide "$fs_old_password"
+  hide "$fs_password" "$(xml_encode "$fs_password")" "$fs_old_password" "$(xml_encode "$fs_old_password")"
   printf '%s\n' "$fs_password" | want "$etc/freeswitch.password" 600 sidecall:sidecall
 }
 

@@ -1,5 +1,5 @@
 # sidecall's own files: user, configuration, secrets, program, unit.
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 # secret_in FILE: the secret that is there, else a new one.
 secret_in() { if [ -s "$1" ]; then tr -d '\r\n' <"$1"; else random_secret; fi; }
@@ -54,33 +54,46 @@ own_certificates() {
   if [ -z "$root" ] && have apt-get; then need_packages ca-certificates:update-ca-certificates; fi
 }
 
+# build COMMAND...: a server that the build starts must not hold the lock.
+build() { (unlock && "$@" >&2); }
+
 own_build() {
   if [ -n "$binary" ]; then return 0; fi
   binary=target/release/sidecall
   if ! have cargo && [ -n "${SUDO_USER:-}" ]; then # sudo has its own PATH
     step "Building (as $SUDO_USER)"
-    sudo -u "$SUDO_USER" -i bash -c "cd '$repo' && cargo build --release --locked --bin sidecall" >&2
+    build sudo -u "$SUDO_USER" -i bash -c "cd '$repo' && cargo build --release --locked --bin sidecall"
   else
     need_cargo
     need_packages gcc:cc
     step "Building: some minutes the first time"
-    cargo build --release --locked --bin sidecall >&2
+    build cargo build --release --locked --bin sidecall
+  fi
+}
+
+# own_check_binary: what would keep the program from its place.
+own_check_binary() {
+  local target=$prefix/bin/sidecall
+  [ ! -d "$target" ] || die "$target is a folder"
+  if [ -e "$target" ] && ! cmp -s "$binary" "$target" && [ -z "$(recorded "$target" 1)" ]; then
+    die "$target is there and isn't ours: move it away"
   fi
 }
 
 own_binary() {
   local target=$prefix/bin/sidecall
   if [ -e "$target" ] && cmp -s "$binary" "$target"; then return 0; fi
-  [ ! -d "$target" ] || die "$target is a folder"
-  if [ -e "$target" ] && [ -z "$(recorded "$target" 1)" ]; then die "$target is there and isn't ours: move it away"; fi
-  make_dir "$(dirname "$target")" 755 root:root
-  # A new file in the old one's place: a program that runs can't be written to.
-  install -m 755 "$binary" "$target.new"
-  mv -f "$target.new" "$target"
-  record created "$(sum "$target")" "$target"
+  if [ -e "$target" ]; then
+    if has_systemd && ready; then was_ready=yes; fi
+    save_before_upgrade
+  fi
+  record created "$(sum "$binary")" "$target"
+  replace "$target" 755 root:root <"$binary"
   changed=yes
   say "done: $target"
 }
+
+has_systemd() { [ -z "$root" ] && [ -d /run/systemd/system ]; }
 
 own_start() {
   if [ -n "$root" ]; then return 0; fi
@@ -89,20 +102,31 @@ own_start() {
     chmod 750 "$data"
     own sidecall:sidecall "$data"
   fi
-  if [ ! -d /run/systemd/system ]; then
+  if ! has_systemd; then
     say "There is no systemd here. Start it under your own supervisor, as user sidecall, restarted whenever it ends:"
     say "  $prefix/bin/sidecall run"
     return 0
   fi
   systemctl daemon-reload
   systemctl enable --quiet sidecall
-  if [ "$changed" = yes ]; then systemctl restart sidecall; else systemctl start sidecall; fi
+  stopped=no
+  if [ "$changed" = yes ]; then systemctl restart sidecall || true; else systemctl start sidecall || true; fi
   say "systemctl restart sidecall: $(systemctl is-active sidecall || true)"
+}
+
+# After an undo: the program that was there before goes on.
+own_start_again() {
+  if has_systemd && { [ "$stopped" = yes ] || systemctl is-enabled --quiet sidecall 2>/dev/null; }; then
+    stopped=no
+    systemctl daemon-reload
+    systemctl enable --quiet sidecall
+    systemctl start sidecall || warn "sidecall does not start: journalctl -u sidecall"
+  fi
 }
 
 own_doctor() {
   if [ -n "$root" ]; then return 0; fi
-  if [ ! -d /run/systemd/system ]; then
+  if ! has_systemd; then
     say "When it runs, check the whole chain: sidecall doctor"
     return 0
   fi
@@ -112,6 +136,7 @@ own_doctor() {
 }
 
 own_stop() {
-  if [ -n "$root" ] || [ ! -d /run/systemd/system ]; then return 0; fi
+  if ! has_systemd; then return 0; fi
+  stopped=yes
   systemctl disable --quiet --now sidecall 2>/dev/null || true
 }

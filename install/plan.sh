@@ -1,6 +1,6 @@
 # The plan: every file that is to be made or edited is first written into a staging folder, shown as
-# a difference, and put in place only when the administrator agrees. The manifest remembers what was
-# done, so that a second run changes nothing and --uninstall takes back exactly that.
+# a difference, and put in place only when the administrator agrees. The manifest (/etc/sidecall/installed) remembers
+# what was done, so that a second run changes nothing and --uninstall takes back exactly that.
 #
 #   created <tab> SHA-256 <tab> PATH              a file of ours
 #   edited  <tab> SHA-256 <tab> PATH <tab> BACKUP a file that was there: what it was is in BACKUP
@@ -15,25 +15,50 @@ changed=no
 
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
+# The manifest in memory: each path's line, and the paths in their order. `places` has a path's index in `order`; others are
+# of earlier lines. What is recorded stands on disk when the run is complete.
+declare -gA lines=() places=()
+order=()
+
+read_manifest() {
+  local line path
+  lines=() places=() order=()
+  if [ ! -f "$manifest" ]; then return 0; fi
+  while IFS= read -r line; do
+    IFS=$'\t' read -r _ _ path _ <<<"$line"
+    add_line "$path" "$line"
+  done <"$manifest"
+}
+
+add_line() { # PATH LINE
+  lines[$1]=$2
+  places[$1]=${#order[@]}
+  order+=("$1")
+}
+
+# manifest_lines [DIR]: its lines, or those about files in a folder.
+manifest_lines() {
+  local i path
+  for i in "${!order[@]}"; do
+    path=${order[i]}
+    if [ "${places[$path]}" = "$i" ] && { [ -z "${1:-}" ] || [[ $path == "$1"/* ]]; }; then printf '%s\n' "${lines[$path]}"; fi
+  done
+}
+
 # recorded PATH FIELD: that field of the manifest's line about a file (1: kind, 2: sum, 4: backup).
 recorded() {
-  if [ ! -f "$manifest" ]; then return 0; fi
-  awk -F '\t' -v path="$1" -v field="$2" '$3 == path { found = $field } END { print found }' "$manifest"
+  local fields
+  if [ -z "${lines[$1]:-}" ]; then return 0; fi
+  IFS=$'\t' read -ra fields <<<"${lines[$1]}"
+  printf '%s' "${fields[$2 - 1]:-}"
 }
 
 # option NAME VALUE: the value, or what an earlier run was given.
 option() { if [ -n "$2" ]; then printf '%s' "$2"; else recorded "option:$1" 2; fi; }
 
 record() { # KIND SUM PATH [BACKUP]
-  local line
-  line=$(printf '%s\t%s\t%s%s' "$1" "$2" "$3" "${4:+$'\t'$4}")
-  mkdir -p "$(dirname "$manifest")"
-  if [ -f "$manifest" ]; then
-    if grep -qxF "$line" "$manifest"; then return 0; fi
-    awk -F '\t' -v path="$3" '$3 != path' "$manifest" >"$stage/manifest"
-    cat "$stage/manifest" >"$manifest"
-  fi
-  printf '%s\n' "$line" >>"$manifest"
+  local line=$1$'\t'$2$'\t'$3${4:+$'\t'$4}
+  if [ "${lines[$3]:-}" != "$line" ]; then add_line "$3" "$line"; fi
 }
 
 # want TARGET MODE OWNER: standard input is what TARGET should be. OWNER is user:group, or a file whose
@@ -80,9 +105,13 @@ is_planned() {
   return 1
 }
 
-# Secrets are not shown.
-masked() { if [ -s "$stage/secrets" ]; then sed -f "$stage/secrets"; else cat; fi; }
-hide() { if [ -n "$1" ]; then printf 's|%s|(secret)|g\n' "$(printf '%s' "$1" | sed 's/[][\\.*^$|]/\\&/g')" >>"$stage/secrets"; fi; }
+# hide SECRET...: they are not shown.
+hide() {
+  local secret
+  for secret in "$@"; do
+    if [ -n "$secret" ]; then printf 's|%s|(secret)|g\n' "$(printf '%s' "$secret" | sed 's/[][\\.*^$|]/\\&/g')" >>"$stage/secrets"; fi
+  done
+}
 
 show_plan() {
   local target
@@ -94,71 +123,59 @@ show_plan() {
       else
         say "edit $target (its backup: ${target##*/}$backup_suffix)"
       fi
-      diff -u --label "$target (now)" --label "$target (then)" "$target" "${staged[$target]}" | masked >&2 || true
+      diff -u --label "$target (now)" --label "$target (then)" "$target" "${staged[$target]}" | sed -f "$stage/secrets" >&2 || true
     else
       say ""
       say "create $target (mode ${modes[$target]})"
       # A long file that is shipped as it is can be read where it comes from.
-      masked <"${staged[$target]}" | sed -n '1,60s/^/+/p' >&2
-      if [ "$(wc -l <"${staged[$target]}")" -gt 60 ]; then say "+... ($(wc -l <"${staged[$target]}") lines)"; fi
+      sed -n -f "$stage/secrets" -e '1,60s/^/+/p;61s/.*/+.../p' "${staged[$target]}" >&2
     fi
   done
 }
 
 own() { # OWNER PATH: as far as we may
-  if [ "$(id -u)" != 0 ]; then return 0; fi
+  local user=${1%:*} group=${1#*:}
+  if [ $EUID != 0 ]; then return 0; fi
   case $1 in
     /*) chown --reference="$1" "$2" ;;
+    root:root) chown 0:0 "$2" ;;
     *)
-      if getent passwd "${1%:*}" >/dev/null; then chown "${1%:*}" "$2"; fi
-      if getent group "${1#*:}" >/dev/null; then chgrp "${1#*:}" "$2"; fi
+      if ! getent passwd "$user" >/dev/null; then user=''; fi
+      if ! getent group "$group" >/dev/null; then group=''; fi
+      if [ -n "$user$group" ]; then chown "$user${group:+:$group}" "$2"; fi
       ;;
   esac
 }
 
-make_dir() { # PATH MODE OWNER
-  if [ -d "$1" ]; then return 0; fi
-  make_dir "$(dirname "$1")" 755 root:root
-  mkdir -p "$1"
-  chmod "$2" "$1"
-  own "$3" "$1"
-  record dir - "$1"
-}
-
 put() { # TARGET
-  local target=$1 backup was untouched=no
-  if [ -e "$target" ]; then
-    backup=$target$backup_suffix
-    was=$(recorded "$target" 1)
-    if [ "$(recorded "$target" 2)" = "$(sum "$target")" ]; then untouched=yes; fi
-    # An older one of ours, which nobody has edited, needs none.
-    if [ "$was" != created ]; then cp -p "$target" "$backup"; fi
-    # Through the file that is there: owner, mode and links stay.
-    cat "${staged[$target]}" >"$target"
-    if [ "$was" = created ]; then
-      record created "$(sum "$target")" "$target"
-    else
-      # The oldest backup is the one to go back to, unless the administrator has edited the file since: then it is that
-      # file without our lines.
-      if [ -n "$(recorded "$target" 4)" ] && [ $untouched = yes ]; then
-        rm -f "$backup"
-        backup=$(recorded "$target" 4)
-      elif [ -n "$(recorded "$target" 4)" ]; then
-        if [ "$(recorded "$target" 4)" != "$backup" ]; then rm -f "$(recorded "$target" 4)"; fi
-        without_ours "$backup" >"$stage/without"
-        cat "$stage/without" >"$backup"
-      fi
-      record edited "$(sum "$target")" "$target" "$backup"
-    fi
+  local target=$1 new=${staged[$1]} was backup
+  if [ -e "$target" ]; then was=$(recorded "$target" 1); else was=created; fi
+  # An older one of ours, which nobody has edited, needs no backup.
+  if [ "$was" = created ]; then
+    record created "$(sum "$new")" "$target"
   else
-    make_dir "$(dirname "$target")" 755 "${owners[$target]}"
-    (umask 077 && cat "${staged[$target]}" >"$target")
-    chmod "${modes[$target]}" "$target"
-    own "${owners[$target]}" "$target"
-    record created "$(sum "$target")" "$target"
+    back_up "$target"
+    record edited "$(sum "$new")" "$target" "$backup"
   fi
+  replace "$target" "${modes[$target]:-}" "${owners[$target]:-}" <"$new"
   changed=yes
   say "done: $target"
+}
+
+# back_up TARGET: sets `backup` to the file that --uninstall goes back to.
+back_up() {
+  local target=$1 old
+  old=$(recorded "$target" 4)
+  backup=$old
+  # The oldest one, unless the administrator has edited the file since: then it is that file without our lines.
+  if [ -n "$old" ] && [ "$(recorded "$target" 2)" = "$(sum "$target")" ]; then return 0; fi
+  backup=$(target_of "$target")$backup_suffix
+  if [ -z "$old" ]; then
+    keep "$target" "$backup"
+  else
+    without_ours "$target" | replace "$backup" 600 "$target"
+    if [ "$old" != "$backup" ] && [ -e "$old" ]; then discard "$old"; fi
+  fi
 }
 
 # Takes our lines out of a text: blocks between marks, and the includes that name us.
@@ -171,29 +188,35 @@ without_ours() {
 take_back() {
   local kind=$1 sum=$2 path=$3 backup=${4:-}
   if [ "$kind" = dir ]; then
-    if [ "$dry" = no ]; then rmdir "$path" 2>/dev/null || true; fi
+    if [ "$dry" = no ]; then journal empty "$path"; fi
     return 0
   fi
   if [ "$kind" = option ] || [ ! -e "$path" ]; then return 0; fi
   if [ "$kind" = edited ]; then
     if [ "$(sum "$path")" = "$sum" ] && [ -f "$backup" ]; then
       say "restore $path as it was"
-      if [ "$dry" = no ]; then cat "$backup" >"$path" && rm "$backup"; fi
+      if [ "$dry" = no ]; then
+        replace "$path" '' '' <"$backup"
+        discard "$backup"
+      fi
     else
       say "take our lines out of $path (it was edited since; what it was before is in ${backup##*/})"
       if [ "$dry" = no ]; then
         without_ours "$path" >"$stage/without"
-        cat "$stage/without" >"$path"
+        replace "$path" '' '' <"$stage/without"
       fi
     fi
   elif [ "$(sum "$path")" = "$sum" ] || { [ "$purge" = yes ] && [ "${path#"$etc"/}" != "$path" ]; }; then
     say "remove $path"
-    if [ "$dry" = no ]; then rm "$path"; fi
+    if [ "$dry" = no ]; then discard "$path"; fi
   elif [ "${path#"$etc"/}" != "$path" ]; then
     say "keep $path: you edited it (--purge removes it)"
     kept=yes
   else
     say "move $path away: you edited it; it is kept as ${path##*/}$backup_suffix"
-    if [ "$dry" = no ]; then mv "$path" "$path$backup_suffix"; fi
+    if [ "$dry" = no ]; then
+      keep "$path" "$path$backup_suffix"
+      discard "$path"
+    fi
   fi
 }

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use lab::domains::{Domain, Domains};
-use lab::sidecall::Sidecall;
+use lab::machine::{Machine, NASTY, is_root, xml};
+use lab::sidecall::{Sidecall, binary};
 use lab::theatre::{SOON, Since, write};
 use lab::{Installed, Kind, Pbx, PbxConfig, conf, installed, ports};
 use serde_json::json;
@@ -187,4 +188,60 @@ fn trunks_by_name_and_by_ipv6_are_known(kind: Kind) {
 
 lab::on_both_pbxs! {
     trunks_by_name_and_by_ipv6_are_known,
+}
+
+/// The running FreeSWITCH gets a password of any characters from `install.sh`, which no command line shows, and the agent
+/// logs in with it.
+#[lab::needs_freeswitch]
+#[test]
+fn a_running_freeswitch_takes_a_password_of_any_characters() {
+    if !is_root() {
+        return eprintln!("skipped: only root has a machine of its own");
+    }
+    let config = PbxConfig { snippets: false, ..PbxConfig::default() };
+    let Some(pbx) = lab::or_skip(Kind::FreeSwitch, Pbx::start_with(Kind::FreeSwitch, config)) else { return };
+    let conf_dir = installed::folder(&pbx);
+    // The well-known one is replaced, by the one that is in /etc/sidecall already.
+    conf::replace(&conf_dir.join("autoload_configs/event_socket.conf.xml"), pbx.event_secret(), "ClueCon").unwrap();
+    let _ = pbx.console("bgapi reload mod_event_socket");
+    assert!(lab::wait_until(SOON, || pbx.console("status").is_empty()), "the password of the lab still opens");
+    let mut machine = Machine::new();
+    let etc = machine.path("etc/sidecall");
+    conf::write(&etc.join("freeswitch.password"), NASTY).unwrap();
+    conf::write(&etc.join("admin.token"), lab::sidecall::ADMIN).unwrap();
+    let _ = machine.record();
+    let options = ["--pbx", "freeswitch", "--pbx-conf", conf_dir.to_str().unwrap(), "--binary"];
+    let program = binary();
+    let (well, said) = machine.install(&[&options[..], &[program.to_str().unwrap()]].concat());
+    assert!(well && said.contains("+OK [Success]") && said.contains("reload mod_event_socket"), "{said}");
+    assert!(!said.contains("doesn't answer") && !said.contains("take the new password"), "{said}");
+
+    let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().unwrap();
+    conf::copy_dir(&etc, dir.path()).unwrap();
+    let http = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let file = dir.path().join("sidecall.toml");
+    conf::replace(&file, "127.0.0.1:8600", &http.to_string()).unwrap();
+    conf::replace(&file, "/var/lib/sidecall/", "").unwrap();
+    drop(Sidecall::in_folder(dir, http).unwrap());
+
+    let (well, said) = machine.install(&["--uninstall"]);
+    assert!(well && said.contains("+OK [Success]"), "{said}");
+    let commands = machine.record().command_lines();
+    assert!(commands.contains("/mv ") && commands.contains("/awk "), "{commands}");
+    for secret in [NASTY, &xml(NASTY), "ClueCon"] {
+        assert!(!commands.contains(secret) && !said.contains(secret), "{secret}: {said}\n{commands}");
+    }
+}
+
+/// The manager's user has a secret of any characters; `install.sh` takes it over, and the agent logs in with it.
+#[test]
+fn a_manager_secret_of_any_characters_is_taken_over() {
+    let config = PbxConfig { snippets: false, ..PbxConfig::default() };
+    let Some(pbx) = lab::or_skip(Kind::Asterisk, Pbx::start_with(Kind::Asterisk, config)) else { return };
+    let (file, secret) = (installed::folder(&pbx).join("manager.conf"), NASTY.replace(';', "\\;"));
+    conf::replace(&file, &format!("secret={}", pbx.event_secret()), &format!("secret={secret}")).unwrap();
+    installed::reload(&pbx);
+    let installed = Installed::beside(&pbx, &[]).unwrap();
+    drop(installed.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap());
+    installed.take_back();
 }

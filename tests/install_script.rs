@@ -3,8 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
+#[path = "install_script/interrupted.rs"]
+mod interrupted;
+#[path = "lab/machine.rs"]
+#[allow(dead_code, unreachable_pub)] // the lab's
+mod machine;
 #[path = "install_script/options.rs"]
 mod options;
+#[path = "install_script/secrets.rs"]
+mod secrets;
+#[path = "install_script/upgrade.rs"]
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -48,7 +57,11 @@ fn text(output: &Output) -> String {
 
 impl Scratch {
     fn new(test: &str, kind: &'static str, vanilla: &Path) -> Scratch {
-        let dir = std::env::temp_dir().join(format!("sidecall-install-{}-{test}-{kind}", std::process::id()));
+        // In memory, where there is room: the script syncs each file, and nothing here has to survive a power cut.
+        let memory = Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir());
+        let dir = memory
+            .unwrap_or_else(std::env::temp_dir)
+            .join(format!("sidecall-install-{}-{test}-{kind}", std::process::id()));
         let conf = if kind == "freeswitch" { "usr/local/freeswitch/conf" } else { "etc/asterisk" };
         let scratch = Scratch { dir, kind, conf };
         let target = scratch.root().join(conf);
@@ -84,7 +97,7 @@ impl Scratch {
 
     fn try_install(&self, args: &[&str]) -> Output {
         let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
-        command.args(args).env("SIDECALL_ROOT", self.root()).env_remove("FS_CLI").env_remove("ASTERISK");
+        command.args(args).env("SIDECALL_ROOT", self.root()).env_remove("ASTERISK");
         command.output().unwrap()
     }
 
@@ -108,9 +121,13 @@ fn on_each(test: &str, behaviour: impl Fn(&Scratch)) {
     for (kind, vanilla) in [("freeswitch", freeswitch_conf()), ("asterisk", asterisk_conf())] {
         match vanilla {
             Some(vanilla) => behaviour(&Scratch::new(test, kind, &vanilla)),
-            None => eprintln!("skipped: no vanilla configuration of {kind} on this machine"),
+            None => skipped(kind),
         }
     }
+}
+
+fn skipped(kind: &str) {
+    eprintln!("skipped: no vanilla configuration of {kind} on this machine");
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Installed {
 
     fn script(&self, options: &[&str], at: Option<&Path>) {
         let mut script = Command::new(conf::project().join("install.sh"));
-        script.env("SIDECALL_ROOT", self.root.path()).env_remove("FS_CLI").env_remove("ASTERISK");
+        script.env("SIDECALL_ROOT", self.root.path()).env_remove("ASTERISK");
         script.arg("--yes").args(options);
         if let Some(at) = at {
             script.arg("--pbx-conf").arg(at);

@@ -33,6 +33,7 @@ pub mod freeswitch;
 pub mod installed;
 pub mod knot;
 pub mod letters;
+pub mod machine;
 pub mod message;
 pub mod office;
 pub mod pbx;

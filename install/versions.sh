@@ -1,0 +1,220 @@
+# Saved versions: the program and the database from before each upgrade, for --rollback.
+#
+#   0007/sidecall           the program
+#        sidecall.service   its unit
+#        database[-wal]     the database, copied while nothing had it open
+#        about              what it is, for people
+#   undone/                 the same: what the last rollback replaced
+#
+# The folder belongs to root alone, not to the service: root runs these programs.
+# shellcheck shell=bash disable=SC2154,SC2034
+
+versions=$root/var/backups/sidecall
+versions_kept=3
+
+# saved_versions: their folders, the oldest first.
+saved_versions() {
+  local dir
+  for dir in "$versions"/[0-9][0-9][0-9][0-9]; do
+    if [ -d "$dir" ]; then printf '%s\n' "$dir"; fi
+  done
+}
+
+# node_setting KEY: what sidecall.toml says in [node].
+node_setting() {
+  if [ ! -f "$etc/sidecall.toml" ]; then return 0; fi
+  awk -v key="$1" '/^[ \t]*\[/ { in_it = $0 ~ /^[ \t]*\[node\]/ }
+    in_it && $0 ~ "^[ \t]*" key "[ \t]*=" { sub(/^[^=]*=[ \t]*/, ""); quote = substr($0, 1, 1)
+      print substr($0, 2, index(substr($0, 2), quote) - 1); exit }' "$etc/sidecall.toml"
+}
+
+database_file() {
+  local file
+  file=$(node_setting database)
+  case $file in
+    '') file=$root$data/sidecall.db ;;
+    /*) file=$root$file ;;
+    *) file=$etc/$file ;;
+  esac
+  readlink -m "$file"
+}
+
+# as_service COMMAND...: in the service's folder nothing is done with more rights than the service has.
+as_service() {
+  if [ $EUID = 0 ] && [ -z "$root" ] && getent passwd sidecall >/dev/null; then
+    setpriv --reuid=sidecall --regid=sidecall --clear-groups -- "$@"
+  else
+    "$@"
+  fi
+}
+
+# stop_service: when it returns, nothing has the database open.
+stop_service() {
+  local file open
+  if has_systemd; then
+    stopped=yes
+    systemctl stop sidecall
+  fi
+  file=$(database_file)
+  open=$(find /proc/[0-9]*/fd \( -lname "$file" -o -lname "$file-wal" \) 2>/dev/null | cut -d / -f 3 | sort -u) || true
+  if [ -n "$open" ]; then
+    die "process ${open//$'\n'/, } has $file open: stop it (under your own supervisor, if it is sidecall), then run this again"
+  fi
+}
+
+# save_version DIR: the program, its unit and its database, as they are now.
+save_version() {
+  local tmp=$1.sidecall-tmp unit=$systemd_dir/sidecall.service file suffix
+  file=$(database_file)
+  rm -rf "$tmp"
+  new_dir "$versions" 700 root:root
+  mkdir -m 700 "$tmp"
+  cp -p "$prefix/bin/sidecall" "$tmp/sidecall"
+  # This run may have replaced the unit already.
+  if [ -f "$unit.sidecall-before" ]; then unit+=.sidecall-before; fi
+  if [ -f "$unit" ]; then cp -p "$unit" "$tmp/sidecall.service"; fi
+  if [ -f "$file" ]; then
+    for suffix in '' -wal; do
+      if [ -f "$file$suffix" ]; then as_service cat "$file$suffix" >"$tmp/database$suffix"; fi
+    done
+  else
+    say "There is no database $file: the program alone is saved."
+  fi
+  printf '%s, as it was on %s\n' "$("$tmp/sidecall" --version 2>/dev/null | head -n 1 || true)" "$(date '+%Y-%m-%d %H:%M:%S %Z')" >"$tmp/about"
+  sync "$tmp"/* "$tmp"
+  rm -rf "$1"
+  mv -T "$tmp" "$1"
+  sync "$versions"
+}
+
+# save_before_upgrade: sets `saved`.
+save_before_upgrade() {
+  local last=0 dir
+  while read -r dir; do last=${dir##*/}; done < <(saved_versions)
+  saved=$versions/$(printf '%04d' $((10#$last + 1)))
+  stop_service
+  journal saved "$saved"
+  save_version "$saved"
+  say "saved for --rollback: program and database, in $saved"
+}
+
+forget_old_versions() {
+  saved_versions | head -n -$versions_kept | while read -r dir; do rm -rf "$dir"; done
+}
+
+# restore_database DIR: may be repeated.
+restore_database() {
+  local file
+  if [ ! -f "$1/database" ]; then return 0; fi
+  file=$(database_file)
+  # shellcheck disable=SC2016 # the inner shell's
+  as_service sh -c 'umask 077 && cat >"$1" && sync "$1"' - "$file.sidecall-tmp" <"$1/database"
+  # The log of the other database must never meet this one.
+  rm -f "$file-wal" "$file-shm"
+  mv -fT "$file.sidecall-tmp" "$file"
+  if [ -f "$1/database-wal" ]; then
+    # shellcheck disable=SC2016
+    as_service sh -c 'umask 077 && cat >"$1" && sync "$1"' - "$file-wal" <"$1/database-wal"
+  fi
+  sync "$(dirname "$file")"
+}
+
+# ready: whether the node says that it can do its work.
+ready() {
+  local listen host port answer=''
+  listen=$(node_setting listen)
+  host=${listen%:*} port=${listen##*:}
+  host=${host#'['} host=${host%']'}
+  case $host in 0.0.0.0 | '') host=127.0.0.1 ;; ::) host=::1 ;; esac
+  if grep -q '^[ \t]*\[node\.tls\]' "$etc/sidecall.toml"; then
+    case $host in *:*) host=[$host] ;; esac
+    if have curl; then curl -ksf --max-time 3 "https://$host:$port/readyz" >/dev/null; else systemctl is-active --quiet sidecall; fi
+    return
+  fi
+  answer=$(
+    exec 2>/dev/null
+    exec {socket}<>"/dev/tcp/$host/$port"
+    printf 'GET /readyz HTTP/1.0\r\nHost: %s\r\n\r\n' "$listen" >&"$socket"
+    IFS= read -r -t 3 answer <&"$socket" && printf '%s' "$answer"
+  ) || return 1
+  [[ $answer == HTTP/1.?' 200'* ]]
+}
+
+wait_ready() {
+  local try
+  for ((try = 0; try < 20; try++)); do
+    if ready; then return 0; fi
+    sleep 0.5
+  done
+  return 1
+}
+
+# abandon_upgrade: the new version doesn't work where the one before did.
+abandon_upgrade() {
+  say "The new version does not become ready; the one before was. Going back to it."
+  stop_service
+  restore_database "$saved"
+  reopen
+  undo
+  systemctl daemon-reload
+  pbx_reload
+  own_start_again
+  die "the upgrade is undone, program, database and files: see why in journalctl -u sidecall"
+}
+
+rollback_all() {
+  local dir target unit=$systemd_dir/sidecall.service about found=()
+  recover
+  read_manifest
+  prefix=$(recorded option:prefix 2)
+  prefix=${prefix:-$root/usr/local}
+  target=$prefix/bin/sidecall
+  # One that was interrupted is finished first.
+  for dir in "$versions"/*.restoring; do if [ -d "$dir" ]; then found=("$dir"); fi; done
+  if [ ${#found[@]} = 0 ]; then mapfile -t found < <(saved_versions | tail -n 1); fi
+  [ ${#found[@]} -gt 0 ] || die "there is no earlier version to go back to: an upgrade saves one in $versions"
+  [ -f "$target" ] || die "$target is missing: install first"
+  dir=${found[0]} about=$(cat "${found[0]}/about")
+  step "Rolling back"
+  say "to: $about"
+  say "$target and its unit are put back."
+  if [ -f "$dir/database" ]; then
+    say "$(database_file) is put back as it was then. What was written since is lost to it: changes to numbers and clients,"
+    say "and calls. It stays in $versions/undone, until the next rollback."
+  else
+    say "No database was saved with it: $(database_file) stays as it is."
+  fi
+  say "Your PBX's dialplan and $etc/sidecall.toml stay as they are."
+  if [ "$dry" = yes ]; then
+    say "Dry run: nothing was changed."
+    return 0
+  fi
+  ask "Go back?" || die "nothing was changed"
+  stop_service
+  case $dir in
+    *.restoring) ;;
+    *)
+      save_version "$versions/undone"
+      mv -T "$dir" "$dir.restoring"
+      dir=$dir.restoring
+      ;;
+  esac
+  # The database first: a newer program takes an older database, not the other way round.
+  restore_database "$dir"
+  begin
+  record created "$(sum "$dir/sidecall")" "$target"
+  replace "$target" 755 root:root <"$dir/sidecall"
+  if [ -f "$dir/sidecall.service" ] && [ -f "$unit" ] && [ "$(recorded "$unit" 2)" = "$(sum "$unit")" ]; then
+    record created "$(sum "$dir/sidecall.service")" "$unit"
+    replace "$unit" 644 root:root <"$dir/sidecall.service"
+  fi
+  commit
+  rm -rf "$dir"
+  finish
+  changed=yes
+  own_start
+  if has_systemd; then
+    if wait_ready; then say "It is ready."; else warn "it is not ready: see journalctl -u sidecall, and sidecall doctor"; fi
+  fi
+  say "Restored: $about"
+}

@@ -1,0 +1,203 @@
+//! Upgrades, and the way back: programs and databases.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use super::machine::{Machine, is_root};
+use super::{Scratch, made_of, text};
+
+const CONFIG: &[(&str, &str)] = &[("extensions.conf", "[globals]\n"), ("manager.conf", "[general]\nenabled = no\n")];
+
+/// Without a service: programs are texts, and so are databases.
+fn scratch(test: &str) -> Scratch {
+    let scratch = made_of(test, "asterisk", CONFIG);
+    std::fs::create_dir_all(scratch.root().join("var/lib/sidecall")).unwrap();
+    scratch
+}
+
+impl Scratch {
+    fn at(&self, name: &str) -> PathBuf {
+        self.root().join(name)
+    }
+
+    fn upgrade(&self, version: &str) -> String {
+        let program = self.dir.join(version);
+        std::fs::write(&program, format!("#!/bin/sh\necho sidecall {version}\n")).unwrap();
+        let _ = super::run("chmod", &["755", program.to_str().unwrap()]);
+        self.install(&["--yes", "--binary", program.to_str().unwrap()])
+    }
+
+    fn write_database(&self, database: &str, log: Option<&str>) {
+        std::fs::write(self.at("var/lib/sidecall/sidecall.db"), database).unwrap();
+        match log {
+            Some(log) => std::fs::write(self.at("var/lib/sidecall/sidecall.db-wal"), log).unwrap(),
+            None => drop(std::fs::remove_file(self.at("var/lib/sidecall/sidecall.db-wal"))),
+        }
+    }
+
+    fn state(&self) -> [String; 3] {
+        let read = |name: &str| std::fs::read_to_string(self.at(name)).unwrap_or_default();
+        let program = read("usr/local/bin/sidecall");
+        let version = program.lines().last().unwrap_or_default().rsplit(' ').next().unwrap().to_owned();
+        [version, read("var/lib/sidecall/sidecall.db"), read("var/lib/sidecall/sidecall.db-wal")]
+    }
+}
+
+#[test]
+fn the_last_three_versions_are_kept_and_each_rollback_goes_one_further() {
+    let scratch = scratch("versions");
+    for version in 1..=5 {
+        let said = scratch.upgrade(&version.to_string());
+        assert_eq!(said.contains("saved for --rollback"), version > 1, "{said}");
+        scratch.write_database(&format!("database {version}"), (version % 2 == 0).then_some("log"));
+    }
+    assert_eq!(scratch.state(), ["5", "database 5", ""]);
+    scratch.keep("five");
+    let said = scratch.install(&["--rollback", "--dry-run"]);
+    assert!(said.contains("sidecall 4, as it was on") && said.contains("nothing was changed"), "{said}");
+    assert_eq!(scratch.difference("five"), "");
+    for version in (2..5).rev() {
+        let said = scratch.install(&["--rollback", "--yes"]);
+        assert!(said.contains("What was written since is lost"), "{said}");
+        let log = if version % 2 == 0 { "log" } else { "" };
+        assert_eq!(scratch.state(), [version.to_string(), format!("database {version}"), log.to_owned()]);
+        let undone = std::fs::read_to_string(scratch.at("var/backups/sidecall/undone/database")).unwrap();
+        assert_eq!(undone, format!("database {}", version + 1));
+    }
+    let none = scratch.try_install(&["--rollback", "--yes"]);
+    assert!(!none.status.success() && text(&none).contains("no earlier version"), "{}", text(&none));
+    assert_eq!(scratch.state(), ["2", "database 2", "log"]);
+    // The program that is there is still install.sh's own.
+    scratch.upgrade("6");
+    scratch.install(&["--uninstall", "--purge", "--yes"]);
+    assert!(!scratch.at("var/backups/sidecall").exists() && !scratch.at("usr/local/bin/sidecall").exists());
+}
+
+#[test]
+fn a_rollback_leaves_the_dialplan_and_edited_files_alone() {
+    let scratch = scratch("leaves");
+    scratch.upgrade("1");
+    let unit = scratch.at("etc/systemd/system/sidecall.service");
+    let first = std::fs::read_to_string(&unit).unwrap();
+    let sum = || text(&super::run("sha256sum", &[unit.to_str().unwrap()]))[..64].to_owned();
+    let of_first = sum();
+    // As an earlier version had it.
+    let earlier = format!("{first}# earlier\n");
+    std::fs::write(&unit, &earlier).unwrap();
+    let manifest = scratch.at("etc/sidecall/installed");
+    let lines = std::fs::read_to_string(&manifest).unwrap().replace(&of_first, &sum());
+    std::fs::write(&manifest, lines).unwrap();
+
+    scratch.upgrade("2");
+    assert_eq!(std::fs::read_to_string(&unit).unwrap(), first);
+    let mine = scratch.read("extensions.conf") + "; mine\n";
+    std::fs::write(scratch.file("extensions.conf"), &mine).unwrap();
+    scratch.install(&["--rollback", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&unit).unwrap(), earlier, "the unit goes with its program");
+    assert_eq!(scratch.read("extensions.conf"), mine);
+    scratch.upgrade("2");
+    std::fs::write(&unit, "[Unit]\n# mine\n").unwrap();
+    scratch.install(&["--rollback", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&unit).unwrap(), "[Unit]\n# mine\n");
+}
+
+#[test]
+fn nothing_is_copied_while_the_database_is_open() {
+    let scratch = scratch("open");
+    scratch.upgrade("1");
+    scratch.write_database("database 1", None);
+    let before = scratch.state();
+    let open = std::fs::File::open(scratch.at("var/lib/sidecall/sidecall.db")).unwrap();
+    std::fs::write(scratch.dir.join("2"), "#!/bin/sh\n").unwrap();
+    let refused = scratch.try_install(&["--yes", "--binary", scratch.dir.join("2").to_str().unwrap()]);
+    let process = format!("process {} has ", std::process::id());
+    assert!(!refused.status.success() && text(&refused).contains(&process), "{}", text(&refused));
+    assert_eq!(scratch.state(), before);
+    drop(open);
+    scratch.upgrade("2");
+}
+
+/// A copy of the real program that is another file.
+fn version(machine: &Machine, name: &str) -> String {
+    let file = machine.path(name);
+    let mut program = std::fs::read(env!("CARGO_BIN_EXE_sidecall")).unwrap();
+    program.extend_from_slice(name.as_bytes());
+    std::fs::write(&file, program).unwrap();
+    file.to_string_lossy().into_owned()
+}
+
+/// The numbers that the node knows.
+fn numbers(machine: &Machine) -> Vec<u8> {
+    let listed = machine.run("sidecall", &["number", "list", "--json"]);
+    assert!(listed.status.success(), "{}", text(&listed));
+    let found = text(&listed);
+    (1..=3).filter(|i| found.contains(&format!("+1212555010{i}"))).collect()
+}
+
+fn add(machine: &Machine, i: u8) {
+    let put = machine.run("sidecall", &["number", "put", &format!("+1212555010{i}")]);
+    assert!(put.status.success(), "{}", text(&put));
+}
+
+fn is(machine: &Machine, version: &str) -> bool {
+    std::fs::read(machine.path("usr/local/bin/sidecall")).unwrap() == std::fs::read(version).unwrap()
+}
+
+#[test]
+fn a_running_service_is_upgraded_and_rolled_back_with_its_database() {
+    if !is_root() {
+        return eprintln!("skipped: only root has a machine of its own");
+    }
+    let machine = Machine::new();
+    let pbx = machine.path("pbx");
+    std::fs::create_dir(&pbx).unwrap();
+    CONFIG.iter().for_each(|(name, content)| std::fs::write(pbx.join(name), content).unwrap());
+    let versions = ["v1", "v2", "v3"].map(|name| version(&machine, name));
+    let upgrade = |binary: &str| machine.install(&["--pbx", "asterisk", "--binary", binary]);
+    let done = |(well, said): (bool, String)| {
+        assert!(well, "{said}");
+        said
+    };
+    done(machine.install(&["--pbx", "asterisk", "--pbx-conf", pbx.to_str().unwrap(), "--binary", &versions[0]]));
+    let config = machine.path("etc/sidecall/sidecall.toml");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    std::fs::write(&config, std::fs::read_to_string(&config).unwrap().replace("127.0.0.1:8600", &free)).unwrap();
+    machine.boot();
+    done(upgrade(&versions[0]));
+    let up = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        machine.run("sidecall", &["number", "list"]).status.success()
+    });
+    assert!(up, "{}", std::fs::read_to_string(machine.path("run/stand-in/log")).unwrap());
+    add(&machine, 1);
+
+    let said = done(upgrade(&versions[1]));
+    assert!(said.contains("saved for --rollback"), "{said}");
+    add(&machine, 2);
+    done(upgrade(&versions[2]));
+    add(&machine, 3);
+    assert_eq!(numbers(&machine), [1, 2, 3]);
+
+    // One that spoils the database and never becomes ready goes by itself.
+    let broken = machine.path("broken");
+    let spoils = "#!/bin/sh\ncd /var/lib/sidecall\nrm sidecall.db-*\necho spoilt >sidecall.db\nexec sleep 1000\n";
+    std::fs::write(&broken, spoils).unwrap();
+    let (well, said) = upgrade(broken.to_str().unwrap());
+    assert!(!well && said.contains("does not become ready") && said.contains("the upgrade is undone"), "{said}");
+    assert!(is(&machine, &versions[2]));
+    let up = (0..100).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        machine.run("sidecall", &["number", "list"]).status.success()
+    });
+    assert!(up && numbers(&machine) == [1, 2, 3], "{said}");
+
+    for (version, expected) in [(&versions[1], &[1, 2][..]), (&versions[0], &[1])] {
+        let said = done(machine.install(&["--rollback"]));
+        assert!(said.contains("It is ready."), "{said}");
+        assert!(is(&machine, version));
+        assert_eq!(numbers(&machine), expected);
+    }
+    let (well, said) = machine.install(&["--rollback"]);
+    assert!(!well && said.contains("no earlier version"), "{said}");
+    assert_eq!(numbers(&machine), [1]);
+}
