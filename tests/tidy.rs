@@ -22,7 +22,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lnp", &["core", "monitor"]),
     ("node", &["peer", "push", "lnp", "store", "contract", "core", "monitor"]),
     ("config", &["agent", "node", "core"]),
-    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "peer", "contract", "core", "wire"]),
+    ("cli", &["config", "agent", "node", "pbx", "store", "monitor", "lnp", "peer", "contract", "core", "wire"]),
 ];
 
 /// Lines of the largest source file, without its tests.

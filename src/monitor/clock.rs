@@ -49,7 +49,10 @@ pub fn note_step() {
     gauge!(CLOCK_STEP).set(step as f64 / 1e6);
     if (step - LOGGED.load(Ordering::Relaxed)).abs() > STEP {
         LOGGED.store(step, Ordering::Relaxed);
-        tracing::warn!(seconds = step / 1_000_000, "the wall clock was stepped; calls and clients go on by a steady one");
+        tracing::warn!(
+            seconds = step / 1_000_000,
+            "the wall clock was stepped; calls and clients go on by a steady one"
+        );
     }
 }
 

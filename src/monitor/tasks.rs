@@ -276,7 +276,8 @@ mod tests {
     #[tokio::test]
     async fn a_task_without_progress_is_stalled_until_it_makes_some() {
         let tasks = Tasks::default();
-        let (slow, quick) = (tasks.beat("slow", Duration::from_millis(50)), tasks.beat("quick", Duration::from_secs(60)));
+        let (slow, quick) =
+            (tasks.beat("slow", Duration::from_millis(50)), tasks.beat("quick", Duration::from_secs(60)));
         assert_eq!(tasks.stalled(), None);
         tokio::time::sleep(Duration::from_millis(120)).await;
         quick.tick();

@@ -7,7 +7,7 @@ use crate::core::call::Call;
 use crate::core::exchange::Pair;
 use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
-use crate::monitor::now;
+use crate::monitor::{brief, now};
 use crate::store::{CallFilter, StoreError};
 
 /// Live calls that are taken up; a PBX has fewer.
@@ -40,7 +40,7 @@ impl App {
         };
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
-        tokio::spawn(self.clone().settle_all(open.chain(talking).collect()));
+        tokio::spawn(brief("resume", self.clone().settle_all(open.chain(talking).collect())));
         self.resume_offers().await?;
         let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
         unanswered.iter().for_each(|call| self.offer(call));

@@ -23,7 +23,7 @@ use crate::core::address::Address;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
-use crate::monitor::{Totals, now};
+use crate::monitor::{Totals, brief, now};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
 use pending::Pending;
 use sip::Whose;
@@ -194,7 +194,7 @@ impl Push {
             let (push, binding) = (self.clone(), binding.clone());
             tokio::spawn(async move {
                 // Cancelled: the call is over, its client is gone, or we are; what is still wanted is in the store.
-                let _ = stop.run_until_cancelled(webhook::deliver(&push, &delivery, &binding)).await;
+                let _ = stop.run_until_cancelled(brief("webhook", webhook::deliver(&push, &delivery, &binding))).await;
                 push.inner.pending.forget(&id);
             });
         }

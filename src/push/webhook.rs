@@ -12,7 +12,7 @@ use super::{Push, Secret, sign};
 use crate::contract::ClientForm;
 use crate::core::backoff::Backoff;
 use crate::core::number::Number;
-use crate::monitor::now;
+use crate::monitor::wall;
 use crate::store::{Binding, Delivery, DeliveryState};
 
 /// How long a receiver has to answer.
@@ -96,7 +96,8 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
     let lane = push.inner.webhooks.lane(&binding.number);
     let Ok(_turn) = lane.acquire().await else { return again("shutting down") };
     let Ok(_permit) = push.inner.webhooks.permits.acquire().await else { return again("shutting down") };
-    let (id, timestamp) = (&delivery.message.id, now().0 / 1000);
+    // The receiver compares it with its own clock.
+    let (id, timestamp) = (&delivery.message.id, wall().0 / 1000);
     let request = http
         .post(address.as_str())
         .header(CONTENT_TYPE, "application/json")
