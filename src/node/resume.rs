@@ -23,7 +23,8 @@ impl App {
         let live = self.store.calls(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
         let over = self.store.calls(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
         let now = now();
-        let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE);
+        // One that ended in a day to come ended by a clock that was set back since.
+        let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE && ended - now < GRACE);
         let open =
             self.store.open_pairs().await?.into_iter().map(|(call, [first, second])| Pair { call, first, second });
         let talking: Vec<Pair> = {
