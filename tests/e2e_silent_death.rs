@@ -67,7 +67,7 @@ fn says(sidecall: &Sidecall, words: &str) {
 }
 
 fn clients(sidecall: &Sidecall) -> usize {
-    sidecall.get("/v1/clients?limit=100")["clients"].as_array().map_or(0, Vec::len)
+    sidecall.get("/v1/clients")["clients"].as_array().map_or(0, Vec::len)
 }
 
 /// A day of the wall clock, as log lines begin.
@@ -157,6 +157,9 @@ fn the_database_is_replaced(kind: Kind) {
     let (_phone, dark) = call(&stage);
     stage.sidecall().restart().unwrap();
     stage.sidecall().wait_until_attached().unwrap();
+    // The call of before is found; the one that nobody announced is none of ours.
+    until(stage.sidecall(), "paired", |sidecall| paired(sidecall) == 1);
+    let (_phone, after) = call(&stage);
     until(stage.sidecall(), "paired", |sidecall| paired(sidecall) == 2);
     // What the other file lacks was kept.
     let dir = stage.sidecall().dir().to_owned();
@@ -164,8 +167,8 @@ fn the_database_is_replaced(kind: Kind) {
     let kept = fs::read_dir(dir).unwrap().flatten().find(|file| name(file).contains(".kept-")).expect("a copy");
     let asked = Command::new("sqlite3").arg(kept.path()).arg("SELECT id FROM calls").output().unwrap();
     assert!(String::from_utf8_lossy(&asked.stdout).contains(known.as_str().unwrap()), "{asked:?}");
-    talks.hang_up();
-    dark.hang_up();
+    [talks, dark, after].iter().for_each(Call::hang_up);
+    until(stage.sidecall(), "over", |sidecall| sidecall.calls().iter().all(|c| c["phase"] == "ended"));
 }
 
 lab::on_both_pbxs! {

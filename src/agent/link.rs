@@ -44,7 +44,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often a link shows that it goes on, and how long it may say nothing: in `direct` mode calls wait for it.
 const PULSE: Duration = Duration::from_millis(500);
-const HUNG: Duration = Duration::from_secs(2);
+const HUNG: Duration = Duration::from_secs(3);
 
 /// Keeps one PBX attached until `shutdown`.
 pub(super) async fn supervise(

@@ -23,7 +23,7 @@ use crate::core::address::Address;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
-use crate::monitor::{Totals, brief, now};
+use crate::monitor::{Totals, brief, now, wall};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
 use pending::Pending;
 use sip::Whose;
@@ -74,7 +74,7 @@ impl Push {
 
     /// The client has the message.
     pub fn delivered(&self, id: &str, binding: &Binding) {
-        let took = made(id).map(|made| now() - made);
+        let took = made(id).map(|made| wall() - made);
         self.inner.totals.delivered(binding.form.as_str(), took);
         if let Err(error) = self.inner.store.delivered(id, Some(&binding.id), now()) {
             tracing::warn!(%error, delivery = id, "a delivery could not be noted");
@@ -120,7 +120,7 @@ impl Push {
     fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
         match state {
             SentState::Accepted => {
-                let took = made(&outcome.id).map(|made| now() - made);
+                let took = made(&outcome.id).map(|made| wall() - made);
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
             }
@@ -201,7 +201,7 @@ impl Push {
     }
 }
 
-/// When the message with this id was made: ids are UUIDs of version 7.
+/// When the message with this id was made, by the wall clock: ids are UUIDs of version 7.
 fn made(id: &str) -> Option<crate::core::time::UnixMillis> {
     let (seconds, nanos) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
     let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;

@@ -196,12 +196,22 @@ async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: 
 }
 
 async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = transaction(connection, group).await;
+    if done.is_err() {
+        // Where the disk was full SQLite has done so itself, and says that there is none. That is why this isn't one of
+        // sqlx's own transactions: their count would never be right again.
+        let _ = sqlx::query("ROLLBACK").execute(connection).await;
+    }
+    done
+}
+
+async fn transaction(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let mut results = Vec::with_capacity(group.len());
     for job in group {
-        results.push(run(&mut transaction, &job.write).await?);
+        results.push(run(connection, &job.write).await?);
     }
-    transaction.commit().await?;
+    sqlx::query("COMMIT").execute(connection).await?;
     Ok(results)
 }
 

@@ -161,7 +161,7 @@ impl Daemon {
     }
 
     pub(crate) fn is_bound(&self, client: &str) -> bool {
-        let listed = self.get("/v1/clients?limit=100");
+        let listed = self.get("/v1/clients");
         listed["clients"].as_array().is_some_and(|all| all.iter().any(|bound| bound["id"] == client))
     }
 
