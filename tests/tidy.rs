@@ -23,7 +23,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lnp", &["core", "monitor"]),
     ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor"]),
     ("config", &["agent", "node", "core"]),
-    ("cli", &["config", "agent", "node", "pbx", "store", "lnp", "peer", "contract", "core", "guard", "wire"]),
+    (
+        "cli",
+        &["config", "agent", "node", "pbx", "store", "monitor", "lnp", "peer", "contract", "core", "guard", "wire"],
+    ),
 ];
 
 /// Lines of the largest source file, without its tests.

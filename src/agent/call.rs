@@ -17,11 +17,15 @@ use crate::core::call::Event;
 use crate::core::name::{CallId, LegId};
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
+use crate::monitor::brief;
 use crate::pbx::freeswitch::direct::Held;
 use crate::pbx::{Announcement, Answer, Commands, Error, Written};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
+
+/// Times that the task of one call may break before its call is left alone.
+const BROKEN_MAX: u32 = 3;
 
 /// How much later than its last moment to be written an answer's replies may come: still inside the
 /// hold (see [`hold`]).
@@ -116,7 +120,7 @@ impl Call {
     /// the number is written in another way. Which of its trunks was tried is the dialplan's to know.
     pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: Waiting) {
         let mut task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
-        context.shared.calls.spawn(async move { task.decide(waiting).await });
+        context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
 
     /// Tells the node, in its turn.
@@ -139,14 +143,20 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, start: Start, events: UnboundedReceiver<Told>) {
+    async fn run(mut self, start: Start, mut events: UnboundedReceiver<Told>) {
         let stop = self.context.shared.stop.clone();
         let work = async {
             match start {
-                Start::Held(waiting) => self.decide(*waiting).await,
+                // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
+                Start::Held(waiting) => drop(brief("call", self.decide(*waiting)).await),
                 Start::Found { call } => self.call = call,
             }
-            self.follow(events).await;
+            // What it reports when it breaks is lost, and the rest of the call is still told.
+            for _ in 0..BROKEN_MAX {
+                if brief("call", self.follow(&mut events)).await.is_some() {
+                    return;
+                }
+            }
         };
         tokio::select! {
             () = work => {}
@@ -219,17 +229,17 @@ impl Task {
     }
 
     /// Reports until the call is over.
-    async fn follow(&mut self, mut events: UnboundedReceiver<Told>) {
+    async fn follow(&mut self, events: &mut UnboundedReceiver<Told>) {
         if self.call.is_none() {
             // The node must know the call before it is answered, or a client that binds during the
             // ringing would come too late.
-            self.register(&events).await;
+            self.register(events).await;
         }
         let mut batch = Vec::with_capacity(4);
         while events.recv_many(&mut batch, BATCH).await > 0 {
             let last = batch.iter().any(|told| told.last);
             let events_of_batch = CallEvents { events: batch.drain(..).map(|told| told.report).collect() };
-            self.report(&events_of_batch, &events).await;
+            self.report(&events_of_batch, events).await;
             if last {
                 return;
             }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::context::LinkContext;
 use crate::esl;
+use crate::monitor::brief;
 use crate::pbx::Announcement;
 use crate::pbx::freeswitch::direct::{Held, accept};
 
@@ -14,8 +17,15 @@ use crate::pbx::freeswitch::direct::{Held, accept};
 const DATA_WITHIN: Duration = Duration::from_secs(1);
 
 /// Accepts sockets until it is dropped.
-pub(super) fn listen(listener: TcpListener, held: mpsc::Sender<(Announcement, Held)>) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(async move {
+pub(super) fn listen(
+    context: &LinkContext,
+    listener: TcpListener,
+    held: mpsc::Sender<(Announcement, Held)>,
+) -> AbortOnDropHandle<()> {
+    let name = format!("direct listener of {}", context.pbx.name);
+    // It ends with the link alone, which drops it.
+    let never = CancellationToken::new();
+    AbortOnDropHandle::new(context.shared.tasks.spawn(name, &never, async move {
         loop {
             let stream = match listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -27,7 +37,7 @@ pub(super) fn listen(listener: TcpListener, held: mpsc::Sender<(Announcement, He
                 }
             };
             let held = held.clone();
-            tokio::spawn(async move {
+            tokio::spawn(brief("direct", async move {
                 let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
                 match accept(stream, options).await {
                     Ok(Some(call)) => drop(held.send(call).await),
@@ -35,7 +45,7 @@ pub(super) fn listen(listener: TcpListener, held: mpsc::Sender<(Announcement, He
                     Ok(None) => tracing::debug!("a socket for a call that the snippet did not announce"),
                     Err(error) => tracing::debug!(%error, "a call's socket broke"),
                 }
-            });
+            }));
         }
     }))
 }

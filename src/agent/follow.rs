@@ -20,6 +20,8 @@ use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::core::uui;
 use crate::monitor::agent as metrics;
+use crate::monitor::brief;
+use crate::monitor::clock::step;
 use crate::monitor::now;
 use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark, Raw, Snapshot, Written};
 
@@ -95,7 +97,7 @@ impl Follower {
     /// The PBX's time, when it was asked and when that arrived, in microseconds.
     pub(super) fn set_clock(&mut self, clock: Option<(i64, i64, i64)>) {
         if let Some((pbx, asked, arrived)) = clock {
-            self.clock.set(pbx, asked, arrived);
+            self.clock.set(pbx, asked, arrived, step());
         }
     }
 
@@ -131,7 +133,7 @@ impl Follower {
         }
         self.attended.remove(&held.leg);
         let arrived = Instant::now();
-        let age = held.sent.and_then(|sent| self.clock.age(sent, micros()));
+        let age = held.sent.and_then(|sent| self.clock.age(sent, micros(), step()));
         let left = match (&way, age) {
             // It may have waited anywhere, for any time: as one that is known to be old.
             (Way::Commands(_), None) => None,
@@ -202,11 +204,11 @@ impl Follower {
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
         let answer =
             Answer { call: None, route: Route::Pstn, trunk: None, address: None, written: Written::default(), reason };
-        self.context.shared.calls.spawn(async move {
+        self.context.shared.calls.spawn(brief("call", async move {
             if let Some(Err(error)) = way.answer(&held, &answer, arrived, left).await {
                 tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
             }
-        });
+        }));
     }
 
     /// What the node is asked.
@@ -323,13 +325,13 @@ impl Follower {
                 }
                 None => {
                     let context = Arc::clone(&self.context);
-                    self.context.shared.calls.spawn(async move {
+                    self.context.shared.calls.spawn(brief("call", async move {
                         let stop = context.shared.stop.clone();
                         tokio::select! {
                             () = super::call::end_forgotten(&context, &call, gone) => {}
                             () = stop.cancelled() => {}
                         }
-                    });
+                    }));
                 }
             }
         }

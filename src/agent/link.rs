@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use super::call::{Way, live_calls};
@@ -23,6 +24,7 @@ use super::{Shared, direct, messages};
 use crate::contract::{CallView, LinkState, PbxKind};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
+use crate::monitor::Beat;
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
 use crate::pbx::{Announcement, Commands, Error, Events, Link, Raw, Snapshot};
@@ -40,6 +42,10 @@ const SNAPSHOT_REST: Duration = Duration::from_secs(1);
 /// Connecting, with all log-ins.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
+/// How often a link shows that it goes on, and how long it may say nothing: in `direct` mode calls wait for it.
+const PULSE: Duration = Duration::from_millis(500);
+const HUNG: Duration = Duration::from_secs(3);
+
 /// Keeps one PBX attached until `shutdown`.
 pub(super) async fn supervise(
     shared: Arc<Shared>,
@@ -51,11 +57,15 @@ pub(super) async fn supervise(
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
     let context = Arc::new(LinkContext { shared, pbx, messages: send, status, status_changed: Notify::new() });
     let (held_sender, held) = mpsc::channel(256);
-    let _direct = listener.map(|listener| direct::listen(listener, held_sender.clone()));
+    let _direct = listener.map(|listener| direct::listen(&context, listener, held_sender.clone()));
     let courier = messages::Courier::start(&context, receive);
     let over = CancellationToken::new();
     let reporter = super::status::report(&context, over.clone());
-    let mut link = Supervised { follower: Follower::new(Arc::clone(&context)), context, courier, held };
+    let mut pulse = tokio::time::interval(PULSE);
+    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let follower = Follower::new(Arc::clone(&context));
+    let alive = context.shared.tasks.beat(format!("link to {}", context.pbx.name), HUNG);
+    let mut link = Supervised { follower, context, courier, held, alive, pulse };
     link.run(shutdown).await;
     over.cancel();
     let _ = reporter.await;
@@ -66,6 +76,8 @@ struct Supervised {
     courier: messages::Courier,
     follower: Follower,
     held: mpsc::Receiver<(Announcement, Held)>,
+    alive: Beat,
+    pulse: Interval,
 }
 
 /// Why a session with a PBX is over.
@@ -140,6 +152,7 @@ impl Supervised {
         loop {
             tokio::select! {
                 done = &mut work => return done,
+                _ = self.pulse.tick() => self.alive.tick(),
                 Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, Way::Direct(held)),
             }
         }
@@ -187,6 +200,8 @@ impl Supervised {
                     self.goodbye(commands).await;
                     return Over::Shutdown;
                 }
+                // Before the events, which may leave no room for it.
+                _ = self.pulse.tick() => self.alive.tick(),
                 raw = events.next() => match raw {
                     None => return Over::Lost("the PBX closed the connection".to_owned()),
                     Some(raw) if raw.is_announcement() || snapshot.is_none() => {

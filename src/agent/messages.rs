@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
@@ -24,7 +25,10 @@ impl Courier {
     pub(super) fn start(context: &Arc<LinkContext>, mut messages: mpsc::UnboundedReceiver<SipMessages>) -> Courier {
         let (commands, watched) = watch::channel(None);
         let context = Arc::clone(context);
-        let task = tokio::spawn(async move {
+        // It ends with the link alone, which drops it.
+        let (tasks, name, never) =
+            (context.shared.tasks.clone(), format!("courier of {}", context.pbx.name), CancellationToken::new());
+        let task = tasks.spawn(name, &never, async move {
             let plan = context.pbx.plan();
             while let Some(SipMessages { messages }) = messages.recv().await {
                 for message in messages {

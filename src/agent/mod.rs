@@ -28,9 +28,11 @@ mod node;
 mod status;
 mod tracker;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -38,7 +40,7 @@ use tokio_util::task::TaskTracker;
 pub use config::{AgentConfig, PbxConfig};
 pub use node::{Node, NodeError};
 
-use crate::monitor::{micros, now};
+use crate::monitor::{Tasks, micros, now};
 
 /// How long reports that are under way may take after a shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -50,6 +52,7 @@ struct Shared {
     node: Node,
     deadline: Duration,
     calls: TaskTracker,
+    tasks: Tasks,
     /// Fires when reports must stop too.
     stop: CancellationToken,
 }
@@ -72,9 +75,25 @@ impl Agent {
             node: Node::new(&config)?,
             deadline: Duration::from_millis(config.deadline_ms),
             calls: TaskTracker::new(),
+            tasks: Tasks::default(),
             stop: CancellationToken::new(),
         };
         Ok(Agent { shared: Arc::new(shared), pbxs })
+    }
+
+    /// Registers its internal tasks there, with those of the node in the same process.
+    #[must_use]
+    pub fn registered_in(mut self, tasks: Tasks) -> Agent {
+        // Nobody else has it yet.
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.tasks = tasks;
+        }
+        self
+    }
+
+    /// Its internal tasks.
+    pub fn tasks(&self) -> Tasks {
+        self.shared.tasks.clone()
     }
 
     /// Attaches to every PBX and serves until `shutdown`. Then says goodbye, so that no call waits
@@ -93,14 +112,15 @@ impl Agent {
         }
         let mut links = JoinSet::new();
         for (pbx, listener) in self.pbxs.into_iter().zip(listeners) {
-            links.spawn(link::supervise(Arc::clone(&self.shared), pbx, listener, shutdown.clone()));
+            let (shared, tasks, stop) = (Arc::clone(&self.shared), self.shared.tasks.clone(), shutdown.clone());
+            links.spawn(async move {
+                let name = format!("link to {}", pbx.name);
+                let link = link::supervise(shared, pbx, listener, stop.clone());
+                let _ = tasks.run(name, &stop, link.map(Ok::<(), Infallible>)).await;
+            });
         }
-        while let Some(over) = links.join_next().await {
-            // A PBX without its link would be silently left alone.
-            if let Some(panic) = over.err().and_then(|error| error.try_into_panic().ok()) {
-                std::panic::resume_unwind(panic);
-            }
-        }
+        // A PBX without its link would be silently left alone: whoever watches the tasks ends this agent then.
+        while links.join_next().await.is_some() {}
         self.shared.calls.close();
         if tokio::time::timeout(DRAIN, self.shared.calls.wait()).await.is_err() {
             self.shared.stop.cancel();

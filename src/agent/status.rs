@@ -124,7 +124,8 @@ impl LinkContext {
 /// is attached.
 pub(super) fn report(context: &Arc<LinkContext>, over: CancellationToken) -> JoinHandle<()> {
     let context = Arc::clone(context);
-    tokio::spawn(async move {
+    let (tasks, name, stop) = (context.shared.tasks.clone(), format!("reports of {}", context.pbx.name), over.clone());
+    tasks.spawn(name, &stop, async move {
         while !over.is_cancelled() {
             if !context.report_status().await {
                 // What changes meanwhile is told with the next attempt, not by more of them.

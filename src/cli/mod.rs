@@ -88,6 +88,8 @@ impl Cli {
                 Command::Completions(args) => completions::run(&args),
             }
         });
+        // A thread that waits for a hung disk must not keep the process.
+        runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         match done {
             Err(error) if output::is_broken_pipe(&error) => Ok(()),
             done => done,

@@ -8,8 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::agent::Agent;
 use crate::config::Config;
+use crate::monitor::{Ended, Tasks, clock};
 use crate::node::Node;
 use crate::store::Store;
+
+/// How long the farewell may take when a part has broken: what is left may wait for that part.
+const BROKEN_FAREWELL: Duration = Duration::from_secs(5);
+/// How often an agent of its own looks at the wall clock; a node does that with its probe.
+const CLOCK: Duration = Duration::from_secs(1);
 
 /// What runs in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,46 +38,62 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
             Some(Node::bind(&config.node, &config.tokens, store).await.context("the node can't start")?)
         }
     };
+    let tasks = node.as_ref().map(Node::tasks).unwrap_or_default();
     let agent = match roles {
         Roles::Node => None,
         Roles::Both | Roles::Agent if config.pbx.is_empty() => {
             tracing::warn!("no [[pbx]] is configured: the agent has nothing to attach to");
             None
         }
-        Roles::Both | Roles::Agent => Some(Agent::new(config.agent, config.pbx).context("the agent can't start")?),
+        Roles::Both | Roles::Agent => {
+            let agent = Agent::new(config.agent, config.pbx).context("the agent can't start")?;
+            Some(agent.registered_in(tasks.clone()))
+        }
     };
     // Half a program is none: when a part has ended, by itself or by a panic, its supervisor starts a whole one.
-    let broken = CancellationToken::new();
     let serving = node.map(|node| {
-        let (stop, ended) = (stop_node.clone(), broken.clone().drop_guard());
-        tokio::spawn(async move { (node.serve(stop).await, ended).0 })
+        let (tasks, stop) = (tasks.clone(), stop_node.clone());
+        tokio::spawn(async move { tasks.run("node", &stop, node.serve(stop.clone())).await })
     });
     let attached = agent.map(|agent| {
-        let (stop, ended) = (stop_agent.clone(), broken.clone().drop_guard());
-        tokio::spawn(async move { (agent.run(stop).await, ended).0 })
+        let (tasks, stop) = (tasks.clone(), stop_agent.clone());
+        tokio::spawn(async move { tasks.run("agent", &stop, agent.run(stop.clone())).await })
     });
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let watchdog = tokio::spawn(feed_watchdog());
-    tokio::select! {
-        ended = wait_for_end() => ended?,
-        () = broken.cancelled() => {}
-    }
+    let watchdog = tokio::spawn(feed_watchdog(tasks.clone(), stop_agent.clone()));
+    let broken = tokio::select! {
+        ended = wait_for_end() => { ended?; None }
+        ended = tasks.failed() => Some(ended),
+    };
     tracing::info!("stopping: saying goodbye to the PBXs");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    stop_agent.cancel();
-    let attached = match attached {
-        Some(attached) => Some(attached.await),
-        None => None,
+    let farewell = async {
+        stop_agent.cancel();
+        let attached = match attached {
+            Some(attached) => attached.await.context("the agent broke")?,
+            None => None,
+        };
+        stop_node.cancel();
+        if let Some(serving) = serving {
+            serving.await.context("the node broke")?.transpose().context("the node broke")?;
+        }
+        attached.transpose().context("the agent can't listen where [[pbx]] says `direct`")?;
+        anyhow::Ok(())
     };
-    stop_node.cancel();
-    if let Some(serving) = serving {
-        serving.await.context("the node broke")?.context("the node broke")?;
-    }
+    let done = match &broken {
+        None => farewell.await,
+        Some(ended) => broken_farewell(ended, farewell).await,
+    };
     watchdog.abort();
-    if let Some(attached) = attached {
-        attached.context("the agent broke")?.context("the agent can't listen where [[pbx]] says `direct`")?;
+    done
+}
+
+/// Says goodbye as far as that still works, and fails with the reason.
+async fn broken_farewell(ended: &Ended, farewell: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    match tokio::time::timeout(BROKEN_FAREWELL, farewell).await {
+        Ok(Err(error)) => Err(error.context(ended.to_string())),
+        _ => Err(anyhow::anyhow!("{ended}")),
     }
-    Ok(())
 }
 
 async fn wait_for_end() -> anyhow::Result<()> {
@@ -84,12 +106,25 @@ async fn wait_for_end() -> anyhow::Result<()> {
 }
 
 /// Tells systemd that this process is not hung, as often as its unit asks for it: calls that wait on
-/// a `direct` socket are freed when it kills us.
-async fn feed_watchdog() {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    let mut tick = tokio::time::interval((limit / 3).max(Duration::from_millis(100)));
+/// a `direct` socket are freed when it kills us. A task that makes no progress lets it kill us too.
+async fn feed_watchdog(tasks: Tasks, stopping: CancellationToken) {
+    let limit = sd_notify::watchdog_enabled();
+    let mut tick = tokio::time::interval(limit.map_or(CLOCK, |limit| (limit / 3).max(Duration::from_millis(100))));
+    let mut told = None;
     loop {
         tick.tick().await;
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        clock::note_step();
+        // A farewell may take longer than progress may; the unit's TimeoutStopSec bounds it.
+        let stalled = tasks.stalled().filter(|_| !stopping.is_cancelled());
+        if stalled.is_some() != told.is_some() {
+            match &stalled {
+                Some(stalled) => tracing::error!(stalled, "a task is hung: the watchdog is not fed"),
+                None => tracing::info!("all tasks make progress again"),
+            }
+            told.clone_from(&stalled);
+        }
+        if stalled.is_none() && limit.is_some() {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
     }
 }

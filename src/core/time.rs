@@ -26,3 +26,36 @@ impl Sub for UnixMillis {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
+
+/// Where a clock was at a moment, for the process that comes after this one. All times are microseconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// Which boot of the machine that was.
+    pub boot: String,
+    /// How long after the boot.
+    pub since_boot: i64,
+    /// What the clock showed, since 1970.
+    pub at: i64,
+}
+
+impl Mark {
+    /// What the clock shows now, if the machine was not restarted since.
+    pub fn reads(&self, boot: &str, since_boot: i64) -> Option<i64> {
+        let passed = since_boot.checked_sub(self.since_boot)?;
+        (!boot.is_empty() && self.boot == boot && passed >= 0).then(|| self.at.saturating_add(passed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_goes_on_in_the_same_boot_alone() {
+        let mark = Mark { boot: "a".into(), since_boot: 1_000, at: 5_000_000 };
+        assert_eq!(mark.reads("a", 3_000), Some(5_002_000));
+        assert_eq!(mark.reads("b", 3_000), None);
+        assert_eq!(mark.reads("a", 999), None);
+        assert_eq!(Mark { boot: String::new(), ..mark }.reads("", 3_000), None);
+    }
+}

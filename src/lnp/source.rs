@@ -17,6 +17,7 @@ use crate::core::breaker::Breaker;
 use crate::core::name::SourceName;
 use crate::core::number::Number;
 use crate::core::portability::Answer;
+use crate::monitor::brief;
 use crate::monitor::lnp::asked;
 
 /// How long a question may be under way. Longer than any call waits: an answer that comes too late for
@@ -160,7 +161,7 @@ impl Source {
         let (land, flight) = watch::channel(None);
         flights.insert(number.clone(), flight.clone());
         let flying = Flying { inner: self.inner.clone(), number: number.clone(), land, _permit: permit };
-        tokio::spawn(flying.fly());
+        tokio::spawn(brief("portability", flying.fly()));
         Ok((flight, true))
     }
 

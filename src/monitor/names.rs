@@ -14,6 +14,8 @@ pub(super) const PEER_OFFERS_MATCHED: &str = "sidecall_peer_offers_matched_total
 pub(super) const PEER_ANSWERS: &str = "sidecall_peer_answers_total";
 pub(super) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(super) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
+pub(super) const TASK_PANICS: &str = "sidecall_task_panics_total";
+pub(super) const CLOCK_STEP: &str = "sidecall_clock_step";
 pub(super) const LNP_QUERIES: &str = "sidecall_lnp_queries_total";
 pub(super) const LNP_QUERY_SECONDS: &str = "sidecall_lnp_query_seconds";
 pub(super) const AGENT_ANNOUNCEMENTS: &str = "sidecall_agent_announcements_total";
@@ -42,6 +44,8 @@ pub const NAMES: &[(&str, &str)] = &[
     (PEER_ANSWERS, "Answers to the other side's address that the node made, by what became of them"),
     (HTTP_REQUESTS, "HTTP requests, by method, route and status"),
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
+    (TASK_PANICS, "Tasks of one call or request that broke, by kind"),
+    (CLOCK_STEP, "By how many seconds the wall clock was stepped since the start"),
     (LNP_QUERIES, "Questions to portability sources, by source and result"),
     (LNP_QUERY_SECONDS, "Time that a call waited for a portability source, by source"),
     (AGENT_ANNOUNCEMENTS, "Calls that the PBX announced"),

@@ -22,7 +22,7 @@ use crate::core::exchange::Exchange;
 use crate::core::name::{PbxName, PeerName};
 use crate::core::time::UnixMillis;
 use crate::lnp::Lnp;
-use crate::monitor::Totals;
+use crate::monitor::{Tasks, Totals, panicked};
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
@@ -57,6 +57,9 @@ pub(super) struct Shared {
     pub(super) tokens: HashMap<[u8; 32], TokenRole>,
     pub(super) limits: Limits,
     pub(super) turns: Turns,
+    pub(super) tasks: Tasks,
+    /// What is wrong with the database, where it doesn't say so itself.
+    pub(super) trouble: Mutex<Option<String>>,
     pub(super) started: UnixMillis,
     pub(super) shutdown: CancellationToken,
     pub(super) exchange: Mutex<Exchange>,
@@ -81,7 +84,10 @@ impl App {
     pub(super) async fn to_the_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
         match tokio::spawn(work).await.map_err(JoinError::try_into_panic) {
             Ok(done) => done,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Ok(panic)) => {
+                panicked("request", &*panic);
+                std::panic::resume_unwind(panic)
+            }
             // The runtime ends, and this with it.
             Err(Err(_)) => std::future::pending().await,
         }
@@ -94,6 +100,16 @@ impl App {
 
     pub(super) fn backlog(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// What keeps the node from doing its work. Everybody may read it: it names no file.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let database = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.tasks.trouble().or_else(database).or_else(|| self.store.failure())
     }
 
     /// An agent has said how its link to a PBX is.

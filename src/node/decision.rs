@@ -17,7 +17,7 @@ use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
-use crate::monitor::now;
+use crate::monitor::{brief, now};
 use crate::store::{Facts, StoreError};
 
 /// What a decision comes to.
@@ -272,11 +272,11 @@ impl App {
             Side::Originating => {}
             Side::Terminating if self.has_offers() => {
                 let (app, called) = (self.clone(), call.called.clone());
-                tokio::spawn(async move {
+                tokio::spawn(brief("offer", async move {
                     if let Err(error) = app.match_offers(&[called]).await {
                         tracing::warn!(%error, "an offer could not be given to its call");
                     }
-                });
+                }));
             }
             Side::Terminating => {}
         }

@@ -21,7 +21,9 @@ use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::ServedBy;
 use crate::core::route::{Reason, Side};
-use crate::monitor::now;
+use crate::core::time::UnixMillis;
+use crate::monitor::clock::step;
+use crate::monitor::{brief, now, wall};
 use crate::peer::{Outcome, Peer as PeerNode};
 use crate::store::StoreError;
 
@@ -140,8 +142,9 @@ impl App {
             address: own.address,
             name: own.name,
             capabilities: own.capabilities,
-            at: call.decided,
-            sent: now(),
+            // By the wall clock: it is compared with theirs.
+            at: UnixMillis(call.decided.0.saturating_add(step() / 1_000)),
+            sent: wall(),
             via: vec![self.capabilities.base().to_owned()],
         }))
     }
@@ -150,7 +153,7 @@ impl App {
         let id = offer.id.clone();
         let state = until_settled(
             || {
-                let (peer, offer) = (peer.clone(), Offer { sent: now(), ..offer.clone() });
+                let (peer, offer) = (peer.clone(), Offer { sent: wall(), ..offer.clone() });
                 let (app, calling) = (self.clone(), calling.clone());
                 async move { app.if_given(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await }.boxed()
             },
@@ -351,7 +354,7 @@ impl App {
     fn take_back(&self, peer: Arc<PeerNode>, call: CallId) {
         let Some(permit) = peer.withdrawal() else { return };
         let stop = self.shutdown.child_token();
-        tokio::spawn(async move {
+        tokio::spawn(brief("peer", async move {
             let _permit = permit;
             let ask = || {
                 let (peer, call) = (peer.clone(), call.clone());
@@ -359,7 +362,7 @@ impl App {
             };
             let asking = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ()));
             let _ = stop.run_until_cancelled(asking).await;
-        });
+        }));
     }
 
     /// Changes what a call knows of its other side, and writes it down.
@@ -385,7 +388,8 @@ impl App {
             }
             let (app, call) = (self.clone(), call.clone());
             tokio::spawn(async move {
-                if stop.run_until_cancelled(work).await.is_some() {
+                // Done also if it has broken: it can be begun again.
+                if stop.run_until_cancelled(brief("peer", work)).await.is_some() {
                     app.underway.done(&call, &errand, &stop);
                 }
             });

@@ -20,6 +20,7 @@ use crate::core::far::SentState;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::route::Side;
+use crate::monitor::brief;
 use crate::peer::Outcome;
 use crate::store::StoreError;
 
@@ -43,27 +44,30 @@ impl App {
         };
         let (app, pair, ours) = (self.clone(), pair.clone(), ours.clone());
         let stop = self.shutdown.child_token();
-        tokio::spawn(stop.run_until_cancelled_owned(async move {
-            tokio::time::sleep(ENDS).await;
-            if !app.exchange().is_up(&pbx, &leg) || app.talk_again(&pair) {
-                return;
-            }
-            app.change_far(&home, |far| far.leave(&ours));
-            let ask = || {
-                let (app, pair, own, to) = (app.clone(), pair.clone(), own.clone(), to.clone());
-                async move {
-                    match app.talk_again(&pair) {
-                        true => Outcome::Refused("they talk again".to_owned()),
-                        false => app.peers.ended(&to, &own).await,
-                    }
+        tokio::spawn(brief(
+            "peer",
+            stop.run_until_cancelled_owned(async move {
+                tokio::time::sleep(ENDS).await;
+                if !app.exchange().is_up(&pbx, &leg) || app.talk_again(&pair) {
+                    return;
                 }
-                .boxed()
-            };
-            let told = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
-            if told == Ok(SentState::Accepted) {
-                tracing::info!(call = %pair.call, "the other side was told that a pair is over");
-            }
-        }));
+                app.change_far(&home, |far| far.leave(&ours));
+                let ask = || {
+                    let (app, pair, own, to) = (app.clone(), pair.clone(), own.clone(), to.clone());
+                    async move {
+                        match app.talk_again(&pair) {
+                            true => Outcome::Refused("they talk again".to_owned()),
+                            false => app.peers.ended(&to, &own).await,
+                        }
+                    }
+                    .boxed()
+                };
+                let told = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
+                if told == Ok(SentState::Accepted) {
+                    tracing::info!(call = %pair.call, "the other side was told that a pair is over");
+                }
+            }),
+        ));
     }
 
     fn talk_again(&self, pair: &Pair) -> bool {

@@ -19,6 +19,7 @@ mod offers;
 mod openapi;
 mod pairing;
 mod parts;
+mod probe;
 mod problem;
 mod report;
 mod resume;

@@ -23,7 +23,7 @@ use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
 use crate::core::portability::ServedBy;
 use crate::core::route::Side;
 use crate::core::time::UnixMillis;
-use crate::monitor::now;
+use crate::monitor::{now, wall};
 use crate::peer::Peer;
 use crate::store::{StoreError, StoredOffer};
 
@@ -128,9 +128,10 @@ impl App {
         if let Some((field, detail)) = wrong {
             return refuse(OfferRefusal::Invalid, Problem::invalid(field, detail));
         }
-        let now = now();
-        if now - offer.sent > FRESH || offer.sent - now > FRESH || offer.at - now > FRESH {
-            let detail = format!("by our clock it is {}: this is too old, or not yet", now.0);
+        // Both clocks are the same unless ours was stepped, and then nobody knows which of them is right.
+        let stale = |now| now - offer.sent > FRESH || offer.sent - now > FRESH || offer.at - now > FRESH;
+        if stale(wall()) && stale(now()) {
+            let detail = format!("by our clock it is {}: this is too old, or not yet", wall().0);
             return refuse(OfferRefusal::Stale, Problem::invalid("sent", detail));
         }
         if offer.via.len() > HOPS || offer.via.iter().any(|hop| hop.trim_end_matches('/') == self.capabilities.base()) {

@@ -25,7 +25,7 @@ use crate::core::name::CallId;
 use crate::core::offer::OfferId;
 use crate::core::route::Side;
 use crate::core::time::UnixMillis;
-use crate::monitor::now;
+use crate::monitor::{brief, now};
 use crate::peer::{Outcome, Peer};
 use crate::store::StoreError;
 
@@ -54,7 +54,7 @@ impl App {
             return;
         }
         let (app, id, stop) = (self.clone(), id.clone(), self.shutdown.child_token());
-        tokio::spawn(async move {
+        tokio::spawn(brief("peer", async move {
             let ask = || {
                 let (app, id, peer) = (app.clone(), id.clone(), peer.clone());
                 async move { app.compare_now(&id, &peer).await }.boxed()
@@ -66,7 +66,7 @@ impl App {
                 let _ = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
             };
             stop.run_until_cancelled(work).await;
-        });
+        }));
     }
 
     async fn compare_now(&self, id: &CallId, peer: &Peer) -> Outcome {

@@ -7,7 +7,7 @@ use crate::core::call::Call;
 use crate::core::exchange::Pair;
 use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
-use crate::monitor::now;
+use crate::monitor::{brief, now};
 use crate::store::{CallFilter, StoreError};
 
 /// Live calls that are taken up; a PBX has fewer.
@@ -23,7 +23,8 @@ impl App {
         let live = self.store.calls(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
         let over = self.store.calls(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
         let now = now();
-        let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE);
+        // One that ended in a day to come ended by a clock that was set back since.
+        let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE && ended - now < GRACE);
         let open =
             self.store.open_pairs().await?.into_iter().map(|(call, [first, second])| Pair { call, first, second });
         let talking: Vec<Pair> = {
@@ -40,7 +41,7 @@ impl App {
         };
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
-        tokio::spawn(self.clone().settle_all(open.chain(talking).collect()));
+        tokio::spawn(brief("resume", self.clone().settle_all(open.chain(talking).collect())));
         self.resume_offers().await?;
         let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
         unanswered.iter().for_each(|call| self.offer(call));

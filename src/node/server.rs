@@ -22,11 +22,11 @@ use super::app::{App, Shared};
 use super::capability::Capabilities;
 use super::certificate::Certified;
 use super::config::{NodeConfig, TlsFiles, is_at_home};
-use super::{NodeError, router};
+use super::{NodeError, probe, router};
 use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
 use crate::core::secret::Secret;
-use crate::monitor::{Metrics, Totals, now};
+use crate::monitor::{Metrics, Tasks, Totals, now};
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -69,6 +69,7 @@ impl Node {
         let address = listener.local_addr().map_err(bind)?;
         let (base, configured) = (config.base(address)?, bootstrap(tokens, &store).await?);
         let peer_tokens = peer_tokens(config, &configured)?;
+        probe::set_clock(&store).await?;
         let secret = store.secret(rand::random()).await?;
         let totals = Arc::new(Totals::new(Metrics::install()));
         let shutdown = CancellationToken::new();
@@ -89,6 +90,8 @@ impl Node {
             tokens: configured,
             limits: Default::default(),
             turns: Default::default(),
+            tasks: Tasks::default(),
+            trouble: Mutex::default(),
             started: now(),
             shutdown,
             exchange: Mutex::new(Exchange::new(config.conference_size)),
@@ -105,6 +108,11 @@ impl Node {
         self.address
     }
 
+    /// Its internal tasks, for an agent in the same process and for whoever watches both.
+    pub fn tasks(&self) -> Tasks {
+        self.app.tasks.clone()
+    }
+
     /// Serves until `shutdown` is cancelled: then it takes no new requests, finishes those it has,
     /// and writes down what is waiting.
     ///
@@ -114,8 +122,14 @@ impl Node {
         let Node { app, listener, address, tls } = self;
         tracing::info!(%address, tls = tls.is_some(), "the node listens");
         let handle = Handle::new();
-        let sweep = tokio::spawn(app.clone().sweep());
-        let stop = tokio::spawn({
+        let tasks = app.tasks.clone();
+        let sweep = tasks.spawn("sweep", &app.shutdown, app.clone().sweep());
+        let probe = tasks.spawn("database probe", &app.shutdown, app.clone().probe());
+        tasks.spawn("store writer", &app.shutdown, {
+            let store = app.store.clone();
+            async move { store.ended().await }
+        });
+        let stop = tasks.spawn("node's stop", &app.shutdown, {
             let (app, handle) = (app.clone(), handle.clone());
             async move {
                 shutdown.cancelled().await;
@@ -126,19 +140,23 @@ impl Node {
         });
         let service = router::router(app.clone()).into_make_service();
         let server = axum_server::from_tcp(listener).map_err(NodeError::Serve)?.handle(handle);
-        let served = match tls {
-            None => limited(server.acceptor(NoDelayAcceptor::new())).serve(service).await,
-            Some(tls) => {
-                let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
-                limited(server.acceptor(Certified(acceptor))).serve(service).await
+        let serving = async {
+            match tls {
+                None => limited(server.acceptor(NoDelayAcceptor::new())).serve(service).await,
+                Some(tls) => {
+                    let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
+                    limited(server.acceptor(Certified(acceptor))).serve(service).await
+                }
             }
         };
+        let served = tasks.run("HTTP server", &app.shutdown, serving).await;
         stop.abort();
+        probe.abort();
         app.shutdown.cancel();
         let _ = sweep.await;
         app.store.close().await;
         tracing::info!("the node has stopped");
-        served.map_err(NodeError::Serve)
+        served.unwrap_or_else(|| Err(std::io::Error::other("it panicked"))).map_err(NodeError::Serve)
     }
 }
 

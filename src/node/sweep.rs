@@ -6,10 +6,12 @@ use super::app::{App, GRACE};
 use crate::contract::CallReport;
 use crate::core::call::{Call, Event};
 use crate::core::name::CallId;
-use crate::monitor::now;
+use crate::monitor::{Beat, now};
 use crate::store::StoreError;
 
 const TICK: Duration = Duration::from_secs(1);
+/// A sweep that gets nowhere for so long is hung: each of its steps waits for the database at most.
+const HUNG: Duration = Duration::from_secs(30);
 /// Renewals come before the shortest binding, a minute, can end.
 const RENEW: u64 = 15;
 const TIDY: u64 = 60;
@@ -21,6 +23,7 @@ const LOST: Duration = DAY;
 impl App {
     /// Until shutdown.
     pub(super) async fn sweep(self) {
+        let beat = self.tasks.beat("sweep", HUNG);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         for n in 0u64.. {
@@ -28,27 +31,27 @@ impl App {
                 _ = ticks.tick() => {}
                 () = self.shutdown.cancelled() => return,
             }
-            if let Err(error) = self.tick(n).await {
+            beat.tick();
+            if let Err(error) = self.tick(n, &beat).await {
                 // The store has logged that it fails; this is only what is put off by it.
                 tracing::debug!(%error, "housekeeping is put off");
             }
         }
     }
 
-    async fn tick(&self, n: u64) -> Result<(), StoreError> {
+    async fn tick(&self, n: u64, beat: &Beat) -> Result<(), StoreError> {
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
         let _ = self.pbx_views(now());
-        if self.store.is_failing() {
-            self.store.check().await?;
-        }
         let backlog = self.backlog().calls();
         for call in backlog {
+            beat.tick();
             // An empty report: only what was left undone. It is in the backlog again if it fails.
             let _ = self.report(&call, &[]).await;
         }
         self.expire_offers().await?;
         for call in self.over() {
+            beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.
             let Some(over) = self.exchange().forget(&call) else { continue };
             if let Err(error) = self.call_off(&call).await {

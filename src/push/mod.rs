@@ -27,7 +27,7 @@ use crate::core::client_policy::ClientPolicy;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
-use crate::monitor::{Totals, now};
+use crate::monitor::{Totals, brief, now, wall};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
 use pending::Pending;
@@ -83,7 +83,7 @@ impl Push {
 
     /// The client has the message.
     pub fn delivered(&self, id: &str, binding: &Binding) {
-        let took = made(id).map(|made| now() - made);
+        let took = made(id).map(|made| wall() - made);
         self.inner.totals.delivered(binding.form.as_str(), took);
         if let Err(error) = self.inner.store.delivered(id, Some(&binding.id), now()) {
             tracing::warn!(%error, delivery = id, "a delivery could not be noted");
@@ -129,7 +129,7 @@ impl Push {
     fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
         match state {
             SentState::Accepted => {
-                let took = made(&outcome.id).map(|made| now() - made);
+                let took = made(&outcome.id).map(|made| wall() - made);
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
             }
@@ -212,14 +212,14 @@ impl Push {
             let (push, binding) = (self.clone(), binding.clone());
             tokio::spawn(async move {
                 // Cancelled: the call is over, its client is gone, or we are; what is still wanted is in the store.
-                let _ = stop.run_until_cancelled(webhook::deliver(&push, &delivery, &binding)).await;
+                let _ = stop.run_until_cancelled(brief("webhook", webhook::deliver(&push, &delivery, &binding))).await;
                 push.inner.pending.forget(&id);
             });
         }
     }
 }
 
-/// When the message with this id was made: ids are UUIDs of version 7.
+/// When the message with this id was made, by the wall clock: ids are UUIDs of version 7.
 fn made(id: &str) -> Option<crate::core::time::UnixMillis> {
     let (seconds, nanos) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
     let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;

@@ -14,7 +14,7 @@ use crate::core::backoff::Backoff;
 use crate::core::network::HostList;
 use crate::core::number::Number;
 use crate::guard::{LeadsInside, PublicOnly};
-use crate::monitor::now;
+use crate::monitor::wall;
 use crate::store::{Binding, Delivery, DeliveryState};
 
 /// How long a receiver has to answer.
@@ -108,7 +108,8 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
     let lane = push.inner.webhooks.lane(&binding.number);
     let Ok(_turn) = lane.acquire().await else { return again("shutting down") };
     let Ok(_permit) = push.inner.webhooks.permits.acquire().await else { return again("shutting down") };
-    let (id, timestamp) = (&delivery.message.id, now().0 / 1000);
+    // The receiver compares it with its own clock.
+    let (id, timestamp) = (&delivery.message.id, wall().0 / 1000);
     let request = http
         .post(address.as_str())
         .header(CONTENT_TYPE, "application/json")

@@ -16,6 +16,9 @@ pub enum StoreError {
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
+    /// SQLite's thread is gone: no write will ever work again.
+    #[error("the database's thread has died")]
+    Crashed,
     /// Two numbers can't have the same credential: a client's token says which number it is for.
     #[error("the credential is in use by another number")]
     CredentialTaken,
@@ -32,7 +35,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether it may work later without anybody changing the request.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, StoreError::Unavailable(_) | StoreError::Open { .. })
+        matches!(self, StoreError::Unavailable(_) | StoreError::Open { .. } | StoreError::Crashed)
     }
 
     /// Whether the request collides with what is stored.
@@ -65,6 +68,7 @@ impl From<sqlx::Error> for StoreError {
         match &error {
             // The only uniqueness that a request can break; the others are upserts.
             sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialTaken,
+            sqlx::Error::WorkerCrashed => StoreError::Crashed,
             _ => StoreError::Unavailable(error.to_string().into()),
         }
     }

@@ -9,6 +9,7 @@ mod bindings;
 mod calls;
 mod deliveries;
 mod error;
+mod file;
 mod numbers;
 mod offers;
 mod open;
@@ -33,6 +34,7 @@ use writer::Writer;
 pub struct Store {
     pool: SqlitePool,
     writer: Writer,
+    file: std::sync::Arc<file::Opened>,
 }
 
 impl Store {
@@ -41,20 +43,27 @@ impl Store {
         self.writer.is_failing()
     }
 
+    /// Why the last write failed, if it did.
+    pub fn failure(&self) -> Option<String> {
+        self.writer.failure()
+    }
+
+    /// Waits until nothing is written any more: the store was closed, or its writer has broken.
+    pub async fn ended(&self) {
+        self.writer.ended().await;
+    }
+
     /// How many writes have failed since the start.
     pub fn failed_writes(&self) -> u64 {
         self.writer.failed()
     }
 
-    /// Asks the database whether it can be read and, if writes have failed, whether they work again.
+    /// Asks the database whether it can be read.
     ///
     /// # Errors
     /// If it can't.
     pub async fn check(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
-        if self.is_failing() {
-            self.writer.run(writer::Write::Probe).await?;
-        }
         Ok(())
     }
 

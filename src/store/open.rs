@@ -8,6 +8,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
 
@@ -58,12 +59,13 @@ impl Store {
                 Err(error) => return Err(failed(error.to_string())),
             }
         }
-        Ok(Store { pool, writer: Writer::start(connection) })
+        let file = Opened::at(path).map_err(|e| failed(e.to_string()))?.into();
+        Ok(Store { pool, writer: Writer::start(connection), file })
     }
 }
 
 /// Makes the file with nobody else's permissions on it: it holds hashes, names and who called whom.
-fn create(path: &Path) -> std::io::Result<()> {
+pub(super) fn create(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;
     }

@@ -4,6 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
+use crate::core::time::Mark;
 
 /// What the holder of a stored token may do; clients have the credential of their number instead, and peers
 /// are each node's own configuration.
@@ -30,6 +31,7 @@ impl TokenRole {
 }
 
 const SECRET: &str = "secret";
+const CLOCK: &str = "clock";
 
 impl Store {
     /// The node's secret, which `fresh` becomes at the first start.
@@ -44,6 +46,38 @@ impl Store {
         }
         self.writer.run(Write::Setting { name: SECRET, value: fresh.to_vec() }).await?;
         Ok(fresh)
+    }
+
+    /// Where the clock of the last run was, if that is known.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    pub async fn clock(&self) -> Result<Option<Mark>, StoreError> {
+        let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
+        let found = query.bind(CLOCK).fetch_optional(&self.pool).await?;
+        Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    /// Moves what clients and offers expire by, when the clock that it goes by is set.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub async fn shift(&self, millis: i64) -> Result<(), StoreError> {
+        self.writer.run(Write::Shift { millis }).await.map(drop)
+    }
+
+    /// Asks the writer for a sign of life, and with a mark writes it down. True once there was an answer, be it
+    /// that nothing can be written.
+    pub async fn probe(&self, mark: Option<&Mark>) -> bool {
+        let value = mark.and_then(|mark| serde_json::to_vec(mark).ok());
+        let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value });
+        match self.writer.submit(write) {
+            Ok(commit) => {
+                let _ = commit.wait().await;
+                true
+            }
+            Err(_) => false,
+        }
     }
 
     /// Makes `hash` the token of that name, in place of an older one; without one there is none any more.
@@ -79,6 +113,12 @@ pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[
     .execute(connection)
     .await?;
     Ok(Done::Rows(1))
+}
+
+pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64) -> Result<Done, StoreError> {
+    sqlx::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
+    sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(connection).await?;
+    Ok(Done::Rows(0))
 }
 
 pub(super) async fn put_token(

@@ -1,7 +1,7 @@
 //! The one task that writes.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
@@ -43,6 +43,7 @@ pub(super) enum Write {
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
     Setting { name: &'static str, value: Vec<u8> },
+    Shift { millis: i64 },
     Probe,
 }
 
@@ -94,6 +95,7 @@ pub(super) struct Writer {
 struct State {
     failing: AtomicBool,
     failed: AtomicU64,
+    why: Mutex<String>,
     closing: tokio_util::sync::CancellationToken,
     closed: tokio_util::sync::CancellationToken,
 }
@@ -125,6 +127,17 @@ impl Writer {
         self.state.failing.load(Ordering::Relaxed)
     }
 
+    /// Why the last write failed, in the database's words.
+    pub(super) fn failure(&self) -> Option<String> {
+        let why = self.state.why.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_failing().then(|| why.clone())
+    }
+
+    /// Waits until the task is over.
+    pub(super) async fn ended(&self) {
+        self.state.closed.cancelled().await;
+    }
+
     pub(super) fn failed(&self) -> u64 {
         self.state.failed.load(Ordering::Relaxed)
     }
@@ -148,15 +161,18 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
                 continue;
             }
         }
-        commit(&mut connection, &mut group, &state).await;
+        if !commit(&mut connection, &mut group, &state).await {
+            // Nothing can be written any more, and whoever watches this task is told by its end.
+            return;
+        }
     }
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "the database was not closed cleanly");
     }
 }
 
-/// Commits all, or finds out which of them can't be.
-async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) {
+/// Commits all, or finds out which of them can't be. False if SQLite's own thread is gone.
+async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) -> bool {
     let results = match together(connection, group).await {
         Ok(results) => results.into_iter().map(Ok).collect(),
         // The database as a whole: nobody's own fault, and no use to wait for it once for each.
@@ -170,19 +186,32 @@ async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: 
             results
         }
     };
+    let mut alive = true;
     for (job, result) in group.drain(..).zip(results) {
         note(&result, state);
+        alive &= !matches!(result, Err(StoreError::Crashed));
         let _ = job.done.send(result);
     }
+    alive
 }
 
 async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let done = transaction(connection, group).await;
+    if done.is_err() {
+        // Where the disk was full SQLite has done so itself, and says that there is none. That is why this isn't one of
+        // sqlx's own transactions: their count would never be right again.
+        let _ = sqlx::query("ROLLBACK").execute(connection).await;
+    }
+    done
+}
+
+async fn transaction(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
     let mut results = Vec::with_capacity(group.len());
     for job in group {
-        results.push(run(&mut transaction, &job.write).await?);
+        results.push(run(connection, &job.write).await?);
     }
-    transaction.commit().await?;
+    sqlx::query("COMMIT").execute(connection).await?;
     Ok(results)
 }
 
@@ -190,6 +219,9 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
     let failing = result.as_ref().is_err_and(StoreError::is_unavailable);
     if failing {
         state.failed.fetch_add(1, Ordering::Relaxed);
+    }
+    if let Err(error) = result {
+        *state.why.lock().unwrap_or_else(PoisonError::into_inner) = error.to_string();
     }
     if state.failing.swap(failing, Ordering::Relaxed) != failing {
         match result {
@@ -221,6 +253,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
-        Write::Probe => settings::put(connection, "probe", b"").await,
+        Write::Shift { millis } => settings::shift(connection, *millis).await,
+        // The transaction around it takes the lock that a write needs.
+        Write::Probe => Ok(Done::Rows(0)),
     }
 }

@@ -52,6 +52,7 @@ pub mod sipp;
 pub mod staff;
 pub mod stage;
 pub mod story;
+pub mod surroundings;
 pub mod tenants;
 pub mod theatre;
 pub mod transfers;
@@ -77,6 +78,7 @@ pub use pstn::{CallerId, Pstn};
 pub use report::{CallOutcome, CallReport};
 pub use sidecall::{Https, Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
+pub use surroundings::Surroundings;
 
 use std::net::{IpAddr, Ipv4Addr};
 

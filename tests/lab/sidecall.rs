@@ -2,13 +2,13 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::process::{Child, wait_until};
+use super::surroundings::Surroundings;
 use super::{Kind, LabError, Pbx, Result, conf, ports};
 
 /// The PBX's name in the configuration.
@@ -47,6 +47,8 @@ pub struct SidecallConfig {
     pub files: Vec<(String, String)>,
     /// The node speaks HTTPS.
     pub https: Option<Https>,
+    /// What the process runs in.
+    pub surroundings: Surroundings,
 }
 
 /// A node's certificate, and who believes it; everything PEM.
@@ -72,6 +74,7 @@ const ALL_CAS: &str = "all-cas.pem";
 #[derive(Debug)]
 pub struct Sidecall {
     child: Child,
+    surroundings: Surroundings,
     dir: TempDir,
     role: &'static str,
     /// Where the node's API is.
@@ -143,7 +146,7 @@ impl Sidecall {
     }
 
     fn begin(dir: TempDir, http: SocketAddr, config: &SidecallConfig, role: &'static str) -> Result<Sidecall> {
-        let child = spawn(dir.path(), role)?;
+        let child = spawn(dir.path(), role, &config.surroundings)?;
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut client = reqwest::blocking::Client::builder().timeout(Duration::from_secs(10)).no_proxy();
         if let Some(https) = &config.https {
@@ -152,7 +155,8 @@ impl Sidecall {
         }
         let client = client.build().map_err(|e| LabError::Missing(format!("an HTTP client: {e}")))?;
         let scheme = scheme(config);
-        let mut sidecall = Sidecall { child, dir, role, http, scheme, client };
+        let mut sidecall =
+            Sidecall { child, surroundings: config.surroundings.clone(), dir, role, http, scheme, client };
         if role != "agent" {
             sidecall.child.wait_for_port(http, Duration::from_secs(10))?;
         }
@@ -162,7 +166,7 @@ impl Sidecall {
     /// Starts it again with the same folder: the same database and tokens.
     pub fn restart(&mut self) -> Result<()> {
         self.child.kill();
-        self.child = spawn(self.dir.path(), self.role)?;
+        self.child = spawn(self.dir.path(), self.role, &self.surroundings)?;
         if self.role != "agent" {
             self.child.wait_for_port(self.http, Duration::from_secs(10))?;
         }
@@ -214,6 +218,12 @@ impl Sidecall {
     /// The CAs that a client's machine knows, where the node has a certificate of its own.
     pub fn cas(&self) -> Option<PathBuf> {
         Some(self.dir().join(ALL_CAS)).filter(|file| file.is_file())
+    }
+
+    /// Status and text of `/readyz`.
+    pub fn readiness(&self) -> (u16, String) {
+        let answer = self.client.get(self.url("/readyz")).send();
+        answer.map_or((0, String::new()), |a| (a.status().as_u16(), a.text().unwrap_or_default()))
     }
 
     /// GET as administrator; `null` if that fails.
@@ -284,8 +294,8 @@ pub fn encode(number: &str) -> String {
     number.replace('+', "%2B").replace(';', "%3B").replace('=', "%3D")
 }
 
-fn spawn(dir: &Path, role: &str) -> Result<Child> {
-    let mut command = Command::new(binary());
+fn spawn(dir: &Path, role: &str, surroundings: &Surroundings) -> Result<Child> {
+    let mut command = surroundings.command(dir, &binary())?;
     command.arg("--config").arg(dir.join("sidecall.toml")).arg(role);
     command.env("SIDECALL_LOG", std::env::var("SIDECALL_LOG").unwrap_or_else(|_| "info,sidecall=debug".into()));
     if dir.join(OWN_CA).is_file() {
@@ -308,11 +318,12 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
     });
     let tls = tls.unwrap_or_default();
     format!(
-        "[node]\nlisten = \"{http}\"\ndatabase = \"sidecall.db\"\nadmin_token_file = \"admin.token\"\n\
+        "[node]\nlisten = \"{http}\"\ndatabase = \"{database}\"\nadmin_token_file = \"admin.token\"\n\
          agent_token_file = \"agent.token\"\n{node_lines}[node.clients]\nwebhook_hosts = [\"127.0.0.0/8\"]\n{clients}{routing}\
          [agent]\nnode = \"{scheme}://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
         node_lines = config.node_lines.clone() + &tls,
         clients = config.clients_lines,
+        database = config.surroundings.database(),
         scheme = scheme(config),
         entry = pbx_entry(PBX, pbx, config),
         more = config.more,

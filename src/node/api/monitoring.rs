@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::calls::told;
 use crate::contract::{CallView, PbxView};
 use crate::core::time::UnixMillis;
-use crate::monitor::{PAGE, PAGE_CSP, TotalsView, now};
+use crate::monitor::{PAGE, PAGE_CSP, TaskView, TotalsView, now};
 use crate::node::app::App;
 use crate::node::auth::Monitor;
 use crate::node::problem::Problems;
@@ -32,6 +32,12 @@ pub struct StatusView {
     pub now: UnixMillis,
     /// Whether the database takes writes.
     pub store_ok: bool,
+    /// The internal tasks of the process, and what is wrong with them.
+    #[serde(default)]
+    pub tasks: Vec<TaskView>,
+    /// What keeps the node from doing its work, as `/readyz` says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
     /// The links that agents report.
     pub pbxs: Vec<PbxView>,
     /// Calls that have not ended.
@@ -51,7 +57,8 @@ pub(in crate::node) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the node can do its work: its database answers, and it isn't stopping.
+/// Whether the node can do its work: its internal tasks run, its database answers, and it isn't stopping. If not, the
+/// detail names what is wrong.
 #[utoipa::path(get, path = "/readyz", tag = "monitoring",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
@@ -59,12 +66,12 @@ pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static s
     if app.shutdown.is_cancelled() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
-    let failing = || Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available");
-    // Whether writes work again is found out by the sweep, not by whoever asks.
-    if app.store.is_failing() {
-        return Err(failing());
+    // Whether the database can be written is found out by the probe, not by whoever asks.
+    if let Some(trouble) = app.trouble() {
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
-    app.store.check().await.map(|()| "ready\n").map_err(|_| failing())
+    let failing = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be read");
+    app.store.check().await.map(|()| "ready\n").map_err(failing)
 }
 
 /// Prometheus metrics.
@@ -89,6 +96,8 @@ pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Resul
         started: app.started,
         now,
         store_ok: !app.store.is_failing(),
+        tasks: app.tasks.views(),
+        trouble: app.trouble(),
         pbxs: app.pbx_views(now),
         live: app.live() as u64,
         connected: app.push.hub().connected() as u64,
