@@ -138,6 +138,9 @@ impl Config {
         if let Err(error) = self.node.check() {
             return wrong(error.to_string());
         }
+        if let Err(problem) = self.agent.check() {
+            return wrong(format!("agent.{problem}"));
+        }
         let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.deadline_ms);
         if !self.node.lnp.source.is_empty() && asking >= deciding {
             return wrong(format!(
