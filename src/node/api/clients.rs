@@ -1,6 +1,6 @@
 //! `/v1/clients`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -38,6 +38,7 @@ pub(in crate::node) async fn create(
     identity: Identity,
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
+    may_change(&app, &identity)?;
     let number = number(&identity, new.number.as_ref())?;
     // An administrator may know of a service beside the node; a client's would be a way into the machine.
     if identity != Identity::Admin && new.address.as_ref().is_some_and(|address| !app.capabilities.allows(address)) {
@@ -60,6 +61,16 @@ pub(in crate::node) async fn create(
     }
     let secret = binding.secret.clone();
     Ok((StatusCode::CREATED, Json(ClientCreated { client: view(&app, binding), secret })))
+}
+
+/// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.
+fn may_change(app: &App, identity: &Identity) -> Result<(), Problem> {
+    let Identity::Client(number) = identity else { return Ok(()) };
+    if app.limits.take_binding(number, Instant::now()) {
+        return Ok(());
+    }
+    let detail = "the number's clients come and go too often; slow down";
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
 }
 
 fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {
@@ -180,6 +191,7 @@ pub(in crate::node) async fn remove(
     identity: Identity,
     InPath(id): InPath<ClientId>,
 ) -> Result<StatusCode, Problem> {
+    may_change(&app, &identity)?;
     let binding = managed(&app, &identity, &id).await?;
     app.store.delete_binding(&id).await?;
     app.push.end_client(&id);

@@ -51,7 +51,7 @@ pub(in crate::node) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the node can do its work: its database answers, and it isn't stopping.
+/// Whether the node can do its work: its database answers, its disk has space, and it isn't stopping.
 #[utoipa::path(get, path = "/readyz", tag = "monitoring",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
@@ -64,7 +64,12 @@ pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static s
     if app.store.is_failing() {
         return Err(failing());
     }
-    app.store.check().await.map(|()| "ready\n").map_err(|_| failing())
+    app.store.check().await.map_err(|_| failing())?;
+    if app.space.is_low() {
+        let detail = "the database's disk is nearly full: only decisions and pairs are kept";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    }
+    Ok("ready\n")
 }
 
 /// Prometheus metrics.
