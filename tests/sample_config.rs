@@ -21,9 +21,10 @@ fn load(text: &str) -> Result<Config, String> {
         "asterisk.password",
         "lnp.token",
         "our.token",
+        "branch.token",
         "their.token",
     ] {
-        std::fs::write(dir.path().join(name), "6f1d0c7a9b\n").unwrap();
+        std::fs::write(dir.path().join(name), "6f1d0c7a9b0d4e2f\n").unwrap();
     }
     let file: PathBuf = dir.path().join("sidecall.toml");
     std::fs::write(&file, text).unwrap();
@@ -50,6 +51,7 @@ fn the_sample_loads_with_every_optional_key_set() {
     assert!(config.pbx[0].direct.is_some() && config.pbx[1].message_endpoint.is_some());
     assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
     assert_eq!(config.node.peers[0].prefixes.len(), 1);
+    assert!(config.node.agent[0].token.is_some() && config.node.connections.max.is_some());
 }
 
 #[test]
@@ -57,6 +59,9 @@ fn the_sample_shows_every_key() {
     // A wrong key is answered with those that would be right.
     for (table, before) in [
         ("node", "[node]\n"),
+        ("node.agent", "[[node.agent]]\n"),
+        ("node.connections", "[node.connections]\n"),
+        ("node.storage", "[node.storage]\n"),
         ("node.keep_calls", "[node.keep_calls]\n"),
         ("node.clients", "[node.clients]\n"),
         ("node.routing", "[node.routing]\n"),

@@ -8,6 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
+use crate::core::address::is_loopback;
 use crate::core::emergency::{EmergencyNumber, EmergencyRule};
 use crate::core::endpoint::{EndpointRule, Endpoints};
 use crate::core::mapping::Mapping;
@@ -46,6 +47,20 @@ impl Default for AgentConfig {
             deadline_ms: 400,
             breaker_failures: 3,
             breaker_rest_ms: 2_000,
+        }
+    }
+}
+
+impl AgentConfig {
+    /// Looks for values that can't work.
+    ///
+    /// # Errors
+    /// Names the key that is wrong.
+    pub fn check(&self) -> Result<(), String> {
+        match self.node.scheme() {
+            "https" => Ok(()),
+            "http" if is_loopback(self.node.host()) => Ok(()),
+            _ => Err(format!("node: {:?} must begin with https: (http: is for loopback)", self.node.as_str())),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! FreeSWITCH's outbound sockets: `direct` mode.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,14 +16,18 @@ use crate::pbx::freeswitch::direct::{Held, accept};
 
 /// The channel data come at once, or this is no FreeSWITCH.
 const DATA_WITHIN: Duration = Duration::from_secs(1);
+/// Sockets whose channel data haven't come: more calls than one FreeSWITCH sets up in that time.
+const SILENT: usize = 500;
 
-/// Accepts sockets until it is dropped.
+/// Accepts sockets until it is dropped. In a flood of silent ones it closes what comes: the dialplan of a call then goes
+/// on at once, and the process keeps its descriptors.
 pub(super) fn listen(
     context: &LinkContext,
     listener: TcpListener,
     held: mpsc::Sender<(Announcement, Held)>,
 ) -> AbortOnDropHandle<()> {
     let name = format!("direct listener of {}", context.pbx.name);
+    let silent = Arc::new(Semaphore::new(SILENT));
     // It ends with the link alone, which drops it.
     let never = CancellationToken::new();
     AbortOnDropHandle::new(context.shared.tasks.spawn(name, &never, async move {
@@ -36,10 +41,16 @@ pub(super) fn listen(
                     continue;
                 }
             };
+            let Ok(place) = silent.clone().try_acquire_owned() else {
+                tracing::debug!("too many silent sockets: a call's is closed");
+                continue;
+            };
             let held = held.clone();
             tokio::spawn(brief("direct", async move {
                 let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
-                match accept(stream, options).await {
+                let call = accept(stream, options).await;
+                drop(place);
+                match call {
                     Ok(Some(call)) => drop(held.send(call).await),
                     // Closing the socket lets the dialplan go on.
                     Ok(None) => tracing::debug!("a socket for a call that the snippet did not announce"),
@@ -48,4 +59,36 @@ pub(super) fn listen(
             }));
         }
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn silent_sockets_end_and_are_limited() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _listening = listen(listener, mpsc::channel(1).0);
+        let mut silent = Vec::new();
+        for _ in 0..SILENT {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        // Those that are taken are greeted with `connect`.
+        let mut greeting = [0; 9];
+        silent[SILENT - 1].read_exact(&mut greeting).await.unwrap();
+        assert_eq!(&greeting, b"connect\n\n");
+        let mut one_too_many = TcpStream::connect(address).await.unwrap();
+        assert!(!one_too_many.read(&mut greeting).await.is_ok_and(|n| n > 0), "it was greeted");
+        let ended = async {
+            let mut rest = Vec::new();
+            for stream in &mut silent {
+                let _ = stream.read_to_end(&mut rest).await;
+            }
+        };
+        tokio::time::timeout(DATA_WITHIN * 10, ended).await.expect("silent sockets stay open");
+        TcpStream::connect(address).await.unwrap().read_exact(&mut greeting).await.unwrap();
+    }
 }

@@ -95,8 +95,9 @@ impl Config {
         });
         let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
         let sources = node.lnp.source.iter_mut().map(|source| &mut source.token_file);
+        let agents = node.agent.iter_mut().map(|agent| &mut agent.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
-        let optional = tokens.into_iter().chain(sources).chain(pbxs).chain(peers).flatten();
+        let optional = tokens.into_iter().chain(sources).chain(agents).chain(pbxs).chain(peers).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
         }
@@ -123,6 +124,10 @@ impl Config {
             let key = format!("node.lnp.source {}: token_file", source.name);
             (key, &mut source.token, &source.token_file)
         });
+        let agents = self.node.agent.iter_mut().enumerate().map(|(n, agent)| {
+            let key = format!("[[node.agent]] no. {}: token_file", n + 1);
+            (key, &mut agent.token, &agent.token_file)
+        });
         let tokens = self.node.peers.iter_mut().flat_map(|peer| {
             let key = |name: &str| format!("peer {}: {name}", peer.name);
             [
@@ -130,7 +135,7 @@ impl Config {
                 (key("accept_token_file"), &mut peer.accept_token, &peer.accept_token_file),
             ]
         });
-        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources).chain(tokens) {
+        for (key, secret, file) in files.into_iter().chain(passwords).chain(sources).chain(agents).chain(tokens) {
             let Some(path) = file else { continue };
             let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Key {
                 path: config.display().to_string(),
@@ -145,6 +150,9 @@ impl Config {
         let wrong = |problem: String| Err(ConfigError::Key { path: path.display().to_string(), problem });
         if let Err(error) = self.node.check() {
             return wrong(error.to_string());
+        }
+        if let Err(problem) = self.agent.check() {
+            return wrong(format!("agent.{problem}"));
         }
         let (asking, deciding) = (self.node.lnp.deadline_ms, self.agent.deadline_ms);
         if !self.node.lnp.source.is_empty() && asking >= deciding {

@@ -23,8 +23,17 @@ impl Bucket {
         self.left >= wanted
     }
 
-    /// Takes so much out; the bucket may owe it.
-    pub fn take(&mut self, amount: f64) {
+    /// Takes so much, if there is.
+    pub fn take(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
+        let allowed = self.holds(wanted, burst, rate, now);
+        if allowed {
+            self.left -= wanted;
+        }
+        allowed
+    }
+
+    /// Takes more than may be in it; it is filled up again from below.
+    pub fn owe(&mut self, amount: f64) {
         self.left -= amount;
     }
 }

@@ -7,9 +7,9 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 use super::names::{
-    CALLS_LIVE, CLIENTS_CONNECTED, DECISION_SECONDS, DECISIONS, DELIVERIES, DELIVERY_SECONDS, HTTP_REQUESTS,
-    INBOX_POSTS, NAMES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED, PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT,
-    STORE_FAILED_WRITES,
+    CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
+    DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, NAMES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
+    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
 };
 use crate::contract::{LinkState, OfferRefusal};
 use crate::core::far::SentState;
@@ -121,6 +121,27 @@ impl Metrics {
     /// A request was answered. `route` is the pattern, never the path that was asked for.
     pub fn http_request(self, method: &'static str, route: String, status: u16) {
         counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string()).increment(1);
+    }
+
+    /// So many HTTP connections are open.
+    pub fn connections_open(self, open: usize) {
+        gauge!(CONNECTIONS_OPEN).set(open as f64);
+    }
+
+    /// A connection was closed at once, since a limit was reached.
+    pub fn connection_refused(self, why: &'static str) {
+        counter!(CONNECTIONS_REFUSED, "why" => why).increment(1);
+    }
+
+    /// A request came with a wrong token.
+    pub fn failed_login(self, answer: &'static str) {
+        counter!(FAILED_LOGINS, "answer" => answer).increment(1);
+    }
+
+    /// So many bytes are free on the database's disk, and whether that is too little.
+    pub fn store_space(self, free: u64, low: bool) {
+        gauge!(STORE_FREE_BYTES).set(free as f64);
+        gauge!(STORE_LOW_SPACE).set(if low { 1.0 } else { 0.0 });
     }
 
     /// So many writes have failed in all.

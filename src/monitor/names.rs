@@ -16,6 +16,11 @@ pub(super) const HTTP_REQUESTS: &str = "sidecall_http_requests_total";
 pub(super) const STORE_FAILED_WRITES: &str = "sidecall_store_failed_writes_total";
 pub(super) const TASK_PANICS: &str = "sidecall_task_panics_total";
 pub(super) const CLOCK_STEP: &str = "sidecall_clock_step";
+pub(super) const STORE_FREE_BYTES: &str = "sidecall_store_free_bytes";
+pub(super) const STORE_LOW_SPACE: &str = "sidecall_store_low_space";
+pub(super) const CONNECTIONS_OPEN: &str = "sidecall_connections_open";
+pub(super) const CONNECTIONS_REFUSED: &str = "sidecall_connections_refused_total";
+pub(super) const FAILED_LOGINS: &str = "sidecall_failed_logins_total";
 pub(super) const LNP_QUERIES: &str = "sidecall_lnp_queries_total";
 pub(super) const LNP_QUERY_SECONDS: &str = "sidecall_lnp_query_seconds";
 pub(super) const AGENT_ANNOUNCEMENTS: &str = "sidecall_agent_announcements_total";
@@ -46,6 +51,11 @@ pub const NAMES: &[(&str, &str)] = &[
     (STORE_FAILED_WRITES, "Writes that the database did not take"),
     (TASK_PANICS, "Tasks of one call or request that broke, by kind"),
     (CLOCK_STEP, "By how many seconds the wall clock was stepped since the start"),
+    (STORE_FREE_BYTES, "Free space on the database's disk"),
+    (STORE_LOW_SPACE, "1 if only decisions and pairs are kept for lack of space"),
+    (CONNECTIONS_OPEN, "Open HTTP connections, streams included"),
+    (CONNECTIONS_REFUSED, "Connections that were closed at once, by which limit was reached"),
+    (FAILED_LOGINS, "Requests with a wrong token, by how they were answered"),
     (LNP_QUERIES, "Questions to portability sources, by source and result"),
     (LNP_QUERY_SECONDS, "Time that a call waited for a portability source, by source"),
     (AGENT_ANNOUNCEMENTS, "Calls that the PBX announced"),

@@ -8,13 +8,17 @@ use std::time::Duration;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
+use super::agents::Scope;
 use super::capability::Capabilities;
 use super::config::{KeepCalls, Monitoring, Routing};
 use super::far::Underway;
+use super::host::Hosts;
 use super::limit::Limits;
+use super::logins::Logins;
 use super::pairing::Turns;
 use super::parts::Comparing;
 use super::report::Backlog;
+use super::space::Space;
 use super::taken::Offers;
 use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::client_policy::ClientPolicy;
@@ -53,9 +57,18 @@ pub(super) struct Shared {
     pub(super) lnp: Lnp,
     pub(super) keep: KeepCalls,
     pub(super) monitoring: Monitoring,
+    pub(super) hosts: Hosts,
     /// The tokens of the configuration, which need no question to the database.
     pub(super) tokens: HashMap<[u8; 32], TokenRole>,
+    /// Those of `[[node.agent]]`.
+    pub(super) agents: HashMap<[u8; 32], Scope>,
+    pub(super) logins: Logins,
     pub(super) limits: Limits,
+    /// Calls at the same time.
+    pub(super) calls_max: usize,
+    /// Deliveries that are kept.
+    pub(super) deliveries_max: u64,
+    pub(super) space: Space,
     pub(super) turns: Turns,
     pub(super) tasks: Tasks,
     /// What is wrong with the database, where it doesn't say so itself.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::Problem;
+use super::agents::Scope;
 use super::app::App;
 use super::certificate::ClientCertificate;
 use super::config::Monitoring;
@@ -19,6 +20,8 @@ use crate::store::{TokenRole, credential_hash};
 
 /// A browser can't set headers on a WebSocket: it offers the token as a protocol of this form.
 const PROTOCOL: &str = "bearer.";
+/// The protocol that is agreed on.
+const AGREED: &str = "sidecall";
 /// Longest token that is looked at.
 const TOKEN_MAX: usize = 512;
 
@@ -26,7 +29,8 @@ const TOKEN_MAX: usize = 512;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Identity {
     Admin,
-    Agent,
+    /// An agent of these PBXs.
+    Agent(Scope),
     Peer(PeerName),
     /// A client of this number.
     Client(Number),
@@ -38,7 +42,7 @@ impl Identity {
         match self {
             Identity::Admin => true,
             Identity::Client(own) => own == number,
-            Identity::Agent | Identity::Peer(_) => false,
+            Identity::Agent(_) | Identity::Peer(_) => false,
         }
     }
 }
@@ -58,10 +62,17 @@ fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     all.flat_map(|value| value.split(',')).map(str::trim)
 }
 
-/// The protocol to agree on: a browser closes the connection if it offered some and none is taken.
-pub(super) fn agreed_protocol(headers: &HeaderMap) -> Option<HeaderValue> {
-    let plain = protocols(headers).find(|name| *name == "sidecall");
-    plain.or_else(|| protocols(headers).next()).and_then(|name| HeaderValue::from_str(name).ok())
+/// The protocol to agree on: a browser closes the connection if it offered some and none is taken. Never the one with
+/// the token: an answer's headers are logged by proxies and shown by tools.
+pub(super) fn agreed_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
+    if protocols(headers).any(|name| name == AGREED) {
+        return Ok(Some(HeaderValue::from_static(AGREED)));
+    }
+    if protocols(headers).any(|name| name.starts_with(PROTOCOL)) {
+        let detail = "offer the protocol \"sidecall\" beside \"bearer.TOKEN\": the token is never sent back";
+        return Err(Problem::field(StatusCode::BAD_REQUEST, "Sec-WebSocket-Protocol", detail));
+    }
+    Ok(None)
 }
 
 impl FromRequestParts<App> for Identity {
@@ -71,47 +82,76 @@ impl FromRequestParts<App> for Identity {
         let token = token(&parts.headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX);
         // What is compared is the hash: how long that takes says nothing about the token.
         let hash = credential_hash(token.ok_or_else(Problem::unauthorized)?);
-        if let Some(peer) = app.peer_tokens.get(&hash) {
-            return Ok(Identity::Peer(peer.clone()));
+        if let Some(known) = configured(app, &hash) {
+            return Ok(known);
         }
-        let stored = match app.tokens.get(&hash) {
-            Some(role) => Some(*role),
-            None => app.store.token(&hash).await?,
+        let source = app.logins.source(parts);
+        let _turn = match source {
+            Some(source) => app.logins.turn(source).await,
+            None => None,
         };
-        match stored {
-            Some(TokenRole::Admin) => return Ok(Identity::Admin),
-            Some(TokenRole::Agent) => return Ok(Identity::Agent),
-            None => {}
+        if let Some(role) = app.store.token(&hash).await? {
+            return Ok(of_role(role));
         }
         let number = app.store.number_of_credential(&hash).await?;
-        number.map(Identity::Client).ok_or_else(Problem::unauthorized)
+        number.map(Identity::Client).ok_or_else(|| app.logins.failed(source))
     }
 }
 
-macro_rules! roles {
-    ($($(#[$doc:meta])* $name:ident: $pattern:pat => $who:literal;)*) => {$(
-        $(#[$doc])*
-        pub(super) struct $name;
-
-        impl FromRequestParts<App> for $name {
-            type Rejection = Problem;
-            async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<$name, Problem> {
-                match Identity::from_request_parts(parts, app).await? {
-                    $pattern => Ok($name),
-                    _ => Err(Problem::forbidden(concat!("this is for ", $who))),
-                }
-            }
-        }
-    )*};
+/// Whose token of the configuration it is.
+fn configured(app: &App, hash: &[u8; 32]) -> Option<Identity> {
+    if let Some(peer) = app.peer_tokens.get(hash) {
+        return Some(Identity::Peer(peer.clone()));
+    }
+    if let Some(scope) = app.agents.get(hash) {
+        return Some(Identity::Agent(scope.clone()));
+    }
+    app.tokens.get(hash).map(|role| of_role(*role))
 }
 
-roles! {
-    /// An administrator.
-    Admin: Identity::Admin => "administrators";
-    /// An agent.
-    Agent: Identity::Agent => "agents";
-    /// Either of them.
-    AdminOrAgent: Identity::Admin | Identity::Agent => "administrators and agents";
+fn of_role(role: TokenRole) -> Identity {
+    match role {
+        TokenRole::Admin => Identity::Admin,
+        TokenRole::Agent => Identity::Agent(Scope::All),
+    }
+}
+
+/// An administrator.
+pub(super) struct Admin;
+/// An agent, and the PBXs that it may speak for.
+pub(super) struct Agent(pub(super) Scope);
+/// Either of them. An administrator may ask about every PBX.
+pub(super) struct AdminOrAgent(pub(super) Scope);
+
+impl FromRequestParts<App> for Admin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Admin, Problem> {
+        match Identity::from_request_parts(parts, app).await? {
+            Identity::Admin => Ok(Admin),
+            _ => Err(Problem::forbidden("this is for administrators")),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Agent {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Agent, Problem> {
+        match Identity::from_request_parts(parts, app).await? {
+            Identity::Agent(scope) => Ok(Agent(scope)),
+            _ => Err(Problem::forbidden("this is for agents")),
+        }
+    }
+}
+
+impl FromRequestParts<App> for AdminOrAgent {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AdminOrAgent, Problem> {
+        match Identity::from_request_parts(parts, app).await? {
+            Identity::Admin => Ok(AdminOrAgent(Scope::All)),
+            Identity::Agent(scope) => Ok(AdminOrAgent(scope)),
+            _ => Err(Problem::forbidden("this is for administrators and agents")),
+        }
+    }
 }
 
 /// A configured peer, by its certificate or its token.
@@ -130,7 +170,7 @@ impl FromRequestParts<App> for FromPeer {
                 None => Problem::unauthorized(),
             },
             Ok(_) => Problem::forbidden("this is for peers"),
-            Err(problem) if problem.status == 401 => problem,
+            Err(problem) if [401, 429].contains(&problem.status) => problem,
             Err(problem) => return Err(problem),
         };
         app.totals.metrics.offer_from_nobody();
@@ -145,7 +185,7 @@ impl FromRequestParts<App> for Monitor {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Monitor, Problem> {
         if app.monitoring == Monitoring::Open {
-            return Ok(Monitor);
+            return app.hosts.check(&parts.headers).map(|()| Monitor);
         }
         Admin::from_request_parts(parts, app).await.map(|Admin| Monitor)
     }

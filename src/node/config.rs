@@ -8,6 +8,9 @@ use serde::Deserialize;
 use url::Url;
 
 use super::NodeError;
+use super::agents::{self, AgentAccess};
+use super::connections::ConnectionsConfig;
+use super::space::StorageConfig;
 use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
 use crate::core::client_policy::ClientPolicy;
 use crate::core::name::{PbxName, TrunkName};
@@ -37,10 +40,18 @@ pub struct NodeConfig {
     /// Who may read the monitoring endpoints; if absent, open on a loopback address without a public
     /// URL, and for administrators elsewhere.
     pub monitoring: Option<Monitoring>,
+    /// Names by which monitoring may be read while it is open, besides those that the node knows.
+    pub monitoring_hosts: Vec<String>,
     /// The file that holds the administrator's token.
     pub admin_token_file: Option<PathBuf>,
     /// The file that holds the agents' token.
     pub agent_token_file: Option<PathBuf>,
+    /// Tokens of agents that speak for some PBXs alone.
+    pub agent: Vec<AgentAccess>,
+    /// How many connections there may be, and how long a stalled one lasts.
+    pub connections: ConnectionsConfig,
+    /// How much is stored.
+    pub storage: StorageConfig,
     /// How many people of one conference are paired with each other, everyone with everyone; who comes
     /// later is paired with nobody there.
     pub conference_size: usize,
@@ -115,8 +126,12 @@ impl Default for NodeConfig {
             database: PathBuf::from("/var/lib/sidecall/sidecall.db"),
             tls: None,
             monitoring: None,
+            monitoring_hosts: Vec::new(),
             admin_token_file: None,
             agent_token_file: None,
+            agent: Vec::new(),
+            connections: ConnectionsConfig::default(),
+            storage: StorageConfig::default(),
             conference_size: 8,
             keep_calls: KeepCalls::default(),
             clients: ClientPolicy::default(),
@@ -154,6 +169,8 @@ impl NodeConfig {
             let reason = "0 would send no SIP MESSAGE at all; say at least 1".to_owned();
             return Err(NodeError::Config { key: "node.clients.messages_per_minute", reason });
         }
+        self.connections.check()?;
+        agents::check(&self.agent)?;
         self.base(self.listen)?;
         for (n, peer) in self.peers.iter().enumerate() {
             let wrong = |reason: String| NodeError::Config { key: "peer", reason };

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::Problem;
 use super::app::App;
+use super::{Problem, space};
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
@@ -48,6 +48,9 @@ impl App {
         }
         if let Some(known) = self.announced_before(&request) {
             return Ok(known);
+        }
+        if self.exchange().len() >= self.calls_max {
+            return Err(space::full("the node follows as many calls as it may"));
         }
         let id: CallId = fresh_id();
         let decided = match request.routed {

@@ -1,18 +1,23 @@
 //! The service node: directory, decisions, and who is told of whom, over HTTP.
 
+mod accept;
+mod agents;
 mod api;
 mod app;
 mod auth;
 mod capability;
 mod certificate;
 mod config;
+mod connections;
 mod decision;
 mod error;
 mod extract;
 mod far;
 mod handover;
+mod host;
 mod identity;
 mod limit;
+mod logins;
 mod middleware;
 mod offering;
 mod offers;
@@ -25,15 +30,20 @@ mod report;
 mod resume;
 mod router;
 mod server;
+mod socket;
+mod space;
 mod story;
 mod sweep;
 mod taken;
 
 pub use crate::peer::PeerConfig;
+pub use agents::AgentAccess;
 pub use api::StatusView;
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
+pub use connections::ConnectionsConfig;
 pub use error::NodeError;
 pub use openapi::document;
 pub use problem::Problem;
 pub use router::ROUTES;
 pub use server::{BootstrapTokens, Node};
+pub use space::StorageConfig;

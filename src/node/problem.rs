@@ -143,6 +143,12 @@ pub(super) enum Problems {
     /// A value can't be taken; `field` names it.
     #[response(status = 422, content_type = "application/problem+json")]
     Invalid(#[to_schema] Problem),
+    /// Too many failed logins, or too much of something; `Retry-After` says when to try again.
+    #[response(status = 429, content_type = "application/problem+json")]
+    Limited(#[to_schema] Problem),
+    /// The node stores as much as it may, or its disk is nearly full.
+    #[response(status = 507, content_type = "application/problem+json")]
+    Full(#[to_schema] Problem),
     /// The database isn't available, or the node is stopping.
     #[response(status = 503, content_type = "application/problem+json")]
     Unavailable(#[to_schema] Problem),

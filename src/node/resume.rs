@@ -1,6 +1,6 @@
 //! Taking up after a restart what was going on before it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::app::{App, GRACE};
 use crate::core::call::Call;
@@ -43,6 +43,12 @@ impl App {
         // Beside the first requests: a pair is looked at as it is by then.
         tokio::spawn(brief("resume", self.clone().settle_all(open.chain(talking).collect())));
         self.resume_offers().await?;
+        for (call, bytes) in self.store.kept_posts().await? {
+            // What isn't followed any more is never forgotten again, so it isn't counted.
+            if self.exchange().call(&call).is_some() {
+                self.limits.kept(&call, bytes, Instant::now());
+            }
+        }
         let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
         unanswered.iter().for_each(|call| self.offer(call));
         let calls = self.exchange().calls().count();

@@ -5,13 +5,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
+use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 use std::time::Duration;
 
 use super::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
 use super::app::App;
-use super::middleware;
+use super::connections::ConnectionsConfig;
+use super::{middleware, space};
 
 /// Bytes of a request's body, but for imports, offers and inboxes.
 const BODY: usize = 256 * 1024;
@@ -74,7 +75,7 @@ all! {
 }
 
 /// The whole of it.
-pub(super) fn router(app: App) -> Router {
+pub(super) fn router(app: App, config: &ConnectionsConfig) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
@@ -88,7 +89,9 @@ pub(super) fn router(app: App) -> Router {
         .merge(slow)
         .merge(peers)
         .merge(inboxes)
+        .layer(RequestBodyTimeoutLayer::new(config.stall()))
         .layer(axum::middleware::from_fn(middleware::to_the_end))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), space::guard))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::finish))
         .with_state(app)

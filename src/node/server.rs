@@ -1,28 +1,30 @@
 //! The node as its program sees it: bind, serve, shut down.
 
 use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use hyper_util::rt::TokioTimer;
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::accept::{Server, listen};
 use super::app::{App, Shared};
 use super::capability::Capabilities;
-use super::certificate::Certified;
 use super::config::{NodeConfig, TlsFiles, is_at_home};
-use super::{NodeError, probe, router};
+use super::connections::{Connections, ConnectionsConfig};
+use super::host::Hosts;
+use super::limit::Limits;
+use super::logins::Logins;
+use super::space::Space;
+use super::{NodeError, agents, probe, router};
 use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
 use crate::core::secret::Secret;
@@ -30,13 +32,6 @@ use crate::monitor::{Metrics, Tasks, Totals, now};
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
-
-/// How long requests have to finish when the node stops.
-const FAREWELL: Duration = Duration::from_secs(5);
-/// How long a connection may take to send the head of a request, or sit idle before it.
-const HEADERS: Duration = Duration::from_secs(75);
-/// Bytes of a connection's buffer: heads of requests are small, and connections are many.
-const BUFFER: usize = 16 * 1024;
 
 /// The tokens that the configuration brings along.
 #[derive(Debug, Clone, Default)]
@@ -52,7 +47,8 @@ pub struct Node {
     app: App,
     listener: TcpListener,
     address: SocketAddr,
-    tls: Option<RustlsConfig>,
+    tls: Option<TlsAcceptor>,
+    connections: ConnectionsConfig,
 }
 
 impl Node {
@@ -64,14 +60,16 @@ impl Node {
         config.check()?;
         let tls = config.tls.as_ref().map(tls).transpose()?;
         let bind = |source| NodeError::Bind { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).map_err(bind)?;
-        listener.set_nonblocking(true).map_err(bind)?;
+        let listener = listen(config.listen).map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
         let (base, configured) = (config.base(address)?, bootstrap(tokens, &store).await?);
         let peer_tokens = peer_tokens(config, &configured)?;
         probe::set_clock(&store).await?;
+        let is_taken = |hash: &[u8; 32]| configured.contains_key(hash) || peer_tokens.contains_key(hash);
+        let agents = agents::scopes(&config.agent, is_taken)?;
         let secret = store.secret(rand::random()).await?;
-        let totals = Arc::new(Totals::new(Metrics::install()));
+        let metrics = Metrics::install();
+        let totals = Arc::new(Totals::new(metrics));
         let shutdown = CancellationToken::new();
         let app = App::new(Shared {
             push: Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone()),
@@ -87,8 +85,14 @@ impl Node {
             lnp: config.portability()?,
             keep: config.keep_calls,
             monitoring: config.monitoring(),
+            hosts: Hosts::new(config),
             tokens: configured,
-            limits: Default::default(),
+            agents,
+            logins: Logins::new(&config.connections, metrics),
+            limits: Limits::new(config.storage.posts()),
+            calls_max: config.storage.calls,
+            deliveries_max: config.storage.deliveries,
+            space: Space::new(&config.database, &config.storage, metrics),
             turns: Default::default(),
             tasks: Tasks::default(),
             trouble: Mutex::default(),
@@ -100,7 +104,7 @@ impl Node {
             store,
         });
         app.resume().await?;
-        Ok(Node { app, listener, address, tls })
+        Ok(Node { app, listener, address, tls, connections: config.connections.clone() })
     }
 
     /// Where it listens.
@@ -119,9 +123,8 @@ impl Node {
     /// # Errors
     /// If the listener breaks.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), NodeError> {
-        let Node { app, listener, address, tls } = self;
+        let Node { app, listener, address, tls, connections: config } = self;
         tracing::info!(%address, tls = tls.is_some(), "the node listens");
-        let handle = Handle::new();
         let tasks = app.tasks.clone();
         let sweep = tasks.spawn("sweep", &app.shutdown, app.clone().sweep());
         let probe = tasks.spawn("database probe", &app.shutdown, app.clone().probe());
@@ -130,25 +133,16 @@ impl Node {
             async move { store.ended().await }
         });
         let stop = tasks.spawn("node's stop", &app.shutdown, {
-            let (app, handle) = (app.clone(), handle.clone());
+            let (app, shutdown) = (app.clone(), shutdown.clone());
             async move {
                 shutdown.cancelled().await;
                 // Streams end with this: they would never finish on their own.
                 app.shutdown.cancel();
-                handle.graceful_shutdown(Some(FAREWELL));
             }
         });
-        let service = router::router(app.clone()).into_make_service();
-        let server = axum_server::from_tcp(listener).map_err(NodeError::Serve)?.handle(handle);
-        let serving = async {
-            match tls {
-                None => limited(server.acceptor(NoDelayAcceptor::new())).serve(service).await,
-                Some(tls) => {
-                    let acceptor = RustlsAcceptor::new(tls).acceptor(NoDelayAcceptor::new());
-                    limited(server.acceptor(Certified(acceptor))).serve(service).await
-                }
-            }
-        };
+        let connections = Connections::new(&config, app.totals.metrics);
+        let router = router::router(app.clone(), &config);
+        let serving = Server::new(&config, connections, tls, router, shutdown).run(listener);
         let served = tasks.run("HTTP server", &app.shutdown, serving).await;
         stop.abort();
         probe.abort();
@@ -158,12 +152,6 @@ impl Node {
         tracing::info!("the node has stopped");
         served.unwrap_or_else(|| Err(std::io::Error::other("it panicked"))).map_err(NodeError::Serve)
     }
-}
-
-fn limited<A>(mut server: axum_server::Server<SocketAddr, A>) -> axum_server::Server<SocketAddr, A> {
-    let mut http = server.http_builder().http1();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
-    server
 }
 
 /// Takes the configuration's tokens over. They are kept hashed, here and in the database, where
@@ -192,7 +180,7 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
 }
 
 /// What a token has to be.
-fn fits(token: &str) -> Result<(), &'static str> {
+pub(super) fn fits(token: &str) -> Result<(), &'static str> {
     if token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }
@@ -218,7 +206,7 @@ fn peer_tokens(
     Ok(known)
 }
 
-fn tls(files: &TlsFiles) -> Result<RustlsConfig, NodeError> {
+fn tls(files: &TlsFiles) -> Result<TlsAcceptor, NodeError> {
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| wrong(&files.key, e.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -234,7 +222,7 @@ fn tls(files: &TlsFiles) -> Result<RustlsConfig, NodeError> {
     );
     let mut config = config.map_err(|e| wrong(&files.cert, e.to_string()))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(RustlsConfig::from_config(Arc::new(config)))
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Whoever shows a certificate shows one that this CA has signed; nobody has to.

@@ -40,6 +40,7 @@ impl App {
     }
 
     async fn tick(&self, n: u64, beat: &Beat) -> Result<(), StoreError> {
+        self.space.measure();
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
         let _ = self.pbx_views(now());
@@ -73,6 +74,7 @@ impl App {
             self.store.expire_bindings(now()).await?;
             self.end_lost().await;
             let before = crate::core::time::UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
+            let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
             let pruned = self.store.prune_calls(before, self.keep.count).await?;
             if pruned > 0 {
                 tracing::debug!(pruned, "forgot old calls");

@@ -30,11 +30,7 @@ impl Allowance {
         }
         let Some((bucket, last)) = taken.get_mut(number) else { return false };
         *last = now;
-        let left = bucket.holds(1.0, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now);
-        if left {
-            bucket.take(1.0);
-        }
-        left
+        bucket.take(1.0, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now)
     }
 }
 

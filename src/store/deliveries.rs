@@ -154,6 +154,39 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
+    /// Bytes of what people have said to each other in calls that are kept with it.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn kept_posts(&self) -> Result<Vec<(CallId, u64)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT call, SUM(OCTET_LENGTH(body)) FROM deliveries WHERE kind = 'message' AND body <> '' GROUP BY call",
+        );
+        let read = |row: &SqliteRow| {
+            let call = row.try_get::<String, _>(0)?.parse().map_err(|e| StoreError::unreadable("delivery", e))?;
+            Ok((call, u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0)))
+        };
+        rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
+    }
+
+    /// If there are more than `max` deliveries: a time before which a tenth of the calls ended.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn crowded(&self, max: u64) -> Result<Option<UnixMillis>, StoreError> {
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deliveries").fetch_one(&self.pool).await?;
+        if u64::try_from(count).unwrap_or(0) <= max {
+            return Ok(None);
+        }
+        let line: Option<i64> = sqlx::query_scalar(
+            "SELECT ended + 1 FROM calls WHERE ended IS NOT NULL ORDER BY ended
+             LIMIT 1 OFFSET (SELECT COUNT(*) / 10 FROM calls WHERE ended IS NOT NULL)",
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(line.map(UnixMillis))
+    }
+
     /// Pairs of numbers that have been told of each other and not of their parting.
     ///
     /// # Errors

@@ -165,6 +165,7 @@ impl Stream {
         request
             .headers_mut()
             .insert("authorization", bearer.map_err(|_| setup("the token holds what no token holds".into()))?);
+        request.headers_mut().insert("sec-websocket-protocol", HeaderValue::from_static("sidecall"));
         match tokio::time::timeout(CONNECT, tokio_tungstenite::connect_async_with_config(request, None, true)).await {
             Ok(Ok((socket, _))) => Ok(socket),
             Ok(Err(WsError::Http(response))) => Err(match response.status().as_u16() {

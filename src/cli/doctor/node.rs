@@ -53,13 +53,6 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Resul
     } else {
         report.ok(ABOUT, "its database takes reads and writes")?;
     }
-    if node.scheme() == "http" && !is_loopback(node.host()) {
-        report.warning(
-            ABOUT,
-            format!("the agent's token travels to {node} in the clear"),
-            "use https: (node.tls, or a proxy in front)",
-        )?;
-    }
     agent_token(config, &agent, report).await?;
     public_url(config, report).await?;
     // The administrator's token is the local node's, where one runs here.

@@ -31,9 +31,10 @@ const RECENT: u32 = 100;
     request_body = CallRequest, responses((status = 200, body = CallDecision), Problems))]
 pub(in crate::node) async fn decide(
     State(app): State<App>,
-    _: Agent,
+    Agent(scope): Agent,
     Body(request): Body<CallRequest>,
 ) -> Result<Json<CallDecision>, Problem> {
+    scope.check(&request.pbx)?;
     app.decide(request).await.map(Json)
 }
 
@@ -43,15 +44,16 @@ pub(in crate::node) async fn decide(
     request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
-    _: Agent,
+    Agent(scope): Agent,
     InPath(call): InPath<CallId>,
     Body(CallEvents { events }): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
     }
-    app.report(&call, &events).await?;
     let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
+    pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
+    app.report(&call, &events).await?;
     Ok(Json(SipMessages { messages: pbx.map(|pbx| app.push.take_sip(&pbx)).unwrap_or_default() }))
 }
 
@@ -74,7 +76,7 @@ pub(in crate::node) struct Wanted {
     responses((status = 200, body = CallList), Problems))]
 pub(in crate::node) async fn list(
     State(app): State<App>,
-    _: AdminOrAgent,
+    AdminOrAgent(scope): AdminOrAgent,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<CallList>, Problem> {
     // An agent that asks for live calls ends those that its PBX no longer has: it needs the oldest too.
@@ -82,11 +84,13 @@ pub(in crate::node) async fn list(
     if !(1..=CALLS).contains(&limit) {
         return Err(Problem::invalid("limit", format!("must be 1 to {CALLS}")));
     }
-    let calls = match wanted.live {
+    wanted.pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
+    let mut calls = match wanted.live {
         // An agent compares these with its PBX: what is in memory is never behind.
         Some(true) => live(&app, wanted.pbx.as_ref(), limit as usize),
         live => app.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
     };
+    calls.retain(|call| scope.covers(&call.pbx));
     Ok(Json(CallList { calls: views(&app, calls).await? }))
 }
 
@@ -96,10 +100,11 @@ pub(in crate::node) async fn list(
     responses((status = 200, body = CallView), Problems))]
 pub(in crate::node) async fn show(
     State(app): State<App>,
-    _: AdminOrAgent,
+    AdminOrAgent(scope): AdminOrAgent,
     InPath(id): InPath<CallId>,
 ) -> Result<Json<CallView>, Problem> {
     let call = found(&app, &id).await?;
+    call.as_ref().map_or(Ok(()), |call| scope.check(&call.pbx))?;
     let view = told(&app, call.into_iter().collect()).await?.pop();
     view.map(Json).ok_or_else(|| Problem::not_found("call"))
 }

@@ -1,6 +1,6 @@
 //! `/v1/clients`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -40,6 +40,7 @@ pub(in crate::node) async fn create(
     identity: Identity,
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
+    may_change(&app, &identity)?;
     let number = number(&identity, new.number.as_ref())?;
     if let Some(address) = &new.address {
         may_bind(&app, address).await?;
@@ -76,6 +77,16 @@ async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
         }
         _ => Ok(()),
     }
+}
+
+/// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.
+fn may_change(app: &App, identity: &Identity) -> Result<(), Problem> {
+    let Identity::Client(number) = identity else { return Ok(()) };
+    if app.limits.take_binding(number, Instant::now()) {
+        return Ok(());
+    }
+    let detail = "the number's clients come and go too often; slow down";
+    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
 }
 
 fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {
@@ -196,6 +207,7 @@ pub(in crate::node) async fn remove(
     identity: Identity,
     InPath(id): InPath<ClientId>,
 ) -> Result<StatusCode, Problem> {
+    may_change(&app, &identity)?;
     let binding = managed(&app, &identity, &id).await?;
     app.store.delete_binding(&id).await?;
     app.push.end_client(&id);

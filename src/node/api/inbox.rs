@@ -26,10 +26,13 @@ use crate::node::far::Heard;
 use crate::node::limit::Taken;
 use crate::node::offering::CAPABILITIES;
 use crate::node::problem::Problems;
+use crate::node::space;
 use crate::store::{Binding, Delivery};
 
 /// Bytes of a message.
 pub(in crate::node) const BODY: usize = 64 * 1024;
+/// What a message costs the database beside its text.
+const ROW: usize = 500;
 /// Messages of a call that wait for an absent client.
 const WAITING: u64 = 1000;
 
@@ -90,12 +93,13 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
             let detail = "this address has taken all that it may in one call";
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
         }
+        Taken::Full => Err(space::full("the node keeps as many messages as it may")),
     };
     spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     let clients = app.addressed(&known.claim.call, &known.number).await?.len();
-    let bytes = length.unwrap_or(BODY).saturating_mul(clients);
+    let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
     spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
@@ -123,6 +127,9 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         },
         None => Said::Message { content },
     };
+    if matches!(body, Said::Message { .. }) {
+        app.space.check()?;
+    }
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
     app.store.add_deliveries(deliveries.clone()).await?;
     for (delivery, client) in deliveries.into_iter().zip(&clients) {
@@ -130,6 +137,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     }
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
     if app.exchange().call(&behind.claim.call).is_none() {
+        app.limits.forget(&behind.claim.call);
         app.call_off(&behind.claim.call).await?;
     }
     Ok(accepted)

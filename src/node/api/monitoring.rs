@@ -57,8 +57,8 @@ pub(in crate::node) async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// Whether the node can do its work: its internal tasks run, its database answers, and it isn't stopping. If not, the
-/// detail names what is wrong.
+/// Whether the node can do its work: its internal tasks run, its database answers, its disk has space, and it isn't
+/// stopping. If not, the detail names what is wrong.
 #[utoipa::path(get, path = "/readyz", tag = "monitoring",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
@@ -71,7 +71,12 @@ pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static s
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
     let failing = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be read");
-    app.store.check().await.map(|()| "ready\n").map_err(failing)
+    app.store.check().await.map_err(failing)?;
+    if app.space.is_low() {
+        let detail = "the database's disk is nearly full: only decisions and pairs are kept";
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
+    }
+    Ok("ready\n")
 }
 
 /// Prometheus metrics.

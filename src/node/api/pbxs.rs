@@ -18,10 +18,11 @@ use crate::node::problem::Problems;
     request_body = PbxReport, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn report(
     State(app): State<App>,
-    _: Agent,
+    Agent(scope): Agent,
     InPath(pbx): InPath<PbxName>,
     Body(report): Body<PbxReport>,
 ) -> Result<Json<SipMessages>, Problem> {
+    scope.check(&pbx)?;
     for (field, text) in
         [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())]
     {

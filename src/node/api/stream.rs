@@ -72,7 +72,7 @@ pub(in crate::node) async fn open(
             "this needs a WebSocket, or \"Accept: text/event-stream\"",
         ));
     };
-    if let Some(protocol) = agreed_protocol(&headers) {
+    if let Some(protocol) = agreed_protocol(&headers)? {
         upgrade.set_selected_protocol(protocol);
     }
     let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(0).max_message_size(SAID).max_frame_size(SAID);

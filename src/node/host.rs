@@ -1,0 +1,73 @@
+//! DNS rebinding: while monitoring is open, a page of another site must not read it through its visitor's browser.
+//!
+//! Such a page makes its own name resolve to this node's address. The browser then takes the node for the page's
+//! site, but sends the page's name as `Host`. Addresses can't be rebound, and the node's own names aren't
+//! the page's.
+
+use std::net::IpAddr;
+
+use axum::http::HeaderMap;
+use axum::http::header::HOST;
+use url::{Host, Url};
+
+use super::Problem;
+use super::config::NodeConfig;
+use crate::core::address::is_loopback;
+
+/// The names that requests may come for.
+#[derive(Debug)]
+pub(super) struct Hosts {
+    listen: IpAddr,
+    names: Vec<String>,
+}
+
+impl Hosts {
+    pub(super) fn new(config: &NodeConfig) -> Hosts {
+        let public = config.public_url.as_ref().and_then(|url| Some(Url::parse(url).ok()?.host_str()?.to_owned()));
+        let names = config.monitoring_hosts.iter().cloned().chain(public);
+        Hosts { listen: config.listen.ip(), names: names.map(|name| name.to_ascii_lowercase()).collect() }
+    }
+
+    /// Checks `Host`. Browsers always send it; what sends none is no browser.
+    pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        match headers.get(HOST) {
+            Some(value) if !value.to_str().is_ok_and(|host| self.knows(host)) => Err(Problem::forbidden(
+                "the request is for another host: use this node's address, or see monitoring_hosts",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn knows(&self, host: &str) -> bool {
+        let Ok(url) = Url::parse(&format!("http://{host}/")) else { return false };
+        match url.host() {
+            Some(Host::Domain(name)) if self.names.iter().any(|known| known == name) => true,
+            // A node on loopback has no other addresses.
+            Some(Host::Ipv4(_) | Host::Ipv6(_)) if !self.listen.is_loopback() => true,
+            host => is_loopback(host),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_nodes_own_names_are_known() {
+        let config = NodeConfig {
+            public_url: Some("https://node.example".to_owned()),
+            monitoring_hosts: vec!["Prometheus.example".to_owned()],
+            ..NodeConfig::default()
+        };
+        let hosts = Hosts::new(&config);
+        for host in ["127.0.0.1:8600", "[::1]:8600", "localhost:8600", "node.example", "prometheus.example:8600"] {
+            assert!(hosts.knows(host), "{host}");
+        }
+        for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.1", "a@evil", ""] {
+            assert!(!hosts.knows(host), "{host}");
+        }
+        let everywhere = Hosts::new(&NodeConfig { listen: "0.0.0.0:8600".parse().unwrap(), ..config });
+        assert!(everywhere.knows("192.0.2.1:8600") && !everywhere.knows("evil.example"));
+    }
+}
