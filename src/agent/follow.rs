@@ -338,7 +338,7 @@ impl Follower {
 
 /// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
 /// (RFC 6993).
-fn received(header: &str) -> Result<Address, String> {
+pub(super) fn received(header: &str) -> Result<Address, String> {
     match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
         Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
         None => uui::decode(header).map_err(|e| format!("{e}")),

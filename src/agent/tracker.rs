@@ -113,6 +113,12 @@ impl Tracker {
         Said { key, event, device: device.clone(), last: false }
     }
 
+    /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
+    pub(super) fn is_empty(&self) -> bool {
+        let Tracker { next: _, calls, legs, devices, answered, hears, glimpsed: _ } = self;
+        calls.is_empty() && legs.is_empty() && devices.is_empty() && answered.is_empty() && hears.is_empty()
+    }
+
     /// The legs that are followed: what to ask for in a snapshot.
     pub(super) fn legs(&self) -> Vec<LegId> {
         self.legs.keys().cloned().collect()

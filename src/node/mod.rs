@@ -30,6 +30,8 @@ mod taken;
 
 pub use crate::peer::PeerConfig;
 pub use api::StatusView;
+#[doc(hidden)]
+pub use api::fuzz;
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
 pub use error::NodeError;
 pub use openapi::document;
