@@ -19,8 +19,7 @@ fn failing(target: &Target, inputs: &[Vec<u8>]) -> Vec<String> {
 #[test]
 fn what_a_fuzzer_found_is_not_found_again() {
     let dir = Path::new("fuzz/regressions");
-    let failing: Vec<_> =
-        ALL.iter().flat_map(|target| failing(target, &files(&dir.join(target.name)))).collect();
+    let failing: Vec<_> = ALL.iter().flat_map(|target| failing(target, &files(&dir.join(target.name)))).collect();
     assert!(failing.is_empty(), "{}", failing.join("\n"));
 }
 

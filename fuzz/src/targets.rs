@@ -70,11 +70,7 @@ pub const ALL: &[Target] = &[
     Target {
         name: "http-body",
         run: node::fuzz::body,
-        seeds: &[
-            Literals("src/node/extract.rs"),
-            Literals("src/node/openapi.rs"),
-            Literals("src/cli/client/peers.rs"),
-        ],
+        seeds: &[Literals("src/node/extract.rs"), Literals("src/node/openapi.rs"), Literals("src/cli/client/peers.rs")],
     },
     Target {
         name: "client-frames",
@@ -190,7 +186,7 @@ fn literals(source: &[u8]) -> Vec<Vec<u8>> {
                     // The line goes on behind the blanks of the next.
                     Some((n, '\n')) => {
                         let blanks = rest[at + 2 + n..].len() - rest[at + 2 + n..].trim_start().len();
-                        (0..blanks).for_each(|_| drop(characters.next()));
+                        characters.by_ref().take(blanks).for_each(|_| {});
                     }
                     Some((_, c)) => literal.push(c),
                     None => break rest.len(),

@@ -40,6 +40,8 @@ struct World {
     /// Reports wait until they are told to go, each call's by itself.
     slow: bool,
     asked: Option<Asked>,
+    /// What the node takes for live, as another agent asks when it begins.
+    claimed: Vec<Call>,
     /// Events that are lost from now on.
     lose: u8,
     /// Events were lost since the last snapshot.
@@ -73,6 +75,7 @@ pub fn calls(data: &[u8]) {
         reports: BTreeMap::new(),
         slow: head & 1 == 1,
         asked: None,
+        claimed: Vec::new(),
         lose: 0,
         dirty: false,
         paired: BTreeSet::new(),
@@ -219,6 +222,7 @@ impl World {
         // What is lost after this is missed by the next snapshot alone.
         self.dirty = self.lose > 0;
         let snapshot = self.translator.restart(&channels, &bridges);
+        self.forgotten(&snapshot);
         self.reconcile(&snapshot, &known);
         waiting.iter().for_each(|event| self.read(event));
     }
@@ -232,16 +236,28 @@ impl World {
             let (key, _) = self.tracker.announce(&leg);
             self.follow(key, &leg, &mark);
         }
+        let claimed = std::mem::take(&mut self.claimed);
+        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+        for call in &claimed {
+            let legs: Vec<LegId> =
+                call.legs.keys().filter(|leg| call.has(leg) && there.contains(leg)).cloned().collect();
+            if let Some(key) = self.tracker.adopt(&legs) {
+                self.ids.insert(key, call.id.clone());
+            }
+        }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
-        self.forgotten(snapshot);
+        for call in claimed {
+            let apart = self.tracker.apart(snapshot, &call.hears());
+            self.tell(apart);
+        }
     }
 
     /// Legs that the node takes for live, and neither the PBX nor the agent knows.
     fn forgotten(&mut self, snapshot: &Snapshot) {
         let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
         let mut gone = Vec::new();
-        for call in self.exchange.calls().filter(|call| call.phase != Phase::Ended) {
+        for call in &self.claimed {
             let legs: Vec<_> = call.legs.keys().filter(|leg| call.has(leg)).cloned().collect();
             let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
             let lost = |leg: &LegId| !there.contains(leg) && self.tracker.call_of(leg).is_none();
@@ -264,6 +280,7 @@ impl World {
         self.ids.clear();
         self.reports.clear();
         self.asked = None;
+        self.claimed = self.exchange.calls().filter(|call| call.phase != Phase::Ended).cloned().collect();
         self.dirty = true;
         self.ask(false);
     }
@@ -351,9 +368,8 @@ impl World {
             return;
         }
         for (call, numbers) in &self.paired {
-            let of = |wanted: &Number| {
-                self.pbx.channels.iter().position(|c| number(&c.number).as_ref() == Some(wanted))
-            };
+            let of =
+                |wanted: &Number| self.pbx.channels.iter().position(|c| number(&c.number).as_ref() == Some(wanted));
             let hear = match (of(&numbers[0]), of(&numbers[1])) {
                 (Some(a), Some(b)) => self.pbx.hear(a, b),
                 _ => false,

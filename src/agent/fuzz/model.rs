@@ -93,18 +93,21 @@ impl Pbx {
         }
         self.channels[n].mark = Some((called.to_owned(), None));
         let (id, name, number) = self.names(n);
-        self.say("UserEvent", &[
-            ("UserEvent", "SidecallSetup"),
-            ("Channel", &name),
-            ("Uniqueid", &id),
-            ("Context", "c"),
-            ("Exten", "s"),
-            ("Agent", "agent"),
-            ("Side", "originating"),
-            ("Calling", &number),
-            ("Called", called),
-            ("Hold", "500"),
-        ]);
+        self.say(
+            "UserEvent",
+            &[
+                ("UserEvent", "SidecallSetup"),
+                ("Channel", &name),
+                ("Uniqueid", &id),
+                ("Context", "c"),
+                ("Exten", "s"),
+                ("Agent", "agent"),
+                ("Side", "originating"),
+                ("Calling", &number),
+                ("Called", called),
+                ("Hold", "500"),
+            ],
+        );
     }
 
     /// The dialplan is told the id of the call.
@@ -127,10 +130,9 @@ impl Pbx {
         let local = self.locals;
         self.locals += 1;
         let name = |half: usize| format!("Local/9@c-{local:08x};{half}");
-        let (Some(one), Some(two)) = (
-            self.make(name(1), Some(by), Some((local, 0))),
-            self.make(name(2), Some(by), Some((local, 1))),
-        ) else {
+        let (Some(one), Some(two)) =
+            (self.make(name(1), Some(by), Some((local, 0))), self.make(name(2), Some(by), Some((local, 1))))
+        else {
             return;
         };
         self.dial_begin(by, one);
@@ -139,13 +141,16 @@ impl Pbx {
 
     fn dial_begin(&mut self, by: usize, dest: usize) {
         let ((id, name, _), (dest_id, dest_name, number)) = (self.names(by), self.names(dest));
-        self.say("DialBegin", &[
-            ("Channel", &name),
-            ("Uniqueid", &id),
-            ("DestChannel", &dest_name),
-            ("DestUniqueid", &dest_id),
-            ("DialString", &number),
-        ]);
+        self.say(
+            "DialBegin",
+            &[
+                ("Channel", &name),
+                ("Uniqueid", &id),
+                ("DestChannel", &dest_name),
+                ("DestUniqueid", &dest_id),
+                ("DialString", &number),
+            ],
+        );
     }
 
     /// It answers.
@@ -170,13 +175,16 @@ impl Pbx {
         let (id, name, _) = self.names(n);
         let technology = if bridge == HOLDING { "holding_bridge" } else { "softmix" };
         let swap_id = swapped.map(|other| self.names(other).0).unwrap_or_default();
-        self.say("BridgeEnter", &[
-            ("BridgeUniqueid", &format!("b{bridge}")),
-            ("BridgeTechnology", technology),
-            ("Channel", &name),
-            ("Uniqueid", &id),
-            ("SwapUniqueid", &swap_id),
-        ]);
+        self.say(
+            "BridgeEnter",
+            &[
+                ("BridgeUniqueid", &format!("b{bridge}")),
+                ("BridgeTechnology", technology),
+                ("Channel", &name),
+                ("Uniqueid", &id),
+                ("SwapUniqueid", &swap_id),
+            ],
+        );
         swapped.into_iter().for_each(|other| self.leave(other));
     }
 
@@ -283,7 +291,8 @@ impl Pbx {
             }
             Event::new(text.into())
         };
-        let holding = format!("Event: BridgeListItem\r\nBridgeUniqueid: b{HOLDING}\r\nBridgeTechnology: holding_bridge\r\n");
+        let holding =
+            format!("Event: BridgeListItem\r\nBridgeUniqueid: b{HOLDING}\r\nBridgeTechnology: holding_bridge\r\n");
         (self.channels.iter().filter(|c| c.alive).map(entry).collect(), vec![Event::new(holding.into())])
     }
 
