@@ -368,8 +368,7 @@ impl World {
             return;
         }
         for (call, numbers) in &self.paired {
-            let of =
-                |wanted: &Number| self.pbx.channels.iter().position(|c| number(&c.number).as_ref() == Some(wanted));
+            let of = |wanted: &Number| self.pbx.channels.iter().position(|c| c.stands_for == *wanted);
             let hear = match (of(&numbers[0]), of(&numbers[1])) {
                 (Some(a), Some(b)) => self.pbx.hear(a, b),
                 _ => false,

@@ -2,6 +2,7 @@
 
 use crate::ami::Event;
 use crate::core::name::{CallId, LegId};
+use crate::core::number::Number;
 
 /// The bridge of those who wait: they hear nobody.
 const HOLDING: u8 = 5;
@@ -11,7 +12,8 @@ const BRIDGES: u8 = 6;
 /// A channel: a phone's, or one half of a `Local` channel.
 pub(super) struct Channel {
     pub(super) leg: LegId,
-    pub(super) number: String,
+    number: String,
+    pub(super) stands_for: Number,
     name: String,
     linked: String,
     half: Option<(usize, usize)>,
@@ -61,10 +63,11 @@ impl Pbx {
         let id = format!("1795345005.{n}");
         let linked = linked.map_or_else(|| id.clone(), |by| self.channels[by].linked.clone());
         let number = format!("2125550{n:03}");
-        let leg = id.parse().ok()?;
+        let (leg, stands_for) = (id.parse().ok()?, format!("+1{number}").parse().ok()?);
         self.channels.push(Channel {
             leg,
             number,
+            stands_for,
             name,
             linked,
             half,
