@@ -6,9 +6,9 @@ use std::path::Path;
 use sidecall::{agent, ami, cli, config, core, esl, lnp, node, pbx};
 
 /// A body of the crate, and what it is fed with first.
-pub struct Target {
-    pub name: &'static str,
-    pub run: fn(&[u8]),
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) run: fn(&[u8]),
     seeds: &'static [Seeds],
 }
 
@@ -27,7 +27,7 @@ enum Seeds {
 
 use Seeds::{File, Frames, Literals, Recording};
 
-pub const ALL: &[Target] = &[
+pub(crate) const ALL: &[Target] = &[
     Target {
         name: "esl-stream",
         run: esl::fuzz::bytes,
@@ -105,7 +105,7 @@ pub const ALL: &[Target] = &[
 const PIECE: usize = 4096;
 
 /// What a target is fed with first. The repository is the working directory.
-pub fn seeds(target: &Target) -> Vec<Vec<u8>> {
+pub(crate) fn seeds(target: &Target) -> Vec<Vec<u8>> {
     let made = target.seeds.iter().flat_map(|seeds| match *seeds {
         Recording(file) => pieces(&read(file)),
         File(file) => uncommented(&read(file)),
@@ -124,7 +124,7 @@ fn read(file: &str) -> Vec<u8> {
 }
 
 /// The files of a directory, if it is there.
-pub fn files(dir: &Path) -> Vec<Vec<u8>> {
+pub(crate) fn files(dir: &Path) -> Vec<Vec<u8>> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let mut paths: Vec<_> = entries.map(|entry| entry.path()).collect();
     paths.sort_unstable();
