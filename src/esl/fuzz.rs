@@ -39,7 +39,7 @@ pub fn event(data: &[u8]) {
         let event = Event::new(format, data.to_vec().into());
         let [a, b] = event.fields(["Event-Name", "Unique-ID"]);
         // A bare control character ends JSON where it is skipped, and not where it is read. FreeSWITCH escapes them
-        // (`print_string_ptr` in `switch_json.c`).
+        // (`print_string_ptr` in `cJSON.c`).
         if format == Format::Plain || !data.iter().any(u8::is_ascii_control) {
             assert_eq!(a, event.get("event-name"));
             assert_eq!(b, event.get("Unique-ID"));
