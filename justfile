@@ -19,7 +19,7 @@ unit:
 lint:
     cargo fmt --check
     cargo clippy --locked --all-targets -- -D warnings
-    shellcheck -x install.sh install/*.sh tests/run tests/lab/*.sh .ci/run
+    shellcheck -x install.sh install/*.sh tests/run tests/lab/*.sh fuzz/run fuzz/instrument .ci/run
 
 # Format
 fmt:
@@ -28,6 +28,10 @@ fmt:
 # The API's documentation
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --open
+
+# Fuzz every target for some seconds, or those that are named
+fuzz *ARGS:
+    fuzz/run {{ARGS}}
 
 # Benchmarks; docs/BENCHMARKS.md says what they mean
 bench:

@@ -61,6 +61,8 @@ pub(super) struct Follower {
     calls: HashMap<Key, Followed>,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,
+    /// What the node takes for live, for the snapshot that is compared next.
+    claimed: Vec<CallView>,
     clock: Clock,
 }
 
@@ -75,6 +77,7 @@ impl Follower {
             tracker: Tracker::default(),
             calls: HashMap::new(),
             attended: HashMap::new(),
+            claimed: Vec::new(),
             clock: Clock::default(),
         }
     }
@@ -290,6 +293,8 @@ impl Follower {
             let call = Call::start(&self.context, request, Start::Found { call: mark.call });
             self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant });
         }
+        let claimed = std::mem::take(&mut self.claimed);
+        self.adopt(&claimed, &there);
         let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
         for live in &snapshot.legs {
             if let Some(mark) = live.mark.as_ref().filter(|mark| mark.called.is_empty()) {
@@ -301,7 +306,34 @@ impl Follower {
         }
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
+        for call in claimed {
+            let apart = self.tracker.apart(snapshot, &call.hears);
+            self.tell(apart);
+        }
         again
+    }
+
+    /// Follows what an agent before us followed, also where no leg is left that the dialplan announced.
+    fn adopt(&mut self, claimed: &[CallView], there: &HashSet<&LegId>) {
+        for view in claimed {
+            let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
+            let Some(key) = self.tracker.adopt(&legs) else { continue };
+            let request = CallRequest {
+                pbx: self.context.pbx.name.clone(),
+                leg: view.leg.clone(),
+                // The view doesn't say whether the caller is withheld.
+                calling: None,
+                withheld: false,
+                called: view.called.clone(),
+                side: view.side,
+                received_address: None,
+                routed: Some(view.reason),
+                announced: None,
+            };
+            let call = Call::start(&self.context, request, Start::Found { call: Some(view.call.clone()) });
+            let (leg, called) = (view.leg.clone(), view.called.clone());
+            self.calls.insert(key, Followed { call, leg, called, tenant: None });
+        }
     }
 
     /// Ends what the node took for live, before the snapshot was asked for its legs, and the PBX
@@ -309,6 +341,7 @@ impl Follower {
     /// is reconciled, which comes after this.
     pub(super) fn end_forgotten(&mut self, calls: Vec<CallView>, snapshot: &Snapshot) {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|l| &l.leg).collect();
+        self.claimed.clone_from(&calls);
         for CallView { call, legs, .. } in calls {
             let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
             let gone: Vec<_> =
@@ -340,7 +373,7 @@ impl Follower {
 
 /// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
 /// (RFC 6993).
-fn received(header: &str) -> Result<Address, String> {
+pub(super) fn received(header: &str) -> Result<Address, String> {
     match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
         Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
         None => uui::decode(header).map_err(|e| format!("{e}")),

@@ -21,6 +21,8 @@ mod config;
 mod context;
 mod direct;
 mod follow;
+#[doc(hidden)]
+pub mod fuzz;
 mod hold;
 mod link;
 mod messages;

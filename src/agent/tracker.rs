@@ -113,6 +113,12 @@ impl Tracker {
         Said { key, event, device: device.clone(), last: false }
     }
 
+    /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
+    pub(super) fn is_empty(&self) -> bool {
+        let Tracker { next: _, calls, legs, devices, answered, hears, glimpsed: _ } = self;
+        calls.is_empty() && legs.is_empty() && devices.is_empty() && answered.is_empty() && hears.is_empty()
+    }
+
     /// The legs that are followed: what to ask for in a snapshot.
     pub(super) fn legs(&self) -> Vec<LegId> {
         self.legs.keys().cloned().collect()
@@ -206,6 +212,34 @@ impl Tracker {
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
         told
+    }
+
+    /// Takes up what an agent before us followed, by those of its legs that nobody follows now. If some leg of it is
+    /// followed, they are of that call; if not, the key of a new one is given back.
+    pub(super) fn adopt(&mut self, legs: &[LegId]) -> Option<Key> {
+        let known = legs.iter().find_map(|leg| self.call_of(leg));
+        let key = match known {
+            Some(key) => key,
+            None => self.announce(legs.first()?).0,
+        };
+        for leg in legs {
+            self.join(key, leg);
+        }
+        known.is_none().then_some(key)
+    }
+
+    /// Those who heard each other for all that an agent before us told, and don't in the snapshot.
+    pub(super) fn apart(&self, snapshot: &Snapshot, hears: &[[LegId; 2]]) -> Vec<Said> {
+        let shown: HashMap<_, _> = snapshot.legs.iter().map(|live| (&live.leg, &live.hears)).collect();
+        let apart = |[a, b]: &&[LegId; 2]| {
+            let hears = |leg, other| shown.get(leg).map(|hears| hears.contains(other));
+            (hears(a, b), hears(b, a)) == (Some(false), Some(false))
+        };
+        let told = hears
+            .iter()
+            .filter(apart)
+            .filter_map(|legs| Some(said(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
+        told.collect()
     }
 
     fn younger(&self, legs: &[LegId; 2]) -> Option<Key> {

@@ -233,3 +233,17 @@ fn a_large_conference_does_not_cost_the_square_of_its_size() {
     names.iter().for_each(|name| drop(tracker.happened(&Happened::HungUp { leg: leg(name), cause: None })));
     assert!(tracker.legs().is_empty() && tracker.hears.is_empty(), "{} left", tracker.hears.len());
 }
+
+#[test]
+fn what_another_agent_followed_is_taken_over() {
+    let mut tracker = Tracker::default();
+    let key = tracker.adopt(&[leg("B"), leg("C")]).unwrap();
+    assert_eq!((tracker.call_of(&leg("B")), tracker.call_of(&leg("C"))), (Some(key), Some(key)));
+    assert_eq!(tracker.adopt(&[leg("C"), leg("D")]), None, "it is the same call");
+    assert_eq!(tracker.call_of(&leg("D")), Some(key));
+    assert_eq!(tracker.adopt(&[]), None);
+    // B heard C, and hears D instead; E is in no list, so nothing is known of it.
+    let legs = snapshot(vec![live("B", None, &["D"]), live("C", None, &[]), live("D", None, &["B"])]);
+    let told = tracker.apart(&legs, &[pair("B", "C"), pair("B", "D"), pair("B", "E")]);
+    assert_eq!(told, [said(key, Event::Unbridged { legs: pair("B", "C") })]);
+}

@@ -1,5 +1,5 @@
 //! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
-//! run by `tests/wire_ami.rs` and by fuzzers.
+//! run by `tests/wire_ami.rs` and by the fuzzer (`fuzz/`).
 
 use super::{Action, Codec, Error, Event, Frame};
 use crate::wire;
@@ -8,6 +8,12 @@ use crate::wire;
 /// first error.
 pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
     wire::fuzz::decode(Codec::default(), data, chunks)
+}
+
+/// Any bytes, as a stream and as the argument of commands.
+pub fn bytes(data: &[u8]) {
+    stream(data, &wire::fuzz::chunks(data));
+    command(&String::from_utf8_lossy(data));
 }
 
 /// No bytes make the parsers panic, and where the network cuts them changes nothing.

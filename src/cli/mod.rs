@@ -12,6 +12,9 @@ mod output;
 mod record;
 mod serve;
 
+#[doc(hidden)]
+pub use client::fuzz;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};

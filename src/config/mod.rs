@@ -4,6 +4,9 @@
 //! (`SIDECALL_NODE__LISTEN=127.0.0.1:8080` for `listen` in `[node]`), reads secrets from their files
 //! and names what is wrong before anything binds.
 
+#[doc(hidden)]
+pub mod fuzz;
+
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
@@ -69,6 +72,14 @@ impl Config {
     }
 
     fn from_text(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        let mut config = Config::parse(text, path)?;
+        config.read_secrets(path)?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Reads the text alone: no secret is read, and nothing is checked that spans several keys.
+    fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         // One underscore stands inside keys, two between them.
         let environment = Env::prefixed("SIDECALL_").filter(|key| key.as_str().contains("__")).split("__");
         let figment = Figment::from(Toml::string(text)).merge(environment);
@@ -77,8 +88,6 @@ impl Config {
         config.own_domains();
         let base = path.parent().unwrap_or(Path::new("."));
         config.locate(base);
-        config.read_secrets(path)?;
-        config.check(path)?;
         Ok(config)
     }
 

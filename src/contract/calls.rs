@@ -135,6 +135,10 @@ pub struct CallView {
     /// Legs that are still there.
     #[schema(value_type = Vec<String>)]
     pub legs: Vec<LegId>,
+    /// Legs that hear each other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<[String; 2]>)]
+    pub hears: Vec<[LegId; 2]>,
     /// Who calls.
     pub calling: Option<Number>,
     /// Who is called.

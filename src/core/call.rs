@@ -210,6 +210,13 @@ impl Call {
         self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
     }
 
+    /// Its legs and whom they hear: each two once, whichever call the other one is in.
+    pub fn hears(&self) -> Vec<[LegId; 2]> {
+        let heard = self.legs.iter().flat_map(|(leg, state)| state.bridges.iter().map(move |(other, _)| (leg, other)));
+        let once = heard.filter(|(leg, other)| leg < other || !self.has(other));
+        once.map(|(leg, other)| [leg.clone(), other.clone()]).collect()
+    }
+
     /// The legs that are gone, the first to go first; not the announced one, which the call is known by.
     pub(super) fn gone(&self) -> Vec<&LegId> {
         let gone = self.legs.iter().filter(|(leg, _)| **leg != self.leg);

@@ -191,6 +191,11 @@ impl Exchange {
         Some(call)
     }
 
+    /// Whether nothing is left of any call.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.legs.is_empty() && self.called.is_empty()
+    }
+
     fn dialled(
         &mut self,
         id: &CallId,

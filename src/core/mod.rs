@@ -18,6 +18,8 @@ pub mod endpoint;
 mod ends;
 pub mod exchange;
 pub mod far;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod identity;
 pub mod mapping;
 pub mod name;

@@ -91,7 +91,7 @@ async fn bounded(mut answer: Response) -> Result<Vec<u8>, AskError> {
     Ok(body)
 }
 
-fn understood(body: &[u8], number: &Number) -> Result<Said, AskError> {
+pub(super) fn understood(body: &[u8], number: &Number) -> Result<Said, AskError> {
     let body: Body = serde_json::from_slice(body).map_err(|error| AskError::Strange(error.to_string()))?;
     if body.number.is_some_and(|other| other != *number) {
         return Err(AskError::Strange("it is about another number".to_owned()));

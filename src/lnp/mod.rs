@@ -7,6 +7,8 @@
 mod config;
 mod dns;
 mod error;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod source;
 

@@ -39,6 +39,8 @@ mod taken;
 pub use crate::peer::PeerConfig;
 pub use agents::AgentAccess;
 pub use api::StatusView;
+#[doc(hidden)]
+pub use api::fuzz;
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
 pub use connections::ConnectionsConfig;
 pub use error::NodeError;

@@ -9,6 +9,7 @@ pub mod asterisk;
 mod checkup;
 mod error;
 pub mod freeswitch;
+mod fuzz;
 mod hearing;
 mod link;
 mod listener;

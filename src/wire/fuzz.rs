@@ -3,6 +3,12 @@
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
+/// Sizes of chunks that follow from the data, for fuzzers that only give bytes.
+pub(crate) fn chunks(data: &[u8]) -> [usize; 3] {
+    let last = data.last().copied().unwrap_or_default();
+    [data.len() % 61 + 1, usize::from(last) + 1, 7]
+}
+
 /// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
 /// first error.
 pub(crate) fn decode<D: Decoder>(mut codec: D, data: &[u8], chunks: &[usize]) -> (Vec<D::Item>, Option<D::Error>) {

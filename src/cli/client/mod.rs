@@ -1,5 +1,6 @@
 //! `client`: a multimedia client in the terminal.
 
+pub mod fuzz;
 mod peers;
 mod sender;
 mod show;

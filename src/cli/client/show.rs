@@ -124,7 +124,7 @@ fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
 }
 
 /// Text as text, everything else as the JSON it is.
-fn content_text(content: &Map<String, Value>) -> String {
+pub(super) fn content_text(content: &Map<String, Value>) -> String {
     match (content.get("type").and_then(Value::as_str), content.get("text").and_then(Value::as_str)) {
         (Some("text") | None, Some(text)) => clean(text),
         _ => clean(&Value::Object(content.clone()).to_string()),

@@ -212,7 +212,7 @@ impl Stream {
             Err(error) => {
                 // A newer node may say more than we know; acknowledged, it isn't repeated for ever.
                 tracing::warn!(%error, "a message could not be read");
-                let id = serde_json::from_str::<serde_json::Value>(text).ok()?.get("id")?.as_str()?.to_owned();
+                let id = id_of(text)?;
                 return acknowledge(socket, &id).await.err().map(|e| End::Again(e.to_string()));
             }
         };
@@ -229,6 +229,11 @@ impl Stream {
 
 async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {
     api.send(Method::POST, &["v1", "clients"], new).await
+}
+
+/// The id of a message that can't be read otherwise.
+pub(super) fn id_of(text: &str) -> Option<String> {
+    Some(serde_json::from_str::<serde_json::Value>(text).ok()?.get("id")?.as_str()?.to_owned())
 }
 
 /// `{"ack":"0193…"}`

@@ -101,7 +101,7 @@ fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Proble
     }
 }
 
-fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
+pub(super) fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
     let form = match new.address.as_ref().map(|address| address.kind()) {
         None => ClientForm::Hosted,
         Some(AddressKind::Sip) => ClientForm::Sip,

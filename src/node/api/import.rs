@@ -142,15 +142,15 @@ const TAKEN: &str = "credential: is in use by another number";
 
 /// What was read so far.
 #[derive(Default)]
-struct Tally {
-    report: ImportReport,
+pub(super) struct Tally {
+    pub(super) report: ImportReport,
     /// Hashes of 64 bits do: the chance that two of a million numbers collide is one in 30 million.
     numbers: HashSet<u64>,
     credentials: HashSet<[u8; 16]>,
 }
 
 impl Tally {
-    fn judge(&mut self, batch: Vec<Line>) -> Vec<(u64, NumberRow)> {
+    pub(super) fn judge(&mut self, batch: Vec<Line>) -> Vec<(u64, NumberRow)> {
         let mut rows = Vec::with_capacity(batch.len());
         for Line { line, row } in batch {
             match row {

@@ -165,12 +165,12 @@ fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
 }
 
 /// An address of the sender's, in a message of that type.
-fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Option<Address> {
+pub(super) fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Option<Address> {
     let address = content.get(key).filter(|_| content.get("type").is_some_and(|said| said == kind))?;
     address.as_str()?.parse().ok()
 }
 
-fn harmless(peer: &Peer) -> bool {
+pub(super) fn harmless(peer: &Peer) -> bool {
     let name = peer.name.as_deref().unwrap_or_default();
     name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod calls;
 pub(super) mod clients;
+pub mod fuzz;
 pub(super) mod import;
 pub(super) mod inbox;
 mod lines;

@@ -39,7 +39,7 @@ const SEND: Duration = Duration::from_secs(10);
 /// Bytes of a connection's buffers: there are tens of thousands of connections, nearly all idle.
 const BUFFER: usize = 2 * 1024;
 /// Bytes of what a client says: acknowledgements are short.
-const SAID: usize = 1024;
+pub(super) const SAID: usize = 1024;
 
 /// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`.
 #[utoipa::path(get, path = "/v1/clients/{id}/stream", tag = "clients", security(("bearer" = ["client"])),
@@ -99,6 +99,11 @@ struct Said {
     ack: String,
 }
 
+/// `{"ack":"0193…"}`: which message a client has; anything else that it says means nothing.
+pub(super) fn acknowledged(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok().map(|Said { ack }| ack)
+}
+
 impl Socket {
     /// Until either side ends it; the code to close with.
     async fn run(&mut self) -> u16 {
@@ -151,7 +156,7 @@ impl Socket {
     }
 
     fn acknowledge(&mut self, text: &str) {
-        if let Ok(Said { ack }) = serde_json::from_str(text)
+        if let Some(ack) = acknowledged(text)
             && self.unacknowledged.remove(&ack)
         {
             self.app.push.delivered(&ack, &self.binding);

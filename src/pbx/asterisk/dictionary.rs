@@ -105,6 +105,12 @@ impl Dictionary {
         self.leaving.clear();
     }
 
+    /// Whether it keeps nothing but how phones are named.
+    pub(super) fn is_empty(&self) -> bool {
+        let Dictionary { endpoints: _, hearing, locals, leaving } = self;
+        *hearing == Hearing::default() && locals.is_empty() && leaving.is_empty()
+    }
+
     fn announced(&mut self, event: &ami::Event) -> Option<Happened> {
         let happened = announced(event)?;
         if matches!(happened, Happened::Announced(_))

@@ -3,6 +3,8 @@
 mod checkup;
 mod commands;
 mod dictionary;
+#[doc(hidden)]
+pub mod fuzz;
 mod snapshot;
 
 pub use checkup::Checkup;

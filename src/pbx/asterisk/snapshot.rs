@@ -20,7 +20,7 @@ pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snaps
     Ok(read(&entries, &bridges, endpoints))
 }
 
-fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints) -> Snapshot {
+pub(super) fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints) -> Snapshot {
     let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
     let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
     let mut hearing = Hearing::default();

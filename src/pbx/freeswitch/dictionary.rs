@@ -88,6 +88,13 @@ impl Dictionary {
         });
     }
 
+    /// Whether it keeps nothing but which core speaks.
+    pub(super) fn is_empty(&self) -> bool {
+        let Dictionary { core: _, hearing, answered, early, halves, devices } = self;
+        let empty = answered.is_empty() && early.is_empty() && halves.is_empty() && devices.is_empty();
+        empty && *hearing == Hearing::default()
+    }
+
     fn custom(&mut self, event: &esl::Event) -> Vec<Happened> {
         match event.get("Event-Subclass").as_deref() {
             Some(SETUP) => announced(event).into_iter().collect(),

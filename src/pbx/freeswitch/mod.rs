@@ -4,6 +4,8 @@ mod checkup;
 mod commands;
 mod dictionary;
 pub mod direct;
+#[doc(hidden)]
+pub mod fuzz;
 mod snapshot;
 
 pub use checkup::Checkup;

@@ -57,7 +57,7 @@ async fn list(client: &Client) -> Result<Vec<LegId>, Error> {
     Ok(channels.rows.into_iter().map(|row| row.uuid).collect())
 }
 
-fn read(dumps: &[Event]) -> Snapshot {
+pub(super) fn read(dumps: &[Event]) -> Snapshot {
     let channels: Vec<_> = dumps.iter().filter_map(|dump| Some((member(dump)?, dump))).collect();
     let answered = |dump: &Event| dump.get("Answer-State").as_deref() == Some("answered");
     let up: HashSet<_> = channels.iter().filter(|(_, dump)| answered(dump)).map(|(m, _)| m.leg.clone()).collect();

@@ -1,0 +1,419 @@
+//! Calls from their first event to their last: the translator, the tracker and the exchange against a naive
+//! Asterisk.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::super::tracker::{Key, Said, Tracker};
+use super::model::Pbx;
+use crate::ami::Event as Raw;
+use crate::core::call::{Call, Event, Phase};
+use crate::core::exchange::{Effect, Exchange, Refused};
+use crate::core::name::{CallId, LegId, PbxName};
+use crate::core::number::Number;
+use crate::core::route::{Reason, Route, Side};
+use crate::core::time::UnixMillis;
+use crate::pbx::asterisk::fuzz::Translator;
+use crate::pbx::{Happened, Mark, Snapshot};
+
+/// Something on its way from the agent to the node: in order for each call.
+enum Report {
+    Open(Box<Call>),
+    Event(Event),
+}
+
+/// A snapshot under way: events wait for it.
+struct Asked {
+    known: Vec<LegId>,
+    lists: Option<(Vec<Raw>, Vec<Raw>)>,
+    waiting: Vec<Raw>,
+}
+
+struct World {
+    pbx: Pbx,
+    translator: Translator,
+    tracker: Tracker,
+    exchange: Exchange,
+    name: PbxName,
+    /// The node's name of each call that is followed.
+    ids: BTreeMap<Key, CallId>,
+    reports: BTreeMap<Key, VecDeque<Report>>,
+    /// Reports wait until they are told to go, each call's by itself.
+    slow: bool,
+    asked: Option<Asked>,
+    /// What the node takes for live, as another agent asks when it begins.
+    claimed: Vec<Call>,
+    /// Events that are lost from now on.
+    lose: u8,
+    /// Events were lost since the last snapshot.
+    dirty: bool,
+    /// Pairs, as clients were told of them.
+    paired: BTreeSet<(CallId, [Number; 2])>,
+    clock: u64,
+    /// Announcements so far.
+    calls: usize,
+    /// Calls that the node was told of so far.
+    ids_given: usize,
+}
+
+/// Does what the bytes say at a PBX, and follows it.
+///
+/// # Panics
+///
+/// If somebody is paired with somebody whom they don't hear, a pair outlives one of its legs, clients are told
+/// something else than the exchange knows, or something is left when all have hung up.
+pub fn calls(data: &[u8]) {
+    let Some(name) = "pbx".parse().ok() else { return };
+    let (head, script) = data.split_at(data.len().min(1));
+    let head = head.first().copied().unwrap_or_default();
+    let mut world = World {
+        pbx: Pbx::default(),
+        translator: Translator::default(),
+        tracker: Tracker::default(),
+        exchange: Exchange::new(3 + usize::from(head >> 4)),
+        name,
+        ids: BTreeMap::new(),
+        reports: BTreeMap::new(),
+        slow: head & 1 == 1,
+        asked: None,
+        claimed: Vec::new(),
+        lose: 0,
+        dirty: false,
+        paired: BTreeSet::new(),
+        clock: 0,
+        calls: 0,
+        ids_given: 0,
+    };
+    for op in script.chunks(3).take(400) {
+        let [op, a, b] = [0, 1, 2].map(|n| op.get(n).copied().unwrap_or_default());
+        world.act(op, a, b);
+        world.listen();
+        world.check();
+    }
+    world.end();
+}
+
+impl World {
+    fn act(&mut self, op: u8, a: u8, b: u8) {
+        let channel = self.pbx.pick(a);
+        match (op % 20, channel) {
+            (0, _) => {
+                if let Some(n) = self.pbx.phone(None) {
+                    self.announce(n);
+                }
+            }
+            (1, Some(n)) => self.announce(n),
+            (2, Some(n)) => self.pbx.dial(n),
+            (3, Some(n)) => self.pbx.dial_local(n),
+            (4, Some(n)) => self.pbx.answer(n),
+            (5..=7, Some(n)) => self.pbx.enter(n, b, None),
+            (8, Some(n)) => self.pbx.enter(n, b >> 4, Some(b & 15)),
+            (9, Some(n)) => self.pbx.leave(n),
+            (10 | 11, Some(n)) => self.pbx.hang_up(n),
+            (12, _) => self.pbx.destroy(a),
+            (13, Some(n)) => self.pbx.begin_to_take_out(n),
+            (14, _) => self.pbx.take_out(a),
+            (15, _) => drop(self.pbx.phone(None)),
+            (16, _) => self.ask(a & 1 == 1),
+            (17, _) => self.answered(),
+            (18, _) => self.deliver(usize::from(a), usize::from(b)),
+            (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
+            (19, _) if a < 80 => self.restart(),
+            _ => {}
+        }
+    }
+
+    fn announce(&mut self, n: usize) {
+        self.calls += 1;
+        self.pbx.announce(n, &format!("3105550{:03}", self.calls));
+    }
+
+    /// The agent reads what the PBX says. While a snapshot is under way only announcements are read at once.
+    fn listen(&mut self) {
+        for event in self.pbx.said() {
+            if self.lose > 0 {
+                self.lose -= 1;
+                self.dirty = true;
+            } else if let Some(asked) = self.asked.as_mut().filter(|_| event.name() != "UserEvent") {
+                asked.waiting.push(event);
+            } else {
+                self.read(&event);
+            }
+        }
+        if !self.slow {
+            self.deliver_all();
+        }
+    }
+
+    fn read(&mut self, event: &Raw) {
+        for happened in self.translator.read(event) {
+            if let Happened::Announced(held) = happened {
+                let (key, left) = self.tracker.announce(&held.leg);
+                self.tell(left);
+                let call = self.follow(key, &held.leg, &held.mark);
+                // The answer to the dialplan: a later snapshot shows it.
+                self.pbx.decided(&held.leg, call);
+            } else {
+                let said = self.tracker.happened(&happened);
+                self.tell(said);
+            }
+        }
+    }
+
+    /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
+    fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark) -> Option<CallId> {
+        let id = match &mark.call {
+            Some(known) => {
+                self.ids.insert(key, known.clone());
+                return Some(known.clone());
+            }
+            None => format!("c{}", self.ids_given).parse::<CallId>().ok()?,
+        };
+        self.ids_given += 1;
+        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, self.now());
+        let call = Call {
+            id: id.clone(),
+            pbx: self.name.clone(),
+            leg: leg.clone(),
+            legs: Call::announced_leg(leg, Some(&calling), at),
+            calling: Some(calling),
+            withheld: false,
+            called,
+            side: Side::Originating,
+            route: Route::Local,
+            trunk: None,
+            reason: Reason::CalledHasClient,
+            carried: None,
+            announced: Some(at),
+            decided: at,
+            answered: None,
+            ended: None,
+            cause: None,
+            phase: Phase::Decided,
+            parted: BTreeMap::new(),
+            talks: Vec::new(),
+            far: Default::default(),
+            last_seq: 0,
+        };
+        self.ids.insert(key, id.clone());
+        self.reports.entry(key).or_default().push_back(Report::Open(Box::new(call)));
+        Some(id)
+    }
+
+    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
+        for Said { key, mut event, device, last: _ } in said {
+            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
+            {
+                *stands_for = device.number().and_then(number);
+            }
+            self.reports.entry(key).or_default().push_back(Report::Event(event));
+        }
+    }
+
+    fn ask(&mut self, early: bool) {
+        if self.asked.is_none() {
+            let lists = early.then(|| self.pbx.list());
+            self.asked = Some(Asked { known: self.tracker.legs(), lists, waiting: Vec::new() });
+        }
+    }
+
+    fn answered(&mut self) {
+        let Some(Asked { known, lists, waiting }) = self.asked.take() else { return };
+        let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
+        // What is lost after this is missed by the next snapshot alone.
+        self.dirty = self.lose > 0;
+        let snapshot = self.translator.restart(&channels, &bridges);
+        self.forgotten(&snapshot);
+        self.reconcile(&snapshot, &known);
+        waiting.iter().for_each(|event| self.read(event));
+    }
+
+    fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) {
+        let gone = self.tracker.missing(snapshot, known);
+        self.tell(gone);
+        let (found, _) = self.tracker.found(snapshot);
+        let found: Vec<_> = found.into_iter().map(|(leg, mark)| (leg.clone(), mark.clone())).collect();
+        for (leg, mark) in found {
+            let (key, _) = self.tracker.announce(&leg);
+            self.follow(key, &leg, &mark);
+        }
+        let claimed = std::mem::take(&mut self.claimed);
+        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+        for call in &claimed {
+            let legs: Vec<LegId> =
+                call.legs.keys().filter(|leg| call.has(leg) && there.contains(leg)).cloned().collect();
+            if let Some(key) = self.tracker.adopt(&legs) {
+                self.ids.insert(key, call.id.clone());
+            }
+        }
+        let news = self.tracker.catch_up(snapshot);
+        self.tell(news);
+        for call in claimed {
+            let apart = self.tracker.apart(snapshot, &call.hears());
+            self.tell(apart);
+        }
+    }
+
+    /// Legs that the node takes for live, and neither the PBX nor the agent knows.
+    fn forgotten(&mut self, snapshot: &Snapshot) {
+        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+        let mut gone = Vec::new();
+        for call in &self.claimed {
+            let legs: Vec<_> = call.legs.keys().filter(|leg| call.has(leg)).cloned().collect();
+            let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
+            let lost = |leg: &LegId| !there.contains(leg) && self.tracker.call_of(leg).is_none();
+            gone.extend(legs.into_iter().filter(lost).map(|leg| (followed, call.id.clone(), leg)));
+        }
+        for (followed, call, leg) in gone {
+            let event = Event::Ended { leg, cause: None };
+            match followed {
+                Some(key) => self.reports.entry(key).or_default().push_back(Report::Event(event)),
+                None => self.apply(&call, &event),
+            }
+        }
+    }
+
+    /// Another agent begins anew. What the old one had not reported is lost with it.
+    fn restart(&mut self) {
+        self.deliver_all();
+        self.translator = Translator::default();
+        self.tracker = Tracker::default();
+        self.ids.clear();
+        self.reports.clear();
+        self.asked = None;
+        self.claimed = self.exchange.calls().filter(|call| call.phase != Phase::Ended).cloned().collect();
+        self.dirty = true;
+        self.ask(false);
+    }
+
+    fn deliver(&mut self, which: usize, count: usize) {
+        let waiting: Vec<Key> = self.reports.keys().copied().collect();
+        if waiting.is_empty() {
+            return;
+        }
+        let key = waiting[which % waiting.len()];
+        for _ in 0..=count % 8 {
+            self.deliver_one(key);
+        }
+    }
+
+    fn deliver_all(&mut self) {
+        while let Some(key) = self.reports.keys().next().copied() {
+            self.deliver_one(key);
+        }
+    }
+
+    fn deliver_one(&mut self, key: Key) {
+        let Some(queue) = self.reports.get_mut(&key) else { return };
+        let report = queue.pop_front();
+        if queue.is_empty() {
+            self.reports.remove(&key);
+        }
+        match report {
+            None => {}
+            Some(Report::Open(call)) => {
+                // The node answers an announcement that it knows with the call that it has.
+                let known = self.exchange.call_of(&self.name, &call.leg);
+                let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
+                if let Some(known) = known.map(|known| known.id.clone()) {
+                    self.ids.insert(key, known);
+                } else if let Some((_, effects)) = self.exchange.open(*call) {
+                    self.follows(effects);
+                }
+            }
+            Some(Report::Event(event)) => {
+                if let Some(call) = self.ids.get(&key).cloned() {
+                    self.apply(&call, &event);
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, call: &CallId, event: &Event) {
+        let at = self.now();
+        match self.exchange.apply(call, self.clock, at, event) {
+            Ok(effects) => self.follows(effects),
+            Err(Refused::Ended | Refused::UnknownCall) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What clients are told.
+    fn follows(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Paired(pair) => {
+                    let key = (pair.call, sorted(pair.first, pair.second));
+                    assert!(self.paired.insert(key.clone()), "{key:?} was paired before");
+                }
+                Effect::Parted(pair) => {
+                    let key = (pair.call, sorted(pair.first, pair.second));
+                    assert!(self.paired.remove(&key), "{key:?} was not paired");
+                }
+                Effect::Ended(call) => {
+                    assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
+                }
+            }
+        }
+    }
+
+    fn check(&self) {
+        let mut known = BTreeSet::new();
+        for call in self.exchange.calls() {
+            let pairs = self.exchange.pairs_in(&call.id).into_iter();
+            known.extend(pairs.map(|pair| (pair.call, sorted(pair.first, pair.second))));
+        }
+        assert_eq!(known, self.paired, "clients were told something else than the exchange knows");
+        let settled = !self.dirty && self.asked.is_none() && self.reports.is_empty() && self.lose == 0;
+        if !settled || !self.pbx.taking_out.is_empty() {
+            return;
+        }
+        for (call, numbers) in &self.paired {
+            let of = |wanted: &Number| self.pbx.channels.iter().position(|c| c.stands_for == *wanted);
+            let hear = match (of(&numbers[0]), of(&numbers[1])) {
+                (Some(a), Some(b)) => self.pbx.hear(a, b),
+                _ => false,
+            };
+            assert!(hear, "{numbers:?} are paired in {call} and don't hear each other");
+        }
+    }
+
+    /// Everything settles, and then everybody hangs up.
+    fn end(&mut self) {
+        self.lose = 0;
+        self.answered();
+        self.ask(false);
+        self.answered();
+        self.deliver_all();
+        self.check();
+        while let Some(n) = self.pbx.pick(0) {
+            self.pbx.hang_up(n);
+        }
+        self.listen();
+        self.deliver_all();
+        self.check();
+        assert!(self.paired.is_empty());
+        assert!(self.translator.is_empty(), "{:?}", self.translator);
+        assert!(self.tracker.is_empty(), "{:?}", self.tracker);
+        let calls: Vec<CallId> = self.exchange.calls().map(|call| call.id.clone()).collect();
+        for call in calls {
+            let call = self.exchange.forget(&call);
+            assert!(call.as_ref().is_some_and(|call| call.phase == Phase::Ended), "{call:?}");
+        }
+        assert!(self.exchange.is_empty(), "{:?}", self.exchange);
+    }
+
+    fn now(&mut self) -> UnixMillis {
+        self.clock += 1;
+        UnixMillis(i64::try_from(self.clock).unwrap_or_default())
+    }
+}
+
+fn number(digits: &str) -> Option<Number> {
+    format!("+1{digits}").parse().ok()
+}
+
+fn sorted(a: Number, b: Number) -> [Number; 2] {
+    let mut both = [a, b];
+    both.sort_unstable();
+    both
+}

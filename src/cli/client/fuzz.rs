@@ -1,0 +1,29 @@
+//! What must hold for anything that a node sends to our client. Compiled with the crate so that it can't fall
+//! behind it; run by the fuzzer (`fuzz/`).
+
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::show::content_text;
+use super::stream::id_of;
+use crate::cli::output::{clean, invisible};
+use crate::contract::{Body, Message};
+use crate::node::fuzz::texts;
+
+/// Frames of a node, and the messages in them: whatever is shown does nothing to a terminal.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn frames(data: &[u8]) {
+    let mut all = texts(data, Role::Client, WebSocketConfig::default());
+    all.push(String::from_utf8_lossy(data).into_owned());
+    for text in all {
+        let shown = match serde_json::from_str::<Message>(&text) {
+            Ok(Message { body: Body::Message { content }, .. }) => content_text(&content),
+            Ok(Message { body: Body::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
+            Ok(Message { body: Body::Ended { .. }, .. }) => continue,
+            Err(_) => clean(&id_of(&text).unwrap_or_default()),
+        };
+        assert!(!shown.contains(invisible), "{shown:?}");
+    }
+}

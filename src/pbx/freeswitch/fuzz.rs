@@ -1,0 +1,47 @@
+//! What must hold for any events. Compiled with the crate so that it can't fall behind it; run by the
+//! fuzzer (`fuzz/`).
+
+use std::collections::HashSet;
+
+use super::dictionary::Dictionary;
+use super::snapshot;
+use crate::core::name::LegId;
+use crate::esl::{Event, Format, Frame, fuzz::decode};
+use crate::pbx::fuzz::Told;
+
+/// Reads a stream of events, and in the middle of it a snapshot of its first half. When every channel
+/// that was ever named has hung up, the translator keeps nothing.
+///
+/// # Panics
+///
+/// If that doesn't hold.
+pub fn translator(data: &[u8]) {
+    let (frames, _) = decode(data, &[]);
+    let mut events: Vec<Event> = Vec::new();
+    for frame in frames {
+        // The reply to `connect` holds channel data in its head.
+        events.push(Event::new(Format::Plain, frame.head().clone()));
+        events.extend(Frame::into_event(frame));
+    }
+    // Fuzzers get further with bare events.
+    events.push(Event::new(Format::Plain, data.to_vec().into()));
+    let (mut dictionary, mut told, mut named) = (Dictionary::default(), Told::default(), HashSet::new());
+    let half = events.len() / 2;
+    for (n, event) in events.iter().enumerate() {
+        let ids = event.fields(["Unique-ID", "Other-Leg-Unique-ID", "Bridge-A-Unique-ID", "Bridge-B-Unique-ID"]);
+        named.extend(ids.into_iter().flatten().filter_map(|id| id.parse::<LegId>().ok()));
+        told.take(dictionary.read(event));
+        if n == half {
+            let snapshot = snapshot::read(&events[..half]);
+            named.extend(snapshot.legs.iter().map(|live| live.leg.clone()));
+            dictionary.restart(&snapshot);
+            told.restart(&snapshot);
+        }
+    }
+    for leg in named {
+        let text = format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\n\n");
+        told.take(dictionary.read(&Event::new(Format::Plain, text.into())));
+    }
+    assert!(dictionary.is_empty(), "{dictionary:?}");
+    told.nobody_is_left();
+}
