@@ -183,14 +183,33 @@ impl App {
 
     /// Hands a delivery on; `pbx` is that of its call.
     pub(super) async fn send(&self, delivery: Delivery, binding: &Binding, pbx: &PbxName) -> Result<(), StoreError> {
-        // A softphone is registered where its number is at home, if that is known.
+        let via = self.sent_by(&delivery, binding, pbx).await?;
+        let from = self.signs(&delivery);
+        self.push.send(delivery, binding, &from, &via);
+        Ok(())
+    }
+
+    /// Waits for the outcome of a SIP MESSAGE that an agent was given before a restart.
+    pub(super) async fn await_outcome(
+        &self,
+        delivery: Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<(), StoreError> {
+        let via = self.sent_by(&delivery, binding, pbx).await?;
+        let from = self.signs(&delivery);
+        self.push.await_outcome(delivery, binding, &from, &via);
+        Ok(())
+    }
+
+    /// The PBX that a delivery goes by, if it is a SIP MESSAGE: a softphone is registered where its number is at
+    /// home, if that is known.
+    async fn sent_by(&self, delivery: &Delivery, binding: &Binding, pbx: &PbxName) -> Result<PbxName, StoreError> {
         let home = match binding.form {
             ClientForm::Sip => self.store.facts(&delivery.number, now()).await?.known.home,
             ClientForm::Hosted | ClientForm::Webhook => None,
         };
-        let from = self.signs(&delivery);
-        self.push.send(delivery, binding, &from, home.as_ref().unwrap_or(pbx));
-        Ok(())
+        Ok(home.unwrap_or_else(|| pbx.clone()))
     }
 
     /// In whose name a message goes out: the other party's, unless that one is withheld.

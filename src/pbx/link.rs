@@ -124,7 +124,7 @@ macro_rules! say {
     };
 }
 
-/// Each ends within [`super::REPLY_WITHIN`]. None is ever repeated by itself: after a disconnect or a
+/// Each but [`Commands::send_message`] ends within [`super::REPLY_WITHIN`]. None is ever repeated by itself: after a disconnect or a
 /// time-out its outcome is unknown.
 impl Commands {
     /// The PBX's own words for its version.
@@ -194,12 +194,18 @@ impl Commands {
         say!(self, commands => commands.snapshot(known).await)
     }
 
-    /// Sends a SIP MESSAGE; `from` is the user part of the sender.
+    /// Sends a SIP MESSAGE; `from` is the user part of the sender. It goes over a connection of its own and may take up
+    /// to [`super::MESSAGE_WITHIN`]; nothing else waits for it.
     ///
     /// # Errors
     /// If the PBX can't send it.
     pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
         say!(self, commands => commands.send_message(from, message).await)
+    }
+
+    /// Closes the connection for messages; the next message makes another one.
+    pub fn close_messages(&self) {
+        say!(self, commands => commands.close_messages());
     }
 
     /// Waits until a command connection is over: whatever was under way has an unknown outcome.

@@ -12,6 +12,7 @@ pub mod freeswitch;
 mod hearing;
 mod link;
 mod listener;
+mod on_demand;
 mod vocabulary;
 
 pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
@@ -20,6 +21,10 @@ pub use hearing::Hearing;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};
+
+/// How long a PBX may take to say what became of a SIP MESSAGE: FreeSWITCH waits 20 s for the phone's answer
+/// (`sofia_presence_chat_send` in sofia_presence.c).
+pub const MESSAGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(25);
 
 /// How long a PBX may take to reply to a command before its outcome counts as unknown.
 pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -11,7 +11,7 @@ mod webhook;
 
 pub use hosted::{Attached, Frame, Hub};
 pub use signature::{Secret, SecretError, sign};
-pub use sip::{SipAnswer, SipQueue};
+pub use sip::{HandedOut, SipAnswer};
 pub use sip_text::{SipText, SipTextError};
 
 use std::sync::Arc;
@@ -26,11 +26,14 @@ use crate::core::number::Number;
 use crate::monitor::{Totals, now};
 use crate::store::{Binding, Delivery, DeliveryState, Store};
 use pending::Pending;
-use sip::Whose;
+use sip::{SipQueue, Whose};
 use webhook::Webhooks;
 
 /// Characters of a SIP MESSAGE's text: such requests go by UDP, most of them (RFC 3428 §8 has less).
 const SIP_TEXT_MAX: usize = 4096;
+
+/// Why a SIP MESSAGE was dropped, as the metric has it.
+const FULL: &str = "full";
 
 /// All three ways to a client.
 #[derive(Debug, Clone)]
@@ -86,9 +89,23 @@ impl Push {
         self.note(id, DeliveryState::Pending, None);
     }
 
-    /// The SIP MESSAGEs that the agent of a PBX is to send now.
-    pub fn take_sip(&self, pbx: &PbxName) -> Vec<SipMessage> {
-        self.inner.sip.take(pbx, now())
+    /// The SIP MESSAGEs that the agent of a PBX is to send now, each once. That they are handed out is written down
+    /// first: a node that restarts doesn't hand them out again.
+    pub async fn hand_out_sip(&self, pbx: &PbxName) -> HandedOut {
+        let handed = self.inner.sip.hand_out(pbx, now());
+        if !handed.deliveries.is_empty()
+            && let Err(error) = self.inner.store.hand_out(handed.deliveries.clone()).await
+        {
+            tracing::warn!(%error, "could not write down which SIP MESSAGEs are being sent");
+        }
+        handed
+    }
+
+    /// A SIP MESSAGE that was handed out before a restart: only its outcome is waited for.
+    pub fn await_outcome(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
+        if let Some(queued) = queued(delivery, binding, from) {
+            self.inner.sip.add(via, queued.handed_out());
+        }
     }
 
     /// How sending went; what became of answers is given back.
@@ -98,12 +115,11 @@ impl Push {
             let state = match &outcome.error {
                 None => SentState::Accepted,
                 // It may be there already, and a person's phone shows every copy.
-                Some(_) if outcome.unknown => SentState::Refused,
-                Some(_) if self.inner.sip.again(pbx, &outcome.id, now()) => SentState::Pending,
-                Some(_) => SentState::Refused,
+                Some(_) if !outcome.unsent => SentState::Refused,
+                Some(_) => SentState::Pending,
             };
             let whose = match state {
-                SentState::Pending => self.inner.sip.whose(pbx, &outcome.id),
+                SentState::Pending => self.inner.sip.again(pbx, &outcome.id, now()),
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             match whose {
@@ -124,19 +140,40 @@ impl Push {
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
             }
-            SentState::Pending => self.note(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
+            SentState::Pending => self.note_outcome(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
             SentState::Refused | SentState::Dropped => {
                 self.inner.totals.failed(ClientForm::Sip.as_str());
-                self.note(&outcome.id, DeliveryState::Failed, outcome.error.clone());
+                self.note_outcome(&outcome.id, DeliveryState::Failed, outcome.error.clone());
             }
         }
     }
 
-    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`.
-    pub fn answer(&self, via: &PbxName, message: Message, number: Number, from: Number, to: Address) {
+    fn note_outcome(&self, id: &str, state: DeliveryState, error: Option<String>) {
+        if let Err(error) = self.inner.store.sip_outcome(id, state, error) {
+            tracing::warn!(%error, delivery = id, "could not write down what became of a SIP MESSAGE");
+        }
+    }
+
+    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`. One
+    /// that was handed out before a restart is not sent again: its outcome is waited for. False if too many
+    /// messages are waiting.
+    pub fn answer(
+        &self,
+        via: &PbxName,
+        message: Message,
+        number: Number,
+        from: Number,
+        to: Address,
+        is_handed_out: bool,
+    ) -> bool {
         let (id, call) = (message.id.clone(), message.call.clone());
-        let sent = SipMessage { id, to, from, text: SipText(message).to_string() };
-        self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
+        let sent = SipMessage { id, to, from, text: SipText(message).to_string(), call: Some(call.clone()) };
+        let queued = sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
+        let added = self.inner.sip.add(via, if is_handed_out { queued.handed_out() } else { queued });
+        if !added {
+            self.inner.totals.metrics.sip_dropped(FULL, 1);
+        }
+        added
     }
 
     /// The other side of a call is told of another number's client from now on.
@@ -155,7 +192,10 @@ impl Push {
     /// A call has ended: its peer messages are no longer tried, nor `all` of its messages.
     pub fn end_call(&self, call: &CallId, all: bool) {
         self.inner.pending.end_call(call, all);
-        self.inner.sip.end_call(call, all);
+        let dropped = self.inner.sip.end_call(call, all);
+        if dropped > 0 {
+            self.inner.totals.metrics.sip_dropped("call-ended", dropped);
+        }
     }
 
     /// A client is gone: its streams end, and nothing is tried for it any more.
@@ -172,19 +212,17 @@ impl Push {
     }
 
     fn send_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
-        let Some(to) = binding.address.clone() else { return };
-        let text = SipText(delivery.message.clone()).to_string();
-        if text.len() > SIP_TEXT_MAX {
-            self.inner.totals.failed(ClientForm::Sip.as_str());
-            return self.note(
-                &delivery.message.id,
-                DeliveryState::Failed,
-                Some("too long for a SIP MESSAGE".to_owned()),
-            );
-        }
-        let message = SipMessage { id: delivery.message.id.clone(), to, from: from.clone(), text };
-        let peer = matches!(delivery.message.body, Body::Peer { .. });
-        self.inner.sip.add(via, sip::Queued::new(message, Whose::Client(delivery.client), delivery.message.call, peer));
+        let id = delivery.message.id.clone();
+        let refused = match queued(delivery, binding, from).map(|queued| self.inner.sip.add(via, queued)) {
+            Some(true) => return,
+            Some(false) => {
+                self.inner.totals.metrics.sip_dropped(FULL, 1);
+                "too many SIP MESSAGEs are waiting"
+            }
+            None => "too long for a SIP MESSAGE",
+        };
+        self.inner.totals.failed(ClientForm::Sip.as_str());
+        self.note(&id, DeliveryState::Failed, Some(refused.to_owned()));
     }
 
     fn send_webhook(&self, delivery: Delivery, binding: &Binding) {
@@ -199,6 +237,16 @@ impl Push {
             });
         }
     }
+}
+
+/// A delivery as a SIP MESSAGE; none if it is too long for one.
+fn queued(delivery: Delivery, binding: &Binding, from: &Number) -> Option<sip::Queued> {
+    let Message { id, call, body } = &delivery.message;
+    let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, Body::Peer { .. }));
+    let text = SipText(delivery.message).to_string();
+    let to = binding.address.clone().filter(|_| text.len() <= SIP_TEXT_MAX)?;
+    let message = SipMessage { id, to, from: from.clone(), text, call: is_peer.then(|| call.clone()) };
+    Some(sip::Queued::new(message, Whose::Client(delivery.client), call, is_peer))
 }
 
 /// When the message with this id was made: ids are UUIDs of version 7.

@@ -1,5 +1,7 @@
 //! Messages on their way to clients.
 
+use std::collections::HashSet;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -91,6 +93,34 @@ impl Store {
     /// If the queue is full or the store closed.
     pub fn attempted(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Attempted { id: id.to_owned(), state, error })
+    }
+
+    /// SIP MESSAGEs are being handed to an agent: an attempt each, whose outcome is unknown until
+    /// [`Store::sip_outcome`] says it.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn hand_out(&self, ids: Vec<String>) -> Result<(), StoreError> {
+        self.writer.run(Write::HandedOut(ids)).await.map(drop)
+    }
+
+    /// What became of a SIP MESSAGE that was handed out and isn't delivered.
+    ///
+    /// # Errors
+    /// If the queue is full or the store closed.
+    pub fn sip_outcome(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
+        self.writer.submit(Write::Outcome { id: id.to_owned(), state, error })
+    }
+
+    /// The pending SIP MESSAGEs that an agent was given and whose outcome isn't known.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn handed_out(&self) -> Result<HashSet<String>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>(
+            "SELECT id FROM deliveries WHERE state = 'pending' AND form = $1 AND attempts > 0 AND error IS NULL",
+        );
+        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(&self.pool).await?.into_iter().collect())
     }
 
     /// Two numbers no longer talk: drops what they haven't got yet, and makes the messages that say so.
@@ -289,6 +319,32 @@ pub(super) async fn attempted(
     .bind(error.map(str::to_owned))
     .execute(connection)
     .await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]) -> Result<Done, StoreError> {
+    let mut rows = 0;
+    for id in ids {
+        let done = sqlx::query(
+            "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE id = $1 AND state = 'pending'",
+        );
+        rows += done.bind(id.clone()).execute(&mut *connection).await?.rows_affected();
+    }
+    Ok(Done::Rows(rows))
+}
+
+pub(super) async fn outcome(
+    connection: &mut SqliteConnection,
+    id: &str,
+    state: DeliveryState,
+    error: Option<&str>,
+) -> Result<Done, StoreError> {
+    let done = sqlx::query("UPDATE deliveries SET state = $2, error = $3 WHERE id = $1 AND state = 'pending'")
+        .bind(id.to_owned())
+        .bind(state.as_str())
+        .bind(error.map(str::to_owned))
+        .execute(connection)
+        .await?;
     Ok(Done::Rows(done.rows_affected()))
 }
 

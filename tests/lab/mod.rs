@@ -48,6 +48,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sides;
 pub mod sipp;
+pub mod softphone;
 pub mod staff;
 pub mod stage;
 pub mod story;
@@ -76,6 +77,7 @@ pub use pstn::{CallerId, Pstn};
 pub use report::{CallOutcome, CallReport};
 pub use sidecall::{Https, Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
+pub use softphone::{Manner, Softphone};
 
 use std::net::{IpAddr, Ipv4Addr};
 

@@ -19,6 +19,7 @@ mod handover;
 mod https;
 mod inbox;
 mod legs;
+mod messages;
 mod monitoring;
 mod pairing;
 mod parts;

@@ -52,7 +52,10 @@ pub(in crate::node) async fn events(
     }
     app.report(&call, &events).await?;
     let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
-    Ok(Json(SipMessages { messages: pbx.map(|pbx| app.push.take_sip(&pbx)).unwrap_or_default() }))
+    Ok(Json(match pbx {
+        Some(pbx) => app.hand_out_sip(&pbx).await,
+        None => SipMessages::default(),
+    }))
 }
 
 /// Which calls are listed.
