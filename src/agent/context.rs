@@ -18,4 +18,5 @@ pub(super) struct LinkContext {
     pub messages: Messages,
     pub status: Mutex<Status>,
     pub status_changed: Notify,
+    pub messages_sent: Notify,
 }

@@ -50,7 +50,14 @@ pub(super) async fn supervise(
 ) {
     let messages = Messages::new(pbx.kind, String::from(pbx.context.clone()));
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
-    let context = Arc::new(LinkContext { shared, pbx, messages, status, status_changed: Notify::new() });
+    let context = Arc::new(LinkContext {
+        shared,
+        pbx,
+        messages,
+        status,
+        status_changed: Notify::new(),
+        messages_sent: Notify::new(),
+    });
     let (held_sender, held) = mpsc::channel(256);
     let _direct = listener.map(|listener| direct::listen(listener, held_sender.clone()));
     let courier = Courier::start(&context);

@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
+use super::now;
 use super::outbox::{Flown, Outbox, Slots, Why};
 use crate::contract::{PbxKind, SipMessage, SipMessages, SipOutcome};
 use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
+use crate::core::time::UnixMillis;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};
 
@@ -71,7 +73,8 @@ impl LinkContext {
         metrics::sip_dropped(&self.pbx.name, why.word());
         // Another run of the agent may send what this one didn't get to.
         let unsent = why == Why::Stopped;
-        self.outcome(SipOutcome { id: id.to_owned(), error: Some(why.reason().to_owned()), unknown: false, unsent });
+        let error = Some(why.reason().to_owned());
+        self.outcome(SipOutcome { id: id.to_owned(), error, at: None, unknown: false, unsent });
     }
 }
 
@@ -174,17 +177,23 @@ async fn send(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -
     let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
     // Over a link that is gone already nothing is sent, and that much is known.
     match link.filter(|commands| commands.closed().now_or_never().is_none()) {
-        Some(commands) => outcome(message.id.clone(), commands.send_message(&from, &message).await.err().as_ref()),
-        None => {
-            SipOutcome { id: message.id, error: Some("no link to the PBX".to_owned()), unknown: false, unsent: true }
-        }
+        Some(commands) => outcome(message.id.clone(), commands.send_message(&from, &message).await),
+        None => outcome(message.id, Err(Error::unsent("there is no link"))),
     }
 }
 
-fn outcome(id: String, error: Option<&Error>) -> SipOutcome {
-    let unsent = error.is_some_and(Error::is_unsent);
-    let unknown = !unsent && error.is_some_and(|error| error.is_disconnect() || error.is_timeout());
-    SipOutcome { id, error: error.map(ToString::to_string), unknown, unsent }
+fn outcome(id: String, sent: Result<Instant, Error>) -> SipOutcome {
+    match sent {
+        Ok(begun) => {
+            let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
+            SipOutcome { id, error: None, at: Some(UnixMillis(now().0 - elapsed)), unknown: false, unsent: false }
+        }
+        Err(error) => {
+            let unsent = error.is_unsent();
+            let unknown = !unsent && (error.is_disconnect() || error.is_timeout());
+            SipOutcome { id, error: Some(error.to_string()), at: None, unknown, unsent }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -193,14 +202,14 @@ mod tests {
 
     #[test]
     fn only_what_the_pbx_was_never_asked_to_send_may_be_sent_again() {
-        let told = |error: Option<Error>| {
-            let SipOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), error.as_ref());
+        let told = |sent: Result<Instant, Error>| {
+            let SipOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), sent);
             (error.is_some(), unknown, unsent)
         };
-        assert_eq!(told(None), (false, false, false));
-        assert_eq!(told(Some(Error::Unanswered)), (true, true, false));
-        assert_eq!(told(Some(crate::esl::Error::Timeout.into())), (true, true, false));
-        assert_eq!(told(Some(crate::esl::Error::Refused("no such user".to_owned()).into())), (true, false, false));
-        assert_eq!(told(Some(Error::unsent(crate::esl::Error::Timeout))), (true, false, true));
+        assert_eq!(told(Ok(Instant::now())), (false, false, false));
+        assert_eq!(told(Err(Error::Unanswered)), (true, true, false));
+        assert_eq!(told(Err(crate::esl::Error::Timeout.into())), (true, true, false));
+        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), (true, false, false));
+        assert_eq!(told(Err(Error::unsent(crate::esl::Error::Timeout))), (true, false, true));
     }
 }

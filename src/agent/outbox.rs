@@ -7,8 +7,8 @@
 //! - a host has one in flight until one of its addresses has answered quickly, and a few from then on;
 //! - addresses that haven't answered quickly yet can't take all of a PBX's slots, and those that failed slowly only a
 //!   few;
-//! - an address that failed slowly rests: its messages are dropped meanwhile. So does its host, unless another
-//!   address there has answered lately.
+//! - an address that failed rests: its messages are dropped meanwhile. If it failed slowly, so does its host, unless
+//!   another address there has answered lately.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ use crate::core::name::CallId;
 const SLOW: Duration = Duration::from_secs(2);
 /// How long what failed slowly gets no message.
 const REST: Duration = Duration::from_secs(30);
+/// How long an address gets no message that has refused one, as a closed port does. FreeSWITCH makes a thread for each.
+const REST_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 /// How long a quick answer vouches for an address and its host.
 const VOUCHED: Duration = Duration::from_secs(600);
 /// How long a message waits at most: later it is no news.
@@ -48,7 +50,7 @@ pub(super) struct Slots {
     total: usize,
     /// To addresses that haven't answered quickly yet, those that failed included.
     unproven: usize,
-    /// To addresses that failed slowly the last time.
+    /// To addresses that failed the last time.
     failed: usize,
 }
 
@@ -68,7 +70,7 @@ impl Slots {
 pub(super) enum Why {
     /// Too many messages wait, in total or for its host or address.
     Full,
-    /// Its address, or its host, didn't answer lately.
+    /// Its address didn't take the last message, or its host didn't answer.
     Resting,
     /// Its call ended.
     CallEnded,
@@ -94,7 +96,7 @@ impl Why {
     pub(super) fn reason(self) -> &'static str {
         match self {
             Why::Full => "too many SIP MESSAGEs are waiting",
-            Why::Resting => "the address did not answer the last SIP MESSAGE: it gets none for 30 s",
+            Why::Resting => "the address did not take the last SIP MESSAGE: it gets none for a while",
             Why::CallEnded => "the call ended before the SIP MESSAGE could be sent",
             Why::TooOld => "the SIP MESSAGE waited 30 s for others to be sent",
             Why::Stopped => "the agent was stopped",
@@ -141,7 +143,7 @@ struct Target {
 struct Record {
     /// When it last answered quickly.
     answered: Option<Instant>,
-    /// It failed slowly the last time; until when it rests.
+    /// It failed the last time; until when it rests.
     rests: Option<Instant>,
     in_flight: usize,
     unproven_in_flight: usize,
@@ -266,18 +268,19 @@ impl Outbox {
                 }
                 Vec::new()
             }
-            (Flown::Failed, true) => {
-                let host = host.filter(|host| !self.records.get(host).is_some_and(|host| host.is_proven(now)));
-                let keys: Vec<String> = host.into_iter().chain([address]).collect();
+            (Flown::Failed, _) => {
+                // A quick refusal says nothing about a host.
+                let silent = |host: &String| is_slow && !self.records.get(host).is_some_and(|host| host.is_proven(now));
+                let keys: Vec<String> = host.filter(silent).into_iter().chain([address]).collect();
+                let rests = now + if is_slow { REST } else { REST_AFTER_REFUSAL };
                 for key in &keys {
                     let record = self.records.entry(key.clone()).or_default();
-                    (record.answered, record.rests) = (None, Some(now + REST));
+                    (record.answered, record.rests) = (None, Some(rests));
                 }
                 let rests = |to: &Target| to.host.iter().chain([&to.address]).any(|key| keys.contains(key));
                 self.drop_waiting(|waiting| rests(&waiting.to))
             }
-            // A quick refusal costs nothing, and says nothing about a host.
-            (Flown::Failed, false) | (Flown::Sent, true) | (Flown::Unsent, _) => Vec::new(),
+            (Flown::Sent, true) | (Flown::Unsent, _) => Vec::new(),
         }
     }
 

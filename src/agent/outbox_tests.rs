@@ -92,6 +92,16 @@ fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
 }
 
 #[test]
+fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.send("sip:gone@proxy.example", Flown::Failed, QUICK);
+    assert_eq!(moved.add("sip:gone@proxy.example"), Err(Why::Resting));
+    moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
+    moved.now += REST_AFTER_REFUSAL;
+    assert_eq!(moved.add("sip:gone@proxy.example"), Ok(()));
+}
+
+#[test]
 fn one_dead_address_does_not_silence_a_host_that_answers_others() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
     moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
@@ -126,7 +136,7 @@ fn messages_to_one_address_stay_in_order_and_are_sent_once() {
     let sent = moved.go();
     assert_eq!(sent, [peer.clone()]);
     moved.outbox.add(peer.clone(), moved.now).unwrap();
-    moved.flown(&peer, Flown::Failed, QUICK);
+    moved.flown(&peer, Flown::Sent, QUICK);
     assert_eq!(moved.go(), [ended.clone()]);
     moved.flown(&ended, Flown::Sent, QUICK);
     moved.outbox.add(peer.clone(), moved.now).unwrap();
@@ -170,6 +180,7 @@ fn what_is_remembered_is_bounded() {
     for n in 0..RECORDS + IDS {
         moved.send(&format!("sip:{n}@{n}.example"), Flown::Failed, Duration::ZERO);
     }
+    moved.now += REST;
     moved.outbox.expire(moved.now);
     assert!(moved.outbox.records.is_empty() && moved.outbox.ids.len() <= IDS);
 }

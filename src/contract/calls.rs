@@ -115,6 +115,9 @@ pub struct SipOutcome {
     /// Absent if the PBX took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// When the PBX began to send it (the agent's clock). What became of it is known later, on FreeSWITCH 100 ms and more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<UnixMillis>,
     /// Whether the PBX took it is not known: sent again, it might be there twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,

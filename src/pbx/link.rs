@@ -1,6 +1,7 @@
 //! A link to either PBX.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Announcement, Answer, Error, Happened, Snapshot, asterisk, freeswitch};
 use crate::contract::{PbxKind, SipMessage};
@@ -194,12 +195,12 @@ impl Commands {
         say!(self, commands => commands.snapshot(known).await)
     }
 
-    /// Sends a SIP MESSAGE; `from` is the user part of the sender. It goes over a connection of its own and may take up
+    /// Sends a SIP MESSAGE; `from` is the user part of the sender. When the PBX began to send it. It goes over a connection of its own and may take up
     /// to [`super::MESSAGE_WITHIN`]; nothing else waits for it.
     ///
     /// # Errors
     /// If the PBX can't send it.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         say!(self, commands => commands.send_message(from, message).await)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `checkup.rs` (a person's questions → commands), `mod.rs`
+//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `checkup.rs` (a person's questions → commands), `mod.rs`
 //! (connect).
 
 pub mod asterisk;

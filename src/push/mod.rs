@@ -136,9 +136,10 @@ impl Push {
     fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
         match state {
             SentState::Accepted => {
-                let took = made(&outcome.id).map(|made| now() - made);
+                let at = outcome.at.map_or_else(now, |at| at.min(now()));
+                let took = made(&outcome.id).map(|made| at - made);
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
-                let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
+                let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
             }
             SentState::Pending => self.note_outcome(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
             SentState::Refused | SentState::Dropped => {

@@ -3,7 +3,7 @@
 //! A message is handed out once. It is handed out again only if the agent says that the PBX was never asked to send
 //! it: a person's phone shows every copy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::contract::SipMessage;
@@ -56,8 +56,8 @@ pub struct HandedOut {
 /// How far a message has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    /// It may be handed out from then on.
-    Due(UnixMillis),
+    /// It may be handed out from then on, in the order of the second number.
+    Due(UnixMillis, u64),
     /// An agent has it, or had it when it died.
     HandedOut,
 }
@@ -74,7 +74,7 @@ pub(super) struct Queued {
 
 impl Queued {
     pub(super) fn new(message: SipMessage, whose: Whose, call: CallId, peer: bool) -> Queued {
-        Queued { message, whose, call, peer, attempts: 0, progress: Progress::Due(UnixMillis(0)) }
+        Queued { message, whose, call, peer, attempts: 0, progress: Progress::Due(UnixMillis(0), 0) }
     }
 
     /// One that an agent was given before a restart: only its outcome is waited for.
@@ -87,22 +87,66 @@ impl Queued {
     }
 }
 
+/// The messages of one PBX.
+#[derive(Debug, Default)]
+struct Queue {
+    by_id: HashMap<String, Queued>,
+    /// Those that aren't handed out, in order.
+    due: BTreeMap<(UnixMillis, u64), String>,
+    hosts: HashMap<String, usize>,
+    added: u64,
+}
+
+impl Queue {
+    fn is_full_for(&self, host: &str) -> bool {
+        self.by_id.len() >= TOTAL || self.hosts.get(host).is_some_and(|messages| *messages >= PER_HOST)
+    }
+
+    fn add(&mut self, mut queued: Queued) {
+        let id = queued.message.id.clone();
+        *self.hosts.entry(queued.host().to_owned()).or_default() += 1;
+        if let Progress::Due(at, _) = queued.progress {
+            queued.progress = self.put_off(id.clone(), at);
+        }
+        self.by_id.insert(id, queued);
+    }
+
+    fn put_off(&mut self, id: String, until: UnixMillis) -> Progress {
+        self.added += 1;
+        self.due.insert((until, self.added), id);
+        Progress::Due(until, self.added)
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Queued> {
+        let queued = self.by_id.remove(id)?;
+        if let Progress::Due(at, n) = queued.progress {
+            self.due.remove(&(at, n));
+        }
+        if let Some(messages) = self.hosts.get_mut(queued.host()) {
+            *messages -= 1;
+            if *messages == 0 {
+                self.hosts.remove(queued.host());
+            }
+        }
+        Some(queued)
+    }
+}
+
 /// What waits, by PBX.
 #[derive(Debug, Default)]
-pub(super) struct SipQueue(Mutex<HashMap<PbxName, Vec<Queued>>>);
+pub(super) struct SipQueue(Mutex<HashMap<PbxName, Queue>>);
 
 impl SipQueue {
     /// False if there are too many.
     pub(super) fn add(&self, pbx: &PbxName, queued: Queued) -> bool {
         let mut queues = self.lock();
         let queue = queues.entry(pbx.clone()).or_default();
-        if queue.iter().any(|other| other.message.id == queued.message.id) {
+        if queue.by_id.contains_key(&queued.message.id) {
             return true;
         }
-        let has_room = queue.len() < TOTAL
-            && (queue.len() < PER_HOST || queue.iter().filter(|q| q.host() == queued.host()).count() < PER_HOST);
+        let has_room = !queue.is_full_for(queued.host());
         if has_room {
-            queue.push(queued);
+            queue.add(queued);
         }
         has_room
     }
@@ -112,8 +156,10 @@ impl SipQueue {
         let mut handed = HandedOut::default();
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(pbx) else { return handed };
-        let is_due = |queued: &&mut Queued| matches!(queued.progress, Progress::Due(due) if due <= now);
-        for queued in queue.iter_mut().filter(is_due).take(BATCH) {
+        while handed.messages.len() < BATCH
+            && let Some(next) = queue.due.first_entry().filter(|next| next.key().0 <= now)
+        {
+            let Some(queued) = queue.by_id.get_mut(&next.remove()) else { continue };
             queued.attempts += 1;
             queued.progress = Progress::HandedOut;
             handed.messages.push(queued.message.clone());
@@ -128,52 +174,54 @@ impl SipQueue {
     /// The PBX was never asked to send it: it is handed out again later. Whose it is.
     pub(super) fn again(&self, pbx: &PbxName, id: &str, now: UnixMillis) -> Option<Whose> {
         let mut queues = self.lock();
-        let queued = queues.get_mut(pbx)?.iter_mut().find(|queued| queued.message.id == id)?;
-        queued.progress = Progress::Due(now + Backoff::HTTP.wait(queued.attempts, 1.0));
-        Some(queued.whose.clone())
+        let queue = queues.get_mut(pbx)?;
+        let queued = queue.by_id.get(id)?;
+        let whose = queued.whose.clone();
+        if queued.progress == Progress::HandedOut {
+            let until = now + Backoff::HTTP.wait(queued.attempts, 1.0);
+            let progress = queue.put_off(id.to_owned(), until);
+            queue.by_id.get_mut(id)?.progress = progress;
+        }
+        Some(whose)
     }
 
     /// It is done; whose it was.
     pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
-        let mut queues = self.lock();
-        let queue = queues.get_mut(pbx)?;
-        let at = queue.iter().position(|queued| queued.message.id == id)?;
-        Some(queue.remove(at).whose)
+        self.lock().get_mut(pbx)?.remove(id).map(|queued| queued.whose)
     }
 
     pub(super) fn forget(&self, id: &str) {
-        self.retain(|queued| queued.message.id != id);
+        self.lock().values_mut().for_each(|queue| drop(queue.remove(id)));
     }
 
     pub(super) fn forget_answer(&self, call: &CallId, number: &Number) {
         let is = |whose: &Whose| matches!(whose, Whose::Answer { call: c, number: n } if (c, n) == (call, number));
-        self.retain(|queued| !is(&queued.whose));
+        self.drop_where(|queued| is(&queued.whose));
     }
 
     /// Forgets a call's peer messages, or `all` of its messages. How many of them nobody was given.
     pub(super) fn end_call(&self, call: &CallId, all: bool) -> usize {
-        self.retain(|queued| queued.call != *call || !(all || queued.peer))
+        self.drop_where(|queued| queued.call == *call && (all || queued.peer))
     }
 
     pub(super) fn end_client(&self, client: &ClientId) {
-        self.retain(|queued| !matches!(&queued.whose, Whose::Client(whose) if whose == client));
+        self.drop_where(|queued| matches!(&queued.whose, Whose::Client(whose) if whose == client));
     }
 
     /// How many went that were never handed out.
-    fn retain(&self, keep: impl Fn(&Queued) -> bool) -> usize {
-        let mut dropped = 0;
+    fn drop_where(&self, is_over: impl Fn(&Queued) -> bool) -> usize {
+        let mut never_sent = 0;
         self.lock().retain(|_, queue| {
-            queue.retain(|queued| {
-                let kept = keep(queued);
-                dropped += usize::from(!kept && queued.progress != Progress::HandedOut);
-                kept
-            });
-            !queue.is_empty()
+            let over: Vec<String> =
+                queue.by_id.iter().filter(|(_, queued)| is_over(queued)).map(|(id, _)| id.clone()).collect();
+            let gone = over.iter().filter_map(|id| queue.remove(id));
+            never_sent += gone.filter(|queued| queued.progress != Progress::HandedOut).count();
+            !queue.by_id.is_empty()
         });
-        dropped
+        never_sent
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, Vec<Queued>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, Queue>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,23 +1,27 @@
 //! What we say to Asterisk.
 
-use crate::ami::{self, Action, Client};
+use std::time::Instant;
+
+use crate::ami::{Action, Client};
 use crate::contract::SipMessage;
+use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
-use crate::pbx::on_demand::OnDemand;
-use crate::pbx::{Answer, Error, MESSAGE_WITHIN, Release, Snapshot};
+use crate::pbx::{Answer, Error, Release, Snapshot};
 
 use super::dictionary::micros;
+use super::messages::Messages;
 use super::{Endpoint, snapshot};
 
-/// The connection for answers, the one for questions, the sending side of the event connection, and one for messages.
+/// The connection for answers, the one for questions, the sending side of the event connection, and what sends
+/// messages.
 #[derive(Debug)]
 pub struct Commands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    messages: OnDemand<Client>,
-    endpoint: Endpoint,
+    messages: Messages,
+    endpoints: Endpoints,
 }
 
 /// The global variable that names the agent in charge.
@@ -31,7 +35,8 @@ const GO: &str = "sidecall-go";
 
 impl Commands {
     pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
-        Commands { answers, client, listener, messages: OnDemand::default(), endpoint: endpoint.clone() }
+        let (messages, endpoints) = (Messages::new(endpoint.clone()), endpoint.endpoints.clone());
+        Commands { answers, client, listener, messages, endpoints }
     }
 
     /// Asterisk's own words for its version.
@@ -94,38 +99,12 @@ impl Commands {
 
     /// All channels.
     pub async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
-        snapshot::take(&self.client, &self.endpoint.endpoints).await
+        snapshot::take(&self.client, &self.endpoints).await
     }
 
-    /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one. Asterisk replies once its SIP stack
-    /// has it, without the phone's answer. The session waits for one serializer of the PBX until then (`sip_msg_send`
-    /// in res_pjsip_messaging.c).
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
-        let Some((user, host)) = message.to.sip_parts() else {
-            return Err(Error::unexpected("MessageSend", "not a SIP address"));
-        };
-        // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
-        let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
-        let to = match message_endpoint {
-            _ if host.eq_ignore_ascii_case(domain) => format!("pjsip:{user}"),
-            Some(endpoint) => format!("pjsip:{endpoint}/{}", message.to),
-            None => format!("pjsip:{}", message.to),
-        };
-        let action = Action::new("MessageSend")?
-            .with("Destination", &to)?
-            .with("From", &format!("<sip:{from}@{domain}>"))?
-            .with("Body", &message.text)?;
-        let client = self.messages.get(|client| !client.is_closed(), self.connect_for_messages()).await?;
-        client.send(action).await?.accepted()?;
-        Ok(())
-    }
-
-    async fn connect_for_messages(&self) -> Result<Client, Error> {
-        let Endpoint { address, auth, tls, .. } = &self.endpoint;
-        let options = ami::Options { tls: tls.clone(), ..ami::Options::default() };
-        let (client, _, connection) = ami::connect(address, auth, options).await?;
-        super::spawn(connection, "messages");
-        Ok(client.with_timeout(MESSAGE_WITHIN))
+    /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+        self.messages.send(from, message).await
     }
 
     /// Closes the connection for messages until the next one.

@@ -3,6 +3,7 @@
 mod checkup;
 mod commands;
 mod dictionary;
+mod messages;
 mod snapshot;
 
 pub use checkup::Checkup;

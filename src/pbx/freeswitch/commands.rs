@@ -1,6 +1,7 @@
 //! What we say to FreeSWITCH.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
@@ -101,7 +102,7 @@ impl Commands {
     }
 
     /// A SIP MESSAGE to any address.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         self.messages.send(from, message).await
     }
 

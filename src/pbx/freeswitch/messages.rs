@@ -5,6 +5,8 @@
 //! leaves at once, and a `BACKGROUND_JOB` event tells what became of it. `docs/DECISIONS.md` has the ways that were
 //! compared.
 
+use std::time::Instant;
+
 use crate::contract::SipMessage;
 use crate::esl::{self, Client, Format};
 use crate::pbx::on_demand::OnDemand;
@@ -24,8 +26,8 @@ impl Messages {
         Messages { endpoint, connection: OnDemand::default() }
     }
 
-    /// Sends one to any address and waits for its outcome.
-    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+    /// Sends one to any address and waits for its outcome. When FreeSWITCH began to send it.
+    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         let Some((user, host)) = message.to.sip_parts() else {
             return Err(Error::unexpected("chat", "not a SIP address"));
         };
@@ -34,9 +36,10 @@ impl Messages {
         let to = format!("{}/{user}@{host}", self.endpoint.sip_profile);
         let line = format!("sip|{from}@{}|{to}|{}|text/plain", without_port(host), message.text);
         let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
-        let done = client.bgapi("chat", &[&line]).await?;
-        match String::from_utf8_lossy(&done.body().unwrap_or_default()) {
-            text if text.starts_with("Sent") => Ok(()),
+        let job = client.begin("chat", &[&line]).await?;
+        let begun = Instant::now();
+        match String::from_utf8_lossy(&job.done().await?.body().unwrap_or_default()) {
+            text if text.starts_with("Sent") => Ok(begun),
             text => Err(Error::unexpected("chat", &text)),
         }
     }
