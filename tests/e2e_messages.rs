@@ -6,7 +6,7 @@ mod lab;
 
 use std::time::Duration;
 
-use lab::cast::{ALICE, BOB, CAROL, ERIN};
+use lab::cast::{ALICE, BOB, CAROL, DAVE, ERIN};
 use lab::sidecall::ADMIN;
 use lab::stage::Stage;
 use lab::{
@@ -22,6 +22,8 @@ const NOISE: Duration = Duration::from_millis(700);
 const RATE: u32 = 20;
 /// Those calls: the link is checked every 5 s, and a check that isn't answered fails after 5 s more.
 const CALLS: u32 = 12 * RATE;
+/// Calls of the same load to a number without dead addresses.
+const USUAL: u32 = 3 * RATE;
 /// As many addresses as a number may have.
 const DEAD: usize = 64;
 
@@ -68,6 +70,12 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         stage.sidecall().bind(&erin, &address);
     }
     let to = stage.pbx.sip();
+    let applied = |sidecall: &Sidecall| metric(sidecall, "sidecall_agent_answers_total", "applied=\"yes\"");
+    // What is usual on this machine: the same load to a number without dead addresses.
+    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(USUAL, RATE).hold(400).place(to).unwrap();
+    assert_eq!(plain.answered(), USUAL as usize);
+    let before = applied(stage.sidecall());
+    let usual = 1.0 - before / f64::from(USUAL);
     let load = Calls::new(CAROL.dialled, ERIN.dialled).times(CALLS, RATE).hold(400).start(to).unwrap();
     // Meanwhile Alice calls Bob, whose softphones answer.
     let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(700).start(to).unwrap();
@@ -80,9 +88,12 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     }
     let sidecall = stage.sidecall();
     assert_eq!(metric(sidecall, "sidecall_agent_link_up", ""), 1.0);
-    let answers = "sidecall_agent_answers_total";
-    assert_eq!(metric(sidecall, answers, ""), metric(sidecall, answers, "applied=\"yes\""), "{log}");
-    assert_eq!(metric(sidecall, answers, ""), f64::from(CALLS + 12));
+    let in_time = applied(sidecall) - before;
+    let lost = f64::from(CALLS + 12) - in_time;
+    assert!(
+        lost / f64::from(CALLS + 12) <= usual + 0.02,
+        "{lost} calls were answered late, {usual} of one usually\n{log}"
+    );
     // Whoever can be reached was told of each call once, and while it was up: the node drops what comes later.
     let calls = sidecall.calls();
     let of = |called: &str| -> Vec<String> {
@@ -95,7 +106,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         let told = hosted.wait_for("peer", n, Duration::from_secs(5));
         told.iter().map(|event| event["call"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let mut problems = told_once(&to_erin, &shown(&carols, CALLS as usize), "Carol");
+    let mut problems = told_once(&to_erin, &shown(&carols, (CALLS + USUAL) as usize), "Carol");
     problems.extend(told_once(&to_bob, &shown(stage.hosted(), 12), "Alice"));
     let copies = softphone.wait_for_peers(12, Duration::from_secs(5));
     let copies: Vec<String> = copies.iter().filter_map(|copy| copy.value("call")).map(str::to_owned).collect();

@@ -24,7 +24,7 @@ use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
 use crate::monitor::{Totals, now};
-use crate::store::{Binding, Delivery, DeliveryState, Store};
+use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use pending::Pending;
 use sip::{SipQueue, Whose};
 use webhook::Webhooks;
@@ -110,7 +110,7 @@ impl Push {
 
     /// How sending went; what became of answers is given back.
     pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
-        let mut answers = Vec::new();
+        let (mut answers, mut undelivered) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             let state = match &outcome.error {
                 None => SentState::Accepted,
@@ -123,35 +123,37 @@ impl Push {
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             match whose {
-                Some(Whose::Client(client)) => self.sip_outcome(outcome, state, &client),
+                Some(Whose::Client(client)) => undelivered.extend(self.sip_outcome(outcome, state, &client)),
                 Some(Whose::Answer { call, number }) => {
                     answers.push(SipAnswer { call, number, state, error: outcome.error.clone() });
                 }
                 None => {}
             }
         }
+        if !undelivered.is_empty()
+            && let Err(error) = self.inner.store.sip_outcomes(undelivered)
+        {
+            tracing::warn!(%error, "could not write down what became of SIP MESSAGEs");
+        }
         answers
     }
 
-    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
+    /// What is to be written down of a message that isn't delivered.
+    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipOutcome> {
+        let (id, error) = (outcome.id.clone(), outcome.error.clone().unwrap_or_default());
         match state {
             SentState::Accepted => {
                 let at = outcome.at.map_or_else(now, |at| at.min(now()));
                 let took = made(&outcome.id).map(|made| at - made);
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
+                None
             }
-            SentState::Pending => self.note_outcome(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
+            SentState::Pending => Some(store::SipOutcome { id, state: DeliveryState::Pending, error }),
             SentState::Refused | SentState::Dropped => {
                 self.inner.totals.failed(ClientForm::Sip.as_str());
-                self.note_outcome(&outcome.id, DeliveryState::Failed, outcome.error.clone());
+                Some(store::SipOutcome { id, state: DeliveryState::Failed, error })
             }
-        }
-    }
-
-    fn note_outcome(&self, id: &str, state: DeliveryState, error: Option<String>) {
-        if let Err(error) = self.inner.store.sip_outcome(id, state, error) {
-            tracing::warn!(%error, delivery = id, "could not write down what became of a SIP MESSAGE");
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::deliveries::Parted;
+use super::deliveries::{Parted, SipOutcome};
 use super::settings::TokenRole;
 use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
 use crate::core::call::Call;
@@ -38,7 +38,7 @@ pub(super) enum Write {
     Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
     Attempted { id: String, state: DeliveryState, error: Option<String> },
     HandedOut(Vec<String>),
-    Outcome { id: String, state: DeliveryState, error: Option<String> },
+    Outcomes(Vec<SipOutcome>),
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
     Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
@@ -218,7 +218,7 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Delivered { id, client, at } => deliveries::delivered(connection, id, client.as_ref(), *at).await,
         Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
         Write::HandedOut(ids) => deliveries::handed_out(connection, ids).await,
-        Write::Outcome { id, state, error } => deliveries::outcome(connection, id, *state, error.as_deref()).await,
+        Write::Outcomes(outcomes) => deliveries::outcomes(connection, outcomes).await,
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
