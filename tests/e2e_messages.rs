@@ -72,13 +72,13 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let to = stage.pbx.sip();
     let applied = |sidecall: &Sidecall| metric(sidecall, "sidecall_agent_answers_total", "applied=\"yes\"");
     // What is usual on this machine: the same load to a number without dead addresses.
-    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(USUAL, RATE).hold(400).place(to).unwrap();
+    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(USUAL, RATE).hold(1_500).place(to).unwrap();
     assert_eq!(plain.answered(), USUAL as usize);
     let before = applied(stage.sidecall());
     let usual = 1.0 - before / f64::from(USUAL);
-    let load = Calls::new(CAROL.dialled, ERIN.dialled).times(CALLS, RATE).hold(400).start(to).unwrap();
+    let load = Calls::new(CAROL.dialled, ERIN.dialled).times(CALLS, RATE).hold(1_500).start(to).unwrap();
     // Meanwhile Alice calls Bob, whose softphones answer.
-    let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(700).start(to).unwrap();
+    let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(2_500).start(to).unwrap();
     let (load, between) = (load.finish(Duration::from_secs(50)), between.finish(Duration::from_secs(50)));
     let log = stage.sidecall().log();
     no_call_lost_none_held_too_long(&load.unwrap(), CALLS, &log);
@@ -122,7 +122,11 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         })
         .collect();
     problems.extend(told_once(&to_bob, &bobs, "Bob's softphone"));
-    assert!(problems.is_empty(), "{problems:#?}\n{log}");
+    let failed = calls.iter().filter(|call| call["called"] == *bob).flat_map(|call| {
+        let undelivered = call["deliveries"].as_array().into_iter().flatten().filter(|d| d["state"] != "delivered");
+        undelivered.map(|d| d.to_string()).collect::<Vec<_>>()
+    });
+    assert!(problems.is_empty(), "{problems:#?}\n{:#?}\n{log}", failed.collect::<Vec<_>>());
     // The dead ones were tried, and none of them twice for one message.
     let mut tried = 0;
     for dead in &silent {

@@ -33,8 +33,8 @@ const WAITING: usize = 1024;
 const WAITING_UNPROVEN: usize = 768;
 /// Those to one host, unless it is the PBX's own domain.
 const WAITING_PER_HOST: usize = 128;
-/// Those to one address that has answered quickly, and to one that hasn't yet.
-const WAITING_PER_ADDRESS: [usize; 2] = [16, 4];
+/// Those to one address.
+const WAITING_PER_ADDRESS: usize = 4;
 /// Messages in flight to one host that has answered.
 const FLIGHTS_PER_HOST: usize = 8;
 /// Those of them whose address hasn't answered itself.
@@ -60,7 +60,7 @@ impl Slots {
             PbxKind::Freeswitch => Slots { total: 128, unproven: 96, failed: 16 },
             // It hands messages to its SIP stack one after the other, by one serializer (`sip_msg_send` in
             // res_pjsip_messaging.c), and waits for no answer.
-            PbxKind::Asterisk => Slots { total: 1, unproven: 1, failed: 1 },
+            PbxKind::Asterisk => Slots { total: 8, unproven: 8, failed: 2 },
         }
     }
 }
@@ -213,9 +213,8 @@ impl Outbox {
     fn has_room(&self, to: &Target, now: Instant) -> bool {
         let is_proven = |to: &Target| self.records.get(&to.address).is_some_and(|record| record.is_proven(now));
         let waiting = |is: &dyn Fn(&Target) -> bool| self.waiting.iter().filter(|other| is(&other.to)).count();
-        let [per_proven, per_unproven] = WAITING_PER_ADDRESS;
         self.waiting.len() < WAITING
-            && waiting(&|other| other.address == to.address) < if is_proven(to) { per_proven } else { per_unproven }
+            && waiting(&|other| other.address == to.address) < WAITING_PER_ADDRESS
             && (to.host.is_none() || waiting(&|other| other.host == to.host) < WAITING_PER_HOST)
             && (self.waiting.len() < WAITING_UNPROVEN
                 || is_proven(to)
