@@ -346,7 +346,9 @@ pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]
         "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id IN (",
     );
     let mut list = query.separated(", ");
-    ids.iter().for_each(|id| drop(list.push_bind(id.clone())));
+    for id in ids {
+        list.push_bind(id.clone());
+    }
     query.push(")");
     Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
 }
@@ -363,7 +365,9 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcom
             query.push_bind(state.to_owned()).push(", error = ").push_bind(error.to_owned());
             query.push(" WHERE state = 'pending' AND id IN (");
             let mut list = query.separated(", ");
-            ids.iter().for_each(|id| drop(list.push_bind((*id).to_owned())));
+            for id in ids {
+                list.push_bind((*id).to_owned());
+            }
             query.push(")");
             rows += query.build().execute(&mut *connection).await?.rows_affected();
         }
