@@ -16,7 +16,10 @@ use serde_json::json;
 
 use lab::cast::{ALICE, DAVE, SCENES, Scene};
 use lab::stage::Stage;
-use lab::{CallReport, Kind, PbxConfig, SidecallConfig, ports, wait_until};
+use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, ports, wait_until};
+
+/// Calls that softphones are told of.
+const SOFTPHONE_CALLS: u32 = 30;
 
 /// Measures the added post-dial delay, with and without sidecall, interleaved.
 #[derive(Debug, Parser)]
@@ -42,12 +45,12 @@ fn main() {
     let args = Args::parse();
     if !args.json {
         println!(
-            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}  throughput",
-            "", "without", "with", "added", "p99 - p50", "push"
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15}  throughput",
+            "", "without", "with", "added", "p99 - p50", "push", "softphones"
         );
         println!(
-            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15}",
-            "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms"
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15}",
+            "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms", "p50 / p99 ms"
         );
     }
     let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
@@ -67,7 +70,9 @@ fn main() {
 fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> lab::Result<()> {
     let without = Stage::set(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
     let mut with = Stage::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
-    with.raise(&SidecallConfig { direct, ..SidecallConfig::default() })?;
+    // Asterisk sends to addresses of other domains by way of an endpoint.
+    let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
+    with.raise(&SidecallConfig { direct, pbx_lines, ..SidecallConfig::default() })?;
     let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).expect("a scene");
     // The first calls load what is loaded once.
     round(&without, scene, 10, args.rate)?;
@@ -77,7 +82,7 @@ fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> l
         plain.extend(times(&round(&without, scene, args.calls, args.rate)?));
         held.extend(times(&round(&with, scene, args.calls, args.rate)?));
     }
-    let pushes = pushes(&mut with);
+    let pushes = [pushes(&mut with), softphones(&mut with, scene)?];
     let throughput = match args.saturate {
         Some(rate) => Some(saturated(&with, scene, rate)? / saturated(&without, scene, rate)?),
         None => None,
@@ -108,6 +113,28 @@ fn pushes(stage: &mut Stage) -> Vec<f64> {
     sidecall.calls().iter().filter_map(push).collect()
 }
 
+/// Answer → softphones of both numbers have their message, in ms, of calls one after the other.
+fn softphones(stage: &mut Stage, scene: &Scene) -> lab::Result<Vec<f64>> {
+    let phones = [Softphone::start(Manner::Answers)?, Softphone::start(Manner::Answers)?];
+    for (person, phone) in [scene.caller, scene.called].into_iter().zip(&phones) {
+        let number = stage.number(person);
+        stage.sidecall().bind(&number, &phone.address());
+    }
+    round(stage, scene, SOFTPHONE_CALLS, 2)?;
+    let calls = stage.sidecall().calls();
+    let first_at = |phone: &Softphone, call: &str| {
+        let copies = phone.copies();
+        let copy = copies.iter().find(|copy| copy.is_peer() && copy.value("call") == Some(call))?;
+        Some(copy.at.as_secs_f64() * 1e3)
+    };
+    let told = |call: &serde_json::Value| {
+        let (id, answered) = (call["call"].as_str()?, call["answered"].as_f64()?);
+        let [one, other] = [first_at(&phones[0], id)?, first_at(&phones[1], id)?];
+        Some(one.max(other) - answered)
+    };
+    Ok(calls.iter().filter_map(told).collect())
+}
+
 /// Calls that were answered per second while more were offered.
 fn saturated(stage: &Stage, scene: &Scene, rate: u32) -> lab::Result<f64> {
     let (calls, to) = stage.calls(scene);
@@ -128,28 +155,31 @@ fn report(
     name: &str,
     mut plain: Vec<f64>,
     mut held: Vec<f64>,
-    mut pushes: Vec<f64>,
+    [mut pushes, mut softphones]: [Vec<f64>; 2],
     throughput: Option<f64>,
 ) {
     let both = |values: &mut [f64]| (percentile(values, 0.5), percentile(values, 0.99));
-    let (without, with, push) = (both(&mut plain), both(&mut held), both(&mut pushes));
+    let (without, with) = (both(&mut plain), both(&mut held));
+    let (push, softphone) = (both(&mut pushes), both(&mut softphones));
     if args.json {
         let line = json!({
             "mode": name, "calls": held.len(), "paired": pushes.len(),
             "without_p50_ms": without.0, "without_p99_ms": without.1, "with_p50_ms": with.0, "with_p99_ms": with.1,
-            "added_p50_ms": with.0 - without.0, "push_p50_ms": push.0, "push_p99_ms": push.1, "throughput": throughput,
+            "added_p50_ms": with.0 - without.0, "push_p50_ms": push.0, "push_p99_ms": push.1, "softphones": softphones.len(),
+            "softphone_p50_ms": softphone.0, "softphone_p99_ms": softphone.1, "throughput": throughput,
         });
         println!("{line}");
         return;
     }
     let pair = |(p50, p99): (f64, f64)| format!("{p50:.1} / {p99:.1}");
     println!(
-        "{name:20} {:>15} {:>15} {:>+9.1} {:>11.1} {:>15}  {}",
+        "{name:20} {:>15} {:>15} {:>+9.1} {:>11.1} {:>15} {:>15}  {}",
         pair(without),
         pair(with),
         with.0 - without.0,
         with.1 - with.0,
         pair(push),
+        pair(softphone),
         throughput.map_or("–".to_owned(), |t| format!("{t:.3}")),
     );
 }

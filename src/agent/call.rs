@@ -238,6 +238,9 @@ impl Task {
         let mut batch = Vec::with_capacity(4);
         while events.recv_many(&mut batch, BATCH).await > 0 {
             let last = batch.iter().any(|told| told.last);
+            if let Some(call) = self.call.as_ref().filter(|_| last) {
+                self.context.end_messages(call);
+            }
             let events_of_batch = CallEvents { events: batch.drain(..).map(|told| told.report).collect() };
             self.report(&events_of_batch, events).await;
             if last {

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 
 use super::Shared;
 use super::config::PbxConfig;
+use super::messages::Messages;
 use super::status::Status;
-use crate::contract::SipMessages;
 
 /// What the calls of one PBX share.
 #[derive(Debug)]
@@ -15,16 +15,8 @@ pub(super) struct LinkContext {
     pub shared: Arc<Shared>,
     pub pbx: PbxConfig,
     /// SIP MESSAGEs to send.
-    pub messages: mpsc::UnboundedSender<SipMessages>,
+    pub messages: Messages,
     pub status: Mutex<Status>,
     pub status_changed: Notify,
-}
-
-impl LinkContext {
-    /// Hands on what the node asks to be sent.
-    pub(super) fn send_messages(&self, reply: SipMessages) {
-        if !reply.messages.is_empty() {
-            let _ = self.messages.send(reply);
-        }
-    }
+    pub messages_sent: Notify,
 }

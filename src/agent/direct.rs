@@ -19,46 +19,49 @@ const DATA_WITHIN: Duration = Duration::from_secs(1);
 /// Sockets whose channel data haven't come: more calls than one FreeSWITCH sets up in that time.
 const SILENT: usize = 500;
 
-/// Accepts sockets until it is dropped. In a flood of silent ones it closes what comes: the dialplan of a call then goes
-/// on at once, and the process keeps its descriptors.
+/// Accepts sockets until it is dropped.
 pub(super) fn listen(
     context: &LinkContext,
     listener: TcpListener,
     held: mpsc::Sender<(Announcement, Held)>,
 ) -> AbortOnDropHandle<()> {
     let name = format!("direct listener of {}", context.pbx.name);
-    let silent = Arc::new(Semaphore::new(SILENT));
     // It ends with the link alone, which drops it.
     let never = CancellationToken::new();
-    AbortOnDropHandle::new(context.shared.tasks.spawn(name, &never, async move {
-        loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    // Out of file descriptors, most likely: the dialplan goes on, and so do we.
-                    tracing::warn!(%error, "could not accept a call's socket");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            };
-            let Ok(place) = silent.clone().try_acquire_owned() else {
-                tracing::debug!("too many silent sockets: a call's is closed");
+    AbortOnDropHandle::new(context.shared.tasks.spawn(name, &never, accept_all(listener, held)))
+}
+
+/// In a flood of silent sockets it closes what comes: the dialplan of a call then goes on at once, and the process keeps
+/// its descriptors.
+async fn accept_all(listener: TcpListener, held: mpsc::Sender<(Announcement, Held)>) {
+    let silent = Arc::new(Semaphore::new(SILENT));
+    loop {
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of file descriptors, most likely: the dialplan goes on, and so do we.
+                tracing::warn!(%error, "could not accept a call's socket");
+                tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
-            };
-            let held = held.clone();
-            tokio::spawn(brief("direct", async move {
-                let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
-                let call = accept(stream, options).await;
-                drop(place);
-                match call {
-                    Ok(Some(call)) => drop(held.send(call).await),
-                    // Closing the socket lets the dialplan go on.
-                    Ok(None) => tracing::debug!("a socket for a call that the snippet did not announce"),
-                    Err(error) => tracing::debug!(%error, "a call's socket broke"),
-                }
-            }));
-        }
-    }))
+            }
+        };
+        let Ok(place) = silent.clone().try_acquire_owned() else {
+            tracing::debug!("too many silent sockets: a call's is closed");
+            continue;
+        };
+        let held = held.clone();
+        tokio::spawn(brief("direct", async move {
+            let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
+            let call = accept(stream, options).await;
+            drop(place);
+            match call {
+                Ok(Some(call)) => drop(held.send(call).await),
+                // Closing the socket lets the dialplan go on.
+                Ok(None) => tracing::debug!("a socket for a call that the snippet did not announce"),
+                Err(error) => tracing::debug!(%error, "a call's socket broke"),
+            }
+        }));
+    }
 }
 
 #[cfg(test)]
@@ -71,7 +74,7 @@ mod tests {
     async fn silent_sockets_end_and_are_limited() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let _listening = listen(listener, mpsc::channel(1).0);
+        let _listening = AbortOnDropHandle::new(tokio::spawn(accept_all(listener, mpsc::channel(1).0)));
         let mut silent = Vec::new();
         for _ in 0..SILENT {
             silent.push(TcpStream::connect(address).await.unwrap());

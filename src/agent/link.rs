@@ -19,8 +19,9 @@ use super::charge::{Attached, Charge, Checked};
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
+use super::messages::{Courier, Messages};
 use super::status::Status;
-use super::{Shared, direct, messages};
+use super::{Shared, direct};
 use crate::contract::{CallView, LinkState, PbxKind};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
@@ -53,12 +54,19 @@ pub(super) async fn supervise(
     listener: Option<TcpListener>,
     shutdown: CancellationToken,
 ) {
-    let (send, receive) = mpsc::unbounded_channel();
+    let messages = Messages::new(pbx.kind, String::from(pbx.context.clone()));
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
-    let context = Arc::new(LinkContext { shared, pbx, messages: send, status, status_changed: Notify::new() });
+    let context = Arc::new(LinkContext {
+        shared,
+        pbx,
+        messages,
+        status,
+        status_changed: Notify::new(),
+        messages_sent: Notify::new(),
+    });
     let (held_sender, held) = mpsc::channel(256);
     let _direct = listener.map(|listener| direct::listen(&context, listener, held_sender.clone()));
-    let courier = messages::Courier::start(&context, receive);
+    let courier = Courier::start(&context);
     let over = CancellationToken::new();
     let reporter = super::status::report(&context, over.clone());
     let mut pulse = tokio::time::interval(PULSE);
@@ -67,13 +75,14 @@ pub(super) async fn supervise(
     let alive = context.shared.tasks.beat(format!("link to {}", context.pbx.name), HUNG);
     let mut link = Supervised { follower, context, courier, held, alive, pulse };
     link.run(shutdown).await;
+    link.courier.stop().await;
     over.cancel();
     let _ = reporter.await;
 }
 
 struct Supervised {
     context: Arc<LinkContext>,
-    courier: messages::Courier,
+    courier: Courier,
     follower: Follower,
     held: mpsc::Receiver<(Announcement, Held)>,
     alive: Beat,

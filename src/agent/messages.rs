@@ -1,74 +1,200 @@
-//! SIP MESSAGEs that the node asks for: sent through the PBX one after the other, each once.
+//! SIP MESSAGEs that the node asks for: sent through the PBX beside each other, each once, and reported.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
-use crate::contract::{SipMessage, SipMessages, SipOutcome};
+use super::now;
+use super::outbox::{Flown, Outbox, Slots, Why};
+use crate::contract::{PbxKind, SipMessage, SipMessages, SipOutcome};
+use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
+use crate::core::time::UnixMillis;
 use crate::monitor::agent as metrics;
 use crate::pbx::{Commands, Error};
+
+/// How often is looked for what has waited too long.
+const EXPIRE_EVERY: Duration = Duration::from_secs(1);
+
+/// The connection for messages is closed after so long without one: a connection that nothing has gone over may be
+/// dead without anybody noticing, and a message that is sent over it is lost.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// How long messages in flight may still take when the agent stops.
+const STOP_WITHIN: Duration = Duration::from_millis(500);
+
+/// What waits for the PBX.
+#[derive(Debug)]
+pub(super) struct Messages {
+    outbox: Mutex<Outbox>,
+    changed: Notify,
+}
+
+impl Messages {
+    pub(super) fn new(kind: PbxKind, domain: String) -> Messages {
+        Messages { outbox: Mutex::new(Outbox::new(Slots::of(kind), domain)), changed: Notify::new() }
+    }
+
+    fn outbox<T>(&self, work: impl FnOnce(&mut Outbox) -> T) -> T {
+        work(&mut self.outbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl LinkContext {
+    /// Takes in what the node asks to be sent.
+    pub(super) fn send_messages(&self, reply: SipMessages) {
+        let now = Instant::now();
+        for message in reply.messages {
+            let id = message.id.clone();
+            if let Err(why) = self.messages.outbox(|outbox| outbox.add(message, now)) {
+                self.dropped(&id, why);
+            }
+        }
+        self.messages.changed.notify_one();
+    }
+
+    /// A call is over: messages that are of no use after it are not sent any more.
+    pub(super) fn end_messages(&self, call: &CallId) {
+        let dropped = self.messages.outbox(|outbox| outbox.end_call(call));
+        self.all_dropped(dropped, Why::CallEnded);
+    }
+
+    fn all_dropped(&self, messages: Vec<SipMessage>, why: Why) {
+        messages.iter().for_each(|message| self.dropped(&message.id, why));
+    }
+
+    fn dropped(&self, id: &str, why: Why) {
+        metrics::sip_dropped(&self.pbx.name, why.word());
+        // Another run of the agent may send what this one didn't get to.
+        let unsent = why == Why::Stopped;
+        let error = Some(why.reason().to_owned());
+        self.outcome(SipOutcome { id: id.to_owned(), error, at: None, unknown: false, unsent });
+    }
+}
 
 /// Sends messages as long as it lives.
 #[derive(Debug)]
 pub(super) struct Courier {
     commands: watch::Sender<Option<Commands>>,
-    _task: AbortOnDropHandle<()>,
+    stop: CancellationToken,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Courier {
-    /// Starts sending what `messages` brings.
-    pub(super) fn start(context: &Arc<LinkContext>, mut messages: mpsc::UnboundedReceiver<SipMessages>) -> Courier {
-        let (commands, watched) = watch::channel(None);
-        let context = Arc::clone(context);
-        // It ends with the link alone, which drops it.
-        let (tasks, name, never) =
-            (context.shared.tasks.clone(), format!("courier of {}", context.pbx.name), CancellationToken::new());
-        let task = tasks.spawn(name, &never, async move {
-            let plan = context.pbx.plan();
-            while let Some(SipMessages { messages }) = messages.recv().await {
-                for message in messages {
-                    let outcome = send(&context, &plan, &watched, &message).await;
-                    context.outcome(outcome);
-                }
-            }
-        });
-        Courier { commands, _task: AbortOnDropHandle::new(task) }
+    /// Starts sending what the link is asked to send.
+    pub(super) fn start(context: &Arc<LinkContext>) -> Courier {
+        let (commands, link) = watch::channel(None);
+        let stop = CancellationToken::new();
+        let round = Round { context: Arc::clone(context), link, flights: JoinSet::new(), stop: stop.clone() };
+        let task = context.shared.tasks.spawn(format!("courier of {}", context.pbx.name), &stop, round.run());
+        Courier { commands, stop, task: AbortOnDropHandle::new(task) }
     }
 
     /// The link that messages leave by.
     pub(super) fn commands(&self, commands: Option<Commands>) {
         self.commands.send_replace(commands);
     }
+
+    /// Ends, and notes the outcome of everything that the node has asked for.
+    pub(super) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
 }
 
-async fn send(
-    context: &LinkContext,
-    plan: &PbxPlan,
-    link: &watch::Receiver<Option<Commands>>,
-    message: &SipMessage,
-) -> SipOutcome {
+struct Round {
+    context: Arc<LinkContext>,
+    link: watch::Receiver<Option<Commands>>,
+    flights: JoinSet<SipOutcome>,
+    stop: CancellationToken,
+}
+
+impl Round {
+    async fn run(mut self) {
+        let plan = Arc::new(self.context.pbx.plan());
+        let mut expire = tokio::time::interval(EXPIRE_EVERY);
+        let mut used = Instant::now();
+        loop {
+            while let Some(message) = self.context.messages.outbox(|outbox| outbox.next(Instant::now())) {
+                used = Instant::now();
+                self.flights.spawn(send(Arc::clone(&plan), self.link.borrow().clone(), message));
+            }
+            tokio::select! {
+                () = self.context.messages.changed.notified() => {}
+                Some(Ok(outcome)) = self.flights.join_next() => self.landed(outcome),
+                _ = expire.tick() => {
+                    let old = self.context.messages.outbox(|outbox| outbox.expire(Instant::now()));
+                    self.context.all_dropped(old, Why::TooOld);
+                    if self.flights.is_empty() && used.elapsed() >= IDLE
+                        && let Some(commands) = self.link.borrow().as_ref()
+                    {
+                        commands.close_messages();
+                    }
+                }
+                () = self.stop.cancelled() => return self.stopped().await,
+            }
+        }
+    }
+
+    async fn stopped(mut self) {
+        let left = self.context.messages.outbox(Outbox::clear);
+        self.context.all_dropped(left, Why::Stopped);
+        let landing = async {
+            while let Some(landed) = self.flights.join_next().await {
+                landed.into_iter().for_each(|outcome| self.landed(outcome));
+            }
+        };
+        // What is still in flight then has no outcome, and the node waits for none.
+        let _ = tokio::time::timeout(STOP_WITHIN, landing).await;
+    }
+
+    fn landed(&self, outcome: SipOutcome) {
+        let (flown, result) = match &outcome {
+            SipOutcome { error: None, .. } => (Flown::Sent, "sent"),
+            SipOutcome { unsent: true, .. } => (Flown::Unsent, "unsent"),
+            SipOutcome { unknown: true, .. } => (Flown::Failed, "unknown"),
+            SipOutcome { .. } => (Flown::Failed, "failed"),
+        };
+        let dropped = self.context.messages.outbox(|outbox| {
+            if flown == Flown::Unsent {
+                outbox.forget(&outcome.id);
+            }
+            outbox.flown(&outcome.id, flown, Instant::now())
+        });
+        metrics::sip_message(&self.context.pbx.name, result);
+        self.context.all_dropped(dropped, Why::Resting);
+        self.context.outcome(outcome);
+    }
+}
+
+async fn send(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -> SipOutcome {
     // As somebody on this PBX would call them back; an extension of elsewhere can't be dialled here.
     let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
-    let commands = link.borrow().clone();
     // Over a link that is gone already nothing is sent, and that much is known.
-    let commands = commands.filter(|commands| commands.closed().now_or_never().is_none());
-    let outcome = match commands {
-        Some(commands) => outcome(&message.id, commands.send_message(&from, message).await.err().as_ref()),
-        None => SipOutcome { id: message.id.clone(), error: Some("no link to the PBX".to_owned()), unknown: false },
-    };
-    metrics::sip_message(&context.pbx.name, outcome.error.is_none());
-    outcome
+    match link.filter(|commands| commands.closed().now_or_never().is_none()) {
+        Some(commands) => outcome(message.id.clone(), commands.send_message(&from, &message).await),
+        None => outcome(message.id, Err(Error::unsent("there is no link"))),
+    }
 }
 
-/// A message of unknown outcome may have arrived: the node doesn't have it sent again.
-fn outcome(id: &str, error: Option<&Error>) -> SipOutcome {
-    let unknown = error.is_some_and(|error| error.is_disconnect() || error.is_timeout());
-    SipOutcome { id: id.to_owned(), error: error.map(ToString::to_string), unknown }
+fn outcome(id: String, sent: Result<Instant, Error>) -> SipOutcome {
+    match sent {
+        Ok(begun) => {
+            let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
+            SipOutcome { id, error: None, at: Some(UnixMillis(now().0 - elapsed)), unknown: false, unsent: false }
+        }
+        Err(error) => {
+            let unsent = error.is_unsent();
+            let unknown = !unsent && (error.is_disconnect() || error.is_timeout());
+            SipOutcome { id, error: Some(error.to_string()), at: None, unknown, unsent }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -76,9 +202,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_the_pbx_has_refused_is_known_not_to_have_arrived() {
-        assert_eq!(outcome("1", None), SipOutcome { id: "1".to_owned(), error: None, unknown: false });
-        assert!(outcome("1", Some(&Error::Unanswered)).unknown);
-        assert!(!outcome("1", Some(&crate::esl::Error::Refused("no such user".to_owned()).into())).unknown);
+    fn only_what_the_pbx_was_never_asked_to_send_may_be_sent_again() {
+        let told = |sent: Result<Instant, Error>| {
+            let SipOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), sent);
+            (error.is_some(), unknown, unsent)
+        };
+        assert_eq!(told(Ok(Instant::now())), (false, false, false));
+        assert_eq!(told(Err(Error::Unanswered)), (true, true, false));
+        assert_eq!(told(Err(crate::esl::Error::Timeout.into())), (true, true, false));
+        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), (true, false, false));
+        assert_eq!(told(Err(Error::unsent(crate::esl::Error::Timeout))), (true, false, true));
     }
 }

@@ -12,6 +12,7 @@
 //! | `call` | one call: decide, answer, register, report in order |
 //! | `node` | the node, over HTTP, behind a circuit breaker |
 //! | `direct` | FreeSWITCH's outbound sockets |
+//! | `outbox` | pure: which SIP MESSAGE goes to the PBX next, and which one is dropped |
 //! | `messages` | SIP MESSAGEs that the node asks for |
 //! | `status` | what the node is told about a link |
 
@@ -27,6 +28,7 @@ mod hold;
 mod link;
 mod messages;
 mod node;
+mod outbox;
 mod status;
 mod tracker;
 

@@ -14,6 +14,9 @@ use crate::monitor::agent as metrics;
 /// How often the node hears of us; the reply may bring messages to send.
 const EVERY: Duration = Duration::from_secs(2);
 
+/// How long outcomes of messages are collected: a hundred of them make one report.
+const OUTCOMES_WITHIN: Duration = Duration::from_millis(50);
+
 /// How long the last report may take.
 const LAST_WITHIN: Duration = Duration::from_secs(1);
 
@@ -83,13 +86,14 @@ impl Status {
 }
 
 impl LinkContext {
-    /// Notes how a message went, for the next report.
+    /// Notes how a message went: the node is told soon, of several messages at once.
     pub(super) fn outcome(&self, outcome: SipOutcome) {
-        self.status(|status| {
-            if status.sent.len() < OUTCOMES_MAX {
-                status.sent.push(outcome);
-            }
-        });
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        if status.sent.len() < OUTCOMES_MAX {
+            status.sent.push(outcome);
+        }
+        drop(status);
+        self.messages_sent.notify_one();
     }
 
     /// Counts an address that was not taken. The node is told with the next report: whoever sends a
@@ -136,6 +140,10 @@ pub(super) fn report(context: &Arc<LinkContext>, over: CancellationToken) -> Joi
             }
             tokio::select! {
                 () = context.status_changed.notified() => {}
+                () = async {
+                    context.messages_sent.notified().await;
+                    tokio::time::sleep(OUTCOMES_WITHIN).await;
+                } => {}
                 () = tokio::time::sleep(EVERY) => {}
                 () = over.cancelled() => {}
             }
@@ -150,7 +158,7 @@ mod tests {
 
     #[test]
     fn outcomes_that_no_node_took_stay_in_order_and_are_bounded() {
-        let outcome = |n: usize| SipOutcome { id: n.to_string(), error: None, unknown: false };
+        let outcome = |n: usize| SipOutcome { id: n.to_string(), error: None, at: None, unknown: false, unsent: false };
         let mut status = Status::new(PbxKind::Asterisk, "me");
         status.sent.push(outcome(1));
         let report = status.take();

@@ -94,6 +94,10 @@ pub struct SipMessage {
     pub from: Number,
     /// Printable ASCII on one line, without `| ' \ $ { }`: safe in a command of either PBX.
     pub text: String,
+    /// The call after which nobody needs the message: the agent drops it if that call ends first. Absent if the
+    /// message is of use after the call too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
 }
 
 /// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
@@ -111,9 +115,15 @@ pub struct SipOutcome {
     /// Absent if the PBX took it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// When the PBX began to send it (the agent's clock). What became of it is known later, on FreeSWITCH 100 ms and more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<UnixMillis>,
     /// Whether the PBX took it is not known: sent again, it might be there twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
+    /// The PBX was never asked to send it, so it can be asked for again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsent: bool,
 }
 
 /// `GET /v1/calls`: the newest first.

@@ -123,11 +123,6 @@ impl Exchange {
         self.calls.len()
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
-    }
-
     /// The live calls to a number.
     pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
         self.called.get(called).into_iter().flatten().filter_map(|id| self.calls.get(id))

@@ -253,11 +253,29 @@ impl Sent {
 
     /// An attempt was made. What is settled stays so.
     pub fn attempted(&mut self, state: SentState, error: Option<String>, at: UnixMillis) {
+        self.hand_out();
+        self.outcome(state, error, at);
+    }
+
+    /// An attempt begins whose outcome comes later.
+    pub fn hand_out(&mut self) {
         if self.state == SentState::Pending {
             self.attempts += 1;
+            self.error = None;
+        }
+    }
+
+    /// What became of the attempt that was begun last. What is settled stays so.
+    pub fn outcome(&mut self, state: SentState, error: Option<String>, at: UnixMillis) {
+        if self.state == SentState::Pending {
             (self.state, self.error) = (state, error);
             self.settled = (state != SentState::Pending).then_some(at);
         }
+    }
+
+    /// Whether an attempt was begun and its outcome isn't known.
+    pub fn is_handed_out(&self) -> bool {
+        self.state == SentState::Pending && self.attempts > 0 && self.error.is_none()
     }
 
     /// The call ended.

@@ -87,6 +87,24 @@ pub(super) fn client<S: Stream + 'static>(framed: Framed<S, Codec>, options: &Op
     (client, events, connection)
 }
 
+/// A background job that FreeSWITCH has begun.
+#[derive(Debug)]
+pub struct Job {
+    done: oneshot::Receiver<Event>,
+    deadline: Instant,
+}
+
+impl Job {
+    /// Waits for its `BACKGROUND_JOB` event, up to the client's time-out.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_timeout`] or [`Error::is_disconnect`]; then the outcome is unknown.
+    pub async fn done(self) -> Result<Event, Error> {
+        timeout_at(self.deadline, self.done).await.map_err(|_| Error::Timeout)?.map_err(|_| gone())
+    }
+}
+
 /// Sends commands. Clones share the connection.
 ///
 /// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
@@ -153,6 +171,15 @@ impl Client {
     ///
     /// As [`Client::api`]; [`Error::Refused`] if the job wasn't begun.
     pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<Event, Error> {
+        self.within(async { self.begin(name, args).await?.done().await }).await
+    }
+
+    /// `bgapi NAME ARG…`, and waits until FreeSWITCH has begun it; see [`Client::bgapi`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::bgapi`].
+    pub async fn begin(&self, name: &str, args: &[&str]) -> Result<Job, Error> {
         let id = Uuid::now_v7().to_string();
         let command = Command::bgapi(name, args, &id)?;
         let (waiter, done) = oneshot::channel();
@@ -161,7 +188,7 @@ impl Client {
             for reply in collect(replies).await? {
                 reply.accepted()?;
             }
-            done.await.map_err(|_| gone())
+            Ok(Job { done, deadline: Instant::now() + self.timeout })
         })
         .await
     }

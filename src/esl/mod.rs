@@ -33,7 +33,7 @@ mod reply;
 mod scrub;
 
 pub use auth::Auth;
-pub use client::{Client, Options, connect, connect_stream};
+pub use client::{Client, Job, Options, connect, connect_stream};
 pub use codec::{Codec, Limits};
 pub use command::Command;
 pub use connection::Connection;

@@ -6,7 +6,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::names::{
     AGENT_ADDRESSES_REFUSED, AGENT_ANNOUNCEMENT_AGE, AGENT_ANNOUNCEMENTS, AGENT_ANSWER_SECONDS, AGENT_ANSWERS,
-    AGENT_GAPS, AGENT_LINK_UP, AGENT_REPORT_RETRIES, AGENT_SIP_MESSAGES,
+    AGENT_GAPS, AGENT_LINK_UP, AGENT_REPORT_RETRIES, AGENT_SIP_DROPPED, AGENT_SIP_MESSAGES,
 };
 use crate::contract::LinkState;
 use crate::core::name::PbxName;
@@ -45,8 +45,12 @@ pub fn report_retried(pbx: &PbxName) {
     counter!(AGENT_REPORT_RETRIES, "pbx" => pbx.to_string()).increment(1);
 }
 
-/// A SIP MESSAGE was sent, or could not be.
-pub fn sip_message(pbx: &PbxName, sent: bool) {
-    let result = if sent { "sent" } else { "failed" };
+/// A SIP MESSAGE went to the PBX: `sent`, `failed` or `unknown`; or it could not, and is `unsent`.
+pub fn sip_message(pbx: &PbxName, result: &'static str) {
     counter!(AGENT_SIP_MESSAGES, "pbx" => pbx.to_string(), "result" => result).increment(1);
+}
+
+/// A SIP MESSAGE was not given to the PBX.
+pub fn sip_dropped(pbx: &PbxName, why: &'static str) {
+    counter!(AGENT_SIP_DROPPED, "pbx" => pbx.to_string(), "why" => why).increment(1);
 }

@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use super::names::{
     CALLS_LIVE, CLIENTS_CONNECTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED, DECISION_SECONDS, DECISIONS, DELIVERIES,
     DELIVERY_SECONDS, FAILED_LOGINS, HTTP_REQUESTS, INBOX_POSTS, NAMES, PBX_UP, PEER_ANSWERS, PEER_OFFERS_MATCHED,
-    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
+    PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
 };
 use crate::contract::{LinkState, OfferRefusal};
 use crate::core::far::SentState;
@@ -74,6 +74,11 @@ impl Metrics {
         if let Some(took) = took {
             histogram!(DELIVERY_SECONDS, "form" => form).record(took);
         }
+    }
+
+    /// SIP MESSAGEs were dropped before an agent was given them.
+    pub fn sip_dropped(self, why: &'static str, messages: usize) {
+        counter!(SIP_DROPPED, "why" => why).increment(messages as u64);
     }
 
     /// So many streams are open.

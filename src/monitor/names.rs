@@ -5,6 +5,7 @@ pub(super) const DECISION_SECONDS: &str = "sidecall_decision_seconds";
 pub(super) const CALLS_LIVE: &str = "sidecall_calls_live";
 pub(super) const DELIVERIES: &str = "sidecall_deliveries_total";
 pub(super) const DELIVERY_SECONDS: &str = "sidecall_delivery_seconds";
+pub(super) const SIP_DROPPED: &str = "sidecall_sip_messages_dropped_total";
 pub(super) const CLIENTS_CONNECTED: &str = "sidecall_clients_connected";
 pub(super) const PBX_UP: &str = "sidecall_pbx_up";
 pub(super) const INBOX_POSTS: &str = "sidecall_inbox_posts_total";
@@ -32,6 +33,7 @@ pub(super) const AGENT_GAPS: &str = "sidecall_agent_gaps_total";
 pub(super) const AGENT_ADDRESSES_REFUSED: &str = "sidecall_agent_addresses_refused_total";
 pub(super) const AGENT_REPORT_RETRIES: &str = "sidecall_agent_report_retries_total";
 pub(super) const AGENT_SIP_MESSAGES: &str = "sidecall_agent_sip_messages_total";
+pub(super) const AGENT_SIP_DROPPED: &str = "sidecall_agent_sip_messages_dropped_total";
 
 /// Name and meaning of each.
 pub const NAMES: &[(&str, &str)] = &[
@@ -40,6 +42,7 @@ pub const NAMES: &[(&str, &str)] = &[
     (CALLS_LIVE, "Calls that have not ended"),
     (DELIVERIES, "Messages to clients, by form and the state that they came to"),
     (DELIVERY_SECONDS, "Time from making a message to the client having it, by form"),
+    (SIP_DROPPED, "SIP MESSAGEs that the node dropped before an agent was given them, by why"),
     (CLIENTS_CONNECTED, "Hosted clients' open streams"),
     (PBX_UP, "1 if the agent's link to the PBX is up, as its reports say"),
     (INBOX_POSTS, "Messages to call-scoped addresses, by result"),
@@ -67,4 +70,5 @@ pub const NAMES: &[(&str, &str)] = &[
     (AGENT_ADDRESSES_REFUSED, "Addresses in headers that were not taken, by why"),
     (AGENT_REPORT_RETRIES, "Reports to the node that had to be repeated"),
     (AGENT_SIP_MESSAGES, "SIP MESSAGEs through the PBX, by result"),
+    (AGENT_SIP_DROPPED, "SIP MESSAGEs that the agent did not give to the PBX, by why"),
 ];

@@ -11,12 +11,12 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, GRACE};
-use crate::contract::{Body, Message, Offer, Peer, Role};
+use crate::contract::{Body, Message, Offer, Peer, Role, SipMessages};
 use crate::core::address::{Address, AddressKind};
 use crate::core::backoff::Backoff;
 use crate::core::call::{Call, Phase};
 use crate::core::far::{Far, FarClient, How, Learned, Sent, SentState};
-use crate::core::name::CallId;
+use crate::core::name::{CallId, PbxName};
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::ServedBy;
@@ -25,6 +25,7 @@ use crate::core::time::UnixMillis;
 use crate::monitor::clock::step;
 use crate::monitor::{brief, now, wall};
 use crate::peer::{Outcome, Peer as PeerNode};
+use crate::push::{HandedOut, SipAnswer};
 use crate::store::StoreError;
 
 /// Why something was not sent in the end.
@@ -305,10 +306,11 @@ impl App {
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
         let found = self.exchange().call(call).map(|call| {
-            let made = call.far.answers.get(number).and_then(|sent| sent.made);
-            (call.pbx.clone(), made.unwrap_or(call.decided))
+            let sent = call.far.answers.get(number);
+            let made = sent.and_then(|sent| sent.made);
+            (call.pbx.clone(), made.unwrap_or(call.decided), sent.is_some_and(Sent::is_handed_out))
         });
-        let Some((pbx, made)) = found else { return };
+        let Some((pbx, made, is_handed_out)) = found else { return };
         let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
         // The same id after a restart: a client tells a repeat by it. Another one when the call has come back to this
         // number: then it is news.
@@ -317,16 +319,28 @@ impl App {
             call: call.clone(),
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };
-        self.push.answer(&pbx, message, number.clone(), from, to);
+        if !self.push.answer(&pbx, message, number.clone(), from, to, is_handed_out) {
+            let error = Some("too many SIP MESSAGEs are waiting".to_owned());
+            self.change_far(call, |far| attempted(far.answers.get_mut(number), SentState::Refused, error));
+            self.answered(call, number, SentState::Refused);
+        }
+    }
+
+    /// The SIP MESSAGEs that the agent of a PBX is to send now.
+    pub(super) async fn hand_out_sip(&self, pbx: &PbxName) -> SipMessages {
+        let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx).await;
+        for (call, number) in answers {
+            self.change_far(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
+        }
+        SipMessages { messages }
     }
 
     /// What became of answers that went by SIP MESSAGE.
-    pub(super) fn sip_answers(&self, outcomes: Vec<crate::push::SipAnswer>) {
-        for outcome in outcomes {
-            let state = outcome.state;
-            self.change_far(&outcome.call, |far| attempted(far.answers.get_mut(&outcome.number), state, outcome.error));
+    pub(super) fn sip_answers(&self, outcomes: Vec<SipAnswer>) {
+        for SipAnswer { call, number, state, error } in outcomes {
+            self.change_far(&call, |far| far.answers.get_mut(&number).map(|sent| sent.outcome(state, error, now())));
             if state != SentState::Pending {
-                self.answered(&outcome.call, &outcome.number, state);
+                self.answered(&call, &number, state);
             }
         }
     }

@@ -3,8 +3,8 @@
 //! What is to be told follows from what is: a pair that talks is told, one that doesn't is told that
 //! it is over. So a pair can be looked at any number of times, late, twice, or after a restart.
 
-use std::collections::BTreeSet;
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -43,6 +43,9 @@ impl Turns {
         self.0[hasher.finish() as usize % self.0.len()].lock().await
     }
 }
+
+/// Where numbers are at home, as far as it was looked up.
+type Homes = HashMap<Number, Option<PbxName>>;
 
 /// One side of a pair.
 struct Party<'a> {
@@ -109,10 +112,10 @@ impl App {
             self.totals.paired();
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, messages = new.len(), "paired");
         }
-        for (delivery, binding) in wanted {
-            if new.contains(&delivery.message.id) {
-                self.send(delivery, &binding, &call.pbx).await?;
-            }
+        let new: HashSet<String> = new.into_iter().collect();
+        let mut homes = Homes::default();
+        for (delivery, binding) in wanted.into_iter().filter(|(delivery, _)| new.contains(&delivery.message.id)) {
+            self.send_by(&mut homes, delivery, &binding, &call.pbx).await?;
         }
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
@@ -159,10 +162,11 @@ impl App {
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, "parted");
         }
         let told = parted.ended.iter().map(|delivery| delivery.number.clone()).collect();
+        let mut homes = Homes::default();
         for delivery in parted.ended {
             let binding = self.store.binding(&delivery.client, now()).await?;
             if let (Some(binding), Some(pbx)) = (binding, pbx) {
-                self.send(delivery, &binding, pbx).await?;
+                self.send_by(&mut homes, delivery, &binding, pbx).await?;
             }
         }
         Ok(told)
@@ -183,14 +187,53 @@ impl App {
 
     /// Hands a delivery on; `pbx` is that of its call.
     pub(super) async fn send(&self, delivery: Delivery, binding: &Binding, pbx: &PbxName) -> Result<(), StoreError> {
-        // A softphone is registered where its number is at home, if that is known.
-        let home = match binding.form {
-            ClientForm::Sip => self.store.facts(&delivery.number, now()).await?.known.home,
-            ClientForm::Hosted | ClientForm::Webhook => None,
-        };
+        self.send_by(&mut Homes::default(), delivery, binding, pbx).await
+    }
+
+    /// The same for one of many deliveries: where a number is at home is looked up once.
+    async fn send_by(
+        &self,
+        homes: &mut Homes,
+        delivery: Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<(), StoreError> {
+        let via = self.sent_by(homes, &delivery, binding, pbx).await?;
         let from = self.signs(&delivery);
-        self.push.send(delivery, binding, &from, home.as_ref().unwrap_or(pbx));
+        self.push.send(delivery, binding, &from, &via);
         Ok(())
+    }
+
+    /// Waits for the outcome of a SIP MESSAGE that an agent was given before a restart.
+    pub(super) async fn await_outcome(
+        &self,
+        delivery: Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<(), StoreError> {
+        let via = self.sent_by(&mut Homes::default(), &delivery, binding, pbx).await?;
+        let from = self.signs(&delivery);
+        self.push.await_outcome(delivery, binding, &from, &via);
+        Ok(())
+    }
+
+    /// The PBX that a delivery goes by, if it is a SIP MESSAGE: a softphone is registered where its number is at
+    /// home, if that is known.
+    async fn sent_by(
+        &self,
+        homes: &mut Homes,
+        delivery: &Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<PbxName, StoreError> {
+        if binding.form != ClientForm::Sip {
+            return Ok(pbx.clone());
+        }
+        if !homes.contains_key(&delivery.number) {
+            let facts = self.store.facts(&delivery.number, now()).await?;
+            homes.insert(delivery.number.clone(), facts.known.home);
+        }
+        Ok(homes.get(&delivery.number).cloned().flatten().unwrap_or_else(|| pbx.clone()))
     }
 
     /// In whose name a message goes out: the other party's, unless that one is withheld.

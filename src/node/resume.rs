@@ -80,6 +80,7 @@ impl App {
 
     async fn resume_deliveries(&self) -> Result<usize, StoreError> {
         let mut resumed = 0;
+        let handed_out = self.store.handed_out().await?;
         for delivery in self.store.pending().await? {
             let call = delivery.message.call.clone();
             let pbx = self.exchange().call(&call).map(|call| call.pbx.clone());
@@ -88,7 +89,10 @@ impl App {
                 continue;
             };
             if let Some(binding) = self.store.binding(&delivery.client, now()).await? {
-                self.send(delivery, &binding, &pbx).await?;
+                match handed_out.contains(&delivery.message.id) {
+                    true => self.await_outcome(delivery, &binding, &pbx).await?,
+                    false => self.send(delivery, &binding, &pbx).await?,
+                }
                 resumed += 1;
             }
         }

@@ -14,6 +14,9 @@ pub enum Error {
     /// No reply while one was of use: the outcome is unknown.
     #[error("the PBX did not reply in time")]
     Unanswered,
+    /// The PBX could not be asked: there was no connection to ask it over.
+    #[error("no connection to the PBX: {0}")]
+    Unsent(String),
     /// A reply that says something else than was asked for.
     #[error("the PBX replied to {command} with {reply:?}")]
     Unexpected {
@@ -30,7 +33,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_disconnect(),
             Error::Ami(error) => error.is_disconnect(),
-            Error::Unanswered | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -40,7 +43,7 @@ impl Error {
             Error::Esl(error) => error.is_timeout(),
             Error::Ami(error) => error.is_timeout(),
             Error::Unanswered => true,
-            Error::Unexpected { .. } => false,
+            Error::Unsent(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -49,8 +52,17 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_auth(),
             Error::Ami(error) => error.is_auth(),
-            Error::Unanswered | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::Unexpected { .. } => false,
         }
+    }
+
+    /// The PBX was never asked: asking again can't do the same thing twice.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Error::Unsent(_))
+    }
+
+    pub(crate) fn unsent(error: impl std::fmt::Display) -> Error {
+        Error::Unsent(error.to_string())
     }
 
     pub(super) fn unexpected(command: &'static str, reply: &str) -> Error {

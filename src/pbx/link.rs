@@ -1,6 +1,7 @@
 //! A link to either PBX.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::{Announcement, Answer, Error, Happened, Snapshot, asterisk, freeswitch};
 use crate::contract::{PbxKind, SipMessage};
@@ -124,7 +125,7 @@ macro_rules! say {
     };
 }
 
-/// Each ends within [`super::REPLY_WITHIN`]. None is ever repeated by itself: after a disconnect or a
+/// Each but [`Commands::send_message`] ends within [`super::REPLY_WITHIN`]. None is ever repeated by itself: after a disconnect or a
 /// time-out its outcome is unknown.
 impl Commands {
     /// The PBX's own words for its version.
@@ -194,12 +195,18 @@ impl Commands {
         say!(self, commands => commands.snapshot(known).await)
     }
 
-    /// Sends a SIP MESSAGE; `from` is the user part of the sender.
+    /// Sends a SIP MESSAGE; `from` is the user part of the sender. When the PBX began to send it. It goes over a connection of its own and may take up
+    /// to [`super::MESSAGE_WITHIN`]; nothing else waits for it.
     ///
     /// # Errors
     /// If the PBX can't send it.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         say!(self, commands => commands.send_message(from, message).await)
+    }
+
+    /// Closes the connection for messages; the next message makes another one.
+    pub fn close_messages(&self) {
+        say!(self, commands => commands.close_messages());
     }
 
     /// Waits until a command connection is over: whatever was under way has an unknown outcome.

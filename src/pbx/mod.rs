@@ -2,7 +2,7 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `checkup.rs` (a person's questions → commands), `mod.rs`
+//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `checkup.rs` (a person's questions → commands), `mod.rs`
 //! (connect).
 
 pub mod asterisk;
@@ -13,6 +13,7 @@ mod fuzz;
 mod hearing;
 mod link;
 mod listener;
+mod on_demand;
 mod vocabulary;
 
 pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
@@ -21,6 +22,10 @@ pub use hearing::Hearing;
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};
+
+/// How long a PBX may take to say what became of a SIP MESSAGE: FreeSWITCH waits 20 s for the phone's answer
+/// (`sofia_presence_chat_send` in sofia_presence.c).
+pub const MESSAGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(25);
 
 /// How long a PBX may take to reply to a command before its outcome counts as unknown.
 pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

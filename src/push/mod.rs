@@ -12,7 +12,7 @@ mod webhook;
 
 pub use hosted::{Attached, Frame, Hub};
 pub use signature::{Secret, SecretError, sign};
-pub use sip::{SipAnswer, SipQueue};
+pub use sip::{HandedOut, SipAnswer};
 pub use sip_text::{SipText, SipTextError};
 
 use std::sync::Arc;
@@ -28,14 +28,17 @@ use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
 use crate::monitor::{Totals, brief, now, wall};
-use crate::store::{Binding, Delivery, DeliveryState, Store};
+use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
 use pending::Pending;
-use sip::Whose;
+use sip::{SipQueue, Whose};
 use webhook::Webhooks;
 
 /// Characters of a SIP MESSAGE's text: such requests go by UDP, most of them (RFC 3428 §8 has less).
 const SIP_TEXT_MAX: usize = 4096;
+
+/// Why a SIP MESSAGE was dropped, as the metric has it.
+const FULL: &str = "full";
 
 /// All three ways to a client.
 #[derive(Debug, Clone)]
@@ -95,56 +98,96 @@ impl Push {
         self.note(id, DeliveryState::Pending, None);
     }
 
-    /// The SIP MESSAGEs that the agent of a PBX is to send now.
-    pub fn take_sip(&self, pbx: &PbxName) -> Vec<SipMessage> {
-        self.inner.sip.take(pbx, now())
+    /// The SIP MESSAGEs that the agent of a PBX is to send now, each once. That they are handed out is written down
+    /// first: a node that restarts doesn't hand them out again.
+    pub async fn hand_out_sip(&self, pbx: &PbxName) -> HandedOut {
+        let handed = self.inner.sip.hand_out(pbx, now());
+        if !handed.deliveries.is_empty()
+            && let Err(error) = self.inner.store.hand_out(handed.deliveries.clone()).await
+        {
+            tracing::warn!(%error, "could not write down which SIP MESSAGEs are being sent");
+        }
+        handed
+    }
+
+    /// A SIP MESSAGE that was handed out before a restart: only its outcome is waited for.
+    pub fn await_outcome(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
+        let to = binding.address.clone();
+        if let Some(queued) = to.and_then(|to| queued(delivery, to, from)) {
+            self.inner.sip.add(via, queued.handed_out());
+        }
     }
 
     /// How sending went; what became of answers is given back.
     pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
-        let mut answers = Vec::new();
+        let (mut answers, mut undelivered) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             let state = match &outcome.error {
                 None => SentState::Accepted,
                 // It may be there already, and a person's phone shows every copy.
-                Some(_) if outcome.unknown => SentState::Refused,
-                Some(_) if self.inner.sip.again(pbx, &outcome.id, now()) => SentState::Pending,
-                Some(_) => SentState::Refused,
+                Some(_) if !outcome.unsent => SentState::Refused,
+                Some(_) => SentState::Pending,
             };
             let whose = match state {
-                SentState::Pending => self.inner.sip.whose(pbx, &outcome.id),
+                SentState::Pending => self.inner.sip.again(pbx, &outcome.id, now()),
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             match whose {
-                Some(Whose::Client(client)) => self.sip_outcome(outcome, state, &client),
+                Some(Whose::Client(client)) => undelivered.extend(self.sip_outcome(outcome, state, &client)),
                 Some(Whose::Answer { call, number }) => {
                     answers.push(SipAnswer { call, number, state, error: outcome.error.clone() });
                 }
                 None => {}
             }
         }
+        if !undelivered.is_empty()
+            && let Err(error) = self.inner.store.sip_outcomes(undelivered)
+        {
+            tracing::warn!(%error, "could not write down what became of SIP MESSAGEs");
+        }
         answers
     }
 
-    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) {
+    /// What is to be written down of a message that isn't delivered.
+    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipOutcome> {
+        let (id, error) = (outcome.id.clone(), outcome.error.clone().unwrap_or_default());
         match state {
             SentState::Accepted => {
-                let took = made(&outcome.id).map(|made| wall() - made);
+                let at = outcome.at.map_or_else(now, |at| at.min(now()));
+                // Ids are made by the wall clock.
+                let took = made(&outcome.id).map(|made| (wall() - made).saturating_sub(now() - at));
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
-                let _ = self.inner.store.delivered(&outcome.id, Some(client), now());
+                let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
+                None
             }
-            SentState::Pending => self.note(&outcome.id, DeliveryState::Pending, outcome.error.clone()),
+            SentState::Pending => Some(store::SipOutcome { id, state: DeliveryState::Pending, error }),
             SentState::Refused | SentState::Dropped => {
-                self.fail(&outcome.id, ClientForm::Sip, outcome.error.clone());
+                self.inner.totals.failed(ClientForm::Sip.as_str());
+                Some(store::SipOutcome { id, state: DeliveryState::Failed, error })
             }
         }
     }
 
-    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`.
-    pub fn answer(&self, via: &PbxName, message: Message, number: Number, from: Number, to: Address) {
+    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`. One
+    /// that was handed out before a restart is not sent again: its outcome is waited for. False if too many
+    /// messages are waiting.
+    pub fn answer(
+        &self,
+        via: &PbxName,
+        message: Message,
+        number: Number,
+        from: Number,
+        to: Address,
+        is_handed_out: bool,
+    ) -> bool {
         let (id, call) = (message.id.clone(), message.call.clone());
-        let sent = SipMessage { id, to, from, text: SipText(message).to_string() };
-        self.inner.sip.add(via, sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true));
+        let sent = SipMessage { id, to, from, text: SipText(message).to_string(), call: Some(call.clone()) };
+        let queued = sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
+        let added = self.inner.sip.add(via, if is_handed_out { queued.handed_out() } else { queued });
+        if !added {
+            self.inner.totals.metrics.sip_dropped(FULL, 1);
+        }
+        added
     }
 
     /// The other side of a call is told of another number's client from now on.
@@ -163,7 +206,10 @@ impl Push {
     /// A call has ended: its peer messages are no longer tried, nor `all` of its messages.
     pub fn end_call(&self, call: &CallId, all: bool) {
         self.inner.pending.end_call(call, all);
-        self.inner.sip.end_call(call, all);
+        let dropped = self.inner.sip.end_call(call, all);
+        if dropped > 0 {
+            self.inner.totals.metrics.sip_dropped("call-ended", dropped);
+        }
     }
 
     /// A client is gone: its streams end, and nothing is tried for it any more.
@@ -186,23 +232,25 @@ impl Push {
     }
 
     fn send_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
-        let Some(to) = binding.address.clone() else { return };
-        let text = SipText(delivery.message.clone()).to_string();
-        let refusal = if let Err(refusal) = self.inner.policy.check(&to) {
-            Some(refusal.to_string())
-        } else if text.len() > SIP_TEXT_MAX {
-            Some("too long for a SIP MESSAGE".to_owned())
-        } else if !self.inner.allowance.take(&binding.number, Instant::now()) {
-            Some("the number's clients were sent node.clients.messages_per_minute already".to_owned())
-        } else {
-            None
-        };
-        if refusal.is_some() {
-            return self.fail(&delivery.message.id, ClientForm::Sip, refusal);
+        let id = delivery.message.id.clone();
+        if let Err(why) = self.queue_sip(delivery, binding, from, via) {
+            self.fail(&id, ClientForm::Sip, Some(why));
         }
-        let message = SipMessage { id: delivery.message.id.clone(), to, from: from.clone(), text };
-        let peer = matches!(delivery.message.body, Body::Peer { .. });
-        self.inner.sip.add(via, sip::Queued::new(message, Whose::Client(delivery.client), delivery.message.call, peer));
+    }
+
+    /// Queues a delivery as a SIP MESSAGE, or says why it can't be one.
+    fn queue_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) -> Result<(), String> {
+        let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
+        self.inner.policy.check(&to).map_err(|refusal| refusal.to_string())?;
+        let queued = queued(delivery, to, from).ok_or("too long for a SIP MESSAGE")?;
+        if !self.inner.allowance.take(&binding.number, Instant::now()) {
+            return Err("the number's clients were sent node.clients.messages_per_minute already".to_owned());
+        }
+        if !self.inner.sip.add(via, queued) {
+            self.inner.totals.metrics.sip_dropped(FULL, 1);
+            return Err("too many SIP MESSAGEs are waiting".to_owned());
+        }
+        Ok(())
     }
 
     fn send_webhook(&self, delivery: Delivery, binding: &Binding) {
@@ -217,6 +265,18 @@ impl Push {
             });
         }
     }
+}
+
+/// A delivery as a SIP MESSAGE; none if it is too long for one.
+fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<sip::Queued> {
+    let Message { id, call, body } = &delivery.message;
+    let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, Body::Peer { .. }));
+    let text = SipText(delivery.message).to_string();
+    if text.len() > SIP_TEXT_MAX {
+        return None;
+    }
+    let message = SipMessage { id, to, from: from.clone(), text, call: is_peer.then(|| call.clone()) };
+    Some(sip::Queued::new(message, Whose::Client(delivery.client), call, is_peer))
 }
 
 /// When the message with this id was made, by the wall clock: ids are UUIDs of version 7.

@@ -1,8 +1,10 @@
-//! SIP MESSAGEs wait here until the agent of their PBX asks for them.
+//! SIP MESSAGEs wait here until the agent of their PBX asks for them, and then for what became of them.
+//!
+//! A message is handed out once. It is handed out again only if the agent says that the PBX was never asked to send
+//! it: a person's phone shows every copy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::contract::SipMessage;
 use crate::core::backoff::Backoff;
@@ -11,13 +13,12 @@ use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
-/// How long an agent has to say what became of a message. Then it may have died with it, and the
-/// message is handed out again: a client tells a repeat by the id.
-const OUTCOME: Duration = Duration::from_secs(10);
-/// How often a message is handed out at most: a person's phone shows every copy.
-const ATTEMPTS: u32 = 5;
 /// Messages of one reply.
-const BATCH: usize = 32;
+const BATCH: usize = 128;
+/// Messages of one PBX that are waiting or have no outcome yet.
+const TOTAL: usize = 8192;
+/// The same, to one host: what can't be reached must not take the place of everything else.
+const PER_HOST: usize = 2048;
 
 /// For whom a message is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,26 @@ pub struct SipAnswer {
     pub error: Option<String>,
 }
 
+/// Messages that an agent is given.
+#[derive(Debug, Default)]
+pub struct HandedOut {
+    /// The messages, in order.
+    pub messages: Vec<SipMessage>,
+    /// Those of them that answer the other side of a call.
+    pub answers: Vec<(CallId, Number)>,
+    /// The others, by id.
+    pub(super) deliveries: Vec<String>,
+}
+
+/// How far a message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It may be handed out from then on, in the order of the second number.
+    Due(UnixMillis, u64),
+    /// An agent has it, or had it when it died.
+    HandedOut,
+}
+
 #[derive(Debug)]
 pub(super) struct Queued {
     message: SipMessage,
@@ -48,91 +69,159 @@ pub(super) struct Queued {
     call: CallId,
     peer: bool,
     attempts: u32,
-    due: UnixMillis,
+    progress: Progress,
 }
 
 impl Queued {
     pub(super) fn new(message: SipMessage, whose: Whose, call: CallId, peer: bool) -> Queued {
-        Queued { message, whose, call, peer, attempts: 0, due: UnixMillis(0) }
+        Queued { message, whose, call, peer, attempts: 0, progress: Progress::Due(UnixMillis(0), 0) }
+    }
+
+    /// One that an agent was given before a restart: only its outcome is waited for.
+    pub(super) fn handed_out(self) -> Queued {
+        Queued { progress: Progress::HandedOut, ..self }
+    }
+
+    fn host(&self) -> &str {
+        self.message.to.sip_parts().map_or("", |(_, host)| host)
+    }
+}
+
+/// The messages of one PBX.
+#[derive(Debug, Default)]
+struct Queue {
+    by_id: HashMap<String, Queued>,
+    /// Those that aren't handed out, in order.
+    due: BTreeMap<(UnixMillis, u64), String>,
+    hosts: HashMap<String, usize>,
+    added: u64,
+}
+
+impl Queue {
+    fn is_full_for(&self, host: &str) -> bool {
+        self.by_id.len() >= TOTAL || self.hosts.get(host).is_some_and(|messages| *messages >= PER_HOST)
+    }
+
+    fn add(&mut self, mut queued: Queued) {
+        let id = queued.message.id.clone();
+        *self.hosts.entry(queued.host().to_owned()).or_default() += 1;
+        if let Progress::Due(at, _) = queued.progress {
+            queued.progress = self.put_off(id.clone(), at);
+        }
+        self.by_id.insert(id, queued);
+    }
+
+    fn put_off(&mut self, id: String, until: UnixMillis) -> Progress {
+        self.added += 1;
+        self.due.insert((until, self.added), id);
+        Progress::Due(until, self.added)
+    }
+
+    fn remove(&mut self, id: &str) -> Option<Queued> {
+        let queued = self.by_id.remove(id)?;
+        if let Progress::Due(at, n) = queued.progress {
+            self.due.remove(&(at, n));
+        }
+        if let Some(messages) = self.hosts.get_mut(queued.host()) {
+            *messages -= 1;
+            if *messages == 0 {
+                self.hosts.remove(queued.host());
+            }
+        }
+        Some(queued)
     }
 }
 
 /// What waits, by PBX.
 #[derive(Debug, Default)]
-pub struct SipQueue(Mutex<HashMap<PbxName, Vec<Queued>>>);
+pub(super) struct SipQueue(Mutex<HashMap<PbxName, Queue>>);
 
 impl SipQueue {
-    pub(super) fn add(&self, pbx: &PbxName, queued: Queued) {
+    /// False if there are too many.
+    pub(super) fn add(&self, pbx: &PbxName, queued: Queued) -> bool {
         let mut queues = self.lock();
         let queue = queues.entry(pbx.clone()).or_default();
-        if !queue.iter().any(|other| other.message.id == queued.message.id) {
-            queue.push(queued);
+        if queue.by_id.contains_key(&queued.message.id) {
+            return true;
         }
+        let has_room = !queue.is_full_for(queued.host());
+        if has_room {
+            queue.add(queued);
+        }
+        has_room
     }
 
     /// What is to be sent by this PBX now.
-    pub fn take(&self, pbx: &PbxName, now: UnixMillis) -> Vec<SipMessage> {
+    pub(super) fn hand_out(&self, pbx: &PbxName, now: UnixMillis) -> HandedOut {
+        let mut handed = HandedOut::default();
         let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(pbx) else { return Vec::new() };
-        let due = queue.iter_mut().filter(|queued| queued.due <= now && queued.attempts < ATTEMPTS);
-        due.take(BATCH)
-            .map(|queued| {
-                queued.attempts += 1;
-                queued.due = now + OUTCOME;
-                queued.message.clone()
-            })
-            .collect()
+        let Some(queue) = queues.get_mut(pbx) else { return handed };
+        while handed.messages.len() < BATCH
+            && let Some(next) = queue.due.first_entry().filter(|next| next.key().0 <= now)
+        {
+            let Some(queued) = queue.by_id.get_mut(&next.remove()) else { continue };
+            queued.attempts += 1;
+            queued.progress = Progress::HandedOut;
+            handed.messages.push(queued.message.clone());
+            match &queued.whose {
+                Whose::Client(_) => handed.deliveries.push(queued.message.id.clone()),
+                Whose::Answer { call, number } => handed.answers.push((call.clone(), number.clone())),
+            }
+        }
+        handed
     }
 
-    /// Sending failed: true if it will be tried again.
-    pub(super) fn again(&self, pbx: &PbxName, id: &str, now: UnixMillis) -> bool {
+    /// The PBX was never asked to send it: it is handed out again later. Whose it is.
+    pub(super) fn again(&self, pbx: &PbxName, id: &str, now: UnixMillis) -> Option<Whose> {
         let mut queues = self.lock();
-        let queued = queues.get_mut(pbx).and_then(|queue| queue.iter_mut().find(|q| q.message.id == id));
-        let Some(queued) = queued.filter(|queued| queued.attempts < ATTEMPTS) else { return false };
-        queued.due = now + Backoff::HTTP.wait(queued.attempts, 1.0);
-        true
-    }
-
-    /// Whose it is.
-    pub(super) fn whose(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
-        let queues = self.lock();
-        let queued = queues.get(pbx)?.iter().find(|queued| queued.message.id == id);
-        queued.map(|queued| queued.whose.clone())
+        let queue = queues.get_mut(pbx)?;
+        let queued = queue.by_id.get(id)?;
+        let whose = queued.whose.clone();
+        if queued.progress == Progress::HandedOut {
+            let until = now + Backoff::HTTP.wait(queued.attempts, 1.0);
+            let progress = queue.put_off(id.to_owned(), until);
+            queue.by_id.get_mut(id)?.progress = progress;
+        }
+        Some(whose)
     }
 
     /// It is done; whose it was.
     pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
-        let mut queues = self.lock();
-        let queue = queues.get_mut(pbx)?;
-        let at = queue.iter().position(|queued| queued.message.id == id)?;
-        Some(queue.remove(at).whose)
+        self.lock().get_mut(pbx)?.remove(id).map(|queued| queued.whose)
     }
 
     pub(super) fn forget(&self, id: &str) {
-        self.retain(|queued| queued.message.id != id);
+        self.lock().values_mut().for_each(|queue| drop(queue.remove(id)));
     }
 
     pub(super) fn forget_answer(&self, call: &CallId, number: &Number) {
         let is = |whose: &Whose| matches!(whose, Whose::Answer { call: c, number: n } if (c, n) == (call, number));
-        self.retain(|queued| !is(&queued.whose));
+        self.drop_where(|queued| is(&queued.whose));
     }
 
-    pub(super) fn end_call(&self, call: &CallId, all: bool) {
-        self.retain(|queued| queued.call != *call || !(all || queued.peer));
+    /// Forgets a call's peer messages, or `all` of its messages. How many of them nobody was given.
+    pub(super) fn end_call(&self, call: &CallId, all: bool) -> usize {
+        self.drop_where(|queued| queued.call == *call && (all || queued.peer))
     }
 
     pub(super) fn end_client(&self, client: &ClientId) {
-        self.retain(|queued| !matches!(&queued.whose, Whose::Client(whose) if whose == client));
+        self.drop_where(|queued| matches!(&queued.whose, Whose::Client(whose) if whose == client));
     }
 
-    fn retain(&self, keep: impl Fn(&Queued) -> bool) {
+    /// How many went that were never handed out.
+    fn drop_where(&self, is_over: impl Fn(&Queued) -> bool) -> usize {
+        let mut never_sent = 0;
         self.lock().retain(|_, queue| {
-            queue.retain(&keep);
-            !queue.is_empty()
+            let over: Vec<String> =
+                queue.by_id.iter().filter(|(_, queued)| is_over(queued)).map(|(id, _)| id.clone()).collect();
+            let gone = over.iter().filter_map(|id| queue.remove(id));
+            never_sent += gone.filter(|queued| queued.progress != Progress::HandedOut).count();
+            !queue.by_id.is_empty()
         });
+        never_sent
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, Vec<Queued>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, Queue>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,39 +230,80 @@ impl SipQueue {
 mod tests {
     use super::*;
 
-    fn queued(id: &str, peer: bool) -> Queued {
+    fn queued_to(id: &str, to: &str, peer: bool) -> Queued {
         let message = SipMessage {
             id: id.to_owned(),
-            to: "sip:1001@pbx.example".parse().unwrap(),
+            to: to.parse().unwrap(),
             from: "+12125550100".parse().unwrap(),
             text: "Call".to_owned(),
+            call: None,
         };
         Queued::new(message, Whose::Client("c".parse().unwrap()), "call".parse().unwrap(), peer)
     }
 
+    fn queued(id: &str, peer: bool) -> Queued {
+        queued_to(id, "sip:1001@pbx.example", peer)
+    }
+
+    const LATER: UnixMillis = UnixMillis(i64::MAX / 2);
+
     #[test]
-    fn a_message_of_unknown_outcome_is_handed_out_again_but_not_for_ever() {
+    fn a_message_of_unknown_outcome_is_never_handed_out_again() {
+        let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
+        assert!(queue.add(&pbx, queued("1", true)));
+        assert!(queue.add(&pbx, queued("1", true)));
+        assert_eq!(queue.hand_out(&pbx, UnixMillis(1)).deliveries, ["1"]);
+        // The node may want it again, since it doesn't know the outcome.
+        assert!(queue.add(&pbx, queued("1", true)));
+        assert!(queue.hand_out(&pbx, LATER).messages.is_empty());
+        // After a restart too.
+        let restarted = SipQueue::default();
+        assert!(restarted.add(&pbx, queued("1", true).handed_out()));
+        assert!(restarted.hand_out(&pbx, LATER).messages.is_empty());
+        assert!(restarted.remove(&pbx, "1").is_some(), "its outcome is still taken");
+    }
+
+    #[test]
+    fn a_message_that_the_pbx_was_never_asked_to_send_is_handed_out_again_until_the_call_ends() {
         let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
         queue.add(&pbx, queued("1", true));
-        queue.add(&pbx, queued("1", true));
         let mut now = UnixMillis(1);
-        for _ in 0..ATTEMPTS {
-            assert_eq!(queue.take(&pbx, now).len(), 1);
-            assert_eq!(queue.take(&pbx, now).len(), 0);
-            now = now + OUTCOME;
+        for _ in 0..20 {
+            assert_eq!(queue.hand_out(&pbx, now).messages.len(), 1);
+            assert!(queue.again(&pbx, "1", now).is_some());
+            assert!(queue.hand_out(&pbx, now).messages.is_empty(), "not in a tight circle");
+            now = now + Backoff::HTTP.ceiling;
         }
-        assert_eq!(queue.take(&pbx, now).len(), 0);
+        assert_eq!(queue.end_call(&"call".parse().unwrap(), false), 1);
+        assert!(queue.hand_out(&pbx, LATER).messages.is_empty() && queue.again(&pbx, "1", now).is_none());
     }
 
     #[test]
     fn the_end_of_a_call_takes_back_addresses_and_leaves_the_farewell() {
         let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
+        queue.add(&pbx, queued("0", true));
+        assert_eq!(queue.hand_out(&pbx, UnixMillis(1)).messages.len(), 1);
         queue.add(&pbx, queued("1", true));
         queue.add(&pbx, queued("2", false));
-        queue.end_call(&"call".parse().unwrap(), false);
-        let left = queue.take(&pbx, UnixMillis(1));
+        assert_eq!(queue.end_call(&"call".parse().unwrap(), false), 1, "one was handed out before");
+        let left = queue.hand_out(&pbx, UnixMillis(1)).messages;
         assert_eq!(left.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["2"]);
         queue.end_call(&"call".parse().unwrap(), true);
-        assert!(!queue.again(&pbx, "2", UnixMillis(1)));
+        assert!(queue.again(&pbx, "2", UnixMillis(1)).is_none());
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_total_and_per_host() {
+        let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
+        let fill = |host: &str, n: usize| {
+            let to = format!("sip:1001@{host}");
+            (0..n).filter(|n| queue.add(&pbx, queued_to(&format!("{host}-{n}"), &to, true))).count()
+        };
+        assert_eq!(fill("dead.example", PER_HOST + 10), PER_HOST);
+        let others = TOTAL / PER_HOST - 1;
+        for n in 0..others {
+            assert_eq!(fill(&format!("{n}.example"), PER_HOST), PER_HOST);
+        }
+        assert_eq!(fill("one-more.example", 1), 0);
     }
 }

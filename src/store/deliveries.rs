@@ -1,5 +1,7 @@
 //! Messages on their way to clients.
 
+use std::collections::{HashMap, HashSet};
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -55,6 +57,17 @@ pub struct Delivery {
     pub created: UnixMillis,
 }
 
+/// What became of a SIP MESSAGE that was handed out and isn't delivered.
+#[derive(Debug, Clone)]
+pub struct SipOutcome {
+    /// The delivery.
+    pub id: String,
+    /// Pending if it is to be sent again, or failed.
+    pub state: DeliveryState,
+    /// Why.
+    pub error: String,
+}
+
 /// What became of a pair's deliveries when it parted.
 #[derive(Debug, Default)]
 pub struct Parted {
@@ -91,6 +104,34 @@ impl Store {
     /// If the queue is full or the store closed.
     pub fn attempted(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Attempted { id: id.to_owned(), state, error })
+    }
+
+    /// SIP MESSAGEs are being handed to an agent: an attempt each, whose outcome is unknown until
+    /// [`Store::sip_outcomes`] says it.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn hand_out(&self, ids: Vec<String>) -> Result<(), StoreError> {
+        self.writer.run(Write::HandedOut(ids)).await.map(drop)
+    }
+
+    /// What became of SIP MESSAGEs that were handed out and aren't delivered.
+    ///
+    /// # Errors
+    /// If the queue is full or the store closed.
+    pub fn sip_outcomes(&self, outcomes: Vec<SipOutcome>) -> Result<Commit, StoreError> {
+        self.writer.submit(Write::Outcomes(outcomes))
+    }
+
+    /// The pending SIP MESSAGEs that an agent was given and whose outcome isn't known.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn handed_out(&self) -> Result<HashSet<String>, StoreError> {
+        let query = sqlx::query_scalar::<_, String>(
+            "SELECT id FROM deliveries WHERE state = 'pending' AND form = $1 AND attempts > 0 AND error IS NULL",
+        );
+        Ok(query.bind(ClientForm::Sip.as_str()).fetch_all(&self.pool).await?.into_iter().collect())
     }
 
     /// Two numbers no longer talk: drops what they haven't got yet, and makes the messages that say so.
@@ -258,28 +299,35 @@ pub(super) fn form(word: &str) -> ClientForm {
     forms.into_iter().find(|form| form.as_str() == word).unwrap_or(ClientForm::Hosted)
 }
 
+/// Deliveries of one statement.
+const ROWS: usize = 64;
+
 pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
     let mut ids = Vec::with_capacity(all.len());
-    for delivery in all {
-        let message = &delivery.message;
-        let done = sqlx::query(
-            "INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'pending', 0, $10) ON CONFLICT DO NOTHING",
-        )
-        .bind(message.id.clone())
-        .bind(message.call.to_string())
-        .bind(delivery.number.to_string())
-        .bind(delivery.other.to_string())
-        .bind(delivery.client.to_string())
-        .bind(delivery.form.as_str())
-        .bind(message.body.kind())
-        .bind(serde_json::to_string(message).map_err(|e| StoreError::unreadable("delivery", e))?)
-        .bind(i64::from(is_open(delivery)))
-        .bind(delivery.created.0)
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() > 0 {
-            ids.push(message.id.clone());
+    for deliveries in all.chunks(ROWS) {
+        let bodies = deliveries.iter().map(|delivery| serde_json::to_string(&delivery.message));
+        let bodies: Vec<String> =
+            bodies.collect::<Result<_, _>>().map_err(|e| StoreError::unreadable("delivery", e))?;
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created) ",
+        );
+        query.push_values(deliveries.iter().zip(bodies), |mut row, (delivery, body)| {
+            let message = &delivery.message;
+            row.push_bind(message.id.clone())
+                .push_bind(message.call.to_string())
+                .push_bind(delivery.number.to_string())
+                .push_bind(delivery.other.to_string())
+                .push_bind(delivery.client.to_string())
+                .push_bind(delivery.form.as_str())
+                .push_bind(message.body.kind())
+                .push_bind(body)
+                .push_bind(i64::from(is_open(delivery)))
+                .push("'pending', 0")
+                .push_bind(delivery.created.0);
+        });
+        query.push(" ON CONFLICT DO NOTHING RETURNING id");
+        for row in query.build().fetch_all(&mut *connection).await? {
+            ids.push(row.try_get(0)?);
         }
     }
     Ok(Done::Ids(ids))
@@ -325,6 +373,41 @@ pub(super) async fn attempted(
     Ok(Done::Rows(done.rows_affected()))
 }
 
+/// One statement for all: a call may have many dead clients.
+pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]) -> Result<Done, StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new(
+        "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id IN (",
+    );
+    let mut list = query.separated(", ");
+    for id in ids {
+        list.push_bind(id.clone());
+    }
+    query.push(")");
+    Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
+}
+
+pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcome]) -> Result<Done, StoreError> {
+    let mut alike: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
+    for SipOutcome { id, state, error } in all {
+        alike.entry((state.as_str(), error)).or_default().push(id);
+    }
+    let mut rows = 0;
+    for ((state, error), ids) in alike {
+        for ids in ids.chunks(500) {
+            let mut query = QueryBuilder::<Sqlite>::new("UPDATE deliveries SET state = ");
+            query.push_bind(state.to_owned()).push(", error = ").push_bind(error.to_owned());
+            query.push(" WHERE state = 'pending' AND id IN (");
+            let mut list = query.separated(", ");
+            for id in ids {
+                list.push_bind((*id).to_owned());
+            }
+            query.push(")");
+            rows += query.build().execute(&mut *connection).await?.rows_affected();
+        }
+    }
+    Ok(Done::Rows(rows))
+}
+
 pub(super) async fn part(
     connection: &mut SqliteConnection,
     call: &CallId,
@@ -341,12 +424,6 @@ pub(super) async fn part(
         let told = read(&row)?;
         let state: String = row.try_get(7)?;
         let id = told.message.id.clone();
-        let next = if state == "pending" { DeliveryState::Dropped.as_str() } else { &state };
-        sqlx::query("UPDATE deliveries SET is_open = 0, state = $2 WHERE id = $1")
-            .bind(id.clone())
-            .bind(next.to_owned())
-            .execute(&mut *connection)
-            .await?;
         // Who was never sent anything need not hear that it is over.
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
             // As they were shown, which may be less than we know.
@@ -360,6 +437,11 @@ pub(super) async fn part(
         }
         parted.dropped.extend((state == "pending").then_some(id));
     }
+    let closed = sqlx::query(
+        "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END
+         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
+    );
+    closed.bind(call.to_string()).bind(a.to_string()).bind(b.to_string()).execute(&mut *connection).await?;
     add(connection, &parted.ended).await?;
     Ok(Done::Parted(parted))
 }

@@ -18,7 +18,7 @@ mod writer;
 
 pub use bindings::Binding;
 pub use calls::CallFilter;
-pub use deliveries::{Delivery, DeliveryState, Parted};
+pub use deliveries::{Delivery, DeliveryState, Parted, SipOutcome};
 pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;

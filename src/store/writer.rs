@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::deliveries::Parted;
+use super::deliveries::{Parted, SipOutcome};
 use super::settings::TokenRole;
 use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
 use crate::core::call::Call;
@@ -37,6 +37,8 @@ pub(super) enum Write {
     Deliveries(Vec<Delivery>),
     Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
     Attempted { id: String, state: DeliveryState, error: Option<String> },
+    HandedOut(Vec<String>),
+    Outcomes(Vec<SipOutcome>),
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
     Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
@@ -247,6 +249,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Deliveries(all) => deliveries::add(connection, all).await,
         Write::Delivered { id, client, at } => deliveries::delivered(connection, id, client.as_ref(), *at).await,
         Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
+        Write::HandedOut(ids) => deliveries::handed_out(connection, ids).await,
+        Write::Outcomes(outcomes) => deliveries::outcomes(connection, outcomes).await,
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,

@@ -49,6 +49,7 @@ pub mod report;
 pub mod sidecall;
 pub mod sides;
 pub mod sipp;
+pub mod softphone;
 pub mod staff;
 pub mod stage;
 pub mod story;
@@ -78,6 +79,7 @@ pub use pstn::{CallerId, Pstn};
 pub use report::{CallOutcome, CallReport};
 pub use sidecall::{Https, Sidecall, SidecallConfig};
 pub use sipp::{Answer, Caller, Calls, FarEnd};
+pub use softphone::{Manner, Softphone};
 pub use surroundings::Surroundings;
 
 use std::net::{IpAddr, Ipv4Addr};

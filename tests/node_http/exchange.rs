@@ -173,7 +173,7 @@ async fn a_first_address_of_the_sip_kind_is_answered_by_a_message() {
     assert_eq!(sent["far"]["answers"][0]["state"], "pending");
     // The report of the bridge has fetched it, and nobody has said what became of it.
     let id = &reply["messages"][0]["id"];
-    messages(&node, "b", json!([{"id": id, "error": "503"}])).await;
+    messages(&node, "b", json!([{"id": id, "error": "503", "unsent": true}])).await;
     node.far(&call, |far| far["answers"][0]["error"] == "503").await;
     messages(&node, "b", json!([{"id": id}])).await;
     node.far(&call, |far| far["answers"][0]["state"] == "accepted").await;

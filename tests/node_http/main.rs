@@ -20,6 +20,7 @@ mod handover;
 mod https;
 mod inbox;
 mod legs;
+mod messages;
 mod monitoring;
 mod pairing;
 mod parts;

@@ -152,18 +152,23 @@ async fn sip_clients_are_reached_through_the_agent() {
     let report = |sent: Value| json!({"kind": "freeswitch", "agent": "x", "link": "up", "since": 1, "sent": sent});
     let (_, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(json!([]))).await;
     assert_eq!(reply["messages"], json!([]), "it was handed out already");
-    let failed = json!([{"id": message["id"], "error": "404"}]);
-    node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(failed)).await;
-    let all = node.until(&call, |all| all.iter().any(|d| d["error"] == "404")).await;
+    let unsent = json!([{"id": message["id"], "error": "no link to the PBX", "unsent": true}]);
+    node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(unsent)).await;
+    let all = node.until(&call, |all| all.iter().any(|d| d["error"] == "no link to the PBX")).await;
     assert_eq!(all.iter().find(|d| d["form"] == "sip").unwrap()["state"], "pending");
     let taken = json!([{"id": message["id"]}]);
     node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(taken)).await;
     node.until(&call, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "delivered")).await;
     // One that the PBX may have sent is not sent again.
-    let call = node.decide("leg-3", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
-    let reply = node.events(&call, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
-    let unknown = json!([{"id": reply["messages"][0]["id"], "error": "no answer", "unknown": true}]);
-    node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(unknown)).await;
-    node.until(&call, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "failed")).await;
-    assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "talking");
+    for failed in [json!({"error": "no answer", "unknown": true}), json!({"error": "404"})] {
+        let leg = format!("leg-{}", failed["error"]).replace(['"', ' '], "-");
+        let call = node.decide(&leg, ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+        let reply = node.events(&call, 1, &[dialled("leg-4"), bridged(&leg, "leg-4")]).await;
+        let mut outcome = failed;
+        outcome["id"] = reply["messages"][0]["id"].clone();
+        node.send(Method::PUT, "/v1/pbxs/a", AGENT, report(json!([outcome]))).await;
+        let all = node.until(&call, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "failed")).await;
+        assert_eq!(all.iter().find(|d| d["form"] == "sip").unwrap()["attempts"], 1);
+        assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "talking");
+    }
 }

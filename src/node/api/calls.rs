@@ -54,7 +54,10 @@ pub(in crate::node) async fn events(
     let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
-    Ok(Json(SipMessages { messages: pbx.map(|pbx| app.push.take_sip(&pbx)).unwrap_or_default() }))
+    Ok(Json(match pbx {
+        Some(pbx) => app.hand_out_sip(&pbx).await,
+        None => SipMessages::default(),
+    }))
 }
 
 /// Which calls are listed.

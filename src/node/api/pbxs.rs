@@ -32,5 +32,5 @@ pub(in crate::node) async fn report(
     }
     app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
     app.seen(pbx.clone(), report, now());
-    Ok(Json(SipMessages { messages: app.push.take_sip(&pbx) }))
+    Ok(Json(app.hand_out_sip(&pbx).await))
 }

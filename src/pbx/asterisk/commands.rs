@@ -1,5 +1,7 @@
 //! What we say to Asterisk.
 
+use std::time::Instant;
+
 use crate::ami::{Action, Client};
 use crate::contract::SipMessage;
 use crate::core::endpoint::Endpoints;
@@ -7,17 +9,18 @@ use crate::core::name::LegId;
 use crate::pbx::{Answer, Error, Release, Snapshot};
 
 use super::dictionary::micros;
+use super::messages::Messages;
 use super::{Endpoint, snapshot};
 
-/// The connection for answers, the one for questions, and the sending side of the event connection.
+/// The connection for answers, the one for questions, the sending side of the event connection, and what sends
+/// messages.
 #[derive(Debug)]
 pub struct Commands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    domain: String,
-    message_endpoint: Option<String>,
+    messages: Messages,
     endpoints: Endpoints,
 }
 
@@ -32,8 +35,8 @@ const GO: &str = "sidecall-go";
 
 impl Commands {
     pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
-        let Endpoint { domain, message_endpoint, endpoints, .. } = endpoint.clone();
-        Commands { answers, client, listener, domain, message_endpoint, endpoints }
+        let (messages, endpoints) = (Messages::new(endpoint.clone()), endpoint.endpoints.clone());
+        Commands { answers, client, listener, messages, endpoints }
     }
 
     /// Asterisk's own words for its version.
@@ -100,22 +103,13 @@ impl Commands {
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
-        let Some((user, host)) = message.to.sip_parts() else {
-            return Err(Error::unexpected("MessageSend", "not a SIP address"));
-        };
-        // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
-        let to = match &self.message_endpoint {
-            _ if host.eq_ignore_ascii_case(&self.domain) => format!("pjsip:{user}"),
-            Some(endpoint) => format!("pjsip:{endpoint}/{}", message.to),
-            None => format!("pjsip:{}", message.to),
-        };
-        let action = Action::new("MessageSend")?
-            .with("Destination", &to)?
-            .with("From", &format!("<sip:{from}@{}>", self.domain))?
-            .with("Body", &message.text)?;
-        self.client.send(action).await?.accepted()?;
-        Ok(())
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+        self.messages.send(from, message).await
+    }
+
+    /// Closes the connection for messages until the next one.
+    pub fn close_messages(&self) {
+        self.messages.close();
     }
 
     /// Waits until a command connection is over.

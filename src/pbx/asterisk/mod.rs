@@ -5,6 +5,7 @@ mod commands;
 mod dictionary;
 #[doc(hidden)]
 pub mod fuzz;
+mod messages;
 mod snapshot;
 
 pub use checkup::Checkup;

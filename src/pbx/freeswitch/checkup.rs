@@ -19,7 +19,7 @@ impl Checkup {
         let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
         let sip_profile = endpoint.sip_profile.clone();
-        let commands = Commands::new([(); 3].map(|()| client.clone()), sip_profile.clone());
+        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
         Ok(Checkup { commands, client, sip_profile })
     }
 

@@ -1,20 +1,25 @@
 //! What we say to FreeSWITCH.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
 use crate::esl::{Client, Command};
 use crate::pbx::{Answer, Error, Snapshot};
 
-use super::snapshot;
+use super::messages::Messages;
+use super::{Endpoint, snapshot};
 
-/// The connection for answers, the one for questions, and the sending side of the event connection.
+/// The connection for answers, the one for questions, the sending side of the event connection, and what sends
+/// messages.
 #[derive(Debug, Clone)]
 pub struct Commands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    sip_profile: String,
+    messages: Arc<Messages>,
 }
 
 /// The global variable that names the agent in charge.
@@ -24,8 +29,8 @@ const OWNER: &str = "sidecall_agent";
 const SEEN: &str = "sidecall_agent_seen";
 
 impl Commands {
-    pub(super) fn new([answers, client, listener]: [Client; 3], sip_profile: String) -> Commands {
-        Commands { answers, client, listener, sip_profile }
+    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
+        Commands { answers, client, listener, messages: Arc::new(Messages::new(endpoint.clone())) }
     }
 
     /// FreeSWITCH's own words for its version.
@@ -97,20 +102,13 @@ impl Commands {
     }
 
     /// A SIP MESSAGE to any address.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<(), Error> {
-        let Some((user, host)) = message.to.sip_parts() else {
-            return Err(Error::unexpected("chat", "not a SIP address"));
-        };
-        let host_name = without_port(host);
-        let to = format!("{}/{user}@{host}", self.sip_profile);
-        // chat PROTO|FROM|TO|MESSAGE|CONTENT-TYPE (`chat_api_function` in switch_loadable_module.c);
-        // the text has none of its separators or quotes.
-        let line = format!("sip|{from}@{host_name}|{to}|{}|text/plain", message.text);
-        let reply = self.client.api("chat", &[&line]).await?;
-        match reply.text() {
-            text if text.starts_with("Sent") => Ok(()),
-            text => Err(Error::unexpected("chat", &text)),
-        }
+    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+        self.messages.send(from, message).await
+    }
+
+    /// Closes the connection for messages until the next one.
+    pub fn close_messages(&self) {
+        self.messages.close();
     }
 
     /// Waits until a command connection is over.
@@ -127,30 +125,5 @@ impl Commands {
             client.api("uptime", &[]).await?.accepted()?;
         }
         Ok(())
-    }
-}
-
-/// `pbx.example:5060`, `[2001:db8::1]:5060` → the host alone.
-fn without_port(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, _)) if !host.ends_with(']') => name,
-        _ => host,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_without_its_port() {
-        for (host, name) in [
-            ("pbx.example:5060", "pbx.example"),
-            ("pbx.example", "pbx.example"),
-            ("[2001:db8::1]:5060", "[2001:db8::1]"),
-            ("[2001:db8::1]", "[2001:db8::1]"),
-        ] {
-            assert_eq!(without_port(host), name);
-        }
     }
 }

@@ -6,6 +6,7 @@ mod dictionary;
 pub mod direct;
 #[doc(hidden)]
 pub mod fuzz;
+mod messages;
 mod snapshot;
 
 pub use checkup::Checkup;
@@ -43,7 +44,7 @@ pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Comm
     let (questions, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
     spawn(connection, "questions");
     let (listener, events) = listen(endpoint, options, false).await?;
-    let commands = Commands::new([answers, questions, listener], endpoint.sip_profile.clone());
+    let commands = Commands::new([answers, questions, listener], endpoint);
     Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
 }
 

@@ -1,0 +1,353 @@
+//! Pure: which SIP MESSAGE goes to the PBX next, and which one is dropped.
+//!
+//! A MESSAGE to an address that doesn't answer occupies the PBX for long: FreeSWITCH keeps a thread on it for 20 s
+//! (`sofia_presence_chat_send` in sofia_presence.c). So:
+//!
+//! - an address has one message in flight, which also keeps its messages in order;
+//! - a host has one in flight until one of its addresses has answered quickly, and a few from then on;
+//! - addresses that haven't answered quickly yet can't take all of a PBX's slots, and those that failed slowly only a
+//!   few;
+//! - an address that failed rests: its messages are dropped meanwhile. If it failed slowly, so does its host, unless
+//!   another address there has answered lately.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use crate::contract::{PbxKind, SipMessage};
+use crate::core::name::CallId;
+
+/// A message that takes this long says that its address doesn't answer, or that something on the way is slow.
+const SLOW: Duration = Duration::from_secs(2);
+/// How long what failed slowly gets no message.
+const REST: Duration = Duration::from_secs(30);
+/// How long an address gets no message that has refused one, as a closed port does. FreeSWITCH makes a thread for each.
+const REST_AFTER_REFUSAL: Duration = Duration::from_secs(10);
+/// How long a quick answer vouches for an address and its host.
+const VOUCHED: Duration = Duration::from_secs(600);
+/// How long a message waits at most: later it is no news.
+const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// Messages that wait, in total.
+const WAITING: usize = 1024;
+/// Those of them whose address hasn't answered quickly yet.
+const WAITING_UNPROVEN: usize = 768;
+/// Those to one host, unless it is the PBX's own domain.
+const WAITING_PER_HOST: usize = 128;
+/// Those to one address.
+const WAITING_PER_ADDRESS: usize = 4;
+/// Messages in flight to one host that has answered.
+const FLIGHTS_PER_HOST: usize = 8;
+/// Those of them whose address hasn't answered itself.
+const UNPROVEN_PER_HOST: usize = 4;
+/// Ids that are remembered, so that none is sent twice.
+const IDS: usize = 4096;
+/// Addresses and hosts that are remembered.
+const RECORDS: usize = 8192;
+
+/// How many messages a PBX is given at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Slots {
+    total: usize,
+    /// To addresses that haven't answered quickly yet, those that failed included.
+    unproven: usize,
+    /// To addresses that failed the last time.
+    failed: usize,
+}
+
+impl Slots {
+    pub(super) fn of(kind: PbxKind) -> Slots {
+        match kind {
+            PbxKind::Freeswitch => Slots { total: 128, unproven: 96, failed: 16 },
+            // It hands messages to its SIP stack one after the other, by one serializer (`sip_msg_send` in
+            // res_pjsip_messaging.c), and waits for no answer.
+            PbxKind::Asterisk => Slots { total: 8, unproven: 8, failed: 2 },
+        }
+    }
+}
+
+/// Why a message is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Too many messages wait, in total or for its host or address.
+    Full,
+    /// Its address didn't take the last message, or its host didn't answer.
+    Resting,
+    /// Its call ended.
+    CallEnded,
+    /// It waited too long.
+    TooOld,
+    /// The agent stops.
+    Stopped,
+}
+
+impl Why {
+    /// The word in the metric.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Why::Full => "full",
+            Why::Resting => "resting",
+            Why::CallEnded => "call-ended",
+            Why::TooOld => "too-old",
+            Why::Stopped => "stopped",
+        }
+    }
+
+    /// What the delivery says.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Why::Full => "too many SIP MESSAGEs are waiting",
+            Why::Resting => "the address did not take the last SIP MESSAGE: it gets none for a while",
+            Why::CallEnded => "the call ended before the SIP MESSAGE could be sent",
+            Why::TooOld => "the SIP MESSAGE waited 30 s for others to be sent",
+            Why::Stopped => "the agent was stopped",
+        }
+    }
+}
+
+/// What became of a message in flight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flown {
+    /// It was sent.
+    Sent,
+    /// It was refused, or nobody knows.
+    Failed,
+    /// The PBX was never asked: this says nothing about the address.
+    Unsent,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    message: SipMessage,
+    to: Target,
+    since: Instant,
+}
+
+#[derive(Debug)]
+struct Flight {
+    to: Target,
+    began: Instant,
+    is_proven: bool,
+    has_failed: bool,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    address: String,
+    /// Absent for the PBX's own domain: its users are as many hosts.
+    host: Option<String>,
+}
+
+/// What is known of an address or a host.
+#[derive(Debug, Default)]
+struct Record {
+    /// When it last answered quickly.
+    answered: Option<Instant>,
+    /// It failed the last time; until when it rests.
+    rests: Option<Instant>,
+    in_flight: usize,
+    unproven_in_flight: usize,
+}
+
+impl Record {
+    fn is_proven(&self, now: Instant) -> bool {
+        self.rests.is_none() && self.answered.is_some_and(|answered| now < answered + VOUCHED)
+    }
+
+    fn is_resting(&self, now: Instant) -> bool {
+        self.rests.is_some_and(|until| now < until)
+    }
+
+    fn is_of_use(&self, now: Instant) -> bool {
+        self.in_flight > 0 || self.is_resting(now) || self.is_proven(now)
+    }
+}
+
+/// The messages that one PBX is to send.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    slots: Slots,
+    domain: String,
+    waiting: VecDeque<Waiting>,
+    flights: HashMap<String, Flight>,
+    unproven: usize,
+    failed: usize,
+    records: HashMap<String, Record>,
+    ids: HashSet<String>,
+    oldest_ids: VecDeque<String>,
+}
+
+impl Outbox {
+    /// An empty one; `domain` is the PBX's own.
+    pub(super) fn new(slots: Slots, domain: String) -> Outbox {
+        Outbox {
+            slots,
+            domain,
+            waiting: VecDeque::new(),
+            flights: HashMap::new(),
+            unproven: 0,
+            failed: 0,
+            records: HashMap::new(),
+            ids: HashSet::new(),
+            oldest_ids: VecDeque::new(),
+        }
+    }
+
+    /// Takes a message in, unless it was here before.
+    pub(super) fn add(&mut self, message: SipMessage, now: Instant) -> Result<(), Why> {
+        if !self.is_new(&message.id) {
+            return Ok(());
+        }
+        let to = self.target(&message);
+        let resting = [Some(&to.address), to.host.as_ref()].into_iter().flatten();
+        if resting.filter_map(|key| self.records.get(key)).any(|record| record.is_resting(now)) {
+            return Err(Why::Resting);
+        }
+        if !self.has_room(&to, now) {
+            return Err(Why::Full);
+        }
+        self.waiting.push_back(Waiting { message, to, since: now });
+        Ok(())
+    }
+
+    fn has_room(&self, to: &Target, now: Instant) -> bool {
+        let is_proven = |to: &Target| self.records.get(&to.address).is_some_and(|record| record.is_proven(now));
+        let waiting = |is: &dyn Fn(&Target) -> bool| self.waiting.iter().filter(|other| is(&other.to)).count();
+        self.waiting.len() < WAITING
+            && waiting(&|other| other.address == to.address) < WAITING_PER_ADDRESS
+            && (to.host.is_none() || waiting(&|other| other.host == to.host) < WAITING_PER_HOST)
+            && (self.waiting.len() < WAITING_UNPROVEN
+                || is_proven(to)
+                || waiting(&|other| !is_proven(other)) < WAITING_UNPROVEN)
+    }
+
+    /// The next message that may be sent: it is in flight from now on.
+    pub(super) fn next(&mut self, now: Instant) -> Option<SipMessage> {
+        if self.flights.len() >= self.slots.total {
+            return None;
+        }
+        let at = self.waiting.iter().position(|waiting| self.may_go(&waiting.to, now))?;
+        let Waiting { message, to, .. } = self.waiting.remove(at)?;
+        let record = self.records.get(&to.address);
+        let is_proven = record.is_some_and(|record| record.is_proven(now));
+        let has_failed = record.is_some_and(|record| record.rests.is_some());
+        let flight = Flight { to, began: now, is_proven, has_failed };
+        self.count(&flight, true);
+        self.flights.insert(message.id.clone(), flight);
+        Some(message)
+    }
+
+    fn may_go(&self, to: &Target, now: Instant) -> bool {
+        let nothing = Record::default();
+        let address = self.records.get(&to.address).unwrap_or(&nothing);
+        let is_proven = address.is_proven(now);
+        let has_slot = is_proven
+            || (self.unproven < self.slots.unproven && (address.rests.is_none() || self.failed < self.slots.failed));
+        let has_host = to.host.as_ref().is_none_or(|host| {
+            let host = self.records.get(host).unwrap_or(&nothing);
+            match host.is_proven(now) {
+                true => host.in_flight < FLIGHTS_PER_HOST && (is_proven || host.unproven_in_flight < UNPROVEN_PER_HOST),
+                false => host.in_flight == 0,
+            }
+        });
+        address.in_flight == 0 && has_slot && has_host
+    }
+
+    /// A message is no longer in flight. What waits for an address or a host that rests from now on is dropped.
+    pub(super) fn flown(&mut self, id: &str, how: Flown, now: Instant) -> Vec<SipMessage> {
+        let Some(flight) = self.flights.remove(id) else { return Vec::new() };
+        self.count(&flight, false);
+        let is_slow = now.duration_since(flight.began) >= SLOW;
+        let Target { address, host } = flight.to;
+        match (how, is_slow) {
+            (Flown::Sent, false) => {
+                for key in host.into_iter().chain([address]) {
+                    let record = self.records.entry(key).or_default();
+                    (record.answered, record.rests) = (Some(now), None);
+                }
+                Vec::new()
+            }
+            (Flown::Failed, _) => {
+                // A quick refusal says nothing about a host.
+                let silent = |host: &String| is_slow && !self.records.get(host).is_some_and(|host| host.is_proven(now));
+                let keys: Vec<String> = host.filter(silent).into_iter().chain([address]).collect();
+                let rests = now + if is_slow { REST } else { REST_AFTER_REFUSAL };
+                for key in &keys {
+                    let record = self.records.entry(key.clone()).or_default();
+                    (record.answered, record.rests) = (None, Some(rests));
+                }
+                let rests = |to: &Target| to.host.iter().chain([&to.address]).any(|key| keys.contains(key));
+                self.drop_waiting(|waiting| rests(&waiting.to))
+            }
+            (Flown::Sent, true) | (Flown::Unsent, _) => Vec::new(),
+        }
+    }
+
+    /// A call is over: what is of no use after it is dropped.
+    pub(super) fn end_call(&mut self, call: &CallId) -> Vec<SipMessage> {
+        self.drop_waiting(|waiting| waiting.message.call.as_ref() == Some(call))
+    }
+
+    /// What has waited too long is dropped.
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<SipMessage> {
+        if self.records.len() > RECORDS {
+            self.records.retain(|_, record| record.is_of_use(now));
+        }
+        self.drop_waiting(|waiting| now.duration_since(waiting.since) >= WAIT_MAX)
+    }
+
+    /// Everything that waits is dropped.
+    pub(super) fn clear(&mut self) -> Vec<SipMessage> {
+        self.drop_waiting(|_| true)
+    }
+
+    /// A message that wasn't sent may be handed over again.
+    pub(super) fn forget(&mut self, id: &str) {
+        self.ids.remove(id);
+    }
+
+    fn is_new(&mut self, id: &str) -> bool {
+        let is_new = self.ids.insert(id.to_owned());
+        if is_new {
+            self.oldest_ids.push_back(id.to_owned());
+        }
+        while self.oldest_ids.len() > IDS {
+            self.oldest_ids.pop_front().map(|id| self.ids.remove(&id));
+        }
+        is_new
+    }
+
+    fn drop_waiting(&mut self, is_over: impl Fn(&Waiting) -> bool) -> Vec<SipMessage> {
+        let (over, left): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| is_over(waiting));
+        self.waiting = left;
+        over.into_iter().map(|waiting| waiting.message).collect()
+    }
+
+    fn count(&mut self, flight: &Flight, begins: bool) {
+        let change = |count: &mut usize| *count = if begins { *count + 1 } else { count.saturating_sub(1) };
+        for key in flight.to.host.iter().chain([&flight.to.address]) {
+            let record = self.records.entry(key.clone()).or_default();
+            change(&mut record.in_flight);
+            if !flight.is_proven {
+                change(&mut record.unproven_in_flight);
+            }
+        }
+        if !flight.is_proven {
+            change(&mut self.unproven);
+        }
+        if flight.has_failed {
+            change(&mut self.failed);
+        }
+    }
+
+    fn target(&self, message: &SipMessage) -> Target {
+        let address = message.to.as_str().to_owned();
+        let host = message.to.sip_parts().map(|(_, host)| host.to_ascii_lowercase());
+        Target { address, host: host.filter(|host| *host != self.domain) }
+    }
+}
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -1,0 +1,186 @@
+use super::*;
+
+const DOMAIN: &str = "pbx.example";
+
+fn message(id: &str, to: &str) -> SipMessage {
+    SipMessage {
+        id: id.to_owned(),
+        to: to.parse().unwrap(),
+        from: "+12125550100".parse().unwrap(),
+        text: "Call".to_owned(),
+        call: Some("call-1".parse().unwrap()),
+    }
+}
+
+/// An outbox with hand-moved time.
+struct Moved {
+    outbox: Outbox,
+    now: Instant,
+    made: usize,
+}
+
+impl Moved {
+    fn new(kind: PbxKind) -> Moved {
+        Moved { outbox: Outbox::new(Slots::of(kind), DOMAIN.to_owned()), now: Instant::now(), made: 0 }
+    }
+
+    fn add(&mut self, to: &str) -> Result<(), Why> {
+        self.made += 1;
+        self.outbox.add(message(&format!("{}-{to}", self.made), to), self.now)
+    }
+
+    /// Everything that may go now.
+    fn go(&mut self) -> Vec<SipMessage> {
+        std::iter::from_fn(|| self.outbox.next(self.now)).collect()
+    }
+
+    fn flown(&mut self, message: &SipMessage, how: Flown, after: Duration) -> usize {
+        self.now += after;
+        self.outbox.flown(&message.id, how, self.now).len()
+    }
+
+    /// One message there and back.
+    fn send(&mut self, to: &str, how: Flown, after: Duration) {
+        self.add(to).unwrap();
+        let sent = self.go();
+        assert_eq!(sent.len(), 1, "{to}");
+        self.flown(&sent[0], how, after);
+    }
+}
+
+fn dead(n: usize) -> String {
+    format!("sip:x@192.0.2.1:{}", 10_000 + n)
+}
+
+const QUICK: Duration = Duration::from_millis(100);
+const TIMED_OUT: Duration = Duration::from_secs(20);
+
+#[test]
+fn dead_addresses_never_take_all_slots() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.send("sip:bob@192.0.2.9", Flown::Sent, QUICK);
+    (0..500).for_each(|n| moved.add(&dead(n)).unwrap());
+    let first = moved.go();
+    assert_eq!(first.len(), moved.outbox.slots.unproven);
+    moved.add("sip:bob@192.0.2.9").unwrap();
+    assert_eq!(moved.go().len(), 1, "who has answered has slots of their own");
+    // Found out, they get only a few.
+    moved.now += TIMED_OUT;
+    for message in &first {
+        moved.flown(message, Flown::Failed, Duration::ZERO);
+    }
+    moved.outbox.clear();
+    moved.now += REST;
+    (0..90).for_each(|n| moved.add(&dead(n)).unwrap());
+    assert_eq!(moved.go().len(), moved.outbox.slots.failed);
+    moved.add("sip:carol@192.0.2.10").unwrap();
+    assert_eq!(moved.go().len(), 1, "a new address doesn't wait for them");
+}
+
+#[test]
+fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    (0..3).for_each(|_| moved.add(&dead(1)).unwrap());
+    let sent = moved.go();
+    assert_eq!(sent.len(), 1, "an address has one in flight");
+    assert_eq!(moved.flown(&sent[0], Flown::Failed, TIMED_OUT), 2);
+    assert_eq!(moved.add(&dead(1)), Err(Why::Resting));
+    assert_eq!(moved.add("sip:y@192.0.2.1:10001"), Err(Why::Resting), "the host hasn't answered anybody");
+    moved.now += REST;
+    moved.send(&dead(1), Flown::Sent, QUICK);
+    assert_eq!(moved.add(&dead(1)), Ok(()));
+}
+
+#[test]
+fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.send("sip:gone@proxy.example", Flown::Failed, QUICK);
+    assert_eq!(moved.add("sip:gone@proxy.example"), Err(Why::Resting));
+    moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
+    moved.now += REST_AFTER_REFUSAL;
+    assert_eq!(moved.add("sip:gone@proxy.example"), Ok(()));
+}
+
+#[test]
+fn one_dead_address_does_not_silence_a_host_that_answers_others() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
+    moved.send("sip:dead@proxy.example", Flown::Failed, TIMED_OUT);
+    assert_eq!(moved.add("sip:dead@proxy.example"), Err(Why::Resting));
+    assert_eq!(moved.add("sip:bob@proxy.example"), Ok(()));
+    assert_eq!(moved.add("sip:carol@proxy.example"), Ok(()));
+    assert_eq!(moved.go().len(), 2);
+    // New addresses there leave room for those that answer.
+    (0..20).for_each(|n| moved.add(&format!("sip:new{n}@proxy.example")).unwrap());
+    assert_eq!(moved.go().len(), UNPROVEN_PER_HOST - 1);
+}
+
+#[test]
+fn users_of_the_pbx_itself_are_no_single_host() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    (1000..1050).for_each(|n| moved.add(&format!("sip:{n}@{DOMAIN}")).unwrap());
+    let sent = moved.go();
+    assert_eq!(sent.len(), 50);
+    moved.flown(&sent[0], Flown::Failed, TIMED_OUT);
+    assert_eq!(moved.add("sip:1000@pbx.example"), Err(Why::Resting));
+    assert_eq!(moved.add("sip:1001@pbx.example"), Ok(()));
+}
+
+#[test]
+fn messages_to_one_address_stay_in_order_and_are_sent_once() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let (peer, ended) = (message("1", "sip:1001@pbx.example"), message("2", "sip:1001@pbx.example"));
+    for message in [&peer, &ended, &peer] {
+        moved.outbox.add(message.clone(), moved.now).unwrap();
+    }
+    let sent = moved.go();
+    assert_eq!(sent, [peer.clone()]);
+    moved.outbox.add(peer.clone(), moved.now).unwrap();
+    moved.flown(&peer, Flown::Sent, QUICK);
+    assert_eq!(moved.go(), [ended.clone()]);
+    moved.flown(&ended, Flown::Sent, QUICK);
+    moved.outbox.add(peer.clone(), moved.now).unwrap();
+    assert!(moved.go().is_empty(), "it was sent before, whatever became of it");
+    moved.outbox.forget("1");
+    moved.outbox.add(peer.clone(), moved.now).unwrap();
+    assert_eq!(moved.go(), [peer], "the PBX was never asked to send it");
+}
+
+#[test]
+fn the_end_of_a_call_drops_what_is_of_no_use_after_it() {
+    let mut moved = Moved::new(PbxKind::Asterisk);
+    let farewell = SipMessage { call: None, ..message("3", "sip:1001@pbx.example") };
+    for message in [message("1", "sip:1001@pbx.example"), message("2", "sip:1001@pbx.example"), farewell.clone()] {
+        moved.outbox.add(message, moved.now).unwrap();
+    }
+    let sent = moved.go();
+    assert_eq!(sent.len(), 1, "an address has one in flight");
+    assert_eq!(moved.outbox.end_call(&"call-2".parse().unwrap()).len(), 0);
+    assert_eq!(moved.outbox.end_call(&"call-1".parse().unwrap()).len(), 1);
+    moved.flown(&sent[0], Flown::Sent, QUICK);
+    assert_eq!(moved.go(), [farewell]);
+}
+
+#[test]
+fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let full =
+        |moved: &mut Moved, to: &dyn Fn(usize) -> String| (0..2_000).filter(|n| moved.add(&to(*n)).is_ok()).count();
+    assert_eq!(full(&mut moved, &|_| "sip:x@one.example".to_owned()), WAITING_PER_ADDRESS);
+    assert_eq!(full(&mut moved, &|n| format!("sip:{n}@many.example")), WAITING_PER_HOST);
+    assert_eq!(full(&mut moved, &dead), WAITING_UNPROVEN - WAITING_PER_HOST - WAITING_PER_ADDRESS);
+    moved.now += WAIT_MAX;
+    assert_eq!(moved.outbox.expire(moved.now).len(), WAITING_UNPROVEN);
+    assert!(moved.outbox.waiting.is_empty());
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    for n in 0..RECORDS + IDS {
+        moved.send(&format!("sip:{n}@{n}.example"), Flown::Failed, Duration::ZERO);
+    }
+    moved.now += REST;
+    moved.outbox.expire(moved.now);
+    assert!(moved.outbox.records.is_empty() && moved.outbox.ids.len() <= IDS);
+}

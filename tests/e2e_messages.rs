@@ -1,0 +1,199 @@
+//! SIP MESSAGEs on each real PBX: dead addresses hold up nothing, and a softphone gets each message once.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
+
+mod lab;
+
+use std::time::Duration;
+
+use lab::cast::{ALICE, BOB, CAROL, DAVE, ERIN};
+use lab::sidecall::ADMIN;
+use lab::stage::Stage;
+use lab::{
+    CallReport, Calls, ChaosProxy, Hosted, Kind, Manner, PbxConfig, Sidecall, SidecallConfig, Softphone, on_both_pbxs,
+    wait_until,
+};
+
+/// The hold of the snippets.
+const HOLD: Duration = Duration::from_millis(500);
+/// What a busy machine may add to a set-up, both PBX and phones being on it.
+const NOISE: Duration = Duration::from_millis(700);
+/// Calls per second to the number with the dead addresses.
+const RATE: u32 = 20;
+/// Those calls: the link is checked every 5 s, and a check that isn't answered fails after 5 s more.
+const CALLS: u32 = 12 * RATE;
+/// Calls of the same load to a number without dead addresses.
+const USUAL: u32 = 3 * RATE;
+/// As many addresses as a number may have.
+const DEAD: usize = 64;
+
+fn stage(kind: Kind, config: SidecallConfig) -> Option<Stage> {
+    // Asterisk sends to addresses of other domains by way of an endpoint.
+    let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
+    let raise = |mut stage: Stage| stage.raise(&SidecallConfig { pbx_lines, ..config }).map(|()| stage);
+    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()).and_then(raise))
+}
+
+/// The value of a metric, summed over all series whose labels contain `label`.
+fn metric(sidecall: &Sidecall, name: &str, label: &str) -> f64 {
+    let page = sidecall.http_client().get(sidecall.url("/metrics")).bearer_auth(ADMIN).send().unwrap().text().unwrap();
+    let series = page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+    series.filter(|line| line.contains(label)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+fn no_call_lost_none_held_too_long(report: &CallReport, count: u32, log: &str) {
+    assert_eq!(report.answered(), count as usize, "{:?}\n{log}", report.statuses());
+    let longest = report.calls.iter().filter_map(|c| c.answered).max().unwrap();
+    assert!(longest <= HOLD + NOISE, "a call took {longest:?}\n{log}");
+}
+
+/// How often a message of each call came: calls whose count isn't `expected` are listed.
+fn told_once(calls: &[String], told: &[String], who: &str) -> Vec<String> {
+    let count = |call: &String| told.iter().filter(|other| *other == call).count();
+    calls
+        .iter()
+        .filter(|call| count(call) != 1)
+        .map(|call| format!("{who} was told {} times of {call}", count(call)))
+        .collect()
+}
+
+/// One number has 64 addresses where nobody answers: closed ports, and firewalls that drop packets.
+fn dead_addresses_hold_up_nothing(kind: Kind) {
+    let Some(mut stage) = stage(kind, SidecallConfig::default()) else { return };
+    let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| stage.number(person));
+    let softphone = Softphone::start(Manner::Answers).unwrap();
+    stage.sidecall().bind(&alice, &softphone.address());
+    let carols = Hosted::start(stage.sidecall(), &carol).unwrap();
+    let silent: Vec<_> = (0..DEAD / 2).map(|_| Softphone::start(Manner::Silent).unwrap()).collect();
+    let closed = (0..DEAD - silent.len()).map(|_| Softphone::closed().unwrap());
+    for address in silent.iter().map(Softphone::address).chain(closed) {
+        stage.sidecall().bind(&erin, &address);
+    }
+    let to = stage.pbx.sip();
+    let applied = |sidecall: &Sidecall| metric(sidecall, "sidecall_agent_answers_total", "applied=\"yes\"");
+    // What is usual on this machine: the same load to a number without dead addresses.
+    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(USUAL, RATE).hold(1_500).place(to).unwrap();
+    assert_eq!(plain.answered(), USUAL as usize);
+    let before = applied(stage.sidecall());
+    let usual = 1.0 - before / f64::from(USUAL);
+    let load = Calls::new(CAROL.dialled, ERIN.dialled).times(CALLS, RATE).hold(1_500).start(to).unwrap();
+    // Meanwhile Alice calls Bob, whose softphones answer.
+    let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(2_500).start(to).unwrap();
+    let (load, between) = (load.finish(Duration::from_secs(50)), between.finish(Duration::from_secs(50)));
+    let log = stage.sidecall().log();
+    no_call_lost_none_held_too_long(&load.unwrap(), CALLS, &log);
+    no_call_lost_none_held_too_long(&between.unwrap(), 12, &log);
+    for words in ["no link to the PBX", "no snapshot"] {
+        assert!(!log.contains(words), "{log}");
+    }
+    let sidecall = stage.sidecall();
+    assert_eq!(metric(sidecall, "sidecall_agent_link_up", ""), 1.0);
+    let in_time = applied(sidecall) - before;
+    let lost = f64::from(CALLS + 12) - in_time;
+    assert!(
+        lost / f64::from(CALLS + 12) <= usual + 0.02,
+        "{lost} calls were answered late, {usual} of one usually\n{log}"
+    );
+    // Whoever can be reached was told of each call once, and while it was up: the node drops what comes later.
+    let calls = sidecall.calls();
+    let of = |called: &str| -> Vec<String> {
+        let to = calls.iter().filter(|call| call["called"] == *called);
+        to.map(|call| call["call"].as_str().unwrap().to_owned()).collect()
+    };
+    let (to_erin, to_bob) = (of(&erin), of(&bob));
+    assert_eq!((to_erin.len(), to_bob.len()), (CALLS as usize, 12));
+    let shown = |hosted: &Hosted, n: usize| -> Vec<String> {
+        let told = hosted.wait_for("peer", n, Duration::from_secs(5));
+        told.iter().map(|event| event["call"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let mut problems = told_once(&to_erin, &shown(&carols, (CALLS + USUAL) as usize), "Carol");
+    problems.extend(told_once(&to_bob, &shown(stage.hosted(), 12), "Alice"));
+    let copies = softphone.wait_for_peers(12, Duration::from_secs(5));
+    let copies: Vec<String> = copies.iter().filter_map(|copy| copy.value("call")).map(str::to_owned).collect();
+    problems.extend(told_once(&to_bob, &copies, "Alice's softphone"));
+    let bobs = stage.phone(BOB).received("MESSAGE");
+    let bobs: Vec<String> = to_bob
+        .iter()
+        .flat_map(|call| {
+            let told = bobs
+                .iter()
+                .filter(move |m| m.body.contains("sidecall:peer ") && m.body.contains(&format!("call={call} ")));
+            told.map(move |_| call.clone())
+        })
+        .collect();
+    problems.extend(told_once(&to_bob, &bobs, "Bob's softphone"));
+    let failed = calls.iter().filter(|call| call["called"] == *bob).flat_map(|call| {
+        let undelivered = call["deliveries"].as_array().into_iter().flatten().filter(|d| d["state"] != "delivered");
+        undelivered.map(|d| d.to_string()).collect::<Vec<_>>()
+    });
+    assert!(problems.is_empty(), "{problems:#?}\n{:#?}\n{log}", failed.collect::<Vec<_>>());
+    // The dead ones were tried, and none of them twice for one message.
+    let mut tried = 0;
+    for dead in &silent {
+        let mut ids: Vec<String> =
+            dead.copies().iter().filter_map(|copy| copy.value("id")).map(str::to_owned).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "a message came twice to {}", dead.address());
+        tried += usize::from(all > 0);
+    }
+    assert_eq!(tried, silent.len());
+    let dropped = metric(stage.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
+    assert!(kind == Kind::Asterisk || dropped > 0.0, "nothing was dropped for addresses that do not answer");
+}
+
+/// Whatever a softphone does with a message, and while the node that handed it out is killed, it gets one copy.
+fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
+    let Some(mut stage) = stage(kind, SidecallConfig::default()) else { return };
+    let manners = [Manner::Answers, Manner::AnswersAfter(Duration::from_secs(7)), Manner::Silent, Manner::Silent];
+    let softphones = manners.map(|manner| Softphone::start(manner).unwrap());
+    let alice = stage.number(ALICE);
+    for softphone in &softphones {
+        stage.sidecall().bind(&alice, &softphone.address());
+    }
+    // Longer than the node once waited before it handed a message out again.
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(13_000).start(stage.pbx.sip()).unwrap();
+    for softphone in &softphones {
+        assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());
+    }
+    std::thread::sleep(Duration::from_millis(8_500));
+    stage.sidecall().child().kill();
+    stage.sidecall().restart().unwrap();
+    stage.sidecall().wait_until_attached().unwrap();
+    assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
+    for (softphone, manner) in softphones.iter().zip(manners) {
+        let peers = softphone.copies().iter().filter(|copy| copy.is_peer()).count();
+        assert_eq!(peers, 1, "{manner:?}\n{}", stage.sidecall().log());
+    }
+}
+
+/// While the agent has no link it sends nothing, and knows it: the message is sent when the link is back.
+fn a_message_waits_for_the_link(kind: Kind) {
+    let Some(mut stage) = lab::or_skip(kind, Stage::set(kind, PbxConfig::default())) else { return };
+    let proxy = ChaosProxy::start(stage.pbx.event_addr()).unwrap();
+    let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
+    stage.raise(&SidecallConfig { event_addr: Some(proxy.addr()), pbx_lines, ..SidecallConfig::default() }).unwrap();
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(stage.pbx.sip()).unwrap();
+    let alice = stage.number(ALICE);
+    assert_eq!(stage.hosted().wait_for("peer", 1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());
+    proxy.refuse(true);
+    proxy.cut();
+    assert!(wait_until(Duration::from_secs(3), || stage.sidecall().log().contains("no link to the PBX")));
+    // A client that comes now is told of the call that is up.
+    let softphone = Softphone::start(Manner::Answers).unwrap();
+    stage.sidecall().bind(&alice, &softphone.address());
+    let unsent = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
+    assert!(wait_until(Duration::from_secs(4), || unsent(&mut stage) > 0.0), "{}", stage.sidecall().log());
+    assert!(softphone.copies().is_empty());
+    proxy.refuse(false);
+    assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(6)).len(), 1, "{}", stage.sidecall().log());
+    assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
+    assert_eq!(softphone.copies().iter().filter(|copy| copy.is_peer()).count(), 1);
+}
+
+on_both_pbxs! {
+    dead_addresses_hold_up_nothing,
+    a_softphone_gets_one_copy_of_a_message,
+    a_message_waits_for_the_link,
+}
