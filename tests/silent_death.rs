@@ -154,6 +154,8 @@ fn a_hung_writer_is_told_and_no_longer_fed_and_a_slow_disk_is_no_reason() {
         watching.watches(command, Duration::from_secs(2));
         frozen::mount(command);
         *config = config.replace("\"sidecall.db\"", "\"disk/sidecall.db\"");
+        // The disk is smaller than the space that is kept free by default.
+        *config += "\n[node.storage]\nfree_mb = 0\n";
     });
     assert!(wait_until(Duration::from_secs(5), || watchdog.fed() >= 2), "{}", daemon.log());
     let disk = Frozen::new(folder.path(), daemon.pid());

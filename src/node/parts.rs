@@ -19,7 +19,7 @@ use super::app::{App, GRACE};
 use super::far::until_settled;
 use super::story::story;
 use crate::contract::{Happening, Part, PartStep, Step};
-use crate::core::call::Call;
+use crate::core::call::{Call, Phase};
 use crate::core::far::{Milestone, SentState, There};
 use crate::core::name::CallId;
 use crate::core::offer::OfferId;
@@ -29,8 +29,9 @@ use crate::monitor::{brief, now};
 use crate::peer::{Outcome, Peer};
 use crate::store::StoreError;
 
-/// What happens at one side of a call happens at the other so soon after it.
-const MEANWHILE: Duration = Duration::from_millis(500);
+/// What happens at one side of a call happens at the other so soon after it. An end that comes later is asked for again.
+const MEANWHILE: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 /// Steps of a part: more kinds than there are.
 const STEPS: usize = 8;
 
@@ -60,13 +61,26 @@ impl App {
                 async move { app.compare_now(&id, &peer).await }.boxed()
             };
             let work = async {
-                tokio::time::sleep(MEANWHILE).await;
-                app.comparing.lock().remove(&id);
-                // Whatever it comes to, the call isn't touched by it.
-                let _ = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
+                for meanwhile in MEANWHILE {
+                    tokio::time::sleep(meanwhile).await;
+                    app.comparing.lock().remove(&id);
+                    // Whatever it comes to, the call isn't touched by it.
+                    let _ = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
+                    if !app.lacks_their_end(&id) {
+                        return;
+                    }
+                }
             };
             stop.run_until_cancelled(work).await;
         }));
+    }
+
+    /// Whether our part of a call is over, and theirs isn't as far as we know.
+    fn lacks_their_end(&self, id: &CallId) -> bool {
+        let is_end = |there: &There| matches!(there.what, Milestone::Ended);
+        self.exchange().call(id).is_some_and(|call| {
+            call.phase == Phase::Ended && !call.far.there.is_empty() && !call.far.there.iter().any(is_end)
+        })
     }
 
     async fn compare_now(&self, id: &CallId, peer: &Peer) -> Outcome {

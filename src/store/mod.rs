@@ -14,15 +14,17 @@ mod numbers;
 mod offers;
 mod open;
 mod settings;
+mod sip_messages;
 mod writer;
 
 pub use bindings::Binding;
 pub use calls::CallFilter;
-pub use deliveries::{Delivery, DeliveryState, Parted, SipOutcome};
+pub use deliveries::{Delivery, DeliveryState, Parted};
 pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;
 pub use settings::TokenRole;
+pub use sip_messages::SipOutcome;
 pub use writer::Commit;
 
 use sqlx::SqlitePool;

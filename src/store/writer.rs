@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::deliveries::{Parted, SipOutcome};
+use super::deliveries::Parted;
 use super::settings::TokenRole;
+use super::sip_messages::SipOutcome;
 use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
 use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
@@ -234,7 +235,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, offers, settings};
+    use super::{bindings, calls, deliveries, numbers, offers, settings, sip_messages};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
         Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
@@ -249,8 +250,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Deliveries(all) => deliveries::add(connection, all).await,
         Write::Delivered { id, client, at } => deliveries::delivered(connection, id, client.as_ref(), *at).await,
         Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
-        Write::HandedOut(ids) => deliveries::handed_out(connection, ids).await,
-        Write::Outcomes(outcomes) => deliveries::outcomes(connection, outcomes).await,
+        Write::HandedOut(ids) => sip_messages::handed_out(connection, ids).await,
+        Write::Outcomes(outcomes) => sip_messages::outcomes(connection, outcomes).await,
         Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
         Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,

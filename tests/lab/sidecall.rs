@@ -319,10 +319,11 @@ fn configuration(pbx: &Pbx, config: &SidecallConfig, http: SocketAddr) -> String
     let tls = tls.unwrap_or_default();
     format!(
         "[node]\nlisten = \"{http}\"\ndatabase = \"{database}\"\nadmin_token_file = \"admin.token\"\n\
-         agent_token_file = \"agent.token\"\n{node_lines}[node.clients]\nwebhook_hosts = [\"127.0.0.0/8\"]\n{clients}{routing}\
+         agent_token_file = \"agent.token\"\n{node_lines}[node.clients]\nwebhook_hosts = [\"127.0.0.0/8\"]\n{clients}{storage}{routing}\
          [agent]\nnode = \"{scheme}://{node}\"\ntoken_file = \"agent.token\"\n\n{entry}{more}",
         node_lines = config.node_lines.clone() + &tls,
         clients = config.clients_lines,
+        storage = config.surroundings.storage(),
         database = config.surroundings.database(),
         scheme = scheme(config),
         entry = pbx_entry(PBX, pbx, config),

@@ -43,6 +43,11 @@ impl Surroundings {
         if self.disk_kb.is_some() { "disk/sidecall.db" } else { "sidecall.db" }
     }
 
+    /// A small disk has less space than is kept free by default.
+    pub fn storage(&self) -> &'static str {
+        if self.disk_kb.is_some() { "[node.storage]\nfree_mb = 0\n" } else { "" }
+    }
+
     /// The program in them.
     pub fn command(&self, dir: &Path, program: &Path) -> Result<Command> {
         let mut command = match self.disk_kb {

@@ -80,6 +80,24 @@ async fn both_nodes_tell_the_call_as_one_story() {
     assert!((times[0] - times[1]).abs() < 1_000, "{times:?}");
 }
 
+/// The called side's PBX says only later that the call is over: on a busy machine, or because its link was lost.
+#[tokio::test]
+async fn an_end_that_comes_late_is_asked_for_again() {
+    let (two, _alice, _fred) = Two::with_clients().await;
+    let out = two.call("a-1").await;
+    two.accepted(&out).await;
+    let come = announced(&two).await;
+    talks(&two.b, &come, "b-1").await;
+    talks(&two.a, &out, "a-1").await;
+    two.a.events(&out, 3, &[ended("a-1"), ended("a-1-dialled")]).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = two.a.get(&format!("/v1/calls/{out}"), ADMIN).await;
+    assert!(!there(&before).contains(&("ended", "second")) && there(&before).len() >= 3, "{before:#}");
+    two.b.events(&come, 3, &[ended("b-1"), ended("b-1-dialled")]).await;
+    let whole = told_of_the_other(&two.a, &out, there(&before).len() + 1).await;
+    assert!(there(&whole).contains(&("ended", "second")), "{whole:#}");
+}
+
 #[tokio::test]
 async fn whose_client_gives_its_address_to_nobody_there_is_not_said_to_have_one() {
     let two = Two::start().await;
