@@ -51,7 +51,7 @@ END
 }
 
 pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' behind='' context='' prefix='' binary='' pbx_address=''
-dry=no yes=no uninstall=no purge=no rollback=no kept=no stopped=no was_ready=no saved=''
+dry=no yes=no uninstall=no purge=no rollback=no kept=no was_ready=no saved=''
 root=${SIDECALL_ROOT:-}
 
 # add_trunk OPTION ADDRESS: `trunk` is a list of NAME=ADDRESS, with blanks between them; NAME= is one that is there already.
@@ -90,6 +90,11 @@ value() { # what an option was given: $1 is the option, $2 its value
   case ${2:---} in --*) die "$1 needs a value (--help)" ;; esac
 }
 
+# check_path OPTION PATH: sed gets it, and a line of the manifest.
+check_path() {
+  [[ $2 = /* && $2 != *[[:cntrl:]\|\&\\]* ]] || die "$1 $2: an absolute path without control characters, | & and \\"
+}
+
 parse() {
   local word rest=()
   for word in "$@"; do [ "$word" = --demo ] || rest+=("$word"); done
@@ -102,7 +107,7 @@ parse() {
     case $1 in
       --pbx | --pbx-conf | --phones | --trunks | --attendant | --main | --trunk | --existing-trunk | --behind | --context | --prefix | --binary) value "$@" ;;&
       --pbx) pbx=$2 && shift ;;
-      --pbx-conf) conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
+      --pbx-conf) check_path "$1" "/$2" && conf=$(cd "$invoked_from" && cd "$2" && pwd) || die "--pbx-conf $2: no such folder" && shift ;;
       --phones) add_name phones "$1" "$2" && shift ;;
       --trunks) add_name trunks "$1" "$2" && shift ;;
       --attendant) add_name attendant "$1" "$2" && shift ;;
@@ -110,7 +115,7 @@ parse() {
       --trunk | --existing-trunk) add_trunk "$1" "$2" && shift ;;
       --behind) add_name behind "$1" "$2" && shift ;;
       --context) context=$2 && shift ;;
-      --prefix) prefix=$root$2 && shift ;;
+      --prefix) check_path "$@" && prefix=$root$2 && shift ;;
       --binary) binary=$(cd "$invoked_from" && realpath -e "$2") || die "--binary $2: no such file" && shift ;;
       --dry-run) dry=yes ;;
       --yes | -y) yes=yes ;;
@@ -129,8 +134,14 @@ parse() {
 }
 
 setup() {
-  stage=$(mktemp -d)
+  local left
+  # A run that was killed leaves secrets in its folder, whose name has its process.
+  for left in "${TMPDIR:-/tmp}"/sidecall-install.*.??????; do
+    if [ -O "$left" ] && [ ! -L "$left" ] && ! kill -0 "$(cut -d . -f 2 <<<"${left##*/}")" 2>/dev/null; then rm -rf "$left"; fi
+  done
+  stage=$(mktemp -d "${TMPDIR:-/tmp}/sidecall-install.$$.XXXXXX")
   trap at_exit EXIT
+  trap '' PIPE # who reads our messages may go
   trap 'exit 129' HUP
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -155,11 +166,11 @@ setup() {
 
 at_exit() {
   local status=$?
-  # An undo goes to its end.
+  # Signals don't interrupt an undo.
   trap '' HUP INT TERM
   if [ $status != 0 ]; then
     undo_failed
-    if [ $stopped = yes ]; then own_start_again; fi
+    own_start_again
   fi
   rm -rf "$stage"
   exit $status
@@ -228,6 +239,7 @@ install_all() {
   say "$pbx, configuration in $conf"
   pbx_plan
   own_plan
+  check_plan
   if [ ${#plan[@]} -gt 0 ]; then
     step "What will be done to files"
     show_plan
@@ -236,8 +248,9 @@ install_all() {
   fi
   if [ "$dry" = yes ]; then
     say ""
-    say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall (another one there is saved for --rollback, with the database); a user sidecall;"
-    say "the service started;"
+    say "Also: ${binary:-the program, built here with cargo,} to $prefix/bin/sidecall;"
+    say "the program that is there now, and the database, saved for --rollback;"
+    say "a user sidecall; the service started;"
     say "$pbx told to read its dialplan and $([ "$pbx" = asterisk ] && printf 'manager users' || printf 'event socket') again. Dry run: nothing was changed."
     return 0
   fi
@@ -248,6 +261,7 @@ install_all() {
   step "Installing"
   own_user
   begin
+  journal pbx "$pbx" "$conf"
   remember
   local target there=()
   # New files first: a file that includes them never stands there without them.
@@ -256,8 +270,8 @@ install_all() {
   done
   for target in "${there[@]}"; do put "$target"; done
   own_binary
-  commit
-  forget_old_versions
+  write_manifest
+  complete
   if [ "$changed" = no ]; then
     say "Nothing to do: sidecall is installed as it should be."
   else
@@ -266,6 +280,7 @@ install_all() {
   own_start
   if [ $was_ready = yes ] && ! wait_ready; then abandon_upgrade; fi
   finish
+  forget_old_versions
   pbx_say_rest
   own_doctor
   step "Installed"
@@ -274,10 +289,13 @@ install_all() {
   say "next:          sidecall number put … (README.md, \"Numbers and clients\")"
 }
 
-# take_back_all [DIR]: undoes what the manifest says, or what it says about files in a folder, the last first.
+# take_back_all [DIR]: undoes what the manifest says, or what it says about files in a folder, the last first. Files that
+# include ours go before those that are included.
 take_back_all() {
   local kind sum path backup
-  manifest_lines "${1:-}" | tac >"$stage/lines"
+  manifest_lines "${1:-}" | tac >"$stage/taken"
+  { grep ^edited "$stage/taken" || true; } >"$stage/lines"
+  { grep -v ^edited "$stage/taken" || true; } >>"$stage/lines"
   while IFS=$'\t' read -r kind sum path backup; do
     if [ -n "${taken[$path]:-}" ]; then continue; fi
     taken[$path]=yes
@@ -291,6 +309,11 @@ uninstall_all() {
   read_manifest
   if [ ${#lines[@]} = 0 ]; then
     if [ "$dry" = no ]; then remove_empty "$etc"; fi
+    if [ "$purge" = yes ] && { [ -d "$root$data" ] || [ -d "$versions" ] || [ -d "$etc" ]; }; then
+      if [ "$dry" = no ]; then ask "Remove the database and all that is left of sidecall?" || die "nothing was changed"; fi
+      purge_all
+      return 0
+    fi
     if [ $recovered = yes ]; then return 0; fi
     die "there is nothing to take back: $manifest is missing"
   fi
@@ -301,8 +324,12 @@ uninstall_all() {
   done
   if [ "$dry" = no ]; then ask "Take back what install.sh did?" || die "nothing was changed"; fi
   if [ "$dry" = no ]; then
-    own_stop
     begin
+    own_stop
+    for pbx in freeswitch asterisk; do
+      conf=$(recorded "option:$pbx.conf" 2)
+      if [ -n "$conf" ]; then journal pbx "$pbx" "$conf"; fi
+    done
   fi
   for pbx in freeswitch asterisk; do
     conf=$(recorded "option:$pbx.conf" 2)
@@ -320,8 +347,7 @@ uninstall_all() {
   fi
   discard "$manifest"
   complete
-  finish
-  stopped=no
+  was_active=''
   for pbx in freeswitch asterisk; do
     conf=$(recorded "option:$pbx.conf" 2)
     if [ -z "$conf" ]; then continue; fi
@@ -330,16 +356,27 @@ uninstall_all() {
     use "$pbx"
     pbx_after_uninstall
   done
+  finish
   if [ "$purge" = yes ]; then
-    rm -rf "$root/var/lib/sidecall" "$versions" "$etc"
-    if [ -z "$root" ] && getent passwd sidecall >/dev/null; then userdel sidecall; fi
+    purge_all
   else
     say "kept: $root$data (the database) and the user sidecall; --purge removes them as well"
+    if [ -d "$versions" ]; then say "kept: $versions (saved programs and databases); --purge removes them as well"; fi
     if [ $kept = yes ]; then say "kept: $etc/sidecall.toml, which you edited"; fi
   fi
   remove_empty "$etc"
   if [ -z "$root" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
   say "Done."
+}
+
+# purge_all: what an uninstall keeps.
+purge_all() {
+  if [ "$dry" = yes ]; then
+    say "Dry run: nothing was changed."
+    return 0
+  fi
+  rm -rf "$root$data" "$versions" "$etc"
+  if [ -z "$root" ] && getent passwd sidecall >/dev/null; then userdel sidecall; fi
 }
 
 parse "$@"

@@ -335,4 +335,5 @@ pbx_before_uninstall() {
   say "$used"
   die "these lines of yours lead to sidecall's dialplan: change them back first (in $conf), then uninstall"
 }
+pbx_before_reload() { :; }
 pbx_after_uninstall() { pbx_reload; }

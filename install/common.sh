@@ -2,11 +2,12 @@
 # error: standard output belongs to what a program prints.
 # shellcheck shell=bash
 
-say() { printf '%s\n' "$*" >&2; }
-step() { printf '\n== %s\n' "$*" >&2; }
-warn() { printf 'WARNING: %s\n' "$*" >&2; }
+# A message that can't be written (a closed terminal, a full disk) fails nothing.
+say() { printf '%s\n' "$*" >&2 || true; }
+step() { say $'\n'"== $*"; }
+warn() { say "WARNING: $*"; }
 die() {
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  say "${0##*/}: $*"
   exit 1
 }
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -201,12 +201,10 @@ fs_plan_list() {
   list='    <!-- sidecall: begin -->'$'\n''    <list name="sidecall-trusted" default="deny">'
   for network in "$@"; do list+=$'\n'"      <node type=\"allow\" cidr=\"$network\"/>"; done
   list+=$'\n    </list>\n    <!-- sidecall: end -->'
-  awk -v list="$list" '
-    /sidecall: begin/ { ours = 1 }
-    !ours { print }
-    /sidecall: end/ { ours = 0 }
+  without_ours "$(now "$file")" | awk -v list="$list" '
+    { print }
     /^[ \t]*<network-lists>[ \t\r]*$/ && !done { print list; done = 1 }
-    END { exit !done }' "$(now "$file")" >"$stage/lists" || die "$file has no line <network-lists> for the trunk's addresses"
+    END { exit !done }' >"$stage/lists" || die "$file has no line <network-lists> for the trunk's addresses"
   edit "$file" <"$stage/lists"
 }
 
@@ -311,6 +309,14 @@ pbx_reload() {
     done
     warn "FreeSWITCH doesn't take the new password yet (tried $try times): restart it when no calls are up"
   fi
+}
+
+# After a kill: FreeSWITCH may still have the password from before that run.
+pbx_before_reload() {
+  local before=$conf/autoload_configs/event_socket.conf.xml.sidecall-before
+  fs_read_socket
+  fs_old_password=$fs_password
+  if [ -f "$before" ] && ! fs_api status >/dev/null; then fs_old_password=$(xml_decode "$(fs_param "$before" password)"); fi
 }
 
 # Before the files are taken back: the password that FreeSWITCH has now, and whether that will change.

@@ -71,7 +71,7 @@ own_build() {
   fi
 }
 
-# own_check_binary: what would keep the program from its place.
+# own_check_binary: Refuse if something else stands where the program goes.
 own_check_binary() {
   local target=$prefix/bin/sidecall
   [ ! -d "$target" ] || die "$target is a folder"
@@ -88,7 +88,7 @@ own_binary() {
     save_before_upgrade
   fi
   record created "$(sum "$binary")" "$target"
-  replace "$target" 755 root:root <"$binary"
+  replace "$target" 755 root:root "$binary"
   changed=yes
   say "done: $target"
 }
@@ -109,19 +109,27 @@ own_start() {
   fi
   systemctl daemon-reload
   systemctl enable --quiet sidecall
-  stopped=no
+  was_active='' # it isn't for an undo to start it any more
   if [ "$changed" = yes ]; then systemctl restart sidecall || true; else systemctl start sidecall || true; fi
   say "systemctl restart sidecall: $(systemctl is-active sidecall || true)"
 }
 
-# After an undo: the program that was there before goes on.
+# note_service: remembers what the service was, before the run stops it.
+note_service() {
+  if ! has_systemd || [ -n "$was_active" ]; then return 0; fi
+  was_active=no was_enabled=no
+  case $(systemctl is-active sidecall 2>/dev/null || true) in active | activating | reloading) was_active=yes ;; esac
+  if systemctl is-enabled --quiet sidecall 2>/dev/null; then was_enabled=yes; fi
+  if [ "$in_run" = yes ]; then journal service "$was_active" "$was_enabled"; fi
+}
+
+# After an undo: the service is what it was.
 own_start_again() {
-  if has_systemd && { [ "$stopped" = yes ] || systemctl is-enabled --quiet sidecall 2>/dev/null; }; then
-    stopped=no
-    systemctl daemon-reload
-    systemctl enable --quiet sidecall
-    systemctl start sidecall || warn "sidecall does not start: journalctl -u sidecall"
-  fi
+  if ! has_systemd || [ -z "$was_active" ]; then return 0; fi
+  systemctl daemon-reload
+  if [ "$was_enabled" = yes ]; then systemctl enable --quiet sidecall; fi
+  if [ "$was_active" = yes ]; then systemctl start sidecall || warn "sidecall does not start: journalctl -u sidecall"; fi
+  was_active=''
 }
 
 own_doctor() {
@@ -137,6 +145,6 @@ own_doctor() {
 
 own_stop() {
   if ! has_systemd; then return 0; fi
-  stopped=yes
+  note_service
   systemctl disable --quiet --now sidecall 2>/dev/null || true
 }

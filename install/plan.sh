@@ -11,22 +11,26 @@
 backup_suffix=.sidecall-backup-$(date +%Y%m%d-%H%M%S)
 plan=()       # targets that differ from what is there
 declare -gA staged=() modes=() owners=()
+declare -gA planned_from=() # the SHA-256 of what a target was, when it was planned
 changed=no
 
 sum() { sha256sum <"$1" | cut -d ' ' -f 1; }
 
-# The manifest in memory: each path's line, and the paths in their order. `places` has a path's index in `order`; others are
-# of earlier lines. What is recorded stands on disk when the run is complete.
+# The manifest in memory: each path's line, and the paths in their order. `places` has a path's index in `order`.
+# Entries of `order` that `places` doesn't point to are superseded. What is recorded stands on disk when the run is complete.
 declare -gA lines=() places=()
 order=()
 
 read_manifest() {
-  local line path
+  local line kind path
   lines=() places=() order=()
   if [ ! -f "$manifest" ]; then return 0; fi
-  while IFS= read -r line; do
-    IFS=$'\t' read -r _ _ path _ <<<"$line"
-    add_line "$path" "$line"
+  while IFS= read -r line || [ -n "$line" ]; do
+    IFS=$'\t' read -r kind _ path _ <<<"$line"
+    case $kind:$path in
+      created:?* | edited:?* | dir:?* | option:?*) add_line "$path" "$line" ;;
+      *) warn "$manifest has a line that is no line of ours, which is skipped: $line" ;;
+    esac
   done <"$manifest"
 }
 
@@ -81,7 +85,26 @@ want() {
       return 0
     fi
   fi
-  plan+=("$target")
+  add_to_plan "$target"
+}
+
+add_to_plan() { # TARGET
+  plan+=("$1")
+  planned_from[$1]=$(sum_or_none "$1")
+}
+
+# sum_or_none PATH
+sum_or_none() { if [ -e "$1" ]; then sum "$1"; fi; }
+
+# check_plan: a file that is a mount point of its own, as containers have them, can't be replaced.
+check_plan() {
+  local target file
+  for target in "${plan[@]}"; do
+    file=$(target_of "$target")
+    if [ -e "$file" ] && [ "$(stat -c %m "$file")" = "$file" ]; then
+      die "$file is mounted by itself and can't be replaced: mount its folder instead, or run this where the file comes from"
+    fi
+  done
 }
 
 # edit TARGET: standard input is what an existing file should become, whoever has edited it.
@@ -91,7 +114,7 @@ edit() {
   new=${staged[$target]:-$stage/files/${#staged[@]}}
   cat "$stage/edited" >"$new"
   staged[$target]=$new
-  if ! is_planned "$target" && ! cmp -s "$new" "$target"; then plan+=("$target"); fi
+  if ! is_planned "$target" && ! cmp -s "$new" "$target"; then add_to_plan "$target"; fi
 }
 
 # now TARGET: its name, or that of what it is going to be.
@@ -114,7 +137,9 @@ hide() {
 }
 
 show_plan() {
-  local target
+  local target mask
+  # Other people's secrets are in the lines around ours: password=…, secret => …, name="password" value="…".
+  mask='s/((secret|passw|pin|auth|token|cred)[^=">]*(" +value)?[ \t]*=>?[ \t]*["'\'']?)[^"'\''>]+/\1(secret)/Ig'
   for target in "${plan[@]}"; do
     if [ -e "$target" ]; then
       say ""
@@ -123,12 +148,13 @@ show_plan() {
       else
         say "edit $target (its backup: ${target##*/}$backup_suffix)"
       fi
-      diff -u --label "$target (now)" --label "$target (then)" "$target" "${staged[$target]}" | sed -f "$stage/secrets" >&2 || true
+      diff -u --label "$target (now)" --label "$target (then)" "$target" "${staged[$target]}" |
+        sed -E -f "$stage/secrets" -e "$mask" >&2 || true
     else
       say ""
       say "create $target (mode ${modes[$target]})"
       # A long file that is shipped as it is can be read where it comes from.
-      sed -n -f "$stage/secrets" -e '1,60s/^/+/p;61s/.*/+.../p' "${staged[$target]}" >&2
+      sed -n -f "$stage/secrets" -e '1,60s/^/+/p;61s/.*/+.../p' "${staged[$target]}" >&2 || true
     fi
   done
 }
@@ -148,16 +174,18 @@ own() { # OWNER PATH: as far as we may
 }
 
 put() { # TARGET
-  local target=$1 new=${staged[$1]} was backup
-  if [ -e "$target" ]; then was=$(recorded "$target" 1); else was=created; fi
-  # An older one of ours, which nobody has edited, needs no backup.
-  if [ "$was" = created ]; then
+  local target=$1 new=${staged[$1]} was now backup
+  was=$(recorded "$target" 1)
+  now=$(sum_or_none "$target")
+  [ "$now" = "${planned_from[$target]}" ] || die "$target changed meanwhile: run this again"
+  # A new one, or an older one of ours that nobody has edited, needs no backup.
+  if [ -z "$now" ] || { [ "$was" = created ] && [ "$(recorded "$target" 2)" = "$now" ]; }; then
     record created "$(sum "$new")" "$target"
   else
     back_up "$target"
     record edited "$(sum "$new")" "$target" "$backup"
   fi
-  replace "$target" "${modes[$target]:-}" "${owners[$target]:-}" <"$new"
+  replace "$target" "${modes[$target]:-}" "${owners[$target]:-}" "$new"
   changed=yes
   say "done: $target"
 }
@@ -170,18 +198,45 @@ back_up() {
   # The oldest one, unless the administrator has edited the file since: then it is that file without our lines.
   if [ -n "$old" ] && [ "$(recorded "$target" 2)" = "$(sum "$target")" ]; then return 0; fi
   backup=$(target_of "$target")$backup_suffix
-  if [ -z "$old" ]; then
+  if [ -z "$(recorded "$target" 1)" ]; then
     keep "$target" "$backup"
   else
-    without_ours "$target" | replace "$backup" 600 "$target"
+    without_ours "$target" >"$stage/without"
+    replace "$backup" 600 "$target" "$stage/without"
+    if [ -z "$old" ]; then return 0; fi
     if [ "$old" != "$backup" ] && [ -e "$old" ]; then discard "$old"; fi
   fi
 }
 
-# Takes our lines out of a text: blocks between marks, and the includes that name us.
+# without_ours FILE: its text without our lines, which are blocks between marks, and includes that name us. Of a block
+# whose end somebody has removed, only lines go that are known to be ours.
 without_ours() {
-  awk '/sidecall: begin/ { ours = 1; blank = 0 } { if (!ours && !/X-PRE-PROCESS cmd="include" data="sidecall\//) print }
-    /sidecall: end/ { ours = 0 }' "$1"
+  awk '
+    function known(line) {
+      if (line ~ /sidecall: (begin|end)/ || line ~ /^#include "sidecall[a-z-]*\.conf"/) return 1
+      if (line ~ /<list name="sidecall-trusted"/) { list = 1; return 1 }
+      if (list && line ~ /<\/list>/) { list = 0; return 1 }
+      return list && line ~ /<node type="allow" cidr=/
+    }
+    function no_end(i) {
+      list = 0
+      for (i = 1; i <= n; i++) if (!known(block[i])) print block[i]
+      n = 0
+    }
+    /sidecall: begin/ { no_end(); ours = 1 }
+    /sidecall: end/ { ours = n = 0; next }
+    ours { block[++n] = $0; next }
+    !/X-PRE-PROCESS cmd="include" data="sidecall\// { print }
+    END { no_end() }' "$1"
+}
+
+# take_out_ours PATH: what it was stays beside it.
+take_out_ours() {
+  say "as it is now, it is kept as ${1##*/}$backup_suffix"
+  if [ "$dry" = yes ]; then return 0; fi
+  keep "$1" "$(target_of "$1")$backup_suffix"
+  without_ours "$1" >"$stage/without"
+  replace "$1" '' '' "$stage/without"
 }
 
 # take_back KIND SUM PATH [BACKUP]: undoes one line of the manifest.
@@ -196,22 +251,23 @@ take_back() {
     if [ "$(sum "$path")" = "$sum" ] && [ -f "$backup" ]; then
       say "restore $path as it was"
       if [ "$dry" = no ]; then
-        replace "$path" '' '' <"$backup"
+        replace "$path" '' '' "$backup"
         discard "$backup"
       fi
     else
       say "take our lines out of $path (it was edited since; what it was before is in ${backup##*/})"
-      if [ "$dry" = no ]; then
-        without_ours "$path" >"$stage/without"
-        replace "$path" '' '' <"$stage/without"
-      fi
+      take_out_ours "$path"
     fi
+    case $path in "$etc"/*) kept=yes ;; esac
   elif [ "$(sum "$path")" = "$sum" ] || { [ "$purge" = yes ] && [ "${path#"$etc"/}" != "$path" ]; }; then
     say "remove $path"
     if [ "$dry" = no ]; then discard "$path"; fi
   elif [ "${path#"$etc"/}" != "$path" ]; then
     say "keep $path: you edited it (--purge removes it)"
     kept=yes
+  elif grep -q 'sidecall: begin' "$path" && [ -n "$(without_ours "$path")" ]; then
+    say "take our lines out of $path: you edited it"
+    take_out_ours "$path"
   else
     say "move $path away: you edited it; it is kept as ${path##*/}$backup_suffix"
     if [ "$dry" = no ]; then

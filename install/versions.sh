@@ -6,6 +6,8 @@
 #        about              what it is, for people
 #   undone/                 the same: what the last rollback replaced
 #
+# An upgrade and a rollback save what is there inside the run, so the journal has it (change.sh). An undo puts it back.
+#
 # The folder belongs to root alone, not to the service: root runs these programs.
 # shellcheck shell=bash disable=SC2154,SC2034
 
@@ -52,7 +54,7 @@ as_service() {
 stop_service() {
   local file open
   if has_systemd; then
-    stopped=yes
+    note_service
     systemctl stop sidecall
   fi
   file=$(database_file)
@@ -62,10 +64,11 @@ stop_service() {
   fi
 }
 
-# save_version DIR: the program, its unit and its database, as they are now.
+# save_version DIR: the program, its unit and its database, as they are now. An undo of this run puts the database back.
 save_version() {
   local tmp=$1.sidecall-tmp unit=$systemd_dir/sidecall.service file suffix
   file=$(database_file)
+  journal saved "$1" "$prefix/bin/sidecall" "$file"
   rm -rf "$tmp"
   new_dir "$versions" 700 root:root
   mkdir -m 700 "$tmp"
@@ -82,7 +85,6 @@ save_version() {
   fi
   printf '%s, as it was on %s\n' "$("$tmp/sidecall" --version 2>/dev/null | head -n 1 || true)" "$(date '+%Y-%m-%d %H:%M:%S %Z')" >"$tmp/about"
   sync "$tmp"/* "$tmp"
-  rm -rf "$1"
   mv -T "$tmp" "$1"
   sync "$versions"
 }
@@ -93,30 +95,57 @@ save_before_upgrade() {
   while read -r dir; do last=${dir##*/}; done < <(saved_versions)
   saved=$versions/$(printf '%04d' $((10#$last + 1)))
   stop_service
-  journal saved "$saved"
   save_version "$saved"
   say "saved for --rollback: program and database, in $saved"
 }
 
+# forget_old_versions: under another name first, so that half of one is never taken for a version.
 forget_old_versions() {
-  saved_versions | head -n -$versions_kept | while read -r dir; do rm -rf "$dir"; done
+  local dir
+  saved_versions | head -n -$versions_kept | while read -r dir; do mv -T "$dir" "$dir.sidecall-gone"; done
+  rm -rf "$versions"/*.sidecall-gone
 }
 
-# restore_database DIR: may be repeated.
+# same_database DIR FILE: whether the database at FILE is the one that was saved in DIR.
+same_database() {
+  local suffix
+  for suffix in '' -wal; do
+    if [ -e "$1/database$suffix" ] || [ -e "$2$suffix" ]; then cmp -s "$1/database$suffix" "$2$suffix" || return 1; fi
+  done
+}
+
+# restore_database DIR FILE: the database that was saved in DIR, whole or not at all.
 restore_database() {
-  local file
+  local suffix
   if [ ! -f "$1/database" ]; then return 0; fi
-  file=$(database_file)
-  # shellcheck disable=SC2016 # the inner shell's
-  as_service sh -c 'umask 077 && cat >"$1" && sync "$1"' - "$file.sidecall-tmp" <"$1/database"
+  for suffix in '' -wal; do
+    if [ ! -f "$1/database$suffix" ]; then continue; fi
+    # shellcheck disable=SC2016 # the inner shell's
+    as_service sh -c 'umask 077 && cat >"$1" && sync "$1"' - "$2$suffix.sidecall-tmp" <"$1/database$suffix"
+  done
   # The log of the other database must never meet this one.
-  rm -f "$file-wal" "$file-shm"
-  mv -fT "$file.sidecall-tmp" "$file"
-  if [ -f "$1/database-wal" ]; then
-    # shellcheck disable=SC2016
-    as_service sh -c 'umask 077 && cat >"$1" && sync "$1"' - "$file-wal" <"$1/database-wal"
+  rm -f "$2-wal" "$2-shm"
+  mv -fT "$2.sidecall-tmp" "$2"
+  if [ -f "$1/database-wal" ]; then mv -fT "$2-wal.sidecall-tmp" "$2-wal"; fi
+  sync "$(dirname "$2")"
+}
+
+# undo_database DIR PROGRAM FILE: puts the database back that was saved in DIR, unless only the saved program can have
+# written to it since. What is there now is kept, unless a saved version has it.
+undo_database() {
+  local dir suffix kept=no
+  if [ ! -f "$1/database" ] || cmp -s "$1/sidecall" "$2" || same_database "$1" "$3"; then return 0; fi
+  for dir in "$versions"/*; do
+    # A restore that was interrupted has removed the log.
+    if cmp -s "$dir/database" "$3" && { [ ! -e "$3-wal" ] || cmp -s "$dir/database-wal" "$3-wal"; }; then kept=yes; fi
+  done
+  if [ $kept = no ] && [ -f "$3" ]; then
+    for suffix in '' -wal; do
+      if [ -f "$3$suffix" ]; then as_service cp -p "$3$suffix" "$3$backup_suffix$suffix"; fi
+    done
+    kept_edits+=("$3 was written to after the run: that database is kept as $3$backup_suffix")
   fi
-  sync "$(dirname "$file")"
+  restore_database "$1" "$3"
 }
 
 # ready: whether the node says that it can do its work.
@@ -152,29 +181,26 @@ wait_ready() {
 # abandon_upgrade: the new version doesn't work where the one before did.
 abandon_upgrade() {
   say "The new version does not become ready; the one before was. Going back to it."
-  stop_service
-  restore_database "$saved"
+  was_active=yes was_enabled=yes
   reopen
+  stop_service
   undo
-  systemctl daemon-reload
-  pbx_reload
   own_start_again
+  say_kept_edits
   die "the upgrade is undone, program, database and files: see why in journalctl -u sidecall"
 }
 
 rollback_all() {
-  local dir target unit=$systemd_dir/sidecall.service about found=()
+  local dir target unit=$systemd_dir/sidecall.service about
   recover
   read_manifest
   prefix=$(recorded option:prefix 2)
   prefix=${prefix:-$root/usr/local}
   target=$prefix/bin/sidecall
-  # One that was interrupted is finished first.
-  for dir in "$versions"/*.restoring; do if [ -d "$dir" ]; then found=("$dir"); fi; done
-  if [ ${#found[@]} = 0 ]; then mapfile -t found < <(saved_versions | tail -n 1); fi
-  [ ${#found[@]} -gt 0 ] || die "there is no earlier version to go back to: an upgrade saves one in $versions"
+  dir=$(saved_versions | tail -n 1)
+  [ -n "$dir" ] || die "there is no earlier version to go back to: an upgrade saves one in $versions"
   [ -f "$target" ] || die "$target is missing: install first"
-  dir=${found[0]} about=$(cat "${found[0]}/about")
+  about=$(cat "$dir/about" 2>/dev/null) || about=$dir
   step "Rolling back"
   say "to: $about"
   say "$target and its unit are put back."
@@ -190,31 +216,25 @@ rollback_all() {
     return 0
   fi
   ask "Go back?" || die "nothing was changed"
-  stop_service
-  case $dir in
-    *.restoring) ;;
-    *)
-      save_version "$versions/undone"
-      mv -T "$dir" "$dir.restoring"
-      dir=$dir.restoring
-      ;;
-  esac
-  # The database first: a newer program takes an older database, not the other way round.
-  restore_database "$dir"
   begin
+  stop_service
+  if [ -d "$versions/undone" ]; then discard "$versions/undone"; fi
+  save_version "$versions/undone"
   record created "$(sum "$dir/sidecall")" "$target"
-  replace "$target" 755 root:root <"$dir/sidecall"
+  replace "$target" 755 root:root "$dir/sidecall"
   if [ -f "$dir/sidecall.service" ] && [ -f "$unit" ] && [ "$(recorded "$unit" 2)" = "$(sum "$unit")" ]; then
     record created "$(sum "$dir/sidecall.service")" "$unit"
-    replace "$unit" 644 root:root <"$dir/sidecall.service"
+    replace "$unit" 644 root:root "$dir/sidecall.service"
   fi
-  commit
-  rm -rf "$dir"
-  finish
+  write_manifest
+  restore_database "$dir" "$(database_file)"
+  discard "$dir"
+  complete
   changed=yes
   own_start
   if has_systemd; then
     if wait_ready; then say "It is ready."; else warn "it is not ready: see journalctl -u sidecall, and sidecall doctor"; fi
   fi
+  finish
   say "Restored: $about"
 }

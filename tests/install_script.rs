@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
+#[path = "install_script/hands.rs"]
+mod hands;
 #[path = "install_script/interrupted.rs"]
 mod interrupted;
 #[path = "lab/machine.rs"]
@@ -124,6 +126,13 @@ fn on_each(test: &str, behaviour: impl Fn(&Scratch)) {
             None => skipped(kind),
         }
     }
+}
+
+/// Whether this is root. CI always is: there no test passes without having run.
+fn has_root() -> bool {
+    let root = machine::is_root();
+    assert!(root || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI runs these tests as root");
+    root
 }
 
 fn skipped(kind: &str) {

@@ -11,7 +11,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::machine::is_root;
 use super::{Scratch, asterisk_conf, freeswitch_conf, text};
 
 const STEPS: &[&str] = &["ln", "mv", "rm", "mkdir", "rmdir"];
@@ -288,7 +287,7 @@ fn a_full_disk_changes_nothing_in(scratch: &Scratch, args: &[&str]) {
 }
 
 fn a_full_disk_changes_nothing(kind: &'static str) {
-    if !is_root() {
+    if !super::has_root() {
         return eprintln!("skipped: only root can mount a small disk");
     }
     let Some(scratch) = small("full", kind) else { return super::skipped(kind) };

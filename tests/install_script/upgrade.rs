@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use super::machine::{Machine, is_root};
+use super::machine::Machine;
 use super::{Scratch, made_of, text};
 
 const CONFIG: &[(&str, &str)] = &[("extensions.conf", "[globals]\n"), ("manager.conf", "[general]\nenabled = no\n")];
@@ -145,7 +145,7 @@ fn is(machine: &Machine, version: &str) -> bool {
 
 #[test]
 fn a_running_service_is_upgraded_and_rolled_back_with_its_database() {
-    if !is_root() {
+    if !super::has_root() {
         return eprintln!("skipped: only root has a machine of its own");
     }
     let machine = Machine::new();
