@@ -27,10 +27,16 @@ const USUAL: u32 = 3 * RATE;
 /// As many addresses as a number may have.
 const DEAD: usize = 64;
 
-fn stage(kind: Kind, config: SidecallConfig) -> Option<Stage> {
+/// Softphones have addresses of their own here.
+fn config(kind: Kind) -> SidecallConfig {
     // Asterisk sends to addresses of other domains by way of an endpoint.
     let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
-    let raise = |mut stage: Stage| stage.raise(&SidecallConfig { pbx_lines, ..config }).map(|()| stage);
+    let clients_lines = "sip_hosts = [\"127.0.0.1\"]\n".to_owned();
+    SidecallConfig { pbx_lines, clients_lines, ..SidecallConfig::default() }
+}
+
+fn stage(kind: Kind) -> Option<Stage> {
+    let raise = |mut stage: Stage| stage.raise(&config(kind)).map(|()| stage);
     lab::or_skip(kind, Stage::set(kind, PbxConfig::default()).and_then(raise))
 }
 
@@ -59,7 +65,7 @@ fn told_once(calls: &[String], told: &[String], who: &str) -> Vec<String> {
 
 /// One number has 64 addresses where nobody answers: closed ports, and firewalls that drop packets.
 fn dead_addresses_hold_up_nothing(kind: Kind) {
-    let Some(mut stage) = stage(kind, SidecallConfig::default()) else { return };
+    let Some(mut stage) = stage(kind) else { return };
     let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| stage.number(person));
     let softphone = Softphone::start(Manner::Answers).unwrap();
     stage.sidecall().bind(&alice, &softphone.address());
@@ -145,7 +151,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
 
 /// Whatever a softphone does with a message, and while the node that handed it out is killed, it gets one copy.
 fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
-    let Some(mut stage) = stage(kind, SidecallConfig::default()) else { return };
+    let Some(mut stage) = stage(kind) else { return };
     let manners = [Manner::Answers, Manner::AnswersAfter(Duration::from_secs(7)), Manner::Silent, Manner::Silent];
     let softphones = manners.map(|manner| Softphone::start(manner).unwrap());
     let alice = stage.number(ALICE);
@@ -172,8 +178,7 @@ fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
 fn a_message_waits_for_the_link(kind: Kind) {
     let Some(mut stage) = lab::or_skip(kind, Stage::set(kind, PbxConfig::default())) else { return };
     let proxy = ChaosProxy::start(stage.pbx.event_addr()).unwrap();
-    let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
-    stage.raise(&SidecallConfig { event_addr: Some(proxy.addr()), pbx_lines, ..SidecallConfig::default() }).unwrap();
+    stage.raise(&SidecallConfig { event_addr: Some(proxy.addr()), ..config(kind) }).unwrap();
     let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(stage.pbx.sip()).unwrap();
     let alice = stage.number(ALICE);
     assert_eq!(stage.hosted().wait_for("peer", 1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());

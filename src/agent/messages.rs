@@ -1,5 +1,6 @@
 //! SIP MESSAGEs that the node asks for: sent through the PBX beside each other, each once, and reported.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -123,7 +124,7 @@ impl Round {
         loop {
             while let Some(message) = self.context.messages.outbox(|outbox| outbox.next(Instant::now())) {
                 used = Instant::now();
-                self.flights.spawn(send(Arc::clone(&plan), self.link.borrow().clone(), message));
+                self.flights.spawn(unbroken(Arc::clone(&plan), self.link.borrow().clone(), message));
             }
             tokio::select! {
                 () = self.context.messages.changed.notified() => {}
@@ -171,6 +172,16 @@ impl Round {
         self.context.all_dropped(dropped, Why::Resting);
         self.context.outcome(outcome);
     }
+}
+
+/// Has an outcome even if sending panics: without one, the address would stay occupied.
+async fn unbroken(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -> SipOutcome {
+    let id = message.id.clone();
+    let sent = AssertUnwindSafe(send(plan, link, message)).catch_unwind().await;
+    sent.unwrap_or_else(|_| {
+        let error = Some("sending it broke".to_owned());
+        SipOutcome { id, error, at: None, unknown: true, unsent: false }
+    })
 }
 
 async fn send(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -> SipOutcome {

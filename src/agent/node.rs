@@ -82,6 +82,8 @@ impl Node {
         let http = Client::builder()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
+            // Before the node or a proxy closes it: a request on a connection that is being closed is lost.
+            .pool_idle_timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()

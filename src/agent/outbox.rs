@@ -4,11 +4,11 @@
 //! (`sofia_presence_chat_send` in sofia_presence.c). So:
 //!
 //! - an address has one message in flight, which also keeps its messages in order;
-//! - a host has one in flight until one of its addresses has answered quickly, and a few from then on;
+//! - a host has some in flight, and fewer to addresses that haven't answered quickly yet;
 //! - addresses that haven't answered quickly yet can't take all of a PBX's slots, and those that failed slowly only a
 //!   few;
-//! - an address that failed rests: its messages are dropped meanwhile. If it failed slowly, so does its host, unless
-//!   another address there has answered lately.
+//! - an address that failed rests: its messages are dropped meanwhile. Its host doesn't: a dead address must not silence
+//!   others behind the same proxy.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ const SLOW: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_secs(30);
 /// How long an address gets no message that has refused one, as a closed port does. FreeSWITCH makes a thread for each.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(10);
-/// How long a quick answer vouches for an address and its host.
+/// How long a quick answer vouches for an address.
 const VOUCHED: Duration = Duration::from_secs(600);
 /// How long a message waits at most: later it is no news.
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -34,11 +34,11 @@ const WAITING_UNPROVEN: usize = 768;
 /// Those to one host, unless it is the PBX's own domain.
 const WAITING_PER_HOST: usize = 128;
 /// Those to one address.
-const WAITING_PER_ADDRESS: usize = 4;
-/// Messages in flight to one host that has answered.
-const FLIGHTS_PER_HOST: usize = 8;
+const WAITING_PER_ADDRESS: usize = 32;
+/// Messages in flight to one host, unless it is the PBX's own domain.
+const FLIGHTS_PER_HOST: usize = 32;
 /// Those of them whose address hasn't answered itself.
-const UNPROVEN_PER_HOST: usize = 4;
+const UNPROVEN_PER_HOST: usize = 16;
 /// Ids that are remembered, so that none is sent twice.
 const IDS: usize = 4096;
 /// Addresses and hosts that are remembered.
@@ -70,7 +70,7 @@ impl Slots {
 pub(super) enum Why {
     /// Too many messages wait, in total or for its host or address.
     Full,
-    /// Its address didn't take the last message, or its host didn't answer.
+    /// Its address didn't take the last message.
     Resting,
     /// Its call ended.
     CallEnded,
@@ -199,8 +199,7 @@ impl Outbox {
             return Ok(());
         }
         let to = self.target(&message);
-        let resting = [Some(&to.address), to.host.as_ref()].into_iter().flatten();
-        if resting.filter_map(|key| self.records.get(key)).any(|record| record.is_resting(now)) {
+        if self.records.get(&to.address).is_some_and(|record| record.is_resting(now)) {
             return Err(Why::Resting);
         }
         if !self.has_room(&to, now) {
@@ -245,39 +244,27 @@ impl Outbox {
             || (self.unproven < self.slots.unproven && (address.rests.is_none() || self.failed < self.slots.failed));
         let has_host = to.host.as_ref().is_none_or(|host| {
             let host = self.records.get(host).unwrap_or(&nothing);
-            match host.is_proven(now) {
-                true => host.in_flight < FLIGHTS_PER_HOST && (is_proven || host.unproven_in_flight < UNPROVEN_PER_HOST),
-                false => host.in_flight == 0,
-            }
+            host.in_flight < FLIGHTS_PER_HOST && (is_proven || host.unproven_in_flight < UNPROVEN_PER_HOST)
         });
         address.in_flight == 0 && has_slot && has_host
     }
 
-    /// A message is no longer in flight. What waits for an address or a host that rests from now on is dropped.
+    /// A message is no longer in flight. What waits for an address that rests from now on is dropped.
     pub(super) fn flown(&mut self, id: &str, how: Flown, now: Instant) -> Vec<SipMessage> {
         let Some(flight) = self.flights.remove(id) else { return Vec::new() };
         self.count(&flight, false);
         let is_slow = now.duration_since(flight.began) >= SLOW;
-        let Target { address, host } = flight.to;
+        let Target { address, .. } = flight.to;
         match (how, is_slow) {
             (Flown::Sent, false) => {
-                for key in host.into_iter().chain([address]) {
-                    let record = self.records.entry(key).or_default();
-                    (record.answered, record.rests) = (Some(now), None);
-                }
+                let record = self.records.entry(address).or_default();
+                (record.answered, record.rests) = (Some(now), None);
                 Vec::new()
             }
             (Flown::Failed, _) => {
-                // A quick refusal says nothing about a host.
-                let silent = |host: &String| is_slow && !self.records.get(host).is_some_and(|host| host.is_proven(now));
-                let keys: Vec<String> = host.filter(silent).into_iter().chain([address]).collect();
-                let rests = now + if is_slow { REST } else { REST_AFTER_REFUSAL };
-                for key in &keys {
-                    let record = self.records.entry(key.clone()).or_default();
-                    (record.answered, record.rests) = (None, Some(rests));
-                }
-                let rests = |to: &Target| to.host.iter().chain([&to.address]).any(|key| keys.contains(key));
-                self.drop_waiting(|waiting| rests(&waiting.to))
+                let record = self.records.entry(address.clone()).or_default();
+                (record.answered, record.rests) = (None, Some(now + if is_slow { REST } else { REST_AFTER_REFUSAL }));
+                self.drop_waiting(|waiting| waiting.to.address == address)
             }
             (Flown::Sent, true) | (Flown::Unsent, _) => Vec::new(),
         }

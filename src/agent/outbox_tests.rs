@@ -85,7 +85,8 @@ fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
     assert_eq!(sent.len(), 1, "an address has one in flight");
     assert_eq!(moved.flown(&sent[0], Flown::Failed, TIMED_OUT), 2);
     assert_eq!(moved.add(&dead(1)), Err(Why::Resting));
-    assert_eq!(moved.add("sip:y@192.0.2.1:10001"), Err(Why::Resting), "the host hasn't answered anybody");
+    assert_eq!(moved.add("sip:y@192.0.2.1:10001"), Ok(()), "nobody else at its host rests");
+    moved.outbox.clear();
     moved.now += REST;
     moved.send(&dead(1), Flown::Sent, QUICK);
     assert_eq!(moved.add(&dead(1)), Ok(()));
@@ -102,9 +103,8 @@ fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
 }
 
 #[test]
-fn one_dead_address_does_not_silence_a_host_that_answers_others() {
+fn dead_addresses_do_not_silence_their_host() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
-    moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
     moved.send("sip:dead@proxy.example", Flown::Failed, TIMED_OUT);
     assert_eq!(moved.add("sip:dead@proxy.example"), Err(Why::Resting));
     assert_eq!(moved.add("sip:bob@proxy.example"), Ok(()));
@@ -112,7 +112,7 @@ fn one_dead_address_does_not_silence_a_host_that_answers_others() {
     assert_eq!(moved.go().len(), 2);
     // New addresses there leave room for those that answer.
     (0..20).for_each(|n| moved.add(&format!("sip:new{n}@proxy.example")).unwrap());
-    assert_eq!(moved.go().len(), UNPROVEN_PER_HOST - 1);
+    assert_eq!(moved.go().len(), UNPROVEN_PER_HOST - 2);
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn messages_to_one_address_stay_in_order_and_are_sent_once() {
         moved.outbox.add(message.clone(), moved.now).unwrap();
     }
     let sent = moved.go();
-    assert_eq!(sent, [peer.clone()]);
+    assert_eq!(sent, std::slice::from_ref(&peer));
     moved.outbox.add(peer.clone(), moved.now).unwrap();
     moved.flown(&peer, Flown::Sent, QUICK);
-    assert_eq!(moved.go(), [ended.clone()]);
+    assert_eq!(moved.go(), std::slice::from_ref(&ended));
     moved.flown(&ended, Flown::Sent, QUICK);
     moved.outbox.add(peer.clone(), moved.now).unwrap();
     assert!(moved.go().is_empty(), "it was sent before, whatever became of it");

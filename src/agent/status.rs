@@ -22,6 +22,8 @@ const LAST_WITHIN: Duration = Duration::from_secs(1);
 
 /// Outcomes that are kept for a node that can't be reached.
 const OUTCOMES_MAX: usize = 10_000;
+/// Outcomes of one report: the node takes 256 kB.
+const OUTCOMES_AT_ONCE: usize = 500;
 
 /// How a link is, and what was sent over it since the last report.
 #[derive(Debug)]
@@ -72,7 +74,7 @@ impl Status {
             since: self.since,
             error: self.error.clone(),
             version: self.version.clone(),
-            sent: std::mem::take(&mut self.sent),
+            sent: self.sent.drain(..self.sent.len().min(OUTCOMES_AT_ONCE)).collect(),
             refused: self.refused,
         }
     }
@@ -113,7 +115,12 @@ impl LinkContext {
     async fn report_status(&self) -> bool {
         let report = self.status.lock().unwrap_or_else(PoisonError::into_inner).take();
         match self.shared.node.report_pbx(&self.pbx.name, &report).await {
-            Ok(reply) => self.send_messages(reply),
+            Ok(reply) => {
+                self.send_messages(reply);
+                if !self.status.lock().unwrap_or_else(PoisonError::into_inner).sent.is_empty() {
+                    self.messages_sent.notify_one();
+                }
+            }
             Err(error) => {
                 tracing::debug!(%error, pbx = %self.pbx.name, "could not report the link");
                 self.status.lock().unwrap_or_else(PoisonError::into_inner).put_back(report.sent);
@@ -167,5 +174,8 @@ mod tests {
         assert_eq!(status.sent, [outcome(1), outcome(2)]);
         status.put_back((0..OUTCOMES_MAX).map(outcome).collect());
         assert_eq!(status.sent.len(), OUTCOMES_MAX);
+        // More than one request may have is told by several.
+        assert_eq!(status.take().sent.len(), OUTCOMES_AT_ONCE);
+        assert_eq!(status.sent.len(), OUTCOMES_MAX - OUTCOMES_AT_ONCE);
     }
 }

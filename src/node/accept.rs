@@ -102,7 +102,11 @@ impl Server {
 
     async fn connection(self, socket: Socket, peer: SocketAddr) {
         let Some(tls) = &self.tls else { return self.http(socket, peer, None).await };
-        if let Ok(Ok(stream)) = tokio::time::timeout(self.stall, tls.accept(socket)).await {
+        let shaken = tokio::select! {
+            shaken = tokio::time::timeout(self.stall, tls.accept(socket)) => shaken,
+            () = self.shutdown.cancelled() => return,
+        };
+        if let Ok(Ok(stream)) = shaken {
             let shown = ClientCertificate::shown(stream.get_ref().1);
             self.http(stream, peer, shown).await;
         }

@@ -142,8 +142,8 @@ impl Node {
         });
         let connections = Connections::new(&config, app.totals.metrics);
         let router = router::router(app.clone(), &config);
-        let serving = Server::new(&config, connections, tls, router, shutdown).run(listener);
-        let served = tasks.run("HTTP server", &app.shutdown, serving).await;
+        let serving = Server::new(&config, connections, tls, router, shutdown.clone()).run(listener);
+        let served = tasks.run("HTTP server", &shutdown, serving).await;
         stop.abort();
         probe.abort();
         app.shutdown.cancel();

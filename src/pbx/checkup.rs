@@ -9,7 +9,7 @@ pub enum Checkup {
     /// FreeSWITCH.
     Freeswitch(freeswitch::Checkup),
     /// Asterisk.
-    Asterisk(asterisk::Checkup),
+    Asterisk(Box<asterisk::Checkup>),
 }
 
 /// What of our snippets the PBX has loaded.
@@ -87,7 +87,7 @@ impl Checkup {
     pub async fn connect(link: &Link) -> Result<Checkup, Error> {
         Ok(match link {
             Link::Freeswitch(endpoint) => Checkup::Freeswitch(freeswitch::Checkup::connect(endpoint).await?),
-            Link::Asterisk(endpoint) => Checkup::Asterisk(asterisk::Checkup::connect(endpoint).await?),
+            Link::Asterisk(endpoint) => Checkup::Asterisk(Box::new(asterisk::Checkup::connect(endpoint).await?)),
         })
     }
 

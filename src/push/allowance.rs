@@ -21,8 +21,9 @@ impl Allowance {
         Allowance { per_minute: per_minute.into(), taken: Mutex::default() }
     }
 
-    /// Takes one message to a number's clients; false if there is none left.
-    pub(super) fn take(&self, number: &Number, now: Instant) -> bool {
+    /// Takes one message to a number's clients; false if there is none left. Half of them are kept for messages that tell
+    /// of a peer: whoever has an address must not use up what says who is on the phone.
+    pub(super) fn take(&self, number: &Number, is_post: bool, now: Instant) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         if !taken.contains_key(number) {
             taken.retain(|_, (_, last)| now.saturating_duration_since(*last) < MINUTE);
@@ -30,7 +31,12 @@ impl Allowance {
         }
         let Some((bucket, last)) = taken.get_mut(number) else { return false };
         *last = now;
-        bucket.take(1.0, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now)
+        let kept = if is_post { self.per_minute / 2.0 } else { 0.0 };
+        let left = bucket.holds(1.0 + kept, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now);
+        if left {
+            bucket.owe(1.0);
+        }
+        left
     }
 }
 
@@ -42,13 +48,21 @@ mod tests {
     fn each_number_has_a_minutes_worth_and_then_a_rate() {
         let (allowance, start) = (Allowance::new(60), Instant::now());
         let [bob, carol] = ["+12125550101", "+12125550102"].map(|text| text.parse().unwrap());
-        let taken = |number, at| (0..100).filter(|_| allowance.take(number, at)).count();
+        let taken = |number, at| (0..100).filter(|_| allowance.take(number, false, at)).count();
         assert_eq!(taken(&bob, start), 60);
         assert_eq!(taken(&carol, start), 60);
         assert_eq!(taken(&bob, start + Duration::from_secs(5)), 5);
         assert_eq!(taken(&bob, start + Duration::from_secs(600)), 60);
         assert_eq!(allowance.taken.lock().unwrap().len(), 2);
-        assert!(allowance.take(&"+12125550103".parse().unwrap(), start + Duration::from_secs(700)));
+        assert!(allowance.take(&"+12125550103".parse().unwrap(), false, start + Duration::from_secs(700)));
         assert_eq!(allowance.taken.lock().unwrap().len(), 1, "numbers that were quiet for a minute are forgotten");
+    }
+
+    #[test]
+    fn posts_leave_half_for_those_who_are_on_the_phone() {
+        let (allowance, now) = (Allowance::new(60), Instant::now());
+        let bob = "+12125550101".parse().unwrap();
+        assert_eq!((0..100).filter(|_| allowance.take(&bob, true, now)).count(), 30);
+        assert_eq!((0..100).filter(|_| allowance.take(&bob, false, now)).count(), 30);
     }
 }

@@ -242,10 +242,12 @@ impl Push {
     fn queue_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) -> Result<(), String> {
         let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
         self.inner.policy.check(&to).map_err(|refusal| refusal.to_string())?;
-        let queued = queued(delivery, to, from).ok_or("too long for a SIP MESSAGE")?;
-        if !self.inner.allowance.take(&binding.number, Instant::now()) {
+        // Before the text is made: a flood costs no more than it must.
+        let is_post = matches!(delivery.message.body, Body::Message { .. });
+        if !self.inner.allowance.take(&binding.number, is_post, Instant::now()) {
             return Err("the number's clients were sent node.clients.messages_per_minute already".to_owned());
         }
+        let queued = queued(delivery, to, from).ok_or("too long for a SIP MESSAGE")?;
         if !self.inner.sip.add(via, queued) {
             self.inner.totals.metrics.sip_dropped(FULL, 1);
             return Err("too many SIP MESSAGEs are waiting".to_owned());

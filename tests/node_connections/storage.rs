@@ -140,14 +140,22 @@ async fn a_disk_that_is_nearly_full_keeps_decisions_and_pairs_alone() {
         (Method::PUT, number.as_str(), ADMIN, json!({"pbx": "a"})),
         (Method::POST, "/v1/numbers:import", ADMIN, json!({})),
         (Method::POST, "/v1/clients", &credential(ALICE), json!({})),
-        (Method::PATCH, &format!("/v1/clients/{alice}"), &credential(ALICE), json!({"offer": "never"})),
-        (Method::POST, "/v1/peer/offers", AGENT, json!({})),
     ] {
         let (status, problem) = node.send(method.clone(), path, token, body).await;
         assert_eq!((status.as_u16(), &problem["title"]), (507, &json!("Insufficient Storage")), "{method} {path}");
     }
-    // What is there can be read, and taken away.
+    // What is there can be read, withheld, and taken away.
     node.get(&number, ADMIN).await;
+    for (method, path, body) in [
+        (Method::PATCH, format!("/v1/clients/{alice}"), json!({"offer": "never"})),
+        (Method::PUT, format!("{number}/sidecall"), json!({"enabled": false})),
+    ] {
+        let (status, problem) = node.send(method, &path, &credential(ALICE), body).await;
+        assert_eq!(status, 200, "{path}: {problem}");
+    }
+    // What a peer says is another matter than space.
+    let (status, _) = node.send(Method::POST, "/v1/peer/offers", AGENT, json!({})).await;
+    assert_eq!(status, 403);
     let unbind = node.request(Method::DELETE, &format!("/v1/clients/{alice}"), &credential(ALICE));
     assert_eq!(answer(unbind).await.0, 204);
     let (status, problem): (_, Value) = ready(&node).await;
@@ -160,5 +168,5 @@ async fn a_disk_that_is_nearly_full_keeps_decisions_and_pairs_alone() {
 #[test]
 fn the_limits_as_shipped() {
     let shipped = StorageConfig::default();
-    assert_eq!((shipped.free_mb, shipped.posts_mb, shipped.deliveries, shipped.calls), (256, 1024, 1_000_000, 50_000));
+    assert_eq!((shipped.free_mb, shipped.posts_mb, shipped.deliveries, shipped.calls), (256, 1024, 1_000_000, 200_000));
 }

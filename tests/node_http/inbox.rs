@@ -170,3 +170,30 @@ async fn what_was_said_is_not_kept_beyond_the_call() {
     }
     panic!("it is still there");
 }
+
+/// A head alone takes nothing of what all calls may keep together.
+#[tokio::test]
+async fn a_length_that_is_only_claimed_takes_no_share() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let node = TestNode::start_with(|config, _| config.storage.posts_mb = 1).await;
+    for number in [ALICE, BOB] {
+        node.number(number, json!({"pbx": "a"})).await;
+    }
+    node.client(ALICE, json!({})).await;
+    let bob = node.client(BOB, json!({})).await;
+    let mut bob = node.websocket(&bob, BOB).await;
+    node.talk().await;
+    let address = bob.next().await["peer"]["address"].as_str().unwrap().to_owned();
+    let path = address.strip_prefix(&node.url("")).unwrap();
+    for _ in 0..3 {
+        let mut socket = tokio::net::TcpStream::connect(node.address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: node\r\nContent-Type: application/json\r\nContent-Length: 67000000\r\n\r\n"
+        );
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut said = [0; 12];
+        socket.read_exact(&mut said).await.unwrap();
+        assert_eq!(&said, b"HTTP/1.1 413");
+    }
+    assert_eq!(answer(node.http.post(&address).json(&json!({"text": "hi"}))).await.0, 202);
+}

@@ -10,10 +10,19 @@ use crate::core::client_policy::ClientPolicy;
 use crate::guard;
 
 const ABOUT: &str = "clients";
+/// How many clients the node lists.
+const LISTED: usize = 1_000;
 
 pub(super) async fn check(config: &Config, admin: Option<&Api>, report: &mut Report) -> anyhow::Result<()> {
     let Some(admin) = admin else { return Ok(()) };
     let all: ClientList = admin.get(&["v1", "clients"], &[]).await?;
+    if all.clients.len() >= LISTED {
+        report.warning(
+            ABOUT,
+            format!("only the newest {LISTED} clients were looked at"),
+            "look at a number's with --number",
+        )?;
+    }
     let own: Vec<&ClientView> = all.clients.iter().filter(|client| client.form != ClientForm::Hosted).collect();
     let mut refused = 0;
     for client in &own {

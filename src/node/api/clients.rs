@@ -181,6 +181,7 @@ pub(in crate::node) async fn change(
     InPath(id): InPath<ClientId>,
     Body(ClientChange { offer }): Body<ClientChange>,
 ) -> Result<Json<ClientView>, Problem> {
+    may_change(&app, &identity)?;
     check(&offer)?;
     let mut binding = managed(&app, &identity, &id).await?;
     if !app.store.offer_to(&id, offer.clone()).await? {

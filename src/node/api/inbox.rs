@@ -98,12 +98,23 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    // Said in the head alone, it would be taken from everybody's share.
+    if length.is_some_and(|length| length > BODY) {
+        let detail = format!("the body may have {BODY} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
     let clients = app.addressed(&known.claim.call, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
     spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
-    let behind = behind(app, token).ok_or_else(nobody)?;
+    let Some(behind) = behind(app, token) else {
+        // It may have been forgotten before this post was counted.
+        if app.exchange().call(&known.claim.call).is_none() {
+            app.limits.forget(&known.claim.call);
+        }
+        return Err(nobody());
+    };
     if app.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }

@@ -38,6 +38,8 @@ const SILENT: Duration = Duration::from_secs(75);
 const SEND: Duration = Duration::from_secs(10);
 /// Bytes of a connection's buffers: there are tens of thousands of connections, nearly all idle.
 const BUFFER: usize = 2 * 1024;
+/// Bytes that wait to be written to one client: several of the largest messages.
+const UNSENT: usize = 1024 * 1024;
 /// Bytes of what a client says: acknowledgements are short.
 pub(super) const SAID: usize = 1024;
 
@@ -75,7 +77,9 @@ pub(in crate::node) async fn open(
     if let Some(protocol) = agreed_protocol(&headers)? {
         upgrade.set_selected_protocol(protocol);
     }
-    let upgrade = upgrade.read_buffer_size(BUFFER).write_buffer_size(0).max_message_size(SAID).max_frame_size(SAID);
+    let upgrade = upgrade.read_buffer_size(BUFFER).max_message_size(SAID).max_frame_size(SAID);
+    // Pongs for a client that pings and doesn't read would pile up.
+    let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(UNSENT);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let mut stream =
             Socket { attached: app.push.hub().attach(&binding), socket, app, binding, unacknowledged: HashSet::new() };

@@ -32,7 +32,8 @@ impl Messages {
         let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
         // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
         let to = match message_endpoint {
-            _ if host.eq_ignore_ascii_case(domain) => format!("pjsip:{user}"),
+            // However the domain is written: another spelling of it must not leave by a trunk.
+            _ if host.eq_ignore_ascii_case(domain) || message.to.is_at(domain) => format!("pjsip:{user}"),
             Some(endpoint) => format!("pjsip:{endpoint}/{}", message.to),
             None => format!("pjsip:{}", message.to),
         };
