@@ -13,7 +13,7 @@ use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::identity::is_written;
-use crate::core::name::LegId;
+use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
@@ -32,9 +32,17 @@ struct Followed {
     leg: LegId,
     called: Number,
     tenant: Option<String>,
+    /// The node's id, where the PBX or the node has told it.
+    id: Option<CallId>,
 }
 
 impl Followed {
+    /// Whether it is this call of the node, which takes an announcement of the same leg to the same number for one
+    /// that is repeated.
+    fn is(&self, view: &CallView) -> bool {
+        self.id.as_ref() == Some(&view.call) || (&self.leg, &self.called) == (&view.leg, &view.called)
+    }
+
     fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
         let Device::Named { number, tenant } = device else { return None };
         plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
@@ -163,7 +171,8 @@ impl Follower {
         metrics::announced(&self.context.pbx.name, age.unwrap_or_default());
         request.announced = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let start = Start::Held(Box::new(waiting));
-        self.calls.insert(key, Followed { call: Call::start(&self.context, request, start), leg, called, tenant });
+        let call = Call::start(&self.context, request, start);
+        self.calls.insert(key, Followed { call, leg, called, tenant, id: None });
     }
 
     /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
@@ -195,7 +204,7 @@ impl Follower {
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
         let call = Call::start(&self.context, request, Start::Found { call: None });
-        self.calls.insert(key, Followed { call, leg: leg.clone(), called, tenant });
+        self.calls.insert(key, Followed { call, leg: leg.clone(), called, tenant, id: None });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -290,8 +299,8 @@ impl Follower {
             let Ok(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let (key, _) = self.tracker.announce(&leg);
             let called = request.called.clone();
-            let call = Call::start(&self.context, request, Start::Found { call: mark.call });
-            self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant });
+            let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone() });
+            self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant, id: mark.call });
         }
         let claimed = std::mem::take(&mut self.claimed);
         self.adopt(&claimed, &there);
@@ -317,7 +326,9 @@ impl Follower {
     fn adopt(&mut self, claimed: &[CallView], there: &HashSet<&LegId>) {
         for view in claimed {
             let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
-            let Some(key) = self.tracker.adopt(&legs) else { continue };
+            let calls = &self.calls;
+            let is_it = |key| calls.get(&key).is_some_and(|followed| followed.is(view));
+            let Some(key) = self.tracker.adopt(&legs, is_it) else { continue };
             let request = CallRequest {
                 pbx: self.context.pbx.name.clone(),
                 leg: view.leg.clone(),
@@ -331,8 +342,8 @@ impl Follower {
                 announced: None,
             };
             let call = Call::start(&self.context, request, Start::Found { call: Some(view.call.clone()) });
-            let (leg, called) = (view.leg.clone(), view.called.clone());
-            self.calls.insert(key, Followed { call, leg, called, tenant: None });
+            let (leg, called, id) = (view.leg.clone(), view.called.clone(), Some(view.call.clone()));
+            self.calls.insert(key, Followed { call, leg, called, tenant: None, id });
         }
     }
 
@@ -342,8 +353,10 @@ impl Follower {
     pub(super) fn end_forgotten(&mut self, calls: Vec<CallView>, snapshot: &Snapshot) {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|l| &l.leg).collect();
         self.claimed.clone_from(&calls);
-        for CallView { call, legs, .. } in calls {
-            let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
+        for view in calls {
+            let is_it = |key| self.calls.get(&key).is_some_and(|followed| followed.is(&view));
+            let followed = self.tracker.known(&view.legs, is_it);
+            let CallView { call, legs, .. } = view;
             let gone: Vec<_> =
                 legs.into_iter().filter(|l| !there.contains(l) && self.tracker.call_of(l).is_none()).collect();
             match followed {

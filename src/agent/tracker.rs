@@ -214,18 +214,24 @@ impl Tracker {
         told
     }
 
-    /// Takes up what an agent before us followed, by those of its legs that nobody follows now. If some leg of it is
-    /// followed, they are of that call; if not, the key of a new one is given back.
-    pub(super) fn adopt(&mut self, legs: &[LegId]) -> Option<Key> {
-        let known = legs.iter().find_map(|leg| self.call_of(leg));
+    /// Takes up what an agent before us followed, by those of its legs that nobody follows now. If a call that is
+    /// followed `is_it`, they join that call; if not, the key of a new one is given back.
+    pub(super) fn adopt(&mut self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {
+        let known = self.known(legs, is_it);
         let key = match known {
             Some(key) => key,
-            None => self.announce(legs.first()?).0,
+            None => self.announce(legs.iter().find(|leg| self.call_of(leg).is_none())?).0,
         };
         for leg in legs {
             self.join(key, leg);
         }
         known.is_none().then_some(key)
+    }
+
+    /// The call that the node knows with these legs, if it is followed. That a leg of it is followed isn't enough: the
+    /// leg may have called somewhere else since, and be of another call.
+    pub(super) fn known(&self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {
+        legs.iter().filter_map(|leg| self.call_of(leg)).find(|key| is_it(*key))
     }
 
     /// Those who heard each other for all that an agent before us told, and don't in the snapshot.

@@ -237,13 +237,30 @@ fn a_large_conference_does_not_cost_the_square_of_its_size() {
 #[test]
 fn what_another_agent_followed_is_taken_over() {
     let mut tracker = Tracker::default();
-    let key = tracker.adopt(&[leg("B"), leg("C")]).unwrap();
+    let key = tracker.adopt(&[leg("B"), leg("C")], |_| false).unwrap();
     assert_eq!((tracker.call_of(&leg("B")), tracker.call_of(&leg("C"))), (Some(key), Some(key)));
-    assert_eq!(tracker.adopt(&[leg("C"), leg("D")]), None, "it is the same call");
+    assert_eq!(tracker.adopt(&[leg("C"), leg("D")], |known| known == key), None, "it is the same call");
     assert_eq!(tracker.call_of(&leg("D")), Some(key));
-    assert_eq!(tracker.adopt(&[]), None);
+    assert_eq!(tracker.adopt(&[], |_| false), None);
     // B heard C, and hears D instead; E is in no list, so nothing is known of it.
     let legs = snapshot(vec![live("B", None, &["D"]), live("C", None, &[]), live("D", None, &["B"])]);
     let told = tracker.apart(&legs, &[pair("B", "C"), pair("B", "D"), pair("B", "E")]);
     assert_eq!(told, [said(key, Event::Unbridged { legs: pair("B", "C") })]);
+}
+
+#[test]
+fn a_leg_that_called_somewhere_else_does_not_take_its_old_call_along() {
+    let mut tracker = Tracker::default();
+    // Another agent followed A and B in one call. A was announced to us, in another call, before we knew of that one.
+    let (new, _) = tracker.announce(&leg("A"));
+    let is_old = |key: Key| key != new;
+    assert_eq!(tracker.known(&[leg("A"), leg("B")], is_old), None);
+    let old = tracker.adopt(&[leg("A"), leg("B")], is_old).unwrap();
+    assert_eq!((tracker.call_of(&leg("A")), tracker.call_of(&leg("B"))), (Some(new), Some(old)));
+    // Its new call ends with A, and B's end is told to the old one.
+    let ended = |tracker: &mut Tracker, name: &str| tracker.happened(&Happened::HungUp { leg: leg(name), cause: None });
+    let told: Vec<_> = ["A", "B"].iter().flat_map(|name| ended(&mut tracker, name)).collect();
+    assert_eq!(told.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(new, true), (old, true)]);
+    tracker.announce(&leg("C"));
+    assert_eq!(tracker.adopt(&[leg("C")], |_| false), None, "no leg of it is left");
 }

@@ -53,9 +53,11 @@ impl Codec {
         if src[..known] != GREETING[..known] {
             return Err(Error::Malformed("this is no Asterisk manager interface"));
         }
-        let Some(end) = memchr(b'\n', src) else {
-            return match src.len() > MAX_GREETING {
-                true => Err(Error::TooLarge { part: "greeting", size: src.len(), limit: MAX_GREETING }),
+        // The limit holds for a line that comes whole, too: where the network cuts it must not matter.
+        let line = &src[..src.len().min(MAX_GREETING + 1)];
+        let Some(end) = memchr(b'\n', line) else {
+            return match line.len() > MAX_GREETING {
+                true => Err(Error::TooLarge { part: "greeting", size: line.len(), limit: MAX_GREETING }),
                 false => Ok(None),
             };
         };
@@ -189,6 +191,7 @@ mod tests {
             format!("{HELLO}Event: {}\r\n\r\n", "x".repeat(14)),
             format!("{HELLO}Event: {}", "x".repeat(30)),
             format!("Asterisk Call Manager/{}", "1".repeat(2000)),
+            format!("Asterisk Call Manager/{}\r\n", "1".repeat(2000)),
         ] {
             assert!(frames(&text, limits).unwrap_err().is_protocol());
         }

@@ -36,6 +36,8 @@ struct World {
     name: PbxName,
     /// The node's name of each call that is followed.
     ids: BTreeMap<Key, CallId>,
+    /// The announced leg of each, and whom it calls.
+    announced: BTreeMap<Key, (LegId, Number)>,
     reports: BTreeMap<Key, VecDeque<Report>>,
     /// Reports wait until they are told to go, each call's by itself.
     slow: bool,
@@ -72,6 +74,7 @@ pub fn calls(data: &[u8]) {
         exchange: Exchange::new(3 + usize::from(head >> 4)),
         name,
         ids: BTreeMap::new(),
+        announced: BTreeMap::new(),
         reports: BTreeMap::new(),
         slow: head & 1 == 1,
         asked: None,
@@ -161,6 +164,7 @@ impl World {
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
     fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark) -> Option<CallId> {
+        self.announced.insert(key, (leg.clone(), number(&mark.called)?));
         let id = match &mark.call {
             Some(known) => {
                 self.ids.insert(key, known.clone());
@@ -241,8 +245,10 @@ impl World {
         for call in &claimed {
             let legs: Vec<LegId> =
                 call.legs.keys().filter(|leg| call.has(leg) && there.contains(leg)).cloned().collect();
-            if let Some(key) = self.tracker.adopt(&legs) {
+            let (ids, announced) = (&self.ids, &self.announced);
+            if let Some(key) = self.tracker.adopt(&legs, |key| is(ids, announced, key, call)) {
                 self.ids.insert(key, call.id.clone());
+                self.announced.insert(key, (call.leg.clone(), call.called.clone()));
             }
         }
         let news = self.tracker.catch_up(snapshot);
@@ -259,7 +265,7 @@ impl World {
         let mut gone = Vec::new();
         for call in &self.claimed {
             let legs: Vec<_> = call.legs.keys().filter(|leg| call.has(leg)).cloned().collect();
-            let followed = legs.iter().find_map(|leg| self.tracker.call_of(leg));
+            let followed = self.tracker.known(&legs, |key| is(&self.ids, &self.announced, key, call));
             let lost = |leg: &LegId| !there.contains(leg) && self.tracker.call_of(leg).is_none();
             gone.extend(legs.into_iter().filter(lost).map(|leg| (followed, call.id.clone(), leg)));
         }
@@ -278,6 +284,7 @@ impl World {
         self.translator = Translator::default();
         self.tracker = Tracker::default();
         self.ids.clear();
+        self.announced.clear();
         self.reports.clear();
         self.asked = None;
         self.claimed = self.exchange.calls().filter(|call| call.phase != Phase::Ended).cloned().collect();
@@ -406,6 +413,12 @@ impl World {
         self.clock += 1;
         UnixMillis(i64::try_from(self.clock).unwrap_or_default())
     }
+}
+
+/// As the agent tells whether a call that it follows is this one.
+fn is(ids: &BTreeMap<Key, CallId>, announced: &BTreeMap<Key, (LegId, Number)>, key: Key, call: &Call) -> bool {
+    let same = |(leg, called): &(LegId, Number)| (leg, called) == (&call.leg, &call.called);
+    ids.get(&key) == Some(&call.id) || announced.get(&key).is_some_and(same)
 }
 
 fn number(digits: &str) -> Option<Number> {
