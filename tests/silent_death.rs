@@ -184,8 +184,9 @@ fn a_hung_writer_is_told_and_no_longer_fed_and_a_slow_disk_is_no_reason() {
 fn a_restart_after_a_jump_ends_no_call_and_deletes_no_binding() {
     let mut daemon = Daemon::start("node", |command, _| daemon::own_clock(command));
     daemon.number(ALICE);
-    let client = daemon.bind(ALICE, "https://hook.example/");
+    // A decision is written behind its answer: what is written after it says that it is there.
     let call = daemon.call("leg-1", ALICE, "+12125550101");
+    let client = daemon.bind(ALICE, "https://hook.example/");
     for jump in [DAY, -DAY] {
         daemon.step(jump);
         daemon.start_again();
