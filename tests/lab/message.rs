@@ -103,6 +103,11 @@ pub fn parse_trace(text: &str) -> Vec<SipMessage> {
         .filter_map(|entry| {
             let (time, rest) = entry.split_once('\n')?;
             let (what, message) = rest.split_once("\n\n")?;
+            // `[123] bytes` or `(123 bytes)`: the last one may be half written.
+            let whole = what.split(['[', '(']).nth(1).and_then(|rest| rest.split([']', ' ']).next()?.parse().ok());
+            if whole.is_some_and(|whole: usize| message.len() < whole) {
+                return None;
+            }
             SipMessage::parse(time_of_day(time)?, what.contains("message received"), message)
         })
         .collect()
@@ -114,12 +119,20 @@ mod tests {
 
     #[test]
     fn a_trace_is_split_into_messages() {
-        let text = "----------------------------------------------- 2026-11-22 11:00:00.000000\n\
-            UDP message received [123] bytes :\n\nINVITE sip:+123@10.0.0.1 SIP/2.0\r\n\
-            From: \"A\" <sip:1000@x>;tag=1\r\nuser-to-user: 61;encoding=hex\r\n\r\nv=0\r\n\n\
-            ----------------------------------------------- 2026-11-22 11:00:00.100000\n\
-            UDP message sent (30 bytes):\n\nSIP/2.0 486 Busy Here\r\nCall-ID: x\r\n\r\n";
-        let messages = parse_trace(text);
+        let invite = "INVITE sip:+123@10.0.0.1 SIP/2.0\r\nFrom: \"A\" <sip:1000@x>;tag=1\r\n\
+            user-to-user: 61;encoding=hex\r\n\r\nv=0\r\n";
+        let busy = "SIP/2.0 486 Busy Here\r\nCall-ID: x\r\n\r\n";
+        let text = format!(
+            "----------------------------------------------- 2026-11-22 11:00:00.000000\n\
+             UDP message received [{}] bytes :\n\n{invite}\n\
+             ----------------------------------------------- 2026-11-22 11:00:00.100000\n\
+             UDP message sent ({} bytes):\n\n{busy}\n",
+            invite.len(),
+            busy.len()
+        );
+        let half = &text[..text.len() - 10];
+        assert_eq!(parse_trace(half).len(), 1, "what is half written is no message yet");
+        let messages = parse_trace(&text);
         assert_eq!(messages.len(), 2);
         assert!(messages[0].received);
         assert_eq!(messages[0].called(), "+123");
