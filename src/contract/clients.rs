@@ -56,6 +56,9 @@ pub struct ClientCreated {
     pub secret: Option<String>,
 }
 
+/// How many clients are listed at most.
+pub const CLIENTS_LISTED: u32 = 1_000;
+
 /// `GET /v1/clients`: the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ClientList {

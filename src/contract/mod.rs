@@ -13,7 +13,7 @@ pub use calls::{
     AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView, FarView,
     SipMessage, SipMessages, SipOutcome,
 };
-pub use clients::{ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};

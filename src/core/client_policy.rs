@@ -48,10 +48,14 @@ pub enum AddressRefusal {
     /// The node would post into its own network.
     #[error("{0} is not on the public internet; an administrator can allow it in node.clients.webhook_hosts")]
     WebhookHost(String),
+    /// The node would post into its own network, by way of a name.
+    #[error("{0} leads into a private network; an administrator can allow it in node.clients.webhook_hosts")]
+    WebhookName(String),
 }
 
 impl ClientPolicy {
-    /// Checks a client's address. Where a webhook's name leads is only known once it is resolved.
+    /// Checks a client's address. Where a webhook's name leads is only known once it is resolved, as
+    /// `guard::check_client` does.
     ///
     /// # Errors
     /// Says why the address is refused, and how it can be allowed.

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Host;
 
+use crate::core::address::{Address, AddressKind};
+use crate::core::client_policy::{AddressRefusal, ClientPolicy};
 use crate::core::network::{HostList, is_public};
 
 /// How long the check of a name waits for the resolver.
@@ -55,11 +58,26 @@ impl Resolve for PublicOnly {
     }
 }
 
+/// Checks whether a client may be reached at an address, and where a webhook's name leads now.
+///
+/// # Errors
+/// Says why the address is refused, and how it can be allowed.
+pub async fn check_client(policy: &ClientPolicy, address: &Address) -> Result<(), AddressRefusal> {
+    policy.check(address)?;
+    match address.host() {
+        Some(Host::Domain(name)) if address.kind() == AddressKind::Http => {
+            let checked = check_name(&name, &policy.webhook_hosts).await;
+            checked.map_err(|LeadsInside| AddressRefusal::WebhookName(name))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Checks where a name leads now. A name that can't be resolved passes: [`PublicOnly`] looks again at each request.
 ///
 /// # Errors
 /// If it leads into a private network.
-pub async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
+async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
     match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 0))).await {
         Ok(Ok(found)) => permitted(name, found, allowed).map(drop),
         Ok(Err(_)) | Err(_) => Ok(()),

@@ -89,6 +89,6 @@ async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut R
     for pbx in wanted {
         pbx::check(config, pbx, node.status.as_ref(), &extensions, report).await?;
     }
-    clients::check(config, node.admin.as_ref(), report).await?;
+    clients::check(config, args.number.as_ref(), node.admin.as_ref(), report).await?;
     number::check(config, args.number.as_ref(), node.admin.as_ref(), report).await
 }

@@ -6,10 +6,9 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use url::Host;
 use utoipa::IntoParams;
 
-use crate::contract::{ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+use crate::contract::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 use crate::core::address::{Address, AddressKind};
 use crate::core::name::ClientId;
 use crate::core::number::Number;
@@ -29,7 +28,6 @@ use crate::store::Binding;
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
 const DAY: u64 = 24 * 60 * 60;
-const PAGE: u32 = 1000;
 
 /// Binds a client to a number.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])),
@@ -67,16 +65,7 @@ async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
     if app.capabilities.own(address).is_some() {
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
-    app.clients.check(address).map_err(|refusal| invalid(refusal.to_string()))?;
-    match address.host() {
-        Some(Host::Domain(name)) if address.kind() == AddressKind::Http => {
-            let checked = guard::check_name(&name, &app.clients.webhook_hosts).await;
-            checked.map_err(|inside| {
-                invalid(format!("{inside}; an administrator can allow it in node.clients.webhook_hosts"))
-            })
-        }
-        _ => Ok(()),
-    }
+    guard::check_client(&app.clients, address).await.map_err(|refusal| invalid(refusal.to_string()))
 }
 
 /// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.
@@ -158,7 +147,7 @@ pub(in crate::node) async fn list(
         (Identity::Admin, None) => None,
         (_, wanted) => Some(number(&identity, wanted.as_ref())?),
     };
-    let found = app.store.bindings(number.as_ref(), now(), PAGE).await?;
+    let found = app.store.bindings(number.as_ref(), now(), CLIENTS_LISTED).await?;
     Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&app, binding)).collect() }))
 }
 
