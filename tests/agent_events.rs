@@ -7,27 +7,13 @@ mod scripted;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use scripted::{Freeswitch, Heard, Node, agent};
+use scripted::{Freeswitch, Node, agent, until, until_within};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Waits for something that is said.
-async fn until<T>(heard: &mut Heard<T>, wanted: impl Fn(&T) -> bool) -> T {
-    let find = async {
-        loop {
-            let (_, said) = heard.recv().await.unwrap();
-            if wanted(&said) {
-                return said;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, find).await.expect("it was not said")
-}
-
+/// Its connections may each wait for a greeting.
 async fn attached(node: &mut Node) {
-    until(&mut node.links, |report| report["link"] == "up").await;
+    until_within(Duration::from_secs(20), &mut node.links, |report| report["link"] == "up").await;
 }
 
 fn bridge(freeswitch: &Freeswitch, word: &str, leg: &str, other: &str) {

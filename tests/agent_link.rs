@@ -6,22 +6,9 @@ mod scripted;
 
 use std::time::Duration;
 
-use scripted::{Freeswitch, Heard, Node, agent, agent_with};
+use scripted::{Freeswitch, Node, agent, agent_with, until};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
-
-/// Waits for something that is said.
-async fn until<T>(heard: &mut Heard<T>, wanted: impl Fn(&T) -> bool) -> T {
-    let find = async {
-        loop {
-            let (_, said) = heard.recv().await.unwrap();
-            if wanted(&said) {
-                return said;
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), find).await.expect("it was not said")
-}
 
 fn is(link: &'static str) -> impl Fn(&Value) -> bool {
     move |report| report["link"] == link

@@ -45,11 +45,7 @@ fn calls(stage: &Stage, count: u32, talk_ms: u32) -> (Calls, std::net::SocketAdd
 }
 
 fn no_call_lost_none_held_too_long(report: &CallReport, count: u32, log: &str) {
-    assert_eq!(report.calls.len(), count as usize, "{log}");
-    let lost: Vec<_> = report.calls.iter().filter(|c| c.status != Some(200)).collect();
-    assert!(lost.is_empty(), "{} lost: {lost:?}\n{log}", lost.len());
-    let longest = report.calls.iter().filter_map(|c| c.answered).max().unwrap();
-    assert!(longest <= HOLD + NOISE, "a call took {longest:?}\n{log}");
+    report.none_lost_or_later_than(HOLD + NOISE, count, log);
 }
 
 /// How many clients of a call have their peer's address.

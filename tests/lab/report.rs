@@ -60,6 +60,15 @@ impl CallReport {
         self.calls.iter().filter(|call| call.status == Some(200)).count()
     }
 
+    /// Every call was answered with 200, and none later than that.
+    pub fn none_lost_or_later_than(&self, limit: Duration, count: u32, log: &str) {
+        assert_eq!(self.calls.len(), count as usize, "{log}");
+        let lost: Vec<_> = self.calls.iter().filter(|c| c.status != Some(200)).collect();
+        assert!(lost.is_empty(), "{} lost: {lost:?}\n{log}", lost.len());
+        let longest = self.calls.iter().filter_map(|c| c.answered).max().expect("an answer");
+        assert!(longest <= limit, "a call took {longest:?}\n{log}");
+    }
+
     /// The final status of each call.
     pub fn statuses(&self) -> Vec<Option<u16>> {
         self.calls.iter().map(|call| call.status).collect()

@@ -305,6 +305,24 @@ async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value
     Json(json!({ "messages": [] }))
 }
 
+/// Waits for something that is said.
+pub async fn until<T>(heard: &mut Heard<T>, wanted: impl Fn(&T) -> bool) -> T {
+    until_within(Duration::from_secs(5), heard, wanted).await
+}
+
+/// Waits so long for something that is said.
+pub async fn until_within<T>(limit: Duration, heard: &mut Heard<T>, wanted: impl Fn(&T) -> bool) -> T {
+    let find = async {
+        loop {
+            let (_, said) = heard.recv().await.unwrap();
+            if wanted(&said) {
+                return said;
+            }
+        }
+    };
+    tokio::time::timeout(limit, find).await.expect("it was not said")
+}
+
 /// An agent between the two.
 pub fn agent(freeswitch: SocketAddr, node: SocketAddr) -> Agent {
     agent_with(freeswitch, node, json!({}))
