@@ -73,6 +73,9 @@ fn tune(options: &mut ResolverOpts) {
     options.cache_size = 0;
     options.edns0 = true;
     options.preserve_intermediates = true;
+    // By itself the resolver takes any port from 1024 on, and so now and then one that the PBX is about to open for a
+    // call's RTP: FreeSWITCH ends that call with cause 88. The system's ephemeral ports are not the PBX's.
+    options.os_port_selection = true;
 }
 
 fn naptr(data: &RData) -> Option<Naptr> {

@@ -118,6 +118,27 @@ fn record(kind: u16, class: u16, data: &[u8]) -> Vec<u8> {
 const OK: u16 = 0x8580;
 const GOOD: &[u8] = b"!^(.*)$!tel:\\1;npdi;rn=+13035559999!";
 
+/// A PBX opens ports of its own for RTP, below the ephemeral ones; a question that takes one of them costs a call.
+#[tokio::test]
+async fn questions_leave_by_the_systems_ephemeral_ports() {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap();
+    let range: Vec<u16> = range.split_whitespace().map(|port| port.parse().unwrap()).collect();
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let lnp = lnp(&[dns_source("dns", socket.local_addr().unwrap())], Value::Null);
+    let mut buffer = [0; 4096];
+    for last in 10..42 {
+        let number = format!("+121255501{last}");
+        let asked = async {
+            let (length, from) = socket.recv_from(&mut buffer).await.unwrap();
+            assert!((range[0]..=range[1]).contains(&from.port()), "a question left by port {}", from.port());
+            let answer = message(&buffer[..length], OK, 1, &naptr(1, 1, GOOD));
+            socket.send_to(&answer, from).await.unwrap();
+        };
+        let (said, ()) = tokio::join!(served(&lnp, &number), asked);
+        assert_eq!(said, peer_b());
+    }
+}
+
 #[tokio::test]
 async fn what_no_dns_server_should_say_says_nothing() {
     let honest: Make = |asked| message(asked, OK, 1, &naptr(1, 1, GOOD));
