@@ -286,7 +286,7 @@ install_all() {
   step "Installed"
   say "configuration: $etc/sidecall.toml    edit, then: systemctl restart sidecall"
   say "status page:   http://127.0.0.1:8600/"
-  say "next:          sidecall number put … (README.md, \"Numbers and clients\")"
+  say "next:          sidecall number put … (README.md, \"Your first call\")"
 }
 
 # take_back_all [DIR]: undoes what the manifest says, or what it says about files in a folder, the last first. Files that

@@ -1,5 +1,5 @@
-//! Two organisations set up as README.md and docs/BEHAVIOURS.md tell an administrator: `install.sh` beside a PBX that
-//! is there, and the blocks of the page in `sidecall.toml`. Nothing else is edited.
+//! Two organisations set up as docs/INSTALL.md and docs/BEHAVIOURS.md tell an administrator: `install.sh` beside a PBX
+//! that is there, and the blocks of the page in `sidecall.toml`. Nothing else is edited.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
@@ -118,7 +118,7 @@ fn two_domains(a: Kind, b: Kind) {
     domains.a.adopt(at_a);
     domains.b.adopt(at_b);
 
-    // A number each, and a client: README, "Numbers and clients".
+    // A number each, and a client: docs/INSTALL.md, "Numbers" and "Clients".
     for (domain, name) in [(&domains.a, "Alice"), (&domains.b, "Bob")] {
         domain.sidecall().entry(&domain.number(1), json!({"name": name}));
     }
