@@ -232,7 +232,7 @@ fs_plan_dialplan() {
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"
     say "  context public            $conf/dialplan/sidecall/terminating.xml"
-    say "In each outbound route, in front of its bridge (a lower order), add the four actions of"
+    say "In each outbound route, in front of its bridge (a lower order), add the actions of"
     say "  $conf/dialplan/sidecall/out.xml"
     say "The settings stay at the top of $conf/dialplan/sidecall.xml. If the event socket's password"
     say "is a new one, FusionPBX itself needs it as well (its config.conf: switch.event_socket.password)."
