@@ -14,7 +14,9 @@ use std::time::Duration;
 use agent_double::AgentDouble;
 use lab::cast::{ALICE, FRANK};
 use lab::stage::{Stage, carried};
-use lab::{Answer, Calls, ChaosProxy, FarEnd, Kind, Pbx, PbxConfig, SidecallConfig, SipMessage, ports, wait_until};
+use lab::{
+    Answer, Call, ChaosProxy, FarEnd, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, ports, wait_until,
+};
 
 /// What the stand-in's packet route would carry. Here it only listens.
 const UUI: &str = "";
@@ -27,7 +29,7 @@ const DEADLINE: Duration = Duration::from_millis(400);
 /// How long a call may take to get to where it goes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// One call of Alice's that went over the PSTN trunk.
+/// One call of Alice's that went over a trunk, in which both heard each other.
 struct Arrived {
     invite: SipMessage,
     /// INVITE → 200, as her phone saw it.
@@ -66,36 +68,54 @@ fn marks(pbx: &Pbx) -> Vec<String> {
     dumps.iter().flat_map(|dump| dump.lines().filter(ours).map(str::to_owned)).collect()
 }
 
-fn call(pbx: &Pbx, pstn: &FarEnd, number: &str) -> Arrived {
-    let before = pstn.invites().len();
-    let caller = Calls::new(ALICE.dialled, number).hold(1_500).start(pbx.sip()).unwrap();
-    let invites = pstn.wait_for("INVITE", before + 1, PATIENCE);
-    let invite = invites.get(before).unwrap_or_else(|| panic!("{number} did not arrive\n{}", pbx.log())).clone();
-    assert!(wait_until(PATIENCE, || caller.report().answered() == 1), "{number} was not answered\n{}", pbx.log());
+/// Alice calls, and `end` answers. What she says there comes back to her.
+fn call(pbx: &Pbx, end: &FarEnd, number: &str) -> Arrived {
+    calls(pbx, end, &[number]).remove(0)
+}
+
+/// Alice makes all these calls at once. Each has the marks of all.
+fn calls(pbx: &Pbx, end: &FarEnd, numbers: &[&str]) -> Vec<Arrived> {
+    let before = end.invites().len();
+    let alice = Phone::connect(pbx.sip(), ALICE.dialled).unwrap();
+    let calls: Vec<_> = numbers.iter().map(|number| alice.call(number)).collect();
+    let invites = end.wait_for("INVITE", before + numbers.len(), PATIENCE).split_off(before);
+    assert_eq!(invites.len(), numbers.len(), "{invites:#?}\n{}", pbx.log());
+    for (number, call) in numbers.iter().zip(&calls) {
+        assert!(call.wait_answered(PATIENCE), "{number} was not answered\n{}", pbx.log());
+        assert!(call.wait_echo(PATIENCE), "{number}: no sound from there\n{}", pbx.log());
+    }
     // FreeSWITCH writes its list of channels with a delay.
-    let listed = || pbx.kind() == Kind::Asterisk || pbx.console("show channels count").contains("2 total");
-    assert!(wait_until(Duration::from_millis(1_200), listed), "{}", pbx.console("show channels"));
+    let listed = |channels: usize| {
+        let total = format!("\n{channels} total");
+        wait_until(PATIENCE, || pbx.kind() == Kind::Asterisk || pbx.console("show channels count").contains(&total))
+    };
+    assert!(listed(2 * numbers.len()), "{}", pbx.console("show channels"));
     let marks = marks(pbx);
-    let report = caller.finish(Duration::from_secs(20)).unwrap();
-    assert_eq!(report.statuses(), [Some(200)], "{number}\n{}", pbx.log());
-    assert_eq!(pstn.invites().len(), before + 1, "{number} was called twice");
-    Arrived { invite, took: report.calls[0].answered.unwrap(), marks }
+    calls.iter().for_each(Call::hang_up);
+    assert!(calls.iter().all(|call| call.wait_ended(PATIENCE)) && listed(0), "a call does not end\n{}", pbx.log());
+    // The packet trunk may be told another number than the one that was dialled.
+    let of = |number: &&str| match &invites[..] {
+        [only] => only.clone(),
+        _ => invites.iter().find(|invite| invite.called() == *number).cloned().unwrap_or_else(|| panic!("no {number}")),
+    };
+    let took = calls.iter().map(|call| call.set_up_time().unwrap());
+    let arrived = numbers.iter().zip(took);
+    arrived.map(|(number, took)| Arrived { invite: of(number), took, marks: marks.clone() }).collect()
 }
 
 /// All emergency numbers as the far end sees them on a PBX without the snippet.
 fn without_sidecall(kind: Kind) -> Option<Vec<(Seen, Duration)>> {
     let pbx = lab::or_skip(kind, Pbx::start_with(kind, PbxConfig { snippets: false, ..PbxConfig::default() }))?;
     let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
-    let arrived = EMERGENCY.iter().map(|number| call(&pbx, &pstn, number));
-    Some(arrived.map(|arrived| (arrived.seen(), arrived.took)).collect())
+    let arrived = calls(&pbx, &pstn, &EMERGENCY);
+    Some(arrived.iter().map(|arrived| (arrived.seen(), arrived.took)).collect())
 }
 
 fn each_emergency_call_is_left_alone(stage: &Stage, plain: &[(Seen, Duration)], state: &str) {
     let (pbx, pstn) = (&stage.pbx, stage.pstn.as_ref().unwrap());
     let packet = stage.packet.as_ref().unwrap();
-    let before = packet.invites().len();
-    for (number, (plain, took)) in EMERGENCY.iter().zip(plain) {
-        let arrived = call(pbx, pstn, number);
+    let before = (packet.invites().len(), pstn.invites().len());
+    for ((number, arrived), (plain, took)) in EMERGENCY.iter().zip(calls(pbx, pstn, &EMERGENCY)).zip(plain) {
         assert_eq!(arrived.seen(), *plain, "{number}, agent {state}");
         assert_eq!(arrived.invite.called(), *number, "agent {state}");
         assert_eq!(arrived.invite.header("User-to-User"), None, "{number}, agent {state}");
@@ -103,7 +123,8 @@ fn each_emergency_call_is_left_alone(stage: &Stage, plain: &[(Seen, Duration)], 
         // A call that waited for the agent would take its deadline longer at the least.
         assert!(arrived.took < *took + DEADLINE / 2, "{number}: {:?}, not {took:?}, agent {state}", arrived.took);
     }
-    assert_eq!(packet.invites().len(), before, "agent {state}");
+    let more = || (packet.invites().len(), pstn.invites().len()) != (before.0, before.1 + EMERGENCY.len());
+    assert!(never(more), "a number was called over the packet trunk, or twice; agent {state}");
 }
 
 /// An ordinary number is announced; nothing but it was.
@@ -132,11 +153,8 @@ fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
     let listener = AgentDouble::listen(&stage.pbx);
 
     each_emergency_call_is_left_alone(&stage, &plain, "alive");
-    let before = stage.packet.as_ref().unwrap().invites().len();
-    let ordinary = Calls::new(ALICE.dialled, FRANK.dialled).place(stage.pbx.sip()).unwrap();
-    assert_eq!(ordinary.answered(), 1);
-    let rerouted = stage.packet.as_ref().unwrap().invites();
-    assert!(rerouted.len() == before + 1 && carried(&rerouted[before]).is_some(), "Alice has no client to offer");
+    let rerouted = call(&stage.pbx, stage.packet.as_ref().unwrap(), FRANK.dialled);
+    assert!(carried(&rerouted.invite).is_some(), "Alice has no client to offer");
     only_the_ordinary_call_was_announced(&listener, "alive");
 
     proxy.pause();
@@ -169,8 +187,7 @@ fn an_emergency_call_that_is_announced_is_left_alone(kind: Kind) {
         assert!(arrived.marks.iter().any(said), "{number}: {:?}\n{}", arrived.marks, stage.sidecall().log());
     }
     assert!(stage.packet.as_ref().unwrap().invites().is_empty());
-    let ordinary = Calls::new(ALICE.dialled, FRANK.dialled).place(stage.pbx.sip()).unwrap();
-    assert_eq!((ordinary.answered(), stage.packet.as_ref().unwrap().invites().len()), (1, 1));
+    call(&stage.pbx, stage.packet.as_ref().unwrap(), FRANK.dialled);
     let called: Vec<_> = stage.sidecall().calls().iter().map(|call| call["called"].clone()).collect();
     assert_eq!(called, [FRANK.dialled], "the node was asked");
 }
@@ -182,18 +199,18 @@ fn long_dialled_strings_are_announced(kind: Kind) {
     stage.raise(&config).unwrap();
     let listener = AgentDouble::listen(&stage.pbx);
     let (sixteen, twenty, longer) = ("9011442071838750", "90114420718387501234", "901144207183875012345");
-    let report = Calls::new(ALICE.dialled, sixteen).place(stage.pbx.sip()).unwrap();
-    assert_eq!(report.answered(), 1, "{}", stage.pbx.log());
-    let there = stage.packet.as_ref().unwrap().invites();
-    assert_eq!(there.iter().map(SipMessage::called).collect::<Vec<_>>(), ["+442071838750"], "{}", stage.pbx.log());
-    assert!(carried(&there[0]).is_some());
+    let arrived = call(&stage.pbx, stage.packet.as_ref().unwrap(), sixteen);
+    assert_eq!(arrived.invite.called(), "+442071838750", "{}", stage.pbx.log());
+    assert!(carried(&arrived.invite).is_some());
     // No E.164 number has so many digits behind the international prefix.
     let arrived = call(&stage.pbx, stage.pstn.as_ref().unwrap(), twenty);
     assert_eq!((arrived.invite.called(), arrived.invite.header("User-to-User")), (twenty, None));
     assert!(arrived.took < HOLD, "{:?}", arrived.took);
-    let _ = Calls::new(ALICE.dialled, longer).start(stage.pbx.sip()).unwrap().finish(Duration::from_millis(1_500));
-    let called: Vec<_> = listener.announcements().iter().map(|seen| seen.get("called").to_owned()).collect();
-    assert_eq!(called, [sixteen, twenty], "{longer} has 21 digits");
+    let alice = Phone::connect(stage.pbx.sip(), ALICE.dialled).unwrap();
+    assert!(alice.call(longer).wait_status(PATIENCE).is_some(), "{}", stage.pbx.log());
+    let called = || listener.announcements().iter().map(|seen| seen.get("called").to_owned()).collect::<Vec<_>>();
+    assert!(never(|| called() != [sixteen, twenty]), "{longer} has 21 digits, and {:?} were announced", called());
+    assert!(alice.rest(PATIENCE));
     assert_eq!(stage.sidecall().calls().len(), 1);
 }
 
@@ -214,9 +231,11 @@ fn freeswitch_direct_leaves_emergency_calls_alone_while_the_agent_hangs() {
     stage.raise(&SidecallConfig { direct: Some(direct), ..SidecallConfig::default() }).unwrap();
     stage.sidecall().child().stop();
     each_emergency_call_is_left_alone(&stage, &plain, "hung, direct mode");
-    let ordinary = Calls::new(ALICE.dialled, FRANK.dialled).start(stage.pbx.sip()).unwrap();
+    let alice = Phone::connect(stage.pbx.sip(), ALICE.dialled).unwrap();
+    let ordinary = alice.call(FRANK.dialled);
     std::thread::sleep(3 * HOLD);
-    assert_eq!(ordinary.report().answered(), 0, "an ordinary call doesn't wait");
+    assert_eq!(ordinary.status(), None, "an ordinary call doesn't wait");
     stage.sidecall().child().kill();
-    assert_eq!(ordinary.finish(Duration::from_secs(20)).unwrap().answered(), 1);
+    assert!(ordinary.wait_answered(Duration::from_secs(20)) && ordinary.wait_echo(PATIENCE));
+    assert!(alice.rest(PATIENCE));
 }

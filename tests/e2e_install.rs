@@ -12,8 +12,8 @@ use lab::domains::{Domain, Domains};
 use lab::machine::{Machine, NASTY, is_root, xml};
 use lab::sidecall::{Sidecall, binary};
 use lab::theatre::{SOON, Since, write};
-use lab::{Installed, Kind, Pbx, PbxConfig, conf, installed, ports};
-use serde_json::json;
+use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone, conf, installed, ports};
+use serde_json::{Value, json};
 
 /// The blocks of configuration of the page's "Two domains, step by step".
 fn blocks() -> Vec<String> {
@@ -48,18 +48,14 @@ impl Office<'_> {
             Kind::Asterisk => &["--phones", "from-internal", "--trunks", "from-trunk"],
             Kind::FreeSwitch => &[],
         };
-        if self.pbx.kind() == Kind::Asterisk {
-            // The lab's own packet trunk goes: install.sh makes one.
-            let file = self.pbx.dir().join("etc/pjsip.conf");
-            conf::replace(&file, "\n[sidecall]\n", "\n[sidecall](!)\n").unwrap();
-        }
+        installed::without_packet_trunk(self.pbx).unwrap();
         let installed = Installed::beside(self.pbx, &[&["--trunk", &far], contexts].concat()).unwrap();
         if self.pbx.kind() == Kind::Asterisk {
             // The last step is the administrator's.
-            installed::lead_calls(self.pbx, [("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")])
+            installed::lead_calls(self.pbx, &[("from-internal", "sidecall-phones"), ("from-trunk", "sidecall-trunks")])
                 .unwrap();
         }
-        self.let_calls_out();
+        installed::let_calls_out(self.pbx).unwrap();
         installed::reload(self.pbx);
         let etc = installed.etc();
         let other = if self.second { "a" } else { "b" };
@@ -68,23 +64,6 @@ impl Office<'_> {
         }
         self.configure(&etc.join("sidecall.toml"));
         installed.start(self.http.0).unwrap()
-    }
-
-    /// The line in front of each route that may use the packet trunk.
-    fn let_calls_out(&self) {
-        let (file, own, line) = match self.pbx.kind() {
-            Kind::Asterisk => (
-                "etc/extensions.conf",
-                "Dial(PJSIP/${EXTEN}@${LAB_OUT},60)",
-                "Gosub(sidecall-out,s,1(60))\n same => n,",
-            ),
-            Kind::FreeSwitch => (
-                "conf/dialplan/default/00_a_lab.xml",
-                "<action application=\"bridge\" data=\"sofia/gateway/${lab_out}/$1\"/>",
-                "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>\n",
-            ),
-        };
-        conf::replace(&self.pbx.dir().join(file), own, &format!("{line}{own}")).unwrap();
     }
 
     fn configure(&self, file: &Path) {
@@ -130,7 +109,9 @@ fn two_domains(a: Kind, b: Kind) {
         let called = if way_back { domains.a.number(1) } else { domains.b.number(1) };
         let call = from.call(&called);
         let other = to.answer_next(SOON);
-        assert!(other.is_some() && call.wait_answered(SOON), "{called}: {}", domains.log());
+        let there = other.unwrap_or_else(|| panic!("{called} does not ring: {}", domains.log()));
+        assert!(call.wait_answered(SOON), "{called}: {}", domains.log());
+        assert!(call.wait_hears(to, SOON) && there.wait_hears(from, SOON), "{called}: {}", domains.log());
         let log = || format!("{}\n{}", domains.a.sidecall().log(), domains.b.sidecall().log());
         let of_bob = told.peer(Some(&domains.b.number(1))).unwrap_or_else(|| panic!("{}", log()));
         let of_alice = told_there.peer(Some(&domains.a.number(1))).unwrap_or_else(|| panic!("{}", log()));
@@ -186,8 +167,85 @@ fn trunks_by_name_and_by_ipv6_are_known(kind: Kind) {
     }
 }
 
+/// The second context of phones, with one phone, and that of trunks, with one that logs in.
+const CONTEXTS: [(&str, &str); 2] = [("branch", "1003"), ("carrier", "1009")];
+
+/// What an administrator with these contexts has.
+fn several_contexts(kind: Kind) -> Changes {
+    CONTEXTS.into_iter().fold(Changes::default(), |changes, (context, number)| match kind {
+        Kind::Asterisk => {
+            let endpoint = |context: &str| format!("[{number}]\ntype=endpoint\ncontext={context}\n");
+            changes.add("extensions.conf", format!("[{context}]\nexten => _1XXX,1,Dial(PJSIP/${{EXTEN}},60)\n")).edit(
+                "pjsip.conf",
+                endpoint("from-internal"),
+                endpoint(context),
+            )
+        }
+        Kind::FreeSwitch => {
+            let set = |context: &str| format!("name=\"user_context\" value=\"{context}\"");
+            let plan = format!(
+                "<include>\n<context name=\"{context}\">\n\
+                 <extension name=\"phones\"><condition field=\"destination_number\" expression=\"^(1\\d{{3}})$\">\n\
+                 <action application=\"bridge\" data=\"user/$1@${{domain_name}}\"/>\n\
+                 </condition></extension>\n</context>\n</include>\n"
+            );
+            changes.add(&format!("dialplan/{context}.xml"), plan).edit(
+                &format!("directory/default/{number}.xml"),
+                set("default"),
+                set(context),
+            )
+        }
+    })
+}
+
+/// Calls from each context are announced, from the side that it is of, and both people are heard.
+fn calls_of_several_contexts_are_announced(kind: Kind) {
+    let config = PbxConfig { snippets: false, changes: several_contexts(kind), ..PbxConfig::patient() };
+    let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
+    let [first, last] = match kind {
+        Kind::Asterisk => ["from-internal", "from-trunk"],
+        Kind::FreeSwitch => ["default", "public"],
+    };
+    let [(branch, _), (carrier, _)] = CONTEXTS;
+    let options = ["--phones", first, "--phones", branch, "--trunks", last, "--trunks", carrier];
+    let made = Installed::beside(&pbx, &options).unwrap();
+    if kind == Kind::Asterisk {
+        let [phones, trunks] = [[first, branch], [last, carrier]];
+        let led: Vec<_> = phones
+            .map(|own| (own, format!("sidecall-phones-{own}")))
+            .into_iter()
+            .chain(trunks.map(|own| (own, format!("sidecall-trunks-{own}"))))
+            .collect();
+        let led: Vec<_> = led.iter().map(|(own, front)| (*own, front.as_str())).collect();
+        installed::lead_calls(&pbx, &led).unwrap();
+    }
+    installed::reload(&pbx);
+    let sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
+    let phone = |number: &str| Phone::register(pbx.sip(), number).unwrap();
+    let outside = Phone::behind_trunk(pbx.trunk_sip(), "+12125550103", PSTN).unwrap();
+    for (caller, dialled, called, side) in [
+        (phone("1000"), "1001", phone("1001"), "originating"),
+        (phone("1003"), "1002", phone("1002"), "originating"),
+        (outside, "+12125551004", phone("1004"), "terminating"),
+        (phone("1009"), "1005", phone("1005"), "terminating"),
+    ] {
+        let call = caller.call(dialled);
+        let there = called.answer_next(SOON).unwrap_or_else(|| panic!("{dialled} does not ring: {}", pbx.log()));
+        assert!(call.wait_answered(SOON), "{dialled}: {}", pbx.log());
+        assert!(call.wait_hears(&called, SOON) && there.wait_hears(&caller, SOON), "{dialled}: {}", pbx.log());
+        call.hang_up();
+        assert!(there.wait_ended(SOON));
+        let announced = || {
+            let to = |call: &Value| call["called"].as_str().is_some_and(|called| called.starts_with(dialled));
+            sidecall.calls().iter().any(|call| to(call) && call["side"] == side)
+        };
+        assert!(lab::wait_until(SOON, announced), "{dialled}: {:#?}\n{}", sidecall.calls(), pbx.log());
+    }
+}
+
 lab::on_both_pbxs! {
     trunks_by_name_and_by_ipv6_are_known,
+    calls_of_several_contexts_are_announced,
 }
 
 /// The running FreeSWITCH gets a password of any characters from `install.sh`, which no command line shows, and the agent

@@ -4,12 +4,12 @@
 
 mod lab;
 
-use lab::cast::{ALICE, Arrives, DAVE, ERIN, FRANK, Person, Scene};
+use lab::cast::{ALICE, Arrives, CAROL, DAVE, ERIN, FRANK, Person, Scene};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use lab::knot::{Knot, Records, ZONE};
 use lab::stage::Stage;
-use lab::{Kind, PbxConfig, SidecallConfig, ports};
+use lab::{Capture, Kind, PbxConfig, SidecallConfig, ports};
 
 /// Ported to the peer `b`, to whom a trunk leads.
 const TO_B: &str = "+1-303-555-9999";
@@ -71,14 +71,14 @@ fn play_with(kind: Kind, config: &SidecallConfig, scenes: &[Scene]) {
     }
 }
 
-fn ported_out(kind: Kind) {
+fn b5_a_ported_out_number_goes_where_it_went(kind: Kind) {
     // Dave has a client here, which is stale: it is told nothing. His client at `b` is the one that answers.
     let packet = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
     let pstn = scene(ERIN, "pstn", "ported-out", Arrives::Pstn, false);
     play(kind, &[(DAVE, TO_B), (ERIN, TO_OTHERS)], &[packet, pstn]);
 }
 
-fn ported_in(kind: Kind) {
+fn b5_a_ported_in_number_is_ours(kind: Kind) {
     let packet = scene(DAVE, "packet", "ported-in", Arrives::Packet, true);
     let pstn = scene(ERIN, "pstn", "ported-in", Arrives::Pstn, false);
     // Nobody has put Frank into the directory yet.
@@ -86,9 +86,27 @@ fn ported_in(kind: Kind) {
     play(kind, &[(DAVE, TO_US), (ERIN, TO_US), (FRANK, TO_US)], &[packet, pstn, unknown]);
 }
 
+/// Carol has no client, so nobody asks the DNS about whom she calls. Alice has one, and then it is asked.
+fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
+    let Some(knot) = knot(&[(DAVE, TO_B)]) else { return };
+    let set = Stage::set(kind, PbxConfig::patient());
+    let set = set.and_then(|mut stage| stage.raise(&config(&knot)).map(|()| stage));
+    let Some(mut stage) = lab::or_skip(kind, set) else { return };
+    let mut wire =
+        Capture::start(&[knot.address().port()]).unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));
+    let nothing = Scene { caller: CAROL, ..scene(DAVE, "pstn", "caller-has-no-client", Arrives::Pstn, false) };
+    let asked = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
+    for (scene, is_asked) in [(nothing, false), (asked, true)] {
+        let played = stage.play(&scene);
+        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+        let queries = wire.datagrams().unwrap().iter().filter(|datagram| datagram.to == knot.address()).count();
+        assert_eq!(queries > 0, is_asked, "{queries} queries");
+    }
+}
+
 /// Nobody has put Frank into the directory. That our node serves his number and that he has a client is what the DNS
 /// alone says: without that record he is ours without a client (above), and called by the PSTN.
-fn known_to_the_dns_alone(kind: Kind) {
+fn b5_the_dns_alone_says_that_the_number_has_a_client(kind: Kind) {
     let node = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
     let Some(knot) = serving(FRANK, node) else { return };
     let packet = scene(FRANK, "packet", "called-has-client", Arrives::Packet, false);
@@ -96,19 +114,9 @@ fn known_to_the_dns_alone(kind: Kind) {
     play_with(kind, &SidecallConfig { http: Some(node), node_lines, ..config(&knot) }, &[packet]);
 }
 
-macro_rules! on_both {
-    ($($name:ident: $test:ident,)*) => {
-        mod asterisk {
-            $(#[test] fn $name() { super::$test(super::Kind::Asterisk); })*
-        }
-        mod freeswitch {
-            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::$test(super::Kind::FreeSwitch); })*
-        }
-    };
-}
-
-on_both! {
-    b5_a_ported_out_number_goes_where_it_went: ported_out,
-    b5_a_ported_in_number_is_ours: ported_in,
-    b5_the_dns_alone_says_that_the_number_has_a_client: known_to_the_dns_alone,
+lab::on_both_pbxs! {
+    b2_nothing_is_looked_up_for_a_caller_without_a_client,
+    b5_a_ported_out_number_goes_where_it_went,
+    b5_a_ported_in_number_is_ours,
+    b5_the_dns_alone_says_that_the_number_has_a_client,
 }

@@ -19,8 +19,6 @@ use lab::{
 const SOON: Duration = Duration::from_secs(12);
 /// After so long nothing more comes.
 const QUIET: Duration = Duration::from_millis(700);
-/// How long a call talks.
-const TALK: Duration = Duration::from_millis(1_500);
 
 /// A PBX with rules, both trunks' far ends, and Alice: a phone, and with [`Rules::raise`] a client.
 struct Rules {
@@ -159,9 +157,10 @@ fn install(pbx: &Pbx) {
     }
 }
 
+/// The call is answered, and sound goes both ways: the far end sends back what it gets.
 fn talk(call: &Call) {
     assert!(call.wait_answered(SOON));
-    std::thread::sleep(TALK);
+    assert!(call.wait_echo(SOON), "no sound from the far end");
 }
 
 fn a_phone_without_toll_permission_is_refused(kind: Kind) {
@@ -186,17 +185,16 @@ fn a_pin_is_asked(kind: Kind) {
     rules.takes_the_packet_trunk("+12125550120", "+12125551000", |call| {
         assert!(call.wait_answered(SOON));
         call.dtmf("4711");
-        std::thread::sleep(TALK);
+        assert!(call.wait_echo(SOON), "no sound from the far end");
     });
 }
 
 fn a_recording_is_made(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
     let folder = rules.pbx.dir().join(if kind == Kind::Asterisk { "spool/monitor" } else { "recordings" });
-    let longest = Duration::from_millis(2_500);
     rules.takes_the_packet_trunk("+12125550130", "+12125551000", |call| {
-        assert!(call.wait_answered(SOON));
-        std::thread::sleep(longest);
+        talk(call);
+        std::thread::sleep(Duration::from_millis(1_700));
     });
     // A second of speech is 16 kB.
     let all = || recordings(&folder).into_iter().filter(|(_, size)| *size > 16_000).count();
@@ -211,14 +209,14 @@ fn recordings(folder: &PathBuf) -> Vec<(PathBuf, u64)> {
 fn a_time_limit_ends_the_call(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
     let outcomes = rules.takes_the_packet_trunk("+12125550140", "+12125551000", |call| {
-        assert!(call.wait_answered(SOON));
+        talk(call);
         call.wait_ended(Duration::from_secs(6));
     });
     assert!(outcomes.iter().all(|outcome| outcome.ended_there), "{outcomes:?}");
     // Another route has no such limit.
     let longer = rules.call("+12125550111", |call| {
-        assert!(call.wait_answered(SOON));
-        call.wait_ended(Duration::from_secs(6));
+        talk(call);
+        call.wait_ended(Duration::from_secs(4));
     });
     assert!(!longer.ended_there, "{longer:?}");
 }
@@ -269,10 +267,10 @@ fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
     let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
     let bob = Phone::register(rules.pbx.sip(), "1001").unwrap();
     rules.takes_the_packet_trunk("+12125550180", "+12125551000", |call| {
-        assert!(call.wait_answered(SOON));
+        talk(call);
         call.dtmf("##1001");
-        let there = bob.answer_next(SOON);
-        assert!(there.is_some(), "1001 does not ring");
+        let there = bob.answer_next(SOON).expect("1001 does not ring");
+        assert!(there.wait_echo(SOON), "1001 and the far end don't hear each other");
         assert!(bob.rest(SOON));
         assert!(call.wait_ended(SOON));
     });
@@ -314,8 +312,8 @@ fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
         let callers = channels.lines().find(|line| line.contains("|inbound|")).and_then(|line| line.split('|').next());
         let leg = callers.unwrap_or_else(|| panic!("{channels}"));
         let _ = rules.pbx.console(&format!("uuid_transfer {leg} +12125550173 XML rules-onward"));
-        assert!(wait_until(SOON, || rules.packet.invites().len() + rules.pstn.invites().len() == 2));
-        std::thread::sleep(TALK);
+        assert_eq!(rules.pstn.wait_for("ACK", 1, SOON).len(), 1, "{}", rules.pbx.log());
+        talk(call);
     });
     let called = |calls: &[(String, String)]| calls.iter().map(|(_, called)| called.clone()).collect::<Vec<_>>();
     assert_eq!(called(&outcome.packet), ["+12125550172"], "{}", rules.pbx.log());
@@ -334,6 +332,7 @@ fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
     let call = alice.call(&number);
     let there = bob.answer_next(SOON).unwrap();
     assert!(call.wait_answered(SOON), "{}", theatre.log());
+    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON), "{}", theatre.log());
     let decided = theatre.domains.a.sidecall().calls()[0].clone();
     assert_eq!(decided["reason"], "called-not-served", "{decided}");
     assert_eq!(passed(&theatre), 1, "{}", theatre.log());

@@ -1,8 +1,9 @@
-//! B12 on exactly what `install.sh` makes: calls between phones, over a trunk, to numbers that nobody has, transfers,
-//! pick-ups and parked calls are as they are without sidecall.
+//! B12 on exactly what `install.sh` makes: calls between phones, over the packet trunk and another, to numbers that
+//! nobody has, transfers, pick-ups and parked calls are as they are without sidecall.
 //!
 //! The PBX gets its configuration from the real `install.sh`. Each call is made twice, once with sidecall and once
-//! after `install.sh --uninstall`. What every phone gets, in order, and what the PBX writes down is compared.
+//! after `install.sh --uninstall`. What every phone gets, in order, and what the PBX writes down is compared. Where a
+//! call takes the packet trunk with sidecall, the administrator's own dialplan dials the same trunk without it.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
@@ -12,15 +13,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::compare::{Compared, Table, compare, none_but_listed};
+use lab::installed::PacketTrunk;
 use lab::office::on_one;
 use lab::sidecall::{PBX, domain};
 use lab::staff::{Setting, Staff, Step, expect};
 use lab::transfers::TRANSFERS;
 use lab::voice::{Seen, Watch, records};
-use lab::{
-    Answer, Call, Calls, FarEnd, Habit, Installed, Kind, PSTN, Pbx, PbxConfig, Phone, SipMessage, conf, installed,
-    ports,
-};
+use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone, conf, installed, ports};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -53,50 +52,56 @@ exten => i,1,Goto(1003,1)
 exten => t,1,Goto(1002,1)
 exten => h,1,Set(GLOBAL(LAB_H_${UNIQUEID})=ran)
 exten => 6500,1,Answer()
+ same => n,Set(TIMEOUT(digit)=2)
  same => n,WaitExten(3)
 exten => 1001,hint,PJSIP/1001
 exten => *60,1,Goto(1002,1)
 ";
 
-/// The PBX, its far end, and the four at their phones.
+/// Who is outside, and is called or calls.
+const OUTSIDE: &str = "+442079460000";
+
+/// The PBX, the far ends of its two trunks, and the people at their phones.
 struct House {
     staff: Staff,
-    pstn: FarEnd,
+    /// Has no client.
+    fifth: Phone,
+    packet: Phone,
+    pstn: Phone,
     pbx: Pbx,
     /// On an Asterisk, the context of the phones' endpoints.
     context: &'static str,
 }
 
-/// Calls that are up at the end of a play, and what a caller that is no phone has seen.
-#[derive(Default)]
-struct Up {
-    calls: Vec<Call>,
-    caller: Vec<SipMessage>,
-}
-
-impl From<Vec<Call>> for Up {
-    fn from(calls: Vec<Call>) -> Up {
-        Up { calls, caller: Vec::new() }
+impl House {
+    fn phones(&self) -> impl Iterator<Item = &Phone> {
+        (0..4).map(|n| self.staff.phone(n)).chain([&self.fifth])
     }
 }
 
-/// Makes the calls of a play.
-type Makes = dyn Fn(&House) -> Step<Up>;
+/// Makes the calls of a play; those that are up at its end.
+type Makes = dyn Fn(&House) -> Step<Vec<Call>>;
 
 /// One way in which a call goes.
 struct Play {
     name: &'static str,
     only: Option<Kind>,
+    /// It takes the packet trunk.
+    packet: bool,
     play: Box<Makes>,
 }
 
 impl Play {
-    fn new(name: &'static str, play: fn(&House) -> Step<Up>) -> Play {
-        Play { name, only: None, play: Box::new(play) }
+    fn new(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
+        Play { name, only: None, packet: false, play: Box::new(play) }
+    }
+
+    fn packet(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
+        Play { packet: true, ..Play::new(name, play) }
     }
 
     /// With what only [`ASTERISK_CONTEXT`] has.
-    fn on_asterisk(name: &'static str, play: fn(&House) -> Step<Up>) -> Play {
+    fn on_asterisk(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
         Play { only: Some(Kind::Asterisk), ..Play::new(name, play) }
     }
 }
@@ -107,11 +112,17 @@ fn plays(kind: Kind) -> Vec<Play> {
     let transfers = chosen.map(|transfer| Play {
         name: transfer.name,
         only: None,
-        play: Box::new(|house| (transfer.play)(&house.staff).map(Up::from)),
+        packet: false,
+        play: Box::new(|house| (transfer.play)(&house.staff)),
     });
     let own = [
         Play::new("a number outside", outside),
         Play::new("from a trunk", from_trunk),
+        Play::packet("over the packet trunk", over_packet_trunk),
+        Play::packet("over the packet trunk, the far end hangs up", far_end_hangs_up),
+        Play::packet("over the packet trunk, busy", busy_over_packet_trunk),
+        Play::packet("over the packet trunk, then transferred", transferred_over_packet_trunk),
+        Play::new("from the packet trunk", from_packet_trunk),
         Play::new("an unknown number", unknown),
         Play::new("an unknown number, from a trunk", unknown_from_trunk),
         Play::new("transferred to an unknown number", transferred_to_unknown),
@@ -125,42 +136,77 @@ fn plays(kind: Kind) -> Vec<Play> {
     transfers.chain(own).filter(|play| play.only.is_none_or(|only| only == kind)).collect()
 }
 
-fn outside(house: &House) -> Step<Up> {
-    let call = house.staff.phone(0).call("+442079460000");
-    expect(call.wait_answered(SOON), "the outside does not answer")?;
-    Ok(vec![call].into())
+/// Both are up and hear each other.
+fn hear((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) -> Step<()> {
+    expect(a.wait_answered(SOON), "it is not answered")?;
+    let both = a.wait_hears(to, SOON) && b.wait_hears(from, SOON);
+    expect(both, &format!("{} and {} don't hear each other", from.number(), to.number()))
 }
 
-fn unknown(house: &House) -> Step<Up> {
+/// `from` calls `number`; `to` rings and answers, and they talk.
+fn talk(from: &Phone, number: &str, to: &Phone) -> Step<(Call, Call)> {
+    let call = from.call(number);
+    let there = to.next_call(SOON).ok_or_else(|| format!("{number} does not ring: {:?}", call.status()))?;
+    there.ring();
+    expect(call.wait_ringing(SOON), "the caller does not hear it ring")?;
+    there.answer();
+    hear((&call, from), (&there, to))?;
+    Ok((call, there))
+}
+
+fn outside(house: &House) -> Step<Vec<Call>> {
+    Ok(vec![talk(&house.fifth, OUTSIDE, &house.pstn)?.0])
+}
+
+fn over_packet_trunk(house: &House) -> Step<Vec<Call>> {
+    Ok(vec![talk(house.staff.phone(0), OUTSIDE, &house.packet)?.0])
+}
+
+fn far_end_hangs_up(house: &House) -> Step<Vec<Call>> {
+    let (call, there) = talk(house.staff.phone(0), OUTSIDE, &house.packet)?;
+    Ok(vec![there, call])
+}
+
+fn busy_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
+    let call = house.staff.phone(0).call(OUTSIDE);
+    let there = house.packet.next_call(SOON).ok_or("the far end isn't called")?;
+    there.refuse("486 Busy Here");
+    let refused = call.wait_status(SOON).is_some_and(|status| status >= 400);
+    expect(refused && call.wait_ended(SOON), "a call to somebody who is busy does not end")?;
+    Ok(Vec::new())
+}
+
+fn transferred_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
+    let (call, there) = talk(house.staff.phone(0), OUTSIDE, &house.packet)?;
+    expect(call.refer_to("1003") == Some(202), "the transfer is refused")?;
+    let third = house.staff.answer(3)?;
+    hear((&there, &house.packet), (&third, house.staff.phone(3)))?;
+    expect(call.wait_ended(SOON), "who transferred is still there")?;
+    Ok(vec![there])
+}
+
+fn from_packet_trunk(house: &House) -> Step<Vec<Call>> {
+    Ok(vec![talk(&house.packet, "+12125551001", house.staff.phone(1))?.0])
+}
+
+fn unknown(house: &House) -> Step<Vec<Call>> {
     let call = house.staff.phone(0).call(UNKNOWN);
     expect(call.wait_ended(SOON), "a call to nobody does not end")?;
     // A call that is written down at any rate.
-    Ok(vec![house.staff.talk(0, 1)?.0].into())
+    Ok(vec![house.staff.talk(0, 1)?.0])
 }
 
-/// A call that comes from the trunk's far end, and hangs up by itself.
-fn trunk_calls(house: &House, number: &str) -> Step<lab::sipp::Caller> {
-    let calls = Calls::new("+12125550102", number).via(PSTN).hold(600);
-    calls.start(house.pbx.trunk_sip()).map_err(|error| error.to_string())
+fn from_trunk(house: &House) -> Step<Vec<Call>> {
+    Ok(vec![talk(&house.pstn, "+12125551001", house.staff.phone(1))?.0])
 }
 
-fn finished(caller: lab::sipp::Caller) -> Step<Up> {
-    let report = caller.finish(SOON).map_err(|error| error.to_string())?;
-    Ok(Up { calls: Vec::new(), caller: report.messages })
+fn unknown_from_trunk(house: &House) -> Step<Vec<Call>> {
+    let call = house.pstn.call(UNKNOWN);
+    expect(call.wait_ended(SOON), "a call to nobody does not end")?;
+    Ok(vec![house.staff.talk(0, 1)?.0])
 }
 
-fn from_trunk(house: &House) -> Step<Up> {
-    let caller = trunk_calls(house, "+12125551001")?;
-    house.staff.answer(1)?;
-    finished(caller)
-}
-
-fn unknown_from_trunk(house: &House) -> Step<Up> {
-    let refused = finished(trunk_calls(house, UNKNOWN)?)?;
-    Ok(Up { calls: vec![house.staff.talk(0, 1)?.0], ..refused })
-}
-
-fn transferred_to_unknown(house: &House) -> Step<Up> {
+fn transferred_to_unknown(house: &House) -> Step<Vec<Call>> {
     let (call, there) = house.staff.talk(0, 1)?;
     expect(there.refer_to(UNKNOWN) == Some(202), "the transfer is refused at once")?;
     // An Asterisk says with the NOTIFY that it knows no such number, and both talk on.
@@ -169,7 +215,7 @@ fn transferred_to_unknown(house: &House) -> Step<Up> {
     } else {
         expect(call.wait_ended(SOON), "a call to nobody does not end")?;
     }
-    Ok(vec![call].into())
+    Ok(vec![call])
 }
 
 /// The menu in the phones' own context, and what was entered there.
@@ -181,46 +227,45 @@ fn enters(house: &House, digits: &str) -> Step<Call> {
 }
 
 /// Whoever is reached by then answers.
-fn reaches(house: &House, call: Call, who: usize) -> Step<Up> {
+fn reaches(house: &House, call: Call, who: usize) -> Step<Vec<Call>> {
     let there = house.staff.answer(who)?;
     house.staff.hear((&call, 0), (&there, who))?;
-    Ok(vec![call].into())
+    Ok(vec![call])
 }
 
-fn entered(house: &House) -> Step<Up> {
+fn entered(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, "1001")?;
     reaches(house, call, 1)
 }
 
-fn entered_unknown(house: &House) -> Step<Up> {
+fn entered_unknown(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, UNKNOWN)?;
     reaches(house, call, 3)
 }
 
-fn entered_nothing(house: &House) -> Step<Up> {
+fn entered_nothing(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, "")?;
     reaches(house, call, 2)
 }
 
-fn service_code(house: &House) -> Step<Up> {
+fn service_code(house: &House) -> Step<Vec<Call>> {
     let call = house.staff.phone(0).call("*60");
     reaches(house, call, 2)
 }
 
-fn blind_by_feature_code(house: &House) -> Step<Up> {
+fn blind_by_feature_code(house: &House) -> Step<Vec<Call>> {
     let (call, there) = house.staff.talk(0, 1)?;
     there.dtmf("##1003");
     reaches(house, call, 3)
 }
 
-fn unknown_by_feature_code(house: &House) -> Step<Up> {
+fn unknown_by_feature_code(house: &House) -> Step<Vec<Call>> {
     let (call, there) = house.staff.talk(0, 1)?;
     there.dtmf(&format!("##{UNKNOWN}"));
     expect(call.wait_deaf_to(house.staff.phone(1), SOON), "it is not held while a number is entered")?;
-    // It asks for the number three times.
-    let back = call.wait_hears(house.staff.phone(1), 3 * SOON) && there.wait_hears(house.staff.phone(0), SOON);
+    let back = call.wait_hears(house.staff.phone(1), SOON) && there.wait_hears(house.staff.phone(0), SOON);
     expect(back, "they don't talk on")?;
-    Ok(vec![call].into())
+    Ok(vec![call])
 }
 
 const PBX_NAME: &str = "the PBX";
@@ -235,14 +280,14 @@ const PROBLEMS: &str = "problems";
 
 /// Plays it until everybody has hung up.
 fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
-    let (staff, pbx) = (&house.staff, &house.pbx);
-    let phones = || (0..4).map(|n| staff.phone(n));
+    let pbx = &house.pbx;
+    let everybody = || house.phones().chain([&house.packet, &house.pstn]);
     let ran_h = || pbx.console("dialplan show globals").lines().filter(|line| line.contains("LAB_H_")).count();
     let before = if pbx.kind() == Kind::Asterisk { ran_h() } else { 0 };
-    let watch = Watch::default().phones(phones()).far_ends(vec![&house.pstn]).pbx(PBX_NAME, pbx);
-    let (Up { calls, caller }, problem) = match play(house) {
-        Ok(up) => (up, None),
-        Err(problem) => (Up::default(), Some(problem)),
+    let watch = Watch::default().phones(house.phones()).far_phones([&house.packet, &house.pstn]).pbx(PBX_NAME, pbx);
+    let (calls, problem) = match play(house) {
+        Ok(calls) => (calls, None),
+        Err(problem) => (Vec::new(), Some(problem)),
     };
     // Of two who talk to each other one hangs up.
     for call in &calls {
@@ -250,10 +295,9 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
         assert!(call.wait_ended(SOON), "{name}: a call does not end");
     }
     if problem.is_some() {
-        assert!(phones().all(|phone| phone.rest(SOON)), "{name}: a call does not end");
+        assert!(everybody().all(|phone| phone.rest(SOON)), "{name}: a call does not end");
     }
     let mut seen = watch.end();
-    seen.add("caller on the trunk", &caller);
     seen.at(PROBLEMS).extend(problem);
     if pbx.kind() == Kind::Asterisk {
         if SHOW_CONTEXT.contains(name) {
@@ -266,7 +310,7 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
             seen.at("looked up").push(found.replace(house.context, ""));
         }
     }
-    for phone in phones() {
+    for phone in everybody() {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
     }
@@ -282,7 +326,7 @@ const IN_FRONT: [&str; 2] = ["sidecall-phones", "sidecall-trunks"];
 /// the lines that pick up there. Taken back in the same way.
 fn lead_calls(pbx: &Pbx, from: [&str; 2], to: [&str; 2]) {
     if pbx.kind() == Kind::Asterisk {
-        installed::lead_calls(pbx, [(from[0], to[0]), (from[1], to[1])]).unwrap();
+        installed::lead_calls(pbx, &[(from[0], to[0]), (from[1], to[1])]).unwrap();
         let pick_up = |context: &str| format!("Pickup(${{EXTEN:2}}@{context})");
         let plan = installed::folder(pbx).join("extensions.conf");
         conf::replace(&plan, &pick_up(from[0]), &pick_up(to[0])).unwrap();
@@ -296,37 +340,49 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let config = PbxConfig { snippets: false, feature_codes: true, ..PbxConfig::default() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
     let context = domain(&pbx);
-    let mut options = vec!["--main", "+12125552000|5000", "--context", &context];
+    let far = pbx.config().packet.to_string();
+    let mut options = vec!["--main", "+12125552000|5000", "--context", &context, "--trunk", &far];
     if kind == Kind::Asterisk {
         options.extend(["--phones", OWN[0], "--trunks", OWN[1]]);
         let plan = installed::folder(&pbx).join("extensions.conf");
         conf::write(&plan, &(conf::read(&plan).unwrap() + ASTERISK_CONTEXT)).unwrap();
     }
+    installed::without_packet_trunk(&pbx).unwrap();
     let made = Installed::beside(&pbx, &options).unwrap();
+    let trunk = PacketTrunk::read(&pbx).unwrap();
     // The directory's numbers are on this PBX.
     let own_name = format!("name = \"{}\"", kind.word());
     conf::replace(&made.etc().join("sidecall.toml"), &own_name, &format!("name = \"{PBX}\"")).unwrap();
+    installed::let_calls_out(&pbx).unwrap();
+    let far_end = |number, at| Phone::far_end(pbx.trunk_sip(), number, at).unwrap();
+    let packet = far_end("+12125550102", pbx.config().packet);
+    let pstn = far_end("+12125550103", pbx.config().pstn);
     lead_calls(&pbx, OWN, IN_FRONT);
 
     let mut sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
     let number = |extension: &str| format!("{extension};phone-context={context}");
     let mut staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
     let clients = staff.hand_out_clients();
-    let pstn = FarEnd::start(pbx.config().pstn, &Answer::after(300)).unwrap();
-    let mut house = House { staff, pstn, pbx, context: IN_FRONT[0] };
+    let fifth = Phone::register(pbx.sip(), "1004").unwrap();
+    let mut house = House { staff, fifth, packet, pstn, pbx, context: IN_FRONT[0] };
     let with: Vec<Seen> = plays.iter().map(|play| seen(&house, play)).collect();
-    let announced = sidecall.calls().len();
-    assert!(announced >= plays.len(), "{announced} calls were announced");
+    let calls = sidecall.calls();
+    assert!(calls.len() >= plays.len(), "{} calls were announced", calls.len());
+    let over_packet_trunk = calls.iter().filter(|call| call["route"] == "packet").count();
+    assert_eq!(over_packet_trunk, plays.iter().filter(|play| play.packet).count(), "{calls:#?}");
     drop(clients);
     assert!(sidecall.child().terminate(SOON).is_some(), "sidecall does not end");
 
     lead_calls(&house.pbx, IN_FRONT, OWN);
+    installed::let_no_calls_out(&house.pbx).unwrap();
     made.take_back();
-    installed::reload(&house.pbx);
     let left = conf::read(&installed::folder(&house.pbx).join("extensions.conf")).unwrap_or_default();
     assert!(!left.contains("sidecall-"), "{left}");
+    trunk.keep(&house.pbx, OWN[1]).unwrap();
+    installed::reload(&house.pbx);
     house.context = OWN[0];
     let without = |n: usize| {
+        house.pbx.call_out_over(if plays[n].packet { "sidecall" } else { "pstn" });
         let seen = seen(&house, &plays[n]);
         assert!(seen.lines(PROBLEMS).is_empty(), "{}, without sidecall: {:?}", plays[n].name, seen.lines(PROBLEMS));
         seen
@@ -335,7 +391,7 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let names: Vec<String> = plays.iter().map(|play| format!("installed: {}", play.name)).collect();
     let compared = with.into_iter().enumerate().map(|(n, with)| {
         let without = vec![without(n)];
-        Compared { call: &names[n], packet: false, without, with }
+        Compared { call: &names[n], packet: plays[n].packet, without, with }
     });
     let found = compare(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
     none_but_listed(&kind.to_string(), &found);

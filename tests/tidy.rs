@@ -264,14 +264,14 @@ fn is_test_of(binary: &str, modules: &[&str], test: &str) -> bool {
     let of_each_pbx = text.contains("on_both_pbxs! {");
     let has = |module: &&str| {
         let by_macro = text.contains(&format!("] {module} "));
-        text.contains(&format!("mod {module} {{"))
+        [" {", ";"].iter().any(|end| text.contains(&format!("mod {module}{end}")))
             || by_macro
             || (of_each_pbx && ["asterisk", "freeswitch"].contains(module))
     };
     if modules.is_empty() { own } else { modules.iter().all(has) && (own || listed()) }
 }
 
-/// Each row of the table names a test on each PBX.
+/// Each row of the table names a test on each PBX; one that isn't about a behaviour may be of one PBX alone.
 #[test]
 fn every_claim_has_a_test_on_each_pbx() {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BEHAVIOURS.md")).unwrap();
@@ -281,7 +281,10 @@ fn every_claim_has_a_test_on_each_pbx() {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         let [_, claim, _, asterisk, freeswitch, _] = cells[..] else { panic!("not four cells: {row}") };
         behaviours.insert(claim.split('.').next().unwrap().to_owned());
-        for (pbx, cell) in [("asterisk", asterisk), ("freeswitch", freeswitch)] {
+        let both = [("asterisk", asterisk), ("freeswitch", freeswitch)];
+        let tested = both.iter().filter(|(_, cell)| *cell != "–").count();
+        assert!(tested == 2 || (tested == 1 && !claim.starts_with('B')), "{claim} has no test on each PBX");
+        for (pbx, cell) in both.into_iter().filter(|(_, cell)| *cell != "–") {
             let test = cell.trim_matches('`');
             assert!(test.contains(pbx), "{claim}: {test} is not a test on {pbx}");
             let path: Vec<&str> = test.split("::").collect();

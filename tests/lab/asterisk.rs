@@ -37,6 +37,10 @@ const NOT_LOADED: [&str; 14] = [
     "res_stun_monitor",
 ];
 
+/// Codes that transfer while a call is up. Who keys nothing more is not waited for as long as by default, nor asked again.
+const FEATURES: &str = "[general](+)\ntransferdigittimeout = 2\ntransferdialattempts = 1\n\n\
+    [featuremap](+)\nblindxfer => ##\natxfer => *2\n";
+
 /// Where an Asterisk is: on this machine, or in a private Debian root.
 #[derive(Debug, Clone)]
 pub struct Installation {
@@ -240,7 +244,7 @@ fn write_configuration(
     append(&etc, "pjsip.conf", &plans.pjsip)?;
     append(&etc, "queues.conf", &plans.queues)?;
     // `##` and `*2` while a call is up, where the dialplan allows them.
-    append(&etc, "features.conf", "[featuremap](+)\nblindxfer => ##\natxfer => *2\n")?;
+    append(&etc, "features.conf", FEATURES)?;
     manager(&etc, installation, ami, tls)?;
     if config.snippets {
         install_snippet(&etc, config)?;

@@ -72,11 +72,73 @@ pub fn folder(pbx: &Pbx) -> PathBuf {
 }
 
 /// On an Asterisk, changes the context of endpoints: from the first of each pair to the second.
-pub fn lead_calls(pbx: &Pbx, contexts: [(&str, &str); 2]) -> Result<()> {
+pub fn lead_calls(pbx: &Pbx, contexts: &[(&str, &str)]) -> Result<()> {
     let file = folder(pbx).join("pjsip.conf");
     contexts
         .iter()
         .try_for_each(|(from, to)| conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n")))
+}
+
+/// On an Asterisk, the lab's own packet trunk goes: `--trunk` makes one of the same name.
+pub fn without_packet_trunk(pbx: &Pbx) -> Result<()> {
+    match pbx.kind() {
+        Kind::Asterisk => conf::replace(&folder(pbx).join("pjsip.conf"), "\n[sidecall]\n", "\n[sidecall](!)\n"),
+        Kind::FreeSwitch => Ok(()),
+    }
+}
+
+/// What `install.sh` leaves to the administrator: the line in front of each route that may use the packet trunk.
+pub fn let_calls_out(pbx: &Pbx) -> Result<()> {
+    let (file, route, line) = route_out(pbx.kind());
+    conf::replace(&folder(pbx).join(file), route, &format!("{line}{route}"))
+}
+
+/// Takes that back.
+pub fn let_no_calls_out(pbx: &Pbx) -> Result<()> {
+    let (file, _, line) = route_out(pbx.kind());
+    conf::replace(&folder(pbx).join(file), line, "")
+}
+
+/// The file of the routes that call out, what they do, and the line.
+fn route_out(kind: Kind) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        Kind::Asterisk => {
+            ("extensions.conf", "Dial(PJSIP/${EXTEN}@${LAB_OUT},60)", "Gosub(sidecall-out,s,1(60))\n same => n,")
+        }
+        Kind::FreeSwitch => (
+            "dialplan/default/00_a_lab.xml",
+            "<action application=\"bridge\" data=\"sofia/gateway/${lab_out}/$1\"/>",
+            "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>\n",
+        ),
+    }
+}
+
+/// The packet trunk that `install.sh` has made.
+pub struct PacketTrunk {
+    file: PathBuf,
+    text: String,
+}
+
+impl PacketTrunk {
+    /// Reads it, while it is there.
+    pub fn read(pbx: &Pbx) -> Result<PacketTrunk> {
+        let file = match pbx.kind() {
+            Kind::Asterisk => "sidecall-trunk.conf",
+            Kind::FreeSwitch => "sip_profiles/external/sidecall.xml",
+        };
+        let file = folder(pbx).join(file);
+        Ok(PacketTrunk { text: conf::read(&file)?, file })
+    }
+
+    /// Makes it the administrator's own, after `install.sh` has taken it back. Its calls come into `context`.
+    pub fn keep(&self, pbx: &Pbx, context: &str) -> Result<()> {
+        conf::write(&self.file, &self.text.replace("context=sidecall-trunks", &format!("context={context}")))?;
+        if pbx.kind() == Kind::Asterisk {
+            let all = folder(pbx).join("pjsip.conf");
+            conf::write(&all, &(conf::read(&all)? + "\n#include \"sidecall-trunk.conf\"\n"))?;
+        }
+        Ok(())
+    }
 }
 
 /// `install.sh` does that where the PBX is the machine's own.

@@ -159,15 +159,19 @@ pub fn arrives(limit: Duration, test: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     let arrived = wait_until(limit, test);
     if arrived {
-        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let took = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
         SLOWEST.fetch_max(took, Ordering::Relaxed);
     }
     arrived
 }
 
 /// How long to watch for something that must not arrive: three times the slowest arrival so far, and at least a second.
+/// Where nothing has arrived yet nobody knows how fast this machine is, and it is three seconds.
 pub fn quiet() -> Duration {
-    Duration::from_millis(SLOWEST.load(Ordering::Relaxed).saturating_mul(3).max(1_000))
+    Duration::from_millis(match SLOWEST.load(Ordering::Relaxed) {
+        0 => 3_000,
+        slowest => slowest.saturating_mul(3).max(1_000),
+    })
 }
 
 /// Whether something stays away for as long as [`quiet`] says.

@@ -142,6 +142,7 @@ impl Stage {
                 if scene.has_far_client() {
                     self.far_client_answers(&played);
                 }
+                self.watch([scene.caller, scene.called], &before);
                 played.first_client_received = self.received(scene.caller, &before);
                 played.second_client_received = self.received(scene.called, &before);
                 self.write(scene, &before, &mut played);
@@ -230,16 +231,23 @@ impl Stage {
         sidecall.post(address, &peer);
     }
 
-    /// The peer's address, as the person's client got it since `before`. Whoever must be told nothing is watched for as
-    /// long as a message might take.
+    /// Waits until those who must be told have been, and watches those who must be told nothing for as long as a message
+    /// might take.
+    fn watch(&self, people: [Person; 2], before: &Before) {
+        let (tells, others): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| before.tells.contains(person));
+        let received = |person: &Person| self.received(*person, before).is_some();
+        for person in tells {
+            arrives(PATIENCE, || received(&person));
+        }
+        if others.iter().any(|person| person.client.is_some()) {
+            never(|| others.iter().any(received));
+        }
+    }
+
+    /// The peer's address, as the person's client got it since `before`.
     fn received(&self, person: Person, before: &Before) -> Option<String> {
         let skip = before.peers.iter().find(|(known, _)| *known == person)?.1;
-        let new = || self.peers(person).get(skip).cloned();
-        match before.tells.contains(&person) {
-            true => arrives(PATIENCE, || new().is_some()),
-            false => !never(|| new().is_some()),
-        };
-        new()
+        self.peers(person).get(skip).cloned()
     }
 
     /// The addresses that a person's client was given so far; what can't be read is one, too.

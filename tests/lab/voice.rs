@@ -10,6 +10,9 @@ const SOON: Duration = Duration::from_secs(12);
 /// To whom nothing was sent for so long nothing more is sent.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// Who is at the other end of a trunk.
+const FAR_END: &str = "far end";
+
 /// Headers whose values people see, or that say why something ends. Of the others it counts that they are there.
 const READ: [&str; 14] = [
     "From",
@@ -163,11 +166,22 @@ impl<'a> Watch<'a> {
         self
     }
 
+    /// Far ends of trunks that are phones, of which a call reaches one or comes from one.
+    #[must_use]
+    pub fn far_phones(mut self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
+        for phone in phones {
+            self.phones.push(phone);
+            let before = phone.messages().len();
+            self.ears.push((FAR_END.to_owned(), Box::new(move || phone.messages()), before));
+        }
+        self
+    }
+
     /// Far ends of trunks, or their phones, of which a call reaches one.
     #[must_use]
     pub fn far_ends(mut self, ends: Vec<&'a FarEnd>) -> Watch<'a> {
         for end in ends {
-            self.ears.push(("far end".to_owned(), Box::new(move || end.messages()), end.messages().len()));
+            self.ears.push((FAR_END.to_owned(), Box::new(move || end.messages()), end.messages().len()));
         }
         self
     }

@@ -50,6 +50,14 @@ impl Call {
         self.read(|d| d.status)
     }
 
+    /// From the INVITE to the answer.
+    pub fn set_up_time(&self) -> Option<Duration> {
+        let messages = self.messages();
+        let answer = messages.iter().find(|m| m.received && m.status() == Some(200))?;
+        let is_asked = |m: &&SipMessage| m.method() == "INVITE" && m.header("CSeq") == answer.header("CSeq");
+        Some(answer.at.saturating_sub(messages.iter().find(is_asked)?.at))
+    }
+
     /// Provisional statuses in order, without 100.
     pub fn provisional(&self) -> Vec<u16> {
         self.read(|d| d.provisional.clone())
@@ -247,6 +255,12 @@ impl Call {
     /// Waits until that phone is heard.
     pub fn wait_hears(&self, other: &Phone, limit: Duration) -> bool {
         wait_until(limit, || self.hears(other))
+    }
+
+    /// Waits until the phone hears itself: the far end sends back what it gets, so sound goes both ways.
+    pub fn wait_echo(&self, limit: Duration) -> bool {
+        let own = self.line.party.tone;
+        wait_until(limit, || self.read(|d| d.media.hears(own)))
     }
 
     /// Waits until that phone isn't heard any more.

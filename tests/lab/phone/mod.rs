@@ -99,18 +99,27 @@ impl Phone {
         Phone::connect_from(trunk, pbx, number, &pbx.to_string())
     }
 
+    /// The far end of a trunk to `pbx`, where the PBX looks for it. It is called with any number.
+    pub fn far_end(pbx: SocketAddr, number: &str, at: SocketAddr) -> Result<Phone> {
+        Phone::connect_at(at, pbx, number, &pbx.to_string())
+    }
+
     fn connect_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         Phone::connect_from(HANDSETS, pbx, number, domain)
     }
 
     fn connect_from(ip: IpAddr, pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
+        Phone::connect_at(SocketAddr::new(ip, ports::free()), pbx, number, domain)
+    }
+
+    fn connect_at(local: SocketAddr, pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         static TONE: AtomicU32 = AtomicU32::new(0);
         let party = Party {
             number: number.to_owned(),
             domain: domain.to_owned(),
             password: freeswitch::PASSWORD.to_owned(),
             pbx,
-            local: SocketAddr::new(ip, ports::free()),
+            local,
             tone: media::tone(TONE.fetch_add(1, Ordering::Relaxed)),
         };
         let line = Arc::new(Line::open(party)?);
