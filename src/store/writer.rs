@@ -26,7 +26,7 @@ const GROUP: usize = 512;
 #[derive(Debug)]
 pub(super) enum Write {
     Calls(Vec<Call>),
-    Prune { before: UnixMillis, keep: u64 },
+    Prune { before: UnixMillis },
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),
     Enable(Number, bool),
@@ -235,10 +235,10 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, offers, settings, sip_messages};
+    use super::{bindings, calls, deliveries, numbers, offers, prune, settings, sip_messages};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
-        Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
+        Write::Prune { before } => prune::prune(connection, *before).await,
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
         Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,
