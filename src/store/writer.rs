@@ -46,7 +46,7 @@ pub(super) enum Write {
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
     Setting { name: &'static str, value: Vec<u8> },
-    Shift { millis: i64 },
+    Shift { millis: i64, mark: Vec<u8> },
     Probe,
 }
 
@@ -258,7 +258,7 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
-        Write::Shift { millis } => settings::shift(connection, *millis).await,
+        Write::Shift { millis, mark } => settings::shift(connection, *millis, mark).await,
         // The transaction around it takes the lock that a write needs.
         Write::Probe => Ok(Done::Rows(0)),
     }
