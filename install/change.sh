@@ -48,8 +48,10 @@ begin() {
 }
 
 journal() { # KIND FIELD...
-  local IFS=$'\t'
-  printf '%s\n' "$*" >>"$etc/journal"
+  local line
+  # Not "$*" with an IFS of its own: if the disk is full, bash 5.2 splits words wrongly in the exit trap, and nothing is undone.
+  printf -v line '%s\t' "$@"
+  printf '%s\n' "${line%$'\t'}" >>"$etc/journal"
   sync "$etc/journal"
 }
 

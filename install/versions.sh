@@ -30,9 +30,44 @@ node_setting() {
       print substr($0, 2, index(substr($0, 2), quote) - 1); exit }' "$etc/sidecall.toml"
 }
 
+# unit_environment NAME: the variable that the service gets from its unit, the unit's drop-ins, or their EnvironmentFile.
+unit_environment() {
+  local unit=$systemd_dir/sidecall.service file value=''
+  local -a files=()
+  if [ -z "$systemd_dir" ]; then return 0; fi
+  for file in "$unit" "$unit.d"/*.conf; do
+    if [ ! -f "$file" ]; then continue; fi
+    value=$(assigned '^[ \t]*Environment[ \t]*=' "$1" "$value" "$file")
+    while read -r file; do files+=("$root${file#-}"); done < <(sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*//p' "$file")
+  done
+  # These have the last word, as with systemd.
+  for file in "${files[@]}"; do
+    if [ -f "$file" ]; then value=$(assigned '^[ \t]*[A-Z]' "$1" "$value" "$file"); fi
+  done
+  printf '%s' "$value"
+}
+
+# assigned LINES NAME VALUE FILE: what FILE assigns to NAME last, in lines that begin with LINES; VALUE if it doesn't.
+assigned() {
+  name=$2 value=$3 awk -v lines="$1" 'BEGIN { name = ENVIRON["name"] "="; value = ENVIRON["value"] }
+    $0 ~ lines {
+      for (rest = $0; at = index(rest, name); rest = text) {
+        before = at > 1 ? substr(rest, at - 1, 1) : " "; text = substr(rest, at + length(name))
+        if (before !~ /["\047= \t]/) continue
+        quote = before ~ /["\047]/ ? before : substr(text, 1, 1)
+        if (quote == before) value = substr(text, 1, index(text, quote) - 1)
+        else if (quote ~ /["\047]/) value = substr(text, 2, index(substr(text, 2), quote) - 1)
+        else value = substr(text, 1, match(text " ", /[ \t]/) - 1)
+      }
+    }
+    END { print value }' "$4"
+}
+
+# database_file: as the service finds it. A variable goes before what sidecall.toml says.
 database_file() {
   local file
-  file=$(node_setting database)
+  file=$(unit_environment SIDECALL_NODE__DATABASE)
+  if [ -z "$file" ]; then file=$(node_setting database); fi
   case $file in
     '') file=$root$data/sidecall.db ;;
     /*) file=$root$file ;;

@@ -196,6 +196,34 @@ fn a_message_waits_for_the_link(kind: Kind) {
     assert_eq!(softphone.copies().iter().filter(|copy| copy.is_peer()).count(), 1);
 }
 
+/// `sip:pstn@DOMAIN` names a trunk, as an endpoint of Asterisk. It gets no message; Bob's phone, which is named in the same
+/// way, gets his.
+#[test]
+fn asterisk_a_trunk_is_no_softphone() {
+    let Some(mut stage) = stage(Kind::Asterisk) else { return };
+    let alice = stage.number(ALICE);
+    let trunk = format!("sip:pstn@{}", stage.domain);
+    stage.sidecall().bind(&alice, &trunk);
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(3_000).start(stage.pbx.sip()).unwrap();
+    let deliveries = |stage: &mut Stage, state: &str| -> Vec<String> {
+        let calls = stage.sidecall().calls();
+        let all = calls.iter().flat_map(|call| call["deliveries"].as_array().into_iter().flatten());
+        let found = all.filter(|d| d["form"] == "sip" && d["message"] == "peer" && d["state"] == *state);
+        found.map(|d| format!("{} {}", d["number"], d["error"])).collect()
+    };
+    let told = || !deliveries(&mut stage, "failed").is_empty() && !deliveries(&mut stage, "delivered").is_empty();
+    assert!(wait_until(Duration::from_secs(3), told), "{}", stage.sidecall().log());
+    let failed = deliveries(&mut stage, "failed");
+    assert!(failed.iter().all(|d| d.contains(&alice) && d.contains("a trunk and not a phone")), "{failed:?}");
+    assert!(deliveries(&mut stage, "delivered").iter().all(|d| !d.contains(&alice)));
+    // The packet trunk is known by name, and a client can't even bind it.
+    let bound = stage.sidecall().http_client().post(stage.sidecall().url("/v1/clients")).bearer_auth(ADMIN);
+    let packet = format!("sip:sidecall@{}", stage.domain);
+    let bound = bound.json(&serde_json::json!({"number": alice, "address": packet})).send().unwrap();
+    assert_eq!(bound.status(), 422);
+    assert_eq!(call.finish(Duration::from_secs(20)).unwrap().answered(), 1);
+}
+
 on_both_pbxs! {
     dead_addresses_hold_up_nothing,
     a_softphone_gets_one_copy_of_a_message,

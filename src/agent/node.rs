@@ -9,7 +9,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::config::AgentConfig;
-use crate::contract::{CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages};
+use super::now;
+use crate::contract::{AGENT_CLOCK, CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages};
 use crate::core::breaker::Breaker;
 use crate::core::cause::cause;
 use crate::core::name::{CallId, PbxName};
@@ -139,7 +140,8 @@ impl Node {
     /// # Errors
     /// If the node doesn't take it.
     pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<SipMessages, NodeError> {
-        self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
+        let url = self.url(&["v1", "calls", call.as_str(), "events"])?;
+        self.answer(self.http.post(url).header(AGENT_CLOCK, now().0).json(events)).await
     }
 
     /// Reports how a link is.

@@ -86,6 +86,7 @@ impl Config {
         let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
         config.node.peers = std::mem::take(&mut config.peer);
         config.own_domains();
+        config.trunks();
         let base = path.parent().unwrap_or(Path::new("."));
         config.locate(base);
         Ok(config)
@@ -117,6 +118,15 @@ impl Config {
         for context in self.pbx.iter().flat_map(PbxConfig::contexts) {
             self.node.clients.own(context.as_str());
         }
+    }
+
+    /// The endpoints that are known to be trunks: no client is there.
+    fn trunks(&mut self) {
+        let routing = &self.node.routing;
+        let packet = routing.trunk.iter().chain(routing.pbx.values().filter_map(|pbx| pbx.trunk.as_ref()));
+        let names =
+            packet.map(ToString::to_string).chain(self.pbx.iter().filter_map(|pbx| pbx.message_endpoint.clone()));
+        self.node.clients.trunks = names.collect();
     }
 
     fn read_secrets(&mut self, config: &Path) -> Result<(), ConfigError> {

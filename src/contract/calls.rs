@@ -70,6 +70,26 @@ pub struct CallEvents {
     pub events: Vec<CallReport>,
 }
 
+/// The header of a report in which an agent says what its own clock shows, in milliseconds since 1970. It is no field, so
+/// that a node of an earlier version takes the report.
+pub const AGENT_CLOCK: &str = "sidecall-clock";
+
+/// A difference of two clocks that may be the time that the report was on its way.
+const ON_ITS_WAY: i64 = 5_000;
+
+impl CallEvents {
+    /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
+    /// None is later than now.
+    pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> Vec<CallReport> {
+        let ahead = sent.map_or(0, |sent| sent.0.saturating_sub(now.0));
+        let ahead = if ahead.saturating_abs() > ON_ITS_WAY { ahead } else { 0 };
+        for event in &mut self.events {
+            event.at = UnixMillis(event.at.0.saturating_sub(ahead)).min(now);
+        }
+        self.events
+    }
+}
+
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallReport {
@@ -237,4 +257,30 @@ pub struct DeliveryView {
     pub delivered: Option<UnixMillis>,
     /// Why the last attempt failed.
     pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agents_times_become_the_nodes() {
+        const DAY: i64 = 86_400_000;
+        let now = UnixMillis(100 * DAY);
+        let at = |millis: i64| UnixMillis(now.0 + millis);
+        for (sent, event, ours) in [
+            (None, at(-7_000), at(-7_000)),
+            (None, at(DAY), now),
+            (Some(at(-300)), at(-7_000), at(-7_000)),
+            (Some(at(2_000)), at(1_500), now),
+            (Some(at(DAY)), at(DAY - 7_000), at(-7_000)),
+            (Some(at(-DAY)), at(-DAY - 7_000), at(-7_000)),
+            (Some(UnixMillis(i64::MIN)), UnixMillis(i64::MAX), now),
+        ] {
+            let leg: LegId = "a-1".parse().unwrap();
+            let report = CallReport { seq: 1, at: event, event: Event::Answered { leg } };
+            let events = CallEvents { events: vec![report] }.by_clock(sent, now);
+            assert_eq!(events[0].at, ours, "{sent:?} {event:?}");
+        }
+    }
 }

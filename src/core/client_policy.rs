@@ -5,8 +5,14 @@
 //! | `sip:`, `sips:` | one of our own domains, or in `sip_hosts` |
 //! | `https:`, `http:` | on the public internet, or in `webhook_hosts` |
 //!
+//! A `sip:` address of another organisation's client, which the node answers for ours, is allowed if its host is in
+//! `sip_hosts` or `answer_hosts`. Without `answer_hosts` it is also allowed if a trusted trunk or a peer named it.
+//! It is never one of our own domains.
+//!
 //! The PBX sends SIP MESSAGEs with its own rights, on Asterisk even with a trunk's credentials. The node posts from
 //! inside its network. So a client must not choose where either of them writes.
+
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
@@ -19,6 +25,8 @@ use super::network::{HostList, HostRule, may_be_public};
 pub struct ClientPolicy {
     /// Hosts of `sip:` addresses, beside our own domains.
     pub sip_hosts: HostList,
+    /// Hosts of other organisations' `sip:` addresses that are answered; if absent, all that trusted trunks and peers name.
+    pub answer_hosts: Option<HostList>,
     /// Hosts of webhooks that need not be on the public internet.
     pub webhook_hosts: HostList,
     /// How many SIP MESSAGEs a number's clients are sent in a minute, all together.
@@ -26,15 +34,20 @@ pub struct ClientPolicy {
     /// Our own SIP domains: those of the PBXs in the same configuration.
     #[serde(skip)]
     pub own_domains: HostList,
+    /// Users at our own domains that are trunks: an Asterisk would send to them with their credentials.
+    #[serde(skip)]
+    pub trunks: BTreeSet<String>,
 }
 
 impl Default for ClientPolicy {
     fn default() -> ClientPolicy {
         ClientPolicy {
             sip_hosts: HostList::default(),
+            answer_hosts: None,
             webhook_hosts: HostList::default(),
             messages_per_minute: 600,
             own_domains: HostList::default(),
+            trunks: BTreeSet::new(),
         }
     }
 }
@@ -45,6 +58,15 @@ pub enum AddressRefusal {
     /// Its PBX would send a SIP MESSAGE to somebody else's machine.
     #[error("{0} is none of this node's own SIP domains; an administrator can allow it in node.clients.sip_hosts")]
     SipHost(String),
+    /// Its PBX would send a SIP MESSAGE over a trunk.
+    #[error("{0} is a trunk of this node's configuration, and no softphone")]
+    Trunk(String),
+    /// The PBX would send an answer to somebody's machine that no one vouches for.
+    #[error("{0} is no host that answers are sent to; an administrator can allow it in node.clients.answer_hosts")]
+    AnswerHost(String),
+    /// The PBX would send an answer to itself.
+    #[error("{0} is one of this node's own SIP domains: no other organisation's client is there")]
+    OwnDomain(String),
     /// The node would post into its own network.
     #[error("{0} is not on the public internet; an administrator can allow it in node.clients.webhook_hosts")]
     WebhookHost(String),
@@ -63,7 +85,10 @@ impl ClientPolicy {
         let host = address.host();
         match address.kind() {
             AddressKind::Sip => {
-                let listed = host.as_ref().is_some_and(|host| self.own_domains.has(host) || self.sip_hosts.has(host));
+                if self.is_at_home(address) {
+                    return self.check_user(address);
+                }
+                let listed = host.as_ref().is_some_and(|host| self.sip_hosts.has(host));
                 if listed { Ok(()) } else { Err(AddressRefusal::SipHost(named(address))) }
             }
             AddressKind::Http => {
@@ -72,6 +97,35 @@ impl ClientPolicy {
                 if listed || public { Ok(()) } else { Err(AddressRefusal::WebhookHost(named(address))) }
             }
         }
+    }
+
+    fn check_user(&self, address: &Address) -> Result<(), AddressRefusal> {
+        match address.sip_parts() {
+            Some((user, _)) if self.trunks.iter().any(|trunk| trunk.eq_ignore_ascii_case(user)) => {
+                Err(AddressRefusal::Trunk(user.to_owned()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks a `sip:` address of another organisation's client. `vouched`: a trusted trunk or a peer named it.
+    ///
+    /// # Errors
+    /// Says why the address is refused, and how it can be allowed.
+    pub fn check_answer(&self, address: &Address, vouched: bool) -> Result<(), AddressRefusal> {
+        if self.is_at_home(address) {
+            return Err(AddressRefusal::OwnDomain(named(address)));
+        }
+        let lists = [Some(&self.sip_hosts), self.answer_hosts.as_ref()];
+        let listed = address.host().is_some_and(|host| lists.into_iter().flatten().any(|list| list.has(&host)));
+        if listed || (vouched && self.answer_hosts.is_none()) {
+            return Ok(());
+        }
+        Err(AddressRefusal::AnswerHost(named(address)))
+    }
+
+    fn is_at_home(&self, address: &Address) -> bool {
+        address.host().is_some_and(|host| self.own_domains.has(&host))
     }
 
     /// Adds one of our own SIP domains.
@@ -130,6 +184,39 @@ mod tests {
         assert!(!refused(&policy, "sip:a@b.branch.example") && !refused(&policy, "https://10.0.0.8/x"));
         assert!(!refused(&policy, "http://localhost:8080/"));
         assert!(refused(&policy, "sip:a@10.0.0.8") && refused(&policy, "https://192.168.0.1/"));
+    }
+
+    #[test]
+    fn a_trunk_at_an_own_domain_is_no_client() {
+        let mut policy = policy(serde_json::json!({"sip_hosts": ["carrier.example"]}));
+        policy.trunks.insert("carrier".to_owned());
+        for (text, allowed) in [
+            ("sip:1001@pbx.example", true),
+            ("sip:carrier@pbx.example", false),
+            ("sip:Carrier@192.0.2.10:5080", false),
+            ("sips:carrier@PBX.example.", false),
+            // It is a user there, and no endpoint of ours.
+            ("sip:carrier@carrier.example", true),
+        ] {
+            assert_eq!(!refused(&policy, text), allowed, "{text}");
+        }
+    }
+
+    #[test]
+    fn answers_go_where_a_trunk_a_peer_or_an_administrator_says() {
+        let open = policy(serde_json::json!({"sip_hosts": ["branch.example"]}));
+        let closed = policy(serde_json::json!({"sip_hosts": ["branch.example"], "answer_hosts": ["*.b.example"]}));
+        for (text, [by_anybody, vouched, in_closed]) in [
+            ("sip:anna@a.example", [false, true, false]),
+            ("sip:anna@branch.example", [true, true, true]),
+            ("sip:anna@pbx.b.example", [false, true, true]),
+            ("sip:carrier@pbx.example", [false, false, false]),
+        ] {
+            let address = text.parse().unwrap();
+            let found = [(&open, false), (&open, true), (&closed, true)]
+                .map(|(policy, vouched)| policy.check_answer(&address, vouched).is_ok());
+            assert_eq!(found, [by_anybody, vouched, in_closed], "{text}");
+        }
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! client or caller could have it write to machines that only it can reach.
 
 use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use tokio::sync::Semaphore;
 use url::Host;
 
 use crate::core::address::{Address, AddressKind};
@@ -14,6 +16,10 @@ use crate::core::network::{HostList, is_public};
 
 /// How long the check of a name waits for the resolver.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Names that are resolved at the same time. The system's resolver blocks a thread for each, up to half a minute if a
+/// name's servers don't answer. Files and the database's path are looked at by the same threads.
+static RESOLVING: Semaphore = Semaphore::const_new(32);
 
 /// A name that resolves to no address which may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -51,8 +57,8 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allowed.clone();
         Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let found = permitted(name.as_str(), found, &allowed)?;
+            let found = resolve(name.as_str().to_owned()).await?;
+            let found = permitted(name.as_str(), found.into_iter(), &allowed)?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
     }
@@ -78,10 +84,28 @@ pub async fn check_client(policy: &ClientPolicy, address: &Address) -> Result<()
 /// # Errors
 /// If it leads into a private network.
 async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
-    match tokio::time::timeout(PATIENCE, tokio::net::lookup_host((name, 0))).await {
-        Ok(Ok(found)) => permitted(name, found, allowed).map(drop),
+    match tokio::time::timeout(PATIENCE, resolve(name.to_owned())).await {
+        Ok(Ok(found)) => permitted(name, found.into_iter(), allowed).map(drop),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
+}
+
+/// The addresses of a name, as the system's resolver says.
+async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
+    limited(&RESOLVING, async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }).await
+}
+
+/// Waits for a place, and keeps it until the work is done even if the caller is dropped: the blocked thread stays, too.
+async fn limited<T: Send + 'static>(
+    places: &'static Semaphore,
+    work: impl Future<Output = io::Result<T>> + Send + 'static,
+) -> io::Result<T> {
+    let place = places.acquire().await.map_err(io::Error::other)?;
+    let task = tokio::spawn(async move {
+        let _place = place;
+        work.await
+    });
+    task.await.map_err(io::Error::other)?
 }
 
 fn permitted(
@@ -114,6 +138,16 @@ mod tests {
             assert!(found.unwrap().any(|address| address.ip().is_loopback()), "{rule}");
             assert_eq!(check_name("localhost", &allowed).await, Ok(()));
         }
+    }
+
+    #[tokio::test]
+    async fn slow_names_occupy_a_few_threads_however_many_give_up_on_them() {
+        static PLACES: Semaphore = Semaphore::const_new(2);
+        let slow = || limited(&PLACES, async { Ok(std::future::pending::<()>().await) });
+        for _ in 0..10 {
+            assert!(tokio::time::timeout(Duration::from_millis(20), slow()).await.is_err());
+        }
+        assert_eq!(PLACES.available_permits(), 0, "two lookups go on after their callers have given up");
     }
 
     #[tokio::test]

@@ -69,9 +69,9 @@ pub fn carry_on(mark: &Mark) {
     }
 }
 
-/// Sets the clock by the wall clock, as at a first start.
-pub fn adopt_wall() {
-    OFFSET.store(wall_micros() - since_boot(), Ordering::Relaxed);
+/// Where the clock would be if it were set by the wall clock, as at a first start. [`carry_on`] sets it.
+pub fn mark_of_wall() -> Mark {
+    Mark { boot: boot_id(), since_boot: since_boot(), at: wall_micros() }
 }
 
 fn wall_micros() -> i64 {

@@ -86,10 +86,7 @@ impl FromRequestParts<App> for Identity {
             return Ok(known);
         }
         let source = app.logins.source(parts);
-        let _turn = match source {
-            Some(source) => app.logins.turn(source).await,
-            None => None,
-        };
+        let _turn = app.logins.turn(source).await;
         if let Some(role) = app.store.token(&hash).await? {
             return Ok(of_role(role));
         }

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -20,6 +21,9 @@ const MAX: usize = 60_000;
 const RESERVED: usize = 1024;
 /// One place in so many is kept for this machine and for proxies: the agent must reach the node in a flood.
 const KEPT: usize = 16;
+/// An IPv6 /48 gets at most one place in so many. It is what one site or one rented server gets, and holds 65,536 of
+/// the /64s that have a cap of their own.
+const SITE: usize = 4;
 /// Refusals are logged at most this often.
 const LOGGED: Duration = Duration::from_secs(60);
 
@@ -29,7 +33,7 @@ const LOGGED: Duration = Duration::from_secs(60);
 pub struct ConnectionsConfig {
     /// Maximum number of connections; what the limit on open files leaves if absent.
     pub max: Option<usize>,
-    /// Maximum number of connections from one IPv4 address or one IPv6 /64.
+    /// Maximum number of connections from one IPv4 address or one IPv6 /64. An IPv6 /48 gets a quarter of `max`.
     pub per_address: usize,
     /// Reverse proxies and agents on other machines: `per_address` doesn't apply to them, and their
     /// `X-Forwarded-For` is believed. Loopback addresses always belong here.
@@ -95,8 +99,20 @@ impl ConnectionsConfig {
 pub(super) fn source(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(ip) => IpAddr::V6(network(ip, 64)),
     }
+}
+
+/// The IPv6 network around one that [`source`] has returned.
+fn site(source: IpAddr) -> Option<Ipv6Addr> {
+    match source {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(ip) => Some(network(ip, 48)),
+    }
+}
+
+fn network(ip: Ipv6Addr, prefix: u32) -> Ipv6Addr {
+    Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << (128 - prefix)))
 }
 
 /// Raises the soft limit on open files to the hard one, and returns what the process may open.
@@ -122,6 +138,8 @@ pub(super) enum Full {
     Total,
     /// The address has.
     Address,
+    /// The network around the address has.
+    Site,
 }
 
 impl Full {
@@ -129,6 +147,7 @@ impl Full {
         match self {
             Full::Total => "total",
             Full::Address => "address",
+            Full::Site => "site",
         }
     }
 }
@@ -147,6 +166,7 @@ struct Open {
     total: usize,
     /// Only of addresses that are capped.
     by_source: HashMap<IpAddr, usize>,
+    by_site: HashMap<Ipv6Addr, usize>,
     refused: u64,
     logged: Option<Instant>,
 }
@@ -170,6 +190,11 @@ impl Connections {
             Some(source) if open.by_source.get(&source).is_some_and(|n| *n >= self.config.per_address) => {
                 Some(Full::Address)
             }
+            Some(source)
+                if site(source).and_then(|site| open.by_site.get(&site)).is_some_and(|n| *n >= self.site_max()) =>
+            {
+                Some(Full::Site)
+            }
             Some(_) if open.total >= self.max - self.max / KEPT => Some(Full::Total),
             _ if open.total >= self.max => Some(Full::Total),
             _ => None,
@@ -186,9 +211,16 @@ impl Connections {
         open.total += 1;
         if let Some(source) = capped {
             *open.by_source.entry(source).or_default() += 1;
+            if let Some(site) = site(source) {
+                *open.by_site.entry(site).or_default() += 1;
+            }
         }
         self.metrics.connections_open(open.total);
         Ok(Place { connections: self.clone(), capped })
+    }
+
+    fn site_max(&self) -> usize {
+        self.max.div_ceil(SITE)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -207,14 +239,21 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         open.total -= 1;
-        if let Some(Entry::Occupied(mut count)) = self.capped.map(|source| open.by_source.entry(source)) {
-            *count.get_mut() -= 1;
-            if *count.get() == 0 {
-                count.remove();
-            }
+        if let Some(source) = self.capped {
+            give_back(&mut open.by_source, source);
+            site(source).into_iter().for_each(|site| give_back(&mut open.by_site, site));
         }
         let total = open.total;
         self.connections.metrics.connections_open(total);
+    }
+}
+
+fn give_back<T: Eq + Hash>(counts: &mut HashMap<T, usize>, key: T) {
+    if let Entry::Occupied(mut count) = counts.entry(key) {
+        *count.get_mut() -= 1;
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 
@@ -241,6 +280,24 @@ mod tests {
         drop(held);
         take("192.0.2.1").unwrap();
         assert_eq!(connections.lock().by_source.len(), 3);
+    }
+
+    #[test]
+    fn an_ipv6_site_has_a_quarter_however_many_networks_it_uses() {
+        let (connections, now) = (with(100, 2), Instant::now());
+        let take = |network: u16, site: u16| {
+            let address = Ipv6Addr::from([0x2001, 0xdb8, site, network, 0, 0, 0, 1]);
+            connections.take(address.into(), now)
+        };
+        let mut held: Vec<_> = (0..100).filter_map(|network| take(network, 1).ok()).collect();
+        assert_eq!(held.len(), 25);
+        assert_eq!(take(0, 1).unwrap_err(), Full::Site);
+        let _others: Vec<_> = (0..25).map(|network| take(network, 2).unwrap()).collect();
+        let _v4 = connections.take([192, 0, 2, 1].into(), now).unwrap();
+        held.pop();
+        held.push(take(0xffff, 1).unwrap());
+        held.clear();
+        assert_eq!(connections.lock().by_site.len(), 1);
     }
 
     #[test]

@@ -231,10 +231,10 @@ impl App {
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
     pub(super) fn answer(&self, call: &CallId, number: &Number, own: Peer) {
-        let Some((address, peer, settled)) = self.exchange().call(call).and_then(|call| {
+        let Some((address, peer, how, settled)) = self.exchange().call(call).and_then(|call| {
             let settled = call.far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
             let client = call.far.client.as_ref()?;
-            Some((client.address.clone(), client.peer.clone(), settled))
+            Some((client.address.clone(), client.peer.clone(), client.how, settled))
         }) else {
             return;
         };
@@ -245,12 +245,15 @@ impl App {
             far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer, now()));
         });
         match address.kind() {
-            AddressKind::Sip if !self.may_write_to(call, number, &address) => {
-                let error = "leads into a private network, or back to our own PBX".to_owned();
-                self.change_far(call, |far| attempted(far.answers.get_mut(number), SentState::Refused, Some(error)));
-                self.answered(call, number, SentState::Refused);
+            AddressKind::Sip => {
+                let refused = self.may_write_to(call, number, &address, how);
+                if let Err(error) = refused.and_then(|()| self.answer_by_sip(call, number, own, address)) {
+                    self.change_far(call, |far| {
+                        attempted(far.answers.get_mut(number), SentState::Refused, Some(error))
+                    });
+                    self.answered(call, number, SentState::Refused);
+                }
             }
-            AddressKind::Sip => self.answer_by_sip(call, number, own, address),
             AddressKind::Http => {
                 let (app, number) = (self.clone(), number.clone());
                 let id = call.clone();
@@ -296,21 +299,26 @@ impl App {
         }
     }
 
-    /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen. Its own
-    /// domain is known by numbers that have one.
-    fn may_write_to(&self, call: &CallId, number: &Number, address: &Address) -> bool {
+    /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen, or why not. Its
+    /// own domain is known by the configuration, and by numbers that have one.
+    fn may_write_to(&self, call: &CallId, number: &Number, address: &Address, how: How) -> Result<(), String> {
         let called = self.exchange().call(call).map(|call| call.called.clone());
         let own = called.iter().chain([number]).filter_map(Number::context);
-        self.peers.may_be_written_to(address) && !own.into_iter().any(|own| address.is_at(own.as_str()))
+        if !self.peers.may_be_written_to(address) || own.into_iter().any(|own| address.is_at(own.as_str())) {
+            return Err("leads into a private network, or back to our own PBX".to_owned());
+        }
+        // Whoever has our client's address can post another one to it.
+        let vouched = matches!(how, How::Signalling | How::Offer);
+        self.clients.check_answer(address, vouched).map_err(|refusal| refusal.to_string())
     }
 
-    fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) {
+    fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) -> Result<(), String> {
         let found = self.exchange().call(call).map(|call| {
             let sent = call.far.answers.get(number);
             let made = sent.and_then(|sent| sent.made);
             (call.pbx.clone(), made.unwrap_or(call.decided), sent.is_some_and(Sent::is_handed_out))
         });
-        let Some((pbx, made, is_handed_out)) = found else { return };
+        let Some((pbx, made, is_handed_out)) = found else { return Ok(()) };
         let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
         // The same id after a restart: a client tells a repeat by it. Another one when the call has come back to this
         // number: then it is news.
@@ -319,11 +327,7 @@ impl App {
             call: call.clone(),
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };
-        if !self.push.answer(&pbx, message, number.clone(), from, to, is_handed_out) {
-            let error = Some("too many SIP MESSAGEs are waiting".to_owned());
-            self.change_far(call, |far| attempted(far.answers.get_mut(number), SentState::Refused, error));
-            self.answered(call, number, SentState::Refused);
-        }
+        self.push.answer(&pbx, message, number.clone(), from, to, is_handed_out)
     }
 
     /// The SIP MESSAGEs that the agent of a PBX is to send now.

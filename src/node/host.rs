@@ -30,22 +30,40 @@ impl Hosts {
 
     /// Checks `Host`. Browsers always send it; what sends none is no browser.
     pub(super) fn check(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        match headers.get(HOST) {
-            Some(value) if !value.to_str().is_ok_and(|host| self.knows(host)) => Err(Problem::forbidden(
-                "the request is for another host: use this node's address, or see monitoring_hosts",
-            )),
-            _ => Ok(()),
+        let Some(value) = headers.get(HOST) else { return Ok(()) };
+        match value.to_str() {
+            Ok(host) if self.knows(host) => Ok(()),
+            host => Err(Problem::forbidden(refusal(host.ok().and_then(name)))),
         }
     }
 
     fn knows(&self, host: &str) -> bool {
-        let Ok(url) = Url::parse(&format!("http://{host}/")) else { return false };
-        match url.host() {
-            Some(Host::Domain(name)) if self.names.iter().any(|known| known == name) => true,
+        match name(host) {
+            Some(Host::Domain(name)) if self.names.contains(&name) => true,
             // A node on loopback has no other addresses.
             Some(Host::Ipv4(_) | Host::Ipv6(_)) if !self.listen.is_loopback() => true,
             host => is_loopback(host),
         }
+    }
+}
+
+/// The host in a `Host` header, without the port.
+fn name(host: &str) -> Option<Host> {
+    Url::parse(&format!("http://{host}/")).ok()?.host().map(|host| host.to_owned())
+}
+
+/// The page that a rebound name belongs to can read this, and learns nothing from it that it didn't send.
+fn refusal(host: Option<Host>) -> String {
+    match host {
+        Some(Host::Domain(name)) => format!(
+            "the request is for {name}, which is none of this node's names: add {name:?} to node.monitoring_hosts, or \
+             have the proxy in front send a Host that is there"
+        ),
+        Some(ip) => format!(
+            "the request is for {ip}, and this node listens on loopback alone: use http://localhost, or have the proxy in \
+             front send a Host that is in node.monitoring_hosts"
+        ),
+        None => "the Host header holds no host".to_owned(),
     }
 }
 
@@ -67,6 +85,15 @@ mod tests {
         for host in ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.1", "a@evil", ""] {
             assert!(!hosts.knows(host), "{host}");
         }
+        let refused = |host: &'static str| {
+            let problem = hosts.check(&HeaderMap::from_iter([(HOST, host.parse().unwrap())])).unwrap_err();
+            problem.detail
+        };
+        for (host, named) in [("Status.example:8600", "status.example"), ("192.0.2.1:8600", "192.0.2.1")] {
+            let detail = refused(host);
+            assert!(detail.contains(named) && detail.contains("node.monitoring_hosts"), "{detail}");
+        }
+        assert!(!refused("<b>x</b>").contains('<'));
         let everywhere = Hosts::new(&NodeConfig { listen: "0.0.0.0:8600".parse().unwrap(), ..config });
         assert!(everywhere.knows("192.0.2.1:8600") && !everywhere.knows("evil.example"));
     }

@@ -3,7 +3,9 @@
 //! A valid token is never refused here, or a bad client would lock out the good ones behind the same NAT.
 //! That gives a guesser nothing: the tokens that sidecall makes have at least 128 random bits, so no number of
 //! attempts finds one. What an attacker could take is the database, which looks up each token that isn't in
-//! the configuration. So the lookups for addresses that failed too often are made one at a time.
+//! the configuration. So there is one lookup at a time: a flood of bad tokens keeps one of the database's readers busy,
+//! and decisions have the others. An address that failed too often sends one lookup at a time into that queue, so
+//! others wait for one of its lookups and not for all.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +15,7 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::Problem;
 use super::connections::{ConnectionsConfig, source};
@@ -29,9 +31,24 @@ const ADDRESSES: u64 = 100_000;
 #[derive(Debug)]
 pub(super) struct Logins {
     config: ConnectionsConfig,
-    failed: Cache<IpAddr, Arc<Mutex<Bucket>>>,
+    failed: Cache<IpAddr, Arc<Source>>,
     lookups: Semaphore,
     metrics: Metrics,
+}
+
+/// An address that has failed to log in.
+#[derive(Debug)]
+struct Source {
+    attempts: Mutex<Bucket>,
+    /// Held from before a lookup's place in the queue until after the lookup, if no attempts are left.
+    queueing: Arc<Semaphore>,
+}
+
+/// Permission for one lookup. It ends when dropped.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    _lookup: Option<SemaphorePermit<'a>>,
+    _queueing: Option<OwnedSemaphorePermit>,
 }
 
 impl Logins {
@@ -61,20 +78,27 @@ impl Logins {
         client
     }
 
-    /// Waits for the turn of a lookup, if the address has failed too often.
-    pub(super) async fn turn(&self, source: IpAddr) -> Option<SemaphorePermit<'_>> {
-        let spent = self.failed.get(&source).is_some_and(|bucket| !self.holds(&bucket, Instant::now(), false));
-        if spent { self.lookups.acquire().await.ok() } else { None }
+    /// Waits for the turn of a lookup.
+    pub(super) async fn turn(&self, source: Option<IpAddr>) -> Turn<'_> {
+        let failed = source.and_then(|source| self.failed.get(&source));
+        let spent = failed.filter(|failed| !self.holds(&failed.attempts, Instant::now(), false));
+        let queueing = match spent {
+            Some(failed) => failed.queueing.clone().acquire_owned().await.ok(),
+            None => None,
+        };
+        Turn { _lookup: self.lookups.acquire().await.ok(), _queueing: queueing }
     }
 
     /// Counts a failed login, and says what it is answered with.
     pub(super) fn failed(&self, source: Option<IpAddr>) -> Problem {
         let burst = f64::from(self.config.failed_logins);
-        let bucket = |source| {
+        let failed = |source| {
             let now = Instant::now();
-            (self.failed.get_with(source, || Arc::new(Mutex::new(Bucket::full(burst, now)))), now)
+            let fresh =
+                || Source { attempts: Mutex::new(Bucket::full(burst, now)), queueing: Semaphore::new(1).into() };
+            (self.failed.get_with(source, || fresh().into()), now)
         };
-        if source.map(bucket).is_none_or(|(bucket, now)| self.holds(&bucket, now, true)) {
+        if source.map(failed).is_none_or(|(failed, now)| self.holds(&failed.attempts, now, true)) {
             self.metrics.failed_login("refused");
             return Problem::unauthorized();
         }
@@ -95,6 +119,47 @@ impl Logins {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn spent(logins: &Logins, source: IpAddr) {
+        while logins.failed(Some(source)).status == 401 {}
+    }
+
+    #[tokio::test]
+    async fn an_attackers_queue_is_its_own() {
+        let config = ConnectionsConfig { failed_logins: 2, ..ConnectionsConfig::default() };
+        let logins = Arc::new(Logins::new(&config, Metrics::install()));
+        let [attacker, other] = [1, 2].map(|n| IpAddr::from([192, 0, 2, n]));
+        spent(&logins, attacker);
+        spent(&logins, other);
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let first = logins.turn(Some(attacker)).await;
+        let mut waiting = tokio::task::JoinSet::new();
+        for source in [attacker].repeat(100).into_iter().chain([other]) {
+            let (logins, served) = (logins.clone(), served.clone());
+            waiting.spawn(async move {
+                let _turn = logins.turn(Some(source)).await;
+                served.lock().unwrap().push(source);
+            });
+            tokio::task::yield_now().await;
+        }
+        drop(first);
+        waiting.join_all().await;
+        let place = served.lock().unwrap().iter().position(|source| *source == other).unwrap();
+        assert!(place <= 1, "it was served after {place} lookups of the attacker's");
+    }
+
+    #[tokio::test]
+    async fn one_lookup_at_a_time_leaves_readers_for_decisions() {
+        let logins = Logins::new(&ConnectionsConfig::default(), Metrics::install());
+        let here = logins.turn(Some([192, 0, 2, 1].into())).await;
+        // Neither has failed before.
+        for source in [Some(IpAddr::from([192, 0, 2, 2])), None] {
+            let second = logins.turn(source);
+            assert!(tokio::time::timeout(Duration::from_millis(200), second).await.is_err(), "{source:?}");
+        }
+        drop(here);
+        logins.turn(None).await;
+    }
 
     #[test]
     fn forwarded_addresses_are_believed_from_proxies_alone() {

@@ -25,8 +25,9 @@ pub(super) async fn set_clock(store: &Store) -> Result<(), StoreError> {
     if step.abs() < STEP || !store.calls(&CallFilter { live: Some(true), pbx: None, limit: 1 }).await?.is_empty() {
         return Ok(());
     }
-    store.shift(step / 1_000).await?;
-    clock::adopt_wall();
+    let mark = clock::mark_of_wall();
+    store.shift(step / 1_000, &mark).await?;
+    clock::carry_on(&mark);
     tracing::info!(seconds = step / 1_000_000, "the wall clock was stepped since the last run: it is believed again");
     Ok(())
 }

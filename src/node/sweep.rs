@@ -6,6 +6,7 @@ use super::app::{App, GRACE};
 use crate::contract::CallReport;
 use crate::core::call::{Call, Event};
 use crate::core::name::CallId;
+use crate::core::time::UnixMillis;
 use crate::monitor::{Beat, now};
 use crate::store::StoreError;
 
@@ -15,6 +16,8 @@ const HUNG: Duration = Duration::from_secs(30);
 /// Renewals come before the shortest binding, a minute, can end.
 const RENEW: u64 = 15;
 const TIDY: u64 = 60;
+/// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
+const BATCHES: usize = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A call of which nothing was heard for so long is over, whatever became of the agent that followed it.
 /// One that comes back sooner still finds the calls that are up.
@@ -26,20 +29,22 @@ impl App {
         let beat = self.tasks.beat("sweep", HUNG);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut old_calls = None;
         for n in 0u64.. {
             tokio::select! {
                 _ = ticks.tick() => {}
                 () = self.shutdown.cancelled() => return,
             }
             beat.tick();
-            if let Err(error) = self.tick(n, &beat).await {
+            if let Err(error) = self.tick(n, &beat, &mut old_calls).await {
                 // The store has logged that it fails; this is only what is put off by it.
                 tracing::debug!(%error, "housekeeping is put off");
             }
         }
     }
 
-    async fn tick(&self, n: u64, beat: &Beat) -> Result<(), StoreError> {
+    /// `old_calls`: calls that ended before this time are still to be forgotten.
+    async fn tick(&self, n: u64, beat: &Beat, old_calls: &mut Option<UnixMillis>) -> Result<(), StoreError> {
         self.space.measure();
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
@@ -73,14 +78,25 @@ impl App {
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
             self.end_lost().await;
-            let before = crate::core::time::UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
+            let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
             let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
-            let pruned = self.store.prune_calls(before, self.keep.count).await?;
-            if pruned > 0 {
-                tracing::debug!(pruned, "forgot old calls");
-            }
+            *old_calls = Some(self.store.prune_line(before, self.keep.count).await?);
+        }
+        if let Some(before) = *old_calls {
+            self.forget_old_calls(before, beat).await?.then(|| old_calls.take());
         }
         Ok(())
+    }
+
+    /// Forgets calls that ended before this time; true once none is left.
+    async fn forget_old_calls(&self, before: UnixMillis, beat: &Beat) -> Result<bool, StoreError> {
+        for _ in 0..BATCHES {
+            beat.tick();
+            if self.store.prune_batch(before).await? == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Ends calls that nobody follows any more, as their agent would have.

@@ -17,6 +17,9 @@ pub enum Error {
     /// The PBX could not be asked: there was no connection to ask it over.
     #[error("no connection to the PBX: {0}")]
     Unsent(String),
+    /// A message's endpoint is no phone of this PBX: nothing was sent.
+    #[error("nothing is sent to this endpoint: {0}")]
+    NoPhone(&'static str),
     /// A reply that says something else than was asked for.
     #[error("the PBX replied to {command} with {reply:?}")]
     Unexpected {
@@ -33,7 +36,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_disconnect(),
             Error::Ami(error) => error.is_disconnect(),
-            Error::Unanswered | Error::Unsent(_) | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -43,7 +46,7 @@ impl Error {
             Error::Esl(error) => error.is_timeout(),
             Error::Ami(error) => error.is_timeout(),
             Error::Unanswered => true,
-            Error::Unsent(_) | Error::Unexpected { .. } => false,
+            Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -52,7 +55,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_auth(),
             Error::Ami(error) => error.is_auth(),
-            Error::Unanswered | Error::Unsent(_) | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
         }
     }
 

@@ -1,4 +1,5 @@
-//! How many SIP MESSAGEs a number's clients are sent: a minute's worth at once, then as many as come back in time.
+//! How many SIP MESSAGEs a number's clients are sent, and others' clients in their name: a minute's worth at once, then as
+//! many as come back in time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -40,6 +40,10 @@ const SIP_TEXT_MAX: usize = 4096;
 /// Why a SIP MESSAGE was dropped, as the metric has it.
 const FULL: &str = "full";
 
+/// Why a SIP MESSAGE isn't sent.
+const SPENT: &str = "node.clients.messages_per_minute were sent for this number already";
+const WAITING: &str = "too many SIP MESSAGEs are waiting";
+
 /// All three ways to a client.
 #[derive(Debug, Clone)]
 pub struct Push {
@@ -169,8 +173,10 @@ impl Push {
     }
 
     /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`. One
-    /// that was handed out before a restart is not sent again: its outcome is waited for. False if too many
-    /// messages are waiting.
+    /// that was handed out before a restart is not sent again: its outcome is waited for.
+    ///
+    /// # Errors
+    /// Says why it is not sent: too many messages are waiting, or our number has caused its share.
     pub fn answer(
         &self,
         via: &PbxName,
@@ -179,15 +185,19 @@ impl Push {
         from: Number,
         to: Address,
         is_handed_out: bool,
-    ) -> bool {
+    ) -> Result<(), String> {
+        if !is_handed_out && !self.inner.allowance.take(&number, false, Instant::now()) {
+            return Err(SPENT.to_owned());
+        }
         let (id, call) = (message.id.clone(), message.call.clone());
         let sent = SipMessage { id, to, from, text: SipText(message).to_string(), call: Some(call.clone()) };
         let queued = sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
         let added = self.inner.sip.add(via, if is_handed_out { queued.handed_out() } else { queued });
         if !added {
             self.inner.totals.metrics.sip_dropped(FULL, 1);
+            return Err(WAITING.to_owned());
         }
-        added
+        Ok(())
     }
 
     /// The other side of a call is told of another number's client from now on.
@@ -245,12 +255,12 @@ impl Push {
         // Before the text is made: a flood costs no more than it must.
         let is_post = matches!(delivery.message.body, Body::Message { .. });
         if !self.inner.allowance.take(&binding.number, is_post, Instant::now()) {
-            return Err("the number's clients were sent node.clients.messages_per_minute already".to_owned());
+            return Err(SPENT.to_owned());
         }
         let queued = queued(delivery, to, from).ok_or("too long for a SIP MESSAGE")?;
         if !self.inner.sip.add(via, queued) {
             self.inner.totals.metrics.sip_dropped(FULL, 1);
-            return Err("too many SIP MESSAGEs are waiting".to_owned());
+            return Err(WAITING.to_owned());
         }
         Ok(())
     }

@@ -8,7 +8,6 @@ use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::core::call::Call;
 use crate::core::name::{CallId, PbxName};
-use crate::core::time::UnixMillis;
 
 /// Which calls are listed.
 #[derive(Debug, Clone, Default)]
@@ -29,14 +28,6 @@ impl Store {
     /// If the queue is full or the store closed.
     pub fn save_calls(&self, calls: Vec<Call>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Calls(calls))
-    }
-
-    /// Forgets calls that ended before `before`, and all but the newest `keep` that ended.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn prune_calls(&self, before: UnixMillis, keep: u64) -> Result<u64, StoreError> {
-        Ok(self.writer.run(Write::Prune { before, keep }).await?.rows())
     }
 
     /// One call.
@@ -96,21 +87,4 @@ pub(super) async fn save(connection: &mut SqliteConnection, calls: &[Call]) -> R
         .await?;
     }
     Ok(Done::Rows(calls.len() as u64))
-}
-
-pub(super) async fn prune(
-    connection: &mut SqliteConnection,
-    before: UnixMillis,
-    keep: u64,
-) -> Result<Done, StoreError> {
-    let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
-    let keep = i64::try_from(keep).unwrap_or(i64::MAX);
-    let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(&mut *connection).await?;
-    let before = line.map_or(before.0, |line| before.0.max(line.saturating_add(1)));
-    sqlx::query("DELETE FROM deliveries WHERE call IN (SELECT id FROM calls WHERE ended < $1)")
-        .bind(before)
-        .execute(&mut *connection)
-        .await?;
-    let done = sqlx::query("DELETE FROM calls WHERE ended < $1").bind(before).execute(connection).await?;
-    Ok(Done::Rows(done.rows_affected()))
 }

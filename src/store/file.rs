@@ -1,10 +1,14 @@
 //! The database's file: whether the one that is open is still the one at its path.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::open::create;
 use super::{Store, StoreError};
+
+/// What a copy's name ends with until it is complete.
+const UNFINISHED: &str = ".unfinished";
 
 /// The file that was opened.
 #[derive(Debug)]
@@ -33,17 +37,64 @@ impl Store {
         }
     }
 
-    /// Copies what is open to a new file beside the path, and gives back its name.
+    /// Copies what is open to a new file beside the path, and gives back its name. The file has this name once it is
+    /// complete and on the disk.
     ///
     /// # Errors
     /// If it can't be read, or there is no room.
     pub async fn copy_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let mut copy = self.file.path.clone().into_os_string();
-        copy.push(name);
+        let beside = |suffix: &str| {
+            let mut path = self.file.path.clone().into_os_string();
+            path.push(suffix);
+            PathBuf::from(path)
+        };
+        let (copy, unfinished) = (beside(name), beside(&format!("{name}{UNFINISHED}")));
+        let copied = self.copy_to(&unfinished, &copy).await;
+        if copied.is_err() {
+            let _ = std::fs::remove_file(&unfinished);
+        }
+        copied.map(|()| copy)
+    }
+
+    async fn copy_to(&self, unfinished: &Path, copy: &Path) -> Result<(), StoreError> {
+        let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string().into());
         // An empty file is taken, and this one is nobody else's.
-        create(Path::new(&copy)).map_err(|error| StoreError::Unavailable(error.to_string().into()))?;
-        let into = copy.to_string_lossy().into_owned();
+        create(unfinished).map_err(failed)?;
+        let into = unfinished.to_string_lossy().into_owned();
         sqlx::query("VACUUM INTO $1").bind(into).execute(&self.pool).await?;
-        Ok(copy.into())
+        keep(unfinished, copy).map_err(failed)
+    }
+}
+
+/// Gives a complete file its name, once its content is on the disk.
+fn keep(unfinished: &Path, copy: &Path) -> std::io::Result<()> {
+    File::open(unfinished)?.sync_all()?;
+    std::fs::rename(unfinished, copy)?;
+    let folder = copy.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(folder: &Path) -> Vec<String> {
+        let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains(".kept")).collect()
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_is_not_complete_is_never_taken_for_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a.db")).await.unwrap();
+        assert!(store.copy_aside(".kept-1").await.unwrap().ends_with("a.db.kept-1"));
+        assert_eq!(files(folder.path()), ["a.db.kept-1"]);
+        // What an end in the middle of a copy has left is none of the names that a person looks for.
+        std::fs::write(folder.path().join("a.db.kept-2.unfinished"), "half").unwrap();
+        assert!(store.copy_aside(".kept-2").await.is_err());
+        assert_eq!(files(folder.path()), ["a.db.kept-1"]);
+        store.close().await;
+        assert!(store.copy_aside(".kept-3").await.is_err());
+        assert_eq!(files(folder.path()), ["a.db.kept-1"], "a copy that failed leaves nothing");
     }
 }

@@ -13,6 +13,7 @@ mod file;
 mod numbers;
 mod offers;
 mod open;
+mod prune;
 mod settings;
 mod sip_messages;
 mod writer;

@@ -58,12 +58,14 @@ impl Store {
         Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
-    /// Moves what clients and offers expire by, when the clock that it goes by is set.
+    /// Moves what clients and offers expire by, when the clock that it goes by is set, and writes down where the clock is
+    /// then. Either both are done or neither: a start that is cut off in between would move the times twice.
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn shift(&self, millis: i64) -> Result<(), StoreError> {
-        self.writer.run(Write::Shift { millis }).await.map(drop)
+    pub async fn shift(&self, millis: i64, mark: &Mark) -> Result<(), StoreError> {
+        let mark = serde_json::to_vec(mark).map_err(|e| StoreError::unreadable("clock", e))?;
+        self.writer.run(Write::Shift { millis, mark }).await.map(drop)
     }
 
     /// Asks the writer for a sign of life, and with a mark writes it down. True once there was an answer, be it
@@ -115,10 +117,10 @@ pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[
     Ok(Done::Rows(1))
 }
 
-pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64) -> Result<Done, StoreError> {
+pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64, mark: &[u8]) -> Result<Done, StoreError> {
     sqlx::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
-    sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(connection).await?;
-    Ok(Done::Rows(0))
+    sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(&mut *connection).await?;
+    put(connection, CLOCK, mark).await
 }
 
 pub(super) async fn put_token(

@@ -26,7 +26,7 @@ const GROUP: usize = 512;
 #[derive(Debug)]
 pub(super) enum Write {
     Calls(Vec<Call>),
-    Prune { before: UnixMillis, keep: u64 },
+    Prune { before: UnixMillis },
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),
     Enable(Number, bool),
@@ -46,7 +46,7 @@ pub(super) enum Write {
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
     Setting { name: &'static str, value: Vec<u8> },
-    Shift { millis: i64 },
+    Shift { millis: i64, mark: Vec<u8> },
     Probe,
 }
 
@@ -235,10 +235,10 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, offers, settings, sip_messages};
+    use super::{bindings, calls, deliveries, numbers, offers, prune, settings, sip_messages};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
-        Write::Prune { before, keep } => calls::prune(connection, *before, *keep).await,
+        Write::Prune { before } => prune::prune(connection, *before).await,
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
         Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,
@@ -258,7 +258,7 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
-        Write::Shift { millis } => settings::shift(connection, *millis).await,
+        Write::Shift { millis, mark } => settings::shift(connection, *millis, mark).await,
         // The transaction around it takes the lock that a write needs.
         Write::Probe => Ok(Done::Rows(0)),
     }

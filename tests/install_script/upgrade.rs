@@ -101,6 +101,42 @@ fn a_rollback_leaves_the_dialplan_and_edited_files_alone() {
     assert_eq!(std::fs::read_to_string(&unit).unwrap(), "[Unit]\n# mine\n");
 }
 
+/// The service may be told of its database by a variable alone.
+#[test]
+fn a_database_that_only_the_units_environment_names_is_saved_and_put_back() {
+    let name = "SIDECALL_NODE__DATABASE";
+    for (n, (drop_in, file)) in [
+        (format!("[Service]\nEnvironment=A=b {name}=/srv/own.db\n"), String::new()),
+        (format!("[Service]\nEnvironment=\"A=b c\" \"{name}=/srv/own.db\"\n"), String::new()),
+        (
+            format!("[Service]\nEnvironment={name}=/srv/other.db\nEnvironmentFile=-/etc/default/sidecall\n"),
+            format!("# Ours\nOTHER_{name}=/srv/other.db\n{name}='/srv/own.db'\n"),
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scratch = scratch(&format!("environment-{n}"));
+        for folder in ["srv", "etc/default", "etc/systemd/system/sidecall.service.d"] {
+            std::fs::create_dir_all(scratch.at(folder)).unwrap();
+        }
+        std::fs::write(scratch.at("etc/systemd/system/sidecall.service.d/database.conf"), drop_in).unwrap();
+        std::fs::write(scratch.at("etc/default/sidecall"), file).unwrap();
+        std::fs::write(scratch.at("srv/other.db"), "other").unwrap();
+        for version in ["1", "2"] {
+            scratch.upgrade(version);
+            std::fs::write(scratch.at("srv/own.db"), format!("database {version}")).unwrap();
+        }
+        let said = scratch.install(&["--rollback", "--yes"]);
+        let read = |name: &str| std::fs::read_to_string(scratch.at(name)).unwrap();
+        assert_eq!(
+            (read("srv/own.db").as_str(), read("srv/other.db").as_str()),
+            ("database 1", "other"),
+            "{n}: {said}"
+        );
+    }
+}
+
 #[test]
 fn nothing_is_copied_while_the_database_is_open() {
     let scratch = scratch("open");

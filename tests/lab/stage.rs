@@ -39,7 +39,7 @@ pub struct Stage {
     carol: FarEnd,
     /// The PBX.
     pub pbx: Pbx,
-    domain: String,
+    pub domain: String,
 }
 
 impl Stage {

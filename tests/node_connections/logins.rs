@@ -37,6 +37,29 @@ async fn failed_logins_are_throttled_and_valid_tokens_are_not() {
 }
 
 #[tokio::test]
+async fn a_client_that_switches_its_number_off_and_on_is_slowed_down() {
+    let node = TestNode::start().await;
+    node.number(ALICE, json!({"pbx": "a"})).await;
+    let switch = async |token: &str, n: u32| {
+        let path = format!("/v1/numbers/{ALICE}/sidecall");
+        node.send(Method::PUT, &path, token, json!({"enabled": n.is_multiple_of(2)})).await.0.as_u16()
+    };
+    let mut refused = None;
+    for n in 0..400 {
+        match switch(&credential(ALICE), n).await {
+            200 => {}
+            status => {
+                refused = Some((n, status));
+                break;
+            }
+        }
+    }
+    let (n, status) = refused.expect("it is refused in the end");
+    assert!(n >= 100 && status == 429, "{status} after {n} times");
+    assert_eq!(switch(ADMIN, 0).await, 200);
+}
+
+#[tokio::test]
 async fn a_client_that_comes_and_goes_is_slowed_down() {
     let node = TestNode::start().await;
     for number in [ALICE, BOB] {

@@ -164,3 +164,30 @@ async fn an_agent_that_asks_for_live_calls_gets_the_oldest_too() {
     assert_eq!(node.get("/v1/calls?live=true&pbx=a", AGENT).await["calls"].as_array().unwrap().len(), 101);
     assert_eq!(node.get("/v1/calls?live=true&limit=7", AGENT).await["calls"].as_array().unwrap().len(), 7);
 }
+
+/// The agent's machine has another clock. What it reports is written down by the node's, or the call would stay for a day
+/// after its end, or be forgotten at once.
+#[tokio::test]
+async fn an_agent_whose_clock_is_a_day_off_ends_its_calls_in_time() {
+    const DAY: i64 = 86_400_000;
+    let node = node().await;
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    for (n, ahead) in [DAY, -DAY].into_iter().enumerate() {
+        let leg = format!("leg-{n}");
+        let call = node.decide(&leg, ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+        let mut event = ended(&leg);
+        (event["seq"], event["at"]) = (1.into(), (now() + ahead).into());
+        let report = node.request(Method::POST, &format!("/v1/calls/{call}/events"), AGENT);
+        let report = report.header("sidecall-clock", now() + ahead).json(&json!({"events": [event]}));
+        assert_eq!(report.send().await.unwrap().status(), 200);
+        let at = node.get(&format!("/v1/calls/{call}"), ADMIN).await["ended"].as_i64().unwrap();
+        assert!((now() - at).abs() < DAY / 24, "{at}");
+    }
+    // An agent of an earlier version doesn't say what its clock shows: no end is in the future.
+    let call = node.decide("leg-3", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let mut event = ended("leg-3");
+    (event["seq"], event["at"]) = (1.into(), (now() + DAY).into());
+    node.send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"events": [event]})).await;
+    let at = node.get(&format!("/v1/calls/{call}"), ADMIN).await["ended"].as_i64().unwrap();
+    assert!((now() - at).abs() < DAY / 24, "{at}");
+}

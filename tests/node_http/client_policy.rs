@@ -4,7 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sidecall::core::client_policy::ClientPolicy;
 
-use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, credential};
+use crate::peers::talks;
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, credential, dialled, unbridged};
 use crate::webhooks::Receiver;
 
 async fn node_with(clients: Value) -> TestNode {
@@ -106,6 +107,53 @@ async fn a_numbers_softphones_are_sent_a_limited_number_of_messages() {
     assert!(why.contains("messages_per_minute"), "{why}");
     // The peer message went out with the answer to the report of the bridge.
     assert_eq!(handed_out(&node).await, 1);
+}
+
+/// Whoever has Bob's address for the call can post an address to it. The PBX writes to none that no trunk, peer or
+/// administrator vouches for.
+#[tokio::test]
+async fn an_answer_goes_to_no_sip_address_that_only_a_message_names() {
+    let node = node_with(json!({"sip_hosts": ["branch.example"]})).await;
+    node.client(ALICE, json!({})).await;
+    node.client(BOB, json!({})).await;
+    for (leg, host, answered) in [("a", "carrier.example", false), ("b", "branch.example", true)] {
+        let [first, far_leg, second, other] = ["1", "1-dialled", "2", "3"].map(|n| format!("{leg}-{n}"));
+        let decision = node.decide(&first, BOB, "+442071838750").await;
+        let (call, own) = (decision["call"].as_str().unwrap(), decision["address"].as_str().unwrap());
+        talks(&node, call, &first).await;
+        let peer =
+            json!({"number": "+442071838750", "address": format!("sip:+19005551234@{host}"), "capabilities": []});
+        let told = json!({"type": "peer", "role": "first", "peer": peer});
+        assert_eq!(answer(node.http.post(own).json(&told)).await.0, 202);
+        // Bob connects them to Alice, whose address they don't have yet.
+        let asked = node.decide(&second, BOB, ALICE).await["call"].as_str().unwrap().to_owned();
+        let events = [dialled(&other), bridged(&second, &other), unbridged(&second, &other)];
+        node.events(&asked, 1, &events).await;
+        let reply = node.events(call, 3, &[unbridged(&first, &far_leg), bridged(&other, &far_leg)]).await;
+        let far = node.far(call, |far| far["answers"][0]["state"].is_string()).await;
+        assert_eq!(far["answers"][0]["state"], if answered { "pending" } else { "refused" }, "{far}");
+        let error = far["answers"][0]["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("node.clients.answer_hosts"), !answered, "{far}");
+        let sent = reply["messages"].as_array().map_or(0, Vec::len) + handed_out(&node).await;
+        assert_eq!(sent, usize::from(answered), "{host}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn answers_to_others_sip_addresses_have_the_numbers_rate() {
+    let node = node_with(json!({"messages_per_minute": 2})).await;
+    node.client(BOB, json!({})).await;
+    let mut states = Vec::new();
+    for n in 0..3 {
+        let leg = format!("b-{n}");
+        let call = node.arrive(&leg, Some("+442071838750"), BOB, Some("sip:anna@a.example")).await;
+        talks(&node, &call, &leg).await;
+        let far = node.far(&call, |far| far["answers"][0]["state"].is_string()).await;
+        states.push(far["answers"][0]["state"].as_str().unwrap().to_owned());
+        let error = far["answers"][0]["error"].as_str().unwrap_or_default();
+        assert_eq!(error.contains("messages_per_minute"), n == 2, "{far}");
+    }
+    assert_eq!(states, ["pending", "pending", "refused"]);
 }
 
 /// How many SIP MESSAGEs the PBX's agent is given to send.

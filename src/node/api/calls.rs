@@ -2,15 +2,18 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
+    AGENT_CLOCK, AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
 use crate::core::name::{CallId, PbxName};
+use crate::core::time::UnixMillis;
+use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::{AdminOrAgent, Agent};
@@ -40,14 +43,18 @@ pub(in crate::node) async fn decide(
 
 /// What happened to a call since; repeats do no harm.
 #[utoipa::path(post, path = "/v1/calls/{call}/events", tag = "calls", security(("bearer" = ["agent"])),
-    params(("call" = String, Path, description = "The call's id")),
+    params(("call" = String, Path, description = "The call's id"),
+        ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
     request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
     Agent(scope): Agent,
     InPath(call): InPath<CallId>,
-    Body(CallEvents { events }): Body<CallEvents>,
+    headers: HeaderMap,
+    Body(events): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
+    let sent = headers.get(AGENT_CLOCK).and_then(|value| value.to_str().ok()?.parse().ok()).map(UnixMillis);
+    let events = events.by_clock(sent, now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
     }

@@ -69,12 +69,12 @@ async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
 }
 
 /// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.
-fn may_change(app: &App, identity: &Identity) -> Result<(), Problem> {
+pub(super) fn may_change(app: &App, identity: &Identity) -> Result<(), Problem> {
     let Identity::Client(number) = identity else { return Ok(()) };
     if app.limits.take_binding(number, Instant::now()) {
         return Ok(());
     }
-    let detail = "the number's clients come and go too often; slow down";
+    let detail = "the number's clients come, go or switch too often; slow down";
     Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
 }
 

@@ -112,6 +112,7 @@ pub(in crate::node) async fn set_switch(
     Body(switch): Body<NumberSwitch>,
 ) -> Result<Json<NumberSwitch>, Problem> {
     own(&identity, &number)?;
+    super::clients::may_change(&app, &identity)?;
     if !app.store.enable(&number, switch.enabled).await? {
         return Err(Problem::not_found("number"));
     }

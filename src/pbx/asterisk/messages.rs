@@ -11,29 +11,35 @@ use crate::pbx::on_demand::OnDemand;
 use crate::pbx::{Error, MESSAGE_WITHIN};
 
 use super::Endpoint;
+use super::phones::Phones;
 
 /// Sends messages over a connection of its own.
 #[derive(Debug)]
 pub(super) struct Messages {
     endpoint: Endpoint,
     connection: OnDemand<Client>,
+    phones: Phones,
 }
 
 impl Messages {
     pub(super) fn new(endpoint: Endpoint) -> Messages {
-        Messages { endpoint, connection: OnDemand::default() }
+        Messages { endpoint, connection: OnDemand::default(), phones: Phones::default() }
     }
 
-    /// Sends one: to an endpoint of this PBX, or to any address by way of one. When Asterisk had sent it.
+    /// Sends one: to a phone of this PBX, or to any address by way of an endpoint. When Asterisk had sent it.
     pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         let Some((user, host)) = message.to.sip_parts() else {
             return Err(Error::unexpected("MessageSend", "not a SIP address"));
         };
         let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
+        let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
         let to = match message_endpoint {
             // However the domain is written: another spelling of it must not leave by a trunk.
-            _ if host.eq_ignore_ascii_case(domain) || message.to.is_at(domain) => format!("pjsip:{user}"),
+            _ if host.eq_ignore_ascii_case(domain) || message.to.is_at(domain) => {
+                self.phones.check(&client, user).await?;
+                format!("pjsip:{user}")
+            }
             Some(endpoint) => format!("pjsip:{endpoint}/{}", message.to),
             None => format!("pjsip:{}", message.to),
         };
@@ -41,7 +47,6 @@ impl Messages {
             .with("Destination", &to)?
             .with("From", &format!("<sip:{from}@{domain}>"))?
             .with("Body", &message.text)?;
-        let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         client.send(action).await?.accepted()?;
         Ok(Instant::now())
     }

@@ -6,6 +6,7 @@ mod dictionary;
 #[doc(hidden)]
 pub mod fuzz;
 mod messages;
+mod phones;
 mod snapshot;
 
 pub use checkup::Checkup;

@@ -1,0 +1,127 @@
+//! Which endpoints of this PBX are phones.
+//!
+//! A client says by itself which user of our domain it is. `MessageSend` reaches any endpoint by its name, a trunk with the
+//! credentials that it has at its carrier. So the PBX is asked first: a phone registers here, and a trunk has a
+//! permanent contact or logs in elsewhere. What is neither gets no message.
+
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::ami::{Action, Client};
+use crate::pbx::Error;
+
+/// An answer is used again for so long: one more question for each message would double what Asterisk has to do.
+const KNOWN_FOR: Duration = Duration::from_secs(60);
+/// Answers that are kept.
+const NAMES: u64 = 10_000;
+
+/// Why an endpoint is no phone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum NoPhone {
+    Unknown,
+    LogsIn,
+    DoesNotRegister,
+    Permanent,
+}
+
+impl NoPhone {
+    fn reason(self) -> &'static str {
+        match self {
+            NoPhone::Unknown => "no such endpoint, or func_pjsip_endpoint is not loaded",
+            NoPhone::LogsIn => "a trunk and not a phone: it has outbound_auth",
+            NoPhone::DoesNotRegister => {
+                "a trunk and not a phone: its AOR has no max_contacts, or func_pjsip_aor is not loaded"
+            }
+            NoPhone::Permanent => "a trunk and not a phone: its AOR has a permanent contact",
+        }
+    }
+}
+
+/// The endpoints that were asked about.
+#[derive(Debug)]
+pub(super) struct Phones(Cache<String, Result<(), NoPhone>>);
+
+impl Default for Phones {
+    fn default() -> Self {
+        Phones(Cache::builder().max_capacity(NAMES).time_to_live(KNOWN_FOR).build())
+    }
+}
+
+impl Phones {
+    /// Refuses an endpoint that is no phone.
+    pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), Error> {
+        let known = match self.0.get(name) {
+            Some(known) => known,
+            None => {
+                // So far nothing was sent.
+                let asked = ask(client, name).await.map_err(Error::unsent)?;
+                self.0.insert(name.to_owned(), asked);
+                asked
+            }
+        };
+        known.map_err(|why| Error::NoPhone(why.reason()))
+    }
+}
+
+async fn ask(client: &Client, name: &str) -> Result<Result<(), NoPhone>, Error> {
+    let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
+    let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
+    if aors.is_empty() {
+        return Ok(Err(NoPhone::Unknown));
+    }
+    if !auth.is_empty() {
+        return Ok(Err(NoPhone::LogsIn));
+    }
+    for aor in aors.split(',').map(str::trim) {
+        let of_aor = |field| format!("PJSIP_AOR({aor},{field})");
+        let [max, contacts] = values(client, [of_aor("max_contacts"), of_aor("contact")]).await?;
+        if let Err(why) = registers(&max, &contacts) {
+            return Ok(Err(why));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Contacts are named `AOR;@HASH` if they registered, and `AOR@@HASH` if they are permanent (location.c in res_pjsip).
+fn registers(max_contacts: &str, contacts: &str) -> Result<(), NoPhone> {
+    if contacts.contains("@@") {
+        return Err(NoPhone::Permanent);
+    }
+    match max_contacts {
+        "" | "0" => Err(NoPhone::DoesNotRegister),
+        _ => Ok(()),
+    }
+}
+
+/// A function that fails has an empty value.
+async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[String; N], Error> {
+    let mut values = [const { String::new() }; N];
+    let mut actions = Vec::with_capacity(N);
+    for name in &names {
+        actions.push(Action::get_variable(None, name)?);
+    }
+    for (value, reply) in values.iter_mut().zip(client.pipeline(actions).await?) {
+        *value = reply.accepted()?.get("Value").unwrap_or_default().into_owned();
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phone_registers_here() {
+        for (max, contacts, registers_here) in [
+            ("1", "1001;@0123", Ok(())),
+            ("1", "", Ok(())),
+            ("0", "", Err(NoPhone::DoesNotRegister)),
+            ("", "", Err(NoPhone::DoesNotRegister)),
+            ("0", "carrier@@0123", Err(NoPhone::Permanent)),
+            ("1", "1001;@0123,1001@@4567", Err(NoPhone::Permanent)),
+        ] {
+            assert_eq!(registers(max, contacts), registers_here, "{max} {contacts}");
+        }
+    }
+}

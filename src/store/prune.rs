@@ -1,0 +1,111 @@
+//! Forgetting old calls, a few rows at a time: everything else that is written waits for the write before it.
+
+use sqlx::SqliteConnection;
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+use crate::core::time::UnixMillis;
+
+/// Rows that one write deletes at most.
+const PRUNED: i64 = 500;
+
+impl Store {
+    /// The time before which calls are forgotten: `before`, or later if more than `keep` calls ended since then.
+    ///
+    /// # Errors
+    /// If the database can't be read.
+    pub async fn prune_line(&self, before: UnixMillis, keep: u64) -> Result<UnixMillis, StoreError> {
+        let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+        let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(&self.pool).await?;
+        Ok(line.map_or(before, |line| before.max(UnixMillis(line.saturating_add(1)))))
+    }
+
+    /// Forgets one batch of the calls that ended before `before`, with their deliveries, and returns the number of rows
+    /// that went. It is 0 once nothing is left. Other writes get in between two batches.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn prune_batch(&self, before: UnixMillis) -> Result<u64, StoreError> {
+        Ok(self.writer.run(Write::Prune { before }).await?.rows())
+    }
+}
+
+/// Deletes the deliveries first: a call's row stays until its last delivery is gone, or nothing would lead to the rest.
+pub(super) async fn prune(connection: &mut SqliteConnection, before: UnixMillis) -> Result<Done, StoreError> {
+    let deliveries = sqlx::query(
+        "DELETE FROM deliveries WHERE rowid IN (
+             SELECT deliveries.rowid FROM (SELECT id FROM calls WHERE ended < $1 ORDER BY ended, rowid LIMIT $2) AS over
+             JOIN deliveries ON deliveries.call = over.id LIMIT $2)",
+    );
+    let deliveries = deliveries.bind(before.0).bind(PRUNED).execute(&mut *connection).await?.rows_affected();
+    if deliveries > 0 {
+        return Ok(Done::Rows(deliveries));
+    }
+    let calls = sqlx::query(
+        "DELETE FROM calls WHERE rowid IN (SELECT rowid FROM calls WHERE ended < $1 ORDER BY ended, rowid LIMIT $2)",
+    );
+    Ok(Done::Rows(calls.bind(before.0).bind(PRUNED).execute(connection).await?.rows_affected()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::CallFilter;
+
+    const CALLS: i64 = 20_000;
+
+    /// A database with calls that ended at 1, 2, 3 …, and two deliveries of each.
+    async fn full(folder: &std::path::Path) -> Store {
+        let path = folder.join("full.db");
+        let store = Store::open(&path).await.unwrap();
+        store.close().await;
+        let filled = sqlx::SqlitePool::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+        let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)";
+        for insert in [
+            "INSERT INTO calls SELECT 'c' || i, 'pbx', NULL, '+12125550101', 'pstn', 'called-not-served', i, i, '{}' FROM n",
+            "INSERT INTO deliveries SELECT 'a' || i, 'c' || i, '+1', '+2', 'x', 'sip', 'peer', '', 0, 'failed', 1, i, NULL, NULL FROM n",
+            "INSERT INTO deliveries SELECT 'b' || i, 'c' || i, '+2', '+1', 'y', 'sip', 'peer', '', 0, 'failed', 1, i, NULL, NULL FROM n",
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(format!("{numbers} {insert}"))).bind(CALLS).execute(&filled).await.unwrap();
+        }
+        filled.close().await;
+        Store::open(&path).await.unwrap()
+    }
+
+    async fn rows(store: &Store, table: &'static str) -> i64 {
+        let count = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}"));
+        sqlx::query_scalar(count).fetch_one(&store.pool).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn other_writes_get_in_while_many_calls_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = full(folder.path()).await;
+        let before = store.prune_line(UnixMillis(0), 100).await.unwrap();
+        assert_eq!(before, UnixMillis(CALLS - 99), "the newest hundred are kept");
+        let pruning = tokio::spawn({
+            let store = store.clone();
+            async move { while store.prune_batch(before).await.unwrap() > 0 {} }
+        });
+        for n in 0..20 {
+            // Each is committed when this returns.
+            assert!(store.probe(None).await);
+            assert!(!pruning.is_finished() && rows(&store, "calls").await > 100, "write {n} waited for all of them");
+        }
+        pruning.await.unwrap();
+        assert_eq!((rows(&store, "calls").await, rows(&store, "deliveries").await), (100, 200));
+        let live = CallFilter { live: Some(true), pbx: None, limit: 10 };
+        assert!(store.calls(&live).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_write_forgets_a_few_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = full(folder.path()).await;
+        let all = rows(&store, "calls").await + rows(&store, "deliveries").await;
+        let pruned = store.prune_batch(UnixMillis(CALLS + 1)).await.unwrap();
+        let left = rows(&store, "calls").await + rows(&store, "deliveries").await;
+        assert_eq!((pruned, all - left), (PRUNED as u64, PRUNED));
+    }
+}
