@@ -46,7 +46,7 @@ pub(in crate::node) async fn events(
     State(app): State<App>,
     Agent(scope): Agent,
     InPath(call): InPath<CallId>,
-    Body(CallEvents { events }): Body<CallEvents>,
+    Body(CallEvents { agent, events }): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
@@ -55,7 +55,7 @@ pub(in crate::node) async fn events(
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
     Ok(Json(match pbx {
-        Some(pbx) => app.hand_out_sip(&pbx).await,
+        Some(pbx) => app.hand_out_sip(&pbx, agent.as_deref()).await,
         None => SipMessages::default(),
     }))
 }
