@@ -18,9 +18,6 @@ use lab::cast::{ALICE, DAVE, SCENES, Scene};
 use lab::stage::Stage;
 use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, ports, wait_until};
 
-/// Calls that softphones are told of.
-const SOFTPHONE_CALLS: u32 = 30;
-
 /// Measures the added post-dial delay, with and without sidecall, interleaved.
 #[derive(Debug, Parser)]
 struct Args {
@@ -36,6 +33,9 @@ struct Args {
     /// Also offer so many calls per second, more than the PBX takes, and compare what it completes.
     #[arg(long)]
     saturate: Option<u32>,
+    /// Calls in which both numbers have a softphone beside their other client.
+    #[arg(long, default_value_t = 60)]
+    softphones: u32,
     /// One JSON line per PBX and mode.
     #[arg(long)]
     json: bool,
@@ -45,12 +45,12 @@ fn main() {
     let args = Args::parse();
     if !args.json {
         println!(
-            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15}  throughput",
-            "", "without", "with", "added", "p99 - p50", "push", "softphones"
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15} {:>15}  throughput",
+            "", "without", "with", "added", "p99 - p50", "push", "softphones", "beside them"
         );
         println!(
-            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15}",
-            "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms", "p50 / p99 ms"
+            "{:20} {:>15} {:>15} {:>9} {:>11} {:>15} {:>15} {:>15}",
+            "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms", "p50 / p90 ms", "p50 / p90 ms"
         );
     }
     let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
@@ -72,7 +72,8 @@ fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> l
     let mut with = Stage::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
     // Asterisk sends to addresses of other domains by way of an endpoint.
     let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
-    with.raise(&SidecallConfig { direct, pbx_lines, ..SidecallConfig::default() })?;
+    let clients_lines = "sip_hosts = [\"127.0.0.1\"]\n".to_owned();
+    with.raise(&SidecallConfig { direct, pbx_lines, clients_lines, ..SidecallConfig::default() })?;
     let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).expect("a scene");
     // The first calls load what is loaded once.
     round(&without, scene, 10, args.rate)?;
@@ -82,12 +83,13 @@ fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> l
         plain.extend(times(&round(&without, scene, args.calls, args.rate)?));
         held.extend(times(&round(&with, scene, args.calls, args.rate)?));
     }
-    let pushes = [pushes(&mut with), softphones(&mut with, scene)?];
+    let pushes = pushes(&mut with);
+    let softphones = softphones(&mut with, scene, args.softphones)?;
     let throughput = match args.saturate {
         Some(rate) => Some(saturated(&with, scene, rate)? / saturated(&without, scene, rate)?),
         None => None,
     };
-    report(args, name, plain, held, pushes, throughput);
+    report(args, name, plain, held, pushes, softphones, throughput);
     Ok(())
 }
 
@@ -104,35 +106,47 @@ fn times(report: &CallReport) -> Vec<f64> {
 fn pushes(stage: &mut Stage) -> Vec<f64> {
     let sidecall = stage.sidecall();
     wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
-    let push = |call: &serde_json::Value| {
-        let answered = call["answered"].as_i64()?;
-        let peers = call["deliveries"].as_array()?.iter().filter(|d| d["message"] == "peer");
-        let delivered: Vec<i64> = peers.filter_map(|d| d["delivered"].as_i64()).collect();
-        (delivered.len() == 2).then(|| delivered.into_iter().max()).flatten().map(|last| (last - answered) as f64)
-    };
     sidecall.calls().iter().filter_map(push).collect()
 }
 
-/// Answer → softphones of both numbers have their message, in ms, of calls one after the other.
-fn softphones(stage: &mut Stage, scene: &Scene) -> lab::Result<Vec<f64>> {
+/// Answer → the later one of its hosted client and its webhook has the message, in ms.
+fn push(call: &serde_json::Value) -> Option<f64> {
+    let answered = call["answered"].as_i64()?;
+    let peers = call["deliveries"].as_array()?.iter().filter(|d| d["message"] == "peer" && d["form"] != "sip");
+    let delivered: Vec<i64> = peers.filter_map(|d| d["delivered"].as_i64()).collect();
+    (delivered.len() == 2).then(|| delivered.into_iter().max()).flatten().map(|last| (last - answered) as f64)
+}
+
+/// In the same calls, one after the other: answer → what clients have their message, in ms.
+struct Beside {
+    /// The later one of the two softphones.
+    softphones: Vec<f64>,
+    /// The later one of the hosted client and the webhook.
+    others: Vec<f64>,
+}
+
+fn softphones(stage: &mut Stage, scene: &Scene, calls: u32) -> lab::Result<Beside> {
     let phones = [Softphone::start(Manner::Answers)?, Softphone::start(Manner::Answers)?];
     for (person, phone) in [scene.caller, scene.called].into_iter().zip(&phones) {
         let number = stage.number(person);
         stage.sidecall().bind(&number, &phone.address());
     }
-    round(stage, scene, SOFTPHONE_CALLS, 2)?;
-    let calls = stage.sidecall().calls();
+    round(stage, scene, calls, 2)?;
+    let sidecall = stage.sidecall();
+    wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
     let first_at = |phone: &Softphone, call: &str| {
         let copies = phone.copies();
         let copy = copies.iter().find(|copy| copy.is_peer() && copy.value("call") == Some(call))?;
         Some(copy.at.as_secs_f64() * 1e3)
     };
-    let told = |call: &serde_json::Value| {
-        let (id, answered) = (call["call"].as_str()?, call["answered"].as_f64()?);
-        let [one, other] = [first_at(&phones[0], id)?, first_at(&phones[1], id)?];
-        Some(one.max(other) - answered)
-    };
-    Ok(calls.iter().filter_map(told).collect())
+    let mut beside = Beside { softphones: Vec::new(), others: Vec::new() };
+    for call in sidecall.calls() {
+        let (Some(id), Some(answered)) = (call["call"].as_str(), call["answered"].as_f64()) else { continue };
+        let [Some(one), Some(other)] = [first_at(&phones[0], id), first_at(&phones[1], id)] else { continue };
+        beside.softphones.push(one.max(other) - answered);
+        beside.others.extend(push(&call));
+    }
+    Ok(beside)
 }
 
 /// Calls that were answered per second while more were offered.
@@ -155,31 +169,36 @@ fn report(
     name: &str,
     mut plain: Vec<f64>,
     mut held: Vec<f64>,
-    [mut pushes, mut softphones]: [Vec<f64>; 2],
+    mut pushes: Vec<f64>,
+    mut beside: Beside,
     throughput: Option<f64>,
 ) {
     let both = |values: &mut [f64]| (percentile(values, 0.5), percentile(values, 0.99));
     let (without, with) = (both(&mut plain), both(&mut held));
-    let (push, softphone) = (both(&mut pushes), both(&mut softphones));
+    let push = both(&mut pushes);
+    let most = |values: &mut [f64]| (percentile(values, 0.5), percentile(values, 0.9));
+    let (softphone, other) = (most(&mut beside.softphones), most(&mut beside.others));
     if args.json {
         let line = json!({
             "mode": name, "calls": held.len(), "paired": pushes.len(),
             "without_p50_ms": without.0, "without_p99_ms": without.1, "with_p50_ms": with.0, "with_p99_ms": with.1,
-            "added_p50_ms": with.0 - without.0, "push_p50_ms": push.0, "push_p99_ms": push.1, "softphones": softphones.len(),
-            "softphone_p50_ms": softphone.0, "softphone_p99_ms": softphone.1, "throughput": throughput,
+            "added_p50_ms": with.0 - without.0, "push_p50_ms": push.0, "push_p99_ms": push.1,
+            "softphones": beside.softphones.len(), "softphone_p50_ms": softphone.0, "softphone_p90_ms": softphone.1,
+            "beside_p50_ms": other.0, "beside_p90_ms": other.1, "throughput": throughput,
         });
         println!("{line}");
         return;
     }
     let pair = |(p50, p99): (f64, f64)| format!("{p50:.1} / {p99:.1}");
     println!(
-        "{name:20} {:>15} {:>15} {:>+9.1} {:>11.1} {:>15} {:>15}  {}",
+        "{name:20} {:>15} {:>15} {:>+9.1} {:>11.1} {:>15} {:>15} {:>15}  {}",
         pair(without),
         pair(with),
         with.0 - without.0,
         with.1 - with.0,
         pair(push),
         pair(softphone),
+        pair(other),
         throughput.map_or("–".to_owned(), |t| format!("{t:.3}")),
     );
 }

@@ -4,6 +4,7 @@
 
 mod lab;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lab::cast::{ALICE, BOB, CAROL, DAVE, ERIN};
@@ -18,13 +19,10 @@ use lab::{
 const HOLD: Duration = Duration::from_millis(500);
 /// What a busy machine may add to a set-up, both PBX and phones being on it.
 const NOISE: Duration = Duration::from_millis(700);
-/// Calls per second to the number with the dead addresses. At 20, a debug build and the PBX fill two cores by themselves,
-/// and the holds that are missed then say nothing about messages.
-const RATE: u32 = 6;
-/// Those calls: the link is checked every 5 s, and a check that isn't answered fails after 5 s more.
-const CALLS: u32 = 12 * RATE;
-/// Calls of the same load to a number without dead addresses.
-const USUAL: u32 = 3 * RATE;
+/// How long they come: the link is checked every 5 s, and a check that isn't answered fails after 5 s more.
+const SECONDS: u32 = 12;
+/// How long the same load to a number without dead addresses lasts.
+const USUAL_SECONDS: u32 = 3;
 /// As many addresses as a number may have.
 const DEAD: usize = 64;
 
@@ -34,6 +32,14 @@ fn config(kind: Kind) -> SidecallConfig {
     let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
     let clients_lines = "sip_hosts = [\"127.0.0.1\"]\n".to_owned();
     SidecallConfig { pbx_lines, clients_lines, ..SidecallConfig::default() }
+}
+
+/// Calls per second to the number with the dead addresses. At 20, a debug build and FreeSWITCH fill two cores by themselves:
+/// there 4 in 10 calls to a number without dead addresses miss their hold. `SIDECALL_TEST_RATE` is for other machines and
+/// builds.
+fn rate(kind: Kind) -> u32 {
+    let default = if kind == Kind::Asterisk { 20 } else { 10 };
+    std::env::var("SIDECALL_TEST_RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(default)
 }
 
 fn stage(kind: Kind) -> Option<Stage> {
@@ -46,6 +52,11 @@ fn metric(sidecall: &Sidecall, name: &str, label: &str) -> f64 {
     let page = sidecall.http_client().get(sidecall.url("/metrics")).bearer_auth(ADMIN).send().unwrap().text().unwrap();
     let series = page.lines().filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
     series.filter(|line| line.contains(label)).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+fn sip_deliveries(call: &serde_json::Value) -> usize {
+    let all = call["deliveries"].as_array().into_iter().flatten();
+    all.filter(|delivery| delivery["form"] == "sip" && delivery["message"] == "peer").count()
 }
 
 fn no_call_lost_none_held_too_long(report: &CallReport, count: u32, log: &str) {
@@ -65,6 +76,7 @@ fn told_once(calls: &[String], told: &[String], who: &str) -> Vec<String> {
 /// One number has 64 addresses where nobody answers: closed ports, and firewalls that drop packets.
 fn dead_addresses_hold_up_nothing(kind: Kind) {
     let Some(mut stage) = stage(kind) else { return };
+    let (rate, calls, usual_calls) = (rate(kind), SECONDS * rate(kind), USUAL_SECONDS * rate(kind));
     let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| stage.number(person));
     let softphone = Softphone::start(Manner::Answers).unwrap();
     stage.sidecall().bind(&alice, &softphone.address());
@@ -77,16 +89,16 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let to = stage.pbx.sip();
     let applied = |sidecall: &Sidecall| metric(sidecall, "sidecall_agent_answers_total", "applied=\"yes\"");
     // What is usual on this machine: the same load to a number without dead addresses.
-    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(USUAL, RATE).hold(1_500).place(to).unwrap();
-    assert_eq!(plain.answered(), USUAL as usize);
+    let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(usual_calls, rate).hold(1_500).place(to).unwrap();
+    assert_eq!(plain.answered(), usual_calls as usize);
     let before = applied(stage.sidecall());
-    let usual = 1.0 - before / f64::from(USUAL);
-    let load = Calls::new(CAROL.dialled, ERIN.dialled).times(CALLS, RATE).hold(1_500).start(to).unwrap();
+    let usual = 1.0 - before / f64::from(usual_calls);
+    let load = Calls::new(CAROL.dialled, ERIN.dialled).times(calls, rate).hold(1_500).start(to).unwrap();
     // Meanwhile Alice calls Bob, whose softphones answer.
     let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(2_500).start(to).unwrap();
     let (load, between) = (load.finish(Duration::from_secs(50)), between.finish(Duration::from_secs(50)));
     let log = stage.sidecall().log();
-    no_call_lost_none_held_too_long(&load.unwrap(), CALLS, &log);
+    no_call_lost_none_held_too_long(&load.unwrap(), calls, &log);
     no_call_lost_none_held_too_long(&between.unwrap(), 12, &log);
     for words in ["no link to the PBX", "no snapshot"] {
         assert!(!log.contains(words), "{log}");
@@ -94,24 +106,24 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let sidecall = stage.sidecall();
     assert_eq!(metric(sidecall, "sidecall_agent_link_up", ""), 1.0);
     let in_time = applied(sidecall) - before;
-    let lost = f64::from(CALLS + 12) - in_time;
+    let lost = f64::from(calls + 12) - in_time;
     assert!(
-        lost / f64::from(CALLS + 12) <= usual + 0.02,
+        lost / f64::from(calls + 12) <= usual + 0.02,
         "{lost} calls were answered late, {usual} of one usually\n{log}"
     );
     // Whoever can be reached was told of each call once, and while it was up: the node drops what comes later.
-    let calls = sidecall.calls();
+    let all = sidecall.calls();
     let of = |called: &str| -> Vec<String> {
-        let to = calls.iter().filter(|call| call["called"] == *called);
+        let to = all.iter().filter(|call| call["called"] == *called);
         to.map(|call| call["call"].as_str().unwrap().to_owned()).collect()
     };
     let (to_erin, to_bob) = (of(&erin), of(&bob));
-    assert_eq!((to_erin.len(), to_bob.len()), (CALLS as usize, 12));
+    assert_eq!((to_erin.len(), to_bob.len()), (calls as usize, 12));
     let shown = |hosted: &Hosted, n: usize| -> Vec<String> {
         let told = hosted.wait_for("peer", n, Duration::from_secs(5));
         told.iter().map(|event| event["call"].as_str().unwrap_or_default().to_owned()).collect()
     };
-    let mut problems = told_once(&to_erin, &shown(&carols, (CALLS + USUAL) as usize), "Carol");
+    let mut problems = told_once(&to_erin, &shown(&carols, (calls + usual_calls) as usize), "Carol");
     problems.extend(told_once(&to_bob, &shown(stage.hosted(), 12), "Alice"));
     let copies = softphone.wait_for_peers(12, Duration::from_secs(5));
     let copies: Vec<String> = copies.iter().filter_map(|copy| copy.value("call")).map(str::to_owned).collect();
@@ -127,7 +139,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         })
         .collect();
     problems.extend(told_once(&to_bob, &bobs, "Bob's softphone"));
-    let failed = calls.iter().filter(|call| call["called"] == *bob).flat_map(|call| {
+    let failed = all.iter().filter(|call| call["called"] == *bob).flat_map(|call| {
         let undelivered = call["deliveries"].as_array().into_iter().flatten().filter(|d| d["state"] != "delivered");
         undelivered.map(|d| d.to_string()).collect::<Vec<_>>()
     });
@@ -144,8 +156,11 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         tried += usize::from(all > 0);
     }
     assert_eq!(tried, silent.len());
-    let dropped = metric(stage.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
-    assert!(kind == Kind::Asterisk || dropped > 0.0, "nothing was dropped for addresses that do not answer");
+    // On FreeSWITCH they rest from their first failure on, and no delivery is made for them.
+    let rested = metric(stage.sidecall(), "sidecall_sip_messages_dropped_total", "resting");
+    let made: usize = all.iter().filter(|call| call["called"] == *erin).map(sip_deliveries).sum();
+    let limit = DEAD * calls as usize / 2;
+    assert!(kind == Kind::Asterisk || rested > 0.0 && made < limit, "{rested} rested, {made} were made");
 }
 
 /// Whatever a softphone does with a message, and while the node that handed it out is killed, it gets one copy.
@@ -181,15 +196,21 @@ fn a_message_waits_for_the_link(kind: Kind) {
     let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(stage.pbx.sip()).unwrap();
     let alice = stage.number(ALICE);
     assert_eq!(stage.hosted().wait_for("peer", 1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());
+    // Bob's softphone has its message: what the cut interrupts is not what this is about.
+    let sent = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"sent\"");
+    assert!(wait_until(Duration::from_secs(5), || sent(&mut stage) > 0.0), "{}", stage.sidecall().log());
     proxy.refuse(true);
     proxy.cut();
     assert!(wait_until(Duration::from_secs(3), || stage.sidecall().log().contains("no link to the PBX")));
     // A client that comes now is told of the call that is up.
     let softphone = Softphone::start(Manner::Answers).unwrap();
     stage.sidecall().bind(&alice, &softphone.address());
-    let unsent = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
-    assert!(wait_until(Duration::from_secs(4), || unsent(&mut stage) > 0.0), "{}", stage.sidecall().log());
+    // The agent says every two seconds how its link is, and is given nothing.
+    std::thread::sleep(Duration::from_secs(3));
     assert!(softphone.copies().is_empty());
+    let unsent = metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
+    let dropped = metric(stage.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
+    assert_eq!((unsent, dropped), (0.0, 0.0), "{}", stage.sidecall().log());
     proxy.refuse(false);
     assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(6)).len(), 1, "{}", stage.sidecall().log());
     assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
@@ -222,6 +243,28 @@ fn asterisk_a_trunk_is_no_softphone() {
     let bound = bound.json(&serde_json::json!({"number": alice, "address": packet})).send().unwrap();
     assert_eq!(bound.status(), 422);
     assert_eq!(call.finish(Duration::from_secs(20)).unwrap().answered(), 1);
+}
+
+/// A softphone that was off is told of a call that began meanwhile, once it is on again. Only FreeSWITCH says that it was off.
+#[test]
+#[lab::needs_freeswitch]
+fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
+    let Some(mut stage) = stage(Kind::FreeSwitch) else { return };
+    let alice = stage.number(ALICE);
+    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab::ports::free());
+    stage.sidecall().bind(&alice, &format!("sip:softphone@{addr}"));
+    let failed = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"failed\"");
+    let first = Calls::new(ALICE.dialled, BOB.dialled).hold(1_000).place(stage.pbx.sip()).unwrap();
+    assert_eq!(first.answered(), 1);
+    assert!(wait_until(Duration::from_secs(3), || failed(&mut stage) > 0.0), "{}", stage.sidecall().log());
+    let second = Calls::new(ALICE.dialled, BOB.dialled).hold(15_000).start(stage.pbx.sip()).unwrap();
+    assert_eq!(stage.hosted().wait_for("peer", 2, Duration::from_secs(5)).len(), 2, "{}", stage.sidecall().log());
+    let softphone = Softphone::start_at(addr, Manner::Answers).unwrap();
+    let copies = softphone.wait_for_peers(1, Duration::from_secs(14));
+    let up = stage.sidecall().calls().into_iter().find(|call| call["phase"] != "ended").unwrap();
+    let told: Vec<_> = copies.iter().filter_map(|copy| copy.value("call")).collect();
+    assert_eq!(told, [up["call"].as_str().unwrap()], "{}", stage.sidecall().log());
+    assert_eq!(second.finish(Duration::from_secs(40)).unwrap().answered(), 1);
 }
 
 on_both_pbxs! {

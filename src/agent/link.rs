@@ -54,7 +54,7 @@ pub(super) async fn supervise(
     listener: Option<TcpListener>,
     shutdown: CancellationToken,
 ) {
-    let messages = Messages::new(pbx.kind, String::from(pbx.context.clone()));
+    let messages = Messages::new(pbx.kind, pbx.context.as_str());
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
     let context = Arc::new(LinkContext {
         shared,

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
 use super::now;
-use super::outbox::{Flown, Outbox, Slots, Why};
+use super::outbox::{Dropped, Flown, Outbox, Slots, Why};
 use crate::contract::{PbxKind, SipMessage, SipMessages, SipOutcome};
 use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
@@ -38,7 +38,7 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(kind: PbxKind, domain: String) -> Messages {
+    pub(super) fn new(kind: PbxKind, domain: &str) -> Messages {
         Messages { outbox: Mutex::new(Outbox::new(Slots::of(kind), domain)), changed: Notify::new() }
     }
 
@@ -52,30 +52,23 @@ impl LinkContext {
     pub(super) fn send_messages(&self, reply: SipMessages) {
         let now = Instant::now();
         for message in reply.messages {
-            let id = message.id.clone();
-            if let Err(why) = self.messages.outbox(|outbox| outbox.add(message, now)) {
-                self.dropped(&id, why);
-            }
+            self.dropped(self.messages.outbox(|outbox| outbox.add(message, now)).err());
         }
         self.messages.changed.notify_one();
     }
 
     /// A call is over: messages that are of no use after it are not sent any more.
     pub(super) fn end_messages(&self, call: &CallId) {
-        let dropped = self.messages.outbox(|outbox| outbox.end_call(call));
-        self.all_dropped(dropped, Why::CallEnded);
+        self.dropped(self.messages.outbox(|outbox| outbox.end_call(call)));
     }
 
-    fn all_dropped(&self, messages: Vec<SipMessage>, why: Why) {
-        messages.iter().for_each(|message| self.dropped(&message.id, why));
-    }
-
-    fn dropped(&self, id: &str, why: Why) {
-        metrics::sip_dropped(&self.pbx.name, why.word());
-        // Another run of the agent may send what this one didn't get to.
-        let unsent = why == Why::Stopped;
-        let error = Some(why.reason().to_owned());
-        self.outcome(SipOutcome { id: id.to_owned(), error, at: None, unknown: false, unsent });
+    /// The node gets back what wasn't sent. Once its call is over nobody wants it any more.
+    fn dropped(&self, dropped: impl IntoIterator<Item = Dropped>) {
+        for Dropped { id, why, rest } in dropped {
+            metrics::sip_dropped(&self.pbx.name, why.word());
+            let error = Some(why.reason().to_owned());
+            self.outcome(SipOutcome { error, unsent: why != Why::CallEnded, rest_ms: rest.map(millis), ..bare(id) });
+        }
     }
 }
 
@@ -130,8 +123,7 @@ impl Round {
                 () = self.context.messages.changed.notified() => {}
                 Some(Ok(outcome)) = self.flights.join_next() => self.landed(outcome),
                 _ = expire.tick() => {
-                    let old = self.context.messages.outbox(|outbox| outbox.expire(Instant::now()));
-                    self.context.all_dropped(old, Why::TooOld);
+                    self.context.dropped(self.context.messages.outbox(|outbox| outbox.expire(Instant::now())));
                     if self.flights.is_empty() && used.elapsed() >= IDLE
                         && let Some(commands) = self.link.borrow().as_ref()
                     {
@@ -144,8 +136,7 @@ impl Round {
     }
 
     async fn stopped(mut self) {
-        let left = self.context.messages.outbox(Outbox::clear);
-        self.context.all_dropped(left, Why::Stopped);
+        self.context.dropped(self.context.messages.outbox(Outbox::close));
         let landing = async {
             while let Some(landed) = self.flights.join_next().await {
                 landed.into_iter().for_each(|outcome| self.landed(outcome));
@@ -156,21 +147,35 @@ impl Round {
     }
 
     fn landed(&self, outcome: SipOutcome) {
-        let (flown, result) = match &outcome {
-            SipOutcome { error: None, .. } => (Flown::Sent, "sent"),
-            SipOutcome { unsent: true, .. } => (Flown::Unsent, "unsent"),
-            SipOutcome { unknown: true, .. } => (Flown::Failed, "unknown"),
-            SipOutcome { .. } => (Flown::Failed, "failed"),
-        };
-        let dropped = self.context.messages.outbox(|outbox| {
-            if flown == Flown::Unsent {
+        let (flown, result) = flown(&outcome);
+        let (rest, dropped) = self.context.messages.outbox(|outbox| {
+            if outcome.unsent {
                 outbox.forget(&outcome.id);
             }
             outbox.flown(&outcome.id, flown, Instant::now())
         });
         metrics::sip_message(&self.context.pbx.name, result);
-        self.context.all_dropped(dropped, Why::Resting);
-        self.context.outcome(outcome);
+        self.context.outcome(SipOutcome { rest_ms: rest.map(millis), ..outcome });
+        self.context.dropped(dropped);
+    }
+}
+
+/// An outcome that says no more than that the PBX took the message.
+fn bare(id: String) -> SipOutcome {
+    SipOutcome { id, error: None, at: None, unknown: false, unsent: false, rest_ms: None }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What an outcome says about the address, and its word in the metric. Without a reply of the PBX it says nothing.
+fn flown(outcome: &SipOutcome) -> (Flown, &'static str) {
+    match outcome {
+        SipOutcome { error: None, .. } => (Flown::Sent, "sent"),
+        SipOutcome { unsent: true, .. } => (Flown::NotTried, "unsent"),
+        SipOutcome { unknown: true, .. } => (Flown::NotTried, "unknown"),
+        SipOutcome { .. } => (Flown::Failed, "failed"),
     }
 }
 
@@ -180,7 +185,7 @@ async fn unbroken(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessag
     let sent = AssertUnwindSafe(send(plan, link, message)).catch_unwind().await;
     sent.unwrap_or_else(|_| {
         let error = Some("sending it broke".to_owned());
-        SipOutcome { id, error, at: None, unknown: true, unsent: false }
+        SipOutcome { error, unknown: true, ..bare(id) }
     })
 }
 
@@ -198,12 +203,12 @@ fn outcome(id: String, sent: Result<Instant, Error>) -> SipOutcome {
     match sent {
         Ok(begun) => {
             let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
-            SipOutcome { id, error: None, at: Some(UnixMillis(now().0 - elapsed)), unknown: false, unsent: false }
+            SipOutcome { at: Some(UnixMillis(now().0 - elapsed)), ..bare(id) }
         }
         Err(error) => {
             let unsent = error.is_unsent();
             let unknown = !unsent && (error.is_disconnect() || error.is_timeout());
-            SipOutcome { id, error: Some(error.to_string()), at: None, unknown, unsent }
+            SipOutcome { error: Some(error.to_string()), unknown, unsent, ..bare(id) }
         }
     }
 }
@@ -211,6 +216,16 @@ fn outcome(id: String, sent: Result<Instant, Error>) -> SipOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_reply_of_the_pbx_lets_an_address_rest() {
+        let told = |sent: Result<Instant, Error>| flown(&outcome("1".to_owned(), sent)).0;
+        assert_eq!(told(Ok(Instant::now())), Flown::Sent);
+        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), Flown::Failed);
+        for ours in [Error::Unanswered, crate::esl::Error::Timeout.into(), Error::unsent("no connection")] {
+            assert_eq!(told(Err(ours)), Flown::NotTried);
+        }
+    }
 
     #[test]
     fn only_what_the_pbx_was_never_asked_to_send_may_be_sent_again() {

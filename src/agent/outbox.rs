@@ -3,17 +3,21 @@
 //! A MESSAGE to an address that doesn't answer occupies the PBX for long: FreeSWITCH keeps a thread on it for 20 s
 //! (`sofia_presence_chat_send` in sofia_presence.c). So:
 //!
-//! - an address has one message in flight, which also keeps its messages in order;
+//! - an address has one message in flight, and a few once it has answered quickly; but one about each call, which keeps
+//!   them in order;
 //! - a host has some in flight, and fewer to addresses that haven't answered quickly yet;
 //! - addresses that haven't answered quickly yet can't take all of a PBX's slots, and those that failed slowly only a
 //!   few;
 //! - an address that failed rests: its messages are dropped meanwhile. Its host doesn't: a dead address must not silence
 //!   others behind the same proxy.
+//!
+//! A dropped message is the node's again, which is told how long its address rests.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::contract::{PbxKind, SipMessage};
+use crate::core::address::{Address, SipHost};
 use crate::core::name::CallId;
 
 /// A message that takes this long says that its address doesn't answer, or that something on the way is slow.
@@ -35,12 +39,16 @@ const WAITING_UNPROVEN: usize = 768;
 const WAITING_PER_HOST: usize = 128;
 /// Those to one address.
 const WAITING_PER_ADDRESS: usize = 32;
+/// Those to one address that hasn't answered quickly yet: it may never.
+const WAITING_PER_UNPROVEN: usize = 4;
+/// Messages in flight to one address that has answered quickly.
+const FLIGHTS_PER_PROVEN: usize = 4;
 /// Messages in flight to one host, unless it is the PBX's own domain.
 const FLIGHTS_PER_HOST: usize = 32;
 /// Those of them whose address hasn't answered itself.
 const UNPROVEN_PER_HOST: usize = 16;
 /// Ids that are remembered, so that none is sent twice.
-const IDS: usize = 4096;
+const IDS: usize = 16_384;
 /// Addresses and hosts that are remembered.
 const RECORDS: usize = 8192;
 
@@ -72,6 +80,8 @@ pub(super) enum Why {
     Full,
     /// Its address didn't take the last message.
     Resting,
+    /// Its address hasn't answered yet, and other messages to it wait.
+    Unanswered,
     /// Its call ended.
     CallEnded,
     /// It waited too long.
@@ -86,6 +96,7 @@ impl Why {
         match self {
             Why::Full => "full",
             Why::Resting => "resting",
+            Why::Unanswered => "unanswered",
             Why::CallEnded => "call-ended",
             Why::TooOld => "too-old",
             Why::Stopped => "stopped",
@@ -97,6 +108,7 @@ impl Why {
         match self {
             Why::Full => "too many SIP MESSAGEs are waiting",
             Why::Resting => "the address did not take the last SIP MESSAGE: it gets none for a while",
+            Why::Unanswered => "the address has not answered yet, and other SIP MESSAGEs to it wait",
             Why::CallEnded => "the call ended before the SIP MESSAGE could be sent",
             Why::TooOld => "the SIP MESSAGE waited 30 s for others to be sent",
             Why::Stopped => "the agent was stopped",
@@ -104,15 +116,24 @@ impl Why {
     }
 }
 
+/// A message that is not sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub id: String,
+    pub why: Why,
+    /// How long its address gets no message.
+    pub rest: Option<Duration>,
+}
+
 /// What became of a message in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flown {
     /// It was sent.
     Sent,
-    /// It was refused, or nobody knows.
+    /// Its address refused it, or did not answer.
     Failed,
-    /// The PBX was never asked: this says nothing about the address.
-    Unsent,
+    /// The PBX was never asked, or the connection to it broke: this says nothing about the address.
+    NotTried,
 }
 
 #[derive(Debug)]
@@ -125,6 +146,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Flight {
     to: Target,
+    about: Option<CallId>,
     began: Instant,
     is_proven: bool,
     has_failed: bool,
@@ -167,7 +189,7 @@ impl Record {
 #[derive(Debug)]
 pub(super) struct Outbox {
     slots: Slots,
-    domain: String,
+    own: Option<SipHost>,
     waiting: VecDeque<Waiting>,
     flights: HashMap<String, Flight>,
     unproven: usize,
@@ -175,14 +197,15 @@ pub(super) struct Outbox {
     records: HashMap<String, Record>,
     ids: HashSet<String>,
     oldest_ids: VecDeque<String>,
+    is_closed: bool,
 }
 
 impl Outbox {
     /// An empty one; `domain` is the PBX's own.
-    pub(super) fn new(slots: Slots, domain: String) -> Outbox {
+    pub(super) fn new(slots: Slots, domain: &str) -> Outbox {
         Outbox {
             slots,
-            domain,
+            own: format!("sip:pbx@{domain}").parse::<Address>().ok().and_then(|own| own.sip_host()),
             waiting: VecDeque::new(),
             flights: HashMap::new(),
             unproven: 0,
@@ -190,21 +213,34 @@ impl Outbox {
             records: HashMap::new(),
             ids: HashSet::new(),
             oldest_ids: VecDeque::new(),
+            is_closed: false,
         }
     }
 
     /// Takes a message in, unless it was here before.
-    pub(super) fn add(&mut self, message: SipMessage, now: Instant) -> Result<(), Why> {
-        if !self.is_new(&message.id) {
+    pub(super) fn add(&mut self, message: SipMessage, now: Instant) -> Result<(), Dropped> {
+        if self.ids.contains(&message.id) {
             return Ok(());
         }
         let to = self.target(&message);
-        if self.records.get(&to.address).is_some_and(|record| record.is_resting(now)) {
-            return Err(Why::Resting);
+        let dropped = |why, rest| Err(Dropped { id: message.id.clone(), why, rest });
+        if self.is_closed {
+            return dropped(Why::Stopped, None);
+        }
+        let record = self.records.get(&to.address);
+        if let Some(until) = record.and_then(|record| record.rests).filter(|until| now < *until) {
+            return dropped(Why::Resting, Some(until - now));
+        }
+        if !record.is_some_and(|record| record.is_proven(now))
+            && self.waiting.iter().filter(|other| other.to.address == to.address).count() >= WAITING_PER_UNPROVEN
+        {
+            // By then one of them has an outcome.
+            return dropped(Why::Unanswered, Some(WAIT_MAX));
         }
         if !self.has_room(&to, now) {
-            return Err(Why::Full);
+            return dropped(Why::Full, None);
         }
+        self.remember(&message.id);
         self.waiting.push_back(Waiting { message, to, since: now });
         Ok(())
     }
@@ -225,18 +261,18 @@ impl Outbox {
         if self.flights.len() >= self.slots.total {
             return None;
         }
-        let at = self.waiting.iter().position(|waiting| self.may_go(&waiting.to, now))?;
+        let at = self.waiting.iter().position(|waiting| self.may_go(waiting, now))?;
         let Waiting { message, to, .. } = self.waiting.remove(at)?;
         let record = self.records.get(&to.address);
         let is_proven = record.is_some_and(|record| record.is_proven(now));
         let has_failed = record.is_some_and(|record| record.rests.is_some());
-        let flight = Flight { to, began: now, is_proven, has_failed };
+        let flight = Flight { to, about: message.about.clone(), began: now, is_proven, has_failed };
         self.count(&flight, true);
         self.flights.insert(message.id.clone(), flight);
         Some(message)
     }
 
-    fn may_go(&self, to: &Target, now: Instant) -> bool {
+    fn may_go(&self, Waiting { message, to, .. }: &Waiting, now: Instant) -> bool {
         let nothing = Record::default();
         let address = self.records.get(&to.address).unwrap_or(&nothing);
         let is_proven = address.is_proven(now);
@@ -246,12 +282,20 @@ impl Outbox {
             let host = self.records.get(host).unwrap_or(&nothing);
             host.in_flight < FLIGHTS_PER_HOST && (is_proven || host.unproven_in_flight < UNPROVEN_PER_HOST)
         });
-        address.in_flight == 0 && has_slot && has_host
+        let is_free = address.in_flight == 0
+            || is_proven && address.in_flight < FLIGHTS_PER_PROVEN && !self.is_in_flight(&to.address, &message.about);
+        is_free && has_slot && has_host
     }
 
-    /// A message is no longer in flight. What waits for an address that rests from now on is dropped.
-    pub(super) fn flown(&mut self, id: &str, how: Flown, now: Instant) -> Vec<SipMessage> {
-        let Some(flight) = self.flights.remove(id) else { return Vec::new() };
+    /// Whether a message about this call is on its way to the address. One about no known call may be about any.
+    fn is_in_flight(&self, address: &str, about: &Option<CallId>) -> bool {
+        let mut there = self.flights.values().filter(|flight| flight.to.address == address);
+        there.any(|flight| flight.about.is_none() || about.is_none() || flight.about == *about)
+    }
+
+    /// A message is no longer in flight. How long its address rests, and what waits for that address and is dropped.
+    pub(super) fn flown(&mut self, id: &str, how: Flown, now: Instant) -> (Option<Duration>, Vec<Dropped>) {
+        let Some(flight) = self.flights.remove(id) else { return (None, Vec::new()) };
         self.count(&flight, false);
         let is_slow = now.duration_since(flight.began) >= SLOW;
         let Target { address, .. } = flight.to;
@@ -259,33 +303,36 @@ impl Outbox {
             (Flown::Sent, false) => {
                 let record = self.records.entry(address).or_default();
                 (record.answered, record.rests) = (Some(now), None);
-                Vec::new()
+                (None, Vec::new())
             }
             (Flown::Failed, _) => {
+                let rest = if is_slow { REST } else { REST_AFTER_REFUSAL };
                 let record = self.records.entry(address.clone()).or_default();
-                (record.answered, record.rests) = (None, Some(now + if is_slow { REST } else { REST_AFTER_REFUSAL }));
-                self.drop_waiting(|waiting| waiting.to.address == address)
+                (record.answered, record.rests) = (None, Some(now + rest));
+                (Some(rest), self.drop_waiting(Why::Resting, Some(rest), |waiting| waiting.to.address == address))
             }
-            (Flown::Sent, true) | (Flown::Unsent, _) => Vec::new(),
+            (Flown::Sent, true) => (None, Vec::new()),
+            (Flown::NotTried, _) => (None, Vec::new()),
         }
     }
 
     /// A call is over: what is of no use after it is dropped.
-    pub(super) fn end_call(&mut self, call: &CallId) -> Vec<SipMessage> {
-        self.drop_waiting(|waiting| waiting.message.call.as_ref() == Some(call))
+    pub(super) fn end_call(&mut self, call: &CallId) -> Vec<Dropped> {
+        self.drop_waiting(Why::CallEnded, None, |waiting| waiting.message.call.as_ref() == Some(call))
     }
 
     /// What has waited too long is dropped.
-    pub(super) fn expire(&mut self, now: Instant) -> Vec<SipMessage> {
+    pub(super) fn expire(&mut self, now: Instant) -> Vec<Dropped> {
         if self.records.len() > RECORDS {
             self.records.retain(|_, record| record.is_of_use(now));
         }
-        self.drop_waiting(|waiting| now.duration_since(waiting.since) >= WAIT_MAX)
+        self.drop_waiting(Why::TooOld, None, |waiting| now.duration_since(waiting.since) >= WAIT_MAX)
     }
 
-    /// Everything that waits is dropped.
-    pub(super) fn clear(&mut self) -> Vec<SipMessage> {
-        self.drop_waiting(|_| true)
+    /// The agent stops: everything that waits is dropped, and whatever comes.
+    pub(super) fn close(&mut self) -> Vec<Dropped> {
+        self.is_closed = true;
+        self.drop_waiting(Why::Stopped, None, |_| true)
     }
 
     /// A message that wasn't sent may be handed over again.
@@ -293,22 +340,23 @@ impl Outbox {
         self.ids.remove(id);
     }
 
-    fn is_new(&mut self, id: &str) -> bool {
-        let is_new = self.ids.insert(id.to_owned());
-        if is_new {
+    fn remember(&mut self, id: &str) {
+        if self.ids.insert(id.to_owned()) {
             self.oldest_ids.push_back(id.to_owned());
         }
         while self.oldest_ids.len() > IDS {
             self.oldest_ids.pop_front().map(|id| self.ids.remove(&id));
         }
-        is_new
     }
 
-    fn drop_waiting(&mut self, is_over: impl Fn(&Waiting) -> bool) -> Vec<SipMessage> {
+    fn drop_waiting(&mut self, why: Why, rest: Option<Duration>, is_over: impl Fn(&Waiting) -> bool) -> Vec<Dropped> {
         let (over, left): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| is_over(waiting));
         self.waiting = left;
-        over.into_iter().map(|waiting| waiting.message).collect()
+        let dropped: Vec<_> = over.into_iter().map(|waiting| Dropped { id: waiting.message.id, why, rest }).collect();
+        // The node may hand them over again.
+        dropped.iter().for_each(|dropped| self.forget(&dropped.id));
+        dropped
     }
 
     fn count(&mut self, flight: &Flight, begins: bool) {
@@ -330,8 +378,8 @@ impl Outbox {
 
     fn target(&self, message: &SipMessage) -> Target {
         let address = message.to.as_str().to_owned();
-        let host = message.to.sip_parts().map(|(_, host)| host.to_ascii_lowercase());
-        Target { address, host: host.filter(|host| *host != self.domain) }
+        let host = message.to.sip_host().filter(|host| Some(host) != self.own.as_ref());
+        Target { address, host: host.map(|host| host.to_string()) }
     }
 }
 

@@ -9,6 +9,7 @@ fn message(id: &str, to: &str) -> SipMessage {
         from: "+12125550100".parse().unwrap(),
         text: "Call".to_owned(),
         call: Some("call-1".parse().unwrap()),
+        about: Some("call-1".parse().unwrap()),
     }
 }
 
@@ -21,12 +22,12 @@ struct Moved {
 
 impl Moved {
     fn new(kind: PbxKind) -> Moved {
-        Moved { outbox: Outbox::new(Slots::of(kind), DOMAIN.to_owned()), now: Instant::now(), made: 0 }
+        Moved { outbox: Outbox::new(Slots::of(kind), DOMAIN), now: Instant::now(), made: 0 }
     }
 
     fn add(&mut self, to: &str) -> Result<(), Why> {
         self.made += 1;
-        self.outbox.add(message(&format!("{}-{to}", self.made), to), self.now)
+        self.outbox.add(message(&format!("{}-{to}", self.made), to), self.now).map_err(|dropped| dropped.why)
     }
 
     /// Everything that may go now.
@@ -36,7 +37,7 @@ impl Moved {
 
     fn flown(&mut self, message: &SipMessage, how: Flown, after: Duration) -> usize {
         self.now += after;
-        self.outbox.flown(&message.id, how, self.now).len()
+        self.outbox.flown(&message.id, how, self.now).1.len()
     }
 
     /// One message there and back.
@@ -69,7 +70,7 @@ fn dead_addresses_never_take_all_slots() {
     for message in &first {
         moved.flown(message, Flown::Failed, Duration::ZERO);
     }
-    moved.outbox.clear();
+    moved.outbox.waiting.clear();
     moved.now += REST;
     (0..90).for_each(|n| moved.add(&dead(n)).unwrap());
     assert_eq!(moved.go().len(), moved.outbox.slots.failed);
@@ -86,7 +87,7 @@ fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
     assert_eq!(moved.flown(&sent[0], Flown::Failed, TIMED_OUT), 2);
     assert_eq!(moved.add(&dead(1)), Err(Why::Resting));
     assert_eq!(moved.add("sip:y@192.0.2.1:10001"), Ok(()), "nobody else at its host rests");
-    moved.outbox.clear();
+    moved.outbox.waiting.clear();
     moved.now += REST;
     moved.send(&dead(1), Flown::Sent, QUICK);
     assert_eq!(moved.add(&dead(1)), Ok(()));
@@ -147,6 +148,33 @@ fn messages_to_one_address_stay_in_order_and_are_sent_once() {
 }
 
 #[test]
+fn the_farewell_of_one_call_does_not_hold_up_the_next_call() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let bob = "sip:bob@192.0.2.9";
+    let about = |id: &str, call: &str| SipMessage { about: call.parse().ok(), ..message(id, bob) };
+    let [farewell, peer, next, unknown] = [
+        about("1", "call-1"),
+        about("2", "call-2"),
+        about("3", "call-2"),
+        SipMessage { about: None, ..message("4", bob) },
+    ];
+    let add = |moved: &mut Moved, message: &SipMessage| moved.outbox.add(message.clone(), moved.now).unwrap();
+    add(&mut moved, &farewell);
+    add(&mut moved, &peer);
+    assert_eq!(moved.go(), [farewell.clone()], "an address that hasn't answered yet has one in flight");
+    moved.flown(&farewell, Flown::Sent, QUICK);
+    assert_eq!(moved.go(), [peer.clone()]);
+    moved.flown(&peer, Flown::Sent, QUICK);
+    let [farewell, peer] = [about("5", "call-1"), about("6", "call-2")];
+    for message in [&farewell, &peer, &next, &unknown] {
+        add(&mut moved, message);
+    }
+    assert_eq!(moved.go(), [farewell, peer.clone()], "what is about one call stays in order");
+    moved.flown(&peer, Flown::Sent, QUICK);
+    assert_eq!(moved.go(), [next]);
+}
+
+#[test]
 fn the_end_of_a_call_drops_what_is_of_no_use_after_it() {
     let mut moved = Moved::new(PbxKind::Asterisk);
     let farewell = SipMessage { call: None, ..message("3", "sip:1001@pbx.example") };
@@ -166,9 +194,12 @@ fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
     let full =
         |moved: &mut Moved, to: &dyn Fn(usize) -> String| (0..2_000).filter(|n| moved.add(&to(*n)).is_ok()).count();
-    assert_eq!(full(&mut moved, &|_| "sip:x@one.example".to_owned()), WAITING_PER_ADDRESS);
+    let mut proven = Moved::new(PbxKind::Freeswitch);
+    proven.send("sip:x@one.example", Flown::Sent, QUICK);
+    assert_eq!(full(&mut proven, &|_| "sip:x@one.example".to_owned()), WAITING_PER_ADDRESS);
+    assert_eq!(full(&mut moved, &|_| "sip:x@one.example".to_owned()), WAITING_PER_UNPROVEN);
     assert_eq!(full(&mut moved, &|n| format!("sip:{n}@many.example")), WAITING_PER_HOST);
-    assert_eq!(full(&mut moved, &dead), WAITING_UNPROVEN - WAITING_PER_HOST - WAITING_PER_ADDRESS);
+    assert_eq!(full(&mut moved, &dead), WAITING_UNPROVEN - WAITING_PER_HOST - WAITING_PER_UNPROVEN);
     moved.now += WAIT_MAX;
     assert_eq!(moved.outbox.expire(moved.now).len(), WAITING_UNPROVEN);
     assert!(moved.outbox.waiting.is_empty());
@@ -183,4 +214,50 @@ fn what_is_remembered_is_bounded() {
     moved.now += REST;
     moved.outbox.expire(moved.now);
     assert!(moved.outbox.records.is_empty() && moved.outbox.ids.len() <= IDS);
+}
+
+#[test]
+fn an_address_that_has_not_answered_yet_has_few_that_wait() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.add(&dead(1)).unwrap();
+    let sent = moved.go();
+    (0..WAITING_PER_UNPROVEN).for_each(|_| moved.add(&dead(1)).unwrap());
+    let late = message("late", &dead(1));
+    let dropped = moved.outbox.add(late.clone(), moved.now).unwrap_err();
+    assert_eq!((dropped.why, dropped.rest), (Why::Unanswered, Some(WAIT_MAX)));
+    moved.flown(&sent[0], Flown::Sent, QUICK);
+    assert_eq!(moved.outbox.add(late, moved.now), Ok(()), "it may be handed over again");
+}
+
+#[test]
+fn the_node_is_told_how_long_an_address_rests() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.add(&dead(1)).unwrap();
+    moved.add(&dead(1)).unwrap();
+    let sent = moved.go();
+    moved.now += TIMED_OUT;
+    let (rest, dropped) = moved.outbox.flown(&sent[0].id, Flown::Failed, moved.now);
+    assert_eq!((rest, dropped[0].rest, dropped[0].why), (Some(REST), Some(REST), Why::Resting));
+    moved.now += Duration::from_secs(10);
+    let later = moved.outbox.add(message("later", &dead(1)), moved.now).unwrap_err();
+    assert_eq!(later.rest, Some(REST - Duration::from_secs(10)));
+}
+
+#[test]
+fn a_connection_of_ours_that_breaks_says_nothing_about_the_address() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.add("sip:bob@192.0.2.9").unwrap();
+    moved.add("sip:bob@192.0.2.9").unwrap();
+    let sent = moved.go();
+    assert_eq!(moved.flown(&sent[0], Flown::NotTried, TIMED_OUT), 0, "what waits for it still does");
+    assert_eq!(moved.go().len(), 1);
+}
+
+#[test]
+fn an_agent_that_stops_gives_back_what_waits_and_what_still_comes() {
+    let mut moved = Moved::new(PbxKind::Freeswitch);
+    moved.add(&dead(1)).unwrap();
+    assert_eq!(moved.outbox.close()[0].why, Why::Stopped);
+    assert_eq!(moved.add(&dead(2)), Err(Why::Stopped));
+    assert!(moved.go().is_empty());
 }

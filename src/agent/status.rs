@@ -165,7 +165,14 @@ mod tests {
 
     #[test]
     fn outcomes_that_no_node_took_stay_in_order_and_are_bounded() {
-        let outcome = |n: usize| SipOutcome { id: n.to_string(), error: None, at: None, unknown: false, unsent: false };
+        let outcome = |n: usize| SipOutcome {
+            id: n.to_string(),
+            error: None,
+            at: None,
+            unknown: false,
+            unsent: false,
+            rest_ms: None,
+        };
         let mut status = Status::new(PbxKind::Asterisk, "me");
         status.sent.push(outcome(1));
         let report = status.take();

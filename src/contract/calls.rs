@@ -65,6 +65,9 @@ pub struct CallDecision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallEvents {
+    /// The id of the agent that reports: it is given SIP MESSAGEs in the reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
     /// In order of `seq`.
     #[schema(max_items = 64)]
     pub events: Vec<CallReport>,
@@ -118,6 +121,9 @@ pub struct SipMessage {
     /// message is of use after the call too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
+    /// The call that the message is about. An address gets messages about the same call one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<CallId>,
 }
 
 /// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
@@ -144,6 +150,9 @@ pub struct SipOutcome {
     /// The PBX was never asked to send it, so it can be asked for again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsent: bool,
+    /// How long the agent sends nothing to this address, since it didn't take a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest_ms: Option<u64>,
 }
 
 /// `GET /v1/calls`: the newest first.
@@ -279,7 +288,7 @@ mod tests {
         ] {
             let leg: LegId = "a-1".parse().unwrap();
             let report = CallReport { seq: 1, at: event, event: Event::Answered { leg } };
-            let events = CallEvents { events: vec![report] }.by_clock(sent, now);
+            let events = CallEvents { agent: None, events: vec![report] }.by_clock(sent, now);
             assert_eq!(events[0].at, ours, "{sent:?} {event:?}");
         }
     }

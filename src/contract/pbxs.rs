@@ -42,6 +42,13 @@ pub enum LinkState {
     Standby,
 }
 
+impl LinkState {
+    /// Whether SIP MESSAGEs can be sent over it.
+    pub fn sends(self) -> bool {
+        matches!(self, LinkState::Up | LinkState::Standby)
+    }
+}
+
 /// The agent's report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PbxReport {

@@ -31,6 +31,19 @@ pub enum AddressKind {
     Sip,
 }
 
+/// Where a SIP address leads: the same for every spelling.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SipHost {
+    host: Host,
+    port: u16,
+}
+
+impl fmt::Display for SipHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
 /// Why a text is not a client address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -83,6 +96,14 @@ impl Address {
     /// Whether it is one of that domain.
     pub fn is_at(&self, domain: &str) -> bool {
         matches!(self.host(), Some(Host::Domain(name)) if name == domain)
+    }
+
+    /// The host and port of a SIP address. Without a port it is the scheme's (RFC 3261 §19.1.2).
+    pub fn sip_host(&self) -> Option<SipHost> {
+        let (_, written) = self.sip_parts()?;
+        let port = written.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let default = if self.text.starts_with("sips:") { 5061 } else { 5060 };
+        Some(SipHost { host: self.host()?, port: port.unwrap_or(default) })
     }
 
     /// User and host of a SIP address.
@@ -212,6 +233,19 @@ mod tests {
             assert_eq!(text.parse::<Address>().unwrap().kind(), kind, "{text}");
         }
         assert_eq!("SIP:a@b".parse::<Address>().unwrap().as_str(), "sip:a@b");
+    }
+
+    #[test]
+    fn a_sip_host_is_one_however_it_is_written() {
+        let host = |text: &str| text.parse::<Address>().unwrap().sip_host().unwrap();
+        for same in ["sip:b@pbx.example", "sip:b@PBX.Example:5060", "sip:b@pbx.example.", "sip:b@pbx.example:05060"] {
+            assert_eq!(host(same), host("sip:a@pbx.example"), "{same}");
+        }
+        assert_eq!(host("sip:a@[2001:DB8:0::1]"), host("sip:a@[2001:db8::1]:5060"));
+        for other in ["sip:a@pbx.example:5061", "sips:a@pbx.example", "sip:a@other.example"] {
+            assert_ne!(host(other), host("sip:a@pbx.example"), "{other}");
+        }
+        assert!("https://pbx.example/".parse::<Address>().unwrap().sip_host().is_none());
     }
 
     #[test]

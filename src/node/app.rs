@@ -128,8 +128,18 @@ impl App {
     /// An agent has said how its link to a PBX is.
     pub(super) fn seen(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) {
         self.totals.metrics.pbx(&pbx, report.link);
+        if report.link.sends() && !self.sends(&pbx) {
+            self.push.wake(&pbx);
+        }
         let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
         self.pbxs.lock().unwrap_or_else(PoisonError::into_inner).insert(pbx, view);
+    }
+
+    /// Whether the agent of a PBX can send SIP MESSAGEs, as far as it has said so. What is handed to one that has no link,
+    /// or stops, only comes back.
+    pub(super) fn sends(&self, pbx: &PbxName) -> bool {
+        let pbxs = self.pbxs.lock().unwrap_or_else(PoisonError::into_inner);
+        pbxs.get(pbx).is_none_or(|view| view.report.link.sends())
     }
 
     /// All PBXs that were reported since the start, in order.

@@ -331,8 +331,11 @@ impl App {
     }
 
     /// The SIP MESSAGEs that the agent of a PBX is to send now.
-    pub(super) async fn hand_out_sip(&self, pbx: &PbxName) -> SipMessages {
-        let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx).await;
+    pub(super) async fn hand_out_sip(&self, pbx: &PbxName, agent: Option<&str>) -> SipMessages {
+        if !self.sends(pbx) {
+            return SipMessages::default();
+        }
+        let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx, agent).await;
         for (call, number) in answers {
             self.change_far(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
         }

@@ -107,16 +107,15 @@ impl App {
             // Or neither is ours.
             (true, true) => self.introduce(pair),
         }
+        wanted.retain(|(_, client)| !self.push.is_resting(client));
         let new = self.store.add_deliveries(wanted.iter().map(|(delivery, _)| delivery.clone()).collect()).await?;
         if !new.is_empty() {
             self.totals.paired();
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, messages = new.len(), "paired");
         }
         let new: HashSet<String> = new.into_iter().collect();
-        let mut homes = Homes::default();
-        for (delivery, binding) in wanted.into_iter().filter(|(delivery, _)| new.contains(&delivery.message.id)) {
-            self.send_by(&mut homes, delivery, &binding, &call.pbx).await?;
-        }
+        wanted.retain(|(delivery, _)| new.contains(&delivery.message.id));
+        self.send(wanted, &call.pbx).await?;
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
         }
@@ -162,12 +161,13 @@ impl App {
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, "parted");
         }
         let told = parted.ended.iter().map(|delivery| delivery.number.clone()).collect();
-        let mut homes = Homes::default();
+        let mut ended = Vec::new();
         for delivery in parted.ended {
             let binding = self.store.binding(&delivery.client, now()).await?;
-            if let (Some(binding), Some(pbx)) = (binding, pbx) {
-                self.send_by(&mut homes, delivery, &binding, pbx).await?;
-            }
+            ended.extend(binding.map(|binding| (delivery, binding)));
+        }
+        if let Some(pbx) = pbx {
+            self.send(ended, pbx).await?;
         }
         Ok(told)
     }
@@ -185,22 +185,16 @@ impl App {
         self.settle(pair).await
     }
 
-    /// Hands a delivery on; `pbx` is that of its call.
-    pub(super) async fn send(&self, delivery: Delivery, binding: &Binding, pbx: &PbxName) -> Result<(), StoreError> {
-        self.send_by(&mut Homes::default(), delivery, binding, pbx).await
-    }
-
-    /// The same for one of many deliveries: where a number is at home is looked up once.
-    async fn send_by(
-        &self,
-        homes: &mut Homes,
-        delivery: Delivery,
-        binding: &Binding,
-        pbx: &PbxName,
-    ) -> Result<(), StoreError> {
-        let via = self.sent_by(homes, &delivery, binding, pbx).await?;
-        let from = self.signs(&delivery);
-        self.push.send(delivery, binding, &from, &via);
+    /// Hands deliveries on; `pbx` is that of their call.
+    pub(super) async fn send(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<(), StoreError> {
+        let mut homes = Homes::default();
+        let mut refused = Vec::new();
+        for (delivery, binding) in deliveries {
+            let via = self.sent_by(&mut homes, &delivery, &binding, pbx).await?;
+            let from = self.signs(&delivery);
+            refused.extend(self.push.send(delivery, &binding, &from, &via).err());
+        }
+        self.push.refused(refused);
         Ok(())
     }
 
@@ -247,6 +241,26 @@ impl App {
             Body::Message { .. } => false,
         };
         if hidden { Number::withheld(call) } else { delivery.other.clone() }
+    }
+
+    /// Tells clients of calls that they missed while their addresses rested.
+    pub(super) async fn settle_rested(&self) -> Result<(), StoreError> {
+        for (number, is_back) in self.push.rested() {
+            if is_back {
+                self.settle_number(&number).await?;
+                continue;
+            }
+            // One message is enough to try the address.
+            let newest = {
+                let exchange = self.exchange();
+                let decided = |pair: &Pair| exchange.call(&pair.call).map(|call| call.decided);
+                exchange.pairs_of(&number).into_iter().max_by_key(decided)
+            };
+            if let Some(pair) = newest {
+                self.settle(&pair).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Looks at all pairs in which a number talks: it has a new client.

@@ -91,7 +91,7 @@ impl App {
             if let Some(binding) = self.store.binding(&delivery.client, now()).await? {
                 match handed_out.contains(&delivery.message.id) {
                     true => self.await_outcome(delivery, &binding, &pbx).await?,
-                    false => self.send(delivery, &binding, &pbx).await?,
+                    false => self.send(vec![(delivery, binding)], &pbx).await?,
                 }
                 resumed += 1;
             }

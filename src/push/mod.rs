@@ -5,6 +5,7 @@
 mod allowance;
 mod hosted;
 mod pending;
+mod rests;
 mod signature;
 mod sip;
 mod sip_text;
@@ -15,9 +16,10 @@ pub use signature::{Secret, SecretError, sign};
 pub use sip::{HandedOut, SipAnswer};
 pub use sip_text::{SipText, SipTextError};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +33,7 @@ use crate::monitor::{Totals, brief, now, wall};
 use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
 use pending::Pending;
+use rests::Rests;
 use sip::{SipQueue, Whose};
 use webhook::Webhooks;
 
@@ -44,6 +47,9 @@ const FULL: &str = "full";
 const SPENT: &str = "node.clients.messages_per_minute were sent for this number already";
 const WAITING: &str = "too many SIP MESSAGEs are waiting";
 
+/// The longest rest of an address that an agent may ask for.
+const REST_MAX: Duration = Duration::from_secs(300);
+
 /// All three ways to a client.
 #[derive(Debug, Clone)]
 pub struct Push {
@@ -56,6 +62,7 @@ struct Inner {
     totals: Arc<Totals>,
     hub: Hub,
     sip: SipQueue,
+    rests: Rests,
     allowance: Allowance,
     webhooks: Webhooks,
     policy: ClientPolicy,
@@ -67,10 +74,11 @@ impl Push {
     /// With nothing under way; everything stops when `shutdown` is cancelled.
     pub fn new(store: Store, totals: Arc<Totals>, policy: ClientPolicy, shutdown: CancellationToken) -> Push {
         let hub = Hub::new(totals.metrics);
-        let (sip, pending) = (SipQueue::default(), Pending::default());
+        let (sip, rests, pending) = (SipQueue::default(), Rests::default(), Pending::default());
         let allowance = Allowance::new(policy.messages_per_minute);
         let webhooks = Webhooks::new(policy.webhook_hosts.clone());
-        Push { inner: Arc::new(Inner { store, totals, hub, sip, allowance, webhooks, policy, pending, shutdown }) }
+        let inner = Inner { store, totals, hub, sip, rests, allowance, webhooks, policy, pending, shutdown };
+        Push { inner: Arc::new(inner) }
     }
 
     /// The hosted clients' streams.
@@ -79,13 +87,54 @@ impl Push {
     }
 
     /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`, in the name of `from`.
-    pub fn send(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
+    ///
+    /// # Errors
+    /// A SIP MESSAGE that is not sent, for [`Push::refused`].
+    pub fn send(
+        &self,
+        delivery: Delivery,
+        binding: &Binding,
+        from: &Number,
+        via: &PbxName,
+    ) -> Result<(), store::SipOutcome> {
         self.inner.totals.sending(binding.form.as_str());
         match binding.form {
             ClientForm::Hosted => self.inner.hub.send(&binding.id, &delivery.message),
-            ClientForm::Sip => self.send_sip(delivery, binding, from, via),
+            ClientForm::Sip => {
+                let id = delivery.message.id.clone();
+                self.queue_sip(delivery, binding, from, via).map_err(|error| {
+                    self.inner.totals.failed(ClientForm::Sip.as_str());
+                    store::SipOutcome { id, state: DeliveryState::Failed, error }
+                })?;
+            }
             ClientForm::Webhook => self.send_webhook(delivery, binding),
         }
+        Ok(())
+    }
+
+    /// Writes down what [`Push::send`] refused, all in one write: a call may have many dead clients.
+    pub fn refused(&self, refused: Vec<store::SipOutcome>) {
+        if !refused.is_empty()
+            && let Err(error) = self.inner.store.sip_outcomes(refused)
+        {
+            tracing::warn!(%error, "could not write down what became of SIP MESSAGEs");
+        }
+    }
+
+    /// Whether a client is told nothing for now: its address did not take the last SIP MESSAGE.
+    pub fn is_resting(&self, client: &Binding) -> bool {
+        let address = client.address.as_ref().filter(|_| client.form == ClientForm::Sip);
+        let rests = address.is_some_and(|to| self.inner.rests.misses(to, &client.number, Instant::now()));
+        if rests {
+            self.inner.totals.metrics.sip_dropped("resting", 1);
+        }
+        rests
+    }
+
+    /// The numbers whose clients missed calls while they rested and can be told now: of all calls (true), or of one as a
+    /// try.
+    pub fn rested(&self) -> BTreeMap<Number, bool> {
+        self.inner.rests.over(Instant::now())
     }
 
     /// The client has the message.
@@ -104,14 +153,25 @@ impl Push {
 
     /// The SIP MESSAGEs that the agent of a PBX is to send now, each once. That they are handed out is written down
     /// first: a node that restarts doesn't hand them out again.
-    pub async fn hand_out_sip(&self, pbx: &PbxName) -> HandedOut {
-        let handed = self.inner.sip.hand_out(pbx, now());
+    pub async fn hand_out_sip(&self, pbx: &PbxName, agent: Option<&str>) -> HandedOut {
+        let handed = self.inner.sip.hand_out(pbx, agent, now());
         if !handed.deliveries.is_empty()
             && let Err(error) = self.inner.store.hand_out(handed.deliveries.clone()).await
         {
             tracing::warn!(%error, "could not write down which SIP MESSAGEs are being sent");
         }
         handed
+    }
+
+    /// What was handed to this run of an agent a while ago and has no outcome: the reply may have been lost on its way. An
+    /// agent that has such a message already knows it by its id.
+    pub fn unconfirmed_sip(&self, pbx: &PbxName, agent: &str) -> Vec<SipMessage> {
+        self.inner.sip.unconfirmed(pbx, agent, now())
+    }
+
+    /// The link to a PBX is back: nothing that waits for it waits any longer.
+    pub fn wake(&self, pbx: &PbxName) {
+        self.inner.sip.wake(pbx, None, now());
     }
 
     /// A SIP MESSAGE that was handed out before a restart: only its outcome is waited for.
@@ -132,23 +192,27 @@ impl Push {
                 Some(_) if !outcome.unsent => SentState::Refused,
                 Some(_) => SentState::Pending,
             };
-            let whose = match state {
-                SentState::Pending => self.inner.sip.again(pbx, &outcome.id, now()),
+            let rest = outcome.rest_ms.map(|rest| Duration::from_millis(rest).min(REST_MAX));
+            let found = match state {
+                SentState::Pending => self.inner.sip.again(pbx, &outcome.id, rest, now()),
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
-            match whose {
-                Some(Whose::Client(client)) => undelivered.extend(self.sip_outcome(outcome, state, &client)),
-                Some(Whose::Answer { call, number }) => {
-                    answers.push(SipAnswer { call, number, state, error: outcome.error.clone() });
+            let Some((address, whose)) = found else { continue };
+            match rest {
+                Some(rest) => self.inner.rests.begin(address, rest, Instant::now()),
+                None if state == SentState::Accepted && self.inner.rests.end(&address) => {
+                    self.inner.sip.wake(pbx, Some(&address), now());
                 }
                 None => {}
             }
+            match whose {
+                Whose::Client(client) => undelivered.extend(self.sip_outcome(outcome, state, &client)),
+                Whose::Answer { call, number } => {
+                    answers.push(SipAnswer { call, number, state, error: outcome.error.clone() });
+                }
+            }
         }
-        if !undelivered.is_empty()
-            && let Err(error) = self.inner.store.sip_outcomes(undelivered)
-        {
-            tracing::warn!(%error, "could not write down what became of SIP MESSAGEs");
-        }
+        self.refused(undelivered);
         answers
     }
 
@@ -190,7 +254,8 @@ impl Push {
             return Err(SPENT.to_owned());
         }
         let (id, call) = (message.id.clone(), message.call.clone());
-        let sent = SipMessage { id, to, from, text: SipText(message).to_string(), call: Some(call.clone()) };
+        let (text, about) = (SipText(message).to_string(), Some(call.clone()));
+        let sent = SipMessage { id, to, from, text, call: about.clone(), about };
         let queued = sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
         let added = self.inner.sip.add(via, if is_handed_out { queued.handed_out() } else { queued });
         if !added {
@@ -241,13 +306,6 @@ impl Push {
         }
     }
 
-    fn send_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
-        let id = delivery.message.id.clone();
-        if let Err(why) = self.queue_sip(delivery, binding, from, via) {
-            self.fail(&id, ClientForm::Sip, Some(why));
-        }
-    }
-
     /// Queues a delivery as a SIP MESSAGE, or says why it can't be one.
     fn queue_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) -> Result<(), String> {
         let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
@@ -287,7 +345,8 @@ fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<sip::Queued>
     if text.len() > SIP_TEXT_MAX {
         return None;
     }
-    let message = SipMessage { id, to, from: from.clone(), text, call: is_peer.then(|| call.clone()) };
+    let about = Some(call.clone());
+    let message = SipMessage { id, to, from: from.clone(), text, call: about.clone().filter(|_| is_peer), about };
     Some(sip::Queued::new(message, Whose::Client(delivery.client), call, is_peer))
 }
 

@@ -1,12 +1,14 @@
 //! SIP MESSAGEs wait here until the agent of their PBX asks for them, and then for what became of them.
 //!
-//! A message is handed out once. It is handed out again only if the agent says that the PBX was never asked to send
-//! it: a person's phone shows every copy.
+//! A person's phone shows every copy, so a message is handed out again only if the agent says that the PBX was never asked
+//! to send it, or to the same run of the same agent, which knows it by its id.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::contract::SipMessage;
+use crate::core::address::{Address, SipHost};
 use crate::core::backoff::Backoff;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
@@ -15,6 +17,11 @@ use crate::core::time::UnixMillis;
 
 /// Messages of one reply.
 const BATCH: usize = 128;
+/// A message that has no outcome so long after it was handed out may never have arrived at the agent.
+const UNCONFIRMED_AFTER: Duration = Duration::from_secs(4);
+/// How long it is repeated: the agent doesn't remember ids for ever.
+const REPEATED_FOR: Duration = Duration::from_secs(20);
+
 /// Messages of one PBX that are waiting or have no outcome yet.
 const TOTAL: usize = 8192;
 /// The same, to one host: what can't be reached must not take the place of everything else.
@@ -68,22 +75,30 @@ pub(super) struct Queued {
     whose: Whose,
     call: CallId,
     peer: bool,
+    host: Option<SipHost>,
     attempts: u32,
     progress: Progress,
+    /// The run of an agent that was given it.
+    given: Option<Given>,
+}
+
+#[derive(Debug)]
+struct Given {
+    agent: String,
+    first: UnixMillis,
+    last: UnixMillis,
 }
 
 impl Queued {
     pub(super) fn new(message: SipMessage, whose: Whose, call: CallId, peer: bool) -> Queued {
-        Queued { message, whose, call, peer, attempts: 0, progress: Progress::Due(UnixMillis(0), 0) }
+        let host = message.to.sip_host();
+        let progress = Progress::Due(UnixMillis(0), 0);
+        Queued { message, whose, call, peer, host, attempts: 0, progress, given: None }
     }
 
     /// One that an agent was given before a restart: only its outcome is waited for.
     pub(super) fn handed_out(self) -> Queued {
         Queued { progress: Progress::HandedOut, ..self }
-    }
-
-    fn host(&self) -> &str {
-        self.message.to.sip_parts().map_or("", |(_, host)| host)
     }
 }
 
@@ -93,18 +108,19 @@ struct Queue {
     by_id: HashMap<String, Queued>,
     /// Those that aren't handed out, in order.
     due: BTreeMap<(UnixMillis, u64), String>,
-    hosts: HashMap<String, usize>,
+    hosts: HashMap<SipHost, usize>,
     added: u64,
 }
 
 impl Queue {
-    fn is_full_for(&self, host: &str) -> bool {
-        self.by_id.len() >= TOTAL || self.hosts.get(host).is_some_and(|messages| *messages >= PER_HOST)
+    fn is_full_for(&self, host: Option<&SipHost>) -> bool {
+        let there = host.and_then(|host| self.hosts.get(host));
+        self.by_id.len() >= TOTAL || there.is_some_and(|messages| *messages >= PER_HOST)
     }
 
     fn add(&mut self, mut queued: Queued) {
         let id = queued.message.id.clone();
-        *self.hosts.entry(queued.host().to_owned()).or_default() += 1;
+        queued.host.iter().for_each(|host| *self.hosts.entry(host.clone()).or_default() += 1);
         if let Progress::Due(at, _) = queued.progress {
             queued.progress = self.put_off(id.clone(), at);
         }
@@ -122,10 +138,12 @@ impl Queue {
         if let Progress::Due(at, n) = queued.progress {
             self.due.remove(&(at, n));
         }
-        if let Some(messages) = self.hosts.get_mut(queued.host()) {
+        if let Some(host) = &queued.host
+            && let Some(messages) = self.hosts.get_mut(host)
+        {
             *messages -= 1;
             if *messages == 0 {
-                self.hosts.remove(queued.host());
+                self.hosts.remove(host);
             }
         }
         Some(queued)
@@ -144,7 +162,7 @@ impl SipQueue {
         if queue.by_id.contains_key(&queued.message.id) {
             return true;
         }
-        let has_room = !queue.is_full_for(queued.host());
+        let has_room = !queue.is_full_for(queued.host.as_ref());
         if has_room {
             queue.add(queued);
         }
@@ -152,7 +170,7 @@ impl SipQueue {
     }
 
     /// What is to be sent by this PBX now.
-    pub(super) fn hand_out(&self, pbx: &PbxName, now: UnixMillis) -> HandedOut {
+    pub(super) fn hand_out(&self, pbx: &PbxName, agent: Option<&str>, now: UnixMillis) -> HandedOut {
         let mut handed = HandedOut::default();
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(pbx) else { return handed };
@@ -162,6 +180,7 @@ impl SipQueue {
             let Some(queued) = queue.by_id.get_mut(&next.remove()) else { continue };
             queued.attempts += 1;
             queued.progress = Progress::HandedOut;
+            queued.given = agent.map(|agent| Given { agent: agent.to_owned(), first: now, last: now });
             handed.messages.push(queued.message.clone());
             match &queued.whose {
                 Whose::Client(_) => handed.deliveries.push(queued.message.id.clone()),
@@ -171,23 +190,66 @@ impl SipQueue {
         handed
     }
 
-    /// The PBX was never asked to send it: it is handed out again later. Whose it is.
-    pub(super) fn again(&self, pbx: &PbxName, id: &str, now: UnixMillis) -> Option<Whose> {
+    /// What this run of an agent was given a while ago and has said nothing about.
+    pub(super) fn unconfirmed(&self, pbx: &PbxName, agent: &str, now: UnixMillis) -> Vec<SipMessage> {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(pbx) else { return Vec::new() };
+        let silent = queue.by_id.values_mut().filter_map(|queued| {
+            let given = queued.given.as_mut().filter(|given| {
+                queued.progress == Progress::HandedOut
+                    && given.agent == agent
+                    && now - given.last >= UNCONFIRMED_AFTER
+                    && now - given.first <= REPEATED_FOR
+            })?;
+            given.last = now;
+            Some(queued.message.clone())
+        });
+        let mut repeated: Vec<SipMessage> = silent.take(BATCH).collect();
+        repeated.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        repeated
+    }
+
+    /// The PBX was never asked to send it: it is handed out again later, after the `rest` of its address. Where it goes
+    /// and whose it is.
+    pub(super) fn again(
+        &self,
+        pbx: &PbxName,
+        id: &str,
+        rest: Option<Duration>,
+        now: UnixMillis,
+    ) -> Option<(Address, Whose)> {
         let mut queues = self.lock();
         let queue = queues.get_mut(pbx)?;
         let queued = queue.by_id.get(id)?;
-        let whose = queued.whose.clone();
+        let found = (queued.message.to.clone(), queued.whose.clone());
         if queued.progress == Progress::HandedOut {
-            let until = now + Backoff::HTTP.wait(queued.attempts, 1.0);
+            let until = now + rest.unwrap_or_else(|| Backoff::HTTP.wait(queued.attempts, 1.0));
             let progress = queue.put_off(id.to_owned(), until);
             queue.by_id.get_mut(id)?.progress = progress;
         }
-        Some(whose)
+        Some(found)
     }
 
-    /// It is done; whose it was.
-    pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<Whose> {
-        self.lock().get_mut(pbx)?.remove(id).map(|queued| queued.whose)
+    /// It is done; where it went and whose it was.
+    pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<(Address, Whose)> {
+        self.lock().get_mut(pbx)?.remove(id).map(|queued| (queued.message.to, queued.whose))
+    }
+
+    /// What waits may be handed out at once: all of it, or what goes to one address.
+    pub(super) fn wake(&self, pbx: &PbxName, address: Option<&Address>, now: UnixMillis) {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(pbx) else { return };
+        let is_later = |queued: &Queued| matches!(queued.progress, Progress::Due(until, _) if until > now);
+        let is_there = |queued: &Queued| address.is_none_or(|address| queued.message.to == *address);
+        // In order.
+        let later: Vec<_> = queue.due.values().cloned().collect();
+        for id in later {
+            if queue.by_id.get(&id).is_some_and(|queued| is_later(queued) && is_there(queued))
+                && let Some(queued) = queue.remove(&id)
+            {
+                queue.add(Queued { progress: Progress::Due(now, 0), attempts: 0, ..queued });
+            }
+        }
     }
 
     pub(super) fn forget(&self, id: &str) {
@@ -237,6 +299,7 @@ mod tests {
             from: "+12125550100".parse().unwrap(),
             text: "Call".to_owned(),
             call: None,
+            about: None,
         };
         Queued::new(message, Whose::Client("c".parse().unwrap()), "call".parse().unwrap(), peer)
     }
@@ -252,15 +315,30 @@ mod tests {
         let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
         assert!(queue.add(&pbx, queued("1", true)));
         assert!(queue.add(&pbx, queued("1", true)));
-        assert_eq!(queue.hand_out(&pbx, UnixMillis(1)).deliveries, ["1"]);
+        assert_eq!(queue.hand_out(&pbx, None, UnixMillis(1)).deliveries, ["1"]);
         // The node may want it again, since it doesn't know the outcome.
         assert!(queue.add(&pbx, queued("1", true)));
-        assert!(queue.hand_out(&pbx, LATER).messages.is_empty());
+        assert!(queue.hand_out(&pbx, None, LATER).messages.is_empty());
         // After a restart too.
         let restarted = SipQueue::default();
         assert!(restarted.add(&pbx, queued("1", true).handed_out()));
-        assert!(restarted.hand_out(&pbx, LATER).messages.is_empty());
+        assert!(restarted.hand_out(&pbx, None, LATER).messages.is_empty());
         assert!(restarted.remove(&pbx, "1").is_some(), "its outcome is still taken");
+    }
+
+    #[test]
+    fn a_message_that_may_not_have_arrived_is_repeated_to_the_same_run_of_its_agent_alone() {
+        let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
+        queue.add(&pbx, queued("1", true));
+        assert_eq!(queue.hand_out(&pbx, Some("run-1"), UnixMillis(0)).messages.len(), 1);
+        let later = UnixMillis(0) + UNCONFIRMED_AFTER;
+        assert!(queue.unconfirmed(&pbx, "run-1", UnixMillis(later.0 - 1)).is_empty());
+        assert!(queue.unconfirmed(&pbx, "run-2", later).is_empty(), "another run may send it once more");
+        assert_eq!(queue.unconfirmed(&pbx, "run-1", later).len(), 1);
+        assert!(queue.unconfirmed(&pbx, "run-1", later).is_empty(), "not in every reply");
+        assert!(queue.unconfirmed(&pbx, "run-1", later + REPEATED_FOR).is_empty(), "not for ever");
+        assert!(queue.again(&pbx, "1", None, later).is_some());
+        assert!(queue.unconfirmed(&pbx, "run-1", later + UNCONFIRMED_AFTER).is_empty(), "it waits to be handed out");
     }
 
     #[test]
@@ -269,27 +347,27 @@ mod tests {
         queue.add(&pbx, queued("1", true));
         let mut now = UnixMillis(1);
         for _ in 0..20 {
-            assert_eq!(queue.hand_out(&pbx, now).messages.len(), 1);
-            assert!(queue.again(&pbx, "1", now).is_some());
-            assert!(queue.hand_out(&pbx, now).messages.is_empty(), "not in a tight circle");
+            assert_eq!(queue.hand_out(&pbx, None, now).messages.len(), 1);
+            assert!(queue.again(&pbx, "1", None, now).is_some());
+            assert!(queue.hand_out(&pbx, None, now).messages.is_empty(), "not in a tight circle");
             now = now + Backoff::HTTP.ceiling;
         }
         assert_eq!(queue.end_call(&"call".parse().unwrap(), false), 1);
-        assert!(queue.hand_out(&pbx, LATER).messages.is_empty() && queue.again(&pbx, "1", now).is_none());
+        assert!(queue.hand_out(&pbx, None, LATER).messages.is_empty() && queue.again(&pbx, "1", None, now).is_none());
     }
 
     #[test]
     fn the_end_of_a_call_takes_back_addresses_and_leaves_the_farewell() {
         let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
         queue.add(&pbx, queued("0", true));
-        assert_eq!(queue.hand_out(&pbx, UnixMillis(1)).messages.len(), 1);
+        assert_eq!(queue.hand_out(&pbx, None, UnixMillis(1)).messages.len(), 1);
         queue.add(&pbx, queued("1", true));
         queue.add(&pbx, queued("2", false));
         assert_eq!(queue.end_call(&"call".parse().unwrap(), false), 1, "one was handed out before");
-        let left = queue.hand_out(&pbx, UnixMillis(1)).messages;
+        let left = queue.hand_out(&pbx, None, UnixMillis(1)).messages;
         assert_eq!(left.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["2"]);
         queue.end_call(&"call".parse().unwrap(), true);
-        assert!(queue.again(&pbx, "2", UnixMillis(1)).is_none());
+        assert!(queue.again(&pbx, "2", None, UnixMillis(1)).is_none());
     }
 
     #[test]
@@ -300,6 +378,7 @@ mod tests {
             (0..n).filter(|n| queue.add(&pbx, queued_to(&format!("{host}-{n}"), &to, true))).count()
         };
         assert_eq!(fill("dead.example", PER_HOST + 10), PER_HOST);
+        assert_eq!(fill("Dead.Example.:5060", 10), 0, "another spelling is no other host");
         let others = TOTAL / PER_HOST - 1;
         for n in 0..others {
             assert_eq!(fill(&format!("{n}.example"), PER_HOST), PER_HOST);

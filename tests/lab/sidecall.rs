@@ -83,12 +83,12 @@ pub struct Sidecall {
     client: reqwest::blocking::Client,
 }
 
-/// The binary under test.
+/// The binary under test: another one than cargo has built, if `SIDECALL_BINARY` names it.
 pub fn binary() -> PathBuf {
-    if let Some(path) = option_env!("CARGO_BIN_EXE_sidecall") {
+    if let Some(path) = std::env::var_os("SIDECALL_BINARY") {
         return path.into();
     }
-    if let Some(path) = std::env::var_os("SIDECALL_BINARY") {
+    if let Some(path) = option_env!("CARGO_BIN_EXE_sidecall") {
         return path.into();
     }
     // Programs of the lab stand in target/PROFILE/examples.

@@ -53,7 +53,12 @@ pub struct Softphone {
 impl Softphone {
     /// Listens on a free port of 127.0.0.1.
     pub fn start(manner: Manner) -> Result<Softphone> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("a softphone"))?;
+        Softphone::start_at(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0), manner)
+    }
+
+    /// Listens there.
+    pub fn start_at(addr: SocketAddr, manner: Manner) -> Result<Softphone> {
+        let socket = UdpSocket::bind(addr).map_err(LabError::io("a softphone"))?;
         socket.set_read_timeout(Some(Duration::from_millis(200))).map_err(LabError::io("a softphone"))?;
         let addr = socket.local_addr().map_err(LabError::io("a softphone"))?;
         let (copies, over) = (Arc::<Mutex<Vec<Copy>>>::default(), Arc::<Mutex<bool>>::default());

@@ -51,6 +51,29 @@ async fn a_message_without_an_outcome_is_not_handed_out_again() {
 }
 
 #[tokio::test]
+async fn a_reply_that_is_lost_takes_no_message_with_it() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let [mut dialled, mut bridged] = [dialled("leg-2"), bridged("leg-1", "leg-2")];
+    (dialled["seq"], dialled["at"], bridged["seq"], bridged["at"]) = (1.into(), 1.into(), 2.into(), 2.into());
+    let events = [dialled, bridged];
+    // The agent gave up before this reply came.
+    let (_, lost) = node
+        .send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"agent": "x", "events": events}))
+        .await;
+    let sent_by = async |agent: &str| {
+        let report = json!({"kind": "freeswitch", "agent": agent, "link": "up", "since": 1, "sent": []});
+        let (_, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
+        reply["messages"].clone()
+    };
+    assert_eq!(lost["messages"].as_array().map(Vec::len), Some(1), "{lost}");
+    assert_eq!(sent_by("x").await, json!([]), "it may still be on its way");
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    assert_eq!(sent_by("y").await, json!([]), "who doesn't know the message may send it once more");
+    assert_eq!(sent_by("x").await, lost["messages"]);
+}
+
+#[tokio::test]
 async fn a_message_that_was_handed_out_before_a_restart_is_not_handed_out_again() {
     let mut node = node().await;
     let (call, messages) = up(&node, "leg-1").await;
@@ -81,4 +104,75 @@ async fn what_waits_for_an_agent_is_dropped_when_its_call_ends() {
     let later = kinds(&given(&node, json!([])).await);
     assert!(later.iter().all(|text| !text.contains("sidecall:peer")), "{later:?}");
     assert_eq!(softphones_delivery(&node, &call).await["state"], "dropped");
+}
+
+/// The reply to a report of a link in this state.
+async fn given_to(node: &TestNode, link: &str) -> Vec<Value> {
+    let report = json!({"kind": "freeswitch", "agent": "x", "link": link, "since": 1, "sent": []});
+    let (_, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
+    reply["messages"].as_array().unwrap().clone()
+}
+
+/// What the agent is given once there is something.
+async fn given_soon(node: &TestNode) -> Vec<Value> {
+    for _ in 0..60 {
+        let messages = given(node, json!([])).await;
+        if !messages.is_empty() {
+            return messages;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    Vec::new()
+}
+
+fn calls_of(messages: &[Value]) -> Vec<&str> {
+    messages.iter().map(|message| message["call"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_address_that_rests_costs_calls_nothing_and_is_told_when_it_is_back() {
+    let node = node().await;
+    let (dead, messages) = up(&node, "leg-1").await;
+    given(&node, json!([{"id": messages[0]["id"], "error": "480", "rest_ms": 3000}])).await;
+    node.until(&dead, |all| all.iter().any(|d| d["form"] == "sip" && d["state"] == "failed")).await;
+    let (older, none) = up(&node, "leg-2").await;
+    assert_eq!(none, [] as [Value; 0]);
+    let (newer, none) = up(&node, "leg-3").await;
+    assert_eq!(none, [] as [Value; 0]);
+    let call = node.get(&format!("/v1/calls/{newer}"), ADMIN).await;
+    let forms: Vec<&Value> = call["deliveries"].as_array().unwrap().iter().map(|d| &d["form"]).collect();
+    assert_eq!(forms, ["hosted"], "nothing is written down for it");
+    // The rest is over: one message tries the address.
+    let tried = given_soon(&node).await;
+    assert_eq!(calls_of(&tried), [newer.as_str()]);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(given(&node, json!([])).await, [] as [Value; 0], "one is enough");
+    given(&node, json!([{"id": tried[0]["id"]}])).await;
+    assert_eq!(calls_of(&given_soon(&node).await), [older.as_str()]);
+}
+
+#[tokio::test]
+async fn an_agent_without_a_link_is_given_nothing() {
+    for state in ["down", "syncing"] {
+        let node = node().await;
+        assert_eq!(given_to(&node, state).await, [] as [Value; 0]);
+        let (call, messages) = up(&node, "leg-1").await;
+        assert_eq!(messages, [] as [Value; 0], "{state}");
+        assert_eq!(given_to(&node, state).await, [] as [Value; 0], "{state}");
+        assert_eq!(calls_of(&given_to(&node, "up").await), [call.as_str()]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_not_sent_goes_out_as_soon_as_the_link_is_back() {
+    let node = node().await;
+    let (call, mut messages) = up(&node, "leg-1").await;
+    // Each time it is put off for longer: the fourth time for two seconds.
+    for _ in 0..3 {
+        given(&node, json!([{"id": messages[0]["id"], "error": "no link", "unsent": true}])).await;
+        messages = given_soon(&node).await;
+    }
+    given(&node, json!([{"id": messages[0]["id"], "error": "no link", "unsent": true}])).await;
+    given_to(&node, "down").await;
+    assert_eq!(calls_of(&given_to(&node, "up").await), [call.as_str()]);
 }

@@ -51,10 +51,11 @@ pub(in crate::node) async fn events(
     Agent(scope): Agent,
     InPath(call): InPath<CallId>,
     headers: HeaderMap,
-    Body(events): Body<CallEvents>,
+    Body(report): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
     let sent = headers.get(AGENT_CLOCK).and_then(|value| value.to_str().ok()?.parse().ok()).map(UnixMillis);
-    let events = events.by_clock(sent, now());
+    let agent = report.agent.clone();
+    let events = report.by_clock(sent, now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
     }
@@ -62,7 +63,7 @@ pub(in crate::node) async fn events(
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
     Ok(Json(match pbx {
-        Some(pbx) => app.hand_out_sip(&pbx).await,
+        Some(pbx) => app.hand_out_sip(&pbx, agent.as_deref()).await,
         None => SipMessages::default(),
     }))
 }

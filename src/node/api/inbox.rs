@@ -143,9 +143,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     }
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
     app.store.add_deliveries(deliveries.clone()).await?;
-    for (delivery, client) in deliveries.into_iter().zip(&clients) {
-        app.send(delivery, client, &behind.pbx).await?;
-    }
+    app.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
     if app.exchange().call(&behind.claim.call).is_none() {
         app.limits.forget(&behind.claim.call);

@@ -30,7 +30,10 @@ pub(in crate::node) async fn report(
             return Err(Problem::invalid(field, "is longer than 500 characters"));
         }
     }
+    let agent = report.agent.clone();
     app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
     app.seen(pbx.clone(), report, now());
-    Ok(Json(app.hand_out_sip(&pbx).await))
+    let mut handed = app.hand_out_sip(&pbx, Some(&agent)).await;
+    handed.messages.extend(app.push.unconfirmed_sip(&pbx, &agent));
+    Ok(Json(handed))
 }
