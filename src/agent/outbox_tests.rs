@@ -161,9 +161,9 @@ fn the_farewell_of_one_call_does_not_hold_up_the_next_call() {
     let add = |moved: &mut Moved, message: &SipMessage| moved.outbox.add(message.clone(), moved.now).unwrap();
     add(&mut moved, &farewell);
     add(&mut moved, &peer);
-    assert_eq!(moved.go(), [farewell.clone()], "an address that hasn't answered yet has one in flight");
+    assert_eq!(moved.go(), std::slice::from_ref(&farewell), "an address that hasn't answered yet has one in flight");
     moved.flown(&farewell, Flown::Sent, QUICK);
-    assert_eq!(moved.go(), [peer.clone()]);
+    assert_eq!(moved.go(), std::slice::from_ref(&peer));
     moved.flown(&peer, Flown::Sent, QUICK);
     let [farewell, peer] = [about("5", "call-1"), about("6", "call-2")];
     for message in [&farewell, &peer, &next, &unknown] {
