@@ -16,7 +16,16 @@ const UUI: &str = "68747470733a2f2f6e6f64652f612f54";
 
 /// Runs a behaviour on a PBX.
 fn on_one(kind: Kind, test: impl Fn(&Pbx)) {
-    if let Some(pbx) = lab::or_skip(kind, Pbx::start(kind)) {
+    on(kind, PbxConfig::default(), test);
+}
+
+/// Where it matters what the agent says, and not when.
+fn on_one_that_waits(kind: Kind, test: impl Fn(&Pbx)) {
+    on(kind, PbxConfig::patient(), test);
+}
+
+fn on(kind: Kind, config: PbxConfig, test: impl Fn(&Pbx)) {
+    if let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) {
         test(&pbx);
     }
 }
@@ -150,7 +159,7 @@ fn an_answer_releases_the_call_quickly(kind: Kind) {
 }
 
 fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let before = call(pbx);
@@ -196,7 +205,7 @@ fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
 }
 
 fn a_trunk_that_fails_gives_way_to_the_pstn(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         for status in
@@ -222,7 +231,7 @@ fn a_trunk_that_fails_gives_way_to_the_pstn(kind: Kind) {
 
 /// As the example trunk has it, the PBX asks it for a sign of life. Without that the call would wait for SIP's timer B.
 fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let contact = format!("contact=sip:{}", pbx.config().packet);
         let (file, from, to, state, dead) = match pbx.kind() {
@@ -258,7 +267,7 @@ fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
 }
 
 fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::refuse("486 Busy Here")).unwrap();
         let plain = call(pbx);
         assert_eq!(plain.statuses(), [Some(486)]);
@@ -301,7 +310,7 @@ fn a_caller_may_give_up_during_the_hold(kind: Kind) {
 }
 
 fn what_a_phone_claims_goes_no_further(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
@@ -350,7 +359,7 @@ fn a_call_that_passes_two_contexts_is_announced_once(kind: Kind) {
 }
 
 fn early_media_comes_through_as_it_did(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let early = Answer { ring: Some("183 Session Progress"), delay_ms: 200, ..Answer::at_once() };
         let _packet = FarEnd::start(pbx.config().packet, &early).unwrap();
         let _pstn = FarEnd::start(pbx.config().pstn, &early).unwrap();
@@ -367,7 +376,7 @@ fn early_media_comes_through_as_it_did(kind: Kind) {
 }
 
 fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
-    on_one(kind, |pbx| {
+    on_one_that_waits(kind, |pbx| {
         let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         // Without a far end each call would wait for the packet trunk first, half a minute on an Asterisk.
         let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
