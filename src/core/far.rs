@@ -192,7 +192,7 @@ impl Far {
     /// | known | told | |
     /// |---|---|---|
     /// | nothing | anything | new |
-    /// | an address | the same one, in any way | the same: what was missing is added |
+    /// | an address | the same one, in any way | the same: what was missing is added, and who vouches for it |
     /// | by a message or an introduction | another, by a message | instead: whoever answers anew is who talks now |
     /// | otherwise | another | the same: the trusted trunk, or who came first, stands |
     pub fn learn(&mut self, told: FarClient) -> Learned {
@@ -205,6 +205,11 @@ impl Far {
             known.name = known.name.take().or(told.name);
             if known.capabilities.is_empty() {
                 known.capabilities = told.capabilities;
+            }
+            if known.how == How::Message && told.how != How::Message {
+                known.how = told.how;
+                // What nobody vouched for may have been refused.
+                self.answers.retain(|_, sent| sent.state != SentState::Refused);
             }
         } else if matches!(known.how, How::Message | How::Introduced) && told.how == How::Message {
             *known = told;
@@ -320,6 +325,23 @@ mod tests {
         assert_eq!(far.learn(client("https://b.example/a/bob", How::Message, Some("Bob"))), Learned::Same);
         assert_eq!(far.learn(client("https://b.example/a/carol", How::Message, Some("Carol"))), Learned::Instead);
         assert_eq!(far.client.unwrap().name.as_deref(), Some("Carol"));
+    }
+
+    #[test]
+    fn an_address_that_a_node_vouches_for_is_answered_though_a_message_came_first() {
+        let mut far = Far::default();
+        let address = "https://a.example/a/1";
+        far.learn(client(address, How::Message, None));
+        for (number, state) in [("+12125550101", SentState::Refused), ("+12125550102", SentState::Accepted)] {
+            let mut sent = Sent::pending(None, UnixMillis(0));
+            sent.state = state;
+            far.answers.insert(number.parse().unwrap(), sent);
+        }
+        assert_eq!(far.learn(client(address, How::Offer, None)), Learned::Same);
+        assert_eq!(far.client.as_ref().map(|client| client.how), Some(How::Offer));
+        assert_eq!(far.answers.values().map(|sent| sent.state).collect::<Vec<_>>(), [SentState::Accepted]);
+        far.learn(client(address, How::Message, None));
+        assert_eq!(far.client.map(|client| client.how), Some(How::Offer));
     }
 
     #[test]

@@ -250,6 +250,10 @@ impl Push {
         to: Address,
         is_handed_out: bool,
     ) -> Result<(), String> {
+        // It counts once, however often the other side makes itself known.
+        if self.inner.sip.has(via, &message.id) {
+            return Ok(());
+        }
         if !is_handed_out && !self.inner.allowance.take(&number, false, Instant::now()) {
             return Err(SPENT.to_owned());
         }

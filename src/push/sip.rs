@@ -169,6 +169,11 @@ impl SipQueue {
         has_room
     }
 
+    /// Whether a message waits, or its outcome does.
+    pub(super) fn has(&self, pbx: &PbxName, id: &str) -> bool {
+        self.lock().get(pbx).is_some_and(|queue| queue.by_id.contains_key(id))
+    }
+
     /// What is to be sent by this PBX now.
     pub(super) fn hand_out(&self, pbx: &PbxName, agent: Option<&str>, now: UnixMillis) -> HandedOut {
         let mut handed = HandedOut::default();

@@ -7,13 +7,16 @@
 use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::time::timeout;
 
 use crate::ami::{Action, Client};
 use crate::pbx::Error;
 
 /// An answer is used again for so long: one more question for each message would double what Asterisk has to do.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
-/// Answers that are kept.
+/// How long Asterisk may take to say it.
+const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// Phones that are kept.
 const NAMES: u64 = 10_000;
 
 /// Why an endpoint is no phone.
@@ -38,9 +41,9 @@ impl NoPhone {
     }
 }
 
-/// The endpoints that were asked about.
+/// The endpoints that are known to be phones. A refusal is not kept: the endpoint may be new, or Asterisk still starts.
 #[derive(Debug)]
-pub(super) struct Phones(Cache<String, Result<(), NoPhone>>);
+pub(super) struct Phones(Cache<String, ()>);
 
 impl Default for Phones {
     fn default() -> Self {
@@ -50,21 +53,27 @@ impl Default for Phones {
 
 impl Phones {
     /// Refuses an endpoint that is no phone.
+    ///
+    /// # Errors
+    /// `NoPhone`; `Unsent` if Asterisk didn't answer, since nothing was sent so far; or why Asterisk refused the question.
     pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), Error> {
-        let known = match self.0.get(name) {
-            Some(known) => known,
-            None => {
-                // So far nothing was sent.
-                let asked = ask(client, name).await.map_err(Error::unsent)?;
-                self.0.insert(name.to_owned(), asked);
-                asked
-            }
+        if self.0.contains_key(name) {
+            return Ok(());
+        }
+        let found = match timeout(ASKED_WITHIN, ask(client, name)).await {
+            Ok(Err(error)) if error.is_disconnect() || error.is_timeout() => return Err(Error::unsent(error)),
+            Ok(found) => found?,
+            Err(late) => return Err(Error::unsent(late)),
         };
-        known.map_err(|why| Error::NoPhone(why.reason()))
+        found.map_err(|why| Error::NoPhone(why.reason()))?;
+        self.0.insert(name.to_owned(), ());
+        Ok(())
     }
 }
 
-async fn ask(client: &Client, name: &str) -> Result<Result<(), NoPhone>, Error> {
+type IsPhone = Result<(), NoPhone>;
+
+async fn ask(client: &Client, name: &str) -> Result<IsPhone, Error> {
     let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
     let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
     if aors.is_empty() {
@@ -84,7 +93,7 @@ async fn ask(client: &Client, name: &str) -> Result<Result<(), NoPhone>, Error> 
 }
 
 /// Contacts are named `AOR;@HASH` if they registered, and `AOR@@HASH` if they are permanent (location.c in res_pjsip).
-fn registers(max_contacts: &str, contacts: &str) -> Result<(), NoPhone> {
+fn registers(max_contacts: &str, contacts: &str) -> IsPhone {
     if contacts.contains("@@") {
         return Err(NoPhone::Permanent);
     }
