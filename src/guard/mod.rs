@@ -17,9 +17,12 @@ use crate::core::network::{HostList, is_public};
 /// How long the check of a name waits for the resolver.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Names that are resolved at the same time. The system's resolver blocks a thread for each, up to half a minute if a
-/// name's servers don't answer. Files and the database's path are looked at by the same threads.
-static RESOLVING: Semaphore = Semaphore::const_new(32);
+/// Names that are resolved at the same time for requests. The system's resolver blocks a thread for each, up to half a
+/// minute if a name's servers don't answer. Files and the database's path are looked at by the same threads.
+static DELIVERING: Semaphore = Semaphore::const_new(32);
+/// Names that are resolved at the same time because a client binds them. A client that binds names whose servers don't
+/// answer fills these places, and not those that requests wait for.
+static CHECKING: Semaphore = Semaphore::const_new(8);
 
 /// A name that resolves to no address which may be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -57,7 +60,9 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allowed.clone();
         Box::pin(async move {
-            let found = resolve(name.as_str().to_owned()).await?;
+            // Nobody else's names delay those that an administrator has listed.
+            let places = (!allowed.has_name(name.as_str())).then_some(&DELIVERING);
+            let found = resolve(name.as_str().to_owned(), places).await?;
             let found = permitted(name.as_str(), found.into_iter(), &allowed)?;
             Ok(Box::new(found.into_iter()) as Addrs)
         })
@@ -84,15 +89,19 @@ pub async fn check_client(policy: &ClientPolicy, address: &Address) -> Result<()
 /// # Errors
 /// If it leads into a private network.
 async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
-    match tokio::time::timeout(PATIENCE, resolve(name.to_owned())).await {
+    match tokio::time::timeout(PATIENCE, resolve(name.to_owned(), Some(&CHECKING))).await {
         Ok(Ok(found)) => permitted(name, found.into_iter(), allowed).map(drop),
         Ok(Err(_)) | Err(_) => Ok(()),
     }
 }
 
-/// The addresses of a name, as the system's resolver says.
-async fn resolve(name: String) -> io::Result<Vec<SocketAddr>> {
-    limited(&RESOLVING, async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) }).await
+/// The addresses of a name, as the system's resolver says. The lookup takes one of `places`, or needs none.
+async fn resolve(name: String, places: Option<&'static Semaphore>) -> io::Result<Vec<SocketAddr>> {
+    let work = async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) };
+    match places {
+        Some(places) => limited(places, work).await,
+        None => work.await,
+    }
 }
 
 /// Waits for a place, and keeps it until the work is done even if the caller is dropped: the blocked thread stays, too.
@@ -148,6 +157,22 @@ mod tests {
             assert!(tokio::time::timeout(Duration::from_millis(20), slow()).await.is_err());
         }
         assert_eq!(PLACES.available_permits(), 0, "two lookups go on after their callers have given up");
+    }
+
+    #[tokio::test]
+    async fn names_that_clients_bind_delay_no_request_and_no_names_delay_listed_ones() {
+        let listed = PublicOnly::and(["localhost".parse().unwrap()].into_iter().collect());
+        let stranger = PublicOnly::and(["127.0.0.0/8".parse().unwrap()].into_iter().collect());
+        let resolves = async |rules: &PublicOnly| {
+            let resolved = rules.resolve("localhost".parse().unwrap());
+            tokio::time::timeout(Duration::from_secs(1), resolved).await.is_ok_and(|found| found.is_ok())
+        };
+        let checked = CHECKING.acquire_many(8).await.unwrap();
+        assert!(resolves(&stranger).await, "a request waits for the names that clients bind");
+        drop(checked);
+        let _delivered = DELIVERING.acquire_many(32).await.unwrap();
+        assert!(resolves(&listed).await, "a listed name waits for others");
+        assert!(!resolves(&stranger).await);
     }
 
     #[tokio::test]

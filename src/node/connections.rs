@@ -21,8 +21,8 @@ const MAX: usize = 60_000;
 const RESERVED: usize = 1024;
 /// One place in so many is kept for this machine and for proxies: the agent must reach the node in a flood.
 const KEPT: usize = 16;
-/// An IPv6 /48 gets at most one place in so many. It is what one site or one rented server gets, and holds 65,536 of
-/// the /64s that have a cap of their own.
+/// An IPv6 /48 gets at most one place in so many, unless `per_site` says how many. It is what one site or one rented
+/// server gets, and holds 65,536 of the /64s that have a cap of their own.
 const SITE: usize = 4;
 /// Refusals are logged at most this often.
 const LOGGED: Duration = Duration::from_secs(60);
@@ -33,8 +33,11 @@ const LOGGED: Duration = Duration::from_secs(60);
 pub struct ConnectionsConfig {
     /// Maximum number of connections; what the limit on open files leaves if absent.
     pub max: Option<usize>,
-    /// Maximum number of connections from one IPv4 address or one IPv6 /64. An IPv6 /48 gets a quarter of `max`.
+    /// Maximum number of connections from one IPv4 address or one IPv6 /64.
     pub per_address: usize,
+    /// Maximum number of connections from one IPv6 /48; 0 for no limit, a quarter of `max` if absent. It never applies to
+    /// unique local addresses (fc00::/7): an organisation's whole network is one /48 there.
+    pub per_site: Option<usize>,
     /// Reverse proxies and agents on other machines: `per_address` doesn't apply to them, and their
     /// `X-Forwarded-For` is believed. Loopback addresses always belong here.
     pub proxies: Vec<IpAddr>,
@@ -51,6 +54,7 @@ impl Default for ConnectionsConfig {
         ConnectionsConfig {
             max: None,
             per_address: 1000,
+            per_site: None,
             proxies: Vec::new(),
             idle_seconds: 75,
             stall_seconds: 20,
@@ -103,10 +107,12 @@ pub(super) fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The IPv6 network around one that [`source`] has returned.
+/// The IPv6 network around one that [`source`] has returned. Unique local addresses have none: they are those of the
+/// organisation that runs the node.
 fn site(source: IpAddr) -> Option<Ipv6Addr> {
     match source {
         IpAddr::V4(_) => None,
+        IpAddr::V6(ip) if ip.is_unique_local() => None,
         IpAddr::V6(ip) => Some(network(ip, 48)),
     }
 }
@@ -220,7 +226,11 @@ impl Connections {
     }
 
     fn site_max(&self) -> usize {
-        self.max.div_ceil(SITE)
+        match self.config.per_site {
+            Some(0) => usize::MAX,
+            Some(most) => most,
+            None => self.max.div_ceil(SITE),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -298,6 +308,22 @@ mod tests {
         held.push(take(0xffff, 1).unwrap());
         held.clear();
         assert_eq!(connections.lock().by_site.len(), 1);
+    }
+
+    #[test]
+    fn an_organisations_own_ipv6_network_is_not_cut_to_a_quarter() {
+        let now = Instant::now();
+        let held = |per_site, site: u16| {
+            let config = ConnectionsConfig { max: Some(100), per_address: 2, per_site, ..ConnectionsConfig::default() };
+            let connections = Connections::new(&config, Metrics::install());
+            let address = |network| Ipv6Addr::from([site, 0xdb8, 1, network, 0, 0, 0, 1]).into();
+            let held: Vec<_> = (0..60).filter_map(|network| connections.take(address(network), now).ok()).collect();
+            held.len()
+        };
+        let (public, local) = (0x2001, 0xfd00);
+        assert_eq!(held(None, public), 25);
+        assert_eq!(held(Some(50), public), 50);
+        assert_eq!([held(Some(0), public), held(None, local), held(Some(1), local)], [60; 3]);
     }
 
     #[test]

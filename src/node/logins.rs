@@ -4,8 +4,8 @@
 //! That gives a guesser nothing: the tokens that sidecall makes have at least 128 random bits, so no number of
 //! attempts finds one. What an attacker could take is the database, which looks up each token that isn't in
 //! the configuration. So there is one lookup at a time: a flood of bad tokens keeps one of the database's readers busy,
-//! and decisions have the others. An address that failed too often sends one lookup at a time into that queue, so
-//! others wait for one of its lookups and not for all.
+//! and decisions have the others. Each address sends one lookup at a time into that queue, so others wait for one of
+//! its lookups and not for all.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,20 +27,20 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Addresses that are remembered.
 const ADDRESSES: u64 = 100_000;
 
-/// Who has failed to log in.
+/// Who logs in, and who has failed.
 #[derive(Debug)]
 pub(super) struct Logins {
     config: ConnectionsConfig,
-    failed: Cache<IpAddr, Arc<Source>>,
+    sources: Cache<IpAddr, Arc<Source>>,
     lookups: Semaphore,
     metrics: Metrics,
 }
 
-/// An address that has failed to log in.
+/// An address whose token was looked up.
 #[derive(Debug)]
 struct Source {
     attempts: Mutex<Bucket>,
-    /// Held from before a lookup's place in the queue until after the lookup, if no attempts are left.
+    /// Held from before a lookup's place in the queue until after the lookup.
     queueing: Arc<Semaphore>,
 }
 
@@ -53,8 +53,8 @@ pub(super) struct Turn<'a> {
 
 impl Logins {
     pub(super) fn new(config: &ConnectionsConfig, metrics: Metrics) -> Logins {
-        let failed = Cache::builder().max_capacity(ADDRESSES).time_to_idle(MINUTE).build();
-        Logins { config: config.clone(), failed, lookups: Semaphore::new(1), metrics }
+        let sources = Cache::builder().max_capacity(ADDRESSES).time_to_idle(MINUTE).build();
+        Logins { config: config.clone(), sources, lookups: Semaphore::new(1), metrics }
     }
 
     /// Whose attempt a request is.
@@ -80,10 +80,8 @@ impl Logins {
 
     /// Waits for the turn of a lookup.
     pub(super) async fn turn(&self, source: Option<IpAddr>) -> Turn<'_> {
-        let failed = source.and_then(|source| self.failed.get(&source));
-        let spent = failed.filter(|failed| !self.holds(&failed.attempts, Instant::now(), false));
-        let queueing = match spent {
-            Some(failed) => failed.queueing.clone().acquire_owned().await.ok(),
+        let queueing = match source {
+            Some(source) => self.of(source).queueing.clone().acquire_owned().await.ok(),
             None => None,
         };
         Turn { _lookup: self.lookups.acquire().await.ok(), _queueing: queueing }
@@ -91,28 +89,27 @@ impl Logins {
 
     /// Counts a failed login, and says what it is answered with.
     pub(super) fn failed(&self, source: Option<IpAddr>) -> Problem {
-        let burst = f64::from(self.config.failed_logins);
-        let failed = |source| {
-            let now = Instant::now();
-            let fresh =
-                || Source { attempts: Mutex::new(Bucket::full(burst, now)), queueing: Semaphore::new(1).into() };
-            (self.failed.get_with(source, || fresh().into()), now)
-        };
-        if source.map(failed).is_none_or(|(failed, now)| self.holds(&failed.attempts, now, true)) {
+        if source.is_none_or(|source| self.take_attempt(&self.of(source))) {
             self.metrics.failed_login("refused");
             return Problem::unauthorized();
         }
         self.metrics.failed_login("throttled");
-        let wait = MINUTE.as_secs_f64() / burst;
+        let wait = MINUTE.as_secs_f64() / f64::from(self.config.failed_logins);
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many failed logins from this address")
             .retry_after(wait.ceil() as u64)
     }
 
-    fn holds(&self, bucket: &Mutex<Bucket>, now: Instant, take: bool) -> bool {
+    fn of(&self, source: IpAddr) -> Arc<Source> {
+        self.sources.get_with(source, || {
+            let attempts = Bucket::full(f64::from(self.config.failed_logins), Instant::now());
+            Source { attempts: Mutex::new(attempts), queueing: Semaphore::new(1).into() }.into()
+        })
+    }
+
+    fn take_attempt(&self, source: &Source) -> bool {
         let burst = f64::from(self.config.failed_logins);
-        let rate = burst / MINUTE.as_secs_f64();
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        if take { bucket.take(1.0, burst, rate, now) } else { bucket.holds(1.0, burst, rate, now) }
+        let mut attempts = source.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        attempts.take(1.0, burst, burst / MINUTE.as_secs_f64(), Instant::now())
     }
 }
 
@@ -120,17 +117,11 @@ impl Logins {
 mod tests {
     use super::*;
 
-    fn spent(logins: &Logins, source: IpAddr) {
-        while logins.failed(Some(source)).status == 401 {}
-    }
-
     #[tokio::test]
     async fn an_attackers_queue_is_its_own() {
-        let config = ConnectionsConfig { failed_logins: 2, ..ConnectionsConfig::default() };
-        let logins = Arc::new(Logins::new(&config, Metrics::install()));
+        let logins = Arc::new(Logins::new(&ConnectionsConfig::default(), Metrics::install()));
+        // Neither has failed before.
         let [attacker, other] = [1, 2].map(|n| IpAddr::from([192, 0, 2, n]));
-        spent(&logins, attacker);
-        spent(&logins, other);
         let served = Arc::new(Mutex::new(Vec::new()));
         let first = logins.turn(Some(attacker)).await;
         let mut waiting = tokio::task::JoinSet::new();

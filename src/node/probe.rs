@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::app::App;
-use crate::monitor::clock;
+use crate::monitor::{Beat, clock};
 use crate::store::{CallFilter, Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -32,6 +32,17 @@ pub(super) async fn set_clock(store: &Store) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Does work that may take minutes and isn't hung: the copy of a large database.
+async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        beat.tick();
+        if let Ok(done) = tokio::time::timeout(EVERY, &mut work).await {
+            return done;
+        }
+    }
+}
+
 impl App {
     /// Until shutdown.
     pub(super) async fn probe(self) {
@@ -42,7 +53,7 @@ impl App {
             ticks.tick().await;
             clock::note_step();
             if let Some(what) = self.store.lost_file().await {
-                self.lost_database(what).await;
+                self.lost_database(what, &beat).await;
                 return std::future::pending().await;
             }
             let mark = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::mark);
@@ -64,9 +75,10 @@ impl App {
 
     /// Another file is in the database's place, or none. Both at once can't be served: the process ends, and the next one
     /// takes the file that is there by then.
-    async fn lost_database(&self, what: &'static str) {
+    async fn lost_database(&self, what: &'static str, beat: &Beat) {
         self.set_trouble(Some(format!("the database's file was {what}")));
-        match self.store.copy_aside(&format!(".kept-{}", clock::wall().0 / 1_000)).await {
+        let name = format!(".kept-{}", clock::wall().0 / 1_000);
+        match beating(beat, self.store.copy_aside(&name)).await {
             Ok(copy) => {
                 tracing::error!(copy = %copy.display(), "the database's file was {what}; what it held was kept")
             }

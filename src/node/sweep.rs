@@ -81,10 +81,12 @@ impl App {
             self.end_lost().await;
             let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
             let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
-            *old_calls = Some(self.store.prune_line(before, self.keep.count).await?);
+            *old_calls = Some(self.store.prune_before(before, self.keep.count).await?);
         }
         if let Some(before) = *old_calls {
-            self.forget_old_calls(before, beat).await?.then(|| old_calls.take());
+            if self.forget_old_calls(before, beat).await? {
+                *old_calls = None;
+            }
         }
         Ok(())
     }

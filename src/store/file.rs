@@ -51,7 +51,7 @@ impl Store {
         let (copy, unfinished) = (beside(name), beside(&format!("{name}{UNFINISHED}")));
         let copied = self.copy_to(&unfinished, &copy).await;
         if copied.is_err() {
-            let _ = std::fs::remove_file(&unfinished);
+            let _ = tokio::fs::remove_file(&unfinished).await;
         }
         copied.map(|()| copy)
     }
@@ -62,7 +62,10 @@ impl Store {
         create(unfinished).map_err(failed)?;
         let into = unfinished.to_string_lossy().into_owned();
         sqlx::query("VACUUM INTO $1").bind(into).execute(&self.pool).await?;
-        keep(unfinished, copy).map_err(failed)
+        let (from, to) = (unfinished.to_owned(), copy.to_owned());
+        // The disk may take minutes for a large file: no thread of the runtime waits for it.
+        let kept = tokio::task::spawn_blocking(move || keep(&from, &to)).await;
+        kept.map_err(std::io::Error::other).and_then(|kept| kept).map_err(failed)
     }
 }
 

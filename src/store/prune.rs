@@ -14,7 +14,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn prune_line(&self, before: UnixMillis, keep: u64) -> Result<UnixMillis, StoreError> {
+    pub async fn prune_before(&self, before: UnixMillis, keep: u64) -> Result<UnixMillis, StoreError> {
         let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
         let line: Option<i64> = sqlx::query_scalar(over).bind(keep).fetch_optional(&self.pool).await?;
@@ -82,7 +82,7 @@ mod tests {
     async fn other_writes_get_in_while_many_calls_are_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         let store = full(folder.path()).await;
-        let before = store.prune_line(UnixMillis(0), 100).await.unwrap();
+        let before = store.prune_before(UnixMillis(0), 100).await.unwrap();
         assert_eq!(before, UnixMillis(CALLS - 99), "the newest hundred are kept");
         let pruning = tokio::spawn({
             let store = store.clone();
