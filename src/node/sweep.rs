@@ -83,10 +83,10 @@ impl App {
             let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
             *old_calls = Some(self.store.prune_before(before, self.keep.count).await?);
         }
-        if let Some(before) = *old_calls {
-            if self.forget_old_calls(before, beat).await? {
-                *old_calls = None;
-            }
+        if let Some(before) = *old_calls
+            && self.forget_old_calls(before, beat).await?
+        {
+            *old_calls = None;
         }
         Ok(())
     }
