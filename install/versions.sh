@@ -31,25 +31,51 @@ node_setting() {
 }
 
 # unit_environment NAME: the variable that the service gets from its unit, the unit's drop-ins, or their EnvironmentFile.
+# It ends the run rather than overlook one.
 unit_environment() {
-  local unit=$systemd_dir/sidecall.service file value=''
+  local unit=$systemd_dir/sidecall.service file value='' named=''
   local -a files=()
   if [ -z "$systemd_dir" ]; then return 0; fi
   for file in "$unit" "$unit.d"/*.conf; do
     if [ ! -f "$file" ]; then continue; fi
-    value=$(assigned '^[ \t]*Environment[ \t]*=' "$1" "$value" "$file")
-    while read -r file; do files+=("$root${file#-}"); done < <(sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*//p' "$file")
+    value=$(assigned unit "$1" "$value" "$file")
+    if mentions "$1" "$file"; then named=$file; fi
+    while read -r file || [ -n "$file" ]; do
+      case $file in
+        '') files=() ;;
+        *%*) die "EnvironmentFile=$file: install.sh doesn't read %. Write the path in full, or name the database in sidecall.toml" ;;
+        # A pattern stands for files, as with systemd.
+        *) while read -r file; do files+=("$file"); done < <(compgen -G "$root${file#-}" | LC_ALL=C sort) ;;
+      esac
+    done < <(sed -n 's/^[ \t]*EnvironmentFile[ \t]*=[ \t]*//p' "$file")
   done
   # These have the last word, as with systemd.
   for file in "${files[@]}"; do
-    if [ -f "$file" ]; then value=$(assigned '^[ \t]*[A-Z]' "$1" "$value" "$file"); fi
+    if [ ! -f "$file" ]; then continue; fi
+    value=$(assigned file "$1" "$value" "$file")
+    if mentions "$1" "$file"; then named=$file; fi
   done
+  if [ -n "$named" ] && [[ -z $value || $value == *%* ]]; then
+    die "$named names $1, and install.sh can't read its value there: '$value'. Write the path in full, on a line of its own"
+  fi
   printf '%s' "$value"
 }
 
-# assigned LINES NAME VALUE FILE: what FILE assigns to NAME last, in lines that begin with LINES; VALUE if it doesn't.
+# mentions NAME FILE: whether a line of FILE that is no comment has the name in it.
+mentions() {
+  name=$1 awk '!/^[ \t]*[#;]/ && $0 ~ "(^|[^A-Za-z0-9_])" ENVIRON["name"] "([^A-Za-z0-9_]|$)" { found = 1 }
+    END { exit !found }' "$2"
+}
+
+# assigned KIND NAME VALUE FILE: what FILE, a unit or an environment file, assigns to NAME last; VALUE if it doesn't.
 assigned() {
-  name=$2 value=$3 awk -v lines="$1" 'BEGIN { name = ENVIRON["name"] "="; value = ENVIRON["value"] }
+  name=$2 value=$3 awk -v kind="$1" 'BEGIN { name = ENVIRON["name"] "="; value = ENVIRON["value"]
+      lines = kind == "unit" ? "^[ \t]*Environment[ \t]*=" : "^[ \t]*[A-Z]"
+      # Without quotes a value ends at a space in a unit, and at the end of the line in an environment file.
+      end = kind == "unit" ? "[ \t]" : "[ \t]*$" }
+    { $0 = begun $0; begun = "" }
+    /\\$/ && !/^[ \t]*[#;]/ { begun = substr($0, 1, length($0) - 1) " "; next }
+    kind == "unit" && /^[ \t]*Environment[ \t]*=[ \t]*$/ { value = "" }
     $0 ~ lines {
       for (rest = $0; at = index(rest, name); rest = text) {
         before = at > 1 ? substr(rest, at - 1, 1) : " "; text = substr(rest, at + length(name))
@@ -57,7 +83,7 @@ assigned() {
         quote = before ~ /["\047]/ ? before : substr(text, 1, 1)
         if (quote == before) value = substr(text, 1, index(text, quote) - 1)
         else if (quote ~ /["\047]/) value = substr(text, 2, index(substr(text, 2), quote) - 1)
-        else value = substr(text, 1, match(text " ", /[ \t]/) - 1)
+        else value = substr(text, 1, match(text " ", end) - 1)
       }
     }
     END { print value }' "$4"
@@ -65,14 +91,17 @@ assigned() {
 
 # database_file: as the service finds it. A variable goes before what sidecall.toml says.
 database_file() {
-  local file
-  file=$(unit_environment SIDECALL_NODE__DATABASE)
-  if [ -z "$file" ]; then file=$(node_setting database); fi
+  local name=SIDECALL_NODE__DATABASE given file
+  given=$(unit_environment $name) || exit 1
+  file=${given:-$(node_setting database)}
   case $file in
     '') file=$root$data/sidecall.db ;;
     /*) file=$root$file ;;
     *) file=$etc/$file ;;
   esac
+  if [ -n "$given" ] && [ ! -f "$file" ]; then
+    die "the service's environment sets $name to '$given', and there is no file $file. If the service hasn't made it yet, start it first"
+  fi
   readlink -m "$file"
 }
 
@@ -88,11 +117,11 @@ as_service() {
 # stop_service: when it returns, nothing has the database open.
 stop_service() {
   local file open
+  file=$(database_file)
   if has_systemd; then
     note_service
     systemctl stop sidecall
   fi
-  file=$(database_file)
   open=$(find /proc/[0-9]*/fd \( -lname "$file" -o -lname "$file-wal" \) 2>/dev/null | cut -d / -f 3 | sort -u) || true
   if [ -n "$open" ]; then
     die "process ${open//$'\n'/, } has $file open: stop it (under your own supervisor, if it is sidecall), then run this again"
@@ -226,7 +255,7 @@ abandon_upgrade() {
 }
 
 rollback_all() {
-  local dir target unit=$systemd_dir/sidecall.service about
+  local dir target unit=$systemd_dir/sidecall.service about file
   recover
   read_manifest
   prefix=$(recorded option:prefix 2)
@@ -235,15 +264,16 @@ rollback_all() {
   dir=$(saved_versions | tail -n 1)
   [ -n "$dir" ] || die "there is no earlier version to go back to: an upgrade saves one in $versions"
   [ -f "$target" ] || die "$target is missing: install first"
+  file=$(database_file)
   about=$(cat "$dir/about" 2>/dev/null) || about=$dir
   step "Rolling back"
   say "to: $about"
   say "$target and its unit are put back."
   if [ -f "$dir/database" ]; then
-    say "$(database_file) is put back as it was then. What was written since is lost to it: changes to numbers and clients,"
+    say "$file is put back as it was then. What was written since is lost to it: changes to numbers and clients,"
     say "and calls. It stays in $versions/undone, until the next rollback."
   else
-    say "No database was saved with it: $(database_file) stays as it is."
+    say "No database was saved with it: $file stays as it is."
   fi
   say "Your PBX's dialplan and $etc/sidecall.toml stay as they are."
   if [ "$dry" = yes ]; then
@@ -262,7 +292,7 @@ rollback_all() {
     replace "$unit" 644 root:root "$dir/sidecall.service"
   fi
   write_manifest
-  restore_database "$dir" "$(database_file)"
+  restore_database "$dir" "$file"
   discard "$dir"
   complete
   changed=yes

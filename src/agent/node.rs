@@ -185,7 +185,7 @@ impl Node {
         path: &[&str],
         body: Option<&T>,
     ) -> Result<A, NodeError> {
-        let mut request = self.http.request(method, self.url(path)?);
+        let mut request = self.http.request(method, self.url(path)?).header(AGENT_CLOCK, now().0);
         if let Some(body) = body {
             request = request.json(body);
         }

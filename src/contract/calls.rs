@@ -73,21 +73,16 @@ pub struct CallEvents {
     pub events: Vec<CallReport>,
 }
 
-/// The header of a report in which an agent says what its own clock shows, in milliseconds since 1970. It is no field, so
+/// The header of a report about a call or a PBX in which an agent says what its own clock shows, in milliseconds since 1970. It is no field, so
 /// that a node of an earlier version takes the report.
 pub const AGENT_CLOCK: &str = "sidecall-clock";
-
-/// A difference of two clocks that may be the time that the report was on its way.
-const ON_ITS_WAY: i64 = 5_000;
 
 impl CallEvents {
     /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
     /// None is later than now.
     pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> Vec<CallReport> {
-        let ahead = sent.map_or(0, |sent| sent.0.saturating_sub(now.0));
-        let ahead = if ahead.saturating_abs() > ON_ITS_WAY { ahead } else { 0 };
         for event in &mut self.events {
-            event.at = UnixMillis(event.at.0.saturating_sub(ahead)).min(now);
+            event.at = event.at.by_clock(sent, now);
         }
         self.events
     }

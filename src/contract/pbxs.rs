@@ -75,6 +75,17 @@ pub struct PbxReport {
     pub sent: Vec<SipOutcome>,
 }
 
+impl PbxReport {
+    /// The report with the times of messages by the clock that shows `now`, if the agent's showed `sent`.
+    #[must_use]
+    pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> PbxReport {
+        for outcome in &mut self.sent {
+            outcome.at = outcome.at.map(|at| at.by_clock(sent, now));
+        }
+        self
+    }
+}
+
 /// A PBX link as `/v1/status` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PbxView {
@@ -85,4 +96,20 @@ pub struct PbxView {
     pub report: PbxReport,
     /// When it came.
     pub seen: UnixMillis,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_messages_time_becomes_the_nodes() {
+        let now = UnixMillis(1_000_000_000);
+        let ahead = UnixMillis(now.0 + 60_000);
+        let report = serde_json::json!({"kind": "asterisk", "agent": "a", "link": "up", "since": 1,
+            "sent": [{"id": "1", "at": ahead.0 - 300}, {"id": "2", "error": "no"}]});
+        let report: PbxReport = serde_json::from_value(report).unwrap();
+        let times: Vec<_> = report.by_clock(Some(ahead), now).sent.iter().map(|outcome| outcome.at).collect();
+        assert_eq!(times, [Some(UnixMillis(now.0 - 300)), None]);
+    }
 }

@@ -367,7 +367,8 @@ impl Exchange {
         }
         if over {
             call.phase = Phase::Ended;
-            call.ended = Some(at);
+            // Two reports may be corrected by different clocks: no call ends before it is answered.
+            call.ended = Some(call.answered.map_or(at, |answered| at.max(answered)));
             effects.push(Effect::Ended(owner));
         }
         effects

@@ -107,6 +107,16 @@ fn an_ordinary_call_pairs_at_the_bridge_and_parts_at_the_end() {
 }
 
 #[test]
+fn no_call_ends_before_it_is_answered() {
+    let mut exchange = Exchange::new(8);
+    exchange.open(call("c", "A", Some("+1"), "+2"));
+    let later = T + std::time::Duration::from_secs(5);
+    exchange.apply(&id("c"), 1, later, &Event::Answered { leg: leg("A") }).unwrap();
+    exchange.apply(&id("c"), 2, T, &Event::Ended { leg: leg("A"), cause: None }).unwrap();
+    assert_eq!(exchange.call(&id("c")).unwrap().ended, Some(later));
+}
+
+#[test]
 fn lost_events_before_the_bridge_do_not_matter() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     assert_eq!(story.bridged("c", "A", "B"), [Effect::Paired(pair("c", "+1", "+2"))]);

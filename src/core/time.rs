@@ -12,6 +12,20 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
+/// A difference of two clocks that may be the time that a report was on its way.
+const ON_ITS_WAY: i64 = 5_000;
+
+impl UnixMillis {
+    /// This time of the clock that showed `sent` when the one here showed `now`, by the clock here. A small difference is no
+    /// difference. The result is never later than `now`.
+    #[must_use]
+    pub fn by_clock(self, sent: Option<UnixMillis>, now: UnixMillis) -> UnixMillis {
+        let ahead = sent.map_or(0, |sent| sent.0.saturating_sub(now.0));
+        let ahead = if ahead.saturating_abs() > ON_ITS_WAY { ahead } else { 0 };
+        UnixMillis(self.0.saturating_sub(ahead)).min(now)
+    }
+}
+
 impl Add<Duration> for UnixMillis {
     type Output = UnixMillis;
     fn add(self, rest: Duration) -> UnixMillis {

@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -13,6 +13,13 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use super::Problem;
+use crate::contract::AGENT_CLOCK;
+use crate::core::time::UnixMillis;
+
+/// What the clock of the agent that reports shows; none if it is of a version that doesn't say.
+pub(super) fn agent_clock(headers: &HeaderMap) -> Option<UnixMillis> {
+    headers.get(AGENT_CLOCK)?.to_str().ok()?.parse().ok().map(UnixMillis)
+}
 
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);

@@ -87,3 +87,19 @@ impl App {
         self.tasks.end("database", &format!("its file was {what} while it was in use"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::Tasks;
+
+    #[tokio::test]
+    async fn a_long_copy_is_not_taken_for_a_hang() {
+        let tasks = Tasks::default();
+        let beat = tasks.beat("store writer", 2 * EVERY);
+        beating(&beat, tokio::time::sleep(3 * EVERY)).await;
+        assert_eq!(tasks.stalled(), None);
+        tokio::time::sleep(3 * EVERY).await;
+        assert!(tasks.stalled().is_some(), "work that isn't a copy is watched as ever");
+    }
+}

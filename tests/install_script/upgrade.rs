@@ -112,6 +112,18 @@ fn a_database_that_only_the_units_environment_names_is_saved_and_put_back() {
             format!("[Service]\nEnvironment={name}=/srv/other.db\nEnvironmentFile=-/etc/default/sidecall\n"),
             format!("# Ours\nOTHER_{name}=/srv/other.db\n{name}='/srv/own.db'\n"),
         ),
+        ("[Service]\nEnvironmentFile=/etc/default/sidecall".to_owned(), format!("{name}=/srv/own.db")),
+        ("[Service]\nEnvironmentFile=/etc/default/side*\n".to_owned(), format!("{name}=/srv/own.db\n")),
+        (
+            format!(
+                "[Service]\nEnvironment={name}=/srv/other.db\nEnvironment=\nEnvironment=A=1 \\\n  {name}=/srv/own.db\n"
+            ),
+            String::new(),
+        ),
+        (
+            "[Service]\nEnvironmentFile=/etc/no\nEnvironmentFile=\nEnvironmentFile=/etc/default/sidecall\n".to_owned(),
+            format!("# {name}=/srv/other.db \\\n{name}=/srv/own.db  \n"),
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -134,6 +146,40 @@ fn a_database_that_only_the_units_environment_names_is_saved_and_put_back() {
             ("database 1", "other"),
             "{n}: {said}"
         );
+    }
+}
+
+/// Another database than the service's would be saved, and put back over the service's.
+#[test]
+fn an_upgrade_ends_where_the_units_environment_cant_be_read() {
+    let name = "SIDECALL_NODE__DATABASE";
+    for (n, (drop_in, file, why)) in [
+        (format!("[Service]\nEnvironment={name}=%S/sidecall/own.db\n"), String::new(), "%S/sidecall/own.db"),
+        (format!("[Service]\nPassEnvironment={name}\n"), String::new(), "can't read its value"),
+        (format!("[Service]\nEnvironment={name}=/srv/no.db\n"), String::new(), "there is no file"),
+        ("[Service]\nEnvironmentFile=%E/default/sidecall\n".to_owned(), String::new(), "%E/default/sidecall"),
+        (
+            "[Service]\nEnvironmentFile=/etc/default/sidecall\n".to_owned(),
+            format!("{name}=/my dir/own.db\n"),
+            "/my dir/own.db",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let scratch = scratch(&format!("unreadable-{n}"));
+        scratch.upgrade("1");
+        scratch.write_database("database 1", None);
+        for folder in ["my", "etc/default", "etc/systemd/system/sidecall.service.d"] {
+            std::fs::create_dir_all(scratch.at(folder)).unwrap();
+        }
+        std::fs::write(scratch.at("etc/systemd/system/sidecall.service.d/database.conf"), drop_in).unwrap();
+        std::fs::write(scratch.at("etc/default/sidecall"), file).unwrap();
+        let before = scratch.state();
+        std::fs::write(scratch.dir.join("2"), "#!/bin/sh\n").unwrap();
+        let refused = scratch.try_install(&["--yes", "--binary", scratch.dir.join("2").to_str().unwrap()]);
+        assert!(!refused.status.success() && text(&refused).contains(why), "{n}: {}", text(&refused));
+        assert_eq!(scratch.state(), before, "{n}");
     }
 }
 

@@ -7,17 +7,16 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AGENT_CLOCK, AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
+    AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
 use crate::core::name::{CallId, PbxName};
-use crate::core::time::UnixMillis;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::{AdminOrAgent, Agent};
-use crate::node::extract::{Body, InPath, Parameters};
+use crate::node::extract::{Body, InPath, Parameters, agent_clock};
 use crate::node::problem::Problems;
 use crate::node::story::{story, told_in_order};
 use crate::store::CallFilter;
@@ -53,9 +52,8 @@ pub(in crate::node) async fn events(
     headers: HeaderMap,
     Body(report): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
-    let sent = headers.get(AGENT_CLOCK).and_then(|value| value.to_str().ok()?.parse().ok()).map(UnixMillis);
     let agent = report.agent.clone();
-    let events = report.by_clock(sent, now());
+    let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
     }

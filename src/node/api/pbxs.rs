@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
 
 use crate::contract::{PbxReport, SipMessages};
 use crate::core::name::PbxName;
@@ -9,17 +10,19 @@ use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::Agent;
-use crate::node::extract::{Body, InPath};
+use crate::node::extract::{Body, InPath, agent_clock};
 use crate::node::problem::Problems;
 
 /// An agent says how its link to a PBX is, and is given SIP MESSAGEs to send.
 #[utoipa::path(put, path = "/v1/pbxs/{pbx}", tag = "pbxs", security(("bearer" = ["agent"])),
-    params(("pbx" = String, Path, description = "The PBX's name")),
+    params(("pbx" = String, Path, description = "The PBX's name"),
+        ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
     request_body = PbxReport, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn report(
     State(app): State<App>,
     Agent(scope): Agent,
     InPath(pbx): InPath<PbxName>,
+    headers: HeaderMap,
     Body(report): Body<PbxReport>,
 ) -> Result<Json<SipMessages>, Problem> {
     scope.check(&pbx)?;
@@ -30,6 +33,7 @@ pub(in crate::node) async fn report(
             return Err(Problem::invalid(field, "is longer than 500 characters"));
         }
     }
+    let report = report.by_clock(agent_clock(&headers), now());
     let agent = report.agent.clone();
     app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
     app.seen(pbx.clone(), report, now());
