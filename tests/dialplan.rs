@@ -438,7 +438,7 @@ fn the_call_carries_what_a_snapshot_needs(kind: Kind) {
     on_one(kind, |pbx| {
         let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
-        let caller = Calls::new("1000", NUMBER).hold(1_500).start(pbx.sip()).unwrap();
+        let caller = Calls::new("1000", NUMBER).hold(4_000).start(pbx.sip()).unwrap();
         assert!(lab::wait_until(Duration::from_secs(3), || caller.report().answered() == 1));
         let (a, b) = agent.legs(pbx);
         eprintln!("{}: A-leg {a:?}\nB-leg {b:?}", pbx.kind());
