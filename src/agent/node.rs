@@ -140,8 +140,7 @@ impl Node {
     /// # Errors
     /// If the node doesn't take it.
     pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<SipMessages, NodeError> {
-        let url = self.url(&["v1", "calls", call.as_str(), "events"])?;
-        self.answer(self.http.post(url).header(AGENT_CLOCK, now().0).json(events)).await
+        self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
     }
 
     /// Reports how a link is.

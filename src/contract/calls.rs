@@ -73,8 +73,8 @@ pub struct CallEvents {
     pub events: Vec<CallReport>,
 }
 
-/// The header of a report about a call or a PBX in which an agent says what its own clock shows, in milliseconds since 1970. It is no field, so
-/// that a node of an earlier version takes the report.
+/// The header in which an agent says what its own clock shows, in milliseconds since 1970. A node of an earlier version
+/// ignores a header; it would refuse a report with a field that it doesn't know.
 pub const AGENT_CLOCK: &str = "sidecall-clock";
 
 impl CallEvents {

@@ -17,11 +17,11 @@ use crate::core::network::{HostList, is_public};
 /// How long the check of a name waits for the resolver.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Names that are resolved at the same time for requests. The system's resolver blocks a thread for each, up to half a
+/// How many names are resolved at the same time for requests. The system's resolver blocks a thread for each, up to half a
 /// minute if a name's servers don't answer. Files and the database's path are looked at by the same threads.
 static DELIVERING: Semaphore = Semaphore::const_new(32);
-/// Names that are resolved at the same time because a client binds them. A client that binds names whose servers don't
-/// answer fills these places, and not those that requests wait for.
+/// How many names are resolved at the same time because a client binds them. If their servers don't answer, these places
+/// are full, and requests are not delayed: they have places of their own.
 static CHECKING: Semaphore = Semaphore::const_new(8);
 
 /// A name that resolves to no address which may be written to.

@@ -21,8 +21,8 @@ const MAX: usize = 60_000;
 const RESERVED: usize = 1024;
 /// One place in so many is kept for this machine and for proxies: the agent must reach the node in a flood.
 const KEPT: usize = 16;
-/// An IPv6 /48 gets at most one place in so many, unless `per_site` says how many. It is what one site or one rented
-/// server gets, and holds 65,536 of the /64s that have a cap of their own.
+/// An IPv6 /48 gets at most a quarter of all places, unless `per_site` says otherwise. A provider assigns a /48 to one site
+/// or one rented server. It holds 65,536 networks (/64), each with a cap of its own.
 const SITE: usize = 4;
 /// Refusals are logged at most this often.
 const LOGGED: Duration = Duration::from_secs(60);

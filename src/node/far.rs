@@ -307,7 +307,7 @@ impl App {
         if !self.peers.may_be_written_to(address) || own.into_iter().any(|own| address.is_at(own.as_str())) {
             return Err("leads into a private network, or back to our own PBX".to_owned());
         }
-        // Whoever has our client's address can post another one to it.
+        // Anybody who knows our client's address can post a message that names another address.
         let vouched = matches!(how, How::Signalling | How::Offer);
         self.clients.check_answer(address, vouched).map_err(|refusal| refusal.to_string())
     }

@@ -36,7 +36,7 @@ pub(super) struct Logins {
     metrics: Metrics,
 }
 
-/// An address whose token was looked up.
+/// What is known of an address that clients log in from.
 #[derive(Debug)]
 struct Source {
     attempts: Mutex<Bucket>,

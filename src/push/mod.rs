@@ -131,8 +131,8 @@ impl Push {
         rests
     }
 
-    /// The numbers whose clients missed calls while they rested and can be told now: of all calls (true), or of one as a
-    /// try.
+    /// The numbers whose clients missed calls while their addresses rested, and whether an address has answered since. If
+    /// so, its client is told of all calls, else of one call as a try.
     pub fn rested(&self) -> BTreeMap<Number, bool> {
         self.inner.rests.over(Instant::now())
     }

@@ -235,7 +235,7 @@ impl SipQueue {
         Some(found)
     }
 
-    /// It is done; where it went and whose it was.
+    /// Removes a message that is done. Returns its address and its recipient.
     pub(super) fn remove(&self, pbx: &PbxName, id: &str) -> Option<(Address, Whose)> {
         self.lock().get_mut(pbx)?.remove(id).map(|queued| (queued.message.to, queued.whose))
     }
@@ -275,7 +275,7 @@ impl SipQueue {
         self.drop_where(|queued| matches!(&queued.whose, Whose::Client(whose) if whose == client));
     }
 
-    /// How many went that were never handed out.
+    /// Returns how many were removed that had never been handed out.
     fn drop_where(&self, is_over: impl Fn(&Queued) -> bool) -> usize {
         let mut never_sent = 0;
         self.lock().retain(|_, queue| {
