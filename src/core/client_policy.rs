@@ -85,7 +85,7 @@ impl ClientPolicy {
         let host = address.host();
         match address.kind() {
             AddressKind::Sip => {
-                if self.is_at_home(address) {
+                if self.is_own_domain(address) {
                     return self.check_user(address);
                 }
                 let listed = host.as_ref().is_some_and(|host| self.sip_hosts.has(host));
@@ -113,7 +113,7 @@ impl ClientPolicy {
     /// # Errors
     /// Says why the address is refused, and how it can be allowed.
     pub fn check_answer(&self, address: &Address, vouched: bool) -> Result<(), AddressRefusal> {
-        if self.is_at_home(address) {
+        if self.is_own_domain(address) {
             return Err(AddressRefusal::OwnDomain(named(address)));
         }
         let lists = [Some(&self.sip_hosts), self.answer_hosts.as_ref()];
@@ -124,7 +124,7 @@ impl ClientPolicy {
         Err(AddressRefusal::AnswerHost(named(address)))
     }
 
-    fn is_at_home(&self, address: &Address) -> bool {
+    fn is_own_domain(&self, address: &Address) -> bool {
         address.host().is_some_and(|host| self.own_domains.has(&host))
     }
 

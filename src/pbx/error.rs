@@ -14,10 +14,10 @@ pub enum Error {
     /// No reply while one was of use: the outcome is unknown.
     #[error("the PBX did not reply in time")]
     Unanswered,
-    /// The PBX could not be asked: there was no connection to ask it over.
-    #[error("no connection to the PBX: {0}")]
+    /// Nothing was sent: there was no connection, or the PBX wasn't ready.
+    #[error("not sent: {0}")]
     Unsent(String),
-    /// A message's endpoint is no phone of this PBX: nothing was sent.
+    /// A message's endpoint is no phone of this PBX, or we may not ask whether it is: nothing was sent.
     #[error("nothing is sent to this endpoint: {0}")]
     NoPhone(&'static str),
     /// A reply that says something else than was asked for.

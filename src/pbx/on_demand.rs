@@ -25,7 +25,7 @@ impl<C: Clone> OnDemand<C> {
         if let Some(open) = connection.as_ref().filter(|connection| is_open(connection)) {
             return Ok(open.clone());
         }
-        let made = connect.await.map_err(Error::unsent)?;
+        let made = connect.await.map_err(|error| Error::unsent(format_args!("no connection to the PBX: {error}")))?;
         Ok(connection.insert(made).clone())
     }
 

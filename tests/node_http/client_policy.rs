@@ -156,6 +156,29 @@ async fn answers_to_others_sip_addresses_have_the_numbers_rate() {
     assert_eq!(states, ["pending", "pending", "refused"]);
 }
 
+/// The PBX could not send it yet, and Anna's client says once more where it is.
+#[tokio::test]
+async fn an_answer_counts_once_however_often_the_other_client_makes_itself_known() {
+    let node = node_with(json!({"messages_per_minute": 2})).await;
+    node.client(BOB, json!({})).await;
+    let anna = "sip:anna@a.example";
+    let call = node.arrive("b-1", Some("+442071838750"), BOB, Some(anna)).await;
+    let reply = node.events(&call, 1, &[bridged("b-1", "b-2")]).await;
+    let sent = &reply["messages"][0];
+    let unsent = json!([{"id": sent["id"], "error": "no link", "unsent": true, "rest_ms": 60_000}]);
+    let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1, "sent": unsent});
+    assert_eq!(node.send(Method::PUT, "/v1/pbxs/b", AGENT, report).await.0, 200);
+    node.far(&call, |far| far["answers"][0]["error"] == "no link").await;
+    let own = sent["text"].as_str().unwrap().split_whitespace().find(|word| word.starts_with("http://")).unwrap();
+    let peer = json!({"number": "+442071838750", "address": anna, "capabilities": []});
+    for _ in 0..3 {
+        let told = json!({"type": "peer", "role": "first", "peer": peer});
+        assert_eq!(answer(node.http.post(own).json(&told)).await.0, 202);
+    }
+    let far = node.far(&call, |_| true).await;
+    assert_eq!((&far["answers"][0]["state"], &far["answers"][0]["error"]), (&json!("pending"), &json!("no link")));
+}
+
 /// How many SIP MESSAGEs the PBX's agent is given to send.
 async fn handed_out(node: &TestNode) -> usize {
     let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1});

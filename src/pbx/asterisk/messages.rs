@@ -23,7 +23,8 @@ pub(super) struct Messages {
 
 impl Messages {
     pub(super) fn new(endpoint: Endpoint) -> Messages {
-        Messages { endpoint, connection: OnDemand::default(), phones: Phones::default() }
+        let phones = Phones::new(endpoint.endpoints.clone());
+        Messages { endpoint, connection: OnDemand::default(), phones }
     }
 
     /// Sends one: to a phone of this PBX, or to any address by way of an endpoint. When Asterisk had sent it.
@@ -31,6 +32,7 @@ impl Messages {
         let Some((user, host)) = message.to.sip_parts() else {
             return Err(Error::unexpected("MessageSend", "not a SIP address"));
         };
+        let until = Instant::now() + MESSAGE_WITHIN;
         let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
         let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
@@ -47,7 +49,9 @@ impl Messages {
             .with("Destination", &to)?
             .with("From", &format!("<sip:{from}@{domain}>"))?
             .with("Body", &message.text)?;
-        client.send(action).await?.accepted()?;
+        // Connecting and asking count too.
+        let left = until.saturating_duration_since(Instant::now());
+        client.with_timeout(left).send(action).await?.accepted()?;
         Ok(Instant::now())
     }
 
@@ -60,6 +64,7 @@ impl Messages {
         let options = ami::Options { tls: tls.clone(), ..ami::Options::default() };
         let (client, _, connection) = ami::connect(address, auth, options).await?;
         super::spawn(connection, "messages");
-        Ok(client.with_timeout(MESSAGE_WITHIN))
+        self.phones.reconnected();
+        Ok(client)
     }
 }

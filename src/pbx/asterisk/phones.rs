@@ -4,12 +4,14 @@
 //! credentials that it has at its carrier. So the PBX is asked first: a phone registers here, and a trunk has a
 //! permanent contact or logs in elsewhere. What is neither gets no message.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
 use tokio::time::timeout;
 
 use crate::ami::{Action, Client};
+use crate::core::endpoint::Endpoints;
 use crate::pbx::Error;
 
 /// An answer is used again for so long: one more question for each message would double what Asterisk has to do.
@@ -19,10 +21,14 @@ const ASKED_WITHIN: Duration = Duration::from_secs(5);
 /// Phones that are kept.
 const NAMES: u64 = 10_000;
 
+/// Why Asterisk tells nothing: `Getvar` has other classes than `MessageSend` (manager.c).
+const MAY_NOT_ASK: &str = "Asterisk refuses Getvar: the manager user needs write=call or write=reporting";
+
 /// Why an endpoint is no phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum NoPhone {
     Unknown,
+    NoAor,
     LogsIn,
     DoesNotRegister,
     Permanent,
@@ -32,65 +38,90 @@ impl NoPhone {
     fn reason(self) -> &'static str {
         match self {
             NoPhone::Unknown => "no such endpoint, or func_pjsip_endpoint is not loaded",
-            NoPhone::LogsIn => "a trunk and not a phone: it has outbound_auth",
-            NoPhone::DoesNotRegister => {
-                "a trunk and not a phone: its AOR has no max_contacts, or func_pjsip_aor is not loaded"
+            NoPhone::NoAor => "its AOR is unknown, or func_pjsip_aor is not loaded",
+            NoPhone::LogsIn => {
+                "a trunk and not a phone: it has outbound_auth (if it is a phone, name it in `endpoints` of its [[pbx]])"
             }
+            NoPhone::DoesNotRegister => "a trunk and not a phone: its AOR has no max_contacts",
             NoPhone::Permanent => "a trunk and not a phone: its AOR has a permanent contact",
         }
     }
-}
 
-/// The endpoints that are known to be phones. A refusal is not kept: the endpoint may be new, or Asterisk still starts.
-#[derive(Debug)]
-pub(super) struct Phones(Cache<String, ()>);
-
-impl Default for Phones {
-    fn default() -> Self {
-        Phones(Cache::builder().max_capacity(NAMES).time_to_live(KNOWN_FOR).build())
+    /// Asterisk said nothing at all, as it does while it starts.
+    fn is_silence(self) -> bool {
+        matches!(self, NoPhone::Unknown | NoPhone::NoAor)
     }
 }
 
+/// The endpoints that are known to be phones. A refusal is not kept: the endpoint may be new.
+#[derive(Debug)]
+pub(super) struct Phones {
+    known: Cache<String, ()>,
+    /// How the configuration names phones. These may have `outbound_auth`, for phones that challenge Asterisk's requests.
+    named: Endpoints,
+    /// Whether Asterisk has described any endpoint over this connection. Until then it may still be starting.
+    has_told: AtomicBool,
+}
+
 impl Phones {
+    pub(super) fn new(named: Endpoints) -> Phones {
+        let known = Cache::builder().max_capacity(NAMES).time_to_live(KNOWN_FOR).build();
+        Phones { known, named, has_told: AtomicBool::new(false) }
+    }
+
+    /// There is a new connection: Asterisk may have restarted.
+    pub(super) fn reconnected(&self) {
+        self.has_told.store(false, Ordering::Relaxed);
+    }
+
     /// Refuses an endpoint that is no phone.
     ///
     /// # Errors
-    /// `NoPhone`; `Unsent` if Asterisk didn't answer, since nothing was sent so far; or why Asterisk refused the question.
+    /// `NoPhone`, also if our manager user may not ask. `Unsent` if Asterisk didn't answer or still starts: nothing was sent
+    /// so far.
     pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), Error> {
-        if self.0.contains_key(name) {
+        if self.known.contains_key(name) {
             return Ok(());
         }
-        let found = match timeout(ASKED_WITHIN, ask(client, name)).await {
+        let found = match timeout(ASKED_WITHIN, self.ask(client, name)).await {
             Ok(Err(error)) if error.is_disconnect() || error.is_timeout() => return Err(Error::unsent(error)),
+            Ok(Err(Error::Ami(error))) if error.is_refused() => return Err(Error::NoPhone(MAY_NOT_ASK)),
             Ok(found) => found?,
-            Err(late) => return Err(Error::unsent(late)),
+            Err(_) => return Err(Error::unsent("Asterisk did not say in time whether the endpoint is a phone")),
         };
+        match found {
+            Err(why) if why.is_silence() && !self.has_told.load(Ordering::Relaxed) => {
+                return Err(Error::unsent(why.reason()));
+            }
+            Err(why) if why.is_silence() => {}
+            _ => self.has_told.store(true, Ordering::Relaxed),
+        }
         found.map_err(|why| Error::NoPhone(why.reason()))?;
-        self.0.insert(name.to_owned(), ());
+        self.known.insert(name.to_owned(), ());
         Ok(())
+    }
+
+    async fn ask(&self, client: &Client, name: &str) -> Result<IsPhone, Error> {
+        let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
+        let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
+        if aors.is_empty() {
+            return Ok(Err(NoPhone::Unknown));
+        }
+        if !auth.is_empty() && self.named.read(name).is_none() {
+            return Ok(Err(NoPhone::LogsIn));
+        }
+        for aor in aors.split(',').map(str::trim) {
+            let of_aor = |field| format!("PJSIP_AOR({aor},{field})");
+            let [max, contacts] = values(client, [of_aor("max_contacts"), of_aor("contact")]).await?;
+            if let Err(why) = registers(&max, &contacts) {
+                return Ok(Err(why));
+            }
+        }
+        Ok(Ok(()))
     }
 }
 
 type IsPhone = Result<(), NoPhone>;
-
-async fn ask(client: &Client, name: &str) -> Result<IsPhone, Error> {
-    let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
-    let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
-    if aors.is_empty() {
-        return Ok(Err(NoPhone::Unknown));
-    }
-    if !auth.is_empty() {
-        return Ok(Err(NoPhone::LogsIn));
-    }
-    for aor in aors.split(',').map(str::trim) {
-        let of_aor = |field| format!("PJSIP_AOR({aor},{field})");
-        let [max, contacts] = values(client, [of_aor("max_contacts"), of_aor("contact")]).await?;
-        if let Err(why) = registers(&max, &contacts) {
-            return Ok(Err(why));
-        }
-    }
-    Ok(Ok(()))
-}
 
 /// Contacts are named `AOR;@HASH` if they registered, and `AOR@@HASH` if they are permanent (location.c in res_pjsip).
 fn registers(max_contacts: &str, contacts: &str) -> IsPhone {
@@ -98,7 +129,8 @@ fn registers(max_contacts: &str, contacts: &str) -> IsPhone {
         return Err(NoPhone::Permanent);
     }
     match max_contacts {
-        "" | "0" => Err(NoPhone::DoesNotRegister),
+        "" => Err(NoPhone::NoAor),
+        "0" => Err(NoPhone::DoesNotRegister),
         _ => Ok(()),
     }
 }
@@ -119,6 +151,77 @@ async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ami::{Auth, Method, Options, connect_stream};
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
+
+    /// A client of a script that logs it in, and gives each variable the value that `says` has, or refuses `Getvar`.
+    async fn scripted(says: impl Fn(&str) -> Option<&'static str> + Send + 'static) -> Client {
+        let (ours, theirs) = duplex(1 << 16);
+        tokio::spawn(async move {
+            let mut far = BufReader::new(theirs);
+            far.write_all(b"Asterisk Call Manager/11.0.0\r\n").await.unwrap();
+            let (mut action, mut line) = (Vec::new(), String::new());
+            while far.read_line(&mut line).await.unwrap() > 0 {
+                match line.trim_end() {
+                    "" => {
+                        let field = |name| action.iter().find_map(|line: &String| line.strip_prefix(name));
+                        let said = field("Variable: ").map_or(Some(""), &says);
+                        let (response, value) = (if said.is_some() { "Success" } else { "Error" }, said.unwrap_or(""));
+                        let id = field("ActionID: ").unwrap();
+                        let reply = format!("Response: {response}\r\nActionID: {id}\r\nValue: {value}\r\n\r\n");
+                        far.write_all(reply.as_bytes()).await.unwrap();
+                        action.clear();
+                    }
+                    text => action.push(text.to_owned()),
+                }
+                line.clear();
+            }
+        });
+        let auth = Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain };
+        let (client, _, connection) = connect_stream(ours, &auth, Options::default()).await.unwrap();
+        tokio::spawn(connection.run());
+        client
+    }
+
+    /// Endpoints whose name begins with `none` don't exist; the others register, and have `outbound_auth`.
+    fn with_auth(variable: &str) -> Option<&'static str> {
+        Some(match variable {
+            _ if variable.contains("none") => "",
+            _ if variable.ends_with(",max_contacts)") => "1",
+            _ if variable.ends_with(",contact)") => "",
+            _ => "x",
+        })
+    }
+
+    fn phones(rule: &str) -> Phones {
+        Phones::new([(rule.parse().unwrap(), None)].into_iter().collect())
+    }
+
+    #[tokio::test]
+    async fn only_a_phone_that_the_configuration_names_may_have_outbound_auth() {
+        let (client, phones) = (scripted(with_auth).await, phones("sip-XXXX"));
+        assert!(phones.check(&client, "sip-1001").await.is_ok());
+        let refused = phones.check(&client, "carrier").await;
+        assert!(matches!(&refused, Err(Error::NoPhone(why)) if why.contains("outbound_auth")), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn an_unknown_endpoint_is_final_only_once_asterisk_has_described_one() {
+        let (client, phones) = (scripted(with_auth).await, phones("sip-XXXX"));
+        let unknown = async || phones.check(&client, "none").await.unwrap_err();
+        assert!(unknown().await.is_unsent() && unknown().await.is_unsent());
+        phones.check(&client, "sip-1001").await.unwrap();
+        assert!(matches!(unknown().await, Error::NoPhone(_)));
+        phones.reconnected();
+        assert!(unknown().await.is_unsent());
+    }
+
+    #[tokio::test]
+    async fn a_manager_user_that_may_not_ask_is_told_what_it_needs() {
+        let client = scripted(|_| None).await;
+        let refused = phones("sip-XXXX").check(&client, "sip-1001").await.unwrap_err();
+        assert!(!refused.is_unsent() && refused.to_string().contains("write=call"), "{refused}");
+    }
 
     #[test]
     fn a_phone_registers_here() {
@@ -126,7 +229,7 @@ mod tests {
             ("1", "1001;@0123", Ok(())),
             ("1", "", Ok(())),
             ("0", "", Err(NoPhone::DoesNotRegister)),
-            ("", "", Err(NoPhone::DoesNotRegister)),
+            ("", "", Err(NoPhone::NoAor)),
             ("0", "carrier@@0123", Err(NoPhone::Permanent)),
             ("1", "1001;@0123,1001@@4567", Err(NoPhone::Permanent)),
         ] {
