@@ -239,8 +239,7 @@ impl Exchange {
         at: UnixMillis,
         tie: Tie,
     ) -> Result<(), Refused> {
-        // A leg stays with the call that first introduced it.
-        if let Some(owner) = self.owner(id, leg) {
+        if let Some(owner) = self.stays_with(id, leg, tie) {
             self.introduced_late(id, &owner, leg, at, tie);
             return Ok(());
         }
@@ -397,7 +396,7 @@ impl Exchange {
         self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
     }
 
-    fn gone(&self, id: &CallId, leg: &LegId) -> bool {
+    pub(super) fn gone(&self, id: &CallId, leg: &LegId) -> bool {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
     }

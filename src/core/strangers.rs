@@ -95,6 +95,11 @@ impl Exchange {
         }
     }
 
+    /// The call that a leg stays with: the one that first introduced it, unless it is gone there and introduced anew.
+    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, tie: Tie) -> Option<CallId> {
+        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || !self.gone(owner, leg))
+    }
+
     /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
     /// and this report is late.
     pub(super) fn introduced_late(&mut self, id: &CallId, owner: &CallId, leg: &LegId, at: UnixMillis, tie: Tie) {

@@ -86,3 +86,15 @@ fn a_call_is_not_over_before_its_own_reports_have_come_so_far() {
     assert_eq!(story.ended("d", "Q"), [Effect::Parted(pair("e", "+5", "+9")), Effect::Ended(id("d"))]);
     assert_eq!(story.ended("e", "P"), [Effect::Ended(id("e"))]);
 }
+
+/// A snapshot has shown that it was gone, and events from before are read after that.
+#[test]
+fn a_leg_that_comes_up_again_in_another_call_is_of_that_one_until_its_end() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+9")]);
+    story.dialled("c", "B");
+    assert_eq!(story.ended("c", "A"), []);
+    assert_eq!(story.say("d", Event::Identified { leg: leg("A"), number: Some(number("+1")) }), []);
+    assert_eq!(story.ended("d", "P"), [], "the agent follows the call by its other leg");
+    assert_eq!(story.ended("d", "A"), [Effect::Ended(id("d"))]);
+    assert_eq!(story.ended("c", "B"), [Effect::Ended(id("c"))]);
+}
