@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::LinkContext;
+use super::introduced::Introduced;
 use super::node::NodeError;
 use super::{hold, micros, now};
 use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest, CallView};
@@ -111,7 +112,7 @@ impl Call {
     pub(super) fn start(context: &Arc<LinkContext>, request: CallRequest, start: Start) -> Call {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
-        let task = Task { context: Arc::clone(context), request, call: None, routed };
+        let task = Task::new(context, request, routed);
         context.shared.calls.spawn(task.run(start, events));
         Call { told, seq: 0 }
     }
@@ -119,7 +120,7 @@ impl Call {
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
     /// the number is written in another way. Which of its trunks was tried is the dialplan's to know.
     pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: Waiting) {
-        let mut task = Task { context: Arc::clone(context), request, call: None, routed: Reason::NotAnnounced };
+        let mut task = Task::new(context, request, Reason::NotAnnounced);
         context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
 
@@ -140,6 +141,13 @@ struct Task {
     call: Option<CallId>,
     /// Why the call went on, as far as we know.
     routed: Reason,
+    introduced: Introduced,
+}
+
+impl Task {
+    fn new(context: &Arc<LinkContext>, request: CallRequest, routed: Reason) -> Task {
+        Task { context: Arc::clone(context), request, call: None, routed, introduced: Introduced::default() }
+    }
 }
 
 impl Task {
@@ -251,15 +259,20 @@ impl Task {
     }
 
     async fn report(&mut self, batch: &CallEvents, more: &UnboundedReceiver<Told>) {
+        let mut again = None;
         for attempt in 1.. {
             let Some(call) = self.call.clone() else {
                 if !self.register(more).await {
                     return;
                 }
+                again = Some(self.introduced.before(batch));
                 continue;
             };
-            match self.context.shared.node.report(&call, batch).await {
-                Ok(reply) => return self.context.send_messages(reply),
+            match self.context.shared.node.report(&call, again.as_ref().unwrap_or(batch)).await {
+                Ok(reply) => {
+                    self.introduced.add(&batch.events);
+                    return self.context.send_messages(reply);
+                }
                 // It lost the call, or never wrote it down: it gets to know it again.
                 Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => {
                     self.call = None;

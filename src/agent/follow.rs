@@ -69,8 +69,6 @@ pub(super) struct Follower {
     calls: HashMap<Key, Followed>,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,
-    /// What the node takes for live, for the snapshot that is compared next.
-    claimed: Vec<CallView>,
     clock: Clock,
 }
 
@@ -85,7 +83,6 @@ impl Follower {
             tracker: Tracker::default(),
             calls: HashMap::new(),
             attended: HashMap::new(),
-            claimed: Vec::new(),
             clock: Clock::default(),
         }
     }
@@ -286,10 +283,13 @@ impl Follower {
         }
     }
 
-    /// Brings what is followed in line with a snapshot. `known` legs were followed when it was asked
-    /// for. True if another snapshot is needed soon.
-    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) -> bool {
+    /// Brings what is followed in line with a snapshot. When it was asked for, the `known` legs were followed and the
+    /// node took the `claimed` calls for live. True if another snapshot is needed soon.
+    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId], mut claimed: Vec<CallView>) -> bool {
+        // A leg that two calls claim is in the later one.
+        claimed.sort_unstable_by(|a, b| b.call.cmp(&a.call));
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+        let forgotten = self.forgotten(&claimed, &there);
         known.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
         let gone = self.tracker.missing(snapshot, known);
         self.tell(gone);
@@ -302,8 +302,9 @@ impl Follower {
             let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone() });
             self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant, id: mark.call });
         }
-        let claimed = std::mem::take(&mut self.claimed);
         self.adopt(&claimed, &there);
+        let left = [forgotten, self.moved_on(&claimed)].concat();
+        self.end_forgotten(&claimed, &left);
         let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
         for live in &snapshot.legs {
             if let Some(mark) = live.mark.as_ref().filter(|mark| mark.called.is_empty()) {
@@ -347,41 +348,49 @@ impl Follower {
         }
     }
 
-    /// Ends what the node took for live, before the snapshot was asked for its legs, and the PBX
-    /// doesn't know: it ended while no agent was there. Legs that are followed end when the snapshot
-    /// is reconciled, which comes after this.
-    pub(super) fn end_forgotten(&mut self, calls: Vec<CallView>, snapshot: &Snapshot) {
-        let there: HashSet<&LegId> = snapshot.legs.iter().map(|l| &l.leg).collect();
-        self.claimed.clone_from(&calls);
-        for view in calls {
-            let is_it = |key| self.calls.get(&key).is_some_and(|followed| followed.is(&view));
-            let followed = self.tracker.known(&view.legs, is_it);
-            let CallView { call, legs, .. } = view;
-            let gone: Vec<_> =
-                legs.into_iter().filter(|l| !there.contains(l) && self.tracker.call_of(l).is_none()).collect();
-            match followed {
-                _ if gone.is_empty() => {}
-                // In its turn: a later report overtaking earlier ones would make the node drop them.
-                Some(key) => {
-                    let ended = |leg| {
-                        let event = Event::Ended { leg, cause: None };
-                        Said { key, event, device: Device::Unnamed, last: false }
-                    };
-                    self.tell(gone.into_iter().map(ended));
-                }
-                None => {
-                    let context = Arc::clone(&self.context);
-                    self.context.shared.calls.spawn(brief("call", async move {
-                        let stop = context.shared.stop.clone();
-                        tokio::select! {
-                            () = super::call::end_forgotten(&context, &call, gone) => {}
-                            () = stop.cancelled() => {}
-                        }
-                    }));
-                }
+    /// Legs that the node took for live before the snapshot was asked for them, and that neither the PBX nor the
+    /// tracker knows: they ended while no agent was there.
+    fn forgotten(&self, claimed: &[CallView], there: &HashSet<&LegId>) -> Vec<(usize, LegId)> {
+        legs(claimed, |_, leg| !there.contains(leg) && self.tracker.call_of(leg).is_none())
+    }
+
+    /// Those that have been announced anew, by which they left their calls.
+    fn moved_on(&self, claimed: &[CallView]) -> Vec<(usize, LegId)> {
+        legs(claimed, |view, leg| {
+            let followed = self.tracker.call_of(leg).and_then(|key| self.calls.get(&key));
+            followed.is_some_and(|followed| followed.leg == *leg && !followed.is(view))
+        })
+    }
+
+    /// Ends them.
+    fn end_forgotten(&mut self, claimed: &[CallView], forgotten: &[(usize, LegId)]) {
+        for (n, view) in claimed.iter().enumerate() {
+            let gone = forgotten.iter().filter(|(of, _)| *of == n).map(|(_, leg)| leg.clone());
+            let gone: Vec<LegId> = gone.collect();
+            if gone.is_empty() {
+                continue;
             }
+            // In its turn, if the call is followed: a later report that overtook this one would make the node drop it.
+            if let Some(key) = self.calls.iter().find(|(_, followed)| followed.is(view)).map(|(key, _)| *key) {
+                self.tell(gone.into_iter().map(|leg| Said::ended(key, leg)));
+                continue;
+            }
+            let (context, call) = (Arc::clone(&self.context), view.call.clone());
+            self.context.shared.calls.spawn(brief("call", async move {
+                let stop = context.shared.stop.clone();
+                tokio::select! {
+                    () = super::call::end_forgotten(&context, &call, gone) => {}
+                    () = stop.cancelled() => {}
+                }
+            }));
         }
     }
+}
+
+/// The legs of calls that are so, with their call's place.
+fn legs(calls: &[CallView], is: impl Fn(&CallView, &LegId) -> bool) -> Vec<(usize, LegId)> {
+    let legs = calls.iter().enumerate().flat_map(|(n, view)| view.legs.iter().map(move |leg| (n, view, leg)));
+    legs.filter(|(_, view, leg)| is(view, leg)).map(|(n, _, leg)| (n, leg.clone())).collect()
 }
 
 /// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`

@@ -225,8 +225,7 @@ impl Supervised {
                     match taken {
                         Ok(taken) => {
                             events.restart(&taken);
-                            self.follower.end_forgotten(std::mem::take(&mut sought), &taken);
-                            suspicion |= self.follower.reconcile(&taken, &known);
+                            suspicion |= self.follower.reconcile(&taken, &known, std::mem::take(&mut sought));
                             if !*synced {
                                 *synced = true;
                                 // FreeSWITCH writes its list of channels with a delay (`core_event_handler` in

@@ -25,6 +25,7 @@ mod follow;
 #[doc(hidden)]
 pub mod fuzz;
 mod hold;
+mod introduced;
 mod link;
 mod messages;
 mod node;

@@ -30,6 +30,13 @@ pub(super) struct Said {
     pub last: bool,
 }
 
+impl Said {
+    /// A leg of a call is gone that only the node knew.
+    pub(super) fn ended(key: Key, leg: LegId) -> Said {
+        said(key, Event::Ended { leg, cause: None })
+    }
+}
+
 /// The calls of one PBX. It outlives the link: what happened meanwhile is found in a snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
@@ -230,7 +237,7 @@ impl Tracker {
 
     /// The call that the node knows with these legs, if it is followed. That a leg of it is followed isn't enough: the
     /// leg may have called somewhere else since, and be of another call.
-    pub(super) fn known(&self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {
+    fn known(&self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {
         legs.iter().filter_map(|leg| self.call_of(leg)).find(|key| is_it(*key))
     }
 

@@ -166,7 +166,7 @@ pub struct CallView {
     pub pbx: PbxName,
     /// The announced leg.
     pub leg: LegId,
-    /// Legs that are still there.
+    /// Legs whose end has not been reported.
     #[schema(value_type = Vec<String>)]
     pub legs: Vec<LegId>,
     /// Legs that hear each other.

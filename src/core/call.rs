@@ -84,6 +84,19 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The legs that it names.
+    pub fn legs(&self) -> &[LegId] {
+        match self {
+            Event::Dialled { leg, .. }
+            | Event::Identified { leg, .. }
+            | Event::Answered { leg }
+            | Event::Ended { leg, .. } => std::slice::from_ref(leg),
+            Event::Bridged { legs } | Event::Unbridged { legs } => legs,
+        }
+    }
+}
+
 /// One channel of a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
@@ -100,6 +113,36 @@ pub struct Leg {
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
+    /// How the call knows it.
+    #[serde(default, skip_serializing_if = "Tie::is_member")]
+    pub tie: Tie,
+}
+
+impl Leg {
+    /// A leg that has just been heard of.
+    pub(super) fn new(number: Option<Number>, since: UnixMillis, tie: Tie) -> Leg {
+        Leg { number, trunk: None, since, answered: None, ended: None, bridges: Vec::new(), tie }
+    }
+}
+
+/// How a call knows a leg. The reports of one call arrive in order, but those of two calls can overtake each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tie {
+    /// The call's own reports introduced it.
+    #[default]
+    Member,
+    /// Only an answer or a bridge named it. It stands for nobody until the call that introduces it claims it.
+    Stranger,
+    /// A later call announced it anew, at this time of the agent's clock. What this call reports from before that is out
+    /// of date.
+    Moved(UnixMillis),
+}
+
+impl Tie {
+    fn is_member(&self) -> bool {
+        *self == Tie::Member
+    }
 }
 
 /// A bridge between two legs.
@@ -200,14 +243,24 @@ impl Call {
 
     /// A leg map with the announced leg alone.
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
-        let state =
-            Leg { number: calling.cloned(), trunk: None, since: at, answered: None, ended: None, bridges: Vec::new() };
-        BTreeMap::from([(leg.clone(), state)])
+        BTreeMap::from([(leg.clone(), Leg::new(calling.cloned(), at, Tie::Member))])
     }
 
     /// Whether the leg is in it, and not gone or called somewhere else.
     pub fn has(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
+    }
+
+    /// The legs whose end the call has yet to report: those that are up, and those that a later call has announced.
+    pub fn unfinished(&self) -> impl Iterator<Item = &LegId> {
+        let unfinished = |leg: &Leg| leg.ended.is_none() || matches!(leg.tie, Tie::Moved(_));
+        self.legs.iter().filter(move |(_, leg)| unfinished(leg)).map(|(id, _)| id)
+    }
+
+    /// Whether its last leg is gone, and that isn't said yet. A leg that a later call has announced may not be the last
+    /// one before the call's own reports have come so far.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase != Phase::Ended && self.unfinished().next().is_none()
     }
 
     /// Its legs and whom they hear: each two once, whichever call the other one is in.
@@ -255,6 +308,13 @@ impl Call {
         });
         if let Some(talk) = same.next() {
             talk.until = Some(at);
+        }
+    }
+
+    /// It goes back to Answered once nobody talks.
+    pub(super) fn settle_phase(&mut self) {
+        if self.phase == Phase::Talking && self.legs.values().all(|leg| leg.bridges.is_empty()) {
+            self.phase = Phase::Answered;
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::call::{Bridge, Call, Event, Leg, Phase};
+use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
@@ -60,8 +60,8 @@ const GONE_MAX: usize = 64;
 /// All live calls of a node.
 #[derive(Debug)]
 pub struct Exchange {
-    calls: HashMap<CallId, Call>,
-    legs: HashMap<(PbxName, LegId), CallId>,
+    pub(super) calls: HashMap<CallId, Call>,
+    pub(super) legs: HashMap<(PbxName, LegId), CallId>,
     /// By whom they call, which no call changes.
     called: HashMap<Number, HashSet<CallId>>,
     conference: usize,
@@ -76,7 +76,8 @@ impl Exchange {
     }
 
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
-    /// call that it was in before; what follows from that is given back with that call.
+    /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]); what follows from that is
+    /// given back with that call.
     pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
         // One that is read back may have been left by its announced leg long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
@@ -88,8 +89,11 @@ impl Exchange {
         {
             call.far.client = call.far.client.or_else(|| old.far.client.clone());
         }
-        let left = before.map(|before| {
-            let effects = self.ended(&before, &call.leg, Some("moved on"), call.decided);
+        let claimed = before.clone().filter(|before| self.is_stranger(before, &call.leg));
+        let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
+        let announced = call.announced;
+        let left = before.filter(|_| claimed.is_none()).map(|before| {
+            let effects = self.move_on(&before, &leg, at, announced);
             (before, effects)
         });
         for leg in call.legs.keys() {
@@ -100,7 +104,13 @@ impl Exchange {
         }
         self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
         self.calls.insert(call.id.clone(), call);
-        left
+        match claimed {
+            Some(from) => {
+                let effects = self.claim(&from, &id, &leg, caller.as_ref(), at);
+                Some((from, effects))
+            }
+            None => left,
+        }
     }
 
     /// The live call.
@@ -153,6 +163,9 @@ impl Exchange {
             return Err(Refused::Ended);
         }
         call.last_seq = seq;
+        if call.is_out_of_date(event, at) {
+            return Ok(Vec::new());
+        }
         match event {
             Event::Dialled { leg, number, trunk, .. } => {
                 let effects = self.dialled(id, leg, number.as_ref(), at)?;
@@ -163,7 +176,11 @@ impl Exchange {
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => self.bridged(id, legs, at),
             Event::Unbridged { legs } => Ok(self.unbridged(id, legs, at)),
-            Event::Ended { leg, cause } => Ok(self.ended(id, leg, cause.as_deref(), at)),
+            Event::Ended { leg, cause } => {
+                self.moved_away(id, leg);
+                let effects = self.ended(id, leg, cause.as_deref(), at);
+                Ok(effects.into_iter().chain(self.end_if_over(id, at)).collect())
+            }
         }
     }
 
@@ -201,10 +218,10 @@ impl Exchange {
         // Told again after the agent's restart: it may have become another phone meanwhile. What was
         // announced stands for who announced it.
         let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.legs.contains_key(leg));
-        if known {
+        if known || self.stranger_in(id, leg).is_some() {
             return self.identified(id, leg, number, at);
         }
-        self.join(id, leg, number, at).map(|()| Vec::new())
+        self.join(id, leg, number, at, Tie::Member).map(|()| Vec::new())
     }
 
     fn goes_over(&mut self, id: &CallId, leg: &LegId, trunk: Option<&TrunkName>) {
@@ -214,9 +231,16 @@ impl Exchange {
         }
     }
 
-    fn join(&mut self, id: &CallId, leg: &LegId, number: Option<&Number>, at: UnixMillis) -> Result<(), Refused> {
-        // A leg stays with the call that first had it.
-        if self.owner(id, leg).is_some() {
+    fn join(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        at: UnixMillis,
+        tie: Tie,
+    ) -> Result<(), Refused> {
+        if let Some(owner) = self.stays_with(id, leg, tie) {
+            self.introduced_late(id, &owner, leg, at, tie);
             return Ok(());
         }
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
@@ -229,11 +253,7 @@ impl Exchange {
                 self.legs.remove(&key);
             }
         }
-        let number = number.cloned();
-        call.legs.insert(
-            leg.clone(),
-            Leg { number, trunk: None, since: at, answered: None, ended: None, bridges: Vec::new() },
-        );
+        call.legs.insert(leg.clone(), Leg::new(number.cloned(), at, tie));
         self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
         Ok(())
     }
@@ -245,18 +265,19 @@ impl Exchange {
         number: Option<&Number>,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, Refused> {
-        self.join(id, leg, number, at)?;
+        if let Some(from) = self.stranger_in(id, leg) {
+            return Ok(self.claim(&from, id, leg, number, at));
+        }
+        self.join(id, leg, number, at, Tie::Member)?;
+        if self.has_moved(id, leg, at) {
+            return Ok(Vec::new());
+        }
         let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
-        let paired = |exchange: &Exchange| -> Vec<Pair> {
-            let leg_of = |id: &CallId| exchange.calls.get(id)?.legs.get(leg);
-            let bridges = leg_of(&owner).into_iter().flat_map(|state| &state.bridges);
-            bridges.filter_map(|(other, bridge)| exchange.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
-        };
-        let before = paired(self);
+        let before = self.pairs_by(&owner, leg);
         if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
             leg.number = number.cloned();
         }
-        let after = paired(self);
+        let after = self.pairs_by(&owner, leg);
         if before == after {
             return Ok(Vec::new());
         }
@@ -266,9 +287,8 @@ impl Exchange {
     }
 
     fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
-        // An answer of a leg whose birth was missed: it was dialled for this call.
-        let called = self.calls.get(id).map(|call| call.called.clone());
-        self.join(id, leg, called.as_ref(), at)?;
+        // The agent says who a leg is before anything else. This one is another call's, whose report comes later.
+        self.join(id, leg, None, at, Tie::Stranger)?;
         let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.answered.get_or_insert(at);
@@ -318,9 +338,7 @@ impl Exchange {
             {
                 bridge = Some(leg.bridges.remove(n).1);
             }
-            if call.phase == Phase::Talking && call.legs.values().all(|l| l.bridges.is_empty()) {
-                call.phase = Phase::Answered;
-            }
+            call.settle_phase();
         }
         // After a transfer the end is told to one call and the bridge was to the other: the pair is the
         // one that was made.
@@ -328,7 +346,7 @@ impl Exchange {
         pair.map(|pair| self.parted(pair, at)).into_iter().collect()
     }
 
-    fn talking(&mut self, pair: Pair, at: UnixMillis) -> Effect {
+    pub(super) fn talking(&mut self, pair: Pair, at: UnixMillis) -> Effect {
         if let Some(call) = self.calls.get_mut(&pair.call) {
             call.begin_talk(&pair.first, &pair.second, at);
         }
@@ -344,7 +362,7 @@ impl Exchange {
         Effect::Parted(pair)
     }
 
-    fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
+    pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
         // It left this call before, for another one perhaps, where it goes on.
         let left = self.calls.get(id).and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some());
         let Some(owner) = self.owner(id, leg).filter(|_| !left) else { return Vec::new() };
@@ -360,22 +378,16 @@ impl Exchange {
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.ended.get_or_insert(at);
         }
-        let over = call.phase != Phase::Ended && call.legs.values().all(|l| l.ended.is_some());
         // The announced leg's own cause, if it says one, is what the caller got.
-        if *leg == call.leg || (over && call.cause.is_none()) {
+        if *leg == call.leg || (call.is_over() && call.cause.is_none()) {
             call.cause = cause.map(str::to_owned).or(call.cause.take());
         }
-        if over {
-            call.phase = Phase::Ended;
-            // Two reports may be corrected by different clocks: no call ends before it is answered.
-            call.ended = Some(call.answered.map_or(at, |answered| at.max(answered)));
-            effects.push(Effect::Ended(owner));
-        }
+        effects.extend(self.end_if_over(&owner, at));
         effects
     }
 
     /// The call that a leg belongs to: seen from `id`, on the same PBX.
-    fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
+    pub(super) fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
         let call = self.calls.get(id)?;
         // A leg that calls somewhere else now has left this one.
         if call.has(leg) {
@@ -384,7 +396,7 @@ impl Exchange {
         self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
     }
 
-    fn gone(&self, id: &CallId, leg: &LegId) -> bool {
+    pub(super) fn gone(&self, id: &CallId, leg: &LegId) -> bool {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
     }
@@ -393,6 +405,13 @@ impl Exchange {
     fn hears(&self, id: &CallId, leg: &LegId) -> usize {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).map_or(0, |leg| leg.bridges.len())
+    }
+
+    /// The pairs that a leg of a call makes.
+    pub(super) fn pairs_by(&self, id: &CallId, leg: &LegId) -> Vec<Pair> {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        let bridges = state.into_iter().flat_map(|state| &state.bridges);
+        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
     }
 
     /// Who is paired by this bridge between these legs.

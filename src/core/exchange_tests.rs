@@ -4,6 +4,9 @@ use super::*;
 use crate::core::route::{Reason, Route, Side};
 use proptest::prelude::*;
 
+#[path = "strangers_tests.rs"]
+mod strangers;
+
 const T: UnixMillis = UnixMillis(1_000);
 
 fn id(text: &str) -> CallId {
@@ -74,7 +77,13 @@ impl Story {
         self.say(call, Event::Answered { leg: leg(a) })
     }
 
+    /// A leg of no call is dialled for this one first.
     fn bridged(&mut self, call: &str, a: &str, b: &str) -> Vec<Effect> {
+        for name in [a, b] {
+            if self.exchange.call_of(&"pbx".parse().unwrap(), &leg(name)).is_none() {
+                self.dialled(call, name);
+            }
+        }
         self.say(call, Event::Bridged { legs: [leg(a), leg(b)] })
     }
 
@@ -135,6 +144,8 @@ fn a_repeated_bridge_pairs_once() {
 fn a_repeated_event_changes_nothing() {
     let mut exchange = Exchange::new(8);
     exchange.open(call("c", "A", Some("+1"), "+2"));
+    let dialled = Event::Dialled { leg: leg("B"), number: Some(number("+2")), unreadable: false, trunk: None };
+    exchange.apply(&id("c"), 1, T, &dialled).unwrap();
     let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
     assert_eq!(exchange.apply(&id("c"), 7, T, &bridged).unwrap().len(), 1);
     assert_eq!(exchange.apply(&id("c"), 7, T, &bridged), Ok(Vec::new()));
@@ -288,7 +299,7 @@ fn an_address_is_good_while_its_number_talks_and_a_little_longer() {
 fn a_call_of_which_nothing_is_heard_is_lost() {
     let day = Duration::from_secs(24 * 3600);
     let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "X", Some("+3"), "+4")]);
-    story.seq = 1;
+    story.dialled("c", "B");
     let later = T + Duration::from_secs(3600);
     let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
     story.exchange.apply(&id("c"), 2, later, &bridged).unwrap();
@@ -453,15 +464,22 @@ proptest! {
             let event = match step {
                 Step::Announced(n) => {
                     let next = format!("n{seq}");
+                    let claimed = exchange.call_of(&"pbx".parse().unwrap(), &name(n)).is_some_and(|before| {
+                        before.legs.get(&name(n)).is_some_and(|leg| leg.tie == Tie::Stranger && leg.ended.is_none())
+                    });
                     let left = exchange.open(call(&next, &format!("L{n}"), Some(&format!("+3{n}")), "+9"));
                     for effect in left.into_iter().flat_map(|(_, effects)| effects) {
-                        if let Effect::Parted(pair) = effect {
-                            let at = open.iter().position(|other| *other == key(&pair));
-                            prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
-                            open.swap_remove(at.unwrap());
+                        match effect {
+                            Effect::Paired(pair) => open.push(key(&pair)),
+                            Effect::Parted(pair) => {
+                                let at = open.iter().position(|other| *other == key(&pair));
+                                prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
+                                open.swap_remove(at.unwrap());
+                            }
+                            Effect::Ended(_) => {}
                         }
                     }
-                    hears.retain(|legs| !legs.contains(&name(n)));
+                    hears.retain(|legs| claimed || !legs.contains(&name(n)));
                     calls.push(next);
                     continue;
                 }
@@ -477,6 +495,10 @@ proptest! {
             let told = id(&calls[which]);
             let left = |leg: &LegId| exchange.call(&told).is_some_and(|c| c.legs.contains_key(leg) && !c.has(leg));
             if matches!(&event, Event::Ended { leg, .. } if left(leg)) {
+                prop_assert_eq!(exchange.apply(&told, seq as u64 + 1, T, &event).unwrap_or_default(), []);
+                continue;
+            }
+            if exchange.call(&told).is_some_and(|call| call.is_out_of_date(&event, T)) {
                 prop_assert_eq!(exchange.apply(&told, seq as u64 + 1, T, &event).unwrap_or_default(), []);
                 continue;
             }

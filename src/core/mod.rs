@@ -33,6 +33,7 @@ pub mod portability;
 pub mod prefix;
 pub mod route;
 pub mod secret;
+mod strangers;
 mod talks;
 pub mod tel;
 pub mod time;

@@ -9,7 +9,7 @@ use super::app::App;
 use crate::contract::CallReport;
 use crate::core::call::{Call, Event};
 use crate::core::exchange::{Effect, Exchange, Refused};
-use crate::core::name::{CallId, LegId};
+use crate::core::name::CallId;
 use crate::store::{Commit, StoreError};
 
 /// Calls whose state could not be written, and what still follows from their events. The agent is
@@ -140,15 +140,8 @@ impl App {
 /// The calls whose legs an event changes: those that it names, and those they hear.
 fn owners(exchange: &Exchange, id: &CallId, event: &Event) -> Vec<CallId> {
     let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
-    let legs: &[LegId] = match event {
-        Event::Dialled { leg, .. }
-        | Event::Identified { leg, .. }
-        | Event::Answered { leg }
-        | Event::Ended { leg, .. } => std::slice::from_ref(leg),
-        Event::Bridged { legs } | Event::Unbridged { legs } => legs,
-    };
     let mut found = Vec::new();
-    for leg in legs {
+    for leg in event.legs() {
         let Some(call) = exchange.call_of(pbx, leg) else { continue };
         found.push(call.id.clone());
         let heard = call.legs.get(leg).into_iter().flat_map(|leg| &leg.bridges);

@@ -106,8 +106,8 @@ impl App {
     async fn end_lost(&self) {
         let at = now();
         let ended = |call: &Call| -> Vec<CallReport> {
-            let legs = call.legs.iter().filter(|(_, leg)| leg.ended.is_none());
-            let ended = legs.map(|(leg, _)| Event::Ended { leg: leg.clone(), cause: Some("lost".to_owned()) });
+            let cause = || Some("lost".to_owned());
+            let ended = call.unfinished().map(|leg| Event::Ended { leg: leg.clone(), cause: cause() });
             (call.last_seq + 1..).zip(ended).map(|(seq, event)| CallReport { seq, at, event }).collect()
         };
         let lost: Vec<_> = {

@@ -170,7 +170,9 @@ impl Node {
         let request = json!({"pbx": "test", "leg": leg, "calling": calling, "called": called, "side": "terminating",
             "received_address": received});
         let call = self.send("/v1/calls", AGENT, &request)["call"].as_str().unwrap().to_owned();
-        self.report(&call, &[json!({"seq": 1, "at": 1, "event": "bridged", "legs": [leg, format!("{leg}-b")]})]);
+        let b = format!("{leg}-b");
+        let dialled = json!({"seq": 1, "at": 1, "event": "dialled", "leg": b});
+        self.report(&call, &[dialled, json!({"seq": 2, "at": 2, "event": "bridged", "legs": [leg, b]})]);
     }
 
     pub fn report(&self, call: &str, events: &[Value]) {

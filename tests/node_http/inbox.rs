@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{ALICE, BOB, Stream, TestNode, answer, bridged, ended, unbridged};
+use crate::support::{ALICE, BOB, Stream, TestNode, answer, bridged, dialled, ended, unbridged};
 
 /// A call with both clients up: Bob's stream, and his address as Alice has it.
 async fn talk() -> (TestNode, Stream, String) {
@@ -69,7 +69,7 @@ async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
     let bob = node.client(BOB, json!({})).await;
     let mut bob = node.websocket(&bob, BOB).await;
     let call = node.arrive("b-1", Some(ALICE), BOB, Some("https://other.example/a/x")).await;
-    node.events(&call, 1, &[bridged("b-1", "b-2")]).await;
+    node.events(&call, 1, &[dialled("b-2"), bridged("b-1", "b-2")]).await;
     let address = bob.next().await["own"]["address"].as_str().unwrap().to_owned();
     // Somebody has taken over at the far side.
     let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y", "capabilities": ["video"]});

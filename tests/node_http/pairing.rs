@@ -127,7 +127,7 @@ async fn b6_the_received_address_reaches_the_second_client() {
         "received_address": "https://other.example/a/x"});
     let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, request).await;
     assert_eq!((&decision["route"], &decision["address"]), (&json!("local"), &Value::Null));
-    node.events(decision["call"].as_str().unwrap(), 1, &[bridged("leg-1", "leg-2")]).await;
+    node.events(decision["call"].as_str().unwrap(), 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     let peer = bob.next().await;
     assert_eq!((&peer["role"], &peer["peer"]["address"]), (&json!("second"), &json!("https://other.example/a/x")));
     // What the second client is to tell the first.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::tracker::{Key, Said, Tracker};
 use super::model::Pbx;
+use super::reports::{Report, Task};
 use crate::ami::Event as Raw;
 use crate::core::call::{Call, Event, Phase};
-use crate::core::exchange::{Effect, Exchange, Refused};
+use crate::core::exchange::{Effect, Exchange};
 use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
@@ -15,34 +16,34 @@ use crate::core::time::UnixMillis;
 use crate::pbx::asterisk::fuzz::Translator;
 use crate::pbx::{Happened, Mark, Snapshot};
 
-/// Something on its way from the agent to the node: in order for each call.
-enum Report {
-    Open(Box<Call>),
-    Event(Event),
-}
-
 /// A snapshot under way: events wait for it.
 struct Asked {
     known: Vec<LegId>,
     lists: Option<(Vec<Raw>, Vec<Raw>)>,
     waiting: Vec<Raw>,
+    /// Events were lost meanwhile.
+    lost: bool,
 }
 
-struct World {
+pub(super) struct World {
     pbx: Pbx,
     translator: Translator,
     tracker: Tracker,
-    exchange: Exchange,
-    name: PbxName,
+    pub(super) exchange: Exchange,
+    /// So many people of one conference are paired with each other.
+    conference: usize,
+    pub(super) name: PbxName,
     /// The node's name of each call that is followed.
-    ids: BTreeMap<Key, CallId>,
+    pub(super) ids: BTreeMap<Key, CallId>,
     /// The announced leg of each, and whom it calls.
     announced: BTreeMap<Key, (LegId, Number)>,
-    reports: BTreeMap<Key, VecDeque<(u64, Report)>>,
+    pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
     /// How many reports were made.
-    made: u64,
-    /// Reports wait until they are told to go, each call's by itself.
+    pub(super) made: u64,
+    /// Reports wait until they are told to go, each task's by itself.
     slow: bool,
+    /// Some have overtaken others.
+    pub(super) overtook: bool,
     asked: Option<Asked>,
     /// What the node takes for live, as another agent asks when it begins.
     claimed: Vec<Call>,
@@ -52,7 +53,6 @@ struct World {
     dirty: bool,
     /// Pairs, as clients were told of them.
     paired: BTreeSet<(CallId, [Number; 2])>,
-    clock: u64,
     /// Announcements so far.
     calls: usize,
     /// Calls that the node was told of so far.
@@ -63,29 +63,32 @@ struct World {
 ///
 /// # Panics
 ///
-/// If somebody is paired with somebody whom they don't hear, a pair outlives one of its legs, clients are told
-/// something else than the exchange knows, or something is left when all have hung up.
+/// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
+/// hear, a pair outlives one of its legs, clients are told something else than the exchange knows, or something is left
+/// when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));
     let head = head.first().copied().unwrap_or_default();
+    let conference = 3 + usize::from(head >> 4);
     let mut world = World {
         pbx: Pbx::default(),
         translator: Translator::default(),
         tracker: Tracker::default(),
-        exchange: Exchange::new(3 + usize::from(head >> 4)),
+        exchange: Exchange::new(conference),
+        conference,
         name,
         ids: BTreeMap::new(),
         announced: BTreeMap::new(),
         reports: BTreeMap::new(),
         made: 0,
         slow: head & 1 == 1,
+        overtook: false,
         asked: None,
         claimed: Vec::new(),
         lose: 0,
         dirty: false,
         paired: BTreeSet::new(),
-        clock: 0,
         calls: 0,
         ids_given: 0,
     };
@@ -121,6 +124,7 @@ impl World {
             (15, _) => drop(self.pbx.phone(None)),
             (16, _) => self.ask(a & 1 == 1),
             (17, _) => self.answered(),
+            (18, _) if a & 1 == 1 => self.overtake(usize::from(b)),
             (18, _) => self.deliver(usize::from(b)),
             (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
             (19, _) if a < 80 => self.restart(),
@@ -139,6 +143,7 @@ impl World {
             if self.lose > 0 {
                 self.lose -= 1;
                 self.dirty = true;
+                self.asked.iter_mut().for_each(|asked| asked.lost = true);
             } else if let Some(asked) = self.asked.as_mut().filter(|_| event.name() != "UserEvent") {
                 asked.waiting.push(event);
             } else {
@@ -155,7 +160,7 @@ impl World {
             if let Happened::Announced(held) = happened {
                 let (key, left) = self.tracker.announce(&held.leg);
                 self.tell(left);
-                let call = self.follow(key, &held.leg, &held.mark);
+                let call = self.follow(key, &held.leg, &held.mark, true);
                 // The answer to the dialplan: a later snapshot shows it.
                 self.pbx.decided(&held.leg, call);
             } else {
@@ -166,7 +171,7 @@ impl World {
     }
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
-    fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark) -> Option<CallId> {
+    fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) -> Option<CallId> {
         self.announced.insert(key, (leg.clone(), number(&mark.called)?));
         let id = match &mark.call {
             Some(known) => {
@@ -176,7 +181,7 @@ impl World {
             None => format!("c{}", self.ids_given).parse::<CallId>().ok()?,
         };
         self.ids_given += 1;
-        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, self.now());
+        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, at(self.made + 1));
         let call = Call {
             id: id.clone(),
             pbx: self.name.clone(),
@@ -190,7 +195,7 @@ impl World {
             trunk: None,
             reason: Reason::CalledHasClient,
             carried: None,
-            announced: Some(at),
+            announced: held.then_some(at),
             decided: at,
             answered: None,
             ended: None,
@@ -202,7 +207,7 @@ impl World {
             last_seq: 0,
         };
         self.ids.insert(key, id.clone());
-        self.report(key, Report::Open(Box::new(call)));
+        self.report(Task::Call(key), Report::Open(Box::new(call)));
         Some(id)
     }
 
@@ -212,48 +217,51 @@ impl World {
             {
                 *stands_for = device.number().and_then(number);
             }
-            self.report(key, Report::Event(event));
+            self.report(Task::Call(key), Report::Event(event));
         }
     }
 
     fn ask(&mut self, early: bool) {
         if self.asked.is_none() {
             let lists = early.then(|| self.pbx.list());
-            self.asked = Some(Asked { known: self.tracker.legs(), lists, waiting: Vec::new() });
+            self.asked = Some(Asked { known: self.tracker.legs(), lists, waiting: Vec::new(), lost: false });
         }
     }
 
     fn answered(&mut self) {
-        let Some(Asked { known, lists, waiting }) = self.asked.take() else { return };
+        let Some(Asked { known, lists, waiting, lost }) = self.asked.take() else { return };
         let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
-        // What is lost after this is missed by the next snapshot alone.
-        self.dirty = self.lose > 0;
+        // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
+        // snapshot.
+        self.dirty = self.lose > 0 || lost;
         let snapshot = self.translator.restart(&channels, &bridges);
-        self.forgotten(&snapshot);
         self.reconcile(&snapshot, &known);
         waiting.iter().for_each(|event| self.read(event));
     }
 
     fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) {
+        let mut claimed = std::mem::take(&mut self.claimed);
+        claimed.sort_unstable_by_key(|call| std::cmp::Reverse((call.id.as_str().len(), call.id.clone())));
+        let forgotten = self.forgotten(snapshot, &claimed);
         let gone = self.tracker.missing(snapshot, known);
         self.tell(gone);
         let (found, _) = self.tracker.found(snapshot);
         let found: Vec<_> = found.into_iter().map(|(leg, mark)| (leg.clone(), mark.clone())).collect();
         for (leg, mark) in found {
             let (key, _) = self.tracker.announce(&leg);
-            self.follow(key, &leg, &mark);
+            self.follow(key, &leg, &mark, false);
         }
-        let claimed = std::mem::take(&mut self.claimed);
         let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
         for call in &claimed {
-            let legs: Vec<LegId> =
-                call.legs.keys().filter(|leg| call.has(leg) && there.contains(leg)).cloned().collect();
+            let legs: Vec<LegId> = call.unfinished().filter(|leg| there.contains(leg)).cloned().collect();
             let (ids, announced) = (&self.ids, &self.announced);
             if let Some(key) = self.tracker.adopt(&legs, |key| is(ids, announced, key, call)) {
                 self.ids.insert(key, call.id.clone());
                 self.announced.insert(key, (call.leg.clone(), call.called.clone()));
             }
         }
+        let left = [forgotten, self.moved_on(&claimed)].concat();
+        self.end_forgotten(&claimed, left);
         let news = self.tracker.catch_up(snapshot);
         self.tell(news);
         for call in claimed {
@@ -263,21 +271,25 @@ impl World {
     }
 
     /// Legs that the node takes for live, and neither the PBX nor the agent knows.
-    fn forgotten(&mut self, snapshot: &Snapshot) {
+    fn forgotten(&self, snapshot: &Snapshot, claimed: &[Call]) -> Vec<(usize, LegId)> {
         let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        let mut gone = Vec::new();
-        for call in &self.claimed {
-            let legs: Vec<_> = call.legs.keys().filter(|leg| call.has(leg)).cloned().collect();
-            let followed = self.tracker.known(&legs, |key| is(&self.ids, &self.announced, key, call));
-            let lost = |leg: &LegId| !there.contains(leg) && self.tracker.call_of(leg).is_none();
-            gone.extend(legs.into_iter().filter(lost).map(|leg| (followed, call.id.clone(), leg)));
-        }
-        for (followed, call, leg) in gone {
-            let event = Event::Ended { leg, cause: None };
-            match followed {
-                Some(key) => self.report(key, Report::Event(event)),
-                None => self.apply(&call, &event),
-            }
+        legs(claimed, |_, leg| !there.contains(leg) && self.tracker.call_of(leg).is_none())
+    }
+
+    /// Those that have been announced anew.
+    fn moved_on(&self, claimed: &[Call]) -> Vec<(usize, LegId)> {
+        legs(claimed, |call, leg| {
+            let key = self.tracker.call_of(leg).filter(|key| !is(&self.ids, &self.announced, *key, call));
+            key.and_then(|key| self.announced.get(&key)).is_some_and(|(of, _)| of == leg)
+        })
+    }
+
+    fn end_forgotten(&mut self, claimed: &[Call], forgotten: Vec<(usize, LegId)>) {
+        for (n, leg) in forgotten {
+            let call = &claimed[n];
+            let followed = self.announced.keys().find(|key| is(&self.ids, &self.announced, **key, call));
+            let task = followed.map_or_else(|| Task::Forgotten(call.id.clone()), |key| Task::Call(*key));
+            self.report(task, Report::Event(Event::Ended { leg, cause: None }));
         }
     }
 
@@ -295,71 +307,14 @@ impl World {
         self.ask(false);
     }
 
-    fn report(&mut self, key: Key, report: Report) {
-        self.made += 1;
-        self.reports.entry(key).or_default().push_back((self.made, report));
-    }
-
-    fn deliver(&mut self, count: usize) {
-        for _ in 0..=count % 8 {
-            self.deliver_oldest();
-        }
-    }
-
-    fn deliver_all(&mut self) {
-        while self.deliver_oldest() {}
-    }
-
-    /// Reports are late, and in the order in which they were made. Those of two calls may overtake each other, but then
-    /// the exchange takes a leg that it knows from a bridge alone for the called person's phone, and pairs the wrong
-    /// numbers: a known defect that this leaves out.
-    fn deliver_oldest(&mut self) -> bool {
-        let made = |(key, queue): (&Key, &VecDeque<(u64, Report)>)| Some((queue.front()?.0, *key));
-        let Some((_, key)) = self.reports.iter().filter_map(made).min() else { return false };
-        self.deliver_one(key);
-        true
-    }
-
-    fn deliver_one(&mut self, key: Key) {
-        let Some(queue) = self.reports.get_mut(&key) else { return };
-        let report = queue.pop_front();
-        if queue.is_empty() {
-            self.reports.remove(&key);
-        }
-        match report {
-            None => {}
-            Some((_, Report::Open(call))) => {
-                // The node answers an announcement that it knows with the call that it has.
-                let known = self.exchange.call_of(&self.name, &call.leg);
-                let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
-                if let Some(known) = known.map(|known| known.id.clone()) {
-                    self.ids.insert(key, known);
-                } else if let Some((_, effects)) = self.exchange.open(*call) {
-                    self.follows(effects);
-                }
-            }
-            Some((_, Report::Event(event))) => {
-                if let Some(call) = self.ids.get(&key).cloned() {
-                    self.apply(&call, &event);
-                }
-            }
-        }
-    }
-
-    fn apply(&mut self, call: &CallId, event: &Event) {
-        let at = self.now();
-        match self.exchange.apply(call, self.clock, at, event) {
-            Ok(effects) => self.follows(effects),
-            Err(Refused::Ended | Refused::UnknownCall) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-
     /// What clients are told.
-    fn follows(&mut self, effects: Vec<Effect>) {
+    pub(super) fn follows(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Paired(pair) => {
+                    // Whatever has overtaken whatever.
+                    let is_phone = |number: &Number| self.pbx.channels.iter().any(|c| c.stands_for == *number);
+                    assert!(is_phone(&pair.first) && is_phone(&pair.second), "{pair:?}: a number that no phone has");
                     let key = (pair.call, sorted(pair.first, pair.second));
                     assert!(self.paired.insert(key.clone()), "{key:?} was paired before");
                 }
@@ -395,14 +350,35 @@ impl World {
         }
     }
 
+    /// After a snapshot, and where no conference can be full: whoever is followed is paired with whoever they hear. A
+    /// pair may be lost where reports have overtaken each other: a bridge that goes to an earlier call of the leg ends
+    /// with that.
+    fn check_that_all_are_paired(&self) {
+        let channels = &self.pbx.channels;
+        if self.overtook || channels.len() >= self.conference || !self.pbx.taking_out.is_empty() {
+            return;
+        }
+        let followed = |n: &usize| self.tracker.call_of(&channels[*n].leg).is_some();
+        for a in (0..channels.len()).filter(followed) {
+            for b in (0..a).filter(followed).filter(|b| self.pbx.hear(a, *b)) {
+                let numbers = sorted(channels[a].stands_for.clone(), channels[b].stands_for.clone());
+                assert!(self.paired.iter().any(|(_, pair)| *pair == numbers), "{numbers:?} are not paired");
+            }
+        }
+    }
+
     /// Everything settles, and then everybody hangs up.
     fn end(&mut self) {
         self.lose = 0;
         self.answered();
-        self.ask(false);
-        self.answered();
+        // The second one shows who else was there of those whom the first one made followed.
+        for _ in 0..2 {
+            self.ask(false);
+            self.answered();
+        }
         self.deliver_all();
         self.check();
+        self.check_that_all_are_paired();
         while let Some(n) = self.pbx.pick(0) {
             self.pbx.hang_up(n);
         }
@@ -419,17 +395,23 @@ impl World {
         }
         assert!(self.exchange.is_empty(), "{:?}", self.exchange);
     }
-
-    fn now(&mut self) -> UnixMillis {
-        self.clock += 1;
-        UnixMillis(i64::try_from(self.clock).unwrap_or_default())
-    }
 }
 
 /// As the agent tells whether a call that it follows is this one.
 fn is(ids: &BTreeMap<Key, CallId>, announced: &BTreeMap<Key, (LegId, Number)>, key: Key, call: &Call) -> bool {
     let same = |(leg, called): &(LegId, Number)| (leg, called) == (&call.leg, &call.called);
     ids.get(&key) == Some(&call.id) || announced.get(&key).is_some_and(same)
+}
+
+/// The legs of calls that are so, with their call's place.
+fn legs(calls: &[Call], is: impl Fn(&Call, &LegId) -> bool) -> Vec<(usize, LegId)> {
+    let legs = calls.iter().enumerate().flat_map(|(n, call)| call.unfinished().map(move |leg| (n, call, leg)));
+    legs.filter(|(_, call, leg)| is(call, leg)).map(|(n, _, leg)| (n, leg.clone())).collect()
+}
+
+/// The agent's clock: it ticks with each report.
+pub(super) fn at(made: u64) -> UnixMillis {
+    UnixMillis(i64::try_from(made).unwrap_or_default())
 }
 
 fn number(digits: &str) -> Option<Number> {

@@ -3,6 +3,7 @@
 
 mod calls;
 mod model;
+mod reports;
 
 pub use calls::calls;
 

@@ -176,10 +176,9 @@ async fn found(app: &App, id: &CallId) -> Result<Option<Call>, Problem> {
 }
 
 fn view(call: Call) -> CallView {
-    let legs = call.legs.iter().filter(|(_, leg)| leg.ended.is_none());
     CallView {
         hears: call.hears(),
-        legs: legs.map(|(id, _)| id.clone()).collect(),
+        legs: call.unfinished().cloned().collect(),
         call: call.id,
         pbx: call.pbx,
         leg: call.leg,

@@ -1,0 +1,96 @@
+//! Reports on their way from the agent to the node: late, and overtaking each other.
+
+use std::collections::VecDeque;
+
+use super::super::tracker::Key;
+use super::calls::{World, at};
+use crate::core::call::{Call, Event};
+use crate::core::exchange::Refused;
+use crate::core::name::CallId;
+
+/// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
+pub(super) enum Report {
+    Open(Box<Call>),
+    Event(Event),
+}
+
+/// What reports to the node. The reports of two tasks can overtake each other.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Task {
+    /// A call that is followed.
+    Call(Key),
+    /// The end of a call that nobody follows.
+    Forgotten(CallId),
+}
+
+impl World {
+    pub(super) fn report(&mut self, task: Task, report: Report) {
+        self.made += 1;
+        self.reports.entry(task).or_default().push_back((self.made, report));
+    }
+
+    /// Reports arrive in the order in which they were made.
+    pub(super) fn deliver(&mut self, count: usize) {
+        for _ in 0..=count % 8 {
+            self.deliver_oldest();
+        }
+    }
+
+    /// The reports of one task overtake the others.
+    pub(super) fn overtake(&mut self, which: usize) {
+        self.overtook = true;
+        let Some(task) = self.reports.keys().nth((which >> 3) % self.reports.len().max(1)).cloned() else { return };
+        for _ in 0..=which % 8 {
+            self.deliver_one(&task);
+        }
+    }
+
+    pub(super) fn deliver_all(&mut self) {
+        while self.deliver_oldest() {}
+    }
+
+    fn deliver_oldest(&mut self) -> bool {
+        let made = |(task, queue): (&Task, &VecDeque<(u64, Report)>)| Some((queue.front()?.0, task.clone()));
+        let Some((_, task)) = self.reports.iter().filter_map(made).min() else { return false };
+        self.deliver_one(&task);
+        true
+    }
+
+    fn deliver_one(&mut self, task: &Task) {
+        let Some(queue) = self.reports.get_mut(task) else { return };
+        let report = queue.pop_front();
+        if queue.is_empty() {
+            self.reports.remove(task);
+        }
+        match (report, task) {
+            (Some((_, Report::Open(call))), Task::Call(key)) => {
+                // The node answers an announcement that it knows with the call that it has.
+                let known = self.exchange.call_of(&self.name, &call.leg);
+                let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
+                if let Some(known) = known.map(|known| known.id.clone()) {
+                    self.ids.insert(*key, known);
+                } else if let Some((_, effects)) = self.exchange.open(*call) {
+                    self.follows(effects);
+                }
+            }
+            (Some((seq, Report::Event(event))), task) => {
+                let call = match task {
+                    Task::Call(key) => self.ids.get(key).cloned(),
+                    Task::Forgotten(call) => Some(call.clone()),
+                };
+                if let Some(call) = call {
+                    self.apply(&call, seq, &event);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn apply(&mut self, call: &CallId, seq: u64, event: &Event) {
+        match self.exchange.apply(call, seq, at(seq), event) {
+            Ok(effects) => self.follows(effects),
+            Err(Refused::Ended | Refused::UnknownCall) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Legs whose calls report out of turn: a bridge is known before the call that its leg belongs to, or a call still
+//! reports about a leg that a later call has announced anew (see [`Tie`]).
+
+use super::call::{Call, Event, Leg, Phase, Tie};
+use super::exchange::{Effect, Exchange};
+use super::name::{CallId, LegId};
+use super::number::Number;
+use super::time::UnixMillis;
+
+impl Exchange {
+    /// Whether only an answer or a bridge told this call of the leg.
+    pub(super) fn is_stranger(&self, id: &CallId, leg: &LegId) -> bool {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        state.is_some_and(|leg| leg.tie == Tie::Stranger && leg.ended.is_none())
+    }
+
+    /// The call that knows the leg as a stranger: seen from `id`, on the same PBX.
+    pub(super) fn stranger_in(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
+        self.owner(id, leg).filter(|owner| self.is_stranger(owner, leg))
+    }
+
+    /// Whether a later call had announced this leg of the call anew by then.
+    pub(super) fn has_moved(&self, id: &CallId, leg: &LegId, at: UnixMillis) -> bool {
+        self.calls.get(id).is_some_and(|call| call.had_left(leg, at))
+    }
+
+    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on.
+    pub(super) fn claim(
+        &mut self,
+        from: &CallId,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        at: UnixMillis,
+    ) -> Vec<Effect> {
+        let Some(mut state) = self.calls.get_mut(from).and_then(|call| call.legs.remove(leg)) else {
+            return Vec::new();
+        };
+        let Some(call) = self.calls.get_mut(id) else { return Vec::new() };
+        (state.number, state.tie) = (number.cloned(), Tie::Member);
+        if let Some(answered) = state.answered {
+            call.advance(Phase::Answered);
+            call.answered.get_or_insert(answered);
+        }
+        if !state.bridges.is_empty() {
+            call.advance(Phase::Talking);
+        }
+        let others: Vec<LegId> = state.bridges.iter().map(|(other, _)| other.clone()).collect();
+        self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
+        call.legs.insert(leg.clone(), state);
+        others.iter().for_each(|other| self.find_home(id, leg, other));
+        let mut effects: Vec<Effect> = self.pairs_by(id, leg).into_iter().map(|pair| self.talking(pair, at)).collect();
+        if let Some(from) = self.calls.get_mut(from) {
+            from.settle_phase();
+        }
+        effects.extend(self.end_if_over(from, at));
+        effects
+    }
+
+    /// A bridge is found again at a call that has one of its legs.
+    fn find_home(&mut self, id: &CallId, leg: &LegId, other: &LegId) {
+        let owner = self.owner(id, other).unwrap_or_else(|| id.clone());
+        for (at, leg, with) in [(id, leg, other), (&owner, other, leg)] {
+            let state = self.calls.get_mut(at).and_then(|call| call.legs.get_mut(leg));
+            let bridges = state.into_iter().flat_map(|state| &mut state.bridges).filter(|(other, _)| other == with);
+            bridges.map(|(_, bridge)| bridge).filter(|bridge| ![id, &owner].contains(&&bridge.call)).for_each(
+                |bridge| {
+                    bridge.call = id.clone();
+                },
+            );
+        }
+    }
+
+    /// A later call announces this leg of the call. The call's own report of that may have come before.
+    pub(super) fn move_on(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        at: UnixMillis,
+        announced: Option<UnixMillis>,
+    ) -> Vec<Effect> {
+        let is_early = self.calls.get(id).is_some_and(|call| call.has(leg));
+        let left = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg)).filter(|_| is_early);
+        if let (Some(left), Some(announced)) = (left, announced) {
+            left.tie = Tie::Moved(announced);
+        }
+        self.ended(id, leg, Some("moved on"), at)
+    }
+
+    /// The call has reported itself that the leg has left it: what it reports later is not out of date.
+    pub(super) fn moved_away(&mut self, id: &CallId, leg: &LegId) {
+        let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));
+        if let Some(leg) = leg.filter(|leg| matches!(leg.tie, Tie::Moved(_))) {
+            leg.tie = Tie::Member;
+        }
+    }
+
+    /// The call that a leg stays with: the one that first introduced it, unless it is gone there and introduced anew.
+    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, tie: Tie) -> Option<CallId> {
+        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || !self.gone(owner, leg))
+    }
+
+    /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
+    /// and this report is late.
+    pub(super) fn introduced_late(&mut self, id: &CallId, owner: &CallId, leg: &LegId, at: UnixMillis, tie: Tie) {
+        let owner = self.calls.get(owner).filter(|call| call.id != *id && call.leg == *leg && call.has(leg));
+        let announced = owner.and_then(|call| call.announced).filter(|announced| at < *announced);
+        if tie == Tie::Member
+            && let (Some(announced), Some(call)) = (announced, self.calls.get_mut(id))
+        {
+            let left = || Leg { ended: Some(at), ..Leg::new(None, at, Tie::Moved(announced)) };
+            call.legs.entry(leg.clone()).or_insert_with(left);
+        }
+    }
+
+    /// Ends a call whose last leg is gone.
+    pub(super) fn end_if_over(&mut self, id: &CallId, at: UnixMillis) -> Option<Effect> {
+        let call = self.calls.get_mut(id).filter(|call| call.is_over())?;
+        call.phase = Phase::Ended;
+        // Two reports may be corrected by different clocks: no call ends before it is answered.
+        call.ended = Some(call.answered.map_or(at, |answered| at.max(answered)));
+        Some(Effect::Ended(id.clone()))
+    }
+}
+
+impl Call {
+    /// Whether an event speaks of a leg that a later call had announced anew by then. Only its end is news.
+    pub(super) fn is_out_of_date(&self, event: &Event, at: UnixMillis) -> bool {
+        !matches!(event, Event::Ended { .. }) && event.legs().iter().any(|leg| self.had_left(leg, at))
+    }
+
+    fn had_left(&self, leg: &LegId, by: UnixMillis) -> bool {
+        self.legs.get(leg).is_some_and(|leg| matches!(leg.tie, Tie::Moved(at) if by < at))
+    }
+}

@@ -1,0 +1,100 @@
+use super::*;
+
+fn bridged(a: &str, b: &str) -> Event {
+    Event::Bridged { legs: [leg(a), leg(b)] }
+}
+
+fn dialled(a: &str, who: &str) -> Event {
+    Event::Dialled { leg: leg(a), number: Some(number(who)), unreadable: false, trunk: None }
+}
+
+/// +5 hears the caller of a call that the node is told of later.
+#[test]
+fn a_caller_who_is_heard_before_their_call_is_known_pairs_once_it_is() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+9")]);
+    assert_eq!(story.say("d", bridged("P", "A")), [], "not with +9, who is called and not there");
+    let claimed = story.exchange.open(call("c", "A", Some("+1"), "+5"));
+    let made = pair("d", "+1", "+5");
+    assert_eq!(claimed, Some((id("d"), vec![Effect::Paired(made.clone())])));
+    assert_eq!(story.exchange.pairs_of(&number("+1")).len(), 1);
+    assert_eq!(story.exchange.call(&id("c")).unwrap().phase, Phase::Talking);
+    assert_eq!(story.ended("c", "A"), [Effect::Parted(made), Effect::Ended(id("c"))]);
+    assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);
+}
+
+/// The same of a phone that another call dialled.
+#[test]
+fn a_phone_that_is_heard_before_it_is_dialled_pairs_once_it_is() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+9")]);
+    assert_eq!(story.say("d", bridged("P", "B")), []);
+    let made = pair("d", "+5", "+2");
+    assert_eq!(story.say("c", dialled("B", "+2")), [Effect::Paired(made.clone())]);
+    assert_eq!(story.exchange.call_of(&"pbx".parse().unwrap(), &leg("B")).unwrap().id, id("c"));
+    assert_eq!(story.ended("d", "P"), [Effect::Parted(made), Effect::Ended(id("d"))]);
+    assert_eq!(story.ended("c", "A"), []);
+    assert_eq!(story.ended("c", "B"), [Effect::Ended(id("c"))]);
+}
+
+#[test]
+fn a_call_is_over_when_only_a_stranger_was_left() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+9")]);
+    story.say("d", bridged("P", "B"));
+    story.unbridged("d", "P", "B");
+    assert_eq!(story.ended("d", "P"), []);
+    assert_eq!(story.say("c", dialled("B", "+2")), [Effect::Ended(id("d"))]);
+}
+
+/// Announced after everything that a story tells.
+fn later(name: &str, announced: &str, calling: &str, called: &str) -> Call {
+    Call { announced: Some(T + Duration::from_secs(1)), ..call(name, announced, Some(calling), called) }
+}
+
+#[test]
+fn what_a_call_says_late_of_a_leg_that_has_moved_on_is_no_news() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+9")]);
+    story.bridged("d", "P", "Q");
+    let left = story.exchange.open(later("e", "Q", "+9", "+7"));
+    assert_eq!(left, Some((id("d"), vec![Effect::Parted(pair("d", "+5", "+9"))])));
+    assert_eq!(story.bridged("e", "Q", "P"), [Effect::Paired(pair("e", "+9", "+5"))]);
+    // Told before that.
+    assert_eq!(story.unbridged("d", "P", "Q"), []);
+    assert_eq!(story.say("d", bridged("P", "Q")), []);
+    assert_eq!(story.say("d", Event::Identified { leg: leg("Q"), number: None }), []);
+    assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 1);
+    // Told after that, by an agent that has not seen the leg leave.
+    let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
+    let parted = story.exchange.apply(&id("d"), 99, T + Duration::from_secs(2), &apart);
+    assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
+}
+
+#[test]
+fn a_call_that_says_late_that_it_had_a_leg_does_not_end_it_elsewhere() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+9"), later("e", "Q", "+9", "+7")]);
+    assert_eq!(story.say("d", dialled("Q", "+9")), []);
+    assert_eq!(story.say("d", bridged("P", "Q")), []);
+    assert_eq!(story.ended("d", "Q"), []);
+    assert_eq!(story.bridged("e", "Q", "R"), [Effect::Paired(pair("e", "+9", "+7"))]);
+    assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);
+}
+
+#[test]
+fn a_call_is_not_over_before_its_own_reports_have_come_so_far() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+9"), later("e", "P", "+5", "+7")]);
+    assert_eq!(story.say("e", bridged("P", "Q")), []);
+    assert_eq!(story.say("d", dialled("Q", "+9")), [Effect::Paired(pair("e", "+5", "+9"))]);
+    assert_eq!(story.ended("d", "P"), []);
+    assert_eq!(story.ended("d", "Q"), [Effect::Parted(pair("e", "+5", "+9")), Effect::Ended(id("d"))]);
+    assert_eq!(story.ended("e", "P"), [Effect::Ended(id("e"))]);
+}
+
+/// A snapshot has shown that it was gone, and events from before are read after that.
+#[test]
+fn a_leg_that_comes_up_again_in_another_call_is_of_that_one_until_its_end() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+9")]);
+    story.dialled("c", "B");
+    assert_eq!(story.ended("c", "A"), []);
+    assert_eq!(story.say("d", Event::Identified { leg: leg("A"), number: Some(number("+1")) }), []);
+    assert_eq!(story.ended("d", "P"), [], "the agent follows the call by its other leg");
+    assert_eq!(story.ended("d", "A"), [Effect::Ended(id("d"))]);
+    assert_eq!(story.ended("c", "B"), [Effect::Ended(id("c"))]);
+}
