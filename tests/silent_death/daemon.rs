@@ -212,7 +212,10 @@ pub(crate) mod sqlite {
 
     impl Session {
         pub(crate) fn open(file: &Path) -> Session {
-            Session(Command::new("sqlite3").arg(file).stdin(Stdio::piped()).spawn().unwrap())
+            // The node may be writing at this moment: wait for it instead of giving up.
+            let mut command = Command::new("sqlite3");
+            command.args(["-cmd", ".timeout 5000"]).arg(file);
+            Session(command.stdin(Stdio::piped()).spawn().unwrap())
         }
 
         pub(crate) fn say(&mut self, line: &str) {
