@@ -246,8 +246,8 @@ fn asterisk_a_trunk_is_no_softphone() {
 }
 
 /// A softphone that was off is told of a call that began meanwhile, once it is on again. Only FreeSWITCH says that it was off.
-#[test]
 #[lab::needs_freeswitch]
+#[test]
 fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
     let Some(mut stage) = stage(Kind::FreeSwitch) else { return };
     let alice = stage.number(ALICE);

@@ -119,7 +119,7 @@ impl FarEnd {
         let media = ports::free_range(4).to_string();
         let echo = ["-rtp_echo", "-mp", &media].map(str::to_owned);
         let sipp = Sipp::start(&answer.scenario()?, addr, &echo)?;
-        let bound = wait_until(Duration::from_secs(5), || std::net::UdpSocket::bind(addr).is_err());
+        let bound = wait_until(Duration::from_secs(5), || ports::is_bound(addr));
         if !bound {
             return Err(LabError::Late { what: format!("no SIPp on {addr}"), seconds: 5, log: sipp.child.log() });
         }
