@@ -163,7 +163,7 @@ async fn an_answer_counts_once_however_often_the_other_client_makes_itself_known
     node.client(BOB, json!({})).await;
     let anna = "sip:anna@a.example";
     let call = node.arrive("b-1", Some("+442071838750"), BOB, Some(anna)).await;
-    let reply = node.events(&call, 1, &[bridged("b-1", "b-2")]).await;
+    let reply = node.events(&call, 1, &[dialled("b-2"), bridged("b-1", "b-2")]).await;
     let sent = &reply["messages"][0];
     let unsent = json!([{"id": sent["id"], "error": "no link", "unsent": true, "rest_ms": 60_000}]);
     let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1, "sent": unsent});
