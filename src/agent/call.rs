@@ -249,9 +249,8 @@ impl Task {
             if let Some(call) = self.call.as_ref().filter(|_| last) {
                 self.context.end_messages(call);
             }
-            let agent = Some(self.context.shared.id.clone());
-            let events_of_batch = CallEvents { agent, events: batch.drain(..).map(|told| told.report).collect() };
-            self.report(&events_of_batch, events).await;
+            let report = CallEvents { events: batch.drain(..).map(|told| told.report).collect() };
+            self.report(&report, events).await;
             if last {
                 return;
             }
@@ -351,7 +350,7 @@ pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, gone: Ve
         (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: Event::Ended { leg, cause: None } });
     let ended: Vec<_> = ended.collect();
     for events in ended.chunks(BATCH) {
-        let events = CallEvents { agent: Some(context.shared.id.clone()), events: events.to_vec() };
+        let events = CallEvents { events: events.to_vec() };
         match context.shared.node.report(call, &events).await {
             Ok(reply) => context.send_messages(reply),
             Err(error) => return tracing::warn!(%error, %call, "could not end a call that is over"),

@@ -34,7 +34,7 @@ impl Introduced {
     /// The same reports for a node that has just got to know the call.
     pub(super) fn before(&self, events: &CallEvents) -> CallEvents {
         let latest = &self.0[self.0.len().saturating_sub(AGAIN)..];
-        CallEvents { agent: events.agent.clone(), events: latest.iter().chain(&events.events).cloned().collect() }
+        CallEvents { events: latest.iter().chain(&events.events).cloned().collect() }
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
         let reports: Vec<CallReport> = reports.collect();
         let mut introduced = Introduced::default();
         introduced.add(&reports[..6]);
-        let again = introduced.before(&CallEvents { agent: None, events: reports[6..].to_vec() });
+        let again = introduced.before(&CallEvents { events: reports[6..].to_vec() });
         assert_eq!(again.events.iter().map(|report| report.seq).collect::<Vec<_>>(), [1, 5, 7]);
     }
 }

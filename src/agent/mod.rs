@@ -75,9 +75,10 @@ impl Agent {
     /// # Errors
     /// If the HTTP client can't be made.
     pub fn new(config: AgentConfig, pbxs: Vec<PbxConfig>) -> Result<Agent, NodeError> {
+        let id = uuid::Uuid::now_v7().simple().to_string();
         let shared = Shared {
-            id: uuid::Uuid::now_v7().simple().to_string(),
-            node: Node::new(&config)?,
+            node: Node::new(&config, id.clone())?,
+            id,
             deadline: Duration::from_millis(config.deadline_ms),
             calls: TaskTracker::new(),
             tasks: Tasks::default(),

@@ -10,7 +10,9 @@ use url::Url;
 
 use super::config::AgentConfig;
 use super::now;
-use crate::contract::{AGENT_CLOCK, CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages};
+use crate::contract::{
+    AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages,
+};
 use crate::core::breaker::Breaker;
 use crate::core::cause::cause;
 use crate::core::name::{CallId, PbxName};
@@ -71,15 +73,16 @@ pub struct Node {
     http: Client,
     base: Url,
     token: Secret,
+    agent: String,
     breaker: Mutex<Breaker>,
 }
 
 impl Node {
-    /// A client for the configured node. Nothing is sent yet.
+    /// A client for the configured node, for the agent with this id. Nothing is sent yet.
     ///
     /// # Errors
     /// If TLS can't be set up.
-    pub fn new(config: &AgentConfig) -> Result<Node, NodeError> {
+    pub fn new(config: &AgentConfig, agent: String) -> Result<Node, NodeError> {
         let http = Client::builder()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
@@ -94,6 +97,7 @@ impl Node {
             http,
             base: config.node.clone(),
             token: config.token.clone().unwrap_or_default(),
+            agent,
             breaker: Mutex::new(Breaker::new(config.breaker_failures, rest)),
         })
     }
@@ -184,7 +188,8 @@ impl Node {
         path: &[&str],
         body: Option<&T>,
     ) -> Result<A, NodeError> {
-        let mut request = self.http.request(method, self.url(path)?).header(AGENT_CLOCK, now().0);
+        let request = self.http.request(method, self.url(path)?);
+        let mut request = request.header(AGENT_CLOCK, now().0).header(AGENT_ID, &self.agent);
         if let Some(body) = body {
             request = request.json(body);
         }

@@ -65,9 +65,6 @@ pub struct CallDecision {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallEvents {
-    /// The id of the agent that reports: it is given SIP MESSAGEs in the reply.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub agent: Option<String>,
     /// In order of `seq`.
     #[schema(max_items = 64)]
     pub events: Vec<CallReport>,
@@ -76,6 +73,13 @@ pub struct CallEvents {
 /// The header in which an agent says what its own clock shows, in milliseconds since 1970. A node of an earlier version
 /// ignores a header; it would refuse a report with a field that it doesn't know.
 pub const AGENT_CLOCK: &str = "sidecall-clock";
+
+/// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
+/// it.
+pub const AGENT_ID: &str = "sidecall-agent";
+
+/// How long an agent's id may be.
+pub const AGENT_ID_BYTES: usize = 500;
 
 impl CallEvents {
     /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
@@ -283,7 +287,7 @@ mod tests {
         ] {
             let leg: LegId = "a-1".parse().unwrap();
             let report = CallReport { seq: 1, at: event, event: Event::Answered { leg } };
-            let events = CallEvents { agent: None, events: vec![report] }.by_clock(sent, now);
+            let events = CallEvents { events: vec![report] }.by_clock(sent, now);
             assert_eq!(events[0].at, ours, "{sent:?} {event:?}");
         }
     }

@@ -10,8 +10,8 @@ mod story;
 
 pub use crate::core::capability::Capability;
 pub use calls::{
-    AGENT_CLOCK, AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, DeliveryView,
-    FarView, SipMessage, SipMessages, SipOutcome,
+    AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest,
+    CallView, DeliveryView, FarView, SipMessage, SipMessages, SipOutcome,
 };
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};

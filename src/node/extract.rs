@@ -13,12 +13,17 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use super::Problem;
-use crate::contract::AGENT_CLOCK;
+use crate::contract::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES};
 use crate::core::time::UnixMillis;
 
 /// What the clock of the agent that reports shows; none if it is of a version that doesn't say.
 pub(super) fn agent_clock(headers: &HeaderMap) -> Option<UnixMillis> {
     headers.get(AGENT_CLOCK)?.to_str().ok()?.parse().ok().map(UnixMillis)
+}
+
+/// The id of the agent that reports; none if it is of a version that doesn't say, or the header can't be one.
+pub(super) fn agent_id(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AGENT_ID)?.to_str().ok().filter(|id| !id.is_empty() && id.len() <= AGENT_ID_BYTES)
 }
 
 /// A JSON body.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, bridged, dialled, ended};
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended};
 
 /// How long the node once waited for an outcome before it handed a message out again.
 const OUTCOME: Duration = Duration::from_secs(10);
@@ -58,9 +58,8 @@ async fn a_reply_that_is_lost_takes_no_message_with_it() {
     (dialled["seq"], dialled["at"], bridged["seq"], bridged["at"]) = (1.into(), 1.into(), 2.into(), 2.into());
     let events = [dialled, bridged];
     // The agent gave up before this reply came.
-    let (_, lost) = node
-        .send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"agent": "x", "events": events}))
-        .await;
+    let report = node.request(Method::POST, &format!("/v1/calls/{call}/events"), AGENT).header("sidecall-agent", "x");
+    let (_, lost) = answer(report.json(&json!({"events": events}))).await;
     let sent_by = async |agent: &str| {
         let report = json!({"kind": "freeswitch", "agent": agent, "link": "up", "since": 1, "sent": []});
         let (_, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;

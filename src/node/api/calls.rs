@@ -16,7 +16,7 @@ use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::auth::{AdminOrAgent, Agent};
-use crate::node::extract::{Body, InPath, Parameters, agent_clock};
+use crate::node::extract::{Body, InPath, Parameters, agent_clock, agent_id};
 use crate::node::problem::Problems;
 use crate::node::story::{story, told_in_order};
 use crate::store::CallFilter;
@@ -43,7 +43,8 @@ pub(in crate::node) async fn decide(
 /// What happened to a call since; repeats do no harm.
 #[utoipa::path(post, path = "/v1/calls/{call}/events", tag = "calls", security(("bearer" = ["agent"])),
     params(("call" = String, Path, description = "The call's id"),
-        ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
+        ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970"),
+        ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply")),
     request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
@@ -52,7 +53,6 @@ pub(in crate::node) async fn events(
     headers: HeaderMap,
     Body(report): Body<CallEvents>,
 ) -> Result<Json<SipMessages>, Problem> {
-    let agent = report.agent.clone();
     let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
@@ -61,7 +61,7 @@ pub(in crate::node) async fn events(
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
     Ok(Json(match pbx {
-        Some(pbx) => app.hand_out_sip(&pbx, agent.as_deref()).await,
+        Some(pbx) => app.hand_out_sip(&pbx, agent_id(&headers)).await,
         None => SipMessages::default(),
     }))
 }
