@@ -60,7 +60,8 @@ fn a_trunk_of_the_administrators_own_stays_and_is_named() {
             let before = read(scratch);
             let said = install(scratch, &["--trunk", "192.0.2.10"]);
             assert_eq!(read(scratch), before);
-            let named = format!("WARNING: {}: trunk in [node.routing] is `mine`, not `sidecall`", config(scratch).display());
+            let named =
+                format!("WARNING: {}: trunk in [node.routing] is `mine`, not `sidecall`", config(scratch).display());
             assert!(said.contains(&named), "{said}");
             write(scratch, &before.replace(own, "#trunk = \"sidecall\""));
         }
@@ -90,7 +91,9 @@ fn a_file_without_the_sample_lines_gets_the_trunk_too() {
             ("[ node . routing ] # ours\n", format!("[ node . routing ] # ours\ntrunk = \"sidecall\"\n{pbx}")),
             (
                 "[node.routing]\n[node.lnp.trunks]\n\"x\" = { trunk = \"mine\" }\n",
-                format!("[node.routing]\ntrunk = \"sidecall\"\n[node.lnp.trunks]\n\"x\" = {{ trunk = \"mine\" }}\n{pbx}"),
+                format!(
+                    "[node.routing]\ntrunk = \"sidecall\"\n[node.lnp.trunks]\n\"x\" = {{ trunk = \"mine\" }}\n{pbx}"
+                ),
             ),
         ] {
             write(scratch, &format!("{node}{pbx}"));
