@@ -50,7 +50,7 @@ running PBX. ASTERISK names the command that an Asterisk is asked with.
 END
 }
 
-pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' behind='' context='' prefix='' binary='' pbx_address=''
+pbx='' conf='' phones='' trunks='' attendant='' main='' trunk='' asked_trunk='' behind='' context='' prefix='' binary='' pbx_address=''
 dry=no yes=no uninstall=no purge=no rollback=no kept=no was_ready=no saved=''
 root=${SIDECALL_ROOT:-}
 
@@ -206,6 +206,7 @@ find_pbx() {
   # A `+` at the beginning of a pattern is a digit, as it were.
   main=$(printf '%s' "$main" | sed -E 's/(^|[|(])[+]/\1[+]/g')
   behind=$(option "$pbx.behind" "$behind")
+  asked_trunk=${trunk%%=*}
   remembered_trunks
   context=$(option "$pbx.context" "$context")
 }

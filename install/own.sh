@@ -24,6 +24,67 @@ own_config() {
   own_pbx_block
 }
 
+# own_trunk_place FILE: where [node.routing] has its trunk, or where one goes: what is there, the number of the line, and the
+# name if there is one. Blanks mean nothing here.
+own_trunk_place() {
+  awk '
+    { line = $0; gsub(/[ \t\r]/, "", line) }
+    line ~ /^\[/ {
+      table = line
+      sub(/].*/, "]", table)
+      if (table == "[node.routing]") header = NR
+      next
+    }
+    (table == "" && line ~ /^node[.=]/) || (table == "[node]" && line ~ /^routing[.=]/) { other = NR }
+    table == "[node.routing]" && line ~ /^trunk=/ {
+      gsub(/^trunk=["\047]|["\047].*/, "", line)
+      value = NR " " line
+    }
+    table == "[node.routing]" && line == "#trunk=\"sidecall\"" { sample = NR }
+    END {
+      if (value) print "value", value
+      else if (other) print "other", other
+      else if (sample) print "sample", sample
+      else if (header) print "header", header
+      else print "nothing"
+    }' "$1"
+}
+
+# own_trunk_is_ours NAME: an earlier run for this PBX has set it, and no other PBX of this file has the same.
+own_trunk_is_ours() {
+  local kind of
+  for kind in freeswitch asterisk; do
+    of=$(recorded "option:$kind.trunk" 2)
+    if [ "$kind" = "$pbx" ] && [ "${of%%=*}" != "$1" ]; then return 1; fi
+    if [ "$kind" != "$pbx" ] && [ "${of%%=*}" = "$1" ]; then return 1; fi
+  done
+}
+
+# own_trunk NAME: sets the packet trunk in a configuration that is there, unless the administrator has set another one.
+own_trunk() {
+  local file=$etc/sidecall.toml text what line value
+  text=$(now "$file")
+  read -r what line value <<<"$(own_trunk_place "$text")"
+  case $what in
+    value)
+      if [ "$value" = "$1" ]; then return 0; fi
+      if ! own_trunk_is_ours "$value"; then
+        warn "$file: trunk in [node.routing] is \`$value\`, not \`$1\`: packet calls take \`$value\`. If they should take \`$1\`, change line $line to trunk = \"$1\" and restart sidecall"
+        return 0
+      fi
+      ;;
+    other)
+      warn "$file: line $line is about routing, in a form that this script doesn't change. If packet calls should take \`$1\`, set it yourself: trunk = \"$1\""
+      return 0
+      ;;
+  esac
+  case $what in
+    value | sample) sed "${line}s|.*|trunk = \"$1\"|" "$text" ;;
+    header) sed "${line}a trunk = \"$1\"" "$text" ;;
+    nothing) cat "$text" && printf '\n[node.routing]\ntrunk = "%s"\n' "$1" ;;
+  esac | edit "$file"
+}
+
 own_plan() {
   local file=$etc/sidecall.toml name token
   context=${context:-$(host_domain)}
@@ -34,8 +95,9 @@ own_plan() {
   done
   if [ ! -f "$file" ]; then
     own_config | want "$file" 640 root:sidecall
-  elif ! grep -q "^kind = \"$pbx\"" "$file"; then
-    { cat "$file" && echo && own_pbx_block; } | edit "$file"
+  else
+    if ! grep -q "^kind = \"$pbx\"" "$file"; then { cat "$file" && echo && own_pbx_block; } | edit "$file"; fi
+    if [ -n "$asked_trunk" ]; then own_trunk "$asked_trunk"; fi
   fi
   if [ -n "$systemd_dir" ]; then
     sed "s|^ExecStart=/usr/local/bin/|ExecStart=${prefix#"$root"}/bin/|" etc/sidecall.service |

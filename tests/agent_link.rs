@@ -4,7 +4,7 @@
 
 mod scripted;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use scripted::{Freeswitch, Node, agent, agent_with, until};
 use serde_json::{Value, json};
@@ -92,6 +92,39 @@ async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing
     freeswitch.hang_up("leg-2");
     let (call, events) = until(&mut node.events, |_| true).await;
     assert_eq!((call.as_str(), &events["events"][0]["cause"]), ("leg-2", &"NORMAL_CLEARING".into()));
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// The agent before this one ran under a clock that has been set back since. The node takes a report whose number is not
+/// above the last one's for a repeat, and drops it.
+#[tokio::test]
+async fn reports_of_calls_from_before_a_restart_follow_those_the_node_has() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(86_400);
+    let last = u64::try_from(tomorrow.as_micros()).unwrap();
+    let live = |leg: &str| {
+        json!({ "call": format!("call-of-{leg}"), "pbx": "office", "leg": leg, "legs": [leg], "calling": null,
+            "called": "+12125550100", "side": "originating", "route": "packet", "trunk": "partner",
+            "reason": "called-has-client", "address": null, "phase": "decided", "decided": 1, "answered": null,
+            "ended": null, "cause": null, "deliveries": [], "last_seq": last })
+    };
+    // The PBX has marked the first; the second was marked by somebody else, and the third is over.
+    node.claim(vec![live("marked"), live("adopted"), live("over")]);
+    freeswitch.channel("marked", "2125550100");
+    freeswitch.unmarked("adopted");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let (call, over) = until(&mut node.events, |_| true).await;
+    assert_eq!((call.as_str(), &over["events"][0]["event"]), ("call-of-over", &"ended".into()));
+    assert!(over["events"][0]["seq"].as_u64().unwrap() > last, "{over}");
+    for leg in ["marked", "adopted"] {
+        freeswitch.hang_up(leg);
+        let (_, told) = until(&mut node.events, |(_, told)| told["events"][0]["leg"] == leg).await;
+        let seqs: Vec<u64> = told["events"].as_array().unwrap().iter().map(|e| e["seq"].as_u64().unwrap()).collect();
+        assert!(seqs[0] > last && seqs.is_sorted(), "{leg}: {told}");
+    }
     stop.cancel();
     running.await.unwrap().unwrap();
 }

@@ -18,7 +18,7 @@ use lab::office::on_one;
 use lab::sidecall::{PBX, domain};
 use lab::staff::{Setting, Staff, Step, expect};
 use lab::transfers::TRANSFERS;
-use lab::voice::{Seen, Watch, records};
+use lab::voice::{Seen, Watch};
 use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone, conf, installed, ports};
 
 /// How long anything may take.
@@ -270,11 +270,6 @@ fn unknown_by_feature_code(house: &House) -> Step<Vec<Call>> {
 
 const PBX_NAME: &str = "the PBX";
 
-/// On an Asterisk the records of these name the endpoint's context, which is ours with sidecall. All else of them is
-/// compared. With the endpoints in one context their records are compared too, in `e2e_voice_transfers`.
-const SHOW_CONTEXT: [&str; 4] =
-    ["blind, by the called", "attended, by the caller", "attended, by feature code", "blind, by feature code"];
-
 /// What didn't go as it should.
 const PROBLEMS: &str = "problems";
 
@@ -300,9 +295,6 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
     let mut seen = watch.end();
     seen.at(PROBLEMS).extend(problem);
     if pbx.kind() == Kind::Asterisk {
-        if SHOW_CONTEXT.contains(name) {
-            seen.0.retain(|(place, _)| *place != records(PBX_NAME));
-        }
         seen.at("how often `h` has run").push((ran_h() - before).to_string());
         for lookup in ["HINT(1001@CONTEXT)", "DIALPLAN_EXISTS(CONTEXT,1001,1)", "DIALPLAN_EXISTS(CONTEXT,8999,1)"] {
             let lookup = lookup.replace("CONTEXT", house.context);

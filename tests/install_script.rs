@@ -12,6 +12,8 @@ mod interrupted;
 mod machine;
 #[path = "install_script/options.rs"]
 mod options;
+#[path = "install_script/routing.rs"]
+mod routing;
 #[path = "install_script/secrets.rs"]
 mod secrets;
 #[path = "install_script/upgrade.rs"]

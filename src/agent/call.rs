@@ -40,8 +40,8 @@ const TRIES_AFTER_END: u32 = 60;
 pub(super) enum Start {
     /// It is held.
     Held(Box<Waiting>),
-    /// It was found in a snapshot; it may have been decided before.
-    Found { call: Option<CallId> },
+    /// It was found in a snapshot; it may have been decided before. The node has reports up to `last_seq` of it.
+    Found { call: Option<CallId>, last_seq: u64 },
 }
 
 /// A call that waits for an answer.
@@ -113,8 +113,10 @@ impl Call {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
+        // The agent that followed the call before may have had another clock.
+        let seq = if let Start::Found { last_seq, .. } = start { last_seq } else { 0 };
         context.shared.calls.spawn(task.run(start, events));
-        Call { told, seq: 0 }
+        Call { told, seq }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
@@ -126,12 +128,16 @@ impl Call {
 
     /// Tells the node, in its turn.
     pub(super) fn tell(&mut self, event: Event, last: bool) {
-        // The clock makes the numbers grow across restarts of the agent too.
-        self.seq = (self.seq + 1).max(u64::try_from(micros()).unwrap_or(0));
+        self.seq = next_seq(self.seq);
         let report = CallReport { seq: self.seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
     }
+}
+
+/// The number of the report after this one. The clock makes the numbers grow across restarts of the agent too.
+fn next_seq(seq: u64) -> u64 {
+    seq.saturating_add(1).max(u64::try_from(micros()).unwrap_or(0))
 }
 
 struct Task {
@@ -157,7 +163,7 @@ impl Task {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
                 Start::Held(waiting) => drop(brief("call", self.decide(*waiting)).await),
-                Start::Found { call } => self.call = call,
+                Start::Found { call, .. } => self.call = call,
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {
@@ -344,8 +350,8 @@ pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
 }
 
 /// Tells the node that legs of a call that nobody follows are gone.
-pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, gone: Vec<LegId>) {
-    let seq = u64::try_from(micros()).unwrap_or(0);
+pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, last_seq: u64, gone: Vec<LegId>) {
+    let seq = next_seq(last_seq);
     let ended =
         (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: Event::Ended { leg, cause: None } });
     let ended: Vec<_> = ended.collect();

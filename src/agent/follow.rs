@@ -200,7 +200,7 @@ impl Follower {
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
-        let call = Call::start(&self.context, request, Start::Found { call: None });
+        let call = Call::start(&self.context, request, Start::Found { call: None, last_seq: 0 });
         self.calls.insert(key, Followed { call, leg: leg.clone(), called, tenant, id: None });
     }
 
@@ -295,11 +295,16 @@ impl Follower {
         self.tell(gone);
         let (found, again) = self.tracker.found(snapshot);
         let found: Vec<_> = found.into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
+        let by_id: HashMap<_, _> = claimed.iter().map(|view| (&view.call, view.last_seq)).collect();
+        let by_leg: HashMap<_, _> =
+            claimed.iter().rev().map(|view| ((&view.leg, &view.called), view.last_seq)).collect();
         for (leg, mark) in found {
             let Ok(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
             let (key, _) = self.tracker.announce(&leg);
             let called = request.called.clone();
-            let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone() });
+            let with_id = mark.call.as_ref().and_then(|call| by_id.get(call));
+            let last_seq = with_id.max(by_leg.get(&(&leg, &called))).copied().unwrap_or(0);
+            let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone(), last_seq });
             self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant, id: mark.call });
         }
         self.adopt(&claimed, &there);
@@ -342,7 +347,8 @@ impl Follower {
                 routed: Some(view.reason),
                 announced: None,
             };
-            let call = Call::start(&self.context, request, Start::Found { call: Some(view.call.clone()) });
+            let start = Start::Found { call: Some(view.call.clone()), last_seq: view.last_seq };
+            let call = Call::start(&self.context, request, start);
             let (leg, called, id) = (view.leg.clone(), view.called.clone(), Some(view.call.clone()));
             self.calls.insert(key, Followed { call, leg, called, tenant: None, id });
         }
@@ -375,11 +381,11 @@ impl Follower {
                 self.tell(gone.into_iter().map(|leg| Said::ended(key, leg)));
                 continue;
             }
-            let (context, call) = (Arc::clone(&self.context), view.call.clone());
+            let (context, call, last_seq) = (Arc::clone(&self.context), view.call.clone(), view.last_seq);
             self.context.shared.calls.spawn(brief("call", async move {
                 let stop = context.shared.stop.clone();
                 tokio::select! {
-                    () = super::call::end_forgotten(&context, &call, gone) => {}
+                    () = super::call::end_forgotten(&context, &call, last_seq, gone) => {}
                     () = stop.cancelled() => {}
                 }
             }));

@@ -193,6 +193,10 @@ pub struct CallView {
     pub address: Option<Address>,
     /// How far it has come.
     pub phase: Phase,
+    /// The `seq` of the last event that counted: an agent that has just started goes on behind it. 0 before the first
+    /// event, and from a node of an earlier version.
+    #[serde(default)]
+    pub last_seq: u64,
     /// When it was decided.
     pub decided: UnixMillis,
     /// When somebody answered.

@@ -10,7 +10,8 @@ use crate::core::number::Number;
 use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
-/// `POST /v1/clients`: binds a client to the number of its token.
+/// `POST /v1/clients`: binds a client to the number of its token. If the number has a client with the same address,
+/// renews that client and changes only what is named.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
@@ -21,20 +22,20 @@ pub struct NewClient {
     /// hosted: it reads its messages from `GET /v1/clients/{id}/stream`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
-    /// For a webhook: the signing secret (`whsec_` and base64), or absent to be given one.
+    /// For a webhook: the signing secret (`whsec_` and base64). A new client without one is given one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
     /// Seconds until the binding expires, 60 to 2,592,000; one day if absent. A hosted client that is
     /// connected doesn't expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
-    /// What it can do.
-    #[serde(default)]
+    /// What it can do; nothing if a new client doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 16)]
-    pub capabilities: Vec<Capability>,
-    /// To whom its address may go; everyone if absent.
-    #[serde(default)]
-    pub offer: OfferTo,
+    pub capabilities: Option<Vec<Capability>>,
+    /// To whom its address may go; everyone if a new client doesn't say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offer: Option<OfferTo>,
 }
 
 /// `PATCH /v1/clients/{id}`: what is to be different.
@@ -51,7 +52,7 @@ pub struct ClientCreated {
     /// The binding.
     #[serde(flatten)]
     pub client: ClientView,
-    /// For a webhook: the signing secret, shown this once.
+    /// For a webhook: the signing secret, if it is new. It is never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }

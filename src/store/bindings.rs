@@ -38,7 +38,8 @@ pub struct Binding {
 }
 
 impl Store {
-    /// Adds a binding; false if its number isn't in the directory.
+    /// Adds a binding, or renews the one with its id; false if its number isn't in the directory, or has another client
+    /// with the same address.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -157,10 +158,13 @@ pub(super) fn offer(json: &str) -> Result<OfferTo, StoreError> {
 
 pub(super) async fn put(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
     let capabilities = serde_json::to_string(&binding.capabilities);
-    // In one statement with the question whether the number is served: it may be deleted meanwhile.
+    // In one statement with the questions whether the number is served and has the address: both may change meanwhile.
     let done = sqlx::query(
         "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer)
-         SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2",
+         SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2 AND NOT EXISTS (
+             SELECT 1 FROM bindings b WHERE b.number = $2 AND b.address = $4 AND b.id <> $1 AND b.expires > $8 - $7)
+         ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, capabilities = excluded.capabilities,
+             lifetime = excluded.lifetime, expires = excluded.expires, offer = excluded.offer",
     )
     .bind(binding.id.to_string())
     .bind(binding.number.to_string())

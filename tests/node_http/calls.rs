@@ -124,6 +124,7 @@ async fn agents_find_their_live_calls() {
     assert_eq!(live["calls"].as_array().unwrap().len(), 1);
     assert_eq!((&live["calls"][0]["call"], &live["calls"][0]["legs"]), (&json!(call), &json!(["leg-1", "leg-2"])));
     assert_eq!(live["calls"][0]["phase"], "talking");
+    assert_eq!(live["calls"][0]["last_seq"], 2);
     assert_eq!(node.get("/v1/calls?live=true&pbx=b", AGENT).await["calls"], json!([]));
     let over = node.get(&format!("/v1/calls/{over}"), ADMIN).await;
     assert_eq!((&over["phase"], &over["cause"]), (&json!("ended"), &json!("NORMAL_CLEARING")));

@@ -27,6 +27,7 @@ mod parts;
 mod peers;
 mod policy;
 mod portability;
+mod renewal;
 mod restart;
 mod rests;
 mod streams;

@@ -50,6 +50,11 @@ impl Receiver {
         panic!("{} came, not {n}", self.count());
     }
 
+    /// What came as the nth.
+    pub(crate) fn nth(&self, n: usize) -> (HeaderMap, String) {
+        self.got.lock().unwrap()[n].clone()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.got.lock().unwrap().len()
     }

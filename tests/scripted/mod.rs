@@ -99,6 +99,12 @@ impl Freeswitch {
         self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
     }
 
+    /// A channel that no snippet has marked.
+    pub fn unmarked(&self, leg: &str) {
+        let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n");
+        self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
+    }
+
     /// The channel is gone, and nobody says so.
     pub fn lose(&self, leg: &str) {
         self.stage.script.lock().unwrap().channels.remove(leg);
@@ -248,12 +254,14 @@ pub struct Node {
     /// What was told of which call.
     pub events: Heard<(String, Value)>,
     slow: Arc<AtomicU64>,
+    live: Arc<Mutex<Vec<Value>>>,
 }
 
 #[derive(Clone)]
 struct Desk {
     /// The longest that it takes to answer a report, in ms.
     slow: Arc<AtomicU64>,
+    live: Arc<Mutex<Vec<Value>>>,
     decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
     links: mpsc::UnboundedSender<(Instant, Value)>,
     events: mpsc::UnboundedSender<(Instant, (String, Value))>,
@@ -267,20 +275,37 @@ impl Node {
         let (reported, links) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
         let slow = Arc::new(AtomicU64::new(0));
+        let live = Arc::new(Mutex::new(Vec::new()));
+        let desk = Desk {
+            slow: Arc::clone(&slow),
+            live: Arc::clone(&live),
+            decisions: decided,
+            links: reported,
+            events: told,
+        };
         let routes = Router::new()
-            .route("/v1/calls", get(|| async { Json(json!({ "calls": [] })) }).post(decide))
+            .route("/v1/calls", get(list).post(decide))
             .route("/v1/calls/{call}/events", post(tell))
             .route("/v1/pbxs/{pbx}", put(link))
-            .with_state(Desk { slow: Arc::clone(&slow), decisions: decided, links: reported, events: told });
+            .with_state(desk);
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links, events, slow }
+        Node { address, decisions, links, events, slow, live }
+    }
+
+    /// Takes these calls for live, as `GET /v1/calls` shows them.
+    pub fn claim(&self, calls: Vec<Value>) {
+        *self.live.lock().unwrap() = calls;
     }
 
     /// Takes up to so long to answer each report from now on, one more and one less.
     pub fn slow_up_to(&self, longest: Duration) {
         self.slow.store(u64::try_from(longest.as_millis()).unwrap(), Ordering::Relaxed);
     }
+}
+
+async fn list(State(desk): State<Desk>) -> Json<Value> {
+    Json(json!({ "calls": *desk.live.lock().unwrap() }))
 }
 
 async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Value> {

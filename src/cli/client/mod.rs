@@ -98,8 +98,8 @@ pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
         address: None,
         secret: None,
         expires: None,
-        capabilities: args.capabilities,
-        offer: args.offer,
+        capabilities: Some(args.capabilities),
+        offer: Some(args.offer),
     };
     let (stream, news) = Stream::bind(api.clone(), new).await?;
     let (sender, outcomes) = sender::start()?;

@@ -190,6 +190,7 @@ fn view(call: Call) -> CallView {
         reason: call.reason,
         address: call.carried,
         phase: call.phase,
+        last_seq: call.last_seq,
         decided: call.decided,
         answered: call.answered,
         ended: call.ended,

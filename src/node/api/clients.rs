@@ -23,15 +23,19 @@ use crate::node::extract::{Body, InPath, Parameters};
 use crate::node::offering::CAPABILITIES;
 use crate::node::pairing::CLIENTS;
 use crate::node::problem::Problems;
-use crate::push::Secret;
+use crate::push::{Secret, SecretError};
 use crate::store::Binding;
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
 const DAY: u64 = 24 * 60 * 60;
 
-/// Binds a client to a number.
+/// Binds a client to a number. A second request with the same number and address renews the client, so a client may bind
+/// at each start, or repeat a request whose answer was lost, and is still told everything once.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])),
-    request_body = NewClient, responses((status = 201, body = ClientCreated), Problems,
+    request_body = NewClient, responses(
+        (status = 201, description = "The client is bound", body = ClientCreated),
+        (status = 200, description = "The number has a client with this address: it is renewed, and what the request names is changed", body = ClientCreated),
+        Problems,
         (status = 409, description = "The number has as many clients as it can have", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn create(
     State(app): State<App>,
@@ -43,20 +47,42 @@ pub(in crate::node) async fn create(
     if let Some(address) = &new.address {
         may_bind(&app, address).await?;
     }
-    let binding = binding(number.clone(), new)?;
-    if app.store.bindings(Some(&number), now(), CLIENTS).await?.len() >= CLIENTS as usize {
-        return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
+    // Another request may bind the same address between the read and the write. The second round renews that client.
+    for _ in 0..2 {
+        let bound = app.store.bindings(Some(&number), now(), CLIENTS).await?;
+        let same = bound.iter().find(|client| client.address.is_some() && client.address == new.address);
+        if same.is_none() && bound.len() >= CLIENTS as usize {
+            return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
+        }
+        let binding = binding(number.clone(), new.clone(), same)?;
+        if app.store.put_binding(binding.clone()).await? {
+            return Ok(answer(&app, binding, same).await);
+        }
     }
-    if !app.store.put_binding(binding.clone()).await? {
-        return Err(Problem::invalid("number", "the number is not in the directory"));
+    Err(Problem::invalid("number", "the number is not in the directory"))
+}
+
+/// The answer about a client that is bound or renewed. People on the phone with its number are told what changes for them.
+async fn answer(app: &App, binding: Binding, before: Option<&Binding>) -> (StatusCode, Json<ClientCreated>) {
+    let (id, number) = (&binding.id, &binding.number);
+    let (status, told) = match before {
+        // It may have come in the middle of a call.
+        None => {
+            tracing::info!(client = %id, %number, form = binding.form.as_str(), "client bound");
+            (StatusCode::CREATED, app.settle_number(number).await)
+        }
+        Some(before) => {
+            tracing::debug!(client = %id, %number, "client renewed");
+            let told = if before.offer == binding.offer { Ok(()) } else { app.reconsider(number).await };
+            (StatusCode::OK, told)
+        }
+    };
+    // If telling fails, the client is bound all the same.
+    if let Err(error) = told {
+        tracing::warn!(%error, %number, "a client could not be told of the call that is up");
     }
-    tracing::info!(client = %binding.id, %number, form = binding.form.as_str(), "client bound");
-    // It may have come in the middle of a call. If telling fails, the client is bound all the same.
-    if let Err(error) = app.settle_number(&number).await {
-        tracing::warn!(%error, %number, "a new client could not be told of the call that is up");
-    }
-    let secret = binding.secret.clone();
-    Ok((StatusCode::CREATED, Json(ClientCreated { client: view(&app, binding), secret })))
+    let secret = binding.secret.clone().filter(|secret| before.is_none_or(|old| old.secret.as_ref() != Some(secret)));
+    (status, Json(ClientCreated { client: view(app, binding), secret }))
 }
 
 /// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
@@ -90,16 +116,21 @@ fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Proble
     }
 }
 
-pub(super) fn binding(number: Number, new: NewClient) -> Result<Binding, Problem> {
+/// What a request binds. What it doesn't name stays as it was `before`.
+pub(super) fn binding(number: Number, new: NewClient, before: Option<&Binding>) -> Result<Binding, Problem> {
     let form = match new.address.as_ref().map(|address| address.kind()) {
         None => ClientForm::Hosted,
         Some(AddressKind::Sip) => ClientForm::Sip,
         Some(AddressKind::Http) => ClientForm::Webhook,
     };
     let secret = match (form, new.secret) {
-        (ClientForm::Webhook, None) => Some(Secret::new(rand::random())),
+        (ClientForm::Webhook, None) => match before {
+            Some(before) => before.secret.clone(),
+            None => Some(Secret::new(rand::random()).reveal()),
+        },
         (ClientForm::Webhook, Some(text)) => {
-            Some(text.parse().map_err(|e: crate::push::SecretError| Problem::invalid("secret", e.to_string()))?)
+            let secret: Result<Secret, SecretError> = text.parse();
+            Some(secret.map_err(|e| Problem::invalid("secret", e.to_string()))?.reveal())
         }
         (_, None) => None,
         (_, Some(_)) => return Err(Problem::invalid("secret", "only a webhook has a secret")),
@@ -108,19 +139,21 @@ pub(super) fn binding(number: Number, new: NewClient) -> Result<Binding, Problem
     if !EXPIRES.contains(&expires) {
         return Err(Problem::invalid("expires", format!("must be {} to {} seconds", EXPIRES.start(), EXPIRES.end())));
     }
-    if new.capabilities.len() > CAPABILITIES {
+    let capabilities = new.capabilities.or_else(|| Some(before?.capabilities.clone())).unwrap_or_default();
+    if capabilities.len() > CAPABILITIES {
         return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES}")));
     }
-    check(&new.offer)?;
+    let offer = new.offer.or_else(|| Some(before?.offer.clone())).unwrap_or_default();
+    check(&offer)?;
     let lifetime = Duration::from_secs(expires);
     Ok(Binding {
-        id: fresh_id(),
+        id: before.map_or_else(fresh_id, |before| before.id.clone()),
         number,
         form,
         address: new.address,
-        secret: secret.map(|secret| secret.reveal()),
-        capabilities: new.capabilities,
-        offer: new.offer,
+        secret,
+        capabilities,
+        offer,
         lifetime,
         expires: now() + lifetime,
     })

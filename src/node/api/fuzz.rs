@@ -45,7 +45,7 @@ pub fn body(data: &[u8]) {
     }
     if let Some(new) = again(taken::<NewClient>(data))
         && let Ok(number) = "+12125550100".parse()
-        && let Ok(binding) = clients::binding(number, new)
+        && let Ok(binding) = clients::binding(number, new, None)
     {
         assert!((60..=2_592_000).contains(&binding.lifetime.as_secs()));
     }
