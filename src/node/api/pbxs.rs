@@ -35,7 +35,7 @@ pub(in crate::node) async fn report(
     }
     let report = report.by_clock(agent_clock(&headers), now());
     let agent = report.agent.clone();
-    app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
+    app.sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
     app.seen(pbx.clone(), report, now());
     let mut handed = app.hand_out_sip(&pbx, Some(&agent)).await;
     handed.messages.extend(app.push.unconfirmed_sip(&pbx, &agent));
