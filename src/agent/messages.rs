@@ -62,7 +62,7 @@ impl LinkContext {
         self.dropped(self.messages.outbox(|outbox| outbox.end_call(call)));
     }
 
-    /// The node gets back what wasn't sent. Once its call is over nobody wants it any more.
+    /// Gives the node back what wasn't sent. Once the call is over, nobody needs the message any more.
     fn dropped(&self, dropped: impl IntoIterator<Item = Dropped>) {
         for Dropped { id, why, rest } in dropped {
             metrics::sip_dropped(&self.pbx.name, why.word());
@@ -161,7 +161,7 @@ impl Round {
 }
 
 /// An outcome that says no more than that the PBX took the message.
-fn bare(id: String) -> SipOutcome {
+pub(super) fn bare(id: String) -> SipOutcome {
     SipOutcome { id, error: None, at: None, unknown: false, unsent: false, rest_ms: None }
 }
 
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_reply_of_the_pbx_lets_an_address_rest() {
+    fn only_a_reply_of_the_pbx_makes_an_address_rest() {
         let told = |sent: Result<Instant, Error>| result(&outcome("1".to_owned(), sent)).0;
         assert_eq!(told(Ok(Instant::now())), SendResult::Sent);
         assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), SendResult::Failed);

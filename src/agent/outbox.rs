@@ -8,10 +8,10 @@
 //! - a host has some in flight, and fewer to addresses that haven't answered quickly yet;
 //! - addresses that haven't answered quickly yet can't take all of a PBX's slots, and those that failed slowly only a
 //!   few;
-//! - an address that failed rests: its messages are dropped meanwhile. Its host doesn't: a dead address must not silence
-//!   others behind the same proxy.
+//! - an address that failed rests: its messages are dropped for a while. Its host does not rest: a dead address must not
+//!   silence others behind the same proxy.
 //!
-//! A dropped message is the node's again, which is told how long its address rests.
+//! The node gets a dropped message back, and is told how long the address rests.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -23,9 +23,9 @@ use crate::core::name::CallId;
 
 /// A message that takes this long says that its address doesn't answer, or that something on the way is slow.
 const SLOW: Duration = Duration::from_secs(2);
-/// How long what failed slowly gets no message.
+/// How long an address rests that failed slowly.
 const REST: Duration = Duration::from_secs(30);
-/// How long an address gets no message that has refused one, as a closed port does. FreeSWITCH makes a thread for each.
+/// How long an address rests that refused a message, as a closed port does. FreeSWITCH makes a thread for each message.
 const REST_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 /// How long a quick answer vouches for an address.
 const VOUCHED: Duration = Duration::from_secs(600);
@@ -154,9 +154,9 @@ struct Flight {
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Target {
-    address: String,
+    address: Address,
     /// Absent for the PBX's own domain: its users are as many hosts.
-    host: Option<String>,
+    host: Option<SipHost>,
 }
 
 /// What is known of an address or a host.
@@ -193,7 +193,8 @@ pub(super) struct Outbox {
     flights: HashMap<String, Flight>,
     unproven: usize,
     failed: usize,
-    records: HashMap<String, Record>,
+    addresses: HashMap<Address, Record>,
+    hosts: HashMap<SipHost, Record>,
     ids: RecentIds,
     is_closed: bool,
 }
@@ -208,7 +209,8 @@ impl Outbox {
             flights: HashMap::new(),
             unproven: 0,
             failed: 0,
-            records: HashMap::new(),
+            addresses: HashMap::new(),
+            hosts: HashMap::new(),
             ids: RecentIds::default(),
             is_closed: false,
         }
@@ -224,7 +226,7 @@ impl Outbox {
         if self.is_closed {
             return dropped(Why::Stopped, None);
         }
-        let record = self.records.get(&to.address);
+        let record = self.addresses.get(&to.address);
         if let Some(until) = record.and_then(|record| record.rests).filter(|until| now < *until) {
             return dropped(Why::Resting, Some(until - now));
         }
@@ -243,7 +245,7 @@ impl Outbox {
     }
 
     fn has_room(&self, to: &Target, now: Instant) -> bool {
-        let is_proven = |to: &Target| self.records.get(&to.address).is_some_and(|record| record.is_proven(now));
+        let is_proven = |to: &Target| self.addresses.get(&to.address).is_some_and(|record| record.is_proven(now));
         let waiting = |is: &dyn Fn(&Target) -> bool| self.waiting.iter().filter(|other| is(&other.to)).count();
         self.waiting.len() < WAITING
             && waiting(&|other| other.address == to.address) < WAITING_PER_ADDRESS
@@ -260,7 +262,7 @@ impl Outbox {
         }
         let at = self.waiting.iter().position(|waiting| self.may_go(waiting, now))?;
         let Waiting { message, to, .. } = self.waiting.remove(at)?;
-        let record = self.records.get(&to.address);
+        let record = self.addresses.get(&to.address);
         let is_proven = record.is_some_and(|record| record.is_proven(now));
         let has_failed = record.is_some_and(|record| record.rests.is_some());
         let flight = Flight { to, about: message.about.clone(), began: now, is_proven, has_failed };
@@ -271,12 +273,12 @@ impl Outbox {
 
     fn may_go(&self, Waiting { message, to, .. }: &Waiting, now: Instant) -> bool {
         let nothing = Record::default();
-        let address = self.records.get(&to.address).unwrap_or(&nothing);
+        let address = self.addresses.get(&to.address).unwrap_or(&nothing);
         let is_proven = address.is_proven(now);
         let has_slot = is_proven
             || (self.unproven < self.slots.unproven && (address.rests.is_none() || self.failed < self.slots.failed));
         let has_host = to.host.as_ref().is_none_or(|host| {
-            let host = self.records.get(host).unwrap_or(&nothing);
+            let host = self.hosts.get(host).unwrap_or(&nothing);
             host.in_flight < FLIGHTS_PER_HOST && (is_proven || host.unproven_in_flight < UNPROVEN_PER_HOST)
         });
         let is_free = address.in_flight == 0
@@ -285,8 +287,8 @@ impl Outbox {
     }
 
     /// Whether a message about this call is on its way to the address. One about no known call may be about any.
-    fn is_in_flight(&self, address: &str, about: &Option<CallId>) -> bool {
-        let mut there = self.flights.values().filter(|flight| flight.to.address == address);
+    fn is_in_flight(&self, address: &Address, about: &Option<CallId>) -> bool {
+        let mut there = self.flights.values().filter(|flight| flight.to.address == *address);
         there.any(|flight| flight.about.is_none() || about.is_none() || flight.about == *about)
     }
 
@@ -298,13 +300,13 @@ impl Outbox {
         let Target { address, .. } = flight.to;
         match (result, is_slow) {
             (SendResult::Sent, false) => {
-                let record = self.records.entry(address).or_default();
+                let record = self.addresses.entry(address).or_default();
                 (record.answered, record.rests) = (Some(now), None);
                 (None, Vec::new())
             }
             (SendResult::Failed, _) => {
                 let rest = if is_slow { REST } else { REST_AFTER_REFUSAL };
-                let record = self.records.entry(address.clone()).or_default();
+                let record = self.addresses.entry(address.clone()).or_default();
                 (record.answered, record.rests) = (None, Some(now + rest));
                 (Some(rest), self.drop_waiting(Why::Resting, Some(rest), |waiting| waiting.to.address == address))
             }
@@ -319,8 +321,9 @@ impl Outbox {
 
     /// What has waited too long is dropped.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Dropped> {
-        if self.records.len() > RECORDS {
-            self.records.retain(|_, record| record.is_of_use(now));
+        if self.addresses.len() + self.hosts.len() > RECORDS {
+            self.addresses.retain(|_, record| record.is_of_use(now));
+            self.hosts.retain(|_, record| record.is_of_use(now));
         }
         self.drop_waiting(Why::TooOld, None, |waiting| now.duration_since(waiting.since) >= WAIT_MAX)
     }
@@ -348,8 +351,9 @@ impl Outbox {
 
     fn count(&mut self, flight: &Flight, begins: bool) {
         let change = |count: &mut usize| *count = if begins { *count + 1 } else { count.saturating_sub(1) };
-        for key in flight.to.host.iter().chain([&flight.to.address]) {
-            let record = self.records.entry(key.clone()).or_default();
+        let address = self.addresses.entry(flight.to.address.clone()).or_default();
+        let host = flight.to.host.as_ref().map(|host| self.hosts.entry(host.clone()).or_default());
+        for record in host.into_iter().chain([address]) {
             change(&mut record.in_flight);
             if !flight.is_proven {
                 change(&mut record.unproven_in_flight);
@@ -364,9 +368,8 @@ impl Outbox {
     }
 
     fn target(&self, message: &SipMessage) -> Target {
-        let address = message.to.as_str().to_owned();
         let host = message.to.sip_host().filter(|host| Some(host) != self.own.as_ref());
-        Target { address, host: host.map(|host| host.to_string()) }
+        Target { address: message.to.clone(), host }
     }
 }
 

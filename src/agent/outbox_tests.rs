@@ -214,7 +214,7 @@ fn what_is_remembered_is_bounded() {
     }
     moved.now += REST;
     moved.outbox.expire(moved.now);
-    assert!(moved.outbox.records.is_empty() && moved.outbox.ids.len() <= IDS);
+    assert!(moved.outbox.addresses.is_empty() && moved.outbox.hosts.is_empty() && moved.outbox.ids.len() <= IDS);
 }
 
 #[test]

@@ -161,18 +161,12 @@ pub(super) fn report(context: &Arc<LinkContext>, over: CancellationToken) -> Joi
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages::bare;
     use super::*;
 
     #[test]
     fn outcomes_that_no_node_took_stay_in_order_and_are_bounded() {
-        let outcome = |n: usize| SipOutcome {
-            id: n.to_string(),
-            error: None,
-            at: None,
-            unknown: false,
-            unsent: false,
-            rest_ms: None,
-        };
+        let outcome = |n: usize| bare(n.to_string());
         let mut status = Status::new(PbxKind::Asterisk, "me");
         status.sent.push(outcome(1));
         let report = status.take();

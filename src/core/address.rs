@@ -38,12 +38,6 @@ pub struct SipHost {
     port: u16,
 }
 
-impl fmt::Display for SipHost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
-    }
-}
-
 /// Why a text is not a client address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {

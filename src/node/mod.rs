@@ -28,6 +28,7 @@ mod parts;
 mod probe;
 mod problem;
 mod report;
+mod rested;
 mod resume;
 mod router;
 mod server;

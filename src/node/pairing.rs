@@ -20,6 +20,7 @@ use crate::core::name::{CallId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::Side;
 use crate::monitor::now;
+use crate::push::{SipRoute, sip_route};
 use crate::store::{Binding, Delivery, StoreError};
 
 /// Clients of one number: all of them are told.
@@ -47,6 +48,9 @@ impl Turns {
 /// Where numbers are at home, as far as it was looked up.
 type Homes = HashMap<Number, Option<PbxName>>;
 
+/// A delivery, its client, and the PBX that it goes by if it is a SIP MESSAGE.
+type Routed = (Delivery, Binding, PbxName);
+
 /// One side of a pair.
 struct Party<'a> {
     number: &'a Number,
@@ -55,8 +59,9 @@ struct Party<'a> {
 }
 
 impl App {
-    /// Brings what clients know of a pair in line with whether it talks.
-    pub(super) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
+    /// Brings what clients know of a pair in line with whether it talks. Returns the softphones for which that made a
+    /// delivery.
+    pub(super) async fn settle(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _turn = self.turns.of(&pair.call).await;
         let (talks, call, far) = {
             let exchange = self.exchange();
@@ -74,13 +79,19 @@ impl App {
                 if let [ours] = &Vec::from_iter(told)[..] {
                     self.left(pair, ours);
                 }
-                Ok(())
+                Ok(HashSet::new())
             }
         }
     }
 
-    /// `far` is the call in which the pair has another node's client, and that one's number.
-    async fn tell(&self, pair: &Pair, call: &Call, far: Option<&(Call, Number)>) -> Result<(), StoreError> {
+    /// `far` is the call in which the pair has another node's client, and that one's number. Returns the softphones for
+    /// which a delivery was made.
+    async fn tell(
+        &self,
+        pair: &Pair,
+        call: &Call,
+        far: Option<&(Call, Number)>,
+    ) -> Result<HashSet<SipRoute>, StoreError> {
         let (first, second) = self.offered(pair, far.and_then(|(home, _)| home.far.client.as_ref())).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
@@ -107,19 +118,21 @@ impl App {
             // Or neither is ours.
             (true, true) => self.introduce(pair),
         }
-        wanted.retain(|(_, client)| !self.push.is_resting(client));
-        let new = self.store.add_deliveries(wanted.iter().map(|(delivery, _)| delivery.clone()).collect()).await?;
+        let mut routed = self.routed(wanted, &call.pbx).await?;
+        routed.retain(|(_, client, via)| !self.push.skip_resting(client, via, pair));
+        let new = self.store.add_deliveries(routed.iter().map(|(delivery, ..)| delivery.clone()).collect()).await?;
         if !new.is_empty() {
             self.totals.paired();
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, messages = new.len(), "paired");
         }
         let new: HashSet<String> = new.into_iter().collect();
-        wanted.retain(|(delivery, _)| new.contains(&delivery.message.id));
-        self.send(wanted, &call.pbx).await?;
+        routed.retain(|(delivery, ..)| new.contains(&delivery.message.id));
+        let told = routed.iter().filter_map(|(_, client, via)| sip_route(client, via)).collect();
+        self.hand_on(routed);
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
         }
-        Ok(())
+        Ok(told)
     }
 
     /// What our clients are told of another node's, and what this node tells that one for them.
@@ -182,20 +195,33 @@ impl App {
     /// The other side has another client than the one that was told of: the old one is over.
     pub(super) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
         self.withdraw(pair).await?;
-        self.settle(pair).await
+        self.settle(pair).await.map(drop)
     }
 
     /// Hands deliveries on; `pbx` is that of their call.
     pub(super) async fn send(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<(), StoreError> {
+        let routed = self.routed(deliveries, pbx).await?;
+        self.hand_on(routed);
+        Ok(())
+    }
+
+    async fn routed(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<Vec<Routed>, StoreError> {
         let mut homes = Homes::default();
-        let mut refused = Vec::new();
+        let mut routed = Vec::with_capacity(deliveries.len());
         for (delivery, binding) in deliveries {
             let via = self.sent_by(&mut homes, &delivery, &binding, pbx).await?;
+            routed.push((delivery, binding, via));
+        }
+        Ok(routed)
+    }
+
+    fn hand_on(&self, deliveries: Vec<Routed>) {
+        let mut refused = Vec::new();
+        for (delivery, binding, via) in deliveries {
             let from = self.signs(&delivery);
             refused.extend(self.push.send(delivery, &binding, &from, &via).err());
         }
         self.push.refused(refused);
-        Ok(())
     }
 
     /// Waits for the outcome of a SIP MESSAGE that an agent was given before a restart.
@@ -241,26 +267,6 @@ impl App {
             Body::Message { .. } => false,
         };
         if hidden { Number::withheld(call) } else { delivery.other.clone() }
-    }
-
-    /// Tells clients of calls that they missed while their addresses rested.
-    pub(super) async fn settle_rested(&self) -> Result<(), StoreError> {
-        for (number, is_back) in self.push.rested() {
-            if is_back {
-                self.settle_number(&number).await?;
-                continue;
-            }
-            // One message is enough to try the address.
-            let newest = {
-                let exchange = self.exchange();
-                let decided = |pair: &Pair| exchange.call(&pair.call).map(|call| call.decided);
-                exchange.pairs_of(&number).into_iter().max_by_key(decided)
-            };
-            if let Some(pair) = newest {
-                self.settle(&pair).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Looks at all pairs in which a number talks: it has a new client.

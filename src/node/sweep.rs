@@ -56,7 +56,7 @@ impl App {
             let _ = self.report(&call, &[]).await;
         }
         self.expire_offers().await?;
-        self.settle_rested().await?;
+        self.settle_rested(beat).await?;
         for call in self.over() {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.

@@ -13,11 +13,11 @@ mod sip_text;
 mod webhook;
 
 pub use hosted::{Attached, Frame, Hub};
+pub use rests::{Rested, SipRoute};
 pub use signature::{Secret, SecretError, sign};
 pub use sip::{HandedOut, SipAnswer};
 pub use sip_text::{SipText, SipTextError};
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use crate::contract::{Body, ClientForm, Message, SipMessage, SipOutcome};
 use crate::core::address::Address;
 use crate::core::client_policy::ClientPolicy;
+use crate::core::exchange::Pair;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
@@ -35,7 +36,7 @@ use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
 use pending::Pending;
 use queue::{Queued, Whose};
-use rests::Rests;
+use rests::{Rests, Skip};
 use sip::SipQueue;
 use webhook::Webhooks;
 
@@ -123,20 +124,25 @@ impl Push {
         }
     }
 
-    /// Whether a client is told nothing for now: its address did not take the last SIP MESSAGE.
-    pub fn is_resting(&self, client: &Binding) -> bool {
-        let address = client.address.as_ref().filter(|_| client.form == ClientForm::Sip);
-        let rests = address.is_some_and(|to| self.inner.rests.misses(to, &client.number, Instant::now()));
-        if rests {
+    /// True if a client's address rests at the PBX `via`, because it did not take the last SIP MESSAGE: no delivery is
+    /// made for it. [`Push::rested`] returns what it missed once the rest is over.
+    pub fn skip_resting(&self, client: &Binding, via: &PbxName, pair: &Pair) -> bool {
+        let Some(route) = sip_route(client, via) else { return false };
+        let skip = self.inner.rests.skip(&route, pair, Instant::now());
+        if skip == Skip::Missed {
             self.inner.totals.metrics.sip_dropped("resting", 1);
         }
-        rests
+        skip != Skip::No
     }
 
-    /// The numbers whose clients missed calls while their addresses rested, and whether an address has answered since. If
-    /// so, its client is told of all calls, else of one call as a try.
-    pub fn rested(&self) -> BTreeMap<Number, bool> {
+    /// Takes the routes whose rest is over and whose clients missed calls.
+    pub fn rested(&self) -> Vec<Rested> {
         self.inner.rests.over(Instant::now())
+    }
+
+    /// These clients could not be told yet: [`Push::rested`] returns them again.
+    pub fn put_back_rested(&self, rested: Rested) {
+        self.inner.rests.put_back(rested, Instant::now());
     }
 
     /// The client has the message.
@@ -200,10 +206,11 @@ impl Push {
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             let Some((address, whose)) = found else { continue };
+            let route = SipRoute { via: pbx.clone(), to: address };
             match rest {
-                Some(rest) => self.inner.rests.begin(address, rest, Instant::now()),
-                None if state == SentState::Accepted && self.inner.rests.end(&address) => {
-                    self.inner.sip.wake(pbx, Some(&address), now());
+                Some(rest) => self.inner.rests.begin(route, rest, Instant::now()),
+                None if state == SentState::Accepted && self.inner.rests.end(&route) => {
+                    self.inner.sip.wake(pbx, Some(&route.to), now());
                 }
                 None => {}
             }
@@ -287,6 +294,7 @@ impl Push {
     /// A call has ended: its peer messages are no longer tried, nor `all` of its messages.
     pub fn end_call(&self, call: &CallId, all: bool) {
         self.inner.pending.end_call(call, all);
+        self.inner.rests.end_call(call);
         let dropped = self.inner.sip.end_call(call, all);
         if dropped > 0 {
             self.inner.totals.metrics.sip_dropped("call-ended", dropped);
@@ -341,6 +349,12 @@ impl Push {
             });
         }
     }
+}
+
+/// How the PBX `via` reaches a softphone; none if it is another kind of client.
+pub fn sip_route(client: &Binding, via: &PbxName) -> Option<SipRoute> {
+    let to = client.address.clone().filter(|_| client.form == ClientForm::Sip)?;
+    Some(SipRoute { via: via.clone(), to })
 }
 
 /// A delivery as a SIP MESSAGE; none if it is too long for one.

@@ -1,24 +1,44 @@
-//! Which `sip:` addresses get no message for now, since they did not take the last one.
+//! Which `sip:` addresses get no message for now, because they did not take the last one.
 //!
-//! The agent of their PBX says how long an address rests. Meanwhile no delivery is made for it, so a number with many dead
-//! addresses costs its calls nothing. When the rest is over, one call's message tries the address. If it takes that one,
-//! its client is told of every call that it missed and that is still up.
+//! The agent of a PBX says how long an address rests at that PBX. Until then the node makes no delivery that would go this
+//! way, so a number with many dead addresses costs its calls nothing. When the rest is over, one message tries the address.
+//! Once the address takes a message, its clients are told of every call that they missed and that is still up.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::address::Address;
-use crate::core::number::Number;
+use crate::core::exchange::Pair;
+use crate::core::name::{CallId, PbxName};
 
-/// How long the outcome of a try may take. After that the address is like any other.
+/// How long the outcome of a try may take. After that the address counts as reachable.
 const TRIED_WITHIN: Duration = Duration::from_secs(60);
+
+/// A `sip:` address and the PBX that sends to it: another PBX may reach the address by another trunk.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct SipRoute {
+    /// The PBX.
+    pub via: PbxName,
+    /// The address.
+    pub to: Address,
+}
+
+/// A route whose rest is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rested {
+    /// The route.
+    pub route: SipRoute,
+    /// The pairs of which a client on this route was not told, in no order.
+    pub missed: Vec<Pair>,
+    /// Nobody knows yet whether the address takes messages: one message tries it.
+    pub is_try: bool,
+}
 
 #[derive(Debug)]
 struct Rest {
     until: Instant,
-    /// The numbers whose client at this address missed a call.
-    missed: BTreeSet<Number>,
+    missed: Missed,
     state: State,
 }
 
@@ -27,56 +47,104 @@ enum State {
     Resting,
     /// The rest is over and a message was asked for.
     Tried,
-    /// It takes messages.
+    /// The address takes messages.
     Back,
 }
 
-/// Addresses that rest or have rested.
+/// Missed pairs by call.
 #[derive(Debug, Default)]
-pub(super) struct Rests(Mutex<HashMap<Address, Rest>>);
+struct Missed(HashMap<CallId, Vec<Pair>>);
+
+impl Missed {
+    /// False if it was missed before.
+    fn add(&mut self, pair: &Pair) -> bool {
+        let pairs = self.0.entry(pair.call.clone()).or_default();
+        let is_new = !pairs.contains(pair);
+        if is_new {
+            pairs.push(pair.clone());
+        }
+        is_new
+    }
+
+    fn all(&self) -> Vec<Pair> {
+        self.0.values().flatten().cloned().collect()
+    }
+}
+
+/// What became of a message that is about to be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// Its route does not rest: the message may be made.
+    No,
+    /// Its route rests. The pair is missed.
+    Missed,
+    /// Its route rests, and the pair was missed before.
+    Again,
+}
+
+/// Routes that rest or have rested.
+#[derive(Debug, Default)]
+pub(super) struct Rests(Mutex<HashMap<SipRoute, Rest>>);
 
 impl Rests {
-    /// The address gets no message for so long.
-    pub(super) fn begin(&self, address: Address, rest: Duration, now: Instant) {
+    /// The route gets no message for this long.
+    pub(super) fn begin(&self, route: SipRoute, rest: Duration, now: Instant) {
         let mut all = self.lock();
-        let missed = all.remove(&address).map(|rest| rest.missed).unwrap_or_default();
-        all.insert(address, Rest { until: now + rest, missed, state: State::Resting });
+        let missed = all.remove(&route).map(|rest| rest.missed).unwrap_or_default();
+        all.insert(route, Rest { until: now + rest, missed, state: State::Resting });
     }
 
     /// The address took a message. True if it had rested.
-    pub(super) fn end(&self, address: &Address) -> bool {
-        self.lock().get_mut(address).map(|rest| rest.state = State::Back).is_some()
+    pub(super) fn end(&self, route: &SipRoute) -> bool {
+        self.lock().get_mut(route).map(|rest| rest.state = State::Back).is_some()
     }
 
-    /// Whether it rests, so that a number's client there misses this call.
-    pub(super) fn misses(&self, address: &Address, number: &Number, now: Instant) -> bool {
+    /// Notes that a client on this route misses a pair, if the route rests.
+    pub(super) fn skip(&self, route: &SipRoute, pair: &Pair, now: Instant) -> Skip {
         let mut all = self.lock();
-        let Some(rest) = all.get_mut(address) else { return false };
-        let is_resting = rest.state == State::Resting && now < rest.until;
-        if is_resting && !rest.missed.contains(number) {
-            rest.missed.insert(number.clone());
+        match all.get_mut(route).filter(|rest| rest.state == State::Resting && now < rest.until) {
+            None => Skip::No,
+            Some(rest) => match rest.missed.add(pair) {
+                true => Skip::Missed,
+                false => Skip::Again,
+            },
         }
-        is_resting
     }
 
-    /// The numbers that have missed calls and can be told now: of all of them (true), or of one as a try.
-    pub(super) fn over(&self, now: Instant) -> BTreeMap<Number, bool> {
-        let mut over = BTreeMap::<Number, bool>::new();
-        self.lock().retain(|_, rest| {
-            let is_back = rest.state == State::Back;
-            if !is_back && now < rest.until {
+    /// Takes the routes whose clients can be told now of what they missed. [`Rests::put_back`] takes one that failed.
+    pub(super) fn over(&self, now: Instant) -> Vec<Rested> {
+        let mut over = Vec::new();
+        self.lock().retain(|route, rest| {
+            if rest.state == State::Resting && now < rest.until {
                 return true;
             }
-            if rest.state != State::Tried {
-                rest.missed.iter().for_each(|number| *over.entry(number.clone()).or_default() |= is_back);
+            let is_known = rest.state == State::Back || now >= rest.until + TRIED_WITHIN;
+            if (is_known || rest.state == State::Resting) && !rest.missed.0.is_empty() {
+                over.push(Rested { route: route.clone(), missed: rest.missed.all(), is_try: !is_known });
                 rest.state = State::Tried;
             }
-            !is_back && !rest.missed.is_empty() && now < rest.until + TRIED_WITHIN
+            !is_known && !rest.missed.0.is_empty()
         });
         over
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Address, Rest>> {
+    /// Its clients could not be told yet: [`Rests::over`] returns it again.
+    pub(super) fn put_back(&self, rested: Rested, now: Instant) {
+        let mut all = self.lock();
+        let is_over = || Rest { until: now, missed: Missed::default(), state: State::Back };
+        let rest = all.entry(rested.route).or_insert_with(is_over);
+        rested.missed.iter().for_each(|pair| _ = rest.missed.add(pair));
+        if rest.state == State::Tried {
+            rest.state = State::Resting;
+        }
+    }
+
+    /// Nobody needs to be told of this call any more.
+    pub(super) fn end_call(&self, call: &CallId) {
+        self.lock().values_mut().for_each(|rest| _ = rest.missed.0.remove(call));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SipRoute, Rest>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,44 +155,108 @@ mod tests {
 
     const REST: Duration = Duration::from_secs(10);
 
-    fn start() -> (Rests, Address, [Number; 2], Instant) {
-        let numbers = ["+12125550101", "+12125550102"].map(|text| text.parse().unwrap());
-        (Rests::default(), "sip:x@192.0.2.1".parse().unwrap(), numbers, Instant::now())
+    fn route(via: &str) -> SipRoute {
+        SipRoute { via: via.parse().unwrap(), to: "sip:x@192.0.2.1".parse().unwrap() }
+    }
+
+    fn pair(call: &str) -> Pair {
+        let [first, second] = ["+12125550101", "+12125550102"].map(|text| text.parse().unwrap());
+        Pair { call: call.parse().unwrap(), first, second }
+    }
+
+    /// What is over, in the order of its calls.
+    fn over(rests: &Rests, now: Instant) -> Vec<(Vec<Pair>, bool)> {
+        let sorted = |mut missed: Vec<Pair>| {
+            missed.sort_by(|a, b| a.call.cmp(&b.call));
+            missed
+        };
+        rests.over(now).into_iter().map(|rested| (sorted(rested.missed), rested.is_try)).collect()
     }
 
     #[test]
     fn an_address_that_is_back_is_told_of_all_that_it_missed() {
-        let (rests, address, [bob, carol], now) = start();
-        assert!(!rests.misses(&address, &bob, now));
-        rests.begin(address.clone(), REST, now);
-        assert!(rests.misses(&address, &bob, now) && rests.misses(&address, &carol, now));
+        let (rests, desk, now) = (Rests::default(), route("a"), Instant::now());
+        assert_eq!(rests.skip(&desk, &pair("1"), now), Skip::No);
+        rests.begin(desk.clone(), REST, now);
+        assert_eq!(rests.skip(&desk, &pair("1"), now), Skip::Missed);
+        assert_eq!(rests.skip(&desk, &pair("2"), now), Skip::Missed);
+        assert_eq!(rests.skip(&desk, &pair("2"), now), Skip::Again, "it is missed once");
         assert!(rests.over(now).is_empty());
         let later = now + REST;
-        assert!(!rests.misses(&address, &bob, later), "a message may try it");
-        assert_eq!(rests.over(later), BTreeMap::from([(bob.clone(), false), (carol.clone(), false)]));
+        assert_eq!(rests.skip(&desk, &pair("3"), later), Skip::No, "a message may try it");
+        assert_eq!(over(&rests, later), [(vec![pair("1"), pair("2")], true)]);
         assert!(rests.over(later).is_empty(), "one try is enough");
-        assert!(rests.end(&address));
-        assert_eq!(rests.over(later), BTreeMap::from([(bob, true), (carol, true)]));
-        assert!(!rests.end(&address) && rests.lock().is_empty());
+        assert!(rests.end(&desk));
+        assert_eq!(over(&rests, later), [(vec![pair("1"), pair("2")], false)]);
+        assert!(!rests.end(&desk) && rests.lock().is_empty());
     }
 
     #[test]
     fn an_address_that_is_still_dead_rests_again() {
-        let (rests, address, [bob, _], now) = start();
-        rests.begin(address.clone(), REST, now);
-        assert!(rests.misses(&address, &bob, now));
+        let (rests, desk, now) = (Rests::default(), route("a"), Instant::now());
+        rests.begin(desk.clone(), REST, now);
+        assert_eq!(rests.skip(&desk, &pair("1"), now), Skip::Missed);
         let later = now + REST;
-        assert_eq!(rests.over(later).len(), 1);
-        rests.begin(address.clone(), REST, later);
-        assert!(rests.misses(&address, &bob, later));
-        assert_eq!(rests.over(later + REST), BTreeMap::from([(bob, false)]));
-        assert!(rests.over(later + REST + TRIED_WITHIN).is_empty() && rests.lock().is_empty());
+        assert_eq!(over(&rests, later), [(vec![pair("1")], true)]);
+        rests.begin(desk.clone(), REST, later);
+        assert_eq!(rests.skip(&desk, &pair("1"), later), Skip::Again);
+        assert_eq!(over(&rests, later + REST), [(vec![pair("1")], true)]);
     }
 
     #[test]
-    fn a_rest_that_nobody_missed_anything_in_is_forgotten() {
-        let (rests, address, _, now) = start();
-        rests.begin(address, REST, now);
+    fn an_address_whose_try_has_no_outcome_is_told_all_the_same() {
+        let (rests, desk, now) = (Rests::default(), route("a"), Instant::now());
+        rests.begin(desk.clone(), REST, now);
+        rests.skip(&desk, &pair("1"), now);
+        rests.skip(&desk, &pair("2"), now);
+        let later = now + REST;
+        assert_eq!(over(&rests, later), [(vec![pair("1"), pair("2")], true)]);
+        assert!(rests.over(later + TRIED_WITHIN - Duration::from_millis(1)).is_empty());
+        assert_eq!(over(&rests, later + TRIED_WITHIN), [(vec![pair("1"), pair("2")], false)]);
+        assert!(rests.lock().is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_told_later() {
+        let (rests, desk, now) = (Rests::default(), route("a"), Instant::now());
+        rests.begin(desk.clone(), REST, now);
+        rests.skip(&desk, &pair("1"), now);
+        let later = now + REST;
+        for _ in 0..2 {
+            let tried = rests.over(later).remove(0);
+            assert!(tried.is_try);
+            rests.put_back(tried, later);
+        }
+        rests.end(&desk);
+        for _ in 0..2 {
+            let back = rests.over(later).remove(0);
+            assert_eq!((back.missed.as_slice(), back.is_try), (&[pair("1")][..], false));
+            rests.put_back(back, later);
+        }
+        // It rests again before what it missed is put back.
+        let back = rests.over(later).remove(0);
+        rests.begin(desk, REST, later);
+        rests.put_back(back, later);
+        assert!(rests.over(later).is_empty());
+        assert_eq!(over(&rests, later + REST), [(vec![pair("1")], true)]);
+    }
+
+    #[test]
+    fn an_address_rests_at_one_pbx_alone() {
+        let (rests, now) = (Rests::default(), Instant::now());
+        rests.begin(route("a"), REST, now);
+        assert_eq!(rests.skip(&route("b"), &pair("1"), now), Skip::No);
+        assert!(!rests.end(&route("b")));
+        assert_eq!(rests.skip(&route("a"), &pair("1"), now), Skip::Missed);
+    }
+
+    #[test]
+    fn a_rest_without_a_missed_call_that_is_up_is_forgotten() {
+        let (rests, now) = (Rests::default(), Instant::now());
+        rests.begin(route("a"), REST, now);
+        rests.begin(route("b"), REST, now);
+        rests.skip(&route("b"), &pair("1"), now);
+        rests.end_call(&pair("1").call);
         assert!(rests.over(now).is_empty() && !rests.lock().is_empty());
         assert!(rests.over(now + REST).is_empty() && rests.lock().is_empty());
     }

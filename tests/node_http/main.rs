@@ -28,6 +28,7 @@ mod peers;
 mod policy;
 mod portability;
 mod restart;
+mod rests;
 mod streams;
 mod support;
 mod webhooks;
