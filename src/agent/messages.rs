@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
 use super::now;
-use super::outbox::{Dropped, Flown, Outbox, Slots, Why};
+use super::outbox::{Dropped, Outbox, SendResult, Slots, Why};
 use crate::contract::{PbxKind, SipMessage, SipMessages, SipOutcome};
 use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
@@ -121,7 +121,7 @@ impl Round {
             }
             tokio::select! {
                 () = self.context.messages.changed.notified() => {}
-                Some(Ok(outcome)) = self.flights.join_next() => self.landed(outcome),
+                Some(Ok(outcome)) = self.flights.join_next() => self.finished(outcome),
                 _ = expire.tick() => {
                     self.context.dropped(self.context.messages.outbox(|outbox| outbox.expire(Instant::now())));
                     if self.flights.is_empty() && used.elapsed() >= IDLE
@@ -137,24 +137,24 @@ impl Round {
 
     async fn stopped(mut self) {
         self.context.dropped(self.context.messages.outbox(Outbox::close));
-        let landing = async {
-            while let Some(landed) = self.flights.join_next().await {
-                landed.into_iter().for_each(|outcome| self.landed(outcome));
+        let finishing = async {
+            while let Some(finished) = self.flights.join_next().await {
+                finished.into_iter().for_each(|outcome| self.finished(outcome));
             }
         };
         // What is still in flight then has no outcome, and the node waits for none.
-        let _ = tokio::time::timeout(STOP_WITHIN, landing).await;
+        let _ = tokio::time::timeout(STOP_WITHIN, finishing).await;
     }
 
-    fn landed(&self, outcome: SipOutcome) {
-        let (flown, result) = flown(&outcome);
+    fn finished(&self, outcome: SipOutcome) {
+        let (result, word) = result(&outcome);
         let (rest, dropped) = self.context.messages.outbox(|outbox| {
             if outcome.unsent {
                 outbox.forget(&outcome.id);
             }
-            outbox.flown(&outcome.id, flown, Instant::now())
+            outbox.finished(&outcome.id, result, Instant::now())
         });
-        metrics::sip_message(&self.context.pbx.name, result);
+        metrics::sip_message(&self.context.pbx.name, word);
         self.context.outcome(SipOutcome { rest_ms: rest.map(millis), ..outcome });
         self.context.dropped(dropped);
     }
@@ -170,12 +170,12 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What an outcome says about the address, and its word in the metric. Without a reply of the PBX it says nothing.
-fn flown(outcome: &SipOutcome) -> (Flown, &'static str) {
+fn result(outcome: &SipOutcome) -> (SendResult, &'static str) {
     match outcome {
-        SipOutcome { error: None, .. } => (Flown::Sent, "sent"),
-        SipOutcome { unsent: true, .. } => (Flown::NotTried, "unsent"),
-        SipOutcome { unknown: true, .. } => (Flown::NotTried, "unknown"),
-        SipOutcome { .. } => (Flown::Failed, "failed"),
+        SipOutcome { error: None, .. } => (SendResult::Sent, "sent"),
+        SipOutcome { unsent: true, .. } => (SendResult::NotTried, "unsent"),
+        SipOutcome { unknown: true, .. } => (SendResult::NotTried, "unknown"),
+        SipOutcome { .. } => (SendResult::Failed, "failed"),
     }
 }
 
@@ -219,11 +219,11 @@ mod tests {
 
     #[test]
     fn only_a_reply_of_the_pbx_makes_an_address_rest() {
-        let told = |sent: Result<Instant, Error>| flown(&outcome("1".to_owned(), sent)).0;
-        assert_eq!(told(Ok(Instant::now())), Flown::Sent);
-        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), Flown::Failed);
+        let told = |sent: Result<Instant, Error>| result(&outcome("1".to_owned(), sent)).0;
+        assert_eq!(told(Ok(Instant::now())), SendResult::Sent);
+        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), SendResult::Failed);
         for ours in [Error::Unanswered, crate::esl::Error::Timeout.into(), Error::unsent("no connection")] {
-            assert_eq!(told(Err(ours)), Flown::NotTried);
+            assert_eq!(told(Err(ours)), SendResult::NotTried);
         }
     }
 

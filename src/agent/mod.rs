@@ -30,6 +30,7 @@ mod link;
 mod messages;
 mod node;
 mod outbox;
+mod recent_ids;
 mod status;
 mod tracker;
 

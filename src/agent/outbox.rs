@@ -13,9 +13,10 @@
 //!
 //! The node gets a dropped message back, and is told how long the address rests.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use super::recent_ids::RecentIds;
 use crate::contract::{PbxKind, SipMessage};
 use crate::core::address::{Address, SipHost};
 use crate::core::name::CallId;
@@ -47,8 +48,6 @@ const FLIGHTS_PER_PROVEN: usize = 4;
 const FLIGHTS_PER_HOST: usize = 32;
 /// Those of them whose address hasn't answered itself.
 const UNPROVEN_PER_HOST: usize = 16;
-/// Ids that are remembered, so that none is sent twice.
-const IDS: usize = 16_384;
 /// Addresses and hosts that are remembered.
 const RECORDS: usize = 8192;
 
@@ -127,7 +126,7 @@ pub(super) struct Dropped {
 
 /// What became of a message in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flown {
+pub(super) enum SendResult {
     /// It was sent.
     Sent,
     /// Its address refused it, or did not answer.
@@ -196,8 +195,7 @@ pub(super) struct Outbox {
     failed: usize,
     addresses: HashMap<Address, Record>,
     hosts: HashMap<SipHost, Record>,
-    ids: HashSet<String>,
-    oldest_ids: VecDeque<String>,
+    ids: RecentIds,
     is_closed: bool,
 }
 
@@ -213,8 +211,7 @@ impl Outbox {
             failed: 0,
             addresses: HashMap::new(),
             hosts: HashMap::new(),
-            ids: HashSet::new(),
-            oldest_ids: VecDeque::new(),
+            ids: RecentIds::default(),
             is_closed: false,
         }
     }
@@ -242,7 +239,7 @@ impl Outbox {
         if !self.has_room(&to, now) {
             return dropped(Why::Full, None);
         }
-        self.remember(&message.id);
+        self.ids.remember(&message.id);
         self.waiting.push_back(Waiting { message, to, since: now });
         Ok(())
     }
@@ -296,25 +293,24 @@ impl Outbox {
     }
 
     /// A message is no longer in flight. How long its address rests, and what waits for that address and is dropped.
-    pub(super) fn flown(&mut self, id: &str, how: Flown, now: Instant) -> (Option<Duration>, Vec<Dropped>) {
+    pub(super) fn finished(&mut self, id: &str, result: SendResult, now: Instant) -> (Option<Duration>, Vec<Dropped>) {
         let Some(flight) = self.flights.remove(id) else { return (None, Vec::new()) };
         self.count(&flight, false);
         let is_slow = now.duration_since(flight.began) >= SLOW;
         let Target { address, .. } = flight.to;
-        match (how, is_slow) {
-            (Flown::Sent, false) => {
+        match (result, is_slow) {
+            (SendResult::Sent, false) => {
                 let record = self.addresses.entry(address).or_default();
                 (record.answered, record.rests) = (Some(now), None);
                 (None, Vec::new())
             }
-            (Flown::Failed, _) => {
+            (SendResult::Failed, _) => {
                 let rest = if is_slow { REST } else { REST_AFTER_REFUSAL };
                 let record = self.addresses.entry(address.clone()).or_default();
                 (record.answered, record.rests) = (None, Some(now + rest));
                 (Some(rest), self.drop_waiting(Why::Resting, Some(rest), |waiting| waiting.to.address == address))
             }
-            (Flown::Sent, true) => (None, Vec::new()),
-            (Flown::NotTried, _) => (None, Vec::new()),
+            (SendResult::Sent, true) | (SendResult::NotTried, _) => (None, Vec::new()),
         }
     }
 
@@ -340,16 +336,7 @@ impl Outbox {
 
     /// A message that wasn't sent may be handed over again.
     pub(super) fn forget(&mut self, id: &str) {
-        self.ids.remove(id);
-    }
-
-    fn remember(&mut self, id: &str) {
-        if self.ids.insert(id.to_owned()) {
-            self.oldest_ids.push_back(id.to_owned());
-        }
-        while self.oldest_ids.len() > IDS {
-            self.oldest_ids.pop_front().map(|id| self.ids.remove(&id));
-        }
+        self.ids.forget(id);
     }
 
     fn drop_waiting(&mut self, why: Why, rest: Option<Duration>, is_over: impl Fn(&Waiting) -> bool) -> Vec<Dropped> {

@@ -1,3 +1,4 @@
+use super::super::recent_ids::IDS;
 use super::*;
 
 const DOMAIN: &str = "pbx.example";
@@ -35,17 +36,17 @@ impl Moved {
         std::iter::from_fn(|| self.outbox.next(self.now)).collect()
     }
 
-    fn flown(&mut self, message: &SipMessage, how: Flown, after: Duration) -> usize {
+    fn finished(&mut self, message: &SipMessage, result: SendResult, after: Duration) -> usize {
         self.now += after;
-        self.outbox.flown(&message.id, how, self.now).1.len()
+        self.outbox.finished(&message.id, result, self.now).1.len()
     }
 
     /// One message there and back.
-    fn send(&mut self, to: &str, how: Flown, after: Duration) {
+    fn send(&mut self, to: &str, result: SendResult, after: Duration) {
         self.add(to).unwrap();
         let sent = self.go();
         assert_eq!(sent.len(), 1, "{to}");
-        self.flown(&sent[0], how, after);
+        self.finished(&sent[0], result, after);
     }
 }
 
@@ -59,7 +60,7 @@ const TIMED_OUT: Duration = Duration::from_secs(20);
 #[test]
 fn dead_addresses_never_take_all_slots() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
-    moved.send("sip:bob@192.0.2.9", Flown::Sent, QUICK);
+    moved.send("sip:bob@192.0.2.9", SendResult::Sent, QUICK);
     (0..500).for_each(|n| moved.add(&dead(n)).unwrap());
     let first = moved.go();
     assert_eq!(first.len(), moved.outbox.slots.unproven);
@@ -68,7 +69,7 @@ fn dead_addresses_never_take_all_slots() {
     // Found out, they get only a few.
     moved.now += TIMED_OUT;
     for message in &first {
-        moved.flown(message, Flown::Failed, Duration::ZERO);
+        moved.finished(message, SendResult::Failed, Duration::ZERO);
     }
     moved.outbox.waiting.clear();
     moved.now += REST;
@@ -84,21 +85,21 @@ fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
     (0..3).for_each(|_| moved.add(&dead(1)).unwrap());
     let sent = moved.go();
     assert_eq!(sent.len(), 1, "an address has one in flight");
-    assert_eq!(moved.flown(&sent[0], Flown::Failed, TIMED_OUT), 2);
+    assert_eq!(moved.finished(&sent[0], SendResult::Failed, TIMED_OUT), 2);
     assert_eq!(moved.add(&dead(1)), Err(Why::Resting));
     assert_eq!(moved.add("sip:y@192.0.2.1:10001"), Ok(()), "nobody else at its host rests");
     moved.outbox.waiting.clear();
     moved.now += REST;
-    moved.send(&dead(1), Flown::Sent, QUICK);
+    moved.send(&dead(1), SendResult::Sent, QUICK);
     assert_eq!(moved.add(&dead(1)), Ok(()));
 }
 
 #[test]
 fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
-    moved.send("sip:gone@proxy.example", Flown::Failed, QUICK);
+    moved.send("sip:gone@proxy.example", SendResult::Failed, QUICK);
     assert_eq!(moved.add("sip:gone@proxy.example"), Err(Why::Resting));
-    moved.send("sip:bob@proxy.example", Flown::Sent, QUICK);
+    moved.send("sip:bob@proxy.example", SendResult::Sent, QUICK);
     moved.now += REST_AFTER_REFUSAL;
     assert_eq!(moved.add("sip:gone@proxy.example"), Ok(()));
 }
@@ -106,7 +107,7 @@ fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
 #[test]
 fn dead_addresses_do_not_silence_their_host() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
-    moved.send("sip:dead@proxy.example", Flown::Failed, TIMED_OUT);
+    moved.send("sip:dead@proxy.example", SendResult::Failed, TIMED_OUT);
     assert_eq!(moved.add("sip:dead@proxy.example"), Err(Why::Resting));
     assert_eq!(moved.add("sip:bob@proxy.example"), Ok(()));
     assert_eq!(moved.add("sip:carol@proxy.example"), Ok(()));
@@ -122,7 +123,7 @@ fn users_of_the_pbx_itself_are_no_single_host() {
     (1000..1050).for_each(|n| moved.add(&format!("sip:{n}@{DOMAIN}")).unwrap());
     let sent = moved.go();
     assert_eq!(sent.len(), 50);
-    moved.flown(&sent[0], Flown::Failed, TIMED_OUT);
+    moved.finished(&sent[0], SendResult::Failed, TIMED_OUT);
     assert_eq!(moved.add("sip:1000@pbx.example"), Err(Why::Resting));
     assert_eq!(moved.add("sip:1001@pbx.example"), Ok(()));
 }
@@ -137,9 +138,9 @@ fn messages_to_one_address_stay_in_order_and_are_sent_once() {
     let sent = moved.go();
     assert_eq!(sent, std::slice::from_ref(&peer));
     moved.outbox.add(peer.clone(), moved.now).unwrap();
-    moved.flown(&peer, Flown::Sent, QUICK);
+    moved.finished(&peer, SendResult::Sent, QUICK);
     assert_eq!(moved.go(), std::slice::from_ref(&ended));
-    moved.flown(&ended, Flown::Sent, QUICK);
+    moved.finished(&ended, SendResult::Sent, QUICK);
     moved.outbox.add(peer.clone(), moved.now).unwrap();
     assert!(moved.go().is_empty(), "it was sent before, whatever became of it");
     moved.outbox.forget("1");
@@ -162,15 +163,15 @@ fn the_farewell_of_one_call_does_not_hold_up_the_next_call() {
     add(&mut moved, &farewell);
     add(&mut moved, &peer);
     assert_eq!(moved.go(), std::slice::from_ref(&farewell), "an address that hasn't answered yet has one in flight");
-    moved.flown(&farewell, Flown::Sent, QUICK);
+    moved.finished(&farewell, SendResult::Sent, QUICK);
     assert_eq!(moved.go(), std::slice::from_ref(&peer));
-    moved.flown(&peer, Flown::Sent, QUICK);
+    moved.finished(&peer, SendResult::Sent, QUICK);
     let [farewell, peer] = [about("5", "call-1"), about("6", "call-2")];
     for message in [&farewell, &peer, &next, &unknown] {
         add(&mut moved, message);
     }
     assert_eq!(moved.go(), [farewell, peer.clone()], "what is about one call stays in order");
-    moved.flown(&peer, Flown::Sent, QUICK);
+    moved.finished(&peer, SendResult::Sent, QUICK);
     assert_eq!(moved.go(), [next]);
 }
 
@@ -185,7 +186,7 @@ fn the_end_of_a_call_drops_what_is_of_no_use_after_it() {
     assert_eq!(sent.len(), 1, "an address has one in flight");
     assert_eq!(moved.outbox.end_call(&"call-2".parse().unwrap()).len(), 0);
     assert_eq!(moved.outbox.end_call(&"call-1".parse().unwrap()).len(), 1);
-    moved.flown(&sent[0], Flown::Sent, QUICK);
+    moved.finished(&sent[0], SendResult::Sent, QUICK);
     assert_eq!(moved.go(), [farewell]);
 }
 
@@ -195,7 +196,7 @@ fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
     let full =
         |moved: &mut Moved, to: &dyn Fn(usize) -> String| (0..2_000).filter(|n| moved.add(&to(*n)).is_ok()).count();
     let mut proven = Moved::new(PbxKind::Freeswitch);
-    proven.send("sip:x@one.example", Flown::Sent, QUICK);
+    proven.send("sip:x@one.example", SendResult::Sent, QUICK);
     assert_eq!(full(&mut proven, &|_| "sip:x@one.example".to_owned()), WAITING_PER_ADDRESS);
     assert_eq!(full(&mut moved, &|_| "sip:x@one.example".to_owned()), WAITING_PER_UNPROVEN);
     assert_eq!(full(&mut moved, &|n| format!("sip:{n}@many.example")), WAITING_PER_HOST);
@@ -209,7 +210,7 @@ fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
 fn what_is_remembered_is_bounded() {
     let mut moved = Moved::new(PbxKind::Freeswitch);
     for n in 0..RECORDS + IDS {
-        moved.send(&format!("sip:{n}@{n}.example"), Flown::Failed, Duration::ZERO);
+        moved.send(&format!("sip:{n}@{n}.example"), SendResult::Failed, Duration::ZERO);
     }
     moved.now += REST;
     moved.outbox.expire(moved.now);
@@ -225,7 +226,7 @@ fn an_address_that_has_not_answered_yet_has_few_that_wait() {
     let late = message("late", &dead(1));
     let dropped = moved.outbox.add(late.clone(), moved.now).unwrap_err();
     assert_eq!((dropped.why, dropped.rest), (Why::Unanswered, Some(WAIT_MAX)));
-    moved.flown(&sent[0], Flown::Sent, QUICK);
+    moved.finished(&sent[0], SendResult::Sent, QUICK);
     assert_eq!(moved.outbox.add(late, moved.now), Ok(()), "it may be handed over again");
 }
 
@@ -236,7 +237,7 @@ fn the_node_is_told_how_long_an_address_rests() {
     moved.add(&dead(1)).unwrap();
     let sent = moved.go();
     moved.now += TIMED_OUT;
-    let (rest, dropped) = moved.outbox.flown(&sent[0].id, Flown::Failed, moved.now);
+    let (rest, dropped) = moved.outbox.finished(&sent[0].id, SendResult::Failed, moved.now);
     assert_eq!((rest, dropped[0].rest, dropped[0].why), (Some(REST), Some(REST), Why::Resting));
     moved.now += Duration::from_secs(10);
     let later = moved.outbox.add(message("later", &dead(1)), moved.now).unwrap_err();
@@ -249,7 +250,7 @@ fn a_connection_of_ours_that_breaks_says_nothing_about_the_address() {
     moved.add("sip:bob@192.0.2.9").unwrap();
     moved.add("sip:bob@192.0.2.9").unwrap();
     let sent = moved.go();
-    assert_eq!(moved.flown(&sent[0], Flown::NotTried, TIMED_OUT), 0, "what waits for it still does");
+    assert_eq!(moved.finished(&sent[0], SendResult::NotTried, TIMED_OUT), 0, "what waits for it still does");
     assert_eq!(moved.go().len(), 1);
 }
 

@@ -14,6 +14,7 @@ use super::config::{KeepCalls, Monitoring, Routing};
 use super::far::Underway;
 use super::host::Hosts;
 use super::limit::Limits;
+use super::links::Links;
 use super::logins::Logins;
 use super::pairing::Turns;
 use super::parts::Comparing;
@@ -77,7 +78,7 @@ pub(super) struct Shared {
     pub(super) shutdown: CancellationToken,
     pub(super) exchange: Mutex<Exchange>,
     pub(super) backlog: Mutex<Backlog>,
-    pub(super) pbxs: Mutex<HashMap<PbxName, PbxView>>,
+    pub(super) links: Links,
 }
 
 impl Deref for App {
@@ -126,26 +127,16 @@ impl App {
     }
 
     /// An agent has said how its link to a PBX is.
-    pub(super) fn seen(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) {
-        self.totals.metrics.pbx(&pbx, report.link);
-        if report.link.sends() && !self.sends(&pbx) {
-            self.push.wake(&pbx);
+    pub(super) fn seen(&self, pbx: &PbxName, report: PbxReport, now: UnixMillis) {
+        self.totals.metrics.pbx(pbx, report.link);
+        if self.links.report(pbx.clone(), report, now) {
+            self.push.wake(pbx);
         }
-        let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
-        self.pbxs.lock().unwrap_or_else(PoisonError::into_inner).insert(pbx, view);
-    }
-
-    /// Whether the agent of a PBX can send SIP MESSAGEs, as far as it has said so. What is handed to one that has no link,
-    /// or stops, only comes back.
-    pub(super) fn sends(&self, pbx: &PbxName) -> bool {
-        let pbxs = self.pbxs.lock().unwrap_or_else(PoisonError::into_inner);
-        pbxs.get(pbx).is_none_or(|view| view.report.link.sends())
     }
 
     /// All PBXs that were reported since the start, in order.
     pub(super) fn pbx_views(&self, now: UnixMillis) -> Vec<PbxView> {
-        let mut views: Vec<PbxView> =
-            self.pbxs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut views = self.links.views();
         for view in &mut views {
             if now - view.seen > SILENT && view.report.link != LinkState::Down {
                 view.report.link = LinkState::Down;
@@ -154,7 +145,6 @@ impl App {
                 self.totals.metrics.pbx(&view.pbx, LinkState::Down);
             }
         }
-        views.sort_by(|a, b| a.pbx.cmp(&b.pbx));
         views
     }
 }

@@ -11,12 +11,12 @@ use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use super::app::{App, GRACE};
-use crate::contract::{Body, Message, Offer, Peer, Role, SipMessages};
+use crate::contract::{Body, Message, Offer, Peer, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::backoff::Backoff;
 use crate::core::call::{Call, Phase};
 use crate::core::far::{Far, FarClient, How, Learned, Sent, SentState};
-use crate::core::name::{CallId, PbxName};
+use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::ServedBy;
@@ -25,7 +25,7 @@ use crate::core::time::UnixMillis;
 use crate::monitor::clock::step;
 use crate::monitor::{brief, now, wall};
 use crate::peer::{Outcome, Peer as PeerNode};
-use crate::push::{HandedOut, SipAnswer};
+use crate::push::SipAnswer;
 use crate::store::StoreError;
 
 /// Why something was not sent in the end.
@@ -328,18 +328,6 @@ impl App {
             body: Body::Peer { role: Role::First, peer: own, own: None },
         };
         self.push.answer(&pbx, message, number.clone(), from, to, is_handed_out)
-    }
-
-    /// The SIP MESSAGEs that the agent of a PBX is to send now.
-    pub(super) async fn hand_out_sip(&self, pbx: &PbxName, agent: Option<&str>) -> SipMessages {
-        if !self.sends(pbx) {
-            return SipMessages::default();
-        }
-        let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx, agent).await;
-        for (call, number) in answers {
-            self.change_far(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
-        }
-        SipMessages { messages }
     }
 
     /// What became of answers that went by SIP MESSAGE.

@@ -22,6 +22,7 @@ use super::config::{NodeConfig, TlsFiles, is_at_home};
 use super::connections::{Connections, ConnectionsConfig};
 use super::host::Hosts;
 use super::limit::Limits;
+use super::links::Links;
 use super::logins::Logins;
 use super::space::Space;
 use super::{NodeError, agents, probe, router};
@@ -100,7 +101,7 @@ impl Node {
             shutdown,
             exchange: Mutex::new(Exchange::new(config.conference_size)),
             backlog: Mutex::default(),
-            pbxs: Mutex::default(),
+            links: Links::default(),
             store,
         });
         app.resume().await?;

@@ -5,6 +5,7 @@
 mod allowance;
 mod hosted;
 mod pending;
+mod queue;
 mod rests;
 mod signature;
 mod sip;
@@ -34,8 +35,9 @@ use crate::monitor::{Totals, brief, now, wall};
 use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
 use pending::Pending;
+use queue::{Queued, Whose};
 use rests::{Rests, Skip};
-use sip::{SipQueue, Whose};
+use sip::SipQueue;
 use webhook::Webhooks;
 
 /// Characters of a SIP MESSAGE's text: such requests go by UDP, most of them (RFC 3428 §8 has less).
@@ -188,8 +190,8 @@ impl Push {
         }
     }
 
-    /// How sending went; what became of answers is given back.
-    pub fn sip_outcomes(&self, pbx: &PbxName, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
+    /// How sending went, as an agent reports it; what became of answers is given back.
+    pub fn sip_outcomes(&self, pbx: &PbxName, agent: &str, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
         let (mut answers, mut undelivered) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             let state = match &outcome.error {
@@ -200,7 +202,7 @@ impl Push {
             };
             let rest = outcome.rest_ms.map(|rest| Duration::from_millis(rest).min(REST_MAX));
             let found = match state {
-                SentState::Pending => self.inner.sip.again(pbx, &outcome.id, rest, now()),
+                SentState::Pending => self.inner.sip.again(pbx, agent, &outcome.id, rest, now()),
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             let Some((address, whose)) = found else { continue };
@@ -267,7 +269,7 @@ impl Push {
         let (id, call) = (message.id.clone(), message.call.clone());
         let (text, about) = (SipText(message).to_string(), Some(call.clone()));
         let sent = SipMessage { id, to, from, text, call: about.clone(), about };
-        let queued = sip::Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
+        let queued = Queued::new(sent, Whose::Answer { call: call.clone(), number }, call, true);
         let added = self.inner.sip.add(via, if is_handed_out { queued.handed_out() } else { queued });
         if !added {
             self.inner.totals.metrics.sip_dropped(FULL, 1);
@@ -356,7 +358,7 @@ pub fn sip_route(client: &Binding, via: &PbxName) -> Option<SipRoute> {
 }
 
 /// A delivery as a SIP MESSAGE; none if it is too long for one.
-fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<sip::Queued> {
+fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<Queued> {
     let Message { id, call, body } = &delivery.message;
     let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, Body::Peer { .. }));
     let text = SipText(delivery.message).to_string();
@@ -365,7 +367,7 @@ fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<sip::Queued>
     }
     let about = Some(call.clone());
     let message = SipMessage { id, to, from: from.clone(), text, call: about.clone().filter(|_| is_peer), about };
-    Some(sip::Queued::new(message, Whose::Client(delivery.client), call, is_peer))
+    Some(Queued::new(message, Whose::Client(delivery.client), call, is_peer))
 }
 
 /// When the message with this id was made, by the wall clock: ids are UUIDs of version 7.

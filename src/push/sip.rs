@@ -3,12 +3,13 @@
 //! A person's phone shows every copy, so a message is handed out again only if the agent says that the PBX was never asked
 //! to send it, or to the same run of the same agent, which knows it by its id.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::queue::{Given, Progress, Queue, Queued, Whose};
 use crate::contract::SipMessage;
-use crate::core::address::{Address, SipHost};
+use crate::core::address::Address;
 use crate::core::backoff::Backoff;
 use crate::core::far::SentState;
 use crate::core::name::{CallId, ClientId, PbxName};
@@ -21,20 +22,6 @@ const BATCH: usize = 128;
 const UNCONFIRMED_AFTER: Duration = Duration::from_secs(4);
 /// How long it is repeated: the agent doesn't remember ids for ever.
 const REPEATED_FOR: Duration = Duration::from_secs(20);
-
-/// Messages of one PBX that are waiting or have no outcome yet.
-const TOTAL: usize = 8192;
-/// The same, to one host: what can't be reached must not take the place of everything else.
-const PER_HOST: usize = 2048;
-
-/// For whom a message is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// A client of ours.
-    Client(ClientId),
-    /// The other side of a call: it is told of this number's client.
-    Answer { call: CallId, number: Number },
-}
 
 /// What became of an answer to the other side of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,96 +47,6 @@ pub struct HandedOut {
     pub(super) deliveries: Vec<String>,
 }
 
-/// How far a message has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
-    /// It may be handed out from then on, in the order of the second number.
-    Due(UnixMillis, u64),
-    /// An agent has it, or had it when it died.
-    HandedOut,
-}
-
-#[derive(Debug)]
-pub(super) struct Queued {
-    message: SipMessage,
-    whose: Whose,
-    call: CallId,
-    peer: bool,
-    host: Option<SipHost>,
-    attempts: u32,
-    progress: Progress,
-    /// The run of an agent that was given it.
-    given: Option<Given>,
-}
-
-#[derive(Debug)]
-struct Given {
-    agent: String,
-    first: UnixMillis,
-    last: UnixMillis,
-}
-
-impl Queued {
-    pub(super) fn new(message: SipMessage, whose: Whose, call: CallId, peer: bool) -> Queued {
-        let host = message.to.sip_host();
-        let progress = Progress::Due(UnixMillis(0), 0);
-        Queued { message, whose, call, peer, host, attempts: 0, progress, given: None }
-    }
-
-    /// One that an agent was given before a restart: only its outcome is waited for.
-    pub(super) fn handed_out(self) -> Queued {
-        Queued { progress: Progress::HandedOut, ..self }
-    }
-}
-
-/// The messages of one PBX.
-#[derive(Debug, Default)]
-struct Queue {
-    by_id: HashMap<String, Queued>,
-    /// Those that aren't handed out, in order.
-    due: BTreeMap<(UnixMillis, u64), String>,
-    hosts: HashMap<SipHost, usize>,
-    added: u64,
-}
-
-impl Queue {
-    fn is_full_for(&self, host: Option<&SipHost>) -> bool {
-        let there = host.and_then(|host| self.hosts.get(host));
-        self.by_id.len() >= TOTAL || there.is_some_and(|messages| *messages >= PER_HOST)
-    }
-
-    fn add(&mut self, mut queued: Queued) {
-        let id = queued.message.id.clone();
-        queued.host.iter().for_each(|host| *self.hosts.entry(host.clone()).or_default() += 1);
-        if let Progress::Due(at, _) = queued.progress {
-            queued.progress = self.put_off(id.clone(), at);
-        }
-        self.by_id.insert(id, queued);
-    }
-
-    fn put_off(&mut self, id: String, until: UnixMillis) -> Progress {
-        self.added += 1;
-        self.due.insert((until, self.added), id);
-        Progress::Due(until, self.added)
-    }
-
-    fn remove(&mut self, id: &str) -> Option<Queued> {
-        let queued = self.by_id.remove(id)?;
-        if let Progress::Due(at, n) = queued.progress {
-            self.due.remove(&(at, n));
-        }
-        if let Some(host) = &queued.host
-            && let Some(messages) = self.hosts.get_mut(host)
-        {
-            *messages -= 1;
-            if *messages == 0 {
-                self.hosts.remove(host);
-            }
-        }
-        Some(queued)
-    }
-}
-
 /// What waits, by PBX.
 #[derive(Debug, Default)]
 pub(super) struct SipQueue(Mutex<HashMap<PbxName, Queue>>);
@@ -162,11 +59,7 @@ impl SipQueue {
         if queue.by_id.contains_key(&queued.message.id) {
             return true;
         }
-        let has_room = !queue.is_full_for(queued.host.as_ref());
-        if has_room {
-            queue.add(queued);
-        }
-        has_room
+        queue.add(queued)
     }
 
     /// Whether a message waits, or its outcome does.
@@ -180,11 +73,9 @@ impl SipQueue {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(pbx) else { return handed };
         while handed.messages.len() < BATCH
-            && let Some(next) = queue.due.first_entry().filter(|next| next.key().0 <= now)
+            && let Some(queued) = queue.next(now)
         {
-            let Some(queued) = queue.by_id.get_mut(&next.remove()) else { continue };
             queued.attempts += 1;
-            queued.progress = Progress::HandedOut;
             queued.given = agent.map(|agent| Given { agent: agent.to_owned(), first: now, last: now });
             handed.messages.push(queued.message.clone());
             match &queued.whose {
@@ -214,23 +105,24 @@ impl SipQueue {
         repeated
     }
 
-    /// The PBX was never asked to send it: it is handed out again later, after the `rest` of its address. Where it goes
-    /// and whose it is.
+    /// An agent says that the PBX was never asked to send it: it is handed out again later, after the `rest` of its
+    /// address. Where it goes and whose it is.
     pub(super) fn again(
         &self,
         pbx: &PbxName,
+        agent: &str,
         id: &str,
         rest: Option<Duration>,
         now: UnixMillis,
     ) -> Option<(Address, Whose)> {
         let mut queues = self.lock();
         let queue = queues.get_mut(pbx)?;
-        let queued = queue.by_id.get(id)?;
+        // A late report: another agent has the message by now, and may be sending it.
+        let is_late = |queued: &Queued| queued.given.as_ref().is_some_and(|given| given.agent != agent);
+        let queued = queue.by_id.get(id).filter(|queued| !is_late(queued))?;
         let found = (queued.message.to.clone(), queued.whose.clone());
         if queued.progress == Progress::HandedOut {
-            let until = now + rest.unwrap_or_else(|| Backoff::HTTP.wait(queued.attempts, 1.0));
-            let progress = queue.put_off(id.to_owned(), until);
-            queue.by_id.get_mut(id)?.progress = progress;
+            queue.put_off(id, now + rest.unwrap_or_else(|| Backoff::HTTP.wait(queued.attempts, 1.0)));
         }
         Some(found)
     }
@@ -242,19 +134,7 @@ impl SipQueue {
 
     /// What waits may be handed out at once: all of it, or what goes to one address.
     pub(super) fn wake(&self, pbx: &PbxName, address: Option<&Address>, now: UnixMillis) {
-        let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(pbx) else { return };
-        let is_later = |queued: &Queued| matches!(queued.progress, Progress::Due(until, _) if until > now);
-        let is_there = |queued: &Queued| address.is_none_or(|address| queued.message.to == *address);
-        // In order.
-        let later: Vec<_> = queue.due.values().cloned().collect();
-        for id in later {
-            if queue.by_id.get(&id).is_some_and(|queued| is_later(queued) && is_there(queued))
-                && let Some(queued) = queue.remove(&id)
-            {
-                queue.add(Queued { progress: Progress::Due(now, 0), attempts: 0, ..queued });
-            }
-        }
+        self.lock().get_mut(pbx).into_iter().for_each(|queue| queue.wake(address, now));
     }
 
     pub(super) fn forget(&self, id: &str) {
@@ -295,6 +175,7 @@ impl SipQueue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::queue::{PER_HOST, TOTAL};
     use super::*;
 
     fn queued_to(id: &str, to: &str, peer: bool) -> Queued {
@@ -342,7 +223,7 @@ mod tests {
         assert_eq!(queue.unconfirmed(&pbx, "run-1", later).len(), 1);
         assert!(queue.unconfirmed(&pbx, "run-1", later).is_empty(), "not in every reply");
         assert!(queue.unconfirmed(&pbx, "run-1", later + REPEATED_FOR).is_empty(), "not for ever");
-        assert!(queue.again(&pbx, "1", None, later).is_some());
+        assert!(queue.again(&pbx, "run-1", "1", None, later).is_some());
         assert!(queue.unconfirmed(&pbx, "run-1", later + UNCONFIRMED_AFTER).is_empty(), "it waits to be handed out");
     }
 
@@ -353,12 +234,34 @@ mod tests {
         let mut now = UnixMillis(1);
         for _ in 0..20 {
             assert_eq!(queue.hand_out(&pbx, None, now).messages.len(), 1);
-            assert!(queue.again(&pbx, "1", None, now).is_some());
+            assert!(queue.again(&pbx, "run-1", "1", None, now).is_some());
             assert!(queue.hand_out(&pbx, None, now).messages.is_empty(), "not in a tight circle");
             now = now + Backoff::HTTP.ceiling;
         }
         assert_eq!(queue.end_call(&"call".parse().unwrap(), false), 1);
-        assert!(queue.hand_out(&pbx, None, LATER).messages.is_empty() && queue.again(&pbx, "1", None, now).is_none());
+        assert!(
+            queue.hand_out(&pbx, None, LATER).messages.is_empty()
+                && queue.again(&pbx, "run-1", "1", None, now).is_none()
+        );
+    }
+
+    #[test]
+    fn a_late_report_does_not_take_a_message_from_the_agent_that_is_sending_it() {
+        let (queue, pbx) = (SipQueue::default(), "pbx".parse().unwrap());
+        queue.add(&pbx, queued("1", true));
+        let given = |agent, now| queue.hand_out(&pbx, Some(agent), now).messages.len();
+        assert_eq!(given("run-1", UnixMillis(1)), 1);
+        assert!(queue.again(&pbx, "run-1", "1", None, UnixMillis(1)).is_some());
+        let later = UnixMillis(1) + Backoff::HTTP.ceiling;
+        assert_eq!(given("run-2", later), 1);
+        assert!(queue.again(&pbx, "run-1", "1", None, later).is_none(), "the first agent repeats its report");
+        assert_eq!(given("run-1", LATER), 0);
+        assert!(queue.again(&pbx, "run-2", "1", None, later).is_some(), "its own agent may give it back");
+        assert_eq!(given("run-1", LATER), 1);
+        // Agents of earlier versions don't say who they are when they are given messages.
+        queue.add(&pbx, queued("2", true));
+        assert_eq!(queue.hand_out(&pbx, None, LATER).messages.len(), 1);
+        assert!(queue.again(&pbx, "run-1", "2", None, LATER).is_some());
     }
 
     #[test]
@@ -372,7 +275,7 @@ mod tests {
         let left = queue.hand_out(&pbx, None, UnixMillis(1)).messages;
         assert_eq!(left.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["2"]);
         queue.end_call(&"call".parse().unwrap(), true);
-        assert!(queue.again(&pbx, "2", None, UnixMillis(1)).is_none());
+        assert!(queue.again(&pbx, "run-1", "2", None, UnixMillis(1)).is_none());
     }
 
     #[test]

@@ -63,6 +63,7 @@ pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]
     Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
 }
 
+/// A message that is to be sent again has no attempts: the PBX was never asked to send it, so its client knows nothing.
 pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcome]) -> Result<Done, StoreError> {
     let mut alike: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
     for SipOutcome { id, state, error } in all {
@@ -73,6 +74,9 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcom
         for ids in ids.chunks(500) {
             let mut query = QueryBuilder::<Sqlite>::new("UPDATE deliveries SET state = ");
             query.push_bind(state.to_owned()).push(", error = ").push_bind(error.to_owned());
+            if state == DeliveryState::Pending.as_str() {
+                query.push(", attempts = 0");
+            }
             query.push(" WHERE state = 'pending' AND id IN (");
             let mut list = query.separated(", ");
             for id in ids {
@@ -83,4 +87,59 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcom
         }
     }
     Ok(Done::Rows(rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{Body, Message, Peer, Role};
+    use crate::core::name::CallId;
+    use crate::core::number::Number;
+    use crate::core::time::UnixMillis;
+    use crate::store::Delivery;
+
+    fn peer_message(id: &str, call: &CallId, numbers: &[Number; 2]) -> Delivery {
+        let peer = Peer {
+            number: Some(numbers[1].clone()),
+            name: None,
+            address: "https://node.example/a/x".parse().unwrap(),
+            capabilities: Vec::new(),
+        };
+        Delivery {
+            number: numbers[0].clone(),
+            other: numbers[1].clone(),
+            client: "softphone".parse().unwrap(),
+            form: ClientForm::Sip,
+            message: Message {
+                id: id.to_owned(),
+                call: call.clone(),
+                body: Body::Peer { role: Role::First, peer, own: None },
+            },
+            attempts: 0,
+            created: UnixMillis(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_client_that_may_know_of_the_call_is_told_of_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        let numbers: [Number; 2] = ["+12125550100", "+12125550101"].map(|number| number.parse().unwrap());
+        for (call, attempts, ends_unsent, is_told) in
+            [("no-outcome", 1, false, true), ("unsent", 1, true, false), ("sent-at-last", 2, false, true)]
+        {
+            let (id, call) = (call.to_owned(), call.parse().unwrap());
+            store.add_deliveries(vec![peer_message(&id, &call, &numbers)]).await.unwrap();
+            for attempt in 1..=attempts {
+                store.hand_out(vec![id.clone()]).await.unwrap();
+                if attempt < attempts || ends_unsent {
+                    let error = "there is no link".to_owned();
+                    let unsent = SipOutcome { id: id.clone(), state: DeliveryState::Pending, error };
+                    store.sip_outcomes(vec![unsent]).unwrap().wait().await.unwrap();
+                }
+            }
+            let parted = store.part(&call, numbers.clone(), UnixMillis(2)).await.unwrap();
+            assert_eq!((parted.dropped.len(), parted.ended.len()), (1, usize::from(is_told)), "{call}");
+        }
+    }
 }

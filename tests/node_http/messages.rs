@@ -50,26 +50,33 @@ async fn a_message_without_an_outcome_is_not_handed_out_again() {
     assert_eq!(softphones_delivery(&node, &call).await["state"], "pending");
 }
 
+/// The reply to an agent that reports the bridge of leg-1 and leg-2.
+async fn bridged_by(node: &TestNode, agent: &str, call: &str) -> Value {
+    let [mut dialled, mut bridged] = [dialled("leg-2"), bridged("leg-1", "leg-2")];
+    (dialled["seq"], dialled["at"], bridged["seq"], bridged["at"]) = (1.into(), 1.into(), 2.into(), 2.into());
+    let report = node.request(Method::POST, &format!("/v1/calls/{call}/events"), AGENT).header("sidecall-agent", agent);
+    answer(report.json(&json!({"events": [dialled, bridged]}))).await.1
+}
+
+/// What an agent is given when it reports its link and what it has sent.
+async fn reported_by(node: &TestNode, agent: &str, link: &str, sent: Value) -> Value {
+    let report = json!({"kind": "freeswitch", "agent": agent, "link": link, "since": 1, "sent": sent});
+    node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await.1["messages"].clone()
+}
+
 #[tokio::test]
 async fn a_reply_that_is_lost_takes_no_message_with_it() {
     let node = node().await;
     let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
-    let [mut dialled, mut bridged] = [dialled("leg-2"), bridged("leg-1", "leg-2")];
-    (dialled["seq"], dialled["at"], bridged["seq"], bridged["at"]) = (1.into(), 1.into(), 2.into(), 2.into());
-    let events = [dialled, bridged];
     // The agent gave up before this reply came.
-    let report = node.request(Method::POST, &format!("/v1/calls/{call}/events"), AGENT).header("sidecall-agent", "x");
-    let (_, lost) = answer(report.json(&json!({"events": events}))).await;
-    let sent_by = async |agent: &str| {
-        let report = json!({"kind": "freeswitch", "agent": agent, "link": "up", "since": 1, "sent": []});
-        let (_, reply) = node.send(Method::PUT, "/v1/pbxs/a", AGENT, report).await;
-        reply["messages"].clone()
-    };
+    let lost = bridged_by(&node, "x", &call).await;
     assert_eq!(lost["messages"].as_array().map(Vec::len), Some(1), "{lost}");
-    assert_eq!(sent_by("x").await, json!([]), "it may still be on its way");
+    let given_to = async |agent: &str, link: &str| reported_by(&node, agent, link, json!([])).await;
+    assert_eq!(given_to("x", "up").await, json!([]), "it may still be on its way");
     tokio::time::sleep(Duration::from_millis(4500)).await;
-    assert_eq!(sent_by("y").await, json!([]), "who doesn't know the message may send it once more");
-    assert_eq!(sent_by("x").await, lost["messages"]);
+    assert_eq!(given_to("y", "up").await, json!([]), "who doesn't know the message may send it once more");
+    assert_eq!(given_to("x", "down").await, json!([]), "without a link it could not send it");
+    assert_eq!(given_to("x", "up").await, lost["messages"]);
 }
 
 #[tokio::test]
@@ -160,6 +167,33 @@ async fn an_agent_without_a_link_is_given_nothing() {
         assert_eq!(given_to(&node, state).await, [] as [Value; 0], "{state}");
         assert_eq!(calls_of(&given_to(&node, "up").await), [call.as_str()]);
     }
+}
+
+#[tokio::test]
+async fn each_agent_of_a_pbx_is_given_messages_by_its_own_link() {
+    for (own, other, given) in [("up", "down", 1), ("syncing", "up", 0)] {
+        let node = node().await;
+        let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+        reported_by(&node, "new", own, json!([])).await;
+        reported_by(&node, "old", other, json!([])).await;
+        let reply = bridged_by(&node, "new", &call).await;
+        assert_eq!(reply["messages"].as_array().map(Vec::len), Some(given), "{own}, the other one is {other}: {reply}");
+    }
+}
+
+#[tokio::test]
+async fn a_report_that_an_agent_repeats_does_not_take_the_message_from_another_agent() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let reply = bridged_by(&node, "old", &call).await;
+    let unsent = json!([{"id": reply["messages"][0]["id"], "error": "no link", "unsent": true}]);
+    reported_by(&node, "old", "up", unsent.clone()).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(reported_by(&node, "new", "up", json!([])).await, reply["messages"]);
+    reported_by(&node, "old", "up", unsent).await;
+    // It would be put off for half a second.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(reported_by(&node, "old", "up", json!([])).await, json!([]), "the new agent is sending it");
 }
 
 #[tokio::test]

@@ -35,9 +35,9 @@ pub(in crate::node) async fn report(
     }
     let report = report.by_clock(agent_clock(&headers), now());
     let agent = report.agent.clone();
-    app.sip_answers(app.push.sip_outcomes(&pbx, &report.sent));
-    app.seen(pbx.clone(), report, now());
+    app.sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
+    app.seen(&pbx, report, now());
     let mut handed = app.hand_out_sip(&pbx, Some(&agent)).await;
-    handed.messages.extend(app.push.unconfirmed_sip(&pbx, &agent));
+    handed.messages.extend(app.unconfirmed_sip(&pbx, &agent));
     Ok(Json(handed))
 }
