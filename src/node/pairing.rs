@@ -128,7 +128,7 @@ impl App {
         let new: HashSet<String> = new.into_iter().collect();
         routed.retain(|(delivery, ..)| new.contains(&delivery.message.id));
         let told = routed.iter().filter_map(|(_, client, via)| sip_route(client, via)).collect();
-        self.hand_on(routed);
+        self.push_all(routed);
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
         }
@@ -201,7 +201,7 @@ impl App {
     /// Hands deliveries on; `pbx` is that of their call.
     pub(super) async fn send(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<(), StoreError> {
         let routed = self.routed(deliveries, pbx).await?;
-        self.hand_on(routed);
+        self.push_all(routed);
         Ok(())
     }
 
@@ -215,7 +215,7 @@ impl App {
         Ok(routed)
     }
 
-    fn hand_on(&self, deliveries: Vec<Routed>) {
+    fn push_all(&self, deliveries: Vec<Routed>) {
         let mut refused = Vec::new();
         for (delivery, binding, via) in deliveries {
             let from = self.signs(&delivery);
