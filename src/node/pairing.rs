@@ -59,9 +59,13 @@ struct Party<'a> {
 }
 
 impl App {
-    /// Brings what clients know of a pair in line with whether it talks. Returns the softphones for which that made a
-    /// delivery.
-    pub(super) async fn settle(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
+    /// Brings what clients know of a pair in line with whether it talks.
+    pub(super) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
+        self.settle_told(pair).await.map(drop)
+    }
+
+    /// As [`App::settle`]; returns the softphones for which that made a delivery.
+    pub(super) async fn settle_told(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _turn = self.turns.of(&pair.call).await;
         let (talks, call, far) = {
             let exchange = self.exchange();
@@ -195,7 +199,7 @@ impl App {
     /// The other side has another client than the one that was told of: the old one is over.
     pub(super) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
         self.withdraw(pair).await?;
-        self.settle(pair).await.map(drop)
+        self.settle(pair).await
     }
 
     /// Hands deliveries on; `pbx` is that of their call.
