@@ -30,14 +30,16 @@ const RECENT: u32 = 100;
 
 /// Where a call that is being set up goes.
 #[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = ["agent"])),
+    params(("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
     request_body = CallRequest, responses((status = 200, body = CallDecision), Problems))]
 pub(in crate::node) async fn decide(
     State(app): State<App>,
     Agent(scope): Agent,
+    headers: HeaderMap,
     Body(request): Body<CallRequest>,
 ) -> Result<Json<CallDecision>, Problem> {
     scope.check(&request.pbx)?;
-    app.decide(request).await.map(Json)
+    app.decide(request.by_clock(agent_clock(&headers), now())).await.map(Json)
 }
 
 /// What happened to a call since; repeats do no harm.
