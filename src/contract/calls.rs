@@ -104,13 +104,18 @@ impl CallEvents {
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallReport {
-    /// Grows with every event of the call; one that is not above the last is taken for a repeat.
+    /// Grows with every event of the call; one that is not above the last is taken for a repeat. At most 2⁶³ − 1.
     pub seq: u64,
     /// When it happened (the agent's clock).
     pub at: UnixMillis,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl CallReport {
+    /// The largest `seq` that a node takes: there is always room for the reports that follow.
+    pub const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 }
 
 /// A SIP MESSAGE that the agent is asked to send through its PBX. It stands in the replies to

@@ -236,3 +236,19 @@ async fn what_is_out_of_date_is_so_by_any_clock_of_the_agent() {
     }
     assert_eq!(wrong, []);
 }
+
+/// No report could follow it, and the call could never end.
+#[tokio::test]
+async fn a_report_whose_number_leaves_no_room_is_refused() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let path = format!("/v1/calls/{call}/events");
+    let report = |seq: u64| json!({"seq": seq, "at": 1, "event": "answered", "leg": "leg-1"});
+    for seq in [u64::MAX, 1 << 63] {
+        let (status, body) = node.send(Method::POST, &path, AGENT, json!({"events": [report(1), report(seq)]})).await;
+        assert_eq!((status.as_u16(), &body["field"]), (422, &json!("events[1].seq")), "{body}");
+    }
+    assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["last_seq"], 0, "nothing of it is taken");
+    let (status, body) = node.send(Method::POST, &path, AGENT, json!({"events": [report((1 << 63) - 1)]})).await;
+    assert_eq!(status, 200, "{body}");
+}

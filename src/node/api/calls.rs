@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
+    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, FarView, SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
@@ -58,6 +58,9 @@ pub(in crate::node) async fn events(
     let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
+    }
+    if let Some(n) = events.iter().position(|event| event.seq > CallReport::SEQ_MAX) {
+        return Err(Problem::invalid(format!("events[{n}].seq"), format!("must be at most {}", CallReport::SEQ_MAX)));
     }
     let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
