@@ -7,7 +7,7 @@ mod scripted;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use scripted::{Freeswitch, Node, agent, agent_with, until};
+use scripted::{Freeswitch, Node, agent, agent_with, until, until_within};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -97,25 +97,46 @@ async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing
     running.await.unwrap().unwrap();
 }
 
+/// A number of a report that no clock reaches today.
+fn tomorrow() -> u64 {
+    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(86_400);
+    u64::try_from(tomorrow.as_micros()).unwrap()
+}
+
+/// A live call, as the node lists it.
+fn live(call: &str, called: &str, legs: &[&str], last_seq: u64) -> Value {
+    json!({ "call": call, "pbx": "office", "leg": legs[0], "legs": legs, "calling": null, "called": called,
+        "side": "originating", "route": "packet", "trunk": "partner", "reason": "called-has-client", "address": null,
+        "phase": "decided", "decided": 1, "answered": null, "ended": null, "cause": null, "deliveries": [],
+        "last_seq": last_seq })
+}
+
 /// The agent before this one ran under a clock that has been set back since. The node takes a report whose number is not
 /// above the last one's for a repeat, and drops it.
 #[tokio::test]
 async fn reports_of_calls_from_before_a_restart_follow_those_the_node_has() {
+    report_after_what_the_node_has(Duration::ZERO).await;
+}
+
+/// The first snapshot doesn't wait for such a node.
+#[tokio::test]
+async fn so_do_reports_of_calls_found_before_the_node_lists_its_calls() {
+    report_after_what_the_node_has(Duration::from_secs(2)).await;
+}
+
+async fn report_after_what_the_node_has(listed_after: Duration) {
     let freeswitch = Freeswitch::start().await;
     let mut node = Node::start().await;
-    let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(86_400);
-    let last = u64::try_from(tomorrow.as_micros()).unwrap();
-    let live = |leg: &str| {
-        json!({ "call": format!("call-of-{leg}"), "pbx": "office", "leg": leg, "legs": [leg], "calling": null,
-            "called": "+12125550100", "side": "originating", "route": "packet", "trunk": "partner",
-            "reason": "called-has-client", "address": null, "phase": "decided", "decided": 1, "answered": null,
-            "ended": null, "cause": null, "deliveries": [], "last_seq": last })
-    };
-    let mut endless = live("endless");
-    endless["last_seq"] = u64::MAX.into();
-    // The PBX has marked the first; the second was marked by somebody else, and the others are over.
-    node.claim(vec![live("marked"), live("adopted"), live("over"), endless]);
+    let last = tomorrow();
+    node.list_after(listed_after);
+    // The PBX has marked the first two, and knows the id of the second; the third was marked by somebody else, and the
+    // others are over.
+    let calls = ["marked", "decided", "adopted", "over"];
+    let mut claimed = calls.map(|leg| live(&format!("call-of-{leg}"), "+12125550100", &[leg], last)).to_vec();
+    claimed.push(live("call-of-endless", "+12125550100", &["endless"], u64::MAX));
+    node.claim(claimed);
     freeswitch.channel("marked", "2125550100");
+    freeswitch.decided("decided", "2125550100", "call-of-decided");
     freeswitch.unmarked("adopted");
     let stop = CancellationToken::new();
     let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
@@ -124,7 +145,7 @@ async fn reports_of_calls_from_before_a_restart_follow_those_the_node_has() {
     let over = over.remove("call-of-over").unwrap();
     assert_eq!(over["events"][0]["event"], "ended");
     assert!(over["events"][0]["seq"].as_u64().unwrap() > last, "{over}");
-    for leg in ["marked", "adopted"] {
+    for leg in ["marked", "decided", "adopted"] {
         freeswitch.hang_up(leg);
         let (_, told) = until(&mut node.events, |(_, told)| told["events"][0]["leg"] == leg).await;
         let seqs: Vec<u64> = told["events"].as_array().unwrap().iter().map(|e| e["seq"].as_u64().unwrap()).collect();
@@ -203,6 +224,50 @@ async fn who_stands_by_takes_over_from_one_that_is_dead() {
     stop.cancel();
     first.await.unwrap().unwrap();
     assert_eq!(freeswitch.owner(), "", "it was in charge, and has said goodbye");
+}
+
+/// The agent that stands by doesn't see announcements to the other one: its idea of whose leg this is may be old.
+#[tokio::test]
+async fn a_call_announced_to_another_agent_goes_on_when_that_one_says_goodbye() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let stop = CancellationToken::new();
+    let first = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    until(&mut node.links, is("up")).await;
+    freeswitch.channel("leg-1", "2125550100");
+    freeswitch.announce("leg-1", "2125550100");
+    until(&mut node.decisions, |_| true).await;
+    let (other_node, other_stop) = (Node::start().await, CancellationToken::new());
+    let second = tokio::spawn(agent(freeswitch.address, other_node.address).run(other_stop.clone()));
+    until_within(Duration::from_secs(10), &mut node.links, is("standby")).await;
+    // Transferred, it calls somebody else, who answers.
+    freeswitch.decided("leg-1", "2125550101", "later");
+    freeswitch.unmarked("leg-2");
+    let answered =
+        "Event-Name: CHANNEL_ANSWER\nUnique-ID: leg-2\nOther-Leg-Unique-ID: leg-1\nCall-Direction: outbound\n\n";
+    freeswitch.event(answered.to_owned());
+    let last = tomorrow();
+    node.claim(vec![
+        live("leg-1", "+12125550100", &["leg-1"], 0),
+        live("later", "+12125550101", &["leg-1", "leg-2"], last),
+    ]);
+    other_stop.cancel();
+    second.await.unwrap().unwrap();
+    let ended = |(_, told): &(String, Value)| told["events"][0]["event"] == "ended";
+    let told = |(call, told): (String, Value)| {
+        let event = &told["events"][0];
+        assert!(call != "later" || event["seq"].as_u64().unwrap() > last, "{told}");
+        [call.as_str(), event["leg"].as_str().unwrap(), event["cause"].as_str().unwrap_or("none")].map(str::to_owned)
+    };
+    let left = until_within(Duration::from_secs(15), &mut node.events, ended).await;
+    assert_eq!(told(left), ["leg-1", "leg-1", "moved on"]);
+    // Nothing else has ended, and both legs are in the later call.
+    for leg in ["leg-2", "leg-1"] {
+        freeswitch.hang_up(leg);
+        assert_eq!(told(until(&mut node.events, ended).await), ["later", leg, "NORMAL_CLEARING"]);
+    }
+    stop.cancel();
+    first.await.unwrap().unwrap();
 }
 
 /// The caller is marked by the attendant's snippet, and not announced.

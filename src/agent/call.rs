@@ -126,6 +126,11 @@ impl Call {
         context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
 
+    /// The node has reports up to this one. It would take those with lower numbers for repeats.
+    pub(super) fn reported(&mut self, last_seq: u64) {
+        self.seq = self.seq.max(last_seq);
+    }
+
     /// Tells the node, in its turn.
     pub(super) fn tell(&mut self, event: Event, last: bool) {
         self.seq = next_seq(self.seq);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::call::{Call, Start, Waiting, Way};
 use super::context::LinkContext;
+use super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::tracker::{Key, Said, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView, PbxKind};
@@ -13,7 +14,7 @@ use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::identity::is_written;
-use crate::core::name::{CallId, LegId};
+use crate::core::name::LegId;
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
@@ -28,21 +29,11 @@ use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark,
 /// A call and how numbers are written in it.
 struct Followed {
     call: Call,
-    /// The announced leg.
-    leg: LegId,
-    called: Number,
+    identity: Identity,
     tenant: Option<String>,
-    /// The node's id, where the PBX or the node has told it.
-    id: Option<CallId>,
 }
 
 impl Followed {
-    /// Whether it is this call of the node, which takes an announcement of the same leg to the same number for one
-    /// that is repeated.
-    fn is(&self, view: &CallView) -> bool {
-        self.id.as_ref() == Some(&view.call) || (&self.leg, &self.called) == (&view.leg, &view.called)
-    }
-
     fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
         let Device::Named { number, tenant } = device else { return None };
         plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
@@ -52,8 +43,9 @@ impl Followed {
     fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
         let as_called = || match device {
             Device::Named { number, tenant: None } => {
-                let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(&self.called);
-                (same || is_written(&self.called, number)).then(|| self.called.clone())
+                let called = &self.identity.called;
+                let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(called);
+                (same || is_written(called, number)).then(|| called.clone())
             }
             _ => None,
         };
@@ -92,9 +84,10 @@ impl Follower {
         self.calls.len()
     }
 
-    /// The legs that are followed, and those that may be.
-    pub(super) fn legs(&self) -> Vec<LegId> {
-        self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect()
+    /// What to ask a snapshot for: the legs that are followed, and those that may be.
+    pub(super) fn ask(&self) -> Asked {
+        let legs = self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect();
+        Asked { legs, next: self.tracker.next() }
     }
 
     /// Whether some call looks as if an event were missing.
@@ -160,7 +153,7 @@ impl Follower {
         let written = Written { caller, called: Some(called.clone()), extension };
         let waiting = Waiting { announcement: held, written, left, way, arrived };
         let known = self.tracker.call_of(&leg).and_then(|key| self.calls.get(&key));
-        if known.is_some_and(|known| (&known.leg, &known.called) == (&leg, &called)) {
+        if known.is_some_and(|known| (&known.identity.leg, &known.identity.called) == (&leg, &called)) {
             return Call::answer_again(&self.context, request, waiting);
         }
         let (key, old) = self.tracker.announce(&leg);
@@ -169,7 +162,7 @@ impl Follower {
         request.announced = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let start = Start::Held(Box::new(waiting));
         let call = Call::start(&self.context, request, start);
-        self.calls.insert(key, Followed { call, leg, called, tenant, id: None });
+        self.calls.insert(key, Followed { call, identity: Identity { leg, called, id: None }, tenant });
     }
 
     /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
@@ -201,7 +194,8 @@ impl Follower {
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
         let call = Call::start(&self.context, request, Start::Found { call: None, last_seq: 0 });
-        self.calls.insert(key, Followed { call, leg: leg.clone(), called, tenant, id: None });
+        let identity = Identity { leg: leg.clone(), called, id: None };
+        self.calls.insert(key, Followed { call, identity, tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -225,6 +219,10 @@ impl Follower {
     /// # Errors
     /// The reason why it isn't asked: an emergency number, or no number at all.
     fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Result<CallRequest, Reason> {
+        Ok(self.request_to(leg, mark, self.number_called(mark)?, routed))
+    }
+
+    fn number_called(&self, mark: &Mark) -> Result<Number, Reason> {
         let plan = self.plan.of(mark.tenant.as_deref());
         if plan.is_emergency(&mark.called) {
             return Err(Reason::Emergency);
@@ -234,8 +232,7 @@ impl Follower {
             Side::Originating => plan.dialled(&mark.called),
             Side::Terminating => plan.read(&mark.called),
         };
-        let called = called.map_err(|_| Reason::NotANumber)?;
-        Ok(self.request_to(leg, mark, called, routed))
+        called.map_err(|_| Reason::NotANumber)
     }
 
     fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
@@ -283,33 +280,79 @@ impl Follower {
         }
     }
 
-    /// Brings what is followed in line with a snapshot. When it was asked for, the `known` legs were followed and the
-    /// node took the `claimed` calls for live. True if another snapshot is needed soon.
-    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId], mut claimed: Vec<CallView>) -> bool {
-        // A leg that two calls claim is in the later one.
-        claimed.sort_unstable_by(|a, b| b.call.cmp(&a.call));
+    /// Brings what is followed in line with a snapshot (see [`reconcile`]). True if another one is needed soon.
+    pub(super) fn reconcile(&mut self, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        let forgotten = self.forgotten(&claimed, &there);
-        known.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
-        let gone = self.tracker.missing(snapshot, known);
-        self.tell(gone);
-        let (found, again) = self.tracker.found(snapshot);
-        let found: Vec<_> = found.into_iter().map(|(l, m)| (l.clone(), m.clone())).collect();
-        let by_id: HashMap<_, _> = claimed.iter().map(|view| (&view.call, view.last_seq)).collect();
-        let by_leg: HashMap<_, _> =
-            claimed.iter().rev().map(|view| ((&view.leg, &view.called), view.last_seq)).collect();
-        for (leg, mark) in found {
-            let Ok(request) = self.request(&leg, &mark, Some(Reason::NotAnnounced)) else { continue };
-            let (key, _) = self.tracker.announce(&leg);
-            let called = request.called.clone();
-            let with_id = mark.call.as_ref().and_then(|call| by_id.get(call));
-            let last_seq = with_id.max(by_leg.get(&(&leg, &called))).copied().unwrap_or(0);
-            let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone(), last_seq });
-            self.calls.insert(key, Followed { call, leg, called, tenant: mark.tenant, id: mark.call });
+        asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
+        reconcile(self, snapshot, asked, claimed)
+    }
+}
+
+impl Calls for Follower {
+    fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+        self.calls.iter().map(|(key, followed)| (*key, &followed.identity))
+    }
+
+    fn identity(&self, key: Key) -> Option<&Identity> {
+        self.calls.get(&key).map(|followed| &followed.identity)
+    }
+
+    fn called(&self, mark: &Mark) -> Option<Number> {
+        self.number_called(mark).ok()
+    }
+
+    fn reported(&mut self, key: Key, last_seq: u64) {
+        if let Some(followed) = self.calls.get_mut(&key) {
+            followed.call.reported(last_seq);
         }
-        self.adopt(&claimed, &there);
-        let left = [forgotten, self.moved_on(&claimed)].concat();
-        self.end_forgotten(&claimed, &left);
+    }
+
+    fn tell(&mut self, said: Vec<Said>) {
+        self.tell(said);
+    }
+
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
+        let request = self.request_to(&leg, &mark, called.clone(), Some(Reason::NotAnnounced));
+        let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone(), last_seq });
+        let identity = Identity { leg, called, id: mark.call };
+        self.calls.insert(key, Followed { call, identity, tenant: mark.tenant });
+    }
+
+    fn adopt(&mut self, key: Key, view: &CallView) {
+        let request = CallRequest {
+            pbx: self.context.pbx.name.clone(),
+            leg: view.leg.clone(),
+            // The view doesn't say whether the caller is withheld.
+            calling: None,
+            withheld: false,
+            called: view.called.clone(),
+            side: view.side,
+            received_address: None,
+            routed: Some(view.reason),
+            announced: None,
+        };
+        let start = Start::Found { call: Some(view.call.clone()), last_seq: view.last_seq };
+        let call = Call::start(&self.context, request, start);
+        let identity = Identity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
+        self.calls.insert(key, Followed { call, identity, tenant: None });
+    }
+
+    fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        let (context, call, last_seq) = (Arc::clone(&self.context), view.call.clone(), view.last_seq);
+        self.context.shared.calls.spawn(brief("call", async move {
+            let stop = context.shared.stop.clone();
+            tokio::select! {
+                () = super::call::end_forgotten(&context, &call, last_seq, legs) => {}
+                () = stop.cancelled() => {}
+            }
+        }));
+    }
+
+    fn attend(&mut self, snapshot: &Snapshot) {
         let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
         for live in &snapshot.legs {
             if let Some(mark) = live.mark.as_ref().filter(|mark| mark.called.is_empty()) {
@@ -319,84 +362,7 @@ impl Follower {
                 });
             }
         }
-        let news = self.tracker.catch_up(snapshot);
-        self.tell(news);
-        for call in claimed {
-            let apart = self.tracker.apart(snapshot, &call.hears);
-            self.tell(apart);
-        }
-        again
     }
-
-    /// Follows what an agent before us followed, also where no leg is left that the dialplan announced.
-    fn adopt(&mut self, claimed: &[CallView], there: &HashSet<&LegId>) {
-        for view in claimed {
-            let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
-            let calls = &self.calls;
-            let is_it = |key| calls.get(&key).is_some_and(|followed| followed.is(view));
-            let Some(key) = self.tracker.adopt(&legs, is_it) else { continue };
-            let request = CallRequest {
-                pbx: self.context.pbx.name.clone(),
-                leg: view.leg.clone(),
-                // The view doesn't say whether the caller is withheld.
-                calling: None,
-                withheld: false,
-                called: view.called.clone(),
-                side: view.side,
-                received_address: None,
-                routed: Some(view.reason),
-                announced: None,
-            };
-            let start = Start::Found { call: Some(view.call.clone()), last_seq: view.last_seq };
-            let call = Call::start(&self.context, request, start);
-            let (leg, called, id) = (view.leg.clone(), view.called.clone(), Some(view.call.clone()));
-            self.calls.insert(key, Followed { call, leg, called, tenant: None, id });
-        }
-    }
-
-    /// Legs that the node took for live before the snapshot was asked for them, and that neither the PBX nor the
-    /// tracker knows: they ended while no agent was there.
-    fn forgotten(&self, claimed: &[CallView], there: &HashSet<&LegId>) -> Vec<(usize, LegId)> {
-        legs(claimed, |_, leg| !there.contains(leg) && self.tracker.call_of(leg).is_none())
-    }
-
-    /// Those that have been announced anew, by which they left their calls.
-    fn moved_on(&self, claimed: &[CallView]) -> Vec<(usize, LegId)> {
-        legs(claimed, |view, leg| {
-            let followed = self.tracker.call_of(leg).and_then(|key| self.calls.get(&key));
-            followed.is_some_and(|followed| followed.leg == *leg && !followed.is(view))
-        })
-    }
-
-    /// Ends them.
-    fn end_forgotten(&mut self, claimed: &[CallView], forgotten: &[(usize, LegId)]) {
-        for (n, view) in claimed.iter().enumerate() {
-            let gone = forgotten.iter().filter(|(of, _)| *of == n).map(|(_, leg)| leg.clone());
-            let gone: Vec<LegId> = gone.collect();
-            if gone.is_empty() {
-                continue;
-            }
-            // In its turn, if the call is followed: a later report that overtook this one would make the node drop it.
-            if let Some(key) = self.calls.iter().find(|(_, followed)| followed.is(view)).map(|(key, _)| *key) {
-                self.tell(gone.into_iter().map(|leg| Said::ended(key, leg)));
-                continue;
-            }
-            let (context, call, last_seq) = (Arc::clone(&self.context), view.call.clone(), view.last_seq);
-            self.context.shared.calls.spawn(brief("call", async move {
-                let stop = context.shared.stop.clone();
-                tokio::select! {
-                    () = super::call::end_forgotten(&context, &call, last_seq, gone) => {}
-                    () = stop.cancelled() => {}
-                }
-            }));
-        }
-    }
-}
-
-/// The legs of calls that are so, with their call's place.
-fn legs(calls: &[CallView], is: impl Fn(&CallView, &LegId) -> bool) -> Vec<(usize, LegId)> {
-    let legs = calls.iter().enumerate().flat_map(|(n, view)| view.legs.iter().map(move |leg| (n, view, leg)));
-    legs.filter(|(_, view, leg)| is(view, leg)).map(|(n, _, leg)| (n, leg.clone())).collect()
 }
 
 /// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`

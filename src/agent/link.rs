@@ -1,9 +1,9 @@
 //! One PBX: connect, attach, follow, reconcile, reconnect.
 //!
 //! Down → (connected, subscribed) → Syncing → (snapshot reconciled) → Up ⇄ Standby (another agent is in
-//! charge); any → Down when the link is lost. While a snapshot is under way announcements
-//! are answered at once, and all other events wait until it is reconciled, so that none is older than
-//! what it is applied to.
+//! charge); any → Down when the link is lost. The first snapshot waits a moment for the calls that the node takes for
+//! live. While a snapshot is under way announcements are answered at once, and all other events wait until it is
+//! reconciled, so that none is older than what it is applied to.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -39,6 +39,10 @@ const AUDIT_EVERY: Duration = Duration::from_secs(60);
 
 /// The least time between two snapshots.
 const SNAPSHOT_REST: Duration = Duration::from_secs(1);
+
+/// How long a snapshot waits for the node to say which calls it takes for live. Reports of these calls must follow
+/// those that the node has.
+const CLAIMS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Connecting, with all log-ins.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
@@ -192,17 +196,20 @@ impl Supervised {
         // What the node takes for live: got, and being looked for in the snapshot under way.
         let mut claims: Later<Vec<CallView>> = Some(Box::pin(live_calls(Arc::clone(&self.context))));
         let (mut claimed, mut sought) = (Vec::new(), Vec::new());
-        let mut known = self.follower.legs();
-        let mut snapshot: Later<Result<Snapshot, Error>> = Some(take(commands, &known));
+        let mut patience = tokio::time::Instant::now() + CLAIMS_WITHIN;
+        let mut asked = self.follower.ask();
+        let mut snapshot: Later<Result<Snapshot, Error>> = None;
         // Here, or with the check under way.
         let mut charge = Some(charge);
         let mut check: Later<Result<(Charge, Checked), Error>> = None;
-        let mut suspicion = false;
+        // The first snapshot is due.
+        let mut suspicion = true;
         let mut due = tokio::time::Instant::now();
         let mut last_snapshot = Instant::now();
         let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
+            let next = if claims.is_some() { due.max(patience) } else { due };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
@@ -225,7 +232,7 @@ impl Supervised {
                     match taken {
                         Ok(taken) => {
                             events.restart(&taken);
-                            suspicion |= self.follower.reconcile(&taken, &known, std::mem::take(&mut sought));
+                            suspicion |= self.follower.reconcile(&taken, &asked, std::mem::take(&mut sought));
                             if !*synced {
                                 *synced = true;
                                 // FreeSWITCH writes its list of channels with a delay (`core_event_handler` in
@@ -258,6 +265,7 @@ impl Supervised {
                         if self.checked(&checked, *synced) {
                             // The calls that are up were another agent's.
                             claims = Some(Box::pin(live_calls(Arc::clone(&self.context))));
+                            patience = tokio::time::Instant::now() + CLAIMS_WITHIN;
                             suspicion = true;
                         }
                     }
@@ -271,12 +279,12 @@ impl Supervised {
                     suspicion |= self.follower.doubts();
                     suspicion |= self.follower.len() > 0 && last_snapshot.elapsed() >= AUDIT_EVERY;
                 }
-                () = tokio::time::sleep_until(due), if suspicion && snapshot.is_none() => {
+                () = tokio::time::sleep_until(next), if suspicion && snapshot.is_none() => {
                     suspicion = false;
                     sought = std::mem::take(&mut claimed);
-                    known = self.follower.legs();
-                    known.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
-                    snapshot = Some(take(commands, &known));
+                    asked = self.follower.ask();
+                    asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
+                    snapshot = Some(take(commands, &asked.legs));
                 }
             }
         }

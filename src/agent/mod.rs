@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `hold` | pure: how much of a hold is left for a decision |
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
+//! | `reconcile` | pure: what a snapshot and the node's claims mean to the calls that are followed |
 //! | `charge` | who is in charge of a PBX, and what time it is there |
 //! | `link` | one PBX: connect, attach, reconnect |
 //! | `follow` | its calls: what events and snapshots mean to them |
@@ -31,6 +32,7 @@ mod messages;
 mod node;
 mod outbox;
 mod recent_ids;
+mod reconcile;
 mod status;
 mod tracker;
 

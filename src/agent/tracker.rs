@@ -70,6 +70,23 @@ impl Tracker {
         (key, left)
     }
 
+    /// Takes up a later call of a leg, as [`Tracker::announce`] does; others of the leg's old call come along. Nothing is
+    /// told of those: the node has them in the later call already, and would end them there.
+    pub(super) fn announce_with(&mut self, leg: &LegId, others: &[LegId]) -> (Key, Option<Said>) {
+        let from = self.call_of(leg);
+        let along = others.iter().filter(|other| *other != leg && from.is_some() && self.call_of(other) == from);
+        let along: Vec<LegId> = along.cloned().collect();
+        if let Some(old) = from.and_then(|from| self.calls.get_mut(&from)) {
+            old.legs.retain(|leg| !along.contains(leg));
+        }
+        let (key, left) = self.announce(leg);
+        for leg in along {
+            self.legs.remove(&leg);
+            self.join(key, &leg);
+        }
+        (key, left)
+    }
+
     /// What an event means to the calls that are followed.
     pub(super) fn happened(&mut self, happened: &Happened) -> Vec<Said> {
         match happened {
@@ -129,6 +146,11 @@ impl Tracker {
     /// The legs that are followed: what to ask for in a snapshot.
     pub(super) fn legs(&self) -> Vec<LegId> {
         self.legs.keys().cloned().collect()
+    }
+
+    /// The key of the next call.
+    pub(super) fn next(&self) -> Key {
+        Key(self.next)
     }
 
     /// The call that a leg belongs to now.

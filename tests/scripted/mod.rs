@@ -99,6 +99,13 @@ impl Freeswitch {
         self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
     }
 
+    /// A marked channel whose dialplan has been told the id of its call.
+    pub fn decided(&self, leg: &str, called: &str, call: &str) {
+        self.channel(leg, called);
+        let mut script = self.stage.script.lock().unwrap();
+        script.channels.get_mut(leg).unwrap().push_str(&format!("variable_sidecall_call: {call}\n"));
+    }
+
     /// A channel that no snippet has marked.
     pub fn unmarked(&self, leg: &str) {
         let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n");
@@ -254,14 +261,21 @@ pub struct Node {
     /// What was told of which call.
     pub events: Heard<(String, Value)>,
     slow: Arc<AtomicU64>,
-    live: Arc<Mutex<Vec<Value>>>,
+    live: Arc<Mutex<Claimed>>,
+}
+
+/// The calls that a node takes for live, and how long it takes to list them.
+#[derive(Default)]
+struct Claimed {
+    calls: Vec<Value>,
+    after: Duration,
 }
 
 #[derive(Clone)]
 struct Desk {
     /// The longest that it takes to answer a report, in ms.
     slow: Arc<AtomicU64>,
-    live: Arc<Mutex<Vec<Value>>>,
+    live: Arc<Mutex<Claimed>>,
     decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
     links: mpsc::UnboundedSender<(Instant, Value)>,
     events: mpsc::UnboundedSender<(Instant, (String, Value))>,
@@ -275,7 +289,7 @@ impl Node {
         let (reported, links) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
         let slow = Arc::new(AtomicU64::new(0));
-        let live = Arc::new(Mutex::new(Vec::new()));
+        let live = Arc::new(Mutex::new(Claimed::default()));
         let desk = Desk {
             slow: Arc::clone(&slow),
             live: Arc::clone(&live),
@@ -295,7 +309,12 @@ impl Node {
 
     /// Takes these calls for live, as `GET /v1/calls` shows them.
     pub fn claim(&self, calls: Vec<Value>) {
-        *self.live.lock().unwrap() = calls;
+        self.live.lock().unwrap().calls = calls;
+    }
+
+    /// Takes so long to list its live calls.
+    pub fn list_after(&self, after: Duration) {
+        self.live.lock().unwrap().after = after;
     }
 
     /// Takes up to so long to answer each report from now on, one more and one less.
@@ -305,7 +324,9 @@ impl Node {
 }
 
 async fn list(State(desk): State<Desk>) -> Json<Value> {
-    Json(json!({ "calls": *desk.live.lock().unwrap() }))
+    let after = desk.live.lock().unwrap().after;
+    tokio::time::sleep(after).await;
+    Json(json!({ "calls": desk.live.lock().unwrap().calls }))
 }
 
 async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Value> {

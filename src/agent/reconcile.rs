@@ -1,0 +1,219 @@
+//! Brings the followed calls in line with a snapshot, and with the calls that the node takes for live.
+//!
+//! Pure: what is done about a call is up to whoever follows it ([`Calls`]).
+
+use std::collections::{HashMap, HashSet};
+
+use super::tracker::{Key, Said, Tracker};
+use crate::contract::CallView;
+use crate::core::name::{CallId, LegId};
+use crate::core::number::Number;
+use crate::pbx::{Mark, Snapshot};
+
+/// What tells a followed call from others.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    /// The announced leg.
+    pub leg: LegId,
+    pub called: Number,
+    /// The node's id, where the PBX or the node has told it.
+    pub id: Option<CallId>,
+}
+
+/// What was followed when a snapshot was asked for.
+#[derive(Debug)]
+pub(super) struct Asked {
+    /// Followed legs, and those that the node takes for live.
+    pub legs: Vec<LegId>,
+    /// The key of the next call: calls with this key or a later one are newer than the snapshot.
+    pub next: Key,
+}
+
+/// The followed calls, and what is done about them.
+pub(super) trait Calls {
+    fn tracker(&mut self) -> &mut Tracker;
+
+    /// All of them.
+    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)>;
+
+    fn identity(&self, key: Key) -> Option<&Identity>;
+
+    /// The number that a mark says is called, if calls to it are followed.
+    fn called(&self, mark: &Mark) -> Option<Number>;
+
+    /// The node has reports of this call up to `last_seq`.
+    fn reported(&mut self, key: Key, last_seq: u64);
+
+    fn tell(&mut self, said: Vec<Said>);
+
+    /// Follows a call whose announced leg is in the snapshot.
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64);
+
+    /// Follows a call that the node knows.
+    fn adopt(&mut self, key: Key, view: &CallView);
+
+    /// Reports the end of these legs of a call that is not followed.
+    fn end(&mut self, view: &CallView, legs: Vec<LegId>);
+
+    /// Follows the calls of main numbers, before anybody is told who hears whom.
+    fn attend(&mut self, snapshot: &Snapshot);
+}
+
+/// The calls that the node takes for live, the latest first.
+struct Claims {
+    views: Vec<CallView>,
+    by_id: HashMap<CallId, usize>,
+    /// The latest call of a leg to a number: the node takes an announcement that is repeated for the same call.
+    by_leg: HashMap<(LegId, Number), usize>,
+}
+
+impl Claims {
+    fn new(mut views: Vec<CallView>) -> Claims {
+        views.sort_unstable_by(|a, b| b.call.cmp(&a.call));
+        let by_id = views.iter().enumerate().map(|(n, view)| (view.call.clone(), n)).collect();
+        let legs = views.iter().enumerate().rev();
+        let by_leg = legs.map(|(n, view)| ((view.leg.clone(), view.called.clone()), n)).collect();
+        Claims { views, by_id, by_leg }
+    }
+
+    /// Which of them this is. An id that the node doesn't claim says nothing: the node may have lost the call, and
+    /// have given it another id when the agent registered it again.
+    fn find(&self, call: &Identity) -> Option<usize> {
+        let by_id = call.id.as_ref().and_then(|id| self.by_id.get(id));
+        by_id.or_else(|| self.by_leg.get(&(call.leg.clone(), call.called.clone()))).copied()
+    }
+}
+
+/// Brings what is followed in line with a snapshot. The node took the `claimed` calls for live before the snapshot was
+/// asked for. True if another snapshot is needed soon.
+pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
+    let claims = Claims::new(claimed);
+    let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+    let marked: HashMap<LegId, Identity> = snapshot
+        .legs
+        .iter()
+        .filter_map(|live| {
+            let mark = live.mark.as_ref()?;
+            let identity = Identity { leg: live.leg.clone(), called: calls.called(mark)?, id: mark.call.clone() };
+            Some((live.leg.clone(), identity))
+        })
+        .collect();
+    // By which key each claimed call is followed.
+    let mut followed: HashMap<usize, Key> = HashMap::new();
+    let known: Vec<_> = calls.identities().filter_map(|(key, call)| Some((key, claims.find(call)?))).collect();
+    for (key, n) in known {
+        calls.reported(key, claims.views[n].last_seq);
+        let latest = followed.entry(n).or_insert(key);
+        *latest = key.max(*latest);
+    }
+    let mut over = forgotten(calls.tracker(), &claims, &followed, &there);
+    // First, where the call is followed: it is over with the last leg that the tracker knows.
+    over.retain(|n, legs| match followed.get(n) {
+        Some(key) => {
+            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, leg)).collect());
+            false
+        }
+        None => true,
+    });
+    let gone = calls.tracker().missing(snapshot, &asked.legs);
+    calls.tell(gone);
+    let (found, again) = calls.tracker().found(snapshot);
+    let mut told: HashSet<(Key, LegId)> = HashSet::new();
+    let found: HashSet<LegId> = found.into_iter().map(|(leg, _)| leg.clone()).collect();
+    for live in &snapshot.legs {
+        let (Some(identity), Some(mark)) = (marked.get(&live.leg), &live.mark) else { continue };
+        let claim = claims.find(identity).map(|n| (n, &claims.views[n]));
+        let key = calls.tracker().call_of(&live.leg);
+        let (key, left) = match (key, claim) {
+            (None, _) if found.contains(&live.leg) => calls.tracker().announce(&live.leg),
+            // Announced to another agent while that one was in charge.
+            (Some(key), Some((n, view)))
+                if key < asked.next && view.leg == live.leg && followed.get(&n) != Some(&key) =>
+            {
+                calls.tracker().announce_with(&live.leg, &view.legs)
+            }
+            _ => continue,
+        };
+        told.extend(left.iter().map(|said| (said.key, live.leg.clone())));
+        calls.tell(left.into_iter().collect());
+        followed.extend(claim.map(|(n, _)| (n, key)));
+        let last_seq = claim.map_or(0, |(_, view)| view.last_seq);
+        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone(), last_seq);
+    }
+    // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
+    for (n, view) in claims.views.iter().enumerate() {
+        let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
+        if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
+            calls.adopt(key, view);
+            followed.insert(n, key);
+        }
+    }
+    for (n, leg) in moved_on(calls, &claims, &followed, &marked, asked) {
+        if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
+            over.entry(n).or_default().push(leg);
+        }
+    }
+    for (n, legs) in over {
+        match followed.get(&n).filter(|key| calls.identity(**key).is_some()) {
+            // In its turn: a later report that overtook this one would make the node drop it.
+            Some(key) => calls.tell(legs.into_iter().map(|leg| Said::ended(*key, leg)).collect()),
+            None => calls.end(&claims.views[n], legs),
+        }
+    }
+    calls.attend(snapshot);
+    let news = calls.tracker().catch_up(snapshot);
+    calls.tell(news);
+    for view in &claims.views {
+        let apart = calls.tracker().apart(snapshot, &view.hears);
+        calls.tell(apart);
+    }
+    again
+}
+
+/// Legs that ended while no agent was there, by call: the node took them for live before the snapshot was asked for, the
+/// PBX doesn't know them, and no other report tells their call. A later call of a leg may be followed already.
+fn forgotten(
+    tracker: &Tracker,
+    claims: &Claims,
+    followed: &HashMap<usize, Key>,
+    there: &HashSet<&LegId>,
+) -> HashMap<usize, Vec<LegId>> {
+    let mut gone: HashMap<usize, Vec<LegId>> = HashMap::new();
+    for (n, view) in claims.views.iter().enumerate() {
+        // What the tracker knows of a call is told by its own report.
+        let told = |leg: &LegId| tracker.call_of(leg).is_some_and(|key| followed.get(&n) == Some(&key));
+        let untold = view.legs.iter().filter(|leg| !there.contains(leg) && !told(leg));
+        let untold: Vec<LegId> = untold.cloned().collect();
+        if !untold.is_empty() {
+            gone.insert(n, untold);
+        }
+    }
+    gone
+}
+
+/// Legs that a later call has announced, with the index of the call that they left.
+fn moved_on(
+    calls: &mut impl Calls,
+    claims: &Claims,
+    followed: &HashMap<usize, Key>,
+    marked: &HashMap<LegId, Identity>,
+    asked: &Asked,
+) -> Vec<(usize, LegId)> {
+    let mut left = Vec::new();
+    for (n, view) in claims.views.iter().enumerate() {
+        for leg in &view.legs {
+            let Some(key) = calls.tracker().call_of(leg).filter(|key| followed.get(&n) != Some(key)) else { continue };
+            let Some(now) = calls.identity(key).filter(|now| now.leg == *leg) else { continue };
+            // What we follow may also be the earlier call: while another agent is in charge, announcements go there.
+            let is_marked = marked.get(leg).is_some_and(|mark| mark.called == now.called);
+            if key >= asked.next || is_marked || claims.find(now).is_some_and(|later| later < n) {
+                left.push((n, leg.clone()));
+            }
+        }
+    }
+    left
+}
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

@@ -1,0 +1,247 @@
+use super::*;
+use crate::core::call::{Event, Phase};
+use crate::core::route::{Reason, Route, Side};
+use crate::core::time::UnixMillis;
+use crate::pbx::{Device, LiveLeg};
+
+const LAST: u64 = 7;
+
+fn leg(text: &str) -> LegId {
+    text.parse().unwrap()
+}
+
+fn number(text: &str) -> Number {
+    text.parse().unwrap()
+}
+
+/// A call of leg X.
+fn identity(called: &str, id: Option<&str>) -> Identity {
+    Identity { leg: leg("X"), called: number(called), id: id.map(|id| id.parse().unwrap()) }
+}
+
+fn mark(called: &str, call: Option<&str>) -> Mark {
+    Mark {
+        side: Side::Originating,
+        calling: "+13105550100".into(),
+        called: called.into(),
+        received: None,
+        tenant: None,
+        withheld: false,
+        refused: false,
+        call: call.map(|call| call.parse().unwrap()),
+    }
+}
+
+fn live(name: &str, mark: Option<Mark>) -> LiveLeg {
+    LiveLeg { leg: leg(name), mark, by: None, device: Device::Unnamed, answered: false, hears: Vec::new() }
+}
+
+fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
+    Snapshot { legs, ..Snapshot::default() }
+}
+
+/// A call of leg X that the node takes for live. Later calls have later ids.
+fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
+    CallView {
+        call: call.parse().unwrap(),
+        pbx: "pbx".parse().unwrap(),
+        leg: leg("X"),
+        legs: legs.iter().map(|name| leg(name)).collect(),
+        hears: Vec::new(),
+        calling: None,
+        called: number(called),
+        side: Side::Originating,
+        route: Route::Local,
+        trunk: None,
+        reason: Reason::CalledHasClient,
+        address: None,
+        phase: Phase::Decided,
+        last_seq: LAST,
+        decided: UnixMillis(0),
+        answered: None,
+        ended: None,
+        cause: None,
+        far: None,
+        with: Vec::new(),
+        story: Vec::new(),
+        deliveries: Vec::new(),
+    }
+}
+
+#[derive(Default)]
+struct Agent {
+    tracker: Tracker,
+    calls: HashMap<Key, Identity>,
+    seqs: HashMap<Key, u64>,
+    told: Vec<Said>,
+    /// Ends of calls that are not followed.
+    ended: Vec<(CallId, Vec<LegId>)>,
+}
+
+impl Agent {
+    fn announce(&mut self, call: Identity) -> Key {
+        let (key, left) = self.tracker.announce(&call.leg);
+        self.told.extend(left);
+        self.calls.insert(key, call);
+        key
+    }
+
+    fn ask(&self) -> Asked {
+        Asked { legs: self.tracker.legs(), next: self.tracker.next() }
+    }
+
+    /// Which legs have ended in the call with this key.
+    fn ended_in(&self, key: Key) -> Vec<&LegId> {
+        let of_call = self.told.iter().filter(|said| said.key == key);
+        of_call.filter_map(|said| if let Event::Ended { leg, .. } = &said.event { Some(leg) } else { None }).collect()
+    }
+}
+
+impl Calls for Agent {
+    fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+        self.calls.iter().map(|(key, call)| (*key, call))
+    }
+
+    fn identity(&self, key: Key) -> Option<&Identity> {
+        self.calls.get(&key)
+    }
+
+    fn called(&self, mark: &Mark) -> Option<Number> {
+        mark.called.parse().ok()
+    }
+
+    fn reported(&mut self, key: Key, last_seq: u64) {
+        self.seqs.insert(key, last_seq);
+    }
+
+    fn tell(&mut self, said: Vec<Said>) {
+        for said in said.into_iter().filter(|said| self.calls.contains_key(&said.key)).collect::<Vec<_>>() {
+            if said.last {
+                self.calls.remove(&said.key);
+            }
+            self.told.push(said);
+        }
+    }
+
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
+        self.seqs.insert(key, last_seq);
+        self.calls.insert(key, Identity { leg, called, id: mark.call });
+    }
+
+    fn adopt(&mut self, key: Key, view: &CallView) {
+        self.seqs.insert(key, view.last_seq);
+        let id = Some(view.call.clone());
+        self.calls.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+    }
+
+    fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        self.ended.push((view.call.clone(), legs));
+    }
+
+    fn attend(&mut self, _: &Snapshot) {}
+}
+
+const N: &str = "+12125550100";
+const M: &str = "+12125550101";
+
+#[test]
+fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
+    let mut agent = Agent::default();
+    let key = agent.announce(identity(N, None));
+    let asked = agent.ask();
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, None)))]), &asked, vec![view("c", N, &["X"])]);
+    assert_eq!(agent.seqs.get(&key), Some(&LAST));
+    assert!(agent.told.is_empty() && agent.ended.is_empty());
+}
+
+/// The node may have lost the call, and got to know it again.
+#[test]
+fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
+    let mut agent = Agent::default();
+    let key = agent.announce(identity(N, Some("lost")));
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark(N, Some("lost"))))]);
+    reconcile(&mut agent, &there, &asked, vec![view("again", N, &["X"])]);
+    assert_eq!(agent.seqs.get(&key), Some(&LAST));
+    assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
+}
+
+/// The agent stood by when the leg was transferred.
+#[test]
+fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
+    for (called, of_mark) in [(M, Some("d")), (M, None), (N, Some("d"))] {
+        let mut agent = Agent::default();
+        let old = agent.announce(identity(N, Some("c")));
+        agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
+        let asked = agent.ask();
+        let there = snapshot(vec![live("X", Some(mark(called, of_mark))), live("Y", None)]);
+        let claimed = vec![view("c", N, &["X"]), view("d", called, &["X", "Y"])];
+        reconcile(&mut agent, &there, &asked, claimed);
+        let new = agent.tracker.call_of(&leg("X")).unwrap();
+        assert!(new > old, "{called} {of_mark:?}");
+        assert_eq!((agent.tracker.call_of(&leg("Y")), agent.seqs.get(&new)), (Some(new), Some(&LAST)));
+        assert_eq!((agent.ended_in(old), agent.ended_in(new)), (vec![&leg("X")], vec![]), "{called} {of_mark:?}");
+        assert!(agent.told.iter().any(|said| said.key == old && said.last) && agent.ended.is_empty());
+    }
+}
+
+/// The snapshot is older than the announcement.
+#[test]
+fn a_leg_announced_since_stays_in_the_later_call() {
+    let mut agent = Agent::default();
+    let asked = agent.ask();
+    let new = agent.announce(identity(M, None));
+    let there = snapshot(vec![live("X", Some(mark(N, Some("c"))))]);
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X"])]);
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
+    assert!(agent.told.is_empty());
+    assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
+}
+
+#[test]
+fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one() {
+    let mut agent = Agent::default();
+    let new = agent.announce(identity(N, Some("e")));
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark(N, Some("e"))))]);
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
+    assert!(agent.told.is_empty());
+    assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
+}
+
+/// An attendant's caller has no mark that says whom they call.
+#[test]
+fn no_leg_ends_in_a_call_that_may_be_the_later_one() {
+    let mut agent = Agent::default();
+    agent.announce(identity(N, None));
+    let asked = agent.ask();
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark("", None)))]), &asked, vec![view("d", M, &["X"])]);
+    assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
+}
+
+#[test]
+fn legs_that_are_gone_end_in_every_call_that_the_node_takes_them_for() {
+    let mut agent = Agent::default();
+    let key = agent.announce(identity(N, None));
+    let asked = agent.ask();
+    let claimed = vec![view("c", N, &["X", "Y"]), view("d", M, &["X", "Z"])];
+    reconcile(&mut agent, &snapshot(Vec::new()), &asked, claimed);
+    assert_eq!(agent.ended_in(key), [&leg("Y"), &leg("X")], "its own report of the last leg is the last one");
+    assert_eq!(agent.ended, [("d".parse().unwrap(), vec![leg("X"), leg("Z")])]);
+}
+
+#[test]
+fn a_leg_announced_since_and_gone_ends_in_both_calls() {
+    let mut agent = Agent::default();
+    let mut asked = agent.ask();
+    asked.legs.push(leg("X"));
+    let new = agent.announce(identity(M, None));
+    reconcile(&mut agent, &snapshot(Vec::new()), &asked, vec![view("c", N, &["X"])]);
+    assert_eq!(agent.ended_in(new), [&leg("X")]);
+    assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
+}
