@@ -101,7 +101,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
         let report = Calls::new("1000", second).place(pbx.sip()).unwrap();
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
         let seen: Vec<_> = agent
-            .announcements()
+            .wait_for_announcements(2)
             .iter()
             .map(|seen| (seen.get("called").to_owned(), seen.get("hold").to_owned()))
             .collect();
