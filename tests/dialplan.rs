@@ -177,7 +177,7 @@ fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
 }
 
 fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
-    let config = PbxConfig { call_info: "other|sidecall", ..PbxConfig::default() };
+    let config = PbxConfig { call_info: "other|sidecall", ..PbxConfig::patient() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
     let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Packet);
