@@ -437,6 +437,28 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
     (0usize..3, step)
 }
 
+type PairKey = (CallId, Number, Number);
+
+/// A pair, whichever of the two comes first.
+fn key(pair: &Pair) -> PairKey {
+    let (a, b) = (pair.first.clone(), pair.second.clone());
+    (pair.call.clone(), a.clone().min(b.clone()), a.max(b))
+}
+
+/// Adds a pair that was made to those that are open, and takes away one that was parted.
+fn follow(open: &mut Vec<PairKey>, effect: Effect) -> Result<(), TestCaseError> {
+    match effect {
+        Effect::Paired(pair) => open.push(key(&pair)),
+        Effect::Parted(pair) => {
+            let at = open.iter().position(|other| *other == key(&pair));
+            prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
+            open.swap_remove(at.unwrap());
+        }
+        Effect::Ended(_) => {}
+    }
+    Ok(())
+}
+
 proptest! {
     /// Whatever the PBX says, in whatever order: the pairs made, less those parted, are those that
     /// there are, nobody is paired whose legs don't hear each other, and at the end nobody is.
@@ -447,10 +469,6 @@ proptest! {
         for (call_id, n) in calls.iter().zip(0..) {
             exchange.open(call(call_id, &format!("L{n}"), Some(&format!("+1{n}")), &format!("+2{n}")));
         }
-        let key = |pair: &Pair| {
-            let (a, b) = (pair.first.clone(), pair.second.clone());
-            (pair.call.clone(), a.clone().min(b.clone()), a.max(b))
-        };
         let mut open = Vec::new();
         let mut hears = std::collections::HashSet::<[LegId; 2]>::new();
         let name = |n: u8| leg(&format!("L{n}"));
@@ -469,15 +487,7 @@ proptest! {
                     });
                     let left = exchange.open(call(&next, &format!("L{n}"), Some(&format!("+3{n}")), "+9"));
                     for effect in left.into_iter().flat_map(|(_, effects)| effects) {
-                        match effect {
-                            Effect::Paired(pair) => open.push(key(&pair)),
-                            Effect::Parted(pair) => {
-                                let at = open.iter().position(|other| *other == key(&pair));
-                                prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
-                                open.swap_remove(at.unwrap());
-                            }
-                            Effect::Ended(_) => {}
-                        }
+                        follow(&mut open, effect)?;
                     }
                     hears.retain(|legs| claimed || !legs.contains(&name(n)));
                     calls.push(next);
@@ -511,15 +521,7 @@ proptest! {
                 _ => {}
             }
             for effect in effects {
-                match effect {
-                    Effect::Paired(pair) => open.push(key(&pair)),
-                    Effect::Parted(pair) => {
-                        let at = open.iter().position(|other| *other == key(&pair));
-                        prop_assert!(at.is_some(), "{pair:?} parted and was not paired");
-                        open.swap_remove(at.unwrap());
-                    }
-                    Effect::Ended(_) => {}
-                }
+                follow(&mut open, effect)?;
             }
             let mut there: Vec<_> = calls.iter().flat_map(|c| exchange.pairs_in(&id(c))).map(|p| key(&p)).collect();
             there.sort();
