@@ -24,23 +24,38 @@ own_config() {
   own_pbx_block
 }
 
-# own_trunk_place FILE: where [node.routing] has its trunk, or where one goes: what is there, the number of the line, and the
-# name if there is one. Blanks mean nothing here.
-own_trunk_place() {
+# own_pbx_names FILE: the kind and the name of each [[pbx]], one a line.
+own_pbx_names() {
   awk '
+    function tell() { if (table == "[[pbx]]") print kind, name; kind = name = "" }
+    { line = $0; gsub(/[ \t\r]/, "", line) }
+    line ~ /^\[/ { tell(); table = line; sub(/#.*/, "", table); next }
+    line ~ /^kind=/ { split(line, part, /["\047]/); kind = part[2] }
+    line ~ /^name=/ { split(line, part, /["\047]/); name = part[2] }
+    END { tell() }' "$1"
+}
+
+# own_trunk_place FILE TABLE: Prints the kind, line number and name of the trunk in [TABLE], or the line to add one at.
+# TABLE is node.routing or node.routing.pbx.NAME. Ignores white space.
+own_trunk_place() {
+  awk -v wanted="$2" '
+    BEGIN { pbx = substr(wanted, length("node.routing.pbx.") + 1) }
     { line = $0; gsub(/[ \t\r]/, "", line) }
     line ~ /^\[/ {
       table = line
-      sub(/].*/, "]", table)
-      if (table == "[node.routing]") header = NR
+      sub(/].*/, "", table)
+      gsub(/["\047]/, "", table)
+      table = substr(table, 2)
+      if (table == wanted) header = NR
       next
     }
-    (table == "" && line ~ /^node[.=]/) || (table == "[node]" && line ~ /^routing[.=]/) { other = NR }
-    table == "[node.routing]" && line ~ /^trunk=/ {
+    (table == "" && line ~ /^node[.=]/) || (table == "node" && line ~ /^routing[.=]/) { other = NR }
+    pbx && ((table == "node.routing" && line ~ /^pbx[.=]/) || (table == "node.routing.pbx" && line ~ /^[^#]/)) { other = NR }
+    table == wanted && line ~ /^trunk=/ {
       gsub(/^trunk=["\047]|["\047].*/, "", line)
       value = NR " " line
     }
-    table == "[node.routing]" && line == "#trunk=\"sidecall\"" { sample = NR }
+    table == wanted && line == "#trunk=\"sidecall\"" { sample = NR }
     END {
       if (value) print "value", value
       else if (other) print "other", other
@@ -50,38 +65,58 @@ own_trunk_place() {
     }' "$1"
 }
 
-# own_trunk_is_ours NAME: an earlier run for this PBX has set it, and no other PBX of this file has the same.
-own_trunk_is_ours() {
-  local kind of
-  for kind in freeswitch asterisk; do
-    of=$(recorded "option:$kind.trunk" 2)
-    if [ "$kind" = "$pbx" ] && [ "${of%%=*}" != "$1" ]; then return 1; fi
-    if [ "$kind" != "$pbx" ] && [ "${of%%=*}" = "$1" ]; then return 1; fi
-  done
+# own_trunk_table FILE NAME: Prints the table for the packet trunk of this PBX: [node.routing], or its own table if it has a
+# trunk there, or if other PBXs share the file and [node.routing] has another trunk or none.
+own_trunk_table() {
+  local own its shared value
+  own=$(own_pbx_names "$1" | sed -n "s/^$pbx //p")
+  its=$(own_trunk_place "$1" "node.routing.pbx.$own" | cut -d ' ' -f 1)
+  read -r shared _ value <<<"$(own_trunk_place "$1" node.routing)"
+  if [ "$its" = value ] || { [ "$its" = other ] && [ "$shared" != other ]; }; then
+    : # its own trunk wins
+  elif [ "$(own_pbx_names "$1" | wc -l)" -lt 2 ] || [ "$shared $value" = "value $2" ]; then
+    printf node.routing
+    return 0
+  fi
+  case $own in *.*) own="\"$own\"" ;; esac
+  printf 'node.routing.pbx.%s' "$own"
 }
 
-# own_trunk NAME: sets the packet trunk in a configuration that is there, unless the administrator has set another one.
+# own_trunk_is_ours NAME: an earlier run for this PBX has set it.
+own_trunk_is_ours() {
+  local of
+  of=$(recorded "option:$pbx.trunk" 2)
+  [ "${of%%=*}" = "$1" ]
+}
+
+# own_trunk NAME: sets the packet trunk of this PBX in a configuration that is there, unless the administrator has set another
+# one.
 own_trunk() {
-  local file=$etc/sidecall.toml text what line value
+  local file=$etc/sidecall.toml text table what line value
   text=$(now "$file")
-  read -r what line value <<<"$(own_trunk_place "$text")"
+  if [ "$(own_pbx_names "$text" | grep -c "^$pbx ")" -gt 1 ]; then
+    warn "$file has several PBXs of kind $pbx. If packet calls of one should take \`$1\`, set it yourself: trunk = \"$1\" in [node.routing.pbx.NAME], with the name of its [[pbx]]"
+    return 0
+  fi
+  table=$(own_trunk_table "$text" "$1")
+  read -r what line value <<<"$(own_trunk_place "$text" "${table//\"/}")"
   case $what in
     value)
       if [ "$value" = "$1" ]; then return 0; fi
       if ! own_trunk_is_ours "$value"; then
-        warn "$file: trunk in [node.routing] is \`$value\`, not \`$1\`: packet calls take \`$value\`. If they should take \`$1\`, change line $line to trunk = \"$1\" and restart sidecall"
+        warn "$file: trunk in [$table] is \`$value\`, not \`$1\`: packet calls take \`$value\`. If they should take \`$1\`, change line $line to trunk = \"$1\" and restart sidecall"
         return 0
       fi
       ;;
     other)
-      warn "$file: line $line is about routing, in a form that this script doesn't change. If packet calls should take \`$1\`, set it yourself: trunk = \"$1\""
+      warn "$file: line $line is about routing, in a form that this script doesn't change. If packet calls should take \`$1\`, set it yourself: trunk = \"$1\" in [$table]"
       return 0
       ;;
   esac
   case $what in
     value | sample) sed "${line}s|.*|trunk = \"$1\"|" "$text" ;;
     header) sed "${line}a trunk = \"$1\"" "$text" ;;
-    nothing) cat "$text" && printf '\n[node.routing]\ntrunk = "%s"\n' "$1" ;;
+    nothing) cat "$text" && printf '\n[%s]\ntrunk = "%s"\n' "$table" "$1" ;;
   esac | edit "$file"
 }
 

@@ -142,7 +142,7 @@ impl Call {
 
 /// The number of the report after this one. The clock makes the numbers grow across restarts of the agent too.
 fn next_seq(seq: u64) -> u64 {
-    seq.saturating_add(1).max(u64::try_from(micros()).unwrap_or(0))
+    (seq.min(CallReport::SEQ_MAX) + 1).max(u64::try_from(micros()).unwrap_or(0))
 }
 
 struct Task {

@@ -1,14 +1,14 @@
-//! Whose phones the legs of a call are, as its task told the node. A node that has lost the call is told again: it
-//! takes no leg for anybody of which it is told nothing.
+//! Whose phones the legs of a call are and whom they hear, as its task told the node. A node that has lost the call is told
+//! again: a leg that nobody introduces stands for nobody.
 
 use crate::contract::{CallEvents, CallReport};
 use crate::core::call::Event;
+use crate::core::name::LegId;
 
-/// Reports that are repeated: with those that wait they fit into one request. Whoever rang first and still rings is left
-/// out.
+/// Reports that are repeated: with those that wait they fit into one request. The oldest legs and bridges are left out.
 const AGAIN: usize = 32;
 
-/// The latest report on each live leg's phone, in order.
+/// The latest report on each live leg's phone and on each bridge, in order.
 #[derive(Debug, Default)]
 pub(super) struct Introduced(Vec<CallReport>);
 
@@ -25,10 +25,22 @@ impl Introduced {
                     self.0.retain(|told| !same(told));
                     self.0.push(report.clone());
                 }
+                Event::Bridged { legs } => {
+                    self.part(legs);
+                    self.0.push(report.clone());
+                }
+                Event::Unbridged { legs } => self.part(legs),
                 Event::Ended { leg, .. } => self.0.retain(|told| !told.event.legs().contains(leg)),
-                Event::Answered { .. } | Event::Bridged { .. } | Event::Unbridged { .. } => {}
+                Event::Answered { .. } => {}
             }
         }
+    }
+
+    /// Forgets the bridge between two legs, in whichever order they were told.
+    fn part(&mut self, legs: &[LegId; 2]) {
+        let same =
+            |told: &Event| matches!(told, Event::Bridged { legs: of } if legs.iter().all(|leg| of.contains(leg)));
+        self.0.retain(|told| !same(&told.event));
     }
 
     /// The same reports for a node that has just got to know the call.
@@ -43,6 +55,15 @@ mod tests {
     use super::*;
     use crate::core::time::UnixMillis;
 
+    /// What a node is told that has lost the call.
+    fn again(told: impl IntoIterator<Item = Event>, more: impl IntoIterator<Item = Event>) -> Vec<u64> {
+        let report = |(event, seq)| CallReport { seq, at: UnixMillis(0), event };
+        let mut introduced = Introduced::default();
+        introduced.add(&told.into_iter().zip(1..).map(report).collect::<Vec<_>>());
+        let more = CallEvents { events: more.into_iter().zip(100..).map(report).collect() };
+        introduced.before(&more).events.iter().map(|report| report.seq).collect()
+    }
+
     #[test]
     fn a_node_that_lost_the_call_is_told_whose_legs_there_are() {
         let leg = |name: &str| name.parse().unwrap();
@@ -54,13 +75,25 @@ mod tests {
             Event::Answered { leg: leg("B") },
             Event::Identified { leg: leg("B"), number: number("+5") },
             Event::Ended { leg: leg("C"), cause: None },
-            Event::Bridged { legs: [leg("A"), leg("B")] },
         ];
-        let reports = events.into_iter().zip(1..).map(|(event, seq)| CallReport { seq, at: UnixMillis(0), event });
-        let reports: Vec<CallReport> = reports.collect();
-        let mut introduced = Introduced::default();
-        introduced.add(&reports[..6]);
-        let again = introduced.before(&CallEvents { events: reports[6..].to_vec() });
-        assert_eq!(again.events.iter().map(|report| report.seq).collect::<Vec<_>>(), [1, 5, 7]);
+        assert_eq!(again(events, [Event::Bridged { legs: [leg("A"), leg("B")] }]), [1, 5, 100]);
+    }
+
+    #[test]
+    fn a_node_that_lost_the_call_is_told_who_hears_whom() {
+        let leg = |name: &str| name.parse().unwrap();
+        let bridged = |a: &str, b: &str| Event::Bridged { legs: [leg(a), leg(b)] };
+        let unbridged = |a: &str, b: &str| Event::Unbridged { legs: [leg(a), leg(b)] };
+        let dialled = Event::Dialled { leg: leg("B"), number: None, unreadable: false, trunk: None };
+        let talks = [dialled, bridged("A", "B"), bridged("A", "C"), bridged("B", "A")];
+        let then = |event: Event| again(talks.iter().cloned().chain([event]), []);
+        assert_eq!(again(talks.clone(), []), [1, 3, 4], "each bridge once");
+        assert_eq!(then(unbridged("A", "B")), [1, 3]);
+        assert_eq!(then(unbridged("C", "A")), [1, 4]);
+        assert_eq!(then(unbridged("B", "C")), [1, 3, 4]);
+        assert_eq!(then(Event::Ended { leg: leg("C"), cause: None }), [1, 4]);
+        assert_eq!(then(Event::Ended { leg: leg("A"), cause: None }), [1]);
+        let many = (0..100).map(|n| bridged("A", &format!("x{n}")));
+        assert_eq!(again(many, []).len(), AGAIN);
     }
 }

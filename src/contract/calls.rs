@@ -44,6 +44,15 @@ pub struct CallRequest {
     pub announced: Option<UnixMillis>,
 }
 
+impl CallRequest {
+    /// The request with its time by the clock that shows `now`, if the agent's showed `sent`.
+    #[must_use]
+    pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> CallRequest {
+        self.announced = self.announced.map(|at| at.by_clock(sent, now));
+        self
+    }
+}
+
 /// The node's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallDecision {
@@ -95,13 +104,18 @@ impl CallEvents {
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallReport {
-    /// Grows with every event of the call; one that is not above the last is taken for a repeat.
+    /// Grows with every event of the call; one that is not above the last is taken for a repeat. At most 2⁶³ − 1.
     pub seq: u64,
     /// When it happened (the agent's clock).
     pub at: UnixMillis,
     /// What happened.
     #[serde(flatten)]
     pub event: Event,
+}
+
+impl CallReport {
+    /// The largest `seq` that a node takes: there is always room for the reports that follow.
+    pub const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 }
 
 /// A SIP MESSAGE that the agent is asked to send through its PBX. It stands in the replies to
@@ -284,7 +298,9 @@ mod tests {
             (None, at(-7_000), at(-7_000)),
             (None, at(DAY), now),
             (Some(at(-300)), at(-7_000), at(-7_000)),
-            (Some(at(2_000)), at(1_500), now),
+            (Some(at(-4_900)), at(-7_000), at(-7_000)),
+            (Some(at(2_000)), at(1_500), at(-500)),
+            (Some(at(2_000)), at(2_500), now),
             (Some(at(DAY)), at(DAY - 7_000), at(-7_000)),
             (Some(at(-DAY)), at(-DAY - 7_000), at(-7_000)),
             (Some(UnixMillis(i64::MIN)), UnixMillis(i64::MAX), now),

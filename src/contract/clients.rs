@@ -22,10 +22,11 @@ pub struct NewClient {
     /// hosted: it reads its messages from `GET /v1/clients/{id}/stream`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
-    /// For a webhook: the signing secret (`whsec_` and base64). A new client without one is given one.
+    /// For a webhook: the signing secret (`whsec_` and base64). A new client without one is given one. If you
+    /// repeat the request, name your own: a renewal shows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
-    /// Seconds until the binding expires, 60 to 2,592,000; one day if absent. A hosted client that is
+    /// Seconds until the binding expires, 60 to 2,592,000; one day if a new client doesn't say. A hosted client that is
     /// connected doesn't expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<u64>,
@@ -52,7 +53,7 @@ pub struct ClientCreated {
     /// The binding.
     #[serde(flatten)]
     pub client: ClientView,
-    /// For a webhook: the signing secret, if it is new. It is never shown again.
+    /// For a new webhook: the signing secret. It is never shown again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }

@@ -134,8 +134,7 @@ pub enum Tie {
     Member,
     /// Only an answer or a bridge named it. It stands for nobody until the call that introduces it claims it.
     Stranger,
-    /// A later call announced it anew, at this time of the agent's clock. What this call reports from before that is out
-    /// of date.
+    /// A later call announced it anew at this time. What this call reports from before that is out of date.
     Moved(UnixMillis),
 }
 
@@ -201,7 +200,7 @@ pub struct Call {
     pub reason: Reason,
     /// The address that travels in its signalling.
     pub carried: Option<Address>,
-    /// When the PBX announced it, by the agent's clock.
+    /// When the PBX announced it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<UnixMillis>,
     /// When it was decided.

@@ -217,7 +217,7 @@ impl Exchange {
     ) -> Result<Vec<Effect>, Refused> {
         // Told again after the agent's restart: it may have become another phone meanwhile. What was
         // announced stands for who announced it.
-        let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.legs.contains_key(leg));
+        let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.introduced(leg));
         if known || self.stranger_in(id, leg).is_some() {
             return self.identified(id, leg, number, at);
         }

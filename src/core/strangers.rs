@@ -33,9 +33,10 @@ impl Exchange {
         number: Option<&Number>,
         at: UnixMillis,
     ) -> Vec<Effect> {
-        let Some(mut state) = self.calls.get_mut(from).and_then(|call| call.legs.remove(leg)) else {
-            return Vec::new();
-        };
+        // A late report of its end in the call that it leaves is not its end in this one.
+        let left = Leg { ended: Some(at), ..Leg::new(None, at, Tie::Stranger) };
+        let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
+        let Some(mut state) = self.calls.get_mut(from).and_then(leave) else { return Vec::new() };
         let Some(call) = self.calls.get_mut(id) else { return Vec::new() };
         (state.number, state.tie) = (number.cloned(), Tie::Member);
         if let Some(answered) = state.answered {
@@ -101,15 +102,17 @@ impl Exchange {
     }
 
     /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
-    /// and this report is late.
+    /// and this report is late. Where nobody knows when it was announced, it was before the decision.
     pub(super) fn introduced_late(&mut self, id: &CallId, owner: &CallId, leg: &LegId, at: UnixMillis, tie: Tie) {
         let owner = self.calls.get(owner).filter(|call| call.id != *id && call.leg == *leg && call.has(leg));
-        let announced = owner.and_then(|call| call.announced).filter(|announced| at < *announced);
+        let announced = owner.map(|call| call.announced.unwrap_or(call.decided)).filter(|announced| at < *announced);
         if tie == Tie::Member
             && let (Some(announced), Some(call)) = (announced, self.calls.get_mut(id))
         {
-            let left = || Leg { ended: Some(at), ..Leg::new(None, at, Tie::Moved(announced)) };
-            call.legs.entry(leg.clone()).or_insert_with(left);
+            let left = Leg { ended: Some(at), ..Leg::new(None, at, Tie::Moved(announced)) };
+            if !call.introduced(leg) {
+                call.legs.insert(leg.clone(), left);
+            }
         }
     }
 
@@ -124,6 +127,11 @@ impl Exchange {
 }
 
 impl Call {
+    /// Whether the call's own reports introduced the leg.
+    pub(super) fn introduced(&self, leg: &LegId) -> bool {
+        self.legs.get(leg).is_some_and(|leg| leg.tie != Tie::Stranger)
+    }
+
     /// Whether an event speaks of a leg that a later call had announced anew by then. Only its end is news.
     pub(super) fn is_out_of_date(&self, event: &Event, at: UnixMillis) -> bool {
         !matches!(event, Event::Ended { .. }) && event.legs().iter().any(|leg| self.had_left(leg, at))

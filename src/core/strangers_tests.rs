@@ -18,6 +18,8 @@ fn a_caller_who_is_heard_before_their_call_is_known_pairs_once_it_is() {
     assert_eq!(claimed, Some((id("d"), vec![Effect::Paired(made.clone())])));
     assert_eq!(story.exchange.pairs_of(&number("+1")).len(), 1);
     assert_eq!(story.exchange.call(&id("c")).unwrap().phase, Phase::Talking);
+    assert_eq!(story.say("d", dialled("A", "+9")), [], "it stands for who announced it");
+    assert_eq!(story.ended("d", "A"), [], "it has left that call, and is up in its own");
     assert_eq!(story.ended("c", "A"), [Effect::Parted(made), Effect::Ended(id("c"))]);
     assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);
 }
@@ -30,6 +32,7 @@ fn a_phone_that_is_heard_before_it_is_dialled_pairs_once_it_is() {
     let made = pair("d", "+5", "+2");
     assert_eq!(story.say("c", dialled("B", "+2")), [Effect::Paired(made.clone())]);
     assert_eq!(story.exchange.call_of(&"pbx".parse().unwrap(), &leg("B")).unwrap().id, id("c"));
+    assert_eq!(story.ended("d", "B"), []);
     assert_eq!(story.ended("d", "P"), [Effect::Parted(made), Effect::Ended(id("d"))]);
     assert_eq!(story.ended("c", "A"), []);
     assert_eq!(story.ended("c", "B"), [Effect::Ended(id("c"))]);
@@ -72,6 +75,17 @@ fn a_call_that_says_late_that_it_had_a_leg_does_not_end_it_elsewhere() {
     let mut story = Story::new([call("d", "P", Some("+5"), "+9"), later("e", "Q", "+9", "+7")]);
     assert_eq!(story.say("d", dialled("Q", "+9")), []);
     assert_eq!(story.say("d", bridged("P", "Q")), []);
+    assert_eq!(story.ended("d", "Q"), []);
+    assert_eq!(story.bridged("e", "Q", "R"), [Effect::Paired(pair("e", "+9", "+7"))]);
+    assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);
+}
+
+/// It was found in a snapshot.
+#[test]
+fn a_leg_whose_announcement_nobody_dated_was_announced_before_the_decision() {
+    let found = Call { decided: T + Duration::from_secs(1), ..call("e", "Q", Some("+9"), "+7") };
+    let mut story = Story::new([call("d", "P", Some("+5"), "+9"), found]);
+    assert_eq!(story.say("d", dialled("Q", "+9")), []);
     assert_eq!(story.ended("d", "Q"), []);
     assert_eq!(story.bridged("e", "Q", "R"), [Effect::Paired(pair("e", "+9", "+7"))]);
     assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);

@@ -12,16 +12,18 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
-/// A difference of two clocks that may be the time that a report was on its way.
+/// A sender's clock that seems to be behind by no more than this may be right: the report may have been on its way for so
+/// long.
 const ON_ITS_WAY: i64 = 5_000;
 
 impl UnixMillis {
-    /// This time of the clock that showed `sent` when the one here showed `now`, by the clock here. A small difference is no
-    /// difference. The result is never later than `now`.
+    /// This time of the clock that showed `sent` when the one here showed `now`, by the clock here. Nothing is corrected if
+    /// the report's way here can explain the difference, which it can't if `sent` is later than `now`. The result is never
+    /// later than `now`.
     #[must_use]
     pub fn by_clock(self, sent: Option<UnixMillis>, now: UnixMillis) -> UnixMillis {
         let ahead = sent.map_or(0, |sent| sent.0.saturating_sub(now.0));
-        let ahead = if ahead.saturating_abs() > ON_ITS_WAY { ahead } else { 0 };
+        let ahead = if (-ON_ITS_WAY..=0).contains(&ahead) { 0 } else { ahead };
         UnixMillis(self.0.saturating_sub(ahead)).min(now)
     }
 }

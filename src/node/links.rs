@@ -1,4 +1,4 @@
-//! How the links to PBXs are, as agents report it.
+//! The state of each agent's link to a PBX.
 //!
 //! A PBX may have two agents: the old one still reports while the new one starts. Each of them is given SIP MESSAGEs
 //! according to its own link.

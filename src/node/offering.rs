@@ -106,7 +106,7 @@ impl App {
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {
                 true => self.withdraw(&pair).await?,
-                false => self.settle(&pair).await.map(drop)?,
+                false => self.settle(&pair).await?,
             }
         }
         Ok(())

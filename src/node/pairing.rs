@@ -59,9 +59,13 @@ struct Party<'a> {
 }
 
 impl App {
-    /// Brings what clients know of a pair in line with whether it talks. Returns the softphones for which that made a
-    /// delivery.
-    pub(super) async fn settle(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
+    /// Brings what clients know of a pair in line with whether it talks.
+    pub(super) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
+        self.settle_told(pair).await.map(drop)
+    }
+
+    /// As [`App::settle`]; returns the softphones for which that made a delivery.
+    pub(super) async fn settle_told(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _turn = self.turns.of(&pair.call).await;
         let (talks, call, far) = {
             let exchange = self.exchange();
@@ -128,7 +132,7 @@ impl App {
         let new: HashSet<String> = new.into_iter().collect();
         routed.retain(|(delivery, ..)| new.contains(&delivery.message.id));
         let told = routed.iter().filter_map(|(_, client, via)| sip_route(client, via)).collect();
-        self.hand_on(routed);
+        self.push_all(routed);
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
         }
@@ -195,13 +199,13 @@ impl App {
     /// The other side has another client than the one that was told of: the old one is over.
     pub(super) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
         self.withdraw(pair).await?;
-        self.settle(pair).await.map(drop)
+        self.settle(pair).await
     }
 
     /// Hands deliveries on; `pbx` is that of their call.
     pub(super) async fn send(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<(), StoreError> {
         let routed = self.routed(deliveries, pbx).await?;
-        self.hand_on(routed);
+        self.push_all(routed);
         Ok(())
     }
 
@@ -215,7 +219,7 @@ impl App {
         Ok(routed)
     }
 
-    fn hand_on(&self, deliveries: Vec<Routed>) {
+    fn push_all(&self, deliveries: Vec<Routed>) {
         let mut refused = Vec::new();
         for (delivery, binding, via) in deliveries {
             let from = self.signs(&delivery);

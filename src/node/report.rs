@@ -125,7 +125,7 @@ impl App {
                 self.compare(&pair.call);
                 Ok(())
             }
-            Effect::Parted(pair) => self.settle(pair).await.map(drop),
+            Effect::Parted(pair) => self.settle(pair).await,
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
                 self.end_far(call);

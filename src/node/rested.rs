@@ -41,7 +41,7 @@ impl App {
             if done.settled.contains(&pair) {
                 continue;
             }
-            match self.settle(&pair).await {
+            match self.settle_told(&pair).await {
                 Ok(told) => done.told.extend(told),
                 Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => {

@@ -17,9 +17,9 @@ pub enum Error {
     /// Nothing was sent: there was no connection, or the PBX wasn't ready.
     #[error("not sent: {0}")]
     Unsent(String),
-    /// A message's endpoint is no phone of this PBX, or we may not ask whether it is: nothing was sent.
+    /// Nothing was sent to a message's endpoint: it is no phone of this PBX, or we may not ask whether it is.
     #[error("nothing is sent to this endpoint: {0}")]
-    NoPhone(&'static str),
+    EndpointRefused(&'static str),
     /// A reply that says something else than was asked for.
     #[error("the PBX replied to {command} with {reply:?}")]
     Unexpected {
@@ -36,7 +36,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_disconnect(),
             Error::Ami(error) => error.is_disconnect(),
-            Error::Unanswered | Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -46,7 +46,7 @@ impl Error {
             Error::Esl(error) => error.is_timeout(),
             Error::Ami(error) => error.is_timeout(),
             Error::Unanswered => true,
-            Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
+            Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -55,7 +55,7 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_auth(),
             Error::Ami(error) => error.is_auth(),
-            Error::Unanswered | Error::Unsent(_) | Error::NoPhone(_) | Error::Unexpected { .. } => false,
+            Error::Unanswered | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
         }
     }
 

@@ -37,6 +37,7 @@ pub struct Rested {
 
 #[derive(Debug)]
 struct Rest {
+    /// The end of the rest, or when the address was tried after it.
     until: Instant,
     missed: Missed,
     state: State,
@@ -71,7 +72,7 @@ impl Missed {
     }
 }
 
-/// What became of a message that is about to be made.
+/// Whether a message may be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skip {
     /// Its route does not rest: the message may be made.
@@ -118,10 +119,14 @@ impl Rests {
             if rest.state == State::Resting && now < rest.until {
                 return true;
             }
-            let is_known = rest.state == State::Back || now >= rest.until + TRIED_WITHIN;
+            let is_known = match rest.state {
+                State::Resting => false,
+                State::Tried => now >= rest.until + TRIED_WITHIN,
+                State::Back => true,
+            };
             if (is_known || rest.state == State::Resting) && !rest.missed.0.is_empty() {
                 over.push(Rested { route: route.clone(), missed: rest.missed.all(), is_try: !is_known });
-                rest.state = State::Tried;
+                (rest.state, rest.until) = (State::Tried, now);
             }
             !is_known && !rest.missed.0.is_empty()
         });
@@ -214,6 +219,18 @@ mod tests {
         assert!(rests.over(later + TRIED_WITHIN - Duration::from_millis(1)).is_empty());
         assert_eq!(over(&rests, later + TRIED_WITHIN), [(vec![pair("1"), pair("2")], false)]);
         assert!(rests.lock().is_empty());
+    }
+
+    #[test]
+    fn a_try_has_its_time_however_late_it_is_made() {
+        let (rests, desk, now) = (Rests::default(), route("a"), Instant::now());
+        rests.begin(desk.clone(), REST, now);
+        rests.skip(&desk, &pair("1"), now);
+        // The database failed for a while.
+        let tried = now + REST + TRIED_WITHIN;
+        assert_eq!(over(&rests, tried), [(vec![pair("1")], true)]);
+        assert!(rests.over(tried + TRIED_WITHIN - Duration::from_millis(1)).is_empty());
+        assert_eq!(over(&rests, tried + TRIED_WITHIN), [(vec![pair("1")], false)]);
     }
 
     #[test]

@@ -37,14 +37,42 @@ pub struct Binding {
     pub expires: UnixMillis,
 }
 
+/// What a renewal changes. What is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// What a webhook's messages are signed with.
+    pub secret: Option<String>,
+    /// What the client can do.
+    pub capabilities: Option<Vec<Capability>>,
+    /// To whom its address may go.
+    pub offer: Option<OfferTo>,
+    /// How long it stays without being renewed.
+    pub lifetime: Option<Duration>,
+}
+
 impl Store {
-    /// Adds a binding, or renews the one with its id; false if its number isn't in the directory, or has another client
-    /// with the same address.
+    /// Adds a binding; false if its number isn't in the directory, or has a client with the same address.
     ///
     /// # Errors
     /// If the database can't be written.
-    pub async fn put_binding(&self, binding: Binding) -> Result<bool, StoreError> {
+    pub async fn add_binding(&self, binding: Binding) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
+    }
+
+    /// Renews a binding: it ends a lifetime from now. None if it isn't there or has ended.
+    ///
+    /// # Errors
+    /// If the database can't be written.
+    pub async fn renew_binding(
+        &self,
+        id: &ClientId,
+        renewal: Renewal,
+        now: UnixMillis,
+    ) -> Result<Option<Binding>, StoreError> {
+        match self.writer.run(Write::Renew(id.clone(), Box::new(renewal), now)).await? {
+            Done::Renewed(binding) => Ok(binding.map(|binding| *binding)),
+            _ => Ok(None),
+        }
     }
 
     /// Changes to whom a client's address may go; false if it isn't there.
@@ -156,28 +184,55 @@ pub(super) fn offer(json: &str) -> Result<OfferTo, StoreError> {
     serde_json::from_str(json).map_err(|e| StoreError::unreadable("binding", e))
 }
 
-pub(super) async fn put(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
-    let capabilities = serde_json::to_string(&binding.capabilities);
+fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::unreadable("binding", e))
+}
+
+pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
     // In one statement with the questions whether the number is served and has the address: both may change meanwhile.
     let done = sqlx::query(
         "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer)
          SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2 AND NOT EXISTS (
-             SELECT 1 FROM bindings b WHERE b.number = $2 AND b.address = $4 AND b.id <> $1 AND b.expires > $8 - $7)
-         ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, capabilities = excluded.capabilities,
-             lifetime = excluded.lifetime, expires = excluded.expires, offer = excluded.offer",
+             SELECT 1 FROM bindings b WHERE b.number = $2 AND b.address = $4 AND b.expires > $8 - $7)",
     )
     .bind(binding.id.to_string())
     .bind(binding.number.to_string())
     .bind(binding.form.as_str())
     .bind(binding.address.as_ref().map(Address::to_string))
     .bind(binding.secret.clone())
-    .bind(capabilities.map_err(|e| StoreError::unreadable("binding", e))?)
+    .bind(json(&binding.capabilities)?)
     .bind(i64::try_from(binding.lifetime.as_millis()).unwrap_or(i64::MAX))
     .bind(binding.expires.0)
-    .bind(serde_json::to_string(&binding.offer).map_err(|e| StoreError::unreadable("binding", e))?)
+    .bind(json(&binding.offer)?)
     .execute(connection)
     .await?;
     Ok(Done::Rows(done.rows_affected()))
+}
+
+/// One statement, so that what another request has just changed or removed stays so.
+pub(super) async fn renew(
+    connection: &mut SqliteConnection,
+    id: &ClientId,
+    renewal: &Renewal,
+    now: UnixMillis,
+) -> Result<Done, StoreError> {
+    let lifetime = renewal.lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+    let rows = sqlx::query(
+        "UPDATE bindings SET secret = COALESCE($3, secret), capabilities = COALESCE($4, capabilities),
+             offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime)
+         WHERE id = $1 AND expires > $2
+         RETURNING id, number, form, address, secret, capabilities, lifetime, expires, offer",
+    )
+    .bind(id.to_string())
+    .bind(now.0)
+    .bind(renewal.secret.clone())
+    .bind(renewal.capabilities.as_ref().map(json).transpose()?)
+    .bind(renewal.offer.as_ref().map(json).transpose()?)
+    .bind(lifetime)
+    .fetch_all(connection)
+    .await?;
+    let binding = rows.first().map(read).transpose()?;
+    Ok(Done::Renewed(binding.map(Box::new)))
 }
 
 pub(super) async fn offer_to(
@@ -185,7 +240,7 @@ pub(super) async fn offer_to(
     id: &ClientId,
     offer: &OfferTo,
 ) -> Result<Done, StoreError> {
-    let offer = serde_json::to_string(offer).map_err(|e| StoreError::unreadable("binding", e))?;
+    let offer = json(offer)?;
     let update = sqlx::query("UPDATE bindings SET offer = $2 WHERE id = $1");
     let done = update.bind(id.to_string()).bind(offer).execute(connection).await?;
     Ok(Done::Rows(done.rows_affected()))

@@ -18,7 +18,7 @@ mod settings;
 mod sip_messages;
 mod writer;
 
-pub use bindings::Binding;
+pub use bindings::{Binding, Renewal};
 pub use calls::CallFilter;
 pub use deliveries::{Delivery, DeliveryState, Parted};
 pub use error::StoreError;

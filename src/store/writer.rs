@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::deliveries::Parted;
 use super::settings::TokenRole;
 use super::sip_messages::SipOutcome;
-use super::{Binding, Delivery, DeliveryState, NumberRow, StoreError, StoredOffer};
+use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
 use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
@@ -31,6 +31,7 @@ pub(super) enum Write {
     DeleteNumber(Number),
     Enable(Number, bool),
     Binding(Box<Binding>),
+    Renew(ClientId, Box<Renewal>, UnixMillis),
     DeleteBinding(ClientId),
     OfferTo(ClientId, OfferTo),
     ExtendBindings(Vec<ClientId>, UnixMillis),
@@ -55,6 +56,7 @@ pub(super) enum Write {
 pub(super) enum Done {
     Rows(u64),
     Ids(Vec<String>),
+    Renewed(Option<Box<Binding>>),
     Parted(Parted),
 }
 
@@ -242,7 +244,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Numbers(rows) => numbers::put(connection, rows).await,
         Write::DeleteNumber(number) => numbers::delete(connection, number).await,
         Write::Enable(number, enabled) => numbers::enable(connection, number, *enabled).await,
-        Write::Binding(binding) => bindings::put(connection, binding).await,
+        Write::Binding(binding) => bindings::add(connection, binding).await,
+        Write::Renew(id, renewal, now) => bindings::renew(connection, id, renewal, *now).await,
         Write::DeleteBinding(id) => bindings::delete(connection, id).await,
         Write::OfferTo(id, offer) => bindings::offer_to(connection, id, offer).await,
         Write::ExtendBindings(ids, now) => bindings::extend(connection, ids, *now).await,

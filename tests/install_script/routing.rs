@@ -102,3 +102,81 @@ fn a_file_without_the_sample_lines_gets_the_trunk_too() {
         }
     });
 }
+
+/// Adds a PBX of the other kind, and what it has in `[node.routing]`.
+fn with_second_pbx(scratch: &Scratch, routing: &str) {
+    let other = if scratch.kind == "asterisk" { "freeswitch" } else { "asterisk" };
+    let sample = include_str!("../../etc/sidecall.toml");
+    let (_, block) = sample.split_once(&format!("# --- begin {other}\n")).unwrap();
+    let (block, _) = block.split_once(&format!("# --- end {other}\n")).unwrap();
+    std::fs::write(config(scratch).with_file_name(format!("{other}.password")), "0123456789abcdef").unwrap();
+    let text = read(scratch).replace("#trunk = \"sidecall\"", routing);
+    write(scratch, &format!("{text}\n{}", block.replace("pbx.example", "other.example")));
+}
+
+/// The trunks that the program reads for both PBXs: the one of `scratch` first.
+fn trunks(scratch: &Scratch) -> Vec<String> {
+    let config = sidecall::config::Config::load(&config(scratch)).unwrap();
+    let trunk = |name| config.node.routing.trunk(name).map_or("none", |trunk| trunk.as_str()).to_owned();
+    config.pbx.iter().map(|pbx| trunk(&pbx.name)).collect()
+}
+
+#[test]
+fn a_trunk_of_one_pbx_is_not_given_to_another() {
+    on_each("two-pbxs", |scratch| {
+        install(scratch, &[]);
+        let single = read(scratch);
+        for (routing, theirs) in [("#trunk = \"sidecall\"", "none"), ("trunk = \"theirs\"", "theirs")] {
+            write(scratch, &single);
+            with_second_pbx(scratch, routing);
+            let before = read(scratch);
+            let said = install(scratch, &["--trunk", "192.0.2.10"]);
+            assert_eq!(trunks(scratch), ["sidecall", theirs], "{said}");
+            let table = format!("\n[node.routing.pbx.{}]\ntrunk = ", scratch.kind);
+            assert_eq!(read(scratch), format!("{before}{table}\"sidecall\"\n"));
+            assert!(install(scratch, &["--trunk", "192.0.2.10"]).contains("Nothing to do"));
+            install(scratch, &["--trunk", "other=192.0.2.11"]);
+            assert_eq!(read(scratch), format!("{before}{table}\"other\"\n"));
+        }
+        // Both may have the same one, and a name with a dot needs quotes.
+        write(scratch, &single);
+        with_second_pbx(scratch, "trunk = \"sidecall\"");
+        let before = read(scratch);
+        install(scratch, &["--trunk", "192.0.2.10"]);
+        assert_eq!(read(scratch), before);
+        let dotted = before.replace(&format!("name = \"{}\"", scratch.kind), "name = \"main.office\"");
+        write(scratch, &dotted);
+        install(scratch, &["--trunk", "other=192.0.2.11"]);
+        assert_eq!(trunks(scratch), ["other", "sidecall"]);
+        assert!(install(scratch, &["--trunk", "other=192.0.2.11"]).contains("Nothing to do"));
+    });
+}
+
+#[test]
+fn a_trunk_of_this_pbx_that_wins_is_named() {
+    on_each("override", |scratch| {
+        install(scratch, &[]);
+        let before = read(scratch);
+        let table = format!("[node.routing.pbx.{}]", scratch.kind);
+        write(scratch, &format!("{before}\n{table}\ntrunk = \"mine\"\n"));
+        let own = read(scratch);
+        let said = install(scratch, &["--trunk", "192.0.2.10"]);
+        assert_eq!(read(scratch), own);
+        assert!(said.contains(&format!("trunk in {table} is `mine`, not `sidecall`")), "{said}");
+        // Written as the script can't.
+        let dotted = format!("pbx.{}.trunk = \"mine\"", scratch.kind);
+        write(scratch, &before.replace("#trunk = \"sidecall\"", &dotted));
+        let own = read(scratch);
+        assert_eq!(trunks(scratch), ["mine"]);
+        let said = install(scratch, &["--trunk", "192.0.2.10"]);
+        assert_eq!(read(scratch), own);
+        assert!(said.contains(&format!("set it yourself: trunk = \"sidecall\" in {table}")), "{said}");
+        // Two of a kind: only the administrator knows which one this is.
+        let second = pbx_table(&before).replace(&format!("name = \"{}\"", scratch.kind), "name = \"second\"");
+        write(scratch, &format!("{before}{second}"));
+        let own = read(scratch);
+        let said = install(scratch, &["--trunk", "192.0.2.10"]);
+        assert_eq!(read(scratch), own);
+        assert!(said.contains("[node.routing.pbx.NAME]"), "{said}");
+    });
+}

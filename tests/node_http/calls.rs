@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, bridged, dialled, ended};
+use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended, unbridged};
 
 async fn node() -> TestNode {
     let node = TestNode::start().await;
@@ -191,4 +191,64 @@ async fn an_agent_whose_clock_is_a_day_off_ends_its_calls_in_time() {
     node.send(Method::POST, &format!("/v1/calls/{call}/events"), AGENT, json!({"events": [event]})).await;
     let at = node.get(&format!("/v1/calls/{call}"), ADMIN).await["ended"].as_i64().unwrap();
     assert!((now() - at).abs() < DAY / 24, "{at}");
+}
+
+/// A leg goes from one call to another, and the first call reports of it late: when that was is told by the agent's clock,
+/// as the announcement is.
+#[tokio::test]
+async fn what_is_out_of_date_is_so_by_any_clock_of_the_agent() {
+    const DAY: i64 = 86_400_000;
+    let node = node().await;
+    let now = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+    let mut wrong = Vec::new();
+    for ahead in [DAY, 2_000, 0, -2_000, -DAY] {
+        let [p, q, r, s] = ["p", "q", "r", "s"].map(|leg| format!("{leg}{ahead}"));
+        let post = async |path: &str, body: Value| {
+            let request = node.request(Method::POST, path, AGENT).header("sidecall-clock", now() + ahead).json(&body);
+            let (status, body) = answer(request).await;
+            assert_eq!(status, 200, "{body}");
+            body
+        };
+        let announced = async |leg: &str, ago: i64| {
+            let request = json!({"pbx": "a", "leg": leg, "calling": ALICE, "called": BOB, "side": "originating",
+                "announced": now() + ahead - ago});
+            let path = format!("/v1/calls/{}", post("/v1/calls", request).await["call"].as_str().unwrap());
+            path
+        };
+        let say = async |call: &str, seq: u64, ago: i64, mut event: Value| {
+            (event["seq"], event["at"]) = (seq.into(), (now() + ahead - ago).into());
+            post(&format!("{call}/events"), json!({"events": [event]})).await;
+        };
+        let (old, live) = (announced(&p, 5_000).await, announced(&q, 1_000).await);
+        say(&old, 1, 2_000, dialled(&q)).await;
+        say(&old, 2, 1_900, ended(&q)).await;
+        if node.get(&live, ADMIN).await["legs"] != json!([q]) {
+            wrong.push((ahead, "what is out of date counts"));
+        }
+        let old = announced(&r, 5_000).await;
+        say(&old, 1, 4_000, dialled(&s)).await;
+        let live = announced(&s, 1_000).await;
+        say(&live, 1, 0, bridged(&s, &r)).await;
+        say(&old, 2, 0, unbridged(&r, &s)).await;
+        if node.get(&live, ADMIN).await["phase"] != "answered" {
+            wrong.push((ahead, "what is not out of date doesn't count"));
+        }
+    }
+    assert_eq!(wrong, []);
+}
+
+/// No report could follow it, and the call could never end.
+#[tokio::test]
+async fn a_report_whose_number_leaves_no_room_is_refused() {
+    let node = node().await;
+    let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
+    let path = format!("/v1/calls/{call}/events");
+    let report = |seq: u64| json!({"seq": seq, "at": 1, "event": "answered", "leg": "leg-1"});
+    for seq in [u64::MAX, 1 << 63] {
+        let (status, body) = node.send(Method::POST, &path, AGENT, json!({"events": [report(1), report(seq)]})).await;
+        assert_eq!((status.as_u16(), &body["field"]), (422, &json!("events[1].seq")), "{body}");
+    }
+    assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["last_seq"], 0, "nothing of it is taken");
+    let (status, body) = node.send(Method::POST, &path, AGENT, json!({"events": [report((1 << 63) - 1)]})).await;
+    assert_eq!(status, 200, "{body}");
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AnswerView, CallDecision, CallEvents, CallList, CallRequest, CallView, FarView, SipMessages, Step,
+    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, FarView, SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
@@ -30,14 +30,16 @@ const RECENT: u32 = 100;
 
 /// Where a call that is being set up goes.
 #[utoipa::path(post, path = "/v1/calls", tag = "calls", security(("bearer" = ["agent"])),
+    params(("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
     request_body = CallRequest, responses((status = 200, body = CallDecision), Problems))]
 pub(in crate::node) async fn decide(
     State(app): State<App>,
     Agent(scope): Agent,
+    headers: HeaderMap,
     Body(request): Body<CallRequest>,
 ) -> Result<Json<CallDecision>, Problem> {
     scope.check(&request.pbx)?;
-    app.decide(request).await.map(Json)
+    app.decide(request.by_clock(agent_clock(&headers), now())).await.map(Json)
 }
 
 /// What happened to a call since; repeats do no harm.
@@ -56,6 +58,9 @@ pub(in crate::node) async fn events(
     let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
+    }
+    if let Some(n) = events.iter().position(|event| event.seq > CallReport::SEQ_MAX) {
+        return Err(Problem::invalid(format!("events[{n}].seq"), format!("must be at most {}", CallReport::SEQ_MAX)));
     }
     let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;

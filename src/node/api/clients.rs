@@ -24,19 +24,21 @@ use crate::node::offering::CAPABILITIES;
 use crate::node::pairing::CLIENTS;
 use crate::node::problem::Problems;
 use crate::push::{Secret, SecretError};
-use crate::store::Binding;
+use crate::store::{Binding, Renewal, StoreError};
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
-const DAY: u64 = 24 * 60 * 60;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Binds a client to a number. A second request with the same number and address renews the client, so a client may bind
-/// at each start, or repeat a request whose answer was lost, and is still told everything once.
+/// at each start, or repeat a request whose answer was lost, and is still told everything once. A webhook that does so
+/// must name its `secret`: only the answer to a new client shows one. Without an address, each request makes another
+/// hosted client.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])),
     request_body = NewClient, responses(
         (status = 201, description = "The client is bound", body = ClientCreated),
         (status = 200, description = "The number has a client with this address: it is renewed, and what the request names is changed", body = ClientCreated),
         Problems,
-        (status = 409, description = "The number has as many clients as it can have", body = Problem, content_type = "application/problem+json")))]
+        (status = 409, description = "The number has as many clients as it can have, or other requests bind and remove this client at the same time", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn create(
     State(app): State<App>,
     identity: Identity,
@@ -44,45 +46,60 @@ pub(in crate::node) async fn create(
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
     may_change(&app, &identity)?;
     let number = number(&identity, new.number.as_ref())?;
+    let named = named(&new)?;
     if let Some(address) = &new.address {
         may_bind(&app, address).await?;
     }
-    // Another request may bind the same address between the read and the write. The second round renews that client.
+    // Another request may bind or remove the client between the read and the write. The second round sees that.
     for _ in 0..2 {
         let bound = app.store.bindings(Some(&number), now(), CLIENTS).await?;
         let same = bound.iter().find(|client| client.address.is_some() && client.address == new.address);
-        if same.is_none() && bound.len() >= CLIENTS as usize {
+        if let Some(same) = same {
+            if let Some(binding) = app.store.renew_binding(&same.id, named.clone(), now()).await? {
+                return Ok(renewed(&app, binding, named.offer.is_some()).await);
+            }
+            continue;
+        }
+        if bound.len() >= CLIENTS as usize {
             return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
         }
-        let binding = binding(number.clone(), new.clone(), same)?;
-        if app.store.put_binding(binding.clone()).await? {
-            return Ok(answer(&app, binding, same).await);
+        let binding = binding(number.clone(), new.address.clone(), named.clone());
+        if app.store.add_binding(binding.clone()).await? {
+            return Ok(created(&app, binding).await);
+        }
+        if app.store.number(&number).await?.is_none() {
+            return Err(Problem::invalid("number", "the number is not in the directory"));
         }
     }
-    Err(Problem::invalid("number", "the number is not in the directory"))
+    let detail = "other requests bind and remove this client at the same time; repeat the request";
+    Err(Problem::new(StatusCode::CONFLICT, detail))
 }
 
-/// The answer about a client that is bound or renewed. People on the phone with its number are told what changes for them.
-async fn answer(app: &App, binding: Binding, before: Option<&Binding>) -> (StatusCode, Json<ClientCreated>) {
+/// The answer about a new client. It may have come in the middle of a call.
+async fn created(app: &App, binding: Binding) -> (StatusCode, Json<ClientCreated>) {
     let (id, number) = (&binding.id, &binding.number);
-    let (status, told) = match before {
-        // It may have come in the middle of a call.
-        None => {
-            tracing::info!(client = %id, %number, form = binding.form.as_str(), "client bound");
-            (StatusCode::CREATED, app.settle_number(number).await)
-        }
-        Some(before) => {
-            tracing::debug!(client = %id, %number, "client renewed");
-            let told = if before.offer == binding.offer { Ok(()) } else { app.reconsider(number).await };
-            (StatusCode::OK, told)
-        }
-    };
-    // If telling fails, the client is bound all the same.
+    tracing::info!(client = %id, %number, form = binding.form.as_str(), "client bound");
+    warn_untold(app.settle_number(number).await, number);
+    let secret = binding.secret.clone();
+    (StatusCode::CREATED, Json(ClientCreated { client: view(app, binding), secret }))
+}
+
+/// The answer about a renewed client. If the request names `offer`, people on the phone with the number may gain or lose
+/// the client's address. What the offer was before doesn't matter: another request may have changed it in between.
+async fn renewed(app: &App, binding: Binding, names_offer: bool) -> (StatusCode, Json<ClientCreated>) {
+    let (id, number) = (&binding.id, &binding.number);
+    tracing::debug!(client = %id, %number, "client renewed");
+    if names_offer {
+        warn_untold(app.reconsider(number).await, number);
+    }
+    (StatusCode::OK, Json(ClientCreated { client: view(app, binding), secret: None }))
+}
+
+/// If telling fails, the client is bound all the same.
+fn warn_untold(told: Result<(), StoreError>, number: &Number) {
     if let Err(error) = told {
         tracing::warn!(%error, %number, "a client could not be told of the call that is up");
     }
-    let secret = binding.secret.clone().filter(|secret| before.is_none_or(|old| old.secret.as_ref() != Some(secret)));
-    (status, Json(ClientCreated { client: view(app, binding), secret }))
 }
 
 /// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
@@ -116,47 +133,55 @@ fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Proble
     }
 }
 
-/// What a request binds. What it doesn't name stays as it was `before`.
-pub(super) fn binding(number: Number, new: NewClient, before: Option<&Binding>) -> Result<Binding, Problem> {
-    let form = match new.address.as_ref().map(|address| address.kind()) {
+fn form(address: Option<&Address>) -> ClientForm {
+    match address.map(Address::kind) {
         None => ClientForm::Hosted,
         Some(AddressKind::Sip) => ClientForm::Sip,
         Some(AddressKind::Http) => ClientForm::Webhook,
-    };
-    let secret = match (form, new.secret) {
-        (ClientForm::Webhook, None) => match before {
-            Some(before) => before.secret.clone(),
-            None => Some(Secret::new(rand::random()).reveal()),
-        },
+    }
+}
+
+/// What a request names, once it is checked. A renewed client keeps the rest.
+pub(super) fn named(new: &NewClient) -> Result<Renewal, Problem> {
+    let secret = match (form(new.address.as_ref()), &new.secret) {
+        (_, None) => None,
         (ClientForm::Webhook, Some(text)) => {
             let secret: Result<Secret, SecretError> = text.parse();
             Some(secret.map_err(|e| Problem::invalid("secret", e.to_string()))?.reveal())
         }
-        (_, None) => None,
         (_, Some(_)) => return Err(Problem::invalid("secret", "only a webhook has a secret")),
     };
-    let expires = new.expires.unwrap_or(DAY);
-    if !EXPIRES.contains(&expires) {
+    if new.expires.is_some_and(|expires| !EXPIRES.contains(&expires)) {
         return Err(Problem::invalid("expires", format!("must be {} to {} seconds", EXPIRES.start(), EXPIRES.end())));
     }
-    let capabilities = new.capabilities.or_else(|| Some(before?.capabilities.clone())).unwrap_or_default();
-    if capabilities.len() > CAPABILITIES {
+    if new.capabilities.as_ref().is_some_and(|all| all.len() > CAPABILITIES) {
         return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES}")));
     }
-    let offer = new.offer.or_else(|| Some(before?.offer.clone())).unwrap_or_default();
-    check(&offer)?;
-    let lifetime = Duration::from_secs(expires);
-    Ok(Binding {
-        id: before.map_or_else(fresh_id, |before| before.id.clone()),
+    new.offer.as_ref().map_or(Ok(()), check)?;
+    Ok(Renewal {
+        secret,
+        capabilities: new.capabilities.clone(),
+        offer: new.offer.clone(),
+        lifetime: new.expires.map(Duration::from_secs),
+    })
+}
+
+/// A new client, with the defaults for what its request doesn't name.
+fn binding(number: Number, address: Option<Address>, named: Renewal) -> Binding {
+    let form = form(address.as_ref());
+    let made = || (form == ClientForm::Webhook).then(|| Secret::new(rand::random()).reveal());
+    let lifetime = named.lifetime.unwrap_or(DAY);
+    Binding {
+        id: fresh_id(),
         number,
         form,
-        address: new.address,
-        secret,
-        capabilities,
-        offer,
+        address,
+        secret: named.secret.or_else(made),
+        capabilities: named.capabilities.unwrap_or_default(),
+        offer: named.offer.unwrap_or_default(),
         lifetime,
         expires: now() + lifetime,
-    })
+    }
 }
 
 /// Whose clients.

@@ -29,10 +29,13 @@ impl Messages {
 
     /// Sends one: to a phone of this PBX, or to any address by way of an endpoint. When Asterisk had sent it.
     pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+        self.send_until(Instant::now() + MESSAGE_WITHIN, from, message).await
+    }
+
+    async fn send_until(&self, until: Instant, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         let Some((user, host)) = message.to.sip_parts() else {
             return Err(Error::unexpected("MessageSend", "not a SIP address"));
         };
-        let until = Instant::now() + MESSAGE_WITHIN;
         let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
         let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
@@ -49,8 +52,11 @@ impl Messages {
             .with("Destination", &to)?
             .with("From", &format!("<sip:{from}@{domain}>"))?
             .with("Body", &message.text)?;
-        // Connecting and asking count too.
+        // Connecting and asking count too, and so does the wait for others who connect.
         let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Error::unsent("connecting to the PBX took too long"));
+        }
         client.with_timeout(left).send(action).await?.accepted()?;
         Ok(Instant::now())
     }
@@ -64,7 +70,64 @@ impl Messages {
         let options = ami::Options { tls: tls.clone(), ..ami::Options::default() };
         let (client, _, connection) = ami::connect(address, auth, options).await?;
         super::spawn(connection, "messages");
-        self.phones.reconnected();
         Ok(client)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ami::{Auth, Method};
+    use crate::pbx::asterisk::scripted::serve;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use tokio::net::TcpListener;
+
+    /// Messages by way of an Asterisk that has every endpoint whose name doesn't begin with `none`, and how many it sent.
+    async fn messages() -> (Messages, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = Endpoint {
+            address: listener.local_addr().unwrap().to_string(),
+            auth: Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain },
+            tls: None,
+            domain: "pbx.example".to_owned(),
+            message_endpoint: None,
+            endpoints: [("XXXX".parse().unwrap(), None)].into_iter().collect(),
+        };
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&sent);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let count = Arc::clone(&count);
+                tokio::spawn(serve(stream, move |asked| {
+                    count.fetch_add(usize::from(asked == "MessageSend"), Ordering::Relaxed);
+                    Some(if asked.contains("none") || asked.ends_with(",contact)") { "" } else { "1" })
+                }));
+            }
+        });
+        (Messages::new(endpoint), sent)
+    }
+
+    fn message(to: &str) -> SipMessage {
+        let (id, to, from) = ("id".to_owned(), to.parse().unwrap(), "+12125550101".parse().unwrap());
+        SipMessage { id, to, from, text: "x".to_owned(), call: None, about: None }
+    }
+
+    #[tokio::test]
+    async fn a_message_that_has_no_time_left_is_not_sent() {
+        let (messages, sent) = messages().await;
+        let late = messages.send_until(Instant::now(), "1002", &message("sip:1001@pbx.example")).await;
+        assert!(late.as_ref().is_err_and(Error::is_unsent), "{late:?}");
+        messages.send("1002", &message("sip:1001@pbx.example")).await.unwrap();
+        assert_eq!(sent.load(Ordering::Relaxed), 1, "the late one never reached Asterisk");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_we_closed_is_no_restart_of_asterisk() {
+        let (messages, _) = messages().await;
+        messages.send("1002", &message("sip:1001@pbx.example")).await.unwrap();
+        messages.close();
+        let unknown = messages.send("1002", &message("sip:none@pbx.example")).await;
+        assert!(matches!(unknown, Err(Error::EndpointRefused(_))), "{unknown:?}");
     }
 }

@@ -7,6 +7,8 @@ mod dictionary;
 pub mod fuzz;
 mod messages;
 mod phones;
+#[cfg(test)]
+mod scripted;
 mod snapshot;
 
 pub use checkup::Checkup;

@@ -5,7 +5,7 @@
 //! permanent contact or logs in elsewhere. What is neither gets no message.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 use tokio::time::timeout;
@@ -18,11 +18,13 @@ use crate::pbx::Error;
 const KNOWN_FOR: Duration = Duration::from_secs(60);
 /// How long Asterisk may take to say it.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
+/// How long after its link is up Asterisk may still be loading its modules.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
 /// Phones that are kept.
 const NAMES: u64 = 10_000;
 
 /// Why Asterisk tells nothing: `Getvar` has other classes than `MessageSend` (manager.c).
-const MAY_NOT_ASK: &str = "Asterisk refuses Getvar: the manager user needs write=call or write=reporting";
+const MAY_NOT_ASK: &str = "it can't be checked without Getvar (the manager user needs write=call or write=reporting)";
 
 /// Why an endpoint is no phone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,13 +39,13 @@ enum NoPhone {
 impl NoPhone {
     fn reason(self) -> &'static str {
         match self {
-            NoPhone::Unknown => "no such endpoint, or func_pjsip_endpoint is not loaded",
+            NoPhone::Unknown => "it does not exist, or func_pjsip_endpoint is not loaded",
             NoPhone::NoAor => "its AOR is unknown, or func_pjsip_aor is not loaded",
             NoPhone::LogsIn => {
-                "a trunk and not a phone: it has outbound_auth (if it is a phone, name it in `endpoints` of its [[pbx]])"
+                "it is a trunk and not a phone: it has outbound_auth (if it is a phone, name it in `endpoints` of its [[pbx]])"
             }
-            NoPhone::DoesNotRegister => "a trunk and not a phone: its AOR has no max_contacts",
-            NoPhone::Permanent => "a trunk and not a phone: its AOR has a permanent contact",
+            NoPhone::DoesNotRegister => "it is a trunk and not a phone: its AOR has no max_contacts",
+            NoPhone::Permanent => "it is a trunk and not a phone: its AOR has a permanent contact",
         }
     }
 
@@ -53,50 +55,50 @@ impl NoPhone {
     }
 }
 
-/// The endpoints that are known to be phones. A refusal is not kept: the endpoint may be new.
+/// The endpoints that are known to be phones. A refusal is not kept: the endpoint may be new. A restart of Asterisk ends
+/// the link, and the next link has `Phones` of its own.
 #[derive(Debug)]
 pub(super) struct Phones {
     known: Cache<String, ()>,
     /// How the configuration names phones. These may have `outbound_auth`, for phones that challenge Asterisk's requests.
     named: Endpoints,
-    /// Whether Asterisk has described any endpoint over this connection. Until then it may still be starting.
+    /// When the link came up.
+    since: Instant,
+    /// Whether Asterisk has described any endpoint. Then it is no longer starting.
     has_told: AtomicBool,
 }
 
 impl Phones {
     pub(super) fn new(named: Endpoints) -> Phones {
         let known = Cache::builder().max_capacity(NAMES).time_to_live(KNOWN_FOR).build();
-        Phones { known, named, has_told: AtomicBool::new(false) }
+        Phones { known, named, since: Instant::now(), has_told: AtomicBool::new(false) }
     }
 
-    /// There is a new connection: Asterisk may have restarted.
-    pub(super) fn reconnected(&self) {
-        self.has_told.store(false, Ordering::Relaxed);
+    fn may_be_starting(&self) -> bool {
+        !self.has_told.load(Ordering::Relaxed) && self.since.elapsed() < STARTS_WITHIN
     }
 
     /// Refuses an endpoint that is no phone.
     ///
     /// # Errors
-    /// `NoPhone`, also if our manager user may not ask. `Unsent` if Asterisk didn't answer or still starts: nothing was sent
-    /// so far.
+    /// `EndpointRefused` if it is no phone, or our manager user may not ask. `Unsent` if Asterisk didn't answer or may still
+    /// be starting.
     pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), Error> {
         if self.known.contains_key(name) {
             return Ok(());
         }
         let found = match timeout(ASKED_WITHIN, self.ask(client, name)).await {
             Ok(Err(error)) if error.is_disconnect() || error.is_timeout() => return Err(Error::unsent(error)),
-            Ok(Err(Error::Ami(error))) if error.is_refused() => return Err(Error::NoPhone(MAY_NOT_ASK)),
+            Ok(Err(Error::Ami(error))) if error.is_refused() => return Err(Error::EndpointRefused(MAY_NOT_ASK)),
             Ok(found) => found?,
             Err(_) => return Err(Error::unsent("Asterisk did not say in time whether the endpoint is a phone")),
         };
         match found {
-            Err(why) if why.is_silence() && !self.has_told.load(Ordering::Relaxed) => {
-                return Err(Error::unsent(why.reason()));
-            }
+            Err(why) if why.is_silence() && self.may_be_starting() => return Err(Error::unsent(why.reason())),
             Err(why) if why.is_silence() => {}
             _ => self.has_told.store(true, Ordering::Relaxed),
         }
-        found.map_err(|why| Error::NoPhone(why.reason()))?;
+        found.map_err(|why| Error::EndpointRefused(why.reason()))?;
         self.known.insert(name.to_owned(), ());
         Ok(())
     }
@@ -152,31 +154,13 @@ async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[
 mod tests {
     use super::*;
     use crate::ami::{Auth, Method, Options, connect_stream};
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, duplex};
+    use crate::pbx::asterisk::scripted::serve;
+    use tokio::io::duplex;
 
-    /// A client of a script that logs it in, and gives each variable the value that `says` has, or refuses `Getvar`.
+    /// A client of such an Asterisk.
     async fn scripted(says: impl Fn(&str) -> Option<&'static str> + Send + 'static) -> Client {
         let (ours, theirs) = duplex(1 << 16);
-        tokio::spawn(async move {
-            let mut far = BufReader::new(theirs);
-            far.write_all(b"Asterisk Call Manager/11.0.0\r\n").await.unwrap();
-            let (mut action, mut line) = (Vec::new(), String::new());
-            while far.read_line(&mut line).await.unwrap() > 0 {
-                match line.trim_end() {
-                    "" => {
-                        let field = |name| action.iter().find_map(|line: &String| line.strip_prefix(name));
-                        let said = field("Variable: ").map_or(Some(""), &says);
-                        let (response, value) = (if said.is_some() { "Success" } else { "Error" }, said.unwrap_or(""));
-                        let id = field("ActionID: ").unwrap();
-                        let reply = format!("Response: {response}\r\nActionID: {id}\r\nValue: {value}\r\n\r\n");
-                        far.write_all(reply.as_bytes()).await.unwrap();
-                        action.clear();
-                    }
-                    text => action.push(text.to_owned()),
-                }
-                line.clear();
-            }
-        });
+        tokio::spawn(serve(theirs, says));
         let auth = Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain };
         let (client, _, connection) = connect_stream(ours, &auth, Options::default()).await.unwrap();
         tokio::spawn(connection.run());
@@ -202,7 +186,7 @@ mod tests {
         let (client, phones) = (scripted(with_auth).await, phones("sip-XXXX"));
         assert!(phones.check(&client, "sip-1001").await.is_ok());
         let refused = phones.check(&client, "carrier").await;
-        assert!(matches!(&refused, Err(Error::NoPhone(why)) if why.contains("outbound_auth")), "{refused:?}");
+        assert!(matches!(&refused, Err(Error::EndpointRefused(why)) if why.contains("outbound_auth")), "{refused:?}");
     }
 
     #[tokio::test]
@@ -211,9 +195,15 @@ mod tests {
         let unknown = async || phones.check(&client, "none").await.unwrap_err();
         assert!(unknown().await.is_unsent() && unknown().await.is_unsent());
         phones.check(&client, "sip-1001").await.unwrap();
-        assert!(matches!(unknown().await, Error::NoPhone(_)));
-        phones.reconnected();
-        assert!(unknown().await.is_unsent());
+        assert!(matches!(unknown().await, Error::EndpointRefused(_)));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_endpoint_is_final_once_asterisk_has_had_time_to_start() {
+        let (client, mut phones) = (scripted(with_auth).await, phones("sip-XXXX"));
+        assert!(phones.check(&client, "none").await.unwrap_err().is_unsent());
+        phones.since = phones.since.checked_sub(STARTS_WITHIN).unwrap();
+        assert!(matches!(phones.check(&client, "none").await, Err(Error::EndpointRefused(_))));
     }
 
     #[tokio::test]
