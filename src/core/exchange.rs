@@ -163,7 +163,7 @@ impl Exchange {
             return Err(Refused::Ended);
         }
         call.last_seq = seq;
-        if call.is_out_of_date(event, at) {
+        if self.is_out_of_date(id, event, at) {
             return Ok(Vec::new());
         }
         match event {
@@ -328,7 +328,7 @@ impl Exchange {
         Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
-    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
+    pub(super) fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
         let mut bridge = None;
         for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
             let Some(owner) = self.owner(id, leg) else { continue };
@@ -363,9 +363,10 @@ impl Exchange {
     }
 
     pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
-        // It left this call before, for another one perhaps, where it goes on.
-        let left = self.calls.get(id).and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some());
-        let Some(owner) = self.owner(id, leg).filter(|_| !left) else { return Vec::new() };
+        if self.goes_on_elsewhere(id, leg) {
+            return self.left_elsewhere(id, leg, at);
+        }
+        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
         let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
             Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
             None => Vec::new(),

@@ -76,8 +76,8 @@ pub(super) struct World {
 /// # Panics
 ///
 /// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, a pair outlives one of its legs, clients are told something else than the exchange knows, or something is left
-/// when all have hung up.
+/// hear, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
+/// the exchange knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));
@@ -326,6 +326,10 @@ impl World {
                 }
                 Effect::Ended(call) => {
                     assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
+                    let legs = self.exchange.call(&call).into_iter().flat_map(|ended| ended.legs.keys());
+                    let of_it = |leg: &LegId| self.exchange.call_of(&self.name, leg).is_some_and(|of| of.id == call);
+                    let up: Vec<_> = legs.filter(|leg| of_it(leg) && self.pbx.is_up_in(leg, &call)).collect();
+                    assert!(up.is_empty(), "{call} has ended, and {up:?} are up");
                 }
             }
         }
