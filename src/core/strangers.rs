@@ -185,6 +185,11 @@ impl Exchange {
 }
 
 impl Call {
+    /// Legs that only an answer or a bridge has told the call of.
+    pub fn strangers(&self) -> impl Iterator<Item = &LegId> {
+        self.legs.iter().filter(|(_, leg)| leg.tie == Tie::Stranger && leg.ended.is_none()).map(|(id, _)| id)
+    }
+
     /// Whether the call's own reports introduced the leg.
     pub(super) fn introduced(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|leg| leg.tie != Tie::Stranger)

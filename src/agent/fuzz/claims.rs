@@ -55,6 +55,10 @@ impl Calls for World {
         self.followed.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
     }
 
+    fn drop(&mut self, key: Key) {
+        self.followed.remove(&key);
+    }
+
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
         for leg in legs {
             self.report(Task::Forgotten(view.call.clone()), Report::Event(Event::Ended { leg, cause: None }));
@@ -77,6 +81,7 @@ fn view(call: &Call) -> CallView {
         pbx: call.pbx.clone(),
         leg: call.leg.clone(),
         legs: call.unfinished().cloned().collect(),
+        strangers: call.strangers().cloned().collect(),
         hears: call.hears(),
         calling: call.calling.clone(),
         called: call.called.clone(),
