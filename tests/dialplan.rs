@@ -101,7 +101,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
         let report = Calls::new("1000", second).place(pbx.sip()).unwrap();
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
         let seen: Vec<_> = agent
-            .announcements()
+            .wait_for_announcements(2)
             .iter()
             .map(|seen| (seen.get("called").to_owned(), seen.get("hold").to_owned()))
             .collect();
@@ -177,7 +177,7 @@ fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
 }
 
 fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
-    let config = PbxConfig { call_info: "other|sidecall", ..PbxConfig::default() };
+    let config = PbxConfig { call_info: "other|sidecall", ..PbxConfig::patient() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
     let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Packet);

@@ -180,7 +180,7 @@ fn an_emergency_call_that_is_announced_is_left_alone(kind: Kind) {
     let listener = AgentDouble::listen(&stage.pbx);
     for (n, number) in ["+1911", "9911", "0112"].into_iter().enumerate() {
         let arrived = call(&stage.pbx, stage.pstn.as_ref().unwrap(), number);
-        assert_eq!(listener.announcements()[n].get("called"), number);
+        assert_eq!(listener.wait_for_announcements(n + 1)[n].get("called"), number);
         assert_eq!((arrived.invite.called(), arrived.invite.header("User-to-User")), (number, None));
         assert!(arrived.took < HOLD, "{number} was held for {:?}", arrived.took);
         let said = |mark: &String| mark.to_lowercase().contains("sidecall_reason") && mark.contains("emergency");

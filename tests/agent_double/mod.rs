@@ -102,6 +102,12 @@ impl AgentDouble {
         self.shared.lock().unwrap().seen.clone()
     }
 
+    /// What was announced, as soon as there are `n`: a call that isn't held can be over before its announcement is read.
+    pub(crate) fn wait_for_announcements(&self, n: usize) -> Vec<Fields> {
+        wait_until(Duration::from_secs(5), || self.announcements().len() >= n);
+        self.announcements()
+    }
+
     /// Forgets them.
     pub(crate) fn forget(&self) {
         self.shared.lock().unwrap().seen.clear();
