@@ -79,6 +79,7 @@ impl Exchange {
     /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]); what follows from that is
     /// given back with that call.
     pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
+        self.leave_if_late(&mut call);
         // One that is read back may have been left by its announced leg long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
         let before = before.filter(|before| *before != call.id && call.has(&call.leg));
@@ -91,9 +92,8 @@ impl Exchange {
         }
         let claimed = before.clone().filter(|before| self.is_stranger(before, &call.leg));
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
-        let announced = call.announced;
         let left = before.filter(|_| claimed.is_none()).map(|before| {
-            let effects = self.move_on(&before, &leg, at, announced);
+            let effects = self.move_on(&before, &leg, at, call.announced);
             (before, effects)
         });
         for leg in call.legs.keys() {

@@ -146,6 +146,16 @@ impl Exchange {
         self.ended(id, leg, Some("moved on"), at)
     }
 
+    /// A call is opened late if its announced leg has been announced anew since: the leg has left it for that call.
+    pub(super) fn leave_if_late(&self, call: &mut Call) {
+        let later = self.call_of(&call.pbx, &call.leg).filter(|later| later.id != call.id && later.leg == call.leg);
+        let later = later.filter(|later| call.announced < later.announced).and_then(|later| later.announced);
+        let (Some(announced), Some(later)) = (call.announced, later) else { return };
+        if let Some(leg) = call.legs.get_mut(&call.leg).filter(|leg| leg.ended.is_none()) {
+            (leg.ended, leg.tie) = (Some(announced), Tie::Moved(later));
+        }
+    }
+
     /// The call has reported itself that the leg has left it: what it reports later is not out of date.
     pub(super) fn moved_away(&mut self, id: &CallId, leg: &LegId) {
         let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));

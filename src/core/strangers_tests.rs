@@ -133,6 +133,17 @@ fn a_call_that_did_not_see_its_leg_leave_parts_whom_it_took_the_leg_to_hear() {
     assert_eq!(story.ended("e", "P"), [Effect::Ended(id("e"))]);
 }
 
+/// Two agents, and the first one's node was slow.
+#[test]
+fn a_call_that_is_opened_late_takes_no_leg_from_the_call_that_followed_it() {
+    let mut story = Story::new([later("e", "Q", "+9", "+7")]);
+    let first = Call { announced: Some(T), ..call("d", "Q", Some("+9"), "+5") };
+    assert_eq!(story.exchange.open(first), None);
+    assert_eq!(story.bridged("e", "Q", "R"), [Effect::Paired(pair("e", "+9", "+7"))]);
+    assert_eq!(story.ended("d", "Q"), [Effect::Ended(id("d"))]);
+    assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 1);
+}
+
 /// It was found in a snapshot.
 #[test]
 fn a_leg_whose_announcement_nobody_dated_was_announced_before_the_decision() {
