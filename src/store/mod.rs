@@ -14,6 +14,7 @@ mod numbers;
 mod offers;
 mod open;
 mod prune;
+mod record;
 mod settings;
 mod sip_messages;
 mod writer;

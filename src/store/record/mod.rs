@@ -1,0 +1,4 @@
+//! The JSON that the database holds.
+
+#[cfg(test)]
+mod tests;
