@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::error::legible;
+use super::record::{self, MessageRecord};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{Body, ClientForm, DeliveryView, Message};
@@ -247,7 +248,7 @@ fn read(row: &SqliteRow) -> Result<Delivery, StoreError> {
         other: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
         client: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
         form: form(&row.try_get::<String, _>(3)?),
-        message: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(|e| bad(&e))?,
+        message: record::read::<MessageRecord>(row.try_get::<String, _>(4)?)?.into(),
         attempts: row.try_get(5)?,
         created: UnixMillis(row.try_get(6)?),
     })
@@ -264,9 +265,8 @@ const ROWS: usize = 64;
 pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
     let mut ids = Vec::with_capacity(all.len());
     for deliveries in all.chunks(ROWS) {
-        let bodies = deliveries.iter().map(|delivery| serde_json::to_string(&delivery.message));
-        let bodies: Vec<String> =
-            bodies.collect::<Result<_, _>>().map_err(|e| StoreError::unreadable("delivery", e))?;
+        let bodies = deliveries.iter().map(|delivery| record::write(&MessageRecord::from(delivery.message.clone())));
+        let bodies = bodies.collect::<Result<Vec<_>, _>>()?;
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created) ",
         );

@@ -7,10 +7,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
+use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipOutcome;
 use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
-use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::offer::OfferId;
@@ -25,7 +25,7 @@ const GROUP: usize = 512;
 /// Everything that is ever written.
 #[derive(Debug)]
 pub(super) enum Write {
-    Calls(Vec<Call>),
+    Calls(Vec<CallRecord>),
     Prune { before: UnixMillis },
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),

@@ -1,4 +1,4 @@
-//! What the fixtures hold, as the program knows it. Each field stands in one of them with another value than its default.
+//! The values that the fixtures hold. Together they set every field to something other than its default.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -53,7 +53,7 @@ fn sent(state: SentState, attempts: u32) -> Sent {
     Sent { peer: None, state, attempts, error: None, made: None, settled: None }
 }
 
-/// Only what has no default.
+/// Only the fields without a default.
 fn minimal() -> Call {
     Call {
         id: parsed("0199-1"),
@@ -199,7 +199,7 @@ fn withheld() -> Call {
     }
 }
 
-/// Legs that the call knows in each way.
+/// A leg with each kind of tie.
 fn ties() -> Call {
     let tied = |tie| Leg { tie, ..leg(None, 10) };
     Call {
