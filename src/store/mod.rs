@@ -8,6 +8,7 @@
 mod bindings;
 mod calls;
 mod deliveries;
+mod delivery_writes;
 mod error;
 mod file;
 mod numbers;
