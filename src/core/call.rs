@@ -98,12 +98,11 @@ impl Event {
 }
 
 /// One channel of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leg {
     /// The number that it stands for.
     pub number: Option<Number>,
     /// The trunk that it goes over, if the PBX says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<TrunkName>,
     /// When it was first heard of.
     pub since: UnixMillis,
@@ -114,7 +113,6 @@ pub struct Leg {
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
     /// How the call knows it.
-    #[serde(default, skip_serializing_if = "Tie::is_member")]
     pub tie: Tie,
 }
 
@@ -126,11 +124,9 @@ impl Leg {
 }
 
 /// How a call knows a leg. The reports of one call arrive in order, but those of two calls can overtake each other.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
     /// The call's own reports introduced it.
-    #[default]
     Member,
     /// Only an answer or a bridge named it. It stands for nobody until the call that introduces it claims it.
     Stranger,
@@ -138,26 +134,19 @@ pub enum Tie {
     Moved(UnixMillis),
 }
 
-impl Tie {
-    fn is_member(&self) -> bool {
-        *self == Tie::Member
-    }
-}
-
 /// A bridge between two legs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
     /// The call that reported it.
     pub call: CallId,
     /// Since when.
     pub since: UnixMillis,
     /// One of the two came to a conference that was full: they hear each other and are no pair.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub beyond: bool,
 }
 
 /// Two numbers that hear each other in a call, or have heard each other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Talk {
     /// The calling side.
     pub first: Number,
@@ -166,7 +155,6 @@ pub struct Talk {
     /// Since when.
     pub since: UnixMillis,
     /// Until when; none if they still do.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<UnixMillis>,
 }
 
@@ -174,7 +162,7 @@ pub struct Talk {
 const TALKS_MAX: usize = 64;
 
 /// A call, from its announcement to its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
     /// Its id, ours.
     pub id: CallId,
@@ -186,7 +174,6 @@ pub struct Call {
     pub calling: Option<Number>,
     /// The caller is one of ours, wherever the call is announced, and withholds the number from everybody
     /// else (CLIR, 3GPP TS 22.081 §2).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
     /// Who is called.
     pub called: Number,
@@ -201,7 +188,6 @@ pub struct Call {
     /// The address that travels in its signalling.
     pub carried: Option<Address>,
     /// When the PBX announced it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<UnixMillis>,
     /// When it was decided.
     pub decided: UnixMillis,
@@ -216,13 +202,10 @@ pub struct Call {
     /// All its legs, gone ones too.
     pub legs: BTreeMap<LegId, Leg>,
     /// Who talked in it and no longer heard the other, and since when.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parted: BTreeMap<Number, UnixMillis>,
     /// Who talked in it with whom, in order; the last ones.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub talks: Vec<Talk>,
     /// Its other side, where that is another node's.
-    #[serde(default, skip_serializing_if = "Far::is_empty")]
     pub far: Far,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,

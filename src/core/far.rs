@@ -14,46 +14,35 @@ use super::route::{Reason, Route};
 use super::time::UnixMillis;
 
 /// The other side of a call, as far as it isn't ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Far {
     /// Who serves the called number, as a portability source says.
-    #[serde(skip_serializing_if = "ServedBy::is_unknown")]
     pub served_by: ServedBy,
     /// Its client, once we have been told of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub client: Option<FarClient>,
     /// The offer of another node that this call has used.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub offered: Option<OfferId>,
     /// Our own offer to the node that serves the called number.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub offer: Option<Sent>,
     /// Answers to the client's address that this node made for clients that can't, by whose they are.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub answers: BTreeMap<Number, Sent>,
     /// Of whose client the other side was told last, by whomever.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub told: Option<Number>,
     /// The other side was told that it no longer talks to our client. If it does again, it is told anew.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub left: bool,
     /// The call of this very node that goes on in this one, or in which this one goes on: one of our
     /// PBXs called another one over a trunk.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub half: Option<CallId>,
     /// The other node's part of the call, as it says.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub there: Vec<There>,
 }
 
 /// Something that happened in the other node's part of a call.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct There {
     /// When, by our clock.
     pub at: UnixMillis,
     /// What.
-    #[serde(flatten)]
     pub what: Milestone,
 }
 
@@ -83,7 +72,7 @@ pub enum Milestone {
 }
 
 /// Another node's client.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FarClient {
     /// Its number as ours may be shown it; none if it is withheld.
     pub number: Option<Number>,
@@ -98,7 +87,6 @@ pub struct FarClient {
     /// The node that told us, if it offered.
     pub peer: Option<PeerName>,
     /// When we were told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<UnixMillis>,
 }
 

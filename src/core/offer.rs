@@ -19,8 +19,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::address::Address;
 use super::name::{CallId, PeerName};
 use super::number::Number;
@@ -37,7 +35,7 @@ const SKEW_ALONE: Duration = Duration::from_secs(5);
 const DIGITS: usize = 7;
 
 /// An offer, by who made it and which of their calls it is for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OfferId {
     /// The node that made it.
     pub peer: PeerName,

@@ -76,7 +76,7 @@ pub struct Answer {
 }
 
 /// Who serves a number.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServedBy {
     /// Nobody knows more than our directory.
@@ -91,11 +91,6 @@ pub enum ServedBy {
 }
 
 impl ServedBy {
-    /// Nobody has said it.
-    pub fn is_unknown(&self) -> bool {
-        *self == ServedBy::Unknown
-    }
-
     /// Somebody who isn't us serves the number.
     pub fn is_elsewhere(&self) -> bool {
         matches!(self, ServedBy::Peer(_) | ServedBy::Other)

@@ -44,7 +44,7 @@ impl Sub for UnixMillis {
 }
 
 /// Where a clock was at a moment, for the process that comes after this one. All times are microseconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark {
     /// Which boot of the machine that was.
     pub boot: String,

@@ -4,10 +4,12 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::error::legible;
+use super::record::{self, CallRecord};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::core::call::Call;
 use crate::core::name::{CallId, PbxName};
+use crate::core::route::{Reason, Route};
 
 /// Which calls are listed.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +29,7 @@ impl Store {
     /// # Errors
     /// If the queue is full or the store closed.
     pub fn save_calls(&self, calls: Vec<Call>) -> Result<Commit, StoreError> {
-        self.writer.submit(Write::Calls(calls))
+        self.writer.submit(Write::Calls(calls.into_iter().map(CallRecord::from).collect()))
     }
 
     /// One call.
@@ -63,12 +65,11 @@ impl Store {
 }
 
 fn read(body: &str) -> Result<Call, StoreError> {
-    serde_json::from_str(body).map_err(|e| StoreError::unreadable("call", e))
+    record::read::<CallRecord>(body).map(Call::from)
 }
 
-pub(super) async fn save(connection: &mut SqliteConnection, calls: &[Call]) -> Result<Done, StoreError> {
+pub(super) async fn save(connection: &mut SqliteConnection, calls: &[CallRecord]) -> Result<Done, StoreError> {
     for call in calls {
-        let body = serde_json::to_string(call).map_err(|e| StoreError::unreadable("call", e))?;
         sqlx::query(
             "INSERT INTO calls (id, pbx, calling, called, route, reason, decided, ended, body)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -78,11 +79,11 @@ pub(super) async fn save(connection: &mut SqliteConnection, calls: &[Call]) -> R
         .bind(call.pbx.to_string())
         .bind(call.calling.as_ref().map(|n| n.to_string()))
         .bind(call.called.to_string())
-        .bind(call.route.as_str())
-        .bind(call.reason.as_str())
+        .bind(Route::from(call.route).as_str())
+        .bind(Reason::from(call.reason).as_str())
         .bind(call.decided.0)
         .bind(call.ended.map(|t| t.0))
-        .bind(body)
+        .bind(record::write(call)?)
         .execute(&mut *connection)
         .await?;
     }

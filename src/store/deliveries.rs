@@ -1,12 +1,12 @@
 //! Messages on their way to clients.
 
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Row, Sqlite};
 
 use super::error::legible;
-use super::writer::{Commit, Done, Write};
+use super::record::{self, MessageRecord};
 use super::{Store, StoreError};
-use crate::contract::{Body, ClientForm, DeliveryView, Message};
+use crate::contract::{ClientForm, DeliveryView, Message};
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
@@ -65,54 +65,6 @@ pub struct Parted {
 }
 
 impl Store {
-    /// Writes deliveries down and gives back the ids of the new ones: a client that has been told
-    /// of a pair is not told again.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<Vec<String>, StoreError> {
-        match self.writer.run(Write::Deliveries(deliveries)).await? {
-            Done::Ids(ids) => Ok(ids),
-            _ => Ok(Vec::new()),
-        }
-    }
-
-    /// The client has it. With `client`, only if it is that client's.
-    ///
-    /// # Errors
-    /// If the queue is full or the store closed.
-    pub fn delivered(&self, id: &str, client: Option<&ClientId>, at: UnixMillis) -> Result<Commit, StoreError> {
-        self.writer.submit(Write::Delivered { id: id.to_owned(), client: client.cloned(), at })
-    }
-
-    /// An attempt was made, and left it in this state.
-    ///
-    /// # Errors
-    /// If the queue is full or the store closed.
-    pub fn attempted(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
-        self.writer.submit(Write::Attempted { id: id.to_owned(), state, error })
-    }
-
-    /// Two numbers no longer talk: drops what they haven't got yet, and makes the messages that say so.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn part(&self, call: &CallId, numbers: [Number; 2], at: UnixMillis) -> Result<Parted, StoreError> {
-        match self.writer.run(Write::Part { call: call.clone(), numbers, at }).await? {
-            Done::Parted(parted) => Ok(parted),
-            _ => Ok(Parted::default()),
-        }
-    }
-
-    /// Drops a call's pending peer messages, or `all` that is pending and what was said in all others:
-    /// nobody needs to know it any more.
-    ///
-    /// # Errors
-    /// If the database can't be written.
-    pub async fn drop_pending(&self, call: &CallId, all: bool) -> Result<(), StoreError> {
-        self.writer.run(Write::DropPending { call: call.clone(), all }).await.map(drop)
-    }
-
     /// All that is pending, in order.
     ///
     /// # Errors
@@ -240,14 +192,14 @@ fn view(row: &SqliteRow) -> Result<(CallId, DeliveryView), StoreError> {
     Ok((row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?, view))
 }
 
-fn read(row: &SqliteRow) -> Result<Delivery, StoreError> {
+pub(super) fn read(row: &SqliteRow) -> Result<Delivery, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("delivery", e);
     Ok(Delivery {
         number: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
         other: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
         client: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
         form: form(&row.try_get::<String, _>(3)?),
-        message: serde_json::from_str(&row.try_get::<String, _>(4)?).map_err(|e| bad(&e))?,
+        message: record::read::<MessageRecord>(row.try_get::<String, _>(4)?)?.into(),
         attempts: row.try_get(5)?,
         created: UnixMillis(row.try_get(6)?),
     })
@@ -256,132 +208,4 @@ fn read(row: &SqliteRow) -> Result<Delivery, StoreError> {
 pub(super) fn form(word: &str) -> ClientForm {
     let forms = [ClientForm::Sip, ClientForm::Webhook];
     forms.into_iter().find(|form| form.as_str() == word).unwrap_or(ClientForm::Hosted)
-}
-
-/// Deliveries of one statement.
-const ROWS: usize = 64;
-
-pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
-    let mut ids = Vec::with_capacity(all.len());
-    for deliveries in all.chunks(ROWS) {
-        let bodies = deliveries.iter().map(|delivery| serde_json::to_string(&delivery.message));
-        let bodies: Vec<String> =
-            bodies.collect::<Result<_, _>>().map_err(|e| StoreError::unreadable("delivery", e))?;
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO deliveries (id, call, number, other, client, form, kind, body, is_open, state, attempts, created) ",
-        );
-        query.push_values(deliveries.iter().zip(bodies), |mut row, (delivery, body)| {
-            let message = &delivery.message;
-            row.push_bind(message.id.clone())
-                .push_bind(message.call.to_string())
-                .push_bind(delivery.number.to_string())
-                .push_bind(delivery.other.to_string())
-                .push_bind(delivery.client.to_string())
-                .push_bind(delivery.form.as_str())
-                .push_bind(message.body.kind())
-                .push_bind(body)
-                .push_bind(i64::from(is_open(delivery)))
-                .push("'pending', 0")
-                .push_bind(delivery.created.0);
-        });
-        query.push(" ON CONFLICT DO NOTHING RETURNING id");
-        for row in query.build().fetch_all(&mut *connection).await? {
-            ids.push(row.try_get(0)?);
-        }
-    }
-    Ok(Done::Ids(ids))
-}
-
-/// A peer message that came from the peer itself has no other number's pair to stand for.
-fn is_open(delivery: &Delivery) -> bool {
-    matches!(&delivery.message.body, Body::Peer { .. }) && delivery.number != delivery.other
-}
-
-pub(super) async fn delivered(
-    connection: &mut SqliteConnection,
-    id: &str,
-    client: Option<&ClientId>,
-    at: UnixMillis,
-) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = 'delivered', delivered = $2, error = NULL
-         WHERE id = $1 AND state = 'pending' AND ($3 IS NULL OR client = $3)",
-    )
-    .bind(id.to_owned())
-    .bind(at.0)
-    .bind(client.map(ClientId::to_string))
-    .execute(connection)
-    .await?;
-    Ok(Done::Rows(done.rows_affected()))
-}
-
-pub(super) async fn attempted(
-    connection: &mut SqliteConnection,
-    id: &str,
-    state: DeliveryState,
-    error: Option<&str>,
-) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = $2, attempts = attempts + 1, error = $3 WHERE id = $1 AND state = 'pending'",
-    )
-    .bind(id.to_owned())
-    .bind(state.as_str())
-    .bind(error.map(str::to_owned))
-    .execute(connection)
-    .await?;
-    Ok(Done::Rows(done.rows_affected()))
-}
-
-pub(super) async fn part(
-    connection: &mut SqliteConnection,
-    call: &CallId,
-    [a, b]: &[Number; 2],
-    at: UnixMillis,
-) -> Result<Done, StoreError> {
-    let open = sqlx::query(
-        "SELECT number, other, client, form, body, attempts, created, state FROM deliveries
-         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
-    );
-    let open = open.bind(call.to_string()).bind(a.to_string()).bind(b.to_string());
-    let mut parted = Parted::default();
-    for row in open.fetch_all(&mut *connection).await? {
-        let told = read(&row)?;
-        let state: String = row.try_get(7)?;
-        let id = told.message.id.clone();
-        // Who was never sent anything need not hear that it is over.
-        if state == "delivered" || (state == "pending" && told.attempts > 0) {
-            // As they were shown, which may be less than we know.
-            let number = match &told.message.body {
-                Body::Peer { peer, .. } => peer.number.clone(),
-                _ => None,
-            };
-            let message =
-                Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: Body::Ended { number } };
-            parted.ended.push(Delivery { message, attempts: 0, created: at, ..told });
-        }
-        parted.dropped.extend((state == "pending").then_some(id));
-    }
-    let closed = sqlx::query(
-        "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END
-         WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
-    );
-    closed.bind(call.to_string()).bind(a.to_string()).bind(b.to_string()).execute(&mut *connection).await?;
-    add(connection, &parted.ended).await?;
-    Ok(Done::Parted(parted))
-}
-
-pub(super) async fn drop_pending(
-    connection: &mut SqliteConnection,
-    call: &CallId,
-    all: bool,
-) -> Result<Done, StoreError> {
-    let done = sqlx::query(
-        "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending' AND ($2 OR kind = 'peer')",
-    );
-    let done = done.bind(call.to_string()).bind(all).execute(&mut *connection).await?;
-    if all {
-        let said = sqlx::query("UPDATE deliveries SET body = '' WHERE call = $1 AND kind = 'message'");
-        said.bind(call.to_string()).execute(connection).await?;
-    }
-    Ok(Done::Rows(done.rows_affected()))
 }

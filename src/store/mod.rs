@@ -8,12 +8,14 @@
 mod bindings;
 mod calls;
 mod deliveries;
+mod delivery_writes;
 mod error;
 mod file;
 mod numbers;
 mod offers;
 mod open;
 mod prune;
+mod record;
 mod settings;
 mod sip_messages;
 mod writer;

@@ -4,6 +4,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::error::legible;
+use super::record::{self, OfferRecord};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::Offer;
@@ -61,7 +62,7 @@ fn read(row: &SqliteRow) -> Result<StoredOffer, StoreError> {
     Ok(StoredOffer {
         peer: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
         received: UnixMillis(row.try_get(1)?),
-        offer: serde_json::from_str(&row.try_get::<String, _>(2)?).map_err(|e| bad(&e))?,
+        offer: record::read::<OfferRecord>(row.try_get::<String, _>(2)?)?.into(),
     })
 }
 
@@ -72,7 +73,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, stored: &StoredOffer)
     .bind(stored.peer.to_string())
     .bind(stored.offer.id.to_string())
     .bind(stored.received.0)
-    .bind(serde_json::to_string(&stored.offer).map_err(|e| StoreError::unreadable("offer", e))?)
+    .bind(record::write(&OfferRecord::from(stored.offer.clone()))?)
     .execute(connection)
     .await?;
     Ok(Done::Rows(done.rows_affected()))

@@ -2,6 +2,8 @@
 
 use sqlx::SqliteConnection;
 
+use super::error::legible;
+use super::record::{self, ClockRecord};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::core::time::Mark;
@@ -55,7 +57,8 @@ impl Store {
     pub async fn clock(&self) -> Result<Option<Mark>, StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         let found = query.bind(CLOCK).fetch_optional(&self.pool).await?;
-        Ok(found.and_then(|value| serde_json::from_slice(&value).ok()))
+        let clock = found.and_then(|value| legible(record::read::<ClockRecord>(value))).transpose()?;
+        Ok(clock.map(Mark::from))
     }
 
     /// Moves what clients and offers expire by, when the clock that it goes by is set, and writes down where the clock is
@@ -64,15 +67,15 @@ impl Store {
     /// # Errors
     /// If it can't be written.
     pub async fn shift(&self, millis: i64, mark: &Mark) -> Result<(), StoreError> {
-        let mark = serde_json::to_vec(mark).map_err(|e| StoreError::unreadable("clock", e))?;
-        self.writer.run(Write::Shift { millis, mark }).await.map(drop)
+        let mark = record::write(&ClockRecord::from(mark.clone()))?;
+        self.writer.run(Write::Shift { millis, mark: mark.into_bytes() }).await.map(drop)
     }
 
     /// Asks the writer for a sign of life, and with a mark writes it down. True once there was an answer, be it
     /// that nothing can be written.
     pub async fn probe(&self, mark: Option<&Mark>) -> bool {
-        let value = mark.and_then(|mark| serde_json::to_vec(mark).ok());
-        let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value });
+        let value = mark.and_then(|mark| record::write(&ClockRecord::from(mark.clone())).ok());
+        let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value: value.into_bytes() });
         match self.writer.submit(write) {
             Ok(commit) => {
                 let _ = commit.wait().await;

@@ -7,10 +7,10 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
+use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipOutcome;
 use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
-use crate::core::call::Call;
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::offer::OfferId;
@@ -25,7 +25,7 @@ const GROUP: usize = 512;
 /// Everything that is ever written.
 #[derive(Debug)]
 pub(super) enum Write {
-    Calls(Vec<Call>),
+    Calls(Vec<CallRecord>),
     Prune { before: UnixMillis },
     Numbers(Vec<NumberRow>),
     DeleteNumber(Number),
@@ -237,7 +237,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, deliveries, numbers, offers, prune, settings, sip_messages};
+    use super::{bindings, calls, delivery_writes, numbers, offers, prune, settings, sip_messages};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
         Write::Prune { before } => prune::prune(connection, *before).await,
@@ -250,13 +250,15 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::OfferTo(id, offer) => bindings::offer_to(connection, id, offer).await,
         Write::ExtendBindings(ids, now) => bindings::extend(connection, ids, *now).await,
         Write::ExpireBindings(now) => bindings::expire(connection, *now).await,
-        Write::Deliveries(all) => deliveries::add(connection, all).await,
-        Write::Delivered { id, client, at } => deliveries::delivered(connection, id, client.as_ref(), *at).await,
-        Write::Attempted { id, state, error } => deliveries::attempted(connection, id, *state, error.as_deref()).await,
+        Write::Deliveries(all) => delivery_writes::add(connection, all).await,
+        Write::Delivered { id, client, at } => delivery_writes::delivered(connection, id, client.as_ref(), *at).await,
+        Write::Attempted { id, state, error } => {
+            delivery_writes::attempted(connection, id, *state, error.as_deref()).await
+        }
         Write::HandedOut(ids) => sip_messages::handed_out(connection, ids).await,
         Write::Outcomes(outcomes) => sip_messages::outcomes(connection, outcomes).await,
-        Write::Part { call, numbers, at } => deliveries::part(connection, call, numbers, *at).await,
-        Write::DropPending { call, all } => deliveries::drop_pending(connection, call, *all).await,
+        Write::Part { call, numbers, at } => delivery_writes::part(connection, call, numbers, *at).await,
+        Write::DropPending { call, all } => delivery_writes::drop_pending(connection, call, *all).await,
         Write::Token { role, name, hash } => settings::put_token(connection, *role, name, hash.as_ref()).await,
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,

@@ -1,0 +1,272 @@
+//! A call, as `calls.body` holds it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::Record;
+use super::remote::RemoteRecord;
+use super::words::{PhaseRecord, ReasonRecord, RouteRecord, SideRecord};
+use crate::core::address::Address;
+use crate::core::call::{Bridge, Call, Leg, Talk, Tie};
+use crate::core::far::Far;
+use crate::core::name::{CallId, LegId, PbxName, TrunkName};
+use crate::core::number::Number;
+use crate::core::time::UnixMillis;
+
+/// A call.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::store) struct CallRecord {
+    pub(in crate::store) id: CallId,
+    pub(in crate::store) pbx: PbxName,
+    leg: LegId,
+    pub(in crate::store) calling: Option<Number>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    withheld: bool,
+    pub(in crate::store) called: Number,
+    side: SideRecord,
+    pub(in crate::store) route: RouteRecord,
+    trunk: Option<TrunkName>,
+    pub(in crate::store) reason: ReasonRecord,
+    carried: Option<Address>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    announced: Option<UnixMillis>,
+    pub(in crate::store) decided: UnixMillis,
+    answered: Option<UnixMillis>,
+    pub(in crate::store) ended: Option<UnixMillis>,
+    cause: Option<String>,
+    phase: PhaseRecord,
+    legs: BTreeMap<LegId, LegRecord>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parted: BTreeMap<Number, UnixMillis>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    talks: Vec<TalkRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    far: Option<RemoteRecord>,
+    last_seq: u64,
+}
+
+impl Record for CallRecord {
+    const WHAT: &'static str = "call";
+}
+
+/// One leg.
+#[derive(Debug, Serialize, Deserialize)]
+struct LegRecord {
+    number: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trunk: Option<TrunkName>,
+    since: UnixMillis,
+    answered: Option<UnixMillis>,
+    ended: Option<UnixMillis>,
+    bridges: Vec<(LegId, BridgeRecord)>,
+    #[serde(default, skip_serializing_if = "TieRecord::is_member")]
+    tie: TieRecord,
+}
+
+/// How the call knows it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+enum TieRecord {
+    #[default]
+    #[serde(rename = "member")]
+    Member,
+    #[serde(rename = "stranger")]
+    Stranger,
+    #[serde(rename = "moved")]
+    Moved(UnixMillis),
+}
+
+impl TieRecord {
+    fn is_member(&self) -> bool {
+        matches!(self, TieRecord::Member)
+    }
+}
+
+/// Another leg that it hears.
+#[derive(Debug, Serialize, Deserialize)]
+struct BridgeRecord {
+    call: CallId,
+    since: UnixMillis,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    beyond: bool,
+}
+
+/// Two numbers that heard each other.
+#[derive(Debug, Serialize, Deserialize)]
+struct TalkRecord {
+    first: Number,
+    second: Number,
+    since: UnixMillis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<UnixMillis>,
+}
+
+impl From<Call> for CallRecord {
+    fn from(call: Call) -> CallRecord {
+        let Call {
+            id,
+            pbx,
+            leg,
+            calling,
+            withheld,
+            called,
+            side,
+            route,
+            trunk,
+            reason,
+            carried,
+            announced,
+            decided,
+            answered,
+            ended,
+            cause,
+            phase,
+            legs,
+            parted,
+            talks,
+            far,
+            last_seq,
+        } = call;
+        CallRecord {
+            id,
+            pbx,
+            leg,
+            calling,
+            withheld,
+            called,
+            side: side.into(),
+            route: route.into(),
+            trunk,
+            reason: reason.into(),
+            carried,
+            announced,
+            decided,
+            answered,
+            ended,
+            cause,
+            phase: phase.into(),
+            legs: legs.into_iter().map(|(id, leg)| (id, leg.into())).collect(),
+            parted,
+            talks: talks.into_iter().map(TalkRecord::from).collect(),
+            far: (!far.is_empty()).then(|| far.into()),
+            last_seq,
+        }
+    }
+}
+
+impl From<CallRecord> for Call {
+    fn from(record: CallRecord) -> Call {
+        let CallRecord {
+            id,
+            pbx,
+            leg,
+            calling,
+            withheld,
+            called,
+            side,
+            route,
+            trunk,
+            reason,
+            carried,
+            announced,
+            decided,
+            answered,
+            ended,
+            cause,
+            phase,
+            legs,
+            parted,
+            talks,
+            far,
+            last_seq,
+        } = record;
+        Call {
+            id,
+            pbx,
+            leg,
+            calling,
+            withheld,
+            called,
+            side: side.into(),
+            route: route.into(),
+            trunk,
+            reason: reason.into(),
+            carried,
+            announced,
+            decided,
+            answered,
+            ended,
+            cause,
+            phase: phase.into(),
+            legs: legs.into_iter().map(|(id, leg)| (id, leg.into())).collect(),
+            parted,
+            talks: talks.into_iter().map(Talk::from).collect(),
+            far: far.map(Far::from).unwrap_or_default(),
+            last_seq,
+        }
+    }
+}
+
+impl From<Leg> for LegRecord {
+    fn from(leg: Leg) -> LegRecord {
+        let Leg { number, trunk, since, answered, ended, bridges, tie } = leg;
+        let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
+        LegRecord { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+    }
+}
+
+impl From<LegRecord> for Leg {
+    fn from(record: LegRecord) -> Leg {
+        let LegRecord { number, trunk, since, answered, ended, bridges, tie } = record;
+        let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
+        Leg { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+    }
+}
+
+impl From<Tie> for TieRecord {
+    fn from(tie: Tie) -> TieRecord {
+        match tie {
+            Tie::Member => TieRecord::Member,
+            Tie::Stranger => TieRecord::Stranger,
+            Tie::Moved(at) => TieRecord::Moved(at),
+        }
+    }
+}
+
+impl From<TieRecord> for Tie {
+    fn from(record: TieRecord) -> Tie {
+        match record {
+            TieRecord::Member => Tie::Member,
+            TieRecord::Stranger => Tie::Stranger,
+            TieRecord::Moved(at) => Tie::Moved(at),
+        }
+    }
+}
+
+impl From<Bridge> for BridgeRecord {
+    fn from(bridge: Bridge) -> BridgeRecord {
+        let Bridge { call, since, beyond } = bridge;
+        BridgeRecord { call, since, beyond }
+    }
+}
+
+impl From<BridgeRecord> for Bridge {
+    fn from(record: BridgeRecord) -> Bridge {
+        let BridgeRecord { call, since, beyond } = record;
+        Bridge { call, since, beyond }
+    }
+}
+
+impl From<Talk> for TalkRecord {
+    fn from(talk: Talk) -> TalkRecord {
+        let Talk { first, second, since, until } = talk;
+        TalkRecord { first, second, since, until }
+    }
+}
+
+impl From<TalkRecord> for Talk {
+    fn from(record: TalkRecord) -> Talk {
+        let TalkRecord { first, second, since, until } = record;
+        Talk { first, second, since, until }
+    }
+}
