@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinError;
@@ -10,12 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::client_policy::ClientPolicy;
-use crate::core::exchange::Exchange;
 use crate::core::name::{PbxName, PeerName};
 use crate::core::time::UnixMillis;
 use crate::lnp::Lnp;
 use crate::monitor::{Tasks, Totals, panicked};
-use crate::node::call::events::Backlog;
 use crate::node::config::access::Scope;
 use crate::node::config::{KeepCalls, Monitoring, Routing};
 use crate::node::delivery::pbx_links::Links;
@@ -28,12 +26,11 @@ use crate::node::pairing::Turns;
 use crate::node::peering::inbound::offer_book::Offers;
 use crate::node::peering::outbound::Underway;
 use crate::node::peering::outbound::timeline::Comparing;
+use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
 
-/// How long a number's address is still good after it has parted, and farewells are tried after a call's end.
-pub(in crate::node) const GRACE: Duration = Duration::from_secs(60);
 /// A PBX that no agent has reported for so long is shown as down.
 const SILENT: Duration = Duration::from_secs(10);
 
@@ -65,8 +62,6 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) agents: HashMap<[u8; 32], Scope>,
     pub(in crate::node) logins: Logins,
     pub(in crate::node) limits: Limits,
-    /// Calls at the same time.
-    pub(in crate::node) calls_max: usize,
     /// Deliveries that are kept.
     pub(in crate::node) deliveries_max: u64,
     pub(in crate::node) space: Space,
@@ -76,8 +71,7 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) trouble: Mutex<Option<String>>,
     pub(in crate::node) started: UnixMillis,
     pub(in crate::node) shutdown: CancellationToken,
-    pub(in crate::node) exchange: Mutex<Exchange>,
-    pub(in crate::node) backlog: Mutex<Backlog>,
+    pub(in crate::node) live: LiveCalls,
     pub(in crate::node) links: Links,
 }
 
@@ -105,15 +99,6 @@ impl App {
             // The runtime ends, and this with it.
             Err(Err(_)) => std::future::pending().await,
         }
-    }
-
-    /// The exchange; never held across an await.
-    pub(in crate::node) fn exchange(&self) -> MutexGuard<'_, Exchange> {
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(in crate::node) fn backlog(&self) -> MutexGuard<'_, Backlog> {
-        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(in crate::node) fn set_trouble(&self, trouble: Option<String>) {

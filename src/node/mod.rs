@@ -11,6 +11,7 @@ mod lifecycle;
 mod pairing;
 mod peering;
 mod server;
+mod state;
 mod timeline;
 
 pub use crate::peer::PeerConfig;

@@ -15,7 +15,6 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
 use crate::core::secret::Secret;
 use crate::monitor::{Metrics, Tasks, Totals, now};
@@ -33,6 +32,7 @@ use crate::node::http::router;
 use crate::node::http::server::{Server, listen};
 use crate::node::lifecycle::database_probe;
 use crate::node::lifecycle::disk_space::Space;
+use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -94,7 +94,6 @@ impl Node {
             agents,
             logins: Logins::new(&config.connections, metrics),
             limits: Limits::new(config.storage.posts()),
-            calls_max: config.storage.calls,
             deliveries_max: config.storage.deliveries,
             space: Space::new(&config.database, &config.storage, metrics),
             turns: Default::default(),
@@ -102,8 +101,7 @@ impl Node {
             trouble: Mutex::default(),
             started: now(),
             shutdown,
-            exchange: Mutex::new(Exchange::new(config.conference_size)),
-            backlog: Mutex::default(),
+            live: LiveCalls::new(store.clone(), config.conference_size, config.storage.calls),
             links: Links::default(),
             store,
         });

@@ -198,4 +198,4 @@ fn errand(sent: &Sent) -> Errand {
 
 #[cfg(test)]
 #[path = "timeline_tests.rs"]
-mod tests;
+pub(in crate::node) mod tests;

@@ -17,7 +17,7 @@ fn number(text: &str) -> Number {
     text.parse().unwrap()
 }
 
-fn call(id: &str, pbx: &str, side: Side, route: Route, called: &str) -> Call {
+pub(in crate::node) fn call(id: &str, pbx: &str, side: Side, route: Route, called: &str) -> Call {
     let (calling, announced) = (number(ALICE), leg(&format!("{id}-a")));
     Call {
         id: id.parse().unwrap(),

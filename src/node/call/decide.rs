@@ -2,15 +2,12 @@
 
 use std::time::Instant;
 
-use uuid::Uuid;
-
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
 use crate::core::call::{Call, Phase};
 use crate::core::emergency::is_emergency;
-use crate::core::exchange::Exchange;
 use crate::core::far::{Far, FarClient, How};
-use crate::core::name::{CallId, LegId, PbxName, TrunkName};
+use crate::core::name::{CallId, PbxName, TrunkName};
 use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::{Portability, ServedBy};
@@ -19,6 +16,8 @@ use crate::monitor::{brief, now};
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::lifecycle::disk_space;
+use crate::node::state::Opening;
+use crate::node::state::ids::new_id;
 use crate::store::{Facts, StoreError};
 
 /// What a decision comes to.
@@ -50,10 +49,10 @@ impl App {
         if let Some(known) = self.announced_before(&request) {
             return Ok(known);
         }
-        if self.exchange().len() >= self.calls_max {
+        if self.live.is_full() {
             return Err(disk_space::full("the node follows as many calls as it may"));
         }
-        let id: CallId = fresh_id();
+        let id: CallId = new_id();
         let decided = match request.routed {
             _ if is_emergency(&request.called) => {
                 request.received_address = None;
@@ -80,29 +79,8 @@ impl App {
 
     /// The leg was announced before: the same answer again, unless the PBX says that it did otherwise.
     fn announced_before(&self, request: &CallRequest) -> Option<CallDecision> {
-        let known = self.standing(&mut self.exchange(), &request.pbx, &request.leg, &request.called, request.routed)?;
+        let known = self.live.announced(&request.pbx, &request.leg, &request.called, request.routed)?;
         Some(answer(&known))
-    }
-
-    /// The call of this announcement, if there is one; `routed` is what the PBX says that it did.
-    fn standing(
-        &self,
-        exchange: &mut Exchange,
-        pbx: &PbxName,
-        leg: &LegId,
-        called: &Number,
-        routed: Option<Reason>,
-    ) -> Option<Call> {
-        let mut call = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called)?.clone();
-        if let Some(reason) = routed.filter(|reason| *reason != call.reason) {
-            (call.reason, call.trunk) = (reason, None);
-            if call.route == Route::Packet {
-                (call.route, call.carried) = (Route::Pstn, None);
-            }
-            exchange.open(call.clone());
-            self.write_behind(&call);
-        }
-        Some(call)
     }
 
     async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
@@ -200,22 +178,10 @@ impl App {
             far: Far { served_by, ..far.unwrap_or_default() },
             last_seq: 0,
         };
-        let mut exchange = self.exchange();
-        // Two announcements of one leg at the same time: the first one stands.
-        if let Some(first) = self.standing(&mut exchange, &call.pbx, &call.leg, &call.called, request.routed) {
-            return Opened::new(&first);
+        let Opening { call, is_new } = self.live.open(call, request.routed);
+        if is_new {
+            self.reach_out(&call);
         }
-        let left = exchange.open(call.clone());
-        // What it knows of its other side may have come along with the leg.
-        let call = exchange.call(&call.id).cloned().unwrap_or(call);
-        // Under the lock, so that no report of this call is written before it.
-        self.write_behind(&call);
-        if let Some((before, effects)) = left {
-            // The agent tells that call, too: with that, or soon after, it is done.
-            self.backlog().add(&before, effects);
-        }
-        drop(exchange);
-        self.reach_out(&call);
         Opened::new(&call)
     }
 
@@ -228,7 +194,7 @@ impl App {
     fn received(&self, address: &Address, calling: Option<&Number>) -> Far {
         // One of our own: the call has gone out of another of our PBXs, and nobody's is somebody else's.
         if let Some(claim) = self.capabilities.own(address) {
-            let ours = self.exchange().call(&claim.call).and_then(Call::caller);
+            let ours = self.live.read(|exchange| exchange.call(&claim.call).and_then(Call::caller));
             let half = ours.filter(|number| self.capabilities.is_for(&claim, number)).map(|_| claim.call);
             if calling.is_some() || half.is_none() {
                 return Far { half, ..Far::default() };
@@ -242,13 +208,14 @@ impl App {
     /// Whether a call that comes in is one of our own, from another of our PBXs, whose caller withholds the number: the
     /// trunk in between may show it.
     fn comes_withheld(&self, request: &CallRequest, half: Option<&CallId>) -> bool {
-        let exchange = self.exchange();
         let numbers = |call: &Call| (&call.calling, &call.called) == (&request.calling, &request.called);
         let same = |call: &Call| call.side == Side::Originating && call.phase != Phase::Ended && numbers(call);
         match half {
-            Some(half) => exchange.call(half).is_some_and(|call| call.withheld),
+            Some(half) => self.live.read(|exchange| exchange.call(half).is_some_and(|call| call.withheld)),
             None if request.side == Side::Originating || request.calling.is_none() => false,
-            None => exchange.calls_to(&request.called).any(|call| call.withheld && same(call)),
+            None => {
+                self.live.read(|exchange| exchange.calls_to(&request.called).any(|call| call.withheld && same(call)))
+            }
         }
     }
 
@@ -267,7 +234,7 @@ impl App {
     /// Behind the decision: what other nodes are told of this call, and what they have told us.
     fn reach_out(&self, call: &Call) {
         if let Some(half) = &call.far.half {
-            self.change_far(half, |far| far.half = Some(call.id.clone()));
+            self.live.change_remote(half, |far| far.half = Some(call.id.clone()));
         }
         match call.side {
             _ if call.reason == Reason::Emergency => {}
@@ -283,13 +250,6 @@ impl App {
                 }));
             }
             Side::Terminating => {}
-        }
-    }
-
-    pub(in crate::node) fn write_behind(&self, call: &Call) {
-        if let Err(error) = self.store.save_calls(vec![call.clone()]) {
-            tracing::warn!(%error, call = %call.id, "a call could not be written down");
-            self.backlog().add(&call.id, Vec::new());
         }
     }
 }
@@ -328,13 +288,4 @@ fn answer(call: &Call) -> CallDecision {
         address: call.carried.clone().filter(|_| call.route == Route::Packet),
         reason: call.reason,
     }
-}
-
-/// A new id: a UUID of version 7, so that ids are in the order of their making.
-pub(in crate::node) fn fresh_id<T: std::str::FromStr>() -> T
-where
-    T::Err: std::fmt::Debug,
-{
-    // Hex digits and hyphens are what every name of ours allows.
-    Uuid::now_v7().to_string().parse().unwrap_or_else(|_| unreachable!("a UUID is a name"))
 }

@@ -17,7 +17,7 @@ impl App {
         id: &CallId,
         reports: &[CallReport],
     ) -> Result<Vec<CallReport>, StoreError> {
-        let call = self.exchange().call(id).map(|call| (call.called.clone(), call.last_seq));
+        let call = self.live.read(|exchange| exchange.call(id).map(|call| (call.called.clone(), call.last_seq)));
         let mut reports = reports.to_vec();
         let Some((called, last_seq)) = call else { return Ok(reports) };
         for report in reports.iter_mut().filter(|report| report.seq > last_seq) {

@@ -15,7 +15,7 @@ impl App {
         }
         let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx, agent).await;
         for (call, number) in answers {
-            self.change_far(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
+            self.live.change_remote(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
         }
         SipMessages { messages }
     }

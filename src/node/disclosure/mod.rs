@@ -6,6 +6,7 @@ pub(in crate::node) mod inbox_token;
 use std::collections::BTreeSet;
 
 use crate::contract::{Capability, Peer, Role};
+use crate::core::call::Call;
 use crate::core::exchange::Pair;
 use crate::core::far::FarClient;
 use crate::core::name::CallId;
@@ -44,10 +45,9 @@ impl App {
         call: &CallId,
         number: &Number,
     ) -> Result<Vec<Binding>, StoreError> {
-        let left = self.exchange().call(call).is_some_and(|call| {
-            // The reason may have become another since: a decision that came too late is still right about this.
-            call.far.served_by.is_elsewhere() && call.called == *number
-        });
+        // The reason may have become another since: a decision that came too late is still right about this.
+        let is_elsewhere = |call: &Call| call.far.served_by.is_elsewhere() && call.called == *number;
+        let left = self.live.read(|exchange| exchange.call(call).is_some_and(is_elsewhere));
         if left {
             return Ok(Vec::new());
         }
@@ -87,14 +87,13 @@ impl App {
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }
-        let (others, far): (BTreeSet<Number>, _) = {
-            let exchange = self.exchange();
+        let (others, far): (BTreeSet<Number>, _) = self.live.read(|exchange| {
             let call = exchange.call(call);
             let legs = call.into_iter().flat_map(|call| call.legs.values().filter_map(|leg| leg.number.clone()));
             let ends = call.into_iter().flat_map(|call| call.calling.iter().chain([&call.called]).cloned());
             let far = call.and_then(|call| call.far.client.clone());
             (legs.chain(ends).filter(|other| other != number).collect(), far)
-        };
+        });
         let mut there = vec![self.receiver_far(far.as_ref())];
         for other in &others {
             there.push(self.receiver(other, self.store.facts(other, now()).await?.known.served));
@@ -105,9 +104,8 @@ impl App {
 
     /// A number was switched on or off, or one of its clients offers its address to others than before.
     pub(in crate::node) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
-        let pairs = self.exchange().pairs_of(number);
-        for pair in pairs {
-            let far = self.exchange().far_end(&pair).and_then(|(home, _)| home.far.client.clone());
+        for pair in self.live.pairs_of(number) {
+            let far = self.live.read(|exchange| exchange.far_end(&pair).and_then(|(home, _)| home.far.client.clone()));
             let (first, second) = self.offered(&pair, far.as_ref()).await?;
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {
@@ -138,7 +136,7 @@ impl App {
                 capabilities.push(capability.clone());
             }
         }
-        if self.exchange().withholds(call, number) {
+        if self.live.read(|exchange| exchange.withholds(call, number)) {
             return Ok(Some(Peer { number: None, name: None, address, capabilities }));
         }
         let name = self.store.number(number).await?.and_then(|view| view.entry.name);

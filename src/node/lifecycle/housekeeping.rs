@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use crate::contract::CallReport;
-use crate::core::call::{Call, Event};
 use crate::core::name::CallId;
 use crate::core::time::UnixMillis;
 use crate::monitor::{Beat, now};
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
+use crate::node::state::GRACE;
 use crate::store::StoreError;
 
 const TICK: Duration = Duration::from_secs(1);
@@ -49,25 +48,24 @@ impl App {
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
         let _ = self.pbx_views(now());
-        let backlog = self.backlog().calls();
-        for call in backlog {
+        for call in self.live.to_retry() {
             beat.tick();
             // An empty report: only what was left undone. It is in the backlog again if it fails.
             let _ = self.report(&call, &[]).await;
         }
         self.expire_offers().await?;
         self.settle_rested(beat).await?;
-        for call in self.over() {
+        for call in self.live.over(now(), GRACE) {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.
-            let Some(over) = self.exchange().forget(&call) else { continue };
+            let Some(over) = self.live.forget(&call) else { continue };
             if let Err(error) = self.call_off(&call).await {
-                self.exchange().open(over);
+                self.live.put_back(over);
                 return Err(error);
             }
             self.limits.forget(&call);
         }
-        metrics.calls_live(self.live());
+        metrics.calls_live(self.live.count());
         if n.is_multiple_of(RENEW) {
             metrics.upkeep();
             let connected = self.push.hub().to_renew();
@@ -104,18 +102,7 @@ impl App {
 
     /// Ends calls that nobody follows any more, as their agent would have.
     async fn end_lost(&self) {
-        let at = now();
-        let ended = |call: &Call| -> Vec<CallReport> {
-            let cause = || Some("lost".to_owned());
-            let ended = call.unfinished().map(|leg| Event::Ended { leg: leg.clone(), cause: cause() });
-            (call.last_seq + 1..).zip(ended).map(|(seq, event)| CallReport { seq, at, event }).collect()
-        };
-        let lost: Vec<_> = {
-            let exchange = self.exchange();
-            let calls = exchange.lost(at, LOST).into_iter();
-            calls.filter_map(|id| Some((ended(exchange.call(&id)?), id))).collect()
-        };
-        for (events, call) in lost {
+        for (call, events) in self.live.silent_since(now(), LOST) {
             tracing::warn!(%call, "nothing was heard of a call for a day: it is taken for over");
             // If it can't be written down, it is in the backlog.
             let _ = self.report(&call, &events).await;
@@ -126,19 +113,5 @@ impl App {
     pub(in crate::node) async fn call_off(&self, call: &CallId) -> Result<(), StoreError> {
         self.push.end_call(call, true);
         self.store.drop_pending(call, true).await
-    }
-
-    /// Calls that have not ended.
-    pub(in crate::node) fn live(&self) -> usize {
-        self.exchange().calls().filter(|call| call.ended.is_none()).count()
-    }
-
-    /// Calls whose grace is over.
-    fn over(&self) -> Vec<CallId> {
-        let now = now();
-        let exchange = self.exchange();
-        let ended = exchange.calls().filter(|call| call.ended.is_some_and(|ended| now - ended >= GRACE));
-        let backlog = self.backlog();
-        ended.filter(|call| !backlog.holds(&call.id)).map(|call| call.id.clone()).collect()
     }
 }

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use crate::core::call::Call;
-use crate::core::exchange::Pair;
+use crate::core::exchange::{Exchange, Pair};
 use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
 use crate::monitor::{brief, now};
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
+use crate::node::state::GRACE;
 use crate::store::{CallFilter, StoreError};
 
 /// Live calls that are taken up; a PBX has fewer.
@@ -27,31 +28,23 @@ impl App {
         let recent = |ended: Option<UnixMillis>| ended.is_some_and(|ended| now - ended < GRACE && ended - now < GRACE);
         let open =
             self.store.open_pairs().await?.into_iter().map(|(call, [first, second])| Pair { call, first, second });
-        let talking: Vec<Pair> = {
-            let mut exchange = self.exchange();
-            let mut calls: Vec<Call> = over.into_iter().filter(|call| recent(call.ended)).chain(live).collect();
-            // As they came: a leg that was announced anew is in the later one.
-            calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            for (before, effects) in calls.into_iter().filter_map(|call| exchange.open(call)) {
-                // The kill came between the two calls' writes.
-                self.backlog().add(&before, effects);
-            }
-            let ids: Vec<_> = exchange.calls().map(|call| call.id.clone()).collect();
-            ids.iter().flat_map(|id| exchange.pairs_in(id)).collect()
-        };
+        let talking = self.live.restore(over.into_iter().filter(|call| recent(call.ended)).chain(live).collect());
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
         tokio::spawn(brief("resume", self.clone().settle_all(open.chain(talking).collect())));
         self.resume_offers().await?;
         for (call, bytes) in self.store.kept_posts().await? {
             // What isn't followed any more is never forgotten again, so it isn't counted.
-            if self.exchange().call(&call).is_some() {
+            if self.live.read(|exchange| exchange.call(&call).is_some()) {
                 self.limits.kept(&call, bytes, Instant::now());
             }
         }
-        let unanswered: Vec<Call> = self.exchange().calls().filter(|call| is_offering(call)).cloned().collect();
+        let unanswered: Vec<Call> = self.live.read(|exchange| {
+            let calls = exchange.calls().filter(|call| is_offering(call));
+            calls.cloned().collect()
+        });
         unanswered.iter().for_each(|call| self.offer(call));
-        let calls = self.exchange().calls().count();
+        let calls = self.live.read(Exchange::len);
         if calls > 0 {
             tracing::info!(calls, pending, "took up the calls of before");
         }
@@ -83,8 +76,7 @@ impl App {
         let handed_out = self.store.handed_out().await?;
         for delivery in self.store.pending().await? {
             let call = delivery.message.call.clone();
-            let pbx = self.exchange().call(&call).map(|call| call.pbx.clone());
-            let Some(pbx) = pbx else {
+            let Some(pbx) = self.live.pbx_of(&call) else {
                 self.store.drop_pending(&call, true).await?;
                 continue;
             };

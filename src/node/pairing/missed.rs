@@ -1,6 +1,5 @@
 //! Telling softphones of the calls that they missed while their addresses rested.
 
-use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::core::exchange::Pair;
@@ -33,7 +32,7 @@ impl App {
 
     /// Fails only if the database is not available: a pair that can't be read holds up no other.
     async fn settle_missed(&self, rested: &Rested, done: &mut Done, beat: &Beat) -> Result<(), StoreError> {
-        for pair in self.newest_first(rested.missed.clone()) {
+        for pair in self.live.newest_first(rested.missed.clone()) {
             if rested.is_try && done.told.contains(&rested.route) {
                 break;
             }
@@ -51,11 +50,5 @@ impl App {
             done.settled.insert(pair);
         }
         Ok(())
-    }
-
-    fn newest_first(&self, mut pairs: Vec<Pair>) -> Vec<Pair> {
-        let exchange = self.exchange();
-        pairs.sort_by_cached_key(|pair| Reverse(exchange.call(&pair.call).map(|call| call.decided)));
-        pairs
     }
 }

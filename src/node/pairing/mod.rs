@@ -69,14 +69,13 @@ impl App {
     /// As [`App::settle`]; returns the softphones for which that made a delivery.
     pub(in crate::node) async fn settle_told(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _turn = self.turns.of(&pair.call).await;
-        let (talks, call, far) = {
-            let exchange = self.exchange();
+        let (talks, call, far) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
             let talks = exchange.pairs_in(&pair.call).iter().any(|other| same(other, pair));
-            let talks = talks && !call.is_some_and(|call| goes_on(&exchange, call, pair));
+            let talks = talks && !call.is_some_and(|call| goes_on(exchange, call, pair));
             let far = exchange.far_end(pair).map(|(home, number)| (home.clone(), number.clone()));
             (talks, call.cloned(), far)
-        };
+        });
         match call {
             Some(call) if talks => self.tell(pair, &call, far.as_ref()).await,
             call => {
@@ -194,7 +193,7 @@ impl App {
     /// Tells those who talk that it is over for their clients, though they go on talking.
     pub(in crate::node) async fn withdraw(&self, pair: &Pair) -> Result<(), StoreError> {
         let _turn = self.turns.of(&pair.call).await;
-        let pbx = self.exchange().call(&pair.call).map(|call| call.pbx.clone());
+        let pbx = self.live.pbx_of(&pair.call);
         self.part(pair, pbx.as_ref()).await.map(drop)
     }
 
@@ -281,8 +280,7 @@ impl App {
 
     /// Looks at all pairs in which a number talks: it has a new client.
     pub(in crate::node) async fn settle_number(&self, number: &Number) -> Result<(), StoreError> {
-        let pairs = self.exchange().pairs_of(number);
-        for pair in pairs {
+        for pair in self.live.pairs_of(number) {
             self.settle(&pair).await?;
         }
         Ok(())

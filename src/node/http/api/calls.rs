@@ -62,7 +62,7 @@ pub(in crate::node) async fn events(
     if let Some(n) = events.iter().position(|event| event.seq > CallReport::SEQ_MAX) {
         return Err(Problem::invalid(format!("events[{n}].seq"), format!("must be at most {}", CallReport::SEQ_MAX)));
     }
-    let pbx = app.exchange().call(&call).map(|call| call.pbx.clone());
+    let pbx = app.live.pbx_of(&call);
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
     Ok(Json(match pbx {
@@ -101,7 +101,7 @@ pub(in crate::node) async fn list(
     wanted.pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     let mut calls = match wanted.live {
         // An agent compares these with its PBX: what is in memory is never behind.
-        Some(true) => live(&app, wanted.pbx.as_ref(), limit as usize),
+        Some(true) => app.live.list(wanted.pbx.as_ref(), limit as usize),
         live => app.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
     };
     calls.retain(|call| scope.covers(&call.pbx));
@@ -121,14 +121,6 @@ pub(in crate::node) async fn show(
     call.as_ref().map_or(Ok(()), |call| scope.check(&call.pbx))?;
     let view = told(&app, call.into_iter().collect()).await?.pop();
     view.map(Json).ok_or_else(|| Problem::not_found("call"))
-}
-
-fn live(app: &App, pbx: Option<&PbxName>, limit: usize) -> Vec<Call> {
-    let exchange = app.exchange();
-    let wanted = |call: &&Call| call.ended.is_none() && pbx.is_none_or(|pbx| *pbx == call.pbx);
-    let mut calls: Vec<&Call> = exchange.calls().filter(wanted).collect();
-    calls.sort_unstable_by(|a, b| b.id.cmp(&a.id));
-    calls.into_iter().take(limit).cloned().collect()
 }
 
 /// Calls as they are listed, with their deliveries.
@@ -173,8 +165,7 @@ fn one(all: &[Call], a: &Call, b: &Call) -> bool {
 }
 
 async fn found(app: &App, id: &CallId) -> Result<Option<Call>, Problem> {
-    let live = app.exchange().call(id).cloned();
-    match live {
+    match app.live.call(id) {
         Some(call) => Ok(Some(call)),
         None => Ok(app.store.call(id).await?),
     }

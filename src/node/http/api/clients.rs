@@ -17,12 +17,12 @@ use crate::guard;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
-use crate::node::call::decide::fresh_id;
 use crate::node::disclosure::CAPABILITIES;
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
 use crate::node::pairing::CLIENTS;
+use crate::node::state::ids::new_id;
 use crate::push::{Secret, SecretError};
 use crate::store::{Binding, Renewal, StoreError};
 
@@ -172,7 +172,7 @@ fn binding(number: Number, address: Option<Address>, named: Renewal) -> Binding 
     let made = || (form == ClientForm::Webhook).then(|| Secret::new(rand::random()).reveal());
     let lifetime = named.lifetime.unwrap_or(DAY);
     Binding {
-        id: fresh_id(),
+        id: new_id(),
         number,
         form,
         address,

@@ -19,7 +19,7 @@ use crate::core::name::PbxName;
 use crate::core::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
 use crate::node::disclosure::CAPABILITIES;
 use crate::node::disclosure::inbox_token::Claim;
 use crate::node::http::extract::Body;
@@ -27,6 +27,7 @@ use crate::node::http::limit::Taken;
 use crate::node::http::problem::Problems;
 use crate::node::lifecycle::disk_space;
 use crate::node::peering::outbound::Heard;
+use crate::node::state::GRACE;
 use crate::store::{Binding, Delivery};
 
 /// Bytes of a message.
@@ -110,7 +111,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let Some(behind) = behind(app, token) else {
         // It may have been forgotten before this post was counted.
-        if app.exchange().call(&known.claim.call).is_none() {
+        if app.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
             app.limits.forget(&known.claim.call);
         }
         return Err(nobody());
@@ -145,7 +146,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     app.store.add_deliveries(deliveries.clone()).await?;
     app.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
-    if app.exchange().call(&behind.claim.call).is_none() {
+    if app.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
         app.limits.forget(&behind.claim.call);
         app.call_off(&behind.claim.call).await?;
     }
@@ -191,14 +192,15 @@ fn nobody() -> Problem {
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(app: &App, token: &str) -> Option<Behind> {
     let claim = Claim::read(token)?;
-    let exchange = app.exchange();
-    let call = exchange.call(&claim.call)?;
-    let numbers = exchange.reachable(&claim.call, now(), GRACE);
-    let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
-    let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
-    let hidden = exchange.withholds(&claim.call, &other);
-    let other = if hidden { Number::withheld(&claim.call) } else { other };
-    Some(Behind { claim, number, other, pbx })
+    app.live.read(|exchange| {
+        let call = exchange.call(&claim.call)?;
+        let numbers = exchange.reachable(&claim.call, now(), GRACE);
+        let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
+        let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
+        let hidden = exchange.withholds(&claim.call, &other);
+        let other = if hidden { Number::withheld(&claim.call) } else { other };
+        Some(Behind { claim, number, other, pbx })
+    })
 }
 
 /// For a person who opened the address: a page to send a text.

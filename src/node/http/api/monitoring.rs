@@ -104,7 +104,7 @@ pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Resul
         tasks: app.tasks.views(),
         trouble: app.trouble(),
         pbxs: app.pbx_views(now),
-        live: app.live() as u64,
+        live: app.live.count() as u64,
         connected: app.push.hub().connected() as u64,
         totals: app.totals.view(),
         calls,

@@ -180,9 +180,10 @@ impl App {
         let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
             let taken = self.offers.lock();
             let (about, wanted) = taken.about(called);
-            let exchange = self.exchange();
-            let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
-            let calls: Vec<Arrived> = calls.filter(|call| free(call)).map(arrived).collect();
+            let calls: Vec<Arrived> = self.live.read(|exchange| {
+                let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
+                calls.filter(|call| free(call)).map(arrived).collect()
+            });
             // Most offers come before their call.
             let offers = about.into_iter().filter(|_| !calls.is_empty()).map(|kept| self.waiting(kept));
             (offers.collect(), calls)
@@ -215,11 +216,10 @@ impl App {
 
     /// Tells the clients of a call that has used an offer, now or as soon as that works.
     async fn settle_soon(&self, call: &CallId) {
-        let pairs = self.exchange().pairs_in(call);
-        for pair in pairs {
+        for pair in self.live.pairs_in(call) {
             if let Err(error) = self.settle(&pair).await {
                 tracing::warn!(%error, %call, "a client could not be told of an offer yet");
-                self.backlog().add(call, vec![Effect::Paired(pair)]);
+                self.live.retry_later(&[], call, vec![Effect::Paired(pair)]);
             }
         }
     }
@@ -228,14 +228,15 @@ impl App {
     fn use_offer(&self, id: &OfferId, call: &CallId, how: Likeness) -> bool {
         let mut taken = self.offers.lock();
         let Some(kept) = taken.waiting.get(id) else { return false };
-        let Some(calling) = self.exchange().call(call).filter(|call| free(call)).map(|call| call.calling.clone())
-        else {
-            return false;
-        };
+        let calling = self.live.read(|exchange| {
+            let call = exchange.call(call).filter(|call| free(call))?;
+            Some(call.calling.clone())
+        });
+        let Some(calling) = calling else { return false };
         let client = far_client(&kept.stored, calling, how);
         let said = Some(said(&kept.stored.offer));
         let used = Used { received: kept.stored.received, call: call.clone(), said };
-        let learned = self.change_far(call, |far| {
+        let learned = self.live.change_remote(call, |far| {
             far.learn(client);
             far.offered = Some(id.clone());
         });
@@ -272,9 +273,10 @@ impl App {
             }
             taken.withdrawn.retain(|_, at| now - *at < KEEP);
             // Written off when they were used, but that may have failed.
-            let exchange = self.exchange();
-            let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();
-            over.extend(taken.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
+            self.live.read(|exchange| {
+                let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();
+                over.extend(taken.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
+            });
         }
         if over.is_empty() { Ok(()) } else { self.store.delete_offers(over).await }
     }
@@ -283,13 +285,10 @@ impl App {
     pub(in crate::node) async fn resume_offers(&self) -> Result<(), StoreError> {
         let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
         // A call stands alone then: what was said with its offer is gone.
-        let used: HashMap<OfferId, Used> = {
-            let exchange = self.exchange();
-            let used = exchange.calls().filter_map(|call| {
-                Some((call.far.offered.clone()?, Used { received: now(), call: call.id.clone(), said: None }))
-            });
-            used.collect()
+        let used = |call: &Call| {
+            Some((call.far.offered.clone()?, Used { received: now(), call: call.id.clone(), said: None }))
         };
+        let used: HashMap<OfferId, Used> = self.live.read(|exchange| exchange.calls().filter_map(used).collect());
         self.offers.lock().used.extend(used);
         for stored in self.store.offers().await? {
             let id = stored.id();
@@ -316,7 +315,10 @@ impl App {
 
     /// A call from a trunk was answered: an offer that didn't fit before may be its own.
     pub(in crate::node) async fn look_for_offer(&self, pair: &Pair) -> Result<(), StoreError> {
-        let called = self.exchange().call(&pair.call).filter(|call| free(call)).map(|call| call.called.clone());
+        let called = self.live.read(|exchange| {
+            let call = exchange.call(&pair.call).filter(|call| free(call))?;
+            Some(call.called.clone())
+        });
         match called {
             Some(called) => self.match_offers(&[called]).await,
             None => Ok(()),

@@ -26,7 +26,8 @@ use crate::core::route::{Reason, Side};
 use crate::core::time::UnixMillis;
 use crate::monitor::clock::step;
 use crate::monitor::{brief, now, wall};
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
+use crate::node::state::GRACE;
 use crate::peer::{Outcome, Peer as PeerNode};
 use crate::push::SipAnswer;
 use crate::store::StoreError;
@@ -136,7 +137,7 @@ impl App {
         let Some(own) = self.shown(&call.id, Role::First, calling, &clients).await? else {
             return Ok(None);
         };
-        self.change_far(&call.id, |far| {
+        self.live.change_remote(&call.id, |far| {
             far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone()), now()));
         });
         Ok(Some(Offer {
@@ -161,7 +162,7 @@ impl App {
                 let (app, calling) = (self.clone(), calling.clone());
                 async move { app.if_given(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await }.boxed()
             },
-            |state, error| _ = self.change_far(&id, |far| attempted(far.offer.as_mut(), state, error)),
+            |state, error| _ = self.live.change_remote(&id, |far| attempted(far.offer.as_mut(), state, error)),
         )
         .await;
         self.totals.metrics.offer_sent(peer.name(), state);
@@ -179,17 +180,13 @@ impl App {
         peer: &Peer,
         instead: Option<&Address>,
     ) -> Result<Heard, StoreError> {
-        let Some((call, other, far_half)) = ({
-            let exchange = self.exchange();
-            let call = exchange.call(id).filter(|call| call.phase != Phase::Ended);
-            call.map(|call| {
-                let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
-                let far_half = half.is_some_and(|half| half.far.client.is_some());
-                (call.clone(), exchange.opposite(call, number), far_half)
-            })
-        }) else {
-            return Ok(Heard::Moot);
-        };
+        let known = self.live.read(|exchange| {
+            let call = exchange.call(id).filter(|call| call.phase != Phase::Ended)?;
+            let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
+            let far_half = half.is_some_and(|half| half.far.client.is_some());
+            Some((call.clone(), exchange.opposite(call, number), far_half))
+        });
+        let Some((call, other, far_half)) = known else { return Ok(Heard::Moot) };
         // The far end is the called one of a call that went out, and the caller of one that came in.
         let far_end = match call.side {
             Side::Originating => Some(&other) != call.caller().as_ref(),
@@ -214,18 +211,18 @@ impl App {
             Some(instead) => far.introduced(number, told, instead),
             None => far.learn(told),
         };
-        let learned = self.change_far(id, learn).unwrap_or(Learned::Same);
+        let learned = self.live.change_remote(id, learn).unwrap_or(Learned::Same);
         if !known && learned == Learned::Same {
             return Ok(Heard::News);
         }
-        let pairs = self.exchange().pairs_in(id);
+        let pairs = self.live.pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             if learned != Learned::Instead {
                 // Said again, it may be because the first time something failed.
                 self.settle(pair).await?;
             } else if let Err(error) = self.replace(pair).await {
                 // Said again, it is to be another one again.
-                self.change_far(id, |far| far.client.clone_from(&call.far.client));
+                self.live.change_remote(id, |far| far.client.clone_from(&call.far.client));
                 return Err(error);
             }
         }
@@ -234,24 +231,24 @@ impl App {
 
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
     pub(in crate::node) fn answer(&self, call: &CallId, number: &Number, own: Peer) {
-        let Some((address, peer, how, settled)) = self.exchange().call(call).and_then(|call| {
-            let settled = call.far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
-            let client = call.far.client.as_ref()?;
+        let client = self.live.read(|exchange| {
+            let far = &exchange.call(call)?.far;
+            let settled = far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
+            let client = far.client.as_ref()?;
             Some((client.address.clone(), client.peer.clone(), client.how, settled))
-        }) else {
-            return;
-        };
+        });
+        let Some((address, peer, how, settled)) = client else { return };
         if settled {
             return;
         }
-        self.change_far(call, |far| {
+        self.live.change_remote(call, |far| {
             far.answers.entry(number.clone()).or_insert_with(|| Sent::pending(peer, now()));
         });
         match address.kind() {
             AddressKind::Sip => {
                 let refused = self.may_write_to(call, number, &address, how);
                 if let Err(error) = refused.and_then(|()| self.answer_by_sip(call, number, own, address)) {
-                    self.change_far(call, |far| {
+                    self.live.change_remote(call, |far| {
                         attempted(far.answers.get_mut(number), SentState::Refused, Some(error))
                     });
                     self.answered(call, number, SentState::Refused);
@@ -266,14 +263,15 @@ impl App {
                             let (app, address, own) = (app.clone(), address.clone(), own.clone());
                             let (id, number) = (id.clone(), number.clone());
                             async move {
-                                let far = app.exchange().call(&id).and_then(|call| call.far.client.clone());
+                                let client = |call: &Call| call.far.client.clone();
+                                let far = app.live.read(|exchange| exchange.call(&id).and_then(client));
                                 let to = app.receiver_far(far.as_ref());
                                 app.if_given(&number, &to, app.peers.answer(&address, &own)).await
                             }
                             .boxed()
                         },
                         |state, error| {
-                            app.change_far(&id, |far| attempted(far.answers.get_mut(&number), state, error));
+                            app.live.change_remote(&id, |far| attempted(far.answers.get_mut(&number), state, error));
                         },
                     )
                     .await;
@@ -295,7 +293,7 @@ impl App {
     /// From now on it is this number that the other side is told of: what is still said of another is not
     /// said any more, and what was said of this one before is said again.
     pub(in crate::node) fn turn_to(&self, call: &CallId, number: &Number) {
-        let others = self.change_far(call, |far| far.turn_to(number)).unwrap_or_default();
+        let others = self.live.change_remote(call, |far| far.turn_to(number)).unwrap_or_default();
         for other in others {
             self.push.forget_answer(call, &other);
             self.underway.stop(call, &Errand::Answer(other));
@@ -305,7 +303,7 @@ impl App {
     /// Whether our PBX may be asked to send something to a SIP address that somebody else has chosen, or why not. Its
     /// own domain is known by the configuration, and by numbers that have one.
     fn may_write_to(&self, call: &CallId, number: &Number, address: &Address, how: How) -> Result<(), String> {
-        let called = self.exchange().call(call).map(|call| call.called.clone());
+        let called = self.live.read(|exchange| exchange.call(call).map(|call| call.called.clone()));
         let own = called.iter().chain([number]).filter_map(Number::context);
         if !self.peers.may_be_written_to(address) || own.into_iter().any(|own| address.is_at(own.as_str())) {
             return Err("leads into a private network, or back to our own PBX".to_owned());
@@ -316,10 +314,11 @@ impl App {
     }
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) -> Result<(), String> {
-        let found = self.exchange().call(call).map(|call| {
+        let found = self.live.read(|exchange| {
+            let call = exchange.call(call)?;
             let sent = call.far.answers.get(number);
             let made = sent.and_then(|sent| sent.made);
-            (call.pbx.clone(), made.unwrap_or(call.decided), sent.is_some_and(Sent::is_handed_out))
+            Some((call.pbx.clone(), made.unwrap_or(call.decided), sent.is_some_and(Sent::is_handed_out)))
         });
         let Some((pbx, made, is_handed_out)) = found else { return Ok(()) };
         let from = own.number.clone().unwrap_or_else(|| Number::withheld(call));
@@ -336,7 +335,8 @@ impl App {
     /// What became of answers that went by SIP MESSAGE.
     pub(in crate::node) fn sip_answers(&self, outcomes: Vec<SipAnswer>) {
         for SipAnswer { call, number, state, error } in outcomes {
-            self.change_far(&call, |far| far.answers.get_mut(&number).map(|sent| sent.outcome(state, error, now())));
+            let outcome = |sent: &mut Sent| sent.outcome(state, error, now());
+            self.live.change_remote(&call, |far| far.answers.get_mut(&number).map(outcome));
             if state != SentState::Pending {
                 self.answered(&call, &number, state);
             }
@@ -351,7 +351,7 @@ impl App {
     /// The call is over, and so is what is sent for it.
     pub(in crate::node) fn end_far(&self, call: &CallId) {
         self.underway.end(call);
-        let unused = self.change_far(call, |far| {
+        let unused = self.live.change_remote(call, |far| {
             let unused = far.offer.as_ref().filter(|offer| far.client.is_none() && offer.state != SentState::Refused);
             let peer = unused.and_then(|offer| offer.peer.clone());
             far.offer.iter_mut().chain(far.answers.values_mut()).for_each(Sent::drop_pending);
@@ -377,19 +377,6 @@ impl App {
         }));
     }
 
-    /// Changes what a call knows of its other side, and writes it down.
-    pub(in crate::node) fn change_far<T>(&self, id: &CallId, change: impl FnOnce(&mut Far) -> T) -> Option<T> {
-        let mut exchange = self.exchange();
-        let far = exchange.far(id)?;
-        let before = far.clone();
-        let changed = change(far);
-        if before != *far {
-            // Under the lock, so that no older state of this call is written after it.
-            exchange.call(id).into_iter().for_each(|call| self.write_behind(call));
-        }
-        Some(changed)
-    }
-
     /// Does it beside everything else, until it is done or the call ends.
     pub(in crate::node) fn errand(
         &self,
@@ -400,7 +387,7 @@ impl App {
         let stop = self.shutdown.child_token();
         if self.underway.begin(call, &errand, stop.clone()) {
             // Looked at after it has begun: a call that ends from now on ends this too.
-            if self.exchange().call(call).is_none_or(|call| call.phase == Phase::Ended) {
+            if !self.live.is_live(call) {
                 return self.underway.done(call, &errand, &stop);
             }
             let (app, call) = (self.clone(), call.clone());

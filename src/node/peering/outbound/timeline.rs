@@ -23,8 +23,9 @@ use crate::core::route::Side;
 use crate::core::time::UnixMillis;
 use crate::monitor::{brief, now};
 use crate::node::Problem;
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
 use crate::node::peering::outbound::until_settled;
+use crate::node::state::GRACE;
 use crate::node::timeline::story;
 use crate::peer::{Outcome, Peer};
 use crate::store::StoreError;
@@ -48,7 +49,7 @@ impl Comparing {
 impl App {
     /// Our part of a call has changed: the node that has taken its offer is told, and tells its own.
     pub(in crate::node) fn compare(&self, id: &CallId) {
-        let taken = self.exchange().call(id).and_then(|call| call.far.offer.clone());
+        let taken = self.live.read(|exchange| exchange.call(id).and_then(|call| call.far.offer.clone()));
         let taken = taken.filter(|offer| offer.state == SentState::Accepted).and_then(|offer| offer.peer);
         let Some(peer) = taken.and_then(|name| self.peers.get(&name).cloned()) else { return };
         if !self.comparing.lock().insert(id.clone()) {
@@ -78,9 +79,10 @@ impl App {
     /// Whether our part of a call is over, and theirs isn't as far as we know.
     fn lacks_their_end(&self, id: &CallId) -> bool {
         let is_end = |there: &There| matches!(there.what, Milestone::Ended);
-        self.exchange().call(id).is_some_and(|call| {
+        let lacks = |call: &Call| {
             call.phase == Phase::Ended && !call.far.there.is_empty() && !call.far.there.iter().any(is_end)
-        })
+        };
+        self.live.read(|exchange| exchange.call(id).is_some_and(lacks))
     }
 
     async fn compare_now(&self, id: &CallId, peer: &Peer) -> Outcome {
@@ -108,7 +110,8 @@ impl App {
             return Err(Problem::invalid("steps", format!("at most {STEPS}")));
         }
         let offered = Some(OfferId { peer: peer.name().clone(), call });
-        let ours = self.exchange().calls().find(|call| call.far.offered == offered).map(|call| call.id.clone());
+        let has_used = |call: &&Call| call.far.offered == offered;
+        let ours = self.live.read(|exchange| exchange.calls().find(has_used).map(|call| call.id.clone()));
         let Some(ours) = ours else { return Ok(Part::default()) };
         self.keep_part(&ours, part);
         Ok(self.own_part(&ours).await?)
@@ -116,7 +119,7 @@ impl App {
 
     /// Our part of a call.
     async fn own_part(&self, id: &CallId) -> Result<Part, StoreError> {
-        let Some(call) = self.exchange().call(id).cloned() else { return Ok(Part::default()) };
+        let Some(call) = self.live.call(id) else { return Ok(Part::default()) };
         let deliveries = self.store.deliveries_of(std::slice::from_ref(id)).await?;
         let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
         Ok(part_of(&call, &story(&call, &deliveries), now()))
@@ -127,7 +130,7 @@ impl App {
         let now = now();
         let there = |step: PartStep| There { at: UnixMillis(now.0 - i64::from(step.ago)), what: step.what };
         if !part.steps.is_empty() {
-            self.change_far(id, |far| far.there = part.steps.into_iter().map(there).collect());
+            self.live.change_remote(id, |far| far.there = part.steps.into_iter().map(there).collect());
         }
     }
 }

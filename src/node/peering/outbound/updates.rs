@@ -18,9 +18,10 @@ use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::route::Side;
 use crate::monitor::brief;
-use crate::node::app::{App, GRACE};
+use crate::node::app::App;
 use crate::node::pairing::same;
 use crate::node::peering::outbound::{Errand, until_settled};
+use crate::node::state::GRACE;
 use crate::peer::Outcome;
 use crate::store::StoreError;
 
@@ -35,23 +36,21 @@ impl App {
             false => (Role::Second, &pair.first),
         };
         let Some(own) = self.capabilities.address(&pair.call, role, ours) else { return };
-        let Some((home, pbx, leg, to)) = ({
-            let exchange = self.exchange();
+        let end = self.live.read(|exchange| {
             let end = exchange.far_end_of(pair, other);
             end.and_then(|(home, leg)| Some((home.id.clone(), home.pbx.clone(), leg.clone(), reached_at(home)?)))
-        }) else {
-            return;
-        };
+        });
+        let Some((home, pbx, leg, to)) = end else { return };
         let (app, pair, ours) = (self.clone(), pair.clone(), ours.clone());
         let stop = self.shutdown.child_token();
         tokio::spawn(brief(
             "peer",
             stop.run_until_cancelled_owned(async move {
                 tokio::time::sleep(ENDS).await;
-                if !app.exchange().is_up(&pbx, &leg) || app.talk_again(&pair) {
+                if !app.live.read(|exchange| exchange.is_up(&pbx, &leg)) || app.talk_again(&pair) {
                     return;
                 }
-                app.change_far(&home, |far| far.leave(&ours));
+                app.live.change_remote(&home, |far| far.leave(&ours));
                 let ask = || {
                     let (app, pair, own, to) = (app.clone(), pair.clone(), own.clone(), to.clone());
                     async move {
@@ -71,7 +70,7 @@ impl App {
     }
 
     fn talk_again(&self, pair: &Pair) -> bool {
-        self.exchange().pairs_in(&pair.call).iter().any(|now| same(now, pair))
+        self.live.pairs_in(&pair.call).iter().any(|now| same(now, pair))
     }
 
     /// The client behind `address` no longer talks to this number of ours.
@@ -81,30 +80,30 @@ impl App {
         number: &Number,
         address: &Address,
     ) -> Result<(), StoreError> {
-        let pairs = {
-            let exchange = self.exchange();
-            let known = exchange.call(id).and_then(|call| call.far.client.as_ref());
-            if known.is_none_or(|known| known.address != *address) {
-                return Ok(());
-            }
-            exchange.pairs_in(id)
-        };
+        let pairs = self.live.read(|exchange| {
+            let known = exchange.call(id)?.far.client.as_ref()?;
+            (known.address == *address).then(|| exchange.pairs_in(id))
+        });
+        let Some(pairs) = pairs else { return Ok(()) };
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             self.withdraw(pair).await?;
         }
-        self.change_far(id, |far| _ = far.client.take_if(|client| client.address == *address));
+        self.live.change_remote(id, |far| _ = far.client.take_if(|client| client.address == *address));
         Ok(())
     }
 
     /// Two who are both another node's hear each other: somebody here has connected them. Each is told of the
     /// other, if both are known.
     pub(in crate::node) fn introduce(&self, pair: &Pair) {
-        let mut ends: Vec<Call> = Vec::new();
-        for (home, _) in self.exchange().far_ends(pair) {
-            if ends.iter().all(|known| known.id != home.id) {
-                ends.push(home.clone());
+        let ends = self.live.read(|exchange| {
+            let mut ends: Vec<Call> = Vec::new();
+            for (home, _) in exchange.far_ends(pair) {
+                if ends.iter().all(|known| known.id != home.id) {
+                    ends.push(home.clone());
+                }
             }
-        }
+            ends
+        });
         let [one, other] = &ends[..] else { return };
         for (home, met) in [(one, other), (other, one)] {
             let (Some(to), Some(instead), Some(peer)) = (reached_at(home), self.known_there(home), shown(met)) else {
