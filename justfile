@@ -17,13 +17,18 @@ unit:
 
 # Format and lint
 lint:
-    cargo fmt --check
+    cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
+    cargo clippy --locked -p sidecall-tidy --all-targets -- -D warnings
     shellcheck -x install.sh install/*.sh tests/run tests/lab/*.sh fuzz/run fuzz/instrument .ci/run
+
+# The rules of the house (tests/tidy), in seconds
+tidy:
+    cargo test --locked -p sidecall-tidy
 
 # Format
 fmt:
-    cargo fmt
+    cargo fmt --all
 
 # The API's documentation
 doc:

@@ -112,7 +112,7 @@ const PLAYS: &[Play] = &[
         assert!(there.wait_ended(SOON));
     }),
     play("B8, a menu finds the extension", TRUNK, true, |domains, cast| {
-        menu(&cast.alice, domains.b.plan().main, &cast.carol);
+        menu(&cast.alice, domains, domains.b.plan().main, &cast.carol);
     }),
     play("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, cast| {
         let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
@@ -134,7 +134,7 @@ const PLAYS: &[Play] = &[
     }),
     play(BEHIND, TRUNK, true, |domains, cast| {
         let Some((behind, phone)) = domains.c.as_ref().zip(cast.inner.as_ref()) else { return };
-        menu(&cast.alice, behind.plan().main, phone);
+        menu(&cast.alice, domains, behind.plan().main, phone);
     }),
     play(MOBILE, TRUNK, false, |domains, cast| {
         let (call, there) = talk(&cast.mobile, &domains.b.number(1), &cast.bob);
@@ -174,11 +174,14 @@ fn talk(from: &Phone, number: &str, to: &Phone) -> (Call, Call) {
     (call, there)
 }
 
-fn menu(from: &Phone, main: &str, to: &Phone) {
+fn menu(from: &Phone, domains: &Domains, main: &str, to: &Phone) {
     let call = from.call_as(main, "Alice A.", &[]);
     assert!(call.wait_answered(SOON), "{:?}", call.status());
     call.dtmf(to.number());
-    let there = answer(to);
+    let there = to.next_call(SOON);
+    let there = there.unwrap_or_else(|| panic!("the menu doesn't call {}: {}", to.number(), domains.log()));
+    there.ring();
+    there.answer();
     hear((&call, from), (&there, to));
     there.hang_up();
     assert!(call.wait_ended(SOON));

@@ -1,3 +1,5 @@
+//! SIP MESSAGEs to addresses and hosts that answer, refuse or stay silent.
+
 use super::super::recent_ids::IDS;
 use super::*;
 

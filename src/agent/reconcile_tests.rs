@@ -1,3 +1,5 @@
+//! Followed calls against snapshots of the PBX and the calls that the node claims.
+
 use super::*;
 use crate::core::call::{Event, Phase};
 use crate::core::route::{Reason, Route, Side};

@@ -1,3 +1,5 @@
+//! Legs of followed calls: announced, bridged, replaced, and found in a snapshot.
+
 use super::*;
 use crate::core::route::Side;
 use crate::pbx::LiveLeg;

@@ -1,3 +1,5 @@
+//! Pairs through bridges, transfers, repeated and lost events.
+
 use std::time::Duration;
 
 use super::*;

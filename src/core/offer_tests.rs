@@ -1,3 +1,5 @@
+//! Offers and inbound calls that match, and those that must not.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Numbers as PBXs and tenants write them, read and written back.
+
 use super::*;
 use proptest::prelude::*;
 

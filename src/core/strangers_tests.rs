@@ -1,3 +1,5 @@
+//! Bridges and legs whose calls report late or out of turn.
+
 use super::*;
 
 fn bridged(a: &str, b: &str) -> Event {

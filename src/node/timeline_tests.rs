@@ -1,3 +1,5 @@
+//! One timeline for each kind of call: local, to another node, from a trunk, through an attendant.
+
 use super::*;
 use crate::core::call::{Event, Phase};
 use crate::core::exchange::Exchange;

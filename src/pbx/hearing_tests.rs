@@ -1,3 +1,5 @@
+//! Who hears whom through bridges, conferences and the halves of local channels.
+
 use super::super::asterisk::kind;
 use super::*;
 use proptest::prelude::*;

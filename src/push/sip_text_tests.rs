@@ -1,3 +1,5 @@
+//! SIP MESSAGE texts: what people and programs read, and what is refused.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -245,6 +245,8 @@ fn write_configuration(
     append(&etc, "queues.conf", &plans.queues)?;
     // `##` and `*2` while a call is up, where the dialplan allows them.
     append(&etc, "features.conf", FEATURES)?;
+    // What a menu makes of keys shows which of them were lost.
+    conf::replace(&etc.join("logger.conf"), "console => notice,warning,error", "console => notice,warning,error,dtmf")?;
     manager(&etc, installation, ami, tls)?;
     if config.snippets {
         install_snippet(&etc, config)?;

@@ -1,4 +1,4 @@
-//! The HTTP source.
+//! Portability answers from an HTTP source.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What operators see.
+//! What operators see: status, timelines, metrics.
 
 use reqwest::Method;
 use serde_json::{Value, json};

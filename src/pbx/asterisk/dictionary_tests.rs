@@ -1,3 +1,5 @@
+//! Asterisk's events, recorded and malformed, in our words.
+
 use super::*;
 use crate::ami::{Event, Frame, fuzz::decode};
 use crate::core::route::Side;

@@ -1,3 +1,5 @@
+//! FreeSWITCH's events, recorded and malformed, in our words.
+
 use super::*;
 use crate::core::route::Side;
 use crate::esl::{Event, Format, Frame, fuzz::decode};

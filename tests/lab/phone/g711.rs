@@ -1,4 +1,4 @@
-//! ITU-T G.711.
+//! Speech as bytes: µ-law and A-law (ITU-T G.711).
 
 /// µ-law.
 pub(super) fn to_ulaw(sample: i16) -> u8 {

@@ -1,3 +1,5 @@
+//! Offers that wait, are used or withdrawn, and what is kept of each.
+
 use super::*;
 
 const MAIN: &str = "+13105550100";
