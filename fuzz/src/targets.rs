@@ -70,7 +70,11 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "http-body",
         run: node::fuzz::body,
-        seeds: &[Literals("src/node/extract.rs"), Literals("src/node/openapi.rs"), Literals("src/cli/client/peers.rs")],
+        seeds: &[
+            Literals("src/node/http/extract.rs"),
+            Literals("src/node/http/openapi.rs"),
+            Literals("src/cli/client/peers.rs"),
+        ],
     },
     Target {
         name: "client-frames",
@@ -98,7 +102,7 @@ pub(crate) const ALL: &[Target] = &[
         run: config::fuzz::text,
         seeds: &[File("etc/sidecall.toml"), Literals("src/config/mod.rs"), Literals("tests/sample_config.rs")],
     },
-    Target { name: "csv", run: node::fuzz::csv, seeds: &[Literals("src/node/api/lines.rs")] },
+    Target { name: "csv", run: node::fuzz::csv, seeds: &[Literals("src/node/http/api/lines.rs")] },
 ];
 
 /// Octets of a piece of a recording.

@@ -15,21 +15,24 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use super::accept::{Server, listen};
-use super::app::{App, Shared};
-use super::capability::Capabilities;
-use super::config::{NodeConfig, TlsFiles, is_at_home};
-use super::connections::{Connections, ConnectionsConfig};
-use super::host::Hosts;
-use super::limit::Limits;
-use super::links::Links;
-use super::logins::Logins;
-use super::space::Space;
-use super::{NodeError, agents, probe, router};
-use crate::core::exchange::Exchange;
 use crate::core::name::PeerName;
 use crate::core::secret::Secret;
 use crate::monitor::{Metrics, Tasks, Totals, now};
+use crate::node::NodeError;
+use crate::node::app::{App, Shared};
+use crate::node::config::access;
+use crate::node::config::{NodeConfig, TlsFiles, is_at_home};
+use crate::node::delivery::pbx_links::Links;
+use crate::node::disclosure::inbox_token::Capabilities;
+use crate::node::http::connections::{Connections, ConnectionsConfig};
+use crate::node::http::hosts::Hosts;
+use crate::node::http::limit::Limits;
+use crate::node::http::logins::Logins;
+use crate::node::http::router;
+use crate::node::http::server::{Server, listen};
+use crate::node::lifecycle::database_probe;
+use crate::node::lifecycle::disk_space::Space;
+use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole, credential_hash};
@@ -65,9 +68,9 @@ impl Node {
         let address = listener.local_addr().map_err(bind)?;
         let (base, configured) = (config.base(address)?, bootstrap(tokens, &store).await?);
         let peer_tokens = peer_tokens(config, &configured)?;
-        probe::set_clock(&store).await?;
+        database_probe::set_clock(&store).await?;
         let is_taken = |hash: &[u8; 32]| configured.contains_key(hash) || peer_tokens.contains_key(hash);
-        let agents = agents::scopes(&config.agent, is_taken)?;
+        let agents = access::scopes(&config.agent, is_taken)?;
         let secret = store.secret(rand::random()).await?;
         let metrics = Metrics::install();
         let totals = Arc::new(Totals::new(metrics));
@@ -91,7 +94,6 @@ impl Node {
             agents,
             logins: Logins::new(&config.connections, metrics),
             limits: Limits::new(config.storage.posts()),
-            calls_max: config.storage.calls,
             deliveries_max: config.storage.deliveries,
             space: Space::new(&config.database, &config.storage, metrics),
             turns: Default::default(),
@@ -99,8 +101,7 @@ impl Node {
             trouble: Mutex::default(),
             started: now(),
             shutdown,
-            exchange: Mutex::new(Exchange::new(config.conference_size)),
-            backlog: Mutex::default(),
+            live: LiveCalls::new(store.clone(), config.conference_size, config.storage.calls),
             links: Links::default(),
             store,
         });
@@ -181,7 +182,7 @@ async fn bootstrap(tokens: &BootstrapTokens, store: &Store) -> Result<HashMap<[u
 }
 
 /// What a token has to be.
-pub(super) fn fits(token: &str) -> Result<(), &'static str> {
+pub(in crate::node) fn fits(token: &str) -> Result<(), &'static str> {
     if token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(());
     }

@@ -37,6 +37,7 @@ fn nothing_breaks_a_rule_that_is_not_known_to() {
         ("pure-core", imports::impure_core(&mentions)),
         ("http", words::http(&mentions)),
         ("kind", words::kinds(&mentions)),
+        ("exchange", words::exchanges(&mentions)),
         ("sql", words::sql(&mentions)),
         ("anyhow", words::anyhow(&mentions)),
         ("metrics", words::metrics(&tree, &page("docs/OPERATIONS.md"))),

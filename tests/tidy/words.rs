@@ -50,6 +50,13 @@ pub fn kinds(mentions: &[Mention]) -> Vec<Finding> {
     chosen.map(|mention| Finding::new(&mention.file, mention.line, "chooses by PbxKind")).collect()
 }
 
+/// Exchanges of the node outside of `state`, which has the only one and its lock.
+pub fn exchanges(mentions: &[Mention]) -> Vec<Finding> {
+    let outside = mentions.iter().filter(|m| m.file.starts_with("src/node/") && !m.file.starts_with("src/node/state/"));
+    let makes = |mention: &&Mention| !mention.test && mention.path.join("::").ends_with("::Exchange::new");
+    words(outside.filter(makes).map(|mention| (mention, "Exchange::new")))
+}
+
 pub fn sql(mentions: &[Mention]) -> Vec<Finding> {
     let outside = mentions.iter().filter(|mention| !mention.file.starts_with("src/store/"));
     words(outside.filter(|mention| mention.path[0] == "sqlx").map(|mention| (mention, "sqlx")))
@@ -184,6 +191,15 @@ mod tests {
             assert_eq!(found(kinds, "src/agent/link.rs", &test), 0, "{text}");
         }
         assert_eq!(found(kinds, "src/agent/link.rs", &format!("{head} fn f() -> PbxKind {{ PbxKind::Asterisk }}")), 0);
+    }
+
+    #[test]
+    fn an_exchange_outside_of_its_layer_is_found() {
+        let text = "use crate::core::exchange::Exchange; fn f() { g(Exchange::new(8)); }";
+        assert_eq!(found(exchanges, "src/node/call/mod.rs", text), 1);
+        assert_eq!(found(exchanges, "src/node/state/mod.rs", text), 0);
+        assert_eq!(found(exchanges, "src/node/timeline.rs", &format!("#[cfg(test)] mod tests {{ {text} }}")), 0);
+        assert_eq!(found(exchanges, "src/node/call/mod.rs", "use crate::core::exchange::Exchange;"), 0);
     }
 
     #[test]

@@ -1,0 +1,68 @@
+//! The events of a call, from the agent that follows it.
+
+use axum::http::StatusCode;
+
+use crate::contract::CallReport;
+use crate::core::exchange::Effect;
+use crate::core::name::CallId;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::state::{Applied, CallUnavailable};
+use crate::store::StoreError;
+
+impl App {
+    /// Applies events in order. When this returns, they are written down, and so is what follows. It isn't cut off by
+    /// an agent that has waited long enough, nor by the time-out: applied again, they would lead to nothing.
+    pub(in crate::node) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
+        let (app, id, reports) = (self.clone(), id.clone(), reports.to_vec());
+        App::to_the_end(async move { app.take_in(&id, &reports).await }).await
+    }
+
+    async fn take_in(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
+        let reports = self.identify(id, reports).await?;
+        let unavailable = |error: CallUnavailable| Problem::field(StatusCode::NOT_FOUND, "call", error.to_string());
+        let Applied { changed, write, effects, refused } = self.live.apply(id, &reports).map_err(unavailable)?;
+        let written = match write {
+            Ok(commit) => commit.wait().await,
+            Err(error) => Err(error),
+        };
+        let mut failed = written.err();
+        let mut left = Vec::new();
+        for effect in effects {
+            if failed.is_none() {
+                failed = self.follow(&effect).await.err();
+            }
+            if failed.is_some() {
+                left.push(effect);
+            }
+        }
+        if let Some(error) = failed {
+            self.live.retry_later(&changed, id, left);
+            return Err(error.into());
+        }
+        match refused {
+            Some(refused) => Err(Problem::invalid("events", refused.to_string())),
+            None => Ok(()),
+        }
+    }
+
+    /// Does what follows from an event.
+    async fn follow(&self, effect: &Effect) -> Result<(), StoreError> {
+        match effect {
+            Effect::Paired(pair) => {
+                self.look_for_offer(pair).await?;
+                self.settle(pair).await?;
+                self.compare(&pair.call);
+                Ok(())
+            }
+            Effect::Parted(pair) => self.settle(pair).await,
+            Effect::Ended(call) => {
+                tracing::info!(%call, "ended");
+                self.end_far(call);
+                self.push.end_call(call, false);
+                self.compare(call);
+                self.store.drop_pending(call, false).await
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! `/a/{token}`: call-scoped addresses. Whoever has one may send to the client behind it.
+//!
+//! What isn't there, is over, or was never made gets one and the same answer: nothing is revealed.
+
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{FromRequest, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY};
+use axum::response::{Html, IntoResponse, Response};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::contract::{Body as Said, Message, Peer};
+use crate::core::address::Address;
+use crate::core::name::PbxName;
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::disclosure::CAPABILITIES;
+use crate::node::disclosure::inbox_token::Claim;
+use crate::node::http::extract::Body;
+use crate::node::http::limit::Taken;
+use crate::node::http::problem::Problems;
+use crate::node::lifecycle::disk_space;
+use crate::node::peering::outbound::Heard;
+use crate::node::state::GRACE;
+use crate::store::{Binding, Delivery};
+
+/// Bytes of a message.
+pub(in crate::node) const BODY: usize = 64 * 1024;
+/// What a message costs the database beside its text.
+const ROW: usize = 500;
+/// Messages of a call that wait for an absent client.
+const WAITING: u64 = 1000;
+
+const PAGE: &str = include_str!("inbox.html");
+const PAGE_CSP: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Clients that a message was passed on to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::node) struct Accepted {
+    /// How many; those that are not connected get it when they return.
+    clients: usize,
+}
+
+/// What a token stands for.
+struct Behind {
+    claim: Claim,
+    number: Number,
+    /// Whom it talks with there, or will.
+    other: Number,
+    pbx: PbxName,
+}
+
+/// Sends a message to the clients behind a call-scoped address.
+///
+/// A JSON object. `{"type":"peer","peer":{…}}` says how the sender's own client is reached; with
+/// `"instead":ADDRESS` it says that of somebody whom the client behind ADDRESS has connected with this one.
+/// `{"type":"ended","address":ADDRESS}` says that the client behind ADDRESS no longer talks to this one.
+/// Anything else is passed on as it is.
+#[utoipa::path(post, path = "/a/{token}", tag = "addresses",
+    params(("token" = String, Path, description = "The capability")),
+    request_body(content = Object, description = "At most 64 kB"),
+    responses((status = 202, body = Accepted), Problems,
+        (status = 429, description = "Too many messages", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn post(
+    State(app): State<App>,
+    Path(token): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let result = take(&app, &token, request).await;
+    app.totals.metrics.inbox_post(match &result {
+        Ok(_) => "accepted",
+        Err(problem) if problem.status == 404 => "unknown",
+        Err(problem) if problem.status == 429 => "limited",
+        Err(problem) if problem.status >= 500 => "failed",
+        Err(_) => "refused",
+    });
+    result.map(|accepted| (StatusCode::ACCEPTED, Json(accepted)).into_response())
+}
+
+async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
+    let known = behind(app, token).ok_or_else(nobody)?;
+    let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
+    let spent = |taken| match taken {
+        Taken::Yes => Ok(()),
+        Taken::NotNow => Err(full()),
+        Taken::NoMore => {
+            let detail = "this address has taken all that it may in one call";
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
+        }
+        Taken::Full => Err(disk_space::full("the node keeps as many messages as it may")),
+    };
+    spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
+    // A body that doesn't say how long it is may be as long as any, and each client gets one.
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    // Said in the head alone, it would be taken from everybody's share.
+    if length.is_some_and(|length| length > BODY) {
+        let detail = format!("the body may have {BODY} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    let clients = app.addressed(&known.claim.call, &known.number).await?.len();
+    let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
+    spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
+    let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
+    // A body may take its time: they may have parted meanwhile, or the call may be over.
+    let Some(behind) = behind(app, token) else {
+        // It may have been forgotten before this post was counted.
+        if app.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
+            app.limits.forget(&known.claim.call);
+        }
+        return Err(nobody());
+    };
+    if app.store.waiting(&behind.claim.call).await? >= WAITING {
+        return Err(full());
+    }
+    let clients = app.addressed(&behind.claim.call, &behind.number).await?;
+    if clients.is_empty() {
+        return Err(nobody());
+    }
+    let accepted = Accepted { clients: clients.len() };
+    if let Some(address) = address(&content, "ended", "address") {
+        app.hear_end(&behind.claim.call, &behind.number, &address).await?;
+        return Ok(accepted);
+    }
+    let instead = address(&content, "peer", "instead");
+    let body = match peer(app, &content) {
+        // B7: the other side's own address.
+        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
+            Heard::Kept => return Ok(accepted),
+            Heard::News => Said::Peer { role: behind.claim.role, peer, own: None },
+            // What anybody says who has the address isn't said in this node's name.
+            Heard::Moot => Said::Message { content },
+        },
+        None => Said::Message { content },
+    };
+    if matches!(body, Said::Message { .. }) {
+        app.space.check()?;
+    }
+    let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
+    app.store.add_deliveries(deliveries.clone()).await?;
+    app.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
+    // Forgotten while it was written down: whoever forgot it has called off what there was by then.
+    if app.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
+        app.limits.forget(&behind.claim.call);
+        app.call_off(&behind.claim.call).await?;
+    }
+    Ok(accepted)
+}
+
+fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
+    // A peer message that is only passed on stands for no pair: it is about nobody but the receiver.
+    let other = if matches!(body, Said::Peer { .. }) { &behind.number } else { &behind.other };
+    Delivery {
+        number: behind.number.clone(),
+        other: other.clone(),
+        client: client.id.clone(),
+        form: client.form,
+        message: Message { id: uuid::Uuid::now_v7().to_string(), call: behind.claim.call.clone(), body },
+        attempts: 0,
+        created: now(),
+    }
+}
+
+/// The other side's own address, if that is what was sent.
+fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
+    let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
+    let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
+    (harmless(&peer) && app.capabilities.allows(&peer.address)).then_some(peer)
+}
+
+/// An address of the sender's, in a message of that type.
+pub(super) fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Option<Address> {
+    let address = content.get(key).filter(|_| content.get("type").is_some_and(|said| said == kind))?;
+    address.as_str()?.parse().ok()
+}
+
+pub(super) fn harmless(peer: &Peer) -> bool {
+    let name = peer.name.as_deref().unwrap_or_default();
+    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES
+}
+
+fn nobody() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nobody at this address, or no longer")
+}
+
+/// The number that a token was made for, while it is reachable in that call.
+fn behind(app: &App, token: &str) -> Option<Behind> {
+    let claim = Claim::read(token)?;
+    app.live.read(|exchange| {
+        let call = exchange.call(&claim.call)?;
+        let numbers = exchange.reachable(&claim.call, now(), GRACE);
+        let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
+        let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
+        let hidden = exchange.withholds(&claim.call, &other);
+        let other = if hidden { Number::withheld(&claim.call) } else { other };
+        Some(Behind { claim, number, other, pbx })
+    })
+}
+
+/// For a person who opened the address: a page to send a text.
+#[utoipa::path(get, path = "/a/{token}", tag = "addresses",
+    params(("token" = String, Path, description = "The capability")),
+    responses((status = 200, description = "A page to send a text", body = String, content_type = "text/html"), Problems))]
+pub(in crate::node) async fn page(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
+    behind(&app, &token).ok_or_else(nobody)?;
+    Ok(([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response())
+}

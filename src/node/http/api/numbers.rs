@@ -1,0 +1,188 @@
+//! `/v1/numbers`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::http::auth::{Admin, Identity};
+use crate::node::http::extract::{Body, InPath, Parameters};
+use crate::node::http::problem::Problems;
+use crate::store::{NumberRow, StoreError};
+
+const NAME: usize = 100;
+const CREDENTIAL: std::ops::RangeInclusive<usize> = 16..=256;
+const EXTENSIONS: usize = 1000;
+const PAGE: u32 = 1000;
+
+/// One entry of the directory.
+#[utoipa::path(get, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 200, body = NumberView), Problems))]
+pub(in crate::node) async fn show(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+) -> Result<Json<NumberView>, Problem> {
+    let found = app.store.number(&number).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("number"))
+}
+
+/// Adds or replaces an entry.
+#[utoipa::path(put, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    request_body = NumberEntry, responses((status = 200, body = NumberView), Problems,
+        (status = 409, description = "The credential is another number's", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn put(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+    Body(entry): Body<NumberEntry>,
+) -> Result<Json<NumberView>, Problem> {
+    check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
+    let switched = entry.enabled.is_some();
+    write(&app, vec![NumberRow::new(number.clone(), entry)]).await?;
+    if switched {
+        app.reconsider(&number).await?;
+    }
+    let found = app.store.number(&number).await?;
+    found.map(Json).ok_or_else(|| Problem::not_found("number"))
+}
+
+/// Writes entries. Who has a credential of before is let in no longer, and not left inside either.
+pub(super) async fn write(app: &App, rows: Vec<NumberRow>) -> Result<(), StoreError> {
+    let changed = app.store.credentials_changed(&rows).await?;
+    app.store.put_numbers(rows).await?;
+    for number in changed {
+        let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
+        clients.iter().for_each(|client| app.push.hub().close(&client.id));
+    }
+    Ok(())
+}
+
+/// Removes an entry, and the clients of its number. Who is on the phone with it is told.
+#[utoipa::path(delete, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 204, description = "It is gone"), Problems))]
+pub(in crate::node) async fn remove(
+    State(app): State<App>,
+    _: Admin,
+    InPath(number): InPath<Number>,
+) -> Result<StatusCode, Problem> {
+    let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
+    if !app.store.delete_number(&number).await? {
+        return Err(Problem::not_found("number"));
+    }
+    clients.iter().for_each(|client| app.push.end_client(&client.id));
+    // If telling fails, it is gone all the same.
+    if let Err(error) = app.reconsider(&number).await {
+        tracing::warn!(%error, %number, "who talks with a number that is gone could not be told");
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether a number's clients take part.
+#[utoipa::path(get, path = "/v1/numbers/{number}/sidecall", tag = "numbers", security(("bearer" = ["client", "admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    responses((status = 200, body = NumberSwitch), Problems))]
+pub(in crate::node) async fn switch(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(number): InPath<Number>,
+) -> Result<Json<NumberSwitch>, Problem> {
+    own(&identity, &number)?;
+    let found = app.store.number(&number).await?.ok_or_else(|| Problem::not_found("number"))?;
+    Ok(Json(NumberSwitch { enabled: found.entry.enabled != Some(false) }))
+}
+
+/// Switches a number's clients on or off. Whoever is on the phone with it is told.
+#[utoipa::path(put, path = "/v1/numbers/{number}/sidecall", tag = "numbers", security(("bearer" = ["client", "admin"])),
+    params(("number" = String, Path, description = "The number, percent-encoded")),
+    request_body = NumberSwitch, responses((status = 200, body = NumberSwitch), Problems))]
+pub(in crate::node) async fn set_switch(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(number): InPath<Number>,
+    Body(switch): Body<NumberSwitch>,
+) -> Result<Json<NumberSwitch>, Problem> {
+    own(&identity, &number)?;
+    super::clients::may_change(&app, &identity)?;
+    if !app.store.enable(&number, switch.enabled).await? {
+        return Err(Problem::not_found("number"));
+    }
+    tracing::info!(%number, enabled = switch.enabled, "number switched");
+    app.reconsider(&number).await?;
+    Ok(Json(switch))
+}
+
+fn own(identity: &Identity, number: &Number) -> Result<(), Problem> {
+    if identity.may_manage(number) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("this is for administrators and the number's own clients"))
+}
+
+/// Which part of the directory.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(in crate::node) struct Wanted {
+    /// The number behind which the page begins: `next` of the page before.
+    #[param(value_type = Option<String>)]
+    after: Option<Number>,
+    /// At most so many, 1 to 1,000; 100 if absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// A page of the directory, in order.
+#[utoipa::path(get, path = "/v1/numbers", tag = "numbers", security(("bearer" = ["admin"])), params(Wanted),
+    responses((status = 200, body = NumberPage), Problems))]
+pub(in crate::node) async fn list(
+    State(app): State<App>,
+    _: Admin,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<NumberPage>, Problem> {
+    let limit = wanted.limit.unwrap_or(100);
+    if !(1..=PAGE).contains(&limit) {
+        return Err(Problem::invalid("limit", format!("must be 1 to {PAGE}")));
+    }
+    // One more than wanted says whether there is a next page.
+    let mut numbers = app.store.numbers(wanted.after.as_ref(), limit + 1).await?;
+    let more = numbers.len() > limit as usize;
+    numbers.truncate(limit as usize);
+    let next = numbers.last().filter(|_| more).map(|view| view.number.clone());
+    Ok(Json(NumberPage { numbers, next }))
+}
+
+/// What is wrong with an entry, and in which field.
+pub(super) fn check(entry: &NumberEntry) -> Result<(), (&'static str, String)> {
+    if let Some(name) = &entry.name {
+        if name.chars().count() > NAME {
+            return Err(("name", format!("a name has at most {NAME} characters")));
+        }
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            return Err(("name", "a name is not empty and holds no control characters".to_owned()));
+        }
+    }
+    if !entry.extensions.is_empty() && entry.kind != NumberKind::Main {
+        return Err(("extensions", "only a number of the kind main has extensions".to_owned()));
+    }
+    if entry.extensions.len() > EXTENSIONS {
+        return Err(("extensions", format!("a main number has at most {EXTENSIONS} extensions")));
+    }
+    if let Some(credential) = &entry.credential {
+        // What both a bearer token (RFC 6750 §2.1) and the name of a WebSocket's protocol (RFC 6455 §4.1,
+        // a token of RFC 9110 §5.6.2) can hold: a browser shows it as the latter.
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+".contains(&b);
+        if !CREDENTIAL.contains(&credential.len()) || !credential.bytes().all(fits) {
+            return Err(("credential", "a credential is 16 to 256 of A-Z a-z 0-9 - . _ ~ +".to_owned()));
+        }
+    }
+    Ok(())
+}

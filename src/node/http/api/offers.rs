@@ -1,0 +1,86 @@
+//! `/v1/peer/offers`.
+
+use axum::Json;
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+
+use crate::contract::{Offer, OfferRefusal, Part};
+use crate::core::name::CallId;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::http::auth::FromPeer;
+use crate::node::http::extract::{Body, InPath};
+use crate::node::http::problem::Problems;
+
+/// Bytes of an offer.
+pub(in crate::node) const BODY: usize = 8 * 1024;
+
+/// One of a peer's numbers calls one of ours, and this is how its client is reached.
+///
+/// Taken once; repeats do no harm. Nothing but that is said: not whether the called number has a client,
+/// nor whether the call has come.
+#[utoipa::path(post, path = "/v1/peer/offers", tag = "peers", security(("bearer" = ["peer"]), ("certificate" = [])),
+    request_body = Offer,
+    responses((status = 202, description = "It is taken"), Problems,
+        (status = 409, description = "Another offer of the same id, or a loop", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "Too many offers", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn create(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let metrics = app.totals.metrics;
+    let count = |result: &'static str| metrics.offer_received(peer.name(), result);
+    let Body(offer) = Body::<Offer>::from_request(request, &()).await.map_err(|problem| {
+        count(OfferRefusal::Invalid.as_str());
+        problem.because(OfferRefusal::Invalid)
+    })?;
+    let id = offer.id.clone();
+    match app.take_offer(&peer, offer).await {
+        Ok(Ok(())) => {
+            count("accepted");
+            Ok(StatusCode::ACCEPTED)
+        }
+        Ok(Err(refusal)) => {
+            let reason = refusal.reason.as_str();
+            count(reason);
+            tracing::warn!(peer = %peer.name(), offer = %id, reason, "an offer was refused");
+            Err(refusal.into())
+        }
+        Err(error) => {
+            count("failed");
+            Err(error.into())
+        }
+    }
+}
+
+/// The call of an offer is over: it is forgotten, if no call has used it. What isn't there is not said to be.
+#[utoipa::path(delete, path = "/v1/peer/offers/{id}", tag = "peers",
+    security(("bearer" = ["peer"]), ("certificate" = [])),
+    params(("id" = String, Path, description = "The offering node's call")),
+    responses((status = 204, description = "It is not there any more"), Problems))]
+pub(in crate::node) async fn withdraw(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    InPath(call): InPath<CallId>,
+) -> Result<StatusCode, Problem> {
+    app.withdraw_offer(&peer, call).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The peer's part of a call that it has offered, for our part of the same: when what happened, and nothing of who.
+///
+/// An offer that no call has used is answered like one that isn't there: with nothing.
+#[utoipa::path(post, path = "/v1/peer/offers/{id}/part", tag = "peers",
+    security(("bearer" = ["peer"]), ("certificate" = [])),
+    params(("id" = String, Path, description = "The offering node's call")),
+    request_body = Part, responses((status = 200, body = Part), Problems,
+        (status = 429, description = "Too many", body = Problem, content_type = "application/problem+json")))]
+pub(in crate::node) async fn compare(
+    State(app): State<App>,
+    FromPeer(peer): FromPeer,
+    InPath(call): InPath<CallId>,
+    Body(part): Body<Part>,
+) -> Result<Json<Part>, Problem> {
+    app.compared(&peer, call, part).await.map(Json)
+}

@@ -1,0 +1,43 @@
+//! `/v1/pbxs`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+
+use crate::contract::{PbxReport, SipMessages};
+use crate::core::name::PbxName;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::http::auth::Agent;
+use crate::node::http::extract::{Body, InPath, agent_clock};
+use crate::node::http::problem::Problems;
+
+/// An agent says how its link to a PBX is, and is given SIP MESSAGEs to send.
+#[utoipa::path(put, path = "/v1/pbxs/{pbx}", tag = "pbxs", security(("bearer" = ["agent"])),
+    params(("pbx" = String, Path, description = "The PBX's name"),
+        ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
+    request_body = PbxReport, responses((status = 200, body = SipMessages), Problems))]
+pub(in crate::node) async fn report(
+    State(app): State<App>,
+    Agent(scope): Agent,
+    InPath(pbx): InPath<PbxName>,
+    headers: HeaderMap,
+    Body(report): Body<PbxReport>,
+) -> Result<Json<SipMessages>, Problem> {
+    scope.check(&pbx)?;
+    for (field, text) in
+        [("agent", Some(&report.agent)), ("error", report.error.as_ref()), ("version", report.version.as_ref())]
+    {
+        if text.is_some_and(|text| text.len() > 500) {
+            return Err(Problem::invalid(field, "is longer than 500 characters"));
+        }
+    }
+    let report = report.by_clock(agent_clock(&headers), now());
+    let agent = report.agent.clone();
+    app.sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
+    app.seen(&pbx, report, now());
+    let mut handed = app.hand_out_sip(&pbx, Some(&agent)).await;
+    handed.messages.extend(app.unconfirmed_sip(&pbx, &agent));
+    Ok(Json(handed))
+}

@@ -1,0 +1,225 @@
+//! `GET /v1/clients/{id}/stream`: a hosted client reads its messages.
+//!
+//! WebSocket: a text frame for each message; the client answers `{"ack":"<id>"}`, and gets again
+//! what it has not acknowledged when it comes back. SSE: a message is delivered when it is written;
+//! `Last-Event-ID` asks for what came after.
+
+use std::collections::{HashSet, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use serde::Deserialize;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::contract::ClientForm;
+use crate::core::name::ClientId;
+use crate::monitor::now;
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::http::auth::{Identity, agreed_protocol};
+use crate::node::http::extract::InPath;
+use crate::node::http::problem::Problems;
+use crate::push::{Attached, Frame};
+use crate::store::{Binding, StoreError};
+
+const PING: Duration = Duration::from_secs(30);
+/// Two pings and some: who hasn't said anything for so long is gone.
+const SILENT: Duration = Duration::from_secs(75);
+/// How long a frame may take to leave.
+const SEND: Duration = Duration::from_secs(10);
+/// Bytes of a connection's buffers: there are tens of thousands of connections, nearly all idle.
+const BUFFER: usize = 2 * 1024;
+/// Bytes that wait to be written to one client: several of the largest messages.
+const UNSENT: usize = 1024 * 1024;
+/// Bytes of what a client says: acknowledgements are short.
+pub(super) const SAID: usize = 1024;
+
+/// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`.
+#[utoipa::path(get, path = "/v1/clients/{id}/stream", tag = "clients", security(("bearer" = ["client"])),
+    params(("id" = String, Path, description = "The client's id"),
+        ("Last-Event-ID" = Option<String>, Header, description = "With server-sent events: the last message that the client has")),
+    responses((status = 101, description = "A WebSocket; each text frame is a message"),
+        (status = 200, description = "Server-sent events; each one's data is a message", body = crate::contract::Message, content_type = "text/event-stream"),
+        Problems))]
+pub(in crate::node) async fn open(
+    State(app): State<App>,
+    identity: Identity,
+    InPath(id): InPath<ClientId>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
+    let Identity::Client(number) = identity else { return Err(Problem::forbidden("this is for clients")) };
+    let found = app.store.binding(&id, now()).await?.filter(|binding| binding.number == number);
+    let binding = found.ok_or_else(|| Problem::not_found("client"))?;
+    if binding.form != ClientForm::Hosted {
+        return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
+    }
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if accepts.contains("text/event-stream") {
+        let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
+        return Ok(events(app, binding, last).await?.into_response());
+    }
+    let Ok(mut upgrade) = upgrade else {
+        return Err(Problem::new(
+            axum::http::StatusCode::UPGRADE_REQUIRED,
+            "this needs a WebSocket, or \"Accept: text/event-stream\"",
+        ));
+    };
+    if let Some(protocol) = agreed_protocol(&headers)? {
+        upgrade.set_selected_protocol(protocol);
+    }
+    let upgrade = upgrade.read_buffer_size(BUFFER).max_message_size(SAID).max_frame_size(SAID);
+    // Pongs for a client that pings and doesn't read would pile up.
+    let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(UNSENT);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let mut stream =
+            Socket { attached: app.push.hub().attach(&binding), socket, app, binding, unacknowledged: HashSet::new() };
+        let code = stream.run().await;
+        let close = CloseFrame { code, reason: "".into() };
+        let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
+    }))
+}
+
+struct Socket {
+    app: App,
+    binding: Binding,
+    attached: Attached,
+    socket: WebSocket,
+    /// Sent on this connection.
+    unacknowledged: HashSet<String>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    ack: String,
+}
+
+/// `{"ack":"0193…"}`: which message a client has; anything else that it says means nothing.
+pub(super) fn acknowledged(text: &str) -> Option<String> {
+    serde_json::from_str(text).ok().map(|Said { ack }| ack)
+}
+
+impl Socket {
+    /// Until either side ends it; the code to close with.
+    async fn run(&mut self) -> u16 {
+        let Ok(waiting) = self.app.store.pending_of(&self.binding.id, None).await else { return close_code::AGAIN };
+        for delivery in waiting {
+            if !self.send(&Frame::new(&delivery.message)).await {
+                return close_code::AWAY;
+            }
+        }
+        let shutdown = self.app.shutdown.clone();
+        let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut heard = Instant::now();
+        loop {
+            tokio::select! {
+                frame = self.attached.frames.recv() => match frame {
+                    Some(frame) => if !self.send(&frame).await { return close_code::AWAY },
+                    // Too slow, replaced by a newer stream, or the binding is gone.
+                    None => return close_code::AGAIN,
+                },
+                said = self.socket.recv() => match said {
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return close_code::NORMAL,
+                    Some(Ok(message)) => {
+                        heard = Instant::now();
+                        if let Message::Text(text) = message {
+                            self.acknowledge(&text);
+                        }
+                    }
+                },
+                _ = pings.tick() => {
+                    let ping = tokio::time::timeout(SEND, self.socket.send(Message::Ping(Vec::new().into())));
+                    if heard.elapsed() > SILENT || !matches!(ping.await, Ok(Ok(()))) {
+                        return close_code::AWAY;
+                    }
+                }
+                () = shutdown.cancelled() => return close_code::RESTART,
+            }
+        }
+    }
+
+    async fn send(&mut self, frame: &Frame) -> bool {
+        // Read from the store and put into the hub at the same time.
+        if !self.unacknowledged.insert(frame.id.clone()) {
+            return true;
+        }
+        // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
+        self.app.push.attempted(&frame.id);
+        let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into()))).await;
+        matches!(sent, Ok(Ok(())))
+    }
+
+    fn acknowledge(&mut self, text: &str) {
+        if let Some(ack) = acknowledged(text)
+            && self.unacknowledged.remove(&ack)
+        {
+            self.app.push.delivered(&ack, &self.binding);
+        }
+    }
+}
+
+/// A stream of server-sent events.
+struct Events {
+    app: App,
+    binding: Binding,
+    attached: Attached,
+    waiting: VecDeque<Arc<Frame>>,
+    /// What was read from the store: it may come by the hub as well.
+    seen: HashSet<String>,
+    /// What was handed over last. It has been written when the next is asked for.
+    written: Option<String>,
+}
+
+async fn events(
+    app: App,
+    binding: Binding,
+    last: Option<&str>,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, StoreError> {
+    let attached = app.push.hub().attach(&binding);
+    let waiting = app.store.pending_of(&binding.id, last).await?;
+    let waiting: VecDeque<_> = waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect();
+    let seen = waiting.iter().map(|frame| frame.id.clone()).collect();
+    let events = Events { app, binding, attached, waiting, seen, written: None };
+    let stream = stream::unfold(events, |mut events| async move {
+        let frame = events.next().await?;
+        Some((Ok(Event::default().id(&frame.id).data(&frame.json)), events))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(PING)))
+}
+
+impl Events {
+    async fn next(&mut self) -> Option<Arc<Frame>> {
+        if let Some(id) = self.written.take() {
+            self.app.push.delivered(&id, &self.binding);
+        }
+        let frame = match self.waiting.pop_front() {
+            Some(frame) => frame,
+            None => self.fresh().await?,
+        };
+        self.app.push.attempted(&frame.id);
+        self.written = Some(frame.id.clone());
+        Some(frame)
+    }
+
+    async fn fresh(&mut self) -> Option<Arc<Frame>> {
+        loop {
+            let frame = tokio::select! {
+                frame = self.attached.frames.recv() => frame?,
+                () = self.app.shutdown.cancelled() => return None,
+            };
+            if !self.seen.remove(&frame.id) {
+                return Some(frame);
+            }
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The OpenAPI document, generated from the handlers.
+
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::contract::Message;
+use crate::node::Problem;
+use crate::node::http::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457)."),
+    paths(
+        numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, import::import,
+        clients::create, clients::list, clients::change, clients::remove, stream::open,
+        calls::decide, calls::list, calls::show, calls::events,
+        pbxs::report,
+        inbox::post, inbox::page,
+        offers::create, offers::withdraw, offers::compare,
+        monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
+        monitoring::openapi,
+    ),
+    components(schemas(Message, Problem)),
+    modifiers(&Bearer),
+    tags(
+        (name = "calls", description = "What agents ask and report"),
+        (name = "pbxs", description = "The links of agents"),
+        (name = "clients", description = "Multimedia clients and their streams"),
+        (name = "addresses", description = "Call-scoped addresses: for whoever has one"),
+        (name = "peers", description = "Other organisations' nodes"),
+        (name = "numbers", description = "The directory"),
+        (name = "monitoring", description = "For operators"),
+    ),
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("Of an administrator, an agent or a peer, or the credential of a number for its clients"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme(
+            "certificate",
+            SecurityScheme::MutualTls {
+                description: Some("A peer's client certificate".to_owned()),
+                deprecated: None,
+                extensions: None,
+            },
+        );
+    }
+}
+
+/// The document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_route_is_documented_and_nothing_else() {
+        let document = serde_json::to_value(document()).unwrap();
+        let mut documented = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in item.as_object().unwrap().keys() {
+                documented.insert((method.clone(), path.clone()));
+            }
+        }
+        let routes = crate::node::ROUTES.iter().map(|(method, path)| ((*method).to_owned(), (*path).to_owned()));
+        assert_eq!(documented, routes.collect());
+    }
+
+    #[test]
+    fn problems_are_documented_where_they_can_happen() {
+        let document = serde_json::to_value(document()).unwrap();
+        let answers = &document["paths"]["/v1/calls"]["post"]["responses"];
+        for status in ["401", "403", "422", "503"] {
+            let content = &answers[status]["content"]["application/problem+json"];
+            assert!(content.is_object(), "{status}: {answers}");
+        }
+    }
+}

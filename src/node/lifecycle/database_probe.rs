@@ -1,0 +1,105 @@
+//! Asks the database every second, so that `/readyz` knows before a call does.
+
+use std::time::Duration;
+
+use crate::monitor::{Beat, clock};
+use crate::node::app::App;
+use crate::store::{CallFilter, Store, StoreError};
+
+const EVERY: Duration = Duration::from_secs(1);
+/// An answer that takes longer is told by `/readyz`.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A writer that says nothing for so long is hung. A slow disk isn't: one `fsync` may take seconds.
+const HUNG: Duration = Duration::from_secs(10);
+/// Every so many times the clock is written down; the other times ask for the lock alone.
+const WRITE: u64 = 5;
+/// A wall clock that differs by less was slewed, or read a moment later.
+const STEP: i64 = 1_000_000;
+
+/// Goes on by the clock of the last run, so that nothing expires by a step of the wall clock between the two. While no
+/// call is up, the wall clock is believed again, and what expires by the clock is moved along.
+pub(in crate::node) async fn set_clock(store: &Store) -> Result<(), StoreError> {
+    let Some(mark) = store.clock().await? else { return Ok(()) };
+    clock::carry_on(&mark);
+    let step = clock::step();
+    if step.abs() < STEP || !store.calls(&CallFilter { live: Some(true), pbx: None, limit: 1 }).await?.is_empty() {
+        return Ok(());
+    }
+    let mark = clock::mark_of_wall();
+    store.shift(step / 1_000, &mark).await?;
+    clock::carry_on(&mark);
+    tracing::info!(seconds = step / 1_000_000, "the wall clock was stepped since the last run: it is believed again");
+    Ok(())
+}
+
+/// Does work that may take minutes and isn't hung: the copy of a large database.
+async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        beat.tick();
+        if let Ok(done) = tokio::time::timeout(EVERY, &mut work).await {
+            return done;
+        }
+    }
+}
+
+impl App {
+    /// Until shutdown.
+    pub(in crate::node) async fn probe(self) {
+        let beat = self.tasks.beat("store writer", HUNG);
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for n in 0u64.. {
+            ticks.tick().await;
+            clock::note_step();
+            if let Some(what) = self.store.lost_file().await {
+                self.lost_database(what, &beat).await;
+                return std::future::pending().await;
+            }
+            let mark = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::mark);
+            let mut asked = std::pin::pin!(self.store.probe(mark.as_ref()));
+            let answered = match tokio::time::timeout(ANSWER, &mut asked).await {
+                Ok(answered) => answered,
+                Err(_) => {
+                    tracing::warn!("the database does not answer");
+                    self.set_trouble(Some("the database does not answer".to_owned()));
+                    asked.await
+                }
+            };
+            if answered {
+                beat.tick();
+                self.set_trouble(None);
+            }
+        }
+    }
+
+    /// Another file is in the database's place, or none. Both at once can't be served: the process ends, and the next one
+    /// takes the file that is there by then.
+    async fn lost_database(&self, what: &'static str, beat: &Beat) {
+        self.set_trouble(Some(format!("the database's file was {what}")));
+        let name = format!(".kept-{}", clock::wall().0 / 1_000);
+        match beating(beat, self.store.copy_aside(&name)).await {
+            Ok(copy) => {
+                tracing::error!(copy = %copy.display(), "the database's file was {what}; what it held was kept")
+            }
+            Err(error) => tracing::error!(%error, "the database's file was {what}; what it held could not be kept"),
+        }
+        self.tasks.end("database", &format!("its file was {what} while it was in use"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::Tasks;
+
+    #[tokio::test]
+    async fn a_long_copy_is_not_taken_for_a_hang() {
+        let tasks = Tasks::default();
+        let beat = tasks.beat("store writer", 2 * EVERY);
+        beating(&beat, tokio::time::sleep(3 * EVERY)).await;
+        assert_eq!(tasks.stalled(), None);
+        tokio::time::sleep(3 * EVERY).await;
+        assert!(tasks.stalled().is_some(), "work that isn't a copy is watched as ever");
+    }
+}

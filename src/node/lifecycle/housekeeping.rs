@@ -1,0 +1,117 @@
+//! What is done from time to time.
+
+use std::time::Duration;
+
+use crate::core::name::CallId;
+use crate::core::time::UnixMillis;
+use crate::monitor::{Beat, now};
+use crate::node::app::App;
+use crate::node::state::GRACE;
+use crate::store::StoreError;
+
+const TICK: Duration = Duration::from_secs(1);
+/// A sweep that gets nowhere for so long is hung: each of its steps waits for the database at most.
+const HUNG: Duration = Duration::from_secs(30);
+/// Renewals come before the shortest binding, a minute, can end.
+const RENEW: u64 = 15;
+const TIDY: u64 = 60;
+/// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
+const BATCHES: usize = 16;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A call of which nothing was heard for so long is over, whatever became of the agent that followed it.
+/// One that comes back sooner still finds the calls that are up.
+const LOST: Duration = DAY;
+
+impl App {
+    /// Until shutdown.
+    pub(in crate::node) async fn sweep(self) {
+        let beat = self.tasks.beat("sweep", HUNG);
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut old_calls = None;
+        for n in 0u64.. {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.shutdown.cancelled() => return,
+            }
+            beat.tick();
+            if let Err(error) = self.tick(n, &beat, &mut old_calls).await {
+                // The store has logged that it fails; this is only what is put off by it.
+                tracing::debug!(%error, "housekeeping is put off");
+            }
+        }
+    }
+
+    /// `old_calls`: calls that ended before this time are still to be forgotten.
+    async fn tick(&self, n: u64, beat: &Beat, old_calls: &mut Option<UnixMillis>) -> Result<(), StoreError> {
+        self.space.measure();
+        let metrics = self.totals.metrics;
+        metrics.store_failed_writes(self.store.failed_writes());
+        let _ = self.pbx_views(now());
+        for call in self.live.to_retry() {
+            beat.tick();
+            // An empty report: only what was left undone. It is in the backlog again if it fails.
+            let _ = self.report(&call, &[]).await;
+        }
+        self.expire_offers().await?;
+        self.settle_rested(beat).await?;
+        for call in self.live.over(now(), GRACE) {
+            beat.tick();
+            // Forgotten first: from then on nobody adds to what is called off.
+            let Some(over) = self.live.forget(&call) else { continue };
+            if let Err(error) = self.call_off(&call).await {
+                self.live.put_back(over);
+                return Err(error);
+            }
+            self.limits.forget(&call);
+        }
+        metrics.calls_live(self.live.count());
+        if n.is_multiple_of(RENEW) {
+            metrics.upkeep();
+            let connected = self.push.hub().to_renew();
+            if !connected.is_empty() {
+                self.store.extend_bindings(connected.clone(), now()).await?;
+                self.push.hub().renewed(&connected);
+            }
+        }
+        if n.is_multiple_of(TIDY) {
+            self.store.expire_bindings(now()).await?;
+            self.end_lost().await;
+            let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
+            let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
+            *old_calls = Some(self.store.prune_before(before, self.keep.count).await?);
+        }
+        if let Some(before) = *old_calls
+            && self.forget_old_calls(before, beat).await?
+        {
+            *old_calls = None;
+        }
+        Ok(())
+    }
+
+    /// Forgets calls that ended before this time; true once none is left.
+    async fn forget_old_calls(&self, before: UnixMillis, beat: &Beat) -> Result<bool, StoreError> {
+        for _ in 0..BATCHES {
+            beat.tick();
+            if self.store.prune_batch(before).await? == 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Ends calls that nobody follows any more, as their agent would have.
+    async fn end_lost(&self) {
+        for (call, events) in self.live.silent_since(now(), LOST) {
+            tracing::warn!(%call, "nothing was heard of a call for a day: it is taken for over");
+            // If it can't be written down, it is in the backlog.
+            let _ = self.report(&call, &events).await;
+        }
+    }
+
+    /// Nothing is tried any more for a call that is forgotten, and what was said in it is not kept.
+    pub(in crate::node) async fn call_off(&self, call: &CallId) -> Result<(), StoreError> {
+        self.push.end_call(call, true);
+        self.store.drop_pending(call, true).await
+    }
+}

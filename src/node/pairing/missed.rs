@@ -1,0 +1,54 @@
+//! Telling softphones of the calls that they missed while their addresses rested.
+
+use std::collections::HashSet;
+
+use crate::core::exchange::Pair;
+use crate::monitor::Beat;
+use crate::node::app::App;
+use crate::push::{Rested, SipRoute};
+use crate::store::StoreError;
+
+/// What one sweep has done so far.
+#[derive(Default)]
+struct Done {
+    settled: HashSet<Pair>,
+    told: HashSet<SipRoute>,
+}
+
+impl App {
+    /// Tells an address that takes messages again of all calls that it missed, and tries any other address whose rest is
+    /// over with one message. If the database is not available, a later sweep does the rest.
+    pub(in crate::node) async fn settle_rested(&self, beat: &Beat) -> Result<(), StoreError> {
+        let mut done = Done::default();
+        let mut all = self.push.rested().into_iter();
+        while let Some(rested) = all.next() {
+            if let Err(error) = self.settle_missed(&rested, &mut done, beat).await {
+                std::iter::once(rested).chain(all).for_each(|rested| self.push.put_back_rested(rested));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails only if the database is not available: a pair that can't be read holds up no other.
+    async fn settle_missed(&self, rested: &Rested, done: &mut Done, beat: &Beat) -> Result<(), StoreError> {
+        for pair in self.live.newest_first(rested.missed.clone()) {
+            if rested.is_try && done.told.contains(&rested.route) {
+                break;
+            }
+            beat.tick();
+            if done.settled.contains(&pair) {
+                continue;
+            }
+            match self.settle_told(&pair).await {
+                Ok(told) => done.told.extend(told),
+                Err(error) if error.is_unavailable() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(%error, call = %pair.call, "softphones can't be told of a call they missed")
+                }
+            }
+            done.settled.insert(pair);
+        }
+        Ok(())
+    }
+}

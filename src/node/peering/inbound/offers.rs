@@ -1,0 +1,369 @@
+//! Offers of other nodes: taking them, and finding the calls that they belong to (B11).
+//!
+//! An offer is kept for as long as its voice call may take to get here. What an answer to one says, and
+//! what not: a number that isn't in our directory is said not to be, since the peer would ask in vain; a
+//! number that is gets the same answer with a client and without.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+
+use crate::contract::{NumberKind, Offer, OfferRefusal};
+use crate::core::call::{Call, Phase};
+use crate::core::exchange::{Effect, Pair};
+use crate::core::far::{FarClient, How};
+use crate::core::name::CallId;
+use crate::core::number::Number;
+use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
+use crate::core::portability::ServedBy;
+use crate::core::route::Side;
+use crate::core::time::UnixMillis;
+use crate::monitor::{now, wall};
+use crate::node::Problem;
+use crate::node::app::App;
+use crate::node::disclosure::CAPABILITIES;
+use crate::node::peering::inbound::offer_book::{Kept, OFFERS, Used, said};
+use crate::peer::Peer;
+use crate::store::{StoreError, StoredOffer};
+
+/// How long an offer is kept: no voice call takes longer to arrive.
+const KEEP: Duration = Duration::from_secs(180);
+/// How far the clocks of two nodes may differ, and how long a request may be on its way.
+const FRESH: Duration = Duration::from_secs(60);
+/// Nodes that an offer may have passed, and characters of the URL of one.
+const HOPS: usize = 8;
+const HOP_MAX: usize = 127;
+
+/// What is wrong with an offer.
+pub(in crate::node) struct Refusal {
+    pub(in crate::node) reason: OfferRefusal,
+    pub(in crate::node) problem: Problem,
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Problem {
+        refusal.problem
+    }
+}
+
+fn refuse(reason: OfferRefusal, problem: Problem) -> Result<(), Refusal> {
+    Err(Refusal { reason, problem: problem.because(reason) })
+}
+
+impl App {
+    /// Whether any offer may still be used.
+    pub(in crate::node) fn has_offers(&self) -> bool {
+        !self.offers.lock().waiting.is_empty()
+    }
+
+    /// Takes an offer, for a call that is here already or will be soon.
+    pub(in crate::node) async fn take_offer(
+        &self,
+        peer: &Peer,
+        offer: Offer,
+    ) -> Result<Result<(), Refusal>, StoreError> {
+        if let Err(refusal) = self.judge(peer, &offer) {
+            return Ok(Err(refusal));
+        }
+        if !self.may_offer(peer, offer.calling.as_ref()).await {
+            let detail = "the calling number is not one of yours";
+            let problem = Problem::field(StatusCode::FORBIDDEN, "calling", detail);
+            return Ok(refuse(OfferRefusal::NotItsNumber, problem));
+        }
+        let stored = StoredOffer { peer: peer.name().clone(), offer, received: now() };
+        let id = stored.id();
+        let known = self.offers.lock().repeats(&id, &stored.offer);
+        match known {
+            Some(true) => {
+                // It comes again if it was taken and then something failed.
+                if self.offers.lock().waiting.contains_key(&id) {
+                    self.match_offers(std::slice::from_ref(&stored.offer.called)).await?;
+                }
+                return Ok(Ok(()));
+            }
+            Some(false) => {
+                let problem =
+                    Problem::field(StatusCode::CONFLICT, "id", "that offer was made before, and said something else");
+                return Ok(refuse(OfferRefusal::Replayed, problem));
+            }
+            None => {}
+        }
+        let Some(called) = self.behind_number(&stored.offer.called).await? else {
+            if self.peers.serving(&stored.offer.called).is_some_and(|other| other.name() == peer.name()) {
+                let problem = Problem::field(StatusCode::CONFLICT, "called", "we would offer this number to you");
+                return Ok(refuse(OfferRefusal::Loop, problem));
+            }
+            let problem = Problem::field(StatusCode::NOT_FOUND, "called", "we don't serve this number");
+            return Ok(refuse(OfferRefusal::NotServed, problem));
+        };
+        if self.offers.lock().waiting_of(peer.name()) >= OFFERS {
+            return Ok(refuse(OfferRefusal::Limited, too_many()));
+        }
+        // Written down before it is taken: the peer won't repeat it.
+        self.store.put_offer(stored.clone()).await?;
+        tracing::info!(peer = %peer.name(), offer = %id.call, called = %stored.offer.called, "an offer was taken");
+        let number = stored.offer.called.clone();
+        let kept = self.offers.lock().keep(stored, called);
+        match kept {
+            true => self.match_offers(&[number]).await?,
+            false => self.store.delete_offers(vec![id]).await?,
+        }
+        Ok(Ok(()))
+    }
+
+    /// What can be said against it without asking anybody.
+    fn judge(&self, peer: &Peer, offer: &Offer) -> Result<(), Refusal> {
+        if !self.limits.take_offer(peer.name(), Instant::now()) {
+            return refuse(OfferRefusal::Limited, too_many());
+        }
+        let harmless = |text: &String| text.chars().count() <= 100 && !text.chars().any(char::is_control);
+        let wrong = if !offer.name.iter().all(harmless) {
+            Some(("name", "at most 100 characters, and no control characters".to_owned()))
+        } else if offer.capabilities.len() > CAPABILITIES {
+            Some(("capabilities", format!("at most {CAPABILITIES}")))
+        } else if !self.capabilities.allows(&offer.address) {
+            Some(("address", "is one of this very machine".to_owned()))
+        } else if offer.via.iter().any(|hop| hop.len() > HOP_MAX) {
+            Some(("via", format!("a URL has at most {HOP_MAX} characters")))
+        } else {
+            None
+        };
+        if let Some((field, detail)) = wrong {
+            return refuse(OfferRefusal::Invalid, Problem::invalid(field, detail));
+        }
+        // Both clocks are the same unless ours was stepped, and then nobody knows which of them is right.
+        let stale = |now| now - offer.sent > FRESH || offer.sent - now > FRESH || offer.at - now > FRESH;
+        if stale(wall()) && stale(now()) {
+            let detail = format!("by our clock it is {}: this is too old, or not yet", wall().0);
+            return refuse(OfferRefusal::Stale, Problem::invalid("sent", detail));
+        }
+        if offer.via.len() > HOPS || offer.via.iter().any(|hop| hop.trim_end_matches('/') == self.capabilities.base()) {
+            let detail = "it has been here before, or has passed too many nodes";
+            return refuse(OfferRefusal::Loop, Problem::field(StatusCode::CONFLICT, "via", detail));
+        }
+        Ok(())
+    }
+
+    /// Whether a peer may speak for a calling number: one of its prefixes, or one that a portability source says
+    /// it serves, as it does for called numbers.
+    async fn may_offer(&self, peer: &Peer, calling: Option<&Number>) -> bool {
+        let Some(calling) = calling.filter(|calling| !peer.may_offer(calling)) else { return true };
+        self.lnp.lookup(calling).await.served_by == ServedBy::Peer(peer.name().clone())
+    }
+
+    /// As it is matched. When its call began is reckoned by our clock: the other one may be wrong.
+    fn waiting(&self, kept: &Kept) -> Waiting {
+        let StoredOffer { peer, offer, received } = &kept.stored;
+        Waiting {
+            id: kept.stored.id(),
+            calling: offer.calling.clone(),
+            called: kept.called.clone(),
+            address: offer.address.clone(),
+            prefixes: self.peers.get(peer).map(|peer| peer.prefixes().clone()).unwrap_or_default(),
+            at: UnixMillis(received.0.saturating_sub(offer.sent.0.saturating_sub(offer.at.0))),
+        }
+    }
+
+    /// A number of ours, and the extensions that an attendant may find behind it.
+    async fn behind_number(&self, number: &Number) -> Result<Option<BTreeSet<Number>>, StoreError> {
+        let Some(view) = self.store.number(number).await? else { return Ok(None) };
+        let mut behind = BTreeSet::from([number.clone()]);
+        if view.entry.kind == NumberKind::Main {
+            behind.extend(view.entry.extensions);
+        }
+        Ok(Some(behind))
+    }
+
+    /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
+    pub(in crate::node) async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
+        let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
+            let taken = self.offers.lock();
+            let (about, wanted) = taken.about(called);
+            let calls: Vec<Arrived> = self.live.read(|exchange| {
+                let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
+                calls.filter(|call| free(call)).map(arrived).collect()
+            });
+            // Most offers come before their call.
+            let offers = about.into_iter().filter(|_| !calls.is_empty()).map(|kept| self.waiting(kept));
+            (offers.collect(), calls)
+        };
+        if offers.is_empty() {
+            return Ok(());
+        }
+        for call in &mut calls {
+            if let Some(calling) = call.calling.as_ref().filter(|_| call.answered.is_some()) {
+                call.ours = self.store.facts(calling, now()).await?.known.served;
+            }
+        }
+        let matches = match_up(&offers, &calls);
+        {
+            let mut taken = self.offers.lock();
+            for id in &matches.ambiguous {
+                taken.waiting.entry(id.clone()).and_modify(|kept| kept.ambiguous = true);
+            }
+        }
+        let mut used = Vec::new();
+        for (id, call, how) in matches.found {
+            if self.use_offer(&id, &call, how) {
+                used.push(id);
+                self.settle_soon(&call).await;
+            }
+        }
+        // Behind the calls that say so: a restart in between doesn't give them to others.
+        if used.is_empty() { Ok(()) } else { self.store.delete_offers(used).await }
+    }
+
+    /// Tells the clients of a call that has used an offer, now or as soon as that works.
+    async fn settle_soon(&self, call: &CallId) {
+        for pair in self.live.pairs_in(call) {
+            if let Err(error) = self.settle(&pair).await {
+                tracing::warn!(%error, %call, "a client could not be told of an offer yet");
+                self.live.retry_later(&[], call, vec![Effect::Paired(pair)]);
+            }
+        }
+    }
+
+    /// Gives an offer to a call; false if either was used meanwhile.
+    fn use_offer(&self, id: &OfferId, call: &CallId, how: Likeness) -> bool {
+        let mut taken = self.offers.lock();
+        let Some(kept) = taken.waiting.get(id) else { return false };
+        let calling = self.live.read(|exchange| {
+            let call = exchange.call(call).filter(|call| free(call))?;
+            Some(call.calling.clone())
+        });
+        let Some(calling) = calling else { return false };
+        let client = far_client(&kept.stored, calling, how);
+        let said = Some(said(&kept.stored.offer));
+        let used = Used { received: kept.stored.received, call: call.clone(), said };
+        let learned = self.live.change_remote(call, |far| {
+            far.learn(client);
+            far.offered = Some(id.clone());
+        });
+        if learned.is_none() {
+            return false;
+        }
+        taken.waiting.remove(id);
+        taken.used.insert(id.clone(), used);
+        drop(taken);
+        self.totals.metrics.offer_matched(how.as_str());
+        tracing::info!(%call, peer = %id.peer, offer = %id.call, how = how.as_str(), "an offer belongs to a call");
+        true
+    }
+
+    /// A peer's call is over: its offer is nobody's any more.
+    pub(in crate::node) async fn withdraw_offer(&self, peer: &Peer, call: CallId) -> Result<(), StoreError> {
+        let id = OfferId { peer: peer.name().clone(), call };
+        let unused = self.offers.lock().withdraw(&id, now());
+        if unused {
+            self.totals.metrics.offer_matched("withdrawn");
+        }
+        self.store.delete_offers(vec![id]).await
+    }
+
+    /// Forgets offers that no call will use any more.
+    pub(in crate::node) async fn expire_offers(&self) -> Result<(), StoreError> {
+        let now = now();
+        let mut over = Vec::new();
+        {
+            let mut taken = self.offers.lock();
+            for (id, kept) in taken.waiting.extract_if(|_, kept| now - kept.stored.received >= KEEP) {
+                self.totals.metrics.offer_matched(if kept.ambiguous { "ambiguous" } else { "none" });
+                over.push(id);
+            }
+            taken.withdrawn.retain(|_, at| now - *at < KEEP);
+            // Written off when they were used, but that may have failed.
+            self.live.read(|exchange| {
+                let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();
+                over.extend(taken.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
+            });
+        }
+        if over.is_empty() { Ok(()) } else { self.store.delete_offers(over).await }
+    }
+
+    /// Takes up what was waiting before a restart.
+    pub(in crate::node) async fn resume_offers(&self) -> Result<(), StoreError> {
+        let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
+        // A call stands alone then: what was said with its offer is gone.
+        let used = |call: &Call| {
+            Some((call.far.offered.clone()?, Used { received: now(), call: call.id.clone(), said: None }))
+        };
+        let used: HashMap<OfferId, Used> = self.live.read(|exchange| exchange.calls().filter_map(used).collect());
+        self.offers.lock().used.extend(used);
+        for stored in self.store.offers().await? {
+            let id = stored.id();
+            // A call has used it, or its number has left the directory.
+            let used = self.offers.lock().used.contains_key(&id);
+            let called = if used { None } else { self.behind_number(&stored.offer.called).await? };
+            match called {
+                Some(called) => {
+                    numbers.insert(stored.offer.called.clone());
+                    self.offers.lock().keep(stored, called);
+                }
+                None => gone.push(id),
+            }
+        }
+        if !gone.is_empty() {
+            self.store.delete_offers(gone).await?;
+        }
+        // All are here before any is given away: what can be told apart is judged by all of them.
+        for number in numbers {
+            self.match_offers(&[number]).await?;
+        }
+        Ok(())
+    }
+
+    /// A call from a trunk was answered: an offer that didn't fit before may be its own.
+    pub(in crate::node) async fn look_for_offer(&self, pair: &Pair) -> Result<(), StoreError> {
+        let called = self.live.read(|exchange| {
+            let call = exchange.call(&pair.call).filter(|call| free(call))?;
+            Some(call.called.clone())
+        });
+        match called {
+            Some(called) => self.match_offers(&[called]).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a call may use an offer.
+fn free(call: &Call) -> bool {
+    call.side == Side::Terminating
+        && call.phase != Phase::Ended
+        && call.far.offered.is_none()
+        && call.far.half.is_none()
+}
+
+fn arrived(call: &Call) -> Arrived {
+    Arrived {
+        call: call.id.clone(),
+        calling: call.calling.clone(),
+        ours: false,
+        called: call.called.clone(),
+        received: call.far.client.as_ref().map(|client| client.address.clone()),
+        at: call.decided,
+        answered: call.answered,
+    }
+}
+
+/// The caller's client as ours may be shown it: what the voice call withholds, or says otherwise, is not
+/// told by another way.
+fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> FarClient {
+    let offer = &stored.offer;
+    let named = calling.is_some() && how != Likeness::Alone;
+    // The same number, better written.
+    let number = if how == Likeness::Digits { offer.calling.clone() } else { calling };
+    FarClient {
+        number,
+        name: offer.name.clone().filter(|_| named),
+        address: offer.address.clone(),
+        capabilities: offer.capabilities.clone(),
+        how: How::Offer,
+        peer: Some(stored.peer.clone()),
+        at: Some(stored.received),
+    }
+}
+
+fn too_many() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many offers; slow down").retry_after(1)
+}

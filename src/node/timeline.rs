@@ -1,0 +1,201 @@
+//! A call as one story: what its state, its other side and its deliveries come to, in order.
+//!
+//! A call that one PBX of ours has sent to another one is two calls to us, each with its own agent. Their
+//! stories are put together by time; each step says where it is known from.
+
+use crate::contract::{DeliveryView, End, Errand, Happening, Step, Two};
+use crate::core::call::Call;
+use crate::core::far::{Milestone, Sent};
+use crate::core::name::TrunkName;
+use crate::core::number::Number;
+use crate::core::portability::ServedBy;
+use crate::core::route::{Route, Side};
+use crate::core::time::UnixMillis;
+
+/// The story of one call, in order.
+pub(in crate::node) fn story(call: &Call, deliveries: &[DeliveryView]) -> Vec<Step> {
+    let mut story = Story { call, steps: Vec::new() };
+    story.begin();
+    story.far();
+    story.voice();
+    story.pushes(deliveries);
+    if let Some(at) = call.ended {
+        story.add(at, End::Both, Happening::Ended { cause: call.cause.clone() });
+    }
+    told_in_order(story.steps)
+}
+
+/// Brings steps, of one call or of two that are one, into the order in which they happened.
+pub(in crate::node) fn told_in_order(mut steps: Vec<Step>) -> Vec<Step> {
+    // What happens in the same millisecond follows from what comes before it in a call.
+    // Whichever of its calls is looked at, it is the same story.
+    steps.sort_by(|a, b| (a.at, place(&a.what), &a.call).cmp(&(b.at, place(&b.what), &b.call)));
+    steps
+}
+
+fn place(what: &Happening) -> u8 {
+    match what {
+        Happening::Announced { .. } => 0,
+        Happening::Decided { .. } => 1,
+        Happening::Routed { .. } => 2,
+        Happening::Offered(_) => 3,
+        Happening::Heard { .. } => 4,
+        Happening::Answered { .. } => 5,
+        Happening::Parted(_) => 6,
+        Happening::Paired(_) => 7,
+        Happening::Pushed { .. } => 8,
+        Happening::Replied { .. } => 9,
+        Happening::Ended { .. } => 10,
+        Happening::There { what, .. } => match what {
+            Milestone::Announced => 0,
+            Milestone::Decided { .. } => 1,
+            Milestone::Answered => 5,
+            Milestone::Paired => 7,
+            Milestone::Pushed => 8,
+            Milestone::Ended => 10,
+        },
+    }
+}
+
+struct Story<'a> {
+    call: &'a Call,
+    steps: Vec<Step>,
+}
+
+impl Story<'_> {
+    fn add(&mut self, at: UnixMillis, end: End, what: Happening) {
+        let Call { pbx, id, .. } = self.call;
+        self.steps.push(Step { at, end, pbx: pbx.clone(), call: id.clone(), what });
+    }
+
+    /// Where the PBX stands.
+    fn here(&self) -> End {
+        match self.call.side {
+            Side::Originating => End::First,
+            Side::Terminating => End::Second,
+        }
+    }
+
+    fn begin(&mut self) {
+        let (call, here) = (self.call, self.here());
+        if let Some(at) = call.announced {
+            // Two clocks: what is decided was announced before.
+            self.add(at.min(call.decided), here, Happening::Announced { leg: call.leg.clone() });
+        }
+        let serves = match &call.far.served_by {
+            ServedBy::Peer(peer) => Some(peer.clone()),
+            ServedBy::Unknown | ServedBy::Ours | ServedBy::Other => None,
+        };
+        self.add(call.decided, here, Happening::Decided { route: call.route, reason: call.reason, serves });
+        let address = call.side == Side::Originating && call.route == Route::Packet && call.carried.is_some();
+        // The dialplan may not have taken the packet trunk, or that may have failed.
+        let elsewhere = self.elsewhere();
+        let taken = elsewhere.is_none() || self.trunks().any(|(trunk, _)| Some(trunk) == call.trunk.as_ref());
+        if taken {
+            self.add(call.decided, here, Happening::Routed { route: call.route, trunk: call.trunk.clone(), address });
+        }
+        if let Some((trunk, since)) = elsewhere {
+            self.add(since, here, Happening::Routed { route: Route::Pstn, trunk: Some(trunk), address: false });
+        }
+    }
+
+    /// The trunks of the legs that were made to reach the called number.
+    fn trunks(&self) -> impl Iterator<Item = (&TrunkName, UnixMillis)> {
+        let others = self.call.legs.iter().filter(|(leg, _)| **leg != self.call.leg);
+        others.filter_map(|(_, leg)| Some((leg.trunk.as_ref()?, leg.since)))
+    }
+
+    /// The first other trunk that a call took whose route is the packet trunk, and when.
+    fn elsewhere(&self) -> Option<(TrunkName, UnixMillis)> {
+        let packet = self.call.trunk.as_ref().filter(|_| self.call.route == Route::Packet)?;
+        let others = self.trunks().filter(|(trunk, _)| *trunk != packet);
+        others.min_by_key(|(_, since)| *since).map(|(trunk, since)| (trunk.clone(), since))
+    }
+
+    /// The other node's part: what we learned of it, and said to it.
+    fn far(&mut self) {
+        let call = self.call;
+        if let Some(offer) = &call.far.offer {
+            self.add(offer.made.unwrap_or(call.decided), End::Far, Happening::Offered(errand(offer)));
+        }
+        if let Some(client) = &call.far.client {
+            let heard = Happening::Heard { how: client.how, peer: client.peer.clone(), number: client.number.clone() };
+            self.add(client.at.unwrap_or(call.decided), End::Far, heard);
+        }
+        for (number, answer) in &call.far.answers {
+            let replied = Happening::Replied { number: number.clone(), errand: errand(answer) };
+            self.add(answer.made.unwrap_or(call.decided), End::Far, replied);
+        }
+        let end = if self.here() == End::First { End::Second } else { End::First };
+        let offering = call.far.offered.as_ref().map(|offered| &offered.peer);
+        let node = offering.or_else(|| call.far.offer.as_ref()?.peer.as_ref());
+        for (node, there) in node.into_iter().flat_map(|node| call.far.there.iter().map(move |there| (node, there))) {
+            self.add(there.at, end, Happening::There { node: node.clone(), what: there.what });
+        }
+    }
+
+    /// Who answered, and who heard whom.
+    fn voice(&mut self) {
+        let call = self.call;
+        let others = || call.legs.iter().filter(|(leg, _)| **leg != call.leg).map(|(_, leg)| leg);
+        // The caller's own leg is answered when somebody else's is. If that is not so, a machine did it.
+        let own = call.legs.get(&call.leg).and_then(|leg| leg.answered);
+        let first = others().filter_map(|leg| leg.answered).min();
+        if let Some(at) = own.filter(|at| first.is_none_or(|first| *at < first)) {
+            self.add(at, self.here(), Happening::Answered { number: None, machine: true });
+        }
+        // A call that goes on at another of our PBXs is answered there.
+        let away = call.side == Side::Originating && call.route != Route::Local && call.far.half.is_none();
+        let end = if away { End::Far } else { End::Second };
+        for leg in others() {
+            if let Some(at) = leg.answered {
+                self.add(at, end, Happening::Answered { number: leg.number.clone().and_then(shown), machine: false });
+            }
+        }
+        for talk in &call.talks {
+            let two = || Two { first: shown(talk.first.clone()), second: shown(talk.second.clone()) };
+            self.add(talk.since, End::Both, Happening::Paired(two()));
+            if let Some(at) = talk.until {
+                self.add(at, End::Both, Happening::Parted(two()));
+            }
+        }
+    }
+
+    /// What clients were told. What they say to each other is no part of the call's story.
+    fn pushes(&mut self, deliveries: &[DeliveryView]) {
+        for told in deliveries.iter().filter(|told| told.message != "message") {
+            let pushed = Happening::Pushed {
+                number: told.number.clone(),
+                client: told.client.clone(),
+                form: told.form.clone(),
+                message: told.message.clone(),
+                state: told.state.clone(),
+                attempts: told.attempts,
+                delivered: told.delivered,
+                error: told.error.clone(),
+            };
+            let first = self.call.calling.as_ref() == Some(&told.number)
+                || self.call.talks.iter().any(|talk| talk.first == told.number);
+            self.add(told.created, if first { End::First } else { End::Second }, pushed);
+        }
+    }
+}
+
+/// A withheld number is shown to nobody.
+fn shown(number: Number) -> Option<Number> {
+    Some(number).filter(|number| !number.is_withheld())
+}
+
+fn errand(sent: &Sent) -> Errand {
+    Errand {
+        peer: sent.peer.clone(),
+        state: sent.state,
+        attempts: sent.attempts,
+        settled: sent.settled,
+        error: sent.error.clone(),
+    }
+}
+
+#[cfg(test)]
+#[path = "timeline_tests.rs"]
+pub(in crate::node) mod tests;

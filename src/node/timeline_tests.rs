@@ -1,0 +1,306 @@
+//! One timeline for each kind of call: local, to another node, from a trunk, through an attendant.
+
+use super::*;
+use crate::core::call::{Event, Phase};
+use crate::core::exchange::Exchange;
+use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
+use crate::core::name::LegId;
+use crate::core::route::Reason;
+
+const ALICE: &str = "+12125550100";
+const BOB: &str = "+12125550101";
+const CAROL: &str = "+12125550102";
+
+fn leg(text: &str) -> LegId {
+    text.parse().unwrap()
+}
+
+fn number(text: &str) -> Number {
+    text.parse().unwrap()
+}
+
+pub(in crate::node) fn call(id: &str, pbx: &str, side: Side, route: Route, called: &str) -> Call {
+    let (calling, announced) = (number(ALICE), leg(&format!("{id}-a")));
+    Call {
+        id: id.parse().unwrap(),
+        pbx: pbx.parse().unwrap(),
+        legs: Call::announced_leg(&announced, Some(&calling), UnixMillis(12)),
+        leg: announced,
+        calling: Some(calling),
+        withheld: false,
+        called: number(called),
+        side,
+        route,
+        trunk: None,
+        reason: Reason::CalledHasClient,
+        carried: None,
+        announced: Some(UnixMillis(0)),
+        decided: UnixMillis(12),
+        answered: None,
+        ended: None,
+        cause: None,
+        phase: Phase::Decided,
+        parted: Default::default(),
+        talks: Vec::new(),
+        far: Far::default(),
+        last_seq: 0,
+    }
+}
+
+/// The call after these events, which name its legs by their last letter.
+fn after(call: Call, events: &[(i64, &str)]) -> Call {
+    let id = call.id.clone();
+    let mut exchange = Exchange::new(8);
+    exchange.open(call);
+    for (seq, (at, event)) in (1..).zip(events) {
+        let mut words = event.split(' ');
+        let what = words.next().unwrap();
+        let rest: Vec<&str> = words.collect();
+        let leg = |n: usize| leg(&format!("{id}-{}", rest[n]));
+        let event = match what {
+            "dialled" => {
+                let (number, trunk) =
+                    (rest.get(1).map(|text| number(text)), rest.get(2).map(|text| text.parse().unwrap()));
+                Event::Dialled { leg: leg(0), number, unreadable: false, trunk }
+            }
+            "answered" => Event::Answered { leg: leg(0) },
+            "bridged" => Event::Bridged { legs: [leg(0), leg(1)] },
+            "unbridged" => Event::Unbridged { legs: [leg(0), leg(1)] },
+            "ended" => Event::Ended { leg: leg(0), cause: Some("NORMAL_CLEARING".to_owned()) },
+            _ => unreachable!("{what}"),
+        };
+        exchange.apply(&id, seq, UnixMillis(*at), &event).unwrap();
+    }
+    exchange.call(&id).unwrap().clone()
+}
+
+fn told(to: &str, message: &str, at: i64, delivered: Option<i64>) -> DeliveryView {
+    DeliveryView {
+        id: format!("{to}-{message}"),
+        number: number(to),
+        client: "client".parse().unwrap(),
+        form: "hosted".to_owned(),
+        message: message.to_owned(),
+        state: if delivered.is_some() { "delivered" } else { "pending" }.to_owned(),
+        attempts: 0,
+        created: UnixMillis(at),
+        delivered: delivered.map(UnixMillis),
+        error: None,
+    }
+}
+
+fn client(how: How, at: i64) -> FarClient {
+    FarClient {
+        number: Some(number(BOB)),
+        name: None,
+        address: "https://node-b.example/a/secret".parse().unwrap(),
+        capabilities: Vec::new(),
+        how,
+        peer: Some("node-b".parse().unwrap()),
+        at: Some(UnixMillis(at)),
+    }
+}
+
+fn sent(at: i64, settled: Option<i64>) -> Sent {
+    let mut sent = Sent::pending(Some("node-b".parse().unwrap()), UnixMillis(at));
+    if let Some(settled) = settled {
+        sent.attempted(SentState::Accepted, None, UnixMillis(settled));
+    }
+    sent
+}
+
+/// The steps in one line each, with the fields that a reader would look for.
+fn lines(steps: &[Step]) -> Vec<String> {
+    let digits = |n: &Option<Number>| n.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
+    let line = |step: &Step| {
+        let what = match &step.what {
+            Happening::Announced { .. } => "announced".to_owned(),
+            Happening::Decided { route, reason, .. } => format!("decided {} {}", route.as_str(), reason.as_str()),
+            Happening::Routed { trunk, address, .. } => {
+                format!("routed {} {address}", trunk.as_ref().map_or("-", |trunk| trunk.as_str()))
+            }
+            Happening::Offered(errand) => {
+                format!("offered {} {:?}", errand.state.as_str(), errand.settled.map(|t| t.0))
+            }
+            Happening::Heard { how, .. } => format!("heard {how:?}"),
+            Happening::Answered { machine: true, .. } => "answered itself".to_owned(),
+            Happening::Answered { number, .. } => format!("answered {}", digits(number)),
+            Happening::Paired(Two { first, second }) => format!("paired {} {}", digits(first), digits(second)),
+            Happening::Parted(Two { first, second }) => format!("parted {} {}", digits(first), digits(second)),
+            Happening::Pushed { number, message, state, .. } => format!("pushed {message} {number} {state}"),
+            Happening::Replied { number, errand } => format!("replied {number} {}", errand.state.as_str()),
+            Happening::There { node, what } => format!("{node} says {what:?}"),
+            Happening::Ended { cause } => format!("ended {}", cause.as_deref().unwrap_or("-")),
+        };
+        format!("{} {:?} {what}", step.at.0, step.end)
+    };
+    steps.iter().map(line).collect()
+}
+
+#[test]
+fn b3_a_local_call_from_announcement_to_end() {
+    let local = call("l", "pbx", Side::Originating, Route::Local, BOB);
+    let events = [
+        (15, "dialled b +12125550101"),
+        (300, "answered b"),
+        (301, "answered a"),
+        (302, "bridged a b"),
+        (900, "unbridged a b"),
+        (900, "ended b"),
+        (901, "ended a"),
+    ];
+    let pushes = [told(ALICE, "peer", 304, Some(310)), told(BOB, "peer", 304, None), told(BOB, "message", 400, None)];
+    assert_eq!(
+        lines(&story(&after(local, &events), &pushes)),
+        [
+            "0 First announced",
+            "12 First decided local called-has-client",
+            "12 First routed - false",
+            "300 Second answered +12125550101",
+            "302 Both paired +12125550100 +12125550101",
+            "304 First pushed peer +12125550100 delivered",
+            "304 Second pushed peer +12125550101 pending",
+            "900 Both parted +12125550100 +12125550101",
+            "901 Both ended NORMAL_CLEARING",
+        ],
+        "what clients say to each other is no part of it"
+    );
+}
+
+#[test]
+fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
+    let mut packet = call("p", "pbx", Side::Originating, Route::Packet, BOB);
+    packet.trunk = Some("to-b".parse().unwrap());
+    packet.reason = Reason::CalledNotServed;
+    packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
+    packet.far.offer = Some(sent(13, Some(60)));
+    packet.far.client = Some(client(How::Message, 420));
+    let there = [(410, Milestone::Pushed), (30, Milestone::Announced), (399, Milestone::Answered)];
+    packet.far.there = there.map(|(at, what)| There { at: UnixMillis(at), what }).to_vec();
+    let call = after(packet, &[(20, "dialled b"), (400, "answered b"), (401, "bridged a b")]);
+    let steps = story(&call, &[told(ALICE, "peer", 421, None)]);
+    assert_eq!(
+        lines(&steps),
+        [
+            "0 First announced",
+            "12 First decided packet called-not-served",
+            "12 First routed to-b true",
+            "13 Far offered accepted Some(60)",
+            "30 Second node-b says Announced",
+            "399 Second node-b says Answered",
+            "400 Far answered ?",
+            "410 Second node-b says Pushed",
+            "420 Far heard Message",
+            "421 First pushed peer +12125550100 pending",
+        ]
+    );
+    assert!(!serde_json::to_string(&steps).unwrap().contains("/a/"), "whoever reads it could write there");
+}
+
+#[test]
+fn b1_the_way_that_a_call_took_is_told_and_not_the_one_that_was_decided() {
+    let told = |events: &[(i64, &str)]| {
+        let mut packet = call("p", "pbx", Side::Originating, Route::Packet, BOB);
+        packet.trunk = Some("to-b".parse().unwrap());
+        packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
+        lines(&story(&after(packet, events), &[]))
+            .into_iter()
+            .filter(|line| line.contains("routed"))
+            .collect::<Vec<_>>()
+    };
+    let packet = "12 First routed to-b true";
+    assert_eq!(told(&[]), [packet]);
+    assert_eq!(told(&[(20, "dialled b +12125550101 to-b")]), [packet]);
+    assert_eq!(told(&[(20, "dialled b +12125550101 carrier")]), ["20 First routed carrier false"]);
+    let failed = [(20, "dialled b +12125550101 to-b"), (30, "ended b"), (31, "dialled c +12125550101 carrier")];
+    assert_eq!(told(&failed), [packet, "31 First routed carrier false"]);
+}
+
+#[test]
+fn b6_b7_a_call_from_a_trunk_and_the_answer_to_its_client() {
+    let mut come = call("t", "pbx", Side::Terminating, Route::Local, BOB);
+    come.far.client = Some(client(How::Offer, -40));
+    come.far.answers.insert(number(BOB), sent(305, None));
+    let call = after(come, &[(20, "dialled b +12125550101"), (300, "bridged a b")]);
+    assert_eq!(
+        lines(&story(&call, &[told(BOB, "peer", 304, Some(306))])),
+        [
+            "-40 Far heard Offer",
+            "0 Second announced",
+            "12 Second decided local called-has-client",
+            "12 Second routed - false",
+            "300 Second answered +12125550101",
+            "300 Both paired +12125550100 +12125550101",
+            "304 Second pushed peer +12125550101 delivered",
+            "305 Far replied +12125550101 pending",
+        ]
+    );
+}
+
+#[test]
+fn b8_an_attendant_answers_by_itself() {
+    let come = call("m", "pbx", Side::Terminating, Route::Local, BOB);
+    let call = after(come, &[(20, "answered a"), (900, "dialled b +12125550101"), (1500, "bridged a b")]);
+    let steps = lines(&story(&call, &[]));
+    assert_eq!(steps[3..5], ["20 Second answered itself", "1500 Second answered +12125550101"]);
+}
+
+#[test]
+fn b13_a_transfer_parts_one_pair_and_makes_another() {
+    let local = call("l", "pbx", Side::Originating, Route::Local, BOB);
+    let events = [
+        (15, "dialled b +12125550101"),
+        (300, "bridged a b"),
+        (800, "unbridged a b"),
+        (801, "ended b"),
+        (810, "dialled c +12125550102"),
+        (1200, "bridged a c"),
+    ];
+    let call = after(local, &events);
+    let pushes =
+        [told(ALICE, "peer", 301, Some(302)), told(ALICE, "ended", 802, Some(803)), told(CAROL, "peer", 1201, None)];
+    assert_eq!(
+        lines(&story(&call, &pushes))[4..],
+        [
+            "300 Both paired +12125550100 +12125550101",
+            "301 First pushed peer +12125550100 delivered",
+            "800 Both parted +12125550100 +12125550101",
+            "802 First pushed ended +12125550100 delivered",
+            "1200 Second answered +12125550102",
+            "1200 Both paired +12125550100 +12125550102",
+            "1201 Second pushed peer +12125550102 pending",
+        ]
+    );
+}
+
+#[test]
+fn b9_two_halves_are_told_as_one() {
+    let mut out = call("out", "a", Side::Originating, Route::Packet, BOB);
+    let mut come = call("in", "b", Side::Terminating, Route::Local, BOB);
+    (out.far.half, come.far.half) = (Some(come.id.clone()), Some(out.id.clone()));
+    (come.announced, come.decided) = (Some(UnixMillis(20)), UnixMillis(25));
+    let out = after(out, &[(15, "dialled b +12125550101"), (302, "bridged a b")]);
+    let come = after(come, &[(26, "dialled b +12125550101"), (300, "bridged a b")]);
+    let both = told_in_order([story(&out, &[]), story(&come, &[])].concat());
+    let said: Vec<_> = both.iter().map(|step| (step.at.0, step.pbx.as_str(), step.call.as_str())).collect();
+    let (a, b) = (("a", "out"), ("b", "in"));
+    let expected = [(0, a), (12, a), (12, a), (20, b), (25, b), (25, b), (300, b), (300, b), (302, a), (302, a)];
+    assert_eq!(said, expected.map(|(at, (pbx, call))| (at, pbx, call)));
+    assert!(both.iter().all(|step| step.end != End::Far), "both ends are ours");
+}
+
+#[test]
+fn a_withheld_number_is_shown_to_nobody() {
+    let mut come = call("t", "pbx", Side::Terminating, Route::Local, BOB);
+    come.calling = None;
+    come.legs = Call::announced_leg(&come.leg, come.caller().as_ref(), UnixMillis(12));
+    let call = after(come, &[(20, "dialled b +12125550101"), (300, "bridged a b")]);
+    assert_eq!(lines(&story(&call, &[])).last().unwrap(), "300 Both paired ? +12125550101");
+}
+
+#[test]
+fn an_announcement_never_comes_after_its_decision() {
+    let mut skewed = call("l", "pbx", Side::Originating, Route::Local, BOB);
+    skewed.announced = Some(UnixMillis(5_000));
+    assert_eq!(lines(&story(&skewed, &[]))[0], "12 First announced");
+}
