@@ -2,7 +2,6 @@
 //! behind it; run by the fuzzer (`fuzz/`).
 
 mod calls;
-mod claims;
 mod model;
 mod reports;
 
