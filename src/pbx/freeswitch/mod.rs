@@ -57,14 +57,14 @@ pub(super) async fn listen(
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     if all {
-        listener.subscribe(esl::Format::Plain, &["ALL"]).await?;
+        listener.subscribe(&["ALL"]).await?;
         return Ok((listener, events));
     }
     // Filters first: without them the first moments would bring the events of every call.
     for (header, value) in dictionary::FILTERS {
         listener.filter(header, value).await?;
     }
-    listener.subscribe(esl::Format::Plain, dictionary::EVENTS).await?;
+    listener.subscribe(dictionary::EVENTS).await?;
     Ok((listener, events))
 }
 
