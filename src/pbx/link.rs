@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Announcement, Answer, Error, Happened, Snapshot, asterisk, freeswitch};
+use super::{Announcement, Answer, Error, Happened, Inspection, Snapshot, asterisk, freeswitch};
 use crate::contract::{PbxKind, SipMessage};
 use crate::core::name::LegId;
 use crate::{ami, esl};
@@ -76,6 +76,19 @@ impl Link {
                 Ok((Commands::Asterisk(Arc::new(commands)), Events::Asterisk(events)))
             }
         }
+    }
+}
+
+impl Link {
+    /// Connects and logs in, for questions.
+    ///
+    /// # Errors
+    /// If the PBX can't be reached or refuses.
+    pub async fn inspect(&self) -> Result<Box<dyn Inspection>, Error> {
+        Ok(match self {
+            Link::Freeswitch(endpoint) => Box::new(freeswitch::Questions::connect(endpoint).await?),
+            Link::Asterisk(endpoint) => Box::new(asterisk::Questions::connect(endpoint).await?),
+        })
     }
 }
 

@@ -2,23 +2,23 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `checkup.rs` (a person's questions → commands), `mod.rs`
+//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands), `mod.rs`
 //! (connect).
 
 pub mod asterisk;
-mod checkup;
 mod error;
 pub mod freeswitch;
 mod fuzz;
 mod hearing;
+mod inspection;
 mod link;
 mod listener;
 mod on_demand;
 mod vocabulary;
 
-pub use checkup::{Checkup, Dialplan, Messaging, Settings, Trunk};
 pub use error::Error;
 pub use hearing::Hearing;
+pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
 pub use link::{Commands, Events, Link, Raw};
 pub use listener::Listener;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};

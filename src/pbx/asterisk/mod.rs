@@ -1,18 +1,18 @@
 //! Asterisk, over its manager interface (`manager.c`).
 
-mod checkup;
 mod commands;
 mod dictionary;
 #[doc(hidden)]
 pub mod fuzz;
+mod inspection;
 mod messages;
 mod phones;
 #[cfg(test)]
 mod scripted;
 mod snapshot;
 
-pub use checkup::Checkup;
 pub use commands::Commands;
+pub(super) use inspection::Questions;
 
 #[cfg(test)]
 pub(super) use dictionary::kind;

@@ -1,16 +1,16 @@
 //! FreeSWITCH, over its event socket (`mod_event_socket`).
 
-mod checkup;
 mod commands;
 mod dictionary;
 pub mod direct;
 #[doc(hidden)]
 pub mod fuzz;
+mod inspection;
 mod messages;
 mod snapshot;
 
-pub use checkup::Checkup;
 pub use commands::Commands;
+pub(super) use inspection::Questions;
 
 use super::{Error, Happened, Snapshot};
 use crate::esl;
