@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Announcement, Answer, Error, Happened, Inspection, Snapshot, asterisk, freeswitch};
+use super::{Announcement, Answer, Error, Happened, Inspection, Recording, Snapshot, asterisk, freeswitch};
 use crate::contract::{PbxKind, SipMessage};
 use crate::core::name::LegId;
+use crate::wire::Tap;
 use crate::{ami, esl};
 
 /// Where a PBX is and how to log in.
@@ -80,6 +81,17 @@ impl Link {
 }
 
 impl Link {
+    /// Connects, logs in and subscribes as the agent does, or to `all` events; `tap` is shown every byte.
+    ///
+    /// # Errors
+    /// If the PBX can't be reached or refuses.
+    pub async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+        match self {
+            Link::Freeswitch(endpoint) => freeswitch::record(endpoint, tap, all).await,
+            Link::Asterisk(endpoint) => asterisk::record(endpoint, tap, all).await,
+        }
+    }
+
     /// Connects and logs in, for questions.
     ///
     /// # Errors

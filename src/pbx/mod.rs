@@ -12,15 +12,15 @@ mod fuzz;
 mod hearing;
 mod inspection;
 mod link;
-mod listener;
 mod on_demand;
+mod recording;
 mod vocabulary;
 
 pub use error::Error;
 pub use hearing::Hearing;
 pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
 pub use link::{Commands, Events, Link, Raw};
-pub use listener::Listener;
+pub use recording::Recording;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};
 
 /// How long a PBX may take to say what became of a SIP MESSAGE: FreeSWITCH waits 20 s for the phone's answer

@@ -17,9 +17,12 @@ pub(super) use inspection::Questions;
 #[cfg(test)]
 pub(super) use dictionary::kind;
 
-use super::{Error, Happened, Snapshot};
+use std::sync::Arc;
+
+use super::{Error, Happened, Recording, Snapshot};
 use crate::ami;
 use crate::core::endpoint::Endpoints;
+use crate::wire::Tap;
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
@@ -64,16 +67,22 @@ pub async fn connect(endpoint: &Endpoint, options: ami::Options) -> Result<(Comm
 }
 
 /// One connection that gets the agent's events, or `all` that its user may see.
-pub(super) async fn listen(
-    endpoint: &Endpoint,
-    options: ami::Options,
-    all: bool,
-) -> Result<(ami::Client, ami::Events), Error> {
+async fn listen(endpoint: &Endpoint, options: ami::Options, all: bool) -> Result<(ami::Client, ami::Events), Error> {
     let event_mask = if all { "on" } else { EVENT_MASK }.to_owned();
     let options = ami::Options { event_mask, tls: endpoint.tls.clone(), ..options };
     let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     Ok((listener, events))
+}
+
+/// One connection that only listens; `tap` is shown every byte.
+pub(super) async fn record(endpoint: &Endpoint, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+    let options = ami::Options { tap: Some(tap), ..ami::Options::default() };
+    let (client, events) = listen(endpoint, options, all).await?;
+    Ok(Recording::new(events, async move {
+        // A link that is gone already needs no goodbye.
+        let _ = client.logoff().await;
+    }))
 }
 
 fn spawn(connection: ami::Connection, which: &'static str) {

@@ -12,8 +12,11 @@ mod snapshot;
 pub use commands::Commands;
 pub(super) use inspection::Questions;
 
-use super::{Error, Happened, Snapshot};
+use std::sync::Arc;
+
+use super::{Error, Happened, Recording, Snapshot};
 use crate::esl;
+use crate::wire::Tap;
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
@@ -49,11 +52,7 @@ pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Comm
 }
 
 /// One connection that gets the agent's events, or `all` there are.
-pub(super) async fn listen(
-    endpoint: &Endpoint,
-    options: esl::Options,
-    all: bool,
-) -> Result<(esl::Client, esl::Events), Error> {
+async fn listen(endpoint: &Endpoint, options: esl::Options, all: bool) -> Result<(esl::Client, esl::Events), Error> {
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     if all {
@@ -66,6 +65,16 @@ pub(super) async fn listen(
     }
     listener.subscribe(dictionary::EVENTS).await?;
     Ok((listener, events))
+}
+
+/// One connection that only listens; `tap` is shown every byte.
+pub(super) async fn record(endpoint: &Endpoint, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+    let options = esl::Options { tap: Some(tap), ..esl::Options::default() };
+    let (client, events) = listen(endpoint, options, all).await?;
+    Ok(Recording::new(events, async move {
+        // A link that is gone already needs no goodbye.
+        let _ = client.exit().await;
+    }))
 }
 
 fn spawn(connection: esl::Connection, which: &'static str) {
