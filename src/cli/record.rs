@@ -52,11 +52,10 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let names: Vec<_> = config.pbx.iter().map(|pbx| pbx.name.as_str()).collect();
     let pbx =
         pbx.with_context(|| format!("there is no such PBX in the configuration; there is: {}", names.join(", ")))?;
-    let link = pbx.link().map_err(|problem| anyhow::anyhow!("pbx {}: {problem}", pbx.name))?;
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
 
     let recorder = Arc::new(Recorder::create(&args.out)?);
-    let mut recording = match link.record(recorder.clone(), args.all_events).await {
+    let mut recording = match pbx.link().record(recorder.clone(), args.all_events).await {
         Ok(recording) => recording,
         Err(error) => {
             // What was said until then may be what is looked for.

@@ -1,25 +1,29 @@
 //! One vocabulary of calls over both PBXs, and a dictionary for each.
 //!
+//! A [`Pbx`] is one or the other; nobody who has one needs to know which. `reader.rs` takes events from the
+//! connection for both.
+//!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `dictionary.rs` (events → [`Happened`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands), `mod.rs`
-//! (connect).
+//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands),
+//! `mod.rs` (connect).
 
+mod adapter;
 pub mod asterisk;
 mod error;
 pub mod freeswitch;
 mod fuzz;
 mod hearing;
 mod inspection;
-mod link;
 mod on_demand;
+mod reader;
 mod recording;
 mod vocabulary;
 
+pub use adapter::{Pbx, PbxCommands, PbxEvents, PbxLink, PbxQuirks, Slots};
 pub use error::Error;
 pub use hearing::Hearing;
 pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
-pub use link::{Commands, Events, Link, Raw};
 pub use recording::Recording;
 pub use vocabulary::{Announcement, Answer, Device, Happened, LiveLeg, Mark, Release, Snapshot, Written};
 

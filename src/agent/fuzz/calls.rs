@@ -7,7 +7,6 @@ use super::super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::super::tracker::{Key, Tracker};
 use super::model::Pbx;
 use super::reports::{Report, Task};
-use crate::ami::Event as Raw;
 use crate::contract::CallView;
 use crate::core::call::{Call, Phase};
 use crate::core::exchange::{Effect, Exchange};
@@ -15,7 +14,7 @@ use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
-use crate::pbx::asterisk::fuzz::Translator;
+use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
 use crate::pbx::{Happened, Mark};
 
 /// A snapshot under way: events wait for it.

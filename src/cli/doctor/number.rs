@@ -52,9 +52,8 @@ async fn main_number(config: &Config, number: &Number, about: &str, report: &mut
         Number::Local { digits, .. } => vec![digits.clone()],
     };
     for pbx in &config.pbx {
-        let Ok(link) = pbx.link() else { continue };
         // What keeps us from asking is said where that PBX is looked at.
-        let Ok(inspection) = link.inspect().await else { continue };
+        let Ok(inspection) = pbx.link().inspect().await else { continue };
         let (Ok(settings), Ok(dialplan)) = (inspection.settings().await, inspection.dialplan().await) else { continue };
         if !dialplan.attendants.is_empty() {
             continue;

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use super::{Commands, Endpoint, spawn};
 use crate::ami::{self, Action};
 use crate::core::name::TrunkName;
-use crate::pbx::{Dialplan, Error, Inspection, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
 
 /// One command connection.
-pub(in crate::pbx) struct Questions {
+pub(super) struct Questions {
     commands: Commands,
     client: ami::Client,
 }
@@ -36,11 +36,11 @@ const ENTRIES: &[&str] = &[
 ];
 
 impl Questions {
-    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
-        let options = ami::Options { tls: endpoint.tls.clone(), ..ami::Options::default() };
-        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
+        let options = endpoint.options()?;
+        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
         spawn(connection, "questions");
-        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
+        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint, options);
         Ok(Questions { commands, client })
     }
 

@@ -8,6 +8,7 @@ use super::snapshot;
 use crate::core::name::LegId;
 use crate::esl::{Event, Frame, fuzz::decode};
 use crate::pbx::fuzz::Told;
+use crate::pbx::reader::Translate;
 
 /// Reads a stream of events, and in the middle of it a snapshot of its first half. When every channel
 /// that was ever named has hung up, the translator keeps nothing.

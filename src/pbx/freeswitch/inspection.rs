@@ -5,17 +5,17 @@ use async_trait::async_trait;
 use super::{Commands, Endpoint, spawn};
 use crate::core::name::TrunkName;
 use crate::esl;
-use crate::pbx::{Dialplan, Error, Inspection, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
 
 /// One command connection.
-pub(in crate::pbx) struct Questions {
+pub(super) struct Questions {
     commands: Commands,
     client: esl::Client,
     sip_profile: String,
 }
 
 impl Questions {
-    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
         let options = esl::Options::default();
         let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
