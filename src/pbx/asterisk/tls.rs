@@ -48,3 +48,16 @@ impl Trust {
         Ok(ami::Tls::new(Arc::new(config), host.trim_matches(['[', ']']))?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_trusted_is_named() {
+        let unreadable = Trust::CaFile("/nonexistent/ca.pem".into()).read("pbx.example:5039").unwrap_err();
+        assert!(unreadable.to_string().starts_with("tls_ca_file /nonexistent/ca.pem: "), "{unreadable}");
+        let nameless = Trust::System.read("no host:5039").unwrap_err();
+        assert!(nameless.to_string().contains("a host name or an IP address"), "{nameless}");
+    }
+}
