@@ -24,7 +24,6 @@ use sidecall::{ami, esl};
 use tokio_util::codec::Decoder;
 
 const ESL: &[u8] = include_bytes!("../fixtures/esl/hold-call-plain.recv");
-const ESL_JSON: &[u8] = include_bytes!("../fixtures/esl/hold-call-json.recv");
 const AMI: &[u8] = include_bytes!("../fixtures/ami/hold-call.recv");
 
 /// How often the recorded call is repeated: about 7 MB.
@@ -42,12 +41,12 @@ const ESL_FIELDS: [&str; 6] = [
 const AMI_FIELDS: [&str; 6] = ["Event", "Channel", "Uniqueid", "Linkedid", "CallerIDNum", "Context"];
 
 /// The recorded events, `CALLS` times over, and how many they are.
-fn esl_stream(recording: &[u8]) -> (Vec<u8>, usize) {
-    let (frames, _) = esl::fuzz::decode(recording, &[]);
+fn esl_stream() -> (Vec<u8>, usize) {
+    let (frames, _) = esl::fuzz::decode(ESL, &[]);
     let mut call = Vec::new();
     let mut events = 0;
     for frame in frames {
-        if matches!(frame.kind(), esl::Kind::Event(_)) {
+        if frame.kind() == esl::Kind::Event {
             call.extend_from_slice(frame.head());
             call.extend_from_slice(b"\n\n");
             call.extend_from_slice(frame.body());
@@ -117,14 +116,14 @@ fn one_core() -> tokio::runtime::Runtime {
 }
 
 /// From `api go` to the last event's fields.
-fn esl_ours(freeswitch: SocketAddr, expected: usize, format: esl::Format) -> Duration {
+fn esl_ours(freeswitch: SocketAddr, expected: usize) -> Duration {
     one_core().block_on(async {
         let options = esl::Options { event_queue: expected, ..esl::Options::default() };
         let auth = esl::Auth::Password("ClueCon".into());
         let address = freeswitch.to_string();
         let (client, mut events, connection) = esl::connect(&address, &auth, options).await.unwrap();
         tokio::spawn(connection.run());
-        client.subscribe(format, &["ALL"]).await.unwrap();
+        client.subscribe(&["ALL"]).await.unwrap();
         let started = Instant::now();
         client.api("go", &[]).await.unwrap();
         for _ in 0..expected {
@@ -183,32 +182,20 @@ fn ami_peer(mut stream: BytesMut) -> usize {
 }
 
 fn event_socket(c: &mut Criterion) {
-    let (stream, events) = esl_stream(ESL);
-    let plain = scripted_freeswitch(stream);
-    let (stream, json_events) = esl_stream(ESL_JSON);
-    let json = scripted_freeswitch(stream);
+    let (stream, events) = esl_stream();
+    let freeswitch = scripted_freeswitch(stream);
     let mut group = c.benchmark_group("event socket");
     group.sample_size(10);
     group.throughput(Throughput::Elements(events as u64));
     group.bench_function("sidecall, plain", |b| {
-        b.iter_custom(|n| {
-            let format = esl::Format::Plain;
-            (0..n).map(|_| esl_ours(plain, events, format)).sum()
-        });
+        b.iter_custom(|n| (0..n).map(|_| esl_ours(freeswitch, events)).sum());
     });
     group.bench_function("freeswitch-esl-tokio, plain", |b| {
-        b.iter_custom(|n| (0..n).map(|_| esl_peer(plain, events)).sum());
-    });
-    group.throughput(Throughput::Elements(json_events as u64));
-    group.bench_function("sidecall, json", |b| {
-        b.iter_custom(|n| {
-            let format = esl::Format::Json;
-            (0..n).map(|_| esl_ours(json, json_events, format)).sum()
-        });
+        b.iter_custom(|n| (0..n).map(|_| esl_peer(freeswitch, events)).sum());
     });
     group.finish();
-    let ours = best(|| esl_ours(plain, events, esl::Format::Plain));
-    let peer = best(|| esl_peer(plain, events));
+    let ours = best(|| esl_ours(freeswitch, events));
+    let peer = best(|| esl_peer(freeswitch, events));
     ratio("event socket, plain, events", events, ours, peer);
 }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidecall::esl::{Auth, Client, Command, Error, Events, Format, Item, Options, Tap, connect_stream, outbound};
+use sidecall::esl::{Auth, Client, Command, Error, Events, Item, Options, Tap, connect_stream, outbound};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
@@ -252,7 +252,7 @@ async fn a_background_job_gives_its_result_to_who_asked() {
     pbx.event(&(job("other") + "\n\nNO")).await;
     pbx.event(&(job(&id) + "\n\nUP")).await;
     let result = asked.await.unwrap().unwrap();
-    assert_eq!(result.body().as_deref(), Some(&b"UP"[..]));
+    assert_eq!(result.body(), Some(&b"UP"[..]));
     let Some(Item::Event(event)) = events.next().await else {
         panic!("the other job's event");
     };
@@ -281,8 +281,8 @@ async fn a_notice_without_exit_says_why_the_link_is_gone() {
 #[tokio::test]
 async fn a_refused_subscription_is_an_error() {
     let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
-    let asked = tokio::spawn(async move { client.subscribe(Format::Json, &["NOPE"]).await });
-    pbx.hear("event json NOPE\n\n").await;
+    let asked = tokio::spawn(async move { client.subscribe(&["NOPE"]).await });
+    pbx.hear("event plain NOPE\n\n").await;
     pbx.reply("-ERR no keywords supplied").await;
     assert!(asked.await.unwrap().unwrap_err().is_refused());
 }

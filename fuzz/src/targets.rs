@@ -33,7 +33,6 @@ pub(crate) const ALL: &[Target] = &[
         run: esl::fuzz::bytes,
         seeds: &[
             Recording("fixtures/esl/hold-call-plain.recv"),
-            Recording("fixtures/esl/hold-call-json.recv"),
             Recording("fixtures/esl/outbound-socket.recv"),
             Literals("tests/wire_esl.rs"),
         ],
@@ -52,7 +51,7 @@ pub(crate) const ALL: &[Target] = &[
         run: pbx::freeswitch::fuzz::translator,
         seeds: &[
             Recording("fixtures/esl/announced-call.recv"),
-            Recording("fixtures/esl/hold-call-json.recv"),
+            Recording("fixtures/esl/hold-call-plain.recv"),
             Recording("fixtures/esl/outbound-socket.recv"),
             Literals("src/pbx/freeswitch/dictionary_tests.rs"),
         ],

@@ -20,7 +20,7 @@ use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::monitor::brief;
 use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, Answer, Commands, Error, Written};
+use crate::pbx::{Announcement, Answer, Error, PbxCommands, Written};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
@@ -61,7 +61,7 @@ pub(super) struct Waiting {
 #[derive(Debug)]
 pub(super) enum Way {
     /// The connection for answers.
-    Commands(Commands),
+    Commands(Arc<dyn PbxCommands>),
     /// The call's own socket.
     Direct(Held),
 }

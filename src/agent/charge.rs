@@ -1,10 +1,12 @@
 //! Who is in charge of a PBX: the agent that has attached last. It gives a sign of life with each check, and one
 //! that stands by takes over when none comes any more.
 
+use std::sync::Arc;
+
 use super::micros;
 use crate::core::age::ROUND_TRIP_MAX;
 use crate::core::name::PbxName;
-use crate::pbx::{Commands, Error};
+use crate::pbx::{Error, PbxCommands};
 
 /// Checks in a row that bring no new sign of life, before the agent in charge counts as dead. One that was only
 /// cut off for longer attaches anew, and is in charge again.
@@ -33,7 +35,7 @@ pub(super) struct Checked {
 
 /// One agent's part in it, as long as a link lasts.
 pub(super) struct Charge {
-    commands: Commands,
+    commands: Arc<dyn PbxCommands>,
     pbx: PbxName,
     us: String,
     other: Other,
@@ -58,7 +60,7 @@ impl Other {
 }
 
 impl Charge {
-    pub(super) fn new(commands: Commands, pbx: PbxName, us: String) -> Charge {
+    pub(super) fn new(commands: Arc<dyn PbxCommands>, pbx: PbxName, us: String) -> Charge {
         Charge { commands, pbx, us, other: Other::default() }
     }
 
@@ -79,7 +81,7 @@ impl Charge {
         let clock = self.time().await?;
         let mut owner = self.commands.owner().await?;
         if let Some(other) = owner.take_if(|owner| *owner != self.us) {
-            let seen = self.commands.seen().await?;
+            let seen = self.commands.heartbeat().await?;
             if !self.other.is_dead(&other, seen) {
                 return Ok((self, Checked { owner: other, clock }));
             }
@@ -102,7 +104,7 @@ impl Charge {
     }
 
     async fn seen(&self, clock: Time) -> Result<(), Error> {
-        self.commands.set_seen(clock.map_or_else(micros, |(pbx, ..)| pbx)).await
+        self.commands.beat(clock.map_or_else(micros, |(pbx, ..)| pbx)).await
     }
 
     /// A PBX that is busy at this moment may be quicker at the next, and without its time no call is answered.

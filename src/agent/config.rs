@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use serde::Deserialize;
 
 use crate::contract::PbxKind;
@@ -16,8 +14,8 @@ use crate::core::name::{PbxName, TenantName};
 use crate::core::number::Context;
 use crate::core::plan::{NumberPlan, OutsideNumbers, PbxPlan, Prefix, Region};
 use crate::core::secret::Secret;
-use crate::pbx::{Link, asterisk, freeswitch};
-use crate::{ami, esl};
+use crate::pbx::asterisk::{self, Trust};
+use crate::pbx::{Pbx, freeswitch};
 
 /// `[agent]`
 #[derive(Debug, Clone, Deserialize)]
@@ -171,57 +169,21 @@ fn sip_profile() -> String {
 }
 
 impl PbxConfig {
-    /// The link that these keys describe.
-    ///
-    /// # Errors
-    /// If a CA file can't be read, or a key is missing.
-    pub fn link(&self) -> Result<Link, String> {
+    /// The PBX that these keys describe. Nobody else needs to know which kind it is.
+    pub fn link(&self) -> Box<dyn Pbx> {
+        let (address, user) = (self.address.clone(), self.user.clone());
         let password = self.password.as_ref().map_or("", Secret::expose).to_owned();
-        Ok(match self.kind {
-            PbxKind::Freeswitch => Link::Freeswitch(freeswitch::Endpoint {
-                address: self.address.clone(),
-                auth: match &self.user {
-                    Some(user) => esl::Auth::User { user: user.clone(), password },
-                    None => esl::Auth::Password(password),
-                },
-                sip_profile: self.sip_profile.clone(),
-            }),
-            PbxKind::Asterisk => Link::Asterisk(Box::new(asterisk::Endpoint {
-                address: self.address.clone(),
-                auth: ami::Auth {
-                    user: self.user.clone().unwrap_or_else(|| "sidecall".to_owned()),
-                    secret: password,
-                    method: ami::Method::Md5,
-                },
-                tls: self.tls.then(|| self.trust()).transpose()?,
-                domain: String::from(self.context.clone()),
+        match self.kind {
+            PbxKind::Freeswitch => {
+                Box::new(freeswitch::Endpoint::new(address, user, password, self.sip_profile.clone()))
+            }
+            PbxKind::Asterisk => Box::new(asterisk::Endpoint {
+                tls: self.tls.then(|| self.tls_ca_file.clone().map_or(Trust::System, Trust::CaFile)),
                 message_endpoint: self.message_endpoint.clone(),
                 endpoints: self.endpoints(),
-            })),
-        })
-    }
-
-    fn trust(&self) -> Result<ami::Tls, String> {
-        let mut roots = rustls::RootCertStore::empty();
-        match &self.tls_ca_file {
-            Some(file) => {
-                let unusable = |e: &dyn std::fmt::Display| format!("tls_ca_file {}: {e}", file.display());
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|e| unusable(&e))? {
-                    roots.add(certificate.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
-                }
-            }
-            None => {
-                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
+                ..asterisk::Endpoint::new(address, user, password, String::from(self.context.clone()))
+            }),
         }
-        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|e| e.to_string())?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host);
-        ami::Tls::new(std::sync::Arc::new(config), host.trim_matches(['[', ']'])).map_err(|e| e.to_string())
     }
 
     /// The domains of its extensions and of its tenants'.

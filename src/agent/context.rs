@@ -8,12 +8,14 @@ use super::Shared;
 use super::config::PbxConfig;
 use super::messages::Messages;
 use super::status::Status;
+use crate::pbx::PbxQuirks;
 
 /// What the calls of one PBX share.
 #[derive(Debug)]
 pub(super) struct LinkContext {
     pub shared: Arc<Shared>,
     pub pbx: PbxConfig,
+    pub quirks: PbxQuirks,
     /// SIP MESSAGEs to send.
     pub messages: Messages,
     pub status: Mutex<Status>,

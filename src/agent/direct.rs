@@ -9,13 +9,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
-use crate::esl;
 use crate::monitor::brief;
 use crate::pbx::Announcement;
 use crate::pbx::freeswitch::direct::{Held, accept};
 
-/// The channel data come at once, or this is no FreeSWITCH.
-const DATA_WITHIN: Duration = Duration::from_secs(1);
 /// Sockets whose channel data haven't come: more calls than one FreeSWITCH sets up in that time.
 const SILENT: usize = 500;
 
@@ -51,8 +48,7 @@ async fn accept_all(listener: TcpListener, held: mpsc::Sender<(Announcement, Hel
         };
         let held = held.clone();
         tokio::spawn(brief("direct", async move {
-            let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
-            let call = accept(stream, options).await;
+            let call = accept(stream).await;
             drop(place);
             match call {
                 Ok(Some(call)) => drop(held.send(call).await),
@@ -67,6 +63,7 @@ async fn accept_all(listener: TcpListener, held: mpsc::Sender<(Announcement, Hel
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pbx::freeswitch::direct::DATA_WITHIN;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpStream;
 

@@ -9,7 +9,7 @@ use super::context::LinkContext;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::tracker::{Key, Said, Tracker};
 use super::{hold, micros};
-use crate::contract::{CallRequest, CallView, PbxKind};
+use crate::contract::{CallRequest, CallView};
 use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
@@ -24,7 +24,7 @@ use crate::monitor::agent as metrics;
 use crate::monitor::brief;
 use crate::monitor::clock::step;
 use crate::monitor::now;
-use crate::pbx::{Announcement, Answer, Commands, Device, Events, Happened, Mark, Raw, Snapshot, Written};
+use crate::pbx::{Announcement, Answer, Device, Happened, Mark, PbxCommands, Snapshot, Written};
 
 /// A call and how numbers are written in it.
 struct Followed {
@@ -102,12 +102,14 @@ impl Follower {
         }
     }
 
-    /// Reads an event; true if it shows that others are missing.
-    pub(super) fn event(&mut self, commands: &Commands, events: &mut Events, raw: &Raw) -> bool {
+    /// Takes in what the PBX says; true if it shows that more is missing.
+    pub(super) fn happened(&mut self, commands: &Arc<dyn PbxCommands>, happened: Vec<Happened>) -> bool {
         let mut gap = false;
-        for happened in events.read(raw) {
+        for happened in happened {
             match happened {
-                Happened::Announced(announcement) => self.announced(*announcement, Way::Commands(commands.clone())),
+                Happened::Announced(announcement) => {
+                    self.announced(*announcement, Way::Commands(Arc::clone(commands)));
+                }
                 Happened::Gap { why } => {
                     tracing::warn!(pbx = %self.context.pbx.name, why, "events are missing: asking for a snapshot");
                     metrics::gap(&self.context.pbx.name);
@@ -181,9 +183,9 @@ impl Follower {
     fn found_by_attendant(&mut self, leg: &LegId, phone: &Device) {
         let Some(mark) = self.attended.get(leg).filter(|_| self.tracker.call_of(leg).is_none()) else { return };
         let Device::Named { number, tenant } = phone else { return };
-        // Asterisk names phones alone. On FreeSWITCH a leg without a user is a trunk's, named by the number that it was
-        // asked for: the main number itself, where the attendant is on a PBX behind this one.
-        if tenant.is_none() && self.context.pbx.kind == PbxKind::Freeswitch {
+        // A trunk's leg is named by the number that it was asked for: the main number itself, where the attendant is on a
+        // PBX behind this one.
+        if tenant.is_none() && self.context.quirks.trunks_name_numbers {
             return;
         }
         let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Interval;
@@ -22,13 +23,13 @@ use super::follow::Follower;
 use super::messages::{Courier, Messages};
 use super::status::Status;
 use super::{Shared, direct};
-use crate::contract::{CallView, LinkState, PbxKind};
+use crate::contract::{CallView, LinkState};
 use crate::core::backoff::Backoff;
 use crate::core::name::LegId;
 use crate::monitor::Beat;
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, Commands, Error, Events, Link, Raw, Snapshot};
+use crate::pbx::{Announcement, Error, Pbx, PbxCommands, PbxEvents, PbxLink, Snapshot};
 
 /// How often each connection is asked for a sign of life, and the PBX who is in charge.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
@@ -58,11 +59,14 @@ pub(super) async fn supervise(
     listener: Option<TcpListener>,
     shutdown: CancellationToken,
 ) {
-    let messages = Messages::new(pbx.kind, pbx.context.as_str());
+    let endpoint = pbx.link();
+    let quirks = endpoint.quirks();
+    let messages = Messages::new(quirks.slots, pbx.context.as_str());
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));
     let context = Arc::new(LinkContext {
         shared,
         pbx,
+        quirks,
         messages,
         status,
         status_changed: Notify::new(),
@@ -78,7 +82,7 @@ pub(super) async fn supervise(
     let follower = Follower::new(Arc::clone(&context));
     let alive = context.shared.tasks.beat(format!("link to {}", context.pbx.name), HUNG);
     let mut link = Supervised { follower, context, courier, held, alive, pulse };
-    link.run(shutdown).await;
+    link.run(&*endpoint, shutdown).await;
     link.courier.stop().await;
     over.cancel();
     let _ = reporter.await;
@@ -112,17 +116,16 @@ async fn done<T>(later: &mut Later<T>) -> T {
 }
 
 impl Supervised {
-    async fn run(&mut self, shutdown: CancellationToken) {
+    async fn run(&mut self, pbx: &dyn Pbx, shutdown: CancellationToken) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
-            let link = self.context.pbx.link();
             let connected = tokio::select! {
-                connected = self.meanwhile(connect(link)) => connected,
+                connected = self.meanwhile(connect(pbx)) => connected,
                 () = shutdown.cancelled() => return,
             };
             let why = match connected {
-                Ok((commands, events)) => {
-                    self.courier.commands(Some(commands.clone()));
+                Ok(PbxLink { commands, events }) => {
+                    self.courier.commands(Some(Arc::clone(&commands)));
                     let mut synced = false;
                     let over = self.session(&commands, events, &shutdown, &mut synced).await;
                     // A PBX that takes our log-in and nothing more is as good as down.
@@ -173,18 +176,18 @@ impl Supervised {
 
     async fn session(
         &mut self,
-        commands: &Commands,
-        mut events: Events,
+        commands: &Arc<dyn PbxCommands>,
+        mut events: Box<dyn PbxEvents>,
         shutdown: &CancellationToken,
         synced: &mut bool,
     ) -> Over {
         self.context.status(|status| status.set(LinkState::Syncing, None));
         let us = self.context.shared.id.clone();
-        let charge = Charge::new(commands.clone(), self.context.pbx.name.clone(), us);
+        let charge = Charge::new(Arc::clone(commands), self.context.pbx.name.clone(), us);
         let attached = tokio::select! {
             attached = self.meanwhile(charge.attach()) => attached,
             () = shutdown.cancelled() => {
-                self.goodbye(commands).await;
+                self.goodbye(&**commands).await;
                 return Over::Shutdown;
             }
         };
@@ -192,7 +195,6 @@ impl Supervised {
             Ok(attached) => self.attached(attached),
             Err(error) => return Over::Lost(error.to_string()),
         }
-        let mut waiting: Vec<Raw> = Vec::new();
         // What the node takes for live: got, and being looked for in the snapshot under way.
         let mut claims: Later<Vec<CallView>> = Some(Box::pin(live_calls(Arc::clone(&self.context))));
         let (mut claimed, mut sought) = (Vec::new(), Vec::new());
@@ -208,39 +210,37 @@ impl Supervised {
         let mut last_snapshot = Instant::now();
         let mut tick = tokio::time::interval(CHECK_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut closed = commands.closed();
         loop {
             let next = if claims.is_some() { due.max(patience) } else { due };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => {
-                    self.goodbye(commands).await;
+                    self.goodbye(&**commands).await;
                     return Over::Shutdown;
                 }
                 // Before the events, which may leave no room for it.
                 _ = self.pulse.tick() => self.alive.tick(),
-                raw = events.next() => match raw {
+                happened = events.next() => match happened {
                     None => return Over::Lost("the PBX closed the connection".to_owned()),
-                    Some(raw) if raw.is_announcement() || snapshot.is_none() => {
-                        suspicion |= self.follower.event(commands, &mut events, &raw);
-                    }
-                    Some(raw) => waiting.push(raw),
+                    Some(happened) => suspicion |= self.follower.happened(commands, happened),
                 },
                 Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, Way::Direct(held)),
                 taken = done(&mut snapshot) => {
                     last_snapshot = Instant::now();
                     due = tokio::time::Instant::now() + SNAPSHOT_REST;
-                    match taken {
+                    let waited = match taken {
                         Ok(taken) => {
-                            events.restart(&taken);
+                            let waited = events.release(Some(&taken));
                             suspicion |= self.follower.reconcile(&taken, &asked, std::mem::take(&mut sought));
                             if !*synced {
                                 *synced = true;
-                                // FreeSWITCH writes its list of channels with a delay (`core_event_handler` in
-                                // switch_core_sqldb.c). A call that came just before us may be missing from the first
-                                // list, and no event may tell of it, so a second list follows.
-                                suspicion |= self.context.pbx.kind == PbxKind::Freeswitch;
+                                // A call that came just before us may be missing from the first list, and no event may
+                                // tell of it, so a second list follows.
+                                suspicion |= self.context.quirks.lists_channels_late;
                                 self.up(&taken);
                             }
+                            waited
                         }
                         // A failed snapshot is not an empty one: nothing is concluded from it.
                         Err(error) if error.is_disconnect() => return Over::Lost(error.to_string()),
@@ -248,12 +248,10 @@ impl Supervised {
                             tracing::warn!(pbx = %self.context.pbx.name, %error, "no snapshot; trying again");
                             claimed.append(&mut sought);
                             suspicion = true;
+                            events.release(None)
                         }
-                    }
-                    // Without a snapshot too: what comes from now on must not be read before them.
-                    for raw in waiting.drain(..) {
-                        suspicion |= self.follower.event(commands, &mut events, &raw);
-                    }
+                    };
+                    suspicion |= self.follower.happened(commands, waited);
                 }
                 calls = done(&mut claims) => {
                     suspicion |= !calls.is_empty();
@@ -271,7 +269,7 @@ impl Supervised {
                     }
                     Err(error) => return Over::Lost(error.to_string()),
                 },
-                () = commands.closed() => return Over::Lost("a command connection is gone".to_owned()),
+                () = &mut closed => return Over::Lost("a command connection is gone".to_owned()),
                 _ = tick.tick() => {
                     if let Some(charge) = charge.take() {
                         check = Some(Box::pin(charge.look()));
@@ -284,6 +282,7 @@ impl Supervised {
                     sought = std::mem::take(&mut claimed);
                     asked = self.follower.ask();
                     asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
+                    events.hold();
                     snapshot = Some(take(commands, &asked.legs));
                 }
             }
@@ -306,7 +305,7 @@ impl Supervised {
         metrics::link(name, LinkState::Up);
     }
 
-    async fn goodbye(&self, commands: &Commands) {
+    async fn goodbye(&self, commands: &dyn PbxCommands) {
         match commands.owner().await {
             // Another agent's name stays.
             Ok(owner) if owner.as_deref() == Some(&self.context.shared.id) => {
@@ -339,14 +338,17 @@ impl Supervised {
     }
 }
 
-async fn connect(link: Result<Link, String>) -> Result<(Commands, Events), String> {
-    match tokio::time::timeout(CONNECT_WITHIN, link?.connect()).await {
+async fn connect(pbx: &dyn Pbx) -> Result<PbxLink, String> {
+    match tokio::time::timeout(CONNECT_WITHIN, pbx.connect()).await {
         Ok(connected) => connected.map_err(|e| e.to_string()),
         Err(_) => Err(format!("no log-in within {} s", CONNECT_WITHIN.as_secs())),
     }
 }
 
-fn take(commands: &Commands, known: &[LegId]) -> Pin<Box<dyn Future<Output = Result<Snapshot, Error>> + Send>> {
-    let (commands, known) = (commands.clone(), known.to_vec());
+fn take(
+    commands: &Arc<dyn PbxCommands>,
+    known: &[LegId],
+) -> Pin<Box<dyn Future<Output = Result<Snapshot, Error>> + Send>> {
+    let (commands, known) = (Arc::clone(commands), known.to_vec());
     Box::pin(async move { commands.snapshot(&known).await })
 }

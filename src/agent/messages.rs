@@ -12,13 +12,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::LinkContext;
 use super::now;
-use super::outbox::{Dropped, Outbox, SendResult, Slots, Why};
-use crate::contract::{PbxKind, SipMessage, SipMessages, SipOutcome};
+use super::outbox::{Dropped, Outbox, SendResult, Why};
+use crate::contract::{SipMessage, SipMessages, SipOutcome};
 use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
 use crate::core::time::UnixMillis;
 use crate::monitor::agent as metrics;
-use crate::pbx::{Commands, Error};
+use crate::pbx::{Error, PbxCommands, Slots};
 
 /// How often is looked for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -38,8 +38,8 @@ pub(super) struct Messages {
 }
 
 impl Messages {
-    pub(super) fn new(kind: PbxKind, domain: &str) -> Messages {
-        Messages { outbox: Mutex::new(Outbox::new(Slots::of(kind), domain)), changed: Notify::new() }
+    pub(super) fn new(slots: Slots, domain: &str) -> Messages {
+        Messages { outbox: Mutex::new(Outbox::new(slots, domain)), changed: Notify::new() }
     }
 
     fn outbox<T>(&self, work: impl FnOnce(&mut Outbox) -> T) -> T {
@@ -75,7 +75,7 @@ impl LinkContext {
 /// Sends messages as long as it lives.
 #[derive(Debug)]
 pub(super) struct Courier {
-    commands: watch::Sender<Option<Commands>>,
+    commands: watch::Sender<Option<Arc<dyn PbxCommands>>>,
     stop: CancellationToken,
     task: AbortOnDropHandle<()>,
 }
@@ -91,7 +91,7 @@ impl Courier {
     }
 
     /// The link that messages leave by.
-    pub(super) fn commands(&self, commands: Option<Commands>) {
+    pub(super) fn commands(&self, commands: Option<Arc<dyn PbxCommands>>) {
         self.commands.send_replace(commands);
     }
 
@@ -104,7 +104,7 @@ impl Courier {
 
 struct Round {
     context: Arc<LinkContext>,
-    link: watch::Receiver<Option<Commands>>,
+    link: watch::Receiver<Option<Arc<dyn PbxCommands>>>,
     flights: JoinSet<SipOutcome>,
     stop: CancellationToken,
 }
@@ -180,7 +180,7 @@ fn result(outcome: &SipOutcome) -> (SendResult, &'static str) {
 }
 
 /// Has an outcome even if sending panics: without one, the address would stay occupied.
-async fn unbroken(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -> SipOutcome {
+async fn unbroken(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: SipMessage) -> SipOutcome {
     let id = message.id.clone();
     let sent = AssertUnwindSafe(send(plan, link, message)).catch_unwind().await;
     sent.unwrap_or_else(|_| {
@@ -189,7 +189,7 @@ async fn unbroken(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessag
     })
 }
 
-async fn send(plan: Arc<PbxPlan>, link: Option<Commands>, message: SipMessage) -> SipOutcome {
+async fn send(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: SipMessage) -> SipOutcome {
     // As somebody on this PBX would call them back; an extension of elsewhere can't be dialled here.
     let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
     // Over a link that is gone already nothing is sent, and that much is known.

@@ -17,9 +17,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::recent_ids::RecentIds;
-use crate::contract::{PbxKind, SipMessage};
+use crate::contract::SipMessage;
 use crate::core::address::{Address, SipHost};
 use crate::core::name::CallId;
+use crate::pbx::Slots;
 
 /// A message that takes this long says that its address doesn't answer, or that something on the way is slow.
 const SLOW: Duration = Duration::from_secs(2);
@@ -50,27 +51,6 @@ const FLIGHTS_PER_HOST: usize = 32;
 const UNPROVEN_PER_HOST: usize = 16;
 /// Addresses and hosts that are remembered.
 const RECORDS: usize = 8192;
-
-/// How many messages a PBX is given at once.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Slots {
-    total: usize,
-    /// To addresses that haven't answered quickly yet, those that failed included.
-    unproven: usize,
-    /// To addresses that failed the last time.
-    failed: usize,
-}
-
-impl Slots {
-    pub(super) fn of(kind: PbxKind) -> Slots {
-        match kind {
-            PbxKind::Freeswitch => Slots { total: 128, unproven: 96, failed: 16 },
-            // It hands messages to its SIP stack one after the other, by one serializer (`sip_msg_send` in
-            // res_pjsip_messaging.c), and waits for no answer.
-            PbxKind::Asterisk => Slots { total: 8, unproven: 8, failed: 2 },
-        }
-    }
-}
 
 /// Why a message is dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 
 use super::super::recent_ids::IDS;
 use super::*;
+use crate::pbx::{asterisk, freeswitch};
 
 const DOMAIN: &str = "pbx.example";
 
@@ -24,8 +25,8 @@ struct Moved {
 }
 
 impl Moved {
-    fn new(kind: PbxKind) -> Moved {
-        Moved { outbox: Outbox::new(Slots::of(kind), DOMAIN), now: Instant::now(), made: 0 }
+    fn new(slots: Slots) -> Moved {
+        Moved { outbox: Outbox::new(slots, DOMAIN), now: Instant::now(), made: 0 }
     }
 
     fn add(&mut self, to: &str) -> Result<(), Why> {
@@ -61,7 +62,7 @@ const TIMED_OUT: Duration = Duration::from_secs(20);
 
 #[test]
 fn dead_addresses_never_take_all_slots() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.send("sip:bob@192.0.2.9", SendResult::Sent, QUICK);
     (0..500).for_each(|n| moved.add(&dead(n)).unwrap());
     let first = moved.go();
@@ -83,7 +84,7 @@ fn dead_addresses_never_take_all_slots() {
 
 #[test]
 fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     (0..3).for_each(|_| moved.add(&dead(1)).unwrap());
     let sent = moved.go();
     assert_eq!(sent.len(), 1, "an address has one in flight");
@@ -98,7 +99,7 @@ fn an_address_that_does_not_answer_rests_and_what_waits_for_it_is_dropped() {
 
 #[test]
 fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.send("sip:gone@proxy.example", SendResult::Failed, QUICK);
     assert_eq!(moved.add("sip:gone@proxy.example"), Err(Why::Resting));
     moved.send("sip:bob@proxy.example", SendResult::Sent, QUICK);
@@ -108,7 +109,7 @@ fn an_address_that_refuses_rests_for_a_moment_and_its_host_does_not() {
 
 #[test]
 fn dead_addresses_do_not_silence_their_host() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.send("sip:dead@proxy.example", SendResult::Failed, TIMED_OUT);
     assert_eq!(moved.add("sip:dead@proxy.example"), Err(Why::Resting));
     assert_eq!(moved.add("sip:bob@proxy.example"), Ok(()));
@@ -121,7 +122,7 @@ fn dead_addresses_do_not_silence_their_host() {
 
 #[test]
 fn users_of_the_pbx_itself_are_no_single_host() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     (1000..1050).for_each(|n| moved.add(&format!("sip:{n}@{DOMAIN}")).unwrap());
     let sent = moved.go();
     assert_eq!(sent.len(), 50);
@@ -132,7 +133,7 @@ fn users_of_the_pbx_itself_are_no_single_host() {
 
 #[test]
 fn messages_to_one_address_stay_in_order_and_are_sent_once() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     let (peer, ended) = (message("1", "sip:1001@pbx.example"), message("2", "sip:1001@pbx.example"));
     for message in [&peer, &ended, &peer] {
         moved.outbox.add(message.clone(), moved.now).unwrap();
@@ -152,7 +153,7 @@ fn messages_to_one_address_stay_in_order_and_are_sent_once() {
 
 #[test]
 fn the_farewell_of_one_call_does_not_hold_up_the_next_call() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     let bob = "sip:bob@192.0.2.9";
     let about = |id: &str, call: &str| SipMessage { about: call.parse().ok(), ..message(id, bob) };
     let [farewell, peer, next, unknown] = [
@@ -179,7 +180,7 @@ fn the_farewell_of_one_call_does_not_hold_up_the_next_call() {
 
 #[test]
 fn the_end_of_a_call_drops_what_is_of_no_use_after_it() {
-    let mut moved = Moved::new(PbxKind::Asterisk);
+    let mut moved = Moved::new(asterisk::QUIRKS.slots);
     let farewell = SipMessage { call: None, ..message("3", "sip:1001@pbx.example") };
     for message in [message("1", "sip:1001@pbx.example"), message("2", "sip:1001@pbx.example"), farewell.clone()] {
         moved.outbox.add(message, moved.now).unwrap();
@@ -194,10 +195,10 @@ fn the_end_of_a_call_drops_what_is_of_no_use_after_it() {
 
 #[test]
 fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     let full =
         |moved: &mut Moved, to: &dyn Fn(usize) -> String| (0..2_000).filter(|n| moved.add(&to(*n)).is_ok()).count();
-    let mut proven = Moved::new(PbxKind::Freeswitch);
+    let mut proven = Moved::new(freeswitch::QUIRKS.slots);
     proven.send("sip:x@one.example", SendResult::Sent, QUICK);
     assert_eq!(full(&mut proven, &|_| "sip:x@one.example".to_owned()), WAITING_PER_ADDRESS);
     assert_eq!(full(&mut moved, &|_| "sip:x@one.example".to_owned()), WAITING_PER_UNPROVEN);
@@ -210,7 +211,7 @@ fn what_waits_is_bounded_in_total_per_host_per_address_and_in_time() {
 
 #[test]
 fn what_is_remembered_is_bounded() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     for n in 0..RECORDS + IDS {
         moved.send(&format!("sip:{n}@{n}.example"), SendResult::Failed, Duration::ZERO);
     }
@@ -221,7 +222,7 @@ fn what_is_remembered_is_bounded() {
 
 #[test]
 fn an_address_that_has_not_answered_yet_has_few_that_wait() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.add(&dead(1)).unwrap();
     let sent = moved.go();
     (0..WAITING_PER_UNPROVEN).for_each(|_| moved.add(&dead(1)).unwrap());
@@ -234,7 +235,7 @@ fn an_address_that_has_not_answered_yet_has_few_that_wait() {
 
 #[test]
 fn the_node_is_told_how_long_an_address_rests() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.add(&dead(1)).unwrap();
     moved.add(&dead(1)).unwrap();
     let sent = moved.go();
@@ -248,7 +249,7 @@ fn the_node_is_told_how_long_an_address_rests() {
 
 #[test]
 fn a_connection_of_ours_that_breaks_says_nothing_about_the_address() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.add("sip:bob@192.0.2.9").unwrap();
     moved.add("sip:bob@192.0.2.9").unwrap();
     let sent = moved.go();
@@ -258,7 +259,7 @@ fn a_connection_of_ours_that_breaks_says_nothing_about_the_address() {
 
 #[test]
 fn an_agent_that_stops_gives_back_what_waits_and_what_still_comes() {
-    let mut moved = Moved::new(PbxKind::Freeswitch);
+    let mut moved = Moved::new(freeswitch::QUIRKS.slots);
     moved.add(&dead(1)).unwrap();
     assert_eq!(moved.outbox.close()[0].why, Why::Stopped);
     assert_eq!(moved.add(&dead(2)), Err(Why::Stopped));

@@ -52,13 +52,11 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let names: Vec<_> = config.pbx.iter().map(|pbx| pbx.name.as_str()).collect();
     let pbx =
         pbx.with_context(|| format!("there is no such PBX in the configuration; there is: {}", names.join(", ")))?;
-    let link = pbx.link().map_err(|problem| anyhow::anyhow!("pbx {}: {problem}", pbx.name))?;
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
 
     let recorder = Arc::new(Recorder::create(&args.out)?);
-    let listening = link.listen(recorder.clone(), args.all_events).await;
-    let mut listener = match listening {
-        Ok(listener) => listener,
+    let mut recording = match pbx.link().record(recorder.clone(), args.all_events).await {
+        Ok(recording) => recording,
         Err(error) => {
             // What was said until then may be what is looked for.
             recorder.finish()?;
@@ -74,7 +72,7 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let lost = loop {
         let left = end.map(|end| end.saturating_sub(started.elapsed()));
         tokio::select! {
-            event = listener.next() => match event {
+            event = recording.next() => match event {
                 Some(more) => events += more,
                 None => break true,
             },
@@ -88,7 +86,7 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
         let _ = writeln!(std::io::stderr().lock());
     }
     if !lost {
-        listener.close().await;
+        recording.close().await;
     }
     let (received, sent) = recorder.finish()?;
     let prefix = args.out.display();

@@ -197,7 +197,8 @@ impl Config {
                 }
                 Some(_) => {}
             }
-            if let Err(problem) = pbx.link().map(drop).and_then(|()| pbx.check_plan()) {
+            let link = pbx.link().check().map_err(|error| error.to_string());
+            if let Err(problem) = link.and_then(|()| pbx.check_plan()) {
                 return wrong(format!("pbx {name}: {problem}"));
             }
         }

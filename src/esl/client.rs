@@ -16,7 +16,7 @@ use super::codec::{Codec, Limits};
 use super::command::Command;
 use super::connection::{Connection, Request, Stream};
 use super::error::Error;
-use super::event::{Event, Format};
+use super::event::Event;
 use super::reply::Reply;
 use crate::wire::{Tap, Tapped, queue};
 
@@ -198,8 +198,8 @@ impl Client {
     /// # Errors
     ///
     /// As [`Command::event`] and [`Client::send`]; [`Error::Refused`].
-    pub async fn subscribe(&self, format: Format, names: &[&str]) -> Result<(), Error> {
-        let reply = self.send(Command::event(format, names)?).await?;
+    pub async fn subscribe(&self, names: &[&str]) -> Result<(), Error> {
+        let reply = self.send(Command::event(names)?).await?;
         reply.accepted().map(drop)
     }
 

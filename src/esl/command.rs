@@ -8,7 +8,6 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::error::Error;
-use super::event::Format;
 use super::scrub;
 
 /// One command, ready to be sent.
@@ -101,12 +100,12 @@ impl Command {
         Self::api("uuid_setvar_multi", &[uuid, &pairs.join(";")])
     }
 
-    /// `event FORMAT NAME… [CUSTOM SUBCLASS…]`: subscribes to events, on top of those before.
+    /// `event plain NAME… [CUSTOM SUBCLASS…]`: subscribes to events, on top of those before.
     ///
     /// # Errors
     ///
     /// As [`Command::auth`]; [`Error::Invalid`] if there is no name.
-    pub fn event(format: Format, names: &[&str]) -> Result<Self, Error> {
+    pub fn event(names: &[&str]) -> Result<Self, Error> {
         if names.is_empty() {
             return Err(Error::Invalid("a subscription names events"));
         }
@@ -114,7 +113,7 @@ impl Command {
             token("an event's name", name)?;
         }
         let names = names.join(" ");
-        Ok(Self::line(format!("event {} {names}", format.as_str())))
+        Ok(Self::line(format!("event plain {names}")))
     }
 
     /// `filter HEADER VALUE`: of the subscribed events, only those that match this filter or
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(wire(Command::auth("ClueCon")), "auth ClueCon\n\n");
         assert_eq!(wire(Command::userauth("1000@pbx.example", "pw:1")), "userauth 1000@pbx.example:pw:1\n\n");
         assert_eq!(
-            wire(Command::event(Format::Plain, &["CHANNEL_ANSWER", "CUSTOM", "sidecall::setup"])),
+            wire(Command::event(&["CHANNEL_ANSWER", "CUSTOM", "sidecall::setup"])),
             "event plain CHANNEL_ANSWER CUSTOM sidecall::setup\n\n"
         );
         assert_eq!(wire(Command::api("uuid_break", &["a5cb0e39", "all"])), "api uuid_break a5cb0e39 all\n\n");
@@ -284,7 +283,7 @@ mod tests {
                 Command::set_variables(bad, &[("a", "b")]),
                 Command::set_variables("u", &[("a", bad)]),
                 Command::set_variables("u", &[(bad, "b")]),
-                Command::event(Format::Json, &[bad]),
+                Command::event(&[bad]),
                 Command::filter("h", bad),
                 Command::filter(bad, "v"),
                 Command::execute("set", bad),

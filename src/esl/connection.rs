@@ -153,7 +153,7 @@ impl Connection {
     /// Hands a frame to whom it belongs. `Some(reason)` if it is the last one.
     fn read(&mut self, frame: Frame) -> Result<Option<String>, Error> {
         match frame.kind() {
-            Kind::Event(_) => {
+            Kind::Event => {
                 if let Some(event) = frame.into_event().and_then(|event| self.job_done(event)) {
                     self.events.push(event);
                 }

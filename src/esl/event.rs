@@ -6,41 +6,17 @@ use std::fmt;
 use bytes::Bytes;
 use memchr::{memchr, memchr_iter, memmem};
 
-use super::json;
-
-/// How the events of a connection are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// `Name: url-encoded value` lines.
-    Plain,
-    /// One JSON object.
-    Json,
-}
-
-impl Format {
-    /// The word for it in the `event` command.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Plain => "plain",
-            Self::Json => "json",
-        }
-    }
-}
-
 /// An event as FreeSWITCH sent it. A clone shares the bytes.
 ///
 /// Names are looked up without regard to case, as `switch_event_get_header` does, and the first of
 /// several fields of a name counts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Event {
-    format: Format,
-    raw: Bytes,
-}
+pub struct Event(Bytes);
 
 impl Event {
-    /// Wraps the body of a `text/event-…` frame. Nothing is parsed yet.
-    pub fn new(format: Format, raw: Bytes) -> Self {
-        Self { format, raw }
+    /// Wraps the body of a `text/event-plain` frame. Nothing is parsed yet.
+    pub fn new(raw: Bytes) -> Self {
+        Self(raw)
     }
 
     /// One field, decoded; `None` if the event doesn't have it.
@@ -49,12 +25,31 @@ impl Event {
         value
     }
 
-    /// Several fields in one pass over the event.
+    /// Several fields in one pass over the event, which stops when it has them all.
+    ///
+    /// Lines are split first, then name and value, and only then is a value url-decoded. The other way
+    /// round, a caller ID of `%0AUnique-ID%3A%20…` would forge a field.
     pub fn fields<const N: usize>(&self, names: [&str; N]) -> [Option<Cow<'_, str>>; N] {
-        match self.format {
-            Format::Plain => plain_fields(&self.raw, names),
-            Format::Json => json::fields(&self.raw, names),
+        let mut found = [const { None }; N];
+        let mut missing = N;
+        let mut start = 0;
+        for end in memchr_iter(b'\n', &self.0).chain([self.0.len()]) {
+            let line = &self.0[start..end];
+            start = (end + 1).min(self.0.len());
+            // The empty line ends the fields. What follows is the event's own body.
+            if line.is_empty() || missing == 0 {
+                break;
+            }
+            for (name, slot) in names.iter().zip(&mut found) {
+                if slot.is_none()
+                    && let Some(value) = value_of(line, name.as_bytes())
+                {
+                    *slot = Some(decode(value));
+                    missing -= 1;
+                }
+            }
         }
+        found
     }
 
     /// `Event-Name`, or the empty string.
@@ -64,66 +59,22 @@ impl Event {
 
     /// The event's own body, such as the result of a background job. Not url-encoded, and perhaps
     /// not UTF-8.
-    pub fn body(&self) -> Option<Cow<'_, [u8]>> {
-        match self.format {
-            Format::Plain => {
-                let at = memmem::find(&self.raw, b"\n\n")?;
-                let body = &self.raw[at + 2..];
-                (!body.is_empty()).then_some(Cow::Borrowed(body))
-            }
-            Format::Json => {
-                let [body] = json::fields(&self.raw, ["_body"]);
-                body.map(|text| match text {
-                    Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                    Cow::Owned(text) => Cow::Owned(text.into_bytes()),
-                })
-            }
-        }
-    }
-
-    /// How the event is written.
-    pub fn format(&self) -> Format {
-        self.format
+    pub fn body(&self) -> Option<&[u8]> {
+        let at = memmem::find(&self.0, b"\n\n")?;
+        Some(&self.0[at + 2..]).filter(|body| !body.is_empty())
     }
 
     /// The event as it was sent.
     pub fn as_bytes(&self) -> &Bytes {
-        &self.raw
+        &self.0
     }
 }
 
 impl fmt::Debug for Event {
     // An event is kilobytes of other people's data: its name is enough for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
+        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.0.len()).finish_non_exhaustive()
     }
-}
-
-/// Looks for `names` in lines of `Name: value`, and stops when it has them all.
-///
-/// Lines are split first, then name and value, and only then is a value url-decoded. The other way
-/// round, a caller ID of `%0AUnique-ID%3A%20…` would forge a field.
-fn plain_fields<'e, const N: usize>(raw: &'e [u8], names: [&str; N]) -> [Option<Cow<'e, str>>; N] {
-    let mut found = [const { None }; N];
-    let mut missing = N;
-    let mut start = 0;
-    for end in memchr_iter(b'\n', raw).chain([raw.len()]) {
-        let line = &raw[start..end];
-        start = (end + 1).min(raw.len());
-        // The empty line ends the fields. What follows is the event's own body.
-        if line.is_empty() || missing == 0 {
-            break;
-        }
-        for (name, slot) in names.iter().zip(&mut found) {
-            if slot.is_none()
-                && let Some(value) = value_of(line, name.as_bytes())
-            {
-                *slot = Some(decode(value));
-                missing -= 1;
-            }
-        }
-    }
-    found
 }
 
 /// `Unique-ID: a5cb0e39-…` → the value, if the line is about `name`.
@@ -139,9 +90,8 @@ fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 
 /// Undoes `switch_url_encode`. A `+` stands for itself, and a `%` that begins no escape too.
 ///
-/// `switch_event_serialize` writes `_undef_` for an empty value; JSON events have it empty. Nor does
-/// it encode the `%` of a value that holds `%41` to begin with, so that value comes out as `A`: only
-/// JSON events are exact, and a decoded value is still to be checked by whoever uses it.
+/// `switch_event_serialize` writes `_undef_` for an empty value. It does not encode the `%` of a value
+/// that holds `%41` to begin with, so that value comes out as `A`: whoever uses a decoded value checks it.
 fn decode(value: &[u8]) -> Cow<'_, str> {
     if value == b"_undef_" {
         return Cow::Borrowed("");
@@ -179,7 +129,7 @@ mod tests {
     use super::*;
 
     fn plain(text: &'static str) -> Event {
-        Event::new(Format::Plain, Bytes::from_static(text.as_bytes()))
+        Event::new(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]
@@ -203,7 +153,7 @@ mod tests {
         let event = plain("A: 1\nA: 2\nContent-Length: 5\n\nB: 3\n");
         assert_eq!(event.get("A").as_deref(), Some("1"));
         assert_eq!(event.get("B"), None);
-        assert_eq!(event.body().as_deref(), Some(&b"B: 3\n"[..]));
+        assert_eq!(event.body(), Some(&b"B: 3\n"[..]));
     }
 
     #[test]

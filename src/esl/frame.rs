@@ -11,7 +11,7 @@ use nom::sequence::{separated_pair, terminated};
 use nom::{IResult, Parser};
 
 use super::error::Error;
-use super::event::{Event, Format};
+use super::event::Event;
 
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +22,8 @@ pub enum Kind {
     CommandReply,
     /// `api/response`: the answer to `api`.
     ApiResponse,
-    /// `text/event-plain` or `text/event-json`.
-    Event(Format),
+    /// `text/event-plain`.
+    Event,
     /// `log/data`: a log line, when the connection asked for them.
     Log,
     /// `text/disconnect-notice`: FreeSWITCH is about to close, or lingers after hang-up.
@@ -61,7 +61,7 @@ impl Frame {
     /// The event that this frame carries, if it is one.
     pub fn into_event(self) -> Option<Event> {
         match self.kind {
-            Kind::Event(format) => Some(Event::new(format, self.body)),
+            Kind::Event => Some(Event::new(self.body)),
             _ => None,
         }
     }
@@ -136,8 +136,7 @@ fn content_type(value: &[u8]) -> Kind {
         b"auth/request" => Kind::AuthRequest,
         b"command/reply" => Kind::CommandReply,
         b"api/response" => Kind::ApiResponse,
-        b"text/event-plain" => Kind::Event(Format::Plain),
-        b"text/event-json" => Kind::Event(Format::Json),
+        b"text/event-plain" => Kind::Event,
         b"log/data" => Kind::Log,
         b"text/disconnect-notice" => Kind::DisconnectNotice,
         b"text/rude-rejection" => Kind::RudeRejection,
@@ -166,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_head_tells_kind_and_length_in_any_order() {
-        let expected = Head { kind: Kind::Event(Format::Plain), length: 4368 };
+        let expected = Head { kind: Kind::Event, length: 4368 };
         assert_eq!(head(b"Content-Length: 4368\nContent-Type: text/event-plain").unwrap(), expected);
         assert_eq!(head(b"content-type: text/event-plain\nX: y\ncontent-length: 4368").unwrap(), expected);
     }

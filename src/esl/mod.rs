@@ -7,7 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | `frame` | pure: bytes → frame |
-//! | `event`, `json` | pure: lazy access to an event's fields |
+//! | `event` | pure: lazy access to an event's fields |
 //! | `reply` | pure: the answer to a command |
 //! | `command` | pure: typed commands → bytes |
 //! | `codec` | where a frame ends |
@@ -27,7 +27,6 @@ mod event;
 mod frame;
 #[doc(hidden)]
 pub mod fuzz;
-mod json;
 pub mod outbound;
 mod reply;
 mod scrub;
@@ -38,7 +37,7 @@ pub use codec::{Codec, Limits};
 pub use command::Command;
 pub use connection::Connection;
 pub use error::Error;
-pub use event::{Event, Format};
+pub use event::Event;
 pub use frame::{Frame, Kind};
 pub use reply::Reply;
 pub use scrub::scrub;

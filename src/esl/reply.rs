@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use super::error::Error;
-use super::event::{Event, Format};
+use super::event::Event;
 use super::frame::{Frame, Kind};
 
 /// The answer to one command: a `command/reply`, whose text is a header, or an `api/response`,
@@ -55,8 +55,8 @@ impl Reply {
         self.frame.header(name).map(String::from_utf8_lossy)
     }
 
-    /// The channel data in the reply to `connect`: plain, whatever the format of later events.
+    /// The channel data in the reply to `connect`.
     pub(super) fn into_channel_data(self) -> Event {
-        Event::new(Format::Plain, self.frame.head)
+        Event::new(self.frame.head)
     }
 }

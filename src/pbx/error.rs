@@ -11,6 +11,9 @@ pub enum Error {
     /// Asterisk's manager interface.
     #[error(transparent)]
     Ami(#[from] ami::Error),
+    /// Nobody's certificate could be trusted.
+    #[error("{0}")]
+    Trust(String),
     /// No reply while one was of use: the outcome is unknown.
     #[error("the PBX did not reply in time")]
     Unanswered,
@@ -36,7 +39,11 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_disconnect(),
             Error::Ami(error) => error.is_disconnect(),
-            Error::Unanswered | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
+            Error::Trust(_)
+            | Error::Unanswered
+            | Error::Unsent(_)
+            | Error::EndpointRefused(_)
+            | Error::Unexpected { .. } => false,
         }
     }
 
@@ -46,7 +53,7 @@ impl Error {
             Error::Esl(error) => error.is_timeout(),
             Error::Ami(error) => error.is_timeout(),
             Error::Unanswered => true,
-            Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
+            Error::Trust(_) | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
         }
     }
 
@@ -55,7 +62,11 @@ impl Error {
         match self {
             Error::Esl(error) => error.is_auth(),
             Error::Ami(error) => error.is_auth(),
-            Error::Unanswered | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
+            Error::Trust(_)
+            | Error::Unanswered
+            | Error::Unsent(_)
+            | Error::EndpointRefused(_)
+            | Error::Unexpected { .. } => false,
         }
     }
 

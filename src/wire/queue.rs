@@ -4,9 +4,9 @@
 //! slow reader. What didn't fit is said, at its place in the order.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use tokio::sync::Notify;
+use std::task::{Context, Poll, Waker};
 
 /// What comes out of [`Events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +27,21 @@ impl<E> Events<E> {
     /// The next item; `None` once the connection is over and everything was read. Dropping the
     /// future loses nothing.
     pub async fn next(&mut self) -> Option<Item<E>> {
-        loop {
-            {
-                let mut state = self.shared.lock();
-                if let Some(item) = state.pop() {
-                    return Some(item);
-                }
-                if state.closed {
-                    return None;
-                }
-            }
-            self.shared.ready.notified().await;
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`Events::next`].
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item<E>>> {
+        let mut state = self.shared.lock();
+        let item = state.pop();
+        if item.is_some() || state.closed {
+            return Poll::Ready(item);
         }
+        match &mut state.reader {
+            Some(waker) => waker.clone_from(cx.waker()),
+            reader => *reader = Some(cx.waker().clone()),
+        }
+        Poll::Pending
     }
 }
 
@@ -59,8 +62,8 @@ pub(crate) struct Sender<E> {
 
 /// A queue for at most `capacity` events.
 pub(crate) fn queue<E>(capacity: usize) -> (Sender<E>, Events<E>) {
-    let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false };
-    let shared = Arc::new(Shared { state: Mutex::new(state), ready: Notify::new() });
+    let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false, reader: None };
+    let shared = Arc::new(Shared { state: Mutex::new(state) });
     let sender = Sender { shared: Arc::clone(&shared), capacity };
     (sender, Events { shared })
 }
@@ -80,8 +83,7 @@ impl<E> Sender<E> {
             state.items.push_back(lost);
         }
         state.items.push_back(Item::Event(event));
-        drop(state);
-        self.shared.ready.notify_one();
+        wake(state);
     }
 
     /// Whether nobody will ever read.
@@ -92,15 +94,24 @@ impl<E> Sender<E> {
 
 impl<E> Drop for Sender<E> {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.ready.notify_one();
+        let mut state = self.shared.lock();
+        state.closed = true;
+        wake(state);
+    }
+}
+
+/// Wakes the reader if it waits, once it can have the lock.
+fn wake<E>(mut state: MutexGuard<'_, State<E>>) {
+    let reader = state.reader.take();
+    drop(state);
+    if let Some(reader) = reader {
+        reader.wake();
     }
 }
 
 #[derive(Debug)]
 struct Shared<E> {
     state: Mutex<State<E>>,
-    ready: Notify,
 }
 
 impl<E> Shared<E> {
@@ -117,6 +128,8 @@ struct State<E> {
     lost: u64,
     closed: bool,
     unread: bool,
+    /// Wakes whoever waits for the next item.
+    reader: Option<Waker>,
 }
 
 impl<E> State<E> {
@@ -135,6 +148,7 @@ impl<E> State<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[tokio::test]
     async fn what_did_not_fit_is_said_at_its_place() {
         let (sender, mut events) = queue(2);
@@ -151,6 +165,19 @@ mod tests {
         assert_eq!(events.next().await, Some(Item::Lost(1)));
         assert_eq!(events.next().await, None);
         assert_eq!(events.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken_by_an_event_and_by_the_end() {
+        let (sender, mut events) = queue(2);
+        let reader = tokio::spawn(async move { (events.next().await, events.next().await, events.next().await) });
+        tokio::task::yield_now().await;
+        sender.push("1");
+        tokio::task::yield_now().await;
+        sender.push("2");
+        tokio::task::yield_now().await;
+        drop(sender);
+        assert_eq!(reader.await.unwrap(), (Some(Item::Event("1")), Some(Item::Event("2")), None));
     }
 
     #[tokio::test]

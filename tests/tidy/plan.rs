@@ -13,7 +13,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("pbx", &["contract", "core", "esl", "ami", "wire"]),
     ("peer", &["contract", "core", "guard"]),
     ("push", &["contract", "core", "guard", "store", "monitor"]),
-    ("agent", &["pbx", "contract", "core", "monitor", "esl", "ami"]),
+    ("agent", &["pbx", "contract", "core", "monitor"]),
     ("lnp", &["core", "monitor"]),
     ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor"]),
     ("config", &["agent", "node", "core"]),

@@ -6,14 +6,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::super::tracker::{Key, Said, Tracker};
 use super::model::Pbx;
 use super::reports::{Report, Task};
-use crate::ami::Event as Raw;
 use crate::core::call::{Call, Event, Phase};
 use crate::core::exchange::{Effect, Exchange};
 use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
-use crate::pbx::asterisk::fuzz::Translator;
+use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
 use crate::pbx::{Happened, Mark, Snapshot};
 
 /// A snapshot under way: events wait for it.

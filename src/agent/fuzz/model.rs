@@ -1,8 +1,8 @@
 //! A naive Asterisk: it knows who is in which bridge, and says so in events.
 
-use crate::ami::Event;
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
+use crate::pbx::asterisk::fuzz::Event;
 
 /// The bridge of those who wait: they hear nobody.
 const HOLDING: u8 = 5;

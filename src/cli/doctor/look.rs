@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::contract::{LinkState, PbxKind};
 use crate::core::name::TrunkName;
 use crate::node::StatusView;
-use crate::pbx::{Checkup, Dialplan, Error, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Error, Inspection, Messaging, Settings, Trunk};
 
 /// Clocks that differ by more make old announcements look young.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -19,7 +19,7 @@ pub(super) struct Look<'a> {
     pub(super) pbx: &'a PbxConfig,
     pub(super) about: String,
     pub(super) report: &'a mut Report,
-    pub(super) checkup: Checkup,
+    pub(super) inspection: Box<dyn Inspection>,
     /// The node names a packet trunk for it.
     pub(super) has_trunk: bool,
 }
@@ -30,7 +30,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn version(&mut self) -> anyhow::Result<()> {
-        let version = match self.checkup.version().await {
+        let version = match self.inspection.version().await {
             Ok(version) => version,
             Err(error) => return self.refused("its version", &error),
         };
@@ -50,7 +50,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn configured_bind(&mut self) -> anyhow::Result<()> {
-        match self.checkup.listens().await {
+        match self.inspection.listens().await {
             Ok(Some(listens)) => match listens.parse::<IpAddr>() {
                 Ok(ip) if ip.is_loopback() => {
                     self.report.ok(&self.about, format!("the event socket listens on {listens} alone"))
@@ -68,7 +68,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn rights(&mut self) -> anyhow::Result<()> {
-        match self.checkup.forbidden().await {
+        match self.inspection.forbidden().await {
             Ok(forbidden) if forbidden.is_empty() => {
                 self.report.ok(&self.about, "our user may do all that is needed")?;
             }
@@ -80,7 +80,7 @@ impl Look<'_> {
             }
             Err(error) => self.refused("rights", &error)?,
         }
-        match self.checkup.channelvars().await {
+        match self.inspection.channelvars().await {
             Ok(true) => self.report.warning(
                 &self.about,
                 "manager.conf names channelvars: call detail records get `s` as the called number of announced calls",
@@ -109,7 +109,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
-        let dialplan = match self.checkup.dialplan().await {
+        let dialplan = match self.inspection.dialplan().await {
             Ok(dialplan) => dialplan,
             Err(error) => return self.refused("the dialplan", &error),
         };
@@ -176,7 +176,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn settings(&mut self, config: &Config) -> anyhow::Result<Settings> {
-        let settings = match self.checkup.settings().await {
+        let settings = match self.inspection.settings().await {
             Ok(settings) => settings,
             Err(error) => {
                 self.refused("the snippet's settings", &error)?;
@@ -237,7 +237,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn attached(&mut self, status: Option<&StatusView>) -> anyhow::Result<()> {
-        let owner = match self.checkup.owner().await {
+        let owner = match self.inspection.owner().await {
             Ok(owner) => owner,
             Err(error) => return self.refused("which agent is attached", &error),
         };
@@ -288,7 +288,7 @@ impl Look<'_> {
             PbxKind::Freeswitch => ("gateway", "`sofia profile external rescan`"),
             PbxKind::Asterisk => ("PJSIP endpoint", "`pjsip reload`"),
         };
-        match self.checkup.trunk(&name).await {
+        match self.inspection.trunk(&name).await {
             Ok(Trunk::Up) => self.report.ok(&self.about, format!("the packet trunk {name} is there")),
             Ok(Trunk::Down(state)) => self.report.warning(
                 &self.about,
@@ -305,7 +305,7 @@ impl Look<'_> {
     }
 
     pub(super) async fn messaging(&mut self) -> anyhow::Result<()> {
-        match self.checkup.messaging().await {
+        match self.inspection.messaging().await {
             Ok(Messaging::Possible) => self.report.ok(&self.about, "it can send SIP MESSAGEs to softphones"),
             Ok(Messaging::Impossible(why)) => self.report.warning(
                 &self.about,
@@ -322,7 +322,7 @@ impl Look<'_> {
 
     pub(super) async fn clock(&mut self) -> anyhow::Result<()> {
         let before = SystemTime::now();
-        let theirs = match self.checkup.clock().await {
+        let theirs = match self.inspection.clock().await {
             Ok(Some(micros)) => SystemTime::UNIX_EPOCH + Duration::from_micros(u64::try_from(micros).unwrap_or(0)),
             Ok(None) => return Ok(()),
             Err(error) => return self.refused("its clock", &error),

@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
-use crate::pbx::Checkup;
 
 pub(super) async fn check(
     config: &Config,
@@ -53,17 +52,16 @@ async fn main_number(config: &Config, number: &Number, about: &str, report: &mut
         Number::Local { digits, .. } => vec![digits.clone()],
     };
     for pbx in &config.pbx {
-        let Ok(link) = pbx.link() else { continue };
         // What keeps us from asking is said where that PBX is looked at.
-        let Ok(checkup) = Checkup::connect(&link).await else { continue };
-        let (Ok(settings), Ok(dialplan)) = (checkup.settings().await, checkup.dialplan().await) else { continue };
+        let Ok(inspection) = pbx.link().inspect().await else { continue };
+        let (Ok(settings), Ok(dialplan)) = (inspection.settings().await, inspection.dialplan().await) else { continue };
         if !dialplan.attendants.is_empty() {
             continue;
         }
         let mut named = false;
         for digits in &written {
             if let Some(pattern) = &settings.main {
-                named |= checkup.is_main(pattern, digits).await.unwrap_or(false);
+                named |= inspection.is_main(pattern, digits).await.unwrap_or(false);
             }
         }
         if !named {

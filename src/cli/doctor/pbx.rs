@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::contract::PbxKind;
 use crate::core::number::Number;
 use crate::node::StatusView;
-use crate::pbx::{Checkup, Error};
+use crate::pbx::Error;
 
 /// Looks at one PBX.
 pub(super) async fn check(
@@ -23,13 +23,12 @@ pub(super) async fn check(
 ) -> anyhow::Result<()> {
     let about = format!("pbx {}", pbx.name);
     bind(pbx, &about, report)?;
-    let link = pbx.link().map_err(|problem| anyhow::anyhow!("pbx {}: {problem}", pbx.name))?;
-    let checkup = match Checkup::connect(&link).await {
-        Ok(checkup) => checkup,
+    let inspection = match pbx.link().inspect().await {
+        Ok(inspection) => inspection,
         Err(error) => return report.problem(&about, format!("{}: {error}", pbx.address), connect_todo(pbx, &error)),
     };
     let trunk = config.node.routing.trunk(&pbx.name).cloned();
-    let mut look = Look { pbx, about, report, checkup, has_trunk: trunk.is_some() };
+    let mut look = Look { pbx, about, report, inspection, has_trunk: trunk.is_some() };
     // A question that is refused spoils none of the others.
     look.version().await?;
     look.configured_bind().await?;

@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use crate::ami::{Action, Client};
+use async_trait::async_trait;
+
+use crate::ami::{self, Action, Client};
 use crate::contract::SipMessage;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
-use crate::pbx::{Answer, Error, Release, Snapshot};
+use crate::pbx::{Announcement, Answer, Error, PbxCommands, Release, Snapshot};
 
 use super::dictionary::micros;
 use super::messages::Messages;
@@ -15,7 +17,7 @@ use super::{Endpoint, snapshot};
 /// The connection for answers, the one for questions, the sending side of the event connection, and what sends
 /// messages.
 #[derive(Debug)]
-pub struct Commands {
+pub(super) struct Commands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
@@ -34,26 +36,14 @@ const SEEN: &str = "SIDECALL_AGENT_SEEN";
 const GO: &str = "sidecall-go";
 
 impl Commands {
-    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
-        let (messages, endpoints) = (Messages::new(endpoint.clone()), endpoint.endpoints.clone());
+    /// `options` are those that the connection for messages is made with.
+    pub(super) fn new(
+        [answers, client, listener]: [Client; 3],
+        endpoint: &Endpoint,
+        options: ami::Options,
+    ) -> Commands {
+        let (messages, endpoints) = (Messages::new(endpoint.clone(), options), endpoint.endpoints.clone());
         Commands { answers, client, listener, messages, endpoints }
-    }
-
-    /// Asterisk's own words for its version.
-    pub async fn version(&self) -> Result<String, Error> {
-        let reply = self.client.send(Action::new("CoreSettings")?).await?.accepted()?;
-        let version = reply.get("AsteriskVersion").unwrap_or_default();
-        Ok(format!("Asterisk {version}"))
-    }
-
-    /// The agent that the dialplan speaks to.
-    pub async fn owner(&self) -> Result<Option<String>, Error> {
-        self.global(OWNER).await
-    }
-
-    /// What it has said last as a sign of life.
-    pub async fn seen(&self) -> Result<Option<String>, Error> {
-        self.global(SEEN).await
     }
 
     async fn global(&self, name: &str) -> Result<Option<String>, Error> {
@@ -61,31 +51,51 @@ impl Commands {
         Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
     }
 
-    /// Makes `agent` the one that the dialplan speaks to, or nobody.
-    pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        self.set_global(OWNER, agent.unwrap_or_default()).await
-    }
-
-    /// Says that the agent in charge is there.
-    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
-        self.set_global(SEEN, &at.to_string()).await
-    }
-
     async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
         self.client.send(Action::set_variable(None, name, value)?).await?.accepted()?;
         Ok(())
     }
+}
+
+#[async_trait]
+impl PbxCommands for Commands {
+    /// Asterisk's own words for its version.
+    async fn version(&self) -> Result<String, Error> {
+        let reply = self.client.send(Action::new("CoreSettings")?).await?.accepted()?;
+        let version = reply.get("AsteriskVersion").unwrap_or_default();
+        Ok(format!("Asterisk {version}"))
+    }
+
+    /// The agent that the dialplan speaks to.
+    async fn owner(&self) -> Result<Option<String>, Error> {
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    async fn heartbeat(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    /// Makes `agent` the one that the dialplan speaks to, or nobody.
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    async fn beat(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
 
     /// The time on Asterisk's clock, in microseconds since its epoch.
-    pub async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, Error> {
         let reply = self.client.send(Action::get_variable(None, "STRFTIME(,,%s.%6q)")?).await?.accepted()?;
         Ok(reply.get("Value").and_then(|v| micros(&v)))
     }
 
     /// Writes the answer and ends the wait, in one write. `Redirect` goes to the label right behind
     /// the wait of the same subroutine, so nothing on the stack changes.
-    pub async fn answer(&self, release: &Release, answer: &Answer) -> Result<(), Error> {
-        let Release::Redirect { channel, context, exten } = release else {
+    async fn answer(&self, held: &Announcement, answer: &Answer) -> Result<(), Error> {
+        let Release::Redirect { channel, context, exten } = &held.release else {
             return Err(Error::unexpected("Redirect", "not an Asterisk channel"));
         };
         let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
@@ -98,22 +108,22 @@ impl Commands {
     }
 
     /// All channels.
-    pub async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
         snapshot::take(&self.client, &self.endpoints).await
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         self.messages.send(from, message).await
     }
 
     /// Closes the connection for messages until the next one.
-    pub fn close_messages(&self) {
+    fn close_messages(&self) {
         self.messages.close();
     }
 
     /// Waits until a command connection is over.
-    pub async fn closed(&self) {
+    async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
             () = self.client.closed() => {}
@@ -121,7 +131,7 @@ impl Commands {
     }
 
     /// Whether all connections are alive.
-    pub async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&self) -> Result<(), Error> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.send(Action::ping()).await?.accepted()?;
         }

@@ -7,6 +7,7 @@ use crate::ami;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::{LegId, TrunkName};
 use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::reader::Translate;
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
 
@@ -56,14 +57,10 @@ struct Local {
     announced: bool,
 }
 
-impl Dictionary {
-    /// For a PBX whose phones are named so.
-    pub(super) fn new(endpoints: Endpoints) -> Dictionary {
-        Dictionary { endpoints, ..Dictionary::default() }
-    }
+impl Translate for Dictionary {
+    type Event = ami::Event;
 
-    /// What the event says; nothing if it doesn't concern us.
-    pub(super) fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
+    fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
         let one = |happened: Option<Happened>| happened.into_iter().collect();
         match event.get("Event").as_deref() {
             Some("UserEvent") => one(self.announced(event)),
@@ -98,11 +95,21 @@ impl Dictionary {
         }
     }
 
-    /// Goes on from a snapshot: what is known may have holes, and channels that are gone.
-    pub(super) fn restart(&mut self, snapshot: &Snapshot) {
+    fn restart(&mut self, snapshot: &Snapshot) {
         self.hearing = snapshot.hearing.clone();
         self.locals.retain(|common, _| snapshot.locals.contains(common));
         self.leaving.clear();
+    }
+
+    fn is_announcement(event: &ami::Event) -> bool {
+        event.name() == "UserEvent"
+    }
+}
+
+impl Dictionary {
+    /// For a PBX whose phones are named so.
+    pub(super) fn new(endpoints: Endpoints) -> Dictionary {
+        Dictionary { endpoints, ..Dictionary::default() }
     }
 
     /// Whether it keeps nothing but how phones are named.

@@ -3,11 +3,14 @@
 
 use std::collections::HashSet;
 
+pub use crate::ami::Event;
+
 use super::dictionary::Dictionary;
 use super::snapshot;
-use crate::ami::{Event, Frame, fuzz::decode};
+use crate::ami::{Frame, fuzz::decode};
 use crate::core::endpoint::Endpoints;
 use crate::pbx::fuzz::Told;
+use crate::pbx::reader::Translate;
 use crate::pbx::{Happened, Snapshot};
 
 /// Reads the events of an Asterisk whose phones are named by their extensions.

@@ -17,14 +17,15 @@ use super::phones::Phones;
 #[derive(Debug)]
 pub(super) struct Messages {
     endpoint: Endpoint,
+    options: ami::Options,
     connection: OnDemand<Client>,
     phones: Phones,
 }
 
 impl Messages {
-    pub(super) fn new(endpoint: Endpoint) -> Messages {
+    pub(super) fn new(endpoint: Endpoint, options: ami::Options) -> Messages {
         let phones = Phones::new(endpoint.endpoints.clone());
-        Messages { endpoint, connection: OnDemand::default(), phones }
+        Messages { endpoint, options, connection: OnDemand::default(), phones }
     }
 
     /// Sends one: to a phone of this PBX, or to any address by way of an endpoint. When Asterisk had sent it.
@@ -66,9 +67,8 @@ impl Messages {
     }
 
     async fn connect(&self) -> Result<Client, Error> {
-        let Endpoint { address, auth, tls, .. } = &self.endpoint;
-        let options = ami::Options { tls: tls.clone(), ..ami::Options::default() };
-        let (client, _, connection) = ami::connect(address, auth, options).await?;
+        let Endpoint { address, auth, .. } = &self.endpoint;
+        let (client, _, connection) = ami::connect(address, auth, self.options.clone()).await?;
         super::spawn(connection, "messages");
         Ok(client)
     }
@@ -105,7 +105,7 @@ mod tests {
                 }));
             }
         });
-        (Messages::new(endpoint), sent)
+        (Messages::new(endpoint, ami::Options::default()), sent)
     }
 
     fn message(to: &str) -> SipMessage {

@@ -1,25 +1,26 @@
 //! What we say to FreeSWITCH.
 
-use std::sync::Arc;
 use std::time::Instant;
+
+use async_trait::async_trait;
 
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
 use crate::esl::{Client, Command};
-use crate::pbx::{Answer, Error, Snapshot};
+use crate::pbx::{Announcement, Answer, Error, PbxCommands, Snapshot};
 
 use super::messages::Messages;
 use super::{Endpoint, snapshot};
 
 /// The connection for answers, the one for questions, the sending side of the event connection, and what sends
 /// messages.
-#[derive(Debug, Clone)]
-pub struct Commands {
+#[derive(Debug)]
+pub(super) struct Commands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    messages: Arc<Messages>,
+    messages: Messages,
 }
 
 /// The global variable that names the agent in charge.
@@ -30,22 +31,7 @@ const SEEN: &str = "sidecall_agent_seen";
 
 impl Commands {
     pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
-        Commands { answers, client, listener, messages: Arc::new(Messages::new(endpoint.clone())) }
-    }
-
-    /// FreeSWITCH's own words for its version.
-    pub async fn version(&self) -> Result<String, Error> {
-        Ok(self.client.api("version", &[]).await?.accepted()?.text().into_owned())
-    }
-
-    /// The agent that the dialplan speaks to.
-    pub async fn owner(&self) -> Result<Option<String>, Error> {
-        self.global(OWNER).await
-    }
-
-    /// What it has said last as a sign of life.
-    pub async fn seen(&self) -> Result<Option<String>, Error> {
-        self.global(SEEN).await
+        Commands { answers, client, listener, messages: Messages::new(endpoint.clone()) }
     }
 
     async fn global(&self, name: &str) -> Result<Option<String>, Error> {
@@ -59,23 +45,41 @@ impl Commands {
         }
     }
 
-    /// Makes `agent` the one that the dialplan speaks to, or nobody.
-    pub async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
-        self.set_global(OWNER, agent.unwrap_or_default()).await
-    }
-
-    /// Says that the agent in charge is there.
-    pub async fn set_seen(&self, at: i64) -> Result<(), Error> {
-        self.set_global(SEEN, &at.to_string()).await
-    }
-
     async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
         self.client.api("global_setvar", &[&format!("{name}={value}")]).await?.accepted()?;
         Ok(())
     }
+}
+
+#[async_trait]
+impl PbxCommands for Commands {
+    /// FreeSWITCH's own words for its version.
+    async fn version(&self) -> Result<String, Error> {
+        Ok(self.client.api("version", &[]).await?.accepted()?.text().into_owned())
+    }
+
+    /// The agent that the dialplan speaks to.
+    async fn owner(&self) -> Result<Option<String>, Error> {
+        self.global(OWNER).await
+    }
+
+    /// What it has said last as a sign of life.
+    async fn heartbeat(&self) -> Result<Option<String>, Error> {
+        self.global(SEEN).await
+    }
+
+    /// Makes `agent` the one that the dialplan speaks to, or nobody.
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+        self.set_global(OWNER, agent.unwrap_or_default()).await
+    }
+
+    /// Says that the agent in charge is there.
+    async fn beat(&self, at: i64) -> Result<(), Error> {
+        self.set_global(SEEN, &at.to_string()).await
+    }
 
     /// The time on FreeSWITCH's clock, in microseconds since its epoch.
-    pub async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, Error> {
         let reply = self.client.api("strmicroepoch", &[]).await?.accepted()?;
         Ok(reply.text().parse().ok())
     }
@@ -84,11 +88,11 @@ impl Commands {
     ///
     /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
     /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
-    pub async fn answer(&self, leg: &LegId, answer: &Answer) -> Result<(), Error> {
+    async fn answer(&self, held: &Announcement, answer: &Answer) -> Result<(), Error> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let set = Command::set_variables(leg.as_str(), &variables)?;
-        let release = Command::api("uuid_break", &[leg.as_str(), "all"])?;
+        let set = Command::set_variables(held.leg.as_str(), &variables)?;
+        let release = Command::api("uuid_break", &[held.leg.as_str(), "all"])?;
         for reply in self.answers.pipeline([set, release]).await? {
             reply.accepted()?;
         }
@@ -97,22 +101,22 @@ impl Commands {
 
     /// All channels. What is asked about `known` legs is answered by the channel itself; the
     /// channel list, which FreeSWITCH writes with a delay, only serves to find others.
-    pub async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
         snapshot::take(&self.client, known).await
     }
 
     /// A SIP MESSAGE to any address.
-    pub async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
         self.messages.send(from, message).await
     }
 
     /// Closes the connection for messages until the next one.
-    pub fn close_messages(&self) {
+    fn close_messages(&self) {
         self.messages.close();
     }
 
     /// Waits until a command connection is over.
-    pub async fn closed(&self) {
+    async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
             () = self.client.closed() => {}
@@ -120,7 +124,7 @@ impl Commands {
     }
 
     /// Whether all connections are alive.
-    pub async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&self) -> Result<(), Error> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.api("uptime", &[]).await?.accepted()?;
         }

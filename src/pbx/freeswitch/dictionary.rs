@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::name::LegId;
 use crate::esl;
 use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::reader::Translate;
 use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
 use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
 
@@ -23,7 +24,7 @@ pub(super) const EVENTS: &[&str] = &[
 ];
 
 /// Our announcement.
-pub(super) const SETUP: &str = "sidecall::setup";
+const SETUP: &str = "sidecall::setup";
 /// Who comes to a conference and who leaves it, among much else.
 const CONFERENCE: &str = "conference::maintenance";
 
@@ -55,9 +56,10 @@ pub(super) struct Dictionary {
     devices: HashMap<LegId, Device>,
 }
 
-impl Dictionary {
-    /// What the event says; nothing if it doesn't concern us.
-    pub(super) fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
+impl Translate for Dictionary {
+    type Event = esl::Event;
+
+    fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
         let [name, core] = event.fields(["Event-Name", "Core-UUID"]);
         if name.as_deref() == Some("CUSTOM") {
             return self.custom(event);
@@ -76,8 +78,7 @@ impl Dictionary {
         happened
     }
 
-    /// Goes on from a snapshot: what is known may have holes, and legs that are gone.
-    pub(super) fn restart(&mut self, snapshot: &Snapshot) {
+    fn restart(&mut self, snapshot: &Snapshot) {
         self.hearing = snapshot.hearing.clone();
         self.answered = snapshot.legs.iter().filter(|leg| leg.answered).map(|leg| leg.leg.clone()).collect();
         self.devices = snapshot.legs.iter().map(|leg| (leg.leg.clone(), leg.device.clone())).collect();
@@ -88,6 +89,12 @@ impl Dictionary {
         });
     }
 
+    fn is_announcement(event: &esl::Event) -> bool {
+        event.get("Event-Subclass").as_deref() == Some(SETUP)
+    }
+}
+
+impl Dictionary {
     /// Whether it keeps nothing but which core speaks.
     pub(super) fn is_empty(&self) -> bool {
         let Dictionary { core: _, hearing, answered, early, halves, devices } = self;

@@ -11,6 +11,9 @@ use super::dictionary::announcement;
 use crate::esl::{self, outbound};
 use crate::pbx::{Announcement, Answer, Error};
 
+/// The channel data come at once, or this is no FreeSWITCH.
+pub const DATA_WITHIN: Duration = Duration::from_secs(1);
+
 /// Here a call waits until we let it go: what bounds that is the agent's deadline.
 const HOLD: Duration = Duration::from_secs(10);
 
@@ -23,9 +26,10 @@ pub struct Held {
 /// Reads the channel data. None if the channel has no mark: somebody else's `socket`.
 ///
 /// # Errors
-/// If the connection breaks, or says something else.
-pub async fn accept(stream: TcpStream, options: esl::Options) -> Result<Option<(Announcement, Held)>, Error> {
+/// If the connection breaks, or says something else, or nothing within [`DATA_WITHIN`].
+pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, Error> {
     stream.set_nodelay(true).map_err(esl::Error::from)?;
+    let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
     let (channel, session) = outbound::accept(stream, options).await?;
     let sent = channel.get("Event-Date-Timestamp").and_then(|s| s.parse().ok());
     Ok(announcement(&channel, sent, HOLD).map(|announcement| (announcement, Held { session })))

@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use super::dictionary::Dictionary;
 use super::snapshot;
 use crate::core::name::LegId;
-use crate::esl::{Event, Format, Frame, fuzz::decode};
+use crate::esl::{Event, Frame, fuzz::decode};
 use crate::pbx::fuzz::Told;
+use crate::pbx::reader::Translate;
 
 /// Reads a stream of events, and in the middle of it a snapshot of its first half. When every channel
 /// that was ever named has hung up, the translator keeps nothing.
@@ -20,11 +21,11 @@ pub fn translator(data: &[u8]) {
     let mut events: Vec<Event> = Vec::new();
     for frame in frames {
         // The reply to `connect` holds channel data in its head.
-        events.push(Event::new(Format::Plain, frame.head().clone()));
+        events.push(Event::new(frame.head().clone()));
         events.extend(Frame::into_event(frame));
     }
     // Fuzzers get further with bare events.
-    events.push(Event::new(Format::Plain, data.to_vec().into()));
+    events.push(Event::new(data.to_vec().into()));
     let (mut dictionary, mut told, mut named) = (Dictionary::default(), Told::default(), HashSet::new());
     let half = events.len() / 2;
     for (n, event) in events.iter().enumerate() {
@@ -40,7 +41,7 @@ pub fn translator(data: &[u8]) {
     }
     for leg in named {
         let text = format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\n\n");
-        told.take(dictionary.read(&Event::new(Format::Plain, text.into())));
+        told.take(dictionary.read(&Event::new(text.into())));
     }
     assert!(dictionary.is_empty(), "{dictionary:?}");
     told.nobody_is_left();

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use crate::contract::SipMessage;
-use crate::esl::{self, Client, Format};
+use crate::esl::{self, Client};
 use crate::pbx::on_demand::OnDemand;
 use crate::pbx::{Error, MESSAGE_WITHIN};
 
@@ -38,7 +38,7 @@ impl Messages {
         let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         let job = client.begin("chat", &[&line]).await?;
         let begun = Instant::now();
-        match String::from_utf8_lossy(&job.done().await?.body().unwrap_or_default()) {
+        match String::from_utf8_lossy(job.done().await?.body().unwrap_or_default()) {
             text if text.starts_with("Sent") => Ok(begun),
             text => Err(Error::unexpected("chat", &text)),
         }
@@ -54,7 +54,7 @@ impl Messages {
         super::spawn(connection, "messages");
         // Other programs' background jobs may have any size.
         client.filter("Job-Command", "chat").await?;
-        client.subscribe(Format::Plain, &["BACKGROUND_JOB"]).await?;
+        client.subscribe(&["BACKGROUND_JOB"]).await?;
         Ok(client.with_timeout(MESSAGE_WITHIN))
     }
 }

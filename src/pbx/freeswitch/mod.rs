@@ -1,19 +1,33 @@
 //! FreeSWITCH, over its event socket (`mod_event_socket`).
 
-mod checkup;
 mod commands;
 mod dictionary;
 pub mod direct;
 #[doc(hidden)]
 pub mod fuzz;
+mod inspection;
 mod messages;
 mod snapshot;
 
-pub use checkup::Checkup;
-pub use commands::Commands;
+use std::sync::Arc;
 
-use super::{Error, Happened, Snapshot};
+use async_trait::async_trait;
+
+use self::commands::Commands;
+use self::dictionary::Dictionary;
+use self::inspection::Questions;
+use super::reader::EventReader;
+use super::{Error, Inspection, Pbx, PbxLink, PbxQuirks, Recording, Slots};
 use crate::esl;
+use crate::wire::Tap;
+
+/// What sets a FreeSWITCH apart.
+pub const QUIRKS: PbxQuirks = PbxQuirks {
+    // `core_event_handler` in switch_core_sqldb.c writes it.
+    lists_channels_late: true,
+    trunks_name_numbers: true,
+    slots: Slots { total: 128, unproven: 96, failed: 16 },
+};
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
@@ -26,45 +40,66 @@ pub struct Endpoint {
     pub sip_profile: String,
 }
 
-/// Events of one FreeSWITCH.
-#[derive(Debug)]
-pub struct Events {
-    events: esl::Events,
-    dictionary: dictionary::Dictionary,
+impl Endpoint {
+    /// Of an event socket: its own password, or that of a directory user (`user@domain`).
+    pub fn new(address: String, user: Option<String>, password: String, sip_profile: String) -> Endpoint {
+        let auth = match user {
+            Some(user) => esl::Auth::User { user, password },
+            None => esl::Auth::Password(password),
+        };
+        Endpoint { address, auth, sip_profile }
+    }
 }
 
-/// Connects three times, for FreeSWITCH serves whatever goes over one connection from one thread, and
-/// subscribes.
-///
-/// # Errors
-/// If a connection can't be made, or a subscription is refused.
-pub async fn connect(endpoint: &Endpoint, options: esl::Options) -> Result<(Commands, Events), Error> {
-    let (answers, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
-    spawn(connection, "answers");
-    let (questions, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
-    spawn(connection, "questions");
-    let (listener, events) = listen(endpoint, options, false).await?;
-    let commands = Commands::new([answers, questions, listener], endpoint);
-    Ok((commands, Events { events, dictionary: dictionary::Dictionary::default() }))
+#[async_trait]
+impl Pbx for Endpoint {
+    fn quirks(&self) -> PbxQuirks {
+        QUIRKS
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Three times, for FreeSWITCH serves whatever goes over one connection from one thread.
+    async fn connect(&self) -> Result<PbxLink, Error> {
+        let options = esl::Options::default();
+        let (answers, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
+        spawn(connection, "answers");
+        let (questions, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
+        spawn(connection, "questions");
+        let (listener, events) = listen(self, options, false).await?;
+        let commands = Arc::new(Commands::new([answers, questions, listener], self));
+        Ok(PbxLink { commands, events: Box::new(EventReader::new(events, Dictionary::default())) })
+    }
+
+    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+        let options = esl::Options { tap: Some(tap), ..esl::Options::default() };
+        let (client, events) = listen(self, options, all).await?;
+        Ok(Recording::new(events, async move {
+            // A link that is gone already needs no goodbye.
+            let _ = client.exit().await;
+        }))
+    }
+
+    async fn inspect(&self) -> Result<Box<dyn Inspection>, Error> {
+        Ok(Box::new(Questions::connect(self).await?))
+    }
 }
 
 /// One connection that gets the agent's events, or `all` there are.
-pub(super) async fn listen(
-    endpoint: &Endpoint,
-    options: esl::Options,
-    all: bool,
-) -> Result<(esl::Client, esl::Events), Error> {
+async fn listen(endpoint: &Endpoint, options: esl::Options, all: bool) -> Result<(esl::Client, esl::Events), Error> {
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     if all {
-        listener.subscribe(esl::Format::Plain, &["ALL"]).await?;
+        listener.subscribe(&["ALL"]).await?;
         return Ok((listener, events));
     }
     // Filters first: without them the first moments would bring the events of every call.
     for (header, value) in dictionary::FILTERS {
         listener.filter(header, value).await?;
     }
-    listener.subscribe(esl::Format::Plain, dictionary::EVENTS).await?;
+    listener.subscribe(dictionary::EVENTS).await?;
     Ok((listener, events))
 }
 
@@ -74,29 +109,4 @@ fn spawn(connection: esl::Connection, which: &'static str) {
             tracing::debug!(%error, which, "event socket connection over");
         }
     });
-}
-
-impl Events {
-    /// The next event, as it came; none when the connection is over.
-    pub async fn next(&mut self) -> Option<esl::Item> {
-        self.events.next().await
-    }
-
-    /// What it says.
-    pub fn read(&mut self, item: &esl::Item) -> Vec<Happened> {
-        match item {
-            esl::Item::Event(event) => self.dictionary.read(event),
-            esl::Item::Lost(_) => vec![Happened::Gap { why: "our own queue was full" }],
-        }
-    }
-
-    /// Goes on from a snapshot.
-    pub fn restart(&mut self, snapshot: &Snapshot) {
-        self.dictionary.restart(snapshot);
-    }
-
-    /// Whether it announces a call: that can't wait.
-    pub fn is_announcement(item: &esl::Item) -> bool {
-        matches!(item, esl::Item::Event(event) if event.get("Event-Subclass").as_deref() == Some(dictionary::SETUP))
-    }
 }

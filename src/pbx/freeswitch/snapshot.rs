@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::dictionary::{made_for, mark, member, room};
 use crate::core::name::LegId;
-use crate::esl::{Client, Command, Event, Format};
+use crate::esl::{Client, Command, Event};
 use crate::pbx::hearing::{Hearing, Kind, Member};
 use crate::pbx::{Error, LiveLeg, Snapshot};
 
@@ -38,7 +38,7 @@ pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, E
         let replies = client.pipeline(commands?).await?;
         for reply in replies {
             if reply.is_ok() {
-                channels.push(Event::new(Format::Plain, reply.body().clone()));
+                channels.push(Event::new(reply.body().clone()));
             } else if !reply.text().contains("No such channel") {
                 return Err(Error::unexpected("uuid_dump", &reply.text()));
             }

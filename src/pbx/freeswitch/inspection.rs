@@ -1,34 +1,56 @@
 //! A person's questions to FreeSWITCH.
 
+use async_trait::async_trait;
+
 use super::{Commands, Endpoint, spawn};
 use crate::core::name::TrunkName;
 use crate::esl;
-use crate::pbx::{Dialplan, Error, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
 
 /// One command connection.
-#[derive(Debug)]
-pub struct Checkup {
-    pub(in crate::pbx) commands: Commands,
+pub(super) struct Questions {
+    commands: Commands,
     client: esl::Client,
     sip_profile: String,
 }
 
-impl Checkup {
-    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
+impl Questions {
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
         let options = esl::Options::default();
         let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
         let sip_profile = endpoint.sip_profile.clone();
         let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
-        Ok(Checkup { commands, client, sip_profile })
+        Ok(Questions { commands, client, sip_profile })
     }
 
     async fn ask(&self, name: &str, args: &[&str]) -> Result<String, Error> {
         Ok(self.client.api(name, args).await?.text().into_owned())
     }
 
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        // What isn't set is answered with `-ERR no reply`.
+        let value = self.ask("global_getvar", &[name]).await?;
+        Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
+    }
+}
+
+#[async_trait]
+impl Inspection for Questions {
+    async fn version(&self) -> Result<String, Error> {
+        self.commands.version().await
+    }
+
+    async fn owner(&self) -> Result<Option<String>, Error> {
+        self.commands.owner().await
+    }
+
+    async fn clock(&self) -> Result<Option<i64>, Error> {
+        self.commands.clock().await
+    }
+
     /// `<param name="listen-ip" value="::"/>`
-    pub(in crate::pbx) async fn listens(&self) -> Result<Option<String>, Error> {
+    async fn listens(&self) -> Result<Option<String>, Error> {
         let xml = self.ask("xml_locate", &["configuration", "configuration", "name", "event_socket.conf"]).await?;
         Ok(tags(&xml)
             .find(|tag| tag.is("param", "listen-ip"))
@@ -37,7 +59,7 @@ impl Checkup {
     }
 
     /// All contexts with what is included in them.
-    pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
+    async fn dialplan(&self) -> Result<Dialplan, Error> {
         let xml = self.ask("xml_locate", &["dialplan"]).await?;
         if !xml.contains("<context") {
             return Err(Error::unexpected("xml_locate dialplan", &xml));
@@ -46,7 +68,7 @@ impl Checkup {
     }
 
     /// `X-PRE-PROCESS set` makes global variables.
-    pub(in crate::pbx) async fn settings(&self) -> Result<Settings, Error> {
+    async fn settings(&self) -> Result<Settings, Error> {
         let direct = self.global("sidecall_mode").await?.is_some_and(|mode| mode == "direct");
         Ok(Settings {
             hold: self.global("sidecall_hold").await?,
@@ -59,19 +81,13 @@ impl Checkup {
         })
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
-        // What isn't set is answered with `-ERR no reply`.
-        let value = self.ask("global_getvar", &[name]).await?;
-        Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
-    }
-
     /// As the snippet does it. `regex m:/DATA/PATTERN`, since the pattern may have a `|`.
-    pub(in crate::pbx) async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
         Ok(self.ask("regex", &[&format!("m:/{digits}/^(?:{pattern})$")]).await? == "true")
     }
 
     /// `Status \tUP`, `State \tNOREG`; or `Invalid Gateway!`
-    pub(in crate::pbx) async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
         let text = self.ask("sofia", &["status", "gateway", name.as_str()]).await?;
         if text.contains("Invalid Gateway") {
             return Ok(Trunk::Missing);
@@ -86,7 +102,7 @@ impl Checkup {
     }
 
     /// The chat interface `sip` of mod_sofia, and the profile that messages leave by.
-    pub(in crate::pbx) async fn messaging(&self) -> Result<Messaging, Error> {
+    async fn messaging(&self) -> Result<Messaging, Error> {
         let chats = self.ask("show", &["chat"]).await?;
         if !chats.lines().any(|line| line.contains("sip")) {
             return Ok(Messaging::Impossible("no chat interface \"sip\": is mod_sofia loaded?".to_owned()));
@@ -96,6 +112,15 @@ impl Checkup {
             return Ok(Messaging::Impossible(format!("there is no SIP profile {}: set sip_profile", self.sip_profile)));
         }
         Ok(Messaging::Possible)
+    }
+    /// Who is logged in may do everything, unless a directory user's `esl-allowed-api` says less.
+    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
+        Ok(Vec::new())
+    }
+
+    /// Its events carry all variables, and its records none.
+    async fn channelvars(&self) -> Result<bool, Error> {
+        Ok(false)
     }
 }
 

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use async_trait::async_trait;
+
 use super::{Commands, Endpoint, spawn};
 use crate::ami::{self, Action};
 use crate::core::name::TrunkName;
-use crate::pbx::{Dialplan, Error, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
 
 /// One command connection.
-#[derive(Debug)]
-pub struct Checkup {
-    pub(in crate::pbx) commands: Commands,
+pub(super) struct Questions {
+    commands: Commands,
     client: ami::Client,
 }
 
@@ -34,17 +35,37 @@ const ENTRIES: &[&str] = &[
     "sidecall-pass",
 ];
 
-impl Checkup {
-    pub(in crate::pbx) async fn connect(endpoint: &Endpoint) -> Result<Checkup, Error> {
-        let options = ami::Options { tls: endpoint.tls.clone(), ..ami::Options::default() };
-        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
+impl Questions {
+    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
+        let options = endpoint.options()?;
+        let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
         spawn(connection, "questions");
-        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
-        Ok(Checkup { commands, client })
+        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint, options);
+        Ok(Questions { commands, client })
+    }
+
+    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
+        Ok(reply.get("Value").filter(|value| !value.is_empty()).map(|value| value.into_owned()))
+    }
+}
+
+#[async_trait]
+impl Inspection for Questions {
+    async fn version(&self) -> Result<String, Error> {
+        self.commands.version().await
+    }
+
+    async fn owner(&self) -> Result<Option<String>, Error> {
+        self.commands.owner().await
+    }
+
+    async fn clock(&self) -> Result<Option<i64>, Error> {
+        self.commands.clock().await
     }
 
     /// Needs the class `config`, which an agent hasn't got and doesn't need.
-    pub(in crate::pbx) async fn listens(&self) -> Result<Option<String>, Error> {
+    async fn listens(&self) -> Result<Option<String>, Error> {
         let action = Action::new("GetConfig")?.with("Filename", "manager.conf")?.with("Category", "general")?;
         let reply = self.client.send(action).await?;
         // Line-000000-000003: bindaddr=127.0.0.1
@@ -54,7 +75,7 @@ impl Checkup {
     }
 
     /// The whole dialplan, since the snippet may be called from anywhere.
-    pub(in crate::pbx) async fn dialplan(&self) -> Result<Dialplan, Error> {
+    async fn dialplan(&self) -> Result<Dialplan, Error> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
         let (mut originating, mut terminating, mut attendants) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut outgoing = BTreeSet::new();
@@ -87,7 +108,7 @@ impl Checkup {
         })
     }
 
-    pub(in crate::pbx) async fn settings(&self) -> Result<Settings, Error> {
+    async fn settings(&self) -> Result<Settings, Error> {
         Ok(Settings {
             hold: self.global("SIDECALL_HOLD").await?,
             trunk: self.global("SIDECALL_TRUNK").await?,
@@ -99,19 +120,14 @@ impl Checkup {
         })
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
-        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
-        Ok(reply.get("Value").filter(|value| !value.is_empty()).map(|value| value.into_owned()))
-    }
-
     /// As the snippet does it.
-    pub(in crate::pbx) async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
         Ok(self.global(&format!("REGEX(\"^({pattern})$\" {digits})")).await?.as_deref() == Some("1"))
     }
 
     /// The device state says whether there is such an endpoint, and whether a contact answers
     /// (`chan_pjsip_devicestate`); asking PJSIP itself would need the class `system`.
-    pub(in crate::pbx) async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
         let state = self.global(&format!("DEVICE_STATE(PJSIP/{name})")).await?.unwrap_or_default();
         Ok(match state.as_str() {
             "INVALID" | "UNKNOWN" | "" => Trunk::Missing,
@@ -121,7 +137,7 @@ impl Checkup {
     }
 
     /// Needs the class `system`.
-    pub(in crate::pbx) async fn messaging(&self) -> Result<Messaging, Error> {
+    async fn messaging(&self) -> Result<Messaging, Error> {
         let reply = self.client.send(Action::new("ModuleCheck")?.with("Module", "res_pjsip_messaging")?).await?;
         Ok(match reply.is_ok() {
             true => Messaging::Possible,
@@ -131,7 +147,7 @@ impl Checkup {
     }
 
     /// `ListCommands` names the actions that this user may run, and no other.
-    pub(in crate::pbx) async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
         let reply = self.client.send(Action::new("ListCommands")?).await?.accepted()?;
         Ok(NEEDED.iter().filter(|(action, _)| reply.get(action).is_none()).copied().collect())
     }
@@ -139,7 +155,7 @@ impl Checkup {
     /// `ChanVariable: NAME=` stands with every channel, if `channelvars` asks for it. Each variable that is set
     /// then publishes the channel (`ast_channel_publish_varset`), also those of a Gosub that is just being
     /// entered, and the record takes that place for what was called (`base_process_party_a` in `cdr.c`).
-    pub(in crate::pbx) async fn channelvars(&self) -> Result<bool, Error> {
+    async fn channelvars(&self) -> Result<bool, Error> {
         let channels = self.client.list(Action::core_show_channels()).await?;
         Ok(channels.iter().any(|channel| channel.get("ChanVariable").is_some()))
     }
