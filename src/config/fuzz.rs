@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::Config;
+use super::overlay::Environment;
 
 /// Any text is a configuration that can be used, or one error that names the file. Secrets aren't read: the
 /// text may name any file.
@@ -14,7 +15,7 @@ use super::Config;
 pub fn text(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let path = Path::new("sidecall.toml");
-    let config = match Config::parse(text, path) {
+    let config = match Config::parse(text, path, &Environment::of_process()) {
         Ok(config) => config,
         Err(error) => {
             let said = error.to_string();

@@ -1,21 +1,24 @@
 //! `sidecall.toml`: every key, its default and its check.
 //!
-//! Each room owns its part; this one reads the file, lets the environment override it
-//! (`SIDECALL_NODE__LISTEN=127.0.0.1:8080` for `listen` in `[node]`), reads secrets from their files
+//! Each room owns its part; this one reads the file, lets the environment override it, reads secrets from their files
 //! and names what is wrong before anything binds.
 
+mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod overlay;
 
-use std::path::{Path, PathBuf};
+pub use error::ConfigError;
 
-use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use std::path::Path;
+
 use serde::Deserialize;
+use toml::de::{DeTable, Deserializer};
 
 use crate::agent::{AgentConfig, PbxConfig};
 use crate::core::secret::Secret;
 use crate::node::{BootstrapTokens, NodeConfig, PeerConfig};
+use overlay::Environment;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -32,27 +35,6 @@ pub struct Config {
     /// The node's own tokens, read from their files.
     #[serde(skip)]
     pub tokens: BootstrapTokens,
-}
-
-/// What is wrong with a configuration, in one line that names the key.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file can't be read.
-    #[error("the configuration {} can't be read: {error} (--config names another)", path.display())]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// A key or a value is wrong.
-    #[error("{path}: {problem}")]
-    Key {
-        /// The file, or `environment`.
-        path: String,
-        /// What is wrong, with the key's name.
-        problem: String,
-    },
 }
 
 /// Passwords that everybody knows.
@@ -72,18 +54,18 @@ impl Config {
     }
 
     fn from_text(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let mut config = Config::parse(text, path)?;
+        let mut config = Config::parse(text, path, &Environment::of_process())?;
         config.read_secrets(path)?;
         config.check(path)?;
         Ok(config)
     }
 
     /// Reads the text alone: no secret is read, and nothing is checked that spans several keys.
-    fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        // One underscore stands inside keys, two between them.
-        let environment = Env::prefixed("SIDECALL_").filter(|key| key.as_str().contains("__")).split("__");
-        let figment = Figment::from(Toml::string(text)).merge(environment);
-        let mut config: Config = figment.extract().map_err(|error| key_error(path, error))?;
+    fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
+        let mut table = DeTable::parse(text).map_err(|error| ConfigError::syntax(path, text, &error))?;
+        let overlaid = environment.overlay(table.get_mut());
+        let mut config: Config = serde_path_to_error::deserialize(Deserializer::from(table))
+            .map_err(|error| ConfigError::key(path, text, &overlaid, &error))?;
         config.node.peers = std::mem::take(&mut config.peer);
         config.own_domains();
         config.trunks();
@@ -204,33 +186,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn key_error(path: &Path, error: figment::Error) -> ConfigError {
-    // The first is enough: one clear error.
-    let error = error.into_iter().next();
-    let Some(error) = error else {
-        return ConfigError::Key { path: path.display().to_string(), problem: "can't be read".to_owned() };
-    };
-    let environment = error.metadata.as_ref().is_some_and(|source| source.name.contains("environment"));
-    let path = if environment { "environment".to_owned() } else { path.display().to_string() };
-    let mut problem = error.kind.to_string();
-    if problem.ends_with("socket address syntax") {
-        problem += ": write an IP address and a port, such as 127.0.0.1:8600";
-    }
-    // An entry of a list is shown with its place; people count from one.
-    let counted = |key: &String| key.parse::<usize>().map_or(key.clone(), |n| format!("no. {}", n + 1));
-    let key = match error.path.iter().position(|key| key.parse::<usize>().is_ok()) {
-        Some(at) => {
-            let entry = format!("[[{}]] {}", error.path[..at].join("."), counted(&error.path[at]));
-            [entry].into_iter().chain(error.path[at + 1..].iter().map(counted)).collect::<Vec<_>>().join(": ")
-        }
-        None => error.path.join("."),
-    };
-    if !key.is_empty() {
-        problem = format!("{key}: {problem}");
-    }
-    ConfigError::Key { path, problem }
 }
 
 #[cfg(test)]

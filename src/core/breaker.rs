@@ -34,17 +34,24 @@ impl Breaker {
         Breaker { limit: limit.max(1), rest, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether to ask now.
+    /// Whether to ask now. The first that may ask after the rest is the trial.
     pub fn allows(&mut self, now: Instant) -> bool {
+        if self.rests(now) {
+            return false;
+        }
+        if self.is_open() {
+            self.state = State::HalfOpen { trial: now };
+        }
+        true
+    }
+
+    /// Whether nobody may ask now, not even a trial. Looking begins no trial.
+    pub fn rests(&self, now: Instant) -> bool {
         match self.state {
-            State::Closed { .. } => true,
-            State::Open { until } if now < until => false,
+            State::Closed { .. } => false,
+            State::Open { until } => now < until,
             // A trial whose result never came must not keep the breaker half-open for ever.
-            State::HalfOpen { trial } if now < trial + self.rest => false,
-            State::Open { .. } | State::HalfOpen { .. } => {
-                self.state = State::HalfOpen { trial: now };
-                true
-            }
+            State::HalfOpen { trial } => now < trial + self.rest,
         }
     }
 
@@ -85,9 +92,10 @@ mod tests {
         assert!(!breaker.failed(t0) && !breaker.failed(t0));
         assert!(breaker.allows(t0));
         assert!(breaker.failed(t0), "the third opens");
-        assert!(!breaker.allows(t0 + second / 2));
+        assert!(breaker.rests(t0 + second / 2) && !breaker.allows(t0 + second / 2));
+        assert!(!breaker.rests(t0 + second) && !breaker.rests(t0 + second), "looking is no trial");
         assert!(breaker.allows(t0 + second), "one trial");
-        assert!(!breaker.allows(t0 + second), "and one only");
+        assert!(breaker.rests(t0 + second) && !breaker.allows(t0 + second), "and one only");
         assert!(breaker.failed(t0 + second));
         assert!(breaker.allows(t0 + second * 2));
         assert!(breaker.succeeded());

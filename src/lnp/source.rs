@@ -1,12 +1,13 @@
-//! One source with what stands before it: its cache, the questions under way, and its circuit breaker.
+//! One source with what stands before it: its cache, which also shares the questions under way, and its circuit
+//! breaker.
 
-use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
-use moka::sync::Cache;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use moka::future::Cache;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::config::{LnpConfig, SourceConfig, SourceKind};
@@ -58,21 +59,18 @@ impl Way {
     }
 }
 
-type Landed = Option<Result<Answer, AskError>>;
-
 /// One source.
 pub(super) struct Source {
     pub(super) name: SourceName,
     inner: Arc<Inner>,
-    permits: Arc<Semaphore>,
-    breaker: Mutex<Breaker>,
 }
 
 struct Inner {
     way: Way,
+    /// Asks at most one question per number at a time: callers who ask meanwhile share its answer.
     cache: Cache<Number, Said>,
-    /// At most one per number: those who ask meanwhile wait with the first.
-    flights: Mutex<HashMap<Number, watch::Receiver<Landed>>>,
+    permits: Semaphore,
+    breaker: Mutex<Breaker>,
     max_ttl: Duration,
     negative_ttl: Duration,
 }
@@ -102,22 +100,18 @@ impl Source {
         let inner = Inner {
             way,
             cache: Cache::builder().max_capacity(lnp.cache).expire_after(Good).build(),
-            flights: Mutex::default(),
+            permits: Semaphore::new(AT_ONCE),
+            breaker: Mutex::new(Breaker::new(lnp.breaker_failures, Duration::from_millis(lnp.breaker_rest_ms))),
             max_ttl: Duration::from_secs(lnp.max_ttl),
             negative_ttl: Duration::from_secs(lnp.negative_ttl),
         };
-        Ok(Source {
-            name: config.name.clone(),
-            inner: Arc::new(inner),
-            permits: Arc::new(Semaphore::new(AT_ONCE)),
-            breaker: Mutex::new(Breaker::new(lnp.breaker_failures, Duration::from_millis(lnp.breaker_rest_ms))),
-        })
+        Ok(Source { name: config.name.clone(), inner: Arc::new(inner) })
     }
 
     /// What it says, for a call that can wait so long.
     pub(super) async fn ask(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
         let begun = Instant::now();
-        let (result, word) = match self.inner.cache.get(number) {
+        let (result, word) = match self.inner.cache.get(number).await {
             Some(said) => (Ok(said.answer), "cached"),
             None => {
                 let result = self.ask_now(number, within).await;
@@ -134,47 +128,35 @@ impl Source {
     }
 
     async fn ask_now(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
-        let (mut flight, first) = self.board(number)?;
-        let result = match timeout(within, flight.wait_for(Option::is_some)).await {
+        // No call waits for a question that is still under way at a source that rests.
+        if self.inner.breaker().rests(Instant::now()) {
+            return Err(AskError::Resting);
+        }
+        // The question outlives a call that stops waiting: a late answer is there for the next call.
+        let first = Arc::new(AtomicBool::new(false));
+        let question = self.inner.clone().share(number.clone(), first.clone());
+        let result = match timeout(within, tokio::spawn(brief("portability", question))).await {
             Err(_) => Err(AskError::Late),
-            Ok(Ok(landed)) => landed.clone().unwrap_or(Err(AskError::Late)),
-            Ok(Err(_)) => Err(AskError::Failed("the question was lost".to_owned())),
+            Ok(Ok(Some(result))) => result,
+            Ok(Ok(None) | Err(_)) => Err(AskError::Failed("the question was lost".to_owned())),
         };
         // One question counts once, however many wait for it.
-        if first {
+        if first.load(Ordering::Relaxed) {
             self.count(&result);
         }
         result
     }
 
-    /// The question that is under way about this number, or a new one; and whether it is new.
-    fn board(&self, number: &Number) -> Result<(watch::Receiver<Landed>, bool), AskError> {
-        let mut flights = self.inner.flights();
-        if let Some(flight) = flights.get(number) {
-            // One that nobody believes in any more isn't waited for again.
-            return if self.breaker().is_open() { Err(AskError::Resting) } else { Ok((flight.clone(), false)) };
-        }
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| AskError::Busy)?;
-        if !self.breaker().allows(Instant::now()) {
-            return Err(AskError::Resting);
-        }
-        let (land, flight) = watch::channel(None);
-        flights.insert(number.clone(), flight.clone());
-        let flying = Flying { inner: self.inner.clone(), number: number.clone(), land, _permit: permit };
-        tokio::spawn(brief("portability", flying.fly()));
-        Ok((flight, true))
-    }
-
     fn count(&self, result: &Result<Answer, AskError>) {
         match result {
             Ok(_) => {
-                if self.breaker().succeeded() {
+                if self.inner.breaker().succeeded() {
                     tracing::info!(source = %self.name, "the portability source answers again");
                 }
             }
             Err(error) => {
                 tracing::debug!(source = %self.name, %error, "a portability source did not answer");
-                if self.breaker().failed(Instant::now()) {
+                if self.inner.breaker().failed(Instant::now()) {
                     tracing::warn!(
                         source = %self.name,
                         %error,
@@ -189,47 +171,31 @@ impl Source {
     pub(super) async fn ask_afresh(&self, number: &Number) -> Result<Said, AskError> {
         self.inner.way.ask(number).await
     }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Inner {
-    fn flights(&self) -> MutexGuard<'_, HashMap<Number, watch::Receiver<Landed>>> {
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Shares the answer to one question with everybody who asks it meanwhile, and keeps it. Sets `first` for the
+    /// caller whose question goes to the source.
+    async fn share(self: Arc<Inner>, number: Number, first: Arc<AtomicBool>) -> Result<Answer, AskError> {
+        let question = async {
+            let _permit = self.permits.try_acquire().map_err(|_| AskError::Busy)?;
+            if !self.breaker().allows(Instant::now()) {
+                return Err(AskError::Resting);
+            }
+            first.store(true, Ordering::Relaxed);
+            self.way.ask(&number).await.map(|said| self.limited(said))
+        };
+        let shared = self.cache.entry_by_ref(&number).or_try_insert_with(question).await;
+        shared.map(|entry| entry.into_value().answer).map_err(|error| (*error).clone())
     }
 
-    fn keep(&self, number: &Number, said: &Said) {
+    /// Limits how long an answer is kept. An answer that is good for no time at all expires as it is inserted.
+    fn limited(&self, said: Said) -> Said {
         let most = if said.nothing { self.negative_ttl } else { self.max_ttl };
-        let ttl = said.ttl.min(most);
-        if !ttl.is_zero() {
-            self.cache.insert(number.clone(), Said { ttl, ..said.clone() });
-        }
+        Said { ttl: said.ttl.min(most), ..said }
     }
-}
 
-/// A question under way. It goes on when the call that asked has stopped waiting.
-struct Flying {
-    inner: Arc<Inner>,
-    number: Number,
-    land: watch::Sender<Landed>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Flying {
-    async fn fly(self) {
-        let result = self.inner.way.ask(&self.number).await;
-        if let Ok(said) = &result {
-            self.inner.keep(&self.number, said);
-        }
-        self.land.send_replace(Some(result.map(|said| said.answer)));
-    }
-}
-
-impl Drop for Flying {
-    // However it ended, the next call must not wait for it.
-    fn drop(&mut self) {
-        self.inner.flights().remove(&self.number);
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -63,12 +63,45 @@ pub fn sign(secret: &Secret, id: &str, timestamp: i64, body: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use reqwest::header::HeaderMap;
+    use standardwebhooks::{Webhook, WebhookError};
 
     #[test]
     fn the_example_of_the_specification() {
         let secret: Secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".parse().unwrap();
         let signature = sign(&secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, r#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    }
+
+    #[test]
+    fn the_library_of_standard_webhooks_accepts_ours_and_no_changed_message() {
+        let (id, body) = ("0199a6b1", r#"{"type":"message","text":"grüß dich"}"#);
+        // The library refuses timestamps that are more than five minutes off.
+        let timestamp = crate::monitor::wall().0 / 1000;
+        let verified = |signed_with: &Secret, id: &str, at: i64, received: &str| {
+            let receiver = Webhook::new(&Secret::new([7; 32]).reveal()).unwrap();
+            let signature = sign(signed_with, "0199a6b1", timestamp, body);
+            let headers = [
+                ("webhook-id", id.to_owned()),
+                ("webhook-timestamp", at.to_string()),
+                ("webhook-signature", signature),
+            ];
+            let headers = headers.into_iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            receiver.verify(received.as_bytes(), &headers.collect::<HeaderMap>())
+        };
+        let secret = Secret::new([7; 32]);
+        verified(&secret, id, timestamp, body).unwrap();
+        for (signed_with, id, at, received) in [
+            (&secret, id, timestamp, body.replace("grüß", "gruß")),
+            (&secret, id, timestamp, format!("{body} ")),
+            (&secret, id, timestamp, String::new()),
+            (&secret, id, timestamp - 1, body.to_owned()),
+            (&secret, "0199a6b2", timestamp, body.to_owned()),
+            (&Secret::new([8; 32]), id, timestamp, body.to_owned()),
+        ] {
+            let refused = verified(signed_with, id, at, &received);
+            assert!(matches!(refused, Err(WebhookError::InvalidSignature)), "{id} {at} {received}: {refused:?}");
+        }
     }
 
     #[test]
