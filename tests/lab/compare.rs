@@ -140,7 +140,7 @@ pub fn compare(pbxs: &str, table: Table, calls: &mut [Compared], mut again: impl
     let mut left = RUNS_IN_ALL;
     let mut found = Vec::new();
     for (n, call) in calls.iter_mut().enumerate() {
-        let rows: Vec<&Listed> = listed.iter().filter(|row| row.is_of(call, pbxs)).collect();
+        let rows = call.rows(&listed, pbxs);
         while !call.nearest(&rows).1.is_empty() && call.without.len() < RUNS && left > 0 {
             let _busy = (call.without.len() % 2 == 0).then(Busy::start);
             call.without.push(again(n));
@@ -170,8 +170,12 @@ impl Compared<'_> {
     /// If the table can't be read.
     pub fn compared_with(&self, pbxs: &str, table: Table) -> &Seen {
         let listed = table.rows();
-        let rows: Vec<&Listed> = listed.iter().filter(|row| row.is_of(self, pbxs)).collect();
-        self.nearest(&rows).0
+        self.nearest(&self.rows(&listed, pbxs)).0
+    }
+
+    /// Those rows of a table that are about it.
+    fn rows<'a>(&self, listed: &'a [Listed], pbxs: &str) -> Vec<&'a Listed> {
+        listed.iter().filter(|row| row.is_of(self, pbxs)).collect()
     }
 
     /// The run without sidecall that is most like the one with it, and the places where it differs otherwise than listed.
