@@ -17,7 +17,7 @@ use crate::monitor::{Tasks, Totals, panicked};
 use crate::node::config::access::Scope;
 use crate::node::config::{KeepCalls, Monitoring, Routing};
 use crate::node::delivery::pbx_links::Links;
-use crate::node::disclosure::inbox_token::Capabilities;
+use crate::node::disclosure::Disclosure;
 use crate::node::http::hosts::Hosts;
 use crate::node::http::limit::Limits;
 use crate::node::http::logins::Logins;
@@ -43,10 +43,9 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
     pub(in crate::node) totals: Arc<Totals>,
-    pub(in crate::node) capabilities: Capabilities,
     pub(in crate::node) clients: ClientPolicy,
     /// Other nodes, and the tokens that they show.
-    pub(in crate::node) peers: Peers,
+    pub(in crate::node) peers: Arc<Peers>,
     pub(in crate::node) peer_tokens: HashMap<[u8; 32], PeerName>,
     pub(in crate::node) offers: Offers,
     pub(in crate::node) underway: Underway,
@@ -72,6 +71,7 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) started: UnixMillis,
     pub(in crate::node) shutdown: CancellationToken,
     pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) links: Links,
 }
 

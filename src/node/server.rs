@@ -23,7 +23,8 @@ use crate::node::app::{App, Shared};
 use crate::node::config::access;
 use crate::node::config::{NodeConfig, TlsFiles, is_at_home};
 use crate::node::delivery::pbx_links::Links;
-use crate::node::disclosure::inbox_token::Capabilities;
+use crate::node::disclosure::Disclosure;
+use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::node::http::connections::{Connections, ConnectionsConfig};
 use crate::node::http::hosts::Hosts;
 use crate::node::http::limit::Limits;
@@ -75,15 +76,18 @@ impl Node {
         let metrics = Metrics::install();
         let totals = Arc::new(Totals::new(metrics));
         let shutdown = CancellationToken::new();
+        let peers = Arc::new(Peers::new(&config.peers, is_at_home(&base))?);
+        let live = LiveCalls::new(store.clone(), config.conference_size, config.storage.calls);
+        let inbox_tokens = InboxTokens::new(secret, base);
+        let disclosure = Arc::new(Disclosure::new(store.clone(), live.clone(), peers.clone(), inbox_tokens));
         let app = App::new(Shared {
             push: Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone()),
             totals,
-            peers: Peers::new(&config.peers, is_at_home(&base))?,
+            peers,
             peer_tokens,
             offers: Default::default(),
             underway: Default::default(),
             comparing: Default::default(),
-            capabilities: Capabilities::new(secret, base),
             clients: config.clients.clone(),
             routing: config.routing.clone(),
             lnp: config.portability()?,
@@ -101,7 +105,8 @@ impl Node {
             trouble: Mutex::default(),
             started: now(),
             shutdown,
-            live: LiveCalls::new(store.clone(), config.conference_size, config.storage.calls),
+            live,
+            disclosure,
             links: Links::default(),
             store,
         });

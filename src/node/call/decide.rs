@@ -123,14 +123,14 @@ impl App {
             ServedBy::Peer(peer) => Receiver::Peer(peer),
             ServedBy::Other => Receiver::Unknown,
             ServedBy::Ours | ServedBy::Unknown => {
-                self.receiver(&request.called, called.is_some_and(|called| called.served))
+                self.disclosure.receiver(&request.called, called.is_some_and(|called| called.served))
             }
         };
         if route == Route::Packet && !caller.offers.iter().any(|offer| offer.allows(&to)) {
             (route, reason) = (Route::Pstn, Reason::CallerKeepsAddress);
         }
         let calling = request.calling.as_ref().filter(|_| route == Route::Packet);
-        let address = calling.and_then(|number| self.capabilities.address(id, Role::First, number));
+        let address = calling.and_then(|number| self.disclosure.inbox_tokens().address(id, Role::First, number));
         Ok(Decided { route, reason, address, ported })
     }
 
@@ -148,7 +148,8 @@ impl App {
         let Portability { served_by, trunk, .. } = decided.ported;
         let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called, &served_by).cloned());
         let trunk = trunk.filter(|_| decided.route == Route::Packet);
-        let received = request.received_address.clone().filter(|address| self.capabilities.allows(address));
+        let received =
+            request.received_address.clone().filter(|address| self.disclosure.inbox_tokens().allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
         let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
@@ -193,9 +194,9 @@ impl App {
     /// What an address in the signalling says of the other side.
     fn received(&self, address: &Address, calling: Option<&Number>) -> Far {
         // One of our own: the call has gone out of another of our PBXs, and nobody's is somebody else's.
-        if let Some(claim) = self.capabilities.own(address) {
+        if let Some(claim) = self.disclosure.inbox_tokens().own(address) {
             let ours = self.live.read(|exchange| exchange.call(&claim.call).and_then(Call::caller));
-            let half = ours.filter(|number| self.capabilities.is_for(&claim, number)).map(|_| claim.call);
+            let half = ours.filter(|number| self.disclosure.inbox_tokens().is_for(&claim, number)).map(|_| claim.call);
             if calling.is_some() || half.is_none() {
                 return Far { half, ..Far::default() };
             }

@@ -24,23 +24,23 @@ use crate::node::config::is_at_home;
 const TAG: usize = 16;
 
 /// Makes and checks them.
-pub(in crate::node) struct Capabilities {
+pub(in crate::node) struct InboxTokens {
     secret: [u8; 32],
     base: String,
 }
 
-/// What a token says of itself; to be believed for a number that [`Capabilities::is_for`].
+/// What a token says of itself; to be believed for a number that [`InboxTokens::is_for`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::node) struct Claim {
+pub(in crate::node) struct InboxToken {
     pub(in crate::node) call: CallId,
     pub(in crate::node) role: Role,
     id: Uuid,
     tag: [u8; TAG],
 }
 
-impl Capabilities {
-    pub(in crate::node) fn new(secret: [u8; 32], base: String) -> Capabilities {
-        Capabilities { secret, base }
+impl InboxTokens {
+    pub(in crate::node) fn new(secret: [u8; 32], base: String) -> InboxTokens {
+        InboxTokens { secret, base }
     }
 
     /// Whether an address that somebody else brought along may be used. A node that others reach has no
@@ -55,12 +55,12 @@ impl Capabilities {
     }
 
     /// What one of our own addresses says of itself; none of somebody else's.
-    pub(in crate::node) fn own(&self, address: &Address) -> Option<Claim> {
+    pub(in crate::node) fn own(&self, address: &Address) -> Option<InboxToken> {
         // However the scheme, the host and the port are written.
         let (url, base) = (Url::parse(address.as_str()).ok()?, Url::parse(&self.base).ok()?);
         let path = base.path().trim_end_matches('/');
         let is_ours = url.origin() == base.origin();
-        Claim::read(url.path().strip_prefix(path)?.strip_prefix("/a/")?).filter(|_| is_ours)
+        InboxToken::read(url.path().strip_prefix(path)?.strip_prefix("/a/")?).filter(|_| is_ours)
     }
 
     /// The address of a number's clients for one call.
@@ -74,7 +74,7 @@ impl Capabilities {
     }
 
     /// Whether the token was made for this number.
-    pub(in crate::node) fn is_for(&self, claim: &Claim, number: &Number) -> bool {
+    pub(in crate::node) fn is_for(&self, claim: &InboxToken, number: &Number) -> bool {
         self.tag(claim.id, claim.role, number).ct_eq(&claim.tag).into()
     }
 
@@ -91,8 +91,8 @@ impl Capabilities {
     }
 }
 
-impl Claim {
-    pub(in crate::node) fn read(token: &str) -> Option<Claim> {
+impl InboxToken {
+    pub(in crate::node) fn read(token: &str) -> Option<InboxToken> {
         let bytes: [u8; 17 + TAG] = URL_SAFE_NO_PAD.decode(token).ok()?.try_into().ok()?;
         let id = Uuid::from_slice(&bytes[..16]).ok()?;
         let role = match bytes[16] {
@@ -101,7 +101,7 @@ impl Claim {
             _ => return None,
         };
         let tag = bytes[17..].try_into().ok()?;
-        Some(Claim { call: id.to_string().parse().ok()?, role, id, tag })
+        Some(InboxToken { call: id.to_string().parse().ok()?, role, id, tag })
     }
 }
 
@@ -117,39 +117,39 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn capabilities(secret: u8) -> Capabilities {
-        Capabilities::new([secret; 32], "https://node.example".to_owned())
+    fn tokens(secret: u8) -> InboxTokens {
+        InboxTokens::new([secret; 32], "https://node.example".to_owned())
     }
 
     #[test]
     fn an_address_is_for_one_call_one_side_and_one_number() {
         let call: CallId = Uuid::now_v7().to_string().parse().unwrap();
         let (bob, eve): (Number, Number) = ("+12125550100".parse().unwrap(), "+12125550199".parse().unwrap());
-        let address = capabilities(1).address(&call, Role::Second, &bob).unwrap();
+        let address = tokens(1).address(&call, Role::Second, &bob).unwrap();
         let token = address.as_str().strip_prefix("https://node.example/a/").unwrap();
         assert_eq!(token.len(), 44);
-        let claim = Claim::read(token).unwrap();
+        let claim = InboxToken::read(token).unwrap();
         assert_eq!((&claim.call, claim.role), (&call, Role::Second));
-        assert!(capabilities(1).is_for(&claim, &bob));
-        assert!(!capabilities(1).is_for(&claim, &eve));
-        assert!(!capabilities(2).is_for(&claim, &bob));
-        let other_side = Claim { role: Role::First, ..claim };
-        assert!(!capabilities(1).is_for(&other_side, &bob));
+        assert!(tokens(1).is_for(&claim, &bob));
+        assert!(!tokens(1).is_for(&claim, &eve));
+        assert!(!tokens(2).is_for(&claim, &bob));
+        let other_side = InboxToken { role: Role::First, ..claim };
+        assert!(!tokens(1).is_for(&other_side, &bob));
     }
 
     #[test]
     fn only_a_node_on_loopback_uses_addresses_on_loopback() {
         let (here, there) = ("http://127.0.0.1:1/x".parse().unwrap(), "https://other.example/".parse().unwrap());
-        let local = Capabilities::new([1; 32], "http://127.0.0.1:8600".to_owned());
+        let local = InboxTokens::new([1; 32], "http://127.0.0.1:8600".to_owned());
         assert!(local.allows(&here) && local.allows(&there));
-        assert!(!capabilities(1).allows(&here) && capabilities(1).allows(&there));
+        assert!(!tokens(1).allows(&here) && tokens(1).allows(&there));
     }
 
     proptest! {
         #[test]
         fn nobody_guesses_one(token in "[A-Za-z0-9_-]{44}|\\PC{0,60}") {
-            if let Some(claim) = Claim::read(&token) {
-                prop_assert!(!capabilities(1).is_for(&claim, &"+12125550100".parse().unwrap()));
+            if let Some(claim) = InboxToken::read(&token) {
+                prop_assert!(!tokens(1).is_for(&claim, &"+12125550100".parse().unwrap()));
             }
         }
     }

@@ -4,8 +4,9 @@
 pub(in crate::node) mod inbox_token;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::contract::{Capability, Peer, Role};
+use crate::contract::{Body, Capability, Peer, Role};
 use crate::core::call::Call;
 use crate::core::exchange::Pair;
 use crate::core::far::FarClient;
@@ -13,14 +14,41 @@ use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::policy::{OfferTo, Receiver};
 use crate::monitor::now;
-use crate::node::app::App;
-use crate::node::pairing::CLIENTS;
-use crate::store::{Binding, StoreError};
+use crate::node::state::LiveCalls;
+use crate::peer::{Outcome, Peers};
+use crate::store::{Binding, Delivery, Store, StoreError};
+use inbox_token::InboxTokens;
 
 /// Capabilities that a client names, and that are told of a number.
-pub(in crate::node) const CAPABILITIES: usize = 16;
+pub(in crate::node) const CAPABILITIES_MAX: usize = 16;
+/// Clients of one number: all of them are told.
+pub(in crate::node) const CLIENTS_MAX: u32 = 64;
+/// Why something was not sent in the end.
+const KEPT: &str = "no client gives its address to them any more";
 
-impl App {
+/// Decides who learns a number's address.
+pub(in crate::node) struct Disclosure {
+    store: Store,
+    live: LiveCalls,
+    peers: Arc<Peers>,
+    inbox_tokens: InboxTokens,
+}
+
+impl Disclosure {
+    pub(in crate::node) fn new(
+        store: Store,
+        live: LiveCalls,
+        peers: Arc<Peers>,
+        inbox_tokens: InboxTokens,
+    ) -> Disclosure {
+        Disclosure { store, live, peers, inbox_tokens }
+    }
+
+    /// The addresses themselves.
+    pub(in crate::node) fn inbox_tokens(&self) -> &InboxTokens {
+        &self.inbox_tokens
+    }
+
     /// Who a number is to the clients of this node's.
     pub(in crate::node) fn receiver(&self, number: &Number, served: bool) -> Receiver<'_> {
         match self.peers.serving(number) {
@@ -31,7 +59,7 @@ impl App {
     }
 
     /// Who another node's client is to this node's.
-    pub(in crate::node) fn receiver_far<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
+    pub(in crate::node) fn remote_receiver<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
         let listed = far.and_then(|far| far.peer.as_ref());
         let listed = listed.or_else(|| far.and_then(|far| Some(self.peers.at(&far.address)?.name())));
         listed.map_or(Receiver::Unknown, Receiver::Peer)
@@ -40,7 +68,7 @@ impl App {
     /// A number's clients that take part in a call. Those of a number that was ported out don't: the called
     /// person is somebody else's customer now, whoever had the number here. The portability query may come
     /// before the call leaves the originating PBX or, where it is configured so, before it is let in.
-    pub(in crate::node) async fn taking_part(
+    pub(in crate::node) async fn participating_clients(
         &self,
         call: &CallId,
         number: &Number,
@@ -51,39 +79,57 @@ impl App {
         if left {
             return Ok(Vec::new());
         }
-        let mut clients = self.store.taking_part(number, now(), CLIENTS).await?;
+        let mut clients = self.store.taking_part(number, now(), CLIENTS_MAX).await?;
         // Or a number whose clients give their address to nobody would make the other side one of ours.
         clients.retain(|client| client.offer != OfferTo::Never);
         Ok(clients)
     }
 
     /// Whether a number has a client that offers its address to this one, now.
-    pub(in crate::node) async fn gives(&self, number: &Number, to: &Receiver<'_>) -> Result<bool, StoreError> {
-        let clients = self.store.taking_part(number, now(), CLIENTS).await?;
+    pub(in crate::node) async fn discloses_to(&self, number: &Number, to: &Receiver<'_>) -> Result<bool, StoreError> {
+        let clients = self.store.taking_part(number, now(), CLIENTS_MAX).await?;
         Ok(clients.iter().any(|client| client.offer.allows(to)))
+    }
+
+    /// Sends it if the number still gives its address: it may have been switched off since.
+    pub(in crate::node) async fn send_if_disclosed(
+        &self,
+        number: &Number,
+        to: &Receiver<'_>,
+        send: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        match self.discloses_to(number, to).await {
+            Ok(true) => send.await,
+            Ok(false) => Outcome::Refused(KEPT.to_owned()),
+            Err(error) => Outcome::Again { error: error.to_string(), after: None },
+        }
     }
 
     /// The clients on both sides of a pair that offer their address to the other side; `far` is the other
     /// node's client, if there is one.
-    pub(in crate::node) async fn offered(
+    pub(in crate::node) async fn clients_of_pair(
         &self,
         pair: &Pair,
         far: Option<&FarClient>,
     ) -> Result<(Vec<Binding>, Vec<Binding>), StoreError> {
-        let mut first = self.taking_part(&pair.call, &pair.first).await?;
-        let mut second = self.taking_part(&pair.call, &pair.second).await?;
+        let mut first = self.participating_clients(&pair.call, &pair.first).await?;
+        let mut second = self.participating_clients(&pair.call, &pair.second).await?;
         // Who has clients here is served here. Where one side has none, nothing is given to it but by way
         // of its own node.
         let both = !first.is_empty() && !second.is_empty();
-        let to = if both { Receiver::Served } else { self.receiver_far(far) };
+        let to = if both { Receiver::Served } else { self.remote_receiver(far) };
         first.retain(|client| client.offer.allows(&to));
         second.retain(|client| client.offer.allows(&to));
         Ok((first, second))
     }
 
     /// The clients behind a number's address in a call: those that would offer it to somebody there.
-    pub(in crate::node) async fn addressed(&self, call: &CallId, number: &Number) -> Result<Vec<Binding>, StoreError> {
-        let mut clients = self.taking_part(call, number).await?;
+    pub(in crate::node) async fn inbox_clients(
+        &self,
+        call: &CallId,
+        number: &Number,
+    ) -> Result<Vec<Binding>, StoreError> {
+        let mut clients = self.participating_clients(call, number).await?;
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }
@@ -94,7 +140,7 @@ impl App {
             let far = call.and_then(|call| call.far.client.clone());
             (legs.chain(ends).filter(|other| other != number).collect(), far)
         });
-        let mut there = vec![self.receiver_far(far.as_ref())];
+        let mut there = vec![self.remote_receiver(far.as_ref())];
         for other in &others {
             there.push(self.receiver(other, self.store.facts(other, now()).await?.known.served));
         }
@@ -102,23 +148,9 @@ impl App {
         Ok(clients)
     }
 
-    /// A number was switched on or off, or one of its clients offers its address to others than before.
-    pub(in crate::node) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
-        for pair in self.live.pairs_of(number) {
-            let far = self.live.read(|exchange| exchange.far_end(&pair).and_then(|(home, _)| home.far.client.clone()));
-            let (first, second) = self.offered(&pair, far.as_ref()).await?;
-            let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
-            match left {
-                true => self.withdraw(&pair).await?,
-                false => self.settle(&pair).await?,
-            }
-        }
-        Ok(())
-    }
-
     /// How a number with these clients is shown to the other side. Its address is the same for all of
     /// them, whatever their form: the node hands on what comes there.
-    pub(in crate::node) async fn shown(
+    pub(in crate::node) async fn shown_as(
         &self,
         call: &CallId,
         role: Role,
@@ -128,11 +160,11 @@ impl App {
         if clients.is_empty() {
             return Ok(None);
         }
-        let Some(address) = self.capabilities.address(call, role, number) else { return Ok(None) };
+        let Some(address) = self.inbox_tokens.address(call, role, number) else { return Ok(None) };
         let mut capabilities: Vec<Capability> = Vec::new();
         for capability in clients.iter().flat_map(|client| &client.capabilities) {
             // As many as a node of another organisation takes.
-            if !capabilities.contains(capability) && capabilities.len() < CAPABILITIES {
+            if !capabilities.contains(capability) && capabilities.len() < CAPABILITIES_MAX {
                 capabilities.push(capability.clone());
             }
         }
@@ -142,4 +174,17 @@ impl App {
         let name = self.store.number(number).await?.and_then(|view| view.entry.name);
         Ok(Some(Peer { number: Some(number.clone()), name, address, capabilities }))
     }
+}
+
+/// In whose name a message goes out: the other party's, unless that one is withheld.
+pub(in crate::node) fn sender_of(delivery: &Delivery) -> Number {
+    let call = &delivery.message.call;
+    let hidden = match &delivery.message.body {
+        Body::Peer { peer, .. } => peer.number.is_none(),
+        // As they were shown when it began.
+        Body::Ended { number } => number.is_none(),
+        // Decided when it was posted.
+        Body::Message { .. } => false,
+    };
+    if hidden { Number::withheld(call) } else { delivery.other.clone() }
 }

@@ -22,11 +22,10 @@ use crate::core::number::Number;
 use crate::core::route::Side;
 use crate::monitor::now;
 use crate::node::app::App;
+use crate::node::disclosure::sender_of;
 use crate::push::{SipRoute, sip_route};
 use crate::store::{Binding, Delivery, StoreError};
 
-/// Clients of one number: all of them are told.
-pub(in crate::node) const CLIENTS: u32 = 64;
 /// A call that goes on at another of our PBXs arrives there at most so much later.
 const ARRIVES: Duration = Duration::from_secs(180);
 
@@ -97,7 +96,8 @@ impl App {
         call: &Call,
         far: Option<&(Call, Number)>,
     ) -> Result<HashSet<SipRoute>, StoreError> {
-        let (first, second) = self.offered(pair, far.and_then(|(home, _)| home.far.client.as_ref())).await?;
+        let (first, second) =
+            self.disclosure.clients_of_pair(pair, far.and_then(|(home, _)| home.far.client.as_ref())).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
@@ -168,7 +168,7 @@ impl App {
     }
 
     async fn party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
-        self.shown(&call.id, party.role, party.number, &party.clients).await
+        self.disclosure.shown_as(&call.id, party.role, party.number, &party.clients).await
     }
 
     /// Tells those who were told of each other; the numbers whose clients were.
@@ -227,7 +227,7 @@ impl App {
     fn push_all(&self, deliveries: Vec<Routed>) {
         let mut refused = Vec::new();
         for (delivery, binding, via) in deliveries {
-            let from = self.signs(&delivery);
+            let from = sender_of(&delivery);
             refused.extend(self.push.send(delivery, &binding, &from, &via).err());
         }
         self.push.refused(refused);
@@ -241,7 +241,7 @@ impl App {
         pbx: &PbxName,
     ) -> Result<(), StoreError> {
         let via = self.sent_by(&mut Homes::default(), &delivery, binding, pbx).await?;
-        let from = self.signs(&delivery);
+        let from = sender_of(&delivery);
         self.push.await_outcome(delivery, binding, &from, &via);
         Ok(())
     }
@@ -265,17 +265,18 @@ impl App {
         Ok(homes.get(&delivery.number).cloned().flatten().unwrap_or_else(|| pbx.clone()))
     }
 
-    /// In whose name a message goes out: the other party's, unless that one is withheld.
-    fn signs(&self, delivery: &Delivery) -> Number {
-        let call = &delivery.message.call;
-        let hidden = match &delivery.message.body {
-            Body::Peer { peer, .. } => peer.number.is_none(),
-            // As they were shown when it began.
-            Body::Ended { number } => number.is_none(),
-            // Decided when it was posted.
-            Body::Message { .. } => false,
-        };
-        if hidden { Number::withheld(call) } else { delivery.other.clone() }
+    /// A number was switched on or off, or one of its clients offers its address to others than before.
+    pub(in crate::node) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
+        for pair in self.live.pairs_of(number) {
+            let far = self.live.read(|exchange| exchange.far_end(&pair).and_then(|(home, _)| home.far.client.clone()));
+            let (first, second) = self.disclosure.clients_of_pair(&pair, far.as_ref()).await?;
+            let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
+            match left {
+                true => self.withdraw(&pair).await?,
+                false => self.settle(&pair).await?,
+            }
+        }
+        Ok(())
     }
 
     /// Looks at all pairs in which a number talks: it has a new client.

@@ -17,11 +17,10 @@ use crate::guard;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
-use crate::node::disclosure::CAPABILITIES;
+use crate::node::disclosure::{CAPABILITIES_MAX, CLIENTS_MAX};
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
-use crate::node::pairing::CLIENTS;
 use crate::node::state::ids::new_id;
 use crate::push::{Secret, SecretError};
 use crate::store::{Binding, Renewal, StoreError};
@@ -52,7 +51,7 @@ pub(in crate::node) async fn create(
     }
     // Another request may bind or remove the client between the read and the write. The second round sees that.
     for _ in 0..2 {
-        let bound = app.store.bindings(Some(&number), now(), CLIENTS).await?;
+        let bound = app.store.bindings(Some(&number), now(), CLIENTS_MAX).await?;
         let same = bound.iter().find(|client| client.address.is_some() && client.address == new.address);
         if let Some(same) = same {
             if let Some(binding) = app.store.renew_binding(&same.id, named.clone(), now()).await? {
@@ -60,8 +59,8 @@ pub(in crate::node) async fn create(
             }
             continue;
         }
-        if bound.len() >= CLIENTS as usize {
-            return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS} clients")));
+        if bound.len() >= CLIENTS_MAX as usize {
+            return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS_MAX} clients")));
         }
         let binding = binding(number.clone(), new.address.clone(), named.clone());
         if app.store.add_binding(binding.clone()).await? {
@@ -105,7 +104,7 @@ fn warn_untold(told: Result<(), StoreError>, number: &Number) {
 /// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
 async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
     let invalid = |why: String| Problem::invalid("address", why);
-    if app.capabilities.own(address).is_some() {
+    if app.disclosure.inbox_tokens().own(address).is_some() {
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
     guard::check_client(&app.clients, address).await.map_err(|refusal| invalid(refusal.to_string()))
@@ -154,8 +153,8 @@ pub(super) fn named(new: &NewClient) -> Result<Renewal, Problem> {
     if new.expires.is_some_and(|expires| !EXPIRES.contains(&expires)) {
         return Err(Problem::invalid("expires", format!("must be {} to {} seconds", EXPIRES.start(), EXPIRES.end())));
     }
-    if new.capabilities.as_ref().is_some_and(|all| all.len() > CAPABILITIES) {
-        return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES}")));
+    if new.capabilities.as_ref().is_some_and(|all| all.len() > CAPABILITIES_MAX) {
+        return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES_MAX}")));
     }
     new.offer.as_ref().map_or(Ok(()), check)?;
     Ok(Renewal {

@@ -20,8 +20,8 @@ use crate::core::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
-use crate::node::disclosure::CAPABILITIES;
-use crate::node::disclosure::inbox_token::Claim;
+use crate::node::disclosure::CAPABILITIES_MAX;
+use crate::node::disclosure::inbox_token::InboxToken;
 use crate::node::http::extract::Body;
 use crate::node::http::limit::Taken;
 use crate::node::http::problem::Problems;
@@ -50,7 +50,7 @@ pub(in crate::node) struct Accepted {
 
 /// What a token stands for.
 struct Behind {
-    claim: Claim,
+    claim: InboxToken,
     number: Number,
     /// Whom it talks with there, or will.
     other: Number,
@@ -104,7 +104,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         let detail = format!("the body may have {BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let clients = app.addressed(&known.claim.call, &known.number).await?.len();
+    let clients = app.disclosure.inbox_clients(&known.claim.call, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
     spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
@@ -119,7 +119,7 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     if app.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
-    let clients = app.addressed(&behind.claim.call, &behind.number).await?;
+    let clients = app.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
     if clients.is_empty() {
         return Err(nobody());
     }
@@ -171,7 +171,7 @@ fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
 fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
     let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
     let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
-    (harmless(&peer) && app.capabilities.allows(&peer.address)).then_some(peer)
+    (harmless(&peer) && app.disclosure.inbox_tokens().allows(&peer.address)).then_some(peer)
 }
 
 /// An address of the sender's, in a message of that type.
@@ -182,7 +182,7 @@ pub(super) fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Op
 
 pub(super) fn harmless(peer: &Peer) -> bool {
     let name = peer.name.as_deref().unwrap_or_default();
-    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES
+    name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES_MAX
 }
 
 fn nobody() -> Problem {
@@ -191,11 +191,11 @@ fn nobody() -> Problem {
 
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(app: &App, token: &str) -> Option<Behind> {
-    let claim = Claim::read(token)?;
+    let claim = InboxToken::read(token)?;
     app.live.read(|exchange| {
         let call = exchange.call(&claim.call)?;
         let numbers = exchange.reachable(&claim.call, now(), GRACE);
-        let number = numbers.into_iter().find(|number| app.capabilities.is_for(&claim, number))?;
+        let number = numbers.into_iter().find(|number| app.disclosure.inbox_tokens().is_for(&claim, number))?;
         let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
         let hidden = exchange.withholds(&claim.call, &other);
         let other = if hidden { Number::withheld(&claim.call) } else { other };

@@ -22,7 +22,7 @@ use crate::core::time::UnixMillis;
 use crate::monitor::{now, wall};
 use crate::node::Problem;
 use crate::node::app::App;
-use crate::node::disclosure::CAPABILITIES;
+use crate::node::disclosure::CAPABILITIES_MAX;
 use crate::node::peering::inbound::offer_book::{Kept, OFFERS, Used, said};
 use crate::peer::Peer;
 use crate::store::{StoreError, StoredOffer};
@@ -120,9 +120,9 @@ impl App {
         let harmless = |text: &String| text.chars().count() <= 100 && !text.chars().any(char::is_control);
         let wrong = if !offer.name.iter().all(harmless) {
             Some(("name", "at most 100 characters, and no control characters".to_owned()))
-        } else if offer.capabilities.len() > CAPABILITIES {
-            Some(("capabilities", format!("at most {CAPABILITIES}")))
-        } else if !self.capabilities.allows(&offer.address) {
+        } else if offer.capabilities.len() > CAPABILITIES_MAX {
+            Some(("capabilities", format!("at most {CAPABILITIES_MAX}")))
+        } else if !self.disclosure.inbox_tokens().allows(&offer.address) {
             Some(("address", "is one of this very machine".to_owned()))
         } else if offer.via.iter().any(|hop| hop.len() > HOP_MAX) {
             Some(("via", format!("a URL has at most {HOP_MAX} characters")))
@@ -138,7 +138,9 @@ impl App {
             let detail = format!("by our clock it is {}: this is too old, or not yet", wall().0);
             return refuse(OfferRefusal::Stale, Problem::invalid("sent", detail));
         }
-        if offer.via.len() > HOPS || offer.via.iter().any(|hop| hop.trim_end_matches('/') == self.capabilities.base()) {
+        if offer.via.len() > HOPS
+            || offer.via.iter().any(|hop| hop.trim_end_matches('/') == self.disclosure.inbox_tokens().base())
+        {
             let detail = "it has been here before, or has passed too many nodes";
             return refuse(OfferRefusal::Loop, Problem::field(StatusCode::CONFLICT, "via", detail));
         }

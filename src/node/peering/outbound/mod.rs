@@ -32,9 +32,6 @@ use crate::peer::{Outcome, Peer as PeerNode};
 use crate::push::SipAnswer;
 use crate::store::StoreError;
 
-/// Why something was not sent in the end.
-const KEPT: &str = "no client gives its address to them any more";
-
 /// What is under way, so that it is under way once and ends with its call.
 #[derive(Debug, Default)]
 pub(in crate::node) struct Underway(Mutex<HashMap<CallId, HashMap<Errand, CancellationToken>>>);
@@ -132,9 +129,9 @@ impl App {
         if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
-        let mut clients = self.taking_part(&call.id, calling).await?;
+        let mut clients = self.disclosure.participating_clients(&call.id, calling).await?;
         clients.retain(|client| client.offer.allows(&Receiver::Peer(peer.name())));
-        let Some(own) = self.shown(&call.id, Role::First, calling, &clients).await? else {
+        let Some(own) = self.disclosure.shown_as(&call.id, Role::First, calling, &clients).await? else {
             return Ok(None);
         };
         self.live.change_remote(&call.id, |far| {
@@ -150,7 +147,7 @@ impl App {
             // By the wall clock: it is compared with theirs.
             at: UnixMillis(call.decided.0.saturating_add(step() / 1_000)),
             sent: wall(),
-            via: vec![self.capabilities.base().to_owned()],
+            via: vec![self.disclosure.inbox_tokens().base().to_owned()],
         }))
     }
 
@@ -160,7 +157,10 @@ impl App {
             || {
                 let (peer, offer) = (peer.clone(), Offer { sent: wall(), ..offer.clone() });
                 let (app, calling) = (self.clone(), calling.clone());
-                async move { app.if_given(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await }.boxed()
+                async move {
+                    app.disclosure.send_if_disclosed(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await
+                }
+                .boxed()
             },
             |state, error| _ = self.live.change_remote(&id, |far| attempted(far.offer.as_mut(), state, error)),
         )
@@ -192,7 +192,7 @@ impl App {
             Side::Originating => Some(&other) != call.caller().as_ref(),
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
-        if !far_end || !self.taking_part(id, &other).await?.is_empty() {
+        if !far_end || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
             // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
             // known of the other half, and its client makes itself known as anybody's does.
             return Ok(if far_half { Heard::News } else { Heard::Moot });
@@ -265,8 +265,8 @@ impl App {
                             async move {
                                 let client = |call: &Call| call.far.client.clone();
                                 let far = app.live.read(|exchange| exchange.call(&id).and_then(client));
-                                let to = app.receiver_far(far.as_ref());
-                                app.if_given(&number, &to, app.peers.answer(&address, &own)).await
+                                let to = app.disclosure.remote_receiver(far.as_ref());
+                                app.disclosure.send_if_disclosed(&number, &to, app.peers.answer(&address, &own)).await
                             }
                             .boxed()
                         },
@@ -278,15 +278,6 @@ impl App {
                     app.answered(&id, &number, state);
                 });
             }
-        }
-    }
-
-    /// Sends it if the number still gives its address: it may have been switched off since.
-    async fn if_given(&self, number: &Number, to: &Receiver<'_>, send: impl Future<Output = Outcome>) -> Outcome {
-        match self.gives(number, to).await {
-            Ok(true) => send.await,
-            Ok(false) => Outcome::Refused(KEPT.to_owned()),
-            Err(error) => Outcome::Again { error: error.to_string(), after: None },
         }
     }
 

@@ -35,7 +35,7 @@ impl App {
             true => (Role::First, &pair.second),
             false => (Role::Second, &pair.first),
         };
-        let Some(own) = self.capabilities.address(&pair.call, role, ours) else { return };
+        let Some(own) = self.disclosure.inbox_tokens().address(&pair.call, role, ours) else { return };
         let end = self.live.read(|exchange| {
             let end = exchange.far_end_of(pair, other);
             end.and_then(|(home, leg)| Some((home.id.clone(), home.pbx.clone(), leg.clone(), reached_at(home)?)))
@@ -126,7 +126,7 @@ impl App {
             Side::Originating => (Role::First, home.caller()),
             Side::Terminating => (Role::Second, home.far.told.clone()),
         };
-        self.capabilities.address(&home.id, role, &ours?)
+        self.disclosure.inbox_tokens().address(&home.id, role, &ours?)
     }
 }
 
