@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::client_policy::ClientPolicy;
-use crate::core::name::{PbxName, PeerName};
+use crate::core::name::PeerName;
 use crate::core::time::UnixMillis;
 use crate::lnp::Lnp;
 use crate::monitor::{Tasks, Totals, panicked};
 use crate::node::config::access::Scope;
 use crate::node::config::{KeepCalls, Monitoring, Routing};
-use crate::node::delivery::pbx_links::Links;
+use crate::node::delivery::Deliveries;
+use crate::node::delivery::pbx_links::PbxLinks;
+use crate::node::delivery::post_budget::PostBudget;
+use crate::node::delivery::sip_messages::SipHandout;
 use crate::node::disclosure::Disclosure;
 use crate::node::http::hosts::Hosts;
 use crate::node::http::limit::Limits;
@@ -30,9 +31,6 @@ use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::{Store, TokenRole};
-
-/// A PBX that no agent has reported for so long is shown as down.
-const SILENT: Duration = Duration::from_secs(10);
 
 /// The node's state, shared by all requests.
 #[derive(Clone)]
@@ -72,7 +70,10 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) shutdown: CancellationToken,
     pub(in crate::node) live: LiveCalls,
     pub(in crate::node) disclosure: Arc<Disclosure>,
-    pub(in crate::node) links: Links,
+    pub(in crate::node) deliveries: Arc<Deliveries>,
+    pub(in crate::node) posts: PostBudget,
+    pub(in crate::node) links: Arc<PbxLinks>,
+    pub(in crate::node) sip: SipHandout,
 }
 
 impl Deref for App {
@@ -109,27 +110,5 @@ impl App {
     pub(in crate::node) fn trouble(&self) -> Option<String> {
         let database = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.tasks.trouble().or_else(database).or_else(|| self.store.failure())
-    }
-
-    /// An agent has said how its link to a PBX is.
-    pub(in crate::node) fn seen(&self, pbx: &PbxName, report: PbxReport, now: UnixMillis) {
-        self.totals.metrics.pbx(pbx, report.link);
-        if self.links.report(pbx.clone(), report, now) {
-            self.push.wake(pbx);
-        }
-    }
-
-    /// All PBXs that were reported since the start, in order.
-    pub(in crate::node) fn pbx_views(&self, now: UnixMillis) -> Vec<PbxView> {
-        let mut views = self.links.views();
-        for view in &mut views {
-            if now - view.seen > SILENT && view.report.link != LinkState::Down {
-                view.report.link = LinkState::Down;
-                view.report.error = Some("the agent has fallen silent".to_owned());
-                view.report.since = view.seen;
-                self.totals.metrics.pbx(&view.pbx, LinkState::Down);
-            }
-        }
-        views
     }
 }

@@ -22,7 +22,10 @@ use crate::node::NodeError;
 use crate::node::app::{App, Shared};
 use crate::node::config::access;
 use crate::node::config::{NodeConfig, TlsFiles, is_at_home};
-use crate::node::delivery::pbx_links::Links;
+use crate::node::delivery::Deliveries;
+use crate::node::delivery::pbx_links::PbxLinks;
+use crate::node::delivery::post_budget::PostBudget;
+use crate::node::delivery::sip_messages::SipHandout;
 use crate::node::disclosure::Disclosure;
 use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::node::http::connections::{Connections, ConnectionsConfig};
@@ -76,12 +79,16 @@ impl Node {
         let metrics = Metrics::install();
         let totals = Arc::new(Totals::new(metrics));
         let shutdown = CancellationToken::new();
+        let push = Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone());
         let peers = Arc::new(Peers::new(&config.peers, is_at_home(&base))?);
         let live = LiveCalls::new(store.clone(), config.conference_size, config.storage.calls);
         let inbox_tokens = InboxTokens::new(secret, base);
         let disclosure = Arc::new(Disclosure::new(store.clone(), live.clone(), peers.clone(), inbox_tokens));
+        let deliveries = Arc::new(Deliveries::new(store.clone(), push.clone()));
+        let links = Arc::new(PbxLinks::new(metrics));
+        let sip = SipHandout::new(live.clone(), push.clone(), links.clone());
         let app = App::new(Shared {
-            push: Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone()),
+            push,
             totals,
             peers,
             peer_tokens,
@@ -97,7 +104,7 @@ impl Node {
             tokens: configured,
             agents,
             logins: Logins::new(&config.connections, metrics),
-            limits: Limits::new(config.storage.posts()),
+            limits: Limits::new(),
             deliveries_max: config.storage.deliveries,
             space: Space::new(&config.database, &config.storage, metrics),
             turns: Default::default(),
@@ -107,7 +114,10 @@ impl Node {
             shutdown,
             live,
             disclosure,
-            links: Links::default(),
+            deliveries,
+            posts: PostBudget::new(config.storage.posts()),
+            links,
+            sip,
             store,
         });
         app.resume().await?;

@@ -1,4 +1,111 @@
-//! How the messages for clients leave the node through a PBX.
+//! How the messages for clients leave the node: the PBX that each goes by, and what the agents are given of them.
 
 pub(in crate::node) mod pbx_links;
-mod sip_messages;
+pub(in crate::node) mod post_budget;
+pub(in crate::node) mod sip_messages;
+
+use std::collections::HashMap;
+
+use crate::contract::ClientForm;
+use crate::core::name::{CallId, PbxName};
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::node::disclosure::sender_of;
+use crate::push::Push;
+use crate::store::{Binding, Delivery, Store, StoreError};
+
+/// Where numbers are at home, as far as it was looked up.
+type Homes = HashMap<Number, Option<PbxName>>;
+
+/// A delivery, and how it goes.
+pub(in crate::node) struct RoutedDelivery {
+    pub(in crate::node) delivery: Delivery,
+    pub(in crate::node) client: Binding,
+    /// The PBX that it goes by if it is a SIP MESSAGE.
+    pub(in crate::node) via: PbxName,
+}
+
+/// Hands deliveries that are written down to whatever brings them to their clients.
+pub(in crate::node) struct Deliveries {
+    store: Store,
+    push: Push,
+}
+
+impl Deliveries {
+    pub(in crate::node) fn new(store: Store, push: Push) -> Deliveries {
+        Deliveries { store, push }
+    }
+
+    /// Hands deliveries on; `pbx` is that of their call.
+    pub(in crate::node) async fn send(
+        &self,
+        deliveries: Vec<(Delivery, Binding)>,
+        pbx: &PbxName,
+    ) -> Result<(), StoreError> {
+        self.push(self.route(deliveries, pbx).await?);
+        Ok(())
+    }
+
+    /// Finds the PBX that each delivery goes by; `pbx` is that of their call.
+    pub(in crate::node) async fn route(
+        &self,
+        deliveries: Vec<(Delivery, Binding)>,
+        pbx: &PbxName,
+    ) -> Result<Vec<RoutedDelivery>, StoreError> {
+        let mut homes = Homes::default();
+        let mut routed = Vec::with_capacity(deliveries.len());
+        for (delivery, client) in deliveries {
+            let via = self.pbx_for(&mut homes, &delivery, &client, pbx).await?;
+            routed.push(RoutedDelivery { delivery, client, via });
+        }
+        Ok(routed)
+    }
+
+    /// Starts to deliver what has been written down.
+    pub(in crate::node) fn push(&self, deliveries: Vec<RoutedDelivery>) {
+        let mut refused = Vec::new();
+        for RoutedDelivery { delivery, client, via } in deliveries {
+            let from = sender_of(&delivery);
+            refused.extend(self.push.send(delivery, &client, &from, &via).err());
+        }
+        self.push.refused(refused);
+    }
+
+    /// Waits for the outcome of a SIP MESSAGE that an agent was given before a restart.
+    pub(in crate::node) async fn await_outcome(
+        &self,
+        delivery: Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<(), StoreError> {
+        let via = self.pbx_for(&mut Homes::default(), &delivery, binding, pbx).await?;
+        let from = sender_of(&delivery);
+        self.push.await_outcome(delivery, binding, &from, &via);
+        Ok(())
+    }
+
+    /// The PBX that a delivery goes by, if it is a SIP MESSAGE: a softphone is registered where its number is at
+    /// home, if that is known.
+    async fn pbx_for(
+        &self,
+        homes: &mut Homes,
+        delivery: &Delivery,
+        binding: &Binding,
+        pbx: &PbxName,
+    ) -> Result<PbxName, StoreError> {
+        if binding.form != ClientForm::Sip {
+            return Ok(pbx.clone());
+        }
+        if !homes.contains_key(&delivery.number) {
+            let facts = self.store.facts(&delivery.number, now()).await?;
+            homes.insert(delivery.number.clone(), facts.known.home);
+        }
+        Ok(homes.get(&delivery.number).cloned().flatten().unwrap_or_else(|| pbx.clone()))
+    }
+
+    /// Nothing is tried any more for a call that is forgotten, and what was said in it is not kept.
+    pub(in crate::node) async fn cancel_call(&self, call: &CallId) -> Result<(), StoreError> {
+        self.push.end_call(call, true);
+        self.store.drop_pending(call, true).await
+    }
+}

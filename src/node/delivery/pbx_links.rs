@@ -10,25 +10,29 @@ use std::time::Duration;
 use crate::contract::{LinkState, PbxReport, PbxView};
 use crate::core::name::PbxName;
 use crate::core::time::UnixMillis;
+use crate::monitor::Metrics;
 
 /// An agent is forgotten after this long without a report. It reports every two seconds.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// Agents that are remembered per PBX.
 const AGENTS: usize = 16;
+/// A PBX that no agent has reported for so long is shown as down.
+const SILENT: Duration = Duration::from_secs(10);
 
 /// The links that were reported since the start.
-#[derive(Debug, Default)]
-pub(in crate::node) struct Links(Mutex<HashMap<PbxName, Reported>>);
+pub(in crate::node) struct PbxLinks {
+    reported: Mutex<HashMap<PbxName, ReportedPbx>>,
+    metrics: Metrics,
+}
 
-#[derive(Debug)]
-struct Reported {
+struct ReportedPbx {
     /// The latest report, from any agent.
     view: PbxView,
     /// The link of each agent, and when the agent reported it.
     agents: HashMap<String, (LinkState, UnixMillis)>,
 }
 
-impl Reported {
+impl ReportedPbx {
     /// The link of an agent. One that has not reported is taken for the one that reported last.
     fn link(&self, agent: Option<&str>) -> LinkState {
         let own = agent.and_then(|agent| self.agents.get(agent));
@@ -45,14 +49,19 @@ impl Reported {
     }
 }
 
-impl Links {
+impl PbxLinks {
+    pub(in crate::node) fn new(metrics: Metrics) -> PbxLinks {
+        PbxLinks { reported: Mutex::default(), metrics }
+    }
+
     /// Notes an agent's report. True if its link can send SIP MESSAGEs again.
     pub(in crate::node) fn report(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) -> bool {
         let (agent, link) = (report.agent.clone(), report.link);
+        self.metrics.pbx(&pbx, link);
         let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
         let mut links = self.lock();
         let is_back = link.sends() && links.get(&pbx).is_some_and(|before| !before.link(Some(&agent)).sends());
-        let reported = links.entry(pbx).or_insert_with(|| Reported { view: view.clone(), agents: HashMap::new() });
+        let reported = links.entry(pbx).or_insert_with(|| ReportedPbx { view: view.clone(), agents: HashMap::new() });
         reported.view = view;
         reported.note(agent, link, now);
         is_back
@@ -64,14 +73,22 @@ impl Links {
     }
 
     /// The latest report about each PBX, in order.
-    pub(in crate::node) fn views(&self) -> Vec<PbxView> {
+    pub(in crate::node) fn views(&self, now: UnixMillis) -> Vec<PbxView> {
         let mut views: Vec<PbxView> = self.lock().values().map(|reported| reported.view.clone()).collect();
         views.sort_by(|a, b| a.pbx.cmp(&b.pbx));
+        for view in &mut views {
+            if now - view.seen > SILENT && view.report.link != LinkState::Down {
+                view.report.link = LinkState::Down;
+                view.report.error = Some("the agent has fallen silent".to_owned());
+                view.report.since = view.seen;
+                self.metrics.pbx(&view.pbx, LinkState::Down);
+            }
+        }
         views
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, Reported>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<PbxName, ReportedPbx>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -80,7 +97,7 @@ mod tests {
     use super::*;
     use crate::contract::PbxKind;
 
-    fn report(links: &Links, agent: &str, link: LinkState, now: i64) -> bool {
+    fn report(links: &PbxLinks, agent: &str, link: LinkState, now: i64) -> bool {
         let report = PbxReport {
             kind: PbxKind::Freeswitch,
             agent: agent.to_owned(),
@@ -96,7 +113,7 @@ mod tests {
 
     #[test]
     fn each_agent_sends_by_its_own_link() {
-        let (links, pbx) = (Links::default(), "a".parse().unwrap());
+        let (links, pbx) = (PbxLinks::new(Metrics::install()), "a".parse().unwrap());
         assert!(links.sends(&pbx, Some("old")) && links.sends(&pbx, None), "nothing is known yet");
         assert!(!report(&links, "old", LinkState::Up, 1));
         assert!(!report(&links, "new", LinkState::Syncing, 2));
@@ -112,7 +129,7 @@ mod tests {
 
     #[test]
     fn agents_that_fell_silent_are_forgotten() {
-        let links = Links::default();
+        let links = PbxLinks::new(Metrics::install());
         let known = || links.lock().values().map(|reported| reported.agents.len()).sum::<usize>();
         report(&links, "killed", LinkState::Up, 0);
         report(&links, "new", LinkState::Up, 1);
@@ -122,6 +139,6 @@ mod tests {
         (0..100).for_each(|n| _ = report(&links, &format!("run-{n}"), LinkState::Down, 60_001 + n));
         assert_eq!(known(), AGENTS);
         assert!(!links.sends(&"a".parse().unwrap(), Some("run-99")), "the newest are remembered");
-        assert_eq!(links.views().len(), 1);
+        assert_eq!(links.views(UnixMillis(60_100)).len(), 1);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use crate::core::name::CallId;
 use crate::core::time::UnixMillis;
 use crate::monitor::{Beat, now};
 use crate::node::app::App;
@@ -47,7 +46,7 @@ impl App {
         self.space.measure();
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
-        let _ = self.pbx_views(now());
+        let _ = self.links.views(now());
         for call in self.live.to_retry() {
             beat.tick();
             // An empty report: only what was left undone. It is in the backlog again if it fails.
@@ -59,11 +58,11 @@ impl App {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.
             let Some(over) = self.live.forget(&call) else { continue };
-            if let Err(error) = self.call_off(&call).await {
+            if let Err(error) = self.deliveries.cancel_call(&call).await {
                 self.live.put_back(over);
                 return Err(error);
             }
-            self.limits.forget(&call);
+            self.posts.forget(&call);
         }
         metrics.calls_live(self.live.count());
         if n.is_multiple_of(RENEW) {
@@ -107,11 +106,5 @@ impl App {
             // If it can't be written down, it is in the backlog.
             let _ = self.report(&call, &events).await;
         }
-    }
-
-    /// Nothing is tried any more for a call that is forgotten, and what was said in it is not kept.
-    pub(in crate::node) async fn call_off(&self, call: &CallId) -> Result<(), StoreError> {
-        self.push.end_call(call, true);
-        self.store.drop_pending(call, true).await
     }
 }

@@ -36,7 +36,7 @@ impl App {
         for (call, bytes) in self.store.kept_posts().await? {
             // What isn't followed any more is never forgotten again, so it isn't counted.
             if self.live.read(|exchange| exchange.call(&call).is_some()) {
-                self.limits.kept(&call, bytes, Instant::now());
+                self.posts.kept(&call, bytes, Instant::now());
             }
         }
         let unanswered: Vec<Call> = self.live.read(|exchange| {
@@ -82,8 +82,8 @@ impl App {
             };
             if let Some(binding) = self.store.binding(&delivery.client, now()).await? {
                 match handed_out.contains(&delivery.message.id) {
-                    true => self.await_outcome(delivery, &binding, &pbx).await?,
-                    false => self.send(vec![(delivery, binding)], &pbx).await?,
+                    true => self.deliveries.await_outcome(delivery, &binding, &pbx).await?,
+                    false => self.deliveries.send(vec![(delivery, binding)], &pbx).await?,
                 }
                 resumed += 1;
             }

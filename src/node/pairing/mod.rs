@@ -6,7 +6,7 @@
 mod missed;
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ use crate::core::number::Number;
 use crate::core::route::Side;
 use crate::monitor::now;
 use crate::node::app::App;
-use crate::node::disclosure::sender_of;
 use crate::push::{SipRoute, sip_route};
 use crate::store::{Binding, Delivery, StoreError};
 
@@ -45,12 +44,6 @@ impl Turns {
         self.0[hasher.finish() as usize % self.0.len()].lock().await
     }
 }
-
-/// Where numbers are at home, as far as it was looked up.
-type Homes = HashMap<Number, Option<PbxName>>;
-
-/// A delivery, its client, and the PBX that it goes by if it is a SIP MESSAGE.
-type Routed = (Delivery, Binding, PbxName);
 
 /// One side of a pair.
 struct Party<'a> {
@@ -123,17 +116,17 @@ impl App {
             // Or neither is ours.
             (true, true) => self.introduce(pair),
         }
-        let mut routed = self.routed(wanted, &call.pbx).await?;
-        routed.retain(|(_, client, via)| !self.push.skip_resting(client, via, pair));
-        let new = self.store.add_deliveries(routed.iter().map(|(delivery, ..)| delivery.clone()).collect()).await?;
+        let mut routed = self.deliveries.route(wanted, &call.pbx).await?;
+        routed.retain(|routed| !self.push.skip_resting(&routed.client, &routed.via, pair));
+        let new = self.store.add_deliveries(routed.iter().map(|routed| routed.delivery.clone()).collect()).await?;
         if !new.is_empty() {
             self.totals.paired();
             tracing::info!(call = %pair.call, first = %pair.first, second = %pair.second, messages = new.len(), "paired");
         }
         let new: HashSet<String> = new.into_iter().collect();
-        routed.retain(|(delivery, ..)| new.contains(&delivery.message.id));
-        let told = routed.iter().filter_map(|(_, client, via)| sip_route(client, via)).collect();
-        self.push_all(routed);
+        routed.retain(|routed| new.contains(&routed.delivery.message.id));
+        let told = routed.iter().filter_map(|routed| sip_route(&routed.client, &routed.via)).collect();
+        self.deliveries.push(routed);
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
             self.answer(&home.id, &number, own);
         }
@@ -185,7 +178,7 @@ impl App {
             ended.extend(binding.map(|binding| (delivery, binding)));
         }
         if let Some(pbx) = pbx {
-            self.send(ended, pbx).await?;
+            self.deliveries.send(ended, pbx).await?;
         }
         Ok(told)
     }
@@ -201,68 +194,6 @@ impl App {
     pub(in crate::node) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
         self.withdraw(pair).await?;
         self.settle(pair).await
-    }
-
-    /// Hands deliveries on; `pbx` is that of their call.
-    pub(in crate::node) async fn send(
-        &self,
-        deliveries: Vec<(Delivery, Binding)>,
-        pbx: &PbxName,
-    ) -> Result<(), StoreError> {
-        let routed = self.routed(deliveries, pbx).await?;
-        self.push_all(routed);
-        Ok(())
-    }
-
-    async fn routed(&self, deliveries: Vec<(Delivery, Binding)>, pbx: &PbxName) -> Result<Vec<Routed>, StoreError> {
-        let mut homes = Homes::default();
-        let mut routed = Vec::with_capacity(deliveries.len());
-        for (delivery, binding) in deliveries {
-            let via = self.sent_by(&mut homes, &delivery, &binding, pbx).await?;
-            routed.push((delivery, binding, via));
-        }
-        Ok(routed)
-    }
-
-    fn push_all(&self, deliveries: Vec<Routed>) {
-        let mut refused = Vec::new();
-        for (delivery, binding, via) in deliveries {
-            let from = sender_of(&delivery);
-            refused.extend(self.push.send(delivery, &binding, &from, &via).err());
-        }
-        self.push.refused(refused);
-    }
-
-    /// Waits for the outcome of a SIP MESSAGE that an agent was given before a restart.
-    pub(in crate::node) async fn await_outcome(
-        &self,
-        delivery: Delivery,
-        binding: &Binding,
-        pbx: &PbxName,
-    ) -> Result<(), StoreError> {
-        let via = self.sent_by(&mut Homes::default(), &delivery, binding, pbx).await?;
-        let from = sender_of(&delivery);
-        self.push.await_outcome(delivery, binding, &from, &via);
-        Ok(())
-    }
-
-    /// The PBX that a delivery goes by, if it is a SIP MESSAGE: a softphone is registered where its number is at
-    /// home, if that is known.
-    async fn sent_by(
-        &self,
-        homes: &mut Homes,
-        delivery: &Delivery,
-        binding: &Binding,
-        pbx: &PbxName,
-    ) -> Result<PbxName, StoreError> {
-        if binding.form != ClientForm::Sip {
-            return Ok(pbx.clone());
-        }
-        if !homes.contains_key(&delivery.number) {
-            let facts = self.store.facts(&delivery.number, now()).await?;
-            homes.insert(delivery.number.clone(), facts.known.home);
-        }
-        Ok(homes.get(&delivery.number).cloned().flatten().unwrap_or_else(|| pbx.clone()))
     }
 
     /// A number was switched on or off, or one of its clients offers its address to others than before.

@@ -66,7 +66,7 @@ pub(in crate::node) async fn events(
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     app.report(&call, &events).await?;
     Ok(Json(match pbx {
-        Some(pbx) => app.hand_out_sip(&pbx, agent_id(&headers)).await,
+        Some(pbx) => app.sip.hand_out(&pbx, agent_id(&headers)).await,
         None => SipMessages::default(),
     }))
 }

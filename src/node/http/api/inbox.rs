@@ -20,10 +20,10 @@ use crate::core::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::app::App;
+use crate::node::delivery::post_budget::PostVerdict;
 use crate::node::disclosure::CAPABILITIES_MAX;
 use crate::node::disclosure::inbox_token::InboxToken;
 use crate::node::http::extract::Body;
-use crate::node::http::limit::Taken;
 use crate::node::http::problem::Problems;
 use crate::node::lifecycle::disk_space;
 use crate::node::peering::outbound::Heard;
@@ -88,15 +88,15 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     let known = behind(app, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
     let spent = |taken| match taken {
-        Taken::Yes => Ok(()),
-        Taken::NotNow => Err(full()),
-        Taken::NoMore => {
+        PostVerdict::Yes => Ok(()),
+        PostVerdict::NotNow => Err(full()),
+        PostVerdict::NoMore => {
             let detail = "this address has taken all that it may in one call";
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
         }
-        Taken::Full => Err(disk_space::full("the node keeps as many messages as it may")),
+        PostVerdict::Full => Err(disk_space::full("the node keeps as many messages as it may")),
     };
-    spent(app.limits.take_post(token, &known.claim.call, Instant::now()))?;
+    spent(app.posts.take_post(token, &known.claim.call, Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     // Said in the head alone, it would be taken from everybody's share.
@@ -106,13 +106,13 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     }
     let clients = app.disclosure.inbox_clients(&known.claim.call, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
-    spent(app.limits.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
+    spent(app.posts.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let Some(behind) = behind(app, token) else {
         // It may have been forgotten before this post was counted.
         if app.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
-            app.limits.forget(&known.claim.call);
+            app.posts.forget(&known.claim.call);
         }
         return Err(nobody());
     };
@@ -144,11 +144,11 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     }
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
     app.store.add_deliveries(deliveries.clone()).await?;
-    app.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
+    app.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
     if app.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
-        app.limits.forget(&behind.claim.call);
-        app.call_off(&behind.claim.call).await?;
+        app.posts.forget(&behind.claim.call);
+        app.deliveries.cancel_call(&behind.claim.call).await?;
     }
     Ok(accepted)
 }

@@ -103,7 +103,7 @@ pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Resul
         store_ok: !app.store.is_failing(),
         tasks: app.tasks.views(),
         trouble: app.trouble(),
-        pbxs: app.pbx_views(now),
+        pbxs: app.links.views(now),
         live: app.live.count() as u64,
         connected: app.push.hub().connected() as u64,
         totals: app.totals.view(),

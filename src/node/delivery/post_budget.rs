@@ -1,0 +1,189 @@
+//! How much somebody may post to one call-scoped address: two token buckets for each, of messages and of
+//! bytes, and an end to it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::core::bucket::Bucket;
+use crate::core::name::CallId;
+
+/// Posts at once.
+const BURST: f64 = 50.0;
+/// Posts per second after that.
+const RATE: f64 = 20.0;
+/// Bytes at once, for all clients of a number: more than a dozen of the largest messages to one.
+const BYTES_BURST: f64 = 1024.0 * 1024.0;
+/// Bytes per second after that.
+const BYTES_RATE: f64 = 128.0 * 1024.0;
+/// Bytes in all: they are kept until the call ends. Files go from client to client.
+const BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Whether a post may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node) enum PostVerdict {
+    /// It may.
+    Yes,
+    /// In a moment.
+    NotNow,
+    /// Not in this call.
+    NoMore,
+    /// The node keeps as much as it may, of all calls together.
+    Full,
+}
+
+/// What was posted to each address, until its call is forgotten.
+#[derive(Debug)]
+pub(in crate::node) struct PostBudget {
+    posts: Mutex<Posts>,
+    /// Bytes of posts that are kept in all calls together.
+    bytes_max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Posts {
+    calls: HashMap<CallId, HashMap<String, Spent>>,
+    /// Bytes of all calls.
+    total: u64,
+}
+
+#[derive(Debug)]
+struct Spent {
+    posts: Bucket,
+    bytes: Bucket,
+    total: u64,
+}
+
+impl Spent {
+    fn new(now: Instant) -> Spent {
+        Spent { posts: Bucket::full(BURST, now), bytes: Bucket::full(BYTES_BURST, now), total: 0 }
+    }
+}
+
+impl PostBudget {
+    /// `bytes_max`: bytes of posts that are kept in all calls together.
+    pub(in crate::node) fn new(bytes_max: u64) -> PostBudget {
+        PostBudget { posts: Mutex::default(), bytes_max }
+    }
+
+    /// Takes a post to an address of this call.
+    pub(in crate::node) fn take_post(&self, address: &str, call: &CallId, now: Instant) -> PostVerdict {
+        let take = |spent: &mut Spent, _: &mut u64| match spent.posts.take(1.0, BURST, RATE, now) {
+            true => PostVerdict::Yes,
+            false => PostVerdict::NotNow,
+        };
+        self.spend(address, call, now, take)
+    }
+
+    /// Takes so many bytes to an address of this call, or none of them. What is more than a burst is taken by a full
+    /// bucket, which is filled up again from below.
+    pub(in crate::node) fn take_bytes(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
+        self.spend(address, call, now, |spent, total| {
+            let bytes = length as f64;
+            let left = spent.bytes.holds(bytes.min(BYTES_BURST), BYTES_BURST, BYTES_RATE, now);
+            if spent.total.saturating_add(length as u64) > BYTES_MAX {
+                return PostVerdict::NoMore;
+            }
+            if !left {
+                return PostVerdict::NotNow;
+            }
+            if total.saturating_add(length as u64) > self.bytes_max {
+                return PostVerdict::Full;
+            }
+            spent.bytes.owe(bytes);
+            spent.total += length as u64;
+            *total += length as u64;
+            PostVerdict::Yes
+        })
+    }
+
+    fn spend(
+        &self,
+        address: &str,
+        call: &CallId,
+        now: Instant,
+        spend: impl FnOnce(&mut Spent, &mut u64) -> PostVerdict,
+    ) -> PostVerdict {
+        let mut posts = self.lock();
+        let Posts { calls, total } = &mut *posts;
+        spend(
+            calls.entry(call.clone()).or_default().entry(address.to_owned()).or_insert_with(|| Spent::new(now)),
+            total,
+        )
+    }
+
+    /// Counts what a call of before a restart has kept.
+    pub(in crate::node) fn kept(&self, call: &CallId, bytes: u64, now: Instant) {
+        self.spend("", call, now, |spent, total| {
+            spent.total += bytes;
+            *total += bytes;
+            PostVerdict::Yes
+        });
+    }
+
+    /// The addresses of this call are over.
+    pub(in crate::node) fn forget(&self, call: &CallId) {
+        let mut posts = self.lock();
+        let over = posts.calls.remove(call).unwrap_or_default();
+        posts.total -= over.values().map(|spent| spent.total).sum::<u64>();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Posts> {
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn call() -> CallId {
+        "c-1".parse().unwrap()
+    }
+
+    #[test]
+    fn a_burst_and_then_a_rate() {
+        let (budget, start, call) = (PostBudget::new(u64::MAX), Instant::now(), call());
+        let taken = |address, now| budget.take_post(address, &call, now) == PostVerdict::Yes;
+        assert_eq!((0..100).filter(|_| taken("a", start)).count(), 50);
+        assert!(taken("b", start));
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..100).filter(|_| taken("a", later)).count(), 20);
+        budget.forget(&call);
+        assert!(budget.lock().calls.is_empty());
+    }
+
+    #[test]
+    fn all_calls_together_keep_so_much() {
+        let (budget, start, first) = (PostBudget::new(1000), Instant::now(), call());
+        let second = "c-2".parse().unwrap();
+        budget.kept(&first, 300, start);
+        assert_eq!(budget.take_bytes("a", &first, 400, start), PostVerdict::Yes);
+        assert_eq!(budget.take_bytes("b", &second, 301, start), PostVerdict::Full);
+        assert_eq!(budget.take_bytes("b", &second, 300, start), PostVerdict::Yes);
+        budget.forget(&first);
+        assert_eq!(budget.take_bytes("b", &second, 700, start), PostVerdict::Yes);
+        budget.forget(&second);
+        assert_eq!(budget.lock().total, 0);
+    }
+
+    #[test]
+    fn bytes_have_a_rate_and_an_end() {
+        let (budget, start, call) = (PostBudget::new(u64::MAX), Instant::now(), call());
+        const LARGE: usize = 64 * 1024;
+        assert_eq!((0..50).filter(|_| budget.take_bytes("a", &call, LARGE, start) == PostVerdict::Yes).count(), 16);
+        assert_eq!(budget.take_bytes("a", &call, 10, start), PostVerdict::NotNow);
+        let (mut taken, mut last) = (16, PostVerdict::Yes);
+        for second in 1..2000 {
+            last = budget.take_bytes("a", &call, LARGE, start + Duration::from_secs(second));
+            taken += usize::from(last == PostVerdict::Yes);
+        }
+        assert_eq!((taken, last), (1024, PostVerdict::NoMore));
+        assert_eq!(budget.take_bytes("b", &call, LARGE, start), PostVerdict::Yes, "another address has its own");
+        // The largest message to as many clients as a number can have.
+        assert_eq!(budget.take_bytes("c", &call, 64 * LARGE, start), PostVerdict::Yes);
+        assert_eq!(budget.take_bytes("c", &call, 10, start + Duration::from_secs(23)), PostVerdict::NotNow);
+        assert_eq!(budget.take_bytes("c", &call, 10, start + Duration::from_secs(25)), PostVerdict::Yes);
+    }
+}
