@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::Capability;
 use crate::core::address::Address;
+use crate::core::far::FarClient;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 
@@ -80,6 +81,18 @@ pub struct Peer {
     /// What their client can do.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
+}
+
+/// Another node's client, as ours are told of it.
+impl From<&FarClient> for Peer {
+    fn from(client: &FarClient) -> Peer {
+        Peer {
+            number: client.number.clone(),
+            name: client.name.clone(),
+            address: client.address.clone(),
+            capabilities: client.capabilities.clone(),
+        }
+    }
 }
 
 /// A side of a call.

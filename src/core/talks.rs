@@ -9,6 +9,14 @@ use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
 use super::time::UnixMillis;
 
+impl Pair {
+    /// Whether it is the same two people, whoever called.
+    pub fn same_people(&self, other: &Pair) -> bool {
+        (&self.first, &self.second) == (&other.first, &other.second)
+            || (&self.first, &self.second) == (&other.second, &other.first)
+    }
+}
+
 impl Exchange {
     /// The pairs in which this number talks now.
     pub fn pairs_of(&self, number: &Number) -> Vec<Pair> {

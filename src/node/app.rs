@@ -25,8 +25,7 @@ use crate::node::http::logins::Logins;
 use crate::node::lifecycle::disk_space::Space;
 use crate::node::pairing::Turns;
 use crate::node::peering::inbound::offer_book::Offers;
-use crate::node::peering::outbound::Underway;
-use crate::node::peering::outbound::timeline::Comparing;
+use crate::node::peering::outbound::Outbound;
 use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
@@ -41,13 +40,11 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
     pub(in crate::node) totals: Arc<Totals>,
-    pub(in crate::node) clients: ClientPolicy,
+    pub(in crate::node) clients: Arc<ClientPolicy>,
     /// Other nodes, and the tokens that they show.
     pub(in crate::node) peers: Arc<Peers>,
     pub(in crate::node) peer_tokens: HashMap<[u8; 32], PeerName>,
     pub(in crate::node) offers: Offers,
-    pub(in crate::node) underway: Underway,
-    pub(in crate::node) comparing: Comparing,
     pub(in crate::node) routing: Routing,
     pub(in crate::node) lnp: Lnp,
     pub(in crate::node) keep: KeepCalls,
@@ -74,6 +71,7 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) posts: PostBudget,
     pub(in crate::node) links: Arc<PbxLinks>,
     pub(in crate::node) sip: SipHandout,
+    pub(in crate::node) outbound: Arc<Outbound>,
 }
 
 impl Deref for App {

@@ -36,6 +36,7 @@ use crate::node::http::router;
 use crate::node::http::server::{Server, listen};
 use crate::node::lifecycle::database_probe;
 use crate::node::lifecycle::disk_space::Space;
+use crate::node::peering::outbound::Outbound;
 use crate::node::state::LiveCalls;
 use crate::peer::Peers;
 use crate::push::Push;
@@ -80,6 +81,7 @@ impl Node {
         let totals = Arc::new(Totals::new(metrics));
         let shutdown = CancellationToken::new();
         let push = Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone());
+        let clients = Arc::new(config.clients.clone());
         let peers = Arc::new(Peers::new(&config.peers, is_at_home(&base))?);
         let live = LiveCalls::new(store.clone(), config.conference_size, config.storage.calls);
         let inbox_tokens = InboxTokens::new(secret, base);
@@ -87,15 +89,23 @@ impl Node {
         let deliveries = Arc::new(Deliveries::new(store.clone(), push.clone()));
         let links = Arc::new(PbxLinks::new(metrics));
         let sip = SipHandout::new(live.clone(), push.clone(), links.clone());
+        let outbound = Arc::new(Outbound::new(
+            live.clone(),
+            disclosure.clone(),
+            store.clone(),
+            push.clone(),
+            peers.clone(),
+            clients.clone(),
+            metrics,
+            shutdown.clone(),
+        ));
         let app = App::new(Shared {
             push,
             totals,
             peers,
             peer_tokens,
             offers: Default::default(),
-            underway: Default::default(),
-            comparing: Default::default(),
-            clients: config.clients.clone(),
+            clients,
             routing: config.routing.clone(),
             lnp: config.portability()?,
             keep: config.keep_calls,
@@ -118,6 +128,7 @@ impl Node {
             posts: PostBudget::new(config.storage.posts()),
             links,
             sip,
+            outbound,
             store,
         });
         app.resume().await?;

@@ -26,6 +26,7 @@ use crate::core::address::{Address, AddressKind};
 use crate::core::name::{CallId, PeerName, TrunkName};
 use crate::core::network::may_be_public;
 use crate::core::number::Number;
+use crate::core::portability::ServedBy;
 use crate::core::prefix::{Prefix, longest};
 use crate::core::secret::Secret;
 use crate::guard::PublicOnly;
@@ -249,6 +250,16 @@ impl Peers {
     pub fn serving(&self, number: &Number) -> Option<&Arc<Peer>> {
         let candidates = self.known.iter().filter_map(|peer| Some((longest(&peer.prefixes, number)?, peer)));
         candidates.max_by_key(|(digits, _)| *digits).map(|(_, peer)| peer)
+    }
+
+    /// The one that serves a called number, as far as we know. A number that has left its range isn't its
+    /// first owner's any more.
+    pub fn for_called(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<Peer>> {
+        match served_by {
+            ServedBy::Peer(name) => self.get(name),
+            ServedBy::Unknown => self.serving(called),
+            ServedBy::Ours | ServedBy::Other => None,
+        }
     }
 
     /// The one at whose place an address is.

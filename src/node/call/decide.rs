@@ -188,7 +188,7 @@ impl App {
 
     /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
     fn trunk(&self, pbx: &PbxName, called: &Number, served_by: &ServedBy) -> Option<&TrunkName> {
-        self.peer_of(called, served_by).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
+        self.peers.for_called(called, served_by).and_then(|peer| peer.trunk()).or_else(|| self.routing.trunk(pbx))
     }
 
     /// What an address in the signalling says of the other side.
@@ -240,7 +240,7 @@ impl App {
         match call.side {
             _ if call.reason == Reason::Emergency => {}
             // B2: nobody is told of a caller without a client.
-            Side::Originating if call.reason != Reason::CallerHasNoClient => self.offer(call),
+            Side::Originating if call.reason != Reason::CallerHasNoClient => self.outbound.offer(call),
             Side::Originating => {}
             Side::Terminating if self.has_offers() => {
                 let (app, called) = (self.clone(), call.called.clone());

@@ -52,15 +52,15 @@ impl App {
             Effect::Paired(pair) => {
                 self.look_for_offer(pair).await?;
                 self.settle(pair).await?;
-                self.compare(&pair.call);
+                self.outbound.sync_timeline(&pair.call);
                 Ok(())
             }
             Effect::Parted(pair) => self.settle(pair).await,
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
-                self.end_far(call);
+                self.outbound.end_call(call);
                 self.push.end_call(call, false);
-                self.compare(call);
+                self.outbound.sync_timeline(call);
                 self.store.drop_pending(call, false).await
             }
         }

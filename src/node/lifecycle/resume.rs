@@ -43,7 +43,7 @@ impl App {
             let calls = exchange.calls().filter(|call| is_offering(call));
             calls.cloned().collect()
         });
-        unanswered.iter().for_each(|call| self.offer(call));
+        unanswered.iter().for_each(|call| self.outbound.offer(call));
         let calls = self.live.read(Exchange::len);
         if calls > 0 {
             tracing::info!(calls, pending, "took up the calls of before");

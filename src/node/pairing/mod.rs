@@ -16,7 +16,6 @@ use crate::contract::{Body, ClientForm, Message, Peer, Role};
 use crate::core::address::AddressKind;
 use crate::core::call::{Call, Phase};
 use crate::core::exchange::{Exchange, Pair};
-use crate::core::far::FarClient;
 use crate::core::name::{CallId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::Side;
@@ -63,7 +62,7 @@ impl App {
         let _turn = self.turns.of(&pair.call).await;
         let (talks, call, far) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
-            let talks = exchange.pairs_in(&pair.call).iter().any(|other| same(other, pair));
+            let talks = exchange.pairs_in(&pair.call).iter().any(|other| other.same_people(pair));
             let talks = talks && !call.is_some_and(|call| goes_on(exchange, call, pair));
             let far = exchange.far_end(pair).map(|(home, number)| (home.clone(), number.clone()));
             (talks, call.cloned(), far)
@@ -74,7 +73,7 @@ impl App {
                 let told = self.part(pair, call.as_ref().map(|call| &call.pbx)).await?;
                 // One side alone was told here: the other one is another node's.
                 if let [ours] = &Vec::from_iter(told)[..] {
-                    self.left(pair, ours);
+                    self.outbound.tell_pair_over(pair, ours);
                 }
                 Ok(HashSet::new())
             }
@@ -109,12 +108,12 @@ impl App {
                     // B6, B7: one side is another node's.
                     Some((home, _)) => (wanted, answer) = self.tell_far(call, home, ours, other).await?,
                     // Our client came after the call had begun.
-                    None if call.side == Side::Originating => self.offer(call),
+                    None if call.side == Side::Originating => self.outbound.offer(call),
                     None => {}
                 }
             }
             // Or neither is ours.
-            (true, true) => self.introduce(pair),
+            (true, true) => self.outbound.introduce(pair),
         }
         let mut routed = self.deliveries.route(wanted, &call.pbx).await?;
         routed.retain(|routed| !self.push.skip_resting(&routed.client, &routed.via, pair));
@@ -128,7 +127,7 @@ impl App {
         let told = routed.iter().filter_map(|routed| sip_route(&routed.client, &routed.via)).collect();
         self.deliveries.push(routed);
         if let (Some((number, own)), Some((home, _))) = (answer, far) {
-            self.answer(&home.id, &number, own);
+            self.outbound.answer(&home.id, &number, own);
         }
         Ok(told)
     }
@@ -143,7 +142,7 @@ impl App {
         other: &Party<'_>,
     ) -> Result<(Vec<(Delivery, Binding)>, Option<(Number, Peer)>), StoreError> {
         let Some(far) = &home.far.client else { return Ok((Vec::new(), None)) };
-        let peer = peer(far);
+        let peer = Peer::from(far);
         // Its node has the caller's address already: that is where we were told of it.
         let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
         let knows = !home.far.left && (knows || home.far.was_introduced(ours.number));
@@ -151,7 +150,7 @@ impl App {
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
         if own.is_some() {
-            self.turn_to(&home.id, ours.number);
+            self.outbound.switch_announced_client(&home.id, ours.number);
         }
         Ok(if ourselves {
             (messages(call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))
@@ -219,11 +218,6 @@ impl App {
     }
 }
 
-/// Whether it is the same two people, whoever called.
-pub(in crate::node) fn same(a: &Pair, b: &Pair) -> bool {
-    (&a.first, &a.second) == (&b.first, &b.second) || (&a.first, &a.second) == (&b.second, &b.first)
-}
-
 /// Whether these two people talk in a call that has gone out of one of our PBXs, or through a call server of
 /// ours, and come in at another: the one that came in knows who is at its end, and tells. One that was turned away
 /// there doesn't: the call goes on by another way.
@@ -245,16 +239,6 @@ fn goes_on(exchange: &Exchange, call: &Call, pair: &Pair) -> bool {
             && is_up(other)
     };
     half.is_some_and(|half| call.side == Side::Originating && is_up(half)) || exchange.calls().any(like)
-}
-
-/// Another node's client, as ours are told of it.
-pub(in crate::node) fn peer(far: &FarClient) -> Peer {
-    Peer {
-        number: far.number.clone(),
-        name: far.name.clone(),
-        address: far.address.clone(),
-        capabilities: far.capabilities.clone(),
-    }
 }
 
 /// Each client's message about its peer.

@@ -26,7 +26,7 @@ use crate::node::disclosure::inbox_token::InboxToken;
 use crate::node::http::extract::Body;
 use crate::node::http::problem::Problems;
 use crate::node::lifecycle::disk_space;
-use crate::node::peering::outbound::Heard;
+use crate::node::peering::inbound::remote_client::Reception;
 use crate::node::state::GRACE;
 use crate::store::{Binding, Delivery};
 
@@ -125,18 +125,20 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
     }
     let accepted = Accepted { clients: clients.len() };
     if let Some(address) = address(&content, "ended", "address") {
-        app.hear_end(&behind.claim.call, &behind.number, &address).await?;
+        app.remote_client_left(&behind.claim.call, &behind.number, &address).await?;
         return Ok(accepted);
     }
     let instead = address(&content, "peer", "instead");
     let body = match peer(app, &content) {
         // B7: the other side's own address.
-        Some(peer) => match app.hear(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
-            Heard::Kept => return Ok(accepted),
-            Heard::News => Said::Peer { role: behind.claim.role, peer, own: None },
-            // What anybody says who has the address isn't said in this node's name.
-            Heard::Moot => Said::Message { content },
-        },
+        Some(peer) => {
+            match app.accept_remote_client(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
+                Reception::Kept => return Ok(accepted),
+                Reception::News => Said::Peer { role: behind.claim.role, peer, own: None },
+                // What anybody says who has the address isn't said in this node's name.
+                Reception::Moot => Said::Message { content },
+            }
+        }
         None => Said::Message { content },
     };
     if matches!(body, Said::Message { .. }) {

@@ -82,5 +82,5 @@ pub(in crate::node) async fn compare(
     InPath(call): InPath<CallId>,
     Body(part): Body<Part>,
 ) -> Result<Json<Part>, Problem> {
-    app.compared(&peer, call, part).await.map(Json)
+    app.take_timeline(&peer, call, part).await.map(Json)
 }

@@ -35,7 +35,7 @@ pub(in crate::node) async fn report(
     }
     let report = report.by_clock(agent_clock(&headers), now());
     let agent = report.agent.clone();
-    app.sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
+    app.outbound.note_sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
     app.sip.link_reported(&pbx, report, now());
     let mut handed = app.sip.hand_out(&pbx, Some(&agent)).await;
     handed.messages.extend(app.sip.unconfirmed(&pbx, &agent));

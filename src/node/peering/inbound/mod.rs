@@ -2,3 +2,5 @@
 
 pub(in crate::node) mod offer_book;
 mod offers;
+pub(in crate::node) mod remote_client;
+mod timeline;

@@ -8,23 +8,20 @@
 
 use std::collections::HashSet;
 use std::mem::discriminant;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use axum::http::StatusCode;
 use futures_util::FutureExt;
 
 use crate::contract::{Happening, Part, PartStep, Step};
 use crate::core::call::{Call, Phase};
 use crate::core::far::{Milestone, SentState, There};
 use crate::core::name::CallId;
-use crate::core::offer::OfferId;
 use crate::core::route::Side;
 use crate::core::time::UnixMillis;
 use crate::monitor::{brief, now};
-use crate::node::Problem;
-use crate::node::app::App;
-use crate::node::peering::outbound::until_settled;
+use crate::node::peering::outbound::Outbound;
+use crate::node::peering::outbound::tasks::until_settled;
 use crate::node::state::GRACE;
 use crate::node::timeline::story;
 use crate::peer::{Outcome, Peer};
@@ -34,40 +31,40 @@ use crate::store::StoreError;
 const MEANWHILE: [Duration; 4] =
     [Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 /// Steps of a part: more kinds than there are.
-const STEPS: usize = 8;
+pub(in crate::node) const STEPS_MAX: usize = 8;
 
 /// Calls whose parts are compared in a moment: what changes until then is told with the rest.
 #[derive(Debug, Default)]
-pub(in crate::node) struct Comparing(Mutex<HashSet<CallId>>);
+pub(super) struct TimelineSyncs(Mutex<HashSet<CallId>>);
 
-impl Comparing {
+impl TimelineSyncs {
     fn lock(&self) -> MutexGuard<'_, HashSet<CallId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl App {
+impl Outbound {
     /// Our part of a call has changed: the node that has taken its offer is told, and tells its own.
-    pub(in crate::node) fn compare(&self, id: &CallId) {
+    pub(in crate::node) fn sync_timeline(self: &Arc<Self>, id: &CallId) {
         let taken = self.live.read(|exchange| exchange.call(id).and_then(|call| call.far.offer.clone()));
         let taken = taken.filter(|offer| offer.state == SentState::Accepted).and_then(|offer| offer.peer);
         let Some(peer) = taken.and_then(|name| self.peers.get(&name).cloned()) else { return };
-        if !self.comparing.lock().insert(id.clone()) {
+        if !self.syncs.lock().insert(id.clone()) {
             return;
         }
-        let (app, id, stop) = (self.clone(), id.clone(), self.shutdown.child_token());
+        let (outbound, id, stop) = (self.clone(), id.clone(), self.shutdown.child_token());
         tokio::spawn(brief("peer", async move {
             let ask = || {
-                let (app, id, peer) = (app.clone(), id.clone(), peer.clone());
-                async move { app.compare_now(&id, &peer).await }.boxed()
+                let (outbound, id, peer) = (outbound.clone(), id.clone(), peer.clone());
+                async move { outbound.sync_now(&id, &peer).await }.boxed()
             };
             let work = async {
                 for meanwhile in MEANWHILE {
                     tokio::time::sleep(meanwhile).await;
-                    app.comparing.lock().remove(&id);
+                    outbound.syncs.lock().remove(&id);
                     // Whatever it comes to, the call isn't touched by it.
                     let _ = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
-                    if !app.lacks_their_end(&id) {
+                    if !outbound.lacks_remote_end(&id) {
                         return;
                     }
                 }
@@ -77,7 +74,7 @@ impl App {
     }
 
     /// Whether our part of a call is over, and theirs isn't as far as we know.
-    fn lacks_their_end(&self, id: &CallId) -> bool {
+    fn lacks_remote_end(&self, id: &CallId) -> bool {
         let is_end = |there: &There| matches!(there.what, Milestone::Ended);
         let lacks = |call: &Call| {
             call.phase == Phase::Ended && !call.far.there.is_empty() && !call.far.there.iter().any(is_end)
@@ -85,14 +82,14 @@ impl App {
         self.live.read(|exchange| exchange.call(id).is_some_and(lacks))
     }
 
-    async fn compare_now(&self, id: &CallId, peer: &Peer) -> Outcome {
-        let part = match self.own_part(id).await {
+    async fn sync_now(&self, id: &CallId, peer: &Peer) -> Outcome {
+        let part = match self.own_timeline(id).await {
             Ok(part) => part,
             Err(error) => return Outcome::Again { error: error.to_string(), after: None },
         };
         match peer.compare(id, &part).await {
-            Ok(theirs) if theirs.steps.len() <= STEPS => {
-                self.keep_part(id, theirs);
+            Ok(theirs) if theirs.steps.len() <= STEPS_MAX => {
+                self.keep_remote_timeline(id, theirs);
                 Outcome::Accepted
             }
             Ok(_) => Outcome::Refused("too many steps".to_owned()),
@@ -100,25 +97,8 @@ impl App {
         }
     }
 
-    /// A peer tells its part of a call that it has offered; ours, if one of our calls has used the offer.
-    pub(in crate::node) async fn compared(&self, peer: &Peer, call: CallId, part: Part) -> Result<Part, Problem> {
-        if !self.limits.take_part(peer.name(), Instant::now()) {
-            let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many of these; slow down");
-            return Err(problem.retry_after(1));
-        }
-        if part.steps.len() > STEPS {
-            return Err(Problem::invalid("steps", format!("at most {STEPS}")));
-        }
-        let offered = Some(OfferId { peer: peer.name().clone(), call });
-        let has_used = |call: &&Call| call.far.offered == offered;
-        let ours = self.live.read(|exchange| exchange.calls().find(has_used).map(|call| call.id.clone()));
-        let Some(ours) = ours else { return Ok(Part::default()) };
-        self.keep_part(&ours, part);
-        Ok(self.own_part(&ours).await?)
-    }
-
     /// Our part of a call.
-    async fn own_part(&self, id: &CallId) -> Result<Part, StoreError> {
+    pub(in crate::node) async fn own_timeline(&self, id: &CallId) -> Result<Part, StoreError> {
         let Some(call) = self.live.call(id) else { return Ok(Part::default()) };
         let deliveries = self.store.deliveries_of(std::slice::from_ref(id)).await?;
         let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
@@ -126,7 +106,7 @@ impl App {
     }
 
     /// Keeps what the other node says. It knows nothing of calls that were forgotten there.
-    fn keep_part(&self, id: &CallId, part: Part) {
+    pub(in crate::node) fn keep_remote_timeline(&self, id: &CallId, part: Part) {
         let now = now();
         let there = |step: PartStep| There { at: UnixMillis(now.0 - i64::from(step.ago)), what: step.what };
         if !part.steps.is_empty() {

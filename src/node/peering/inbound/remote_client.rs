@@ -1,0 +1,103 @@
+//! A client of the other side makes itself known to a number of ours, or leaves it.
+
+use crate::contract::Peer;
+use crate::core::address::Address;
+use crate::core::call::Phase;
+use crate::core::far::{Far, FarClient, How, Learned};
+use crate::core::name::CallId;
+use crate::core::number::Number;
+use crate::core::route::Side;
+use crate::monitor::now;
+use crate::node::app::App;
+use crate::store::StoreError;
+
+/// What becomes of another side's client that a number of ours was told of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::node) enum Reception {
+    /// It stands in the call, and is told when the two talk.
+    Kept,
+    /// It is another one than was known by a better way: somebody who has taken over there, perhaps.
+    News,
+    /// The other side is ours, and this node says itself how it is reached; or the call is over.
+    Moot,
+}
+
+impl App {
+    /// A number of ours was told in a call how the other side's client is reached (B7).
+    ///
+    /// With `instead`, whoever had that address has connected the two.
+    pub(in crate::node) async fn accept_remote_client(
+        &self,
+        id: &CallId,
+        number: &Number,
+        peer: &Peer,
+        instead: Option<&Address>,
+    ) -> Result<Reception, StoreError> {
+        let known = self.live.read(|exchange| {
+            let call = exchange.call(id).filter(|call| call.phase != Phase::Ended)?;
+            let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
+            let far_half = half.is_some_and(|half| half.far.client.is_some());
+            Some((call.clone(), exchange.opposite(call, number), far_half))
+        });
+        let Some((call, other, far_half)) = known else { return Ok(Reception::Moot) };
+        // The far end is the called one of a call that went out, and the caller of one that came in.
+        let far_end = match call.side {
+            Side::Originating => Some(&other) != call.caller().as_ref(),
+            Side::Terminating => Some(&other) == call.caller().as_ref(),
+        };
+        if !far_end || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
+            // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
+            // known of the other half, and its client makes itself known as anybody's does.
+            return Ok(if far_half { Reception::News } else { Reception::Moot });
+        }
+        let told = FarClient {
+            number: peer.number.clone(),
+            name: peer.name.clone(),
+            address: peer.address.clone(),
+            capabilities: peer.capabilities.clone(),
+            how: if instead.is_some() { How::Introduced } else { How::Message },
+            peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
+            at: Some(now()),
+        };
+        let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
+        let learn = |far: &mut Far| match instead {
+            Some(instead) => far.introduced(number, told, instead),
+            None => far.learn(told),
+        };
+        let learned = self.live.change_remote(id, learn).unwrap_or(Learned::Same);
+        if !known && learned == Learned::Same {
+            return Ok(Reception::News);
+        }
+        let pairs = self.live.pairs_in(id);
+        for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
+            if learned != Learned::Instead {
+                // Said again, it may be because the first time something failed.
+                self.settle(pair).await?;
+            } else if let Err(error) = self.replace(pair).await {
+                // Said again, it is to be another one again.
+                self.live.change_remote(id, |far| far.client.clone_from(&call.far.client));
+                return Err(error);
+            }
+        }
+        Ok(Reception::Kept)
+    }
+
+    /// The client behind `address` no longer talks to this number of ours.
+    pub(in crate::node) async fn remote_client_left(
+        &self,
+        id: &CallId,
+        number: &Number,
+        address: &Address,
+    ) -> Result<(), StoreError> {
+        let pairs = self.live.read(|exchange| {
+            let known = exchange.call(id)?.far.client.as_ref()?;
+            (known.address == *address).then(|| exchange.pairs_in(id))
+        });
+        let Some(pairs) = pairs else { return Ok(()) };
+        for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
+            self.withdraw(pair).await?;
+        }
+        self.live.change_remote(id, |far| _ = far.client.take_if(|client| client.address == *address));
+        Ok(())
+    }
+}

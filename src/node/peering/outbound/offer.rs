@@ -1,0 +1,90 @@
+//! Offering a call to the node that serves its called number (B11).
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::contract::{Offer, Role};
+use crate::core::call::Call;
+use crate::core::far::{Sent, SentState};
+use crate::core::number::Number;
+use crate::core::policy::Receiver;
+use crate::core::route::{Reason, Side};
+use crate::core::time::UnixMillis;
+use crate::monitor::clock::step;
+use crate::monitor::{now, wall};
+use crate::node::peering::outbound::Outbound;
+use crate::node::peering::outbound::tasks::{PeerTask, attempted, until_settled};
+use crate::peer::Peer;
+use crate::store::StoreError;
+
+impl Outbound {
+    /// Offers a call to the node that serves its called number, behind everything else. A call whose
+    /// caller has no client is nobody's business (B2).
+    pub(in crate::node) fn offer(self: &Arc<Self>, call: &Call) {
+        let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
+        let (Some(peer), Some(calling)) = (self.peers.for_called(&call.called, &call.far.served_by), &call.calling)
+        else {
+            return;
+        };
+        let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
+        if !wanted || settled {
+            return;
+        }
+        let (outbound, peer, calling, call) = (self.clone(), peer.clone(), calling.clone(), call.clone());
+        let id = call.id.clone();
+        self.run(&id, PeerTask::Offer, async move {
+            match outbound.first_offer(&peer, &calling, &call).await {
+                Ok(Some(offer)) => outbound.keep_offering(&peer, &calling, offer).await,
+                Ok(None) => {}
+                Err(error) => tracing::warn!(%error, call = %call.id, "an offer could not be made"),
+            }
+        });
+    }
+
+    async fn first_offer(&self, peer: &Peer, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
+        // Served here: whoever it is, we know them better than a peer.
+        if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
+            return Ok(None);
+        }
+        let mut clients = self.disclosure.participating_clients(&call.id, calling).await?;
+        clients.retain(|client| client.offer.allows(&Receiver::Peer(peer.name())));
+        let Some(own) = self.disclosure.shown_as(&call.id, Role::First, calling, &clients).await? else {
+            return Ok(None);
+        };
+        self.live.change_remote(&call.id, |far| {
+            far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone()), now()));
+        });
+        Ok(Some(Offer {
+            id: call.id.clone(),
+            calling: own.number,
+            called: call.called.clone(),
+            address: own.address,
+            name: own.name,
+            capabilities: own.capabilities,
+            // By the wall clock: it is compared with theirs.
+            at: UnixMillis(call.decided.0.saturating_add(step() / 1_000)),
+            sent: wall(),
+            via: vec![self.disclosure.inbox_tokens().base().to_owned()],
+        }))
+    }
+
+    async fn keep_offering(self: &Arc<Self>, peer: &Arc<Peer>, calling: &Number, offer: Offer) {
+        let id = offer.id.clone();
+        let state = until_settled(
+            || {
+                let (peer, offer) = (peer.clone(), Offer { sent: wall(), ..offer.clone() });
+                let (disclosure, calling) = (self.disclosure.clone(), calling.clone());
+                async move {
+                    disclosure.send_if_disclosed(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await
+                }
+                .boxed()
+            },
+            |state, error| _ = self.live.change_remote(&id, |far| attempted(far.offer.as_mut(), state, error)),
+        )
+        .await;
+        self.metrics.offer_sent(peer.name(), state);
+        tracing::info!(call = %id, peer = %peer.name(), outcome = state.as_str(), "offered");
+        self.sync_timeline(&id);
+    }
+}
