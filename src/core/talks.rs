@@ -7,7 +7,11 @@ use super::call::{Call, Phase};
 use super::exchange::{Exchange, Pair};
 use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
+use super::route::Side;
 use super::time::UnixMillis;
+
+/// A call that goes on at another of our PBXs arrives there at most so much later.
+const ARRIVES: Duration = Duration::from_secs(180);
 
 impl Pair {
     /// Whether it is the same two people, whoever called.
@@ -37,6 +41,29 @@ impl Exchange {
             None => (call.caller().unwrap_or_else(|| Number::withheld(&call.id)), call.called.clone()),
         };
         if second == *number { first } else { second }
+    }
+
+    /// Whether these two people talk in a call that has gone out of one of our PBXs, or through a call server of
+    /// ours, and come in at another: the one that came in knows who is at its end, and tells. One that was turned away
+    /// there doesn't: the call goes on by another way.
+    pub fn continues_at_another_pbx(&self, call: &Call, pair: &Pair) -> bool {
+        if call.caller().as_ref() != Some(&pair.first) || call.called != pair.second {
+            return false;
+        }
+        // In that call, or in the one that its caller was led on to.
+        let is_up = |other: &Call| self.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
+        let half = call.far.half.as_ref().and_then(|half| self.call(half));
+        let like = |other: &Call| {
+            let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
+            // The same address has come with both, also where an attendant there has found somebody else since.
+            let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
+            other.side == Side::Terminating
+                && (call.side == Side::Originating || other.pbx != call.pbx)
+                && other.decided >= call.decided
+                && (address || numbers && other.decided - call.decided <= ARRIVES)
+                && is_up(other)
+        };
+        half.is_some_and(|half| call.side == Side::Originating && is_up(half)) || self.calls().any(like)
     }
 
     /// Whether a leg is up, whichever call it is in by now.

@@ -23,7 +23,7 @@ use crate::node::http::hosts::Hosts;
 use crate::node::http::limit::Limits;
 use crate::node::http::logins::Logins;
 use crate::node::lifecycle::disk_space::Space;
-use crate::node::pairing::Turns;
+use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::offer_book::Offers;
 use crate::node::peering::outbound::Outbound;
 use crate::node::state::LiveCalls;
@@ -59,7 +59,6 @@ pub(in crate::node) struct Shared {
     /// Deliveries that are kept.
     pub(in crate::node) deliveries_max: u64,
     pub(in crate::node) space: Space,
-    pub(in crate::node) turns: Turns,
     pub(in crate::node) tasks: Tasks,
     /// What is wrong with the database, where it doesn't say so itself.
     pub(in crate::node) trouble: Mutex<Option<String>>,
@@ -72,6 +71,7 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) links: Arc<PbxLinks>,
     pub(in crate::node) sip: SipHandout,
     pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) pairing: Arc<Pairing>,
 }
 
 impl Deref for App {

@@ -36,6 +36,7 @@ use crate::node::http::router;
 use crate::node::http::server::{Server, listen};
 use crate::node::lifecycle::database_probe;
 use crate::node::lifecycle::disk_space::Space;
+use crate::node::pairing::Pairing;
 use crate::node::peering::outbound::Outbound;
 use crate::node::state::LiveCalls;
 use crate::peer::Peers;
@@ -99,6 +100,16 @@ impl Node {
             metrics,
             shutdown.clone(),
         ));
+        let pairing = Arc::new(Pairing::new(
+            live.clone(),
+            disclosure.clone(),
+            deliveries.clone(),
+            outbound.clone(),
+            store.clone(),
+            push.clone(),
+            totals.clone(),
+            shutdown.clone(),
+        ));
         let app = App::new(Shared {
             push,
             totals,
@@ -117,7 +128,6 @@ impl Node {
             limits: Limits::new(),
             deliveries_max: config.storage.deliveries,
             space: Space::new(&config.database, &config.storage, metrics),
-            turns: Default::default(),
             tasks: Tasks::default(),
             trouble: Mutex::default(),
             started: now(),
@@ -129,6 +139,7 @@ impl Node {
             links,
             sip,
             outbound,
+            pairing,
             store,
         });
         app.resume().await?;

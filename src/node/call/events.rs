@@ -51,11 +51,11 @@ impl App {
         match effect {
             Effect::Paired(pair) => {
                 self.look_for_offer(pair).await?;
-                self.settle(pair).await?;
+                self.pairing.reconcile(pair).await?;
                 self.outbound.sync_timeline(&pair.call);
                 Ok(())
             }
-            Effect::Parted(pair) => self.settle(pair).await,
+            Effect::Parted(pair) => self.pairing.reconcile(pair).await,
             Effect::Ended(call) => {
                 tracing::info!(%call, "ended");
                 self.outbound.end_call(call);

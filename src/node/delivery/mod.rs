@@ -25,7 +25,7 @@ pub(in crate::node) struct RoutedDelivery {
     pub(in crate::node) via: PbxName,
 }
 
-/// Hands deliveries that are written down to whatever brings them to their clients.
+/// Routes deliveries that are written down, and hands them to push.
 pub(in crate::node) struct Deliveries {
     store: Store,
     push: Push,

@@ -53,7 +53,7 @@ impl App {
             let _ = self.report(&call, &[]).await;
         }
         self.expire_offers().await?;
-        self.settle_rested(beat).await?;
+        self.pairing.tell_missed_calls(beat).await?;
         for call in self.live.over(now(), GRACE) {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.

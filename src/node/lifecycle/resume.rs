@@ -1,12 +1,12 @@
 //! Taking up after a restart what was going on before it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::core::call::Call;
 use crate::core::exchange::{Exchange, Pair};
 use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
-use crate::monitor::{brief, now};
+use crate::monitor::now;
 use crate::node::app::App;
 use crate::node::state::GRACE;
 use crate::store::{CallFilter, StoreError};
@@ -15,9 +15,6 @@ use crate::store::{CallFilter, StoreError};
 const CALLS: u32 = 200_000;
 /// Calls that may have ended within the grace.
 const RECENT: u32 = 20_000;
-/// How long what could not be told waits for the database.
-const AGAIN: Duration = Duration::from_secs(1);
-
 impl App {
     /// Reads live calls back, finishes what was pending, and begins to tell whoever wasn't told.
     pub(in crate::node) async fn resume(&self) -> Result<(), StoreError> {
@@ -31,7 +28,7 @@ impl App {
         let talking = self.live.restore(over.into_iter().filter(|call| recent(call.ended)).chain(live).collect());
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
-        tokio::spawn(brief("resume", self.clone().settle_all(open.chain(talking).collect())));
+        self.pairing.reconcile_all_in_background(open.chain(talking).collect());
         self.resume_offers().await?;
         for (call, bytes) in self.store.kept_posts().await? {
             // What isn't followed any more is never forgotten again, so it isn't counted.
@@ -49,26 +46,6 @@ impl App {
             tracing::info!(calls, pending, "took up the calls of before");
         }
         Ok(())
-    }
-
-    async fn settle_all(self, mut pairs: Vec<Pair>) {
-        loop {
-            let mut failed = Vec::new();
-            for pair in pairs {
-                if let Err(error) = self.settle(&pair).await {
-                    tracing::warn!(%error, call = %pair.call, "the clients of a call of before can't be told yet");
-                    failed.extend(error.is_unavailable().then_some(pair));
-                }
-            }
-            if failed.is_empty() {
-                return;
-            }
-            pairs = failed;
-            tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
-                () = self.shutdown.cancelled() => return,
-            }
-        }
     }
 
     async fn resume_deliveries(&self) -> Result<usize, StoreError> {

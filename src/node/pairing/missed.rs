@@ -4,25 +4,25 @@ use std::collections::HashSet;
 
 use crate::core::exchange::Pair;
 use crate::monitor::Beat;
-use crate::node::app::App;
+use crate::node::pairing::Pairing;
 use crate::push::{Rested, SipRoute};
 use crate::store::StoreError;
 
 /// What one sweep has done so far.
 #[derive(Default)]
 struct Done {
-    settled: HashSet<Pair>,
+    reconciled: HashSet<Pair>,
     told: HashSet<SipRoute>,
 }
 
-impl App {
+impl Pairing {
     /// Tells an address that takes messages again of all calls that it missed, and tries any other address whose rest is
     /// over with one message. If the database is not available, a later sweep does the rest.
-    pub(in crate::node) async fn settle_rested(&self, beat: &Beat) -> Result<(), StoreError> {
+    pub(in crate::node) async fn tell_missed_calls(&self, beat: &Beat) -> Result<(), StoreError> {
         let mut done = Done::default();
         let mut all = self.push.rested().into_iter();
         while let Some(rested) = all.next() {
-            if let Err(error) = self.settle_missed(&rested, &mut done, beat).await {
+            if let Err(error) = self.tell_missed_pairs(&rested, &mut done, beat).await {
                 std::iter::once(rested).chain(all).for_each(|rested| self.push.put_back_rested(rested));
                 return Err(error);
             }
@@ -31,23 +31,23 @@ impl App {
     }
 
     /// Fails only if the database is not available: a pair that can't be read holds up no other.
-    async fn settle_missed(&self, rested: &Rested, done: &mut Done, beat: &Beat) -> Result<(), StoreError> {
+    async fn tell_missed_pairs(&self, rested: &Rested, done: &mut Done, beat: &Beat) -> Result<(), StoreError> {
         for pair in self.live.newest_first(rested.missed.clone()) {
             if rested.is_try && done.told.contains(&rested.route) {
                 break;
             }
             beat.tick();
-            if done.settled.contains(&pair) {
+            if done.reconciled.contains(&pair) {
                 continue;
             }
-            match self.settle_told(&pair).await {
+            match self.reconcile_listing(&pair).await {
                 Ok(told) => done.told.extend(told),
                 Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => {
                     tracing::warn!(%error, call = %pair.call, "softphones can't be told of a call they missed")
                 }
             }
-            done.settled.insert(pair);
+            done.reconciled.insert(pair);
         }
         Ok(())
     }

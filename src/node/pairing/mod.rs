@@ -3,74 +3,84 @@
 //! What is to be told follows from what is: a pair that talks is told, one that doesn't is told that
 //! it is over. So a pair can be looked at any number of times, late, twice, or after a restart.
 
+mod locks;
+mod messages;
 mod missed;
 
-use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashSet};
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::sync::CancellationToken;
 
-use crate::contract::{Body, ClientForm, Message, Peer, Role};
+use crate::contract::{ClientForm, Peer, Role};
 use crate::core::address::AddressKind;
-use crate::core::call::{Call, Phase};
-use crate::core::exchange::{Exchange, Pair};
+use crate::core::call::Call;
+use crate::core::exchange::{Effect, Pair};
 use crate::core::name::{CallId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::Side;
-use crate::monitor::now;
-use crate::node::app::App;
-use crate::push::{SipRoute, sip_route};
-use crate::store::{Binding, Delivery, StoreError};
+use crate::monitor::{Totals, brief, now};
+use crate::node::delivery::Deliveries;
+use crate::node::disclosure::Disclosure;
+use crate::node::peering::outbound::Outbound;
+use crate::node::state::LiveCalls;
+use crate::push::{Push, SipRoute, sip_route};
+use crate::store::{Binding, Delivery, Store, StoreError};
+use locks::PairLocks;
+use messages::{Party, messages};
 
-/// A call that goes on at another of our PBXs arrives there at most so much later.
-const ARRIVES: Duration = Duration::from_secs(180);
+/// How long what could not be told waits for the database.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// One pair of a call is looked at at a time; calls share a few locks.
-pub(in crate::node) struct Turns(Vec<Mutex<()>>);
+/// Tells clients of each other.
+pub(in crate::node) struct Pairing {
+    live: LiveCalls,
+    disclosure: Arc<Disclosure>,
+    deliveries: Arc<Deliveries>,
+    outbound: Arc<Outbound>,
+    store: Store,
+    push: Push,
+    locks: PairLocks,
+    totals: Arc<Totals>,
+    shutdown: CancellationToken,
+}
 
-impl Default for Turns {
-    fn default() -> Turns {
-        Turns((0..64).map(|_| Mutex::new(())).collect())
+impl Pairing {
+    #[allow(clippy::too_many_arguments, reason = "each is one thing that it uses")]
+    pub(in crate::node) fn new(
+        live: LiveCalls,
+        disclosure: Arc<Disclosure>,
+        deliveries: Arc<Deliveries>,
+        outbound: Arc<Outbound>,
+        store: Store,
+        push: Push,
+        totals: Arc<Totals>,
+        shutdown: CancellationToken,
+    ) -> Pairing {
+        let locks = PairLocks::default();
+        Pairing { live, disclosure, deliveries, outbound, store, push, locks, totals, shutdown }
     }
-}
 
-impl Turns {
-    async fn of(&self, call: &CallId) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        call.hash(&mut hasher);
-        self.0[hasher.finish() as usize % self.0.len()].lock().await
-    }
-}
-
-/// One side of a pair.
-struct Party<'a> {
-    number: &'a Number,
-    role: Role,
-    clients: Vec<Binding>,
-}
-
-impl App {
     /// Brings what clients know of a pair in line with whether it talks.
-    pub(in crate::node) async fn settle(&self, pair: &Pair) -> Result<(), StoreError> {
-        self.settle_told(pair).await.map(drop)
+    pub(in crate::node) async fn reconcile(&self, pair: &Pair) -> Result<(), StoreError> {
+        self.reconcile_listing(pair).await.map(drop)
     }
 
-    /// As [`App::settle`]; returns the softphones for which that made a delivery.
-    pub(in crate::node) async fn settle_told(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
-        let _turn = self.turns.of(&pair.call).await;
+    /// As [`Pairing::reconcile`]; returns the softphones for which that made a delivery.
+    pub(in crate::node) async fn reconcile_listing(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
+        let _lock = self.locks.of(&pair.call).await;
         let (talks, call, far) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
             let talks = exchange.pairs_in(&pair.call).iter().any(|other| other.same_people(pair));
-            let talks = talks && !call.is_some_and(|call| goes_on(exchange, call, pair));
+            let talks = talks && !call.is_some_and(|call| exchange.continues_at_another_pbx(call, pair));
             let far = exchange.far_end(pair).map(|(home, number)| (home.clone(), number.clone()));
             (talks, call.cloned(), far)
         });
         match call {
             Some(call) if talks => self.tell(pair, &call, far.as_ref()).await,
             call => {
-                let told = self.part(pair, call.as_ref().map(|call| &call.pbx)).await?;
+                let told = self.end_pair(pair, call.as_ref().map(|call| &call.pbx)).await?;
                 // One side alone was told here: the other one is another node's.
                 if let [ours] = &Vec::from_iter(told)[..] {
                     self.outbound.tell_pair_over(pair, ours);
@@ -97,7 +107,7 @@ impl App {
         match (first.clients.is_empty(), second.clients.is_empty()) {
             (false, false) => {
                 for (ours, other) in [(&first, &second), (&second, &first)] {
-                    if let Some(peer) = self.party(call, other).await? {
+                    if let Some(peer) = self.shown_party(call, other).await? {
                         wanted.extend(messages(call, ours, other.number, &peer, None));
                     }
                 }
@@ -106,7 +116,7 @@ impl App {
                 let (ours, other) = if second.clients.is_empty() { (&first, &second) } else { (&second, &first) };
                 match far.filter(|(_, number)| number == other.number) {
                     // B6, B7: one side is another node's.
-                    Some((home, _)) => (wanted, answer) = self.tell_far(call, home, ours, other).await?,
+                    Some((home, _)) => (wanted, answer) = self.tell_with_remote(call, home, ours, other).await?,
                     // Our client came after the call had begun.
                     None if call.side == Side::Originating => self.outbound.offer(call),
                     None => {}
@@ -134,7 +144,7 @@ impl App {
 
     /// What our clients are told of another node's, and what this node tells that one for them.
     #[allow(clippy::type_complexity, reason = "it is taken apart where it is made")]
-    async fn tell_far(
+    async fn tell_with_remote(
         &self,
         call: &Call,
         home: &Call,
@@ -146,7 +156,7 @@ impl App {
         // Its node has the caller's address already: that is where we were told of it.
         let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
         let knows = !home.far.left && (knows || home.far.was_introduced(ours.number));
-        let own = if knows { None } else { self.party(call, ours).await? };
+        let own = if knows { None } else { self.shown_party(call, ours).await? };
         let ourselves =
             far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
         if own.is_some() {
@@ -159,12 +169,12 @@ impl App {
         })
     }
 
-    async fn party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
+    async fn shown_party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
         self.disclosure.shown_as(&call.id, party.role, party.number, &party.clients).await
     }
 
     /// Tells those who were told of each other; the numbers whose clients were.
-    async fn part(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<BTreeSet<Number>, StoreError> {
+    async fn end_pair(&self, pair: &Pair, pbx: Option<&PbxName>) -> Result<BTreeSet<Number>, StoreError> {
         let parted = self.store.part(&pair.call, [pair.first.clone(), pair.second.clone()], now()).await?;
         self.push.forget(&parted.dropped);
         if !parted.ended.is_empty() {
@@ -184,15 +194,15 @@ impl App {
 
     /// Tells those who talk that it is over for their clients, though they go on talking.
     pub(in crate::node) async fn withdraw(&self, pair: &Pair) -> Result<(), StoreError> {
-        let _turn = self.turns.of(&pair.call).await;
+        let _lock = self.locks.of(&pair.call).await;
         let pbx = self.live.pbx_of(&pair.call);
-        self.part(pair, pbx.as_ref()).await.map(drop)
+        self.end_pair(pair, pbx.as_ref()).await.map(drop)
     }
 
     /// The other side has another client than the one that was told of: the old one is over.
-    pub(in crate::node) async fn replace(&self, pair: &Pair) -> Result<(), StoreError> {
+    pub(in crate::node) async fn replace_remote_client(&self, pair: &Pair) -> Result<(), StoreError> {
         self.withdraw(pair).await?;
-        self.settle(pair).await
+        self.reconcile(pair).await
     }
 
     /// A number was switched on or off, or one of its clients offers its address to others than before.
@@ -203,58 +213,52 @@ impl App {
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {
                 true => self.withdraw(&pair).await?,
-                false => self.settle(&pair).await?,
+                false => self.reconcile(&pair).await?,
             }
         }
         Ok(())
     }
 
     /// Looks at all pairs in which a number talks: it has a new client.
-    pub(in crate::node) async fn settle_number(&self, number: &Number) -> Result<(), StoreError> {
+    pub(in crate::node) async fn reconcile_number(&self, number: &Number) -> Result<(), StoreError> {
         for pair in self.live.pairs_of(number) {
-            self.settle(&pair).await?;
+            self.reconcile(&pair).await?;
         }
         Ok(())
     }
-}
 
-/// Whether these two people talk in a call that has gone out of one of our PBXs, or through a call server of
-/// ours, and come in at another: the one that came in knows who is at its end, and tells. One that was turned away
-/// there doesn't: the call goes on by another way.
-fn goes_on(exchange: &Exchange, call: &Call, pair: &Pair) -> bool {
-    if call.caller().as_ref() != Some(&pair.first) || call.called != pair.second {
-        return false;
+    /// Tells the clients of a call that has used an offer, now or as soon as that works.
+    pub(in crate::node) async fn reconcile_call_soon(&self, call: &CallId) {
+        for pair in self.live.pairs_in(call) {
+            if let Err(error) = self.reconcile(&pair).await {
+                tracing::warn!(%error, %call, "a client could not be told of an offer yet");
+                self.live.retry_later(&[], call, vec![Effect::Paired(pair)]);
+            }
+        }
     }
-    // In that call, or in the one that its caller was led on to.
-    let is_up = |other: &Call| exchange.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
-    let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
-    let like = |other: &Call| {
-        let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
-        // The same address has come with both, also where an attendant there has found somebody else since.
-        let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
-        other.side == Side::Terminating
-            && (call.side == Side::Originating || other.pbx != call.pbx)
-            && other.decided >= call.decided
-            && (address || numbers && other.decided - call.decided <= ARRIVES)
-            && is_up(other)
-    };
-    half.is_some_and(|half| call.side == Side::Originating && is_up(half)) || exchange.calls().any(like)
-}
 
-/// Each client's message about its peer.
-fn messages(call: &Call, to: &Party<'_>, other: &Number, peer: &Peer, own: Option<&Peer>) -> Vec<(Delivery, Binding)> {
-    let made = to.clients.iter().map(|client| {
-        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
-        let delivery = Delivery {
-            number: to.number.clone(),
-            other: other.clone(),
-            client: client.id.clone(),
-            form: client.form,
-            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
-            attempts: 0,
-            created: now(),
-        };
-        (delivery, client.clone())
-    });
-    made.collect()
+    /// Reconciles pairs in the background, and tries again while the database is not available.
+    pub(in crate::node) fn reconcile_all_in_background(self: &Arc<Self>, pairs: Vec<Pair>) {
+        tokio::spawn(brief("resume", self.clone().reconcile_all(pairs)));
+    }
+
+    async fn reconcile_all(self: Arc<Self>, mut pairs: Vec<Pair>) {
+        loop {
+            let mut failed = Vec::new();
+            for pair in pairs {
+                if let Err(error) = self.reconcile(&pair).await {
+                    tracing::warn!(%error, call = %pair.call, "the clients of a call of before can't be told yet");
+                    failed.extend(error.is_unavailable().then_some(pair));
+                }
+            }
+            if failed.is_empty() {
+                return;
+            }
+            pairs = failed;
+            tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = self.shutdown.cancelled() => return,
+            }
+        }
+    }
 }

@@ -78,7 +78,7 @@ pub(in crate::node) async fn create(
 async fn created(app: &App, binding: Binding) -> (StatusCode, Json<ClientCreated>) {
     let (id, number) = (&binding.id, &binding.number);
     tracing::info!(client = %id, %number, form = binding.form.as_str(), "client bound");
-    warn_untold(app.settle_number(number).await, number);
+    warn_untold(app.pairing.reconcile_number(number).await, number);
     let secret = binding.secret.clone();
     (StatusCode::CREATED, Json(ClientCreated { client: view(app, binding), secret }))
 }
@@ -89,7 +89,7 @@ async fn renewed(app: &App, binding: Binding, names_offer: bool) -> (StatusCode,
     let (id, number) = (&binding.id, &binding.number);
     tracing::debug!(client = %id, %number, "client renewed");
     if names_offer {
-        warn_untold(app.reconsider(number).await, number);
+        warn_untold(app.pairing.reconsider(number).await, number);
     }
     (StatusCode::OK, Json(ClientCreated { client: view(app, binding), secret: None }))
 }
@@ -234,7 +234,7 @@ pub(in crate::node) async fn change(
         return Err(Problem::not_found("client"));
     }
     tracing::info!(client = %id, number = %binding.number, %offer, "client's address is offered to");
-    app.reconsider(&binding.number).await?;
+    app.pairing.reconsider(&binding.number).await?;
     binding.offer = offer;
     Ok(Json(view(&app, binding)))
 }
@@ -260,7 +260,7 @@ pub(in crate::node) async fn remove(
     app.push.end_client(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
     // If telling fails, it is gone all the same.
-    if let Err(error) = app.reconsider(&binding.number).await {
+    if let Err(error) = app.pairing.reconsider(&binding.number).await {
         tracing::warn!(%error, number = %binding.number, "who talks with a client that is gone could not be told");
     }
     Ok(StatusCode::NO_CONTENT)

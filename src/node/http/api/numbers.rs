@@ -49,7 +49,7 @@ pub(in crate::node) async fn put(
     let switched = entry.enabled.is_some();
     write(&app, vec![NumberRow::new(number.clone(), entry)]).await?;
     if switched {
-        app.reconsider(&number).await?;
+        app.pairing.reconsider(&number).await?;
     }
     let found = app.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
@@ -81,7 +81,7 @@ pub(in crate::node) async fn remove(
     }
     clients.iter().for_each(|client| app.push.end_client(&client.id));
     // If telling fails, it is gone all the same.
-    if let Err(error) = app.reconsider(&number).await {
+    if let Err(error) = app.pairing.reconsider(&number).await {
         tracing::warn!(%error, %number, "who talks with a number that is gone could not be told");
     }
     Ok(StatusCode::NO_CONTENT)
@@ -117,7 +117,7 @@ pub(in crate::node) async fn set_switch(
         return Err(Problem::not_found("number"));
     }
     tracing::info!(%number, enabled = switch.enabled, "number switched");
-    app.reconsider(&number).await?;
+    app.pairing.reconsider(&number).await?;
     Ok(Json(switch))
 }
 

@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 
 use crate::contract::{NumberKind, Offer, OfferRefusal};
 use crate::core::call::{Call, Phase};
-use crate::core::exchange::{Effect, Pair};
+use crate::core::exchange::Pair;
 use crate::core::far::{FarClient, How};
 use crate::core::name::CallId;
 use crate::core::number::Number;
@@ -209,21 +209,11 @@ impl App {
         for (id, call, how) in matches.found {
             if self.use_offer(&id, &call, how) {
                 used.push(id);
-                self.settle_soon(&call).await;
+                self.pairing.reconcile_call_soon(&call).await;
             }
         }
         // Behind the calls that say so: a restart in between doesn't give them to others.
         if used.is_empty() { Ok(()) } else { self.store.delete_offers(used).await }
-    }
-
-    /// Tells the clients of a call that has used an offer, now or as soon as that works.
-    async fn settle_soon(&self, call: &CallId) {
-        for pair in self.live.pairs_in(call) {
-            if let Err(error) = self.settle(&pair).await {
-                tracing::warn!(%error, %call, "a client could not be told of an offer yet");
-                self.live.retry_later(&[], call, vec![Effect::Paired(pair)]);
-            }
-        }
     }
 
     /// Gives an offer to a call; false if either was used meanwhile.

@@ -72,8 +72,8 @@ impl App {
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             if learned != Learned::Instead {
                 // Said again, it may be because the first time something failed.
-                self.settle(pair).await?;
-            } else if let Err(error) = self.replace(pair).await {
+                self.pairing.reconcile(pair).await?;
+            } else if let Err(error) = self.pairing.replace_remote_client(pair).await {
                 // Said again, it is to be another one again.
                 self.live.change_remote(id, |far| far.client.clone_from(&call.far.client));
                 return Err(error);
@@ -95,7 +95,7 @@ impl App {
         });
         let Some(pairs) = pairs else { return Ok(()) };
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
-            self.withdraw(pair).await?;
+            self.pairing.withdraw(pair).await?;
         }
         self.live.change_remote(id, |far| _ = far.client.take_if(|client| client.address == *address));
         Ok(())

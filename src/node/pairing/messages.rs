@@ -1,0 +1,38 @@
+//! The deliveries that tell a side of a pair of the other side.
+
+use crate::contract::{Body, Message, Peer, Role};
+use crate::core::call::Call;
+use crate::core::number::Number;
+use crate::monitor::now;
+use crate::store::{Binding, Delivery};
+
+/// One side of a pair.
+pub(super) struct Party<'a> {
+    pub(super) number: &'a Number,
+    pub(super) role: Role,
+    pub(super) clients: Vec<Binding>,
+}
+
+/// Each client's message about its peer.
+pub(super) fn messages(
+    call: &Call,
+    to: &Party<'_>,
+    other: &Number,
+    peer: &Peer,
+    own: Option<&Peer>,
+) -> Vec<(Delivery, Binding)> {
+    let made = to.clients.iter().map(|client| {
+        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
+        let delivery = Delivery {
+            number: to.number.clone(),
+            other: other.clone(),
+            client: client.id.clone(),
+            form: client.form,
+            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
+            attempts: 0,
+            created: now(),
+        };
+        (delivery, client.clone())
+    });
+    made.collect()
+}
