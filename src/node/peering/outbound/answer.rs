@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-
 use crate::contract::{Body, Message, Peer, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
@@ -45,23 +43,16 @@ impl Outbound {
                 let (outbound, number) = (self.clone(), number.clone());
                 let id = call.clone();
                 self.run(call, PeerTask::Answer(number.clone()), async move {
+                    let Outbound { live, disclosure, peers, .. } = &*outbound;
                     let state = until_settled(
-                        || {
-                            let (outbound, address, own) = (outbound.clone(), address.clone(), own.clone());
-                            let (id, number) = (id.clone(), number.clone());
-                            async move {
-                                let client = |call: &Call| call.far.client.clone();
-                                let far = outbound.live.read(|exchange| exchange.call(&id).and_then(client));
-                                let Outbound { disclosure, peers, .. } = &*outbound;
-                                let to = disclosure.remote_receiver(far.as_ref());
-                                disclosure.send_if_disclosed(&number, &to, peers.answer(&address, &own)).await
-                            }
-                            .boxed()
+                        || async {
+                            let client = |call: &Call| call.far.client.clone();
+                            let far = live.read(|exchange| exchange.call(&id).and_then(client));
+                            let to = disclosure.remote_receiver(far.as_ref());
+                            disclosure.send_if_disclosed(&number, &to, peers.answer(&address, &own)).await
                         },
                         |state, error| {
-                            outbound
-                                .live
-                                .change_remote(&id, |far| attempted(far.answers.get_mut(&number), state, error));
+                            live.change_remote(&id, |far| attempted(far.answers.get_mut(&number), state, error));
                         },
                     )
                     .await;

@@ -11,7 +11,6 @@ mod updates;
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::client_policy::ClientPolicy;
@@ -78,11 +77,7 @@ impl Outbound {
         let stop = self.shutdown.child_token();
         tokio::spawn(brief("peer", async move {
             let _permit = permit;
-            let ask = || {
-                let (peer, call) = (peer.clone(), call.clone());
-                async move { peer.withdraw(&call).await }.boxed()
-            };
-            let asking = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ()));
+            let asking = tokio::time::timeout(GRACE, until_settled(|| peer.withdraw(&call), |_, _| ()));
             let _ = stop.run_until_cancelled(asking).await;
         }));
     }

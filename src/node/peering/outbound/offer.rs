@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-
 use crate::contract::{Offer, Role};
 use crate::core::call::Call;
 use crate::core::far::{Sent, SentState};
@@ -69,16 +67,12 @@ impl Outbound {
         }))
     }
 
-    async fn keep_offering(self: &Arc<Self>, peer: &Arc<Peer>, calling: &Number, offer: Offer) {
+    async fn keep_offering(self: &Arc<Self>, peer: &Peer, calling: &Number, offer: Offer) {
         let id = offer.id.clone();
         let state = until_settled(
-            || {
-                let (peer, offer) = (peer.clone(), Offer { sent: wall(), ..offer.clone() });
-                let (disclosure, calling) = (self.disclosure.clone(), calling.clone());
-                async move {
-                    disclosure.send_if_disclosed(&calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await
-                }
-                .boxed()
+            || async {
+                let offer = Offer { sent: wall(), ..offer.clone() };
+                self.disclosure.send_if_disclosed(calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await
             },
             |state, error| _ = self.live.change_remote(&id, |far| attempted(far.offer.as_mut(), state, error)),
         )

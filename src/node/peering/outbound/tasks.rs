@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::future::BoxFuture;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::backoff::Backoff;
@@ -88,8 +87,8 @@ impl Outbound {
 }
 
 /// Asks again until the other side has said yes or no; the caller ends it when nobody needs it.
-pub(super) async fn until_settled(
-    ask: impl Fn() -> BoxFuture<'static, Outcome>,
+pub(super) async fn until_settled<F: Future<Output = Outcome>>(
+    ask: impl Fn() -> F,
     note: impl Fn(SentState, Option<String>),
 ) -> SentState {
     let mut attempt = 0;

@@ -11,8 +11,6 @@ use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
 use crate::contract::{Happening, Part, PartStep, Step};
 use crate::core::call::{Call, Phase};
 use crate::core::far::{Milestone, SentState, There};
@@ -54,10 +52,7 @@ impl Outbound {
         }
         let (outbound, id, stop) = (self.clone(), id.clone(), self.shutdown.child_token());
         tokio::spawn(brief("peer", async move {
-            let ask = || {
-                let (outbound, id, peer) = (outbound.clone(), id.clone(), peer.clone());
-                async move { outbound.sync_now(&id, &peer).await }.boxed()
-            };
+            let ask = || outbound.sync_now(&id, &peer);
             let work = async {
                 for meanwhile in MEANWHILE {
                     tokio::time::sleep(meanwhile).await;

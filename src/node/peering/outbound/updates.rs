@@ -8,8 +8,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-
 use crate::contract::{Peer, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
@@ -49,15 +47,11 @@ impl Outbound {
                     return;
                 }
                 outbound.live.change_remote(&home, |far| far.leave(&ours));
-                let ask = || {
-                    let (outbound, pair, own, to) = (outbound.clone(), pair.clone(), own.clone(), to.clone());
-                    async move {
-                        match outbound.talks_again(&pair) {
-                            true => Outcome::Refused("they talk again".to_owned()),
-                            false => outbound.peers.ended(&to, &own).await,
-                        }
+                let ask = || async {
+                    match outbound.talks_again(&pair) {
+                        true => Outcome::Refused("they talk again".to_owned()),
+                        false => outbound.peers.ended(&to, &own).await,
                     }
-                    .boxed()
                 };
                 let told = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
                 if told == Ok(SentState::Accepted) {
@@ -92,11 +86,7 @@ impl Outbound {
             };
             let (peers, peer) = (self.peers.clone(), Peer::from(met));
             self.run(&home.id, PeerTask::Introduction, async move {
-                let ask = || {
-                    let (peers, to, peer, instead) = (peers.clone(), to.clone(), peer.clone(), instead.clone());
-                    async move { peers.introduce(&to, &peer, &instead).await }.boxed()
-                };
-                until_settled(ask, |_, _| ()).await;
+                until_settled(|| peers.introduce(&to, &peer, &instead), |_, _| ()).await;
             });
         }
     }
