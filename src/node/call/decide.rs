@@ -65,7 +65,7 @@ impl App {
         let took = begun.elapsed();
         self.totals.decided(call.route, call.reason, took);
         tracing::info!(
-            call = %call.call,
+            call = %call.id,
             pbx = %call.pbx,
             calling = call.calling.as_ref().map(Number::to_string).as_deref().unwrap_or("withheld"),
             called = %call.called,
@@ -74,7 +74,7 @@ impl App {
             ms = took.as_secs_f64() * 1000.0,
             "decided"
         );
-        Ok(call.decision)
+        Ok(answer(&call))
     }
 
     /// The leg was announced before: the same answer again, unless the PBX says that it did otherwise.
@@ -143,7 +143,7 @@ impl App {
         }
     }
 
-    fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Opened {
+    fn open(&self, request: CallRequest, id: CallId, decided: Decided) -> Call {
         let now = now();
         let Portability { served_by, trunk, .. } = decided.ported;
         let trunk = trunk.or_else(|| self.trunk(&request.pbx, &request.called, &served_by).cloned());
@@ -183,7 +183,7 @@ impl App {
         if is_new {
             self.reach_out(&call);
         }
-        Opened::new(&call)
+        call
     }
 
     /// The packet trunk to a called number: that of the peer who serves it, or of the PBX.
@@ -252,32 +252,6 @@ impl App {
             }
             Side::Terminating => {}
         }
-    }
-}
-
-/// A call as the log line shows it, and its answer.
-struct Opened {
-    decision: CallDecision,
-    pbx: PbxName,
-    calling: Option<Number>,
-    called: Number,
-}
-
-impl Opened {
-    fn new(call: &Call) -> Opened {
-        Opened {
-            decision: answer(call),
-            pbx: call.pbx.clone(),
-            calling: call.calling.clone(),
-            called: call.called.clone(),
-        }
-    }
-}
-
-impl std::ops::Deref for Opened {
-    type Target = CallDecision;
-    fn deref(&self) -> &CallDecision {
-        &self.decision
     }
 }
 
