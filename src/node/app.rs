@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::client_policy::ClientPolicy;
 use crate::core::name::PeerName;
 use crate::core::time::UnixMillis;
 use crate::lnp::Lnp;
@@ -40,7 +39,6 @@ pub(in crate::node) struct Shared {
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
     pub(in crate::node) totals: Arc<Totals>,
-    pub(in crate::node) clients: Arc<ClientPolicy>,
     /// Other nodes, and the tokens that they show.
     pub(in crate::node) peers: Arc<Peers>,
     pub(in crate::node) peer_tokens: HashMap<[u8; 32], PeerName>,

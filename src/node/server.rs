@@ -82,7 +82,6 @@ impl Node {
         let totals = Arc::new(Totals::new(metrics));
         let shutdown = CancellationToken::new();
         let push = Push::new(store.clone(), totals.clone(), config.clients.clone(), shutdown.clone());
-        let clients = Arc::new(config.clients.clone());
         let peers = Arc::new(Peers::new(&config.peers, is_at_home(&base))?);
         let live = LiveCalls::new(store.clone(), config.conference_size, config.storage.calls);
         let inbox_tokens = InboxTokens::new(secret, base);
@@ -96,7 +95,6 @@ impl Node {
             store.clone(),
             push.clone(),
             peers.clone(),
-            clients.clone(),
             metrics,
             shutdown.clone(),
         ));
@@ -108,7 +106,6 @@ impl Node {
             store.clone(),
             push.clone(),
             totals.clone(),
-            shutdown.clone(),
         ));
         let app = App::new(Shared {
             push,
@@ -116,7 +113,6 @@ impl Node {
             peers,
             peer_tokens,
             offers: Default::default(),
-            clients,
             routing: config.routing.clone(),
             lnp: config.portability()?,
             keep: config.keep_calls,

@@ -84,6 +84,11 @@ impl Push {
         Push { inner: Arc::new(inner) }
     }
 
+    /// Where clients may be reached.
+    pub fn policy(&self) -> &ClientPolicy {
+        &self.inner.policy
+    }
+
     /// The hosted clients' streams.
     pub fn hub(&self) -> &Hub {
         &self.inner.hub

@@ -28,7 +28,7 @@ impl App {
         let talking = self.live.restore(over.into_iter().filter(|call| recent(call.ended)).chain(live).collect());
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
-        self.pairing.reconcile_all_in_background(open.chain(talking).collect());
+        self.pairing.reconcile_all_in_background(open.chain(talking).collect(), self.shutdown.clone());
         self.resume_offers().await?;
         for (call, bytes) in self.store.kept_posts().await? {
             // What isn't followed any more is never forgotten again, so it isn't counted.

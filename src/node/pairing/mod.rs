@@ -43,11 +43,9 @@ pub(in crate::node) struct Pairing {
     push: Push,
     locks: PairLocks,
     totals: Arc<Totals>,
-    shutdown: CancellationToken,
 }
 
 impl Pairing {
-    #[allow(clippy::too_many_arguments, reason = "each is one thing that it uses")]
     pub(in crate::node) fn new(
         live: LiveCalls,
         disclosure: Arc<Disclosure>,
@@ -56,10 +54,9 @@ impl Pairing {
         store: Store,
         push: Push,
         totals: Arc<Totals>,
-        shutdown: CancellationToken,
     ) -> Pairing {
         let locks = PairLocks::default();
-        Pairing { live, disclosure, deliveries, outbound, store, push, locks, totals, shutdown }
+        Pairing { live, disclosure, deliveries, outbound, store, push, locks, totals }
     }
 
     /// Brings what clients know of a pair in line with whether it talks.
@@ -238,11 +235,11 @@ impl Pairing {
     }
 
     /// Reconciles pairs in the background, and tries again while the database is not available.
-    pub(in crate::node) fn reconcile_all_in_background(self: &Arc<Self>, pairs: Vec<Pair>) {
-        tokio::spawn(brief("resume", self.clone().reconcile_all(pairs)));
+    pub(in crate::node) fn reconcile_all_in_background(self: &Arc<Self>, pairs: Vec<Pair>, stop: CancellationToken) {
+        tokio::spawn(brief("resume", self.clone().reconcile_all(pairs, stop)));
     }
 
-    async fn reconcile_all(self: Arc<Self>, mut pairs: Vec<Pair>) {
+    async fn reconcile_all(self: Arc<Self>, mut pairs: Vec<Pair>, stop: CancellationToken) {
         loop {
             let mut failed = Vec::new();
             for pair in pairs {
@@ -257,7 +254,7 @@ impl Pairing {
             pairs = failed;
             tokio::select! {
                 () = tokio::time::sleep(AGAIN) => {}
-                () = self.shutdown.cancelled() => return,
+                () = stop.cancelled() => return,
             }
         }
     }

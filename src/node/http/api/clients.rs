@@ -107,7 +107,7 @@ async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
     if app.disclosure.inbox_tokens().own(address).is_some() {
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
-    guard::check_client(&app.clients, address).await.map_err(|refusal| invalid(refusal.to_string()))
+    guard::check_client(app.push.policy(), address).await.map_err(|refusal| invalid(refusal.to_string()))
 }
 
 /// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.

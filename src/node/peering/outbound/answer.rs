@@ -82,7 +82,7 @@ impl Outbound {
         }
         // Anybody who knows our client's address can post a message that names another address.
         let vouched = matches!(how, How::Signalling | How::Offer);
-        self.clients.check_answer(address, vouched).map_err(|refusal| refusal.to_string())
+        self.push.policy().check_answer(address, vouched).map_err(|refusal| refusal.to_string())
     }
 
     fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) -> Result<(), String> {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::client_policy::ClientPolicy;
 use crate::core::far::{Sent, SentState};
 use crate::core::name::CallId;
 use crate::monitor::{Metrics, brief};
@@ -34,7 +33,6 @@ pub(in crate::node) struct Outbound {
     store: Store,
     push: Push,
     peers: Arc<Peers>,
-    clients: Arc<ClientPolicy>,
     tasks: PeerTasks,
     syncs: TimelineSyncs,
     metrics: Metrics,
@@ -42,19 +40,17 @@ pub(in crate::node) struct Outbound {
 }
 
 impl Outbound {
-    #[allow(clippy::too_many_arguments, reason = "each is one thing that it uses")]
     pub(in crate::node) fn new(
         live: LiveCalls,
         disclosure: Arc<Disclosure>,
         store: Store,
         push: Push,
         peers: Arc<Peers>,
-        clients: Arc<ClientPolicy>,
         metrics: Metrics,
         shutdown: CancellationToken,
     ) -> Outbound {
         let (tasks, syncs) = Default::default();
-        Outbound { live, disclosure, store, push, peers, clients, tasks, syncs, metrics, shutdown }
+        Outbound { live, disclosure, store, push, peers, tasks, syncs, metrics, shutdown }
     }
 
     /// The call is over, and so is what is sent for it.
