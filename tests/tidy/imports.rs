@@ -166,9 +166,10 @@ mod tests {
 
     #[test]
     fn files_that_are_not_moved_yet_have_their_layer() {
-        let files =
-            [("src/node/far.rs", "use super::pairing::settle;"), ("src/node/pairing.rs", "use super::far::hear;")];
-        assert_eq!(node(&files), ["imports node::pairing (pairing, above peering::outbound)"]);
+        let number = ("src/core/number.rs", "use super::exchange::Pair;");
+        let tree = Tree::of(&[number, ("src/core/exchange.rs", "use super::number::Number;")]);
+        let found: Vec<_> = layers(&CORE, &tree, &mentions(&tree)).into_iter().map(|finding| finding.what).collect();
+        assert_eq!(found, ["imports core::exchange (call, above numbering)"]);
     }
 
     #[test]

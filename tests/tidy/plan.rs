@@ -45,37 +45,18 @@ const fn layer(name: &'static str, modules: &'static [&'static str], unmoved: &'
 pub const NODE: Layers = Layers {
     room: "node",
     layers: &[
-        layer("base", &["config", "error", "timeline"], &["agents", "story"]),
+        layer("base", &["config", "error", "timeline"], &[]),
         layer("state", &["state"], &[]),
-        layer("disclosure", &["disclosure"], &["capability", "offering"]),
-        layer("delivery", &["delivery"], &["links", "sip_messages"]),
-        layer("peering::outbound", &["peering::outbound"], &["far", "handover", "parts"]),
-        layer("pairing", &["pairing"], &["rested"]),
-        layer("peering::inbound", &["peering::inbound", "peering"], &["offers", "taken"]),
-        layer("call", &["call"], &["decision", "identity", "report"]),
-        layer("lifecycle", &["lifecycle"], &["probe", "resume", "space", "sweep"]),
-        layer(
-            HTTP,
-            &["http"],
-            &[
-                "accept",
-                "api",
-                "auth",
-                "certificate",
-                "connections",
-                "extract",
-                "host",
-                "limit",
-                "logins",
-                "middleware",
-                "openapi",
-                "problem",
-                "router",
-                "socket",
-            ],
-        ),
+        layer("disclosure", &["disclosure"], &[]),
+        layer("delivery", &["delivery"], &[]),
+        layer("peering::outbound", &["peering::outbound"], &[]),
+        layer("pairing", &["pairing"], &[]),
+        layer("peering::inbound", &["peering::inbound", "peering"], &[]),
+        layer("call", &["call"], &[]),
+        layer("lifecycle", &["lifecycle"], &[]),
+        layer(HTTP, &["http"], &[]),
         // Wires the services together, as `mod.rs` will.
-        layer("wiring", &[], &["app", "server"]),
+        layer("wiring", &["app", "server"], &[]),
     ],
 };
 
@@ -119,6 +100,5 @@ fn a_module_is_on_the_layer_of_the_longest_name_that_fits() {
     assert_eq!(of("http::api::calls"), Some("http"));
     assert_eq!(of("peering::outbound::offer"), Some("peering::outbound"));
     assert_eq!(of("peering"), Some("peering::inbound"));
-    assert_eq!(of("far"), of("peering::outbound"));
     assert_eq!(of("httpd"), None);
 }
