@@ -19,7 +19,8 @@ const SYSTEMCTL: &str = r#"#!/bin/bash
 mkdir -p /run/stand-in && cd /run/stand-in || exit 1
 unit=/etc/systemd/system/sidecall.service
 running() {
-  read -r pid 2>/dev/null <pid && [ -e "/proc/$pid" ] && ! grep -q '^State:.*Z' "/proc/$pid/status"
+  # One that goes between two looks has no status: it must not count as running.
+  read -r pid 2>/dev/null <pid && grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$pid/status" 2>/dev/null
 }
 stop() {
   if running; then kill "$pid"; fi
