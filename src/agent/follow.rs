@@ -343,6 +343,10 @@ impl Calls for Follower {
         self.calls.insert(key, Followed { call, identity, tenant: None });
     }
 
+    fn drop(&mut self, key: Key) {
+        self.calls.remove(&key);
+    }
+
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
         let (context, call, last_seq) = (Arc::clone(&self.context), view.call.clone(), view.last_seq);
         self.context.shared.calls.spawn(brief("call", async move {

@@ -52,6 +52,9 @@ pub(super) trait Calls {
     /// Follows a call that the node knows.
     fn adopt(&mut self, key: Key, view: &CallView);
 
+    /// Stops following a call and reports nothing: none of the legs that it still had was its own.
+    fn drop(&mut self, key: Key);
+
     /// Reports the end of these legs of a call that is not followed.
     fn end(&mut self, view: &CallView, legs: Vec<LegId>);
 
@@ -141,8 +144,22 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone(), last_seq);
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
+    let mut claimed: HashSet<&LegId> = HashSet::new();
     for (n, view) in claims.views.iter().enumerate() {
         let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
+        if !followed.contains_key(&n) && !claimed.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked)
+        {
+            let (key, left) = calls.tracker().announce_with(&view.leg, &view.legs);
+            told.extend(left.iter().map(|said| (said.key, view.leg.clone())));
+            calls.tell(left.into_iter().collect());
+            calls.adopt(key, view);
+            followed.insert(n, key);
+        }
+        // A stranger stays where it is: the report of that call may be on its way to the node.
+        let own = view.legs.iter().filter(|leg| !view.strangers.contains(leg));
+        for leg in own.filter(|leg| claimed.insert(leg) && there.contains(leg)) {
+            release(calls, leg, followed.get(&n));
+        }
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
             calls.adopt(key, view);
             followed.insert(n, key);
@@ -168,6 +185,34 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         calls.tell(apart);
     }
     again
+}
+
+/// Whether the announced leg of a claimed call is still followed in a call that it has left: the node has it in the claimed
+/// one, which is later, or the PBX says that the leg has since called somebody else.
+fn was_left_for(
+    calls: &mut impl Calls,
+    claims: &Claims,
+    n: usize,
+    marked: &HashMap<LegId, Identity>,
+    asked: &Asked,
+) -> bool {
+    let leg = &claims.views[n].leg;
+    let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.next) else { return false };
+    let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
+    let is_earlier = claims.find(old).is_some_and(|earlier| earlier > n);
+    claims.views[n].legs.contains(leg) && (is_earlier || marked.get(leg).is_some_and(|mark| mark.called != old.called))
+}
+
+/// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was taken
+/// for part of the call of whoever dialled it or hears it. The call that announced it keeps it.
+fn release(calls: &mut impl Calls, leg: &LegId, home: Option<&Key>) {
+    let Some(key) = calls.tracker().call_of(leg).filter(|key| home != Some(key)) else { return };
+    if calls.identity(key).is_none_or(|call| call.leg == *leg) {
+        return;
+    }
+    if let Some(empty) = calls.tracker().release(leg) {
+        calls.drop(empty);
+    }
 }
 
 /// Legs that ended while no agent was there, by call: the node took them for live before the snapshot was asked for, the

@@ -257,6 +257,19 @@ impl Tracker {
         known.is_none().then_some(key)
     }
 
+    /// Takes a leg out of its call, and tells nothing: the node has it in another one. Who hears whom stays as it is. The
+    /// key of the call, if no leg is left in it.
+    pub(super) fn release(&mut self, leg: &LegId) -> Option<Key> {
+        let key = self.legs.remove(leg)?;
+        let call = self.calls.get_mut(&key)?;
+        call.legs.remove(leg);
+        if !call.legs.is_empty() {
+            return None;
+        }
+        self.calls.remove(&key);
+        Some(key)
+    }
+
     /// The call that the node knows with these legs, if it is followed. That a leg of it is followed isn't enough: the
     /// leg may have called somewhere else since, and be of another call.
     fn known(&self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {

@@ -187,6 +187,10 @@ pub struct CallView {
     /// Legs whose end has not been reported.
     #[schema(value_type = Vec<String>)]
     pub legs: Vec<LegId>,
+    /// Those of `legs` that the call has only heard of: the report of the call that they belong to may come yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub strangers: Vec<LegId>,
     /// Legs that hear each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<[String; 2]>)]

@@ -79,6 +79,7 @@ impl Exchange {
     /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]); what follows from that is
     /// given back with that call.
     pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
+        self.leave_if_late(&mut call);
         // One that is read back may have been left by its announced leg long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
         let before = before.filter(|before| *before != call.id && call.has(&call.leg));
@@ -91,9 +92,8 @@ impl Exchange {
         }
         let claimed = before.clone().filter(|before| self.is_stranger(before, &call.leg));
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
-        let announced = call.announced;
         let left = before.filter(|_| claimed.is_none()).map(|before| {
-            let effects = self.move_on(&before, &leg, at, announced);
+            let effects = self.move_on(&before, &leg, at, call.announced);
             (before, effects)
         });
         for leg in call.legs.keys() {
@@ -163,7 +163,7 @@ impl Exchange {
             return Err(Refused::Ended);
         }
         call.last_seq = seq;
-        if call.is_out_of_date(event, at) {
+        if self.is_out_of_date(id, event, at) {
             return Ok(Vec::new());
         }
         match event {
@@ -328,7 +328,7 @@ impl Exchange {
         Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
-    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
+    pub(super) fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
         let mut bridge = None;
         for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
             let Some(owner) = self.owner(id, leg) else { continue };
@@ -363,9 +363,10 @@ impl Exchange {
     }
 
     pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
-        // It left this call before, for another one perhaps, where it goes on.
-        let left = self.calls.get(id).and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some());
-        let Some(owner) = self.owner(id, leg).filter(|_| !left) else { return Vec::new() };
+        if self.goes_on_elsewhere(id, leg) {
+            return self.left_elsewhere(id, leg, at);
+        }
+        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
         let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
             Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
             None => Vec::new(),

@@ -504,21 +504,17 @@ proptest! {
                 Step::Ended(n) => Event::Ended { leg: name(n), cause: None },
             };
             let told = id(&calls[which]);
-            let left = |leg: &LegId| exchange.call(&told).is_some_and(|c| c.legs.contains_key(leg) && !c.has(leg));
-            if matches!(&event, Event::Ended { leg, .. } if left(leg)) {
+            if exchange.is_out_of_date(&told, &event, T) {
                 prop_assert_eq!(exchange.apply(&told, seq as u64 + 1, T, &event).unwrap_or_default(), []);
                 continue;
             }
-            if exchange.call(&told).is_some_and(|call| call.is_out_of_date(&event, T)) {
-                prop_assert_eq!(exchange.apply(&told, seq as u64 + 1, T, &event).unwrap_or_default(), []);
-                continue;
-            }
+            let goes_on = matches!(&event, Event::Ended { leg, .. } if exchange.goes_on_elsewhere(&told, leg));
             // Told to a call that is over, it is no news.
             let Ok(effects) = exchange.apply(&told, seq as u64 + 1, T, &event) else { continue };
             match event {
                 Event::Bridged { legs } => drop(hears.insert(sorted(legs))),
                 Event::Unbridged { legs } => drop(hears.remove(&sorted(legs))),
-                Event::Ended { leg, .. } => hears.retain(|legs| !legs.contains(&leg)),
+                Event::Ended { leg, .. } if !goes_on => hears.retain(|legs| !legs.contains(&leg)),
                 _ => {}
             }
             for effect in effects {

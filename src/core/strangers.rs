@@ -1,7 +1,7 @@
 //! Legs whose calls report out of turn: a bridge is known before the call that its leg belongs to, or a call still
 //! reports about a leg that a later call has announced anew (see [`Tie`]).
 
-use super::call::{Call, Event, Leg, Phase, Tie};
+use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
 use super::exchange::{Effect, Exchange};
 use super::name::{CallId, LegId};
 use super::number::Number;
@@ -24,7 +24,52 @@ impl Exchange {
         self.calls.get(id).is_some_and(|call| call.had_left(leg, at))
     }
 
-    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on.
+    /// Whether an event speaks of a leg that was announced anew only after it: by a later call that the leg has left this
+    /// one for, or, if the event is about a bridge, by any other call. Only the leg's end is news.
+    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, at: UnixMillis) -> bool {
+        match event {
+            Event::Ended { .. } => false,
+            Event::Bridged { legs } | Event::Unbridged { legs } => {
+                legs.iter().any(|leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at))
+            }
+            event => event.legs().iter().any(|leg| self.has_moved(id, leg, at)),
+        }
+    }
+
+    /// The other call that announced the leg and has it now.
+    fn announcer(&self, id: &CallId, leg: &LegId) -> Option<&Call> {
+        let other = self.owner(id, leg).filter(|owner| owner != id).and_then(|owner| self.calls.get(&owner));
+        other.filter(|call| call.leg == *leg)
+    }
+
+    /// Whether another call announced the leg later than this.
+    fn is_announced_since(&self, id: &CallId, leg: &LegId, at: UnixMillis) -> bool {
+        self.announcer(id, leg).and_then(|call| call.announced).is_some_and(|announced| at < announced)
+    }
+
+    /// Whether the end of a leg in this call is not its end: it left the call before, for another one perhaps, or another
+    /// call announced it, to an agent that this call's agent knew nothing of.
+    pub(super) fn goes_on_elsewhere(&self, id: &CallId, leg: &LegId) -> bool {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        state.map_or_else(|| self.announcer(id, leg).is_some(), |leg| leg.ended.is_some())
+    }
+
+    /// A leg that goes on in the call that announced it has left this one. Whoever it has been told to hear meanwhile may have
+    /// been told by an agent that took it for part of this call and was wrong: it reports anew what still holds. That isn't so
+    /// of a stranger, which this call never introduced.
+    pub(super) fn left_elsewhere(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Vec<Effect> {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        let was_stranger = state.is_some_and(|leg| leg.tie == Tie::Stranger);
+        let Some(call) = self.announcer(id, leg).filter(|_| !was_stranger) else { return Vec::new() };
+        let announced = call.announced.unwrap_or(UnixMillis(i64::MIN));
+        let meanwhile = |bridge: &Bridge| (announced..=at).contains(&bridge.since);
+        let told = call.legs.get(leg).into_iter().flat_map(|leg| &leg.bridges).filter(|(_, bridge)| meanwhile(bridge));
+        let others: Vec<LegId> = told.map(|(other, _)| other.clone()).collect();
+        others.into_iter().flat_map(|other| self.unbridged(id, &[leg.clone(), other], at)).collect()
+    }
+
+    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on. What
+    /// it heard before that call announced it, it hears no longer.
     pub(super) fn claim(
         &mut self,
         from: &CallId,
@@ -33,6 +78,10 @@ impl Exchange {
         number: Option<&Number>,
         at: UnixMillis,
     ) -> Vec<Effect> {
+        for other in self.heard_before(from, id, leg) {
+            // Nobody is parted: a stranger is in no pair.
+            self.unbridged(from, &[leg.clone(), other], at);
+        }
         // A late report of its end in the call that it leaves is not its end in this one.
         let left = Leg { ended: Some(at), ..Leg::new(None, at, Tie::Stranger) };
         let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
@@ -56,6 +105,15 @@ impl Exchange {
         }
         effects.extend(self.end_if_over(from, at));
         effects
+    }
+
+    /// Whom a leg of the call `from` heard before the call `id` announced it.
+    fn heard_before(&self, from: &CallId, id: &CallId, leg: &LegId) -> Vec<LegId> {
+        let announced = self.calls.get(id).filter(|call| call.leg == *leg).and_then(|call| call.announced);
+        let state = self.calls.get(from).and_then(|call| call.legs.get(leg));
+        let (Some(announced), Some(state)) = (announced, state) else { return Vec::new() };
+        let before = state.bridges.iter().filter(|(_, bridge)| bridge.since < announced);
+        before.map(|(other, _)| other.clone()).collect()
     }
 
     /// A bridge is found again at a call that has one of its legs.
@@ -86,6 +144,16 @@ impl Exchange {
             left.tie = Tie::Moved(announced);
         }
         self.ended(id, leg, Some("moved on"), at)
+    }
+
+    /// A call is opened late if its announced leg has been announced anew since: the leg has left it for that call.
+    pub(super) fn leave_if_late(&self, call: &mut Call) {
+        let later = self.call_of(&call.pbx, &call.leg).filter(|later| later.id != call.id && later.leg == call.leg);
+        let later = later.filter(|later| call.announced < later.announced).and_then(|later| later.announced);
+        let (Some(announced), Some(later)) = (call.announced, later) else { return };
+        if let Some(leg) = call.legs.get_mut(&call.leg).filter(|leg| leg.ended.is_none()) {
+            (leg.ended, leg.tie) = (Some(announced), Tie::Moved(later));
+        }
     }
 
     /// The call has reported itself that the leg has left it: what it reports later is not out of date.
@@ -127,14 +195,14 @@ impl Exchange {
 }
 
 impl Call {
+    /// Legs that only an answer or a bridge has told the call of.
+    pub fn strangers(&self) -> impl Iterator<Item = &LegId> {
+        self.legs.iter().filter(|(_, leg)| leg.tie == Tie::Stranger && leg.ended.is_none()).map(|(id, _)| id)
+    }
+
     /// Whether the call's own reports introduced the leg.
     pub(super) fn introduced(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|leg| leg.tie != Tie::Stranger)
-    }
-
-    /// Whether an event speaks of a leg that a later call had announced anew by then. Only its end is news.
-    pub(super) fn is_out_of_date(&self, event: &Event, at: UnixMillis) -> bool {
-        !matches!(event, Event::Ended { .. }) && event.legs().iter().any(|leg| self.had_left(leg, at))
     }
 
     fn had_left(&self, leg: &LegId, by: UnixMillis) -> bool {

@@ -82,6 +82,70 @@ fn a_call_that_says_late_that_it_had_a_leg_does_not_end_it_elsewhere() {
     assert_eq!(story.ended("d", "P"), [Effect::Ended(id("d"))]);
 }
 
+/// +9 was transferred away from +5, and the report of their bridge was late.
+#[test]
+fn a_bridge_from_before_a_leg_was_announced_is_over_whichever_call_tells_it() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+3"), later("e", "Q", "+9", "+7")]);
+    assert_eq!(story.say("d", bridged("P", "Q")), []);
+    assert_eq!(story.bridged("e", "Q", "P"), [Effect::Paired(pair("e", "+9", "+5"))], "they met again");
+    assert_eq!(story.unbridged("d", "P", "Q"), [], "that was the first time");
+    let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
+    let parted = story.exchange.apply(&id("d"), 99, T + Duration::from_secs(2), &apart);
+    assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
+}
+
+/// The same, and the node knew of the bridge before it knew of any call of +9.
+#[test]
+fn a_stranger_brings_no_bridge_from_before_its_call_announced_it() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+3")]);
+    assert_eq!(story.say("d", bridged("P", "Q")), []);
+    let since = T + Duration::from_secs(2);
+    assert_eq!(story.exchange.apply(&id("d"), 9, since, &bridged("R", "Q")), Ok(vec![]));
+    assert_eq!(story.exchange.open(later("e", "Q", "+9", "+7")), Some((id("d"), vec![])));
+    assert!(story.exchange.pairs_of(&number("+5")).is_empty(), "with +9, whom nobody hears there");
+    let identified = Event::Identified { leg: leg("R"), number: Some(number("+4")) };
+    let paired = story.exchange.apply(&id("d"), 10, since, &identified);
+    assert_eq!(paired, Ok(vec![Effect::Paired(pair("d", "+9", "+4"))]), "R came after that");
+}
+
+/// The agent of that call stood by when +9 was announced to another one. It leaves the leg to that call once it is in charge.
+#[test]
+fn a_call_ends_no_leg_that_another_call_announced() {
+    let mut story = Story::new([call("d", "P", Some("+5"), "+3"), call("e", "Q", Some("+9"), "+7")]);
+    assert_eq!(story.say("d", Event::Identified { leg: leg("Q"), number: Some(number("+9")) }), []);
+    assert_eq!(story.say("d", bridged("P", "Q")), [Effect::Paired(pair("d", "+5", "+9"))]);
+    story.dialled("e", "R");
+    let after = T + Duration::from_secs(1);
+    let paired = story.exchange.apply(&id("e"), 50, after, &bridged("Q", "R"));
+    assert_eq!(paired, Ok(vec![Effect::Paired(pair("e", "+9", "+7"))]));
+    assert_eq!(story.ended("d", "Q"), [Effect::Parted(pair("d", "+9", "+5"))], "what holds is told anew");
+    let ended = |leg: &str| Event::Ended { leg: leg.parse().unwrap(), cause: None };
+    let parted = story.exchange.apply(&id("e"), 51, after, &ended("R"));
+    assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+9", "+7"))]));
+    assert_eq!(story.exchange.apply(&id("e"), 52, after, &ended("Q")), Ok(vec![Effect::Ended(id("e"))]));
+}
+
+/// The same of a leg that the call had before.
+#[test]
+fn a_call_that_did_not_see_its_leg_leave_parts_whom_it_took_the_leg_to_hear() {
+    let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+3")]);
+    story.exchange.open(Call { announced: Some(T), ..call("e", "P", Some("+5"), "+7") });
+    assert_eq!(story.bridged("d", "P", "A"), [Effect::Paired(pair("e", "+5", "+1"))]);
+    assert_eq!(story.ended("d", "P"), [Effect::Parted(pair("e", "+5", "+1")), Effect::Ended(id("d"))]);
+    assert_eq!(story.ended("e", "P"), [Effect::Ended(id("e"))]);
+}
+
+/// Two agents, and the first one's node was slow.
+#[test]
+fn a_call_that_is_opened_late_takes_no_leg_from_the_call_that_followed_it() {
+    let mut story = Story::new([later("e", "Q", "+9", "+7")]);
+    let first = Call { announced: Some(T), ..call("d", "Q", Some("+9"), "+5") };
+    assert_eq!(story.exchange.open(first), None);
+    assert_eq!(story.bridged("e", "Q", "R"), [Effect::Paired(pair("e", "+9", "+7"))]);
+    assert_eq!(story.ended("d", "Q"), [Effect::Ended(id("d"))]);
+    assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 1);
+}
+
 /// It was found in a snapshot.
 #[test]
 fn a_leg_whose_announcement_nobody_dated_was_announced_before_the_decision() {

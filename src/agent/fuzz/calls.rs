@@ -3,39 +3,50 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::super::tracker::{Key, Said, Tracker};
+use super::super::reconcile::{Asked, Calls, Identity, reconcile};
+use super::super::tracker::{Key, Tracker};
 use super::model::Pbx;
 use super::reports::{Report, Task};
-use crate::core::call::{Call, Event, Phase};
+use crate::contract::CallView;
+use crate::core::call::{Call, Phase};
 use crate::core::exchange::{Effect, Exchange};
 use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
-use crate::pbx::{Happened, Mark, Snapshot};
+use crate::pbx::{Happened, Mark};
 
 /// A snapshot under way: events wait for it.
-struct Asked {
-    known: Vec<LegId>,
+struct UnderWay {
+    asked: Asked,
+    /// What the node took for live before.
+    sought: Vec<CallView>,
     lists: Option<(Vec<Raw>, Vec<Raw>)>,
     waiting: Vec<Raw>,
     /// Events were lost meanwhile.
     lost: bool,
 }
 
+/// What the node takes for live, as an agent asks when it begins or takes over.
+enum Claims {
+    None,
+    /// The node tells only after the next snapshot.
+    Late,
+    Told(Vec<CallView>),
+}
+
 pub(super) struct World {
     pbx: Pbx,
     translator: Translator,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
     pub(super) exchange: Exchange,
     /// So many people of one conference are paired with each other.
     conference: usize,
     pub(super) name: PbxName,
     /// The node's name of each call that is followed.
     pub(super) ids: BTreeMap<Key, CallId>,
-    /// The announced leg of each, and whom it calls.
-    announced: BTreeMap<Key, (LegId, Number)>,
+    pub(super) followed: BTreeMap<Key, Identity>,
     pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
     /// How many reports were made.
     pub(super) made: u64,
@@ -43,9 +54,10 @@ pub(super) struct World {
     slow: bool,
     /// Some have overtaken others.
     pub(super) overtook: bool,
-    asked: Option<Asked>,
-    /// What the node takes for live, as another agent asks when it begins.
-    claimed: Vec<Call>,
+    asked: Option<UnderWay>,
+    claims: Claims,
+    /// Calls are announced to another agent, which reports nothing of them.
+    standby: bool,
     /// Events that are lost from now on.
     lose: u8,
     /// Events were lost since the last snapshot.
@@ -63,8 +75,8 @@ pub(super) struct World {
 /// # Panics
 ///
 /// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, a pair outlives one of its legs, clients are told something else than the exchange knows, or something is left
-/// when all have hung up.
+/// hear, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
+/// the exchange knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));
@@ -78,13 +90,14 @@ pub fn calls(data: &[u8]) {
         conference,
         name,
         ids: BTreeMap::new(),
-        announced: BTreeMap::new(),
+        followed: BTreeMap::new(),
         reports: BTreeMap::new(),
         made: 0,
         slow: head & 1 == 1,
         overtook: false,
         asked: None,
-        claimed: Vec::new(),
+        claims: Claims::None,
+        standby: false,
         lose: 0,
         dirty: false,
         paired: BTreeSet::new(),
@@ -97,7 +110,7 @@ pub fn calls(data: &[u8]) {
         world.listen();
         world.check();
     }
-    world.end();
+    world.settle();
 }
 
 impl World {
@@ -126,7 +139,9 @@ impl World {
             (18, _) if a & 1 == 1 => self.overtake(usize::from(b)),
             (18, _) => self.deliver(usize::from(b)),
             (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
-            (19, _) if a < 80 => self.restart(),
+            (19, _) if a < 80 => self.restart(b & 1 == 1),
+            (19, _) if a < 96 => self.stand_by(),
+            (19, _) if a < 128 => self.take_charge(b & 1 == 1),
             _ => {}
         }
     }
@@ -157,8 +172,12 @@ impl World {
     fn read(&mut self, event: &Raw) {
         for happened in self.translator.read(event) {
             if let Happened::Announced(held) = happened {
+                if self.standby {
+                    self.other_opens(&held.leg, &held.mark);
+                    continue;
+                }
                 let (key, left) = self.tracker.announce(&held.leg);
-                self.tell(left);
+                self.tell(left.into_iter().collect());
                 let call = self.follow(key, &held.leg, &held.mark, true);
                 // The answer to the dialplan: a later snapshot shows it.
                 self.pbx.decided(&held.leg, call);
@@ -170,19 +189,37 @@ impl World {
     }
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
-    fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) -> Option<CallId> {
-        self.announced.insert(key, (leg.clone(), number(&mark.called)?));
-        let id = match &mark.call {
-            Some(known) => {
-                self.ids.insert(key, known.clone());
-                return Some(known.clone());
-            }
-            None => format!("c{}", self.ids_given).parse::<CallId>().ok()?,
-        };
+    pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) -> Option<CallId> {
+        let called = number(&mark.called)?;
+        self.followed.insert(key, Identity { leg: leg.clone(), called, id: mark.call.clone() });
+        if let Some(known) = &mark.call {
+            self.ids.insert(key, known.clone());
+            return Some(known.clone());
+        }
+        let call = self.decide(leg, mark, held)?;
+        let id = call.id.clone();
+        self.ids.insert(key, id.clone());
+        self.report(Task::Call(key), Report::Open(Box::new(call)));
+        Some(id)
+    }
+
+    /// Another agent is in charge: it has the node decide a call.
+    fn other_opens(&mut self, leg: &LegId, mark: &Mark) {
+        let Some(call) = self.decide(leg, mark, true) else { return };
+        self.made += 1;
+        self.pbx.decided(leg, Some(call.id.clone()));
+        if let Some((_, effects)) = self.exchange.open(call) {
+            self.follows(effects);
+        }
+    }
+
+    fn decide(&mut self, leg: &LegId, mark: &Mark, held: bool) -> Option<Call> {
+        // As the node's own ids: later calls have later ones.
+        let id = format!("c{:06}", self.ids_given).parse::<CallId>().ok()?;
         self.ids_given += 1;
         let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, at(self.made + 1));
-        let call = Call {
-            id: id.clone(),
+        Some(Call {
+            id,
             pbx: self.name.clone(),
             leg: leg.clone(),
             legs: Call::announced_leg(leg, Some(&calling), at),
@@ -204,105 +241,70 @@ impl World {
             talks: Vec::new(),
             far: Default::default(),
             last_seq: 0,
-        };
-        self.ids.insert(key, id.clone());
-        self.report(Task::Call(key), Report::Open(Box::new(call)));
-        Some(id)
-    }
-
-    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, mut event, device, last: _ } in said {
-            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
-            {
-                *stands_for = device.number().and_then(number);
-            }
-            self.report(Task::Call(key), Report::Event(event));
-        }
-    }
-
-    fn ask(&mut self, early: bool) {
-        if self.asked.is_none() {
-            let lists = early.then(|| self.pbx.list());
-            self.asked = Some(Asked { known: self.tracker.legs(), lists, waiting: Vec::new(), lost: false });
-        }
-    }
-
-    fn answered(&mut self) {
-        let Some(Asked { known, lists, waiting, lost }) = self.asked.take() else { return };
-        let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
-        // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
-        // snapshot.
-        self.dirty = self.lose > 0 || lost;
-        let snapshot = self.translator.restart(&channels, &bridges);
-        self.reconcile(&snapshot, &known);
-        waiting.iter().for_each(|event| self.read(event));
-    }
-
-    fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) {
-        let mut claimed = std::mem::take(&mut self.claimed);
-        claimed.sort_unstable_by_key(|call| std::cmp::Reverse((call.id.as_str().len(), call.id.clone())));
-        let forgotten = self.forgotten(snapshot, &claimed);
-        let gone = self.tracker.missing(snapshot, known);
-        self.tell(gone);
-        let (found, _) = self.tracker.found(snapshot);
-        let found: Vec<_> = found.into_iter().map(|(leg, mark)| (leg.clone(), mark.clone())).collect();
-        for (leg, mark) in found {
-            let (key, _) = self.tracker.announce(&leg);
-            self.follow(key, &leg, &mark, false);
-        }
-        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        for call in &claimed {
-            let legs: Vec<LegId> = call.unfinished().filter(|leg| there.contains(leg)).cloned().collect();
-            let (ids, announced) = (&self.ids, &self.announced);
-            if let Some(key) = self.tracker.adopt(&legs, |key| is(ids, announced, key, call)) {
-                self.ids.insert(key, call.id.clone());
-                self.announced.insert(key, (call.leg.clone(), call.called.clone()));
-            }
-        }
-        let left = [forgotten, self.moved_on(&claimed)].concat();
-        self.end_forgotten(&claimed, left);
-        let news = self.tracker.catch_up(snapshot);
-        self.tell(news);
-        for call in claimed {
-            let apart = self.tracker.apart(snapshot, &call.hears());
-            self.tell(apart);
-        }
-    }
-
-    /// Legs that the node takes for live, and neither the PBX nor the agent knows.
-    fn forgotten(&self, snapshot: &Snapshot, claimed: &[Call]) -> Vec<(usize, LegId)> {
-        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        legs(claimed, |_, leg| !there.contains(leg) && self.tracker.call_of(leg).is_none())
-    }
-
-    /// Those that have been announced anew.
-    fn moved_on(&self, claimed: &[Call]) -> Vec<(usize, LegId)> {
-        legs(claimed, |call, leg| {
-            let key = self.tracker.call_of(leg).filter(|key| !is(&self.ids, &self.announced, *key, call));
-            key.and_then(|key| self.announced.get(&key)).is_some_and(|(of, _)| of == leg)
         })
     }
 
-    fn end_forgotten(&mut self, claimed: &[Call], forgotten: Vec<(usize, LegId)>) {
-        for (n, leg) in forgotten {
-            let call = &claimed[n];
-            let followed = self.announced.keys().find(|key| is(&self.ids, &self.announced, **key, call));
-            let task = followed.map_or_else(|| Task::Forgotten(call.id.clone()), |key| Task::Call(*key));
-            self.report(task, Report::Event(Event::Ended { leg, cause: None }));
+    fn ask(&mut self, early: bool) {
+        if self.asked.is_some() {
+            return;
         }
+        let mut asked = Asked { legs: self.tracker.legs(), next: self.tracker.next() };
+        let sought = match std::mem::replace(&mut self.claims, Claims::None) {
+            Claims::Told(calls) => calls,
+            other => {
+                self.claims = other;
+                Vec::new()
+            }
+        };
+        asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
+        let lists = early.then(|| self.pbx.list());
+        self.asked = Some(UnderWay { asked, sought, lists, waiting: Vec::new(), lost: false });
+    }
+
+    fn answered(&mut self) {
+        let Some(UnderWay { asked, sought, lists, waiting, lost }) = self.asked.take() else { return };
+        let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
+        let snapshot = self.translator.restart(&channels, &bridges);
+        reconcile(self, &snapshot, &asked, sought);
+        if matches!(self.claims, Claims::Late) {
+            self.claims = Claims::Told(self.live());
+        }
+        // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
+        // snapshot. It does so as well for what the node claims.
+        self.dirty = self.lose > 0 || lost || self.standby || !matches!(self.claims, Claims::None);
+        waiting.iter().for_each(|event| self.read(event));
     }
 
     /// Another agent begins anew. What the old one had not reported is lost with it.
-    fn restart(&mut self) {
+    fn restart(&mut self, late: bool) {
         self.deliver_all();
         self.translator = Translator::default();
         self.tracker = Tracker::default();
         self.ids.clear();
-        self.announced.clear();
+        self.followed.clear();
         self.reports.clear();
         self.asked = None;
-        self.claimed = self.exchange.calls().filter(|call| call.phase != Phase::Ended).cloned().collect();
+        self.begin(late);
+    }
+
+    /// Another agent is in charge from now on.
+    fn stand_by(&mut self) {
+        self.standby = true;
         self.dirty = true;
+    }
+
+    /// The other agent is gone.
+    fn take_charge(&mut self, late: bool) {
+        if self.standby {
+            self.begin(late);
+        }
+    }
+
+    /// In charge, the agent asks the node for its live calls.
+    fn begin(&mut self, late: bool) {
+        self.standby = false;
+        self.dirty = true;
+        self.claims = if late { Claims::Late } else { Claims::Told(self.live()) };
         self.ask(false);
     }
 
@@ -323,6 +325,10 @@ impl World {
                 }
                 Effect::Ended(call) => {
                     assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
+                    let legs = self.exchange.call(&call).into_iter().flat_map(|ended| ended.legs.keys());
+                    let of_it = |leg: &LegId| self.exchange.call_of(&self.name, leg).is_some_and(|of| of.id == call);
+                    let up: Vec<_> = legs.filter(|leg| of_it(leg) && self.pbx.is_up_in(leg, &call)).collect();
+                    assert!(up.is_empty(), "{call} has ended, and {up:?} are up");
                 }
             }
         }
@@ -367,9 +373,10 @@ impl World {
     }
 
     /// Everything settles, and then everybody hangs up.
-    fn end(&mut self) {
+    fn settle(&mut self) {
         self.lose = 0;
         self.answered();
+        self.take_charge(false);
         // The second one shows who else was there of those whom the first one made followed.
         for _ in 0..2 {
             self.ask(false);
@@ -396,24 +403,12 @@ impl World {
     }
 }
 
-/// As the agent tells whether a call that it follows is this one.
-fn is(ids: &BTreeMap<Key, CallId>, announced: &BTreeMap<Key, (LegId, Number)>, key: Key, call: &Call) -> bool {
-    let same = |(leg, called): &(LegId, Number)| (leg, called) == (&call.leg, &call.called);
-    ids.get(&key) == Some(&call.id) || announced.get(&key).is_some_and(same)
-}
-
-/// The legs of calls that are so, with their call's place.
-fn legs(calls: &[Call], is: impl Fn(&Call, &LegId) -> bool) -> Vec<(usize, LegId)> {
-    let legs = calls.iter().enumerate().flat_map(|(n, call)| call.unfinished().map(move |leg| (n, call, leg)));
-    legs.filter(|(_, call, leg)| is(call, leg)).map(|(n, _, leg)| (n, leg.clone())).collect()
-}
-
 /// The agent's clock: it ticks with each report.
 pub(super) fn at(made: u64) -> UnixMillis {
     UnixMillis(i64::try_from(made).unwrap_or_default())
 }
 
-fn number(digits: &str) -> Option<Number> {
+pub(super) fn number(digits: &str) -> Option<Number> {
     format!("+1{digits}").parse().ok()
 }
 

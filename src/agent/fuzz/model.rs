@@ -119,6 +119,12 @@ impl Pbx {
         mark.into_iter().for_each(|(_, decided)| decided.clone_from(&call));
     }
 
+    /// Whether a leg is up that was never announced, or for this call the last time.
+    pub(super) fn is_up_in(&self, leg: &LegId, call: &CallId) -> bool {
+        let channel = self.channels.iter().find(|channel| channel.leg == *leg && channel.alive);
+        channel.is_some_and(|c| c.mark.as_ref().is_none_or(|(_, decided)| decided.as_ref() == Some(call)))
+    }
+
     /// Calls a phone.
     pub(super) fn dial(&mut self, by: usize) {
         let Some(n) = self.phone(Some(by)) else { return };

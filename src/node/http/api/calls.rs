@@ -175,6 +175,7 @@ fn view(call: Call) -> CallView {
     CallView {
         hears: call.hears(),
         legs: call.unfinished().cloned().collect(),
+        strangers: call.strangers().cloned().collect(),
         call: call.id,
         pbx: call.pbx,
         leg: call.leg,

@@ -1,0 +1,104 @@
+//! The agent's side of a snapshot: what it follows, and what the node takes for live.
+
+use super::super::reconcile::{Calls, Identity};
+use super::super::tracker::{Key, Said, Tracker};
+use super::calls::{World, number};
+use super::reports::{Report, Task};
+use crate::contract::CallView;
+use crate::core::call::{Call, Event, Phase};
+use crate::core::name::LegId;
+use crate::core::number::Number;
+use crate::pbx::{Mark, Snapshot};
+
+impl Calls for World {
+    fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+        self.followed.iter().map(|(key, call)| (*key, call))
+    }
+
+    fn identity(&self, key: Key) -> Option<&Identity> {
+        self.followed.get(&key)
+    }
+
+    fn called(&self, mark: &Mark) -> Option<Number> {
+        number(&mark.called)
+    }
+
+    /// The agents' clock is one that only goes forward.
+    fn reported(&mut self, _: Key, _: u64) {}
+
+    fn tell(&mut self, said: Vec<Said>) {
+        for Said { key, mut event, device, last } in said {
+            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
+            {
+                *stands_for = device.number().and_then(number);
+            }
+            if self.followed.contains_key(&key) {
+                self.report(Task::Call(key), Report::Event(event));
+            }
+            if last {
+                self.followed.remove(&key);
+            }
+        }
+    }
+
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, _: Number, _: u64) {
+        self.follow(key, &leg, &mark, false);
+    }
+
+    fn adopt(&mut self, key: Key, view: &CallView) {
+        let id = Some(view.call.clone());
+        self.ids.insert(key, view.call.clone());
+        self.followed.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+    }
+
+    fn drop(&mut self, key: Key) {
+        self.followed.remove(&key);
+    }
+
+    fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        for leg in legs {
+            self.report(Task::Forgotten(view.call.clone()), Report::Event(Event::Ended { leg, cause: None }));
+        }
+    }
+
+    fn attend(&mut self, _: &Snapshot) {}
+}
+
+impl World {
+    /// The calls that the node takes for live.
+    pub(super) fn live(&self) -> Vec<CallView> {
+        self.exchange.calls().filter(|call| call.phase != Phase::Ended).map(view).collect()
+    }
+}
+
+fn view(call: &Call) -> CallView {
+    CallView {
+        call: call.id.clone(),
+        pbx: call.pbx.clone(),
+        leg: call.leg.clone(),
+        legs: call.unfinished().cloned().collect(),
+        strangers: call.strangers().cloned().collect(),
+        hears: call.hears(),
+        calling: call.calling.clone(),
+        called: call.called.clone(),
+        side: call.side,
+        route: call.route,
+        trunk: None,
+        reason: call.reason,
+        address: None,
+        phase: call.phase,
+        last_seq: call.last_seq,
+        decided: call.decided,
+        answered: call.answered,
+        ended: None,
+        cause: None,
+        far: None,
+        with: Vec::new(),
+        story: Vec::new(),
+        deliveries: Vec::new(),
+    }
+}
