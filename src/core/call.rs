@@ -113,6 +113,9 @@ pub struct Leg {
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
+    /// The sequence numbers of the latest reports on whether it hears these legs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reported: Vec<(LegId, u64)>,
     /// How the call knows it.
     #[serde(default, skip_serializing_if = "Tie::is_member")]
     pub tie: Tie,
@@ -121,7 +124,8 @@ pub struct Leg {
 impl Leg {
     /// A leg that has just been heard of.
     pub(super) fn new(number: Option<Number>, since: UnixMillis, tie: Tie) -> Leg {
-        Leg { number, trunk: None, since, answered: None, ended: None, bridges: Vec::new(), tie }
+        let (bridges, reported) = (Vec::new(), Vec::new());
+        Leg { number, trunk: None, since, answered: None, ended: None, bridges, reported, tie }
     }
 }
 

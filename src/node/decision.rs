@@ -209,9 +209,9 @@ impl App {
         let call = exchange.call(&call.id).cloned().unwrap_or(call);
         // Under the lock, so that no report of this call is written before it.
         self.write_behind(&call);
-        if let Some((before, effects)) = left {
+        for (changed, effects) in left {
             // The agent tells that call, too: with that, or soon after, it is done.
-            self.backlog().add(&before, effects);
+            self.backlog().add(&changed, effects);
         }
         drop(exchange);
         self.reach_out(&call);

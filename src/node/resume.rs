@@ -32,7 +32,7 @@ impl App {
             let mut calls: Vec<Call> = over.into_iter().filter(|call| recent(call.ended)).chain(live).collect();
             // As they came: a leg that was announced anew is in the later one.
             calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-            for (before, effects) in calls.into_iter().filter_map(|call| exchange.open(call)) {
+            for (before, effects) in calls.into_iter().flat_map(|call| exchange.open(call)) {
                 // The kill came between the two calls' writes.
                 self.backlog().add(&before, effects);
             }
