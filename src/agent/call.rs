@@ -40,8 +40,8 @@ const TRIES_AFTER_END: u32 = 60;
 pub(super) enum Start {
     /// It is held.
     Held(Box<Waiting>),
-    /// It was found in a snapshot; it may have been decided before. The node has reports up to `last_seq` of it.
-    Found { call: Option<CallId>, last_seq: u64 },
+    /// It was found in a snapshot; it may have been decided before.
+    Found { call: Option<CallId> },
 }
 
 /// A call that waits for an answer.
@@ -104,7 +104,6 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Call {
     told: UnboundedSender<Told>,
-    seq: u64,
 }
 
 impl Call {
@@ -113,10 +112,8 @@ impl Call {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
-        // The agent that followed the call before may have had another clock.
-        let seq = if let Start::Found { last_seq, .. } = start { last_seq } else { 0 };
         context.shared.calls.spawn(task.run(start, events));
-        Call { told, seq }
+        Call { told }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
@@ -126,22 +123,16 @@ impl Call {
         context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
 
-    /// The node has reports up to this one. It would take those with lower numbers for repeats.
-    pub(super) fn reported(&mut self, last_seq: u64) {
-        self.seq = self.seq.max(last_seq);
-    }
-
     /// Tells the node, in its turn.
-    pub(super) fn tell(&mut self, event: Event, last: bool) {
-        self.seq = next_seq(self.seq);
-        let report = CallReport { seq: self.seq, at: now(), event };
+    pub(super) fn tell(&self, seq: u64, event: Event, last: bool) {
+        let report = CallReport { seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
     }
 }
 
 /// The number of the report after this one. The clock makes the numbers grow across restarts of the agent too.
-fn next_seq(seq: u64) -> u64 {
+pub(super) fn next_seq(seq: u64) -> u64 {
     (seq.min(CallReport::SEQ_MAX) + 1).max(u64::try_from(micros()).unwrap_or(0))
 }
 
@@ -168,7 +159,7 @@ impl Task {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
                 Start::Held(waiting) => drop(brief("call", self.decide(*waiting)).await),
-                Start::Found { call, .. } => self.call = call,
+                Start::Found { call } => self.call = call,
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Start, Waiting, Way};
+use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::tracker::{Key, Said, Tracker};
@@ -59,6 +59,9 @@ pub(super) struct Follower {
     plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
+    /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports about
+    /// one bridge is the later one.
+    seq: u64,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,
     clock: Clock,
@@ -74,6 +77,7 @@ impl Follower {
             plan,
             tracker: Tracker::default(),
             calls: HashMap::new(),
+            seq: 0,
             attended: HashMap::new(),
             clock: Clock::default(),
         }
@@ -195,7 +199,7 @@ impl Follower {
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
-        let call = Call::start(&self.context, request, Start::Found { call: None, last_seq: 0 });
+        let call = Call::start(&self.context, request, Start::Found { call: None });
         let identity = Identity { leg: leg.clone(), called, id: None };
         self.calls.insert(key, Followed { call, identity, tenant });
     }
@@ -265,7 +269,7 @@ impl Follower {
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
         for Said { key, mut event, device, last } in said {
-            if let Some(followed) = self.calls.get_mut(&key) {
+            if let Some(followed) = self.calls.get(&key) {
                 match &mut event {
                     Event::Dialled { number, unreadable, .. } => {
                         *number = followed.dialled(&self.plan, &device);
@@ -274,7 +278,8 @@ impl Follower {
                     Event::Identified { number, .. } => *number = followed.device(&self.plan, &device),
                     _ => {}
                 }
-                followed.call.tell(event, last);
+                self.seq = next_seq(self.seq);
+                followed.call.tell(self.seq, event, last);
             }
             if last {
                 self.calls.remove(&key);
@@ -307,19 +312,17 @@ impl Calls for Follower {
         self.number_called(mark).ok()
     }
 
-    fn reported(&mut self, key: Key, last_seq: u64) {
-        if let Some(followed) = self.calls.get_mut(&key) {
-            followed.call.reported(last_seq);
-        }
+    fn reported(&mut self, last_seq: u64) {
+        self.seq = self.seq.max(last_seq);
     }
 
     fn tell(&mut self, said: Vec<Said>) {
         self.tell(said);
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
         let request = self.request_to(&leg, &mark, called.clone(), Some(Reason::NotAnnounced));
-        let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone(), last_seq });
+        let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone() });
         let identity = Identity { leg, called, id: mark.call };
         self.calls.insert(key, Followed { call, identity, tenant: mark.tenant });
     }
@@ -337,13 +340,13 @@ impl Calls for Follower {
             routed: Some(view.reason),
             announced: None,
         };
-        let start = Start::Found { call: Some(view.call.clone()), last_seq: view.last_seq };
+        let start = Start::Found { call: Some(view.call.clone()) };
         let call = Call::start(&self.context, request, start);
         let identity = Identity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
         self.calls.insert(key, Followed { call, identity, tenant: None });
     }
 
-    fn drop(&mut self, key: Key) {
+    fn forget(&mut self, key: Key) {
         self.calls.remove(&key);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Pure: what is done about a call is up to whoever follows it ([`Calls`]).
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::tracker::{Key, Said, Tracker};
@@ -41,19 +42,20 @@ pub(super) trait Calls {
     /// The number that a mark says is called, if calls to it are followed.
     fn called(&self, mark: &Mark) -> Option<Number>;
 
-    /// The node has reports of this call up to `last_seq`.
-    fn reported(&mut self, key: Key, last_seq: u64);
+    /// The node has reports up to this one. An agent before us may have had another clock, and the node takes a call's
+    /// reports with lower numbers for repeats.
+    fn reported(&mut self, last_seq: u64);
 
     fn tell(&mut self, said: Vec<Said>);
 
     /// Follows a call whose announced leg is in the snapshot.
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64);
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number);
 
     /// Follows a call that the node knows.
     fn adopt(&mut self, key: Key, view: &CallView);
 
     /// Stops following a call and reports nothing: none of the legs that it still had was its own.
-    fn drop(&mut self, key: Key);
+    fn forget(&mut self, key: Key);
 
     /// Reports the end of these legs of a call that is not followed.
     fn end(&mut self, view: &CallView, legs: Vec<LegId>);
@@ -62,7 +64,7 @@ pub(super) trait Calls {
     fn attend(&mut self, snapshot: &Snapshot);
 }
 
-/// The calls that the node takes for live, the latest first.
+/// The calls that the node takes for live: the latest first, but after all others those that their announced leg has left.
 struct Claims {
     views: Vec<CallView>,
     by_id: HashMap<CallId, usize>,
@@ -72,7 +74,8 @@ struct Claims {
 
 impl Claims {
     fn new(mut views: Vec<CallView>) -> Claims {
-        views.sort_unstable_by(|a, b| b.call.cmp(&a.call));
+        // A call that its announced leg has left may have been registered late, with a later id than the leg's next call.
+        views.sort_unstable_by_key(|view| (view.moved.contains(&view.leg), Reverse(view.call.clone())));
         let by_id = views.iter().enumerate().map(|(n, view)| (view.call.clone(), n)).collect();
         let legs = views.iter().enumerate().rev();
         let by_leg = legs.map(|(n, view)| ((view.leg.clone(), view.called.clone()), n)).collect();
@@ -85,11 +88,20 @@ impl Claims {
         let by_id = call.id.as_ref().and_then(|id| self.by_id.get(id));
         by_id.or_else(|| self.by_leg.get(&(call.leg.clone(), call.called.clone()))).copied()
     }
+
+    /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in its
+    /// earlier calls, too.
+    fn own(&self, n: usize) -> Vec<LegId> {
+        let view = &self.views[n];
+        let elsewhere = |leg: &&LegId| view.strangers.contains(leg) || view.moved.contains(leg);
+        view.legs.iter().filter(|leg| !elsewhere(leg)).cloned().collect()
+    }
 }
 
 /// Brings what is followed in line with a snapshot. The node took the `claimed` calls for live before the snapshot was
 /// asked for. True if another snapshot is needed soon.
 pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
+    claimed.iter().for_each(|view| calls.reported(view.last_seq));
     let claims = Claims::new(claimed);
     let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
     let marked: HashMap<LegId, Identity> = snapshot
@@ -105,7 +117,6 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     let mut followed: HashMap<usize, Key> = HashMap::new();
     let known: Vec<_> = calls.identities().filter_map(|(key, call)| Some((key, claims.find(call)?))).collect();
     for (key, n) in known {
-        calls.reported(key, claims.views[n].last_seq);
         let latest = followed.entry(n).or_insert(key);
         *latest = key.max(*latest);
     }
@@ -133,39 +144,39 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
             (Some(key), Some((n, view)))
                 if key < asked.next && view.leg == live.leg && followed.get(&n) != Some(&key) =>
             {
-                calls.tracker().announce_with(&live.leg, &view.legs)
+                let (key, left) = calls.tracker().announce_with(&live.leg, &claims.own(n));
+                (key, left.into_iter().collect())
             }
             _ => continue,
         };
         told.extend(left.iter().map(|said| (said.key, live.leg.clone())));
-        calls.tell(left.into_iter().collect());
+        calls.tell(left);
         followed.extend(claim.map(|(n, _)| (n, key)));
-        let last_seq = claim.map_or(0, |(_, view)| view.last_seq);
-        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone(), last_seq);
+        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone());
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
-    let mut claimed: HashSet<&LegId> = HashSet::new();
+    let mut settled: HashSet<LegId> = HashSet::new();
     for (n, view) in claims.views.iter().enumerate() {
-        let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
-        if !followed.contains_key(&n) && !claimed.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked)
-        {
-            let (key, left) = calls.tracker().announce_with(&view.leg, &view.legs);
+        let own: Vec<LegId> = claims.own(n).into_iter().filter(|leg| settled.insert(leg.clone())).collect();
+        if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked) {
+            let (key, left) = calls.tracker().announce_with(&view.leg, &own);
             told.extend(left.iter().map(|said| (said.key, view.leg.clone())));
             calls.tell(left.into_iter().collect());
             calls.adopt(key, view);
             followed.insert(n, key);
         }
-        // A stranger stays where it is: the report of that call may be on its way to the node.
-        let own = view.legs.iter().filter(|leg| !view.strangers.contains(leg));
-        for leg in own.filter(|leg| claimed.insert(leg) && there.contains(leg)) {
+        for leg in own.iter().filter(|leg| there.contains(leg)) {
             release(calls, leg, followed.get(&n));
         }
+        // Strangers only if nobody follows them: the report of their own call may be on its way to the node.
+        let legs: Vec<LegId> =
+            view.legs.iter().filter(|leg| there.contains(leg) && !view.moved.contains(leg)).cloned().collect();
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
             calls.adopt(key, view);
             followed.insert(n, key);
         }
     }
-    for (n, leg) in moved_on(calls, &claims, &followed, &marked, asked) {
+    for (n, leg) in moved_on(calls, &claims, &followed, &marked, &there, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
             over.entry(n).or_default().push(leg);
         }
@@ -187,8 +198,8 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     again
 }
 
-/// Whether the announced leg of a claimed call is still followed in a call that it has left: the node has it in the claimed
-/// one, which is later, or the PBX says that the leg has since called somebody else.
+/// Whether the announced leg of a claimed call, which the node has in that call, is still followed in one that it has left:
+/// the node knows that one too, or the PBX says that the leg has since called somebody else.
 fn was_left_for(
     calls: &mut impl Calls,
     claims: &Claims,
@@ -199,8 +210,10 @@ fn was_left_for(
     let leg = &claims.views[n].leg;
     let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.next) else { return false };
     let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
-    let is_earlier = claims.find(old).is_some_and(|earlier| earlier > n);
-    claims.views[n].legs.contains(leg) && (is_earlier || marked.get(leg).is_some_and(|mark| mark.called != old.called))
+    let mark = marked.get(leg);
+    let (known, by_mark) = (claims.find(old), mark.and_then(|mark| claims.find(mark)));
+    known.is_none_or(|known| by_mark != Some(known))
+        && (known.is_some() || mark.is_some_and(|mark| mark.called != old.called))
 }
 
 /// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was taken
@@ -211,7 +224,7 @@ fn release(calls: &mut impl Calls, leg: &LegId, home: Option<&Key>) {
         return;
     }
     if let Some(empty) = calls.tracker().release(leg) {
-        calls.drop(empty);
+        calls.forget(empty);
     }
 }
 
@@ -236,22 +249,32 @@ fn forgotten(
     gone
 }
 
-/// Legs that a later call has announced, with the index of the call that they left.
+/// Legs that a later call has announced, with the index of the call that they left: as the node says, or as the agent knows
+/// better.
 fn moved_on(
     calls: &mut impl Calls,
     claims: &Claims,
     followed: &HashMap<usize, Key>,
     marked: &HashMap<LegId, Identity>,
+    there: &HashSet<&LegId>,
     asked: &Asked,
 ) -> Vec<(usize, LegId)> {
     let mut left = Vec::new();
     for (n, view) in claims.views.iter().enumerate() {
         for leg in &view.legs {
-            let Some(key) = calls.tracker().call_of(leg).filter(|key| followed.get(&n) != Some(key)) else { continue };
+            let key = calls.tracker().call_of(leg);
+            if key.is_some() && key.as_ref() == followed.get(&n) {
+                continue;
+            }
+            if view.moved.contains(leg) && there.contains(leg) {
+                left.push((n, leg.clone()));
+                continue;
+            }
+            let Some(key) = key else { continue };
             let Some(now) = calls.identity(key).filter(|now| now.leg == *leg) else { continue };
             // What we follow may also be the earlier call: while another agent is in charge, announcements go there.
             let is_marked = marked.get(leg).is_some_and(|mark| mark.called == now.called);
-            if key >= asked.next || is_marked || claims.find(now).is_some_and(|later| later < n) {
+            if key >= asked.next || is_marked {
                 left.push((n, leg.clone()));
             }
         }

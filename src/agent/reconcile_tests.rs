@@ -50,6 +50,7 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
         leg: leg("X"),
         legs: legs.iter().map(|name| leg(name)).collect(),
         strangers: Vec::new(),
+        moved: Vec::new(),
         hears: Vec::new(),
         calling: None,
         called: number(called),
@@ -75,7 +76,7 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
 struct Agent {
     tracker: Tracker,
     calls: HashMap<Key, Identity>,
-    seqs: HashMap<Key, u64>,
+    last_seq: u64,
     told: Vec<Said>,
     /// Ends of calls that are not followed.
     ended: Vec<(CallId, Vec<LegId>)>,
@@ -117,8 +118,8 @@ impl Calls for Agent {
         mark.called.parse().ok()
     }
 
-    fn reported(&mut self, key: Key, last_seq: u64) {
-        self.seqs.insert(key, last_seq);
+    fn reported(&mut self, last_seq: u64) {
+        self.last_seq = self.last_seq.max(last_seq);
     }
 
     fn tell(&mut self, said: Vec<Said>) {
@@ -130,18 +131,16 @@ impl Calls for Agent {
         }
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
-        self.seqs.insert(key, last_seq);
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
         self.calls.insert(key, Identity { leg, called, id: mark.call });
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
-        self.seqs.insert(key, view.last_seq);
         let id = Some(view.call.clone());
         self.calls.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
     }
 
-    fn drop(&mut self, key: Key) {
+    fn forget(&mut self, key: Key) {
         self.calls.remove(&key);
     }
 
@@ -158,10 +157,10 @@ const M: &str = "+12125550101";
 #[test]
 fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
     let mut agent = Agent::default();
-    let key = agent.announce(identity(N, None));
+    agent.announce(identity(N, None));
     let asked = agent.ask();
     reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, None)))]), &asked, vec![view("c", N, &["X"])]);
-    assert_eq!(agent.seqs.get(&key), Some(&LAST));
+    assert_eq!(agent.last_seq, LAST);
     assert!(agent.told.is_empty() && agent.ended.is_empty());
 }
 
@@ -169,11 +168,10 @@ fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
 #[test]
 fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
     let mut agent = Agent::default();
-    let key = agent.announce(identity(N, Some("lost")));
+    agent.announce(identity(N, Some("lost")));
     let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(mark(N, Some("lost"))))]);
     reconcile(&mut agent, &there, &asked, vec![view("again", N, &["X"])]);
-    assert_eq!(agent.seqs.get(&key), Some(&LAST));
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -190,7 +188,7 @@ fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
         reconcile(&mut agent, &there, &asked, claimed);
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert!(new > old, "{called} {of_mark:?}");
-        assert_eq!((agent.tracker.call_of(&leg("Y")), agent.seqs.get(&new)), (Some(new), Some(&LAST)));
+        assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
         assert_eq!((agent.ended_in(old), agent.ended_in(new)), (vec![&leg("X")], vec![]), "{called} {of_mark:?}");
         assert!(agent.told.iter().any(|said| said.key == old && said.last) && agent.ended.is_empty());
     }
@@ -281,7 +279,7 @@ fn a_leg_goes_back_to_the_call_that_the_node_has_it_in() {
     let (asked, told) = (agent.ask(), agent.told.len());
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X", "Y"]), view("d", M, &["X"])]);
     let old = agent.tracker.call_of(&leg("Y")).unwrap();
-    assert_eq!((agent.tracker.call_of(&leg("X")), agent.seqs.get(&old)), (Some(new), Some(&LAST)));
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert_eq!(agent.identity(old).unwrap().id, Some("c".parse().unwrap()));
     assert_eq!(agent.told[told..], [Said::ended(old, leg("X"))]);
 }
@@ -328,4 +326,59 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
         vec![view("c", N, &["X"]), CallView { leg: leg("A"), strangers: vec![leg("Y")], ..view("d", M, &["A", "Y"]) }];
     reconcile(&mut agent, &there, &asked, claimed);
     assert_eq!((agent.tracker.call_of(&leg("A")), agent.tracker.call_of(&leg("Y"))), (Some(other), Some(own)));
+}
+
+/// Y was called by another agent and then announced to this one. The other agent's node was slow: it registered the first
+/// call after the second one.
+#[test]
+fn a_call_that_was_registered_late_takes_no_leg_back() {
+    for id in [Some("d"), None] {
+        let mut agent = Agent::default();
+        let new = agent.announce(identity(N, id));
+        let asked = agent.ask();
+        let there = snapshot(vec![live("X", Some(mark(N, id)))]);
+        let late = CallView { moved: vec![leg("X")], ..view("e", M, &["X"]) };
+        reconcile(&mut agent, &there, &asked, vec![view("d", N, &["X"]), late]);
+        assert_eq!(agent.tracker.call_of(&leg("X")), Some(new), "{id:?}");
+        assert!(agent.told.is_empty(), "{:?}", agent.told);
+        assert_eq!(agent.ended, [("e".parse().unwrap(), vec![leg("X")])]);
+    }
+}
+
+/// Its own agent was told nothing of that, and is gone.
+#[test]
+fn a_call_is_told_that_a_leg_has_left_it() {
+    let mut agent = Agent::default();
+    let third = agent.announce(identity("+12125550102", None));
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark("", None)))]);
+    let first = CallView { moved: vec![leg("X")], ..view("c", N, &["X"]) };
+    reconcile(&mut agent, &there, &asked, vec![first, view("d", M, &["X"])]);
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(third));
+    assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
+}
+
+/// Another agent announced X in a call that the node took for the latest, which the PBX contradicts.
+#[test]
+fn a_leg_stays_in_the_call_that_its_mark_names() {
+    let mut agent = Agent::default();
+    let own = agent.announce(identity(N, Some("c")));
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark(N, Some("c"))))]);
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), view("d", M, &["X"])]);
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(own));
+    assert!(agent.told.is_empty(), "{:?}", agent.told);
+}
+
+/// The report of the stranger's own call may be on its way to the node.
+#[test]
+fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
+    let mut agent = Agent::default();
+    let old = agent.announce(identity(N, Some("c")));
+    agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark(M, Some("d")))), live("Y", None)]);
+    let later = CallView { strangers: vec![leg("Y")], ..view("d", M, &["X", "Y"]) };
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
+    assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }

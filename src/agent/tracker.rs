@@ -33,7 +33,7 @@ pub(super) struct Said {
 impl Said {
     /// A leg of a call is gone that only the node knew.
     pub(super) fn ended(key: Key, leg: LegId) -> Said {
-        said(key, Event::Ended { leg, cause: None })
+        said(key, ended(&leg, None))
     }
 }
 
@@ -48,6 +48,9 @@ pub(super) struct Tracker {
     answered: HashSet<LegId>,
     /// Who hears whom, from both ends; of an end that hears more than [`HEARS_MAX`], the first of them.
     hears: HashMap<LegId, HashSet<LegId>>,
+    /// Legs that have gone over to another call since the last snapshot. The node may have taken their old call for over, and
+    /// have dropped what was reported of whom they hear.
+    moved: HashSet<LegId>,
     /// Announced legs of the last snapshot that nobody follows yet.
     glimpsed: HashSet<LegId>,
 }
@@ -60,28 +63,37 @@ struct Tracked {
 }
 
 impl Tracker {
-    /// Takes up a call; a leg that calls somewhere else now leaves its old one.
-    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Option<Said>) {
-        let left = self.leave(leg, Some("moved on"));
+    /// Takes up a call; a leg that calls somewhere else now leaves its old one. A leg in the dialplan hears nobody.
+    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<Said>) {
+        let heard: Vec<LegId> = self.hears.get(leg).into_iter().flatten().cloned().collect();
+        let apart = heard.into_iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other] });
+        let mut told: Vec<Said> = apart.flat_map(|apart| self.happened(&apart)).collect();
+        told.extend(self.leave(leg, Some("moved on")));
+        (self.take_up(leg), told)
+    }
+
+    /// Takes up a call of a leg that is in none.
+    fn take_up(&mut self, leg: &LegId) -> Key {
         let key = Key(self.next);
         self.next += 1;
         self.calls.insert(key, Tracked { legs: HashSet::from([leg.clone()]), doubted: false });
         self.legs.insert(leg.clone(), key);
-        (key, left)
+        key
     }
 
-    /// Takes up a later call of a leg, as [`Tracker::announce`] does; others of the leg's old call come along. Nothing is
-    /// told of those: the node has them in the later call already, and would end them there.
+    /// Takes up a later call of a leg, which was announced to another agent; others of the leg's old call come along.
+    /// Nothing is told of those: the node has them in the later call already, and would end them there. Whom they all hear
+    /// stays as it is.
     pub(super) fn announce_with(&mut self, leg: &LegId, others: &[LegId]) -> (Key, Option<Said>) {
         let from = self.call_of(leg);
         let along = others.iter().filter(|other| *other != leg && from.is_some() && self.call_of(other) == from);
         let along: Vec<LegId> = along.cloned().collect();
-        if let Some(old) = from.and_then(|from| self.calls.get_mut(&from)) {
-            old.legs.retain(|leg| !along.contains(leg));
-        }
-        let (key, left) = self.announce(leg);
+        let last = along.iter().chain([leg]).filter_map(|leg| self.release(leg)).last();
+        let left = from.map(|from| Said { last: last.is_some(), ..said(from, ended(leg, Some("moved on"))) });
+        self.devices.remove(leg);
+        self.answered.remove(leg);
+        let key = self.take_up(leg);
         for leg in along {
-            self.legs.remove(&leg);
             self.join(key, &leg);
         }
         (key, left)
@@ -139,7 +151,7 @@ impl Tracker {
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
     pub(super) fn is_empty(&self) -> bool {
-        let Tracker { next: _, calls, legs, devices, answered, hears, glimpsed: _ } = self;
+        let Tracker { next: _, calls, legs, devices, answered, hears, moved: _, glimpsed: _ } = self;
         calls.is_empty() && legs.is_empty() && devices.is_empty() && answered.is_empty() && hears.is_empty()
     }
 
@@ -201,6 +213,7 @@ impl Tracker {
     /// What the snapshot shows that no event told.
     pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
         let mut told = Vec::new();
+        let moved = std::mem::take(&mut self.moved);
         for live in &snapshot.legs {
             let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
@@ -238,6 +251,12 @@ impl Tracker {
         hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
         for legs in hears {
             let devices = [device(&legs[0]), device(&legs[1])];
+            let is_told = self.hears.get(&legs[0]).is_some_and(|others| others.contains(&legs[1]));
+            if is_told && legs.iter().any(|leg| moved.contains(leg)) {
+                // To the node a repeated report is no news.
+                let key = self.younger(&legs);
+                told.extend(key.map(|key| said(key, Event::Bridged { legs: legs.clone() })));
+            }
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
         told
@@ -249,7 +268,7 @@ impl Tracker {
         let known = self.known(legs, is_it);
         let key = match known {
             Some(key) => key,
-            None => self.announce(legs.iter().find(|leg| self.call_of(leg).is_none())?).0,
+            None => self.take_up(legs.iter().find(|leg| self.call_of(leg).is_none())?),
         };
         for leg in legs {
             self.join(key, leg);
@@ -261,6 +280,7 @@ impl Tracker {
     /// key of the call, if no leg is left in it.
     pub(super) fn release(&mut self, leg: &LegId) -> Option<Key> {
         let key = self.legs.remove(leg)?;
+        self.moved.insert(leg.clone());
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);
         if !call.legs.is_empty() {
@@ -340,13 +360,16 @@ impl Tracker {
         if last {
             self.calls.remove(&key);
         }
-        let event = Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) };
-        Some(Said { key, event, device: Device::Unnamed, last })
+        Some(Said { last, ..said(key, ended(leg, cause)) })
     }
 }
 
 fn said(key: Key, event: Event) -> Said {
     Said { key, event, device: Device::Unnamed, last: false }
+}
+
+fn ended(leg: &LegId, cause: Option<&str>) -> Event {
+    Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) }
 }
 
 fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {

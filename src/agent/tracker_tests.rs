@@ -76,8 +76,7 @@ fn a_leg_that_calls_somewhere_else_leaves_its_call() {
     let mut tracker = Tracker::default();
     let (first, _) = tracker.announce(&leg("A"));
     let (second, left) = tracker.announce(&leg("A"));
-    let left = left.unwrap();
-    assert_eq!((left.key, left.last), (first, true));
+    assert_eq!(left.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(first, true)]);
     assert!(second > first);
 }
 
@@ -191,7 +190,7 @@ fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
     let mut tracker = Tracker::default();
     let now = snapshot(vec![live("A", None, &[]), live("C", None, &[])]);
     assert_eq!(tracker.found(&now), (vec![], true));
-    assert!(tracker.announce(&leg("A")).1.is_none(), "it is new, and so it is answered");
+    assert!(tracker.announce(&leg("A")).1.is_empty(), "it is new, and so it is answered");
     assert_eq!(tracker.found(&now), (vec![(&leg("C"), &mark())], false), "no announcement came");
     let mut decided = live("D", None, &[]);
     decided.mark = Some(Mark { call: Some("c-1".parse().unwrap()), ..mark() });
@@ -265,4 +264,31 @@ fn a_leg_that_called_somewhere_else_does_not_take_its_old_call_along() {
     assert_eq!(told.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(new, true), (old, true)]);
     tracker.announce(&leg("C"));
     assert_eq!(tracker.adopt(&[leg("C")], |_| false), None, "no leg of it is left");
+}
+
+/// The event of that was lost.
+#[test]
+fn a_leg_that_calls_somewhere_else_hears_nobody() {
+    let mut tracker = Tracker::default();
+    let key = answered_call(&mut tracker);
+    let (_, left) = tracker.announce(&leg("A"));
+    let unbridged = said(key, Event::Unbridged { legs: pair("A", "B") });
+    assert_eq!(left, [unbridged, said(key, ended(&leg("A"), Some("moved on")))]);
+}
+
+/// It was announced to another agent while this one stood by.
+#[test]
+fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
+    let mut tracker = Tracker::default();
+    let key = answered_call(&mut tracker);
+    let (new, left) = tracker.announce_with(&leg("A"), &[]);
+    assert_eq!(left, Some(said(key, ended(&leg("A"), Some("moved on")))));
+    let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
+    let answered = said(new, Event::Answered { leg: leg("A") });
+    let bridged = said(new, Event::Bridged { legs: pair("A", "B") });
+    assert_eq!(tracker.catch_up(&still), [answered, bridged], "the old call may have been over when it told that");
+    assert_eq!(tracker.catch_up(&still), []);
+    let apart = snapshot(vec![live("A", None, &[]), live("B", None, &[])]);
+    let told = tracker.catch_up(&apart);
+    assert_eq!(told.iter().map(|said| &said.event).collect::<Vec<_>>(), [&Event::Unbridged { legs: pair("A", "B") }]);
 }

@@ -191,6 +191,10 @@ pub struct CallView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub strangers: Vec<LegId>,
+    /// Those of `legs` that a later call has announced: this call has yet to report that they left it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub moved: Vec<LegId>,
     /// Legs that hear each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<[String; 2]>)]

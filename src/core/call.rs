@@ -112,6 +112,8 @@ pub struct Leg {
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
+    /// The sequence numbers of the latest reports on whether it hears these legs.
+    pub reported: Vec<(LegId, u64)>,
     /// How the call knows it.
     pub tie: Tie,
 }
@@ -119,7 +121,8 @@ pub struct Leg {
 impl Leg {
     /// A leg that has just been heard of.
     pub(super) fn new(number: Option<Number>, since: UnixMillis, tie: Tie) -> Leg {
-        Leg { number, trunk: None, since, answered: None, ended: None, bridges: Vec::new(), tie }
+        let (bridges, reported) = (Vec::new(), Vec::new());
+        Leg { number, trunk: None, since, answered: None, ended: None, bridges, reported, tie }
     }
 }
 

@@ -76,9 +76,9 @@ impl Exchange {
     }
 
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
-    /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]); what follows from that is
-    /// given back with that call.
-    pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
+    /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]). Returns the other calls that
+    /// this changes, each with its effects.
+    pub fn open(&mut self, mut call: Call) -> Vec<(CallId, Vec<Effect>)> {
         self.leave_if_late(&mut call);
         // One that is read back may have been left by its announced leg long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
@@ -90,12 +90,12 @@ impl Exchange {
         {
             call.far.client = call.far.client.or_else(|| old.far.client.clone());
         }
-        let claimed = before.clone().filter(|before| self.is_stranger(before, &call.leg));
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
-        let left = before.filter(|_| claimed.is_none()).map(|before| {
-            let effects = self.move_on(&before, &leg, at, call.announced);
-            (before, effects)
-        });
+        let claimed = before.as_ref().is_some_and(|before| self.is_stranger(before, &leg));
+        let mut changed = before.as_ref().map_or_else(Vec::new, |before| self.heard_in(before, &leg));
+        if let Some(before) = before.as_ref().filter(|_| !claimed) {
+            changed.push((before.clone(), self.move_on(before, &leg, at, call.announced)));
+        }
         for leg in call.legs.keys() {
             let elsewhere = self.call_of(&call.pbx, leg).is_some_and(|other| other.id != call.id && other.has(leg));
             if call.has(leg) || !elsewhere {
@@ -104,13 +104,11 @@ impl Exchange {
         }
         self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
         self.calls.insert(call.id.clone(), call);
-        match claimed {
-            Some(from) => {
-                let effects = self.claim(&from, &id, &leg, caller.as_ref(), at);
-                Some((from, effects))
-            }
-            None => left,
+        if let Some(before) = before.filter(|_| claimed) {
+            let effects = self.claim(&before, &id, &leg, caller.as_ref(), at);
+            changed.push((before, effects));
         }
+        changed
     }
 
     /// The live call.
@@ -163,7 +161,7 @@ impl Exchange {
             return Err(Refused::Ended);
         }
         call.last_seq = seq;
-        if self.is_out_of_date(id, event, at) {
+        if self.is_out_of_date(id, event, seq, at) {
             return Ok(Vec::new());
         }
         match event {
@@ -174,8 +172,15 @@ impl Exchange {
             }
             Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
-            Event::Bridged { legs } => self.bridged(id, legs, at),
-            Event::Unbridged { legs } => Ok(self.unbridged(id, legs, at)),
+            Event::Bridged { legs } => {
+                let effects = self.bridged(id, legs, at);
+                self.note_report(id, legs, seq);
+                effects
+            }
+            Event::Unbridged { legs } => {
+                self.note_report(id, legs, seq);
+                Ok(self.unbridged(id, legs, at))
+            }
             Event::Ended { leg, cause } => {
                 self.moved_away(id, leg);
                 let effects = self.ended(id, leg, cause.as_deref(), at);
@@ -239,7 +244,7 @@ impl Exchange {
         at: UnixMillis,
         tie: Tie,
     ) -> Result<(), Refused> {
-        if let Some(owner) = self.stays_with(id, leg, tie) {
+        if let Some(owner) = self.stays_with(id, leg, at, tie) {
             self.introduced_late(id, &owner, leg, at, tie);
             return Ok(());
         }
@@ -299,7 +304,7 @@ impl Exchange {
     }
 
     fn bridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Result<Vec<Effect>, Refused> {
-        if legs.iter().any(|leg| self.gone(id, leg)) {
+        if legs.iter().any(|leg| self.gone_at(id, leg).is_some()) {
             // Late news of a bridge that is over.
             return Ok(Vec::new());
         }
@@ -364,7 +369,7 @@ impl Exchange {
 
     pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
         if self.goes_on_elsewhere(id, leg) {
-            return self.left_elsewhere(id, leg, at);
+            return Vec::new();
         }
         let Some(owner) = self.owner(id, leg) else { return Vec::new() };
         let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
@@ -395,11 +400,6 @@ impl Exchange {
             return Some(id.clone());
         }
         self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
-    }
-
-    pub(super) fn gone(&self, id: &CallId, leg: &LegId) -> bool {
-        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
-        call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
     }
 
     /// How many others a leg hears.

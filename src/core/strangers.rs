@@ -1,7 +1,9 @@
 //! Legs whose calls report out of turn: a bridge is known before the call that its leg belongs to, or a call still
 //! reports about a leg that a later call has announced anew (see [`Tie`]).
 
-use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
+use std::collections::BTreeSet;
+
+use super::call::{Call, Event, Leg, Phase, Tie};
 use super::exchange::{Effect, Exchange};
 use super::name::{CallId, LegId};
 use super::number::Number;
@@ -24,13 +26,14 @@ impl Exchange {
         self.calls.get(id).is_some_and(|call| call.had_left(leg, at))
     }
 
-    /// Whether an event speaks of a leg that was announced anew only after it: by a later call that the leg has left this
-    /// one for, or, if the event is about a bridge, by any other call. Only the leg's end is news.
-    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, at: UnixMillis) -> bool {
+    /// Whether news has overtaken this report: a later call has announced a leg that it names, or a later report has told
+    /// whether its two legs hear each other. The end of a leg is never out of date.
+    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, seq: u64, at: UnixMillis) -> bool {
         match event {
             Event::Ended { .. } => false,
             Event::Bridged { legs } | Event::Unbridged { legs } => {
-                legs.iter().any(|leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at))
+                let announced = |leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at);
+                legs.iter().any(announced) || self.is_overtaken(id, legs, seq)
             }
             event => event.legs().iter().any(|leg| self.has_moved(id, leg, at)),
         }
@@ -47,25 +50,25 @@ impl Exchange {
         self.announcer(id, leg).and_then(|call| call.announced).is_some_and(|announced| at < announced)
     }
 
-    /// Whether the end of a leg in this call is not its end: it left the call before, for another one perhaps, or another
-    /// call announced it, to an agent that this call's agent knew nothing of.
+    /// Whether the leg outlives its end in this call: it left the call earlier, or it is the announced leg of another
+    /// call and never was this call's own. Its bridges outlive that end too.
     pub(super) fn goes_on_elsewhere(&self, id: &CallId, leg: &LegId) -> bool {
         let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
         state.map_or_else(|| self.announcer(id, leg).is_some(), |leg| leg.ended.is_some())
     }
 
-    /// A leg that goes on in the call that announced it has left this one. Whoever it has been told to hear meanwhile may have
-    /// been told by an agent that took it for part of this call and was wrong: it reports anew what still holds. That isn't so
-    /// of a stranger, which this call never introduced.
-    pub(super) fn left_elsewhere(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Vec<Effect> {
+    /// When the leg ended in the call that has it.
+    pub(super) fn gone_at(&self, id: &CallId, leg: &LegId) -> Option<UnixMillis> {
+        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
+        call.and_then(|call| call.legs.get(leg)).and_then(|leg| leg.ended)
+    }
+
+    /// The calls, other than this one, of the legs that a leg hears.
+    pub(super) fn heard_in(&self, id: &CallId, leg: &LegId) -> Vec<(CallId, Vec<Effect>)> {
         let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
-        let was_stranger = state.is_some_and(|leg| leg.tie == Tie::Stranger);
-        let Some(call) = self.announcer(id, leg).filter(|_| !was_stranger) else { return Vec::new() };
-        let announced = call.announced.unwrap_or(UnixMillis(i64::MIN));
-        let meanwhile = |bridge: &Bridge| (announced..=at).contains(&bridge.since);
-        let told = call.legs.get(leg).into_iter().flat_map(|leg| &leg.bridges).filter(|(_, bridge)| meanwhile(bridge));
-        let others: Vec<LegId> = told.map(|(other, _)| other.clone()).collect();
-        others.into_iter().flat_map(|other| self.unbridged(id, &[leg.clone(), other], at)).collect()
+        let heard = state.into_iter().flat_map(|state| &state.bridges);
+        let owners: BTreeSet<CallId> = heard.filter_map(|(other, _)| self.owner(id, other)).collect();
+        owners.into_iter().filter(|owner| owner != id).map(|owner| (owner, Vec::new())).collect()
     }
 
     /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on. What
@@ -164,9 +167,11 @@ impl Exchange {
         }
     }
 
-    /// The call that a leg stays with: the one that first introduced it, unless it is gone there and introduced anew.
-    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, tie: Tie) -> Option<CallId> {
-        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || !self.gone(owner, leg))
+    /// The call that a leg stays with although this call names it: the one that introduced it first. A leg that is gone
+    /// there comes up again only with a report from after its end.
+    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, at: UnixMillis, tie: Tie) -> Option<CallId> {
+        let is_late = |owner: &CallId| self.gone_at(owner, leg).is_none_or(|ended| at <= ended);
+        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || is_late(owner))
     }
 
     /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
@@ -195,6 +200,11 @@ impl Exchange {
 }
 
 impl Call {
+    /// Legs that a later call has announced. The call has yet to report that they left it.
+    pub fn moved(&self) -> impl Iterator<Item = &LegId> {
+        self.legs.iter().filter(|(_, leg)| matches!(leg.tie, Tie::Moved(_))).map(|(id, _)| id)
+    }
+
     /// Legs that only an answer or a bridge has told the call of.
     pub fn strangers(&self) -> impl Iterator<Item = &LegId> {
         self.legs.iter().filter(|(_, leg)| leg.tie == Tie::Stranger && leg.ended.is_none()).map(|(id, _)| id)

@@ -9,7 +9,7 @@ use super::model::Pbx;
 use super::reports::{Report, Task};
 use crate::contract::CallView;
 use crate::core::call::{Call, Phase};
-use crate::core::exchange::{Effect, Exchange};
+use crate::core::exchange::Exchange;
 use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
@@ -18,7 +18,7 @@ use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
 use crate::pbx::{Happened, Mark};
 
 /// A snapshot under way: events wait for it.
-struct UnderWay {
+pub(super) struct UnderWay {
     asked: Asked,
     /// What the node took for live before.
     sought: Vec<CallView>,
@@ -37,12 +37,12 @@ enum Claims {
 }
 
 pub(super) struct World {
-    pbx: Pbx,
+    pub(super) pbx: Pbx,
     translator: Translator,
     pub(super) tracker: Tracker,
     pub(super) exchange: Exchange,
     /// So many people of one conference are paired with each other.
-    conference: usize,
+    pub(super) conference: usize,
     pub(super) name: PbxName,
     /// The node's name of each call that is followed.
     pub(super) ids: BTreeMap<Key, CallId>,
@@ -52,18 +52,28 @@ pub(super) struct World {
     pub(super) made: u64,
     /// Reports wait until they are told to go, each task's by itself.
     slow: bool,
+    /// Reports that are made in one tick of the agent's clock.
+    per_tick: u64,
+    /// When the last call was announced.
+    announced: UnixMillis,
+    /// A call's id is given when the node decides it, not when it is announced: the node is told late of some.
+    pub(super) late_ids: bool,
     /// Some have overtaken others.
     pub(super) overtook: bool,
-    asked: Option<UnderWay>,
+    pub(super) asked: Option<UnderWay>,
     claims: Claims,
     /// Calls are announced to another agent, which reports nothing of them.
     standby: bool,
     /// Events that are lost from now on.
-    lose: u8,
+    pub(super) lose: u8,
     /// Events were lost since the last snapshot.
-    dirty: bool,
+    pub(super) dirty: bool,
+    /// How many times these have begun to hear each other, and whether they still do.
+    pub(super) met: BTreeMap<[usize; 2], (usize, bool)>,
+    /// What the agent read showed who hears whom in another order than it came to be.
+    pub(super) disordered: bool,
     /// Pairs, as clients were told of them.
-    paired: BTreeSet<(CallId, [Number; 2])>,
+    pub(super) paired: BTreeSet<(CallId, [Number; 2])>,
     /// Announcements so far.
     calls: usize,
     /// Calls that the node was told of so far.
@@ -75,7 +85,7 @@ pub(super) struct World {
 /// # Panics
 ///
 /// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
+/// hear, people are parted who have heard each other ever since they met, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
 /// the exchange knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
@@ -94,12 +104,17 @@ pub fn calls(data: &[u8]) {
         reports: BTreeMap::new(),
         made: 0,
         slow: head & 1 == 1,
+        per_tick: 1 + 2 * u64::from(head >> 1 & 3),
+        announced: UnixMillis(-1),
+        late_ids: head & 8 == 8,
         overtook: false,
         asked: None,
         claims: Claims::None,
         standby: false,
         lose: 0,
         dirty: false,
+        met: BTreeMap::new(),
+        disordered: false,
         paired: BTreeSet::new(),
         calls: 0,
         ids_given: 0,
@@ -107,6 +122,7 @@ pub fn calls(data: &[u8]) {
     for op in script.chunks(3).take(400) {
         let [op, a, b] = [0, 1, 2].map(|n| op.get(n).copied().unwrap_or_default());
         world.act(op, a, b);
+        world.meet();
         world.listen();
         world.check();
     }
@@ -156,7 +172,7 @@ impl World {
         for event in self.pbx.said() {
             if self.lose > 0 {
                 self.lose -= 1;
-                self.dirty = true;
+                (self.dirty, self.disordered) = (true, true);
                 self.asked.iter_mut().for_each(|asked| asked.lost = true);
             } else if let Some(asked) = self.asked.as_mut().filter(|_| event.name() != "UserEvent") {
                 asked.waiting.push(event);
@@ -178,9 +194,7 @@ impl World {
                 }
                 let (key, left) = self.tracker.announce(&held.leg);
                 self.tell(left.into_iter().collect());
-                let call = self.follow(key, &held.leg, &held.mark, true);
-                // The answer to the dialplan: a later snapshot shows it.
-                self.pbx.decided(&held.leg, call);
+                self.follow(key, &held.leg, &held.mark, true);
             } else {
                 let said = self.tracker.happened(&happened);
                 self.tell(said);
@@ -189,37 +203,53 @@ impl World {
     }
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
-    pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) -> Option<CallId> {
-        let called = number(&mark.called)?;
+    pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) {
+        let Some(called) = number(&mark.called) else { return };
         self.followed.insert(key, Identity { leg: leg.clone(), called, id: mark.call.clone() });
         if let Some(known) = &mark.call {
             self.ids.insert(key, known.clone());
-            return Some(known.clone());
+            return;
         }
-        let call = self.decide(leg, mark, held)?;
-        let id = call.id.clone();
-        self.ids.insert(key, id.clone());
+        let Some(mut call) = self.decide(leg, mark, held) else { return };
+        if !self.late_ids {
+            self.give_id(&mut call);
+            if held {
+                // The answer to the dialplan: a later snapshot shows it.
+                self.pbx.decided(leg, Some(call.id.clone()));
+            }
+        }
         self.report(Task::Call(key), Report::Open(Box::new(call)));
-        Some(id)
+    }
+
+    /// As the node's own ids: later calls have later ones.
+    pub(super) fn give_id(&mut self, call: &mut Call) {
+        call.id = id(self.ids_given);
+        self.ids_given += 1;
     }
 
     /// Another agent is in charge: it has the node decide a call.
     fn other_opens(&mut self, leg: &LegId, mark: &Mark) {
-        let Some(call) = self.decide(leg, mark, true) else { return };
+        let Some(mut call) = self.decide(leg, mark, true) else { return };
+        self.give_id(&mut call);
         self.made += 1;
         self.pbx.decided(leg, Some(call.id.clone()));
-        if let Some((_, effects)) = self.exchange.open(call) {
-            self.follows(effects);
-        }
+        self.open(call);
+    }
+
+    /// The agent's clock when it makes this report.
+    pub(super) fn at(&self, made: u64) -> UnixMillis {
+        UnixMillis(i64::try_from(made / self.per_tick).unwrap_or_default())
     }
 
     fn decide(&mut self, leg: &LegId, mark: &Mark, held: bool) -> Option<Call> {
-        // As the node's own ids: later calls have later ones.
-        let id = format!("c{:06}", self.ids_given).parse::<CallId>().ok()?;
-        self.ids_given += 1;
-        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, at(self.made + 1));
+        // Other reports can share their time with an announcement, but no leg is announced twice at once.
+        if self.at(self.made + 1) == self.announced {
+            self.made = ((self.made + 1) / self.per_tick + 1) * self.per_tick - 1;
+        }
+        self.announced = self.at(self.made + 1);
+        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, self.at(self.made + 1));
         Some(Call {
-            id,
+            id: id(0),
             pbx: self.name.clone(),
             leg: leg.clone(),
             legs: Call::announced_leg(leg, Some(&calling), at),
@@ -272,6 +302,8 @@ impl World {
         // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
         // snapshot. It does so as well for what the node claims.
         self.dirty = self.lose > 0 || lost || self.standby || !matches!(self.claims, Claims::None);
+        // The lists may show already what they tell.
+        self.disordered |= !waiting.is_empty();
         waiting.iter().for_each(|event| self.read(event));
     }
 
@@ -308,70 +340,6 @@ impl World {
         self.ask(false);
     }
 
-    /// What clients are told.
-    pub(super) fn follows(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Paired(pair) => {
-                    // Whatever has overtaken whatever.
-                    let is_phone = |number: &Number| self.pbx.channels.iter().any(|c| c.stands_for == *number);
-                    assert!(is_phone(&pair.first) && is_phone(&pair.second), "{pair:?}: a number that no phone has");
-                    let key = (pair.call, sorted(pair.first, pair.second));
-                    assert!(self.paired.insert(key.clone()), "{key:?} was paired before");
-                }
-                Effect::Parted(pair) => {
-                    let key = (pair.call, sorted(pair.first, pair.second));
-                    assert!(self.paired.remove(&key), "{key:?} was not paired");
-                }
-                Effect::Ended(call) => {
-                    assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
-                    let legs = self.exchange.call(&call).into_iter().flat_map(|ended| ended.legs.keys());
-                    let of_it = |leg: &LegId| self.exchange.call_of(&self.name, leg).is_some_and(|of| of.id == call);
-                    let up: Vec<_> = legs.filter(|leg| of_it(leg) && self.pbx.is_up_in(leg, &call)).collect();
-                    assert!(up.is_empty(), "{call} has ended, and {up:?} are up");
-                }
-            }
-        }
-    }
-
-    fn check(&self) {
-        let mut known = BTreeSet::new();
-        for call in self.exchange.calls() {
-            let pairs = self.exchange.pairs_in(&call.id).into_iter();
-            known.extend(pairs.map(|pair| (pair.call, sorted(pair.first, pair.second))));
-        }
-        assert_eq!(known, self.paired, "clients were told something else than the exchange knows");
-        let settled = !self.dirty && self.asked.is_none() && self.reports.is_empty() && self.lose == 0;
-        if !settled || !self.pbx.taking_out.is_empty() {
-            return;
-        }
-        for (call, numbers) in &self.paired {
-            let of = |wanted: &Number| self.pbx.channels.iter().position(|c| c.stands_for == *wanted);
-            let hear = match (of(&numbers[0]), of(&numbers[1])) {
-                (Some(a), Some(b)) => self.pbx.hear(a, b),
-                _ => false,
-            };
-            assert!(hear, "{numbers:?} are paired in {call} and don't hear each other");
-        }
-    }
-
-    /// After a snapshot, and where no conference can be full: whoever is followed is paired with whoever they hear. A
-    /// pair may be lost where reports have overtaken each other: a bridge that goes to an earlier call of the leg ends
-    /// with that.
-    fn check_that_all_are_paired(&self) {
-        let channels = &self.pbx.channels;
-        if self.overtook || channels.len() >= self.conference || !self.pbx.taking_out.is_empty() {
-            return;
-        }
-        let followed = |n: &usize| self.tracker.call_of(&channels[*n].leg).is_some();
-        for a in (0..channels.len()).filter(followed) {
-            for b in (0..a).filter(followed).filter(|b| self.pbx.hear(a, *b)) {
-                let numbers = sorted(channels[a].stands_for.clone(), channels[b].stands_for.clone());
-                assert!(self.paired.iter().any(|(_, pair)| *pair == numbers), "{numbers:?} are not paired");
-            }
-        }
-    }
-
     /// Everything settles, and then everybody hangs up.
     fn settle(&mut self) {
         self.lose = 0;
@@ -388,6 +356,7 @@ impl World {
         while let Some(n) = self.pbx.pick(0) {
             self.pbx.hang_up(n);
         }
+        self.meet();
         self.listen();
         self.deliver_all();
         self.check();
@@ -403,17 +372,10 @@ impl World {
     }
 }
 
-/// The agent's clock: it ticks with each report.
-pub(super) fn at(made: u64) -> UnixMillis {
-    UnixMillis(i64::try_from(made).unwrap_or_default())
+fn id(n: usize) -> CallId {
+    format!("c{n:06}").parse().unwrap_or_else(|_| unreachable!("a letter and digits are a name"))
 }
 
 pub(super) fn number(digits: &str) -> Option<Number> {
     format!("+1{digits}").parse().ok()
-}
-
-fn sorted(a: Number, b: Number) -> [Number; 2] {
-    let mut both = [a, b];
-    both.sort_unstable();
-    both
 }

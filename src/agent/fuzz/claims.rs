@@ -28,7 +28,7 @@ impl Calls for World {
     }
 
     /// The agents' clock is one that only goes forward.
-    fn reported(&mut self, _: Key, _: u64) {}
+    fn reported(&mut self, _: u64) {}
 
     fn tell(&mut self, said: Vec<Said>) {
         for Said { key, mut event, device, last } in said {
@@ -45,7 +45,7 @@ impl Calls for World {
         }
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, _: Number, _: u64) {
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, _: Number) {
         self.follow(key, &leg, &mark, false);
     }
 
@@ -55,7 +55,7 @@ impl Calls for World {
         self.followed.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
     }
 
-    fn drop(&mut self, key: Key) {
+    fn forget(&mut self, key: Key) {
         self.followed.remove(&key);
     }
 
@@ -82,6 +82,7 @@ fn view(call: &Call) -> CallView {
         leg: call.leg.clone(),
         legs: call.unfinished().cloned().collect(),
         strangers: call.strangers().cloned().collect(),
+        moved: call.moved().cloned().collect(),
         hears: call.hears(),
         calling: call.calling.clone(),
         called: call.called.clone(),

@@ -2,6 +2,7 @@
 //! behind it; run by the fuzzer (`fuzz/`).
 
 mod calls;
+mod checks;
 mod claims;
 mod model;
 mod reports;

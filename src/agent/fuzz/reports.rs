@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::super::tracker::Key;
-use super::calls::{World, at};
+use super::calls::World;
 use crate::core::call::{Call, Event};
 use crate::core::exchange::Refused;
 use crate::core::name::CallId;
@@ -63,15 +63,20 @@ impl World {
             self.reports.remove(task);
         }
         match (report, task) {
-            (Some((_, Report::Open(call))), Task::Call(key)) => {
+            (Some((_, Report::Open(mut call))), Task::Call(key)) => {
                 // The node answers an announcement that it knows with the call that it has.
                 let known = self.exchange.call_of(&self.name, &call.leg);
                 let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
                 if let Some(known) = known.map(|known| known.id.clone()) {
                     self.ids.insert(*key, known);
-                } else if let Some((_, effects)) = self.exchange.open(*call) {
-                    self.follows(effects);
+                    return;
                 }
+                if self.late_ids {
+                    self.give_id(&mut call);
+                    self.pbx.decided_while_held(&call.leg, &call.called, &call.id);
+                }
+                self.ids.insert(*key, call.id.clone());
+                self.open(*call);
             }
             (Some((seq, Report::Event(event))), task) => {
                 let call = match task {
@@ -86,8 +91,14 @@ impl World {
         }
     }
 
+    pub(super) fn open(&mut self, call: Call) {
+        for (_, effects) in self.exchange.open(call) {
+            self.follows(effects);
+        }
+    }
+
     fn apply(&mut self, call: &CallId, seq: u64, event: &Event) {
-        match self.exchange.apply(call, seq, at(seq), event) {
+        match self.exchange.apply(call, seq, self.at(seq), event) {
             Ok(effects) => self.follows(effects),
             Err(Refused::Ended | Refused::UnknownCall) => {}
             Err(error) => panic!("{error}"),

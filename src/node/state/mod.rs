@@ -155,13 +155,13 @@ impl LiveCalls {
             if let Some(call) = self.announced_before(calls, &call.pbx, &call.leg, &call.called, routed) {
                 return Opening { call, is_new: false };
             }
-            let left = calls.exchange.open(call.clone());
+            let changed = calls.exchange.open(call.clone());
             // What it knows of its other side may have come along with the leg.
             let call = calls.exchange.call(&call.id).cloned().unwrap_or(call);
             self.write_behind(&mut calls.backlog, &call);
-            if let Some((before, effects)) = left {
-                // The agent tells that call, too: with that, or soon after, it is done.
-                calls.backlog.add(&before, effects);
+            for (other, effects) in changed {
+                // The agent reports about that call too: with that, or soon after, it is written.
+                calls.backlog.add(&other, effects);
             }
             Opening { call, is_new: true }
         })
@@ -233,9 +233,9 @@ impl LiveCalls {
         // As they came: a leg that was announced anew is in the later one.
         restored.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         self.locked(|Calls { exchange, backlog }| {
-            for (before, effects) in restored.into_iter().filter_map(|call| exchange.open(call)) {
+            for (other, effects) in restored.into_iter().flat_map(|call| exchange.open(call)) {
                 // The kill came between the two calls' writes.
-                backlog.add(&before, effects);
+                backlog.add(&other, effects);
             }
             exchange.calls().flat_map(|call| exchange.pairs_in(&call.id)).collect()
         })

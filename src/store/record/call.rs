@@ -60,6 +60,8 @@ struct LegRecord {
     answered: Option<UnixMillis>,
     ended: Option<UnixMillis>,
     bridges: Vec<(LegId, BridgeRecord)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reported: Vec<(LegId, u64)>,
     #[serde(default, skip_serializing_if = "TieRecord::is_member")]
     tie: TieRecord,
 }
@@ -209,17 +211,17 @@ impl From<CallRecord> for Call {
 
 impl From<Leg> for LegRecord {
     fn from(leg: Leg) -> LegRecord {
-        let Leg { number, trunk, since, answered, ended, bridges, tie } = leg;
+        let Leg { number, trunk, since, answered, ended, bridges, reported, tie } = leg;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
-        LegRecord { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+        LegRecord { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
     }
 }
 
 impl From<LegRecord> for Leg {
     fn from(record: LegRecord) -> Leg {
-        let LegRecord { number, trunk, since, answered, ended, bridges, tie } = record;
+        let LegRecord { number, trunk, since, answered, ended, bridges, reported, tie } = record;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
-        Leg { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+        Leg { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
     }
 }
 

@@ -176,6 +176,7 @@ fn view(call: Call) -> CallView {
         hears: call.hears(),
         legs: call.unfinished().cloned().collect(),
         strangers: call.strangers().cloned().collect(),
+        moved: call.moved().cloned().collect(),
         call: call.id,
         pbx: call.pbx,
         leg: call.leg,

@@ -74,14 +74,16 @@ fn bridge() -> impl Strategy<Value = Bridge> {
 fn leg() -> impl Strategy<Value = Leg> {
     let times = (time(), option::of(time()), option::of(time()));
     let bridges = vec((leg_id(), bridge()), 0..3);
-    (option::of(number()), option::of(named()), times, bridges, tie()).prop_map(
-        |(number, trunk, (since, answered, ended), bridges, tie)| Leg {
+    let reported = vec((leg_id(), any::<u64>()), 0..3);
+    (option::of(number()), option::of(named()), times, bridges, reported, tie()).prop_map(
+        |(number, trunk, (since, answered, ended), bridges, reported, tie)| Leg {
             number,
             trunk,
             since,
             answered,
             ended,
             bridges,
+            reported,
             tie,
         },
     )

@@ -38,7 +38,8 @@ fn capability(word: &str) -> Capability {
 }
 
 fn leg(number: Option<Number>, since: i64) -> Leg {
-    Leg { number, trunk: None, since: at(since), answered: None, ended: None, bridges: Vec::new(), tie: Tie::Member }
+    let (bridges, reported) = (Vec::new(), Vec::new());
+    Leg { number, trunk: None, since: at(since), answered: None, ended: None, bridges, reported, tie: Tie::Member }
 }
 
 fn bridge(other: &str, since: i64) -> (LegId, Bridge) {
