@@ -84,7 +84,7 @@ pub struct CallEvents {
 pub const AGENT_CLOCK: &str = "sidecall-clock";
 
 /// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
-/// it.
+/// it, and their numbers are compared with its own only.
 pub const AGENT_ID: &str = "sidecall-agent";
 
 /// How long an agent's id may be.
@@ -104,7 +104,9 @@ impl CallEvents {
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallReport {
-    /// Grows with every event of the call; one that is not above the last is taken for a repeat. At most 2⁶³ − 1.
+    /// Grows with every report that an agent makes about a PBX, whichever call it is about: of two reports about the same
+    /// legs, the one with the lower number is the earlier one. In a call, one that is not above `last_seq` is taken for a
+    /// repeat, unless another agent reported the last event and this one happened later. At most 2⁶³ − 1.
     pub seq: u64,
     /// When it happened (the agent's clock).
     pub at: UnixMillis,
@@ -215,8 +217,8 @@ pub struct CallView {
     pub address: Option<Address>,
     /// How far it has come.
     pub phase: Phase,
-    /// The `seq` of the last event that counted: an agent that has just started goes on behind it. 0 before the first
-    /// event, and from a node of an earlier version.
+    /// The `seq` of the last event that counted. An agent that has just started numbers its reports, those about other
+    /// calls included, behind the highest one of the PBX. 0 before the first event, and from a node of an earlier version.
     #[serde(default)]
     pub last_seq: u64,
     /// When it was decided.

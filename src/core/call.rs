@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::far::Far;
-use super::name::{CallId, LegId, PbxName, TrunkName};
+use super::name::{AgentId, CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
+use super::overtaken::Reported;
 use super::route::{Reason, Route, Side};
 use super::time::UnixMillis;
 
@@ -112,8 +113,8 @@ pub struct Leg {
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
-    /// The sequence numbers of the latest reports on whether it hears these legs.
-    pub reported: Vec<(LegId, u64)>,
+    /// The latest reports on whom it hears, or on its end.
+    pub reported: Vec<Reported>,
     /// How the call knows it.
     pub tie: Tie,
 }
@@ -212,6 +213,8 @@ pub struct Call {
     pub far: Far,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,
+    /// The agent that reported it, and when it happened; none if the agent didn't say its id.
+    pub last_by: Option<(AgentId, UnixMillis)>,
 }
 
 impl Call {

@@ -6,12 +6,13 @@
 //!
 //! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
+use super::overtaken::Serial;
 use super::route::Side;
 use super::time::UnixMillis;
 
@@ -92,7 +93,8 @@ impl Exchange {
         }
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
         let claimed = before.as_ref().is_some_and(|before| self.is_stranger(before, &leg));
-        let mut changed = before.as_ref().map_or_else(Vec::new, |before| self.heard_in(before, &leg));
+        let heard = before.as_ref().map_or_else(BTreeSet::new, |before| self.heard_in(before, &leg));
+        let mut changed: Vec<_> = heard.into_iter().map(|other| (other, Vec::new())).collect();
         if let Some(before) = before.as_ref().filter(|_| !claimed) {
             changed.push((before.clone(), self.move_on(before, &leg, at, call.announced)));
         }
@@ -148,20 +150,26 @@ impl Exchange {
         [call].into_iter().chain(owners)
     }
 
-    /// Applies one event. One that was applied before (by its sequence number) changes nothing.
+    /// Applies one event. A repeat (see [`Call::is_repeat`]) changes nothing.
     ///
     /// # Errors
     /// If the call is unknown or over, or has too many legs.
-    pub fn apply(&mut self, id: &CallId, seq: u64, at: UnixMillis, event: &Event) -> Result<Vec<Effect>, Refused> {
+    pub fn apply(
+        &mut self,
+        id: &CallId,
+        serial: Serial,
+        at: UnixMillis,
+        event: &Event,
+    ) -> Result<Vec<Effect>, Refused> {
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
-        if seq <= call.last_seq {
+        if call.is_repeat(serial, at) {
             return Ok(Vec::new());
         }
         if call.phase == Phase::Ended {
             return Err(Refused::Ended);
         }
-        call.last_seq = seq;
-        if self.is_out_of_date(id, event, seq, at) {
+        call.note_last(serial, at);
+        if self.is_out_of_date(id, event, serial, at) {
             return Ok(Vec::new());
         }
         match event {
@@ -174,16 +182,17 @@ impl Exchange {
             Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
             Event::Bridged { legs } => {
                 let effects = self.bridged(id, legs, at);
-                self.note_report(id, legs, seq);
+                self.note_report(id, legs.each_ref(), serial);
                 effects
             }
             Event::Unbridged { legs } => {
-                self.note_report(id, legs, seq);
+                self.note_report(id, legs.each_ref(), serial);
                 Ok(self.unbridged(id, legs, at))
             }
             Event::Ended { leg, cause } => {
                 self.moved_away(id, leg);
                 let effects = self.ended(id, leg, cause.as_deref(), at);
+                self.note_end(id, leg, serial);
                 Ok(effects.into_iter().chain(self.end_if_over(id, at)).collect())
             }
         }
@@ -383,6 +392,7 @@ impl Exchange {
         let Some(call) = self.calls.get_mut(&owner) else { return effects };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.ended.get_or_insert(at);
+            leg.reported.clear();
         }
         // The announced leg's own cause, if it says one, is what the caller got.
         if *leg == call.leg || (call.is_over() && call.cause.is_none()) {
@@ -406,42 +416,6 @@ impl Exchange {
     fn hears(&self, id: &CallId, leg: &LegId) -> usize {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).map_or(0, |leg| leg.bridges.len())
-    }
-
-    /// The pairs that a leg of a call makes.
-    pub(super) fn pairs_by(&self, id: &CallId, leg: &LegId) -> Vec<Pair> {
-        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
-        let bridges = state.into_iter().flat_map(|state| &state.bridges);
-        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
-    }
-
-    /// Who is paired by this bridge between these legs.
-    fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
-        if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
-    }
-
-    fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
-        let side = |leg: &LegId| {
-            let call = self.calls.get(&self.owner(id, leg)?)?;
-            Some((call.legs.get(leg)?.number.clone()?, *leg == call.leg))
-        };
-        let ((a, a_calls), (b, b_calls)) = (side(&legs[0])?, side(&legs[1])?);
-        if a == b {
-            return None;
-        }
-        let (first, second) = if b_calls && !a_calls { (b, a) } else { (a, b) };
-        Some(Pair { call: id.clone(), first, second })
-    }
-
-    /// The pairs that a call's bridges make now.
-    pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
-        call.legs.iter().flat_map(move |(leg, state)| {
-            let bridges = state.bridges.iter().filter(move |(other, bridge)| {
-                // Each bridge stands at both of its legs: take it once, where its call is told of it.
-                bridge.call == call.id && (leg < other || !call.has(other))
-            });
-            bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
-        })
     }
 }
 

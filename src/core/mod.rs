@@ -27,7 +27,7 @@ pub mod naptr;
 pub mod network;
 pub mod number;
 pub mod offer;
-mod overtaken;
+pub mod overtaken;
 pub mod plan;
 pub mod policy;
 pub mod portability;

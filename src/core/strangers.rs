@@ -7,6 +7,7 @@ use super::call::{Call, Event, Leg, Phase, Tie};
 use super::exchange::{Effect, Exchange};
 use super::name::{CallId, LegId};
 use super::number::Number;
+use super::overtaken::Serial;
 use super::time::UnixMillis;
 
 impl Exchange {
@@ -27,15 +28,17 @@ impl Exchange {
     }
 
     /// Whether news has overtaken this report: a later call has announced a leg that it names, or a later report has told
-    /// whether its two legs hear each other. The end of a leg is never out of date.
-    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, seq: u64, at: UnixMillis) -> bool {
+    /// whether its two legs hear each other, or that its leg is gone. The end of a leg is never out of date.
+    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, serial: Serial, at: UnixMillis) -> bool {
         match event {
             Event::Ended { .. } => false,
             Event::Bridged { legs } | Event::Unbridged { legs } => {
                 let announced = |leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at);
-                legs.iter().any(announced) || self.is_overtaken(id, legs, seq)
+                legs.iter().any(announced) || self.is_overtaken(id, legs.each_ref(), serial)
             }
-            event => event.legs().iter().any(|leg| self.has_moved(id, leg, at)),
+            event => {
+                event.legs().iter().any(|leg| self.has_moved(id, leg, at) || self.is_overtaken(id, [leg, leg], serial))
+            }
         }
     }
 
@@ -64,11 +67,10 @@ impl Exchange {
     }
 
     /// The calls, other than this one, of the legs that a leg hears.
-    pub(super) fn heard_in(&self, id: &CallId, leg: &LegId) -> Vec<(CallId, Vec<Effect>)> {
+    pub(super) fn heard_in(&self, id: &CallId, leg: &LegId) -> BTreeSet<CallId> {
         let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
         let heard = state.into_iter().flat_map(|state| &state.bridges);
-        let owners: BTreeSet<CallId> = heard.filter_map(|(other, _)| self.owner(id, other)).collect();
-        owners.into_iter().filter(|owner| owner != id).map(|owner| (owner, Vec::new())).collect()
+        heard.filter_map(|(other, _)| self.owner(id, other)).filter(|owner| owner != id).collect()
     }
 
     /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on. What

@@ -72,7 +72,7 @@ fn what_a_call_says_late_of_a_leg_that_has_moved_on_is_no_news() {
     assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 1);
     // Told after that, by an agent that has not seen the leg leave.
     let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
-    let parted = story.exchange.apply(&id("d"), 99, T + Duration::from_secs(2), &apart);
+    let parted = story.exchange.apply(&id("d"), by(99), T + Duration::from_secs(2), &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
 }
 
@@ -94,7 +94,7 @@ fn a_bridge_from_before_a_leg_was_announced_is_over_whichever_call_tells_it() {
     assert_eq!(story.bridged("e", "Q", "P"), [Effect::Paired(pair("e", "+9", "+5"))], "they met again");
     assert_eq!(story.unbridged("d", "P", "Q"), [], "that was the first time");
     let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
-    let parted = story.exchange.apply(&id("d"), 99, T + Duration::from_secs(2), &apart);
+    let parted = story.exchange.apply(&id("d"), by(99), T + Duration::from_secs(2), &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
 }
 
@@ -104,11 +104,11 @@ fn a_stranger_brings_no_bridge_from_before_its_call_announced_it() {
     let mut story = Story::new([call("d", "P", Some("+5"), "+3")]);
     assert_eq!(story.say("d", bridged("P", "Q")), []);
     let since = T + Duration::from_secs(2);
-    assert_eq!(story.exchange.apply(&id("d"), 9, since, &bridged("R", "Q")), Ok(vec![]));
+    assert_eq!(story.exchange.apply(&id("d"), by(9), since, &bridged("R", "Q")), Ok(vec![]));
     assert_eq!(story.exchange.open(later("e", "Q", "+9", "+7")), [(id("d"), vec![])]);
     assert!(story.exchange.pairs_of(&number("+5")).is_empty(), "with +9, whom nobody hears there");
     let identified = Event::Identified { leg: leg("R"), number: Some(number("+4")) };
-    let paired = story.exchange.apply(&id("d"), 10, since, &identified);
+    let paired = story.exchange.apply(&id("d"), by(10), since, &identified);
     assert_eq!(paired, Ok(vec![Effect::Paired(pair("d", "+9", "+4"))]), "R came after that");
 }
 
@@ -120,17 +120,17 @@ fn a_call_ends_no_leg_that_another_call_announced() {
     assert_eq!(story.say("d", bridged("P", "Q")), [Effect::Paired(pair("d", "+5", "+9"))]);
     story.dialled("e", "R");
     let after = T + Duration::from_secs(1);
-    let paired = story.exchange.apply(&id("e"), 50, after, &bridged("Q", "R"));
+    let paired = story.exchange.apply(&id("e"), by(50), after, &bridged("Q", "R"));
     assert_eq!(paired, Ok(vec![Effect::Paired(pair("e", "+9", "+7"))]));
     assert_eq!(story.ended("d", "Q"), [], "its bridges go on, too");
     assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 2);
     let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
-    let parted = story.exchange.apply(&id("e"), 51, after, &apart);
+    let parted = story.exchange.apply(&id("e"), by(51), after, &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("d", "+5", "+9"))]), "the agent tells what no longer holds");
     let ended = |leg: &str| Event::Ended { leg: leg.parse().unwrap(), cause: None };
-    let parted = story.exchange.apply(&id("e"), 52, after, &ended("R"));
+    let parted = story.exchange.apply(&id("e"), by(52), after, &ended("R"));
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+9", "+7"))]));
-    assert_eq!(story.exchange.apply(&id("e"), 53, after, &ended("Q")), Ok(vec![Effect::Ended(id("e"))]));
+    assert_eq!(story.exchange.apply(&id("e"), by(53), after, &ended("Q")), Ok(vec![Effect::Ended(id("e"))]));
 }
 
 /// The agent of that call has been told already that the leg left it, or has begun anew and asks the node.
@@ -157,7 +157,7 @@ fn the_latest_report_on_a_bridge_holds_whichever_call_it_comes_from() {
                 told.reverse();
             }
             for (call, seq, event) in told {
-                story.exchange.apply(&id(call), seq, T, &event).unwrap();
+                story.exchange.apply(&id(call), by(seq), T, &event).unwrap();
             }
             let left = story.exchange.pairs_of(&number("+1")).len();
             assert_eq!(left, pairs, "{bridged_at} {unbridged_at} {bridged_first}");
@@ -225,7 +225,7 @@ fn a_leg_that_comes_up_again_in_another_call_is_of_that_one_until_its_end() {
     story.dialled("c", "B");
     assert_eq!(story.ended("c", "A"), []);
     let again = Event::Identified { leg: leg("A"), number: Some(number("+1")) };
-    assert_eq!(story.exchange.apply(&id("d"), 9, T + Duration::from_secs(1), &again), Ok(vec![]));
+    assert_eq!(story.exchange.apply(&id("d"), by(9), T + Duration::from_secs(1), &again), Ok(vec![]));
     story.seq = 9;
     assert_eq!(story.ended("d", "P"), [], "the agent follows the call by its other leg");
     assert_eq!(story.ended("d", "A"), [Effect::Ended(id("d"))]);

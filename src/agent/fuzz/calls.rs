@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::super::tracker::{Key, Tracker};
 use super::model::Pbx;
-use super::reports::{Report, Task};
+use super::reports::{Numbering, Report, Task};
 use crate::contract::CallView;
 use crate::core::call::{Call, Phase};
 use crate::core::exchange::Exchange;
@@ -36,6 +36,9 @@ enum Claims {
     Told(Vec<CallView>),
 }
 
+/// By how much an agent's clock may be ahead of the node's, in reports: the first one's is.
+const CLOCK_MAX: u64 = 10_000;
+
 pub(super) struct World {
     pub(super) pbx: Pbx,
     translator: Translator,
@@ -50,6 +53,7 @@ pub(super) struct World {
     pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
     /// How many reports were made.
     pub(super) made: u64,
+    pub(super) numbering: Numbering,
     /// Reports wait until they are told to go, each task's by itself.
     slow: bool,
     /// Reports that are made in one tick of the agent's clock.
@@ -103,6 +107,7 @@ pub fn calls(data: &[u8]) {
         followed: BTreeMap::new(),
         reports: BTreeMap::new(),
         made: 0,
+        numbering: Numbering::new(0, CLOCK_MAX),
         slow: head & 1 == 1,
         per_tick: 1 + 2 * u64::from(head >> 1 & 3),
         announced: UnixMillis(-1),
@@ -155,7 +160,7 @@ impl World {
             (18, _) if a & 1 == 1 => self.overtake(usize::from(b)),
             (18, _) => self.deliver(usize::from(b)),
             (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
-            (19, _) if a < 80 => self.restart(b & 1 == 1),
+            (19, _) if a < 80 => self.restart(b & 1 == 1, u64::from(b >> 1)),
             (19, _) if a < 96 => self.stand_by(),
             (19, _) if a < 128 => self.take_charge(b & 1 == 1),
             _ => {}
@@ -271,6 +276,7 @@ impl World {
             talks: Vec::new(),
             far: Default::default(),
             last_seq: 0,
+            last_by: None,
         })
     }
 
@@ -307,9 +313,12 @@ impl World {
         waiting.iter().for_each(|event| self.read(event));
     }
 
-    /// Another agent begins anew. What the old one had not reported is lost with it.
-    fn restart(&mut self, late: bool) {
+    /// Another agent begins anew, whose clock is ahead by this. What the old one had not reported is lost with it.
+    fn restart(&mut self, late: bool, ahead: u64) {
         self.deliver_all();
+        // That takes longer than a tick.
+        self.made += self.per_tick;
+        self.numbering = Numbering::new(self.made, ahead * CLOCK_MAX / 127);
         self.translator = Translator::default();
         self.tracker = Tracker::default();
         self.ids.clear();

@@ -3,7 +3,7 @@
 use super::super::reconcile::{Calls, Identity};
 use super::super::tracker::{Key, Said, Tracker};
 use super::calls::{World, number};
-use super::reports::{Report, Task};
+use super::reports::Task;
 use crate::contract::CallView;
 use crate::core::call::{Call, Event, Phase};
 use crate::core::name::LegId;
@@ -27,8 +27,9 @@ impl Calls for World {
         number(&mark.called)
     }
 
-    /// The agents' clock is one that only goes forward.
-    fn reported(&mut self, _: u64) {}
+    fn reported(&mut self, last_seq: u64) {
+        self.numbering.follow(last_seq);
+    }
 
     fn tell(&mut self, said: Vec<Said>) {
         for Said { key, mut event, device, last } in said {
@@ -37,7 +38,7 @@ impl Calls for World {
                 *stands_for = device.number().and_then(number);
             }
             if self.followed.contains_key(&key) {
-                self.report(Task::Call(key), Report::Event(event));
+                self.tell_node(Task::Call(key), event);
             }
             if last {
                 self.followed.remove(&key);
@@ -61,7 +62,7 @@ impl Calls for World {
 
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
         for leg in legs {
-            self.report(Task::Forgotten(view.call.clone()), Report::Event(Event::Ended { leg, cause: None }));
+            self.tell_node(Task::Forgotten(view.call.clone()), Event::Ended { leg, cause: None });
         }
     }
 

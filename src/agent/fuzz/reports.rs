@@ -6,12 +6,35 @@ use super::super::tracker::Key;
 use super::calls::World;
 use crate::core::call::{Call, Event};
 use crate::core::exchange::Refused;
-use crate::core::name::CallId;
+use crate::core::name::{AgentId, CallId};
+use crate::core::overtaken::Serial;
+use crate::core::time::UnixMillis;
 
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
 pub(super) enum Report {
     Open(Box<Call>),
-    Event(Event),
+    Event { seq: u64, event: Event },
+}
+
+/// How the agent numbers its reports, as `follow` does.
+pub(super) struct Numbering {
+    agent: AgentId,
+    /// By how much its clock is ahead of the node's.
+    ahead: u64,
+    last: u64,
+}
+
+impl Numbering {
+    /// That of the agent that began when so many reports had been made.
+    pub(super) fn new(made: u64, ahead: u64) -> Numbering {
+        let agent = format!("agent-{made}").parse();
+        let agent = agent.unwrap_or_else(|_| unreachable!("a word and digits are a name"));
+        Numbering { agent, ahead, last: 0 }
+    }
+
+    pub(super) fn follow(&mut self, last_seq: u64) {
+        self.last = self.last.max(last_seq);
+    }
 }
 
 /// What reports to the node. The reports of two tasks can overtake each other.
@@ -24,6 +47,11 @@ pub(super) enum Task {
 }
 
 impl World {
+    pub(super) fn tell_node(&mut self, task: Task, event: Event) {
+        self.numbering.last = (self.numbering.last + 1).max(self.made + 1 + self.numbering.ahead);
+        self.report(task, Report::Event { seq: self.numbering.last, event });
+    }
+
     pub(super) fn report(&mut self, task: Task, report: Report) {
         self.made += 1;
         self.reports.entry(task).or_default().push_back((self.made, report));
@@ -78,13 +106,13 @@ impl World {
                 self.ids.insert(*key, call.id.clone());
                 self.open(*call);
             }
-            (Some((seq, Report::Event(event))), task) => {
+            (Some((made, Report::Event { seq, event })), task) => {
                 let call = match task {
                     Task::Call(key) => self.ids.get(key).cloned(),
                     Task::Forgotten(call) => Some(call.clone()),
                 };
                 if let Some(call) = call {
-                    self.apply(&call, seq, &event);
+                    self.apply(&call, seq, self.at(made), &event);
                 }
             }
             _ => {}
@@ -97,8 +125,8 @@ impl World {
         }
     }
 
-    fn apply(&mut self, call: &CallId, seq: u64, event: &Event) {
-        match self.exchange.apply(call, seq, self.at(seq), event) {
+    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &Event) {
+        match self.exchange.apply(call, Serial { agent: Some(&self.numbering.agent), seq }, at, event) {
             Ok(effects) => self.follows(effects),
             Err(Refused::Ended | Refused::UnknownCall) => {}
             Err(error) => panic!("{error}"),

@@ -18,8 +18,9 @@ use crate::contract::CallReport;
 use crate::core::call::{Call, Event, Phase};
 use crate::core::exchange::{Effect, Exchange, Pair, Refused};
 use crate::core::far::Far;
-use crate::core::name::{CallId, LegId, PbxName};
+use crate::core::name::{AgentId, CallId, LegId, PbxName};
 use crate::core::number::Number;
+use crate::core::overtaken::Serial;
 use crate::core::route::{Reason, Route};
 use crate::core::time::UnixMillis;
 use crate::store::{Commit, Store, StoreError};
@@ -167,13 +168,18 @@ impl LiveCalls {
         })
     }
 
-    /// Applies events of a call in order, after what is in the backlog for it.
+    /// Applies events of a call in order, as this agent numbers them, after what is in the backlog for the call.
     ///
     /// # Errors
     /// If the call is unknown.
-    pub(in crate::node) fn apply(&self, id: &CallId, reports: &[CallReport]) -> Result<Applied, CallUnavailable> {
+    pub(in crate::node) fn apply(
+        &self,
+        id: &CallId,
+        agent: Option<&AgentId>,
+        reports: &[CallReport],
+    ) -> Result<Applied, CallUnavailable> {
         self.locked(|Calls { exchange, backlog }| {
-            let mut last = exchange.call(id).ok_or(CallUnavailable::Unknown)?.last_seq;
+            exchange.call(id).ok_or(CallUnavailable::Unknown)?;
             let (mut touched, mut refused) = (BTreeSet::new(), None);
             let mut effects = match backlog.take(id) {
                 Some(effects) => {
@@ -183,12 +189,12 @@ impl LiveCalls {
                 None => Vec::new(),
             };
             for report in reports {
-                if report.seq > last {
-                    last = report.seq;
+                let serial = Serial { agent, seq: report.seq };
+                if exchange.call(id).is_some_and(|call| !call.is_repeat(serial, report.at)) {
                     touched.insert(id.clone());
                     touched.extend(touched_by(exchange, id, &report.event));
                 }
-                match exchange.apply(id, report.seq, report.at, &report.event) {
+                match exchange.apply(id, serial, report.at, &report.event) {
                     Ok(new) => effects.extend(new),
                     // Late news of a call that is over is no news.
                     Err(Refused::Ended) => {}

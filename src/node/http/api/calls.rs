@@ -46,7 +46,7 @@ pub(in crate::node) async fn decide(
 #[utoipa::path(post, path = "/v1/calls/{call}/events", tag = "calls", security(("bearer" = ["agent"])),
     params(("call" = String, Path, description = "The call's id"),
         ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970"),
-        ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply")),
+        ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply, and its numbers are compared only with each other")),
     request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
@@ -64,9 +64,11 @@ pub(in crate::node) async fn events(
     }
     let pbx = app.live.pbx_of(&call);
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
-    app.report(&call, &events).await?;
+    let agent = agent_id(&headers);
+    // One that is no name says as little as none.
+    app.report(&call, agent.and_then(|id| id.parse().ok()), &events).await?;
     Ok(Json(match pbx {
-        Some(pbx) => app.hand_out_sip(&pbx, agent_id(&headers)).await,
+        Some(pbx) => app.hand_out_sip(&pbx, agent).await,
         None => SipMessages::default(),
     }))
 }
