@@ -48,9 +48,11 @@ pub(super) struct Tracker {
     answered: HashSet<LegId>,
     /// Who hears whom, from both ends; of an end that hears more than [`HEARS_MAX`], the first of them.
     hears: HashMap<LegId, HashSet<LegId>>,
-    /// Legs that have gone over to another call since the last snapshot. The node may have taken their old call for over, and
-    /// have dropped what was reported of whom they hear.
-    moved: HashSet<LegId>,
+    /// Legs whose phone has changed since they joined their call.
+    renamed: HashSet<LegId>,
+    /// Legs that have gone over to another call since the last snapshot. The node may have taken their old call for over,
+    /// and have dropped what was reported of whom they hear.
+    gone_over: HashSet<LegId>,
     /// Announced legs of the last snapshot that nobody follows yet.
     glimpsed: HashSet<LegId>,
 }
@@ -91,6 +93,7 @@ impl Tracker {
         let last = along.iter().chain([leg]).filter_map(|leg| self.release(leg)).last();
         let left = from.map(|from| Said { last: last.is_some(), ..said(from, ended(leg, Some("moved on"))) });
         self.devices.remove(leg);
+        self.renamed.remove(leg);
         self.answered.remove(leg);
         let key = self.take_up(leg);
         for leg in along {
@@ -110,6 +113,9 @@ impl Tracker {
             }
             Happened::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
+                if device.number().is_some() && device.number() != self.devices.get(leg).map(String::as_str) {
+                    self.renamed.insert(leg.clone());
+                }
                 vec![self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device)]
             }
             Happened::Answered { leg } => {
@@ -151,8 +157,9 @@ impl Tracker {
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
     pub(super) fn is_empty(&self) -> bool {
-        let Tracker { next: _, calls, legs, devices, answered, hears, moved: _, glimpsed: _ } = self;
-        calls.is_empty() && legs.is_empty() && devices.is_empty() && answered.is_empty() && hears.is_empty()
+        let Tracker { next: _, calls, legs, devices, answered, hears, renamed, gone_over: _, glimpsed: _ } = self;
+        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), hears.len(), renamed.len()];
+        kept.iter().all(|len| *len == 0)
     }
 
     /// The legs that are followed: what to ask for in a snapshot.
@@ -213,7 +220,7 @@ impl Tracker {
     /// What the snapshot shows that no event told.
     pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
         let mut told = Vec::new();
-        let moved = std::mem::take(&mut self.moved);
+        let gone_over = std::mem::take(&mut self.gone_over);
         for live in &snapshot.legs {
             let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
@@ -224,9 +231,10 @@ impl Tracker {
                     trunk: None,
                 }));
             }
-            // Picked up meanwhile, by another phone than the one that rang.
+            // Picked up meanwhile, by another phone than the one that rang; or before, and only another call was told.
+            let is_untold = gone_over.contains(&leg) && self.renamed.remove(&leg);
             let known = self.devices.get(&leg).map(String::as_str);
-            if known.is_some() && device.number().is_some() && known != device.number() {
+            if known.is_some() && device.number().is_some() && (is_untold || known != device.number()) {
                 told.extend(self.happened(&Happened::Identified { leg: leg.clone(), device }));
             }
             if live.answered {
@@ -252,7 +260,7 @@ impl Tracker {
         for legs in hears {
             let devices = [device(&legs[0]), device(&legs[1])];
             let is_told = self.hears.get(&legs[0]).is_some_and(|others| others.contains(&legs[1]));
-            if is_told && legs.iter().any(|leg| moved.contains(leg)) {
+            if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
                 told.extend(key.map(|key| said(key, Event::Bridged { legs: legs.clone() })));
@@ -280,7 +288,7 @@ impl Tracker {
     /// key of the call, if no leg is left in it.
     pub(super) fn release(&mut self, leg: &LegId) -> Option<Key> {
         let key = self.legs.remove(leg)?;
-        self.moved.insert(leg.clone());
+        self.gone_over.insert(leg.clone());
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);
         if !call.legs.is_empty() {
@@ -350,6 +358,7 @@ impl Tracker {
     fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
         let key = self.legs.remove(leg)?;
         self.devices.remove(leg);
+        self.renamed.remove(leg);
         self.answered.remove(leg);
         for other in self.hears.remove(leg).unwrap_or_default() {
             self.deafen(&other, leg);

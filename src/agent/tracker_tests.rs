@@ -292,3 +292,24 @@ fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
     let told = tracker.catch_up(&apart);
     assert_eq!(told.iter().map(|said| &said.event).collect::<Vec<_>>(), [&Event::Unbridged { legs: pair("A", "B") }]);
 }
+
+/// The node has B in another call than the one in which it was followed when its phone changed.
+#[test]
+fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
+    let phone = |number: &str| Device::Named { number: number.into(), tenant: None };
+    for picked_up in [false, true] {
+        let mut tracker = Tracker::default();
+        tracker.announce(&leg("A"));
+        tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: phone("1001"), trunk: None });
+        let now = phone(if picked_up { "1002" } else { "1001" });
+        // Other events name the phone again.
+        tracker.happened(&Happened::Identified { leg: leg("B"), device: now.clone() });
+        assert_eq!(tracker.release(&leg("B")), None);
+        let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
+        let still = snapshot(vec![LiveLeg { device: now.clone(), ..live("B", Some("A"), &[]) }]);
+        let identified = Event::Identified { leg: leg("B"), number: None };
+        let told = Said { device: now, ..said(home, identified) };
+        assert_eq!(tracker.catch_up(&still), if picked_up { vec![told] } else { vec![] });
+        assert_eq!(tracker.catch_up(&still), []);
+    }
+}

@@ -287,6 +287,10 @@ impl Exchange {
             return Ok(Vec::new());
         }
         let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
+        if owner != *id && self.calls.get(&owner).is_some_and(|call| call.introduced(leg)) {
+            // Its own call knows better for whom it was dialled.
+            return Ok(Vec::new());
+        }
         let before = self.pairs_by(&owner, leg);
         if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
             leg.number = number.cloned();

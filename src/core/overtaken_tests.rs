@@ -104,3 +104,17 @@ fn a_leg_that_is_gone_remembers_only_the_report_of_its_end() {
     };
     assert_eq!((of("A"), of("B")), (vec!["B".to_owned()], vec!["B".to_owned()]));
 }
+
+/// Y's phone has an extension that is in no directory, and stands for the number that W called. W has transferred Y to X, and
+/// an agent that has just started takes Y for part of X's call.
+#[test]
+fn another_call_does_not_rename_a_leg() {
+    let mut story = Story::new([call("g", "X", Some("+1"), "+2"), call("c", "W", Some("+3"), "+4")]);
+    story.dialled("c", "Y");
+    story.ended("c", "W");
+    let made = pair("g", "+1", "+4");
+    assert_eq!(story.say("g", bridged("X", "Y")), [Effect::Paired(made.clone())]);
+    assert_eq!(story.say("g", named("Y", "1001;phone-context=pbx.example")), []);
+    assert_eq!(story.exchange.pairs_of(&number("+4")), [made]);
+    assert_eq!(story.say("c", named("Y", "+7")).len(), 2, "its own call does");
+}
