@@ -259,7 +259,7 @@ impl Tracker {
         hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
         for legs in hears {
             let devices = [device(&legs[0]), device(&legs[1])];
-            let is_told = self.hears.get(&legs[0]).is_some_and(|others| others.contains(&legs[1]));
+            let is_told = self.is_told(&legs[0], &legs[1]) || self.is_told(&legs[1], &legs[0]);
             if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
@@ -339,6 +339,11 @@ impl Tracker {
             others.len() < HEARS_MAX && others.insert(other.clone())
         };
         hear(a, b) | hear(b, a)
+    }
+
+    /// Whether the node was told that a leg hears another one. One that hears too many may not be told of all.
+    fn is_told(&self, leg: &LegId, other: &LegId) -> bool {
+        self.hears.get(leg).is_some_and(|others| others.contains(other))
     }
 
     /// True if they heard each other.

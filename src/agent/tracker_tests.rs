@@ -313,3 +313,21 @@ fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
         assert_eq!(tracker.catch_up(&still), []);
     }
 }
+
+/// A hears so many that B is not among those whom it is known to hear.
+#[test]
+fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    tracker.happened(&Happened::Unbridged { legs: pair("A", "B") });
+    for n in 0..HEARS_MAX {
+        let legs = pair("A", &format!("X{n}"));
+        tracker.happened(&Happened::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] });
+    }
+    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    assert_eq!(tracker.release(&leg("B")), None);
+    let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
+    let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
+    let bridged = Event::Bridged { legs: pair("A", "B") };
+    assert!(tracker.catch_up(&still).contains(&said(home, bridged)));
+}
