@@ -131,7 +131,8 @@ impl Call {
     }
 }
 
-/// The number of the report after this one. The clock makes the numbers grow across restarts of the agent too.
+/// The number of the report after this one. The clock puts it above those of an earlier agent, unless the clock went back:
+/// then the node's list of live calls does.
 pub(super) fn next_seq(seq: u64) -> u64 {
     (seq.min(CallReport::SEQ_MAX) + 1).max(u64::try_from(micros()).unwrap_or(0))
 }

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::tracker::{Key, Said, Tracker};
-use crate::contract::CallView;
+use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::pbx::{Mark, Snapshot};
@@ -42,7 +42,7 @@ pub(super) trait Calls {
     /// The number that a mark says is called, if calls to it are followed.
     fn called(&self, mark: &Mark) -> Option<Number>;
 
-    /// The node has reports up to this one. An agent before us may have had another clock, and the node takes a call's
+    /// The node has reports up to this one. An agent before us may have had another clock, and the node may take a call's
     /// reports with lower numbers for repeats.
     fn reported(&mut self, last_seq: u64);
 
@@ -101,7 +101,9 @@ impl Claims {
 /// Brings what is followed in line with a snapshot. The node took the `claimed` calls for live before the snapshot was
 /// asked for. True if another snapshot is needed soon.
 pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
-    claimed.iter().for_each(|view| calls.reported(view.last_seq));
+    // A call with a number near the largest must not leave the other calls without numbers.
+    let last = claimed.iter().map(|view| view.last_seq).filter(|seq| *seq <= CallReport::SEQ_MAX / 2).max();
+    last.into_iter().for_each(|last_seq| calls.reported(last_seq));
     let claims = Claims::new(claimed);
     let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
     let marked: HashMap<LegId, Identity> = snapshot

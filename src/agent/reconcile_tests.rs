@@ -382,3 +382,12 @@ fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
+
+#[test]
+fn a_number_near_the_largest_holds_up_no_other_call() {
+    let mut agent = Agent::default();
+    let poisoned = CallView { last_seq: CallReport::SEQ_MAX - 1, ..view("d", M, &[]) };
+    let asked = agent.ask();
+    reconcile(&mut agent, &snapshot(vec![]), &asked, vec![poisoned, view("c", N, &[])]);
+    assert_eq!(agent.last_seq, LAST);
+}
