@@ -70,6 +70,8 @@ struct Claims {
     by_id: HashMap<CallId, usize>,
     /// The latest call of a leg to a number: the node takes an announcement that is repeated for the same call.
     by_leg: HashMap<(LegId, Number), usize>,
+    /// The call in which the node has a leg.
+    homes: HashMap<LegId, usize>,
 }
 
 impl Claims {
@@ -79,7 +81,11 @@ impl Claims {
         let by_id = views.iter().enumerate().map(|(n, view)| (view.call.clone(), n)).collect();
         let legs = views.iter().enumerate().rev();
         let by_leg = legs.map(|(n, view)| ((view.leg.clone(), view.called.clone()), n)).collect();
-        Claims { views, by_id, by_leg }
+        let mut claims = Claims { views, by_id, by_leg, homes: HashMap::new() };
+        for n in (0..claims.views.len()).rev() {
+            claims.homes.extend(claims.own(n).into_iter().map(|leg| (leg, n)));
+        }
+        claims
     }
 
     /// Which of them this is. An id that the node doesn't claim says nothing: the node may have lost the call, and
@@ -89,8 +95,13 @@ impl Claims {
         by_id.or_else(|| self.by_leg.get(&(call.leg.clone(), call.called.clone()))).copied()
     }
 
-    /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in its
-    /// earlier calls, too.
+    /// Whether the node has this leg in another call by now, and not in this one.
+    fn has_gone_over(&self, n: usize, leg: &LegId) -> bool {
+        !self.views[n].legs.contains(leg) && self.homes.contains_key(leg)
+    }
+
+    /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in
+    /// its earlier calls, too.
     fn own(&self, n: usize) -> Vec<LegId> {
         let view = &self.views[n];
         let elsewhere = |leg: &&LegId| view.strangers.contains(leg) || view.moved.contains(leg);
@@ -139,6 +150,10 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     for live in &snapshot.legs {
         let (Some(identity), Some(mark)) = (marked.get(&live.leg), &live.mark) else { continue };
         let claim = claims.find(identity).map(|n| (n, &claims.views[n]));
+        if claim.is_some_and(|(n, _)| claims.has_gone_over(n, &live.leg)) {
+            // It was registered in that order, perhaps late: the leg's reports count only where the node has it.
+            continue;
+        }
         let key = calls.tracker().call_of(&live.leg);
         let (key, left) = match (key, claim) {
             (None, _) if found.contains(&live.leg) => calls.tracker().announce(&live.leg),
@@ -214,7 +229,7 @@ fn was_left_for(
     let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
     let mark = marked.get(leg);
     let (known, by_mark) = (claims.find(old), mark.and_then(|mark| claims.find(mark)));
-    known.is_none_or(|known| by_mark != Some(known))
+    known.is_none_or(|known| by_mark != Some(known) || claims.has_gone_over(known, leg))
         && (known.is_some() || mark.is_some_and(|mark| mark.called != old.called))
 }
 

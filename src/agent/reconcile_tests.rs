@@ -6,6 +6,9 @@ use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::{Device, LiveLeg};
 
+#[path = "reconcile_late_tests.rs"]
+mod late;
+
 const LAST: u64 = 7;
 
 fn leg(text: &str) -> LegId {
@@ -326,61 +329,6 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
         vec![view("c", N, &["X"]), CallView { leg: leg("A"), strangers: vec![leg("Y")], ..view("d", M, &["A", "Y"]) }];
     reconcile(&mut agent, &there, &asked, claimed);
     assert_eq!((agent.tracker.call_of(&leg("A")), agent.tracker.call_of(&leg("Y"))), (Some(other), Some(own)));
-}
-
-/// Y was called by another agent and then announced to this one. The other agent's node was slow: it registered the first
-/// call after the second one.
-#[test]
-fn a_call_that_was_registered_late_takes_no_leg_back() {
-    for id in [Some("d"), None] {
-        let mut agent = Agent::default();
-        let new = agent.announce(identity(N, id));
-        let asked = agent.ask();
-        let there = snapshot(vec![live("X", Some(mark(N, id)))]);
-        let late = CallView { moved: vec![leg("X")], ..view("e", M, &["X"]) };
-        reconcile(&mut agent, &there, &asked, vec![view("d", N, &["X"]), late]);
-        assert_eq!(agent.tracker.call_of(&leg("X")), Some(new), "{id:?}");
-        assert!(agent.told.is_empty(), "{:?}", agent.told);
-        assert_eq!(agent.ended, [("e".parse().unwrap(), vec![leg("X")])]);
-    }
-}
-
-/// Its own agent was told nothing of that, and is gone.
-#[test]
-fn a_call_is_told_that_a_leg_has_left_it() {
-    let mut agent = Agent::default();
-    let third = agent.announce(identity("+12125550102", None));
-    let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark("", None)))]);
-    let first = CallView { moved: vec![leg("X")], ..view("c", N, &["X"]) };
-    reconcile(&mut agent, &there, &asked, vec![first, view("d", M, &["X"])]);
-    assert_eq!(agent.tracker.call_of(&leg("X")), Some(third));
-    assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
-}
-
-/// Another agent announced X in a call that the node took for the latest, which the PBX contradicts.
-#[test]
-fn a_leg_stays_in_the_call_that_its_mark_names() {
-    let mut agent = Agent::default();
-    let own = agent.announce(identity(N, Some("c")));
-    let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(N, Some("c"))))]);
-    reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), view("d", M, &["X"])]);
-    assert_eq!(agent.tracker.call_of(&leg("X")), Some(own));
-    assert!(agent.told.is_empty(), "{:?}", agent.told);
-}
-
-/// The report of the stranger's own call may be on its way to the node.
-#[test]
-fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
-    let mut agent = Agent::default();
-    let old = agent.announce(identity(N, Some("c")));
-    agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
-    let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(M, Some("d")))), live("Y", None)]);
-    let later = CallView { strangers: vec![leg("Y")], ..view("d", M, &["X", "Y"]) };
-    reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
-    assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
 
 #[test]
