@@ -59,8 +59,8 @@ pub(super) struct Follower {
     plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
-    /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports about
-    /// one bridge is the later one.
+    /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
+    /// about the same legs is the later one.
     seq: u64,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,

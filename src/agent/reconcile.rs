@@ -156,18 +156,18 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         }
         let key = calls.tracker().call_of(&live.leg);
         let (key, left) = match (key, claim) {
-            (None, _) if found.contains(&live.leg) => calls.tracker().announce(&live.leg),
+            // Nothing was told of it: it is in no call.
+            (None, _) if found.contains(&live.leg) => (calls.tracker().announce(&live.leg).0, None),
             // Announced to another agent while that one was in charge.
             (Some(key), Some((n, view)))
                 if key < asked.next && view.leg == live.leg && followed.get(&n) != Some(&key) =>
             {
-                let (key, left) = calls.tracker().announce_with(&live.leg, &claims.own(n));
-                (key, left.into_iter().collect())
+                calls.tracker().announce_with(&live.leg, &claims.own(n))
             }
             _ => continue,
         };
         told.extend(left.iter().map(|said| (said.key, live.leg.clone())));
-        calls.tell(left);
+        calls.tell(left.into_iter().collect());
         followed.extend(claim.map(|(n, _)| (n, key)));
         calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone());
     }
@@ -215,8 +215,8 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     again
 }
 
-/// Whether the announced leg of a claimed call, which the node has in that call, is still followed in one that it has left:
-/// the node knows that one too, or the PBX says that the leg has since called somebody else.
+/// Whether the announced leg of a claimed call, which the node has in that call, is still followed in one that it has
+/// left: the node knows that one too, or the PBX says that the leg has since called somebody else.
 fn was_left_for(
     calls: &mut impl Calls,
     claims: &Claims,
@@ -233,8 +233,8 @@ fn was_left_for(
         && (known.is_some() || mark.is_some_and(|mark| mark.called != old.called))
 }
 
-/// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was taken
-/// for part of the call of whoever dialled it or hears it. The call that announced it keeps it.
+/// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was
+/// taken for part of the call of whoever dialled it or hears it. The call that announced it keeps it.
 fn release(calls: &mut impl Calls, leg: &LegId, home: Option<&Key>) {
     let Some(key) = calls.tracker().call_of(leg).filter(|key| home != Some(key)) else { return };
     if calls.identity(key).is_none_or(|call| call.leg == *leg) {
@@ -266,8 +266,8 @@ fn forgotten(
     gone
 }
 
-/// Legs that a later call has announced, with the index of the call that they left: as the node says, or as the agent knows
-/// better.
+/// Legs that a later call has announced, with the index of the call that they left: as the node says, or as the agent
+/// knows better.
 fn moved_on(
     calls: &mut impl Calls,
     claims: &Claims,
