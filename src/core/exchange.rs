@@ -174,14 +174,14 @@ impl Exchange {
         }
         match event {
             Event::Dialled { leg, number, trunk, .. } => {
-                let effects = self.dialled(id, leg, number.as_ref(), at)?;
+                let effects = self.dialled(id, leg, number.as_ref(), serial, at)?;
                 self.goes_over(id, leg, trunk.as_ref());
                 Ok(effects)
             }
-            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
-            Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
+            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), serial, at),
+            Event::Answered { leg } => self.answered(id, leg, serial, at).map(|()| Vec::new()),
             Event::Bridged { legs } => {
-                let effects = self.bridged(id, legs, at);
+                let effects = self.bridged(id, legs, serial, at);
                 self.note_report(id, legs.each_ref(), serial);
                 effects
             }
@@ -227,15 +227,16 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, Refused> {
         // Told again after the agent's restart: it may have become another phone meanwhile. What was
         // announced stands for who announced it.
         let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.introduced(leg));
         if known || self.stranger_in(id, leg).is_some() {
-            return self.identified(id, leg, number, at);
+            return self.identified(id, leg, number, serial, at);
         }
-        self.join(id, leg, number, at, Tie::Member).map(|()| Vec::new())
+        self.join(id, leg, number, serial, at, Tie::Member).map(|()| Vec::new())
     }
 
     fn goes_over(&mut self, id: &CallId, leg: &LegId, trunk: Option<&TrunkName>) {
@@ -250,10 +251,11 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
         tie: Tie,
     ) -> Result<(), Refused> {
-        if let Some(owner) = self.stays_with(id, leg, at, tie) {
+        if let Some(owner) = self.stays_with(id, leg, serial, at, tie) {
             self.introduced_late(id, &owner, leg, at, tie);
             return Ok(());
         }
@@ -277,12 +279,13 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, Refused> {
         if let Some(from) = self.stranger_in(id, leg) {
             return Ok(self.claim(&from, id, leg, number, at));
         }
-        self.join(id, leg, number, at, Tie::Member)?;
+        self.join(id, leg, number, serial, at, Tie::Member)?;
         if self.has_moved(id, leg, at) {
             return Ok(Vec::new());
         }
@@ -304,9 +307,9 @@ impl Exchange {
         Ok(parted.into_iter().chain(paired).collect())
     }
 
-    fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
+    fn answered(&mut self, id: &CallId, leg: &LegId, serial: Serial, at: UnixMillis) -> Result<(), Refused> {
         // The agent says who a leg is before anything else. This one is another call's, whose report comes later.
-        self.join(id, leg, None, at, Tie::Stranger)?;
+        self.join(id, leg, None, serial, at, Tie::Stranger)?;
         let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.answered.get_or_insert(at);
@@ -316,14 +319,20 @@ impl Exchange {
         Ok(())
     }
 
-    fn bridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Result<Vec<Effect>, Refused> {
+    fn bridged(
+        &mut self,
+        id: &CallId,
+        legs: &[LegId; 2],
+        serial: Serial,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, Refused> {
         if legs.iter().any(|leg| self.gone_at(id, leg).is_some()) {
             // Late news of a bridge that is over.
             return Ok(Vec::new());
         }
         for leg in legs {
             // A bridge says that both were answered, even if that event was lost.
-            self.answered(id, leg, at)?;
+            self.answered(id, leg, serial, at)?;
         }
         let owners = [self.owner(id, &legs[0]), self.owner(id, &legs[1])];
         // It is found again at a call that has one of the legs.

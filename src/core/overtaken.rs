@@ -54,13 +54,19 @@ impl Call {
 impl Exchange {
     /// Whether the same agent has made a later report about these two legs. If both are one leg: about its end.
     pub(super) fn is_overtaken(&self, id: &CallId, legs: [&LegId; 2], serial: Serial) -> bool {
-        let later = |leg: &LegId, other: &LegId| {
-            let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
-            let mut reported = call.and_then(|call| call.legs.get(leg)).into_iter().flat_map(|leg| &leg.reported);
-            reported
-                .any(|latest| latest.leg == *other && latest.agent.as_ref() == serial.agent && latest.seq > serial.seq)
+        let is_later = |of: &LegId, other: &LegId| {
+            let latest = self.latest(id, of, other, serial.agent);
+            latest.is_some_and(|latest| latest > serial.seq)
         };
-        later(legs[0], legs[1]) || later(legs[1], legs[0])
+        is_later(legs[0], legs[1]) || is_later(legs[1], legs[0])
+    }
+
+    /// The number of the agent's latest report about a leg and another one, or about its end if the other is the same.
+    pub(super) fn latest(&self, id: &CallId, leg: &LegId, other: &LegId, agent: Option<&AgentId>) -> Option<u64> {
+        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner))?;
+        let mut reported = call.legs.get(leg)?.reported.iter();
+        let latest = reported.find(|latest| latest.leg == *other && latest.agent.as_ref() == agent)?;
+        Some(latest.seq)
     }
 
     /// Remembers which report said that the leg is gone, if it is.

@@ -170,9 +170,19 @@ impl Exchange {
     }
 
     /// The call that a leg stays with although this call names it: the one that introduced it first. A leg that is gone
-    /// there comes up again only with a report from after its end.
-    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, at: UnixMillis, tie: Tie) -> Option<CallId> {
-        let is_late = |owner: &CallId| self.gone_at(owner, leg).is_none_or(|ended| at <= ended);
+    /// there comes up again only with a report from after its end. The numbers tell if the same agent has reported the end.
+    pub(super) fn stays_with(
+        &self,
+        id: &CallId,
+        leg: &LegId,
+        serial: Serial,
+        at: UnixMillis,
+        tie: Tie,
+    ) -> Option<CallId> {
+        let is_late = |owner: &CallId| {
+            let ended = self.gone_at(owner, leg);
+            ended.is_none_or(|ended| at <= ended && self.latest(owner, leg, leg, serial.agent).is_none())
+        };
         self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || is_late(owner))
     }
 

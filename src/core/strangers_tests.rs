@@ -170,8 +170,10 @@ fn the_latest_report_on_a_bridge_holds_whichever_call_it_comes_from() {
 fn a_late_report_does_not_bring_back_a_leg_that_is_gone() {
     let mut story = Story::new([call("g", "X", Some("+1"), "+2"), call("c", "W", Some("+3"), "+4")]);
     story.dialled("c", "Y");
+    story.seq += 1;
+    let before = by(story.seq);
     assert_eq!(story.ended("c", "Y"), []);
-    assert_eq!(story.say("g", dialled("Y", "+4")), []);
+    assert_eq!(story.exchange.apply(&id("g"), before, T, &dialled("Y", "+4")), Ok(vec![]));
     assert_eq!(story.ended("g", "X"), [Effect::Ended(id("g"))]);
 }
 
