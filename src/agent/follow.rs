@@ -62,6 +62,8 @@ pub(super) struct Follower {
     /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
     /// about the same legs is the later one.
     seq: u64,
+    /// The key of the next call when the node was last asked for its live calls.
+    listed: Key,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,
     clock: Clock,
@@ -78,6 +80,7 @@ impl Follower {
             tracker: Tracker::default(),
             calls: HashMap::new(),
             seq: 0,
+            listed: Key::default(),
             attended: HashMap::new(),
             clock: Clock::default(),
         }
@@ -91,7 +94,12 @@ impl Follower {
     /// What to ask a snapshot for: the legs that are followed, and those that may be.
     pub(super) fn ask(&self) -> Asked {
         let legs = self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect();
-        Asked { legs, next: self.tracker.next() }
+        Asked { legs, next: self.tracker.next(), listed: self.listed }
+    }
+
+    /// The node is asked for its live calls.
+    pub(super) fn asks_the_node(&mut self) {
+        self.listed = self.tracker.next();
     }
 
     /// Whether some call looks as if an event were missing.

@@ -196,7 +196,7 @@ impl Supervised {
             Err(error) => return Over::Lost(error.to_string()),
         }
         // What the node takes for live: got, and being looked for in the snapshot under way.
-        let mut claims: Later<Vec<CallView>> = Some(Box::pin(live_calls(Arc::clone(&self.context))));
+        let mut claims: Later<Vec<CallView>> = self.live_calls();
         let (mut claimed, mut sought) = (Vec::new(), Vec::new());
         let mut patience = tokio::time::Instant::now() + CLAIMS_WITHIN;
         let mut asked = self.follower.ask();
@@ -262,7 +262,7 @@ impl Supervised {
                         charge = Some(back);
                         if self.checked(&checked, *synced) {
                             // The calls that are up were another agent's.
-                            claims = Some(Box::pin(live_calls(Arc::clone(&self.context))));
+                            claims = self.live_calls();
                             patience = tokio::time::Instant::now() + CLAIMS_WITHIN;
                             suspicion = true;
                         }
@@ -287,6 +287,12 @@ impl Supervised {
                 }
             }
         }
+    }
+
+    /// Asks the node for the calls that it takes for live.
+    fn live_calls(&mut self) -> Later<Vec<CallView>> {
+        self.follower.asks_the_node();
+        Some(Box::pin(live_calls(Arc::clone(&self.context))))
     }
 
     fn attached(&mut self, attached: Attached) {

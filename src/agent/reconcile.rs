@@ -28,6 +28,8 @@ pub(super) struct Asked {
     pub legs: Vec<LegId>,
     /// The key of the next call: calls with this key or a later one are newer than the snapshot.
     pub next: Key,
+    /// The same when the node was asked for its live calls: what it lists is older than these.
+    pub listed: Key,
 }
 
 /// The followed calls, and what is done about them.
@@ -225,7 +227,7 @@ fn was_left_for(
     asked: &Asked,
 ) -> bool {
     let leg = &claims.views[n].leg;
-    let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.next) else { return false };
+    let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.listed) else { return false };
     let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
     let mark = marked.get(leg);
     let (known, by_mark) = (claims.find(old), mark.and_then(|mark| claims.find(mark)));
@@ -291,7 +293,7 @@ fn moved_on(
             let Some(now) = calls.identity(key).filter(|now| now.leg == *leg) else { continue };
             // What we follow may also be the earlier call: while another agent is in charge, announcements go there.
             let is_marked = marked.get(leg).is_some_and(|mark| mark.called == now.called);
-            if key >= asked.next || is_marked {
+            if key >= asked.listed || is_marked {
                 left.push((n, leg.clone()));
             }
         }

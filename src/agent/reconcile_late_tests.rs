@@ -66,3 +66,21 @@ fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
+
+/// Its mark names yet another call: the announcement of that was lost.
+#[test]
+fn a_call_that_was_announced_since_the_node_was_asked_is_later_than_those_that_it_lists() {
+    for announced_before in [false, true] {
+        let mut agent = Agent::default();
+        let listed = agent.tracker.next();
+        agent.announce(identity(N, None));
+        let asked = agent.ask();
+        let asked = if announced_before { asked } else { Asked { listed, ..asked } };
+        let there = snapshot(vec![live("X", Some(mark("+12125550102", None)))]);
+        reconcile(&mut agent, &there, &asked, vec![view("c", M, &["X", "Y"])]);
+        let call = agent.identity(agent.tracker.call_of(&leg("X")).unwrap()).unwrap();
+        assert_eq!(call.called, number(if announced_before { M } else { N }));
+        let gone = if announced_before { vec![] } else { vec![("c".parse().unwrap(), vec![leg("Y"), leg("X")])] };
+        assert_eq!(agent.ended, gone, "{announced_before}");
+    }
+}

@@ -94,7 +94,7 @@ impl Agent {
     }
 
     fn ask(&self) -> Asked {
-        Asked { legs: self.tracker.legs(), next: self.tracker.next() }
+        Asked { legs: self.tracker.legs(), next: self.tracker.next(), listed: self.tracker.next() }
     }
 
     /// Which legs have ended in the call with this key.

@@ -14,7 +14,7 @@ use crate::pbx::{Device, Happened, Mark, Snapshot};
 const HEARS_MAX: usize = 64;
 
 /// A call that is followed; later calls have larger keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(u64);
 
 /// Something to tell the node about a call.

@@ -33,7 +33,7 @@ enum Claims {
     None,
     /// The node tells only after the next snapshot.
     Late,
-    Told(Vec<CallView>),
+    Told(Vec<CallView>, Key),
 }
 
 /// By how much an agent's clock may be ahead of the node's, in reports: the first one's is.
@@ -284,14 +284,15 @@ impl World {
         if self.asked.is_some() {
             return;
         }
-        let mut asked = Asked { legs: self.tracker.legs(), next: self.tracker.next() };
-        let sought = match std::mem::replace(&mut self.claims, Claims::None) {
-            Claims::Told(calls) => calls,
+        let next = self.tracker.next();
+        let (sought, listed) = match std::mem::replace(&mut self.claims, Claims::None) {
+            Claims::Told(calls, listed) => (calls, listed),
             other => {
                 self.claims = other;
-                Vec::new()
+                (Vec::new(), next)
             }
         };
+        let mut asked = Asked { legs: self.tracker.legs(), next, listed };
         asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
         let lists = early.then(|| self.pbx.list());
         self.asked = Some(UnderWay { asked, sought, lists, waiting: Vec::new(), lost: false });
@@ -303,7 +304,7 @@ impl World {
         let snapshot = self.translator.restart(&channels, &bridges);
         reconcile(self, &snapshot, &asked, sought);
         if matches!(self.claims, Claims::Late) {
-            self.claims = Claims::Told(self.live());
+            self.claims = Claims::Told(self.live(), self.tracker.next());
         }
         // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
         // snapshot. It does so as well for what the node claims.
@@ -345,7 +346,7 @@ impl World {
     fn begin(&mut self, late: bool) {
         self.standby = false;
         self.dirty = true;
-        self.claims = if late { Claims::Late } else { Claims::Told(self.live()) };
+        self.claims = if late { Claims::Late } else { Claims::Told(self.live(), self.tracker.next()) };
         self.ask(false);
     }
 
