@@ -18,7 +18,7 @@ use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
 use crate::pbx::{Happened, Mark};
 
 /// A snapshot under way: events wait for it.
-pub(super) struct UnderWay {
+pub(super) struct AskedSnapshot {
     asked: Asked,
     /// What the node took for live before.
     sought: Vec<CallView>,
@@ -64,7 +64,7 @@ pub(super) struct World {
     pub(super) late_ids: bool,
     /// Some have overtaken others.
     pub(super) overtook: bool,
-    pub(super) asked: Option<UnderWay>,
+    pub(super) asked: Option<AskedSnapshot>,
     claims: Claims,
     /// Calls are announced to another agent, which reports nothing of them.
     standby: bool,
@@ -131,7 +131,7 @@ pub fn calls(data: &[u8]) {
         world.listen();
         world.check();
     }
-    world.settle();
+    world.end_all();
 }
 
 impl World {
@@ -162,7 +162,7 @@ impl World {
             (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
             (19, _) if a < 80 => self.restart(b & 1 == 1, u64::from(b >> 1)),
             (19, _) if a < 96 => self.stand_by(),
-            (19, _) if a < 128 => self.take_charge(b & 1 == 1),
+            (19, _) if a < 128 => self.take_over(b & 1 == 1),
             _ => {}
         }
     }
@@ -295,11 +295,11 @@ impl World {
         let mut asked = Asked { legs: self.tracker.legs(), next, listed };
         asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
         let lists = early.then(|| self.pbx.list());
-        self.asked = Some(UnderWay { asked, sought, lists, waiting: Vec::new(), lost: false });
+        self.asked = Some(AskedSnapshot { asked, sought, lists, waiting: Vec::new(), lost: false });
     }
 
     fn answered(&mut self) {
-        let Some(UnderWay { asked, sought, lists, waiting, lost }) = self.asked.take() else { return };
+        let Some(AskedSnapshot { asked, sought, lists, waiting, lost }) = self.asked.take() else { return };
         let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
         let snapshot = self.translator.restart(&channels, &bridges);
         reconcile(self, &snapshot, &asked, sought);
@@ -336,7 +336,7 @@ impl World {
     }
 
     /// The other agent is gone.
-    fn take_charge(&mut self, late: bool) {
+    fn take_over(&mut self, late: bool) {
         if self.standby {
             self.begin(late);
         }
@@ -351,10 +351,10 @@ impl World {
     }
 
     /// Everything settles, and then everybody hangs up.
-    fn settle(&mut self) {
+    fn end_all(&mut self) {
         self.lose = 0;
         self.answered();
-        self.take_charge(false);
+        self.take_over(false);
         // The second one shows who else was there of those whom the first one made followed.
         for _ in 0..2 {
             self.ask(false);
