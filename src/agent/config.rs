@@ -169,8 +169,8 @@ fn sip_profile() -> String {
 }
 
 impl PbxConfig {
-    /// The PBX that these keys describe. Nobody else needs to know which kind it is.
-    pub fn link(&self) -> Box<dyn Pbx> {
+    /// The PBX that these keys describe, where it is and how to log in.
+    pub fn endpoint(&self) -> Box<dyn Pbx> {
         let (address, user) = (self.address.clone(), self.user.clone());
         let password = self.password.as_ref().map_or("", Secret::expose).to_owned();
         match self.kind {

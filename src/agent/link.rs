@@ -59,7 +59,7 @@ pub(super) async fn supervise(
     listener: Option<TcpListener>,
     shutdown: CancellationToken,
 ) {
-    let endpoint = pbx.link();
+    let endpoint = pbx.endpoint();
     let quirks = endpoint.quirks();
     let messages = Messages::new(quirks.slots, pbx.context.as_str());
     let status = Mutex::new(Status::new(pbx.kind, &shared.id));

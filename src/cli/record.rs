@@ -55,7 +55,7 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
 
     let recorder = Arc::new(Recorder::create(&args.out)?);
-    let mut recording = match pbx.link().record(recorder.clone(), args.all_events).await {
+    let mut recording = match pbx.endpoint().record(recorder.clone(), args.all_events).await {
         Ok(recording) => recording,
         Err(error) => {
             // What was said until then may be what is looked for.

@@ -38,7 +38,7 @@ impl ConfigError {
     pub(super) fn key(
         path: &Path,
         text: &str,
-        overlaid: &Overlaid<'_>,
+        overlaid: &Overlaid,
         error: &serde_path_to_error::Error<toml::de::Error>,
     ) -> ConfigError {
         let segments: Vec<&Segment> = error.path().iter().collect();

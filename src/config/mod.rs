@@ -179,8 +179,8 @@ impl Config {
                 }
                 Some(_) => {}
             }
-            let link = pbx.link().check().map_err(|error| error.to_string());
-            if let Err(problem) = link.and_then(|()| pbx.check_plan()) {
+            let endpoint = pbx.endpoint().check().map_err(|error| error.to_string());
+            if let Err(problem) = endpoint.and_then(|()| pbx.check_plan()) {
                 return wrong(format!("pbx {name}: {problem}"));
             }
         }

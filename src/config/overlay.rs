@@ -20,8 +20,9 @@ struct Variable {
     text: String,
 }
 
-/// The paths of the keys and tables that the environment set, and the file did not.
-pub(super) struct Overlaid<'i>(Vec<&'i [String]>);
+/// The paths of what the environment set.
+#[derive(Default)]
+pub(super) struct Overlaid(Vec<Vec<String>>);
 
 impl Environment {
     /// This process's.
@@ -34,7 +35,8 @@ impl Environment {
             let name = name.to_str()?.to_ascii_uppercase();
             // One underscore stands inside keys, two between them.
             let name = name.strip_prefix(PREFIX).filter(|name| name.contains("__"))?;
-            let keys = name.split("__").map(str::to_ascii_lowercase).collect();
+            let keys: Vec<String> = name.split("__").map(str::to_ascii_lowercase).collect();
+            keys.iter().all(|key| !key.is_empty()).then_some(())?;
             Some(Variable { keys, text: text.to_string_lossy().trim().to_owned() })
         };
         let mut variables: Vec<Variable> = variables.into_iter().filter_map(variable).collect();
@@ -43,35 +45,41 @@ impl Environment {
         Environment(variables)
     }
 
-    /// Sets the variables' keys in what was read from the file.
-    pub(super) fn overlay<'i>(&'i self, table: &mut DeTable<'i>) -> Overlaid<'i> {
-        let set = |variable: &'i Variable| &variable.keys[..set(table, &variable.keys, value(&variable.text))];
-        Overlaid(self.0.iter().map(set).collect())
+    /// Sets the variables' keys in what was read from the file. A table leaves those keys of the file that it doesn't have.
+    pub(super) fn overlay<'i>(&'i self, table: &mut DeTable<'i>) -> Overlaid {
+        let mut overlaid = Overlaid::default();
+        for Variable { keys, text } in &self.0 {
+            let within = |value, key: &'i String| {
+                nowhere(DeValue::Table(DeTable::from_iter([(nowhere(key.as_str().into()), value)])))
+            };
+            if let DeValue::Table(new) = keys.iter().rev().fold(value(text), within).into_inner() {
+                overlaid.merge(table, new, &[]);
+            }
+        }
+        overlaid
     }
 }
 
-impl Overlaid<'_> {
+impl Overlaid {
     /// Whether what stands at this path comes from the environment.
     pub(super) fn has(&self, path: &[&str]) -> bool {
-        let covers = |set: &&[String]| set.len() <= path.len() && set.iter().zip(path).all(|(set, key)| set == key);
+        let covers = |set: &Vec<String>| set.len() <= path.len() && set.iter().zip(path).all(|(set, key)| set == key);
         self.0.iter().any(covers)
     }
-}
 
-/// Sets one key and makes the tables that it needs. Returns how many of the keys lead to the first thing that is new.
-fn set<'i>(table: &mut DeTable<'i>, keys: &'i [String], value: Spanned<DeValue<'i>>) -> usize {
-    let Some((key, rest)) = keys.split_first() else { return 0 };
-    let value = match table.get_mut(key.as_str()).map(Spanned::get_mut) {
-        Some(DeValue::Table(inner)) if !rest.is_empty() => return 1 + set(inner, rest, value),
-        _ if rest.is_empty() => value,
-        _ => {
-            let mut inner = DeTable::new();
-            set(&mut inner, rest, value);
-            nowhere(DeValue::Table(inner))
+    /// Sets what is new in the table at this path, and notes where.
+    fn merge<'i>(&mut self, table: &mut DeTable<'i>, new: DeTable<'i>, path: &[String]) {
+        for (key, value) in new {
+            let path = [path, &[key.get_ref().to_string()]].concat();
+            match (table.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut), value.into_inner()) {
+                (Some(DeValue::Table(old)), DeValue::Table(new)) => self.merge(old, new, &path),
+                (_, value) => {
+                    table.insert(key, nowhere(value));
+                    self.0.push(path);
+                }
+            }
         }
-    };
-    table.insert(nowhere(key.into()), value);
-    1
+    }
 }
 
 fn value(text: &str) -> Spanned<DeValue<'_>> {
@@ -114,6 +122,24 @@ mod tests {
         let whole = [("SIDECALL_NODE__TLS__KEY", "/c.pem"), ("SIDECALL_NODE__TLS", r#"{cert = "/a", key = "/b"}"#)];
         let tls = load("[node.tls]\ncert = 5", &whole).unwrap().node.tls.unwrap();
         assert_eq!((tls.cert.as_path(), tls.key.as_path()), (Path::new("/a"), Path::new("/c.pem")));
+    }
+
+    #[test]
+    fn a_table_leaves_the_files_other_keys() {
+        let file = "[node.tls]\ncert = \"/a\"\nkey = \"/b\"\nclient_ca = \"/ca\"\n";
+        let tls = load(file, &[("SIDECALL_NODE__TLS", r#"{cert = "/n", key = "/m"}"#)]).unwrap().node.tls.unwrap();
+        assert_eq!((tls.cert.as_path(), tls.client_ca.as_deref()), (Path::new("/n"), Some(Path::new("/ca"))));
+        let said =
+            load("[node.tls]\ncert = 5\nkey = \"/b\"", &[("SIDECALL_NODE__TLS", r#"{key = "/m"}"#)]).unwrap_err();
+        assert!(said.starts_with("sidecall.toml: line 2, column 8: node.tls.cert: "), "{said}");
+    }
+
+    #[test]
+    fn an_error_quotes_no_secret() {
+        let token = load("[agent]\ntoken = 482913", &[]).unwrap_err();
+        assert_eq!(token, "sidecall.toml: line 2, column 9: agent.token: a secret is text: write it in quotes");
+        let token = load("", &[("SIDECALL_AGENT__TOKEN", "482913")]).unwrap_err();
+        assert_eq!(token, "environment: agent.token: a secret is text: write it in quotes");
     }
 
     #[test]
@@ -164,7 +190,8 @@ mod tests {
 
     #[test]
     fn other_variables_are_not_ours() {
-        let others = [("SIDECALL_TOKEN", "x"), ("NODE__LISTEN", "x"), ("SIDECALL", "x"), ("", "x")];
+        let others = ["SIDECALL_TOKEN", "NODE__LISTEN", "SIDECALL", "SIDECALL_NODE__", "SIDECALL___NODE", ""];
+        let others = others.map(|name| (name, "x"));
         assert!(load("", &others).is_ok());
     }
 }

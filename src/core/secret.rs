@@ -3,13 +3,13 @@
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 
-/// A secret. `Debug` doesn't show it, comparing two takes the same time wherever they differ, and its memory is
+/// A secret. `Debug` and errors don't show it, comparing two takes the same time wherever they differ, and its memory is
 /// overwritten when it is dropped.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Default)]
 pub struct Secret(SecretString);
 
 impl Secret {
@@ -36,6 +36,14 @@ impl From<String> for Secret {
 impl From<&str> for Secret {
     fn from(text: &str) -> Secret {
         Secret(text.into())
+    }
+}
+
+/// An error of serde's would quote a password that looks like a number.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        let text = String::deserialize(deserializer);
+        text.map(Secret::from).map_err(|_| D::Error::custom("a secret is text: write it in quotes"))
     }
 }
 

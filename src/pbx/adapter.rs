@@ -1,4 +1,5 @@
-//! What the agent and the tools see of a PBX. Which kind it is shows only where a [`Pbx`] is made.
+//! What the agent and the tools see of a PBX. Whoever has a [`Pbx`] needn't ask which kind it is; only `direct` mode and the
+//! doctor's advice name one.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -76,8 +77,8 @@ pub struct Slots {
 
 /// What we can say to a PBX.
 ///
-/// Each fails if the PBX doesn't reply, or refuses. Each but [`PbxCommands::send_message`] ends within
-/// [`super::REPLY_WITHIN`]. None is ever repeated by itself: after a disconnect or a time-out its outcome is unknown.
+/// Whatever returns a result fails if the PBX doesn't reply, or refuses, and ends within [`super::REPLY_WITHIN`], but for
+/// [`PbxCommands::send_message`]. None is ever repeated by itself: after a disconnect or a time-out its outcome is unknown.
 #[async_trait]
 pub trait PbxCommands: Debug + Send + Sync {
     /// The PBX's own words for its version.

@@ -11,7 +11,7 @@ pub enum Error {
     /// Asterisk's manager interface.
     #[error(transparent)]
     Ami(#[from] ami::Error),
-    /// Nobody's certificate could be trusted.
+    /// TLS can't be set up.
     #[error("{0}")]
     Trust(String),
     /// No reply while one was of use: the outcome is unknown.

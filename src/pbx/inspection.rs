@@ -63,7 +63,7 @@ pub enum Messaging {
     Unknown,
 }
 
-/// One connection for questions. Each fails if the PBX doesn't reply, or refuses.
+/// One connection for questions. Each fails if the PBX doesn't reply, and unless said otherwise if it refuses.
 #[async_trait]
 pub trait Inspection: Send + Sync {
     /// The PBX's own words for its version.
@@ -75,7 +75,7 @@ pub trait Inspection: Send + Sync {
     /// The time on the PBX's clock, in microseconds since its epoch; none if it doesn't say.
     async fn clock(&self) -> Result<Option<i64>, Error>;
 
-    /// The address that the event socket is set to listen on; none if the PBX doesn't say.
+    /// The address that the event socket is set to listen on; none if the PBX doesn't say, or refuses to.
     async fn listens(&self) -> Result<Option<String>, Error>;
 
     /// What of our snippets is loaded.
@@ -91,7 +91,7 @@ pub trait Inspection: Send + Sync {
     /// How a trunk is.
     async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error>;
 
-    /// Whether SIP MESSAGEs can be sent.
+    /// Whether SIP MESSAGEs can be sent; a refusal is an answer.
     async fn messaging(&self) -> Result<Messaging, Error>;
 
     /// What we would need and may not do: actions with the write class that allows them.

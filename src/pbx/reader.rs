@@ -52,8 +52,7 @@ impl<T: Translate> Stream for EventReader<T> {
         let EventReader { events, translator, held } = self.get_mut();
         // An event that was taken is read or put aside in the same poll: nobody can give up in between.
         let Some(item) = ready!(events.poll_next(cx)) else { return Poll::Ready(None) };
-        let can_wait = !matches!(&item, Item::Event(event) if T::is_announcement(event));
-        match held.as_mut().filter(|_| can_wait) {
+        match held.as_mut().filter(|_| !matches!(&item, Item::Event(event) if T::is_announcement(event))) {
             Some(held) => {
                 held.push(item);
                 Poll::Ready(Some(Vec::new()))

@@ -24,7 +24,7 @@ impl Recording {
             };
             Some((count, events))
         });
-        Recording { counts: counts.boxed(), goodbye: Box::pin(goodbye) }
+        Recording { counts: counts.fuse().boxed(), goodbye: Box::pin(goodbye) }
     }
 
     /// Reads the next event; how many there were (some may have been lost), or none when the

@@ -3,6 +3,7 @@
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
 use super::deliveries::{Delivery, DeliveryState, Parted, read};
+use super::error::legible;
 use super::record::{self, MessageRecord};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
@@ -141,15 +142,15 @@ pub(super) async fn part(
     at: UnixMillis,
 ) -> Result<Done, StoreError> {
     let open = sqlx::query(
-        "SELECT number, other, client, form, body, attempts, created, state FROM deliveries
+        "SELECT number, other, client, form, body, attempts, created, state, id FROM deliveries
          WHERE call = $1 AND is_open = 1 AND ((number = $2 AND other = $3) OR (number = $3 AND other = $2))",
     );
     let open = open.bind(call.to_string()).bind(a.to_string()).bind(b.to_string());
     let mut parted = Parted::default();
     for row in open.fetch_all(&mut *connection).await? {
-        let told = read(&row)?;
-        let state: String = row.try_get(7)?;
-        let id = told.message.id.clone();
+        let (state, id): (String, String) = (row.try_get(7)?, row.try_get(8)?);
+        parted.dropped.extend((state == "pending").then_some(id));
+        let Some(told) = legible(read(&row)).transpose()? else { continue };
         // Who was never sent anything need not hear that it is over.
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
             // As they were shown, which may be less than we know.
@@ -161,7 +162,6 @@ pub(super) async fn part(
                 Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: Body::Ended { number } };
             parted.ended.push(Delivery { message, attempts: 0, created: at, ..told });
         }
-        parted.dropped.extend((state == "pending").then_some(id));
     }
     let closed = sqlx::query(
         "UPDATE deliveries SET is_open = 0, state = CASE state WHEN 'pending' THEN 'dropped' ELSE state END

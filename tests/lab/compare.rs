@@ -8,10 +8,8 @@
 //! rewritten.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 
+use super::busy::Busy;
 use super::conf;
 use super::voice::{RECORDS, Seen};
 
@@ -69,6 +67,8 @@ struct Listed {
     calls: Vec<String>,
     pbxs: Vec<String>,
     change: Change,
+    /// The call varies by itself, and some of its variants haven't got this difference.
+    sometimes: bool,
 }
 
 /// All calls that take the packet trunk, in the table.
@@ -76,15 +76,15 @@ const EVERY: &str = "every packet call";
 
 impl Listed {
     /// `| call; call | PBX; PBX to PBX | where | without | with | why |`. What stands for `…` in a cell is the same text
-    /// in the whole row.
+    /// in the whole row. Where the reason begins with `sometimes`, the difference may be absent.
     fn parse(line: &str) -> Option<Listed> {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let [_, calls, pbxs, place, without, with, _why, _] = cells[..] else { return None };
+        let [_, calls, pbxs, place, without, with, why, _] = cells[..] else { return None };
         let list = |cell: &str| cell.split("; ").map(str::to_owned).collect();
         // The code spans of a cell.
         let code = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect();
         let change = Change { place: place.to_owned(), without: code(without), with: code(with) };
-        Some(Listed { calls: list(calls), pbxs: list(pbxs), change })
+        Some(Listed { calls: list(calls), pbxs: list(pbxs), change, sometimes: why.starts_with("sometimes") })
     }
 
     fn is_of(&self, call: &Compared, pbxs: &str) -> bool {
@@ -140,7 +140,7 @@ pub fn compare(pbxs: &str, table: Table, calls: &mut [Compared], mut again: impl
     let mut left = RUNS_IN_ALL;
     let mut found = Vec::new();
     for (n, call) in calls.iter_mut().enumerate() {
-        let rows: Vec<&Change> = listed.iter().filter(|row| row.is_of(call, pbxs)).map(|row| &row.change).collect();
+        let rows = call.rows(&listed, pbxs);
         while !call.nearest(&rows).1.is_empty() && call.without.len() < RUNS && left > 0 {
             let _busy = (call.without.len() % 2 == 0).then(Busy::start);
             call.without.push(again(n));
@@ -163,60 +163,43 @@ pub fn none_but_listed(pbxs: &str, found: &[String]) {
     assert!(found.is_empty(), "{pbxs}: {} places are not as listed\n{}", found.len(), found.join("\n"));
 }
 
-/// Keeps every core busy until it is dropped.
-struct Busy {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
-impl Busy {
-    fn start() -> Busy {
-        let stop = Arc::new(AtomicBool::new(false));
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let spin = |stop: Arc<AtomicBool>| {
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            }
-        };
-        let threads = (0..cores).map(|_| std::thread::spawn(spin(Arc::clone(&stop)))).collect();
-        Busy { stop, threads }
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Compared<'_> {
+    /// The run without sidecall that this table compares with the one with it.
+    ///
+    /// # Panics
+    /// If the table can't be read.
+    pub fn compared_with(&self, pbxs: &str, table: Table) -> &Seen {
+        let listed = table.rows();
+        self.nearest(&self.rows(&listed, pbxs)).0
+    }
+
+    /// Those rows of a table that are about it.
+    fn rows<'a>(&self, listed: &'a [Listed], pbxs: &str) -> Vec<&'a Listed> {
+        listed.iter().filter(|row| row.is_of(self, pbxs)).collect()
+    }
+
     /// The run without sidecall that is most like the one with it, and the places where it differs otherwise than listed.
-    fn nearest(&self, rows: &[&Change]) -> (&Seen, Vec<String>) {
+    fn nearest(&self, rows: &[&Listed]) -> (&Seen, Vec<String>) {
         let runs = self.without.iter().map(|run| (run, self.unlisted(run, rows)));
         runs.min_by_key(|(_, places)| places.len()).expect("a call has a run without sidecall")
     }
 
     /// The places where a run without sidecall differs otherwise than listed.
-    fn unlisted(&self, run: &Seen, rows: &[&Change]) -> Vec<String> {
+    fn unlisted(&self, run: &Seen, rows: &[&Listed]) -> Vec<String> {
         let mut places: BTreeSet<String> = self.with.places().chain(run.places()).collect();
-        places.extend(rows.iter().filter_map(|row| Some(row.place.rsplit_once(": ")?.0.to_owned())));
+        places.extend(rows.iter().filter_map(|row| Some(row.change.place.rsplit_once(": ")?.0.to_owned())));
         let as_listed = |place: &String| {
             let here = listed_at(place, rows);
             let found = changes(place, run.lines(place), self.with.lines(place));
-            here.iter().all(|row| found.iter().any(|found| row.is(found)))
-                && found.iter().all(|found| here.iter().any(|row| row.is(found)))
+            here.iter().all(|row| row.sometimes || found.iter().any(|found| row.change.is(found)))
+                && found.iter().all(|found| here.iter().any(|row| row.change.is(found)))
                 && found.iter().filter(|change| change.is_whole()).count()
-                    <= here.iter().filter(|change| change.is_whole()).count()
+                    <= here.iter().filter(|row| row.change.is_whole()).count()
         };
         places.into_iter().filter(|place| !as_listed(place)).collect()
     }
 
-    fn report(&self, pbxs: &str, place: &str, nearest: &Seen, rows: &[&Change]) -> String {
+    fn report(&self, pbxs: &str, place: &str, nearest: &Seen, rows: &[&Listed]) -> String {
         let list = |lines: &[String]| lines.join("\n      ");
         let mut text = format!("{}, {place}\n    with:\n      {}", self.call, list(self.with.lines(place)));
         text += &format!("\n    nearest of {} without:\n      {}", self.without.len(), list(nearest.lines(place)));
@@ -233,8 +216,8 @@ impl Compared<'_> {
 }
 
 /// The listed changes at a place.
-fn listed_at<'a>(place: &str, rows: &[&'a Change]) -> Vec<&'a Change> {
-    rows.iter().copied().filter(|row| row.place.rsplit_once(": ").is_some_and(|(at, _)| at == place)).collect()
+fn listed_at<'a>(place: &str, rows: &[&'a Listed]) -> Vec<&'a Listed> {
+    rows.iter().copied().filter(|row| row.change.place.rsplit_once(": ").is_some_and(|(at, _)| at == place)).collect()
 }
 
 /// What differs between the lines of a place.
@@ -367,7 +350,9 @@ mod tests {
     #[test]
     fn a_row_of_the_table_is_that_change_and_no_other() {
         let row = "| x; y | Asterisk to any | records of A: row | `d=\"…@t,60\"` `e` | `d=\"…@t,9\"` | why |";
-        let Listed { calls, pbxs, change: row } = Listed::parse(row).unwrap();
+        assert!(Listed::parse("| x | Asterisk | at | `a` | `b` | sometimes: why |").unwrap().sometimes);
+        let Listed { calls, pbxs, change: row, sometimes } = Listed::parse(row).unwrap();
+        assert!(!sometimes);
         assert_eq!((calls, pbxs), (vec!["x".to_owned(), "y".into()], vec!["Asterisk to any".to_owned()]));
         let change = |without: [&str; 2], with: &str| Change {
             place: "records of A: row".into(),
@@ -389,8 +374,10 @@ mod tests {
             without: without.iter().map(|text| seen(place, text)).collect(),
             with: seen(place, with),
         };
-        let listed = Change { place: format!("{place}: INVITE"), without: vec![], with: vec!["b".into()] };
-        let differs = |without: &[&str], with: &str, rows: &[&Change]| call(without, with).nearest(rows).1;
+        let row = |change, sometimes| Listed { calls: Vec::new(), pbxs: Vec::new(), change, sometimes };
+        let change = Change { place: format!("{place}: INVITE"), without: vec![], with: vec!["b".into()] };
+        let (listed, sometimes) = (row(change.clone(), false), row(change, true));
+        let differs = |without: &[&str], with: &str, rows: &[&Listed]| call(without, with).nearest(rows).1;
         assert!(differs(&["INVITE | a"], "INVITE | a", &[]).is_empty());
         assert_eq!(differs(&["INVITE | a"], "INVITE | a | b", &[]), [place]);
         assert!(differs(&["INVITE | a", "INVITE | a | b"], "INVITE | a | b", &[]).is_empty());
@@ -399,8 +386,14 @@ mod tests {
         for with in ["INVITE | a", "INVITE | a | c", "INVITE | a | b | c"] {
             assert_eq!(differs(&["INVITE | a"], with, &[&listed]), [place]);
         }
+        // It may be gone, but nothing else may be there.
+        for with in ["INVITE | a", "INVITE | a | b"] {
+            assert!(differs(&["INVITE | a"], with, &[&sometimes]).is_empty());
+        }
+        assert_eq!(differs(&["INVITE | a"], "INVITE | a | c", &[&sometimes]), [place]);
         // One line more is listed, and there are two.
         let more = Change { place: format!("{place}: 180"), without: vec![], with: vec!["180".into(), "x".into()] };
+        let more = row(more, false);
         assert!(differs(&["INVITE"], "INVITE\n180 | x", &[&more]).is_empty());
         assert_eq!(differs(&["INVITE"], "INVITE\n180 | x\n180 | x", &[&more]), [place]);
         // What no single run has together isn't explained by two.

@@ -19,6 +19,7 @@
 pub mod age;
 pub mod asterisk;
 pub mod baresip;
+mod busy;
 pub mod ca;
 pub mod capture;
 pub mod carrier;

@@ -41,6 +41,9 @@ pub fn behaviours(page: &str, tree: &Tree) -> Vec<String> {
             let file = tree.sources.iter().find(|source| source.path == *path);
             let text = file.map_or("", |source| source.text.as_str());
             let text = text.lines().map(str::trim_start).collect::<Vec<_>>().join("\n");
+            if tests.is_empty() {
+                found.push(format!("B{n} names no test in {path}"));
+            }
             for test in tests {
                 // A function that is one, or a line of the list that a macro makes them of.
                 let listed = |line: &str| line.strip_prefix(test).is_some_and(|rest| rest.starts_with([',', ':']));
@@ -168,6 +171,7 @@ mod tests {
         assert_eq!(broken("Shown by", "Seen in"), ["B1 is shown by nothing"]);
         assert_eq!(broken("`alone`", "`helper`"), ["B1: no test helper in tests/e2e.rs"]);
         assert_eq!(broken("`tests/e2e.rs`", "`tests/gone.rs`").len(), 2);
+        assert_eq!(broken("`pairs`, `alone` in ", ""), ["B1 names no test in tests/e2e.rs"]);
     }
 
     #[test]

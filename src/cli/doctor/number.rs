@@ -53,7 +53,7 @@ async fn main_number(config: &Config, number: &Number, about: &str, report: &mut
     };
     for pbx in &config.pbx {
         // What keeps us from asking is said where that PBX is looked at.
-        let Ok(inspection) = pbx.link().inspect().await else { continue };
+        let Ok(inspection) = pbx.endpoint().inspect().await else { continue };
         let (Ok(settings), Ok(dialplan)) = (inspection.settings().await, inspection.dialplan().await) else { continue };
         if !dialplan.attendants.is_empty() {
             continue;

@@ -23,7 +23,7 @@ pub(super) async fn check(
 ) -> anyhow::Result<()> {
     let about = format!("pbx {}", pbx.name);
     bind(pbx, &about, report)?;
-    let inspection = match pbx.link().inspect().await {
+    let inspection = match pbx.endpoint().inspect().await {
         Ok(inspection) => inspection,
         Err(error) => return report.problem(&about, format!("{}: {error}", pbx.address), connect_todo(pbx, &error)),
     };

@@ -74,7 +74,8 @@ pub(in crate::node) enum CallUnavailable {
 }
 
 impl LiveCalls {
-    /// At most `conference_size` people of one conference are paired; with `calls_max` calls, [`LiveCalls::is_full`].
+    /// `conference_size` is how many people of one conference are paired at most, `calls_max` from how many calls on
+    /// [`LiveCalls::is_full`] holds.
     pub(in crate::node) fn new(store: Store, conference_size: usize, calls_max: usize) -> LiveCalls {
         let calls = Calls { exchange: Exchange::new(conference_size), backlog: Backlog::default() };
         LiveCalls(Arc::new(Inner { calls: Mutex::new(calls), store, calls_max }))

@@ -46,7 +46,7 @@ impl Commands {
         Commands { answers, client, listener, messages, endpoints }
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+    pub(super) async fn global(&self, name: &str) -> Result<Option<String>, Error> {
         let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
         Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
     }

@@ -43,11 +43,6 @@ impl Questions {
         let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint, options);
         Ok(Questions { commands, client })
     }
-
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
-        let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
-        Ok(reply.get("Value").filter(|value| !value.is_empty()).map(|value| value.into_owned()))
-    }
 }
 
 #[async_trait]
@@ -110,25 +105,25 @@ impl Inspection for Questions {
 
     async fn settings(&self) -> Result<Settings, Error> {
         Ok(Settings {
-            hold: self.global("SIDECALL_HOLD").await?,
-            trunk: self.global("SIDECALL_TRUNK").await?,
-            trusted: self.global("SIDECALL_TRUSTED").await?,
-            main: self.global("SIDECALL_MAIN").await?,
-            emergency: self.global("SIDECALL_EMERGENCY").await?,
-            outside: self.global("SIDECALL_OUTSIDE").await?,
+            hold: self.commands.global("SIDECALL_HOLD").await?,
+            trunk: self.commands.global("SIDECALL_TRUNK").await?,
+            trusted: self.commands.global("SIDECALL_TRUSTED").await?,
+            main: self.commands.global("SIDECALL_MAIN").await?,
+            emergency: self.commands.global("SIDECALL_EMERGENCY").await?,
+            outside: self.commands.global("SIDECALL_OUTSIDE").await?,
             direct: None,
         })
     }
 
     /// As the snippet does it.
     async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
-        Ok(self.global(&format!("REGEX(\"^({pattern})$\" {digits})")).await?.as_deref() == Some("1"))
+        Ok(self.commands.global(&format!("REGEX(\"^({pattern})$\" {digits})")).await?.as_deref() == Some("1"))
     }
 
     /// The device state says whether there is such an endpoint, and whether a contact answers
     /// (`chan_pjsip_devicestate`); asking PJSIP itself would need the class `system`.
     async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
-        let state = self.global(&format!("DEVICE_STATE(PJSIP/{name})")).await?.unwrap_or_default();
+        let state = self.commands.global(&format!("DEVICE_STATE(PJSIP/{name})")).await?.unwrap_or_default();
         Ok(match state.as_str() {
             "INVALID" | "UNKNOWN" | "" => Trunk::Missing,
             "UNAVAILABLE" => Trunk::Down(state),

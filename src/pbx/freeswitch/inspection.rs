@@ -113,6 +113,7 @@ impl Inspection for Questions {
         }
         Ok(Messaging::Possible)
     }
+
     /// Who is logged in may do everything, unless a directory user's `esl-allowed-api` says less.
     async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
         Ok(Vec::new())

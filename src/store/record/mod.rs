@@ -38,7 +38,7 @@ use super::StoreError;
 pub(super) trait Record: Serialize + DeserializeOwned {
     /// What errors call it.
     const WHAT: &'static str;
-    /// The version that is written, and the only one that is read.
+    /// The version that is written, and the only one that is read until there is a second.
     const VERSION: u16 = 1;
     /// Whether the version is written.
     const TAGGED: bool = true;
@@ -55,11 +55,11 @@ struct Tagged<'a, R> {
 /// The version alone.
 #[derive(Deserialize)]
 struct Tag {
-    #[serde(default = "first")]
+    #[serde(default = "version_of_untagged")]
     v: u16,
 }
 
-fn first() -> u16 {
+fn version_of_untagged() -> u16 {
     1
 }
 

@@ -58,6 +58,7 @@ async fn a_row_of_a_newer_version_is_passed_over() {
         &path,
         r#"UPDATE calls SET body = replace(body, '"v":1', '"v":2') WHERE id = '0199-2';
            UPDATE deliveries SET body = replace(body, '"v":1', '"v":2') WHERE id = '2';
+           UPDATE deliveries SET is_open = 1 WHERE id = '2';
            UPDATE offers SET body = replace(body, '{"id"', '{"v":2,"id"') WHERE peer = 'b';
            UPDATE settings SET value = CAST(replace(CAST(value AS TEXT), '"v":1', '"v":2') AS BLOB) WHERE name = 'clock';"#,
     )
@@ -68,6 +69,8 @@ async fn a_row_of_a_newer_version_is_passed_over() {
     let error = store.call(&newer.id).await.unwrap_err();
     assert!(error.to_string().contains("version 2"), "{error}");
     assert_eq!(store.pending().await.unwrap(), [delivery("1")]);
+    let numbers = [delivery("1").number, delivery("1").other];
+    assert_eq!(store.part(&delivery("1").message.call, numbers, UnixMillis(1)).await.unwrap().dropped, ["2"]);
     assert_eq!(store.offers().await.unwrap(), [offer("a")]);
     assert_eq!(store.clock().await.unwrap(), None);
 }
