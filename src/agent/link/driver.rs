@@ -167,3 +167,7 @@ impl Driver<'_> {
         suspicion.then_some(LinkInput::Suspicion)
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;
