@@ -3,7 +3,7 @@
 //! Each call has a task of its own, so the events of a call stay in order whatever the others do, and
 //! a node that is slow for one call holds up no other.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -104,6 +104,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Call {
     told: UnboundedSender<Told>,
+    over: Arc<OnceLock<CallId>>,
 }
 
 impl Call {
@@ -112,8 +113,9 @@ impl Call {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
+        let over = Arc::clone(&task.over);
         context.shared.calls.spawn(task.run(start, events));
-        Call { told }
+        Call { told, over }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
@@ -128,6 +130,11 @@ impl Call {
         let report = CallReport { seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
+    }
+
+    /// The node's id of the call, once it has said that the call is over and drops what it is told of it.
+    pub(super) fn over(&self) -> Option<&CallId> {
+        self.over.get()
     }
 }
 
@@ -145,11 +152,14 @@ struct Task {
     /// Why the call went on, as far as we know.
     routed: Reason,
     introduced: Introduced,
+    /// See [`Call::over`].
+    over: Arc<OnceLock<CallId>>,
 }
 
 impl Task {
     fn new(context: &Arc<LinkContext>, request: CallRequest, routed: Reason) -> Task {
-        Task { context: Arc::clone(context), request, call: None, routed, introduced: Introduced::default() }
+        let (context, introduced) = (Arc::clone(context), Introduced::default());
+        Task { context, request, call: None, routed, introduced, over: Arc::default() }
     }
 }
 
@@ -273,7 +283,10 @@ impl Task {
             match self.context.shared.node.report(&call, again.as_ref().unwrap_or(batch)).await {
                 Ok(reply) => {
                     self.introduced.add(&batch.events);
-                    return self.context.send_messages(reply);
+                    if reply.over {
+                        let _ = self.over.set(call);
+                    }
+                    return self.context.send_messages(reply.sip);
                 }
                 // It lost the call, or never wrote it down: it gets to know it again.
                 Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => {
@@ -355,7 +368,7 @@ pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, last_seq
     for events in ended.chunks(BATCH) {
         let events = CallEvents { events: events.to_vec() };
         match context.shared.node.report(call, &events).await {
-            Ok(reply) => context.send_messages(reply),
+            Ok(reply) => context.send_messages(reply.sip),
             Err(error) => return tracing::warn!(%error, %call, "could not end a call that is over"),
         }
     }

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
-use super::tracker::{Key, Said, Tracker};
+use super::said::Said;
+use super::tracker::{Key, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
-use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::identity::is_written;
-use crate::core::name::LegId;
+use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
@@ -62,6 +62,8 @@ pub(super) struct Follower {
     /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
     /// about the same legs is the later one.
     seq: u64,
+    /// Calls that are over for the node, which the PBX still names: their legs are registered anew.
+    over: HashSet<CallId>,
     /// The key of the next call when the node was last asked for its live calls.
     listed: Key,
     /// Callers of main numbers, as the dialplan has marked them.
@@ -80,6 +82,7 @@ impl Follower {
             tracker: Tracker::default(),
             calls: HashMap::new(),
             seq: 0,
+            over: HashSet::new(),
             listed: Key::default(),
             attended: HashMap::new(),
             clock: Clock::default(),
@@ -102,9 +105,9 @@ impl Follower {
         self.listed = self.tracker.next();
     }
 
-    /// Whether some call looks as if an event were missing.
+    /// Whether some call looks as if an event were missing, or is over for the node.
     pub(super) fn doubts(&mut self) -> bool {
-        self.tracker.doubts()
+        self.tracker.doubts() || self.calls.values().any(|followed| followed.call.over().is_some())
     }
 
     /// The PBX's time, when it was asked and when that arrived, in microseconds.
@@ -250,7 +253,7 @@ impl Follower {
     }
 
     fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
-        let received_address = mark.received.as_deref().and_then(|header| match received(header) {
+        let received_address = mark.received.as_deref().and_then(|header| match uui::received(header) {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
@@ -299,7 +302,11 @@ impl Follower {
     pub(super) fn reconcile(&mut self, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
         asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
-        reconcile(self, snapshot, asked, claimed)
+        let again = reconcile(self, snapshot, asked, claimed);
+        let marks = snapshot.legs.iter().filter_map(|live| live.mark.as_ref());
+        let marked: HashSet<&CallId> = marks.filter_map(|mark| mark.call.as_ref()).collect();
+        self.over.retain(|call| marked.contains(call));
+        again
     }
 }
 
@@ -316,6 +323,12 @@ impl Calls for Follower {
         self.calls.get(&key).map(|followed| &followed.identity)
     }
 
+    fn over(&mut self) -> Vec<Key> {
+        let over = |(key, followed): (&Key, &Followed)| Some((*key, followed.call.over()?.clone()));
+        let over: Vec<_> = self.calls.iter().filter_map(over).collect();
+        over.into_iter().map(|(key, call)| (key, self.over.insert(call)).0).collect()
+    }
+
     fn called(&self, mark: &Mark) -> Option<Number> {
         self.number_called(mark).ok()
     }
@@ -330,8 +343,9 @@ impl Calls for Follower {
 
     fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
         let request = self.request_to(&leg, &mark, called.clone(), Some(Reason::NotAnnounced));
-        let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone() });
-        let identity = Identity { leg, called, id: mark.call };
+        let id = mark.call.filter(|call| !self.over.contains(call));
+        let call = Call::start(&self.context, request, Start::Found { call: id.clone() });
+        let identity = Identity { leg, called, id };
         self.calls.insert(key, Followed { call, identity, tenant: mark.tenant });
     }
 
@@ -379,14 +393,5 @@ impl Calls for Follower {
                 });
             }
         }
-    }
-}
-
-/// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
-/// (RFC 6993).
-pub(super) fn received(header: &str) -> Result<Address, String> {
-    match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
-        None => uui::decode(header).map_err(|e| format!("{e}")),
     }
 }

@@ -36,6 +36,7 @@ mod node;
 mod outbox;
 mod recent_ids;
 mod reconcile;
+mod said;
 mod status;
 mod tracker;
 

@@ -5,11 +5,12 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use super::tracker::{Key, Said, Tracker};
+use super::said::Said;
+use super::tracker::{Key, Tracker, heard, sorted};
 use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
-use crate::pbx::{Mark, Snapshot};
+use crate::pbx::{Happened, Mark, Snapshot};
 
 /// What tells a followed call from others.
 #[derive(Debug, Clone)]
@@ -40,6 +41,9 @@ pub(super) trait Calls {
     fn identities(&self) -> impl Iterator<Item = (Key, &Identity)>;
 
     fn identity(&self, key: Key) -> Option<&Identity>;
+
+    /// The followed calls that are over for the node: it has dropped what was last reported of them.
+    fn over(&mut self) -> Vec<Key>;
 
     /// The number that a mark says is called, if calls to it are followed.
     fn called(&self, mark: &Mark) -> Option<Number>;
@@ -102,6 +106,13 @@ impl Claims {
         !self.views[n].legs.contains(leg) && self.homes.contains_key(leg)
     }
 
+    /// Legs of these calls that hear each other, which the node doesn't know.
+    fn unheard(&self, snapshot: &Snapshot) -> Vec<LegId> {
+        let known: HashSet<[LegId; 2]> = self.views.iter().flat_map(|view| view.hears.iter().map(sorted)).collect();
+        let is_news = |legs: &[LegId; 2]| legs.iter().all(|leg| self.homes.contains_key(leg)) && !known.contains(legs);
+        heard(snapshot).into_iter().filter(is_news).flatten().collect()
+    }
+
     /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in
     /// its earlier calls, too.
     fn own(&self, n: usize) -> Vec<LegId> {
@@ -117,6 +128,11 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     // A call with a number near the largest must not leave the other calls without numbers.
     let last = claimed.iter().map(|view| view.last_seq).filter(|seq| *seq <= CallReport::SEQ_MAX / 2).max();
     last.into_iter().for_each(|last_seq| calls.reported(last_seq));
+    // Their legs are found again below: by their mark, or by whom they hear.
+    for key in calls.over() {
+        calls.tracker().abandon(key);
+        calls.forget(key);
+    }
     let claims = Claims::new(claimed);
     let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
     let marked: HashMap<LegId, Identity> = snapshot
@@ -139,7 +155,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     // First, where the call is followed: it is over with the last leg that the tracker knows.
     over.retain(|n, legs| match followed.get(n) {
         Some(key) => {
-            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, leg)).collect());
+            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, &leg, None)).collect());
             false
         }
         None => true,
@@ -175,6 +191,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
     let mut settled: HashSet<LegId> = HashSet::new();
+    let mut introduced: Vec<LegId> = Vec::new();
     for (n, view) in claims.views.iter().enumerate() {
         let own: Vec<LegId> = claims.own(n).into_iter().filter(|leg| settled.insert(leg.clone())).collect();
         if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked) {
@@ -190,10 +207,13 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         // Strangers only if nobody follows them: the report of their own call may be on its way to the node.
         let legs: Vec<LegId> =
             view.legs.iter().filter(|leg| there.contains(leg) && !view.moved.contains(leg)).cloned().collect();
+        let mut joined = legs.clone();
+        joined.retain(|leg| view.strangers.contains(leg) && calls.tracker().call_of(leg).is_none());
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
             calls.adopt(key, view);
             followed.insert(n, key);
         }
+        introduced.extend(joined);
     }
     for (n, leg) in moved_on(calls, &claims, &followed, &marked, &there, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
@@ -203,11 +223,19 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     for (n, legs) in over {
         match followed.get(&n).filter(|key| calls.identity(**key).is_some()) {
             // In its turn: a later report that overtook this one would make the node drop it.
-            Some(key) => calls.tell(legs.into_iter().map(|leg| Said::ended(*key, leg)).collect()),
+            Some(key) => calls.tell(legs.iter().map(|leg| Said::ended(*key, leg, None)).collect()),
             None => calls.end(&claims.views[n], legs),
         }
     }
+    // A stranger's own call is over, or was never told of: it is who it is in the call that has it.
+    for live in snapshot.legs.iter().filter(|live| introduced.contains(&live.leg)) {
+        let identified = Happened::Identified { leg: live.leg.clone(), device: live.device.clone() };
+        let told = calls.tracker().happened(&identified);
+        calls.tell(told);
+    }
     calls.attend(snapshot);
+    let unheard = claims.unheard(snapshot);
+    calls.tracker().tell_again(unheard);
     let news = calls.tracker().catch_up(snapshot);
     calls.tell(news);
     for view in &claims.views {

@@ -8,6 +8,8 @@ use crate::pbx::{Device, LiveLeg};
 
 #[path = "reconcile_late_tests.rs"]
 mod late;
+#[path = "reconcile_over_tests.rs"]
+mod over;
 
 const LAST: u64 = 7;
 
@@ -80,6 +82,8 @@ struct Agent {
     tracker: Tracker,
     calls: HashMap<Key, Identity>,
     last_seq: u64,
+    /// Calls that are over for the node.
+    over: Vec<Key>,
     told: Vec<Said>,
     /// Ends of calls that are not followed.
     ended: Vec<(CallId, Vec<LegId>)>,
@@ -115,6 +119,10 @@ impl Calls for Agent {
 
     fn identity(&self, key: Key) -> Option<&Identity> {
         self.calls.get(&key)
+    }
+
+    fn over(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.over)
     }
 
     fn called(&self, mark: &Mark) -> Option<Number> {
@@ -284,7 +292,7 @@ fn a_leg_goes_back_to_the_call_that_the_node_has_it_in() {
     let old = agent.tracker.call_of(&leg("Y")).unwrap();
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert_eq!(agent.identity(old).unwrap().id, Some("c".parse().unwrap()));
-    assert_eq!(agent.told[told..], [Said::ended(old, leg("X"))]);
+    assert_eq!(agent.told[told..], [Said::ended(old, &leg("X"), None)]);
 }
 
 /// X has been announced once more since.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::said::Said;
 use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::pbx::{Device, Happened, Mark, Snapshot};
@@ -16,26 +17,6 @@ const HEARS_MAX: usize = 64;
 /// A call that is followed; later calls have larger keys.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(u64);
-
-/// Something to tell the node about a call.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Said {
-    /// Which call.
-    pub key: Key,
-    /// What happened.
-    pub event: Event,
-    /// The number that is still to be put into the event: how to read it depends on the call.
-    pub device: Device,
-    /// The call has no legs left: nothing follows.
-    pub last: bool,
-}
-
-impl Said {
-    /// A leg of a call is gone that only the node knew.
-    pub(super) fn ended(key: Key, leg: LegId) -> Said {
-        said(key, ended(&leg, None))
-    }
-}
 
 /// The calls of one PBX. It outlives the link: what happened meanwhile is found in a snapshot.
 #[derive(Debug, Default)]
@@ -50,8 +31,8 @@ pub(super) struct Tracker {
     hears: HashMap<LegId, HashSet<LegId>>,
     /// Legs whose phone has changed since they joined their call.
     renamed: HashSet<LegId>,
-    /// Legs that have gone over to another call since the last snapshot. The node may have taken their old call for over,
-    /// and have dropped what was reported of whom they hear.
+    /// Legs of which the node may not know whom they hear: it may have dropped that with a call that was over. They have
+    /// gone over to another call since the last snapshot, or the node's list lacks it.
     gone_over: HashSet<LegId>,
     /// Announced legs of the last snapshot that nobody follows yet.
     glimpsed: HashSet<LegId>,
@@ -91,7 +72,7 @@ impl Tracker {
         let along = others.iter().filter(|other| *other != leg && from.is_some() && self.call_of(other) == from);
         let along: Vec<LegId> = along.cloned().collect();
         let last = along.iter().chain([leg]).filter_map(|leg| self.release(leg)).last();
-        let left = from.map(|from| Said { last: last.is_some(), ..said(from, ended(leg, Some("moved on"))) });
+        let left = from.map(|from| Said { last: last.is_some(), ..Said::ended(from, leg, Some("moved on")) });
         self.devices.remove(leg);
         self.renamed.remove(leg);
         self.answered.remove(leg);
@@ -120,12 +101,12 @@ impl Tracker {
             }
             Happened::Answered { leg } => {
                 let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
-                new.map(|key| said(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
+                new.map(|key| Said::new(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
             }
             Happened::Bridged { legs, devices } => self.bridged(legs, devices),
             Happened::Unbridged { legs } => {
                 let key = self.younger(legs).filter(|_| self.unbridge(legs));
-                key.map(|key| said(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
+                key.map(|key| Said::new(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
             Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
@@ -142,7 +123,7 @@ impl Tracker {
             }
         }
         if self.bridge(legs) {
-            told.push(said(key, Event::Bridged { legs: legs.clone() }));
+            told.push(Said::new(key, Event::Bridged { legs: legs.clone() }));
         }
         told
     }
@@ -241,9 +222,7 @@ impl Tracker {
                 told.extend(self.happened(&Happened::Answered { leg }));
             }
         }
-        let hears =
-            snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
-        let hears: HashSet<_> = hears.filter(|legs| legs[0] != legs[1]).collect();
+        let hears = heard(snapshot);
         // Only where the snapshot shows both ends: a leg that came later is not in it.
         let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
         let heard =
@@ -263,7 +242,7 @@ impl Tracker {
             if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
-                told.extend(key.map(|key| said(key, Event::Bridged { legs: legs.clone() })));
+                told.extend(key.map(|key| Said::new(key, Event::Bridged { legs: legs.clone() })));
             }
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
@@ -298,6 +277,18 @@ impl Tracker {
         Some(key)
     }
 
+    /// Whom these legs hear is to be told again with the next snapshot.
+    pub(super) fn tell_again(&mut self, legs: impl IntoIterator<Item = LegId>) {
+        self.gone_over.extend(legs);
+    }
+
+    /// Takes all legs out of a call that is over for the node, and tells nothing. Who they are and whom they hear is news
+    /// to whichever call they join next.
+    pub(super) fn abandon(&mut self, key: Key) {
+        let legs: Vec<LegId> = self.calls.get(&key).into_iter().flat_map(|call| &call.legs).cloned().collect();
+        legs.iter().for_each(|leg| drop(self.leave(leg, None)));
+    }
+
     /// The call that the node knows with these legs, if it is followed. That a leg of it is followed isn't enough: the
     /// leg may have called somewhere else since, and be of another call.
     fn known(&self, legs: &[LegId], is_it: impl Fn(Key) -> bool) -> Option<Key> {
@@ -314,7 +305,7 @@ impl Tracker {
         let told = hears
             .iter()
             .filter(apart)
-            .filter_map(|legs| Some(said(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
+            .filter_map(|legs| Some(Said::new(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
         told.collect()
     }
 
@@ -374,19 +365,17 @@ impl Tracker {
         if last {
             self.calls.remove(&key);
         }
-        Some(Said { last, ..said(key, ended(leg, cause)) })
+        Some(Said { last, ..Said::ended(key, leg, cause) })
     }
 }
 
-fn said(key: Key, event: Event) -> Said {
-    Said { key, event, device: Device::Unnamed, last: false }
+/// Who hears whom in a snapshot: each two once.
+pub(super) fn heard(snapshot: &Snapshot) -> HashSet<[LegId; 2]> {
+    let hears = snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
+    hears.filter(|legs| legs[0] != legs[1]).collect()
 }
 
-fn ended(leg: &LegId, cause: Option<&str>) -> Event {
-    Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) }
-}
-
-fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
+pub(super) fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
     let mut legs = legs.clone();
     legs.sort_unstable();
     legs

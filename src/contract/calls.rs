@@ -141,11 +141,23 @@ pub struct SipMessage {
     pub about: Option<CallId>,
 }
 
-/// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
+/// The answer to `PUT /v1/pbxs/{pbx}`, and part of that to events: what the agent is to send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipMessages {
     /// In order.
     pub messages: Vec<SipMessage>,
+}
+
+/// The answer to events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventsReply {
+    /// What the agent is to send.
+    #[serde(flatten)]
+    pub sip: SipMessages,
+    /// The call had ended before one of the events, which was dropped. Whatever legs the agent still has in this call belong
+    /// to another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// How sending a SIP MESSAGE went.

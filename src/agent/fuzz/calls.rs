@@ -50,6 +50,8 @@ pub(super) struct World {
     /// The node's name of each call that is followed.
     pub(super) ids: BTreeMap<Key, CallId>,
     pub(super) followed: BTreeMap<Key, Identity>,
+    /// Calls that the node has ended, as it said when they were reported on.
+    pub(super) over: BTreeSet<CallId>,
     pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
     /// How many reports were made.
     pub(super) made: u64,
@@ -105,6 +107,7 @@ pub fn calls(data: &[u8]) {
         name,
         ids: BTreeMap::new(),
         followed: BTreeMap::new(),
+        over: BTreeSet::new(),
         reports: BTreeMap::new(),
         made: 0,
         numbering: Numbering::new(0, CLOCK_MAX),
@@ -155,6 +158,7 @@ impl World {
             (13, Some(n)) => self.pbx.begin_to_take_out(n),
             (14, _) => self.pbx.take_out(a),
             (15, _) => drop(self.pbx.phone(None)),
+            (16, _) if a & 2 == 2 => self.ask_the_node(),
             (16, _) => self.ask(a & 1 == 1),
             (17, _) => self.answered(),
             (18, _) if a & 1 == 1 => self.overtake(usize::from(b)),
@@ -211,7 +215,7 @@ impl World {
     pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) {
         let Some(called) = number(&mark.called) else { return };
         self.followed.insert(key, Identity { leg: leg.clone(), called, id: mark.call.clone() });
-        if let Some(known) = &mark.call {
+        if let Some(known) = mark.call.as_ref().filter(|known| !self.over.contains(known)) {
             self.ids.insert(key, known.clone());
             return;
         }
@@ -278,6 +282,13 @@ impl World {
             last_seq: 0,
             last_by: None,
         })
+    }
+
+    /// As the agent does now and then: the next snapshot is compared with what the node lists now.
+    fn ask_the_node(&mut self) {
+        if !self.standby {
+            self.claims = Claims::Told(self.live(), self.tracker.next());
+        }
     }
 
     fn ask(&mut self, early: bool) {
@@ -356,7 +367,12 @@ impl World {
         self.answered();
         self.take_over(false);
         // The second one shows who else was there of those whom the first one made followed.
-        for _ in 0..2 {
+        for round in 0..6 {
+            self.deliver_all();
+            if round >= 2 && !self.dirty {
+                break;
+            }
+            self.ask_the_node();
             self.ask(false);
             self.answered();
         }

@@ -1,7 +1,8 @@
 //! The agent's side of a snapshot: what it follows, and what the node takes for live.
 
 use super::super::reconcile::{Calls, Identity};
-use super::super::tracker::{Key, Said, Tracker};
+use super::super::said::Said;
+use super::super::tracker::{Key, Tracker};
 use super::calls::{World, number};
 use super::reports::Task;
 use crate::contract::CallView;
@@ -21,6 +22,11 @@ impl Calls for World {
 
     fn identity(&self, key: Key) -> Option<&Identity> {
         self.followed.get(&key)
+    }
+
+    fn over(&mut self) -> Vec<Key> {
+        let over = |key: &Key| self.ids.get(key).is_some_and(|id| self.over.contains(id));
+        self.followed.keys().copied().filter(over).collect()
     }
 
     fn called(&self, mark: &Mark) -> Option<Number> {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::tracker::Key;
 use super::calls::World;
-use crate::core::call::{Call, Event};
+use crate::core::call::{Call, Event, Phase};
 use crate::core::exchange::Refused;
 use crate::core::name::{AgentId, CallId};
 use crate::core::overtaken::Serial;
@@ -94,7 +94,9 @@ impl World {
             (Some((_, Report::Open(mut call))), Task::Call(key)) => {
                 // The node answers an announcement that it knows with the call that it has.
                 let known = self.exchange.call_of(&self.name, &call.leg);
-                let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
+                let known = known.filter(|known| {
+                    known.leg == call.leg && known.called == call.called && known.phase != Phase::Ended
+                });
                 if let Some(known) = known.map(|known| known.id.clone()) {
                     self.ids.insert(*key, known);
                     return;
@@ -112,7 +114,10 @@ impl World {
                     Task::Forgotten(call) => Some(call.clone()),
                 };
                 if let Some(call) = call {
-                    self.apply(&call, seq, self.at(made), &event);
+                    if !self.apply(&call, seq, self.at(made), &event) {
+                        self.over.insert(call);
+                        self.dirty = true;
+                    }
                 }
             }
             _ => {}
@@ -125,10 +130,13 @@ impl World {
         }
     }
 
-    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &Event) {
+    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &Event) -> bool {
         match self.exchange.apply(call, Serial { agent: Some(&self.numbering.agent), seq }, at, event) {
-            Ok(effects) => self.follows(effects),
-            Err(Refused::Ended | Refused::UnknownCall) => {}
+            Ok(effects) => {
+                self.follows(effects);
+                true
+            }
+            Err(Refused::Ended | Refused::UnknownCall) => false,
             Err(error) => panic!("{error}"),
         }
     }

@@ -15,7 +15,7 @@
 //! | attached | snapshot failed, and the link is lost | end | Over |
 //! | attached | claims | keep them for the next snapshot; *suspect* if there are any | |
 //! | attached | suspicion | *suspect* | |
-//! | attached | tick | check, unless a check is under way; *suspect* if a call looks wrong, or if an audit is due | |
+//! | attached | tick | check, unless a check is under way; *suspect* if a call looks wrong, or if an audit is due, and ask for claims as Owner | |
 //! | Syncing | checked | set the clock | |
 //! | Owner | checked: we are in charge | set the clock; report `up` | |
 //! | Owner | checked: another agent is | set the clock; log; report `standby` | Standby |
@@ -223,9 +223,15 @@ impl LinkSession {
             }
             (_, LinkInput::Tick { followed, doubts }) => {
                 let audit = followed > 0 && now.duration_since(self.last_snapshot) >= AUDIT_EVERY;
-                self.suspicion |= doubts || audit;
                 let checking = std::mem::replace(&mut self.checking, true);
-                if checking { Vec::new() } else { vec![LinkAction::Check] }
+                let mut actions = if checking { Vec::new() } else { vec![LinkAction::Check] };
+                if doubts || audit {
+                    self.suspicion = true;
+                    // Whatever the node got wrong, the snapshot shows it. If it was never told, it is told now.
+                    actions
+                        .extend((self.phase == Phase::Owner && self.patience.is_none()).then(|| self.ask_claims(now)));
+                }
+                actions
             }
             (_, LinkInput::Due) => match self.wakes_at() {
                 Some(at) if at <= now => self.take_snapshot(),

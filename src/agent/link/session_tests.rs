@@ -274,19 +274,47 @@ fn while_calls_are_up_a_snapshot_is_taken_every_minute() {
     test.tell(tick(0));
     assert_eq!(test.pass(600_000), [], "no call is up");
     test.tell(tick(1));
-    assert_eq!(test.pass(0), [take(&[])]);
+    assert_eq!(test.pass(1_000), [take(&[])]);
     test.tell(snapshot());
     test.pass(59_000);
     test.tell(tick(1));
-    assert_eq!(test.pass(0), []);
+    assert_eq!(test.pass(1_000), []);
 }
 
 #[test]
 fn a_doubtful_call_causes_a_snapshot_before_its_minute() {
     let mut test = Test::owner();
     test.pass(5_000);
-    test.tell(LinkInput::Tick { followed: 1, doubts: true });
-    assert_eq!(test.pass(0), [take(&[])]);
+    test.tell(doubtful());
+    assert_eq!(test.pass(1_000), [take(&[])]);
+}
+
+fn doubtful() -> LinkInput {
+    LinkInput::Tick { followed: 1, doubts: true }
+}
+
+/// The node may have dropped what it was told, and nothing else would show that.
+#[test]
+fn what_looks_wrong_is_compared_with_what_the_node_claims() {
+    let mut test = Test::owner();
+    assert_eq!(test.tell(doubtful()), [Check, AskClaims]);
+    assert_eq!(test.pass(900), [], "the snapshot waits for the node");
+    assert_eq!(test.tell(doubtful()), [], "the node is asked once at a time");
+    test.tell(LinkInput::Claims(vec![claim("a")]));
+    assert_eq!(test.pass(1_000), [take(&["a"])]);
+    test.tell(snapshot());
+    // So is everything, once a minute.
+    test.tell(checked(US));
+    test.pass(60_000);
+    assert_eq!(test.tell(tick(1)), [Check, AskClaims]);
+}
+
+/// The calls that are up are another agent's to compare.
+#[test]
+fn who_stands_by_does_not_ask_the_node() {
+    let mut test = Test::standby();
+    assert_eq!(test.tell(doubtful()), [Check]);
+    assert_eq!(test.pass(1_000), [take(&[])]);
 }
 
 #[test]

@@ -63,6 +63,8 @@ pub(in crate::node) struct Applied {
     pub(in crate::node) write: Result<Commit, StoreError>,
     pub(in crate::node) effects: Vec<Effect>,
     pub(in crate::node) refused: Option<Refused>,
+    /// The call had ended before one of the events.
+    pub(in crate::node) was_over: bool,
 }
 
 /// Why a call can't be changed here.
@@ -181,7 +183,7 @@ impl LiveCalls {
     ) -> Result<Applied, CallUnavailable> {
         self.locked(|Calls { exchange, backlog }| {
             exchange.call(id).ok_or(CallUnavailable::Unknown)?;
-            let (mut touched, mut refused) = (BTreeSet::new(), None);
+            let (mut touched, mut refused, mut was_over) = (BTreeSet::new(), None, false);
             let mut effects = match backlog.take(id) {
                 Some(effects) => {
                     touched.insert(id.clone());
@@ -198,14 +200,14 @@ impl LiveCalls {
                 match exchange.apply(id, serial, report.at, &report.event) {
                     Ok(new) => effects.extend(new),
                     // Late news of a call that is over is no news.
-                    Err(Refused::Ended) => {}
+                    Err(Refused::Ended) => was_over = true,
                     Err(error) => refused = Some(error),
                 }
             }
             let calls: Vec<Call> = touched.iter().filter_map(|id| exchange.call(id).cloned()).collect();
             let changed = calls.iter().map(|call| call.id.clone()).collect();
             // An empty write is in its place in the queue too: a repeat waits for what it repeats.
-            Ok(Applied { changed, write: self.write(calls), effects, refused })
+            Ok(Applied { changed, write: self.write(calls), effects, refused, was_over })
         })
     }
 
@@ -287,7 +289,8 @@ impl LiveCalls {
         called: &Number,
         routed: Option<Reason>,
     ) -> Option<Call> {
-        let mut call = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called)?.clone();
+        let before = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called);
+        let mut call = before.filter(|call| call.phase != Phase::Ended)?.clone();
         if let Some(reason) = routed.filter(|reason| *reason != call.reason) {
             (call.reason, call.trunk) = (reason, None);
             if call.route == Route::Packet {

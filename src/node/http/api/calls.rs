@@ -7,7 +7,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, FarView, SipMessages, Step,
+    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, EventsReply, FarView,
+    SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
@@ -47,14 +48,14 @@ pub(in crate::node) async fn decide(
     params(("call" = String, Path, description = "The call's id"),
         ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970"),
         ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply, and its numbers are compared only with each other")),
-    request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
+    request_body = CallEvents, responses((status = 200, body = EventsReply), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
     Agent(scope): Agent,
     InPath(call): InPath<CallId>,
     headers: HeaderMap,
     Body(report): Body<CallEvents>,
-) -> Result<Json<SipMessages>, Problem> {
+) -> Result<Json<EventsReply>, Problem> {
     let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
@@ -66,11 +67,12 @@ pub(in crate::node) async fn events(
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     let agent = agent_id(&headers);
     // One that is no name says as little as none.
-    app.report(&call, agent.and_then(|id| id.parse().ok()), &events).await?;
-    Ok(Json(match pbx {
+    let over = app.report(&call, agent.and_then(|id| id.parse().ok()), &events).await?;
+    let sip = match pbx {
         Some(pbx) => app.hand_out_sip(&pbx, agent).await,
         None => SipMessages::default(),
-    }))
+    };
+    Ok(Json(EventsReply { sip, over }))
 }
 
 /// Which calls are listed.
