@@ -14,8 +14,9 @@ use crate::agent::context::LinkContext;
 use crate::agent::{Agent, AgentConfig};
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
+use crate::core::route::Side;
 use crate::monitor::micros;
-use crate::pbx::{Announcement, Answer, Error, Happened, PbxQuirks, Slots, Snapshot};
+use crate::pbx::{Announcement, Answer, Error, Happened, Mark, PbxQuirks, Release, Slots, Snapshot};
 
 /// What is said to the PBX, and what is done with its events, in order.
 type Said = mpsc::UnboundedSender<String>;
@@ -72,8 +73,8 @@ impl PbxCommands for Script {
         Ok(())
     }
 
-    async fn snapshot(&self, _: &[LegId]) -> Result<Snapshot, Error> {
-        self.say("list");
+    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
+        self.say(known.iter().fold("list".to_owned(), |said, leg| format!("{said} {leg}")));
         self.lists.lock().await.recv().await.unwrap()
     }
 
@@ -124,6 +125,45 @@ impl PbxEvents for ScriptedEvents {
     }
 }
 
+/// A link to a scripted PBX, and what scripts it.
+struct Scripted {
+    link: Supervised,
+    connection: PbxLink,
+    pbx: Arc<Script>,
+    lists: mpsc::UnboundedSender<Result<Snapshot, Error>>,
+    events: mpsc::UnboundedSender<Vec<Happened>>,
+    said: mpsc::UnboundedReceiver<String>,
+}
+
+impl Scripted {
+    /// Nobody answers at the node's address.
+    fn new(waited: Vec<Happened>) -> Scripted {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = AgentConfig { node: "http://127.0.0.1:1".parse().unwrap(), ..AgentConfig::default() };
+        let shared = Agent::new(config, Vec::new()).unwrap().shared;
+        let pbx = json!({ "name": "office", "kind": "freeswitch", "address": "127.0.0.1:1", "context": "pbx.example" });
+        let slots = Slots { total: 1, unproven: 1, failed: 1 };
+        let quirks = PbxQuirks { lists_channels_late: false, trunks_name_numbers: false, slots };
+        let context = LinkContext::new(shared, serde_json::from_value(pbx).unwrap(), quirks);
+        let link = Supervised::new(Arc::new(context), mpsc::channel(1).1);
+        let (say, said) = mpsc::unbounded_channel();
+        let (lists, next_lists) = mpsc::unbounded_channel();
+        let (events, next_events) = mpsc::unbounded_channel();
+        let pbx = Arc::new(Script {
+            said: say.clone(),
+            version: Notify::new(),
+            owner: std::sync::Mutex::default(),
+            lists: Mutex::new(next_lists),
+            closed: Notify::new(),
+        });
+        let connection = PbxLink {
+            commands: pbx.clone(),
+            events: Box::new(ScriptedEvents { said: say, events: next_events, waited }),
+        };
+        Scripted { link, connection, pbx, lists, events, said }
+    }
+}
+
 /// A session under way.
 struct Test {
     pbx: Arc<Script>,
@@ -136,36 +176,12 @@ struct Test {
 }
 
 impl Test {
-    /// Nobody answers at the node's address.
     fn start(waited: Vec<Happened>) -> Test {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = AgentConfig { node: "http://127.0.0.1:1".parse().unwrap(), ..AgentConfig::default() };
-        let shared = Agent::new(config, Vec::new()).unwrap().shared;
-        let pbx = json!({ "name": "office", "kind": "freeswitch", "address": "127.0.0.1:1", "context": "pbx.example" });
-        let slots = Slots { total: 1, unproven: 1, failed: 1 };
-        let quirks = PbxQuirks { lists_channels_late: false, trunks_name_numbers: false, slots };
-        let us = shared.id.clone();
-        let context = LinkContext::new(shared, serde_json::from_value(pbx).unwrap(), quirks);
-        let (say, said) = mpsc::unbounded_channel();
-        let (lists, next_lists) = mpsc::unbounded_channel();
-        let (events, next_events) = mpsc::unbounded_channel();
-        let pbx = Arc::new(Script {
-            said: say.clone(),
-            version: Notify::new(),
-            owner: std::sync::Mutex::default(),
-            lists: Mutex::new(next_lists),
-            closed: Notify::new(),
-        });
-        let link = PbxLink {
-            commands: pbx.clone(),
-            events: Box::new(ScriptedEvents { said: say, events: next_events, waited }),
-        };
+        let Scripted { mut link, connection, pbx, lists, events, said } = Scripted::new(waited);
+        let us = link.context.shared.id.clone();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let session = tokio::spawn(async move {
-            let mut supervised = Supervised::new(Arc::new(context), mpsc::channel(1).1);
-            run(&mut supervised, link, &stop).await
-        });
+        let session = tokio::spawn(async move { run(&mut link, connection, &stop).await });
         Test { pbx, lists, events, said, us, shutdown, session }
     }
 
@@ -213,14 +229,25 @@ async fn events_are_held_back_before_a_list_is_asked_for_and_read_after_it() {
 }
 
 #[tokio::test]
+async fn a_gap_in_the_events_causes_another_list() {
+    let mut test = Test::start(Vec::new());
+    test.attach().await;
+    test.expect(["hold", "list"]).await;
+    test.lists.send(Ok(Snapshot::default())).unwrap();
+    test.expect(["release"]).await;
+    test.events.send(vec![gap()]).unwrap();
+    test.expect(["event", "hold", "list"]).await;
+}
+
+#[tokio::test]
 async fn after_a_failed_list_events_go_on_and_the_list_is_asked_for_again() {
     let mut test = Test::start(Vec::new());
     test.attach().await;
     test.expect(["hold", "list"]).await;
     test.lists.send(Err(Error::Unanswered)).unwrap();
     test.expect(["release unread", "hold", "list"]).await;
-    drop(test.events);
-    let end = test.session.await.unwrap();
+    test.events = mpsc::unbounded_channel().0;
+    let (end, _) = test.end().await;
     assert_eq!(end, SessionEnd::Lost { why: "the PBX closed the connection".to_owned(), synced: false });
 }
 
@@ -256,4 +283,48 @@ async fn a_shutdown_while_attaching_takes_our_name_back() {
     *test.pbx.owner.lock().unwrap() = Some(test.us.clone());
     test.shutdown.cancel();
     assert_eq!(test.end().await, (SessionEnd::Shutdown, vec!["no name".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_list_is_asked_for_with_the_legs_that_are_followed_and_those_that_the_node_claims() {
+    let mut scripted = Scripted::new(Vec::new());
+    announce(&mut scripted, "followed");
+    let (mut driver, _) = Driver::new(&mut scripted.link, scripted.connection);
+    scripted.lists.send(Ok(Snapshot::default())).unwrap();
+    driver.act(LinkAction::TakeSnapshot { claimed: vec!["claimed".parse().unwrap()] }).await;
+    assert!(matches!(driver.pending.next().await, LinkInput::Snapshot(Ok(_))));
+    let said = [scripted.said.recv().await.unwrap(), scripted.said.recv().await.unwrap()];
+    assert_eq!(said, ["hold", "list followed claimed"]);
+}
+
+/// A call that the node lists is no later than the question.
+#[tokio::test]
+async fn it_is_noted_which_calls_are_followed_when_the_node_is_asked_for_its_own() {
+    let mut scripted = Scripted::new(Vec::new());
+    announce(&mut scripted, "followed");
+    let before = scripted.link.follower.ask();
+    assert!(before.listed < before.next);
+    let (mut driver, _) = Driver::new(&mut scripted.link, scripted.connection);
+    driver.act(LinkAction::AskClaims).await;
+    let after = scripted.link.follower.ask();
+    assert_eq!(after.listed, before.next);
+}
+
+/// Announces a call of this leg.
+fn announce(scripted: &mut Scripted, leg: &str) {
+    let Scripted { link, pbx, .. } = scripted;
+    let mark = Mark {
+        side: Side::Originating,
+        calling: "+12125550199".to_owned(),
+        called: "+12125550100".to_owned(),
+        received: None,
+        tenant: None,
+        withheld: false,
+        refused: false,
+        call: None,
+    };
+    let agent = link.context.shared.id.clone();
+    let (hold, sent, release) = (Duration::from_secs(1), None, Release::Break);
+    let held = Announcement { leg: leg.parse().unwrap(), mark, agent, hold, sent, release };
+    link.follower.announced(held, Way::Commands(pbx.clone()));
 }
