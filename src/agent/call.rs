@@ -3,7 +3,7 @@
 //! Each call has a task of its own, so the events of a call stay in order whatever the others do, and
 //! a node that is slow for one call holds up no other.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -40,8 +40,8 @@ const TRIES_AFTER_END: u32 = 60;
 pub(super) enum Start {
     /// It is held.
     Held(Box<Waiting>),
-    /// It was found in a snapshot; it may have been decided before. The node has reports up to `last_seq` of it.
-    Found { call: Option<CallId>, last_seq: u64 },
+    /// It was found in a snapshot; it may have been decided before.
+    Found { call: Option<CallId> },
 }
 
 /// A call that waits for an answer.
@@ -104,7 +104,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Call {
     told: UnboundedSender<Told>,
-    seq: u64,
+    over: Arc<OnceLock<CallId>>,
 }
 
 impl Call {
@@ -113,10 +113,9 @@ impl Call {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
-        // The agent that followed the call before may have had another clock.
-        let seq = if let Start::Found { last_seq, .. } = start { last_seq } else { 0 };
+        let over = Arc::clone(&task.over);
         context.shared.calls.spawn(task.run(start, events));
-        Call { told, seq }
+        Call { told, over }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
@@ -126,22 +125,22 @@ impl Call {
         context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
 
-    /// The node has reports up to this one. It would take those with lower numbers for repeats.
-    pub(super) fn reported(&mut self, last_seq: u64) {
-        self.seq = self.seq.max(last_seq);
-    }
-
     /// Tells the node, in its turn.
-    pub(super) fn tell(&mut self, event: Event, last: bool) {
-        self.seq = next_seq(self.seq);
-        let report = CallReport { seq: self.seq, at: now(), event };
+    pub(super) fn tell(&self, seq: u64, event: Event, last: bool) {
+        let report = CallReport { seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
     }
+
+    /// The node's id of the call, once it has said that the call is over and drops what it is told of it.
+    pub(super) fn over(&self) -> Option<&CallId> {
+        self.over.get()
+    }
 }
 
-/// The number of the report after this one. The clock makes the numbers grow across restarts of the agent too.
-fn next_seq(seq: u64) -> u64 {
+/// The number of the report after this one. The clock puts it above those of an earlier agent, unless the clock went back:
+/// then the node's list of live calls does.
+pub(super) fn next_seq(seq: u64) -> u64 {
     (seq.min(CallReport::SEQ_MAX) + 1).max(u64::try_from(micros()).unwrap_or(0))
 }
 
@@ -153,11 +152,14 @@ struct Task {
     /// Why the call went on, as far as we know.
     routed: Reason,
     introduced: Introduced,
+    /// See [`Call::over`].
+    over: Arc<OnceLock<CallId>>,
 }
 
 impl Task {
     fn new(context: &Arc<LinkContext>, request: CallRequest, routed: Reason) -> Task {
-        Task { context: Arc::clone(context), request, call: None, routed, introduced: Introduced::default() }
+        let (context, introduced) = (Arc::clone(context), Introduced::default());
+        Task { context, request, call: None, routed, introduced, over: Arc::default() }
     }
 }
 
@@ -168,7 +170,7 @@ impl Task {
             match start {
                 // If it breaks, its socket closes or its hold runs out: the dialplan goes on.
                 Start::Held(waiting) => drop(brief("call", self.decide(*waiting)).await),
-                Start::Found { call, .. } => self.call = call,
+                Start::Found { call } => self.call = call,
             }
             // What it reports when it breaks is lost, and the rest of the call is still told.
             for _ in 0..BROKEN_MAX {
@@ -281,7 +283,10 @@ impl Task {
             match self.context.shared.node.report(&call, again.as_ref().unwrap_or(batch)).await {
                 Ok(reply) => {
                     self.introduced.add(&batch.events);
-                    return self.context.send_messages(reply);
+                    if reply.over {
+                        let _ = self.over.set(call);
+                    }
+                    return self.context.send_messages(reply.sip);
                 }
                 // It lost the call, or never wrote it down: it gets to know it again.
                 Err(error) if error.is_unknown_call() && attempt < TRIES_AFTER_END => {
@@ -363,7 +368,7 @@ pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, last_seq
     for events in ended.chunks(BATCH) {
         let events = CallEvents { events: events.to_vec() };
         match context.shared.node.report(call, &events).await {
-            Ok(reply) => context.send_messages(reply),
+            Ok(reply) => context.send_messages(reply.sip),
             Err(error) => return tracing::warn!(%error, %call, "could not end a call that is over"),
         }
     }

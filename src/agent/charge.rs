@@ -19,6 +19,7 @@ const TIME_TRIES: usize = 3;
 pub(super) type Time = Option<(i64, i64, i64)>;
 
 /// What attaching to a PBX told.
+#[derive(Debug)]
 pub(super) struct Attached {
     pub version: String,
     /// Who was in charge before.
@@ -27,6 +28,7 @@ pub(super) struct Attached {
 }
 
 /// What a check told.
+#[derive(Debug)]
 pub(super) struct Checked {
     /// Who is in charge.
     pub owner: String,
@@ -76,14 +78,14 @@ impl Charge {
 
     /// Signs of life, who is in charge, and what time it is there. If nobody is in charge any more, after a reload
     /// that clears the global variables, another agent's goodbye or its death, we are.
-    pub(super) async fn look(mut self) -> Result<(Charge, Checked), Error> {
+    pub(super) async fn look(&mut self) -> Result<Checked, Error> {
         self.commands.ping().await?;
         let clock = self.time().await?;
         let mut owner = self.commands.owner().await?;
         if let Some(other) = owner.take_if(|owner| *owner != self.us) {
             let seen = self.commands.heartbeat().await?;
             if !self.other.is_dead(&other, seen) {
-                return Ok((self, Checked { owner: other, clock }));
+                return Ok(Checked { owner: other, clock });
             }
             tracing::warn!(pbx = %self.pbx, other, "the agent in charge gives no sign of life: taking over");
         }
@@ -93,7 +95,7 @@ impl Charge {
             None => self.claim(clock).await?,
         }
         let owner = self.us.clone();
-        Ok((self, Checked { owner, clock }))
+        Ok(Checked { owner, clock })
     }
 
     /// The sign of life first: with our name and an old one we would look dead. If two do this at once, the

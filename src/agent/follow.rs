@@ -4,17 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Start, Waiting, Way};
+use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
-use super::tracker::{Key, Said, Tracker};
+use super::said::Said;
+use super::tracker::{Key, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
-use crate::core::address::Address;
 use crate::core::age::Clock;
 use crate::core::call::Event;
 use crate::core::identity::is_written;
-use crate::core::name::LegId;
+use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
 use crate::core::route::{Reason, Route, Side};
@@ -59,6 +59,13 @@ pub(super) struct Follower {
     plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
+    /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
+    /// about the same legs is the later one.
+    seq: u64,
+    /// Calls that are over for the node, which the PBX still names: their legs are registered anew.
+    over: HashSet<CallId>,
+    /// The key of the next call when the node was last asked for its live calls.
+    listed: Key,
     /// Callers of main numbers, as the dialplan has marked them.
     attended: HashMap<LegId, Mark>,
     clock: Clock,
@@ -74,6 +81,9 @@ impl Follower {
             plan,
             tracker: Tracker::default(),
             calls: HashMap::new(),
+            seq: 0,
+            over: HashSet::new(),
+            listed: Key::default(),
             attended: HashMap::new(),
             clock: Clock::default(),
         }
@@ -87,12 +97,17 @@ impl Follower {
     /// What to ask a snapshot for: the legs that are followed, and those that may be.
     pub(super) fn ask(&self) -> Asked {
         let legs = self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect();
-        Asked { legs, next: self.tracker.next() }
+        Asked { legs, next: self.tracker.next(), listed: self.listed }
     }
 
-    /// Whether some call looks as if an event were missing.
+    /// The node is asked for its live calls.
+    pub(super) fn asks_the_node(&mut self) {
+        self.listed = self.tracker.next();
+    }
+
+    /// Whether some call looks as if an event were missing, or is over for the node.
     pub(super) fn doubts(&mut self) -> bool {
-        self.tracker.doubts()
+        self.tracker.doubts() || self.calls.values().any(|followed| followed.call.over().is_some())
     }
 
     /// The PBX's time, when it was asked and when that arrived, in microseconds.
@@ -195,7 +210,7 @@ impl Follower {
         let tenant = mark.tenant.clone();
         let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
-        let call = Call::start(&self.context, request, Start::Found { call: None, last_seq: 0 });
+        let call = Call::start(&self.context, request, Start::Found { call: None });
         let identity = Identity { leg: leg.clone(), called, id: None };
         self.calls.insert(key, Followed { call, identity, tenant });
     }
@@ -238,7 +253,7 @@ impl Follower {
     }
 
     fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
-        let received_address = mark.received.as_deref().and_then(|header| match received(header) {
+        let received_address = mark.received.as_deref().and_then(|header| match uui::received(header) {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
@@ -265,7 +280,7 @@ impl Follower {
 
     fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
         for Said { key, mut event, device, last } in said {
-            if let Some(followed) = self.calls.get_mut(&key) {
+            if let Some(followed) = self.calls.get(&key) {
                 match &mut event {
                     Event::Dialled { number, unreadable, .. } => {
                         *number = followed.dialled(&self.plan, &device);
@@ -274,7 +289,8 @@ impl Follower {
                     Event::Identified { number, .. } => *number = followed.device(&self.plan, &device),
                     _ => {}
                 }
-                followed.call.tell(event, last);
+                self.seq = next_seq(self.seq);
+                followed.call.tell(self.seq, event, last);
             }
             if last {
                 self.calls.remove(&key);
@@ -286,7 +302,11 @@ impl Follower {
     pub(super) fn reconcile(&mut self, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
         asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
-        reconcile(self, snapshot, asked, claimed)
+        let again = reconcile(self, snapshot, asked, claimed);
+        let marks = snapshot.legs.iter().filter_map(|live| live.mark.as_ref());
+        let marked: HashSet<&CallId> = marks.filter_map(|mark| mark.call.as_ref()).collect();
+        self.over.retain(|call| marked.contains(call));
+        again
     }
 }
 
@@ -303,24 +323,29 @@ impl Calls for Follower {
         self.calls.get(&key).map(|followed| &followed.identity)
     }
 
+    fn over(&mut self) -> Vec<Key> {
+        let over = |(key, followed): (&Key, &Followed)| Some((*key, followed.call.over()?.clone()));
+        let over: Vec<_> = self.calls.iter().filter_map(over).collect();
+        over.into_iter().map(|(key, call)| (key, self.over.insert(call)).0).collect()
+    }
+
     fn called(&self, mark: &Mark) -> Option<Number> {
         self.number_called(mark).ok()
     }
 
-    fn reported(&mut self, key: Key, last_seq: u64) {
-        if let Some(followed) = self.calls.get_mut(&key) {
-            followed.call.reported(last_seq);
-        }
+    fn reported(&mut self, last_seq: u64) {
+        self.seq = self.seq.max(last_seq);
     }
 
     fn tell(&mut self, said: Vec<Said>) {
         self.tell(said);
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
         let request = self.request_to(&leg, &mark, called.clone(), Some(Reason::NotAnnounced));
-        let call = Call::start(&self.context, request, Start::Found { call: mark.call.clone(), last_seq });
-        let identity = Identity { leg, called, id: mark.call };
+        let id = mark.call.filter(|call| !self.over.contains(call));
+        let call = Call::start(&self.context, request, Start::Found { call: id.clone() });
+        let identity = Identity { leg, called, id };
         self.calls.insert(key, Followed { call, identity, tenant: mark.tenant });
     }
 
@@ -337,10 +362,14 @@ impl Calls for Follower {
             routed: Some(view.reason),
             announced: None,
         };
-        let start = Start::Found { call: Some(view.call.clone()), last_seq: view.last_seq };
+        let start = Start::Found { call: Some(view.call.clone()) };
         let call = Call::start(&self.context, request, start);
         let identity = Identity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
         self.calls.insert(key, Followed { call, identity, tenant: None });
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.calls.remove(&key);
     }
 
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
@@ -364,14 +393,5 @@ impl Calls for Follower {
                 });
             }
         }
-    }
-}
-
-/// The address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp`
-/// (RFC 6993).
-pub(super) fn received(header: &str) -> Result<Address, String> {
-    match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
-        Some((uri, _)) => uri.parse().map_err(|e| format!("{e}")),
-        None => uui::decode(header).map_err(|e| format!("{e}")),
     }
 }

@@ -7,7 +7,10 @@
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
 //! | `reconcile` | pure: what a snapshot and the node's claims mean to the calls that are followed |
 //! | `charge` | who is in charge of a PBX, and what time it is there |
-//! | `link` | one PBX: connect, attach, reconnect |
+//! | `link` | one PBX: connect, reconnect |
+//! | `link::session` | pure: one connection to it: attach, when a snapshot is taken, who is in charge |
+//! | `link::driver` | does what the session says |
+//! | `link::pending` | what the session has asked for |
 //! | `follow` | its calls: what events and snapshots mean to them |
 //! | `context` | what the calls of one PBX share |
 //! | `call` | one call: decide, answer, register, report in order |
@@ -33,6 +36,7 @@ mod node;
 mod outbox;
 mod recent_ids;
 mod reconcile;
+mod said;
 mod status;
 mod tracker;
 

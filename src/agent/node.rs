@@ -11,7 +11,8 @@ use url::Url;
 use super::config::AgentConfig;
 use super::now;
 use crate::contract::{
-    AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, PbxReport, SipMessages,
+    AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EventsReply, PbxReport,
+    SipMessages,
 };
 use crate::core::breaker::Breaker;
 use crate::core::cause::cause;
@@ -143,7 +144,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<SipMessages, NodeError> {
+    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<EventsReply, NodeError> {
         self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
     }
 

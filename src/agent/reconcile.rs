@@ -2,13 +2,15 @@
 //!
 //! Pure: what is done about a call is up to whoever follows it ([`Calls`]).
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use super::tracker::{Key, Said, Tracker};
-use crate::contract::CallView;
+use super::said::Said;
+use super::tracker::{Key, Tracker, heard, sorted};
+use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
-use crate::pbx::{Mark, Snapshot};
+use crate::pbx::{Happened, Mark, Snapshot};
 
 /// What tells a followed call from others.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub(super) struct Asked {
     pub legs: Vec<LegId>,
     /// The key of the next call: calls with this key or a later one are newer than the snapshot.
     pub next: Key,
+    /// The same when the node was asked for its live calls: what it lists is older than these.
+    pub listed: Key,
 }
 
 /// The followed calls, and what is done about them.
@@ -38,19 +42,26 @@ pub(super) trait Calls {
 
     fn identity(&self, key: Key) -> Option<&Identity>;
 
+    /// The followed calls that are over for the node: it has dropped what was last reported of them.
+    fn over(&mut self) -> Vec<Key>;
+
     /// The number that a mark says is called, if calls to it are followed.
     fn called(&self, mark: &Mark) -> Option<Number>;
 
-    /// The node has reports of this call up to `last_seq`.
-    fn reported(&mut self, key: Key, last_seq: u64);
+    /// The node has reports up to this one. An agent before us may have had another clock, and the node may take a call's
+    /// reports with lower numbers for repeats.
+    fn reported(&mut self, last_seq: u64);
 
     fn tell(&mut self, said: Vec<Said>);
 
     /// Follows a call whose announced leg is in the snapshot.
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64);
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number);
 
     /// Follows a call that the node knows.
     fn adopt(&mut self, key: Key, view: &CallView);
+
+    /// Stops following a call and reports nothing: none of the legs that it still had was its own.
+    fn forget(&mut self, key: Key);
 
     /// Reports the end of these legs of a call that is not followed.
     fn end(&mut self, view: &CallView, legs: Vec<LegId>);
@@ -59,21 +70,28 @@ pub(super) trait Calls {
     fn attend(&mut self, snapshot: &Snapshot);
 }
 
-/// The calls that the node takes for live, the latest first.
+/// The calls that the node takes for live: the latest first, but after all others those that their announced leg has left.
 struct Claims {
     views: Vec<CallView>,
     by_id: HashMap<CallId, usize>,
     /// The latest call of a leg to a number: the node takes an announcement that is repeated for the same call.
     by_leg: HashMap<(LegId, Number), usize>,
+    /// The call in which the node has a leg.
+    homes: HashMap<LegId, usize>,
 }
 
 impl Claims {
     fn new(mut views: Vec<CallView>) -> Claims {
-        views.sort_unstable_by(|a, b| b.call.cmp(&a.call));
+        // A call that its announced leg has left may have been registered late, with a later id than the leg's next call.
+        views.sort_unstable_by_key(|view| (view.moved.contains(&view.leg), Reverse(view.call.clone())));
         let by_id = views.iter().enumerate().map(|(n, view)| (view.call.clone(), n)).collect();
         let legs = views.iter().enumerate().rev();
         let by_leg = legs.map(|(n, view)| ((view.leg.clone(), view.called.clone()), n)).collect();
-        Claims { views, by_id, by_leg }
+        let mut claims = Claims { views, by_id, by_leg, homes: HashMap::new() };
+        for n in (0..claims.views.len()).rev() {
+            claims.homes.extend(claims.own(n).into_iter().map(|leg| (leg, n)));
+        }
+        claims
     }
 
     /// Which of them this is. An id that the node doesn't claim says nothing: the node may have lost the call, and
@@ -82,11 +100,39 @@ impl Claims {
         let by_id = call.id.as_ref().and_then(|id| self.by_id.get(id));
         by_id.or_else(|| self.by_leg.get(&(call.leg.clone(), call.called.clone()))).copied()
     }
+
+    /// Whether the node has this leg in another call by now, and not in this one.
+    fn has_gone_over(&self, n: usize, leg: &LegId) -> bool {
+        !self.views[n].legs.contains(leg) && self.homes.contains_key(leg)
+    }
+
+    /// Legs of these calls that hear each other, which the node doesn't know.
+    fn unheard(&self, snapshot: &Snapshot) -> Vec<LegId> {
+        let known: HashSet<[LegId; 2]> = self.views.iter().flat_map(|view| view.hears.iter().map(sorted)).collect();
+        let is_news = |legs: &[LegId; 2]| legs.iter().all(|leg| self.homes.contains_key(leg)) && !known.contains(legs);
+        heard(snapshot).into_iter().filter(is_news).flatten().collect()
+    }
+
+    /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in
+    /// its earlier calls, too.
+    fn own(&self, n: usize) -> Vec<LegId> {
+        let view = &self.views[n];
+        let elsewhere = |leg: &&LegId| view.strangers.contains(leg) || view.moved.contains(leg);
+        view.legs.iter().filter(|leg| !elsewhere(leg)).cloned().collect()
+    }
 }
 
 /// Brings what is followed in line with a snapshot. The node took the `claimed` calls for live before the snapshot was
 /// asked for. True if another snapshot is needed soon.
 pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
+    // A call with a number near the largest must not leave the other calls without numbers.
+    let last = claimed.iter().map(|view| view.last_seq).filter(|seq| *seq <= CallReport::SEQ_MAX / 2).max();
+    last.into_iter().for_each(|last_seq| calls.reported(last_seq));
+    // Their legs are found again below: by their mark, or by whom they hear.
+    for key in calls.over() {
+        calls.tracker().abandon(key);
+        calls.forget(key);
+    }
     let claims = Claims::new(claimed);
     let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
     let marked: HashMap<LegId, Identity> = snapshot
@@ -102,7 +148,6 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     let mut followed: HashMap<usize, Key> = HashMap::new();
     let known: Vec<_> = calls.identities().filter_map(|(key, call)| Some((key, claims.find(call)?))).collect();
     for (key, n) in known {
-        calls.reported(key, claims.views[n].last_seq);
         let latest = followed.entry(n).or_insert(key);
         *latest = key.max(*latest);
     }
@@ -110,7 +155,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     // First, where the call is followed: it is over with the last leg that the tracker knows.
     over.retain(|n, legs| match followed.get(n) {
         Some(key) => {
-            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, leg)).collect());
+            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, &leg, None)).collect());
             false
         }
         None => true,
@@ -123,32 +168,54 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     for live in &snapshot.legs {
         let (Some(identity), Some(mark)) = (marked.get(&live.leg), &live.mark) else { continue };
         let claim = claims.find(identity).map(|n| (n, &claims.views[n]));
+        if claim.is_some_and(|(n, _)| claims.has_gone_over(n, &live.leg)) {
+            // It was registered in that order, perhaps late: the leg's reports count only where the node has it.
+            continue;
+        }
         let key = calls.tracker().call_of(&live.leg);
         let (key, left) = match (key, claim) {
-            (None, _) if found.contains(&live.leg) => calls.tracker().announce(&live.leg),
+            // Nothing was told of it: it is in no call.
+            (None, _) if found.contains(&live.leg) => (calls.tracker().announce(&live.leg).0, None),
             // Announced to another agent while that one was in charge.
             (Some(key), Some((n, view)))
                 if key < asked.next && view.leg == live.leg && followed.get(&n) != Some(&key) =>
             {
-                calls.tracker().announce_with(&live.leg, &view.legs)
+                calls.tracker().announce_with(&live.leg, &claims.own(n))
             }
             _ => continue,
         };
         told.extend(left.iter().map(|said| (said.key, live.leg.clone())));
         calls.tell(left.into_iter().collect());
         followed.extend(claim.map(|(n, _)| (n, key)));
-        let last_seq = claim.map_or(0, |(_, view)| view.last_seq);
-        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone(), last_seq);
+        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone());
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
+    let mut settled: HashSet<LegId> = HashSet::new();
+    let mut introduced: Vec<LegId> = Vec::new();
     for (n, view) in claims.views.iter().enumerate() {
-        let legs: Vec<LegId> = view.legs.iter().filter(|leg| there.contains(leg)).cloned().collect();
+        let own: Vec<LegId> = claims.own(n).into_iter().filter(|leg| settled.insert(leg.clone())).collect();
+        if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked) {
+            let (key, left) = calls.tracker().announce_with(&view.leg, &own);
+            told.extend(left.iter().map(|said| (said.key, view.leg.clone())));
+            calls.tell(left.into_iter().collect());
+            calls.adopt(key, view);
+            followed.insert(n, key);
+        }
+        for leg in own.iter().filter(|leg| there.contains(leg)) {
+            release(calls, leg, followed.get(&n));
+        }
+        // Strangers only if nobody follows them: the report of their own call may be on its way to the node.
+        let legs: Vec<LegId> =
+            view.legs.iter().filter(|leg| there.contains(leg) && !view.moved.contains(leg)).cloned().collect();
+        let mut joined = legs.clone();
+        joined.retain(|leg| view.strangers.contains(leg) && calls.tracker().call_of(leg).is_none());
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
             calls.adopt(key, view);
             followed.insert(n, key);
         }
+        introduced.extend(joined);
     }
-    for (n, leg) in moved_on(calls, &claims, &followed, &marked, asked) {
+    for (n, leg) in moved_on(calls, &claims, &followed, &marked, &there, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
             over.entry(n).or_default().push(leg);
         }
@@ -156,11 +223,19 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     for (n, legs) in over {
         match followed.get(&n).filter(|key| calls.identity(**key).is_some()) {
             // In its turn: a later report that overtook this one would make the node drop it.
-            Some(key) => calls.tell(legs.into_iter().map(|leg| Said::ended(*key, leg)).collect()),
+            Some(key) => calls.tell(legs.iter().map(|leg| Said::ended(*key, leg, None)).collect()),
             None => calls.end(&claims.views[n], legs),
         }
     }
+    // A stranger's own call is over, or was never told of: it is who it is in the call that has it.
+    for live in snapshot.legs.iter().filter(|live| introduced.contains(&live.leg)) {
+        let identified = Happened::Identified { leg: live.leg.clone(), device: live.device.clone() };
+        let told = calls.tracker().happened(&identified);
+        calls.tell(told);
+    }
     calls.attend(snapshot);
+    let unheard = claims.unheard(snapshot);
+    calls.tracker().tell_again(unheard);
     let news = calls.tracker().catch_up(snapshot);
     calls.tell(news);
     for view in &claims.views {
@@ -168,6 +243,36 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         calls.tell(apart);
     }
     again
+}
+
+/// Whether the announced leg of a claimed call, which the node has in that call, is still followed in one that it has
+/// left: the node knows that one too, or the PBX says that the leg has since called somebody else.
+fn was_left_for(
+    calls: &mut impl Calls,
+    claims: &Claims,
+    n: usize,
+    marked: &HashMap<LegId, Identity>,
+    asked: &Asked,
+) -> bool {
+    let leg = &claims.views[n].leg;
+    let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.listed) else { return false };
+    let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
+    let mark = marked.get(leg);
+    let (known, by_mark) = (claims.find(old), mark.and_then(|mark| claims.find(mark)));
+    known.is_none_or(|known| by_mark != Some(known) || claims.has_gone_over(known, leg))
+        && (known.is_some() || mark.is_some_and(|mark| mark.called != old.called))
+}
+
+/// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was
+/// taken for part of the call of whoever dialled it or hears it. The call that announced it keeps it.
+fn release(calls: &mut impl Calls, leg: &LegId, home: Option<&Key>) {
+    let Some(key) = calls.tracker().call_of(leg).filter(|key| home != Some(key)) else { return };
+    if calls.identity(key).is_none_or(|call| call.leg == *leg) {
+        return;
+    }
+    if let Some(empty) = calls.tracker().release(leg) {
+        calls.forget(empty);
+    }
 }
 
 /// Legs that ended while no agent was there, by call: the node took them for live before the snapshot was asked for, the
@@ -191,22 +296,32 @@ fn forgotten(
     gone
 }
 
-/// Legs that a later call has announced, with the index of the call that they left.
+/// Legs that a later call has announced, with the index of the call that they left: as the node says, or as the agent
+/// knows better.
 fn moved_on(
     calls: &mut impl Calls,
     claims: &Claims,
     followed: &HashMap<usize, Key>,
     marked: &HashMap<LegId, Identity>,
+    there: &HashSet<&LegId>,
     asked: &Asked,
 ) -> Vec<(usize, LegId)> {
     let mut left = Vec::new();
     for (n, view) in claims.views.iter().enumerate() {
         for leg in &view.legs {
-            let Some(key) = calls.tracker().call_of(leg).filter(|key| followed.get(&n) != Some(key)) else { continue };
+            let key = calls.tracker().call_of(leg);
+            if key.is_some() && key.as_ref() == followed.get(&n) {
+                continue;
+            }
+            if view.moved.contains(leg) && there.contains(leg) {
+                left.push((n, leg.clone()));
+                continue;
+            }
+            let Some(key) = key else { continue };
             let Some(now) = calls.identity(key).filter(|now| now.leg == *leg) else { continue };
             // What we follow may also be the earlier call: while another agent is in charge, announcements go there.
             let is_marked = marked.get(leg).is_some_and(|mark| mark.called == now.called);
-            if key >= asked.next || is_marked || claims.find(now).is_some_and(|later| later < n) {
+            if key >= asked.listed || is_marked {
                 left.push((n, leg.clone()));
             }
         }

@@ -6,6 +6,11 @@ use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::{Device, LiveLeg};
 
+#[path = "reconcile_late_tests.rs"]
+mod late;
+#[path = "reconcile_over_tests.rs"]
+mod over;
+
 const LAST: u64 = 7;
 
 fn leg(text: &str) -> LegId {
@@ -49,6 +54,8 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
         pbx: "pbx".parse().unwrap(),
         leg: leg("X"),
         legs: legs.iter().map(|name| leg(name)).collect(),
+        strangers: Vec::new(),
+        moved: Vec::new(),
         hears: Vec::new(),
         calling: None,
         called: number(called),
@@ -74,7 +81,9 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
 struct Agent {
     tracker: Tracker,
     calls: HashMap<Key, Identity>,
-    seqs: HashMap<Key, u64>,
+    last_seq: u64,
+    /// Calls that are over for the node.
+    over: Vec<Key>,
     told: Vec<Said>,
     /// Ends of calls that are not followed.
     ended: Vec<(CallId, Vec<LegId>)>,
@@ -89,7 +98,7 @@ impl Agent {
     }
 
     fn ask(&self) -> Asked {
-        Asked { legs: self.tracker.legs(), next: self.tracker.next() }
+        Asked { legs: self.tracker.legs(), next: self.tracker.next(), listed: self.tracker.next() }
     }
 
     /// Which legs have ended in the call with this key.
@@ -112,12 +121,16 @@ impl Calls for Agent {
         self.calls.get(&key)
     }
 
+    fn over(&mut self) -> Vec<Key> {
+        std::mem::take(&mut self.over)
+    }
+
     fn called(&self, mark: &Mark) -> Option<Number> {
         mark.called.parse().ok()
     }
 
-    fn reported(&mut self, key: Key, last_seq: u64) {
-        self.seqs.insert(key, last_seq);
+    fn reported(&mut self, last_seq: u64) {
+        self.last_seq = self.last_seq.max(last_seq);
     }
 
     fn tell(&mut self, said: Vec<Said>) {
@@ -129,15 +142,17 @@ impl Calls for Agent {
         }
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number, last_seq: u64) {
-        self.seqs.insert(key, last_seq);
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
         self.calls.insert(key, Identity { leg, called, id: mark.call });
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
-        self.seqs.insert(key, view.last_seq);
         let id = Some(view.call.clone());
         self.calls.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.calls.remove(&key);
     }
 
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
@@ -153,10 +168,10 @@ const M: &str = "+12125550101";
 #[test]
 fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
     let mut agent = Agent::default();
-    let key = agent.announce(identity(N, None));
+    agent.announce(identity(N, None));
     let asked = agent.ask();
     reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, None)))]), &asked, vec![view("c", N, &["X"])]);
-    assert_eq!(agent.seqs.get(&key), Some(&LAST));
+    assert_eq!(agent.last_seq, LAST);
     assert!(agent.told.is_empty() && agent.ended.is_empty());
 }
 
@@ -164,11 +179,10 @@ fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
 #[test]
 fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
     let mut agent = Agent::default();
-    let key = agent.announce(identity(N, Some("lost")));
+    agent.announce(identity(N, Some("lost")));
     let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(mark(N, Some("lost"))))]);
     reconcile(&mut agent, &there, &asked, vec![view("again", N, &["X"])]);
-    assert_eq!(agent.seqs.get(&key), Some(&LAST));
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -185,9 +199,25 @@ fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
         reconcile(&mut agent, &there, &asked, claimed);
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert!(new > old, "{called} {of_mark:?}");
-        assert_eq!((agent.tracker.call_of(&leg("Y")), agent.seqs.get(&new)), (Some(new), Some(&LAST)));
+        assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
         assert_eq!((agent.ended_in(old), agent.ended_in(new)), (vec![&leg("X")], vec![]), "{called} {of_mark:?}");
         assert!(agent.told.iter().any(|said| said.key == old && said.last) && agent.ended.is_empty());
+    }
+}
+
+/// The agent stood by when the leg was transferred, and when it was transferred again no agent was there.
+#[test]
+fn a_leg_goes_over_to_the_latest_call_that_the_node_knows() {
+    for knows_the_old_one in [true, false] {
+        let mut agent = Agent::default();
+        let old = agent.announce(identity(N, Some("c")));
+        let asked = agent.ask();
+        let there = snapshot(vec![live("X", Some(mark("+12125550102", None)))]);
+        let old_one = knows_the_old_one.then(|| view("c", N, &["X"]));
+        reconcile(&mut agent, &there, &asked, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
+        let new = agent.tracker.call_of(&leg("X")).unwrap();
+        assert_eq!(agent.identity(new).and_then(|call| call.id.clone()), Some("d".parse().unwrap()));
+        assert_eq!((agent.ended_in(old), agent.ended_in(new), agent.ended.len()), (vec![&leg("X")], vec![], 0));
     }
 }
 
@@ -246,4 +276,74 @@ fn a_leg_announced_since_and_gone_ends_in_both_calls() {
     reconcile(&mut agent, &snapshot(Vec::new()), &asked, vec![view("c", N, &["X"])]);
     assert_eq!(agent.ended_in(new), [&leg("X")]);
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
+}
+
+/// X dialled Y for another agent. Before this one could ask the node, it took Y for part of the later call of X.
+#[test]
+fn a_leg_goes_back_to_the_call_that_the_node_has_it_in() {
+    let mut agent = Agent::default();
+    let new = agent.announce(identity(M, None));
+    let there = snapshot(vec![live("X", Some(mark(M, None))), LiveLeg { by: Some(leg("X")), ..live("Y", None) }]);
+    let asked = agent.ask();
+    reconcile(&mut agent, &there, &asked, Vec::new());
+    assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
+    let (asked, told) = (agent.ask(), agent.told.len());
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X", "Y"]), view("d", M, &["X"])]);
+    let old = agent.tracker.call_of(&leg("Y")).unwrap();
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
+    assert_eq!(agent.identity(old).unwrap().id, Some("c".parse().unwrap()));
+    assert_eq!(agent.told[told..], [Said::ended(old, &leg("X"), None)]);
+}
+
+/// X has been announced once more since.
+#[test]
+fn a_call_of_which_the_node_has_no_leg_is_dropped() {
+    let mut agent = Agent::default();
+    let wrong = agent.announce(identity(M, None));
+    let by = leg("X");
+    agent.tracker.happened(&crate::pbx::Happened::Dialled { leg: leg("Y"), by, device: Device::Unnamed, trunk: None });
+    let new = agent.announce(identity("+12125550102", None));
+    assert_eq!((agent.ended_in(wrong), agent.tracker.call_of(&leg("Y"))), (vec![&leg("X")], Some(wrong)));
+    let (asked, told) = (agent.ask(), agent.told.len());
+    let there = snapshot(vec![live("X", Some(mark("+12125550102", None))), live("Y", None)]);
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("e", "+12125550102", &["X"])]);
+    assert!(agent.identity(wrong).is_none() && agent.told.len() == told, "{:?}", agent.told);
+    assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
+    assert!(agent.tracker.call_of(&leg("Y")).is_some_and(|old| old > new));
+}
+
+/// The earlier one has yet to report that the leg has left it.
+#[test]
+fn a_leg_that_two_calls_claim_stays_in_the_later_one() {
+    let mut agent = Agent::default();
+    let new = agent.announce(identity(M, Some("d")));
+    agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == new);
+    let asked = agent.ask();
+    let there = snapshot(vec![live("X", Some(mark(M, Some("d")))), live("Y", None)]);
+    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
+    assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
+}
+
+/// The report of its own call is late, and all that the node has heard is that it is bridged.
+#[test]
+fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
+    let mut agent = Agent::default();
+    let other = agent.announce(Identity { leg: leg("A"), ..identity(M, Some("d")) });
+    let own = agent.announce(identity(N, Some("c")));
+    agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == own);
+    let asked = agent.ask();
+    let there = snapshot(vec![live("A", None), live("X", None), live("Y", None)]);
+    let claimed =
+        vec![view("c", N, &["X"]), CallView { leg: leg("A"), strangers: vec![leg("Y")], ..view("d", M, &["A", "Y"]) }];
+    reconcile(&mut agent, &there, &asked, claimed);
+    assert_eq!((agent.tracker.call_of(&leg("A")), agent.tracker.call_of(&leg("Y"))), (Some(other), Some(own)));
+}
+
+#[test]
+fn a_number_near_the_largest_holds_up_no_other_call() {
+    let mut agent = Agent::default();
+    let poisoned = CallView { last_seq: CallReport::SEQ_MAX - 1, ..view("d", M, &[]) };
+    let asked = agent.ask();
+    reconcile(&mut agent, &snapshot(vec![]), &asked, vec![poisoned, view("c", N, &[])]);
+    assert_eq!(agent.last_seq, LAST);
 }

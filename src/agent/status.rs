@@ -54,10 +54,6 @@ impl Status {
         }
     }
 
-    pub(super) fn state(&self) -> LinkState {
-        self.state
-    }
-
     pub(super) fn set(&mut self, state: LinkState, error: Option<String>) {
         if self.state != state {
             self.since = now();

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::said::Said;
 use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::pbx::{Device, Happened, Mark, Snapshot};
@@ -14,28 +15,8 @@ use crate::pbx::{Device, Happened, Mark, Snapshot};
 const HEARS_MAX: usize = 64;
 
 /// A call that is followed; later calls have larger keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Key(u64);
-
-/// Something to tell the node about a call.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Said {
-    /// Which call.
-    pub key: Key,
-    /// What happened.
-    pub event: Event,
-    /// The number that is still to be put into the event: how to read it depends on the call.
-    pub device: Device,
-    /// The call has no legs left: nothing follows.
-    pub last: bool,
-}
-
-impl Said {
-    /// A leg of a call is gone that only the node knew.
-    pub(super) fn ended(key: Key, leg: LegId) -> Said {
-        said(key, Event::Ended { leg, cause: None })
-    }
-}
 
 /// The calls of one PBX. It outlives the link: what happened meanwhile is found in a snapshot.
 #[derive(Debug, Default)]
@@ -48,6 +29,11 @@ pub(super) struct Tracker {
     answered: HashSet<LegId>,
     /// Who hears whom, from both ends; of an end that hears more than [`HEARS_MAX`], the first of them.
     hears: HashMap<LegId, HashSet<LegId>>,
+    /// Legs whose phone has changed since they joined their call.
+    renamed: HashSet<LegId>,
+    /// Legs of which the node may not know whom they hear: it may have dropped that with a call that was over. They have
+    /// gone over to another call since the last snapshot, or the node's list lacks it.
+    gone_over: HashSet<LegId>,
     /// Announced legs of the last snapshot that nobody follows yet.
     glimpsed: HashSet<LegId>,
 }
@@ -60,28 +46,38 @@ struct Tracked {
 }
 
 impl Tracker {
-    /// Takes up a call; a leg that calls somewhere else now leaves its old one.
-    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Option<Said>) {
-        let left = self.leave(leg, Some("moved on"));
+    /// Takes up a call; a leg that calls somewhere else now leaves its old one. A leg in the dialplan hears nobody.
+    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<Said>) {
+        let heard: Vec<LegId> = self.hears.get(leg).into_iter().flatten().cloned().collect();
+        let apart = heard.into_iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other] });
+        let mut told: Vec<Said> = apart.flat_map(|apart| self.happened(&apart)).collect();
+        told.extend(self.leave(leg, Some("moved on")));
+        (self.take_up(leg), told)
+    }
+
+    /// Takes up a call of a leg that is in none.
+    fn take_up(&mut self, leg: &LegId) -> Key {
         let key = Key(self.next);
         self.next += 1;
         self.calls.insert(key, Tracked { legs: HashSet::from([leg.clone()]), doubted: false });
         self.legs.insert(leg.clone(), key);
-        (key, left)
+        key
     }
 
-    /// Takes up a later call of a leg, as [`Tracker::announce`] does; others of the leg's old call come along. Nothing is
-    /// told of those: the node has them in the later call already, and would end them there.
+    /// Takes up a later call of a leg, which was announced to another agent; others of the leg's old call come along.
+    /// Nothing is told of those: the node has them in the later call already, and would end them there. Whom they all hear
+    /// stays as it is.
     pub(super) fn announce_with(&mut self, leg: &LegId, others: &[LegId]) -> (Key, Option<Said>) {
         let from = self.call_of(leg);
         let along = others.iter().filter(|other| *other != leg && from.is_some() && self.call_of(other) == from);
         let along: Vec<LegId> = along.cloned().collect();
-        if let Some(old) = from.and_then(|from| self.calls.get_mut(&from)) {
-            old.legs.retain(|leg| !along.contains(leg));
-        }
-        let (key, left) = self.announce(leg);
+        let last = along.iter().chain([leg]).filter_map(|leg| self.release(leg)).last();
+        let left = from.map(|from| Said { last: last.is_some(), ..Said::ended(from, leg, Some("moved on")) });
+        self.devices.remove(leg);
+        self.renamed.remove(leg);
+        self.answered.remove(leg);
+        let key = self.take_up(leg);
         for leg in along {
-            self.legs.remove(&leg);
             self.join(key, &leg);
         }
         (key, left)
@@ -98,16 +94,19 @@ impl Tracker {
             }
             Happened::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
+                if device.number().is_some() && device.number() != self.devices.get(leg).map(String::as_str) {
+                    self.renamed.insert(leg.clone());
+                }
                 vec![self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device)]
             }
             Happened::Answered { leg } => {
                 let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
-                new.map(|key| said(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
+                new.map(|key| Said::new(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
             }
             Happened::Bridged { legs, devices } => self.bridged(legs, devices),
             Happened::Unbridged { legs } => {
                 let key = self.younger(legs).filter(|_| self.unbridge(legs));
-                key.map(|key| said(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
+                key.map(|key| Said::new(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
             Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
@@ -124,7 +123,7 @@ impl Tracker {
             }
         }
         if self.bridge(legs) {
-            told.push(said(key, Event::Bridged { legs: legs.clone() }));
+            told.push(Said::new(key, Event::Bridged { legs: legs.clone() }));
         }
         told
     }
@@ -139,8 +138,9 @@ impl Tracker {
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
     pub(super) fn is_empty(&self) -> bool {
-        let Tracker { next: _, calls, legs, devices, answered, hears, glimpsed: _ } = self;
-        calls.is_empty() && legs.is_empty() && devices.is_empty() && answered.is_empty() && hears.is_empty()
+        let Tracker { next: _, calls, legs, devices, answered, hears, renamed, gone_over: _, glimpsed: _ } = self;
+        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), hears.len(), renamed.len()];
+        kept.iter().all(|len| *len == 0)
     }
 
     /// The legs that are followed: what to ask for in a snapshot.
@@ -201,6 +201,7 @@ impl Tracker {
     /// What the snapshot shows that no event told.
     pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
         let mut told = Vec::new();
+        let gone_over = std::mem::take(&mut self.gone_over);
         for live in &snapshot.legs {
             let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
@@ -211,18 +212,17 @@ impl Tracker {
                     trunk: None,
                 }));
             }
-            // Picked up meanwhile, by another phone than the one that rang.
+            // Picked up meanwhile, by another phone than the one that rang; or before, and only another call was told.
+            let is_untold = gone_over.contains(&leg) && self.renamed.remove(&leg);
             let known = self.devices.get(&leg).map(String::as_str);
-            if known.is_some() && device.number().is_some() && known != device.number() {
+            if known.is_some() && device.number().is_some() && (is_untold || known != device.number()) {
                 told.extend(self.happened(&Happened::Identified { leg: leg.clone(), device }));
             }
             if live.answered {
                 told.extend(self.happened(&Happened::Answered { leg }));
             }
         }
-        let hears =
-            snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
-        let hears: HashSet<_> = hears.filter(|legs| legs[0] != legs[1]).collect();
+        let hears = heard(snapshot);
         // Only where the snapshot shows both ends: a leg that came later is not in it.
         let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
         let heard =
@@ -238,6 +238,12 @@ impl Tracker {
         hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
         for legs in hears {
             let devices = [device(&legs[0]), device(&legs[1])];
+            let is_told = self.is_told(&legs[0], &legs[1]) || self.is_told(&legs[1], &legs[0]);
+            if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
+                // To the node a repeated report is no news.
+                let key = self.younger(&legs);
+                told.extend(key.map(|key| Said::new(key, Event::Bridged { legs: legs.clone() })));
+            }
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
         told
@@ -249,12 +255,38 @@ impl Tracker {
         let known = self.known(legs, is_it);
         let key = match known {
             Some(key) => key,
-            None => self.announce(legs.iter().find(|leg| self.call_of(leg).is_none())?).0,
+            None => self.take_up(legs.iter().find(|leg| self.call_of(leg).is_none())?),
         };
         for leg in legs {
             self.join(key, leg);
         }
         known.is_none().then_some(key)
+    }
+
+    /// Takes a leg out of its call, and tells nothing: the node has it in another one. Who hears whom stays as it is. The
+    /// key of the call, if no leg is left in it.
+    pub(super) fn release(&mut self, leg: &LegId) -> Option<Key> {
+        let key = self.legs.remove(leg)?;
+        self.gone_over.insert(leg.clone());
+        let call = self.calls.get_mut(&key)?;
+        call.legs.remove(leg);
+        if !call.legs.is_empty() {
+            return None;
+        }
+        self.calls.remove(&key);
+        Some(key)
+    }
+
+    /// Whom these legs hear is to be told again with the next snapshot.
+    pub(super) fn tell_again(&mut self, legs: impl IntoIterator<Item = LegId>) {
+        self.gone_over.extend(legs);
+    }
+
+    /// Takes all legs out of a call that is over for the node, and tells nothing. Who they are and whom they hear is news
+    /// to whichever call they join next.
+    pub(super) fn abandon(&mut self, key: Key) {
+        let legs: Vec<LegId> = self.calls.get(&key).into_iter().flat_map(|call| &call.legs).cloned().collect();
+        legs.iter().for_each(|leg| drop(self.leave(leg, None)));
     }
 
     /// The call that the node knows with these legs, if it is followed. That a leg of it is followed isn't enough: the
@@ -273,7 +305,7 @@ impl Tracker {
         let told = hears
             .iter()
             .filter(apart)
-            .filter_map(|legs| Some(said(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
+            .filter_map(|legs| Some(Said::new(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
         told.collect()
     }
 
@@ -300,6 +332,11 @@ impl Tracker {
         hear(a, b) | hear(b, a)
     }
 
+    /// Whether the node was told that a leg hears another one. One that hears too many may not be told of all.
+    fn is_told(&self, leg: &LegId, other: &LegId) -> bool {
+        self.hears.get(leg).is_some_and(|others| others.contains(other))
+    }
+
     /// True if they heard each other.
     fn unbridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
         self.deafen(a, b) | self.deafen(b, a)
@@ -317,6 +354,7 @@ impl Tracker {
     fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
         let key = self.legs.remove(leg)?;
         self.devices.remove(leg);
+        self.renamed.remove(leg);
         self.answered.remove(leg);
         for other in self.hears.remove(leg).unwrap_or_default() {
             self.deafen(&other, leg);
@@ -327,16 +365,17 @@ impl Tracker {
         if last {
             self.calls.remove(&key);
         }
-        let event = Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) };
-        Some(Said { key, event, device: Device::Unnamed, last })
+        Some(Said { last, ..Said::ended(key, leg, cause) })
     }
 }
 
-fn said(key: Key, event: Event) -> Said {
-    Said { key, event, device: Device::Unnamed, last: false }
+/// Who hears whom in a snapshot: each two once.
+pub(super) fn heard(snapshot: &Snapshot) -> HashSet<[LegId; 2]> {
+    let hears = snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
+    hears.filter(|legs| legs[0] != legs[1]).collect()
 }
 
-fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
+pub(super) fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
     let mut legs = legs.clone();
     legs.sort_unstable();
     legs

@@ -76,8 +76,7 @@ fn a_leg_that_calls_somewhere_else_leaves_its_call() {
     let mut tracker = Tracker::default();
     let (first, _) = tracker.announce(&leg("A"));
     let (second, left) = tracker.announce(&leg("A"));
-    let left = left.unwrap();
-    assert_eq!((left.key, left.last), (first, true));
+    assert_eq!(left.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(first, true)]);
     assert!(second > first);
 }
 
@@ -126,7 +125,7 @@ fn a_pick_up_that_no_event_told_is_found() {
     (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
     let told = tracker.catch_up(&snapshot(legs.clone()));
     let identified =
-        Said { device: number("1003"), ..said(told[0].key, Event::Identified { leg: leg("B"), number: None }) };
+        Said { device: number("1003"), ..Said::new(told[0].key, Event::Identified { leg: leg("B"), number: None }) };
     assert!(told.contains(&identified));
     assert!(tracker.catch_up(&snapshot(legs)).is_empty());
 }
@@ -191,7 +190,7 @@ fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
     let mut tracker = Tracker::default();
     let now = snapshot(vec![live("A", None, &[]), live("C", None, &[])]);
     assert_eq!(tracker.found(&now), (vec![], true));
-    assert!(tracker.announce(&leg("A")).1.is_none(), "it is new, and so it is answered");
+    assert!(tracker.announce(&leg("A")).1.is_empty(), "it is new, and so it is answered");
     assert_eq!(tracker.found(&now), (vec![(&leg("C"), &mark())], false), "no announcement came");
     let mut decided = live("D", None, &[]);
     decided.mark = Some(Mark { call: Some("c-1".parse().unwrap()), ..mark() });
@@ -247,7 +246,7 @@ fn what_another_agent_followed_is_taken_over() {
     // B heard C, and hears D instead; E is in no list, so nothing is known of it.
     let legs = snapshot(vec![live("B", None, &["D"]), live("C", None, &[]), live("D", None, &["B"])]);
     let told = tracker.apart(&legs, &[pair("B", "C"), pair("B", "D"), pair("B", "E")]);
-    assert_eq!(told, [said(key, Event::Unbridged { legs: pair("B", "C") })]);
+    assert_eq!(told, [Said::new(key, Event::Unbridged { legs: pair("B", "C") })]);
 }
 
 #[test]
@@ -265,4 +264,70 @@ fn a_leg_that_called_somewhere_else_does_not_take_its_old_call_along() {
     assert_eq!(told.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(new, true), (old, true)]);
     tracker.announce(&leg("C"));
     assert_eq!(tracker.adopt(&[leg("C")], |_| false), None, "no leg of it is left");
+}
+
+/// The event of that was lost.
+#[test]
+fn a_leg_that_calls_somewhere_else_hears_nobody() {
+    let mut tracker = Tracker::default();
+    let key = answered_call(&mut tracker);
+    let (_, left) = tracker.announce(&leg("A"));
+    let unbridged = Said::new(key, Event::Unbridged { legs: pair("A", "B") });
+    assert_eq!(left, [unbridged, Said::ended(key, &leg("A"), Some("moved on"))]);
+}
+
+/// It was announced to another agent while this one stood by.
+#[test]
+fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
+    let mut tracker = Tracker::default();
+    let key = answered_call(&mut tracker);
+    let (new, left) = tracker.announce_with(&leg("A"), &[]);
+    assert_eq!(left, Some(Said::ended(key, &leg("A"), Some("moved on"))));
+    let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
+    let answered = Said::new(new, Event::Answered { leg: leg("A") });
+    let bridged = Said::new(new, Event::Bridged { legs: pair("A", "B") });
+    assert_eq!(tracker.catch_up(&still), [answered, bridged], "the old call may have been over when it told that");
+    assert_eq!(tracker.catch_up(&still), []);
+    let apart = snapshot(vec![live("A", None, &[]), live("B", None, &[])]);
+    let told = tracker.catch_up(&apart);
+    assert_eq!(told.iter().map(|said| &said.event).collect::<Vec<_>>(), [&Event::Unbridged { legs: pair("A", "B") }]);
+}
+
+/// The node has B in another call than the one in which it was followed when its phone changed.
+#[test]
+fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
+    let phone = |number: &str| Device::Named { number: number.into(), tenant: None };
+    for picked_up in [false, true] {
+        let mut tracker = Tracker::default();
+        tracker.announce(&leg("A"));
+        tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: phone("1001"), trunk: None });
+        let now = phone(if picked_up { "1002" } else { "1001" });
+        // Other events name the phone again.
+        tracker.happened(&Happened::Identified { leg: leg("B"), device: now.clone() });
+        assert_eq!(tracker.release(&leg("B")), None);
+        let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
+        let still = snapshot(vec![LiveLeg { device: now.clone(), ..live("B", Some("A"), &[]) }]);
+        let identified = Event::Identified { leg: leg("B"), number: None };
+        let told = Said { device: now, ..Said::new(home, identified) };
+        assert_eq!(tracker.catch_up(&still), if picked_up { vec![told] } else { vec![] });
+        assert_eq!(tracker.catch_up(&still), []);
+    }
+}
+
+/// A hears so many that B is not among those whom it is known to hear.
+#[test]
+fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
+    let mut tracker = Tracker::default();
+    answered_call(&mut tracker);
+    tracker.happened(&Happened::Unbridged { legs: pair("A", "B") });
+    for n in 0..HEARS_MAX {
+        let legs = pair("A", &format!("X{n}"));
+        tracker.happened(&Happened::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] });
+    }
+    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    assert_eq!(tracker.release(&leg("B")), None);
+    let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
+    let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
+    let bridged = Event::Bridged { legs: pair("A", "B") };
+    assert!(tracker.catch_up(&still).contains(&Said::new(home, bridged)));
 }

@@ -84,7 +84,7 @@ pub struct CallEvents {
 pub const AGENT_CLOCK: &str = "sidecall-clock";
 
 /// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
-/// it.
+/// it, and their numbers are compared with its own only.
 pub const AGENT_ID: &str = "sidecall-agent";
 
 /// How long an agent's id may be.
@@ -104,7 +104,9 @@ impl CallEvents {
 /// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallReport {
-    /// Grows with every event of the call; one that is not above the last is taken for a repeat. At most 2⁶³ − 1.
+    /// Grows with every report that an agent makes about a PBX, whichever call it is about: of two reports about the same
+    /// legs, the one with the lower number is the earlier one. In a call, one that is not above `last_seq` is taken for a
+    /// repeat, unless another agent reported the last event and this one happened later. At most 2⁶³ − 1.
     pub seq: u64,
     /// When it happened (the agent's clock).
     pub at: UnixMillis,
@@ -139,11 +141,23 @@ pub struct SipMessage {
     pub about: Option<CallId>,
 }
 
-/// The answer to events and to `PUT /v1/pbxs/{pbx}`: what the agent is to send.
+/// The answer to `PUT /v1/pbxs/{pbx}`, and part of that to events: what the agent is to send.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipMessages {
     /// In order.
     pub messages: Vec<SipMessage>,
+}
+
+/// The answer to events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventsReply {
+    /// What the agent is to send.
+    #[serde(flatten)]
+    pub sip: SipMessages,
+    /// The call had ended before one of the events, which was dropped. Whatever legs the agent still has in this call belong
+    /// to another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
 }
 
 /// How sending a SIP MESSAGE went.
@@ -187,6 +201,14 @@ pub struct CallView {
     /// Legs whose end has not been reported.
     #[schema(value_type = Vec<String>)]
     pub legs: Vec<LegId>,
+    /// Those of `legs` that the call has only heard of: the report of the call that they belong to may come yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub strangers: Vec<LegId>,
+    /// Those of `legs` that a later call has announced: this call has yet to report that they left it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub moved: Vec<LegId>,
     /// Legs that hear each other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<[String; 2]>)]
@@ -207,8 +229,8 @@ pub struct CallView {
     pub address: Option<Address>,
     /// How far it has come.
     pub phase: Phase,
-    /// The `seq` of the last event that counted: an agent that has just started goes on behind it. 0 before the first
-    /// event, and from a node of an earlier version.
+    /// The `seq` of the last event that counted. An agent that has just started numbers its reports, those about other
+    /// calls included, behind the highest one of the PBX. 0 before the first event, and from a node of an earlier version.
     #[serde(default)]
     pub last_seq: u64,
     /// When it was decided.

@@ -11,7 +11,7 @@ mod story;
 pub use crate::core::capability::Capability;
 pub use calls::{
     AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest,
-    CallView, DeliveryView, FarView, SipMessage, SipMessages, SipOutcome,
+    CallView, DeliveryView, EventsReply, FarView, SipMessage, SipMessages, SipOutcome,
 };
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::far::Far;
-use super::name::{CallId, LegId, PbxName, TrunkName};
+use super::name::{AgentId, CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
+use super::overtaken::Reported;
 use super::route::{Reason, Route, Side};
 use super::time::UnixMillis;
 
@@ -112,6 +113,8 @@ pub struct Leg {
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
+    /// The latest reports on whom it hears, or on its end.
+    pub reported: Vec<Reported>,
     /// How the call knows it.
     pub tie: Tie,
 }
@@ -119,7 +122,8 @@ pub struct Leg {
 impl Leg {
     /// A leg that has just been heard of.
     pub(super) fn new(number: Option<Number>, since: UnixMillis, tie: Tie) -> Leg {
-        Leg { number, trunk: None, since, answered: None, ended: None, bridges: Vec::new(), tie }
+        let (bridges, reported) = (Vec::new(), Vec::new());
+        Leg { number, trunk: None, since, answered: None, ended: None, bridges, reported, tie }
     }
 }
 
@@ -209,6 +213,8 @@ pub struct Call {
     pub far: Far,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,
+    /// The agent that reported it, and when it happened; none if the agent didn't say its id.
+    pub last_by: Option<(AgentId, UnixMillis)>,
 }
 
 impl Call {

@@ -6,12 +6,13 @@
 //!
 //! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
+use super::overtaken::Serial;
 use super::route::Side;
 use super::time::UnixMillis;
 
@@ -76,9 +77,10 @@ impl Exchange {
     }
 
     /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
-    /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]); what follows from that is
-    /// given back with that call.
-    pub fn open(&mut self, mut call: Call) -> Option<(CallId, Vec<Effect>)> {
+    /// call that it was in before, or is claimed from it with whom it hears (see [`Tie`]). Returns the other calls that
+    /// this changes, each with its effects.
+    pub fn open(&mut self, mut call: Call) -> Vec<(CallId, Vec<Effect>)> {
+        self.leave_if_late(&mut call);
         // One that is read back may have been left by its announced leg long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
         let before = before.filter(|before| *before != call.id && call.has(&call.leg));
@@ -89,13 +91,13 @@ impl Exchange {
         {
             call.far.client = call.far.client.or_else(|| old.far.client.clone());
         }
-        let claimed = before.clone().filter(|before| self.is_stranger(before, &call.leg));
         let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
-        let announced = call.announced;
-        let left = before.filter(|_| claimed.is_none()).map(|before| {
-            let effects = self.move_on(&before, &leg, at, announced);
-            (before, effects)
-        });
+        let claimed = before.as_ref().is_some_and(|before| self.is_stranger(before, &leg));
+        let heard = before.as_ref().map_or_else(BTreeSet::new, |before| self.heard_in(before, &leg));
+        let mut changed: Vec<_> = heard.into_iter().map(|other| (other, Vec::new())).collect();
+        if let Some(before) = before.as_ref().filter(|_| !claimed) {
+            changed.push((before.clone(), self.move_on(before, &leg, at, call.announced)));
+        }
         for leg in call.legs.keys() {
             let elsewhere = self.call_of(&call.pbx, leg).is_some_and(|other| other.id != call.id && other.has(leg));
             if call.has(leg) || !elsewhere {
@@ -104,13 +106,11 @@ impl Exchange {
         }
         self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
         self.calls.insert(call.id.clone(), call);
-        match claimed {
-            Some(from) => {
-                let effects = self.claim(&from, &id, &leg, caller.as_ref(), at);
-                Some((from, effects))
-            }
-            None => left,
+        if let Some(before) = before.filter(|_| claimed) {
+            let effects = self.claim(&before, &id, &leg, caller.as_ref(), at);
+            changed.push((before, effects));
         }
+        changed
     }
 
     /// The live call.
@@ -150,35 +150,49 @@ impl Exchange {
         [call].into_iter().chain(owners)
     }
 
-    /// Applies one event. One that was applied before (by its sequence number) changes nothing.
+    /// Applies one event. A repeat (see [`Call::is_repeat`]) changes nothing.
     ///
     /// # Errors
     /// If the call is unknown or over, or has too many legs.
-    pub fn apply(&mut self, id: &CallId, seq: u64, at: UnixMillis, event: &Event) -> Result<Vec<Effect>, Refused> {
+    pub fn apply(
+        &mut self,
+        id: &CallId,
+        serial: Serial,
+        at: UnixMillis,
+        event: &Event,
+    ) -> Result<Vec<Effect>, Refused> {
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
-        if seq <= call.last_seq {
+        if call.is_repeat(serial, at) {
             return Ok(Vec::new());
         }
         if call.phase == Phase::Ended {
             return Err(Refused::Ended);
         }
-        call.last_seq = seq;
-        if call.is_out_of_date(event, at) {
+        call.note_last(serial, at);
+        if self.is_out_of_date(id, event, serial, at) {
             return Ok(Vec::new());
         }
         match event {
             Event::Dialled { leg, number, trunk, .. } => {
-                let effects = self.dialled(id, leg, number.as_ref(), at)?;
+                let effects = self.dialled(id, leg, number.as_ref(), serial, at)?;
                 self.goes_over(id, leg, trunk.as_ref());
                 Ok(effects)
             }
-            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), at),
-            Event::Answered { leg } => self.answered(id, leg, at).map(|()| Vec::new()),
-            Event::Bridged { legs } => self.bridged(id, legs, at),
-            Event::Unbridged { legs } => Ok(self.unbridged(id, legs, at)),
+            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), serial, at),
+            Event::Answered { leg } => self.answered(id, leg, serial, at).map(|()| Vec::new()),
+            Event::Bridged { legs } => {
+                let effects = self.bridged(id, legs, serial, at);
+                self.note_report(id, legs.each_ref(), serial);
+                effects
+            }
+            Event::Unbridged { legs } => {
+                self.note_report(id, legs.each_ref(), serial);
+                Ok(self.unbridged(id, legs, at))
+            }
             Event::Ended { leg, cause } => {
                 self.moved_away(id, leg);
                 let effects = self.ended(id, leg, cause.as_deref(), at);
+                self.note_end(id, leg, serial);
                 Ok(effects.into_iter().chain(self.end_if_over(id, at)).collect())
             }
         }
@@ -213,15 +227,16 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, Refused> {
         // Told again after the agent's restart: it may have become another phone meanwhile. What was
         // announced stands for who announced it.
         let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.introduced(leg));
         if known || self.stranger_in(id, leg).is_some() {
-            return self.identified(id, leg, number, at);
+            return self.identified(id, leg, number, serial, at);
         }
-        self.join(id, leg, number, at, Tie::Member).map(|()| Vec::new())
+        self.join(id, leg, number, serial, at, Tie::Member).map(|()| Vec::new())
     }
 
     fn goes_over(&mut self, id: &CallId, leg: &LegId, trunk: Option<&TrunkName>) {
@@ -236,10 +251,11 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
         tie: Tie,
     ) -> Result<(), Refused> {
-        if let Some(owner) = self.stays_with(id, leg, tie) {
+        if let Some(owner) = self.stays_with(id, leg, serial, at, tie) {
             self.introduced_late(id, &owner, leg, at, tie);
             return Ok(());
         }
@@ -263,16 +279,21 @@ impl Exchange {
         id: &CallId,
         leg: &LegId,
         number: Option<&Number>,
+        serial: Serial,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, Refused> {
         if let Some(from) = self.stranger_in(id, leg) {
             return Ok(self.claim(&from, id, leg, number, at));
         }
-        self.join(id, leg, number, at, Tie::Member)?;
+        self.join(id, leg, number, serial, at, Tie::Member)?;
         if self.has_moved(id, leg, at) {
             return Ok(Vec::new());
         }
         let owner = self.owner(id, leg).ok_or(Refused::UnknownCall)?;
+        if owner != *id && self.calls.get(&owner).is_some_and(|call| call.introduced(leg)) {
+            // Its own call knows better for whom it was dialled.
+            return Ok(Vec::new());
+        }
         let before = self.pairs_by(&owner, leg);
         if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
             leg.number = number.cloned();
@@ -286,9 +307,9 @@ impl Exchange {
         Ok(parted.into_iter().chain(paired).collect())
     }
 
-    fn answered(&mut self, id: &CallId, leg: &LegId, at: UnixMillis) -> Result<(), Refused> {
+    fn answered(&mut self, id: &CallId, leg: &LegId, serial: Serial, at: UnixMillis) -> Result<(), Refused> {
         // The agent says who a leg is before anything else. This one is another call's, whose report comes later.
-        self.join(id, leg, None, at, Tie::Stranger)?;
+        self.join(id, leg, None, serial, at, Tie::Stranger)?;
         let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.answered.get_or_insert(at);
@@ -298,14 +319,20 @@ impl Exchange {
         Ok(())
     }
 
-    fn bridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Result<Vec<Effect>, Refused> {
-        if legs.iter().any(|leg| self.gone(id, leg)) {
+    fn bridged(
+        &mut self,
+        id: &CallId,
+        legs: &[LegId; 2],
+        serial: Serial,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, Refused> {
+        if legs.iter().any(|leg| self.gone_at(id, leg).is_some()) {
             // Late news of a bridge that is over.
             return Ok(Vec::new());
         }
         for leg in legs {
             // A bridge says that both were answered, even if that event was lost.
-            self.answered(id, leg, at)?;
+            self.answered(id, leg, serial, at)?;
         }
         let owners = [self.owner(id, &legs[0]), self.owner(id, &legs[1])];
         // It is found again at a call that has one of the legs.
@@ -328,7 +355,7 @@ impl Exchange {
         Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
-    fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
+    pub(super) fn unbridged(&mut self, id: &CallId, legs: &[LegId; 2], at: UnixMillis) -> Vec<Effect> {
         let mut bridge = None;
         for (leg, other) in [(&legs[0], &legs[1]), (&legs[1], &legs[0])] {
             let Some(owner) = self.owner(id, leg) else { continue };
@@ -363,9 +390,10 @@ impl Exchange {
     }
 
     pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
-        // It left this call before, for another one perhaps, where it goes on.
-        let left = self.calls.get(id).and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some());
-        let Some(owner) = self.owner(id, leg).filter(|_| !left) else { return Vec::new() };
+        if self.goes_on_elsewhere(id, leg) {
+            return Vec::new();
+        }
+        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
         let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
             Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
             None => Vec::new(),
@@ -377,6 +405,7 @@ impl Exchange {
         let Some(call) = self.calls.get_mut(&owner) else { return effects };
         if let Some(leg) = call.legs.get_mut(leg) {
             leg.ended.get_or_insert(at);
+            leg.reported.clear();
         }
         // The announced leg's own cause, if it says one, is what the caller got.
         if *leg == call.leg || (call.is_over() && call.cause.is_none()) {
@@ -396,51 +425,10 @@ impl Exchange {
         self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
     }
 
-    pub(super) fn gone(&self, id: &CallId, leg: &LegId) -> bool {
-        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
-        call.and_then(|call| call.legs.get(leg)).is_some_and(|leg| leg.ended.is_some())
-    }
-
     /// How many others a leg hears.
     fn hears(&self, id: &CallId, leg: &LegId) -> usize {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).map_or(0, |leg| leg.bridges.len())
-    }
-
-    /// The pairs that a leg of a call makes.
-    pub(super) fn pairs_by(&self, id: &CallId, leg: &LegId) -> Vec<Pair> {
-        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
-        let bridges = state.into_iter().flat_map(|state| &state.bridges);
-        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
-    }
-
-    /// Who is paired by this bridge between these legs.
-    fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
-        if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
-    }
-
-    fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
-        let side = |leg: &LegId| {
-            let call = self.calls.get(&self.owner(id, leg)?)?;
-            Some((call.legs.get(leg)?.number.clone()?, *leg == call.leg))
-        };
-        let ((a, a_calls), (b, b_calls)) = (side(&legs[0])?, side(&legs[1])?);
-        if a == b {
-            return None;
-        }
-        let (first, second) = if b_calls && !a_calls { (b, a) } else { (a, b) };
-        Some(Pair { call: id.clone(), first, second })
-    }
-
-    /// The pairs that a call's bridges make now.
-    pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
-        call.legs.iter().flat_map(move |(leg, state)| {
-            let bridges = state.bridges.iter().filter(move |(other, bridge)| {
-                // Each bridge stands at both of its legs: take it once, where its call is told of it.
-                bridge.call == call.id && (leg < other || !call.has(other))
-            });
-            bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
-        })
     }
 }
 

@@ -27,6 +27,7 @@ pub mod naptr;
 pub mod network;
 pub mod number;
 pub mod offer;
+pub mod overtaken;
 pub mod plan;
 pub mod policy;
 pub mod portability;

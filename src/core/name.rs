@@ -109,6 +109,10 @@ name!(
     ClientId, 64, ['-']
 );
 name!(
+    /// An agent, as long as its process runs.
+    AgentId, 64, ['-']
+);
+name!(
     /// Another organisation's node, as the administrator calls it in `[[peer]]`.
     PeerName, 64, ['.', '_', '-']
 );

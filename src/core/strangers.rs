@@ -1,10 +1,13 @@
 //! Legs whose calls report out of turn: a bridge is known before the call that its leg belongs to, or a call still
 //! reports about a leg that a later call has announced anew (see [`Tie`]).
 
+use std::collections::BTreeSet;
+
 use super::call::{Call, Event, Leg, Phase, Tie};
 use super::exchange::{Effect, Exchange};
 use super::name::{CallId, LegId};
 use super::number::Number;
+use super::overtaken::Serial;
 use super::time::UnixMillis;
 
 impl Exchange {
@@ -24,7 +27,54 @@ impl Exchange {
         self.calls.get(id).is_some_and(|call| call.had_left(leg, at))
     }
 
-    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on.
+    /// Whether news has overtaken this report: a later call has announced a leg that it names, or a later report has told
+    /// whether its two legs hear each other, or that its leg is gone. The end of a leg is never out of date.
+    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, serial: Serial, at: UnixMillis) -> bool {
+        match event {
+            Event::Ended { .. } => false,
+            Event::Bridged { legs } | Event::Unbridged { legs } => {
+                let announced = |leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at);
+                legs.iter().any(announced) || self.is_overtaken(id, legs.each_ref(), serial)
+            }
+            event => {
+                event.legs().iter().any(|leg| self.has_moved(id, leg, at) || self.is_overtaken(id, [leg, leg], serial))
+            }
+        }
+    }
+
+    /// The other call that announced the leg and has it now.
+    fn announcer(&self, id: &CallId, leg: &LegId) -> Option<&Call> {
+        let other = self.owner(id, leg).filter(|owner| owner != id).and_then(|owner| self.calls.get(&owner));
+        other.filter(|call| call.leg == *leg)
+    }
+
+    /// Whether another call announced the leg later than this.
+    fn is_announced_since(&self, id: &CallId, leg: &LegId, at: UnixMillis) -> bool {
+        self.announcer(id, leg).and_then(|call| call.announced).is_some_and(|announced| at < announced)
+    }
+
+    /// Whether the leg outlives its end in this call: it left the call earlier, or it is the announced leg of another
+    /// call and never was this call's own. Its bridges outlive that end too.
+    pub(super) fn goes_on_elsewhere(&self, id: &CallId, leg: &LegId) -> bool {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        state.map_or_else(|| self.announcer(id, leg).is_some(), |leg| leg.ended.is_some())
+    }
+
+    /// When the leg ended in the call that has it.
+    pub(super) fn gone_at(&self, id: &CallId, leg: &LegId) -> Option<UnixMillis> {
+        let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
+        call.and_then(|call| call.legs.get(leg)).and_then(|leg| leg.ended)
+    }
+
+    /// The calls, other than this one, of the legs that a leg hears.
+    pub(super) fn heard_in(&self, id: &CallId, leg: &LegId) -> BTreeSet<CallId> {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        let heard = state.into_iter().flat_map(|state| &state.bridges);
+        heard.filter_map(|(other, _)| self.owner(id, other)).filter(|owner| owner != id).collect()
+    }
+
+    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on. What
+    /// it heard before that call announced it, it hears no longer.
     pub(super) fn claim(
         &mut self,
         from: &CallId,
@@ -33,6 +83,10 @@ impl Exchange {
         number: Option<&Number>,
         at: UnixMillis,
     ) -> Vec<Effect> {
+        for other in self.heard_before(from, id, leg) {
+            // Nobody is parted: a stranger is in no pair.
+            self.unbridged(from, &[leg.clone(), other], at);
+        }
         // A late report of its end in the call that it leaves is not its end in this one.
         let left = Leg { ended: Some(at), ..Leg::new(None, at, Tie::Stranger) };
         let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
@@ -56,6 +110,15 @@ impl Exchange {
         }
         effects.extend(self.end_if_over(from, at));
         effects
+    }
+
+    /// Whom a leg of the call `from` heard before the call `id` announced it.
+    fn heard_before(&self, from: &CallId, id: &CallId, leg: &LegId) -> Vec<LegId> {
+        let announced = self.calls.get(id).filter(|call| call.leg == *leg).and_then(|call| call.announced);
+        let state = self.calls.get(from).and_then(|call| call.legs.get(leg));
+        let (Some(announced), Some(state)) = (announced, state) else { return Vec::new() };
+        let before = state.bridges.iter().filter(|(_, bridge)| bridge.since < announced);
+        before.map(|(other, _)| other.clone()).collect()
     }
 
     /// A bridge is found again at a call that has one of its legs.
@@ -88,6 +151,16 @@ impl Exchange {
         self.ended(id, leg, Some("moved on"), at)
     }
 
+    /// A call is opened late if its announced leg has been announced anew since: the leg has left it for that call.
+    pub(super) fn leave_if_late(&self, call: &mut Call) {
+        let later = self.call_of(&call.pbx, &call.leg).filter(|later| later.id != call.id && later.leg == call.leg);
+        let later = later.filter(|later| call.announced < later.announced).and_then(|later| later.announced);
+        let (Some(announced), Some(later)) = (call.announced, later) else { return };
+        if let Some(leg) = call.legs.get_mut(&call.leg).filter(|leg| leg.ended.is_none()) {
+            (leg.ended, leg.tie) = (Some(announced), Tie::Moved(later));
+        }
+    }
+
     /// The call has reported itself that the leg has left it: what it reports later is not out of date.
     pub(super) fn moved_away(&mut self, id: &CallId, leg: &LegId) {
         let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));
@@ -96,9 +169,21 @@ impl Exchange {
         }
     }
 
-    /// The call that a leg stays with: the one that first introduced it, unless it is gone there and introduced anew.
-    pub(super) fn stays_with(&self, id: &CallId, leg: &LegId, tie: Tie) -> Option<CallId> {
-        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || !self.gone(owner, leg))
+    /// The call that a leg stays with although this call names it: the one that introduced it first. A leg that is gone
+    /// there comes up again only with a report from after its end. The numbers tell if the same agent has reported the end.
+    pub(super) fn stays_with(
+        &self,
+        id: &CallId,
+        leg: &LegId,
+        serial: Serial,
+        at: UnixMillis,
+        tie: Tie,
+    ) -> Option<CallId> {
+        let is_late = |owner: &CallId| {
+            let ended = self.gone_at(owner, leg);
+            ended.is_none_or(|ended| at <= ended && self.latest(owner, leg, leg, serial.agent).is_none())
+        };
+        self.owner(id, leg).filter(|owner| owner == id || tie == Tie::Stranger || is_late(owner))
     }
 
     /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
@@ -127,14 +212,19 @@ impl Exchange {
 }
 
 impl Call {
+    /// Legs that a later call has announced. The call has yet to report that they left it.
+    pub fn moved(&self) -> impl Iterator<Item = &LegId> {
+        self.legs.iter().filter(|(_, leg)| matches!(leg.tie, Tie::Moved(_))).map(|(id, _)| id)
+    }
+
+    /// Legs that only an answer or a bridge has told the call of.
+    pub fn strangers(&self) -> impl Iterator<Item = &LegId> {
+        self.legs.iter().filter(|(_, leg)| leg.tie == Tie::Stranger && leg.ended.is_none()).map(|(id, _)| id)
+    }
+
     /// Whether the call's own reports introduced the leg.
     pub(super) fn introduced(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|leg| leg.tie != Tie::Stranger)
-    }
-
-    /// Whether an event speaks of a leg that a later call had announced anew by then. Only its end is news.
-    pub(super) fn is_out_of_date(&self, event: &Event, at: UnixMillis) -> bool {
-        !matches!(event, Event::Ended { .. }) && event.legs().iter().any(|leg| self.had_left(leg, at))
     }
 
     fn had_left(&self, leg: &LegId, by: UnixMillis) -> bool {

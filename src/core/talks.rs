@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::call::{Call, Phase};
+use super::call::{Bridge, Call, Phase};
 use super::exchange::{Exchange, Pair};
 use super::name::{CallId, LegId, PbxName};
 use super::number::Number;
@@ -92,5 +92,41 @@ impl Exchange {
     pub fn lost(&self, now: UnixMillis, after: Duration) -> Vec<CallId> {
         let lost = self.calls().filter(|call| call.phase != Phase::Ended && now - call.heard() >= after);
         lost.map(|call| call.id.clone()).collect()
+    }
+
+    /// The pairs that a leg of a call makes.
+    pub(super) fn pairs_by(&self, id: &CallId, leg: &LegId) -> Vec<Pair> {
+        let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
+        let bridges = state.into_iter().flat_map(|state| &state.bridges);
+        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
+    }
+
+    /// Who is paired by this bridge between these legs.
+    pub(super) fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
+        if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
+    }
+
+    fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
+        let side = |leg: &LegId| {
+            let call = self.calls.get(&self.owner(id, leg)?)?;
+            Some((call.legs.get(leg)?.number.clone()?, *leg == call.leg))
+        };
+        let ((a, a_calls), (b, b_calls)) = (side(&legs[0])?, side(&legs[1])?);
+        if a == b {
+            return None;
+        }
+        let (first, second) = if b_calls && !a_calls { (b, a) } else { (a, b) };
+        Some(Pair { call: id.clone(), first, second })
+    }
+
+    /// The pairs that a call's bridges make now.
+    pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
+        call.legs.iter().flat_map(move |(leg, state)| {
+            let bridges = state.bridges.iter().filter(move |(other, bridge)| {
+                // Each bridge stands at both of its legs: take it once, where its call is told of it.
+                bridge.call == call.id && (leg < other || !call.has(other))
+            });
+            bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
+        })
     }
 }

@@ -40,6 +40,17 @@ pub fn encode(address: &Address) -> String {
     hex::encode(octets)
 }
 
+/// Reads the address in a header from a trusted trunk: `User-to-User`, or `Call-Info: <uri>;purpose=impp` (RFC 6993).
+///
+/// # Errors
+/// If there is no address in it.
+pub fn received(header: &str) -> Result<Address, UuiError> {
+    match header.strip_prefix('<').and_then(|rest| rest.split_once('>')) {
+        Some((uri, _)) => Ok(uri.parse()?),
+        None => decode(header),
+    }
+}
+
 /// The address in the value of a `User-to-User` header.
 ///
 /// # Errors

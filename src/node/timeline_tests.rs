@@ -5,6 +5,7 @@ use crate::core::call::{Event, Phase};
 use crate::core::exchange::Exchange;
 use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
 use crate::core::name::LegId;
+use crate::core::overtaken::Serial;
 use crate::core::route::Reason;
 
 const ALICE: &str = "+12125550100";
@@ -44,6 +45,7 @@ pub(in crate::node) fn call(id: &str, pbx: &str, side: Side, route: Route, calle
         talks: Vec::new(),
         far: Far::default(),
         last_seq: 0,
+        last_by: None,
     }
 }
 
@@ -69,7 +71,7 @@ fn after(call: Call, events: &[(i64, &str)]) -> Call {
             "ended" => Event::Ended { leg: leg(0), cause: Some("NORMAL_CLEARING".to_owned()) },
             _ => unreachable!("{what}"),
         };
-        exchange.apply(&id, seq, UnixMillis(*at), &event).unwrap();
+        exchange.apply(&id, Serial { agent: None, seq }, UnixMillis(*at), &event).unwrap();
     }
     exchange.call(&id).unwrap().clone()
 }

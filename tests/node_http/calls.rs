@@ -138,8 +138,12 @@ async fn repeated_and_late_events_do_no_harm_and_unknown_calls_are_said_to_be() 
     for _ in 0..3 {
         node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2"), ended("leg-1"), ended("leg-2")]).await;
     }
-    node.events(&call, 9, &[bridged("leg-1", "leg-2")]).await;
+    assert_eq!(node.try_events(&call, 4, &[ended("leg-2")]).await.1["over"], Value::Null, "nothing is dropped");
+    let (_, body) = node.try_events(&call, 9, &[bridged("leg-1", "leg-2")]).await;
+    assert_eq!(body["over"], true, "the agent is to know that this is dropped");
     assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["phase"], "ended");
+    let again = node.decide("leg-1", ALICE, BOB).await;
+    assert_ne!(again["call"], json!(call), "the leg is up, whatever was reported of it");
     let (status, body) = node.try_events("0199-unknown", 1, &[ended("leg-1")]).await;
     assert_eq!((status.as_u16(), &body["field"]), (404, &json!("call")));
 }

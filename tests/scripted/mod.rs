@@ -269,6 +269,8 @@ pub struct Node {
 struct Claimed {
     calls: Vec<Value>,
     after: Duration,
+    /// Calls that have ended.
+    over: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -312,6 +314,11 @@ impl Node {
         self.live.lock().unwrap().calls = calls;
     }
 
+    /// Takes this call for over.
+    pub fn end(&self, call: &str) {
+        self.live.lock().unwrap().over.push(call.to_owned());
+    }
+
     /// Takes so long to list its live calls.
     pub fn list_after(&self, after: Duration) {
         self.live.lock().unwrap().after = after;
@@ -338,12 +345,13 @@ async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Va
 }
 
 async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
+    let over = desk.live.lock().unwrap().over.contains(&call);
     let _ = desk.events.send((Instant::now(), (call, events)));
     let longest = desk.slow.load(Ordering::Relaxed);
     if longest > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
     }
-    Json(json!({ "messages": [] }))
+    Json(json!({ "messages": [], "over": over }))
 }
 
 async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {

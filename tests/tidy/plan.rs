@@ -74,7 +74,7 @@ pub const CORE: Layers = Layers {
             &["emergency", "emergency_numbers", "endpoint", "mapping", "number", "plan", "prefix", "tel"],
         ),
         layer("routing", &["routing"], &["naptr", "policy", "portability", "route"]),
-        layer("call", &["call"], &["ends", "exchange", "far", "identity", "offer", "strangers", "talks"]),
+        layer("call", &["call"], &["ends", "exchange", "far", "identity", "offer", "overtaken", "strangers", "talks"]),
         layer("fuzz", &["fuzz"], &[]),
     ],
 };

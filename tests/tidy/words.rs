@@ -185,12 +185,12 @@ mod tests {
             "use crate::contract::PbxKind as Kind; fn f(k: Kind) { k == Kind::Asterisk && k != Kind::Freeswitch }",
         ] {
             let text = format!("{head}{text}");
-            assert_eq!(found(kinds, "src/agent/link.rs", &text), 2, "{text}");
+            assert_eq!(found(kinds, "src/agent/mod.rs", &text), 2, "{text}");
             assert_eq!(found(kinds, "src/agent/config.rs", &text), 0, "{text}");
             let test = format!("{head}#[cfg(test)] mod tests {{ use super::*; {text} }}");
-            assert_eq!(found(kinds, "src/agent/link.rs", &test), 0, "{text}");
+            assert_eq!(found(kinds, "src/agent/mod.rs", &test), 0, "{text}");
         }
-        assert_eq!(found(kinds, "src/agent/link.rs", &format!("{head} fn f() -> PbxKind {{ PbxKind::Asterisk }}")), 0);
+        assert_eq!(found(kinds, "src/agent/mod.rs", &format!("{head} fn f() -> PbxKind {{ PbxKind::Asterisk }}")), 0);
     }
 
     #[test]

@@ -3,55 +3,83 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::super::tracker::{Key, Said, Tracker};
+use super::super::reconcile::{Asked, Calls, Identity, reconcile};
+use super::super::tracker::{Key, Tracker};
 use super::model::Pbx;
-use super::reports::{Report, Task};
-use crate::core::call::{Call, Event, Phase};
-use crate::core::exchange::{Effect, Exchange};
+use super::reports::{Numbering, Report, Task};
+use crate::contract::CallView;
+use crate::core::call::{Call, Phase};
+use crate::core::exchange::Exchange;
 use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
-use crate::pbx::{Happened, Mark, Snapshot};
+use crate::pbx::{Happened, Mark};
 
 /// A snapshot under way: events wait for it.
-struct Asked {
-    known: Vec<LegId>,
+pub(super) struct AskedSnapshot {
+    asked: Asked,
+    /// What the node took for live before.
+    sought: Vec<CallView>,
     lists: Option<(Vec<Raw>, Vec<Raw>)>,
     waiting: Vec<Raw>,
     /// Events were lost meanwhile.
     lost: bool,
 }
 
+/// What the node takes for live, as an agent asks when it begins or takes over.
+enum Claims {
+    None,
+    /// The node tells only after the next snapshot.
+    Late,
+    Told(Vec<CallView>, Key),
+}
+
+/// By how much an agent's clock may be ahead of the node's, in reports: the first one's is.
+const CLOCK_MAX: u64 = 10_000;
+
 pub(super) struct World {
-    pbx: Pbx,
+    pub(super) pbx: Pbx,
     translator: Translator,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
     pub(super) exchange: Exchange,
     /// So many people of one conference are paired with each other.
-    conference: usize,
+    pub(super) conference: usize,
     pub(super) name: PbxName,
     /// The node's name of each call that is followed.
     pub(super) ids: BTreeMap<Key, CallId>,
-    /// The announced leg of each, and whom it calls.
-    announced: BTreeMap<Key, (LegId, Number)>,
+    pub(super) followed: BTreeMap<Key, Identity>,
+    /// Calls that the node has ended, as it said when they were reported on.
+    pub(super) over: BTreeSet<CallId>,
     pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
     /// How many reports were made.
     pub(super) made: u64,
+    pub(super) numbering: Numbering,
     /// Reports wait until they are told to go, each task's by itself.
     slow: bool,
+    /// Reports that are made in one tick of the agent's clock.
+    per_tick: u64,
+    /// When the last call was announced.
+    announced: UnixMillis,
+    /// A call's id is given when the node decides it, not when it is announced: the node is told late of some.
+    pub(super) late_ids: bool,
     /// Some have overtaken others.
     pub(super) overtook: bool,
-    asked: Option<Asked>,
-    /// What the node takes for live, as another agent asks when it begins.
-    claimed: Vec<Call>,
+    pub(super) asked: Option<AskedSnapshot>,
+    claims: Claims,
+    /// Calls are announced to another agent, which reports nothing of them.
+    standby: bool,
     /// Events that are lost from now on.
-    lose: u8,
+    pub(super) lose: u8,
     /// Events were lost since the last snapshot.
-    dirty: bool,
+    pub(super) dirty: bool,
+    /// How many times these have begun to hear each other, and whether they still do.
+    pub(super) met: BTreeMap<[usize; 2], (usize, bool)>,
+    /// What the agent read showed who hears whom in another order than it came to be.
+    pub(super) disordered: bool,
     /// Pairs, as clients were told of them.
-    paired: BTreeSet<(CallId, [Number; 2])>,
+    pub(super) paired: BTreeSet<(CallId, [Number; 2])>,
     /// Announcements so far.
     calls: usize,
     /// Calls that the node was told of so far.
@@ -63,8 +91,8 @@ pub(super) struct World {
 /// # Panics
 ///
 /// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, a pair outlives one of its legs, clients are told something else than the exchange knows, or something is left
-/// when all have hung up.
+/// hear, people are parted who have heard each other ever since they met, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
+/// the exchange knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));
@@ -78,15 +106,23 @@ pub fn calls(data: &[u8]) {
         conference,
         name,
         ids: BTreeMap::new(),
-        announced: BTreeMap::new(),
+        followed: BTreeMap::new(),
+        over: BTreeSet::new(),
         reports: BTreeMap::new(),
         made: 0,
+        numbering: Numbering::new(0, CLOCK_MAX),
         slow: head & 1 == 1,
+        per_tick: 1 + 2 * u64::from(head >> 1 & 3),
+        announced: UnixMillis(-1),
+        late_ids: head & 8 == 8,
         overtook: false,
         asked: None,
-        claimed: Vec::new(),
+        claims: Claims::None,
+        standby: false,
         lose: 0,
         dirty: false,
+        met: BTreeMap::new(),
+        disordered: false,
         paired: BTreeSet::new(),
         calls: 0,
         ids_given: 0,
@@ -94,10 +130,11 @@ pub fn calls(data: &[u8]) {
     for op in script.chunks(3).take(400) {
         let [op, a, b] = [0, 1, 2].map(|n| op.get(n).copied().unwrap_or_default());
         world.act(op, a, b);
+        world.meet();
         world.listen();
         world.check();
     }
-    world.end();
+    world.end_all();
 }
 
 impl World {
@@ -121,12 +158,15 @@ impl World {
             (13, Some(n)) => self.pbx.begin_to_take_out(n),
             (14, _) => self.pbx.take_out(a),
             (15, _) => drop(self.pbx.phone(None)),
+            (16, _) if a & 2 == 2 => self.ask_the_node(),
             (16, _) => self.ask(a & 1 == 1),
             (17, _) => self.answered(),
             (18, _) if a & 1 == 1 => self.overtake(usize::from(b)),
             (18, _) => self.deliver(usize::from(b)),
             (19, _) if a < 64 => self.lose = self.lose.saturating_add(1 + b % 4),
-            (19, _) if a < 80 => self.restart(),
+            (19, _) if a < 80 => self.restart(b & 1 == 1, u64::from(b >> 1)),
+            (19, _) if a < 96 => self.stand_by(),
+            (19, _) if a < 128 => self.take_over(b & 1 == 1),
             _ => {}
         }
     }
@@ -141,7 +181,7 @@ impl World {
         for event in self.pbx.said() {
             if self.lose > 0 {
                 self.lose -= 1;
-                self.dirty = true;
+                (self.dirty, self.disordered) = (true, true);
                 self.asked.iter_mut().for_each(|asked| asked.lost = true);
             } else if let Some(asked) = self.asked.as_mut().filter(|_| event.name() != "UserEvent") {
                 asked.waiting.push(event);
@@ -157,11 +197,13 @@ impl World {
     fn read(&mut self, event: &Raw) {
         for happened in self.translator.read(event) {
             if let Happened::Announced(held) = happened {
+                if self.standby {
+                    self.other_opens(&held.leg, &held.mark);
+                    continue;
+                }
                 let (key, left) = self.tracker.announce(&held.leg);
-                self.tell(left);
-                let call = self.follow(key, &held.leg, &held.mark, true);
-                // The answer to the dialplan: a later snapshot shows it.
-                self.pbx.decided(&held.leg, call);
+                self.tell(left.into_iter().collect());
+                self.follow(key, &held.leg, &held.mark, true);
             } else {
                 let said = self.tracker.happened(&happened);
                 self.tell(said);
@@ -170,19 +212,53 @@ impl World {
     }
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
-    fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) -> Option<CallId> {
-        self.announced.insert(key, (leg.clone(), number(&mark.called)?));
-        let id = match &mark.call {
-            Some(known) => {
-                self.ids.insert(key, known.clone());
-                return Some(known.clone());
+    pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) {
+        let Some(called) = number(&mark.called) else { return };
+        self.followed.insert(key, Identity { leg: leg.clone(), called, id: mark.call.clone() });
+        if let Some(known) = mark.call.as_ref().filter(|known| !self.over.contains(known)) {
+            self.ids.insert(key, known.clone());
+            return;
+        }
+        let Some(mut call) = self.decide(leg, mark, held) else { return };
+        if !self.late_ids {
+            self.give_id(&mut call);
+            if held {
+                // The answer to the dialplan: a later snapshot shows it.
+                self.pbx.decided(leg, Some(call.id.clone()));
             }
-            None => format!("c{}", self.ids_given).parse::<CallId>().ok()?,
-        };
+        }
+        self.report(Task::Call(key), Report::Open(Box::new(call)));
+    }
+
+    /// As the node's own ids: later calls have later ones.
+    pub(super) fn give_id(&mut self, call: &mut Call) {
+        call.id = id(self.ids_given);
         self.ids_given += 1;
-        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, at(self.made + 1));
-        let call = Call {
-            id: id.clone(),
+    }
+
+    /// Another agent is in charge: it has the node decide a call.
+    fn other_opens(&mut self, leg: &LegId, mark: &Mark) {
+        let Some(mut call) = self.decide(leg, mark, true) else { return };
+        self.give_id(&mut call);
+        self.made += 1;
+        self.pbx.decided(leg, Some(call.id.clone()));
+        self.open(call);
+    }
+
+    /// The agent's clock when it makes this report.
+    pub(super) fn at(&self, made: u64) -> UnixMillis {
+        UnixMillis(i64::try_from(made / self.per_tick).unwrap_or_default())
+    }
+
+    fn decide(&mut self, leg: &LegId, mark: &Mark, held: bool) -> Option<Call> {
+        // Other reports can share their time with an announcement, but no leg is announced twice at once.
+        if self.at(self.made + 1) == self.announced {
+            self.made = ((self.made + 1) / self.per_tick + 1) * self.per_tick - 1;
+        }
+        self.announced = self.at(self.made + 1);
+        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, self.at(self.made + 1));
+        Some(Call {
+            id: id(0),
             pbx: self.name.clone(),
             leg: leg.clone(),
             legs: Call::announced_leg(leg, Some(&calling), at),
@@ -204,174 +280,99 @@ impl World {
             talks: Vec::new(),
             far: Default::default(),
             last_seq: 0,
-        };
-        self.ids.insert(key, id.clone());
-        self.report(Task::Call(key), Report::Open(Box::new(call)));
-        Some(id)
+            last_by: None,
+        })
     }
 
-    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, mut event, device, last: _ } in said {
-            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
-            {
-                *stands_for = device.number().and_then(number);
-            }
-            self.report(Task::Call(key), Report::Event(event));
+    /// As the agent does now and then: the next snapshot is compared with what the node lists now.
+    fn ask_the_node(&mut self) {
+        if !self.standby {
+            self.claims = Claims::Told(self.live(), self.tracker.next());
         }
     }
 
     fn ask(&mut self, early: bool) {
-        if self.asked.is_none() {
-            let lists = early.then(|| self.pbx.list());
-            self.asked = Some(Asked { known: self.tracker.legs(), lists, waiting: Vec::new(), lost: false });
+        if self.asked.is_some() {
+            return;
         }
+        let next = self.tracker.next();
+        let (sought, listed) = match std::mem::replace(&mut self.claims, Claims::None) {
+            Claims::Told(calls, listed) => (calls, listed),
+            other => {
+                self.claims = other;
+                (Vec::new(), next)
+            }
+        };
+        let mut asked = Asked { legs: self.tracker.legs(), next, listed };
+        asked.legs.extend(sought.iter().flat_map(|call| call.legs.iter().cloned()));
+        let lists = early.then(|| self.pbx.list());
+        self.asked = Some(AskedSnapshot { asked, sought, lists, waiting: Vec::new(), lost: false });
     }
 
     fn answered(&mut self) {
-        let Some(Asked { known, lists, waiting, lost }) = self.asked.take() else { return };
+        let Some(AskedSnapshot { asked, sought, lists, waiting, lost }) = self.asked.take() else { return };
         let (channels, bridges) = lists.unwrap_or_else(|| self.pbx.list());
-        // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
-        // snapshot.
-        self.dirty = self.lose > 0 || lost;
         let snapshot = self.translator.restart(&channels, &bridges);
-        self.reconcile(&snapshot, &known);
+        reconcile(self, &snapshot, &asked, sought);
+        if matches!(self.claims, Claims::Late) {
+            self.claims = Claims::Told(self.live(), self.tracker.next());
+        }
+        // The lists may be too old for what was lost, or too new for the events that waited: the agent asks for another
+        // snapshot. It does so as well for what the node claims.
+        self.dirty = self.lose > 0 || lost || self.standby || !matches!(self.claims, Claims::None);
+        // The lists may show already what they tell.
+        self.disordered |= !waiting.is_empty();
         waiting.iter().for_each(|event| self.read(event));
     }
 
-    fn reconcile(&mut self, snapshot: &Snapshot, known: &[LegId]) {
-        let mut claimed = std::mem::take(&mut self.claimed);
-        claimed.sort_unstable_by_key(|call| std::cmp::Reverse((call.id.as_str().len(), call.id.clone())));
-        let forgotten = self.forgotten(snapshot, &claimed);
-        let gone = self.tracker.missing(snapshot, known);
-        self.tell(gone);
-        let (found, _) = self.tracker.found(snapshot);
-        let found: Vec<_> = found.into_iter().map(|(leg, mark)| (leg.clone(), mark.clone())).collect();
-        for (leg, mark) in found {
-            let (key, _) = self.tracker.announce(&leg);
-            self.follow(key, &leg, &mark, false);
-        }
-        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        for call in &claimed {
-            let legs: Vec<LegId> = call.unfinished().filter(|leg| there.contains(leg)).cloned().collect();
-            let (ids, announced) = (&self.ids, &self.announced);
-            if let Some(key) = self.tracker.adopt(&legs, |key| is(ids, announced, key, call)) {
-                self.ids.insert(key, call.id.clone());
-                self.announced.insert(key, (call.leg.clone(), call.called.clone()));
-            }
-        }
-        let left = [forgotten, self.moved_on(&claimed)].concat();
-        self.end_forgotten(&claimed, left);
-        let news = self.tracker.catch_up(snapshot);
-        self.tell(news);
-        for call in claimed {
-            let apart = self.tracker.apart(snapshot, &call.hears());
-            self.tell(apart);
-        }
-    }
-
-    /// Legs that the node takes for live, and neither the PBX nor the agent knows.
-    fn forgotten(&self, snapshot: &Snapshot, claimed: &[Call]) -> Vec<(usize, LegId)> {
-        let there: BTreeSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        legs(claimed, |_, leg| !there.contains(leg) && self.tracker.call_of(leg).is_none())
-    }
-
-    /// Those that have been announced anew.
-    fn moved_on(&self, claimed: &[Call]) -> Vec<(usize, LegId)> {
-        legs(claimed, |call, leg| {
-            let key = self.tracker.call_of(leg).filter(|key| !is(&self.ids, &self.announced, *key, call));
-            key.and_then(|key| self.announced.get(&key)).is_some_and(|(of, _)| of == leg)
-        })
-    }
-
-    fn end_forgotten(&mut self, claimed: &[Call], forgotten: Vec<(usize, LegId)>) {
-        for (n, leg) in forgotten {
-            let call = &claimed[n];
-            let followed = self.announced.keys().find(|key| is(&self.ids, &self.announced, **key, call));
-            let task = followed.map_or_else(|| Task::Forgotten(call.id.clone()), |key| Task::Call(*key));
-            self.report(task, Report::Event(Event::Ended { leg, cause: None }));
-        }
-    }
-
-    /// Another agent begins anew. What the old one had not reported is lost with it.
-    fn restart(&mut self) {
+    /// Another agent begins anew, whose clock is ahead by this. What the old one had not reported is lost with it.
+    fn restart(&mut self, late: bool, ahead: u64) {
         self.deliver_all();
+        // That takes longer than a tick.
+        self.made += self.per_tick;
+        self.numbering = Numbering::new(self.made, ahead * CLOCK_MAX / 127);
         self.translator = Translator::default();
         self.tracker = Tracker::default();
         self.ids.clear();
-        self.announced.clear();
+        self.followed.clear();
         self.reports.clear();
         self.asked = None;
-        self.claimed = self.exchange.calls().filter(|call| call.phase != Phase::Ended).cloned().collect();
+        self.begin(late);
+    }
+
+    /// Another agent is in charge from now on.
+    fn stand_by(&mut self) {
+        self.standby = true;
         self.dirty = true;
+    }
+
+    /// The other agent is gone.
+    fn take_over(&mut self, late: bool) {
+        if self.standby {
+            self.begin(late);
+        }
+    }
+
+    /// In charge, the agent asks the node for its live calls.
+    fn begin(&mut self, late: bool) {
+        self.standby = false;
+        self.dirty = true;
+        self.claims = if late { Claims::Late } else { Claims::Told(self.live(), self.tracker.next()) };
         self.ask(false);
     }
 
-    /// What clients are told.
-    pub(super) fn follows(&mut self, effects: Vec<Effect>) {
-        for effect in effects {
-            match effect {
-                Effect::Paired(pair) => {
-                    // Whatever has overtaken whatever.
-                    let is_phone = |number: &Number| self.pbx.channels.iter().any(|c| c.stands_for == *number);
-                    assert!(is_phone(&pair.first) && is_phone(&pair.second), "{pair:?}: a number that no phone has");
-                    let key = (pair.call, sorted(pair.first, pair.second));
-                    assert!(self.paired.insert(key.clone()), "{key:?} was paired before");
-                }
-                Effect::Parted(pair) => {
-                    let key = (pair.call, sorted(pair.first, pair.second));
-                    assert!(self.paired.remove(&key), "{key:?} was not paired");
-                }
-                Effect::Ended(call) => {
-                    assert!(!self.paired.iter().any(|(other, _)| *other == call), "a pair outlives {call}");
-                }
-            }
-        }
-    }
-
-    fn check(&self) {
-        let mut known = BTreeSet::new();
-        for call in self.exchange.calls() {
-            let pairs = self.exchange.pairs_in(&call.id).into_iter();
-            known.extend(pairs.map(|pair| (pair.call, sorted(pair.first, pair.second))));
-        }
-        assert_eq!(known, self.paired, "clients were told something else than the exchange knows");
-        let settled = !self.dirty && self.asked.is_none() && self.reports.is_empty() && self.lose == 0;
-        if !settled || !self.pbx.taking_out.is_empty() {
-            return;
-        }
-        for (call, numbers) in &self.paired {
-            let of = |wanted: &Number| self.pbx.channels.iter().position(|c| c.stands_for == *wanted);
-            let hear = match (of(&numbers[0]), of(&numbers[1])) {
-                (Some(a), Some(b)) => self.pbx.hear(a, b),
-                _ => false,
-            };
-            assert!(hear, "{numbers:?} are paired in {call} and don't hear each other");
-        }
-    }
-
-    /// After a snapshot, and where no conference can be full: whoever is followed is paired with whoever they hear. A
-    /// pair may be lost where reports have overtaken each other: a bridge that goes to an earlier call of the leg ends
-    /// with that.
-    fn check_that_all_are_paired(&self) {
-        let channels = &self.pbx.channels;
-        if self.overtook || channels.len() >= self.conference || !self.pbx.taking_out.is_empty() {
-            return;
-        }
-        let followed = |n: &usize| self.tracker.call_of(&channels[*n].leg).is_some();
-        for a in (0..channels.len()).filter(followed) {
-            for b in (0..a).filter(followed).filter(|b| self.pbx.hear(a, *b)) {
-                let numbers = sorted(channels[a].stands_for.clone(), channels[b].stands_for.clone());
-                assert!(self.paired.iter().any(|(_, pair)| *pair == numbers), "{numbers:?} are not paired");
-            }
-        }
-    }
-
     /// Everything settles, and then everybody hangs up.
-    fn end(&mut self) {
+    fn end_all(&mut self) {
         self.lose = 0;
         self.answered();
+        self.take_over(false);
         // The second one shows who else was there of those whom the first one made followed.
-        for _ in 0..2 {
+        for round in 0..6 {
+            self.deliver_all();
+            if round >= 2 && !self.dirty {
+                break;
+            }
+            self.ask_the_node();
             self.ask(false);
             self.answered();
         }
@@ -381,6 +382,7 @@ impl World {
         while let Some(n) = self.pbx.pick(0) {
             self.pbx.hang_up(n);
         }
+        self.meet();
         self.listen();
         self.deliver_all();
         self.check();
@@ -396,29 +398,10 @@ impl World {
     }
 }
 
-/// As the agent tells whether a call that it follows is this one.
-fn is(ids: &BTreeMap<Key, CallId>, announced: &BTreeMap<Key, (LegId, Number)>, key: Key, call: &Call) -> bool {
-    let same = |(leg, called): &(LegId, Number)| (leg, called) == (&call.leg, &call.called);
-    ids.get(&key) == Some(&call.id) || announced.get(&key).is_some_and(same)
+fn id(n: usize) -> CallId {
+    format!("c{n:06}").parse().unwrap_or_else(|_| unreachable!("a letter and digits are a name"))
 }
 
-/// The legs of calls that are so, with their call's place.
-fn legs(calls: &[Call], is: impl Fn(&Call, &LegId) -> bool) -> Vec<(usize, LegId)> {
-    let legs = calls.iter().enumerate().flat_map(|(n, call)| call.unfinished().map(move |leg| (n, call, leg)));
-    legs.filter(|(_, call, leg)| is(call, leg)).map(|(n, _, leg)| (n, leg.clone())).collect()
-}
-
-/// The agent's clock: it ticks with each report.
-pub(super) fn at(made: u64) -> UnixMillis {
-    UnixMillis(i64::try_from(made).unwrap_or_default())
-}
-
-fn number(digits: &str) -> Option<Number> {
+pub(super) fn number(digits: &str) -> Option<Number> {
     format!("+1{digits}").parse().ok()
-}
-
-fn sorted(a: Number, b: Number) -> [Number; 2] {
-    let mut both = [a, b];
-    both.sort_unstable();
-    both
 }

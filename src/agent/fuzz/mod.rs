@@ -2,13 +2,15 @@
 //! behind it; run by the fuzzer (`fuzz/`).
 
 mod calls;
+mod checks;
+mod claims;
 mod model;
 mod reports;
 
 pub use calls::calls;
 
-use super::follow::received;
 use crate::core::fuzz::passes_on;
+use crate::core::uui::received;
 
 /// `User-to-User` and `Call-Info` from a trusted trunk: an address that may be passed on, or a reason why not.
 pub fn header(data: &[u8]) {

@@ -25,7 +25,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    fn is_phone(&self) -> bool {
+    pub(super) fn is_phone(&self) -> bool {
         self.half.is_none()
     }
 }
@@ -117,6 +117,21 @@ impl Pbx {
     pub(super) fn decided(&mut self, leg: &LegId, call: Option<CallId>) {
         let mark = self.channels.iter_mut().find(|c| c.leg == *leg).and_then(|c| c.mark.as_mut());
         mark.into_iter().for_each(|(_, decided)| decided.clone_from(&call));
+    }
+
+    /// The same, if it still waits for that: it goes on by itself sooner or later, here when it comes into a bridge.
+    pub(super) fn decided_while_held(&mut self, leg: &LegId, called: &Number, call: &CallId) {
+        let waits = |c: &&Channel| c.leg == *leg && c.bridge.is_none();
+        let waiting = self.channels.iter().find(waits).and_then(|channel| channel.mark.as_ref());
+        if waiting.is_some_and(|(to, _)| format!("+1{to}") == called.to_string()) {
+            self.decided(leg, Some(call.clone()));
+        }
+    }
+
+    /// Whether a leg is up that was never announced, or for this call the last time.
+    pub(super) fn is_up_in(&self, leg: &LegId, call: &CallId) -> bool {
+        let channel = self.channels.iter().find(|channel| channel.leg == *leg && channel.alive);
+        channel.is_some_and(|c| c.mark.as_ref().is_none_or(|(_, decided)| decided.as_ref() == Some(call)))
     }
 
     /// Calls a phone.
@@ -251,6 +266,11 @@ impl Pbx {
         let name = format!("Local/9@c-{local:08x};1");
         self.say("LocalOptimizationEnd", &[("LocalOneChannel", &name)]);
         self.hang_up(one);
+    }
+
+    /// Whose number this is.
+    pub(super) fn phone_of(&self, number: &Number) -> Option<usize> {
+        self.channels.iter().position(|channel| channel.stands_for == *number)
     }
 
     /// Whether two phones hear each other.

@@ -3,15 +3,38 @@
 use std::collections::VecDeque;
 
 use super::super::tracker::Key;
-use super::calls::{World, at};
-use crate::core::call::{Call, Event};
+use super::calls::World;
+use crate::core::call::{Call, Event, Phase};
 use crate::core::exchange::Refused;
-use crate::core::name::CallId;
+use crate::core::name::{AgentId, CallId};
+use crate::core::overtaken::Serial;
+use crate::core::time::UnixMillis;
 
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
 pub(super) enum Report {
     Open(Box<Call>),
-    Event(Event),
+    Event { seq: u64, event: Event },
+}
+
+/// How the agent numbers its reports, as `follow` does.
+pub(super) struct Numbering {
+    agent: AgentId,
+    /// By how much its clock is ahead of the node's.
+    ahead: u64,
+    last: u64,
+}
+
+impl Numbering {
+    /// That of the agent that began when so many reports had been made.
+    pub(super) fn new(made: u64, ahead: u64) -> Numbering {
+        let agent = format!("agent-{made}").parse();
+        let agent = agent.unwrap_or_else(|_| unreachable!("a word and digits are a name"));
+        Numbering { agent, ahead, last: 0 }
+    }
+
+    pub(super) fn follow(&mut self, last_seq: u64) {
+        self.last = self.last.max(last_seq);
+    }
 }
 
 /// What reports to the node. The reports of two tasks can overtake each other.
@@ -24,6 +47,11 @@ pub(super) enum Task {
 }
 
 impl World {
+    pub(super) fn tell_node(&mut self, task: Task, event: Event) {
+        self.numbering.last = (self.numbering.last + 1).max(self.made + 1 + self.numbering.ahead);
+        self.report(task, Report::Event { seq: self.numbering.last, event });
+    }
+
     pub(super) fn report(&mut self, task: Task, report: Report) {
         self.made += 1;
         self.reports.entry(task).or_default().push_back((self.made, report));
@@ -63,33 +91,52 @@ impl World {
             self.reports.remove(task);
         }
         match (report, task) {
-            (Some((_, Report::Open(call))), Task::Call(key)) => {
+            (Some((_, Report::Open(mut call))), Task::Call(key)) => {
                 // The node answers an announcement that it knows with the call that it has.
                 let known = self.exchange.call_of(&self.name, &call.leg);
-                let known = known.filter(|known| known.leg == call.leg && known.called == call.called);
+                let known = known.filter(|known| {
+                    known.leg == call.leg && known.called == call.called && known.phase != Phase::Ended
+                });
                 if let Some(known) = known.map(|known| known.id.clone()) {
                     self.ids.insert(*key, known);
-                } else if let Some((_, effects)) = self.exchange.open(*call) {
-                    self.follows(effects);
+                    return;
                 }
+                if self.late_ids {
+                    self.give_id(&mut call);
+                    self.pbx.decided_while_held(&call.leg, &call.called, &call.id);
+                }
+                self.ids.insert(*key, call.id.clone());
+                self.open(*call);
             }
-            (Some((seq, Report::Event(event))), task) => {
+            (Some((made, Report::Event { seq, event })), task) => {
                 let call = match task {
                     Task::Call(key) => self.ids.get(key).cloned(),
                     Task::Forgotten(call) => Some(call.clone()),
                 };
                 if let Some(call) = call {
-                    self.apply(&call, seq, &event);
+                    if !self.apply(&call, seq, self.at(made), &event) {
+                        self.over.insert(call);
+                        self.dirty = true;
+                    }
                 }
             }
             _ => {}
         }
     }
 
-    fn apply(&mut self, call: &CallId, seq: u64, event: &Event) {
-        match self.exchange.apply(call, seq, at(seq), event) {
-            Ok(effects) => self.follows(effects),
-            Err(Refused::Ended | Refused::UnknownCall) => {}
+    pub(super) fn open(&mut self, call: Call) {
+        for (_, effects) in self.exchange.open(call) {
+            self.follows(effects);
+        }
+    }
+
+    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &Event) -> bool {
+        match self.exchange.apply(call, Serial { agent: Some(&self.numbering.agent), seq }, at, event) {
+            Ok(effects) => {
+                self.follows(effects);
+                true
+            }
+            Err(Refused::Ended | Refused::UnknownCall) => false,
             Err(error) => panic!("{error}"),
         }
     }

@@ -178,6 +178,7 @@ impl App {
             talks: Vec::new(),
             far: Far { served_by, ..far.unwrap_or_default() },
             last_seq: 0,
+            last_by: None,
         };
         let Opening { call, is_new } = self.live.open(call, request.routed);
         if is_new {

@@ -4,7 +4,7 @@ use axum::http::StatusCode;
 
 use crate::contract::CallReport;
 use crate::core::exchange::Effect;
-use crate::core::name::CallId;
+use crate::core::name::{AgentId, CallId};
 use crate::node::Problem;
 use crate::node::app::App;
 use crate::node::state::{Applied, CallUnavailable};
@@ -13,15 +13,22 @@ use crate::store::StoreError;
 impl App {
     /// Applies events in order. When this returns, they are written down, and so is what follows. It isn't cut off by
     /// an agent that has waited long enough, nor by the time-out: applied again, they would lead to nothing.
-    pub(in crate::node) async fn report(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
+    /// `agent` is which agent numbered them, if it says. True if the call had ended before one of them.
+    pub(in crate::node) async fn report(
+        &self,
+        id: &CallId,
+        agent: Option<AgentId>,
+        reports: &[CallReport],
+    ) -> Result<bool, Problem> {
         let (app, id, reports) = (self.clone(), id.clone(), reports.to_vec());
-        App::to_the_end(async move { app.take_in(&id, &reports).await }).await
+        App::to_the_end(async move { app.take_in(&id, agent.as_ref(), &reports).await }).await
     }
 
-    async fn take_in(&self, id: &CallId, reports: &[CallReport]) -> Result<(), Problem> {
-        let reports = self.identify(id, reports).await?;
+    async fn take_in(&self, id: &CallId, agent: Option<&AgentId>, reports: &[CallReport]) -> Result<bool, Problem> {
+        let reports = self.identify(id, agent, reports).await?;
         let unavailable = |error: CallUnavailable| Problem::field(StatusCode::NOT_FOUND, "call", error.to_string());
-        let Applied { changed, write, effects, refused } = self.live.apply(id, &reports).map_err(unavailable)?;
+        let applied = self.live.apply(id, agent, &reports).map_err(unavailable)?;
+        let Applied { changed, write, effects, refused, was_over } = applied;
         let written = match write {
             Ok(commit) => commit.wait().await,
             Err(error) => Err(error),
@@ -42,7 +49,7 @@ impl App {
         }
         match refused {
             Some(refused) => Err(Problem::invalid("events", refused.to_string())),
-            None => Ok(()),
+            None => Ok(was_over),
         }
     }
 

@@ -1,10 +1,11 @@
 //! Whose number a leg stands for: what the agent says of a device, resolved with the directory.
 
 use crate::contract::{CallReport, NumberKind};
-use crate::core::call::Event;
+use crate::core::call::{Call, Event};
 use crate::core::identity::{Came, Known, is_same, stands_for};
-use crate::core::name::CallId;
+use crate::core::name::{AgentId, CallId};
 use crate::core::number::Number;
+use crate::core::overtaken::Serial;
 use crate::monitor::now;
 use crate::node::app::App;
 use crate::store::StoreError;
@@ -15,12 +16,17 @@ impl App {
     pub(in crate::node) async fn identify(
         &self,
         id: &CallId,
+        agent: Option<&AgentId>,
         reports: &[CallReport],
     ) -> Result<Vec<CallReport>, StoreError> {
-        let call = self.live.read(|exchange| exchange.call(id).map(|call| (call.called.clone(), call.last_seq)));
         let mut reports = reports.to_vec();
-        let Some((called, last_seq)) = call else { return Ok(reports) };
-        for report in reports.iter_mut().filter(|report| report.seq > last_seq) {
+        let is_new = |call: &Call, report: &CallReport| !call.is_repeat(Serial { agent, seq: report.seq }, report.at);
+        let new = self.live.read(|exchange| {
+            let call = exchange.call(id)?;
+            Some((call.called.clone(), reports.iter_mut().filter(|report| is_new(call, report)).collect::<Vec<_>>()))
+        });
+        let Some((called, new)) = new else { return Ok(reports) };
+        for report in new {
             let (number, came) = match &mut report.event {
                 Event::Dialled { number, unreadable: true, .. } => (number, Came::Unreadable),
                 Event::Dialled { number, .. } => (number, Came::Dialled),

@@ -50,7 +50,7 @@ impl App {
         for call in self.live.to_retry() {
             beat.tick();
             // An empty report: only what was left undone. It is in the backlog again if it fails.
-            let _ = self.report(&call, &[]).await;
+            let _ = self.report(&call, None, &[]).await;
         }
         self.expire_offers().await?;
         self.pairing.tell_missed_calls(beat).await?;
@@ -104,7 +104,7 @@ impl App {
         for (call, events) in self.live.silent_since(now(), LOST) {
             tracing::warn!(%call, "nothing was heard of a call for a day: it is taken for over");
             // If it can't be written down, it is in the backlog.
-            let _ = self.report(&call, &events).await;
+            let _ = self.report(&call, None, &events).await;
         }
     }
 }

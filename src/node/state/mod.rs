@@ -18,8 +18,9 @@ use crate::contract::CallReport;
 use crate::core::call::{Call, Event, Phase};
 use crate::core::exchange::{Effect, Exchange, Pair, Refused};
 use crate::core::far::Far;
-use crate::core::name::{CallId, LegId, PbxName};
+use crate::core::name::{AgentId, CallId, LegId, PbxName};
 use crate::core::number::Number;
+use crate::core::overtaken::Serial;
 use crate::core::route::{Reason, Route};
 use crate::core::time::UnixMillis;
 use crate::store::{Commit, Store, StoreError};
@@ -62,6 +63,8 @@ pub(in crate::node) struct Applied {
     pub(in crate::node) write: Result<Commit, StoreError>,
     pub(in crate::node) effects: Vec<Effect>,
     pub(in crate::node) refused: Option<Refused>,
+    /// The call had ended before one of the events.
+    pub(in crate::node) was_over: bool,
 }
 
 /// Why a call can't be changed here.
@@ -156,26 +159,31 @@ impl LiveCalls {
             if let Some(call) = self.announced_before(calls, &call.pbx, &call.leg, &call.called, routed) {
                 return Opening { call, is_new: false };
             }
-            let left = calls.exchange.open(call.clone());
+            let changed = calls.exchange.open(call.clone());
             // What it knows of its other side may have come along with the leg.
             let call = calls.exchange.call(&call.id).cloned().unwrap_or(call);
             self.write_behind(&mut calls.backlog, &call);
-            if let Some((before, effects)) = left {
-                // The agent tells that call, too: with that, or soon after, it is done.
-                calls.backlog.add(&before, effects);
+            for (other, effects) in changed {
+                // The agent reports about that call too: with that, or soon after, it is written.
+                calls.backlog.add(&other, effects);
             }
             Opening { call, is_new: true }
         })
     }
 
-    /// Applies events of a call in order, after what is in the backlog for it.
+    /// Applies events of a call in order, as this agent numbers them, after what is in the backlog for the call.
     ///
     /// # Errors
     /// If the call is unknown.
-    pub(in crate::node) fn apply(&self, id: &CallId, reports: &[CallReport]) -> Result<Applied, CallUnavailable> {
+    pub(in crate::node) fn apply(
+        &self,
+        id: &CallId,
+        agent: Option<&AgentId>,
+        reports: &[CallReport],
+    ) -> Result<Applied, CallUnavailable> {
         self.locked(|Calls { exchange, backlog }| {
-            let mut last = exchange.call(id).ok_or(CallUnavailable::Unknown)?.last_seq;
-            let (mut touched, mut refused) = (BTreeSet::new(), None);
+            exchange.call(id).ok_or(CallUnavailable::Unknown)?;
+            let (mut touched, mut refused, mut was_over) = (BTreeSet::new(), None, false);
             let mut effects = match backlog.take(id) {
                 Some(effects) => {
                     touched.insert(id.clone());
@@ -184,22 +192,22 @@ impl LiveCalls {
                 None => Vec::new(),
             };
             for report in reports {
-                if report.seq > last {
-                    last = report.seq;
+                let serial = Serial { agent, seq: report.seq };
+                if exchange.call(id).is_some_and(|call| !call.is_repeat(serial, report.at)) {
                     touched.insert(id.clone());
                     touched.extend(touched_by(exchange, id, &report.event));
                 }
-                match exchange.apply(id, report.seq, report.at, &report.event) {
+                match exchange.apply(id, serial, report.at, &report.event) {
                     Ok(new) => effects.extend(new),
                     // Late news of a call that is over is no news.
-                    Err(Refused::Ended) => {}
+                    Err(Refused::Ended) => was_over = true,
                     Err(error) => refused = Some(error),
                 }
             }
             let calls: Vec<Call> = touched.iter().filter_map(|id| exchange.call(id).cloned()).collect();
             let changed = calls.iter().map(|call| call.id.clone()).collect();
             // An empty write is in its place in the queue too: a repeat waits for what it repeats.
-            Ok(Applied { changed, write: self.write(calls), effects, refused })
+            Ok(Applied { changed, write: self.write(calls), effects, refused, was_over })
         })
     }
 
@@ -234,9 +242,9 @@ impl LiveCalls {
         // As they came: a leg that was announced anew is in the later one.
         restored.sort_unstable_by(|a, b| a.id.cmp(&b.id));
         self.locked(|Calls { exchange, backlog }| {
-            for (before, effects) in restored.into_iter().filter_map(|call| exchange.open(call)) {
+            for (other, effects) in restored.into_iter().flat_map(|call| exchange.open(call)) {
                 // The kill came between the two calls' writes.
-                backlog.add(&before, effects);
+                backlog.add(&other, effects);
             }
             exchange.calls().flat_map(|call| exchange.pairs_in(&call.id)).collect()
         })
@@ -281,7 +289,8 @@ impl LiveCalls {
         called: &Number,
         routed: Option<Reason>,
     ) -> Option<Call> {
-        let mut call = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called)?.clone();
+        let before = exchange.call_of(pbx, leg).filter(|call| call.leg == *leg && call.called == *called);
+        let mut call = before.filter(|call| call.phase != Phase::Ended)?.clone();
         if let Some(reason) = routed.filter(|reason| *reason != call.reason) {
             (call.reason, call.trunk) = (reason, None);
             if call.route == Route::Packet {

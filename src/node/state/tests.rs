@@ -59,15 +59,15 @@ async fn a_call_that_could_not_be_written_is_kept_until_it_is() {
     store.close().await;
     let call = live.open(decided("0199-1"), None).call;
     assert_eq!(live.to_retry(), std::slice::from_ref(&call.id), "the decision could not be written");
-    let applied = live.apply(&call.id, &[end(&call)]).unwrap();
+    let applied = live.apply(&call.id, None, &[end(&call)]).unwrap();
     assert!(applied.write.is_err() && live.to_retry().is_empty());
     assert_eq!(applied.effects, [Effect::Ended(call.id.clone())]);
     live.retry_later(&applied.changed, &call.id, applied.effects);
     let later = UnixMillis(1_000 + GRACE.as_millis() as i64);
     assert!(live.over(later, GRACE).is_empty(), "it is over, but not written yet");
-    let again = live.apply(&call.id, &[]).unwrap();
+    let again = live.apply(&call.id, None, &[]).unwrap();
     assert_eq!(again.effects, [Effect::Ended(call.id.clone())], "and what follows from its end is still to be done");
     assert_eq!(live.over(later, GRACE), std::slice::from_ref(&call.id));
     assert!(live.forget(&call.id).is_some());
-    assert!(matches!(live.apply(&call.id, &[]), Err(CallUnavailable::Unknown)));
+    assert!(matches!(live.apply(&call.id, None, &[]), Err(CallUnavailable::Unknown)));
 }

@@ -10,8 +10,9 @@ use super::words::{PhaseRecord, ReasonRecord, RouteRecord, SideRecord};
 use crate::core::address::Address;
 use crate::core::call::{Bridge, Call, Leg, Talk, Tie};
 use crate::core::far::Far;
-use crate::core::name::{CallId, LegId, PbxName, TrunkName};
+use crate::core::name::{AgentId, CallId, LegId, PbxName, TrunkName};
 use crate::core::number::Number;
+use crate::core::overtaken::Reported;
 use crate::core::time::UnixMillis;
 
 /// A call.
@@ -44,6 +45,8 @@ pub(in crate::store) struct CallRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     far: Option<RemoteRecord>,
     last_seq: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_by: Option<(AgentId, UnixMillis)>,
 }
 
 impl Record for CallRecord {
@@ -60,6 +63,8 @@ struct LegRecord {
     answered: Option<UnixMillis>,
     ended: Option<UnixMillis>,
     bridges: Vec<(LegId, BridgeRecord)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reported: Vec<ReportedRecord>,
     #[serde(default, skip_serializing_if = "TieRecord::is_member")]
     tie: TieRecord,
 }
@@ -89,6 +94,15 @@ struct BridgeRecord {
     since: UnixMillis,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     beyond: bool,
+}
+
+/// An agent's latest report about another leg, or about its own end.
+#[derive(Debug, Serialize, Deserialize)]
+struct ReportedRecord {
+    leg: LegId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<AgentId>,
+    seq: u64,
 }
 
 /// Two numbers that heard each other.
@@ -126,6 +140,7 @@ impl From<Call> for CallRecord {
             talks,
             far,
             last_seq,
+            last_by,
         } = call;
         CallRecord {
             id,
@@ -150,6 +165,7 @@ impl From<Call> for CallRecord {
             talks: talks.into_iter().map(TalkRecord::from).collect(),
             far: (!far.is_empty()).then(|| far.into()),
             last_seq,
+            last_by,
         }
     }
 }
@@ -179,6 +195,7 @@ impl From<CallRecord> for Call {
             talks,
             far,
             last_seq,
+            last_by,
         } = record;
         Call {
             id,
@@ -203,23 +220,26 @@ impl From<CallRecord> for Call {
             talks: talks.into_iter().map(Talk::from).collect(),
             far: far.map(Far::from).unwrap_or_default(),
             last_seq,
+            last_by,
         }
     }
 }
 
 impl From<Leg> for LegRecord {
     fn from(leg: Leg) -> LegRecord {
-        let Leg { number, trunk, since, answered, ended, bridges, tie } = leg;
+        let Leg { number, trunk, since, answered, ended, bridges, reported, tie } = leg;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
-        LegRecord { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+        let reported = reported.into_iter().map(ReportedRecord::from).collect();
+        LegRecord { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
     }
 }
 
 impl From<LegRecord> for Leg {
     fn from(record: LegRecord) -> Leg {
-        let LegRecord { number, trunk, since, answered, ended, bridges, tie } = record;
+        let LegRecord { number, trunk, since, answered, ended, bridges, reported, tie } = record;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
-        Leg { number, trunk, since, answered, ended, bridges, tie: tie.into() }
+        let reported = reported.into_iter().map(Reported::from).collect();
+        Leg { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
     }
 }
 
@@ -254,6 +274,20 @@ impl From<BridgeRecord> for Bridge {
     fn from(record: BridgeRecord) -> Bridge {
         let BridgeRecord { call, since, beyond } = record;
         Bridge { call, since, beyond }
+    }
+}
+
+impl From<Reported> for ReportedRecord {
+    fn from(reported: Reported) -> ReportedRecord {
+        let Reported { leg, agent, seq } = reported;
+        ReportedRecord { leg, agent, seq }
+    }
+}
+
+impl From<ReportedRecord> for Reported {
+    fn from(record: ReportedRecord) -> Reported {
+        let ReportedRecord { leg, agent, seq } = record;
+        Reported { leg, agent, seq }
     }
 }
 

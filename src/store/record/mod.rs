@@ -8,8 +8,9 @@
 //! | `offers.body` | [`OfferRecord`] | none: earlier versions refuse an offer with a field that they don't know |
 //!
 //! Records are types of their own, so that a change to a call, a message or an offer in the program changes no stored row:
-//! the compiler asks for the conversion instead. A record never changes. A new shape gets the next version, a second
-//! record, and a conversion from the first one. A row without `v` was written before there were records, and has version 1.
+//! the compiler asks for the conversion instead. A record never changes, but may gain a field with a default that earlier
+//! versions can do without: they ignore it. Any other shape gets the next version, a second record, and a conversion from
+//! the first one. A row without `v` was written before there were records, and has version 1.
 //!
 //! `numbers.extensions`, `bindings.capabilities` and `bindings.offer` hold plain values, which have no place for a version.
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{
-    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, FarView, SipMessages, Step,
+    AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, EventsReply, FarView,
+    SipMessages, Step,
 };
 use crate::core::call::Call;
 use crate::core::far::Far;
@@ -46,15 +47,15 @@ pub(in crate::node) async fn decide(
 #[utoipa::path(post, path = "/v1/calls/{call}/events", tag = "calls", security(("bearer" = ["agent"])),
     params(("call" = String, Path, description = "The call's id"),
         ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970"),
-        ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply")),
-    request_body = CallEvents, responses((status = 200, body = SipMessages), Problems))]
+        ("sidecall-agent" = Option<String>, Header, description = "The agent's id: it is given SIP MESSAGEs in the reply, and its numbers are compared only with each other")),
+    request_body = CallEvents, responses((status = 200, body = EventsReply), Problems))]
 pub(in crate::node) async fn events(
     State(app): State<App>,
     Agent(scope): Agent,
     InPath(call): InPath<CallId>,
     headers: HeaderMap,
     Body(report): Body<CallEvents>,
-) -> Result<Json<SipMessages>, Problem> {
+) -> Result<Json<EventsReply>, Problem> {
     let events = report.by_clock(agent_clock(&headers), now());
     if events.len() > EVENTS {
         return Err(Problem::invalid("events", format!("a report has at most {EVENTS} events")));
@@ -64,11 +65,14 @@ pub(in crate::node) async fn events(
     }
     let pbx = app.live.pbx_of(&call);
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
-    app.report(&call, &events).await?;
-    Ok(Json(match pbx {
-        Some(pbx) => app.sip.hand_out(&pbx, agent_id(&headers)).await,
+    let agent = agent_id(&headers);
+    // One that is no name says as little as none.
+    let over = app.report(&call, agent.and_then(|id| id.parse().ok()), &events).await?;
+    let sip = match pbx {
+        Some(pbx) => app.sip.hand_out(&pbx, agent).await,
         None => SipMessages::default(),
-    }))
+    };
+    Ok(Json(EventsReply { sip, over }))
 }
 
 /// Which calls are listed.
@@ -175,6 +179,8 @@ fn view(call: Call) -> CallView {
     CallView {
         hears: call.hears(),
         legs: call.unfinished().cloned().collect(),
+        strangers: call.strangers().cloned().collect(),
+        moved: call.moved().cloned().collect(),
         call: call.id,
         pbx: call.pbx,
         leg: call.leg,

@@ -17,9 +17,9 @@ use super::import::Tally;
 use super::stream::{SAID, acknowledged};
 use super::{clients, inbox, lines, numbers};
 use crate::contract::{
-    CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, ImportReport,
-    Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, Part, PbxReport, PbxView,
-    Peer, SipMessages,
+    CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, EventsReply,
+    ImportReport, Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, Part,
+    PbxReport, PbxView, Peer, SipMessages,
 };
 use crate::node::http::extract::Body;
 
@@ -59,6 +59,7 @@ pub fn body(data: &[u8]) {
     }
     again(read::<CallDecision>(data));
     again(read::<SipMessages>(data));
+    again(read::<EventsReply>(data));
     again(read::<CallList>(data));
     again(read::<ClientCreated>(data));
     again(read::<ClientList>(data));

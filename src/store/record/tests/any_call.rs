@@ -15,6 +15,7 @@ use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
 use crate::core::name::LegId;
 use crate::core::number::Number;
 use crate::core::offer::OfferId;
+use crate::core::overtaken::Reported;
 use crate::core::portability::ServedBy;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
@@ -71,17 +72,23 @@ fn bridge() -> impl Strategy<Value = Bridge> {
     (named(), time(), any::<bool>()).prop_map(|(call, since, beyond)| Bridge { call, since, beyond })
 }
 
+fn reported() -> impl Strategy<Value = Reported> {
+    (leg_id(), option::of(named()), any::<u64>()).prop_map(|(leg, agent, seq)| Reported { leg, agent, seq })
+}
+
 fn leg() -> impl Strategy<Value = Leg> {
     let times = (time(), option::of(time()), option::of(time()));
     let bridges = vec((leg_id(), bridge()), 0..3);
-    (option::of(number()), option::of(named()), times, bridges, tie()).prop_map(
-        |(number, trunk, (since, answered, ended), bridges, tie)| Leg {
+    let reported = vec(reported(), 0..3);
+    (option::of(number()), option::of(named()), times, bridges, reported, tie()).prop_map(
+        |(number, trunk, (since, answered, ended), bridges, reported, tie)| Leg {
             number,
             trunk,
             since,
             answered,
             ended,
             bridges,
+            reported,
             tie,
         },
     )
@@ -164,7 +171,7 @@ fn call() -> impl Strategy<Value = Call> {
     let who = (option::of(number()), any::<bool>(), number(), side());
     let decision = (route(), option::of(named()), reason(), option::of(address()));
     let times = (option::of(time()), time(), option::of(time()), option::of(time()));
-    let progress = (option::of(text()), phase(), any::<u64>());
+    let progress = (option::of(text()), phase(), any::<u64>(), option::of((named(), time())));
     let legs = (btree_map(leg_id(), leg(), 0..4), btree_map(number(), time(), 0..3), vec(talk(), 0..3));
     let far = prop_oneof![Just(Far::default()), far()];
     (ids, who, decision, times, progress, legs, far).prop_map(|(ids, who, decision, times, progress, legs, far)| {
@@ -172,7 +179,7 @@ fn call() -> impl Strategy<Value = Call> {
         let (calling, withheld, called, side) = who;
         let (route, trunk, reason, carried) = decision;
         let (announced, decided, answered, ended) = times;
-        let (cause, phase, last_seq) = progress;
+        let (cause, phase, last_seq, last_by) = progress;
         let (legs, parted, talks) = legs;
         Call {
             id,
@@ -197,6 +204,7 @@ fn call() -> impl Strategy<Value = Call> {
             talks,
             far,
             last_seq,
+            last_by,
         }
     })
 }

@@ -10,6 +10,7 @@ use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
 use crate::core::name::LegId;
 use crate::core::number::Number;
 use crate::core::offer::OfferId;
+use crate::core::overtaken::Reported;
 use crate::core::portability::ServedBy;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::{Mark, UnixMillis};
@@ -38,7 +39,8 @@ fn capability(word: &str) -> Capability {
 }
 
 fn leg(number: Option<Number>, since: i64) -> Leg {
-    Leg { number, trunk: None, since: at(since), answered: None, ended: None, bridges: Vec::new(), tie: Tie::Member }
+    let (bridges, reported) = (Vec::new(), Vec::new());
+    Leg { number, trunk: None, since: at(since), answered: None, ended: None, bridges, reported, tie: Tie::Member }
 }
 
 fn bridge(other: &str, since: i64) -> (LegId, Bridge) {
@@ -78,6 +80,7 @@ fn minimal() -> Call {
         talks: Vec::new(),
         far: Far::default(),
         last_seq: 0,
+        last_by: None,
     }
 }
 
@@ -210,6 +213,18 @@ fn ties() -> Call {
     }
 }
 
+/// The latest reports, and the agents that made them. Only rows with a version have these.
+fn reported() -> Call {
+    let by = |leg: &str, agent, seq| Reported { leg: parsed(leg), agent, seq };
+    let reported = vec![by("a-2", some("0199a6f000007000"), 1_795_345_005_000_040), by("a-1", None, 7)];
+    Call {
+        legs: legs([("a-1", Leg { reported, ..leg(None, 0) })]),
+        last_seq: 1_795_345_005_000_040,
+        last_by: Some((parsed("0199a6f000007000"), at(41))),
+        ..minimal()
+    }
+}
+
 fn attended() -> Call {
     Call { reason: Reason::Attended, calling: some(ALICE), ..minimal() }
 }
@@ -222,6 +237,7 @@ pub(super) fn calls() -> Vec<(&'static str, Call)> {
         ("call-remote", remote()),
         ("call-withheld", withheld()),
         ("call-ties", ties()),
+        ("call-reported", reported()),
         ("call-attended", attended()),
     ]
 }

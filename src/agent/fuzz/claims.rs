@@ -1,0 +1,112 @@
+//! The agent's side of a snapshot: what it follows, and what the node takes for live.
+
+use super::super::reconcile::{Calls, Identity};
+use super::super::said::Said;
+use super::super::tracker::{Key, Tracker};
+use super::calls::{World, number};
+use super::reports::Task;
+use crate::contract::CallView;
+use crate::core::call::{Call, Event, Phase};
+use crate::core::name::LegId;
+use crate::core::number::Number;
+use crate::pbx::{Mark, Snapshot};
+
+impl Calls for World {
+    fn tracker(&mut self) -> &mut Tracker {
+        &mut self.tracker
+    }
+
+    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+        self.followed.iter().map(|(key, call)| (*key, call))
+    }
+
+    fn identity(&self, key: Key) -> Option<&Identity> {
+        self.followed.get(&key)
+    }
+
+    fn over(&mut self) -> Vec<Key> {
+        let over = |key: &Key| self.ids.get(key).is_some_and(|id| self.over.contains(id));
+        self.followed.keys().copied().filter(over).collect()
+    }
+
+    fn called(&self, mark: &Mark) -> Option<Number> {
+        number(&mark.called)
+    }
+
+    fn reported(&mut self, last_seq: u64) {
+        self.numbering.follow(last_seq);
+    }
+
+    fn tell(&mut self, said: Vec<Said>) {
+        for Said { key, mut event, device, last } in said {
+            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
+            {
+                *stands_for = device.number().and_then(number);
+            }
+            if self.followed.contains_key(&key) {
+                self.tell_node(Task::Call(key), event);
+            }
+            if last {
+                self.followed.remove(&key);
+            }
+        }
+    }
+
+    fn start(&mut self, key: Key, leg: LegId, mark: Mark, _: Number) {
+        self.follow(key, &leg, &mark, false);
+    }
+
+    fn adopt(&mut self, key: Key, view: &CallView) {
+        let id = Some(view.call.clone());
+        self.ids.insert(key, view.call.clone());
+        self.followed.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+    }
+
+    fn forget(&mut self, key: Key) {
+        self.followed.remove(&key);
+    }
+
+    fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        for leg in legs {
+            self.tell_node(Task::Forgotten(view.call.clone()), Event::Ended { leg, cause: None });
+        }
+    }
+
+    fn attend(&mut self, _: &Snapshot) {}
+}
+
+impl World {
+    /// The calls that the node takes for live.
+    pub(super) fn live(&self) -> Vec<CallView> {
+        self.exchange.calls().filter(|call| call.phase != Phase::Ended).map(view).collect()
+    }
+}
+
+fn view(call: &Call) -> CallView {
+    CallView {
+        call: call.id.clone(),
+        pbx: call.pbx.clone(),
+        leg: call.leg.clone(),
+        legs: call.unfinished().cloned().collect(),
+        strangers: call.strangers().cloned().collect(),
+        moved: call.moved().cloned().collect(),
+        hears: call.hears(),
+        calling: call.calling.clone(),
+        called: call.called.clone(),
+        side: call.side,
+        route: call.route,
+        trunk: None,
+        reason: call.reason,
+        address: None,
+        phase: call.phase,
+        last_seq: call.last_seq,
+        decided: call.decided,
+        answered: call.answered,
+        ended: None,
+        cause: None,
+        far: None,
+        with: Vec::new(),
+        story: Vec::new(),
+        deliveries: Vec::new(),
+    }
+}

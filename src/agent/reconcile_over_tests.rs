@@ -1,0 +1,87 @@
+//! What the node has wrong is put right by a snapshot.
+
+use super::*;
+use crate::pbx::Happened;
+
+fn hears(name: &str, others: &[&str]) -> LiveLeg {
+    let device = Device::Named { number: name.into(), tenant: None };
+    LiveLeg { device, hears: others.iter().map(|other| leg(other)).collect(), ..live(name, None) }
+}
+
+fn bridged(a: &str, b: &str) -> Happened {
+    Happened::Bridged { legs: [leg(a), leg(b)], devices: [Device::Unnamed, Device::Unnamed] }
+}
+
+fn events(agent: &Agent, key: Key) -> Vec<Event> {
+    agent.told.iter().filter(|said| said.key == key).map(|said| said.event.clone()).collect()
+}
+
+fn is_introduced(event: &Event, name: &str) -> bool {
+    matches!(event, Event::Identified { leg: of, .. } if *of == leg(name))
+}
+
+/// A leg joined it after the node had taken it for over. The node has dropped what was told of that leg.
+#[test]
+fn legs_of_a_call_that_is_over_for_the_node_join_whom_they_hear() {
+    let mut agent = Agent::default();
+    let over = agent.announce(identity(N, Some("c")));
+    agent.tracker.adopt(&[leg("Y")], |_| false);
+    let told = agent.tracker.happened(&bridged("X", "Z"));
+    agent.tell(told);
+    let own = agent.announce(Identity { leg: leg("A"), ..identity(M, Some("d")) });
+    let told = agent.tracker.happened(&bridged("A", "Z"));
+    agent.tell(told);
+    agent.over = vec![over];
+    let (asked, told) = (agent.ask(), agent.told.len());
+    let there = snapshot(vec![hears("A", &["Z"]), hears("Z", &["A"])]);
+    reconcile(&mut agent, &there, &asked, vec![CallView { leg: leg("A"), ..view("d", M, &["A"]) }]);
+    assert!(agent.identity(over).is_none());
+    assert_eq!(agent.tracker.call_of(&leg("Z")), Some(own));
+    agent.told.drain(..told);
+    let told = events(&agent, own);
+    let introduced = told.iter().position(|event| is_introduced(event, "Z"));
+    let heard = told.iter().position(|event| *event == Event::Bridged { legs: [leg("A"), leg("Z")] });
+    assert!(introduced.is_some() && introduced < heard, "{told:?}");
+}
+
+/// Its mark says whom it calls, whatever became of the call's id.
+#[test]
+fn the_announced_leg_of_a_call_that_is_over_for_the_node_is_registered_anew() {
+    let mut agent = Agent::default();
+    let over = agent.announce(identity(N, Some("c")));
+    agent.over = vec![over];
+    let asked = agent.ask();
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, Some("c"))))]), &asked, Vec::new());
+    let again = agent.tracker.call_of(&leg("X")).unwrap();
+    assert!(again > over && agent.identity(over).is_none());
+    assert_eq!(agent.identity(again).unwrap().called, number(N));
+    assert!(agent.told.is_empty(), "the node has ended it by itself: {:?}", agent.told);
+}
+
+#[test]
+fn a_bridge_that_the_nodes_list_lacks_is_told_again() {
+    for knows in [true, false] {
+        let mut agent = Agent::default();
+        let call = agent.announce(identity(N, Some("c")));
+        let told = agent.tracker.happened(&bridged("X", "Y"));
+        agent.tell(told);
+        let (asked, told) = (agent.ask(), agent.told.len());
+        let there = snapshot(vec![hears("X", &["Y"]), hears("Y", &["X"])]);
+        let heard = if knows { vec![[leg("Y"), leg("X")]] } else { vec![] };
+        reconcile(&mut agent, &there, &asked, vec![CallView { hears: heard, ..view("c", N, &["X", "Y"]) }]);
+        agent.told.drain(..told);
+        let again = events(&agent, call).contains(&Event::Bridged { legs: [leg("X"), leg("Y")] });
+        assert_eq!(again, !knows);
+    }
+}
+
+/// The call that would have introduced it is over. As a stranger it would stand for nobody.
+#[test]
+fn a_stranger_whom_nobody_follows_is_introduced() {
+    let mut agent = Agent::default();
+    let call = agent.announce(identity(N, Some("c")));
+    let asked = agent.ask();
+    let there = snapshot(vec![hears("X", &["Y"]), hears("Y", &["X"])]);
+    reconcile(&mut agent, &there, &asked, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
+    assert!(events(&agent, call).iter().any(|event| is_introduced(event, "Y")), "{:?}", agent.told);
+}
