@@ -22,3 +22,17 @@ pub(super) struct LinkContext {
     pub status_changed: Notify,
     pub messages_sent: Notify,
 }
+
+impl LinkContext {
+    pub(super) fn new(shared: Arc<Shared>, pbx: PbxConfig, quirks: PbxQuirks) -> LinkContext {
+        LinkContext {
+            messages: Messages::new(quirks.slots, pbx.context.as_str()),
+            status: Mutex::new(Status::new(pbx.kind, &shared.id)),
+            shared,
+            pbx,
+            quirks,
+            status_changed: Notify::new(),
+            messages_sent: Notify::new(),
+        }
+    }
+}

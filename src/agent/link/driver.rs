@@ -24,13 +24,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a session over a connection that has just been made.
 pub(super) async fn run(link: &mut Supervised, pbx: PbxLink, shutdown: &CancellationToken) -> SessionEnd {
-    let PbxLink { commands, events } = pbx;
-    let us = link.context.shared.id.clone();
-    let ownership = Charge::new(Arc::clone(&commands), link.context.pbx.name.clone(), us.clone());
-    let asked = link.follower.ask();
-    let (session, actions) = LinkSession::start(now(), us, link.context.quirks);
-    let (ownership, pending) = (Arc::new(Mutex::new(ownership)), PendingInputs::default());
-    let mut driver = Driver { link, commands, events, session, ownership, asked, pending };
+    let (mut driver, actions) = Driver::new(link, pbx);
     for action in actions {
         driver.act(action).await;
     }
@@ -61,6 +55,16 @@ async fn sleep_until(wake: Option<Instant>) {
 }
 
 impl Driver<'_> {
+    fn new(link: &mut Supervised, pbx: PbxLink) -> (Driver<'_>, Vec<LinkAction>) {
+        let PbxLink { commands, events } = pbx;
+        let us = link.context.shared.id.clone();
+        let ownership = Charge::new(Arc::clone(&commands), link.context.pbx.name.clone(), us.clone());
+        let asked = link.follower.ask();
+        let (session, actions) = LinkSession::start(now(), us, link.context.quirks);
+        let (ownership, pending) = (Arc::new(Mutex::new(ownership)), PendingInputs::default());
+        (Driver { link, commands, events, session, ownership, asked, pending }, actions)
+    }
+
     async fn run(mut self, shutdown: &CancellationToken) -> SessionEnd {
         // The first tick comes at once, when the session is attached.
         let mut tick = tokio::time::interval(CHECK_EVERY);
@@ -167,3 +171,7 @@ impl Driver<'_> {
         suspicion.then_some(LinkInput::Suspicion)
     }
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

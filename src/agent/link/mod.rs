@@ -9,11 +9,11 @@ mod driver;
 mod pending;
 mod session;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
@@ -22,8 +22,7 @@ use super::call::Way;
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
-use super::messages::{Courier, Messages};
-use super::status::Status;
+use super::messages::Courier;
 use super::{Shared, direct};
 use crate::contract::LinkState;
 use crate::core::backoff::Backoff;
@@ -48,27 +47,12 @@ pub(super) async fn supervise(
 ) {
     let endpoint = pbx.endpoint();
     let quirks = endpoint.quirks();
-    let messages = Messages::new(quirks.slots, pbx.context.as_str());
-    let status = Mutex::new(Status::new(pbx.kind, &shared.id));
-    let context = Arc::new(LinkContext {
-        shared,
-        pbx,
-        quirks,
-        messages,
-        status,
-        status_changed: Notify::new(),
-        messages_sent: Notify::new(),
-    });
+    let context = Arc::new(LinkContext::new(shared, pbx, quirks));
     let (held_sender, held) = mpsc::channel(256);
     let _direct = listener.map(|listener| direct::listen(&context, listener, held_sender.clone()));
-    let courier = Courier::start(&context);
     let over = CancellationToken::new();
     let reporter = super::status::report(&context, over.clone());
-    let mut pulse = tokio::time::interval(PULSE);
-    pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let follower = Follower::new(Arc::clone(&context));
-    let alive = context.shared.tasks.beat(format!("link to {}", context.pbx.name), HUNG);
-    let mut link = Supervised { follower, context, courier, held, alive, pulse };
+    let mut link = Supervised::new(context, held);
     link.run(&*endpoint, shutdown).await;
     link.courier.stop().await;
     over.cancel();
@@ -85,6 +69,15 @@ struct Supervised {
 }
 
 impl Supervised {
+    fn new(context: Arc<LinkContext>, held: mpsc::Receiver<(Announcement, Held)>) -> Supervised {
+        let courier = Courier::start(&context);
+        let mut pulse = tokio::time::interval(PULSE);
+        pulse.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let follower = Follower::new(Arc::clone(&context));
+        let alive = context.shared.tasks.beat(format!("link to {}", context.pbx.name), HUNG);
+        Supervised { context, courier, follower, held, alive, pulse }
+    }
+
     async fn run(&mut self, pbx: &dyn Pbx, shutdown: CancellationToken) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {

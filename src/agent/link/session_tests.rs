@@ -375,3 +375,19 @@ fn a_closed_connection_ends_the_session_without_a_goodbye() {
         assert_eq!(test.tell(LinkInput::CommandsClosed), [lost("a command connection is gone", synced)]);
     }
 }
+
+#[test]
+fn after_its_end_a_session_does_nothing() {
+    let ends = || [LinkInput::Shutdown, LinkInput::EventsEnded, LinkInput::CommandsClosed];
+    for n in 0..ends().len() {
+        for mut test in Test::phases() {
+            test.tell(LinkInput::Suspicion);
+            test.tell(ends().into_iter().nth(n).unwrap());
+            for input in ends().into_iter().chain([attached(None), checked(US), snapshot(), tick(1), LinkInput::Due]) {
+                assert_eq!(test.tell(input), []);
+                assert_eq!(test.pass(60_000), []);
+            }
+            assert!(!test.session.is_attached());
+        }
+    }
+}
