@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::Stream;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::*;
 use crate::agent::context::LinkContext;
@@ -172,7 +172,7 @@ struct Test {
     said: mpsc::UnboundedReceiver<String>,
     us: String,
     shutdown: CancellationToken,
-    session: JoinHandle<SessionEnd>,
+    session: JoinSet<SessionEnd>,
 }
 
 impl Test {
@@ -181,7 +181,8 @@ impl Test {
         let us = link.context.shared.id.clone();
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
-        let session = tokio::spawn(async move { run(&mut link, connection, &stop).await });
+        let mut session = JoinSet::new();
+        session.spawn(async move { run(&mut link, connection, &stop).await });
         Test { pbx, lists, events, said, us, shutdown, session }
     }
 
@@ -199,10 +200,10 @@ impl Test {
         self.expect(["our name"]).await;
     }
 
-    async fn end(self) -> (SessionEnd, Vec<String>) {
-        let end = tokio::time::timeout(Duration::from_secs(10), self.session).await.unwrap().unwrap();
+    async fn end(mut self) -> (SessionEnd, Vec<String>) {
+        let end = tokio::time::timeout(Duration::from_secs(10), self.session.join_next()).await.unwrap();
         let mut said = self.said;
-        (end, std::iter::from_fn(|| said.try_recv().ok()).collect())
+        (end.unwrap().unwrap(), std::iter::from_fn(|| said.try_recv().ok()).collect())
     }
 }
 
@@ -258,7 +259,7 @@ async fn no_event_is_read_before_the_session_is_attached() {
     test.events.send(vec![gap()]).unwrap();
     test.pbx.closed.notify_one();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(test.said.try_recv().is_err() && !test.session.is_finished());
+    assert!(test.said.try_recv().is_err() && test.session.try_join_next().is_none());
     test.pbx.version.notify_one();
     test.expect(["our name", "event"]).await;
     let (end, _) = test.end().await;
