@@ -25,7 +25,7 @@ pub(in crate::node) struct RoutedDelivery {
     pub(in crate::node) via: PbxName,
 }
 
-/// Routes deliveries that are written down, and hands them to push.
+/// Finds the PBX that each delivery goes by, and hands those that are written down to push.
 pub(in crate::node) struct Deliveries {
     store: Store,
     push: Push,

@@ -55,7 +55,7 @@ impl PbxLinks {
     }
 
     /// Notes an agent's report. True if its link can send SIP MESSAGEs again.
-    pub(in crate::node) fn report(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) -> bool {
+    pub(super) fn report(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) -> bool {
         let (agent, link) = (report.agent.clone(), report.link);
         self.metrics.pbx(&pbx, link);
         let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
@@ -72,7 +72,8 @@ impl PbxLinks {
         self.lock().get(pbx).is_none_or(|reported| reported.link(agent).sends())
     }
 
-    /// The latest report about each PBX, in order.
+    /// The latest report about each PBX, in order. A PBX of which nothing has been heard for a while is shown as down, and so
+    /// is its metric from now on.
     pub(in crate::node) fn views(&self, now: UnixMillis) -> Vec<PbxView> {
         let mut views: Vec<PbxView> = self.lock().values().map(|reported| reported.view.clone()).collect();
         views.sort_by(|a, b| a.pbx.cmp(&b.pbx));

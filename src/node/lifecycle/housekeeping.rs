@@ -46,6 +46,7 @@ impl App {
         self.space.measure();
         let metrics = self.totals.metrics;
         metrics.store_failed_writes(self.store.failed_writes());
+        // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());
         for call in self.live.to_retry() {
             beat.tick();

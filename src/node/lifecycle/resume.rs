@@ -15,6 +15,7 @@ use crate::store::{CallFilter, StoreError};
 const CALLS: u32 = 200_000;
 /// Calls that may have ended within the grace.
 const RECENT: u32 = 20_000;
+
 impl App {
     /// Reads live calls back, finishes what was pending, and begins to tell whoever wasn't told.
     pub(in crate::node) async fn resume(&self) -> Result<(), StoreError> {

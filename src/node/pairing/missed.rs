@@ -40,7 +40,7 @@ impl Pairing {
             if done.reconciled.contains(&pair) {
                 continue;
             }
-            match self.reconcile_listing(&pair).await {
+            match self.reconcile_for_softphones(&pair).await {
                 Ok(told) => done.told.extend(told),
                 Err(error) if error.is_unavailable() => return Err(error),
                 Err(error) => {

@@ -61,11 +61,11 @@ impl Pairing {
 
     /// Brings what clients know of a pair in line with whether it talks.
     pub(in crate::node) async fn reconcile(&self, pair: &Pair) -> Result<(), StoreError> {
-        self.reconcile_listing(pair).await.map(drop)
+        self.reconcile_for_softphones(pair).await.map(drop)
     }
 
     /// As [`Pairing::reconcile`]; returns the softphones for which that made a delivery.
-    pub(in crate::node) async fn reconcile_listing(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
+    async fn reconcile_for_softphones(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _lock = self.locks.of(&pair.call).await;
         let (talks, call, far) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);

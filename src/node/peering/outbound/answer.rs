@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::contract::{Body, Message, Peer, Role};
+use crate::contract::{Body, Message, Peer as PeerClient, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
 use crate::core::far::{How, Sent, SentState};
@@ -15,7 +15,7 @@ use crate::push::SipAnswer;
 
 impl Outbound {
     /// Tells the other side how a number of ours is reached, once, and as often as that takes.
-    pub(in crate::node) fn answer(self: &Arc<Self>, call: &CallId, number: &Number, own: Peer) {
+    pub(in crate::node) fn answer(self: &Arc<Self>, call: &CallId, number: &Number, own: PeerClient) {
         let client = self.live.read(|exchange| {
             let far = &exchange.call(call)?.far;
             let settled = far.answers.get(number).is_some_and(|sent| sent.state != SentState::Pending);
@@ -85,7 +85,7 @@ impl Outbound {
         self.push.policy().check_answer(address, vouched).map_err(|refusal| refusal.to_string())
     }
 
-    fn answer_by_sip(&self, call: &CallId, number: &Number, own: Peer, to: Address) -> Result<(), String> {
+    fn answer_by_sip(&self, call: &CallId, number: &Number, own: PeerClient, to: Address) -> Result<(), String> {
         let found = self.live.read(|exchange| {
             let call = exchange.call(call)?;
             let sent = call.far.answers.get(number);

@@ -1,4 +1,4 @@
-//! What this node says to the other side's node, for as long as the call lasts.
+//! What this node says to the other side's node.
 //!
 //! An offer (B11) when a call goes out to a number that a peer serves; an answer (B7) for clients that
 //! can't answer themselves. Both stand in the call while they are pending, so a restart takes them up.

@@ -1,4 +1,5 @@
-//! Peer tasks: what is sent to another node for a call. Each call has at most one task of a kind, which ends with it.
+//! Peer tasks: offers, answers and introductions that are sent to another node until it has them. Each call has at most one
+//! task of a kind, which ends with it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,4 @@
-//! When somebody at the other side's end of a call talks to somebody else: what that side's node is told of it,
-//! and what it tells us.
+//! When somebody at the other side's end of a call talks to somebody else: what that side's node is told of it.
 //!
 //! Each PBX sees its own bridges alone. A caller who is parked, or transferred to a phone without a client, still
 //! hears the same trunk; and whoever is transferred by the other side does. So the node whose pair has parted says
@@ -8,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contract::{Peer, Role};
+use crate::contract::{Peer as PeerClient, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
 use crate::core::exchange::Pair;
@@ -84,7 +83,7 @@ impl Outbound {
             else {
                 continue;
             };
-            let (peers, peer) = (self.peers.clone(), Peer::from(met));
+            let (peers, peer) = (self.peers.clone(), PeerClient::from(met));
             self.run(&home.id, PeerTask::Introduction, async move {
                 until_settled(|| peers.introduce(&to, &peer, &instead), |_, _| ()).await;
             });
