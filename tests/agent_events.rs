@@ -132,3 +132,25 @@ async fn nothing_is_written_before_the_login_is_over() {
     stop.cancel();
     running.await.unwrap().unwrap();
 }
+
+/// The node may have ended a call because the last leg that it knew of was gone. It drops what it is told of other legs.
+#[tokio::test]
+async fn a_call_that_is_over_for_the_node_is_registered_anew_by_its_leg() {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    freeswitch.decided("leg-1", "2125550100", "ended-call");
+    node.end("ended-call");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    attached(&mut node).await;
+    freeswitch.event("Event-Name: CHANNEL_ANSWER\nUnique-ID: leg-1\n\n".to_owned());
+    until(&mut node.events, |(call, told)| call == "ended-call" && told["events"][0]["event"] == "answered").await;
+    // It is looked at with the next check.
+    let (request, _) = until_within(Duration::from_secs(10), &mut node.decisions, |_| true).await;
+    assert_eq!((&request["leg"], &request["routed"]), (&"leg-1".into(), &"not-announced".into()));
+    freeswitch.hang_up("leg-1");
+    let (call, _) = until(&mut node.events, |(_, told)| told["events"][0]["event"] == "ended").await;
+    assert_eq!(call, "leg-1", "the PBX still says the old one");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}

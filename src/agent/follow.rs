@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
-use super::said::Said;
+use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
@@ -278,8 +278,8 @@ impl Follower {
         }
     }
 
-    fn tell(&mut self, said: impl IntoIterator<Item = Said>) {
-        for Said { key, mut event, device, last } in said {
+    fn tell(&mut self, said: impl IntoIterator<Item = TrackedEvent>) {
+        for TrackedEvent { key, mut event, device, last } in said {
             if let Some(followed) = self.calls.get(&key) {
                 match &mut event {
                     Event::Dialled { number, unreadable, .. } => {
@@ -337,7 +337,7 @@ impl Calls for Follower {
         self.seq = self.seq.max(last_seq);
     }
 
-    fn tell(&mut self, said: Vec<Said>) {
+    fn tell(&mut self, said: Vec<TrackedEvent>) {
         self.tell(said);
     }
 

@@ -36,8 +36,8 @@ mod node;
 mod outbox;
 mod recent_ids;
 mod reconcile;
-mod said;
 mod status;
+mod tracked_event;
 mod tracker;
 
 use std::convert::Infallible;

@@ -5,7 +5,7 @@
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
-use super::said::Said;
+use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker, heard, sorted};
 use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
@@ -52,7 +52,7 @@ pub(super) trait Calls {
     /// reports with lower numbers for repeats.
     fn reported(&mut self, last_seq: u64);
 
-    fn tell(&mut self, said: Vec<Said>);
+    fn tell(&mut self, said: Vec<TrackedEvent>);
 
     /// Follows a call whose announced leg is in the snapshot.
     fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number);
@@ -155,7 +155,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     // First, where the call is followed: it is over with the last leg that the tracker knows.
     over.retain(|n, legs| match followed.get(n) {
         Some(key) => {
-            calls.tell(legs.drain(..).map(|leg| Said::ended(*key, &leg, None)).collect());
+            calls.tell(legs.drain(..).map(|leg| TrackedEvent::ended(*key, &leg, None)).collect());
             false
         }
         None => true,
@@ -223,7 +223,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     for (n, legs) in over {
         match followed.get(&n).filter(|key| calls.identity(**key).is_some()) {
             // In its turn: a later report that overtook this one would make the node drop it.
-            Some(key) => calls.tell(legs.iter().map(|leg| Said::ended(*key, leg, None)).collect()),
+            Some(key) => calls.tell(legs.iter().map(|leg| TrackedEvent::ended(*key, leg, None)).collect()),
             None => calls.end(&claims.views[n], legs),
         }
     }

@@ -84,7 +84,7 @@ struct Agent {
     last_seq: u64,
     /// Calls that are over for the node.
     over: Vec<Key>,
-    told: Vec<Said>,
+    told: Vec<TrackedEvent>,
     /// Ends of calls that are not followed.
     ended: Vec<(CallId, Vec<LegId>)>,
 }
@@ -133,7 +133,7 @@ impl Calls for Agent {
         self.last_seq = self.last_seq.max(last_seq);
     }
 
-    fn tell(&mut self, said: Vec<Said>) {
+    fn tell(&mut self, said: Vec<TrackedEvent>) {
         for said in said.into_iter().filter(|said| self.calls.contains_key(&said.key)).collect::<Vec<_>>() {
             if said.last {
                 self.calls.remove(&said.key);
@@ -292,7 +292,7 @@ fn a_leg_goes_back_to_the_call_that_the_node_has_it_in() {
     let old = agent.tracker.call_of(&leg("Y")).unwrap();
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert_eq!(agent.identity(old).unwrap().id, Some("c".parse().unwrap()));
-    assert_eq!(agent.told[told..], [Said::ended(old, &leg("X"), None)]);
+    assert_eq!(agent.told[told..], [TrackedEvent::ended(old, &leg("X"), None)]);
 }
 
 /// X has been announced once more since.

@@ -4,7 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::said::Said;
+use super::tracked_event::TrackedEvent;
 use crate::core::call::Event;
 use crate::core::name::LegId;
 use crate::pbx::{Device, Happened, Mark, Snapshot};
@@ -47,10 +47,10 @@ struct Tracked {
 
 impl Tracker {
     /// Takes up a call; a leg that calls somewhere else now leaves its old one. A leg in the dialplan hears nobody.
-    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<Said>) {
+    pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<TrackedEvent>) {
         let heard: Vec<LegId> = self.hears.get(leg).into_iter().flatten().cloned().collect();
         let apart = heard.into_iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other] });
-        let mut told: Vec<Said> = apart.flat_map(|apart| self.happened(&apart)).collect();
+        let mut told: Vec<TrackedEvent> = apart.flat_map(|apart| self.happened(&apart)).collect();
         told.extend(self.leave(leg, Some("moved on")));
         (self.take_up(leg), told)
     }
@@ -67,12 +67,13 @@ impl Tracker {
     /// Takes up a later call of a leg, which was announced to another agent; others of the leg's old call come along.
     /// Nothing is told of those: the node has them in the later call already, and would end them there. Whom they all hear
     /// stays as it is.
-    pub(super) fn announce_with(&mut self, leg: &LegId, others: &[LegId]) -> (Key, Option<Said>) {
+    pub(super) fn announce_with(&mut self, leg: &LegId, others: &[LegId]) -> (Key, Option<TrackedEvent>) {
         let from = self.call_of(leg);
         let along = others.iter().filter(|other| *other != leg && from.is_some() && self.call_of(other) == from);
         let along: Vec<LegId> = along.cloned().collect();
         let last = along.iter().chain([leg]).filter_map(|leg| self.release(leg)).last();
-        let left = from.map(|from| Said { last: last.is_some(), ..Said::ended(from, leg, Some("moved on")) });
+        let left =
+            from.map(|from| TrackedEvent { last: last.is_some(), ..TrackedEvent::ended(from, leg, Some("moved on")) });
         self.devices.remove(leg);
         self.renamed.remove(leg);
         self.answered.remove(leg);
@@ -84,7 +85,7 @@ impl Tracker {
     }
 
     /// What an event means to the calls that are followed.
-    pub(super) fn happened(&mut self, happened: &Happened) -> Vec<Said> {
+    pub(super) fn happened(&mut self, happened: &Happened) -> Vec<TrackedEvent> {
         match happened {
             Happened::Dialled { leg, by, device, trunk } => {
                 let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
@@ -101,12 +102,12 @@ impl Tracker {
             }
             Happened::Answered { leg } => {
                 let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
-                new.map(|key| Said::new(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
+                new.map(|key| TrackedEvent::new(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
             }
             Happened::Bridged { legs, devices } => self.bridged(legs, devices),
             Happened::Unbridged { legs } => {
                 let key = self.younger(legs).filter(|_| self.unbridge(legs));
-                key.map(|key| Said::new(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
+                key.map(|key| TrackedEvent::new(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
             Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
@@ -114,7 +115,7 @@ impl Tracker {
     }
 
     /// A leg that is in no call yet joins the one that it hears, as the phone that it is.
-    fn bridged(&mut self, legs: &[LegId; 2], devices: &[Device; 2]) -> Vec<Said> {
+    fn bridged(&mut self, legs: &[LegId; 2], devices: &[Device; 2]) -> Vec<TrackedEvent> {
         let Some(key) = self.younger(legs) else { return Vec::new() };
         let mut told = Vec::new();
         for (leg, device) in legs.iter().zip(devices) {
@@ -123,17 +124,17 @@ impl Tracker {
             }
         }
         if self.bridge(legs) {
-            told.push(Said::new(key, Event::Bridged { legs: legs.clone() }));
+            told.push(TrackedEvent::new(key, Event::Bridged { legs: legs.clone() }));
         }
         told
     }
 
-    fn named(&mut self, key: Key, event: Event, leg: &LegId, device: &Device) -> Said {
+    fn named(&mut self, key: Key, event: Event, leg: &LegId, device: &Device) -> TrackedEvent {
         match device.number() {
             Some(number) => self.devices.insert(leg.clone(), number.to_owned()),
             None => self.devices.remove(leg),
         };
-        Said { key, event, device: device.clone(), last: false }
+        TrackedEvent { key, event, device: device.clone(), last: false }
     }
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
@@ -172,7 +173,7 @@ impl Tracker {
     }
 
     /// The legs of `known`, which were followed when the snapshot was asked for, that are gone.
-    pub(super) fn missing(&mut self, snapshot: &Snapshot, known: &[LegId]) -> Vec<Said> {
+    pub(super) fn missing(&mut self, snapshot: &Snapshot, known: &[LegId]) -> Vec<TrackedEvent> {
         let there: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
         known.iter().filter(|leg| !there.contains(leg)).filter_map(|leg| self.leave(leg, None)).collect()
     }
@@ -199,7 +200,7 @@ impl Tracker {
     }
 
     /// What the snapshot shows that no event told.
-    pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<Said> {
+    pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<TrackedEvent> {
         let mut told = Vec::new();
         let gone_over = std::mem::take(&mut self.gone_over);
         for live in &snapshot.legs {
@@ -242,7 +243,7 @@ impl Tracker {
             if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
-                told.extend(key.map(|key| Said::new(key, Event::Bridged { legs: legs.clone() })));
+                told.extend(key.map(|key| TrackedEvent::new(key, Event::Bridged { legs: legs.clone() })));
             }
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
@@ -296,7 +297,7 @@ impl Tracker {
     }
 
     /// Those who heard each other for all that an agent before us told, and don't in the snapshot.
-    pub(super) fn apart(&self, snapshot: &Snapshot, hears: &[[LegId; 2]]) -> Vec<Said> {
+    pub(super) fn apart(&self, snapshot: &Snapshot, hears: &[[LegId; 2]]) -> Vec<TrackedEvent> {
         let shown: HashMap<_, _> = snapshot.legs.iter().map(|live| (&live.leg, &live.hears)).collect();
         let apart = |[a, b]: &&[LegId; 2]| {
             let hears = |leg, other| shown.get(leg).map(|hears| hears.contains(other));
@@ -305,7 +306,7 @@ impl Tracker {
         let told = hears
             .iter()
             .filter(apart)
-            .filter_map(|legs| Some(Said::new(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
+            .filter_map(|legs| Some(TrackedEvent::new(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
         told.collect()
     }
 
@@ -351,7 +352,7 @@ impl Tracker {
         heard
     }
 
-    fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<Said> {
+    fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<TrackedEvent> {
         let key = self.legs.remove(leg)?;
         self.devices.remove(leg);
         self.renamed.remove(leg);
@@ -365,7 +366,7 @@ impl Tracker {
         if last {
             self.calls.remove(&key);
         }
-        Some(Said { last, ..Said::ended(key, leg, cause) })
+        Some(TrackedEvent { last, ..TrackedEvent::ended(key, leg, cause) })
     }
 }
 

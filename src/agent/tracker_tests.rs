@@ -124,8 +124,10 @@ fn a_pick_up_that_no_event_told_is_found() {
     let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
     (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
     let told = tracker.catch_up(&snapshot(legs.clone()));
-    let identified =
-        Said { device: number("1003"), ..Said::new(told[0].key, Event::Identified { leg: leg("B"), number: None }) };
+    let identified = TrackedEvent {
+        device: number("1003"),
+        ..TrackedEvent::new(told[0].key, Event::Identified { leg: leg("B"), number: None })
+    };
     assert!(told.contains(&identified));
     assert!(tracker.catch_up(&snapshot(legs)).is_empty());
 }
@@ -182,7 +184,7 @@ fn a_bridge_that_ended_meanwhile_has_ended() {
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);
     let told = tracker.catch_up(&snapshot(vec![live("A", None, &[]), live("B", Some("A"), &[])]));
-    assert!(matches!(&told[..], [Said { event: Event::Unbridged { .. }, .. }]));
+    assert!(matches!(&told[..], [TrackedEvent { event: Event::Unbridged { .. }, .. }]));
 }
 
 #[test]
@@ -246,7 +248,7 @@ fn what_another_agent_followed_is_taken_over() {
     // B heard C, and hears D instead; E is in no list, so nothing is known of it.
     let legs = snapshot(vec![live("B", None, &["D"]), live("C", None, &[]), live("D", None, &["B"])]);
     let told = tracker.apart(&legs, &[pair("B", "C"), pair("B", "D"), pair("B", "E")]);
-    assert_eq!(told, [Said::new(key, Event::Unbridged { legs: pair("B", "C") })]);
+    assert_eq!(told, [TrackedEvent::new(key, Event::Unbridged { legs: pair("B", "C") })]);
 }
 
 #[test]
@@ -272,8 +274,8 @@ fn a_leg_that_calls_somewhere_else_hears_nobody() {
     let mut tracker = Tracker::default();
     let key = answered_call(&mut tracker);
     let (_, left) = tracker.announce(&leg("A"));
-    let unbridged = Said::new(key, Event::Unbridged { legs: pair("A", "B") });
-    assert_eq!(left, [unbridged, Said::ended(key, &leg("A"), Some("moved on"))]);
+    let unbridged = TrackedEvent::new(key, Event::Unbridged { legs: pair("A", "B") });
+    assert_eq!(left, [unbridged, TrackedEvent::ended(key, &leg("A"), Some("moved on"))]);
 }
 
 /// It was announced to another agent while this one stood by.
@@ -282,10 +284,10 @@ fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
     let mut tracker = Tracker::default();
     let key = answered_call(&mut tracker);
     let (new, left) = tracker.announce_with(&leg("A"), &[]);
-    assert_eq!(left, Some(Said::ended(key, &leg("A"), Some("moved on"))));
+    assert_eq!(left, Some(TrackedEvent::ended(key, &leg("A"), Some("moved on"))));
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
-    let answered = Said::new(new, Event::Answered { leg: leg("A") });
-    let bridged = Said::new(new, Event::Bridged { legs: pair("A", "B") });
+    let answered = TrackedEvent::new(new, Event::Answered { leg: leg("A") });
+    let bridged = TrackedEvent::new(new, Event::Bridged { legs: pair("A", "B") });
     assert_eq!(tracker.catch_up(&still), [answered, bridged], "the old call may have been over when it told that");
     assert_eq!(tracker.catch_up(&still), []);
     let apart = snapshot(vec![live("A", None, &[]), live("B", None, &[])]);
@@ -308,7 +310,7 @@ fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
         let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
         let still = snapshot(vec![LiveLeg { device: now.clone(), ..live("B", Some("A"), &[]) }]);
         let identified = Event::Identified { leg: leg("B"), number: None };
-        let told = Said { device: now, ..Said::new(home, identified) };
+        let told = TrackedEvent { device: now, ..TrackedEvent::new(home, identified) };
         assert_eq!(tracker.catch_up(&still), if picked_up { vec![told] } else { vec![] });
         assert_eq!(tracker.catch_up(&still), []);
     }
@@ -329,5 +331,5 @@ fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
     let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
     let bridged = Event::Bridged { legs: pair("A", "B") };
-    assert!(tracker.catch_up(&still).contains(&Said::new(home, bridged)));
+    assert!(tracker.catch_up(&still).contains(&TrackedEvent::new(home, bridged)));
 }

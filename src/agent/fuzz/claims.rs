@@ -1,7 +1,7 @@
 //! The agent's side of a snapshot: what it follows, and what the node takes for live.
 
 use super::super::reconcile::{Calls, Identity};
-use super::super::said::Said;
+use super::super::tracked_event::TrackedEvent;
 use super::super::tracker::{Key, Tracker};
 use super::calls::{World, number};
 use super::reports::Task;
@@ -37,8 +37,8 @@ impl Calls for World {
         self.numbering.follow(last_seq);
     }
 
-    fn tell(&mut self, said: Vec<Said>) {
-        for Said { key, mut event, device, last } in said {
+    fn tell(&mut self, said: Vec<TrackedEvent>) {
+        for TrackedEvent { key, mut event, device, last } in said {
             if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
             {
                 *stands_for = device.number().and_then(number);

@@ -19,12 +19,12 @@ use crate::monitor::micros;
 use crate::pbx::{Announcement, Answer, Error, Happened, Mark, PbxQuirks, Release, Slots, Snapshot};
 
 /// What is said to the PBX, and what is done with its events, in order.
-type Said = mpsc::UnboundedSender<String>;
+type TrackedEvent = mpsc::UnboundedSender<String>;
 
 /// A PBX that does as its fields say.
 #[derive(Debug)]
 struct Script {
-    said: Said,
+    said: TrackedEvent,
     /// Lets it say its version: attaching begins with that.
     version: Notify,
     owner: std::sync::Mutex<Option<String>>,
@@ -96,7 +96,7 @@ impl PbxCommands for Script {
 /// Its events.
 #[derive(Debug)]
 struct ScriptedEvents {
-    said: Said,
+    said: TrackedEvent,
     events: mpsc::UnboundedReceiver<Vec<Happened>>,
     /// What has waited for the next snapshot.
     waited: Vec<Happened>,

@@ -5,6 +5,8 @@ use serde_json::json;
 use super::LinkAction::*;
 use super::*;
 
+#[path = "session_claims_tests.rs"]
+mod claims;
 #[path = "session_random_tests.rs"]
 mod random;
 
@@ -291,30 +293,6 @@ fn a_doubtful_call_causes_a_snapshot_before_its_minute() {
 
 fn doubtful() -> LinkInput {
     LinkInput::Tick { followed: 1, doubts: true }
-}
-
-/// The node may have dropped what it was told, and nothing else would show that.
-#[test]
-fn what_looks_wrong_is_compared_with_what_the_node_claims() {
-    let mut test = Test::owner();
-    assert_eq!(test.tell(doubtful()), [Check, AskClaims]);
-    assert_eq!(test.pass(900), [], "the snapshot waits for the node");
-    assert_eq!(test.tell(doubtful()), [], "the node is asked once at a time");
-    test.tell(LinkInput::Claims(vec![claim("a")]));
-    assert_eq!(test.pass(1_000), [take(&["a"])]);
-    test.tell(snapshot());
-    // So is everything, once a minute.
-    test.tell(checked(US));
-    test.pass(60_000);
-    assert_eq!(test.tell(tick(1)), [Check, AskClaims]);
-}
-
-/// The calls that are up are another agent's to compare.
-#[test]
-fn who_stands_by_does_not_ask_the_node() {
-    let mut test = Test::standby();
-    assert_eq!(test.tell(doubtful()), [Check]);
-    assert_eq!(test.pass(1_000), [take(&[])]);
 }
 
 #[test]

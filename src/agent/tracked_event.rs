@@ -7,7 +7,7 @@ use crate::pbx::Device;
 
 /// Something to tell the node about a call.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Said {
+pub(super) struct TrackedEvent {
     /// Which call.
     pub key: Key,
     /// What happened.
@@ -18,14 +18,14 @@ pub(super) struct Said {
     pub last: bool,
 }
 
-impl Said {
+impl TrackedEvent {
     /// An event that names no phone.
-    pub(super) fn new(key: Key, event: Event) -> Said {
-        Said { key, event, device: Device::Unnamed, last: false }
+    pub(super) fn new(key: Key, event: Event) -> TrackedEvent {
+        TrackedEvent { key, event, device: Device::Unnamed, last: false }
     }
 
     /// A leg of a call is gone.
-    pub(super) fn ended(key: Key, leg: &LegId, cause: Option<&str>) -> Said {
-        Said::new(key, Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) })
+    pub(super) fn ended(key: Key, leg: &LegId, cause: Option<&str>) -> TrackedEvent {
+        TrackedEvent::new(key, Event::Ended { leg: leg.clone(), cause: cause.map(str::to_owned) })
     }
 }
