@@ -113,11 +113,11 @@ impl World {
                     Task::Call(key) => self.ids.get(key).cloned(),
                     Task::Forgotten(call) => Some(call.clone()),
                 };
-                if let Some(call) = call {
-                    if !self.apply(&call, seq, self.at(made), &event) {
-                        self.over.insert(call);
-                        self.dirty = true;
-                    }
+                if let Some(call) = call
+                    && !self.apply(&call, seq, self.at(made), &event)
+                {
+                    self.over.insert(call);
+                    self.dirty = true;
                 }
             }
             _ => {}
