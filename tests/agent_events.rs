@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use scripted::{Freeswitch, Node, agent, until, until_within};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// Its connections may each wait for a greeting.
@@ -151,6 +151,40 @@ async fn a_call_that_is_over_for_the_node_is_registered_anew_by_its_leg() {
     freeswitch.hang_up("leg-1");
     let (call, _) = until(&mut node.events, |(_, told)| told["events"][0]["event"] == "ended").await;
     assert_eq!(call, "leg-1", "the PBX still says the old one");
+    stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+/// The node doesn't answer for a while, and then lists a call that is over on the PBX. What the call itself has yet to tell
+/// comes first: an end with a higher number would make a repeat of it.
+#[tokio::test]
+async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
+    let mut freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    freeswitch.decided("other", "2125550100", "ended-call");
+    node.end("ended-call");
+    node.stall("leg-1");
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    attached(&mut node).await;
+    freeswitch.channel("leg-1", "2125550100");
+    freeswitch.announce("leg-1", "2125550100");
+    until(&mut freeswitch.commands, |said| said == "api uuid_break leg-1 all").await;
+    let live = json!({ "call": "leg-1", "pbx": "office", "leg": "leg-1", "legs": ["leg-1"], "calling": null,
+        "called": "+12125550100", "side": "originating", "route": "packet", "trunk": "partner",
+        "reason": "called-has-client", "address": null, "phase": "decided", "decided": 1, "answered": null, "ended": null,
+        "cause": null, "deliveries": [], "last_seq": 1 });
+    node.claim(vec![live]);
+    freeswitch.lose("leg-1");
+    freeswitch.hang_up("leg-1");
+    until(&mut node.events, |(call, told)| call == "leg-1" && told["events"][0]["event"] == "ended").await;
+    // Another call makes the agent compare the node's list with the PBX.
+    freeswitch.event("Event-Name: CHANNEL_ANSWER\nUnique-ID: other\n\n".to_owned());
+    until_within(Duration::from_secs(10), &mut node.decisions, |(request, _)| request["leg"] == "other").await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    while let Ok((_, (call, told))) = node.events.try_recv() {
+        assert_ne!(call, "leg-1", "{told}");
+    }
     stop.cancel();
     running.await.unwrap().unwrap();
 }

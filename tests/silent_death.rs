@@ -54,7 +54,7 @@ fn no_task_is_started_that_nobody_watches() {
         "pbx/freeswitch/mod.rs",
         "pbx/asterisk/mod.rs",
         "cli/",
-        "node/peering/outbound/mod.rs",
+        "node/peering/outbound/tasks.rs",
         "push/mod.rs",
         "guard/mod.rs",
     ];

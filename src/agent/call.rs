@@ -3,7 +3,7 @@
 //! Each call has a task of its own, so the events of a call stay in order whatever the others do, and
 //! a node that is slow for one call holds up no other.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -104,6 +104,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Call {
     told: UnboundedSender<Told>,
+    /// Shared with its task.
     over: Arc<OnceLock<CallId>>,
 }
 
@@ -130,6 +131,11 @@ impl Call {
         let report = CallReport { seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
+    }
+
+    /// Dead as soon as nobody follows the call, and its task has told all.
+    pub(super) fn task(&self) -> Weak<OnceLock<CallId>> {
+        Arc::downgrade(&self.over)
     }
 
     /// The node's id of the call, once it has said that the call is over and drops what it is told of it.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
+use super::finishing::Finishing;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
@@ -59,6 +60,7 @@ pub(super) struct Follower {
     plan: PbxPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
+    finishing: Finishing,
     /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
     /// about the same legs is the later one.
     seq: u64,
@@ -81,6 +83,7 @@ impl Follower {
             plan,
             tracker: Tracker::default(),
             calls: HashMap::new(),
+            finishing: Finishing::default(),
             seq: 0,
             over: HashSet::new(),
             listed: Key::default(),
@@ -293,7 +296,7 @@ impl Follower {
                 followed.call.tell(self.seq, event, last);
             }
             if last {
-                self.calls.remove(&key);
+                self.calls.remove(&key).into_iter().for_each(|over| self.finishing.add(over.identity, &over.call));
             }
         }
     }
@@ -303,9 +306,8 @@ impl Follower {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
         asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
         let again = reconcile(self, snapshot, asked, claimed);
-        let marks = snapshot.legs.iter().filter_map(|live| live.mark.as_ref());
-        let marked: HashSet<&CallId> = marks.filter_map(|mark| mark.call.as_ref()).collect();
-        self.over.retain(|call| marked.contains(call));
+        let is_marked = |call: &CallId| snapshot.legs.iter().any(|live| live.is_of(call));
+        self.over.retain(is_marked);
         again
     }
 }
@@ -373,6 +375,10 @@ impl Calls for Follower {
     }
 
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        // This would overtake the call's own reports, and the node would take those for repeats.
+        if self.finishing.has(view) {
+            return;
+        }
         let (context, call, last_seq) = (Arc::clone(&self.context), view.call.clone(), view.last_seq);
         self.context.shared.calls.spawn(brief("call", async move {
             let stop = context.shared.stop.clone();

@@ -25,6 +25,7 @@ mod charge;
 mod config;
 mod context;
 mod direct;
+mod finishing;
 mod follow;
 #[doc(hidden)]
 pub mod fuzz;

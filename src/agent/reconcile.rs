@@ -63,7 +63,7 @@ pub(super) trait Calls {
     /// Stops following a call and reports nothing: none of the legs that it still had was its own.
     fn forget(&mut self, key: Key);
 
-    /// Reports the end of these legs of a call that is not followed.
+    /// Reports the end of these legs of a call that is not followed, unless its own last reports are on their way.
     fn end(&mut self, view: &CallView, legs: Vec<LegId>);
 
     /// Follows the calls of main numbers, before anybody is told who hears whom.
@@ -107,10 +107,10 @@ impl Claims {
     }
 
     /// Legs of these calls that hear each other, which the node doesn't know.
-    fn unheard(&self, snapshot: &Snapshot) -> Vec<LegId> {
+    fn unheard(&self, snapshot: &Snapshot) -> Vec<[LegId; 2]> {
         let known: HashSet<[LegId; 2]> = self.views.iter().flat_map(|view| view.hears.iter().map(sorted)).collect();
         let is_news = |legs: &[LegId; 2]| legs.iter().all(|leg| self.homes.contains_key(leg)) && !known.contains(legs);
-        heard(snapshot).into_iter().filter(is_news).flatten().collect()
+        heard(snapshot).into_iter().filter(is_news).collect()
     }
 
     /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in
@@ -129,7 +129,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     let last = claimed.iter().map(|view| view.last_seq).filter(|seq| *seq <= CallReport::SEQ_MAX / 2).max();
     last.into_iter().for_each(|last_seq| calls.reported(last_seq));
     // Their legs are found again below: by their mark, or by whom they hear.
-    for key in calls.over() {
+    for key in calls.over().into_iter().filter(|key| *key < asked.next) {
         calls.tracker().abandon(key);
         calls.forget(key);
     }

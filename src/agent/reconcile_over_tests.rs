@@ -85,3 +85,29 @@ fn a_stranger_whom_nobody_follows_is_introduced() {
     reconcile(&mut agent, &there, &asked, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
     assert!(events(&agent, call).iter().any(|event| is_introduced(event, "Y")), "{:?}", agent.told);
 }
+
+/// Of a conference that is too large, not all that is heard is told. That isn't told each minute either.
+#[test]
+fn what_was_never_told_of_a_large_conference_is_not_told_again() {
+    let mut agent = Agent::default();
+    let call = agent.announce(identity(N, Some("c")));
+    let names: Vec<String> = ["X".to_owned()].into_iter().chain((0..70).map(|n| format!("L{n}"))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let legs: Vec<LegId> = names.iter().map(|name| leg(name)).collect();
+    agent.tracker.adopt(&legs, |key| key == call);
+    let others = |name: &str| names.iter().filter(|other| **other != name).copied().collect::<Vec<_>>();
+    let there = snapshot(names.iter().map(|name| hears(name, &others(name))).collect());
+    let mut told = Vec::new();
+    for minute in 0..3 {
+        let (asked, claimed) = (agent.ask(), CallView { hears: told.clone(), ..view("c", N, &names) });
+        reconcile(&mut agent, &there, &asked, vec![claimed]);
+        let news: Vec<[LegId; 2]> = agent.told.drain(..).filter_map(|told| bridge(&told.event)).collect();
+        assert_eq!(news.is_empty(), minute > 0, "{} in minute {minute}", news.len());
+        told.extend(news);
+    }
+    assert!(told.len() < names.len() * (names.len() - 1) / 2, "{}", told.len());
+}
+
+fn bridge(event: &Event) -> Option<[LegId; 2]> {
+    if let Event::Bridged { legs } = event { Some(legs.clone()) } else { None }
+}

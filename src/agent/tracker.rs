@@ -278,9 +278,11 @@ impl Tracker {
         Some(key)
     }
 
-    /// Whom these legs hear is to be told again with the next snapshot.
-    pub(super) fn tell_again(&mut self, legs: impl IntoIterator<Item = LegId>) {
-        self.gone_over.extend(legs);
+    /// Whom these legs hear is to be told again with the next snapshot, if it was told.
+    pub(super) fn tell_again(&mut self, bridges: Vec<[LegId; 2]>) {
+        let told = bridges.into_iter().filter(|[a, b]| self.is_told(a, b) || self.is_told(b, a));
+        let told: Vec<LegId> = told.flatten().collect();
+        self.gone_over.extend(told);
     }
 
     /// Takes all legs out of a call that is over for the node, and tells nothing. Who they are and whom they hear is news

@@ -154,8 +154,8 @@ pub struct EventsReply {
     /// What the agent is to send.
     #[serde(flatten)]
     pub sip: SipMessages,
-    /// The call had ended before one of the events, which was dropped. Whatever legs the agent still has in this call belong
-    /// to another one.
+    /// The call had ended before one of the events, which was dropped. The legs that the agent still has in this call need
+    /// another one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub over: bool,
 }

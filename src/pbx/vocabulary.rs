@@ -232,6 +232,13 @@ pub struct LiveLeg {
     pub hears: Vec<LegId>,
 }
 
+impl LiveLeg {
+    /// Whether its mark names this call.
+    pub fn is_of(&self, call: &CallId) -> bool {
+        self.mark.as_ref().is_some_and(|mark| mark.call.as_ref() == Some(call))
+    }
+}
+
 /// A hang-up cause as it may stand in JSON, a page and a log: letters, digits and underscores.
 pub(super) fn cause(text: &str) -> Option<String> {
     let text: String = text.chars().filter(|c| c.is_ascii_alphanumeric() || " _-".contains(*c)).take(64).collect();

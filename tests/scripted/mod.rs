@@ -271,6 +271,8 @@ struct Claimed {
     after: Duration,
     /// Calls that have ended.
     over: Vec<String>,
+    /// Calls whose reports it takes in and doesn't answer.
+    stalled: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -319,6 +321,11 @@ impl Node {
         self.live.lock().unwrap().over.push(call.to_owned());
     }
 
+    /// Answers no report about this call.
+    pub fn stall(&self, call: &str) {
+        self.live.lock().unwrap().stalled.push(call.to_owned());
+    }
+
     /// Takes so long to list its live calls.
     pub fn list_after(&self, after: Duration) {
         self.live.lock().unwrap().after = after;
@@ -345,8 +352,14 @@ async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Va
 }
 
 async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
-    let over = desk.live.lock().unwrap().over.contains(&call);
+    let (over, stalled) = {
+        let live = desk.live.lock().unwrap();
+        (live.over.contains(&call), live.stalled.contains(&call))
+    };
     let _ = desk.events.send((Instant::now(), (call, events)));
+    if stalled {
+        std::future::pending::<()>().await;
+    }
     let longest = desk.slow.load(Ordering::Relaxed);
     if longest > 0 {
         tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;

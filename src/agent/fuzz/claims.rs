@@ -67,6 +67,10 @@ impl Calls for World {
     }
 
     fn end(&mut self, view: &CallView, legs: Vec<LegId>) {
+        let own = |task: &Task| matches!(task, Task::Call(key) if self.ids.get(key) == Some(&view.call));
+        if self.reports.keys().any(own) {
+            return;
+        }
         for leg in legs {
             self.tell_node(Task::Forgotten(view.call.clone()), Event::Ended { leg, cause: None });
         }

@@ -38,7 +38,8 @@ use crate::contract::{CallView, LinkState};
 use crate::core::name::LegId;
 use crate::pbx::{PbxQuirks, Snapshot};
 
-/// How often a snapshot is taken while calls are up. It finds what no event told and nothing made us suspect.
+/// How often a snapshot is taken while calls are up, and once after the last one. It finds what no event told and nothing
+/// made us suspect.
 const AUDIT_EVERY: Duration = Duration::from_secs(60);
 
 /// The least time between two snapshots.
@@ -153,13 +154,15 @@ pub(super) struct LinkSession {
     /// When the last snapshot came or failed; until the first one, when we attached.
     last_snapshot: Instant,
     /// What the node claimed, for the next snapshot.
-    claimed: Vec<CallView>,
+    claimed: Option<Vec<CallView>>,
     /// While a snapshot is under way, the claims that it is taken for.
     sought: Option<Vec<CallView>>,
     /// While the node is asked for its claims, how long a snapshot waits for them.
     patience: Option<Instant>,
     /// A check is under way.
     checking: bool,
+    /// Calls have been up since the last snapshot.
+    busy: bool,
 }
 
 impl LinkSession {
@@ -172,10 +175,11 @@ impl LinkSession {
             suspicion: false,
             due: now,
             last_snapshot: now,
-            claimed: Vec::new(),
+            claimed: None,
             sought: None,
             patience: None,
             checking: false,
+            busy: false,
         };
         (session, vec![LinkAction::ReportSyncing, LinkAction::Attach])
     }
@@ -207,7 +211,7 @@ impl LinkSession {
             (_, LinkInput::Claims(claims)) => {
                 if self.patience.take().is_some() {
                     self.suspicion |= !claims.is_empty();
-                    self.claimed = claims;
+                    self.claimed = Some(claims);
                 }
                 Vec::new()
             }
@@ -222,12 +226,13 @@ impl LinkSession {
                 Vec::new()
             }
             (_, LinkInput::Tick { followed, doubts }) => {
-                let audit = followed > 0 && now.duration_since(self.last_snapshot) >= AUDIT_EVERY;
+                self.busy |= followed > 0;
+                let audit = self.busy && self.sought.is_none() && now.duration_since(self.last_snapshot) >= AUDIT_EVERY;
                 let checking = std::mem::replace(&mut self.checking, true);
                 let mut actions = if checking { Vec::new() } else { vec![LinkAction::Check] };
                 if doubts || audit {
                     self.suspicion = true;
-                    // Whatever the node got wrong, the snapshot shows it. If it was never told, it is told now.
+                    // The node may have dropped what it was told: its list is compared with the snapshot.
                     actions
                         .extend((self.phase == Phase::Owner && self.patience.is_none()).then(|| self.ask_claims(now)));
                 }
@@ -266,7 +271,7 @@ impl LinkSession {
 
     fn take_snapshot(&mut self) -> Vec<LinkAction> {
         self.suspicion = false;
-        let sought = std::mem::take(&mut self.claimed);
+        let sought = self.claimed.take().unwrap_or_default();
         let claimed = sought.iter().flat_map(|call| call.legs.iter().cloned()).collect();
         self.sought = Some(sought);
         vec![LinkAction::TakeSnapshot { claimed }]
@@ -276,9 +281,10 @@ impl LinkSession {
         &mut self,
         now: Instant,
         result: Result<Arc<Snapshot>, SnapshotError>,
-        mut sought: Vec<CallView>,
+        sought: Vec<CallView>,
     ) -> Vec<LinkAction> {
         self.last_snapshot = now;
+        self.busy = false;
         self.due = now + SNAPSHOT_REST;
         match result {
             Ok(snapshot) => {
@@ -297,7 +303,8 @@ impl LinkSession {
             Err(error) if error.disconnected => self.lost(error.why),
             // A failed snapshot is not an empty one: nothing is concluded from it.
             Err(error) => {
-                self.claimed.append(&mut sought);
+                // A list that came meanwhile is the node's latest.
+                self.claimed.get_or_insert(sought);
                 self.suspicion = true;
                 vec![LinkAction::ReleaseUnread { why: error.why }]
             }

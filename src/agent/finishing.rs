@@ -1,0 +1,26 @@
+//! Calls that are over on the PBX, and whose last reports the node has yet to take.
+
+use std::sync::{OnceLock, Weak};
+
+use super::call::Call;
+use super::reconcile::Identity;
+use crate::contract::CallView;
+use crate::core::name::CallId;
+
+/// The calls that are no longer followed and still report.
+#[derive(Debug, Default)]
+pub(super) struct Finishing(Vec<(Identity, Weak<OnceLock<CallId>>)>);
+
+impl Finishing {
+    /// Adds a call that is over, and forgets those that have told all.
+    pub(super) fn add(&mut self, identity: Identity, call: &Call) {
+        self.0.retain(|(_, task)| task.strong_count() > 0);
+        self.0.push((identity, call.task()));
+    }
+
+    /// Whether the call that the node takes for live is one of them.
+    pub(super) fn has(&self, view: &CallView) -> bool {
+        let is_it = |call: &Identity| (&call.leg, &call.called) == (&view.leg, &view.called);
+        self.0.iter().any(|(call, task)| task.strong_count() > 0 && is_it(call))
+    }
+}
