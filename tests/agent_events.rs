@@ -166,7 +166,11 @@ async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
     node.stall("leg-1");
     let stop = CancellationToken::new();
     let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
-    attached(&mut node).await;
+    // The second list of channels follows the first one.
+    for _ in 0..2 {
+        until(&mut freeswitch.commands, |said| said == "api show channels as json").await;
+    }
+    until(&mut freeswitch.commands, |said| said == "api uuid_dump other").await;
     freeswitch.channel("leg-1", "2125550100");
     freeswitch.announce("leg-1", "2125550100");
     until(&mut freeswitch.commands, |said| said == "api uuid_break leg-1 all").await;

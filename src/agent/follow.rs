@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::call::{Call, Start, Waiting, Way, next_seq};
 use super::context::LinkContext;
 use super::finishing::Finishing;
+use super::followed::Followed;
 use super::reconcile::{Asked, Calls, Identity, reconcile};
 use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
@@ -14,7 +15,6 @@ use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
 use crate::core::age::Clock;
 use crate::core::call::Event;
-use crate::core::identity::is_written;
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
@@ -26,33 +26,6 @@ use crate::monitor::brief;
 use crate::monitor::clock::step;
 use crate::monitor::now;
 use crate::pbx::{Announcement, Answer, Device, Happened, Mark, PbxCommands, Snapshot, Written};
-
-/// A call and how numbers are written in it.
-struct Followed {
-    call: Call,
-    identity: Identity,
-    tenant: Option<String>,
-}
-
-impl Followed {
-    fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
-        let Device::Named { number, tenant } = device else { return None };
-        plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
-    }
-
-    /// Of a leg that was dialled without a word on whose phone it is, what was called is believed.
-    fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
-        let as_called = || match device {
-            Device::Named { number, tenant: None } => {
-                let called = &self.identity.called;
-                let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(called);
-                (same || is_written(called, number)).then(|| called.clone())
-            }
-            _ => None,
-        };
-        self.device(plan, device).or_else(as_called)
-    }
-}
 
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {

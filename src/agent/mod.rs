@@ -27,6 +27,7 @@ mod context;
 mod direct;
 mod finishing;
 mod follow;
+mod followed;
 #[doc(hidden)]
 pub mod fuzz;
 mod hold;

@@ -4,16 +4,14 @@
 // Each user has its own part of this.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
+mod node;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Path, State};
-use axum::routing::{get, post, put};
-use axum::serve::ListenerExt;
-use axum::{Json, Router};
+pub use node::Node;
 use serde_json::{Value, json};
 use sidecall::agent::{Agent, AgentConfig};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -249,127 +247,6 @@ impl Stage {
             _ => "+OK\n".to_owned(),
         }
     }
-}
-
-/// A node that decides `packet` at once, for whatever call.
-pub struct Node {
-    pub address: SocketAddr,
-    /// Requests for a decision, and when each was answered.
-    pub decisions: Heard<(Value, Instant)>,
-    /// Reports of links.
-    pub links: Heard<Value>,
-    /// What was told of which call.
-    pub events: Heard<(String, Value)>,
-    slow: Arc<AtomicU64>,
-    live: Arc<Mutex<Claimed>>,
-}
-
-/// The calls that a node takes for live, and how long it takes to list them.
-#[derive(Default)]
-struct Claimed {
-    calls: Vec<Value>,
-    after: Duration,
-    /// Calls that have ended.
-    over: Vec<String>,
-    /// Calls whose reports it takes in and doesn't answer.
-    stalled: Vec<String>,
-}
-
-#[derive(Clone)]
-struct Desk {
-    /// The longest that it takes to answer a report, in ms.
-    slow: Arc<AtomicU64>,
-    live: Arc<Mutex<Claimed>>,
-    decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
-    links: mpsc::UnboundedSender<(Instant, Value)>,
-    events: mpsc::UnboundedSender<(Instant, (String, Value))>,
-}
-
-impl Node {
-    pub async fn start() -> Node {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (decided, decisions) = mpsc::unbounded_channel();
-        let (reported, links) = mpsc::unbounded_channel();
-        let (told, events) = mpsc::unbounded_channel();
-        let slow = Arc::new(AtomicU64::new(0));
-        let live = Arc::new(Mutex::new(Claimed::default()));
-        let desk = Desk {
-            slow: Arc::clone(&slow),
-            live: Arc::clone(&live),
-            decisions: decided,
-            links: reported,
-            events: told,
-        };
-        let routes = Router::new()
-            .route("/v1/calls", get(list).post(decide))
-            .route("/v1/calls/{call}/events", post(tell))
-            .route("/v1/pbxs/{pbx}", put(link))
-            .with_state(desk);
-        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links, events, slow, live }
-    }
-
-    /// Takes these calls for live, as `GET /v1/calls` shows them.
-    pub fn claim(&self, calls: Vec<Value>) {
-        self.live.lock().unwrap().calls = calls;
-    }
-
-    /// Takes this call for over.
-    pub fn end(&self, call: &str) {
-        self.live.lock().unwrap().over.push(call.to_owned());
-    }
-
-    /// Answers no report about this call.
-    pub fn stall(&self, call: &str) {
-        self.live.lock().unwrap().stalled.push(call.to_owned());
-    }
-
-    /// Takes so long to list its live calls.
-    pub fn list_after(&self, after: Duration) {
-        self.live.lock().unwrap().after = after;
-    }
-
-    /// Takes up to so long to answer each report from now on, one more and one less.
-    pub fn slow_up_to(&self, longest: Duration) {
-        self.slow.store(u64::try_from(longest.as_millis()).unwrap(), Ordering::Relaxed);
-    }
-}
-
-async fn list(State(desk): State<Desk>) -> Json<Value> {
-    let after = desk.live.lock().unwrap().after;
-    tokio::time::sleep(after).await;
-    Json(json!({ "calls": desk.live.lock().unwrap().calls }))
-}
-
-async fn decide(State(desk): State<Desk>, Json(request): Json<Value>) -> Json<Value> {
-    let asked = Instant::now();
-    let decision = json!({ "call": request["leg"], "route": "packet", "trunk": "partner",
-        "address": "https://node.example/a/0123456789abcdef0123456789abcdef", "reason": "called-has-client" });
-    let _ = desk.decisions.send((asked, (request, Instant::now())));
-    Json(decision)
-}
-
-async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): Json<Value>) -> Json<Value> {
-    let (over, stalled) = {
-        let live = desk.live.lock().unwrap();
-        (live.over.contains(&call), live.stalled.contains(&call))
-    };
-    let _ = desk.events.send((Instant::now(), (call, events)));
-    if stalled {
-        std::future::pending::<()>().await;
-    }
-    let longest = desk.slow.load(Ordering::Relaxed);
-    if longest > 0 {
-        tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
-    }
-    Json(json!({ "messages": [], "over": over }))
-}
-
-async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {
-    let _ = desk.links.send((Instant::now(), report));
-    Json(json!({ "messages": [] }))
 }
 
 /// Waits for something that is said.

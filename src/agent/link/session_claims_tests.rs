@@ -1,6 +1,28 @@
-//! When the node is asked for its live calls once the session is up.
+//! Comparisons with the node's live calls once the session is up.
 
 use super::*;
+
+#[test]
+fn while_calls_are_up_a_snapshot_is_taken_every_minute() {
+    let mut test = Test::owner();
+    test.pass(600_000);
+    test.tell(tick(0));
+    assert_eq!(test.pass(1_000), [], "no call is up");
+    test.tell(tick(1));
+    assert_eq!(test.pass(1_000), [take(&[])]);
+    test.tell(tick(1));
+    assert_eq!(test.pass(1_000), [], "it is under way");
+    test.tell(snapshot());
+    test.pass(59_000);
+    test.tell(tick(1));
+    assert_eq!(test.pass(1_000), [], "it is not a minute yet");
+    test.tell(tick(0));
+    assert_eq!(test.pass(1_000), [take(&[])], "once more after the last call");
+    test.tell(snapshot());
+    test.pass(600_000);
+    test.tell(tick(0));
+    assert_eq!(test.pass(1_000), []);
+}
 
 /// The node may have dropped what it was told, and nothing else would show that.
 #[test]

@@ -267,28 +267,6 @@ fn a_snapshot_that_fails_with_the_link_ends_the_session() {
 }
 
 #[test]
-fn while_calls_are_up_a_snapshot_is_taken_every_minute() {
-    let mut test = Test::owner();
-    test.pass(600_000);
-    test.tell(tick(0));
-    assert_eq!(test.pass(1_000), [], "no call is up");
-    test.tell(tick(1));
-    assert_eq!(test.pass(1_000), [take(&[])]);
-    test.tell(tick(1));
-    assert_eq!(test.pass(1_000), [], "it is under way");
-    test.tell(snapshot());
-    test.pass(59_000);
-    test.tell(tick(1));
-    assert_eq!(test.pass(1_000), [], "it is not a minute yet");
-    test.tell(tick(0));
-    assert_eq!(test.pass(1_000), [take(&[])], "once more after the last call");
-    test.tell(snapshot());
-    test.pass(600_000);
-    test.tell(tick(0));
-    assert_eq!(test.pass(1_000), []);
-}
-
-#[test]
 fn a_doubtful_call_causes_a_snapshot_before_its_minute() {
     let mut test = Test::owner();
     test.pass(5_000);

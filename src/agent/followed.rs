@@ -1,0 +1,36 @@
+//! A call that is followed, and whose phones its legs are.
+
+use super::call::Call;
+use super::reconcile::Identity;
+use crate::core::identity::is_written;
+use crate::core::number::Number;
+use crate::core::plan::PbxPlan;
+use crate::pbx::Device;
+
+/// A call and how numbers are written in it.
+pub(super) struct Followed {
+    pub call: Call,
+    pub identity: Identity,
+    pub tenant: Option<String>,
+}
+
+impl Followed {
+    /// Whose phone it is.
+    pub(super) fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+        let Device::Named { number, tenant } = device else { return None };
+        plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
+    }
+
+    /// Of a leg that was dialled without a word on whose phone it is, what was called is believed.
+    pub(super) fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+        let as_called = || match device {
+            Device::Named { number, tenant: None } => {
+                let called = &self.identity.called;
+                let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(called);
+                (same || is_written(called, number)).then(|| called.clone())
+            }
+            _ => None,
+        };
+        self.device(plan, device).or_else(as_called)
+    }
+}
