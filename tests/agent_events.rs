@@ -181,13 +181,15 @@ async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
     node.claim(vec![live]);
     freeswitch.lose("leg-1");
     freeswitch.hang_up("leg-1");
-    until(&mut node.events, |(call, told)| call == "leg-1" && told["events"][0]["event"] == "ended").await;
+    let is_end = |(call, told): &(String, Value)| call == "leg-1" && told["events"][0]["event"] == "ended";
+    let (_, own) = until(&mut node.events, is_end).await;
     // Another call makes the agent compare the node's list with the PBX.
     freeswitch.event("Event-Name: CHANNEL_ANSWER\nUnique-ID: other\n\n".to_owned());
     until_within(Duration::from_secs(10), &mut node.decisions, |(request, _)| request["leg"] == "other").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     while let Ok((_, (call, told))) = node.events.try_recv() {
-        assert_ne!(call, "leg-1", "{told}");
+        // It is sent again when the node has not answered for a while.
+        assert!(call != "leg-1" || told == own, "{told}");
     }
     stop.cancel();
     running.await.unwrap().unwrap();
