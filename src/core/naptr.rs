@@ -76,8 +76,10 @@ pub fn read(records: &[Naptr], number: &Number) -> Answer {
         }
         let Some(said) = one(record, number) else { continue };
         order = Some(record.order);
-        answer.ported = answer.ported.or(said.ported);
-        answer.routing_number = answer.routing_number.or(said.routing_number);
+        // One fact in two fields: a record that says "not ported" takes no routing number from another one.
+        if answer.ported.is_none() {
+            (answer.ported, answer.routing_number) = (said.ported, said.routing_number);
+        }
         answer.operator = answer.operator.or(said.operator);
         answer.node = answer.node.or(said.node);
         answer.has_client = answer.has_client.or(said.has_client);

@@ -148,6 +148,17 @@ fn order_then_preference_then_the_first_of_each_kind() {
 }
 
 #[test]
+fn a_number_that_is_not_ported_has_no_routing_number_from_another_record() {
+    let record =
+        |preference, says: &str| record(10, preference, "E2U+pstn:tel", &format!("!^(.*)$!tel:\\1;npdi{says}!"));
+    let (stays, went) = ((Some(false), None), (Some(true), Some("+12".parse().unwrap())));
+    for (first, second, expected) in [("", ";rn=+12", stays), (";rn=+12", "", went)] {
+        let said = answer(&[record(1, first), record(2, second)]);
+        assert_eq!((said.ported, said.routing_number), expected);
+    }
+}
+
+#[test]
 fn records_that_are_not_for_us() {
     let good = "!^(.*)$!tel:\\1;npdi;rn=+11!";
     let mut hop = record(10, 10, "E2U+pstn:tel", good);
