@@ -7,8 +7,9 @@ mod scripted;
 use std::collections::HashMap;
 use std::time::Duration;
 
+use scripted::node::live;
 use scripted::{Freeswitch, Node, agent, until, until_within};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 /// Its connections may each wait for a greeting.
@@ -174,11 +175,7 @@ async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
     freeswitch.channel("leg-1", "2125550100");
     freeswitch.announce("leg-1", "2125550100");
     until(&mut freeswitch.commands, |said| said == "api uuid_break leg-1 all").await;
-    let live = json!({ "call": "leg-1", "pbx": "office", "leg": "leg-1", "legs": ["leg-1"], "calling": null,
-        "called": "+12125550100", "side": "originating", "route": "packet", "trunk": "partner",
-        "reason": "called-has-client", "address": null, "phase": "decided", "decided": 1, "answered": null, "ended": null,
-        "cause": null, "deliveries": [], "last_seq": 1 });
-    node.claim(vec![live]);
+    node.claim(vec![live("leg-1", "+12125550100", &["leg-1"], 1)]);
     freeswitch.lose("leg-1");
     freeswitch.hang_up("leg-1");
     let is_end = |(call, told): &(String, Value)| call == "leg-1" && told["events"][0]["event"] == "ended";

@@ -7,6 +7,7 @@ mod scripted;
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use scripted::node::live;
 use scripted::{Freeswitch, Node, agent, agent_with, until, until_within};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -101,14 +102,6 @@ async fn after_a_gap_a_snapshot_says_what_was_lost_and_a_failed_one_says_nothing
 fn tomorrow() -> u64 {
     let tomorrow = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(86_400);
     u64::try_from(tomorrow.as_micros()).unwrap()
-}
-
-/// A live call, as the node lists it.
-fn live(call: &str, called: &str, legs: &[&str], last_seq: u64) -> Value {
-    json!({ "call": call, "pbx": "office", "leg": legs[0], "legs": legs, "calling": null, "called": called,
-        "side": "originating", "route": "packet", "trunk": "partner", "reason": "called-has-client", "address": null,
-        "phase": "decided", "decided": 1, "answered": null, "ended": null, "cause": null, "deliveries": [],
-        "last_seq": last_seq })
 }
 
 /// The agent before this one ran under a clock that has been set back since. The node takes a report whose number is not

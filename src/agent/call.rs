@@ -104,7 +104,7 @@ struct Told {
 #[derive(Debug)]
 pub(super) struct Call {
     told: UnboundedSender<Told>,
-    /// Shared with its task.
+    /// See [`Call::over`]. The task holds the other reference.
     over: Arc<OnceLock<CallId>>,
 }
 
@@ -133,7 +133,7 @@ impl Call {
         let _ = self.told.send(Told { report, last });
     }
 
-    /// Dead as soon as nobody follows the call, and its task has told all.
+    /// Dead as soon as nobody follows the call and its task has ended.
     pub(super) fn task(&self) -> Weak<OnceLock<CallId>> {
         Arc::downgrade(&self.over)
     }

@@ -1,4 +1,4 @@
-//! Calls that are over on the PBX, and whose last reports the node has yet to take.
+//! Calls that have ended on the PBX and whose last reports are still on their way to the node.
 
 use std::sync::{OnceLock, Weak};
 
@@ -12,7 +12,7 @@ use crate::core::name::CallId;
 pub(super) struct Finishing(Vec<(Identity, Weak<OnceLock<CallId>>)>);
 
 impl Finishing {
-    /// Adds a call that is over, and forgets those that have told all.
+    /// Adds a call that is over, and forgets those whose tasks have ended.
     pub(super) fn add(&mut self, identity: Identity, call: &Call) {
         self.0.retain(|(_, task)| task.strong_count() > 0);
         self.0.push((identity, call.task()));

@@ -37,7 +37,7 @@ pub(super) struct Follower {
     /// The number of the last report. They are numbered across calls: the node tells by it which of two calls' reports
     /// about the same legs is the later one.
     seq: u64,
-    /// Calls that are over for the node, which the PBX still names: their legs are registered anew.
+    /// Calls that the node has ended and the PBX still names. Their legs are registered as new calls.
     over: HashSet<CallId>,
     /// The key of the next call when the node was last asked for its live calls.
     listed: Key,
@@ -300,8 +300,9 @@ impl Calls for Follower {
 
     fn over(&mut self) -> Vec<Key> {
         let over = |(key, followed): (&Key, &Followed)| Some((*key, followed.call.over()?.clone()));
-        let over: Vec<_> = self.calls.iter().filter_map(over).collect();
-        over.into_iter().map(|(key, call)| (key, self.over.insert(call)).0).collect()
+        let (keys, calls): (Vec<_>, Vec<_>) = self.calls.iter().filter_map(over).unzip();
+        self.over.extend(calls);
+        keys
     }
 
     fn called(&self, mark: &Mark) -> Option<Number> {

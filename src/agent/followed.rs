@@ -1,4 +1,4 @@
-//! A call that is followed, and whose phones its legs are.
+//! A followed call, and how the phones of its legs are read as numbers.
 
 use super::call::Call;
 use super::reconcile::Identity;

@@ -191,7 +191,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
     let mut settled: HashSet<LegId> = HashSet::new();
-    let mut introduced: Vec<LegId> = Vec::new();
+    let mut introduced: HashSet<LegId> = HashSet::new();
     for (n, view) in claims.views.iter().enumerate() {
         let own: Vec<LegId> = claims.own(n).into_iter().filter(|leg| settled.insert(leg.clone())).collect();
         if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked) {
@@ -207,13 +207,12 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         // Strangers only if nobody follows them: the report of their own call may be on its way to the node.
         let legs: Vec<LegId> =
             view.legs.iter().filter(|leg| there.contains(leg) && !view.moved.contains(leg)).cloned().collect();
-        let mut joined = legs.clone();
-        joined.retain(|leg| view.strangers.contains(leg) && calls.tracker().call_of(leg).is_none());
+        let joins = |leg: &&LegId| view.strangers.contains(leg) && calls.tracker().call_of(leg).is_none();
+        introduced.extend(legs.iter().filter(joins).cloned());
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
             calls.adopt(key, view);
             followed.insert(n, key);
         }
-        introduced.extend(joined);
     }
     for (n, leg) in moved_on(calls, &claims, &followed, &marked, &there, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {

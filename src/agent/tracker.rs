@@ -278,7 +278,7 @@ impl Tracker {
         Some(key)
     }
 
-    /// Whom these legs hear is to be told again with the next snapshot, if it was told.
+    /// [`Tracker::catch_up`] is to tell again whom these legs hear, if that was told.
     pub(super) fn tell_again(&mut self, bridges: Vec<[LegId; 2]>) {
         let told = bridges.into_iter().filter(|[a, b]| self.is_told(a, b) || self.is_told(b, a));
         let told: Vec<LegId> = told.flatten().collect();

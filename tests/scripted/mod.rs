@@ -4,7 +4,7 @@
 // Each user has its own part of this.
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
-mod node;
+pub mod node;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -135,3 +135,11 @@ async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value
     let _ = desk.links.send((Instant::now(), report));
     Json(json!({ "messages": [] }))
 }
+
+/// A live call, as the node lists it.
+pub fn live(call: &str, called: &str, legs: &[&str], last_seq: u64) -> Value {
+    json!({ "call": call, "pbx": "office", "leg": legs[0], "legs": legs, "calling": null, "called": called,
+        "side": "originating", "route": "packet", "trunk": "partner", "reason": "called-has-client", "address": null,
+        "phase": "decided", "decided": 1, "answered": null, "ended": null, "cause": null, "deliveries": [],
+        "last_seq": last_seq })
+}

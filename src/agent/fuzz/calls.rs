@@ -91,8 +91,9 @@ pub(super) struct World {
 /// # Panics
 ///
 /// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, people are parted who have heard each other ever since they met, a pair outlives one of its legs, a call ends while one of its legs is up, clients are told something else than
-/// the exchange knows, or something is left when all have hung up.
+/// hear, people are parted who have heard each other ever since they met and no reports overtook each other, a pair
+/// outlives one of its legs, a call ends while one of its legs is up, clients are told something else than the exchange
+/// knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));
@@ -366,7 +367,8 @@ impl World {
         self.lose = 0;
         self.answered();
         self.take_over(false);
-        // The second one shows who else was there of those whom the first one made followed.
+        // The second snapshot shows who else was there of those whom the first one made followed. A call that the node has
+        // ended takes one more, to be registered anew.
         for round in 0..6 {
             self.deliver_all();
             if round >= 2 && !self.dirty {

@@ -11,7 +11,7 @@
 //! | Attaching | not attached | end | Over |
 //! | Syncing | snapshot | reconcile; log; report `up`; release the events; *suspect* if the PBX lists channels late | Owner |
 //! | Owner, Standby | snapshot | reconcile; release the events | |
-//! | attached | snapshot failed | log; release the events unread; keep the claims; *suspect* | |
+//! | attached | snapshot failed | log; release the events unread; keep the claims unless newer ones came; *suspect* | |
 //! | attached | snapshot failed, and the link is lost | end | Over |
 //! | attached | claims | keep them for the next snapshot; *suspect* if there are any | |
 //! | attached | suspicion | *suspect* | |
