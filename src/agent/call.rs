@@ -12,9 +12,8 @@ use super::context::LinkContext;
 use super::introduced::Introduced;
 use super::node::NodeError;
 use super::{hold, micros, now};
-use crate::contract::{CallDecision, CallEvents, CallReport, CallRequest, CallView};
+use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::backoff::Backoff;
-use crate::core::call::Event;
 use crate::core::name::{CallId, LegId};
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
@@ -127,7 +126,7 @@ impl Call {
     }
 
     /// Tells the node, in its turn.
-    pub(super) fn tell(&self, seq: u64, event: Event, last: bool) {
+    pub(super) fn tell(&self, seq: u64, event: CallEvent, last: bool) {
         let report = CallReport { seq, at: now(), event };
         // The task ends before its call only when the agent stops.
         let _ = self.told.send(Told { report, last });
@@ -369,7 +368,7 @@ pub(super) async fn live_calls(context: Arc<LinkContext>) -> Vec<CallView> {
 pub(super) async fn end_forgotten(context: &LinkContext, call: &CallId, last_seq: u64, gone: Vec<LegId>) {
     let seq = next_seq(last_seq);
     let ended =
-        (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: Event::Ended { leg, cause: None } });
+        (seq..).zip(gone).map(|(seq, leg)| CallReport { seq, at: now(), event: CallEvent::Ended { leg, cause: None } });
     let ended: Vec<_> = ended.collect();
     for events in ended.chunks(BATCH) {
         let events = CallEvents { events: events.to_vec() };

@@ -14,7 +14,6 @@ use super::tracker::{Key, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
 use crate::core::age::Clock;
-use crate::core::call::Event;
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
@@ -255,18 +254,10 @@ impl Follower {
     }
 
     fn tell(&mut self, said: impl IntoIterator<Item = TrackedEvent>) {
-        for TrackedEvent { key, mut event, device, last } in said {
+        for TrackedEvent { key, event, last } in said {
             if let Some(followed) = self.calls.get(&key) {
-                match &mut event {
-                    Event::Dialled { number, unreadable, .. } => {
-                        *number = followed.dialled(&self.plan, &device);
-                        *unreadable = number.is_none() && device != Device::Unnamed;
-                    }
-                    Event::Identified { number, .. } => *number = followed.device(&self.plan, &device),
-                    _ => {}
-                }
                 self.seq = next_seq(self.seq);
-                followed.call.tell(self.seq, event, last);
+                followed.call.tell(self.seq, followed.report(&self.plan, event), last);
             }
             if last {
                 self.calls.remove(&key).into_iter().for_each(|over| self.finishing.add(over.identity, &over.call));

@@ -2,6 +2,8 @@
 
 use super::call::Call;
 use super::reconcile::Identity;
+use crate::contract::CallEvent;
+use crate::core::call::LegEvent;
 use crate::core::identity::is_written;
 use crate::core::number::Number;
 use crate::core::plan::PbxPlan;
@@ -15,14 +17,30 @@ pub(super) struct Followed {
 }
 
 impl Followed {
+    /// What the node is told of an event.
+    pub(super) fn report(&self, plan: &PbxPlan, event: LegEvent<Device>) -> CallEvent {
+        match event {
+            LegEvent::Dialled { leg, party, trunk } => {
+                let device = self.dialled(plan, &party);
+                let unreadable = device.is_none() && party != Device::Unnamed;
+                CallEvent::Dialled { leg, device, unreadable, trunk }
+            }
+            LegEvent::Identified { leg, party } => CallEvent::Identified { leg, device: self.device(plan, &party) },
+            LegEvent::Answered { leg } => CallEvent::Answered { leg },
+            LegEvent::Bridged { legs } => CallEvent::Bridged { legs },
+            LegEvent::Unbridged { legs } => CallEvent::Unbridged { legs },
+            LegEvent::Ended { leg, cause } => CallEvent::Ended { leg, cause },
+        }
+    }
+
     /// Whose phone it is.
-    pub(super) fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+    fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
         let Device::Named { number, tenant } = device else { return None };
         plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
     }
 
     /// Of a leg that was dialled without a word on whose phone it is, what was called is believed.
-    pub(super) fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+    fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
         let as_called = || match device {
             Device::Named { number, tenant: None } => {
                 let called = &self.identity.called;

@@ -12,12 +12,12 @@ fn bridged(a: &str, b: &str) -> Happened {
     Happened::Bridged { legs: [leg(a), leg(b)], devices: [Device::Unnamed, Device::Unnamed] }
 }
 
-fn events(agent: &Agent, key: Key) -> Vec<Event> {
+fn events(agent: &Agent, key: Key) -> Vec<LegEvent<Device>> {
     agent.told.iter().filter(|said| said.key == key).map(|said| said.event.clone()).collect()
 }
 
-fn is_introduced(event: &Event, name: &str) -> bool {
-    matches!(event, Event::Identified { leg: of, .. } if *of == leg(name))
+fn is_introduced(event: &LegEvent<Device>, name: &str) -> bool {
+    matches!(event, LegEvent::Identified { leg: of, .. } if *of == leg(name))
 }
 
 /// A leg joined it after the node had taken it for over. The node has dropped what was told of that leg.
@@ -40,7 +40,7 @@ fn legs_of_a_call_that_is_over_for_the_node_join_whom_they_hear() {
     agent.told.drain(..told);
     let told = events(&agent, own);
     let introduced = told.iter().position(|event| is_introduced(event, "Z"));
-    let heard = told.iter().position(|event| *event == Event::Bridged { legs: [leg("A"), leg("Z")] });
+    let heard = told.iter().position(|event| *event == LegEvent::Bridged { legs: [leg("A"), leg("Z")] });
     assert!(introduced.is_some() && introduced < heard, "{told:?}");
 }
 
@@ -70,7 +70,7 @@ fn a_bridge_that_the_nodes_list_lacks_is_told_again() {
         let heard = if knows { vec![[leg("Y"), leg("X")]] } else { vec![] };
         reconcile(&mut agent, &there, &asked, vec![CallView { hears: heard, ..view("c", N, &["X", "Y"]) }]);
         agent.told.drain(..told);
-        let again = events(&agent, call).contains(&Event::Bridged { legs: [leg("X"), leg("Y")] });
+        let again = events(&agent, call).contains(&LegEvent::Bridged { legs: [leg("X"), leg("Y")] });
         assert_eq!(again, !knows);
     }
 }
@@ -108,6 +108,6 @@ fn what_was_never_told_of_a_large_conference_is_not_told_again() {
     assert!(told.len() < names.len() * (names.len() - 1) / 2, "{}", told.len());
 }
 
-fn bridge(event: &Event) -> Option<[LegId; 2]> {
-    if let Event::Bridged { legs } = event { Some(legs.clone()) } else { None }
+fn bridge(event: &LegEvent<Device>) -> Option<[LegId; 2]> {
+    if let LegEvent::Bridged { legs } = event { Some(legs.clone()) } else { None }
 }

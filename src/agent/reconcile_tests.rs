@@ -1,7 +1,7 @@
 //! Followed calls against snapshots of the PBX and the calls that the node claims.
 
 use super::*;
-use crate::core::call::{Event, Phase};
+use crate::core::call::{LegEvent, Phase};
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::{Device, LiveLeg};
@@ -104,7 +104,9 @@ impl Agent {
     /// Which legs have ended in the call with this key.
     fn ended_in(&self, key: Key) -> Vec<&LegId> {
         let of_call = self.told.iter().filter(|said| said.key == key);
-        of_call.filter_map(|said| if let Event::Ended { leg, .. } = &said.event { Some(leg) } else { None }).collect()
+        of_call
+            .filter_map(|said| if let LegEvent::Ended { leg, .. } = &said.event { Some(leg) } else { None })
+            .collect()
     }
 }
 

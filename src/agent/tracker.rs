@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::tracked_event::TrackedEvent;
-use crate::core::call::Event;
+use crate::core::call::LegEvent;
 use crate::core::name::LegId;
 use crate::pbx::{Device, Happened, Mark, Snapshot};
 
@@ -89,25 +89,25 @@ impl Tracker {
         match happened {
             Happened::Dialled { leg, by, device, trunk } => {
                 let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
-                let (leg, trunk) = (leg.clone(), trunk.clone());
-                let dialled = Event::Dialled { leg: leg.clone(), number: None, unreadable: false, trunk };
-                vec![self.named(key, dialled, &leg, device)]
+                self.note_device(leg, device);
+                let (leg, party, trunk) = (leg.clone(), device.clone(), trunk.clone());
+                vec![TrackedEvent::new(key, LegEvent::Dialled { leg, party, trunk })]
             }
             Happened::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
                 if device.number().is_some() && device.number() != self.devices.get(leg).map(String::as_str) {
                     self.renamed.insert(leg.clone());
                 }
-                vec![self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device)]
+                vec![self.identified(key, leg, device)]
             }
             Happened::Answered { leg } => {
                 let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
-                new.map(|key| TrackedEvent::new(key, Event::Answered { leg: leg.clone() })).into_iter().collect()
+                new.map(|key| TrackedEvent::new(key, LegEvent::Answered { leg: leg.clone() })).into_iter().collect()
             }
             Happened::Bridged { legs, devices } => self.bridged(legs, devices),
             Happened::Unbridged { legs } => {
                 let key = self.younger(legs).filter(|_| self.unbridge(legs));
-                key.map(|key| TrackedEvent::new(key, Event::Unbridged { legs: legs.clone() })).into_iter().collect()
+                key.map(|key| TrackedEvent::new(key, LegEvent::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
             Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
@@ -120,21 +120,25 @@ impl Tracker {
         let mut told = Vec::new();
         for (leg, device) in legs.iter().zip(devices) {
             if self.join(key, leg) {
-                told.push(self.named(key, Event::Identified { leg: leg.clone(), number: None }, leg, device));
+                told.push(self.identified(key, leg, device));
             }
         }
         if self.bridge(legs) {
-            told.push(TrackedEvent::new(key, Event::Bridged { legs: legs.clone() }));
+            told.push(TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() }));
         }
         told
     }
 
-    fn named(&mut self, key: Key, event: Event, leg: &LegId, device: &Device) -> TrackedEvent {
+    fn identified(&mut self, key: Key, leg: &LegId, device: &Device) -> TrackedEvent {
+        self.note_device(leg, device);
+        TrackedEvent::new(key, LegEvent::Identified { leg: leg.clone(), party: device.clone() })
+    }
+
+    fn note_device(&mut self, leg: &LegId, device: &Device) {
         match device.number() {
             Some(number) => self.devices.insert(leg.clone(), number.to_owned()),
             None => self.devices.remove(leg),
         };
-        TrackedEvent { key, event, device: device.clone(), last: false }
     }
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
@@ -243,7 +247,7 @@ impl Tracker {
             if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
-                told.extend(key.map(|key| TrackedEvent::new(key, Event::Bridged { legs: legs.clone() })));
+                told.extend(key.map(|key| TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() })));
             }
             told.extend(self.happened(&Happened::Bridged { legs, devices }));
         }
@@ -305,10 +309,9 @@ impl Tracker {
             let hears = |leg, other| shown.get(leg).map(|hears| hears.contains(other));
             (hears(a, b), hears(b, a)) == (Some(false), Some(false))
         };
-        let told = hears
-            .iter()
-            .filter(apart)
-            .filter_map(|legs| Some(TrackedEvent::new(self.younger(legs)?, Event::Unbridged { legs: legs.clone() })));
+        let told = hears.iter().filter(apart).filter_map(|legs| {
+            Some(TrackedEvent::new(self.younger(legs)?, LegEvent::Unbridged { legs: legs.clone() }))
+        });
         told.collect()
     }
 

@@ -101,17 +101,11 @@ fn who_joins_by_a_bridge_is_named_first() {
     tracker.announce(&leg("A"));
     let said =
         tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
-    assert_eq!(
-        (&said[0].event, &said[0].device),
-        (&Event::Dialled { leg: leg("B"), number: None, unreadable: false, trunk: None }, &number("1002"))
-    );
+    assert_eq!(said[0].event, LegEvent::Dialled { leg: leg("B"), party: number("1002"), trunk: None });
     let bridged = Happened::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
     let said = tracker.happened(&bridged);
-    assert_eq!(
-        (&said[0].event, &said[0].device),
-        (&Event::Identified { leg: leg("P"), number: None }, &number("1003"))
-    );
-    assert_eq!(said[1].event, Event::Bridged { legs: pair("A", "P") });
+    assert_eq!(said[0].event, LegEvent::Identified { leg: leg("P"), party: number("1003") });
+    assert_eq!(said[1].event, LegEvent::Bridged { legs: pair("A", "P") });
     assert_eq!(said.len(), 2, "who was announced needs no other name");
     assert!(tracker.happened(&bridged).is_empty());
 }
@@ -124,11 +118,8 @@ fn a_pick_up_that_no_event_told_is_found() {
     let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
     (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
     let told = tracker.catch_up(&snapshot(legs.clone()));
-    let identified = TrackedEvent {
-        device: number("1003"),
-        ..TrackedEvent::new(told[0].key, Event::Identified { leg: leg("B"), number: None })
-    };
-    assert!(told.contains(&identified));
+    let identified = LegEvent::Identified { leg: leg("B"), party: number("1003") };
+    assert!(told.contains(&TrackedEvent::new(told[0].key, identified)));
     assert!(tracker.catch_up(&snapshot(legs)).is_empty());
 }
 
@@ -139,8 +130,8 @@ fn calls_that_were_answered_meanwhile_are_found() {
     assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
     tracker.announce(&leg("A"));
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
-    assert!(told.contains(&Event::Dialled { leg: leg("B"), number: None, unreadable: false, trunk: None }));
-    assert!(told.contains(&Event::Bridged { legs: pair("A", "B") }));
+    assert!(told.contains(&LegEvent::Dialled { leg: leg("B"), party: Device::Unnamed, trunk: None }));
+    assert!(told.contains(&LegEvent::Bridged { legs: pair("A", "B") }));
     assert!(tracker.catch_up(&now).is_empty(), "a second look tells nothing new");
 }
 
@@ -184,7 +175,7 @@ fn a_bridge_that_ended_meanwhile_has_ended() {
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);
     let told = tracker.catch_up(&snapshot(vec![live("A", None, &[]), live("B", Some("A"), &[])]));
-    assert!(matches!(&told[..], [TrackedEvent { event: Event::Unbridged { .. }, .. }]));
+    assert!(matches!(&told[..], [TrackedEvent { event: LegEvent::Unbridged { .. }, .. }]));
 }
 
 #[test]
@@ -231,7 +222,7 @@ fn a_large_conference_does_not_cost_the_square_of_its_size() {
     let all: Vec<&str> = names.iter().map(String::as_str).collect();
     let shown = all.iter().map(|name| live(name, None, &all)).collect();
     let news = tracker.catch_up(&snapshot(shown));
-    assert!(news.iter().all(|said| matches!(said.event, Event::Answered { .. })), "{news:?}");
+    assert!(news.iter().all(|said| matches!(said.event, LegEvent::Answered { .. })), "{news:?}");
     assert_eq!(tracker.happened(&Happened::Unbridged { legs: pair("L000", "L299") }).len(), 1, "told, so told again");
     names.iter().for_each(|name| drop(tracker.happened(&Happened::HungUp { leg: leg(name), cause: None })));
     assert!(tracker.legs().is_empty() && tracker.hears.is_empty(), "{} left", tracker.hears.len());
@@ -248,7 +239,7 @@ fn what_another_agent_followed_is_taken_over() {
     // B heard C, and hears D instead; E is in no list, so nothing is known of it.
     let legs = snapshot(vec![live("B", None, &["D"]), live("C", None, &[]), live("D", None, &["B"])]);
     let told = tracker.apart(&legs, &[pair("B", "C"), pair("B", "D"), pair("B", "E")]);
-    assert_eq!(told, [TrackedEvent::new(key, Event::Unbridged { legs: pair("B", "C") })]);
+    assert_eq!(told, [TrackedEvent::new(key, LegEvent::Unbridged { legs: pair("B", "C") })]);
 }
 
 #[test]
@@ -274,7 +265,7 @@ fn a_leg_that_calls_somewhere_else_hears_nobody() {
     let mut tracker = Tracker::default();
     let key = answered_call(&mut tracker);
     let (_, left) = tracker.announce(&leg("A"));
-    let unbridged = TrackedEvent::new(key, Event::Unbridged { legs: pair("A", "B") });
+    let unbridged = TrackedEvent::new(key, LegEvent::Unbridged { legs: pair("A", "B") });
     assert_eq!(left, [unbridged, TrackedEvent::ended(key, &leg("A"), Some("moved on"))]);
 }
 
@@ -286,13 +277,16 @@ fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
     let (new, left) = tracker.announce_with(&leg("A"), &[]);
     assert_eq!(left, Some(TrackedEvent::ended(key, &leg("A"), Some("moved on"))));
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
-    let answered = TrackedEvent::new(new, Event::Answered { leg: leg("A") });
-    let bridged = TrackedEvent::new(new, Event::Bridged { legs: pair("A", "B") });
+    let answered = TrackedEvent::new(new, LegEvent::Answered { leg: leg("A") });
+    let bridged = TrackedEvent::new(new, LegEvent::Bridged { legs: pair("A", "B") });
     assert_eq!(tracker.catch_up(&still), [answered, bridged], "the old call may have been over when it told that");
     assert_eq!(tracker.catch_up(&still), []);
     let apart = snapshot(vec![live("A", None, &[]), live("B", None, &[])]);
     let told = tracker.catch_up(&apart);
-    assert_eq!(told.iter().map(|said| &said.event).collect::<Vec<_>>(), [&Event::Unbridged { legs: pair("A", "B") }]);
+    assert_eq!(
+        told.iter().map(|said| &said.event).collect::<Vec<_>>(),
+        [&LegEvent::Unbridged { legs: pair("A", "B") }]
+    );
 }
 
 /// The node has B in another call than the one in which it was followed when its phone changed.
@@ -309,8 +303,7 @@ fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
         assert_eq!(tracker.release(&leg("B")), None);
         let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
         let still = snapshot(vec![LiveLeg { device: now.clone(), ..live("B", Some("A"), &[]) }]);
-        let identified = Event::Identified { leg: leg("B"), number: None };
-        let told = TrackedEvent { device: now, ..TrackedEvent::new(home, identified) };
+        let told = TrackedEvent::new(home, LegEvent::Identified { leg: leg("B"), party: now });
         assert_eq!(tracker.catch_up(&still), if picked_up { vec![told] } else { vec![] });
         assert_eq!(tracker.catch_up(&still), []);
     }
@@ -330,6 +323,6 @@ fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
     assert_eq!(tracker.release(&leg("B")), None);
     let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);
-    let bridged = Event::Bridged { legs: pair("A", "B") };
+    let bridged = LegEvent::Bridged { legs: pair("A", "B") };
     assert!(tracker.catch_up(&still).contains(&TrackedEvent::new(home, bridged)));
 }

@@ -1,11 +1,11 @@
-//! `/v1/calls`: the decision, the events of a call, and what an administrator sees of it.
+//! `/v1/calls`: the decision, SIP MESSAGEs for the agent, and what an administrator sees of a call.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Step;
 use crate::core::address::Address;
-use crate::core::call::{Event, Phase};
+use crate::core::call::Phase;
 use crate::core::far::{How, Sent};
 use crate::core::name::{CallId, ClientId, LegId, PbxName, PeerName, TrunkName};
 use crate::core::number::Number;
@@ -70,56 +70,6 @@ pub struct CallDecision {
     pub reason: Reason,
 }
 
-/// `POST /v1/calls/{call}/events`: what happened since, in order.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CallEvents {
-    /// In order of `seq`.
-    #[schema(max_items = 64)]
-    pub events: Vec<CallReport>,
-}
-
-/// The header in which an agent says what its own clock shows, in milliseconds since 1970. A node of an earlier version
-/// ignores a header; it would refuse a report with a field that it doesn't know.
-pub const AGENT_CLOCK: &str = "sidecall-clock";
-
-/// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
-/// it, and their numbers are compared with its own only.
-pub const AGENT_ID: &str = "sidecall-agent";
-
-/// How long an agent's id may be.
-pub const AGENT_ID_BYTES: usize = 500;
-
-impl CallEvents {
-    /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
-    /// None is later than now.
-    pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> Vec<CallReport> {
-        for event in &mut self.events {
-            event.at = event.at.by_clock(sent, now);
-        }
-        self.events
-    }
-}
-
-/// One event of a call.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct CallReport {
-    /// Grows with every report that an agent makes about a PBX, whichever call it is about: of two reports about the same
-    /// legs, the one with the lower number is the earlier one. In a call, one that is not above `last_seq` is taken for a
-    /// repeat, unless another agent reported the last event and this one happened later. At most 2⁶³ − 1.
-    pub seq: u64,
-    /// When it happened (the agent's clock).
-    pub at: UnixMillis,
-    /// What happened.
-    #[serde(flatten)]
-    pub event: Event,
-}
-
-impl CallReport {
-    /// The largest `seq` that a node takes: there is always room for the reports that follow.
-    pub const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
-}
-
 /// A SIP MESSAGE that the agent is asked to send through its PBX. It stands in the replies to
 /// events and to `PUT /v1/pbxs/{pbx}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -146,18 +96,6 @@ pub struct SipMessage {
 pub struct SipMessages {
     /// In order.
     pub messages: Vec<SipMessage>,
-}
-
-/// The answer to events.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct EventsReply {
-    /// What the agent is to send.
-    #[serde(flatten)]
-    pub sip: SipMessages,
-    /// The call had ended before one of the events, which was dropped. The legs that the agent still has in this call need
-    /// another one.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub over: bool,
 }
 
 /// How sending a SIP MESSAGE went.
@@ -305,32 +243,4 @@ pub struct DeliveryView {
     pub delivered: Option<UnixMillis>,
     /// Why the last attempt failed.
     pub error: Option<String>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_agents_times_become_the_nodes() {
-        const DAY: i64 = 86_400_000;
-        let now = UnixMillis(100 * DAY);
-        let at = |millis: i64| UnixMillis(now.0 + millis);
-        for (sent, event, ours) in [
-            (None, at(-7_000), at(-7_000)),
-            (None, at(DAY), now),
-            (Some(at(-300)), at(-7_000), at(-7_000)),
-            (Some(at(-4_900)), at(-7_000), at(-7_000)),
-            (Some(at(2_000)), at(1_500), at(-500)),
-            (Some(at(2_000)), at(2_500), now),
-            (Some(at(DAY)), at(DAY - 7_000), at(-7_000)),
-            (Some(at(-DAY)), at(-DAY - 7_000), at(-7_000)),
-            (Some(UnixMillis(i64::MIN)), UnixMillis(i64::MAX), now),
-        ] {
-            let leg: LegId = "a-1".parse().unwrap();
-            let report = CallReport { seq: 1, at: event, event: Event::Answered { leg } };
-            let events = CallEvents { events: vec![report] }.by_clock(sent, now);
-            assert_eq!(events[0].at, ours, "{sent:?} {event:?}");
-        }
-    }
 }

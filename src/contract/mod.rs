@@ -1,5 +1,6 @@
 //! The JSON of the HTTP API: what agent, node, clients and administrators say to each other.
 
+mod call_events;
 mod calls;
 mod clients;
 mod messages;
@@ -9,9 +10,10 @@ mod peers;
 mod story;
 
 pub use crate::core::capability::Capability;
+pub use call_events::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, CallEvent, CallEvents, CallReport, EventsReply};
 pub use calls::{
-    AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, AnswerView, CallDecision, CallEvents, CallList, CallReport, CallRequest,
-    CallView, DeliveryView, EventsReply, FarView, SipMessage, SipMessages, SipOutcome,
+    AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, FarView, SipMessage, SipMessages,
+    SipOutcome,
 };
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use messages::{Body, Message, Peer, Role};

@@ -29,73 +29,72 @@ pub enum Phase {
     Ended,
 }
 
-/// What happened to a call on its PBX.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(tag = "event", rename_all = "lowercase")]
-pub enum Event {
+/// What happened to a leg of a call. `P` is the party behind the leg: in the exchange the number that the leg stands for,
+/// or nobody. The agent's tracker only has the device that the PBX names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegEvent<P = Option<Number>> {
     /// A leg was made to reach the called number.
     Dialled {
         /// The new leg.
-        #[schema(value_type = String)]
         leg: LegId,
-        /// The device that the PBX names; absent if it names none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        number: Option<Number>,
-        /// The PBX names a device, but by no number that anybody is known to have.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        unreadable: bool,
+        /// Who is behind it.
+        party: P,
         /// The trunk that it goes over, if the PBX says so.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         trunk: Option<TrunkName>,
     },
     /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
     Identified {
         /// Which one.
-        #[schema(value_type = String)]
         leg: LegId,
-        /// The device that the PBX names; absent if it names none.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        number: Option<Number>,
+        /// Who is behind it now.
+        party: P,
     },
     /// A leg answered.
     Answered {
         /// Which one.
-        #[schema(value_type = String)]
         leg: LegId,
     },
     /// Two legs hear each other.
     Bridged {
         /// In either order.
-        #[schema(value_type = [String; 2])]
         legs: [LegId; 2],
     },
     /// Two legs no longer hear each other.
     Unbridged {
         /// In either order.
-        #[schema(value_type = [String; 2])]
         legs: [LegId; 2],
     },
     /// A leg is gone.
     Ended {
         /// Which one.
-        #[schema(value_type = String)]
         leg: LegId,
         /// The hang-up cause in the PBX's words.
         cause: Option<String>,
     },
 }
 
-impl Event {
+impl<P> LegEvent<P> {
     /// The legs that it names.
     pub fn legs(&self) -> &[LegId] {
         match self {
-            Event::Dialled { leg, .. }
-            | Event::Identified { leg, .. }
-            | Event::Answered { leg }
-            | Event::Ended { leg, .. } => std::slice::from_ref(leg),
-            Event::Bridged { legs } | Event::Unbridged { legs } => legs,
+            LegEvent::Dialled { leg, .. }
+            | LegEvent::Identified { leg, .. }
+            | LegEvent::Answered { leg }
+            | LegEvent::Ended { leg, .. } => std::slice::from_ref(leg),
+            LegEvent::Bridged { legs } | LegEvent::Unbridged { legs } => legs,
         }
     }
+}
+
+/// An event that is about to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegReport {
+    /// Its number, by the agent that reported it.
+    pub seq: u64,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// What happened.
+    pub event: LegEvent,
 }
 
 /// One channel of a call.

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::call::{Bridge, Call, Event, Leg, Phase, Tie};
+use super::call::{Bridge, Call, Leg, LegEvent, Phase, Tie};
 use super::far::Far;
 use super::name::{CallId, LegId, PbxName, TrunkName};
 use super::number::Number;
@@ -159,7 +159,7 @@ impl Exchange {
         id: &CallId,
         serial: Serial,
         at: UnixMillis,
-        event: &Event,
+        event: &LegEvent,
     ) -> Result<Vec<Effect>, Refused> {
         let call = self.calls.get_mut(id).ok_or(Refused::UnknownCall)?;
         if call.is_repeat(serial, at) {
@@ -173,23 +173,23 @@ impl Exchange {
             return Ok(Vec::new());
         }
         match event {
-            Event::Dialled { leg, number, trunk, .. } => {
-                let effects = self.dialled(id, leg, number.as_ref(), serial, at)?;
+            LegEvent::Dialled { leg, party, trunk } => {
+                let effects = self.dialled(id, leg, party.as_ref(), serial, at)?;
                 self.goes_over(id, leg, trunk.as_ref());
                 Ok(effects)
             }
-            Event::Identified { leg, number } => self.identified(id, leg, number.as_ref(), serial, at),
-            Event::Answered { leg } => self.answered(id, leg, serial, at).map(|()| Vec::new()),
-            Event::Bridged { legs } => {
+            LegEvent::Identified { leg, party } => self.identified(id, leg, party.as_ref(), serial, at),
+            LegEvent::Answered { leg } => self.answered(id, leg, serial, at).map(|()| Vec::new()),
+            LegEvent::Bridged { legs } => {
                 let effects = self.bridged(id, legs, serial, at);
                 self.note_report(id, legs.each_ref(), serial);
                 effects
             }
-            Event::Unbridged { legs } => {
+            LegEvent::Unbridged { legs } => {
                 self.note_report(id, legs.each_ref(), serial);
                 Ok(self.unbridged(id, legs, at))
             }
-            Event::Ended { leg, cause } => {
+            LegEvent::Ended { leg, cause } => {
                 self.moved_away(id, leg);
                 let effects = self.ended(id, leg, cause.as_deref(), at);
                 self.note_end(id, leg, serial);

@@ -74,18 +74,18 @@ impl Story {
         Story { exchange, seq: 0 }
     }
 
-    fn say(&mut self, call: &str, event: Event) -> Vec<Effect> {
+    fn say(&mut self, call: &str, event: LegEvent) -> Vec<Effect> {
         self.seq += 1;
         self.exchange.apply(&id(call), by(self.seq), T, &event).unwrap()
     }
 
     fn dialled(&mut self, call: &str, a: &str) -> Vec<Effect> {
         let number = self.exchange.call(&id(call)).map(|call| call.called.clone());
-        self.say(call, Event::Dialled { leg: leg(a), number, unreadable: false, trunk: None })
+        self.say(call, LegEvent::Dialled { leg: leg(a), party: number, trunk: None })
     }
 
     fn answered(&mut self, call: &str, a: &str) -> Vec<Effect> {
-        self.say(call, Event::Answered { leg: leg(a) })
+        self.say(call, LegEvent::Answered { leg: leg(a) })
     }
 
     /// A leg of no call is dialled for this one first.
@@ -95,15 +95,15 @@ impl Story {
                 self.dialled(call, name);
             }
         }
-        self.say(call, Event::Bridged { legs: [leg(a), leg(b)] })
+        self.say(call, LegEvent::Bridged { legs: [leg(a), leg(b)] })
     }
 
     fn unbridged(&mut self, call: &str, a: &str, b: &str) -> Vec<Effect> {
-        self.say(call, Event::Unbridged { legs: [leg(a), leg(b)] })
+        self.say(call, LegEvent::Unbridged { legs: [leg(a), leg(b)] })
     }
 
     fn ended(&mut self, call: &str, a: &str) -> Vec<Effect> {
-        self.say(call, Event::Ended { leg: leg(a), cause: Some("NORMAL_CLEARING".into()) })
+        self.say(call, LegEvent::Ended { leg: leg(a), cause: Some("NORMAL_CLEARING".into()) })
     }
 }
 
@@ -131,8 +131,8 @@ fn no_call_ends_before_it_is_answered() {
     let mut exchange = Exchange::new(8);
     exchange.open(call("c", "A", Some("+1"), "+2"));
     let later = T + std::time::Duration::from_secs(5);
-    exchange.apply(&id("c"), by(1), later, &Event::Answered { leg: leg("A") }).unwrap();
-    exchange.apply(&id("c"), by(2), T, &Event::Ended { leg: leg("A"), cause: None }).unwrap();
+    exchange.apply(&id("c"), by(1), later, &LegEvent::Answered { leg: leg("A") }).unwrap();
+    exchange.apply(&id("c"), by(2), T, &LegEvent::Ended { leg: leg("A"), cause: None }).unwrap();
     assert_eq!(exchange.call(&id("c")).unwrap().ended, Some(later));
 }
 
@@ -223,7 +223,7 @@ fn after_a_transfer_the_pair_parts_whichever_leg_goes_first() {
 #[test]
 fn a_leg_that_turns_out_to_be_another_phone_moves_the_pair() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
-    let is = |who: Option<&str>| Event::Identified { leg: leg("B"), number: who.map(number) };
+    let is = |who: Option<&str>| LegEvent::Identified { leg: leg("B"), party: who.map(number) };
     story.dialled("c", "B");
     assert_eq!(story.say("c", is(Some("+7"))), [], "nobody hears it yet");
     assert_eq!(story.bridged("c", "A", "B"), [Effect::Paired(pair("c", "+1", "+7"))]);
@@ -237,10 +237,10 @@ fn a_leg_that_turns_out_to_be_another_phone_moves_the_pair() {
 #[test]
 fn a_leg_that_joins_by_a_bridge_is_whom_it_is_said_to_be() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
-    story.say("c", Event::Identified { leg: leg("P"), number: Some(number("+3")) });
+    story.say("c", LegEvent::Identified { leg: leg("P"), party: Some(number("+3")) });
     assert_eq!(story.bridged("c", "A", "P"), [Effect::Paired(pair("c", "+1", "+3"))]);
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
-    story.say("c", Event::Identified { leg: leg("P"), number: None });
+    story.say("c", LegEvent::Identified { leg: leg("P"), party: None });
     assert_eq!(story.bridged("c", "A", "P"), []);
 }
 
@@ -300,11 +300,11 @@ fn a_call_of_which_nothing_is_heard_is_lost() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "X", Some("+3"), "+4")]);
     story.dialled("c", "B");
     let later = T + Duration::from_secs(3600);
-    let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
+    let bridged = LegEvent::Bridged { legs: [leg("A"), leg("B")] };
     story.exchange.apply(&id("c"), by(2), later, &bridged).unwrap();
     assert_eq!(story.exchange.lost(T + day, day), [id("d")]);
     assert_eq!(story.exchange.lost(T + (day - Duration::from_millis(1)), day), []);
-    let unbridged = Event::Unbridged { legs: [leg("A"), leg("B")] };
+    let unbridged = LegEvent::Unbridged { legs: [leg("A"), leg("B")] };
     story.exchange.apply(&id("c"), by(3), later + day, &unbridged).unwrap();
     story.ended("d", "X");
     assert_eq!(story.exchange.lost(later + day, day), []);
@@ -319,7 +319,7 @@ fn a_leg_that_calls_somewhere_else_ends_its_old_call_alone() {
     // The attendant has found +9: the same leg is announced again.
     let left = story.exchange.open(call("d", "A", Some("+1"), "+9"));
     assert_eq!(left, [(id("c"), vec![Effect::Ended(id("c"))])]);
-    let again = Event::Ended { leg: leg("A"), cause: Some("moved on".into()) };
+    let again = LegEvent::Ended { leg: leg("A"), cause: Some("moved on".into()) };
     assert_eq!(story.exchange.apply(&id("c"), by(9), T, &again), Err(Refused::Ended), "the agent says so too");
     story.seq = 10;
     assert_eq!(story.bridged("d", "A", "Q"), [Effect::Paired(pair("d", "+1", "+9"))]);
@@ -331,11 +331,11 @@ fn a_leg_that_calls_somewhere_else_ends_its_old_call_alone() {
 fn after_the_end_nothing_is_taken_and_the_call_can_be_forgotten() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     story.ended("c", "A");
-    let late = story.exchange.apply(&id("c"), by(99), T, &Event::Answered { leg: leg("A") });
+    let late = story.exchange.apply(&id("c"), by(99), T, &LegEvent::Answered { leg: leg("A") });
     assert_eq!(late, Err(Refused::Ended));
     assert!(story.exchange.forget(&id("c")).is_some());
     assert_eq!(
-        story.exchange.apply(&id("c"), by(100), T, &Event::Answered { leg: leg("A") }),
+        story.exchange.apply(&id("c"), by(100), T, &LegEvent::Answered { leg: leg("A") }),
         Err(Refused::UnknownCall)
     );
     assert!(story.exchange.call_of(&"pbx".parse().unwrap(), &leg("A")).is_none());
@@ -378,7 +378,7 @@ fn a_flood_of_legs_is_refused() {
     for n in 1..LEGS_MAX {
         story.dialled("c", &format!("B{n}"));
     }
-    let more = Event::Dialled { leg: leg("more"), number: None, unreadable: false, trunk: None };
+    let more = LegEvent::Dialled { leg: leg("more"), party: None, trunk: None };
     assert_eq!(story.exchange.apply(&id("c"), by(u64::MAX), T, &more), Err(Refused::TooManyLegs(LEGS_MAX)));
 }
 
@@ -401,14 +401,14 @@ fn who_rang_in_vain_makes_room_for_who_answers_at_last() {
 fn the_cause_is_what_the_announced_leg_says() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     story.dialled("c", "B");
-    story.say("c", Event::Ended { leg: leg("A"), cause: Some("USER_BUSY".into()) });
-    story.say("c", Event::Ended { leg: leg("B"), cause: Some("ORIGINATOR_CANCEL".into()) });
+    story.say("c", LegEvent::Ended { leg: leg("A"), cause: Some("USER_BUSY".into()) });
+    story.say("c", LegEvent::Ended { leg: leg("B"), cause: Some("ORIGINATOR_CANCEL".into()) });
     assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("USER_BUSY"));
 
     let mut story = Story::new([call("c", "A", Some("+1"), "+2")]);
     story.dialled("c", "B");
-    story.say("c", Event::Ended { leg: leg("A"), cause: None });
-    story.say("c", Event::Ended { leg: leg("B"), cause: Some("LOSE_RACE".into()) });
+    story.say("c", LegEvent::Ended { leg: leg("A"), cause: None });
+    story.say("c", LegEvent::Ended { leg: leg("B"), cause: Some("LOSE_RACE".into()) });
     assert_eq!(story.exchange.call(&id("c")).unwrap().cause.as_deref(), Some("LOSE_RACE"), "better than none");
 }
 
@@ -494,27 +494,27 @@ proptest! {
                     calls.push(next);
                     continue;
                 }
-                Step::Dialled(n) => Event::Dialled { leg: name(n), number: Some(number(&format!("+2{n}"))), unreadable: false, trunk: None },
-                Step::Identified(n, 0) => Event::Identified { leg: name(n), number: None },
-                Step::Identified(n, who) => Event::Identified { leg: name(n), number: Some(number(&format!("+{who}"))) },
-                Step::Bridged(a, b) | Step::Unbridged(a, b) if a == b => Event::Answered { leg: name(a) },
-                Step::Answered(n) => Event::Answered { leg: name(n) },
-                Step::Bridged(a, b) => Event::Bridged { legs: [name(a), name(b)] },
-                Step::Unbridged(a, b) => Event::Unbridged { legs: [name(a), name(b)] },
-                Step::Ended(n) => Event::Ended { leg: name(n), cause: None },
+                Step::Dialled(n) => LegEvent::Dialled { leg: name(n), party: Some(number(&format!("+2{n}"))), trunk: None },
+                Step::Identified(n, 0) => LegEvent::Identified { leg: name(n), party: None },
+                Step::Identified(n, who) => LegEvent::Identified { leg: name(n), party: Some(number(&format!("+{who}"))) },
+                Step::Bridged(a, b) | Step::Unbridged(a, b) if a == b => LegEvent::Answered { leg: name(a) },
+                Step::Answered(n) => LegEvent::Answered { leg: name(n) },
+                Step::Bridged(a, b) => LegEvent::Bridged { legs: [name(a), name(b)] },
+                Step::Unbridged(a, b) => LegEvent::Unbridged { legs: [name(a), name(b)] },
+                Step::Ended(n) => LegEvent::Ended { leg: name(n), cause: None },
             };
             let told = id(&calls[which]);
             if exchange.is_out_of_date(&told, &event, by(seq as u64 + 1), T) {
                 prop_assert_eq!(exchange.apply(&told, by(seq as u64 + 1), T, &event).unwrap_or_default(), []);
                 continue;
             }
-            let goes_on = matches!(&event, Event::Ended { leg, .. } if exchange.goes_on_elsewhere(&told, leg));
+            let goes_on = matches!(&event, LegEvent::Ended { leg, .. } if exchange.goes_on_elsewhere(&told, leg));
             // Told to a call that is over, it is no news.
             let Ok(effects) = exchange.apply(&told, by(seq as u64 + 1), T, &event) else { continue };
             match event {
-                Event::Bridged { legs } => drop(hears.insert(sorted(legs))),
-                Event::Unbridged { legs } => drop(hears.remove(&sorted(legs))),
-                Event::Ended { leg, .. } if !goes_on => hears.retain(|legs| !legs.contains(&leg)),
+                LegEvent::Bridged { legs } => drop(hears.insert(sorted(legs))),
+                LegEvent::Unbridged { legs } => drop(hears.remove(&sorted(legs))),
+                LegEvent::Ended { leg, .. } if !goes_on => hears.retain(|legs| !legs.contains(&leg)),
                 _ => {}
             }
             for effect in effects {

@@ -11,32 +11,32 @@ fn agents() -> [AgentId; 2] {
     ["agent-1", "agent-2"].map(|id| id.parse().unwrap())
 }
 
-fn bridged(a: &str, b: &str) -> Event {
-    Event::Bridged { legs: [leg(a), leg(b)] }
+fn bridged(a: &str, b: &str) -> LegEvent {
+    LegEvent::Bridged { legs: [leg(a), leg(b)] }
 }
 
-fn unbridged(a: &str, b: &str) -> Event {
-    Event::Unbridged { legs: [leg(a), leg(b)] }
+fn unbridged(a: &str, b: &str) -> LegEvent {
+    LegEvent::Unbridged { legs: [leg(a), leg(b)] }
 }
 
-fn ended(a: &str) -> Event {
-    Event::Ended { leg: leg(a), cause: None }
+fn ended(a: &str) -> LegEvent {
+    LegEvent::Ended { leg: leg(a), cause: None }
 }
 
-fn named(a: &str, who: &str) -> Event {
-    Event::Identified { leg: leg(a), number: Some(number(who)) }
+fn named(a: &str, who: &str) -> LegEvent {
+    LegEvent::Identified { leg: leg(a), party: Some(number(who)) }
 }
 
 #[test]
 fn a_repeated_event_changes_nothing() {
     let mut exchange = Exchange::new(8);
     exchange.open(call("c", "A", Some("+1"), "+2"));
-    let dialled = Event::Dialled { leg: leg("B"), number: Some(number("+2")), unreadable: false, trunk: None };
+    let dialled = LegEvent::Dialled { leg: leg("B"), party: Some(number("+2")), trunk: None };
     exchange.apply(&id("c"), by(1), T, &dialled).unwrap();
-    let bridged = Event::Bridged { legs: [leg("A"), leg("B")] };
+    let bridged = LegEvent::Bridged { legs: [leg("A"), leg("B")] };
     assert_eq!(exchange.apply(&id("c"), by(7), T, &bridged).unwrap().len(), 1);
     assert_eq!(exchange.apply(&id("c"), by(7), T, &bridged), Ok(Vec::new()));
-    assert_eq!(exchange.apply(&id("c"), by(6), T, &Event::Ended { leg: leg("A"), cause: None }), Ok(Vec::new()));
+    assert_eq!(exchange.apply(&id("c"), by(6), T, &LegEvent::Ended { leg: leg("A"), cause: None }), Ok(Vec::new()));
 }
 
 /// The first agent stood by when it told of the bridge, and was stopped then.

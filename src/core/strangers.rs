@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::call::{Call, Event, Leg, Phase, Tie};
+use super::call::{Call, Leg, LegEvent, Phase, Tie};
 use super::exchange::{Effect, Exchange};
 use super::name::{CallId, LegId};
 use super::number::Number;
@@ -29,10 +29,10 @@ impl Exchange {
 
     /// Whether news has overtaken this report: a later call has announced a leg that it names, or a later report has told
     /// whether its two legs hear each other, or that its leg is gone. The end of a leg is never out of date.
-    pub(super) fn is_out_of_date(&self, id: &CallId, event: &Event, serial: Serial, at: UnixMillis) -> bool {
+    pub(super) fn is_out_of_date(&self, id: &CallId, event: &LegEvent, serial: Serial, at: UnixMillis) -> bool {
         match event {
-            Event::Ended { .. } => false,
-            Event::Bridged { legs } | Event::Unbridged { legs } => {
+            LegEvent::Ended { .. } => false,
+            LegEvent::Bridged { legs } | LegEvent::Unbridged { legs } => {
                 let announced = |leg| self.has_moved(id, leg, at) || self.is_announced_since(id, leg, at);
                 legs.iter().any(announced) || self.is_overtaken(id, legs.each_ref(), serial)
             }

@@ -2,16 +2,16 @@
 
 use super::*;
 
-fn bridged(a: &str, b: &str) -> Event {
-    Event::Bridged { legs: [leg(a), leg(b)] }
+fn bridged(a: &str, b: &str) -> LegEvent {
+    LegEvent::Bridged { legs: [leg(a), leg(b)] }
 }
 
-fn unbridged(a: &str, b: &str) -> Event {
-    Event::Unbridged { legs: [leg(a), leg(b)] }
+fn unbridged(a: &str, b: &str) -> LegEvent {
+    LegEvent::Unbridged { legs: [leg(a), leg(b)] }
 }
 
-fn dialled(a: &str, who: &str) -> Event {
-    Event::Dialled { leg: leg(a), number: Some(number(who)), unreadable: false, trunk: None }
+fn dialled(a: &str, who: &str) -> LegEvent {
+    LegEvent::Dialled { leg: leg(a), party: Some(number(who)), trunk: None }
 }
 
 /// +5 hears the caller of a call that the node is told of later.
@@ -68,10 +68,10 @@ fn what_a_call_says_late_of_a_leg_that_has_moved_on_is_no_news() {
     // Told before that.
     assert_eq!(story.unbridged("d", "P", "Q"), []);
     assert_eq!(story.say("d", bridged("P", "Q")), []);
-    assert_eq!(story.say("d", Event::Identified { leg: leg("Q"), number: None }), []);
+    assert_eq!(story.say("d", LegEvent::Identified { leg: leg("Q"), party: None }), []);
     assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 1);
     // Told after that, by an agent that has not seen the leg leave.
-    let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
+    let apart = LegEvent::Unbridged { legs: [leg("P"), leg("Q")] };
     let parted = story.exchange.apply(&id("d"), by(99), T + Duration::from_secs(2), &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
 }
@@ -93,7 +93,7 @@ fn a_bridge_from_before_a_leg_was_announced_is_over_whichever_call_tells_it() {
     assert_eq!(story.say("d", bridged("P", "Q")), []);
     assert_eq!(story.bridged("e", "Q", "P"), [Effect::Paired(pair("e", "+9", "+5"))], "they met again");
     assert_eq!(story.unbridged("d", "P", "Q"), [], "that was the first time");
-    let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
+    let apart = LegEvent::Unbridged { legs: [leg("P"), leg("Q")] };
     let parted = story.exchange.apply(&id("d"), by(99), T + Duration::from_secs(2), &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+5", "+9"))]));
 }
@@ -107,7 +107,7 @@ fn a_stranger_brings_no_bridge_from_before_its_call_announced_it() {
     assert_eq!(story.exchange.apply(&id("d"), by(9), since, &bridged("R", "Q")), Ok(vec![]));
     assert_eq!(story.exchange.open(later("e", "Q", "+9", "+7")), [(id("d"), vec![])]);
     assert!(story.exchange.pairs_of(&number("+5")).is_empty(), "with +9, whom nobody hears there");
-    let identified = Event::Identified { leg: leg("R"), number: Some(number("+4")) };
+    let identified = LegEvent::Identified { leg: leg("R"), party: Some(number("+4")) };
     let paired = story.exchange.apply(&id("d"), by(10), since, &identified);
     assert_eq!(paired, Ok(vec![Effect::Paired(pair("d", "+9", "+4"))]), "R came after that");
 }
@@ -116,7 +116,7 @@ fn a_stranger_brings_no_bridge_from_before_its_call_announced_it() {
 #[test]
 fn a_call_ends_no_leg_that_another_call_announced() {
     let mut story = Story::new([call("d", "P", Some("+5"), "+3"), call("e", "Q", Some("+9"), "+7")]);
-    assert_eq!(story.say("d", Event::Identified { leg: leg("Q"), number: Some(number("+9")) }), []);
+    assert_eq!(story.say("d", LegEvent::Identified { leg: leg("Q"), party: Some(number("+9")) }), []);
     assert_eq!(story.say("d", bridged("P", "Q")), [Effect::Paired(pair("d", "+5", "+9"))]);
     story.dialled("e", "R");
     let after = T + Duration::from_secs(1);
@@ -124,10 +124,10 @@ fn a_call_ends_no_leg_that_another_call_announced() {
     assert_eq!(paired, Ok(vec![Effect::Paired(pair("e", "+9", "+7"))]));
     assert_eq!(story.ended("d", "Q"), [], "its bridges go on, too");
     assert_eq!(story.exchange.pairs_of(&number("+9")).len(), 2);
-    let apart = Event::Unbridged { legs: [leg("P"), leg("Q")] };
+    let apart = LegEvent::Unbridged { legs: [leg("P"), leg("Q")] };
     let parted = story.exchange.apply(&id("e"), by(51), after, &apart);
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("d", "+5", "+9"))]), "the agent tells what no longer holds");
-    let ended = |leg: &str| Event::Ended { leg: leg.parse().unwrap(), cause: None };
+    let ended = |leg: &str| LegEvent::Ended { leg: leg.parse().unwrap(), cause: None };
     let parted = story.exchange.apply(&id("e"), by(52), after, &ended("R"));
     assert_eq!(parted, Ok(vec![Effect::Parted(pair("e", "+9", "+7"))]));
     assert_eq!(story.exchange.apply(&id("e"), by(53), after, &ended("Q")), Ok(vec![Effect::Ended(id("e"))]));
@@ -226,7 +226,7 @@ fn a_leg_that_comes_up_again_in_another_call_is_of_that_one_until_its_end() {
     let mut story = Story::new([call("c", "A", Some("+1"), "+2"), call("d", "P", Some("+5"), "+9")]);
     story.dialled("c", "B");
     assert_eq!(story.ended("c", "A"), []);
-    let again = Event::Identified { leg: leg("A"), number: Some(number("+1")) };
+    let again = LegEvent::Identified { leg: leg("A"), party: Some(number("+1")) };
     assert_eq!(story.exchange.apply(&id("d"), by(9), T + Duration::from_secs(1), &again), Ok(vec![]));
     story.seq = 9;
     assert_eq!(story.ended("d", "P"), [], "the agent follows the call by its other leg");

@@ -1,7 +1,7 @@
 //! One timeline for each kind of call: local, to another node, from a trunk, through an attendant.
 
 use super::*;
-use crate::core::call::{Event, Phase};
+use crate::core::call::{LegEvent, Phase};
 use crate::core::exchange::Exchange;
 use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
 use crate::core::name::LegId;
@@ -63,12 +63,12 @@ fn after(call: Call, events: &[(i64, &str)]) -> Call {
             "dialled" => {
                 let (number, trunk) =
                     (rest.get(1).map(|text| number(text)), rest.get(2).map(|text| text.parse().unwrap()));
-                Event::Dialled { leg: leg(0), number, unreadable: false, trunk }
+                LegEvent::Dialled { leg: leg(0), party: number, trunk }
             }
-            "answered" => Event::Answered { leg: leg(0) },
-            "bridged" => Event::Bridged { legs: [leg(0), leg(1)] },
-            "unbridged" => Event::Unbridged { legs: [leg(0), leg(1)] },
-            "ended" => Event::Ended { leg: leg(0), cause: Some("NORMAL_CLEARING".to_owned()) },
+            "answered" => LegEvent::Answered { leg: leg(0) },
+            "bridged" => LegEvent::Bridged { legs: [leg(0), leg(1)] },
+            "unbridged" => LegEvent::Unbridged { legs: [leg(0), leg(1)] },
+            "ended" => LegEvent::Ended { leg: leg(0), cause: Some("NORMAL_CLEARING".to_owned()) },
             _ => unreachable!("{what}"),
         };
         exchange.apply(&id, Serial { agent: None, seq }, UnixMillis(*at), &event).unwrap();

@@ -6,10 +6,10 @@ use super::super::tracker::{Key, Tracker};
 use super::calls::{World, number};
 use super::reports::Task;
 use crate::contract::CallView;
-use crate::core::call::{Call, Event, Phase};
+use crate::core::call::{Call, LegEvent, Phase};
 use crate::core::name::LegId;
 use crate::core::number::Number;
-use crate::pbx::{Mark, Snapshot};
+use crate::pbx::{Device, Mark, Snapshot};
 
 impl Calls for World {
     fn tracker(&mut self) -> &mut Tracker {
@@ -38,13 +38,9 @@ impl Calls for World {
     }
 
     fn tell(&mut self, said: Vec<TrackedEvent>) {
-        for TrackedEvent { key, mut event, device, last } in said {
-            if let Event::Dialled { number: stands_for, .. } | Event::Identified { number: stands_for, .. } = &mut event
-            {
-                *stands_for = device.number().and_then(number);
-            }
+        for TrackedEvent { key, event, last } in said {
             if self.followed.contains_key(&key) {
-                self.tell_node(Task::Call(key), event);
+                self.tell_node(Task::Call(key), identified(event));
             }
             if last {
                 self.followed.remove(&key);
@@ -72,7 +68,7 @@ impl Calls for World {
             return;
         }
         for leg in legs {
-            self.tell_node(Task::Forgotten(view.call.clone()), Event::Ended { leg, cause: None });
+            self.tell_node(Task::Forgotten(view.call.clone()), LegEvent::Ended { leg, cause: None });
         }
     }
 
@@ -83,6 +79,19 @@ impl World {
     /// The calls that the node takes for live.
     pub(super) fn live(&self) -> Vec<CallView> {
         self.exchange.calls().filter(|call| call.phase != Phase::Ended).map(view).collect()
+    }
+}
+
+/// The event as the node applies it: a leg stands for its device.
+fn identified(event: LegEvent<Device>) -> LegEvent {
+    let party = |device: Device| device.number().and_then(number);
+    match event {
+        LegEvent::Dialled { leg, party: device, trunk } => LegEvent::Dialled { leg, party: party(device), trunk },
+        LegEvent::Identified { leg, party: device } => LegEvent::Identified { leg, party: party(device) },
+        LegEvent::Answered { leg } => LegEvent::Answered { leg },
+        LegEvent::Bridged { legs } => LegEvent::Bridged { legs },
+        LegEvent::Unbridged { legs } => LegEvent::Unbridged { legs },
+        LegEvent::Ended { leg, cause } => LegEvent::Ended { leg, cause },
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::super::tracker::Key;
 use super::calls::World;
-use crate::core::call::{Call, Event, Phase};
+use crate::core::call::{Call, LegEvent, Phase};
 use crate::core::exchange::Refused;
 use crate::core::name::{AgentId, CallId};
 use crate::core::overtaken::Serial;
@@ -13,7 +13,7 @@ use crate::core::time::UnixMillis;
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
 pub(super) enum Report {
     Open(Box<Call>),
-    Event { seq: u64, event: Event },
+    Event { seq: u64, event: LegEvent },
 }
 
 /// How the agent numbers its reports, as `follow` does.
@@ -47,7 +47,7 @@ pub(super) enum Task {
 }
 
 impl World {
-    pub(super) fn tell_node(&mut self, task: Task, event: Event) {
+    pub(super) fn tell_node(&mut self, task: Task, event: LegEvent) {
         self.numbering.last = (self.numbering.last + 1).max(self.made + 1 + self.numbering.ahead);
         self.report(task, Report::Event { seq: self.numbering.last, event });
     }
@@ -130,7 +130,7 @@ impl World {
         }
     }
 
-    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &Event) -> bool {
+    fn apply(&mut self, call: &CallId, seq: u64, at: UnixMillis, event: &LegEvent) -> bool {
         match self.exchange.apply(call, Serial { agent: Some(&self.numbering.agent), seq }, at, event) {
             Ok(effects) => {
                 self.follows(effects);

@@ -1,7 +1,7 @@
 //! Whose number a leg stands for: what the agent says of a device, resolved with the directory.
 
-use crate::contract::{CallReport, NumberKind};
-use crate::core::call::{Call, Event};
+use crate::contract::{CallEvent, CallReport, NumberKind};
+use crate::core::call::{Call, LegEvent, LegReport};
 use crate::core::identity::{Came, Known, is_same, stands_for};
 use crate::core::name::{AgentId, CallId};
 use crate::core::number::Number;
@@ -11,32 +11,43 @@ use crate::node::app::App;
 use crate::store::StoreError;
 
 impl App {
-    /// The reports with the numbers that their legs stand for in the place of devices. Afterwards the
-    /// call remembers: a leg is looked up once.
+    /// What the exchange is to apply: new reports, with the numbers that their legs stand for in the place of devices.
+    /// Afterwards the call remembers: a leg is looked up once.
     pub(in crate::node) async fn identify(
         &self,
         id: &CallId,
         agent: Option<&AgentId>,
         reports: &[CallReport],
-    ) -> Result<Vec<CallReport>, StoreError> {
-        let mut reports = reports.to_vec();
+    ) -> Result<Vec<LegReport>, StoreError> {
         let is_new = |call: &Call, report: &CallReport| !call.is_repeat(Serial { agent, seq: report.seq }, report.at);
         let new = self.live.read(|exchange| {
             let call = exchange.call(id)?;
-            Some((call.called.clone(), reports.iter_mut().filter(|report| is_new(call, report)).collect::<Vec<_>>()))
+            Some((call.called.clone(), reports.iter().filter(|report| is_new(call, report)).collect::<Vec<_>>()))
         });
-        let Some((called, new)) = new else { return Ok(reports) };
-        for report in new {
-            let (number, came) = match &mut report.event {
-                Event::Dialled { number, unreadable: true, .. } => (number, Came::Unreadable),
-                Event::Dialled { number, .. } => (number, Came::Dialled),
-                Event::Identified { number, .. } => (number, Came::Joined),
-                _ => continue,
+        let Some((called, new)) = new else { return Ok(Vec::new()) };
+        let mut identified = Vec::with_capacity(new.len());
+        for CallReport { seq, at, event } in new.into_iter().cloned() {
+            let event = match event {
+                CallEvent::Dialled { leg, device, unreadable, trunk } => {
+                    let came = if unreadable { Came::Unreadable } else { Came::Dialled };
+                    LegEvent::Dialled { leg, party: self.party(&called, device.as_ref(), came).await?, trunk }
+                }
+                CallEvent::Identified { leg, device } => {
+                    LegEvent::Identified { leg, party: self.party(&called, device.as_ref(), Came::Joined).await? }
+                }
+                CallEvent::Answered { leg } => LegEvent::Answered { leg },
+                CallEvent::Bridged { legs } => LegEvent::Bridged { legs },
+                CallEvent::Unbridged { legs } => LegEvent::Unbridged { legs },
+                CallEvent::Ended { leg, cause } => LegEvent::Ended { leg, cause },
             };
-            let known = self.known(&called, number.as_ref(), came).await?;
-            *number = stands_for(&called, number.as_ref(), came, known);
+            identified.push(LegReport { seq, at, event });
         }
-        Ok(reports)
+        Ok(identified)
+    }
+
+    async fn party(&self, called: &Number, device: Option<&Number>, came: Came) -> Result<Option<Number>, StoreError> {
+        let known = self.known(called, device, came).await?;
+        Ok(stands_for(called, device, came, known))
     }
 
     /// At most two reads, and none for the ordinary call.

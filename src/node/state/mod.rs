@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::contract::CallReport;
-use crate::core::call::{Call, Event, Phase};
+use crate::contract::{CallEvent, CallReport};
+use crate::core::call::{Call, LegEvent, LegReport, Phase};
 use crate::core::exchange::{Effect, Exchange, Pair, Refused};
 use crate::core::far::Far;
 use crate::core::name::{AgentId, CallId, LegId, PbxName};
@@ -179,7 +179,7 @@ impl LiveCalls {
         &self,
         id: &CallId,
         agent: Option<&AgentId>,
-        reports: &[CallReport],
+        reports: &[LegReport],
     ) -> Result<Applied, CallUnavailable> {
         self.locked(|Calls { exchange, backlog }| {
             exchange.call(id).ok_or(CallUnavailable::Unknown)?;
@@ -254,7 +254,7 @@ impl LiveCalls {
     pub(in crate::node) fn silent_since(&self, now: UnixMillis, after: Duration) -> Vec<(CallId, Vec<CallReport>)> {
         let ended = |call: &Call| -> Vec<CallReport> {
             let cause = || Some("lost".to_owned());
-            let ended = call.unfinished().map(|leg| Event::Ended { leg: leg.clone(), cause: cause() });
+            let ended = call.unfinished().map(|leg| CallEvent::Ended { leg: leg.clone(), cause: cause() });
             (call.last_seq + 1..).zip(ended).map(|(seq, event)| CallReport { seq, at: now, event }).collect()
         };
         self.read(|exchange| {
@@ -343,7 +343,7 @@ impl Drop for Entry {
 }
 
 /// The calls whose legs an event changes: those that it names, and those they hear.
-fn touched_by(exchange: &Exchange, id: &CallId, event: &Event) -> Vec<CallId> {
+fn touched_by(exchange: &Exchange, id: &CallId, event: &LegEvent) -> Vec<CallId> {
     let Some(pbx) = exchange.call(id).map(|call| &call.pbx) else { return Vec::new() };
     let mut found = Vec::new();
     for leg in event.legs() {

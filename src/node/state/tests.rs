@@ -18,9 +18,9 @@ fn decided(id: &str) -> Call {
 }
 
 /// The report that ends a call.
-fn end(call: &Call) -> CallReport {
-    let event = Event::Ended { leg: call.leg.clone(), cause: None };
-    CallReport { seq: 1, at: UnixMillis(1_000), event }
+fn end(call: &Call) -> LegReport {
+    let event = LegEvent::Ended { leg: call.leg.clone(), cause: None };
+    LegReport { seq: 1, at: UnixMillis(1_000), event }
 }
 
 #[cfg(debug_assertions)]

@@ -1,0 +1,198 @@
+//! `POST /v1/calls/{call}/events`: what an agent reports of a call.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::SipMessages;
+use crate::core::name::{LegId, TrunkName};
+use crate::core::number::Number;
+use crate::core::time::UnixMillis;
+
+/// `POST /v1/calls/{call}/events`: what happened since, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallEvents {
+    /// In order of `seq`.
+    #[schema(max_items = 64)]
+    pub events: Vec<CallReport>,
+}
+
+/// The header in which an agent says what its own clock shows, in milliseconds since 1970. A node of an earlier version
+/// ignores a header; it would refuse a report with a field that it doesn't know.
+pub const AGENT_CLOCK: &str = "sidecall-clock";
+
+/// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
+/// it, and their numbers are compared with its own only.
+pub const AGENT_ID: &str = "sidecall-agent";
+
+/// How long an agent's id may be.
+pub const AGENT_ID_BYTES: usize = 500;
+
+impl CallEvents {
+    /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
+    /// None is later than now.
+    pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> Vec<CallReport> {
+        for event in &mut self.events {
+            event.at = event.at.by_clock(sent, now);
+        }
+        self.events
+    }
+}
+
+/// One event of a call.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallReport {
+    /// Grows with every report that an agent makes about a PBX, whichever call it is about: of two reports about the same
+    /// legs, the one with the lower number is the earlier one. In a call, one that is not above `last_seq` is taken for a
+    /// repeat, unless another agent reported the last event and this one happened later. At most 2⁶³ − 1.
+    pub seq: u64,
+    /// When it happened (the agent's clock).
+    pub at: UnixMillis,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: CallEvent,
+}
+
+impl CallReport {
+    /// The largest `seq` that a node takes: there is always room for the reports that follow.
+    pub const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
+}
+
+/// What happened to a call on its PBX.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "lowercase")]
+#[schema(as = Event)]
+pub enum CallEvent {
+    /// A leg was made to reach the called number.
+    Dialled {
+        /// The new leg.
+        #[schema(value_type = String)]
+        leg: LegId,
+        /// The device that the PBX names; absent if it names none.
+        #[serde(default, rename = "number", skip_serializing_if = "Option::is_none")]
+        device: Option<Number>,
+        /// The PBX names a device, but by no number that anybody is known to have.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unreadable: bool,
+        /// The trunk that it goes over, if the PBX says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trunk: Option<TrunkName>,
+    },
+    /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
+    Identified {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+        /// The device that the PBX names; absent if it names none.
+        #[serde(default, rename = "number", skip_serializing_if = "Option::is_none")]
+        device: Option<Number>,
+    },
+    /// A leg answered.
+    Answered {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+    },
+    /// Two legs hear each other.
+    Bridged {
+        /// In either order.
+        #[schema(value_type = [String; 2])]
+        legs: [LegId; 2],
+    },
+    /// Two legs no longer hear each other.
+    Unbridged {
+        /// In either order.
+        #[schema(value_type = [String; 2])]
+        legs: [LegId; 2],
+    },
+    /// A leg is gone.
+    Ended {
+        /// Which one.
+        #[schema(value_type = String)]
+        leg: LegId,
+        /// The hang-up cause in the PBX's words.
+        cause: Option<String>,
+    },
+}
+
+/// The answer to events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventsReply {
+    /// What the agent is to send.
+    #[serde(flatten)]
+    pub sip: SipMessages,
+    /// The call had ended before one of the events, which was dropped. The legs that the agent still has in this call need
+    /// another one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_agents_times_become_the_nodes() {
+        const DAY: i64 = 86_400_000;
+        let now = UnixMillis(100 * DAY);
+        let at = |millis: i64| UnixMillis(now.0 + millis);
+        for (sent, event, ours) in [
+            (None, at(-7_000), at(-7_000)),
+            (None, at(DAY), now),
+            (Some(at(-300)), at(-7_000), at(-7_000)),
+            (Some(at(-4_900)), at(-7_000), at(-7_000)),
+            (Some(at(2_000)), at(1_500), at(-500)),
+            (Some(at(2_000)), at(2_500), now),
+            (Some(at(DAY)), at(DAY - 7_000), at(-7_000)),
+            (Some(at(-DAY)), at(-DAY - 7_000), at(-7_000)),
+            (Some(UnixMillis(i64::MIN)), UnixMillis(i64::MAX), now),
+        ] {
+            let leg: LegId = "a-1".parse().unwrap();
+            let report = CallReport { seq: 1, at: event, event: CallEvent::Answered { leg } };
+            let events = CallEvents { events: vec![report] }.by_clock(sent, now);
+            assert_eq!(events[0].at, ours, "{sent:?} {event:?}");
+        }
+    }
+
+    #[test]
+    fn events_keep_their_json() {
+        let leg = |name: &str| name.parse().unwrap();
+        let number = Some("+12125550101".parse().unwrap());
+        let trunk = Some("carrier".parse().unwrap());
+        for (event, json) in [
+            (
+                CallEvent::Dialled { leg: leg("b"), device: number.clone(), unreadable: false, trunk },
+                r#"{"seq":1,"at":2,"event":"dialled","leg":"b","number":"+12125550101","trunk":"carrier"}"#,
+            ),
+            (
+                CallEvent::Dialled { leg: leg("b"), device: None, unreadable: true, trunk: None },
+                r#"{"seq":1,"at":2,"event":"dialled","leg":"b","unreadable":true}"#,
+            ),
+            (
+                CallEvent::Identified { leg: leg("b"), device: number },
+                r#"{"seq":1,"at":2,"event":"identified","leg":"b","number":"+12125550101"}"#,
+            ),
+            (
+                CallEvent::Identified { leg: leg("b"), device: None },
+                r#"{"seq":1,"at":2,"event":"identified","leg":"b"}"#,
+            ),
+            (CallEvent::Answered { leg: leg("b") }, r#"{"seq":1,"at":2,"event":"answered","leg":"b"}"#),
+            (
+                CallEvent::Bridged { legs: [leg("a"), leg("b")] },
+                r#"{"seq":1,"at":2,"event":"bridged","legs":["a","b"]}"#,
+            ),
+            (
+                CallEvent::Unbridged { legs: [leg("a"), leg("b")] },
+                r#"{"seq":1,"at":2,"event":"unbridged","legs":["a","b"]}"#,
+            ),
+            (
+                CallEvent::Ended { leg: leg("b"), cause: None },
+                r#"{"seq":1,"at":2,"event":"ended","leg":"b","cause":null}"#,
+            ),
+        ] {
+            let report = CallReport { seq: 1, at: UnixMillis(2), event };
+            assert_eq!(serde_json::to_string(&report).unwrap(), json);
+            assert_eq!(serde_json::from_str::<CallReport>(json).unwrap(), report);
+        }
+    }
+}
