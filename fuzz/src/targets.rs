@@ -53,7 +53,7 @@ pub(crate) const ALL: &[Target] = &[
             Recording("fixtures/esl/announced-call.recv"),
             Recording("fixtures/esl/hold-call-plain.recv"),
             Recording("fixtures/esl/outbound-socket.recv"),
-            Literals("src/pbx/freeswitch/dictionary_tests.rs"),
+            Literals("src/pbx/freeswitch/translator_tests.rs"),
         ],
     },
     Target {
@@ -62,7 +62,7 @@ pub(crate) const ALL: &[Target] = &[
         seeds: &[
             Recording("fixtures/ami/announced-call.recv"),
             Recording("fixtures/ami/status.recv"),
-            Literals("src/pbx/asterisk/dictionary_tests.rs"),
+            Literals("src/pbx/asterisk/translator_tests.rs"),
         ],
     },
     Target { name: "calls", run: agent::fuzz::calls, seeds: &[] },

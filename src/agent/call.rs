@@ -10,7 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::context::LinkContext;
 use super::introduced::Introduced;
-use super::node::NodeError;
+use super::node_client::NodeClientError;
 use super::{hold, micros, now};
 use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::backoff::Backoff;
@@ -19,7 +19,7 @@ use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::monitor::brief;
 use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, Answer, Error, PbxCommands, Written};
+use crate::pbx::{Announcement, DialStrings, DialplanAnswer, PbxCommands, PbxError};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
@@ -38,56 +38,56 @@ const TRIES_AFTER_END: u32 = 60;
 #[derive(Debug)]
 pub(super) enum Start {
     /// It is held.
-    Held(Box<Waiting>),
+    Held(Box<HeldCall>),
     /// It was found in a snapshot; it may have been decided before.
     Found { call: Option<CallId> },
 }
 
 /// A call that waits for an answer.
 #[derive(Debug)]
-pub(super) struct Waiting {
+pub(super) struct HeldCall {
     pub announcement: Announcement,
     /// Its numbers, for the answer.
-    pub written: Written,
+    pub dial_strings: DialStrings,
     /// The longest that it waits for a decision; none if it must go on without.
     pub left: Option<Duration>,
-    pub way: Way,
+    pub reply_path: ReplyPath,
     /// When it arrived here.
     pub arrived: Instant,
 }
 
-/// The way back to a held call.
+/// How the answer gets back to a held call.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum ReplyPath {
     /// The connection for answers.
     Commands(Arc<dyn PbxCommands>),
     /// The call's own socket.
     Direct(Held),
 }
 
-impl Way {
+impl ReplyPath {
     /// Answers a call that `arrived` then and had so much `left` to be decided in; none if the answer comes too late.
     pub(super) async fn answer(
         self,
         held: &Announcement,
-        answer: &Answer,
+        answer: &DialplanAnswer,
         arrived: Instant,
         left: Option<Duration>,
-    ) -> Option<Result<(), Error>> {
+    ) -> Option<Result<(), PbxError>> {
         let until = left.map(|left| hold::write_within(held.hold, left));
         // The check stands right before the write: this process may have been stopped meanwhile.
         match (until.filter(|until| arrived.elapsed() <= *until), self) {
             // The dialplan has gone on by itself, or is about to.
-            (None, Way::Commands(_)) => None,
-            (Some(until), Way::Commands(commands)) => {
+            (None, ReplyPath::Commands(_)) => None,
+            (Some(until), ReplyPath::Commands(commands)) => {
                 // Given up before it is written, a command is never written: one that is stuck in a
                 // queue can't come late. The replies have a little more time than the write.
                 let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
                 let answered = tokio::time::timeout_at(end, commands.answer(held, answer)).await;
-                Some(answered.unwrap_or(Err(Error::Unanswered)))
+                Some(answered.unwrap_or(Err(PbxError::Unanswered)))
             }
             // Nothing goes on there before we say so, or close.
-            (_, Way::Direct(session)) => Some(session.answer(answer).await),
+            (_, ReplyPath::Direct(session)) => Some(session.answer(answer).await),
         }
     }
 }
@@ -101,26 +101,26 @@ struct Told {
 
 /// The sending side of a call's task.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct CallHandle {
     told: UnboundedSender<Told>,
-    /// See [`Call::over`]. The task holds the other reference.
+    /// See [`CallHandle::over`]. The task holds the other reference.
     over: Arc<OnceLock<CallId>>,
 }
 
-impl Call {
+impl CallHandle {
     /// Starts the task of a call.
-    pub(super) fn start(context: &Arc<LinkContext>, request: CallRequest, start: Start) -> Call {
+    pub(super) fn start(context: &Arc<LinkContext>, request: CallRequest, start: Start) -> CallHandle {
         let (told, events) = unbounded_channel();
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
         let over = Arc::clone(&task.over);
         context.shared.calls.spawn(task.run(start, events));
-        Call { told, over }
+        CallHandle { told, over }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
     /// the number is written in another way. Which of its trunks was tried is the dialplan's to know.
-    pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: Waiting) {
+    pub(super) fn answer_again(context: &Arc<LinkContext>, request: CallRequest, waiting: HeldCall) {
         let mut task = Task::new(context, request, Reason::NotAnnounced);
         context.shared.calls.spawn(brief("call", async move { task.decide(waiting).await }));
     }
@@ -157,7 +157,7 @@ struct Task {
     /// Why the call went on, as far as we know.
     routed: Reason,
     introduced: Introduced,
-    /// See [`Call::over`].
+    /// See [`CallHandle::over`].
     over: Arc<OnceLock<CallId>>,
 }
 
@@ -190,36 +190,42 @@ impl Task {
         }
     }
 
-    async fn decide(&mut self, waiting: Waiting) {
-        let Waiting { announcement: held, written, left, way, arrived } = waiting;
+    async fn decide(&mut self, waiting: HeldCall) {
+        let HeldCall { announcement: held, dial_strings, left, reply_path, arrived } = waiting;
         let held = &held;
         let decision = match left {
             Some(left) => self.context.shared.node.decide(&self.request, left).await,
-            None => Err(NodeError::Late(held.hold)),
+            None => Err(NodeClientError::Late(held.hold)),
         };
         let answer = match decision {
             Ok(CallDecision { call, route, trunk, address, reason }) => {
                 self.routed = reason;
                 self.call = Some(call.clone());
-                Answer { call: Some(call), route, trunk, address, written, reason }
+                DialplanAnswer { call: Some(call), route, trunk, address, dial_strings, reason }
             }
             Err(error) => {
                 self.routed = match error {
-                    NodeError::Late(_) => Reason::Late,
-                    NodeError::Refused { .. } => Reason::NodeError,
+                    NodeClientError::Late(_) => Reason::Late,
+                    NodeClientError::Refused { .. } => Reason::NodeError,
                     _ => Reason::NodeUnreachable,
                 };
                 tracing::debug!(%error, leg = %held.leg, "no decision");
                 let reason = self.routed;
-                Answer { call: None, route: Route::Pstn, trunk: None, address: None, written, reason }
+                DialplanAnswer { call: None, route: Route::Pstn, trunk: None, address: None, dial_strings, reason }
             }
         };
         let asked = arrived.elapsed();
-        let result = way.answer(held, &answer, arrived, left).await;
+        let result = reply_path.answer(held, &answer, arrived, left).await;
         self.note(held, &answer, asked, result);
     }
 
-    fn note(&mut self, held: &Announcement, answer: &Answer, asked: Duration, result: Option<Result<(), Error>>) {
+    fn note(
+        &mut self,
+        held: &Announcement,
+        answer: &DialplanAnswer,
+        asked: Duration,
+        result: Option<Result<(), PbxError>>,
+    ) {
         let applied = match result {
             Some(Ok(())) => "yes",
             // It said nothing to the dialplan that the dialplan would not do by itself.
@@ -338,7 +344,7 @@ impl Task {
     }
 
     /// Waits before the next attempt; false when the call is long over.
-    async fn wait(&self, attempt: u32, error: &NodeError, more: &UnboundedReceiver<Told>) -> bool {
+    async fn wait(&self, attempt: u32, error: &NodeClientError, more: &UnboundedReceiver<Told>) -> bool {
         if attempt > TRIES_AFTER_END && more.is_closed() {
             tracing::warn!(%error, leg = %self.request.leg, "gave up telling the node about a call that is over");
             return false;

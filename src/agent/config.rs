@@ -175,13 +175,13 @@ impl PbxConfig {
         let password = self.password.as_ref().map_or("", Secret::expose).to_owned();
         match self.kind {
             PbxKind::Freeswitch => {
-                Box::new(freeswitch::Endpoint::new(address, user, password, self.sip_profile.clone()))
+                Box::new(freeswitch::FreeswitchEndpoint::new(address, user, password, self.sip_profile.clone()))
             }
-            PbxKind::Asterisk => Box::new(asterisk::Endpoint {
+            PbxKind::Asterisk => Box::new(asterisk::AsteriskEndpoint {
                 tls: self.tls.then(|| self.tls_ca_file.clone().map_or(Trust::System, Trust::CaFile)),
                 message_endpoint: self.message_endpoint.clone(),
                 endpoints: self.endpoints(),
-                ..asterisk::Endpoint::new(address, user, password, String::from(self.context.clone()))
+                ..asterisk::AsteriskEndpoint::new(address, user, password, String::from(self.context.clone()))
             }),
         }
     }

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{Call, Start, Waiting, Way, next_seq};
+use super::call::{CallHandle, HeldCall, ReplyPath, Start, next_seq};
 use super::context::LinkContext;
 use super::finishing::Finishing;
 use super::followed::Followed;
-use super::reconcile::{Asked, Calls, Identity, reconcile};
+use super::reconcile::{Asked, CallIdentity, Calls, reconcile};
 use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
 use super::{hold, micros};
@@ -24,7 +24,7 @@ use crate::monitor::agent as metrics;
 use crate::monitor::brief;
 use crate::monitor::clock::step;
 use crate::monitor::now;
-use crate::pbx::{Announcement, Answer, Device, Happened, Mark, PbxCommands, Snapshot, Written};
+use crate::pbx::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, PbxCommands, PbxEvent, Snapshot};
 
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {
@@ -40,8 +40,8 @@ pub(super) struct Follower {
     over: HashSet<CallId>,
     /// The key of the next call when the node was last asked for its live calls.
     listed: Key,
-    /// Callers of main numbers, as the dialplan has marked them.
-    attended: HashMap<LegId, Mark>,
+    /// Callers of main numbers, as the dialplan has tagged them.
+    main_callers: HashMap<LegId, CallTags>,
     clock: Clock,
 }
 
@@ -59,7 +59,7 @@ impl Follower {
             seq: 0,
             over: HashSet::new(),
             listed: Key::default(),
-            attended: HashMap::new(),
+            main_callers: HashMap::new(),
             clock: Clock::default(),
         }
     }
@@ -71,7 +71,7 @@ impl Follower {
 
     /// What to ask a snapshot for: the legs that are followed, and those that may be.
     pub(super) fn ask(&self) -> Asked {
-        let legs = self.tracker.legs().into_iter().chain(self.attended.keys().cloned()).collect();
+        let legs = self.tracker.legs().into_iter().chain(self.main_callers.keys().cloned()).collect();
         Asked { legs, next: self.tracker.next(), listed: self.listed }
     }
 
@@ -93,24 +93,24 @@ impl Follower {
     }
 
     /// Takes in what the PBX says; true if it shows that more is missing.
-    pub(super) fn happened(&mut self, commands: &Arc<dyn PbxCommands>, happened: Vec<Happened>) -> bool {
+    pub(super) fn apply(&mut self, commands: &Arc<dyn PbxCommands>, events: Vec<PbxEvent>) -> bool {
         let mut gap = false;
-        for happened in happened {
-            match happened {
-                Happened::Announced(announcement) => {
-                    self.announced(*announcement, Way::Commands(Arc::clone(commands)));
+        for event in events {
+            match event {
+                PbxEvent::Announced(announcement) => {
+                    self.announced(*announcement, ReplyPath::Commands(Arc::clone(commands)));
                 }
-                Happened::Gap { why } => {
+                PbxEvent::Gap { why } => {
                     tracing::warn!(pbx = %self.context.pbx.name, why, "events are missing: asking for a snapshot");
                     metrics::gap(&self.context.pbx.name);
                     gap = true;
                 }
-                Happened::Attended { leg, mark, agent } if agent == self.context.shared.id => {
-                    self.attended.insert(leg, *mark);
+                PbxEvent::MainNumber { leg, tags, agent } if agent == self.context.shared.id => {
+                    self.main_callers.insert(leg, *tags);
                 }
-                happened => {
-                    self.attended(&happened);
-                    let said = self.tracker.happened(&happened);
+                event => {
+                    self.watch_main_callers(&event);
+                    let said = self.tracker.apply(&event);
                     self.tell(said);
                 }
             }
@@ -119,50 +119,50 @@ impl Follower {
     }
 
     /// A call waits: decides in a task of its own.
-    pub(super) fn announced(&mut self, held: Announcement, way: Way) {
+    pub(super) fn announced(&mut self, held: Announcement, reply_path: ReplyPath) {
         if held.agent != self.context.shared.id {
             tracing::debug!(pbx = %self.context.pbx.name, leg = %held.leg, "announced to another agent");
             return;
         }
-        self.attended.remove(&held.leg);
+        self.main_callers.remove(&held.leg);
         let arrived = Instant::now();
         let age = held.sent.and_then(|sent| self.clock.age(sent, micros(), step()));
-        let left = match (&way, age) {
+        let left = match (&reply_path, age) {
             // It may have waited anywhere, for any time: as one that is known to be old.
-            (Way::Commands(_), None) => None,
+            (ReplyPath::Commands(_), None) => None,
             // In its own socket it waits until we say so.
-            (Way::Direct(_), None) => Some(self.context.shared.deadline),
+            (ReplyPath::Direct(_), None) => Some(self.context.shared.deadline),
             (_, Some(age)) => hold::time_left(held.hold, age, self.context.shared.deadline),
         };
-        let mut request = match self.request(&held.leg, &held.mark, None) {
+        let mut request = match self.request(&held.leg, &held.tags, None) {
             Ok(request) => request,
-            Err(reason) => return self.leave_alone(held, reason, way, arrived, left),
+            Err(reason) => return self.leave_alone(held, reason, reply_path, arrived, left),
         };
-        let Mark { tenant, calling, withheld, .. } = held.mark.clone();
+        let CallTags { tenant, calling, withheld, .. } = held.tags.clone();
         let (plan, leg, called) = (self.plan.of(tenant.as_deref()), held.leg.clone(), request.called.clone());
         // Who withholds the number is shown by no other than the one that the PBX shows.
         let (caller, extension) = (plan.outer(&calling).filter(|_| !withheld), plan.inner(&called));
-        let written = Written { caller, called: Some(called.clone()), extension };
-        let waiting = Waiting { announcement: held, written, left, way, arrived };
+        let dial_strings = DialStrings { caller, called: Some(called.clone()), extension };
+        let waiting = HeldCall { announcement: held, dial_strings, left, reply_path, arrived };
         let known = self.tracker.call_of(&leg).and_then(|key| self.calls.get(&key));
         if known.is_some_and(|known| (&known.identity.leg, &known.identity.called) == (&leg, &called)) {
-            return Call::answer_again(&self.context, request, waiting);
+            return CallHandle::answer_again(&self.context, request, waiting);
         }
         let (key, old) = self.tracker.announce(&leg);
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age.unwrap_or_default());
         request.announced = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
         let start = Start::Held(Box::new(waiting));
-        let call = Call::start(&self.context, request, start);
-        self.calls.insert(key, Followed { call, identity: Identity { leg, called, id: None }, tenant });
+        let call = CallHandle::start(&self.context, request, start);
+        self.calls.insert(key, Followed { call, identity: CallIdentity { leg, called, id: None }, tenant });
     }
 
     /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
     /// The call is followed from then on.
-    fn attended(&mut self, happened: &Happened) {
-        match happened {
-            Happened::HungUp { leg, .. } => drop(self.attended.remove(leg)),
-            Happened::Bridged { legs: [a, b], devices: [phone_a, phone_b] } => {
+    fn watch_main_callers(&mut self, event: &PbxEvent) {
+        match event {
+            PbxEvent::HungUp { leg, .. } => drop(self.main_callers.remove(leg)),
+            PbxEvent::Bridged { legs: [a, b], devices: [phone_a, phone_b] } => {
                 self.found_by_attendant(a, phone_b);
                 self.found_by_attendant(b, phone_a);
             }
@@ -171,36 +171,49 @@ impl Follower {
     }
 
     fn found_by_attendant(&mut self, leg: &LegId, phone: &Device) {
-        let Some(mark) = self.attended.get(leg).filter(|_| self.tracker.call_of(leg).is_none()) else { return };
+        let Some(tags) = self.main_callers.get(leg).filter(|_| self.tracker.call_of(leg).is_none()) else { return };
         let Device::Named { number, tenant } = phone else { return };
         // A trunk's leg is named by the number that it was asked for: the main number itself, where the attendant is on a
         // PBX behind this one.
         if tenant.is_none() && self.context.quirks.trunks_name_numbers {
             return;
         }
-        let Ok(called) = self.plan.device(number, tenant.as_deref(), mark.tenant.as_deref()) else { return };
-        if self.plan.of(mark.tenant.as_deref()).is_emergency(number) {
+        let Ok(called) = self.plan.device(number, tenant.as_deref(), tags.tenant.as_deref()) else { return };
+        if self.plan.of(tags.tenant.as_deref()).is_emergency(number) {
             return;
         }
-        let tenant = mark.tenant.clone();
-        let request = self.request_to(leg, mark, called.clone(), Some(Reason::Attended));
+        let tenant = tags.tenant.clone();
+        let request = self.request_to(leg, tags, called.clone(), Some(Reason::Attended));
         let (key, _) = self.tracker.announce(leg);
-        let call = Call::start(&self.context, request, Start::Found { call: None });
-        let identity = Identity { leg: leg.clone(), called, id: None };
+        let call = CallHandle::start(&self.context, request, Start::Found { call: None });
+        let identity = CallIdentity { leg: leg.clone(), called, id: None };
         self.calls.insert(key, Followed { call, identity, tenant });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
-    fn leave_alone(&self, held: Announcement, reason: Reason, way: Way, arrived: Instant, left: Option<Duration>) {
+    fn leave_alone(
+        &self,
+        held: Announcement,
+        reason: Reason,
+        reply_path: ReplyPath,
+        arrived: Instant,
+        left: Option<Duration>,
+    ) {
         if reason == Reason::Emergency {
-            let (pbx, called) = (&self.context.pbx.name, held.mark.called.as_str());
+            let (pbx, called) = (&self.context.pbx.name, held.tags.called.as_str());
             tracing::warn!(%pbx, leg = %held.leg, called, "the snippet announces an emergency call: see sidecall doctor");
         }
         metrics::answered(&self.context.pbx.name, reason, "yes", Duration::ZERO);
-        let answer =
-            Answer { call: None, route: Route::Pstn, trunk: None, address: None, written: Written::default(), reason };
+        let answer = DialplanAnswer {
+            call: None,
+            route: Route::Pstn,
+            trunk: None,
+            address: None,
+            dial_strings: DialStrings::default(),
+            reason,
+        };
         self.context.shared.calls.spawn(brief("call", async move {
-            if let Some(Err(error)) = way.answer(&held, &answer, arrived, left).await {
+            if let Some(Err(error)) = reply_path.answer(&held, &answer, arrived, left).await {
                 tracing::debug!(%error, leg = %held.leg, "the answer did not arrive");
             }
         }));
@@ -210,25 +223,25 @@ impl Follower {
     ///
     /// # Errors
     /// The reason why it isn't asked: an emergency number, or no number at all.
-    fn request(&self, leg: &LegId, mark: &Mark, routed: Option<Reason>) -> Result<CallRequest, Reason> {
-        Ok(self.request_to(leg, mark, self.number_called(mark)?, routed))
+    fn request(&self, leg: &LegId, tags: &CallTags, routed: Option<Reason>) -> Result<CallRequest, Reason> {
+        Ok(self.request_to(leg, tags, self.number_called(tags)?, routed))
     }
 
-    fn number_called(&self, mark: &Mark) -> Result<Number, Reason> {
-        let plan = self.plan.of(mark.tenant.as_deref());
-        if plan.is_emergency(&mark.called) {
+    fn number_called(&self, tags: &CallTags) -> Result<Number, Reason> {
+        let plan = self.plan.of(tags.tenant.as_deref());
+        if plan.is_emergency(&tags.called) {
             return Err(Reason::Emergency);
         }
         // People dial what their PBX has taught them; trunks write numbers as carriers agree.
-        let called = match mark.side {
-            Side::Originating => plan.dialled(&mark.called),
-            Side::Terminating => plan.read(&mark.called),
+        let called = match tags.side {
+            Side::Originating => plan.dialled(&tags.called),
+            Side::Terminating => plan.read(&tags.called),
         };
         called.map_err(|_| Reason::NotANumber)
     }
 
-    fn request_to(&self, leg: &LegId, mark: &Mark, called: Number, routed: Option<Reason>) -> CallRequest {
-        let received_address = mark.received.as_deref().and_then(|header| match uui::received(header) {
+    fn request_to(&self, leg: &LegId, tags: &CallTags, called: Number, routed: Option<Reason>) -> CallRequest {
+        let received_address = tags.received.as_deref().and_then(|header| match uui::received(header) {
             Ok(address) => Some(address),
             Err(error) => {
                 tracing::debug!(pbx = %self.context.pbx.name, %leg, %error, "the received header carries no address");
@@ -236,17 +249,17 @@ impl Follower {
                 None
             }
         });
-        if mark.refused {
+        if tags.refused {
             tracing::debug!(pbx = %self.context.pbx.name, %leg, "an address came from where none is believed");
             self.context.address_refused("untrusted");
         }
         CallRequest {
             pbx: self.context.pbx.name.clone(),
             leg: leg.clone(),
-            calling: self.plan.of(mark.tenant.as_deref()).read(&mark.calling).ok(),
-            withheld: mark.withheld,
+            calling: self.plan.of(tags.tenant.as_deref()).read(&tags.calling).ok(),
+            withheld: tags.withheld,
             called,
-            side: mark.side,
+            side: tags.side,
             received_address,
             routed,
             announced: None,
@@ -268,10 +281,10 @@ impl Follower {
     /// Brings what is followed in line with a snapshot (see [`reconcile`]). True if another one is needed soon.
     pub(super) fn reconcile(&mut self, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
         let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.attended.remove(leg)));
+        asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.main_callers.remove(leg)));
         let again = reconcile(self, snapshot, asked, claimed);
-        let is_marked = |call: &CallId| snapshot.legs.iter().any(|live| live.is_of(call));
-        self.over.retain(is_marked);
+        let is_tagged = |call: &CallId| snapshot.legs.iter().any(|live| live.is_of(call));
+        self.over.retain(is_tagged);
         again
     }
 }
@@ -281,11 +294,11 @@ impl Calls for Follower {
         &mut self.tracker
     }
 
-    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+    fn identities(&self) -> impl Iterator<Item = (Key, &CallIdentity)> {
         self.calls.iter().map(|(key, followed)| (*key, &followed.identity))
     }
 
-    fn identity(&self, key: Key) -> Option<&Identity> {
+    fn identity(&self, key: Key) -> Option<&CallIdentity> {
         self.calls.get(&key).map(|followed| &followed.identity)
     }
 
@@ -296,8 +309,8 @@ impl Calls for Follower {
         keys
     }
 
-    fn called(&self, mark: &Mark) -> Option<Number> {
-        self.number_called(mark).ok()
+    fn called(&self, tags: &CallTags) -> Option<Number> {
+        self.number_called(tags).ok()
     }
 
     fn reported(&mut self, last_seq: u64) {
@@ -308,12 +321,12 @@ impl Calls for Follower {
         self.tell(said);
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
-        let request = self.request_to(&leg, &mark, called.clone(), Some(Reason::NotAnnounced));
-        let id = mark.call.filter(|call| !self.over.contains(call));
-        let call = Call::start(&self.context, request, Start::Found { call: id.clone() });
-        let identity = Identity { leg, called, id };
-        self.calls.insert(key, Followed { call, identity, tenant: mark.tenant });
+    fn start(&mut self, key: Key, leg: LegId, tags: CallTags, called: Number) {
+        let request = self.request_to(&leg, &tags, called.clone(), Some(Reason::NotAnnounced));
+        let id = tags.call.filter(|call| !self.over.contains(call));
+        let call = CallHandle::start(&self.context, request, Start::Found { call: id.clone() });
+        let identity = CallIdentity { leg, called, id };
+        self.calls.insert(key, Followed { call, identity, tenant: tags.tenant });
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
@@ -330,8 +343,8 @@ impl Calls for Follower {
             announced: None,
         };
         let start = Start::Found { call: Some(view.call.clone()) };
-        let call = Call::start(&self.context, request, start);
-        let identity = Identity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
+        let call = CallHandle::start(&self.context, request, start);
+        let identity = CallIdentity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
         self.calls.insert(key, Followed { call, identity, tenant: None });
     }
 
@@ -354,11 +367,11 @@ impl Calls for Follower {
         }));
     }
 
-    fn attend(&mut self, snapshot: &Snapshot) {
+    fn follow_main_callers(&mut self, snapshot: &Snapshot) {
         let phones: HashMap<&LegId, &Device> = snapshot.legs.iter().map(|live| (&live.leg, &live.device)).collect();
         for live in &snapshot.legs {
-            if let Some(mark) = live.mark.as_ref().filter(|mark| mark.called.is_empty()) {
-                self.attended.insert(live.leg.clone(), mark.clone());
+            if let Some(tags) = live.tags.as_ref().filter(|tags| tags.called.is_empty()) {
+                self.main_callers.insert(live.leg.clone(), tags.clone());
                 live.hears.iter().filter_map(|other| phones.get(other)).for_each(|phone| {
                     self.found_by_attendant(&live.leg, phone);
                 });

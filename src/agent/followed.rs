@@ -1,7 +1,7 @@
 //! A followed call, and how the phones of its legs are read as numbers.
 
-use super::call::Call;
-use super::reconcile::Identity;
+use super::call::CallHandle;
+use super::reconcile::CallIdentity;
 use crate::contract::CallEvent;
 use crate::core::call::LegEvent;
 use crate::core::identity::is_written;
@@ -11,8 +11,8 @@ use crate::pbx::Device;
 
 /// A call and how numbers are written in it.
 pub(super) struct Followed {
-    pub call: Call,
-    pub identity: Identity,
+    pub call: CallHandle,
+    pub identity: CallIdentity,
     pub tenant: Option<String>,
 }
 

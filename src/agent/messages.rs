@@ -18,7 +18,7 @@ use crate::core::name::CallId;
 use crate::core::plan::PbxPlan;
 use crate::core::time::UnixMillis;
 use crate::monitor::agent as metrics;
-use crate::pbx::{Error, PbxCommands, Slots};
+use crate::pbx::{PbxCommands, PbxError, Slots};
 
 /// How often is looked for what has waited too long.
 const EXPIRE_EVERY: Duration = Duration::from_secs(1);
@@ -195,11 +195,11 @@ async fn send(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: S
     // Over a link that is gone already nothing is sent, and that much is known.
     match link.filter(|commands| commands.closed().now_or_never().is_none()) {
         Some(commands) => outcome(message.id.clone(), commands.send_message(&from, &message).await),
-        None => outcome(message.id, Err(Error::unsent("there is no link"))),
+        None => outcome(message.id, Err(PbxError::unsent("there is no link"))),
     }
 }
 
-fn outcome(id: String, sent: Result<Instant, Error>) -> SipOutcome {
+fn outcome(id: String, sent: Result<Instant, PbxError>) -> SipOutcome {
     match sent {
         Ok(begun) => {
             let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
@@ -219,24 +219,24 @@ mod tests {
 
     #[test]
     fn only_a_reply_of_the_pbx_makes_an_address_rest() {
-        let told = |sent: Result<Instant, Error>| result(&outcome("1".to_owned(), sent)).0;
+        let told = |sent: Result<Instant, PbxError>| result(&outcome("1".to_owned(), sent)).0;
         assert_eq!(told(Ok(Instant::now())), SendResult::Sent);
         assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), SendResult::Failed);
-        for ours in [Error::Unanswered, crate::esl::Error::Timeout.into(), Error::unsent("no connection")] {
+        for ours in [PbxError::Unanswered, crate::esl::Error::Timeout.into(), PbxError::unsent("no connection")] {
             assert_eq!(told(Err(ours)), SendResult::NotTried);
         }
     }
 
     #[test]
     fn only_what_the_pbx_was_never_asked_to_send_may_be_sent_again() {
-        let told = |sent: Result<Instant, Error>| {
+        let told = |sent: Result<Instant, PbxError>| {
             let SipOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), sent);
             (error.is_some(), unknown, unsent)
         };
         assert_eq!(told(Ok(Instant::now())), (false, false, false));
-        assert_eq!(told(Err(Error::Unanswered)), (true, true, false));
+        assert_eq!(told(Err(PbxError::Unanswered)), (true, true, false));
         assert_eq!(told(Err(crate::esl::Error::Timeout.into())), (true, true, false));
         assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), (true, false, false));
-        assert_eq!(told(Err(Error::unsent(crate::esl::Error::Timeout))), (true, false, true));
+        assert_eq!(told(Err(PbxError::unsent(crate::esl::Error::Timeout))), (true, false, true));
     }
 }

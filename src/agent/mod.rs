@@ -6,22 +6,21 @@
 //! | `hold` | pure: how much of a hold is left for a decision |
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
 //! | `reconcile` | pure: what a snapshot and the node's claims mean to the calls that are followed |
-//! | `charge` | who is in charge of a PBX, and what time it is there |
 //! | `link` | one PBX: connect, reconnect |
 //! | `link::session` | pure: one connection to it: attach, when a snapshot is taken, who is in charge |
 //! | `link::driver` | does what the session says |
+//! | `link::ownership` | which agent is in charge of a PBX, and what time it is there |
 //! | `link::pending` | what the session has asked for |
 //! | `follow` | its calls: what events and snapshots mean to them |
 //! | `context` | what the calls of one PBX share |
 //! | `call` | one call: decide, answer, register, report in order |
-//! | `node` | the node, over HTTP, behind a circuit breaker |
+//! | `node_client` | the node, over HTTP, behind a circuit breaker |
 //! | `direct` | FreeSWITCH's outbound sockets |
 //! | `outbox` | pure: which SIP MESSAGE goes to the PBX next, and which one is dropped |
 //! | `messages` | SIP MESSAGEs that the node asks for |
 //! | `status` | what the node is told about a link |
 
 mod call;
-mod charge;
 mod config;
 mod context;
 mod direct;
@@ -34,7 +33,7 @@ mod hold;
 mod introduced;
 mod link;
 mod messages;
-mod node;
+mod node_client;
 mod outbox;
 mod recent_ids;
 mod reconcile;
@@ -52,7 +51,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::{AgentConfig, PbxConfig};
-pub use node::{Node, NodeError};
+pub use node_client::{NodeClient, NodeClientError};
 
 use crate::monitor::{Tasks, micros, now};
 
@@ -63,7 +62,7 @@ const DRAIN: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct Shared {
     id: String,
-    node: Node,
+    node: NodeClient,
     deadline: Duration,
     calls: TaskTracker,
     tasks: Tasks,
@@ -83,10 +82,10 @@ impl Agent {
     ///
     /// # Errors
     /// If the HTTP client can't be made.
-    pub fn new(config: AgentConfig, pbxs: Vec<PbxConfig>) -> Result<Agent, NodeError> {
+    pub fn new(config: AgentConfig, pbxs: Vec<PbxConfig>) -> Result<Agent, NodeClientError> {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let shared = Shared {
-            node: Node::new(&config, id.clone())?,
+            node: NodeClient::new(&config, id.clone())?,
             id,
             deadline: Duration::from_millis(config.deadline_ms),
             calls: TaskTracker::new(),

@@ -10,11 +10,11 @@ use super::tracker::{Key, Tracker, heard, sorted};
 use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
-use crate::pbx::{Happened, Mark, Snapshot};
+use crate::pbx::{CallTags, PbxEvent, Snapshot};
 
 /// What tells a followed call from others.
 #[derive(Debug, Clone)]
-pub(super) struct Identity {
+pub(super) struct CallIdentity {
     /// The announced leg.
     pub leg: LegId,
     pub called: Number,
@@ -38,15 +38,15 @@ pub(super) trait Calls {
     fn tracker(&mut self) -> &mut Tracker;
 
     /// All of them.
-    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)>;
+    fn identities(&self) -> impl Iterator<Item = (Key, &CallIdentity)>;
 
-    fn identity(&self, key: Key) -> Option<&Identity>;
+    fn identity(&self, key: Key) -> Option<&CallIdentity>;
 
     /// The followed calls that are over for the node: it has dropped what was last reported of them.
     fn over(&mut self) -> Vec<Key>;
 
-    /// The number that a mark says is called, if calls to it are followed.
-    fn called(&self, mark: &Mark) -> Option<Number>;
+    /// The called number that the tags name, if calls to it are followed.
+    fn called(&self, tags: &CallTags) -> Option<Number>;
 
     /// The node has reports up to this one. An agent before us may have had another clock, and the node may take a call's
     /// reports with lower numbers for repeats.
@@ -55,7 +55,7 @@ pub(super) trait Calls {
     fn tell(&mut self, said: Vec<TrackedEvent>);
 
     /// Follows a call whose announced leg is in the snapshot.
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number);
+    fn start(&mut self, key: Key, leg: LegId, tags: CallTags, called: Number);
 
     /// Follows a call that the node knows.
     fn adopt(&mut self, key: Key, view: &CallView);
@@ -67,7 +67,7 @@ pub(super) trait Calls {
     fn end(&mut self, view: &CallView, legs: Vec<LegId>);
 
     /// Follows the calls of main numbers, before anybody is told who hears whom.
-    fn attend(&mut self, snapshot: &Snapshot);
+    fn follow_main_callers(&mut self, snapshot: &Snapshot);
 }
 
 /// The calls that the node takes for live: the latest first, but after all others those that their announced leg has left.
@@ -96,7 +96,7 @@ impl Claims {
 
     /// Which of them this is. An id that the node doesn't claim says nothing: the node may have lost the call, and
     /// have given it another id when the agent registered it again.
-    fn find(&self, call: &Identity) -> Option<usize> {
+    fn find(&self, call: &CallIdentity) -> Option<usize> {
         let by_id = call.id.as_ref().and_then(|id| self.by_id.get(id));
         by_id.or_else(|| self.by_leg.get(&(call.leg.clone(), call.called.clone()))).copied()
     }
@@ -128,19 +128,19 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     // A call with a number near the largest must not leave the other calls without numbers.
     let last = claimed.iter().map(|view| view.last_seq).filter(|seq| *seq <= CallReport::SEQ_MAX / 2).max();
     last.into_iter().for_each(|last_seq| calls.reported(last_seq));
-    // Their legs are found again below: by their mark, or by whom they hear.
+    // Their legs are found again below: by their tags, or by whom they hear.
     for key in calls.over().into_iter().filter(|key| *key < asked.next) {
         calls.tracker().abandon(key);
         calls.forget(key);
     }
     let claims = Claims::new(claimed);
     let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-    let marked: HashMap<LegId, Identity> = snapshot
+    let tagged: HashMap<LegId, CallIdentity> = snapshot
         .legs
         .iter()
         .filter_map(|live| {
-            let mark = live.mark.as_ref()?;
-            let identity = Identity { leg: live.leg.clone(), called: calls.called(mark)?, id: mark.call.clone() };
+            let tags = live.tags.as_ref()?;
+            let identity = CallIdentity { leg: live.leg.clone(), called: calls.called(tags)?, id: tags.call.clone() };
             Some((live.leg.clone(), identity))
         })
         .collect();
@@ -166,7 +166,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     let mut told: HashSet<(Key, LegId)> = HashSet::new();
     let found: HashSet<LegId> = found.into_iter().map(|(leg, _)| leg.clone()).collect();
     for live in &snapshot.legs {
-        let (Some(identity), Some(mark)) = (marked.get(&live.leg), &live.mark) else { continue };
+        let (Some(identity), Some(tags)) = (tagged.get(&live.leg), &live.tags) else { continue };
         let claim = claims.find(identity).map(|n| (n, &claims.views[n]));
         if claim.is_some_and(|(n, _)| claims.has_gone_over(n, &live.leg)) {
             // It was registered in that order, perhaps late: the leg's reports count only where the node has it.
@@ -187,14 +187,14 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         told.extend(left.iter().map(|said| (said.key, live.leg.clone())));
         calls.tell(left.into_iter().collect());
         followed.extend(claim.map(|(n, _)| (n, key)));
-        calls.start(key, live.leg.clone(), mark.clone(), identity.called.clone());
+        calls.start(key, live.leg.clone(), tags.clone(), identity.called.clone());
     }
     // Calls that an agent before us followed, also where no leg is left that the dialplan announced.
     let mut settled: HashSet<LegId> = HashSet::new();
     let mut introduced: HashSet<LegId> = HashSet::new();
     for (n, view) in claims.views.iter().enumerate() {
         let own: Vec<LegId> = claims.own(n).into_iter().filter(|leg| settled.insert(leg.clone())).collect();
-        if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &marked, asked) {
+        if !followed.contains_key(&n) && own.contains(&view.leg) && was_left_for(calls, &claims, n, &tagged, asked) {
             let (key, left) = calls.tracker().announce_with(&view.leg, &own);
             told.extend(left.iter().map(|said| (said.key, view.leg.clone())));
             calls.tell(left.into_iter().collect());
@@ -214,7 +214,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
             followed.insert(n, key);
         }
     }
-    for (n, leg) in moved_on(calls, &claims, &followed, &marked, &there, asked) {
+    for (n, leg) in moved_on(calls, &claims, &followed, &tagged, &there, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
             over.entry(n).or_default().push(leg);
         }
@@ -228,11 +228,11 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
     }
     // A stranger's own call is over, or was never told of: it is who it is in the call that has it.
     for live in snapshot.legs.iter().filter(|live| introduced.contains(&live.leg)) {
-        let identified = Happened::Identified { leg: live.leg.clone(), device: live.device.clone() };
-        let told = calls.tracker().happened(&identified);
+        let identified = PbxEvent::Identified { leg: live.leg.clone(), device: live.device.clone() };
+        let told = calls.tracker().apply(&identified);
         calls.tell(told);
     }
-    calls.attend(snapshot);
+    calls.follow_main_callers(snapshot);
     let unheard = claims.unheard(snapshot);
     calls.tracker().tell_again(unheard);
     let news = calls.tracker().catch_up(snapshot);
@@ -250,16 +250,16 @@ fn was_left_for(
     calls: &mut impl Calls,
     claims: &Claims,
     n: usize,
-    marked: &HashMap<LegId, Identity>,
+    tagged: &HashMap<LegId, CallIdentity>,
     asked: &Asked,
 ) -> bool {
     let leg = &claims.views[n].leg;
     let Some(key) = calls.tracker().call_of(leg).filter(|key| *key < asked.listed) else { return false };
     let Some(old) = calls.identity(key).filter(|old| old.leg == *leg) else { return false };
-    let mark = marked.get(leg);
-    let (known, by_mark) = (claims.find(old), mark.and_then(|mark| claims.find(mark)));
-    known.is_none_or(|known| by_mark != Some(known) || claims.has_gone_over(known, leg))
-        && (known.is_some() || mark.is_some_and(|mark| mark.called != old.called))
+    let tags = tagged.get(leg);
+    let (known, by_tags) = (claims.find(old), tags.and_then(|tags| claims.find(tags)));
+    known.is_none_or(|known| by_tags != Some(known) || claims.has_gone_over(known, leg))
+        && (known.is_some() || tags.is_some_and(|tags| tags.called != old.called))
 }
 
 /// Takes a leg that the node has in one call out of any other that is followed. Before the node could be asked, it was
@@ -301,7 +301,7 @@ fn moved_on(
     calls: &mut impl Calls,
     claims: &Claims,
     followed: &HashMap<usize, Key>,
-    marked: &HashMap<LegId, Identity>,
+    tagged: &HashMap<LegId, CallIdentity>,
     there: &HashSet<&LegId>,
     asked: &Asked,
 ) -> Vec<(usize, LegId)> {
@@ -319,8 +319,8 @@ fn moved_on(
             let Some(key) = key else { continue };
             let Some(now) = calls.identity(key).filter(|now| now.leg == *leg) else { continue };
             // What we follow may also be the earlier call: while another agent is in charge, announcements go there.
-            let is_marked = marked.get(leg).is_some_and(|mark| mark.called == now.called);
-            if key >= asked.listed || is_marked {
+            let is_tagged = tagged.get(leg).is_some_and(|tags| tags.called == now.called);
+            if key >= asked.listed || is_tagged {
                 left.push((n, leg.clone()));
             }
         }

@@ -10,7 +10,7 @@ fn a_call_that_was_registered_late_takes_no_leg_back() {
         let mut agent = Agent::default();
         let new = agent.announce(identity(N, id));
         let asked = agent.ask();
-        let there = snapshot(vec![live("X", Some(mark(N, id)))]);
+        let there = snapshot(vec![live("X", Some(tags(N, id)))]);
         let late = CallView { moved: vec![leg("X")], ..view("e", M, &["X"]) };
         reconcile(&mut agent, &there, &asked, vec![view("d", N, &["X"]), late]);
         assert_eq!(agent.tracker.call_of(&leg("X")), Some(new), "{id:?}");
@@ -25,14 +25,14 @@ fn a_call_is_told_that_a_leg_has_left_it() {
     let mut agent = Agent::default();
     let third = agent.announce(identity("+12125550102", None));
     let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark("", None)))]);
+    let there = snapshot(vec![live("X", Some(tags("", None)))]);
     let first = CallView { moved: vec![leg("X")], ..view("c", N, &["X"]) };
     reconcile(&mut agent, &there, &asked, vec![first, view("d", M, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(third));
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
 }
 
-/// Another agent could register the call of X only after the one that its mark names. The node has X in that call now, and
+/// Another agent could register the call of X only after the one that its tags name. The node has X in that call now, and
 /// takes reports about X for it alone. This agent may have followed X all the time, or find it when it begins.
 #[test]
 fn a_leg_goes_over_to_the_call_that_the_node_has_it_in_whatever_its_mark_names() {
@@ -41,7 +41,7 @@ fn a_leg_goes_over_to_the_call_that_the_node_has_it_in_whatever_its_mark_names()
         if is_followed {
             agent.announce(identity(N, Some("c")));
         }
-        let there = snapshot(vec![live("X", Some(mark(N, Some("c"))))]);
+        let there = snapshot(vec![live("X", Some(tags(N, Some("c"))))]);
         // The second list says the same.
         for _ in 0..2 {
             let asked = agent.ask();
@@ -61,13 +61,13 @@ fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
     let old = agent.announce(identity(N, Some("c")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
     let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(M, Some("d")))), live("Y", None)]);
+    let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
     let later = CallView { strangers: vec![leg("Y")], ..view("d", M, &["X", "Y"]) };
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
 
-/// Its mark names yet another call: the announcement of that was lost.
+/// Its tags name yet another call: the announcement of that was lost.
 #[test]
 fn a_call_that_was_announced_since_the_node_was_asked_is_later_than_those_that_it_lists() {
     for announced_before in [false, true] {
@@ -76,7 +76,7 @@ fn a_call_that_was_announced_since_the_node_was_asked_is_later_than_those_that_i
         agent.announce(identity(N, None));
         let asked = agent.ask();
         let asked = if announced_before { asked } else { Asked { listed, ..asked } };
-        let there = snapshot(vec![live("X", Some(mark("+12125550102", None)))]);
+        let there = snapshot(vec![live("X", Some(tags("+12125550102", None)))]);
         reconcile(&mut agent, &there, &asked, vec![view("c", M, &["X", "Y"])]);
         let call = agent.identity(agent.tracker.call_of(&leg("X")).unwrap()).unwrap();
         assert_eq!(call.called, number(if announced_before { M } else { N }));

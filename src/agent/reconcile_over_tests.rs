@@ -1,15 +1,15 @@
 //! What the node has wrong is put right by a snapshot.
 
 use super::*;
-use crate::pbx::Happened;
+use crate::pbx::PbxEvent;
 
 fn hears(name: &str, others: &[&str]) -> LiveLeg {
     let device = Device::Named { number: name.into(), tenant: None };
     LiveLeg { device, hears: others.iter().map(|other| leg(other)).collect(), ..live(name, None) }
 }
 
-fn bridged(a: &str, b: &str) -> Happened {
-    Happened::Bridged { legs: [leg(a), leg(b)], devices: [Device::Unnamed, Device::Unnamed] }
+fn bridged(a: &str, b: &str) -> PbxEvent {
+    PbxEvent::Bridged { legs: [leg(a), leg(b)], devices: [Device::Unnamed, Device::Unnamed] }
 }
 
 fn events(agent: &Agent, key: Key) -> Vec<LegEvent<Device>> {
@@ -26,10 +26,10 @@ fn legs_of_a_call_that_is_over_for_the_node_join_whom_they_hear() {
     let mut agent = Agent::default();
     let over = agent.announce(identity(N, Some("c")));
     agent.tracker.adopt(&[leg("Y")], |_| false);
-    let told = agent.tracker.happened(&bridged("X", "Z"));
+    let told = agent.tracker.apply(&bridged("X", "Z"));
     agent.tell(told);
-    let own = agent.announce(Identity { leg: leg("A"), ..identity(M, Some("d")) });
-    let told = agent.tracker.happened(&bridged("A", "Z"));
+    let own = agent.announce(CallIdentity { leg: leg("A"), ..identity(M, Some("d")) });
+    let told = agent.tracker.apply(&bridged("A", "Z"));
     agent.tell(told);
     agent.over = vec![over];
     let (asked, told) = (agent.ask(), agent.told.len());
@@ -44,14 +44,14 @@ fn legs_of_a_call_that_is_over_for_the_node_join_whom_they_hear() {
     assert!(introduced.is_some() && introduced < heard, "{told:?}");
 }
 
-/// Its mark says whom it calls, whatever became of the call's id.
+/// Its tags say whom it calls, whatever became of the call's id.
 #[test]
 fn the_announced_leg_of_a_call_that_is_over_for_the_node_is_registered_anew() {
     let mut agent = Agent::default();
     let over = agent.announce(identity(N, Some("c")));
     agent.over = vec![over];
     let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, Some("c"))))]), &asked, Vec::new());
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags(N, Some("c"))))]), &asked, Vec::new());
     let again = agent.tracker.call_of(&leg("X")).unwrap();
     assert!(again > over && agent.identity(over).is_none());
     assert_eq!(agent.identity(again).unwrap().called, number(N));
@@ -63,7 +63,7 @@ fn a_bridge_that_the_nodes_list_lacks_is_told_again() {
     for knows in [true, false] {
         let mut agent = Agent::default();
         let call = agent.announce(identity(N, Some("c")));
-        let told = agent.tracker.happened(&bridged("X", "Y"));
+        let told = agent.tracker.apply(&bridged("X", "Y"));
         agent.tell(told);
         let (asked, told) = (agent.ask(), agent.told.len());
         let there = snapshot(vec![hears("X", &["Y"]), hears("Y", &["X"])]);

@@ -22,12 +22,12 @@ fn number(text: &str) -> Number {
 }
 
 /// A call of leg X.
-fn identity(called: &str, id: Option<&str>) -> Identity {
-    Identity { leg: leg("X"), called: number(called), id: id.map(|id| id.parse().unwrap()) }
+fn identity(called: &str, id: Option<&str>) -> CallIdentity {
+    CallIdentity { leg: leg("X"), called: number(called), id: id.map(|id| id.parse().unwrap()) }
 }
 
-fn mark(called: &str, call: Option<&str>) -> Mark {
-    Mark {
+fn tags(called: &str, call: Option<&str>) -> CallTags {
+    CallTags {
         side: Side::Originating,
         calling: "+13105550100".into(),
         called: called.into(),
@@ -39,8 +39,8 @@ fn mark(called: &str, call: Option<&str>) -> Mark {
     }
 }
 
-fn live(name: &str, mark: Option<Mark>) -> LiveLeg {
-    LiveLeg { leg: leg(name), mark, by: None, device: Device::Unnamed, answered: false, hears: Vec::new() }
+fn live(name: &str, tags: Option<CallTags>) -> LiveLeg {
+    LiveLeg { leg: leg(name), tags, by: None, device: Device::Unnamed, answered: false, hears: Vec::new() }
 }
 
 fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
@@ -80,7 +80,7 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
 #[derive(Default)]
 struct Agent {
     tracker: Tracker,
-    calls: HashMap<Key, Identity>,
+    calls: HashMap<Key, CallIdentity>,
     last_seq: u64,
     /// Calls that are over for the node.
     over: Vec<Key>,
@@ -90,7 +90,7 @@ struct Agent {
 }
 
 impl Agent {
-    fn announce(&mut self, call: Identity) -> Key {
+    fn announce(&mut self, call: CallIdentity) -> Key {
         let (key, left) = self.tracker.announce(&call.leg);
         self.told.extend(left);
         self.calls.insert(key, call);
@@ -115,11 +115,11 @@ impl Calls for Agent {
         &mut self.tracker
     }
 
-    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+    fn identities(&self) -> impl Iterator<Item = (Key, &CallIdentity)> {
         self.calls.iter().map(|(key, call)| (*key, call))
     }
 
-    fn identity(&self, key: Key) -> Option<&Identity> {
+    fn identity(&self, key: Key) -> Option<&CallIdentity> {
         self.calls.get(&key)
     }
 
@@ -127,8 +127,8 @@ impl Calls for Agent {
         std::mem::take(&mut self.over)
     }
 
-    fn called(&self, mark: &Mark) -> Option<Number> {
-        mark.called.parse().ok()
+    fn called(&self, tags: &CallTags) -> Option<Number> {
+        tags.called.parse().ok()
     }
 
     fn reported(&mut self, last_seq: u64) {
@@ -144,13 +144,13 @@ impl Calls for Agent {
         }
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, called: Number) {
-        self.calls.insert(key, Identity { leg, called, id: mark.call });
+    fn start(&mut self, key: Key, leg: LegId, tags: CallTags, called: Number) {
+        self.calls.insert(key, CallIdentity { leg, called, id: tags.call });
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
         let id = Some(view.call.clone());
-        self.calls.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+        self.calls.insert(key, CallIdentity { leg: view.leg.clone(), called: view.called.clone(), id });
     }
 
     fn forget(&mut self, key: Key) {
@@ -161,7 +161,7 @@ impl Calls for Agent {
         self.ended.push((view.call.clone(), legs));
     }
 
-    fn attend(&mut self, _: &Snapshot) {}
+    fn follow_main_callers(&mut self, _: &Snapshot) {}
 }
 
 const N: &str = "+12125550100";
@@ -172,7 +172,7 @@ fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
     let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark(N, None)))]), &asked, vec![view("c", N, &["X"])]);
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags(N, None)))]), &asked, vec![view("c", N, &["X"])]);
     assert_eq!(agent.last_seq, LAST);
     assert!(agent.told.is_empty() && agent.ended.is_empty());
 }
@@ -183,7 +183,7 @@ fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
     let mut agent = Agent::default();
     agent.announce(identity(N, Some("lost")));
     let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(N, Some("lost"))))]);
+    let there = snapshot(vec![live("X", Some(tags(N, Some("lost"))))]);
     reconcile(&mut agent, &there, &asked, vec![view("again", N, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
@@ -191,18 +191,18 @@ fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
 /// The agent stood by when the leg was transferred.
 #[test]
 fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
-    for (called, of_mark) in [(M, Some("d")), (M, None), (N, Some("d"))] {
+    for (called, of_tags) in [(M, Some("d")), (M, None), (N, Some("d"))] {
         let mut agent = Agent::default();
         let old = agent.announce(identity(N, Some("c")));
         agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
         let asked = agent.ask();
-        let there = snapshot(vec![live("X", Some(mark(called, of_mark))), live("Y", None)]);
+        let there = snapshot(vec![live("X", Some(tags(called, of_tags))), live("Y", None)]);
         let claimed = vec![view("c", N, &["X"]), view("d", called, &["X", "Y"])];
         reconcile(&mut agent, &there, &asked, claimed);
         let new = agent.tracker.call_of(&leg("X")).unwrap();
-        assert!(new > old, "{called} {of_mark:?}");
+        assert!(new > old, "{called} {of_tags:?}");
         assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
-        assert_eq!((agent.ended_in(old), agent.ended_in(new)), (vec![&leg("X")], vec![]), "{called} {of_mark:?}");
+        assert_eq!((agent.ended_in(old), agent.ended_in(new)), (vec![&leg("X")], vec![]), "{called} {of_tags:?}");
         assert!(agent.told.iter().any(|said| said.key == old && said.last) && agent.ended.is_empty());
     }
 }
@@ -214,7 +214,7 @@ fn a_leg_goes_over_to_the_latest_call_that_the_node_knows() {
         let mut agent = Agent::default();
         let old = agent.announce(identity(N, Some("c")));
         let asked = agent.ask();
-        let there = snapshot(vec![live("X", Some(mark("+12125550102", None)))]);
+        let there = snapshot(vec![live("X", Some(tags("+12125550102", None)))]);
         let old_one = knows_the_old_one.then(|| view("c", N, &["X"]));
         reconcile(&mut agent, &there, &asked, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
         let new = agent.tracker.call_of(&leg("X")).unwrap();
@@ -229,7 +229,7 @@ fn a_leg_announced_since_stays_in_the_later_call() {
     let mut agent = Agent::default();
     let asked = agent.ask();
     let new = agent.announce(identity(M, None));
-    let there = snapshot(vec![live("X", Some(mark(N, Some("c"))))]);
+    let there = snapshot(vec![live("X", Some(tags(N, Some("c"))))]);
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert!(agent.told.is_empty());
@@ -241,20 +241,20 @@ fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one
     let mut agent = Agent::default();
     let new = agent.announce(identity(N, Some("e")));
     let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(N, Some("e"))))]);
+    let there = snapshot(vec![live("X", Some(tags(N, Some("e"))))]);
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert!(agent.told.is_empty());
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
 }
 
-/// An attendant's caller has no mark that says whom they call.
+/// An attendant's caller has no tags that say whom they call.
 #[test]
 fn no_leg_ends_in_a_call_that_may_be_the_later_one() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
     let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(mark("", None)))]), &asked, vec![view("d", M, &["X"])]);
+    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags("", None)))]), &asked, vec![view("d", M, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -285,7 +285,7 @@ fn a_leg_announced_since_and_gone_ends_in_both_calls() {
 fn a_leg_goes_back_to_the_call_that_the_node_has_it_in() {
     let mut agent = Agent::default();
     let new = agent.announce(identity(M, None));
-    let there = snapshot(vec![live("X", Some(mark(M, None))), LiveLeg { by: Some(leg("X")), ..live("Y", None) }]);
+    let there = snapshot(vec![live("X", Some(tags(M, None))), LiveLeg { by: Some(leg("X")), ..live("Y", None) }]);
     let asked = agent.ask();
     reconcile(&mut agent, &there, &asked, Vec::new());
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
@@ -303,11 +303,11 @@ fn a_call_of_which_the_node_has_no_leg_is_dropped() {
     let mut agent = Agent::default();
     let wrong = agent.announce(identity(M, None));
     let by = leg("X");
-    agent.tracker.happened(&crate::pbx::Happened::Dialled { leg: leg("Y"), by, device: Device::Unnamed, trunk: None });
+    agent.tracker.apply(&crate::pbx::PbxEvent::Dialled { leg: leg("Y"), by, device: Device::Unnamed, trunk: None });
     let new = agent.announce(identity("+12125550102", None));
     assert_eq!((agent.ended_in(wrong), agent.tracker.call_of(&leg("Y"))), (vec![&leg("X")], Some(wrong)));
     let (asked, told) = (agent.ask(), agent.told.len());
-    let there = snapshot(vec![live("X", Some(mark("+12125550102", None))), live("Y", None)]);
+    let there = snapshot(vec![live("X", Some(tags("+12125550102", None))), live("Y", None)]);
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("e", "+12125550102", &["X"])]);
     assert!(agent.identity(wrong).is_none() && agent.told.len() == told, "{:?}", agent.told);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
@@ -321,7 +321,7 @@ fn a_leg_that_two_calls_claim_stays_in_the_later_one() {
     let new = agent.announce(identity(M, Some("d")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == new);
     let asked = agent.ask();
-    let there = snapshot(vec![live("X", Some(mark(M, Some("d")))), live("Y", None)]);
+    let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
     reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
 }
@@ -330,7 +330,7 @@ fn a_leg_that_two_calls_claim_stays_in_the_later_one() {
 #[test]
 fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
     let mut agent = Agent::default();
-    let other = agent.announce(Identity { leg: leg("A"), ..identity(M, Some("d")) });
+    let other = agent.announce(CallIdentity { leg: leg("A"), ..identity(M, Some("d")) });
     let own = agent.announce(identity(N, Some("c")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == own);
     let asked = agent.ask();

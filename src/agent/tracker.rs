@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::tracked_event::TrackedEvent;
 use crate::core::call::LegEvent;
 use crate::core::name::LegId;
-use crate::pbx::{Device, Happened, Mark, Snapshot};
+use crate::pbx::{CallTags, Device, PbxEvent, Snapshot};
 
 /// Others that a leg is told to hear. A node pairs no more people of one conference with each other, and
 /// who hears so many of them is known to be beyond that: each one more would make a large conference cost
@@ -49,8 +49,8 @@ impl Tracker {
     /// Takes up a call; a leg that calls somewhere else now leaves its old one. A leg in the dialplan hears nobody.
     pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<TrackedEvent>) {
         let heard: Vec<LegId> = self.hears.get(leg).into_iter().flatten().cloned().collect();
-        let apart = heard.into_iter().map(|other| Happened::Unbridged { legs: [leg.clone(), other] });
-        let mut told: Vec<TrackedEvent> = apart.flat_map(|apart| self.happened(&apart)).collect();
+        let apart = heard.into_iter().map(|other| PbxEvent::Unbridged { legs: [leg.clone(), other] });
+        let mut told: Vec<TrackedEvent> = apart.flat_map(|apart| self.apply(&apart)).collect();
         told.extend(self.leave(leg, Some("moved on")));
         (self.take_up(leg), told)
     }
@@ -85,32 +85,32 @@ impl Tracker {
     }
 
     /// What an event means to the calls that are followed.
-    pub(super) fn happened(&mut self, happened: &Happened) -> Vec<TrackedEvent> {
-        match happened {
-            Happened::Dialled { leg, by, device, trunk } => {
+    pub(super) fn apply(&mut self, event: &PbxEvent) -> Vec<TrackedEvent> {
+        match event {
+            PbxEvent::Dialled { leg, by, device, trunk } => {
                 let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
                 self.note_device(leg, device);
                 let (leg, party, trunk) = (leg.clone(), device.clone(), trunk.clone());
                 vec![TrackedEvent::new(key, LegEvent::Dialled { leg, party, trunk })]
             }
-            Happened::Identified { leg, device } => {
+            PbxEvent::Identified { leg, device } => {
                 let Some(key) = self.call_of(leg) else { return Vec::new() };
                 if device.number().is_some() && device.number() != self.devices.get(leg).map(String::as_str) {
                     self.renamed.insert(leg.clone());
                 }
                 vec![self.identified(key, leg, device)]
             }
-            Happened::Answered { leg } => {
+            PbxEvent::Answered { leg } => {
                 let new = self.call_of(leg).filter(|_| self.answered.insert(leg.clone()));
                 new.map(|key| TrackedEvent::new(key, LegEvent::Answered { leg: leg.clone() })).into_iter().collect()
             }
-            Happened::Bridged { legs, devices } => self.bridged(legs, devices),
-            Happened::Unbridged { legs } => {
+            PbxEvent::Bridged { legs, devices } => self.bridged(legs, devices),
+            PbxEvent::Unbridged { legs } => {
                 let key = self.younger(legs).filter(|_| self.unbridge(legs));
                 key.map(|key| TrackedEvent::new(key, LegEvent::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
-            Happened::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
-            Happened::Announced(_) | Happened::Attended { .. } | Happened::Gap { .. } => Vec::new(),
+            PbxEvent::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
+            PbxEvent::Announced(_) | PbxEvent::MainNumber { .. } | PbxEvent::Gap { .. } => Vec::new(),
         }
     }
 
@@ -182,19 +182,19 @@ impl Tracker {
         known.iter().filter(|leg| !there.contains(leg)).filter_map(|leg| self.leave(leg, None)).collect()
     }
 
-    /// Announced legs of the snapshot that nobody follows, and whether to look again soon.
+    /// Announced legs of the snapshot that nobody follows, and whether another snapshot is needed soon.
     ///
     /// One that is neither decided nor heard by anybody may be waiting at this moment, its
     /// announcement under way to us on the other connection. It is left to that until the next
     /// snapshot, or the announcement would be taken for a repeated one and not be answered.
-    pub(super) fn found<'a>(&mut self, snapshot: &'a Snapshot) -> (Vec<(&'a LegId, &'a Mark)>, bool) {
+    pub(super) fn found<'a>(&mut self, snapshot: &'a Snapshot) -> (Vec<(&'a LegId, &'a CallTags)>, bool) {
         let unknown = snapshot.legs.iter().filter(|l| !self.legs.contains_key(&l.leg));
         // Whatever became of it since: who was called may have been transferred, and call somebody else.
-        let announced = unknown.filter_map(|l| Some((l, l.mark.as_ref().filter(|mark| !mark.called.is_empty())?)));
+        let announced = unknown.filter_map(|l| Some((l, l.tags.as_ref().filter(|tags| !tags.called.is_empty())?)));
         let (mut found, mut glimpsed) = (Vec::new(), HashSet::new());
-        for (live, mark) in announced {
-            if mark.call.is_some() || !live.hears.is_empty() || self.glimpsed.contains(&live.leg) {
-                found.push((&live.leg, mark));
+        for (live, tags) in announced {
+            if tags.call.is_some() || !live.hears.is_empty() || self.glimpsed.contains(&live.leg) {
+                found.push((&live.leg, tags));
             } else {
                 glimpsed.insert(live.leg.clone());
             }
@@ -210,7 +210,7 @@ impl Tracker {
         for live in &snapshot.legs {
             let (leg, device) = (live.leg.clone(), live.device.clone());
             if let Some(by) = live.by.clone() {
-                told.extend(self.happened(&Happened::Dialled {
+                told.extend(self.apply(&PbxEvent::Dialled {
                     leg: leg.clone(),
                     by,
                     device: device.clone(),
@@ -221,10 +221,10 @@ impl Tracker {
             let is_untold = gone_over.contains(&leg) && self.renamed.remove(&leg);
             let known = self.devices.get(&leg).map(String::as_str);
             if known.is_some() && device.number().is_some() && (is_untold || known != device.number()) {
-                told.extend(self.happened(&Happened::Identified { leg: leg.clone(), device }));
+                told.extend(self.apply(&PbxEvent::Identified { leg: leg.clone(), device }));
             }
             if live.answered {
-                told.extend(self.happened(&Happened::Answered { leg }));
+                told.extend(self.apply(&PbxEvent::Answered { leg }));
             }
         }
         let hears = heard(snapshot);
@@ -234,7 +234,7 @@ impl Tracker {
             self.hears.iter().flat_map(|(leg, others)| others.iter().map(|o| sorted(&[leg.clone(), o.clone()])));
         let over = heard.filter(|legs| legs.iter().all(|l| shown.contains(l)) && !hears.contains(legs));
         for legs in over.collect::<HashSet<_>>() {
-            told.extend(self.happened(&Happened::Unbridged { legs }));
+            told.extend(self.apply(&PbxEvent::Unbridged { legs }));
         }
         let phones: HashMap<_, _> = snapshot.legs.iter().map(|l| (&l.leg, &l.device)).collect();
         let device = |leg: &LegId| phones.get(leg).copied().cloned().unwrap_or_default();
@@ -249,7 +249,7 @@ impl Tracker {
                 let key = self.younger(&legs);
                 told.extend(key.map(|key| TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() })));
             }
-            told.extend(self.happened(&Happened::Bridged { legs, devices }));
+            told.extend(self.apply(&PbxEvent::Bridged { legs, devices }));
         }
         told
     }

@@ -12,8 +12,8 @@ fn pair(a: &str, b: &str) -> [LegId; 2] {
     [leg(a), leg(b)]
 }
 
-fn mark() -> Mark {
-    Mark {
+fn tags() -> CallTags {
+    CallTags {
         side: Side::Originating,
         calling: "1001".into(),
         called: "1002".into(),
@@ -28,7 +28,7 @@ fn mark() -> Mark {
 fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
     LiveLeg {
         leg: leg(name),
-        mark: by.is_none().then(mark),
+        tags: by.is_none().then(tags),
         by: by.map(leg),
         device: Device::Unnamed,
         answered: !hears.is_empty(),
@@ -42,9 +42,9 @@ fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
 
 fn answered_call(tracker: &mut Tracker) -> Key {
     let (key, _) = tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
-    tracker.happened(&Happened::Answered { leg: leg("B") });
-    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
+    tracker.apply(&PbxEvent::Answered { leg: leg("B") });
+    tracker.apply(&PbxEvent::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
     key
 }
 
@@ -52,20 +52,20 @@ fn answered_call(tracker: &mut Tracker) -> Key {
 fn a_call_from_announcement_to_end() {
     let mut tracker = Tracker::default();
     let key = answered_call(&mut tracker);
-    let one = &tracker.happened(&Happened::HungUp { leg: leg("B"), cause: Some("X".into()) })[0];
+    let one = &tracker.apply(&PbxEvent::HungUp { leg: leg("B"), cause: Some("X".into()) })[0];
     assert_eq!((one.key, one.last), (key, false));
-    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None })[0].last);
+    assert!(tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None })[0].last);
     assert!(tracker.legs().is_empty());
-    assert!(tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None }).is_empty(), "hang-ups repeat");
+    assert!(tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None }).is_empty(), "hang-ups repeat");
 }
 
 #[test]
 fn other_peoples_legs_are_not_followed() {
     let mut tracker = Tracker::default();
-    assert!(tracker.happened(&Happened::Answered { leg: leg("X") }).is_empty());
+    assert!(tracker.apply(&PbxEvent::Answered { leg: leg("X") }).is_empty());
     assert!(
         tracker
-            .happened(&Happened::Bridged { legs: pair("X", "Y"), devices: [Device::Unnamed, Device::Unnamed] })
+            .apply(&PbxEvent::Bridged { legs: pair("X", "Y"), devices: [Device::Unnamed, Device::Unnamed] })
             .is_empty()
     );
     assert!(tracker.legs().is_empty());
@@ -85,9 +85,8 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
     let (second, _) = tracker.announce(&leg("P"));
-    tracker.happened(&Happened::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed, trunk: None });
-    let said =
-        tracker.happened(&Happened::Bridged { legs: pair("A", "Q"), devices: [Device::Unnamed, Device::Unnamed] });
+    tracker.apply(&PbxEvent::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed, trunk: None });
+    let said = tracker.apply(&PbxEvent::Bridged { legs: pair("A", "Q"), devices: [Device::Unnamed, Device::Unnamed] });
     assert_eq!(said[0].key, second);
 }
 
@@ -99,22 +98,21 @@ fn number(text: &str) -> Device {
 fn who_joins_by_a_bridge_is_named_first() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    let said =
-        tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
+    let said = tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
     assert_eq!(said[0].event, LegEvent::Dialled { leg: leg("B"), party: number("1002"), trunk: None });
-    let bridged = Happened::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
-    let said = tracker.happened(&bridged);
+    let bridged = PbxEvent::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
+    let said = tracker.apply(&bridged);
     assert_eq!(said[0].event, LegEvent::Identified { leg: leg("P"), party: number("1003") });
     assert_eq!(said[1].event, LegEvent::Bridged { legs: pair("A", "P") });
     assert_eq!(said.len(), 2, "who was announced needs no other name");
-    assert!(tracker.happened(&bridged).is_empty());
+    assert!(tracker.apply(&bridged).is_empty());
 }
 
 #[test]
 fn a_pick_up_that_no_event_told_is_found() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
+    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
     let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
     (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
     let told = tracker.catch_up(&snapshot(legs.clone()));
@@ -127,7 +125,7 @@ fn a_pick_up_that_no_event_told_is_found() {
 fn calls_that_were_answered_meanwhile_are_found() {
     let mut tracker = Tracker::default();
     let now = snapshot(vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])]);
-    assert_eq!(tracker.found(&now), (vec![(&leg("A"), &mark())], false));
+    assert_eq!(tracker.found(&now), (vec![(&leg("A"), &tags())], false));
     tracker.announce(&leg("A"));
     let told: Vec<_> = tracker.catch_up(&now).into_iter().map(|s| s.event).collect();
     assert!(told.contains(&LegEvent::Dialled { leg: leg("B"), party: Device::Unnamed, trunk: None }));
@@ -139,15 +137,15 @@ fn calls_that_were_answered_meanwhile_are_found() {
 fn answered_legs_without_a_bridge_are_doubted_once() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
-    tracker.happened(&Happened::Answered { leg: leg("B") });
+    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
+    tracker.apply(&PbxEvent::Answered { leg: leg("B") });
     assert!(!tracker.doubts(), "the caller's leg is not up yet");
-    tracker.happened(&Happened::Answered { leg: leg("A") });
+    tracker.apply(&PbxEvent::Answered { leg: leg("A") });
     assert!(tracker.doubts());
     assert!(!tracker.doubts());
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);
-    tracker.happened(&Happened::Answered { leg: leg("A") });
+    tracker.apply(&PbxEvent::Answered { leg: leg("A") });
     assert!(!tracker.doubts());
 }
 
@@ -184,9 +182,9 @@ fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
     let now = snapshot(vec![live("A", None, &[]), live("C", None, &[])]);
     assert_eq!(tracker.found(&now), (vec![], true));
     assert!(tracker.announce(&leg("A")).1.is_empty(), "it is new, and so it is answered");
-    assert_eq!(tracker.found(&now), (vec![(&leg("C"), &mark())], false), "no announcement came");
+    assert_eq!(tracker.found(&now), (vec![(&leg("C"), &tags())], false), "no announcement came");
     let mut decided = live("D", None, &[]);
-    decided.mark = Some(Mark { call: Some("c-1".parse().unwrap()), ..mark() });
+    decided.tags = Some(CallTags { call: Some("c-1".parse().unwrap()), ..tags() });
     assert_eq!(tracker.found(&snapshot(vec![decided])).0.len(), 1, "a decided one waits no more");
 }
 
@@ -194,8 +192,8 @@ fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
 fn nothing_is_kept_of_calls_that_are_over() {
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);
-    tracker.happened(&Happened::HungUp { leg: leg("A"), cause: None });
-    tracker.happened(&Happened::HungUp { leg: leg("B"), cause: None });
+    tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None });
+    tracker.apply(&PbxEvent::HungUp { leg: leg("B"), cause: None });
     assert!(tracker.hears.is_empty() && tracker.answered.is_empty() && tracker.calls.is_empty());
 }
 
@@ -206,7 +204,7 @@ fn a_large_conference_does_not_cost_the_square_of_its_size() {
         let names: Vec<_> = (0..people).map(|n| format!("L{n:03}")).collect();
         names.iter().for_each(|name| drop(tracker.announce(&leg(name))));
         let meet = |tracker: &mut Tracker, a: &str, b: &str| {
-            tracker.happened(&Happened::Bridged { legs: pair(a, b), devices: [Device::Unnamed, Device::Unnamed] }).len()
+            tracker.apply(&PbxEvent::Bridged { legs: pair(a, b), devices: [Device::Unnamed, Device::Unnamed] }).len()
         };
         let mut told = 0;
         for (n, name) in names.iter().enumerate() {
@@ -223,8 +221,8 @@ fn a_large_conference_does_not_cost_the_square_of_its_size() {
     let shown = all.iter().map(|name| live(name, None, &all)).collect();
     let news = tracker.catch_up(&snapshot(shown));
     assert!(news.iter().all(|said| matches!(said.event, LegEvent::Answered { .. })), "{news:?}");
-    assert_eq!(tracker.happened(&Happened::Unbridged { legs: pair("L000", "L299") }).len(), 1, "told, so told again");
-    names.iter().for_each(|name| drop(tracker.happened(&Happened::HungUp { leg: leg(name), cause: None })));
+    assert_eq!(tracker.apply(&PbxEvent::Unbridged { legs: pair("L000", "L299") }).len(), 1, "told, so told again");
+    names.iter().for_each(|name| drop(tracker.apply(&PbxEvent::HungUp { leg: leg(name), cause: None })));
     assert!(tracker.legs().is_empty() && tracker.hears.is_empty(), "{} left", tracker.hears.len());
 }
 
@@ -252,7 +250,7 @@ fn a_leg_that_called_somewhere_else_does_not_take_its_old_call_along() {
     let old = tracker.adopt(&[leg("A"), leg("B")], is_old).unwrap();
     assert_eq!((tracker.call_of(&leg("A")), tracker.call_of(&leg("B"))), (Some(new), Some(old)));
     // Its new call ends with A, and B's end is told to the old one.
-    let ended = |tracker: &mut Tracker, name: &str| tracker.happened(&Happened::HungUp { leg: leg(name), cause: None });
+    let ended = |tracker: &mut Tracker, name: &str| tracker.apply(&PbxEvent::HungUp { leg: leg(name), cause: None });
     let told: Vec<_> = ["A", "B"].iter().flat_map(|name| ended(&mut tracker, name)).collect();
     assert_eq!(told.iter().map(|said| (said.key, said.last)).collect::<Vec<_>>(), [(new, true), (old, true)]);
     tracker.announce(&leg("C"));
@@ -296,10 +294,10 @@ fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
     for picked_up in [false, true] {
         let mut tracker = Tracker::default();
         tracker.announce(&leg("A"));
-        tracker.happened(&Happened::Dialled { leg: leg("B"), by: leg("A"), device: phone("1001"), trunk: None });
+        tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: phone("1001"), trunk: None });
         let now = phone(if picked_up { "1002" } else { "1001" });
         // Other events name the phone again.
-        tracker.happened(&Happened::Identified { leg: leg("B"), device: now.clone() });
+        tracker.apply(&PbxEvent::Identified { leg: leg("B"), device: now.clone() });
         assert_eq!(tracker.release(&leg("B")), None);
         let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
         let still = snapshot(vec![LiveLeg { device: now.clone(), ..live("B", Some("A"), &[]) }]);
@@ -314,12 +312,12 @@ fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
 fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
     let mut tracker = Tracker::default();
     answered_call(&mut tracker);
-    tracker.happened(&Happened::Unbridged { legs: pair("A", "B") });
+    tracker.apply(&PbxEvent::Unbridged { legs: pair("A", "B") });
     for n in 0..HEARS_MAX {
         let legs = pair("A", &format!("X{n}"));
-        tracker.happened(&Happened::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] });
+        tracker.apply(&PbxEvent::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] });
     }
-    tracker.happened(&Happened::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    tracker.apply(&PbxEvent::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
     assert_eq!(tracker.release(&leg("B")), None);
     let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);

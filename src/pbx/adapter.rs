@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::Stream;
 
-use super::{Announcement, Answer, Error, Happened, Inspection, Recording, Snapshot};
+use super::{Announcement, DialplanAnswer, Inspection, PbxError, PbxEvent, Recording, Snapshot};
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
 use crate::wire::Tap;
@@ -19,29 +19,29 @@ pub trait Pbx: Debug + Send + Sync {
     /// What sets it apart from other kinds.
     fn quirks(&self) -> PbxQuirks;
 
-    /// Looks for what no attempt to connect could get past.
+    /// Checks for what no attempt to connect could get past.
     ///
     /// # Errors
     /// If a CA file can't be read, or the host has no name that a certificate could be for.
-    fn check(&self) -> Result<(), Error>;
+    fn check(&self) -> Result<(), PbxError>;
 
     /// Connects, logs in and subscribes.
     ///
     /// # Errors
     /// If the PBX can't be reached or refuses.
-    async fn connect(&self) -> Result<PbxLink, Error>;
+    async fn connect(&self) -> Result<PbxLink, PbxError>;
 
     /// Connects, logs in and subscribes as the agent does, or to `all` events; `tap` is shown every byte.
     ///
     /// # Errors
     /// If the PBX can't be reached or refuses.
-    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error>;
+    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError>;
 
     /// Connects and logs in, for questions.
     ///
     /// # Errors
     /// If the PBX can't be reached or refuses.
-    async fn inspect(&self) -> Result<Box<dyn Inspection>, Error>;
+    async fn inspect(&self) -> Result<Box<dyn Inspection>, PbxError>;
 }
 
 /// A PBX that we are logged in to.
@@ -82,33 +82,33 @@ pub struct Slots {
 #[async_trait]
 pub trait PbxCommands: Debug + Send + Sync {
     /// The PBX's own words for its version.
-    async fn version(&self) -> Result<String, Error>;
+    async fn version(&self) -> Result<String, PbxError>;
 
     /// The id of the agent that the dialplan speaks to.
-    async fn owner(&self) -> Result<Option<String>, Error>;
+    async fn owner(&self) -> Result<Option<String>, PbxError>;
 
     /// Makes `agent` the one that the dialplan speaks to; with none, no call is announced.
-    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error>;
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError>;
 
-    /// The last sign of life of the agent in charge.
-    async fn heartbeat(&self) -> Result<Option<String>, Error>;
+    /// The last heartbeat of the agent in charge.
+    async fn heartbeat(&self) -> Result<Option<String>, PbxError>;
 
-    /// Says that the agent in charge is there, `at` a time that no earlier sign of life had.
-    async fn beat(&self, at: i64) -> Result<(), Error>;
+    /// Writes the heartbeat of the agent in charge: a time that no earlier one had.
+    async fn beat(&self, at: i64) -> Result<(), PbxError>;
 
     /// The time on the PBX's clock, in microseconds since its epoch; none if it doesn't say.
-    async fn clock(&self) -> Result<Option<i64>, Error>;
+    async fn clock(&self) -> Result<Option<i64>, PbxError>;
 
     /// Writes the answer and ends the hold, in one write.
-    async fn answer(&self, held: &Announcement, answer: &Answer) -> Result<(), Error>;
+    async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError>;
 
     /// All channels, or an error: a list that isn't whole is none. `known` channels are looked at even where a list
     /// would show them late.
-    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error>;
+    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, PbxError>;
 
     /// Sends a SIP MESSAGE; `from` is the user part of the sender. Returns when the PBX began to send it. It goes over
     /// a connection of its own and may take up to [`super::MESSAGE_WITHIN`]; nothing else waits for it.
-    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error>;
+    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError>;
 
     /// Closes the connection for messages; the next message makes another one.
     fn close_messages(&self);
@@ -117,17 +117,17 @@ pub trait PbxCommands: Debug + Send + Sync {
     async fn closed(&self);
 
     /// Asks for a sign of life on each connection.
-    async fn ping(&self) -> Result<(), Error>;
+    async fn ping(&self) -> Result<(), PbxError>;
 }
 
 /// What a PBX says to us, in our words and in order. Ends when the link is lost.
 ///
 /// Each item is what one message says, which may be nothing. Giving up the wait for the next one loses nothing.
-pub trait PbxEvents: Stream<Item = Vec<Happened>> + Debug + Send + Unpin {
+pub trait PbxEvents: Stream<Item = Vec<PbxEvent>> + Debug + Send + Unpin {
     /// Announcements come out at once from here on, and all else waits for [`PbxEvents::release`]: a snapshot is about
     /// to be asked for, and what is said meanwhile must not be read before it.
     fn hold(&mut self);
 
     /// Goes on from the snapshot, or as before if there is none, and reads what has waited.
-    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<Happened>;
+    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<PbxEvent>;
 }

@@ -4,7 +4,7 @@ use crate::{ami, esl};
 
 /// An error of either PBX.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum PbxError {
     /// FreeSWITCH's event socket.
     #[error(transparent)]
     Esl(#[from] esl::Error),
@@ -33,53 +33,55 @@ pub enum Error {
     },
 }
 
-impl Error {
+impl PbxError {
     /// The link is gone: whatever was under way has an unknown outcome.
     pub fn is_disconnect(&self) -> bool {
         match self {
-            Error::Esl(error) => error.is_disconnect(),
-            Error::Ami(error) => error.is_disconnect(),
-            Error::Trust(_)
-            | Error::Unanswered
-            | Error::Unsent(_)
-            | Error::EndpointRefused(_)
-            | Error::Unexpected { .. } => false,
+            PbxError::Esl(error) => error.is_disconnect(),
+            PbxError::Ami(error) => error.is_disconnect(),
+            PbxError::Trust(_)
+            | PbxError::Unanswered
+            | PbxError::Unsent(_)
+            | PbxError::EndpointRefused(_)
+            | PbxError::Unexpected { .. } => false,
         }
     }
 
     /// No reply came in time.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Error::Esl(error) => error.is_timeout(),
-            Error::Ami(error) => error.is_timeout(),
-            Error::Unanswered => true,
-            Error::Trust(_) | Error::Unsent(_) | Error::EndpointRefused(_) | Error::Unexpected { .. } => false,
+            PbxError::Esl(error) => error.is_timeout(),
+            PbxError::Ami(error) => error.is_timeout(),
+            PbxError::Unanswered => true,
+            PbxError::Trust(_) | PbxError::Unsent(_) | PbxError::EndpointRefused(_) | PbxError::Unexpected { .. } => {
+                false
+            }
         }
     }
 
     /// The PBX refused the password.
     pub fn is_auth(&self) -> bool {
         match self {
-            Error::Esl(error) => error.is_auth(),
-            Error::Ami(error) => error.is_auth(),
-            Error::Trust(_)
-            | Error::Unanswered
-            | Error::Unsent(_)
-            | Error::EndpointRefused(_)
-            | Error::Unexpected { .. } => false,
+            PbxError::Esl(error) => error.is_auth(),
+            PbxError::Ami(error) => error.is_auth(),
+            PbxError::Trust(_)
+            | PbxError::Unanswered
+            | PbxError::Unsent(_)
+            | PbxError::EndpointRefused(_)
+            | PbxError::Unexpected { .. } => false,
         }
     }
 
     /// The PBX was never asked: asking again can't do the same thing twice.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Error::Unsent(_))
+        matches!(self, PbxError::Unsent(_))
     }
 
-    pub(crate) fn unsent(error: impl std::fmt::Display) -> Error {
-        Error::Unsent(error.to_string())
+    pub(crate) fn unsent(error: impl std::fmt::Display) -> PbxError {
+        PbxError::Unsent(error.to_string())
     }
 
-    pub(super) fn unexpected(command: &'static str, reply: &str) -> Error {
-        Error::Unexpected { command, reply: reply.chars().take(200).collect() }
+    pub(super) fn unexpected(command: &'static str, reply: &str) -> PbxError {
+        PbxError::Unexpected { command, reply: reply.chars().take(200).collect() }
     }
 }

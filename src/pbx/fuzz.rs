@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Happened, Snapshot};
+use super::{PbxEvent, Snapshot};
 use crate::core::name::LegId;
 
 /// Who hears whom, by what was told.
@@ -11,31 +11,31 @@ pub(super) struct Told(BTreeSet<[LegId; 2]>);
 
 impl Told {
     /// Nobody hears themselves, and texts from the wire are cut to the length that their readers count on.
-    pub(super) fn take(&mut self, happened: Vec<Happened>) {
-        for happened in happened {
-            match happened {
-                Happened::Bridged { legs, .. } => {
+    pub(super) fn take(&mut self, events: Vec<PbxEvent>) {
+        for event in events {
+            match event {
+                PbxEvent::Bridged { legs, .. } => {
                     assert_ne!(legs[0], legs[1], "somebody hears themselves");
                     self.0.insert(sorted(legs));
                 }
-                Happened::Unbridged { legs } => {
+                PbxEvent::Unbridged { legs } => {
                     self.0.remove(&sorted(legs));
                 }
-                Happened::HungUp { leg, cause } => {
+                PbxEvent::HungUp { leg, cause } => {
                     self.0.retain(|legs| !legs.contains(&leg));
                     assert!(cause.is_none_or(|cause| cause.len() <= 64));
                 }
-                Happened::Announced(announcement) => {
-                    assert!(!announcement.mark.called.is_empty() && announcement.hold.as_secs() <= 10);
-                    assert!(announcement.mark.called.chars().count() <= 64);
+                PbxEvent::Announced(announcement) => {
+                    assert!(!announcement.tags.called.is_empty() && announcement.hold.as_secs() <= 10);
+                    assert!(announcement.tags.called.chars().count() <= 64);
                 }
-                Happened::Attended { mark, .. } => {
-                    assert!(mark.calling.chars().count() <= 64);
+                PbxEvent::MainNumber { tags, .. } => {
+                    assert!(tags.calling.chars().count() <= 64);
                 }
-                Happened::Dialled { .. }
-                | Happened::Identified { .. }
-                | Happened::Answered { .. }
-                | Happened::Gap { .. } => {}
+                PbxEvent::Dialled { .. }
+                | PbxEvent::Identified { .. }
+                | PbxEvent::Answered { .. }
+                | PbxEvent::Gap { .. } => {}
             }
         }
     }

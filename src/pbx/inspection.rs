@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::Error;
+use super::PbxError;
 use crate::core::name::TrunkName;
 
 /// What of our snippets the PBX has loaded.
@@ -67,37 +67,37 @@ pub enum Messaging {
 #[async_trait]
 pub trait Inspection: Send + Sync {
     /// The PBX's own words for its version.
-    async fn version(&self) -> Result<String, Error>;
+    async fn version(&self) -> Result<String, PbxError>;
 
     /// The id of the agent that the dialplan speaks to.
-    async fn owner(&self) -> Result<Option<String>, Error>;
+    async fn owner(&self) -> Result<Option<String>, PbxError>;
 
     /// The time on the PBX's clock, in microseconds since its epoch; none if it doesn't say.
-    async fn clock(&self) -> Result<Option<i64>, Error>;
+    async fn clock(&self) -> Result<Option<i64>, PbxError>;
 
     /// The address that the event socket is set to listen on; none if the PBX doesn't say, or refuses to.
-    async fn listens(&self) -> Result<Option<String>, Error>;
+    async fn listens(&self) -> Result<Option<String>, PbxError>;
 
     /// What of our snippets is loaded.
-    async fn dialplan(&self) -> Result<Dialplan, Error>;
+    async fn dialplan(&self) -> Result<Dialplan, PbxError>;
 
     /// What is set at the top of the snippet.
-    async fn settings(&self) -> Result<Settings, Error>;
+    async fn settings(&self) -> Result<Settings, PbxError>;
 
     /// Whether the snippet takes these digits for a main number. The PBX itself is asked: the pattern is
     /// in its own dialect.
-    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error>;
+    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, PbxError>;
 
     /// How a trunk is.
-    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error>;
+    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, PbxError>;
 
     /// Whether SIP MESSAGEs can be sent; a refusal is an answer.
-    async fn messaging(&self) -> Result<Messaging, Error>;
+    async fn messaging(&self) -> Result<Messaging, PbxError>;
 
     /// What we would need and may not do: actions with the write class that allows them.
-    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error>;
+    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, PbxError>;
 
     /// Whether channel events are seen to carry variables, which the agent doesn't need: a Gosub then shows
     /// in call detail records. Only while a call is up.
-    async fn channelvars(&self) -> Result<bool, Error>;
+    async fn channelvars(&self) -> Result<bool, PbxError>;
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::Mutex;
 
-use super::Error;
+use super::PbxError;
 
 /// A connection beside the link: what is slow or breaks on it is no concern of the link.
 #[derive(Debug)]
@@ -19,13 +19,14 @@ impl<C: Clone> OnDemand<C> {
     pub(super) async fn get(
         &self,
         is_open: impl FnOnce(&C) -> bool,
-        connect: impl Future<Output = Result<C, Error>>,
-    ) -> Result<C, Error> {
+        connect: impl Future<Output = Result<C, PbxError>>,
+    ) -> Result<C, PbxError> {
         let mut connection = self.0.lock().await;
         if let Some(open) = connection.as_ref().filter(|connection| is_open(connection)) {
             return Ok(open.clone());
         }
-        let made = connect.await.map_err(|error| Error::unsent(format_args!("no connection to the PBX: {error}")))?;
+        let made =
+            connect.await.map_err(|error| PbxError::unsent(format_args!("no connection to the PBX: {error}")))?;
         Ok(connection.insert(made).clone())
     }
 

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_util::Stream;
 
-use super::{Happened, PbxEvents, Snapshot};
+use super::{PbxEvent, PbxEvents, Snapshot};
 use crate::wire::{Events, Item};
 
 /// Puts one PBX's events in our words.
@@ -15,7 +15,7 @@ pub(super) trait Translate: Debug + Send + Unpin {
     type Event: Send + Unpin;
 
     /// What the event says; nothing if it doesn't concern us. Events must be read in order, each once.
-    fn read(&mut self, event: &Self::Event) -> Vec<Happened>;
+    fn read(&mut self, event: &Self::Event) -> Vec<PbxEvent>;
 
     /// Goes on from a snapshot: what is known may have holes, and channels that are gone.
     fn restart(&mut self, snapshot: &Snapshot);
@@ -38,17 +38,17 @@ impl<T: Translate> EventReader<T> {
     }
 }
 
-fn read<T: Translate>(translator: &mut T, item: &Item<T::Event>) -> Vec<Happened> {
+fn read<T: Translate>(translator: &mut T, item: &Item<T::Event>) -> Vec<PbxEvent> {
     match item {
         Item::Event(event) => translator.read(event),
-        Item::Lost(_) => vec![Happened::Gap { why: "our own queue was full" }],
+        Item::Lost(_) => vec![PbxEvent::Gap { why: "our own queue was full" }],
     }
 }
 
 impl<T: Translate> Stream for EventReader<T> {
-    type Item = Vec<Happened>;
+    type Item = Vec<PbxEvent>;
 
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<Happened>>> {
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<PbxEvent>>> {
         let EventReader { events, translator, held } = self.get_mut();
         // An event that was taken is read or put aside in the same poll: nobody can give up in between.
         let Some(item) = ready!(events.poll_next(cx)) else { return Poll::Ready(None) };
@@ -67,7 +67,7 @@ impl<T: Translate> PbxEvents for EventReader<T> {
         self.held.get_or_insert_default();
     }
 
-    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<Happened> {
+    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<PbxEvent> {
         if let Some(snapshot) = snapshot {
             self.translator.restart(snapshot);
         }
@@ -97,8 +97,8 @@ mod tests {
     impl Translate for Names {
         type Event = &'static str;
 
-        fn read(&mut self, name: &&'static str) -> Vec<Happened> {
-            vec![Happened::Answered { leg: format!("{name}{}", self.0).parse().unwrap() }]
+        fn read(&mut self, name: &&'static str) -> Vec<PbxEvent> {
+            vec![PbxEvent::Answered { leg: format!("{name}{}", self.0).parse().unwrap() }]
         }
 
         fn restart(&mut self, _: &Snapshot) {
@@ -119,13 +119,13 @@ mod tests {
         names.iter().for_each(|name| sender.push(name));
     }
 
-    fn names(happened: Vec<Happened>) -> Vec<String> {
-        let name = |happened| match happened {
-            Happened::Answered { leg } => leg.to_string(),
-            Happened::Gap { .. } => "gap".to_owned(),
+    fn names(events: Vec<PbxEvent>) -> Vec<String> {
+        let name = |event| match event {
+            PbxEvent::Answered { leg } => leg.to_string(),
+            PbxEvent::Gap { .. } => "gap".to_owned(),
             other => panic!("{other:?}"),
         };
-        happened.into_iter().map(name).collect()
+        events.into_iter().map(name).collect()
     }
 
     /// What comes out, each wait for it given up after one attempt, as in a `select!` that something else always wins.

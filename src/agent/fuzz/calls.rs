@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::super::reconcile::{Asked, Calls, Identity, reconcile};
+use super::super::reconcile::{Asked, CallIdentity, Calls, reconcile};
 use super::super::tracker::{Key, Tracker};
-use super::model::Pbx;
-use super::reports::{Numbering, Report, Task};
+use super::model::NaivePbx;
+use super::reports::{Numbering, QueuedReport, Task};
 use crate::contract::CallView;
 use crate::core::call::{Call, Phase};
 use crate::core::exchange::Exchange;
@@ -15,7 +15,7 @@ use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
 use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
-use crate::pbx::{Happened, Mark};
+use crate::pbx::{CallTags, PbxEvent};
 
 /// A snapshot under way: events wait for it.
 pub(super) struct AskedSnapshot {
@@ -40,7 +40,7 @@ enum Claims {
 const CLOCK_MAX: u64 = 10_000;
 
 pub(super) struct World {
-    pub(super) pbx: Pbx,
+    pub(super) pbx: NaivePbx,
     translator: Translator,
     pub(super) tracker: Tracker,
     pub(super) exchange: Exchange,
@@ -49,10 +49,10 @@ pub(super) struct World {
     pub(super) name: PbxName,
     /// The node's name of each call that is followed.
     pub(super) ids: BTreeMap<Key, CallId>,
-    pub(super) followed: BTreeMap<Key, Identity>,
+    pub(super) followed: BTreeMap<Key, CallIdentity>,
     /// Calls that the node has ended, as it said when they were reported on.
     pub(super) over: BTreeSet<CallId>,
-    pub(super) reports: BTreeMap<Task, VecDeque<(u64, Report)>>,
+    pub(super) reports: BTreeMap<Task, VecDeque<(u64, QueuedReport)>>,
     /// How many reports were made.
     pub(super) made: u64,
     pub(super) numbering: Numbering,
@@ -100,7 +100,7 @@ pub fn calls(data: &[u8]) {
     let head = head.first().copied().unwrap_or_default();
     let conference = 3 + usize::from(head >> 4);
     let mut world = World {
-        pbx: Pbx::default(),
+        pbx: NaivePbx::default(),
         translator: Translator::default(),
         tracker: Tracker::default(),
         exchange: Exchange::new(conference),
@@ -196,31 +196,31 @@ impl World {
     }
 
     fn read(&mut self, event: &Raw) {
-        for happened in self.translator.read(event) {
-            if let Happened::Announced(held) = happened {
+        for event in self.translator.read(event) {
+            if let PbxEvent::Announced(held) = event {
                 if self.standby {
-                    self.other_opens(&held.leg, &held.mark);
+                    self.other_opens(&held.leg, &held.tags);
                     continue;
                 }
                 let (key, left) = self.tracker.announce(&held.leg);
                 self.tell(left.into_iter().collect());
-                self.follow(key, &held.leg, &held.mark, true);
+                self.follow(key, &held.leg, &held.tags, true);
             } else {
-                let said = self.tracker.happened(&happened);
+                let said = self.tracker.apply(&event);
                 self.tell(said);
             }
         }
     }
 
     /// A call is followed from now on, and the node is told of it first, if it doesn't know it.
-    pub(super) fn follow(&mut self, key: Key, leg: &LegId, mark: &Mark, held: bool) {
-        let Some(called) = number(&mark.called) else { return };
-        self.followed.insert(key, Identity { leg: leg.clone(), called, id: mark.call.clone() });
-        if let Some(known) = mark.call.as_ref().filter(|known| !self.over.contains(known)) {
+    pub(super) fn follow(&mut self, key: Key, leg: &LegId, tags: &CallTags, held: bool) {
+        let Some(called) = number(&tags.called) else { return };
+        self.followed.insert(key, CallIdentity { leg: leg.clone(), called, id: tags.call.clone() });
+        if let Some(known) = tags.call.as_ref().filter(|known| !self.over.contains(known)) {
             self.ids.insert(key, known.clone());
             return;
         }
-        let Some(mut call) = self.decide(leg, mark, held) else { return };
+        let Some(mut call) = self.decide(leg, tags, held) else { return };
         if !self.late_ids {
             self.give_id(&mut call);
             if held {
@@ -228,7 +228,7 @@ impl World {
                 self.pbx.decided(leg, Some(call.id.clone()));
             }
         }
-        self.report(Task::Call(key), Report::Open(Box::new(call)));
+        self.report(Task::Call(key), QueuedReport::Open(Box::new(call)));
     }
 
     /// As the node's own ids: later calls have later ones.
@@ -238,8 +238,8 @@ impl World {
     }
 
     /// Another agent is in charge: it has the node decide a call.
-    fn other_opens(&mut self, leg: &LegId, mark: &Mark) {
-        let Some(mut call) = self.decide(leg, mark, true) else { return };
+    fn other_opens(&mut self, leg: &LegId, tags: &CallTags) {
+        let Some(mut call) = self.decide(leg, tags, true) else { return };
         self.give_id(&mut call);
         self.made += 1;
         self.pbx.decided(leg, Some(call.id.clone()));
@@ -251,13 +251,13 @@ impl World {
         UnixMillis(i64::try_from(made / self.per_tick).unwrap_or_default())
     }
 
-    fn decide(&mut self, leg: &LegId, mark: &Mark, held: bool) -> Option<Call> {
+    fn decide(&mut self, leg: &LegId, tags: &CallTags, held: bool) -> Option<Call> {
         // Other reports can share their time with an announcement, but no leg is announced twice at once.
         if self.at(self.made + 1) == self.announced {
             self.made = ((self.made + 1) / self.per_tick + 1) * self.per_tick - 1;
         }
         self.announced = self.at(self.made + 1);
-        let (calling, called, at) = (number(&mark.calling)?, number(&mark.called)?, self.at(self.made + 1));
+        let (calling, called, at) = (number(&tags.calling)?, number(&tags.called)?, self.at(self.made + 1));
         Some(Call {
             id: id(0),
             pbx: self.name.clone(),

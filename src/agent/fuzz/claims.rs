@@ -1,6 +1,6 @@
 //! The agent's side of a snapshot: what it follows, and what the node takes for live.
 
-use super::super::reconcile::{Calls, Identity};
+use super::super::reconcile::{CallIdentity, Calls};
 use super::super::tracked_event::TrackedEvent;
 use super::super::tracker::{Key, Tracker};
 use super::calls::{World, number};
@@ -9,18 +9,18 @@ use crate::contract::CallView;
 use crate::core::call::{Call, LegEvent, Phase};
 use crate::core::name::LegId;
 use crate::core::number::Number;
-use crate::pbx::{Device, Mark, Snapshot};
+use crate::pbx::{CallTags, Device, Snapshot};
 
 impl Calls for World {
     fn tracker(&mut self) -> &mut Tracker {
         &mut self.tracker
     }
 
-    fn identities(&self) -> impl Iterator<Item = (Key, &Identity)> {
+    fn identities(&self) -> impl Iterator<Item = (Key, &CallIdentity)> {
         self.followed.iter().map(|(key, call)| (*key, call))
     }
 
-    fn identity(&self, key: Key) -> Option<&Identity> {
+    fn identity(&self, key: Key) -> Option<&CallIdentity> {
         self.followed.get(&key)
     }
 
@@ -29,8 +29,8 @@ impl Calls for World {
         self.followed.keys().copied().filter(over).collect()
     }
 
-    fn called(&self, mark: &Mark) -> Option<Number> {
-        number(&mark.called)
+    fn called(&self, tags: &CallTags) -> Option<Number> {
+        number(&tags.called)
     }
 
     fn reported(&mut self, last_seq: u64) {
@@ -48,14 +48,14 @@ impl Calls for World {
         }
     }
 
-    fn start(&mut self, key: Key, leg: LegId, mark: Mark, _: Number) {
-        self.follow(key, &leg, &mark, false);
+    fn start(&mut self, key: Key, leg: LegId, tags: CallTags, _: Number) {
+        self.follow(key, &leg, &tags, false);
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
         let id = Some(view.call.clone());
         self.ids.insert(key, view.call.clone());
-        self.followed.insert(key, Identity { leg: view.leg.clone(), called: view.called.clone(), id });
+        self.followed.insert(key, CallIdentity { leg: view.leg.clone(), called: view.called.clone(), id });
     }
 
     fn forget(&mut self, key: Key) {
@@ -72,7 +72,7 @@ impl Calls for World {
         }
     }
 
-    fn attend(&mut self, _: &Snapshot) {}
+    fn follow_main_callers(&mut self, _: &Snapshot) {}
 }
 
 impl World {

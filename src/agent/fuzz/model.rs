@@ -16,23 +16,23 @@ pub(super) struct Channel {
     pub(super) stands_for: Number,
     name: String,
     linked: String,
-    half: Option<(usize, usize)>,
+    intermediate: Option<(usize, usize)>,
     bridge: Option<u8>,
     pub(super) alive: bool,
     up: bool,
     /// Whom it calls, and the call that it was told to be.
-    mark: Option<(String, Option<CallId>)>,
+    tags: Option<(String, Option<CallId>)>,
 }
 
 impl Channel {
     pub(super) fn is_phone(&self) -> bool {
-        self.half.is_none()
+        self.intermediate.is_none()
     }
 }
 
 /// All channels that there ever were, and what they have said since that was last asked.
 #[derive(Default)]
-pub(super) struct Pbx {
+pub(super) struct NaivePbx {
     pub(super) channels: Vec<Channel>,
     locals: usize,
     said: Vec<Event>,
@@ -40,7 +40,7 @@ pub(super) struct Pbx {
     pub(super) taking_out: Vec<usize>,
 }
 
-impl Pbx {
+impl NaivePbx {
     /// What was said since.
     pub(super) fn said(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.said)
@@ -58,7 +58,7 @@ impl Pbx {
         self.said.push(Event::new(text.into()));
     }
 
-    fn make(&mut self, name: String, linked: Option<usize>, half: Option<(usize, usize)>) -> Option<usize> {
+    fn make(&mut self, name: String, linked: Option<usize>, intermediate: Option<(usize, usize)>) -> Option<usize> {
         let n = self.channels.len();
         let id = format!("1795345005.{n}");
         let linked = linked.map_or_else(|| id.clone(), |by| self.channels[by].linked.clone());
@@ -70,11 +70,11 @@ impl Pbx {
             stands_for,
             name,
             linked,
-            half,
+            intermediate,
             bridge: None,
             alive: true,
             up: false,
-            mark: None,
+            tags: None,
         });
         Some(n)
     }
@@ -94,7 +94,7 @@ impl Pbx {
         if self.channels[n].bridge.is_some() || !self.channels[n].is_phone() {
             return;
         }
-        self.channels[n].mark = Some((called.to_owned(), None));
+        self.channels[n].tags = Some((called.to_owned(), None));
         let (id, name, number) = self.names(n);
         self.say(
             "UserEvent",
@@ -115,14 +115,14 @@ impl Pbx {
 
     /// The dialplan is told the id of the call.
     pub(super) fn decided(&mut self, leg: &LegId, call: Option<CallId>) {
-        let mark = self.channels.iter_mut().find(|c| c.leg == *leg).and_then(|c| c.mark.as_mut());
-        mark.into_iter().for_each(|(_, decided)| decided.clone_from(&call));
+        let tags = self.channels.iter_mut().find(|c| c.leg == *leg).and_then(|c| c.tags.as_mut());
+        tags.into_iter().for_each(|(_, decided)| decided.clone_from(&call));
     }
 
     /// The same, if it still waits for that: it goes on by itself sooner or later, here when it comes into a bridge.
     pub(super) fn decided_while_held(&mut self, leg: &LegId, called: &Number, call: &CallId) {
         let waits = |c: &&Channel| c.leg == *leg && c.bridge.is_none();
-        let waiting = self.channels.iter().find(waits).and_then(|channel| channel.mark.as_ref());
+        let waiting = self.channels.iter().find(waits).and_then(|channel| channel.tags.as_ref());
         if waiting.is_some_and(|(to, _)| format!("+1{to}") == called.to_string()) {
             self.decided(leg, Some(call.clone()));
         }
@@ -131,7 +131,7 @@ impl Pbx {
     /// Whether a leg is up that was never announced, or for this call the last time.
     pub(super) fn is_up_in(&self, leg: &LegId, call: &CallId) -> bool {
         let channel = self.channels.iter().find(|channel| channel.leg == *leg && channel.alive);
-        channel.is_some_and(|c| c.mark.as_ref().is_none_or(|(_, decided)| decided.as_ref() == Some(call)))
+        channel.is_some_and(|c| c.tags.as_ref().is_none_or(|(_, decided)| decided.as_ref() == Some(call)))
     }
 
     /// Calls a phone.
@@ -223,10 +223,10 @@ impl Pbx {
 
     /// It hangs up; both halves of a `Local` channel go together.
     pub(super) fn hang_up(&mut self, n: usize) {
-        let both = match self.channels[n].half {
+        let both = match self.channels[n].intermediate {
             Some((local, _)) => {
                 self.taking_out.retain(|other| *other != local);
-                let halves = |c: &Channel| c.half.is_some_and(|(other, _)| other == local) && c.alive;
+                let halves = |c: &Channel| c.intermediate.is_some_and(|(other, _)| other == local) && c.alive;
                 (0..self.channels.len()).filter(|n| halves(&self.channels[*n])).collect()
             }
             None => vec![n],
@@ -241,7 +241,8 @@ impl Pbx {
 
     /// Asterisk begins to take a `Local` channel out from between two people, if this is one.
     pub(super) fn begin_to_take_out(&mut self, n: usize) {
-        let Some((local, _)) = self.channels[n].half.filter(|(local, _)| !self.taking_out.contains(local)) else {
+        let Some((local, _)) = self.channels[n].intermediate.filter(|(local, _)| !self.taking_out.contains(local))
+        else {
             return;
         };
         self.taking_out.push(local);
@@ -255,7 +256,7 @@ impl Pbx {
             return;
         }
         let local = self.taking_out.remove(usize::from(byte) % self.taking_out.len());
-        let half = |side: usize| self.channels.iter().position(|c| c.half == Some((local, side)) && c.alive);
+        let half = |side: usize| self.channels.iter().position(|c| c.intermediate == Some((local, side)) && c.alive);
         let (Some(one), Some(two)) = (half(0), half(1)) else { return };
         if let (Some(here), Some(there)) = (self.channels[one].bridge, self.channels[two].bridge)
             && let Some(behind) = self.members(there).into_iter().find(|n| self.channels[*n].is_phone())
@@ -283,8 +284,8 @@ impl Pbx {
         let mut reached = vec![from];
         let mut at = 0;
         while at < reached.len() {
-            for (local, side) in self.members(reached[at]).into_iter().filter_map(|n| self.channels[n].half) {
-                let other = self.channels.iter().find(|c| c.half == Some((local, 1 - side)));
+            for (local, side) in self.members(reached[at]).into_iter().filter_map(|n| self.channels[n].intermediate) {
+                let other = self.channels.iter().find(|c| c.intermediate == Some((local, 1 - side)));
                 if let Some(next) = other.and_then(|other| other.bridge).filter(|next| *next != HOLDING)
                     && !reached.contains(&next)
                 {
@@ -305,7 +306,7 @@ impl Pbx {
                 "Event: Status\r\nChannel: {}\r\nChannelState: {state}\r\nUniqueid: {}\r\nLinkedid: {}\r\nBridgeID: {bridge}\r\n",
                 c.name, c.leg, c.linked
             );
-            if let Some((called, call)) = &c.mark {
+            if let Some((called, call)) = &c.tags {
                 text += &format!(
                     "Variable: SIDECALL=on\r\nVariable: SIDECALL_SIDE=originating\r\nVariable: SIDECALL_CALLING={}\r\nVariable: SIDECALL_CALLED={called}\r\n",
                     c.number

@@ -11,7 +11,7 @@ use crate::core::overtaken::Serial;
 use crate::core::time::UnixMillis;
 
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
-pub(super) enum Report {
+pub(super) enum QueuedReport {
     Open(Box<Call>),
     Event { seq: u64, event: LegEvent },
 }
@@ -49,10 +49,10 @@ pub(super) enum Task {
 impl World {
     pub(super) fn tell_node(&mut self, task: Task, event: LegEvent) {
         self.numbering.last = (self.numbering.last + 1).max(self.made + 1 + self.numbering.ahead);
-        self.report(task, Report::Event { seq: self.numbering.last, event });
+        self.report(task, QueuedReport::Event { seq: self.numbering.last, event });
     }
 
-    pub(super) fn report(&mut self, task: Task, report: Report) {
+    pub(super) fn report(&mut self, task: Task, report: QueuedReport) {
         self.made += 1;
         self.reports.entry(task).or_default().push_back((self.made, report));
     }
@@ -78,7 +78,7 @@ impl World {
     }
 
     fn deliver_oldest(&mut self) -> bool {
-        let made = |(task, queue): (&Task, &VecDeque<(u64, Report)>)| Some((queue.front()?.0, task.clone()));
+        let made = |(task, queue): (&Task, &VecDeque<(u64, QueuedReport)>)| Some((queue.front()?.0, task.clone()));
         let Some((_, task)) = self.reports.iter().filter_map(made).min() else { return false };
         self.deliver_one(&task);
         true
@@ -91,7 +91,7 @@ impl World {
             self.reports.remove(task);
         }
         match (report, task) {
-            (Some((_, Report::Open(mut call))), Task::Call(key)) => {
+            (Some((_, QueuedReport::Open(mut call))), Task::Call(key)) => {
                 // The node answers an announcement that it knows with the call that it has.
                 let known = self.exchange.call_of(&self.name, &call.leg);
                 let known = known.filter(|known| {
@@ -108,7 +108,7 @@ impl World {
                 self.ids.insert(*key, call.id.clone());
                 self.open(*call);
             }
-            (Some((made, Report::Event { seq, event })), task) => {
+            (Some((made, QueuedReport::Event { seq, event })), task) => {
                 let call = match task {
                     Task::Call(key) => self.ids.get(key).cloned(),
                     Task::Forgotten(call) => Some(call.clone()),

@@ -10,10 +10,10 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::Supervised;
+use super::ownership::Ownership;
 use super::pending::PendingInputs;
 use super::session::{LinkAction, LinkInput, LinkSession, SessionEnd};
-use crate::agent::call::Way;
-use crate::agent::charge::Charge;
+use crate::agent::call::ReplyPath;
 use crate::agent::reconcile::Asked;
 use crate::contract::LinkState;
 use crate::monitor::agent as metrics;
@@ -41,7 +41,7 @@ struct Driver<'a> {
     events: Box<dyn PbxEvents>,
     session: LinkSession,
     /// Locked by attaching, and by one check at a time.
-    ownership: Arc<Mutex<Charge>>,
+    ownership: Arc<Mutex<Ownership>>,
     /// What was followed when the last snapshot was asked for.
     asked: Asked,
     pending: PendingInputs,
@@ -58,7 +58,7 @@ impl Driver<'_> {
     fn new(link: &mut Supervised, pbx: PbxLink) -> (Driver<'_>, Vec<LinkAction>) {
         let PbxLink { commands, events } = pbx;
         let us = link.context.shared.id.clone();
-        let ownership = Charge::new(Arc::clone(&commands), link.context.pbx.name.clone(), us.clone());
+        let ownership = Ownership::new(Arc::clone(&commands), link.context.pbx.name.clone(), us.clone());
         let asked = link.follower.ask();
         let (session, actions) = LinkSession::start(now(), us, link.context.quirks);
         let (ownership, pending) = (Arc::new(Mutex::new(ownership)), PendingInputs::default());
@@ -81,15 +81,15 @@ impl Driver<'_> {
                     self.link.alive.tick();
                     continue;
                 }
-                happened = self.events.next(), if attached => match happened {
+                events = self.events.next(), if attached => match events {
                     None => LinkInput::EventsEnded,
-                    Some(happened) => match self.link.follower.happened(&commands, happened) {
+                    Some(events) => match self.link.follower.apply(&commands, events) {
                         true => LinkInput::Suspicion,
                         false => continue,
                     },
                 },
                 Some((announcement, held)) = self.link.held.recv() => {
-                    self.link.follower.announced(announcement, Way::Direct(held));
+                    self.link.follower.announced(announcement, ReplyPath::Direct(held));
                     continue;
                 }
                 input = self.pending.next() => input,
@@ -155,11 +155,11 @@ impl Driver<'_> {
                 metrics::link(pbx, state);
             }
             LinkAction::Release(snapshot) => {
-                suspicion = follower.happened(&self.commands, self.events.release(Some(&snapshot)));
+                suspicion = follower.apply(&self.commands, self.events.release(Some(&snapshot)));
             }
             LinkAction::ReleaseUnread { why } => {
                 tracing::warn!(%pbx, error = %why, "no snapshot; trying again");
-                suspicion = follower.happened(&self.commands, self.events.release(None));
+                suspicion = follower.apply(&self.commands, self.events.release(None));
             }
             LinkAction::SayGoodbye => {
                 self.pending.give_up_attaching();

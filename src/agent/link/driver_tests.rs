@@ -16,7 +16,7 @@ use crate::contract::SipMessage;
 use crate::core::name::LegId;
 use crate::core::route::Side;
 use crate::monitor::micros;
-use crate::pbx::{Announcement, Answer, Error, Happened, Mark, PbxQuirks, Release, Slots, Snapshot};
+use crate::pbx::{Announcement, CallTags, DialplanAnswer, PbxError, PbxEvent, PbxQuirks, Release, Slots, Snapshot};
 
 /// What is said to the PBX, and what is done with its events, in order.
 type TrackedEvent = mpsc::UnboundedSender<String>;
@@ -29,7 +29,7 @@ struct Script {
     version: Notify,
     owner: std::sync::Mutex<Option<String>>,
     /// The next lists of its channels.
-    lists: Mutex<mpsc::UnboundedReceiver<Result<Snapshot, Error>>>,
+    lists: Mutex<mpsc::UnboundedReceiver<Result<Snapshot, PbxError>>>,
     closed: Notify,
 }
 
@@ -41,45 +41,45 @@ impl Script {
 
 #[async_trait]
 impl PbxCommands for Script {
-    async fn version(&self) -> Result<String, Error> {
+    async fn version(&self) -> Result<String, PbxError> {
         self.say("version");
         self.version.notified().await;
         Ok("1.0".to_owned())
     }
 
-    async fn owner(&self) -> Result<Option<String>, Error> {
+    async fn owner(&self) -> Result<Option<String>, PbxError> {
         Ok(self.owner.lock().unwrap().clone())
     }
 
-    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError> {
         self.say(if agent.is_some() { "our name" } else { "no name" });
         *self.owner.lock().unwrap() = agent.map(str::to_owned);
         Ok(())
     }
 
-    async fn heartbeat(&self) -> Result<Option<String>, Error> {
+    async fn heartbeat(&self) -> Result<Option<String>, PbxError> {
         Ok(Some(micros().to_string()))
     }
 
-    async fn beat(&self, _: i64) -> Result<(), Error> {
+    async fn beat(&self, _: i64) -> Result<(), PbxError> {
         Ok(())
     }
 
-    async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, PbxError> {
         Ok(Some(micros()))
     }
 
-    async fn answer(&self, _: &Announcement, _: &Answer) -> Result<(), Error> {
+    async fn answer(&self, _: &Announcement, _: &DialplanAnswer) -> Result<(), PbxError> {
         Ok(())
     }
 
-    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, PbxError> {
         self.say(known.iter().fold("list".to_owned(), |said, leg| format!("{said} {leg}")));
         self.lists.lock().await.recv().await.unwrap()
     }
 
-    async fn send_message(&self, _: &str, _: &SipMessage) -> Result<Instant, Error> {
-        Err(Error::Unanswered)
+    async fn send_message(&self, _: &str, _: &SipMessage) -> Result<Instant, PbxError> {
+        Err(PbxError::Unanswered)
     }
 
     fn close_messages(&self) {}
@@ -88,7 +88,7 @@ impl PbxCommands for Script {
         self.closed.notified().await;
     }
 
-    async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&self) -> Result<(), PbxError> {
         Ok(())
     }
 }
@@ -97,15 +97,15 @@ impl PbxCommands for Script {
 #[derive(Debug)]
 struct ScriptedEvents {
     said: TrackedEvent,
-    events: mpsc::UnboundedReceiver<Vec<Happened>>,
+    events: mpsc::UnboundedReceiver<Vec<PbxEvent>>,
     /// What has waited for the next snapshot.
-    waited: Vec<Happened>,
+    waited: Vec<PbxEvent>,
 }
 
 impl Stream for ScriptedEvents {
-    type Item = Vec<Happened>;
+    type Item = Vec<PbxEvent>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<Happened>>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<PbxEvent>>> {
         let event = self.events.poll_recv(cx);
         if event.is_ready() {
             let _ = self.said.send("event".to_owned());
@@ -119,7 +119,7 @@ impl PbxEvents for ScriptedEvents {
         let _ = self.said.send("hold".to_owned());
     }
 
-    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<Happened> {
+    fn release(&mut self, snapshot: Option<&Snapshot>) -> Vec<PbxEvent> {
         let _ = self.said.send(if snapshot.is_some() { "release" } else { "release unread" }.to_owned());
         std::mem::take(&mut self.waited)
     }
@@ -130,14 +130,14 @@ struct Scripted {
     link: Supervised,
     connection: PbxLink,
     pbx: Arc<Script>,
-    lists: mpsc::UnboundedSender<Result<Snapshot, Error>>,
-    events: mpsc::UnboundedSender<Vec<Happened>>,
+    lists: mpsc::UnboundedSender<Result<Snapshot, PbxError>>,
+    events: mpsc::UnboundedSender<Vec<PbxEvent>>,
     said: mpsc::UnboundedReceiver<String>,
 }
 
 impl Scripted {
     /// Nobody answers at the node's address.
-    fn new(waited: Vec<Happened>) -> Scripted {
+    fn new(waited: Vec<PbxEvent>) -> Scripted {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = AgentConfig { node: "http://127.0.0.1:1".parse().unwrap(), ..AgentConfig::default() };
         let shared = Agent::new(config, Vec::new()).unwrap().shared;
@@ -167,8 +167,8 @@ impl Scripted {
 /// A session under way.
 struct Test {
     pbx: Arc<Script>,
-    lists: mpsc::UnboundedSender<Result<Snapshot, Error>>,
-    events: mpsc::UnboundedSender<Vec<Happened>>,
+    lists: mpsc::UnboundedSender<Result<Snapshot, PbxError>>,
+    events: mpsc::UnboundedSender<Vec<PbxEvent>>,
     said: mpsc::UnboundedReceiver<String>,
     us: String,
     shutdown: CancellationToken,
@@ -176,7 +176,7 @@ struct Test {
 }
 
 impl Test {
-    fn start(waited: Vec<Happened>) -> Test {
+    fn start(waited: Vec<PbxEvent>) -> Test {
         let Scripted { mut link, connection, pbx, lists, events, said } = Scripted::new(waited);
         let us = link.context.shared.id.clone();
         let shutdown = CancellationToken::new();
@@ -207,8 +207,8 @@ impl Test {
     }
 }
 
-fn gap() -> Happened {
-    Happened::Gap { why: "a test" }
+fn gap() -> PbxEvent {
+    PbxEvent::Gap { why: "a test" }
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn after_a_failed_list_events_go_on_and_the_list_is_asked_for_again() {
     let mut test = Test::start(Vec::new());
     test.attach().await;
     test.expect(["hold", "list"]).await;
-    test.lists.send(Err(Error::Unanswered)).unwrap();
+    test.lists.send(Err(PbxError::Unanswered)).unwrap();
     test.expect(["release unread", "hold", "list"]).await;
     test.events = mpsc::unbounded_channel().0;
     let (end, _) = test.end().await;
@@ -314,7 +314,7 @@ async fn it_is_noted_which_calls_are_followed_when_the_node_is_asked_for_its_own
 /// Announces a call of this leg.
 fn announce(scripted: &mut Scripted, leg: &str) {
     let Scripted { link, pbx, .. } = scripted;
-    let mark = Mark {
+    let tags = CallTags {
         side: Side::Originating,
         calling: "+12125550199".to_owned(),
         called: "+12125550100".to_owned(),
@@ -326,6 +326,6 @@ fn announce(scripted: &mut Scripted, leg: &str) {
     };
     let agent = link.context.shared.id.clone();
     let (hold, sent, release) = (Duration::from_secs(1), None, Release::Break);
-    let held = Announcement { leg: leg.parse().unwrap(), mark, agent, hold, sent, release };
-    link.follower.announced(held, Way::Commands(pbx.clone()));
+    let held = Announcement { leg: leg.parse().unwrap(), tags, agent, hold, sent, release };
+    link.follower.announced(held, ReplyPath::Commands(pbx.clone()));
 }

@@ -6,6 +6,7 @@
 //! reconciled, so that none is older than what it is applied to.
 
 mod driver;
+mod ownership;
 mod pending;
 mod session;
 
@@ -18,7 +19,7 @@ use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use self::session::SessionEnd;
-use super::call::Way;
+use super::call::ReplyPath;
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
@@ -132,7 +133,7 @@ impl Supervised {
             tokio::select! {
                 done = &mut work => return done,
                 _ = self.pulse.tick() => self.alive.tick(),
-                Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, Way::Direct(held)),
+                Some((announcement, held)) = self.held.recv() => self.follower.announced(announcement, ReplyPath::Direct(held)),
             }
         }
     }

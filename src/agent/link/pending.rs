@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::ownership::Ownership;
 use super::session::{LinkInput, SnapshotError};
 use crate::agent::call::live_calls;
-use crate::agent::charge::Charge;
 use crate::agent::context::LinkContext;
 use crate::core::name::LegId;
 use crate::pbx::PbxCommands;
@@ -35,7 +35,7 @@ impl PendingInputs {
         }
     }
 
-    pub(super) fn attach(&mut self, ownership: &Arc<Mutex<Charge>>) {
+    pub(super) fn attach(&mut self, ownership: &Arc<Mutex<Ownership>>) {
         let ownership = Arc::clone(ownership);
         self.attachment = Some(Box::pin(async move {
             let attached = ownership.lock().await.attach().await;
@@ -67,10 +67,10 @@ impl PendingInputs {
         self.claims = Some(Box::pin(async move { LinkInput::Claims(live_calls(context).await) }));
     }
 
-    pub(super) fn check(&mut self, ownership: &Arc<Mutex<Charge>>) {
+    pub(super) fn check(&mut self, ownership: &Arc<Mutex<Ownership>>) {
         let ownership = Arc::clone(ownership);
         self.check = Some(Box::pin(async move {
-            let checked = ownership.lock().await.look().await;
+            let checked = ownership.lock().await.check().await;
             LinkInput::Checked(checked.map_err(|error| error.to_string()))
         }));
     }

@@ -33,7 +33,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::agent::charge::{Attached, Checked, Time};
+use super::ownership::{Attachment, Checked, Time};
 use crate::contract::{CallView, LinkState};
 use crate::core::name::LegId;
 use crate::pbx::{PbxQuirks, Snapshot};
@@ -64,7 +64,7 @@ enum Phase {
 /// What has happened.
 #[derive(Debug)]
 pub(super) enum LinkInput {
-    Attached(Result<Attached, String>),
+    Attached(Result<Attachment, String>),
     /// The calls that the node takes for live.
     Claims(Vec<CallView>),
     Snapshot(Result<Arc<Snapshot>, SnapshotError>),
@@ -102,7 +102,7 @@ pub(super) enum LinkAction {
     ReportVersion(String),
     /// Ask the node which calls it takes for live, also if it is being asked; the answer is an input.
     AskClaims,
-    /// Look who is in charge; the result is an input.
+    /// Check who is in charge; the result is an input.
     Check,
     /// Ask for all channels, with the followed legs and these, and hold events back until the result is here.
     TakeSnapshot {
@@ -251,8 +251,8 @@ impl LinkSession {
         vec![LinkAction::End(SessionEnd::Lost { why, synced })]
     }
 
-    fn attached(&mut self, now: Instant, attached: Attached) -> Vec<LinkAction> {
-        let Attached { version, other, clock } = attached;
+    fn attached(&mut self, now: Instant, attached: Attachment) -> Vec<LinkAction> {
+        let Attachment { version, other, clock } = attached;
         self.phase = Phase::Syncing;
         self.suspicion = true;
         self.due = now;

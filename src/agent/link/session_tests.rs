@@ -83,7 +83,7 @@ impl Test {
 }
 
 fn attached(other: Option<&str>) -> LinkInput {
-    LinkInput::Attached(Ok(Attached { version: "1.0".to_owned(), other: other.map(str::to_owned), clock: None }))
+    LinkInput::Attached(Ok(Attachment { version: "1.0".to_owned(), other: other.map(str::to_owned), clock: None }))
 }
 
 fn checked(owner: &str) -> LinkInput {

@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::contract::{LinkState, PbxKind};
 use crate::core::name::TrunkName;
 use crate::node::StatusView;
-use crate::pbx::{Dialplan, Error, Inspection, Messaging, Settings, Trunk};
+use crate::pbx::{Dialplan, Inspection, Messaging, PbxError, Settings, Trunk};
 
 /// Clocks that differ by more make old announcements look young.
 const CLOCK: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ pub(super) struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn refused(&mut self, what: &str, error: &Error) -> anyhow::Result<()> {
+    fn refused(&mut self, what: &str, error: &PbxError) -> anyhow::Result<()> {
         self.report.unknown(&self.about, format!("{what}: {error}"))
     }
 

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::contract::PbxKind;
 use crate::core::number::Number;
 use crate::node::StatusView;
-use crate::pbx::Error;
+use crate::pbx::PbxError;
 
 /// Looks at one PBX.
 pub(super) async fn check(
@@ -43,7 +43,7 @@ pub(super) async fn check(
     look.clock().await
 }
 
-fn connect_todo(pbx: &PbxConfig, error: &Error) -> &'static str {
+fn connect_todo(pbx: &PbxConfig, error: &PbxError) -> &'static str {
     match (pbx.kind, error.is_auth(), error.is_timeout()) {
         (PbxKind::Freeswitch, true, _) => {
             "compare the password with event_socket.conf.xml (or esl-password of the directory user), and look at its apply-inbound-acl; then `reload mod_event_socket`"

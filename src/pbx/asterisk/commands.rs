@@ -8,95 +8,95 @@ use crate::ami::{self, Action, Client};
 use crate::contract::SipMessage;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
-use crate::pbx::{Announcement, Answer, Error, PbxCommands, Release, Snapshot};
+use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Release, Snapshot};
 
-use super::dictionary::micros;
-use super::messages::Messages;
-use super::{Endpoint, snapshot};
+use super::messages::AsteriskMessages;
+use super::translator::micros;
+use super::{AsteriskEndpoint, snapshot};
 
 /// The connection for answers, the one for questions, the sending side of the event connection, and what sends
 /// messages.
 #[derive(Debug)]
-pub(super) struct Commands {
+pub(super) struct AsteriskCommands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    messages: Messages,
+    messages: AsteriskMessages,
     endpoints: Endpoints,
 }
 
 /// The global variable that names the agent in charge.
 const OWNER: &str = "SIDECALL_AGENT";
 
-/// The global variable in which it says that it is still there.
-const SEEN: &str = "SIDECALL_AGENT_SEEN";
+/// The global variable with its heartbeat.
+const HEARTBEAT: &str = "SIDECALL_AGENT_SEEN";
 
 /// The label behind the wait.
 const GO: &str = "sidecall-go";
 
-impl Commands {
+impl AsteriskCommands {
     /// `options` are those that the connection for messages is made with.
     pub(super) fn new(
         [answers, client, listener]: [Client; 3],
-        endpoint: &Endpoint,
+        endpoint: &AsteriskEndpoint,
         options: ami::Options,
-    ) -> Commands {
-        let (messages, endpoints) = (Messages::new(endpoint.clone(), options), endpoint.endpoints.clone());
-        Commands { answers, client, listener, messages, endpoints }
+    ) -> AsteriskCommands {
+        let (messages, endpoints) = (AsteriskMessages::new(endpoint.clone(), options), endpoint.endpoints.clone());
+        AsteriskCommands { answers, client, listener, messages, endpoints }
     }
 
-    pub(super) async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+    pub(super) async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
         let reply = self.client.send(Action::get_variable(None, name)?).await?.accepted()?;
         Ok(reply.get("Value").filter(|v| !v.is_empty()).map(|v| v.into_owned()))
     }
 
-    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), PbxError> {
         self.client.send(Action::set_variable(None, name, value)?).await?.accepted()?;
         Ok(())
     }
 }
 
 #[async_trait]
-impl PbxCommands for Commands {
+impl PbxCommands for AsteriskCommands {
     /// Asterisk's own words for its version.
-    async fn version(&self) -> Result<String, Error> {
+    async fn version(&self) -> Result<String, PbxError> {
         let reply = self.client.send(Action::new("CoreSettings")?).await?.accepted()?;
         let version = reply.get("AsteriskVersion").unwrap_or_default();
         Ok(format!("Asterisk {version}"))
     }
 
     /// The agent that the dialplan speaks to.
-    async fn owner(&self) -> Result<Option<String>, Error> {
+    async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.global(OWNER).await
     }
 
-    /// What it has said last as a sign of life.
-    async fn heartbeat(&self) -> Result<Option<String>, Error> {
-        self.global(SEEN).await
+    /// Its last heartbeat.
+    async fn heartbeat(&self) -> Result<Option<String>, PbxError> {
+        self.global(HEARTBEAT).await
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
-    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError> {
         self.set_global(OWNER, agent.unwrap_or_default()).await
     }
 
-    /// Says that the agent in charge is there.
-    async fn beat(&self, at: i64) -> Result<(), Error> {
-        self.set_global(SEEN, &at.to_string()).await
+    /// Writes the heartbeat.
+    async fn beat(&self, at: i64) -> Result<(), PbxError> {
+        self.set_global(HEARTBEAT, &at.to_string()).await
     }
 
     /// The time on Asterisk's clock, in microseconds since its epoch.
-    async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, PbxError> {
         let reply = self.client.send(Action::get_variable(None, "STRFTIME(,,%s.%6q)")?).await?.accepted()?;
         Ok(reply.get("Value").and_then(|v| micros(&v)))
     }
 
     /// Writes the answer and ends the wait, in one write. `Redirect` goes to the label right behind
     /// the wait of the same subroutine, so nothing on the stack changes.
-    async fn answer(&self, held: &Announcement, answer: &Answer) -> Result<(), Error> {
+    async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError> {
         let Release::Redirect { channel, context, exten } = &held.release else {
-            return Err(Error::unexpected("Redirect", "not an Asterisk channel"));
+            return Err(PbxError::unexpected("Redirect", "not an Asterisk channel"));
         };
         let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
         let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
@@ -108,12 +108,12 @@ impl PbxCommands for Commands {
     }
 
     /// All channels.
-    async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, PbxError> {
         snapshot::take(&self.client, &self.endpoints).await
     }
 
     /// A SIP MESSAGE: to an endpoint of this PBX, or to any address by way of one.
-    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         self.messages.send(from, message).await
     }
 
@@ -131,7 +131,7 @@ impl PbxCommands for Commands {
     }
 
     /// Whether all connections are alive.
-    async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&self) -> Result<(), PbxError> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.send(Action::ping()).await?.accepted()?;
         }

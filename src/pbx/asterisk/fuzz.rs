@@ -5,21 +5,21 @@ use std::collections::HashSet;
 
 pub use crate::ami::Event;
 
-use super::dictionary::Dictionary;
 use super::snapshot;
+use super::translator::AsteriskTranslator;
 use crate::ami::{Frame, fuzz::decode};
 use crate::core::endpoint::Endpoints;
 use crate::pbx::fuzz::Told;
 use crate::pbx::reader::Translate;
-use crate::pbx::{Happened, Snapshot};
+use crate::pbx::{PbxEvent, Snapshot};
 
 /// Reads the events of an Asterisk whose phones are named by their extensions.
 #[derive(Debug, Default)]
-pub struct Translator(Dictionary);
+pub struct Translator(AsteriskTranslator);
 
 impl Translator {
     /// What an event says.
-    pub fn read(&mut self, event: &Event) -> Vec<Happened> {
+    pub fn read(&mut self, event: &Event) -> Vec<PbxEvent> {
         self.0.read(event)
     }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::{Commands, Endpoint, spawn};
+use super::{AsteriskCommands, AsteriskEndpoint, spawn};
 use crate::ami::{self, Action};
 use crate::core::name::TrunkName;
-use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
+use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
 /// One command connection.
-pub(super) struct Questions {
-    commands: Commands,
+pub(super) struct AsteriskInspection {
+    commands: AsteriskCommands,
     client: ami::Client,
 }
 
@@ -35,32 +35,32 @@ const ENTRIES: &[&str] = &[
     "sidecall-pass",
 ];
 
-impl Questions {
-    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
+impl AsteriskInspection {
+    pub(super) async fn connect(endpoint: &AsteriskEndpoint) -> Result<AsteriskInspection, PbxError> {
         let options = endpoint.options()?;
         let (client, _, connection) = ami::connect(&endpoint.address, &endpoint.auth, options.clone()).await?;
         spawn(connection, "questions");
-        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint, options);
-        Ok(Questions { commands, client })
+        let commands = AsteriskCommands::new([(); 3].map(|()| client.clone()), endpoint, options);
+        Ok(AsteriskInspection { commands, client })
     }
 }
 
 #[async_trait]
-impl Inspection for Questions {
-    async fn version(&self) -> Result<String, Error> {
+impl Inspection for AsteriskInspection {
+    async fn version(&self) -> Result<String, PbxError> {
         self.commands.version().await
     }
 
-    async fn owner(&self) -> Result<Option<String>, Error> {
+    async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.commands.owner().await
     }
 
-    async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, PbxError> {
         self.commands.clock().await
     }
 
     /// Needs the class `config`, which an agent hasn't got and doesn't need.
-    async fn listens(&self) -> Result<Option<String>, Error> {
+    async fn listens(&self) -> Result<Option<String>, PbxError> {
         let action = Action::new("GetConfig")?.with("Filename", "manager.conf")?.with("Category", "general")?;
         let reply = self.client.send(action).await?;
         // Line-000000-000003: bindaddr=127.0.0.1
@@ -70,7 +70,7 @@ impl Inspection for Questions {
     }
 
     /// The whole dialplan, since the snippet may be called from anywhere.
-    async fn dialplan(&self) -> Result<Dialplan, Error> {
+    async fn dialplan(&self) -> Result<Dialplan, PbxError> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
         let (mut originating, mut terminating, mut attendants) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut outgoing = BTreeSet::new();
@@ -103,7 +103,7 @@ impl Inspection for Questions {
         })
     }
 
-    async fn settings(&self) -> Result<Settings, Error> {
+    async fn settings(&self) -> Result<Settings, PbxError> {
         Ok(Settings {
             hold: self.commands.global("SIDECALL_HOLD").await?,
             trunk: self.commands.global("SIDECALL_TRUNK").await?,
@@ -116,13 +116,13 @@ impl Inspection for Questions {
     }
 
     /// As the snippet does it.
-    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, PbxError> {
         Ok(self.commands.global(&format!("REGEX(\"^({pattern})$\" {digits})")).await?.as_deref() == Some("1"))
     }
 
     /// The device state says whether there is such an endpoint, and whether a contact answers
     /// (`chan_pjsip_devicestate`); asking PJSIP itself would need the class `system`.
-    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, PbxError> {
         let state = self.commands.global(&format!("DEVICE_STATE(PJSIP/{name})")).await?.unwrap_or_default();
         Ok(match state.as_str() {
             "INVALID" | "UNKNOWN" | "" => Trunk::Missing,
@@ -132,7 +132,7 @@ impl Inspection for Questions {
     }
 
     /// Needs the class `system`.
-    async fn messaging(&self) -> Result<Messaging, Error> {
+    async fn messaging(&self) -> Result<Messaging, PbxError> {
         let reply = self.client.send(Action::new("ModuleCheck")?.with("Module", "res_pjsip_messaging")?).await?;
         Ok(match reply.is_ok() {
             true => Messaging::Possible,
@@ -142,7 +142,7 @@ impl Inspection for Questions {
     }
 
     /// `ListCommands` names the actions that this user may run, and no other.
-    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, PbxError> {
         let reply = self.client.send(Action::new("ListCommands")?).await?.accepted()?;
         Ok(NEEDED.iter().filter(|(action, _)| reply.get(action).is_none()).copied().collect())
     }
@@ -150,7 +150,7 @@ impl Inspection for Questions {
     /// `ChanVariable: NAME=` stands with every channel, if `channelvars` asks for it. Each variable that is set
     /// then publishes the channel (`ast_channel_publish_varset`), also those of a Gosub that is just being
     /// entered, and the record takes that place for what was called (`base_process_party_a` in `cdr.c`).
-    async fn channelvars(&self) -> Result<bool, Error> {
+    async fn channelvars(&self) -> Result<bool, PbxError> {
         let channels = self.client.list(Action::core_show_channels()).await?;
         Ok(channels.iter().any(|channel| channel.get("ChanVariable").is_some()))
     }

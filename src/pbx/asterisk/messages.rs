@@ -8,36 +8,36 @@ use std::time::Instant;
 use crate::ami::{self, Action, Client};
 use crate::contract::SipMessage;
 use crate::pbx::on_demand::OnDemand;
-use crate::pbx::{Error, MESSAGE_WITHIN};
+use crate::pbx::{MESSAGE_WITHIN, PbxError};
 
-use super::Endpoint;
+use super::AsteriskEndpoint;
 use super::phones::Phones;
 
 /// Sends messages over a connection of its own.
 #[derive(Debug)]
-pub(super) struct Messages {
-    endpoint: Endpoint,
+pub(super) struct AsteriskMessages {
+    endpoint: AsteriskEndpoint,
     options: ami::Options,
     connection: OnDemand<Client>,
     phones: Phones,
 }
 
-impl Messages {
-    pub(super) fn new(endpoint: Endpoint, options: ami::Options) -> Messages {
+impl AsteriskMessages {
+    pub(super) fn new(endpoint: AsteriskEndpoint, options: ami::Options) -> AsteriskMessages {
         let phones = Phones::new(endpoint.endpoints.clone());
-        Messages { endpoint, options, connection: OnDemand::default(), phones }
+        AsteriskMessages { endpoint, options, connection: OnDemand::default(), phones }
     }
 
     /// Sends one: to a phone of this PBX, or to any address by way of an endpoint. When Asterisk had sent it.
-    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         self.send_until(Instant::now() + MESSAGE_WITHIN, from, message).await
     }
 
-    async fn send_until(&self, until: Instant, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    async fn send_until(&self, until: Instant, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         let Some((user, host)) = message.to.sip_parts() else {
-            return Err(Error::unexpected("MessageSend", "not a SIP address"));
+            return Err(PbxError::unexpected("MessageSend", "not a SIP address"));
         };
-        let Endpoint { domain, message_endpoint, .. } = &self.endpoint;
+        let AsteriskEndpoint { domain, message_endpoint, .. } = &self.endpoint;
         let client = self.connection.get(|client| !client.is_closed(), self.connect()).await?;
         // `pjsip:ENDPOINT` or `pjsip:ENDPOINT/URI` (res_pjsip_messaging.c, `msg_send`).
         let to = match message_endpoint {
@@ -56,7 +56,7 @@ impl Messages {
         // Connecting and asking count too, and so does the wait for others who connect.
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(Error::unsent("connecting to the PBX took too long"));
+            return Err(PbxError::unsent("connecting to the PBX took too long"));
         }
         client.with_timeout(left).send(action).await?.accepted()?;
         Ok(Instant::now())
@@ -66,8 +66,8 @@ impl Messages {
         self.connection.close();
     }
 
-    async fn connect(&self) -> Result<Client, Error> {
-        let Endpoint { address, auth, .. } = &self.endpoint;
+    async fn connect(&self) -> Result<Client, PbxError> {
+        let AsteriskEndpoint { address, auth, .. } = &self.endpoint;
         let (client, _, connection) = ami::connect(address, auth, self.options.clone()).await?;
         super::spawn(connection, "messages");
         Ok(client)
@@ -84,9 +84,9 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// Messages by way of an Asterisk that has every endpoint whose name doesn't begin with `none`, and how many it sent.
-    async fn messages() -> (Messages, Arc<AtomicUsize>) {
+    async fn messages() -> (AsteriskMessages, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = Endpoint {
+        let endpoint = AsteriskEndpoint {
             address: listener.local_addr().unwrap().to_string(),
             auth: Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain },
             tls: None,
@@ -105,7 +105,7 @@ mod tests {
                 }));
             }
         });
-        (Messages::new(endpoint, ami::Options::default()), sent)
+        (AsteriskMessages::new(endpoint, ami::Options::default()), sent)
     }
 
     fn message(to: &str) -> SipMessage {
@@ -117,7 +117,7 @@ mod tests {
     async fn a_message_that_has_no_time_left_is_not_sent() {
         let (messages, sent) = messages().await;
         let late = messages.send_until(Instant::now(), "1002", &message("sip:1001@pbx.example")).await;
-        assert!(late.as_ref().is_err_and(Error::is_unsent), "{late:?}");
+        assert!(late.as_ref().is_err_and(PbxError::is_unsent), "{late:?}");
         messages.send("1002", &message("sip:1001@pbx.example")).await.unwrap();
         assert_eq!(sent.load(Ordering::Relaxed), 1, "the late one never reached Asterisk");
     }
@@ -128,6 +128,6 @@ mod tests {
         messages.send("1002", &message("sip:1001@pbx.example")).await.unwrap();
         messages.close();
         let unknown = messages.send("1002", &message("sip:none@pbx.example")).await;
-        assert!(matches!(unknown, Err(Error::EndpointRefused(_))), "{unknown:?}");
+        assert!(matches!(unknown, Err(PbxError::EndpointRefused(_))), "{unknown:?}");
     }
 }

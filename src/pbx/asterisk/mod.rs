@@ -1,7 +1,6 @@
 //! Asterisk, over its manager interface (`manager.c`).
 
 mod commands;
-mod dictionary;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;
@@ -11,21 +10,22 @@ mod phones;
 mod scripted;
 mod snapshot;
 mod tls;
+mod translator;
 
 pub use tls::Trust;
 
 #[cfg(test)]
-pub(super) use dictionary::kind;
+pub(super) use translator::kind;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::commands::Commands;
-use self::dictionary::Dictionary;
-use self::inspection::Questions;
+use self::commands::AsteriskCommands;
+use self::inspection::AsteriskInspection;
+use self::translator::AsteriskTranslator;
 use super::reader::EventReader;
-use super::{Error, Inspection, Pbx, PbxLink, PbxQuirks, Recording, Slots};
+use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
 use crate::ami;
 use crate::core::endpoint::Endpoints;
 use crate::wire::Tap;
@@ -44,7 +44,7 @@ const USER: &str = "sidecall";
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
+pub struct AsteriskEndpoint {
     /// `host:port` of the manager interface.
     pub address: String,
     /// The manager user.
@@ -62,11 +62,11 @@ pub struct Endpoint {
 /// The classes that our events are in; all else would only have to be read away.
 const EVENT_MASK: &str = "call,user";
 
-impl Endpoint {
+impl AsteriskEndpoint {
     /// Of a manager interface without TLS, whose phones are named by their extensions.
-    pub fn new(address: String, user: Option<String>, password: String, domain: String) -> Endpoint {
+    pub fn new(address: String, user: Option<String>, password: String, domain: String) -> AsteriskEndpoint {
         let user = user.unwrap_or_else(|| USER.to_owned());
-        Endpoint {
+        AsteriskEndpoint {
             address,
             auth: ami::Auth { user, secret: password, method: ami::Method::Md5 },
             tls: None,
@@ -77,35 +77,38 @@ impl Endpoint {
     }
 
     /// How connections are made. Reads the CA file.
-    fn options(&self) -> Result<ami::Options, Error> {
+    fn options(&self) -> Result<ami::Options, PbxError> {
         let tls = self.tls.as_ref().map(|trust| trust.read(&self.address)).transpose()?;
         Ok(ami::Options { tls, ..ami::Options::default() })
     }
 }
 
 #[async_trait]
-impl Pbx for Endpoint {
+impl Pbx for AsteriskEndpoint {
     fn quirks(&self) -> PbxQuirks {
         QUIRKS
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), PbxError> {
         self.options().map(drop)
     }
 
     /// Three times: an answer never queues behind a list of channels, nor either behind events.
-    async fn connect(&self) -> Result<PbxLink, Error> {
+    async fn connect(&self) -> Result<PbxLink, PbxError> {
         let options = self.options()?;
         let (answers, _, connection) = ami::connect(&self.address, &self.auth, options.clone()).await?;
         spawn(connection, "answers");
         let (questions, _, connection) = ami::connect(&self.address, &self.auth, options.clone()).await?;
         spawn(connection, "questions");
         let (listener, events) = listen(self, options.clone(), false).await?;
-        let commands = Arc::new(Commands::new([answers, questions, listener], self, options));
-        Ok(PbxLink { commands, events: Box::new(EventReader::new(events, Dictionary::new(self.endpoints.clone()))) })
+        let commands = Arc::new(AsteriskCommands::new([answers, questions, listener], self, options));
+        Ok(PbxLink {
+            commands,
+            events: Box::new(EventReader::new(events, AsteriskTranslator::new(self.endpoints.clone()))),
+        })
     }
 
-    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError> {
         let options = ami::Options { tap: Some(tap), ..self.options()? };
         let (client, events) = listen(self, options, all).await?;
         Ok(Recording::new(events, async move {
@@ -114,13 +117,17 @@ impl Pbx for Endpoint {
         }))
     }
 
-    async fn inspect(&self) -> Result<Box<dyn Inspection>, Error> {
-        Ok(Box::new(Questions::connect(self).await?))
+    async fn inspect(&self) -> Result<Box<dyn Inspection>, PbxError> {
+        Ok(Box::new(AsteriskInspection::connect(self).await?))
     }
 }
 
 /// One connection that gets the agent's events, or `all` that its user may see.
-async fn listen(endpoint: &Endpoint, options: ami::Options, all: bool) -> Result<(ami::Client, ami::Events), Error> {
+async fn listen(
+    endpoint: &AsteriskEndpoint,
+    options: ami::Options,
+    all: bool,
+) -> Result<(ami::Client, ami::Events), PbxError> {
     let event_mask = if all { "on" } else { EVENT_MASK }.to_owned();
     let options = ami::Options { event_mask, ..options };
     let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use crate::ami::{Action, Client};
 use crate::core::endpoint::Endpoints;
-use crate::pbx::Error;
+use crate::pbx::PbxError;
 
 /// An answer is used again for so long: one more question for each message would double what Asterisk has to do.
 const KNOWN_FOR: Duration = Duration::from_secs(60);
@@ -83,27 +83,27 @@ impl Phones {
     /// # Errors
     /// `EndpointRefused` if it is no phone, or our manager user may not ask. `Unsent` if Asterisk didn't answer or may still
     /// be starting.
-    pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), Error> {
+    pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), PbxError> {
         if self.known.contains_key(name) {
             return Ok(());
         }
         let found = match timeout(ASKED_WITHIN, self.ask(client, name)).await {
-            Ok(Err(error)) if error.is_disconnect() || error.is_timeout() => return Err(Error::unsent(error)),
-            Ok(Err(Error::Ami(error))) if error.is_refused() => return Err(Error::EndpointRefused(MAY_NOT_ASK)),
+            Ok(Err(error)) if error.is_disconnect() || error.is_timeout() => return Err(PbxError::unsent(error)),
+            Ok(Err(PbxError::Ami(error))) if error.is_refused() => return Err(PbxError::EndpointRefused(MAY_NOT_ASK)),
             Ok(found) => found?,
-            Err(_) => return Err(Error::unsent("Asterisk did not say in time whether the endpoint is a phone")),
+            Err(_) => return Err(PbxError::unsent("Asterisk did not say in time whether the endpoint is a phone")),
         };
         match found {
-            Err(why) if why.is_silence() && self.may_be_starting() => return Err(Error::unsent(why.reason())),
+            Err(why) if why.is_silence() && self.may_be_starting() => return Err(PbxError::unsent(why.reason())),
             Err(why) if why.is_silence() => {}
             _ => self.has_told.store(true, Ordering::Relaxed),
         }
-        found.map_err(|why| Error::EndpointRefused(why.reason()))?;
+        found.map_err(|why| PbxError::EndpointRefused(why.reason()))?;
         self.known.insert(name.to_owned(), ());
         Ok(())
     }
 
-    async fn ask(&self, client: &Client, name: &str) -> Result<IsPhone, Error> {
+    async fn ask(&self, client: &Client, name: &str) -> Result<IsPhone, PbxError> {
         let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
         let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
         if aors.is_empty() {
@@ -138,7 +138,7 @@ fn registers(max_contacts: &str, contacts: &str) -> IsPhone {
 }
 
 /// A function that fails has an empty value.
-async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[String; N], Error> {
+async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[String; N], PbxError> {
     let mut values = [const { String::new() }; N];
     let mut actions = Vec::with_capacity(N);
     for name in &names {
@@ -186,7 +186,10 @@ mod tests {
         let (client, phones) = (scripted(with_auth).await, phones("sip-XXXX"));
         assert!(phones.check(&client, "sip-1001").await.is_ok());
         let refused = phones.check(&client, "carrier").await;
-        assert!(matches!(&refused, Err(Error::EndpointRefused(why)) if why.contains("outbound_auth")), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(PbxError::EndpointRefused(why)) if why.contains("outbound_auth")),
+            "{refused:?}"
+        );
     }
 
     #[tokio::test]
@@ -195,7 +198,7 @@ mod tests {
         let unknown = async || phones.check(&client, "none").await.unwrap_err();
         assert!(unknown().await.is_unsent() && unknown().await.is_unsent());
         phones.check(&client, "sip-1001").await.unwrap();
-        assert!(matches!(unknown().await, Error::EndpointRefused(_)));
+        assert!(matches!(unknown().await, PbxError::EndpointRefused(_)));
     }
 
     #[tokio::test]
@@ -203,7 +206,7 @@ mod tests {
         let (client, mut phones) = (scripted(with_auth).await, phones("sip-XXXX"));
         assert!(phones.check(&client, "none").await.unwrap_err().is_unsent());
         phones.since = phones.since.checked_sub(STARTS_WITHIN).unwrap();
-        assert!(matches!(phones.check(&client, "none").await, Err(Error::EndpointRefused(_))));
+        assert!(matches!(phones.check(&client, "none").await, Err(PbxError::EndpointRefused(_))));
     }
 
     #[tokio::test]

@@ -2,19 +2,19 @@
 
 use std::collections::HashSet;
 
-use super::dictionary::{HOLDING, UP, leg, member, variable};
+use super::translator::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, Client, Event};
 use crate::core::endpoint::Endpoints;
-use crate::pbx::hearing::{Hearing, Kind, Member};
-use crate::pbx::vocabulary::{raw_number, side, tenant};
-use crate::pbx::{Error, LiveLeg, Mark, Snapshot};
+use crate::pbx::event::{raw_number, side, tenant};
+use crate::pbx::topology::{ChannelKind, Member, Topology};
+use crate::pbx::{CallTags, LiveLeg, PbxError, Snapshot};
 
 /// What is asked for with each channel.
 const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHELD,SIDECALL_CALLED,SIDECALL_CALL,\
     SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// Two lists, whole or an error: a failed snapshot is not an empty one.
-pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snapshot, Error> {
+pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snapshot, PbxError> {
     let entries = client.list(Action::new("Status")?.with("Variables", VARIABLES)?).await?;
     let bridges = client.list(Action::new("BridgeList")?).await?;
     Ok(read(&entries, &bridges, endpoints))
@@ -23,43 +23,43 @@ pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snaps
 pub(super) fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints) -> Snapshot {
     let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
     let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
-    let mut hearing = Hearing::default();
+    let mut topology = Topology::default();
     let members: Vec<_> = channels.iter().filter_map(|entry| Some((member(entry, endpoints)?, entry))).collect();
     for (member, entry) in &members {
         let bridge = entry.get("BridgeID").filter(|bridge| !bridge.is_empty() && !waiting.contains(bridge));
         if let Some(bridge) = bridge {
-            hearing.enter(&bridge, member.clone(), None);
+            topology.enter(&bridge, member.clone(), None);
         }
     }
     let halves = members.iter().filter_map(|(member, _)| match &member.kind {
-        Kind::Half(common, _) => Some(common.clone()),
-        Kind::Real | Kind::Nobody => None,
+        ChannelKind::Intermediate(common, _) => Some(common.clone()),
+        ChannelKind::Real | ChannelKind::Nobody => None,
     });
     let locals = halves.collect();
-    let legs = members.into_iter().map(|(member, entry)| channel(member, entry, &hearing)).collect();
-    Snapshot { legs, hearing, locals }
+    let legs = members.into_iter().map(|(member, entry)| channel(member, entry, &topology)).collect();
+    Snapshot { legs, topology, locals }
 }
 
-fn channel(member: Member, entry: &Event, hearing: &Hearing) -> LiveLeg {
+fn channel(member: Member, entry: &Event, topology: &Topology) -> LiveLeg {
     let Member { leg: id, kind, device } = member;
     // A leg that was made for another has that one's id as its `Linkedid`.
-    let by = leg(entry, "Linkedid").filter(|linked| *linked != id && kind == Kind::Real);
+    let by = leg(entry, "Linkedid").filter(|linked| *linked != id && kind == ChannelKind::Real);
     LiveLeg {
-        mark: mark(entry),
+        tags: tags(entry),
         by,
         device,
         answered: entry.get("ChannelState").as_deref() == Some(UP),
-        hears: hearing.heard_by(&id),
+        hears: topology.heard_by(&id),
         leg: id,
     }
 }
 
-fn mark(entry: &Event) -> Option<Mark> {
+fn tags(entry: &Event) -> Option<CallTags> {
     let said = |name| variable(entry, &["Variable"], name);
     let yes = |name| said(name).as_deref() == Some("yes");
     // It has none while an attendant has the call.
     let called = said("SIDECALL_CALLED").or_else(|| said("SIDECALL").map(|_| String::new()))?;
-    Some(Mark {
+    Some(CallTags {
         side: side(&said("SIDECALL_SIDE")?)?,
         calling: raw_number(&said("SIDECALL_CALLING").unwrap_or_default()),
         withheld: yes("SIDECALL_WITHHELD"),
@@ -88,8 +88,8 @@ mod tests {
         let entries: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
         let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
         let legs = read(&entries, &[], &Endpoints::default()).legs;
-        let marks: Vec<_> = legs.iter().map(|leg| leg.mark.clone()).collect();
-        let mark = |calling: &str, called: &str| Mark {
+        let all_tags: Vec<_> = legs.iter().map(|leg| leg.tags.clone()).collect();
+        let tags = |calling: &str, called: &str| CallTags {
             side: Side::Originating,
             calling: calling.to_owned(),
             withheld: false,
@@ -99,7 +99,7 @@ mod tests {
             refused: false,
             call: None,
         };
-        assert_eq!(marks, [None, Some(mark("1000", "1001")), Some(mark("", "")), Some(mark("1000", ""))]);
+        assert_eq!(all_tags, [None, Some(tags("1000", "1001")), Some(tags("", "")), Some(tags("1000", ""))]);
         assert_eq!(legs[1].device, Device::Named { number: "1000".to_owned(), tenant: None });
         assert_eq!((&legs[0].by, &legs[0].hears[..]), (&Some(legs[1].leg.clone()), &[legs[1].leg.clone()][..]));
     }

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::ami;
-use crate::pbx::Error;
+use crate::pbx::PbxError;
 
 /// Who must have signed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,14 @@ impl Trust {
     ///
     /// # Errors
     /// If the file can't be read, or no certificate can be for that host.
-    pub(super) fn read(&self, address: &str) -> Result<ami::Tls, Error> {
+    pub(super) fn read(&self, address: &str) -> Result<ami::Tls, PbxError> {
         let mut roots = RootCertStore::empty();
         match self {
             Trust::System => {
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
             Trust::CaFile(file) => {
-                let unusable = |e: &dyn Display| Error::Trust(format!("tls_ca_file {}: {e}", file.display()));
+                let unusable = |e: &dyn Display| PbxError::Trust(format!("tls_ca_file {}: {e}", file.display()));
                 for certificate in CertificateDer::pem_file_iter(file).map_err(|e| unusable(&e))? {
                     roots.add(certificate.map_err(|e| unusable(&e))?).map_err(|e| unusable(&e))?;
                 }
@@ -41,7 +41,7 @@ impl Trust {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|e| Error::Trust(e.to_string()))?
+            .map_err(|e| PbxError::Trust(e.to_string()))?
             .with_root_certificates(roots)
             .with_no_client_auth();
         let host = address.rsplit_once(':').map_or(address, |(host, _)| host);

@@ -7,79 +7,79 @@ use async_trait::async_trait;
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
 use crate::esl::{Client, Command};
-use crate::pbx::{Announcement, Answer, Error, PbxCommands, Snapshot};
+use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Snapshot};
 
-use super::messages::Messages;
-use super::{Endpoint, snapshot};
+use super::messages::FreeswitchMessages;
+use super::{FreeswitchEndpoint, snapshot};
 
 /// The connection for answers, the one for questions, the sending side of the event connection, and what sends
 /// messages.
 #[derive(Debug)]
-pub(super) struct Commands {
+pub(super) struct FreeswitchCommands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
     answers: Client,
     client: Client,
     listener: Client,
-    messages: Messages,
+    messages: FreeswitchMessages,
 }
 
 /// The global variable that names the agent in charge.
 const OWNER: &str = "sidecall_agent";
 
-/// The global variable in which it says that it is still there.
-const SEEN: &str = "sidecall_agent_seen";
+/// The global variable with its heartbeat.
+const HEARTBEAT: &str = "sidecall_agent_seen";
 
-impl Commands {
-    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &Endpoint) -> Commands {
-        Commands { answers, client, listener, messages: Messages::new(endpoint.clone()) }
+impl FreeswitchCommands {
+    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &FreeswitchEndpoint) -> FreeswitchCommands {
+        FreeswitchCommands { answers, client, listener, messages: FreeswitchMessages::new(endpoint.clone()) }
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+    async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
         let reply = self.client.api("global_getvar", &[name]).await?;
         // What isn't set prints nothing, and FreeSWITCH makes `-ERR no reply` of that
         // (`api_exec` in mod_event_socket.c).
         match reply.text() {
             nobody if nobody.is_empty() || nobody == "-ERR no reply" => Ok(None),
-            refused if refused.starts_with('-') => Err(Error::unexpected("global_getvar", &refused)),
+            refused if refused.starts_with('-') => Err(PbxError::unexpected("global_getvar", &refused)),
             value => Ok(Some(value.into_owned())),
         }
     }
 
-    async fn set_global(&self, name: &str, value: &str) -> Result<(), Error> {
+    async fn set_global(&self, name: &str, value: &str) -> Result<(), PbxError> {
         self.client.api("global_setvar", &[&format!("{name}={value}")]).await?.accepted()?;
         Ok(())
     }
 }
 
 #[async_trait]
-impl PbxCommands for Commands {
+impl PbxCommands for FreeswitchCommands {
     /// FreeSWITCH's own words for its version.
-    async fn version(&self) -> Result<String, Error> {
+    async fn version(&self) -> Result<String, PbxError> {
         Ok(self.client.api("version", &[]).await?.accepted()?.text().into_owned())
     }
 
     /// The agent that the dialplan speaks to.
-    async fn owner(&self) -> Result<Option<String>, Error> {
+    async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.global(OWNER).await
     }
 
-    /// What it has said last as a sign of life.
-    async fn heartbeat(&self) -> Result<Option<String>, Error> {
-        self.global(SEEN).await
+    /// Its last heartbeat.
+    async fn heartbeat(&self) -> Result<Option<String>, PbxError> {
+        self.global(HEARTBEAT).await
     }
 
     /// Makes `agent` the one that the dialplan speaks to, or nobody.
-    async fn set_owner(&self, agent: Option<&str>) -> Result<(), Error> {
+    async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError> {
         self.set_global(OWNER, agent.unwrap_or_default()).await
     }
 
-    /// Says that the agent in charge is there.
-    async fn beat(&self, at: i64) -> Result<(), Error> {
-        self.set_global(SEEN, &at.to_string()).await
+    /// Writes the heartbeat.
+    async fn beat(&self, at: i64) -> Result<(), PbxError> {
+        self.set_global(HEARTBEAT, &at.to_string()).await
     }
 
     /// The time on FreeSWITCH's clock, in microseconds since its epoch.
-    async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, PbxError> {
         let reply = self.client.api("strmicroepoch", &[]).await?.accepted()?;
         Ok(reply.text().parse().ok())
     }
@@ -88,7 +88,7 @@ impl PbxCommands for Commands {
     ///
     /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
     /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
-    async fn answer(&self, held: &Announcement, answer: &Answer) -> Result<(), Error> {
+    async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let set = Command::set_variables(held.leg.as_str(), &variables)?;
@@ -101,12 +101,12 @@ impl PbxCommands for Commands {
 
     /// All channels. What is asked about `known` legs is answered by the channel itself; the
     /// channel list, which FreeSWITCH writes with a delay, only serves to find others.
-    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, Error> {
+    async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, PbxError> {
         snapshot::take(&self.client, known).await
     }
 
     /// A SIP MESSAGE to any address.
-    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         self.messages.send(from, message).await
     }
 
@@ -124,7 +124,7 @@ impl PbxCommands for Commands {
     }
 
     /// Whether all connections are alive.
-    async fn ping(&self) -> Result<(), Error> {
+    async fn ping(&self) -> Result<(), PbxError> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.api("uptime", &[]).await?.accepted()?;
         }

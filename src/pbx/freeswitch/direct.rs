@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 
-use super::dictionary::announcement;
+use super::translator::announcement;
 use crate::esl::{self, outbound};
-use crate::pbx::{Announcement, Answer, Error};
+use crate::pbx::{Announcement, DialplanAnswer, PbxError};
 
 /// The channel data come at once, or this is no FreeSWITCH.
 pub const DATA_WITHIN: Duration = Duration::from_secs(1);
@@ -23,11 +23,11 @@ pub struct Held {
     session: outbound::Session,
 }
 
-/// Reads the channel data. None if the channel has no mark: somebody else's `socket`.
+/// Reads the channel data. None if the channel has no tags: somebody else's `socket`.
 ///
 /// # Errors
 /// If the connection breaks, or says something else, or nothing within [`DATA_WITHIN`].
-pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, Error> {
+pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, PbxError> {
     stream.set_nodelay(true).map_err(esl::Error::from)?;
     let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
     let (channel, session) = outbound::accept(stream, options).await?;
@@ -40,7 +40,7 @@ impl Held {
     ///
     /// # Errors
     /// If the connection breaks, or FreeSWITCH refuses the variables.
-    pub async fn answer(self, answer: &Answer) -> Result<(), Error> {
+    pub async fn answer(self, answer: &DialplanAnswer) -> Result<(), PbxError> {
         // `multiset` takes NAME=VALUE separated by blanks, which no value has.
         let variables: Vec<_> = answer.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.session.execute("multiset", &variables.join(" ")).await?;

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use super::dictionary::Dictionary;
 use super::snapshot;
+use super::translator::FreeswitchTranslator;
 use crate::core::name::LegId;
 use crate::esl::{Event, Frame, fuzz::decode};
 use crate::pbx::fuzz::Told;
@@ -26,23 +26,23 @@ pub fn translator(data: &[u8]) {
     }
     // Fuzzers get further with bare events.
     events.push(Event::new(data.to_vec().into()));
-    let (mut dictionary, mut told, mut named) = (Dictionary::default(), Told::default(), HashSet::new());
+    let (mut translator, mut told, mut named) = (FreeswitchTranslator::default(), Told::default(), HashSet::new());
     let half = events.len() / 2;
     for (n, event) in events.iter().enumerate() {
         let ids = event.fields(["Unique-ID", "Other-Leg-Unique-ID", "Bridge-A-Unique-ID", "Bridge-B-Unique-ID"]);
         named.extend(ids.into_iter().flatten().filter_map(|id| id.parse::<LegId>().ok()));
-        told.take(dictionary.read(event));
+        told.take(translator.read(event));
         if n == half {
             let snapshot = snapshot::read(&events[..half]);
             named.extend(snapshot.legs.iter().map(|live| live.leg.clone()));
-            dictionary.restart(&snapshot);
+            translator.restart(&snapshot);
             told.restart(&snapshot);
         }
     }
     for leg in named {
         let text = format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\n\n");
-        told.take(dictionary.read(&Event::new(text.into())));
+        told.take(translator.read(&Event::new(text.into())));
     }
-    assert!(dictionary.is_empty(), "{dictionary:?}");
+    assert!(translator.is_empty(), "{translator:?}");
     told.nobody_is_left();
 }

@@ -2,33 +2,33 @@
 
 use async_trait::async_trait;
 
-use super::{Commands, Endpoint, spawn};
+use super::{FreeswitchCommands, FreeswitchEndpoint, spawn};
 use crate::core::name::TrunkName;
 use crate::esl;
-use crate::pbx::{Dialplan, Error, Inspection, Messaging, PbxCommands, Settings, Trunk};
+use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
 /// One command connection.
-pub(super) struct Questions {
-    commands: Commands,
+pub(super) struct FreeswitchInspection {
+    commands: FreeswitchCommands,
     client: esl::Client,
     sip_profile: String,
 }
 
-impl Questions {
-    pub(super) async fn connect(endpoint: &Endpoint) -> Result<Questions, Error> {
+impl FreeswitchInspection {
+    pub(super) async fn connect(endpoint: &FreeswitchEndpoint) -> Result<FreeswitchInspection, PbxError> {
         let options = esl::Options::default();
         let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
         let sip_profile = endpoint.sip_profile.clone();
-        let commands = Commands::new([(); 3].map(|()| client.clone()), endpoint);
-        Ok(Questions { commands, client, sip_profile })
+        let commands = FreeswitchCommands::new([(); 3].map(|()| client.clone()), endpoint);
+        Ok(FreeswitchInspection { commands, client, sip_profile })
     }
 
-    async fn ask(&self, name: &str, args: &[&str]) -> Result<String, Error> {
+    async fn ask(&self, name: &str, args: &[&str]) -> Result<String, PbxError> {
         Ok(self.client.api(name, args).await?.text().into_owned())
     }
 
-    async fn global(&self, name: &str) -> Result<Option<String>, Error> {
+    async fn global(&self, name: &str) -> Result<Option<String>, PbxError> {
         // What isn't set is answered with `-ERR no reply`.
         let value = self.ask("global_getvar", &[name]).await?;
         Ok(Some(value).filter(|value| !value.is_empty() && !value.starts_with("-ERR")))
@@ -36,21 +36,21 @@ impl Questions {
 }
 
 #[async_trait]
-impl Inspection for Questions {
-    async fn version(&self) -> Result<String, Error> {
+impl Inspection for FreeswitchInspection {
+    async fn version(&self) -> Result<String, PbxError> {
         self.commands.version().await
     }
 
-    async fn owner(&self) -> Result<Option<String>, Error> {
+    async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.commands.owner().await
     }
 
-    async fn clock(&self) -> Result<Option<i64>, Error> {
+    async fn clock(&self) -> Result<Option<i64>, PbxError> {
         self.commands.clock().await
     }
 
     /// `<param name="listen-ip" value="::"/>`
-    async fn listens(&self) -> Result<Option<String>, Error> {
+    async fn listens(&self) -> Result<Option<String>, PbxError> {
         let xml = self.ask("xml_locate", &["configuration", "configuration", "name", "event_socket.conf"]).await?;
         Ok(tags(&xml)
             .find(|tag| tag.is("param", "listen-ip"))
@@ -59,16 +59,16 @@ impl Inspection for Questions {
     }
 
     /// All contexts with what is included in them.
-    async fn dialplan(&self) -> Result<Dialplan, Error> {
+    async fn dialplan(&self) -> Result<Dialplan, PbxError> {
         let xml = self.ask("xml_locate", &["dialplan"]).await?;
         if !xml.contains("<context") {
-            return Err(Error::unexpected("xml_locate dialplan", &xml));
+            return Err(PbxError::unexpected("xml_locate dialplan", &xml));
         }
         Ok(read_dialplan(&xml))
     }
 
     /// `X-PRE-PROCESS set` makes global variables.
-    async fn settings(&self) -> Result<Settings, Error> {
+    async fn settings(&self) -> Result<Settings, PbxError> {
         let direct = self.global("sidecall_mode").await?.is_some_and(|mode| mode == "direct");
         Ok(Settings {
             hold: self.global("sidecall_hold").await?,
@@ -82,12 +82,12 @@ impl Inspection for Questions {
     }
 
     /// As the snippet does it. `regex m:/DATA/PATTERN`, since the pattern may have a `|`.
-    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, Error> {
+    async fn is_main(&self, pattern: &str, digits: &str) -> Result<bool, PbxError> {
         Ok(self.ask("regex", &[&format!("m:/{digits}/^(?:{pattern})$")]).await? == "true")
     }
 
     /// `Status \tUP`, `State \tNOREG`; or `Invalid Gateway!`
-    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, Error> {
+    async fn trunk(&self, name: &TrunkName) -> Result<Trunk, PbxError> {
         let text = self.ask("sofia", &["status", "gateway", name.as_str()]).await?;
         if text.contains("Invalid Gateway") {
             return Ok(Trunk::Missing);
@@ -97,12 +97,12 @@ impl Inspection for Questions {
         match line("Status") {
             Some(status) if status.starts_with("UP") => Ok(Trunk::Up),
             Some(status) => Ok(Trunk::Down(format!("{status} {}", line("State").unwrap_or_default()))),
-            None => Err(Error::unexpected("sofia status gateway", &text)),
+            None => Err(PbxError::unexpected("sofia status gateway", &text)),
         }
     }
 
     /// The chat interface `sip` of mod_sofia, and the profile that messages leave by.
-    async fn messaging(&self) -> Result<Messaging, Error> {
+    async fn messaging(&self) -> Result<Messaging, PbxError> {
         let chats = self.ask("show", &["chat"]).await?;
         if !chats.lines().any(|line| line.contains("sip")) {
             return Ok(Messaging::Impossible("no chat interface \"sip\": is mod_sofia loaded?".to_owned()));
@@ -115,12 +115,12 @@ impl Inspection for Questions {
     }
 
     /// Who is logged in may do everything, unless a directory user's `esl-allowed-api` says less.
-    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, Error> {
+    async fn forbidden(&self) -> Result<Vec<(&'static str, &'static str)>, PbxError> {
         Ok(Vec::new())
     }
 
     /// Its events carry all variables, and its records none.
-    async fn channelvars(&self) -> Result<bool, Error> {
+    async fn channelvars(&self) -> Result<bool, PbxError> {
         Ok(false)
     }
 }

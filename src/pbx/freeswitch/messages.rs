@@ -10,26 +10,26 @@ use std::time::Instant;
 use crate::contract::SipMessage;
 use crate::esl::{self, Client};
 use crate::pbx::on_demand::OnDemand;
-use crate::pbx::{Error, MESSAGE_WITHIN};
+use crate::pbx::{MESSAGE_WITHIN, PbxError};
 
-use super::Endpoint;
+use super::FreeswitchEndpoint;
 
 /// Sends messages over a connection of its own.
 #[derive(Debug)]
-pub(super) struct Messages {
-    endpoint: Endpoint,
+pub(super) struct FreeswitchMessages {
+    endpoint: FreeswitchEndpoint,
     connection: OnDemand<Client>,
 }
 
-impl Messages {
-    pub(super) fn new(endpoint: Endpoint) -> Messages {
-        Messages { endpoint, connection: OnDemand::default() }
+impl FreeswitchMessages {
+    pub(super) fn new(endpoint: FreeswitchEndpoint) -> FreeswitchMessages {
+        FreeswitchMessages { endpoint, connection: OnDemand::default() }
     }
 
     /// Sends one to any address and waits for its outcome. When FreeSWITCH began to send it.
-    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, Error> {
+    pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         let Some((user, host)) = message.to.sip_parts() else {
-            return Err(Error::unexpected("chat", "not a SIP address"));
+            return Err(PbxError::unexpected("chat", "not a SIP address"));
         };
         // chat PROTO|FROM|TO|MESSAGE|CONTENT-TYPE (`chat_api_function` in mod_dptools.c); the text has none of its
         // separators or quotes.
@@ -40,7 +40,7 @@ impl Messages {
         let begun = Instant::now();
         match String::from_utf8_lossy(job.done().await?.body().unwrap_or_default()) {
             text if text.starts_with("Sent") => Ok(begun),
-            text => Err(Error::unexpected("chat", &text)),
+            text => Err(PbxError::unexpected("chat", &text)),
         }
     }
 
@@ -48,8 +48,8 @@ impl Messages {
         self.connection.close();
     }
 
-    async fn connect(&self) -> Result<Client, Error> {
-        let Endpoint { address, auth, .. } = &self.endpoint;
+    async fn connect(&self) -> Result<Client, PbxError> {
+        let FreeswitchEndpoint { address, auth, .. } = &self.endpoint;
         let (client, _, connection) = esl::connect(address, auth, esl::Options::default()).await?;
         super::spawn(connection, "messages");
         // Other programs' background jobs may have any size.

@@ -1,23 +1,23 @@
 //! FreeSWITCH, over its event socket (`mod_event_socket`).
 
 mod commands;
-mod dictionary;
 pub mod direct;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;
 mod messages;
 mod snapshot;
+mod translator;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::commands::Commands;
-use self::dictionary::Dictionary;
-use self::inspection::Questions;
+use self::commands::FreeswitchCommands;
+use self::inspection::FreeswitchInspection;
+use self::translator::FreeswitchTranslator;
 use super::reader::EventReader;
-use super::{Error, Inspection, Pbx, PbxLink, PbxQuirks, Recording, Slots};
+use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
 use crate::esl;
 use crate::wire::Tap;
 
@@ -31,7 +31,7 @@ pub const QUIRKS: PbxQuirks = PbxQuirks {
 
 /// Where it is and how to log in.
 #[derive(Debug, Clone)]
-pub struct Endpoint {
+pub struct FreeswitchEndpoint {
     /// `host:port` of the event socket.
     pub address: String,
     /// The event socket's password, or a directory user's.
@@ -40,40 +40,40 @@ pub struct Endpoint {
     pub sip_profile: String,
 }
 
-impl Endpoint {
+impl FreeswitchEndpoint {
     /// Of an event socket: its own password, or that of a directory user (`user@domain`).
-    pub fn new(address: String, user: Option<String>, password: String, sip_profile: String) -> Endpoint {
+    pub fn new(address: String, user: Option<String>, password: String, sip_profile: String) -> FreeswitchEndpoint {
         let auth = match user {
             Some(user) => esl::Auth::User { user, password },
             None => esl::Auth::Password(password),
         };
-        Endpoint { address, auth, sip_profile }
+        FreeswitchEndpoint { address, auth, sip_profile }
     }
 }
 
 #[async_trait]
-impl Pbx for Endpoint {
+impl Pbx for FreeswitchEndpoint {
     fn quirks(&self) -> PbxQuirks {
         QUIRKS
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self) -> Result<(), PbxError> {
         Ok(())
     }
 
     /// Three times, for FreeSWITCH serves whatever goes over one connection from one thread.
-    async fn connect(&self) -> Result<PbxLink, Error> {
+    async fn connect(&self) -> Result<PbxLink, PbxError> {
         let options = esl::Options::default();
         let (answers, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
         spawn(connection, "answers");
         let (questions, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
         spawn(connection, "questions");
         let (listener, events) = listen(self, options, false).await?;
-        let commands = Arc::new(Commands::new([answers, questions, listener], self));
-        Ok(PbxLink { commands, events: Box::new(EventReader::new(events, Dictionary::default())) })
+        let commands = Arc::new(FreeswitchCommands::new([answers, questions, listener], self));
+        Ok(PbxLink { commands, events: Box::new(EventReader::new(events, FreeswitchTranslator::default())) })
     }
 
-    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, Error> {
+    async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError> {
         let options = esl::Options { tap: Some(tap), ..esl::Options::default() };
         let (client, events) = listen(self, options, all).await?;
         Ok(Recording::new(events, async move {
@@ -82,13 +82,17 @@ impl Pbx for Endpoint {
         }))
     }
 
-    async fn inspect(&self) -> Result<Box<dyn Inspection>, Error> {
-        Ok(Box::new(Questions::connect(self).await?))
+    async fn inspect(&self) -> Result<Box<dyn Inspection>, PbxError> {
+        Ok(Box::new(FreeswitchInspection::connect(self).await?))
     }
 }
 
 /// One connection that gets the agent's events, or `all` there are.
-async fn listen(endpoint: &Endpoint, options: esl::Options, all: bool) -> Result<(esl::Client, esl::Events), Error> {
+async fn listen(
+    endpoint: &FreeswitchEndpoint,
+    options: esl::Options,
+    all: bool,
+) -> Result<(esl::Client, esl::Events), PbxError> {
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     if all {
@@ -96,10 +100,10 @@ async fn listen(endpoint: &Endpoint, options: esl::Options, all: bool) -> Result
         return Ok((listener, events));
     }
     // Filters first: without them the first moments would bring the events of every call.
-    for (header, value) in dictionary::FILTERS {
+    for (header, value) in translator::FILTERS {
         listener.filter(header, value).await?;
     }
-    listener.subscribe(dictionary::EVENTS).await?;
+    listener.subscribe(translator::EVENTS).await?;
     Ok((listener, events))
 }
 

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::dictionary::{made_for, mark, member, room};
+use super::translator::{made_for, member, room, tags};
 use crate::core::name::LegId;
 use crate::esl::{Client, Command, Event};
-use crate::pbx::hearing::{Hearing, Kind, Member};
-use crate::pbx::{Error, LiveLeg, Snapshot};
+use crate::pbx::topology::{ChannelKind, Member, Topology};
+use crate::pbx::{LiveLeg, PbxError, Snapshot};
 
 /// Channels that are asked about in one write.
 const BATCH: usize = 64;
@@ -28,7 +28,7 @@ struct Row {
 
 /// Asks for the list and then for each channel. Anything but a whole answer is an error: a failed
 /// snapshot is not an empty one.
-pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, Error> {
+pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, PbxError> {
     let listed = list(client).await?;
     let mut seen = HashSet::new();
     let every: Vec<LegId> = known.iter().cloned().chain(listed).filter(|leg| seen.insert(leg.clone())).collect();
@@ -40,16 +40,16 @@ pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, E
             if reply.is_ok() {
                 channels.push(Event::new(reply.body().clone()));
             } else if !reply.text().contains("No such channel") {
-                return Err(Error::unexpected("uuid_dump", &reply.text()));
+                return Err(PbxError::unexpected("uuid_dump", &reply.text()));
             }
         }
     }
     Ok(read(&channels))
 }
 
-async fn list(client: &Client) -> Result<Vec<LegId>, Error> {
+async fn list(client: &Client) -> Result<Vec<LegId>, PbxError> {
     let reply = client.api("show", &["channels", "as", "json"]).await?.accepted()?;
-    let unexpected = || Error::unexpected("show channels", &reply.text());
+    let unexpected = || PbxError::unexpected("show channels", &reply.text());
     let channels: Channels = serde_json::from_slice(reply.body()).map_err(|_| unexpected())?;
     if channels.row_count != channels.rows.len() as u64 {
         return Err(unexpected());
@@ -61,23 +61,23 @@ pub(super) fn read(dumps: &[Event]) -> Snapshot {
     let channels: Vec<_> = dumps.iter().filter_map(|dump| Some((member(dump)?, dump))).collect();
     let answered = |dump: &Event| dump.get("Answer-State").as_deref() == Some("answered");
     let up: HashSet<_> = channels.iter().filter(|(_, dump)| answered(dump)).map(|(m, _)| m.leg.clone()).collect();
-    let mut hearing = Hearing::default();
+    let mut topology = Topology::default();
     for (member, dump) in &channels {
         let bridge = bridge(&member.leg, dump).filter(|(_, other)| other.iter().all(|other| up.contains(other)));
         if let Some((bridge, _)) = bridge.filter(|_| up.contains(&member.leg)) {
-            hearing.enter(&bridge, member.clone(), None);
+            topology.enter(&bridge, member.clone(), None);
         }
     }
     let legs = channels.into_iter().map(|(Member { leg, kind, device }, dump)| LiveLeg {
-        mark: mark(dump),
-        by: made_for(dump).filter(|_| kind == Kind::Real),
+        tags: tags(dump),
+        by: made_for(dump).filter(|_| kind == ChannelKind::Real),
         device,
         answered: up.contains(&leg),
-        hears: hearing.heard_by(&leg),
+        hears: topology.heard_by(&leg),
         leg,
     });
     let legs = legs.collect();
-    Snapshot { legs, hearing, ..Snapshot::default() }
+    Snapshot { legs, topology, ..Snapshot::default() }
 }
 
 /// The bridge or conference that a channel is in, and with whom.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::core::name::LegId;
 use crate::esl;
-use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::event::{cause, hold, raw_number, side, tenant};
 use crate::pbx::reader::Translate;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
-use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
+use crate::pbx::topology::{ChannelKind, Member, Topology};
+use crate::pbx::{Announcement, CallTags, Device, PbxEvent, Release, Snapshot};
 
 /// The events that are subscribed to. One call has about 51 in all; these are the ones that matter.
 pub(super) const EVENTS: &[&str] = &[
@@ -29,7 +29,7 @@ const SETUP: &str = "sidecall::setup";
 const CONFERENCE: &str = "conference::maintenance";
 
 /// What passes the filter: `mod_event_socket` sends an event that matches any one of them. Legs without
-/// our mark pass as well: whoever picks a call up has none. Of conferences only the coming and going
+/// our tags pass as well: whoever picks a call up has none. Of conferences only the coming and going
 /// passes, for whoever begins or ends to speak makes an event too.
 pub(super) const FILTERS: &[(&str, &str)] = &[
     ("Event-Name", "CHANNEL_ANSWER"),
@@ -44,42 +44,42 @@ pub(super) const FILTERS: &[(&str, &str)] = &[
 
 /// Reads events one by one.
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
+pub(super) struct FreeswitchTranslator {
     core: Option<String>,
-    hearing: Hearing,
+    topology: Topology,
     answered: HashSet<LegId>,
     /// Bridges whose legs haven't answered: FreeSWITCH bridges as soon as there is early media.
     early: Vec<[Member; 2]>,
     /// Halves of `loopback` channels.
-    halves: HashMap<LegId, Kind>,
+    halves: HashMap<LegId, ChannelKind>,
     /// The phones behind legs, as their own events named them.
     devices: HashMap<LegId, Device>,
 }
 
-impl Translate for Dictionary {
+impl Translate for FreeswitchTranslator {
     type Event = esl::Event;
 
-    fn read(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn read(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let [name, core] = event.fields(["Event-Name", "Core-UUID"]);
         if name.as_deref() == Some("CUSTOM") {
             return self.custom(event);
         }
-        let mut happened = Vec::new();
+        let mut events = Vec::new();
         if self.restarted(core) {
-            happened.push(Happened::Gap { why: "the core is another one" });
+            events.push(PbxEvent::Gap { why: "the core is another one" });
         }
-        happened.extend(match name.as_deref() {
+        events.extend(match name.as_deref() {
             Some("CHANNEL_ANSWER") => self.answered(event),
             Some("CHANNEL_BRIDGE") => self.bridged(event),
             Some("CHANNEL_UNBRIDGE") => self.unbridged(event),
             Some("CHANNEL_HANGUP_COMPLETE") => self.hung_up(event),
             _ => Vec::new(),
         });
-        happened
+        events
     }
 
     fn restart(&mut self, snapshot: &Snapshot) {
-        self.hearing = snapshot.hearing.clone();
+        self.topology = snapshot.topology.clone();
         self.answered = snapshot.legs.iter().filter(|leg| leg.answered).map(|leg| leg.leg.clone()).collect();
         self.devices = snapshot.legs.iter().map(|leg| (leg.leg.clone(), leg.device.clone())).collect();
         self.halves.retain(|leg, _| self.devices.contains_key(leg));
@@ -94,15 +94,15 @@ impl Translate for Dictionary {
     }
 }
 
-impl Dictionary {
+impl FreeswitchTranslator {
     /// Whether it keeps nothing but which core speaks.
     pub(super) fn is_empty(&self) -> bool {
-        let Dictionary { core: _, hearing, answered, early, halves, devices } = self;
+        let FreeswitchTranslator { core: _, topology, answered, early, halves, devices } = self;
         let empty = answered.is_empty() && early.is_empty() && halves.is_empty() && devices.is_empty();
-        empty && *hearing == Hearing::default()
+        empty && *topology == Topology::default()
     }
 
-    fn custom(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn custom(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         match event.get("Event-Subclass").as_deref() {
             Some(SETUP) => announced(event).into_iter().collect(),
             Some(CONFERENCE) => self.conference(event),
@@ -111,47 +111,47 @@ impl Dictionary {
     }
 
     /// `Action: add-member`; a ghost is counted by nobody (`mod_conference.c`).
-    fn conference(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn conference(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let [action, room, ghost] = event.fields(["Action", "Conference-Unique-ID", "Member-Ghost"]);
         let (Some(member), Some(room)) = (member(event), room) else { return Vec::new() };
         match action.as_deref() {
             Some("add-member") if ghost.as_deref() != Some("true") => {
                 let member = self.known(member);
-                self.hearing.enter(&room, member, None)
+                self.topology.enter(&room, member, None)
             }
-            Some("del-member") => self.hearing.leave(&room, &member.leg),
+            Some("del-member") => self.topology.leave(&room, &member.leg),
             _ => Vec::new(),
         }
     }
 
-    fn answered(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn answered(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
-        let mut happened = Vec::new();
-        if let Some(mark) = mark(event).filter(|mark| mark.called.is_empty()) {
+        let mut events = Vec::new();
+        if let Some(tags) = tags(event).filter(|tags| tags.called.is_empty()) {
             let agent = event.get("variable_sidecall_agent").unwrap_or_default().into_owned();
-            happened.push(Happened::Attended { leg: leg.clone(), mark: Box::new(mark), agent });
+            events.push(PbxEvent::MainNumber { leg: leg.clone(), tags: Box::new(tags), agent });
         }
         self.answered.insert(leg.clone());
         self.devices.insert(leg.clone(), device.clone());
         match kind {
-            Kind::Real => {
+            ChannelKind::Real => {
                 let dialled = made_for(event).map(|by| {
                     let trunk = event.get("variable_sip_gateway_name").and_then(|name| name.parse().ok());
-                    Happened::Dialled { leg: leg.clone(), by, device, trunk }
+                    PbxEvent::Dialled { leg: leg.clone(), by, device, trunk }
                 });
-                happened.extend(dialled);
+                events.extend(dialled);
             }
-            half => drop(self.halves.insert(leg.clone(), half)),
+            intermediate => drop(self.halves.insert(leg.clone(), intermediate)),
         }
-        happened.push(Happened::Answered { leg });
+        events.push(PbxEvent::Answered { leg });
         let (ready, early) = std::mem::take(&mut self.early).into_iter().partition(|legs| self.up(legs));
         self.early = early;
         let ready: Vec<[Member; 2]> = ready;
-        happened.extend(ready.into_iter().flat_map(|legs| self.together(legs)));
-        happened
+        events.extend(ready.into_iter().flat_map(|legs| self.together(legs)));
+        events
     }
 
-    fn bridged(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn bridged(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let (Some(own), Some(other)) = (member(event), other(event)) else { return Vec::new() };
         if own.leg == other.leg {
             return Vec::new();
@@ -172,29 +172,29 @@ impl Dictionary {
         Vec::new()
     }
 
-    fn unbridged(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn unbridged(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let Some(legs) = legs(event) else { return Vec::new() };
         self.early.retain(|early| !early.iter().all(|member| legs.contains(&member.leg)));
         let room = room(&legs);
-        legs.iter().flat_map(|leg| self.hearing.leave(&room, leg)).collect()
+        legs.iter().flat_map(|leg| self.topology.leave(&room, leg)).collect()
     }
 
-    fn hung_up(&mut self, event: &esl::Event) -> Vec<Happened> {
+    fn hung_up(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
         let [id, why] = event.fields(["Unique-ID", "Hangup-Cause"]);
         let Some(leg) = leg(&id) else { return Vec::new() };
         self.early.retain(|early| early.iter().all(|member| member.leg != leg));
-        let mut happened = self.hearing.hang_up(&leg);
+        let mut events = self.topology.hang_up(&leg);
         self.answered.remove(&leg);
         self.halves.remove(&leg);
         self.devices.remove(&leg);
-        happened.push(Happened::HungUp { leg, cause: why.and_then(|w| cause(&w)) });
-        happened
+        events.push(PbxEvent::HungUp { leg, cause: why.and_then(|w| cause(&w)) });
+        events
     }
 
     /// Both hear each other from now on, and nobody else outside a conference.
-    fn together(&mut self, legs: [Member; 2]) -> Vec<Happened> {
+    fn together(&mut self, legs: [Member; 2]) -> Vec<PbxEvent> {
         let room = room(&[legs[0].leg.clone(), legs[1].leg.clone()]);
-        legs.into_iter().flat_map(|member| self.hearing.enter(&room, member, None)).collect()
+        legs.into_iter().flat_map(|member| self.topology.enter(&room, member, None)).collect()
     }
 
     fn up(&self, legs: &[Member; 2]) -> bool {
@@ -237,7 +237,8 @@ pub(super) fn member(event: &esl::Event) -> Option<Member> {
     let [id, name, direction] = event.fields(["Unique-ID", "Channel-Name", "Call-Direction"]);
     let outbound = direction.as_deref() == Some("outbound");
     let device = if outbound { dialled_device(event) } else { calling_device(event) };
-    let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { half(event) } else { Kind::Real };
+    let kind =
+        if name.is_some_and(|name| name.starts_with(LOOPBACK)) { intermediate(event) } else { ChannelKind::Real };
     Some(Member { leg: leg(&id)?, kind, device })
 }
 
@@ -252,7 +253,7 @@ fn dialled_device(event: &esl::Event) -> Device {
     }
 }
 
-/// Who called in: as the snippet has marked the leg, or else by the caller ID, unless it is withheld.
+/// Who called in: as the snippet has tagged the leg, or else by the caller ID, unless it is withheld.
 fn calling_device(event: &esl::Event) -> Device {
     let [side, calling, tenant, domain, ani, hidden, privacy] = event.fields([
         "variable_sidecall_side",
@@ -281,7 +282,8 @@ fn other(event: &esl::Event) -> Option<Member> {
         "Other-Leg-Destination-Number",
     ]);
     let named = if direction.as_deref() == Some("outbound") { dialled } else { ani };
-    let kind = if name.is_some_and(|name| name.starts_with(LOOPBACK)) { Kind::Nobody } else { Kind::Real };
+    let kind =
+        if name.is_some_and(|name| name.starts_with(LOOPBACK)) { ChannelKind::Nobody } else { ChannelKind::Real };
     let own = leg(&own)?;
     let leg = legs(event)?.into_iter().find(|leg| *leg != own)?;
     let device = named.and_then(|name| Device::read(&name, None)).unwrap_or_default();
@@ -292,19 +294,19 @@ fn other(event: &esl::Event) -> Option<Member> {
 const LOOPBACK: &str = "loopback/";
 
 /// Each half knows the other one's id.
-fn half(event: &esl::Event) -> Kind {
+fn intermediate(event: &esl::Event) -> ChannelKind {
     let [own, other, which] = event.fields(["Unique-ID", "variable_other_loopback_leg_uuid", "variable_loopback_leg"]);
     match (leg(&own), leg(&other), which.as_deref()) {
-        (Some(a), Some(b), Some("A")) => Kind::Half(room(&[a, b]), 0),
-        (Some(b), Some(a), Some("B")) => Kind::Half(room(&[a, b]), 1),
-        _ => Kind::Nobody,
+        (Some(a), Some(b), Some("A")) => ChannelKind::Intermediate(room(&[a, b]), 0),
+        (Some(b), Some(a), Some("B")) => ChannelKind::Intermediate(room(&[a, b]), 1),
+        _ => ChannelKind::Nobody,
     }
 }
 
-fn announced(event: &esl::Event) -> Option<Happened> {
+fn announced(event: &esl::Event) -> Option<PbxEvent> {
     let [said, sent] = event.fields(["sidecall_hold", "Event-Date-Timestamp"]);
     let hold = hold(&said?)?;
-    announcement(event, sent.and_then(|s| s.parse().ok()), hold).map(|a| Happened::Announced(Box::new(a)))
+    announcement(event, sent.and_then(|s| s.parse().ok()), hold).map(|a| PbxEvent::Announced(Box::new(a)))
 }
 
 /// The announcement in an event, or in the channel data of an outbound socket.
@@ -314,7 +316,7 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
     let agent = own.or(agent).unwrap_or_default();
     Some(Announcement {
         leg: leg(&id)?,
-        mark: mark(event).filter(|mark| !mark.called.is_empty())?,
+        tags: tags(event).filter(|tags| !tags.called.is_empty())?,
         agent: agent.into_owned(),
         hold,
         sent,
@@ -322,9 +324,9 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
     })
 }
 
-/// The mark that the snippet left in the channel's variables. Who calls 911 has a side and no called number, too:
+/// The tags that the snippet left in the channel's variables. Who calls 911 has a side and no called number, too:
 /// only `sidecall=on` says that the call is ours.
-pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
+pub(super) fn tags(event: &esl::Event) -> Option<CallTags> {
     let [said_side, on, calling, withheld, called, received, tenant_name, domain, refused, call] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall",
@@ -338,7 +340,7 @@ pub(super) fn mark(event: &esl::Event) -> Option<Mark> {
         "variable_sidecall_refused",
         "variable_sidecall_call",
     ]);
-    Some(Mark {
+    Some(CallTags {
         side: side(&said_side?)?,
         calling: raw_number(&calling.unwrap_or_default()),
         withheld: withheld.as_deref() == Some("yes"),
@@ -370,5 +372,5 @@ fn legs(event: &esl::Event) -> Option<[LegId; 2]> {
 }
 
 #[cfg(test)]
-#[path = "dictionary_tests.rs"]
+#[path = "translator_tests.rs"]
 mod tests;

@@ -12,38 +12,38 @@ fn member(leg: &str, channel: &str) -> Member {
 /// Who hears whom now, told by events alone.
 #[derive(Default)]
 struct Room {
-    hearing: Hearing,
+    topology: Topology,
     pairs: BTreeSet<[LegId; 2]>,
 }
 
 impl Room {
-    fn told(&mut self, happened: Vec<Happened>) {
+    fn told(&mut self, events: Vec<PbxEvent>) {
         let sorted = |mut legs: [LegId; 2]| {
             legs.sort();
             legs
         };
-        for happened in happened {
-            match happened {
-                Happened::Bridged { legs, .. } => assert!(self.pairs.insert(sorted(legs)), "told twice"),
-                Happened::Unbridged { legs } => assert!(self.pairs.remove(&sorted(legs)), "was not told"),
+        for event in events {
+            match event {
+                PbxEvent::Bridged { legs, .. } => assert!(self.pairs.insert(sorted(legs)), "told twice"),
+                PbxEvent::Unbridged { legs } => assert!(self.pairs.remove(&sorted(legs)), "was not told"),
                 other => panic!("{other:?}"),
             }
         }
     }
 
     fn enter(&mut self, bridge: &str, leg: &str, channel: &str) {
-        let happened = self.hearing.enter(bridge, member(leg, channel), None);
-        self.told(happened);
+        let events = self.topology.enter(bridge, member(leg, channel), None);
+        self.told(events);
     }
 
     fn swap(&mut self, bridge: &str, leg: &str, channel: &str, swap: &str) {
-        let happened = self.hearing.enter(bridge, member(leg, channel), Some(&swap.parse().unwrap()));
-        self.told(happened);
+        let events = self.topology.enter(bridge, member(leg, channel), Some(&swap.parse().unwrap()));
+        self.told(events);
     }
 
     fn leave(&mut self, bridge: &str, leg: &str) {
-        let happened = self.hearing.leave(bridge, &leg.parse().unwrap());
-        self.told(happened);
+        let events = self.topology.leave(bridge, &leg.parse().unwrap());
+        self.told(events);
     }
 
     fn hear(&self) -> Vec<String> {
@@ -77,8 +77,8 @@ fn what_is_joined_by_the_last_half_is_joined() {
     assert_eq!(room.hear(), ["A-B", "C-D"]);
     room.enter("y", "L2", "Local/9@c-0;2");
     assert_eq!(room.hear(), ["A-B", "A-C", "A-D", "B-C", "B-D", "C-D"]);
-    let happened = room.hearing.hang_up(&"L1".parse().unwrap());
-    room.told(happened);
+    let events = room.topology.hang_up(&"L1".parse().unwrap());
+    room.told(events);
     assert_eq!(room.hear(), ["A-B", "C-D"]);
 }
 
@@ -113,25 +113,25 @@ proptest! {
             "PJSIP/a-0", "PJSIP/b-0", "PJSIP/c-0", "PJSIP/d-0", "Local/1@c-0;1", "Local/1@c-0;2", "Local/2@c-1;1",
             "Local/2@c-1;2", "CBAnn/x-0;1",
         ];
-        let mut hearing = Hearing::default();
+        let mut topology = Topology::default();
         let mut pairs = BTreeSet::new();
         for (bridge, n, enters) in steps {
             let (bridge, leg) = (format!("b{bridge}"), format!("L{n}"));
-            let happened = match enters {
-                true => hearing.enter(&bridge, member(&leg, channels[n]), None),
-                false => hearing.leave(&bridge, &leg.parse().unwrap()),
+            let events = match enters {
+                true => topology.enter(&bridge, member(&leg, channels[n]), None),
+                false => topology.leave(&bridge, &leg.parse().unwrap()),
             };
-            for happened in happened {
-                match happened {
-                    Happened::Bridged { mut legs, .. } => { legs.sort(); pairs.insert(legs); }
-                    Happened::Unbridged { mut legs } => { legs.sort(); pairs.remove(&legs); }
+            for event in events {
+                match event {
+                    PbxEvent::Bridged { mut legs, .. } => { legs.sort(); pairs.insert(legs); }
+                    PbxEvent::Unbridged { mut legs } => { legs.sort(); pairs.remove(&legs); }
                     _ => {}
                 }
             }
             let mut there = BTreeSet::new();
             for n in 0..4 {
                 let leg: LegId = format!("L{n}").parse().unwrap();
-                for other in hearing.heard_by(&leg) {
+                for other in topology.heard_by(&leg) {
                     let mut legs = [leg.clone(), other];
                     legs.sort();
                     there.insert(legs);

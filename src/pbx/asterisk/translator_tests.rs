@@ -25,18 +25,18 @@ fn named(number: &str) -> Device {
 fn a_recorded_call_in_our_words() {
     let (frames, error) = decode(RECORDED, &[]);
     assert!(error.is_none());
-    let mut dictionary = Dictionary::default();
-    let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event));
+    let mut translator = AsteriskTranslator::default();
+    let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| translator.read(&event));
     let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
     let story: Vec<_> = story.collect();
-    assert_eq!(story[0], Happened::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed, trunk: None });
-    assert!(story.contains(&Happened::Answered { leg: b.clone() }));
-    assert!(story.contains(&Happened::Answered { leg: a.clone() }));
-    let bridged = |h: &Happened| matches!(h, Happened::Bridged { legs, .. } if *legs == [b.clone(), a.clone()]);
+    assert_eq!(story[0], PbxEvent::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed, trunk: None });
+    assert!(story.contains(&PbxEvent::Answered { leg: b.clone() }));
+    assert!(story.contains(&PbxEvent::Answered { leg: a.clone() }));
+    let bridged = |h: &PbxEvent| matches!(h, PbxEvent::Bridged { legs, .. } if *legs == [b.clone(), a.clone()]);
     assert!(story.iter().any(bridged));
-    let unbridged = story.iter().filter(|h| matches!(h, Happened::Unbridged { .. })).count();
+    let unbridged = story.iter().filter(|h| matches!(h, PbxEvent::Unbridged { .. })).count();
     assert_eq!(unbridged, 1);
-    let Some(Happened::HungUp { cause, .. }) = story.last() else { panic!("{story:?}") };
+    let Some(PbxEvent::HungUp { cause, .. }) = story.last() else { panic!("{story:?}") };
     assert_eq!(cause.as_deref(), Some("Normal Clearing"));
 }
 
@@ -44,9 +44,9 @@ fn a_recorded_call_in_our_words() {
 fn a_call_that_our_snippet_announced() {
     let (frames, error) = decode(ANNOUNCED, &[]);
     assert!(error.is_none());
-    let mut dictionary = Dictionary::default();
-    let story: Vec<_> = frames.into_iter().filter_map(Frame::into_event).flat_map(|e| dictionary.read(&e)).collect();
-    let [Happened::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
+    let mut translator = AsteriskTranslator::default();
+    let story: Vec<_> = frames.into_iter().filter_map(Frame::into_event).flat_map(|e| translator.read(&e)).collect();
+    let [PbxEvent::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
     let (a, b) = (leg("1795352509.2"), leg("1795352509.3"));
     assert_eq!(announced.leg, a);
     assert_eq!(announced.agent, "01a2035936ec7697bfb6e0ab11862f2c");
@@ -58,7 +58,7 @@ fn a_call_that_our_snippet_announced() {
         exten: "s".to_owned(),
     };
     assert_eq!(announced.release, release);
-    let mark = Mark {
+    let tags = CallTags {
         side: Side::Originating,
         calling: "1000".to_owned(),
         called: "+12125550100".to_owned(),
@@ -68,26 +68,26 @@ fn a_call_that_our_snippet_announced() {
         refused: false,
         call: None,
     };
-    assert_eq!(announced.mark, mark);
+    assert_eq!(announced.tags, tags);
     let words: Vec<_> = rest
         .iter()
-        .map(|happened| match happened {
-            Happened::Dialled { leg, by, device, .. } if (leg, by) == (&b, &a) => {
+        .map(|event| match event {
+            PbxEvent::Dialled { leg, by, device, .. } if (leg, by) == (&b, &a) => {
                 assert_eq!(device.number(), Some("+12125550100"), "the trunk has no number of its own");
                 "dialled"
             }
-            Happened::Answered { leg } if *leg == a => "a answered",
-            Happened::Answered { leg } if *leg == b => "b answered",
-            Happened::Bridged { .. } => "bridged",
-            Happened::Unbridged { .. } => "unbridged",
-            Happened::HungUp { leg, .. } if *leg == a => "a hung up",
-            Happened::HungUp { leg, .. } if *leg == b => "b hung up",
+            PbxEvent::Answered { leg } if *leg == a => "a answered",
+            PbxEvent::Answered { leg } if *leg == b => "b answered",
+            PbxEvent::Bridged { .. } => "bridged",
+            PbxEvent::Unbridged { .. } => "unbridged",
+            PbxEvent::HungUp { leg, .. } if *leg == a => "a hung up",
+            PbxEvent::HungUp { leg, .. } if *leg == b => "b hung up",
             other => panic!("{other:?}"),
         })
         .collect();
     let told = ["dialled", "b answered", "a answered", "bridged", "unbridged", "a hung up", "b hung up"];
     assert_eq!(words, told);
-    assert_eq!(dictionary.hearing, Hearing::default(), "a bridge that is over is forgotten");
+    assert_eq!(translator.topology, Topology::default(), "a bridge that is over is forgotten");
 }
 
 #[test]
@@ -96,29 +96,30 @@ fn one_who_takes_anothers_place_does_not_hear_them() {
         event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\nSwapUniqueid: {swap}\n"))
     };
     let leave = |who: &str| event(&format!("Event: BridgeLeave\nBridgeUniqueid: b\nUniqueid: {who}\n"));
-    let mut dictionary = Dictionary::default();
-    dictionary.read(&enter("1", ""));
-    dictionary.read(&enter("2", ""));
-    let swapped = dictionary.read(&enter("3", "2"));
-    let unbridged = Happened::Unbridged { legs: [leg("2"), leg("1")] };
+    let mut translator = AsteriskTranslator::default();
+    translator.read(&enter("1", ""));
+    translator.read(&enter("2", ""));
+    let swapped = translator.read(&enter("3", "2"));
+    let unbridged = PbxEvent::Unbridged { legs: [leg("2"), leg("1")] };
     assert_eq!(
         swapped,
-        [unbridged, Happened::Bridged { legs: [leg("1"), leg("3")], devices: [Device::Unnamed, Device::Unnamed] }]
+        [unbridged, PbxEvent::Bridged { legs: [leg("1"), leg("3")], devices: [Device::Unnamed, Device::Unnamed] }]
     );
-    assert_eq!(dictionary.read(&leave("2")), []);
+    assert_eq!(translator.read(&leave("2")), []);
 }
 
 #[test]
 fn a_call_to_a_main_number_is_marked_and_not_held() {
     let said = "Event: UserEvent\nUniqueid: 1.1\nUserEvent: SidecallAttended\nAgent: me\nSide: originating\nCalling: 1001\n\
         Withheld: yes\nTenant: \nReceived: \nRefused: \n";
-    let [Happened::Attended { leg: caller, mark, agent }] = &Dictionary::default().read(&event(said))[..] else {
+    let [PbxEvent::MainNumber { leg: caller, tags, agent }] = &AsteriskTranslator::default().read(&event(said))[..]
+    else {
         panic!()
     };
     assert_eq!(agent, "me");
-    assert_eq!((caller, mark.calling.as_str(), mark.called.as_str(), mark.withheld), (&leg("1.1"), "1001", "", true));
+    assert_eq!((caller, tags.calling.as_str(), tags.called.as_str(), tags.withheld), (&leg("1.1"), "1001", "", true));
     let other = said.replace("SidecallAttended", "SidecallSetup");
-    assert_eq!(Dictionary::default().read(&event(&other)), []);
+    assert_eq!(AsteriskTranslator::default().read(&event(&other)), []);
 }
 
 const SETUP: &str = "Event: UserEvent\nChannel: PJSIP/101-00000001\nCallerIDName: Agent: x\nContext: sidecall\n\
@@ -127,13 +128,13 @@ const SETUP: &str = "Event: UserEvent\nChannel: PJSIP/101-00000001\nCallerIDName
 
 #[test]
 fn an_announcement() {
-    let [Happened::Announced(announced)] = &Dictionary::default().read(&event(SETUP))[..] else { panic!() };
+    let [PbxEvent::Announced(announced)] = &AsteriskTranslator::default().read(&event(SETUP))[..] else { panic!() };
     assert_eq!(announced.leg, leg("1795345005.1600"));
     assert_eq!(announced.agent, "me");
     assert_eq!(announced.hold, Duration::from_millis(500));
     assert_eq!(announced.sent, Some(1_795_345_005_160_012));
-    assert_eq!(announced.mark.side, Side::Terminating);
-    assert_eq!(announced.mark.received.as_deref(), Some("04aa"));
+    assert_eq!(announced.tags.side, Side::Terminating);
+    assert_eq!(announced.tags.received.as_deref(), Some("04aa"));
     let Release::Redirect { channel, context, exten } = &announced.release else { panic!() };
     assert_eq!((channel.as_str(), context.as_str(), exten.as_str()), ("PJSIP/101-00000001", "sidecall", "s"));
 }
@@ -141,41 +142,41 @@ fn an_announcement() {
 #[test]
 fn other_user_events_are_not_ours() {
     let other = event(&SETUP.replace("SidecallSetup", "SidecallSetup2"));
-    assert_eq!(Dictionary::default().read(&other), []);
+    assert_eq!(AsteriskTranslator::default().read(&other), []);
 }
 
 #[test]
 fn everyone_in_a_bridge_hears_everyone() {
     let enter = |who: &str| event(&format!("Event: BridgeEnter\nBridgeUniqueid: b\nUniqueid: {who}\n"));
     let leave = |who: &str| event(&format!("Event: BridgeLeave\nBridgeUniqueid: b\nUniqueid: {who}\n"));
-    let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&enter("1")).len(), 0);
-    assert_eq!(dictionary.read(&enter("2")).len(), 1);
-    assert_eq!(dictionary.read(&enter("3")).len(), 2);
-    assert_eq!(dictionary.read(&enter("3")).len(), 0, "repeated");
-    assert_eq!(dictionary.read(&leave("1")).len(), 2);
+    let mut translator = AsteriskTranslator::default();
+    assert_eq!(translator.read(&enter("1")).len(), 0);
+    assert_eq!(translator.read(&enter("2")).len(), 1);
+    assert_eq!(translator.read(&enter("3")).len(), 2);
+    assert_eq!(translator.read(&enter("3")).len(), 0, "repeated");
+    assert_eq!(translator.read(&leave("1")).len(), 2);
     let hangup = event("Event: Hangup\nUniqueid: 2\nCause-txt: Normal Clearing\n");
-    assert_eq!(dictionary.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
+    assert_eq!(translator.read(&hangup).len(), 2, "a hang-up leaves its bridge too");
 }
 
 #[test]
 fn the_names_of_channels() {
-    assert_eq!(kind("PJSIP/1001-00000001"), Kind::Real);
-    assert_eq!(kind("Local/1002@default-00000000;2"), Kind::Half("1002@default-00000000".into(), 1));
+    assert_eq!(kind("PJSIP/1001-00000001"), ChannelKind::Real);
+    assert_eq!(kind("Local/1002@default-00000000;2"), ChannelKind::Intermediate("1002@default-00000000".into(), 1));
     for name in ["CBAnn/room-00000000;1", "CBRec/conf-room-uid-1", "Snoop/1.1-00000000", "Announcer/ARI-00000000;2"] {
-        assert_eq!(kind(name), Kind::Nobody, "{name}");
+        assert_eq!(kind(name), ChannelKind::Nobody, "{name}");
     }
     // What somebody calls a phone is not what makes a channel a half.
-    assert_eq!(kind("PJSIP/Local;1"), Kind::Real);
+    assert_eq!(kind("PJSIP/Local;1"), ChannelKind::Real);
 }
 
 /// Recorded at the end of an attended transfer by feature code; A is 1000, Q 1003.
 #[test]
 fn a_local_channel_that_is_taken_out_parts_nobody() {
-    let mut dictionary = Dictionary::default();
+    let mut translator = AsteriskTranslator::default();
     let halves = "LocalOneChannel: Local/1003@c-0;1\nLocalTwoChannel: Local/1003@c-0;2\n";
     let mut read = |what: &str, bridge: &str, channel: &str, leg: &str, swap: &str| {
-        dictionary.read(&event(&format!(
+        translator.read(&event(&format!(
             "Event: {what}\nChannel: {channel}\nUniqueid: {leg}\nBridgeUniqueid: {bridge}\nSwapUniqueid: {swap}\n{halves}"
         )))
     };
@@ -183,7 +184,7 @@ fn a_local_channel_that_is_taken_out_parts_nobody() {
     read("BridgeEnter", "x", "PJSIP/1003-2", "Q", "");
     read("BridgeEnter", "x", two, "L2", "");
     read("BridgeEnter", "y", "PJSIP/1000-0", "A", "");
-    let together = Happened::Bridged { legs: [leg("A"), leg("Q")], devices: [named("1000"), named("1003")] };
+    let together = PbxEvent::Bridged { legs: [leg("A"), leg("Q")], devices: [named("1000"), named("1003")] };
     assert_eq!(read("BridgeEnter", "y", one, "L1", ""), std::slice::from_ref(&together));
     assert_eq!(read("LocalOptimizationBegin", "", "", "", ""), []);
     assert_eq!(read("BridgeLeave", "y", "PJSIP/1000-0", "A", ""), []);
@@ -192,7 +193,7 @@ fn a_local_channel_that_is_taken_out_parts_nobody() {
     read("BridgeEnter", "x", "PJSIP/1000-0", "A", "L2");
     read("BridgeLeave", "y", one, "L1", "");
     assert_eq!(read("LocalOptimizationEnd", "", "", "", ""), []);
-    let apart = Happened::Unbridged { legs: [leg("A"), leg("Q")] };
+    let apart = PbxEvent::Unbridged { legs: [leg("A"), leg("Q")] };
     assert_eq!(read("BridgeLeave", "x", "PJSIP/1000-0", "A", ""), std::slice::from_ref(&apart));
 
     // Whoever hangs up in the midst of it is apart when it is done.
@@ -223,8 +224,8 @@ fn a_phone_that_is_dialled() {
             "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: a\nExten: 1002\nDestChannel: {dest}\n\
              DestUniqueid: b\nDestCallerIDNum: {caller}\nDialString: {string}\n{more}"
         ));
-        match Dictionary::default().read(&begin).remove(0) {
-            Happened::Dialled { device, .. } => device,
+        match AsteriskTranslator::default().read(&begin).remove(0) {
+            PbxEvent::Dialled { device, .. } => device,
             other => panic!("{other:?}"),
         }
     };
@@ -248,8 +249,8 @@ fn a_phone_is_known_by_its_endpoints_name() {
             "Event: DialBegin\nChannel: PJSIP/acme-1000-1\nUniqueid: a\nExten: 2000\nDestChannel: {dest}\n\
              DestUniqueid: b\nDestCallerIDNum: 1009\nDialString: {string}\n{more}"
         ));
-        match Dictionary::new(endpoints.clone()).read(&begin).remove(0) {
-            Happened::Dialled { device, .. } => device,
+        match AsteriskTranslator::new(endpoints.clone()).read(&begin).remove(0) {
+            PbxEvent::Dialled { device, .. } => device,
             other => panic!("{other:?}"),
         }
     };
@@ -275,8 +276,8 @@ fn a_phone_is_known_by_its_endpoints_name() {
 
 #[test]
 fn who_joins_is_who_the_snippet_says() {
-    let joins = |channel: &str, caller: &str, mark: &str| {
-        let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n{mark}");
+    let joins = |channel: &str, caller: &str, tags: &str| {
+        let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n{tags}");
         member(&event(&entry), &Endpoints::default()).unwrap().device
     };
     let side = "ChanVariable: SIDECALL_SIDE=terminating\n";
@@ -289,13 +290,13 @@ fn who_joins_is_who_the_snippet_says() {
 
 #[test]
 fn a_local_channel_that_is_gone_is_forgotten_with_a_snapshot() {
-    let mut dictionary = Dictionary::default();
+    let mut translator = AsteriskTranslator::default();
     for common in ["1002@c-0", "1003@c-1"] {
-        dictionary.read(&event(&format!(
+        translator.read(&event(&format!(
             "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: 1.1\nDestChannel: Local/{common};1\nDestUniqueid: 1.2\n"
         )));
     }
     let locals = HashSet::from(["1003@c-1".to_owned()]);
-    dictionary.restart(&Snapshot { locals, ..Snapshot::default() });
-    assert_eq!(dictionary.locals.keys().collect::<Vec<_>>(), ["1003@c-1"]);
+    translator.restart(&Snapshot { locals, ..Snapshot::default() });
+    assert_eq!(translator.locals.keys().collect::<Vec<_>>(), ["1003@c-1"]);
 }

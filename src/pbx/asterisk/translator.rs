@@ -6,10 +6,10 @@ use std::collections::{HashMap, HashSet};
 use crate::ami;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::{LegId, TrunkName};
-use crate::pbx::hearing::{Hearing, Kind, Member};
+use crate::pbx::event::{cause, hold, raw_number, side, tenant};
 use crate::pbx::reader::Translate;
-use crate::pbx::vocabulary::{cause, hold, raw_number, side, tenant};
-use crate::pbx::{Announcement, Device, Happened, Mark, Release, Snapshot};
+use crate::pbx::topology::{ChannelKind, Member, Topology};
+use crate::pbx::{Announcement, CallTags, Device, PbxEvent, Release, Snapshot};
 
 /// `ChannelState` of a channel that is up (`enum ast_channel_state` in `channelstate.h`).
 pub(super) const UP: &str = "6";
@@ -21,21 +21,21 @@ pub(super) const HOLDING: &str = "holding_bridge";
 const NOBODY: [&str; 6] = ["CBAnn/", "CBRec/", "Announcer/", "Recorder/", "Snoop/", "Message/"];
 
 /// What a channel's name says: `PJSIP/1001-00000001`, `Local/1002@default-00000000;1`.
-pub(in crate::pbx) fn kind(channel: &str) -> Kind {
+pub(in crate::pbx) fn kind(channel: &str) -> ChannelKind {
     match channel.strip_prefix("Local/").and_then(|rest| rest.rsplit_once(';')) {
-        Some((common, "1")) => Kind::Half(common.to_owned(), 0),
-        Some((common, "2")) => Kind::Half(common.to_owned(), 1),
-        _ if NOBODY.iter().any(|prefix| channel.starts_with(prefix)) => Kind::Nobody,
-        _ => Kind::Real,
+        Some((common, "1")) => ChannelKind::Intermediate(common.to_owned(), 0),
+        Some((common, "2")) => ChannelKind::Intermediate(common.to_owned(), 1),
+        _ if NOBODY.iter().any(|prefix| channel.starts_with(prefix)) => ChannelKind::Nobody,
+        _ => ChannelKind::Real,
     }
 }
 
 /// Reads events one by one. Asterisk says who enters and leaves a bridge, so who else is in it has
 /// to be kept between events.
 #[derive(Debug, Default)]
-pub(super) struct Dictionary {
+pub(super) struct AsteriskTranslator {
     endpoints: Endpoints,
-    hearing: Hearing,
+    topology: Topology,
     locals: HashMap<String, Local>,
     /// `Local` channels that Asterisk is about to take out from between two people.
     leaving: HashMap<String, Leaving>,
@@ -57,26 +57,26 @@ struct Local {
     announced: bool,
 }
 
-impl Translate for Dictionary {
+impl Translate for AsteriskTranslator {
     type Event = ami::Event;
 
-    fn read(&mut self, event: &ami::Event) -> Vec<Happened> {
-        let one = |happened: Option<Happened>| happened.into_iter().collect();
+    fn read(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
+        let one = |found: Option<PbxEvent>| found.into_iter().collect();
         match event.get("Event").as_deref() {
             Some("UserEvent") => one(self.announced(event)),
             Some("DialBegin") => one(self.dialled(event)),
             Some("Newstate") => one(answered(event)),
             Some("BridgeEnter") => {
-                let happened = self.entered(event);
-                self.hold_back(happened)
+                let events = self.entered(event);
+                self.hold_back(events)
             }
             Some("BridgeLeave") => {
-                let happened = self.left(event);
-                self.hold_back(happened)
+                let events = self.left(event);
+                self.hold_back(events)
             }
             Some("LocalOptimizationBegin") => {
                 if let Some(common) = local(event) {
-                    let people = self.hearing.around(&common);
+                    let people = self.topology.around(&common);
                     self.leaving.insert(common, Leaving { people, apart: Vec::new() });
                 }
                 Vec::new()
@@ -84,19 +84,19 @@ impl Translate for Dictionary {
             Some("LocalOptimizationEnd") => local(event).map(|common| self.taken_out(&common)).unwrap_or_default(),
             Some("BridgeDestroy") => {
                 if let Some(bridge) = event.get("BridgeUniqueid") {
-                    self.hearing.destroy(&bridge);
+                    self.topology.destroy(&bridge);
                 }
                 Vec::new()
             }
             Some("Hangup") => self.hung_up(event),
             // Asterisk goes down or comes up: its channels are gone.
-            Some("Shutdown" | "FullyBooted") => vec![Happened::Gap { why: "Asterisk restarts" }],
+            Some("Shutdown" | "FullyBooted") => vec![PbxEvent::Gap { why: "Asterisk restarts" }],
             _ => Vec::new(),
         }
     }
 
     fn restart(&mut self, snapshot: &Snapshot) {
-        self.hearing = snapshot.hearing.clone();
+        self.topology = snapshot.topology.clone();
         self.locals.retain(|common, _| snapshot.locals.contains(common));
         self.leaving.clear();
     }
@@ -106,111 +106,111 @@ impl Translate for Dictionary {
     }
 }
 
-impl Dictionary {
+impl AsteriskTranslator {
     /// For a PBX whose phones are named so.
-    pub(super) fn new(endpoints: Endpoints) -> Dictionary {
-        Dictionary { endpoints, ..Dictionary::default() }
+    pub(super) fn new(endpoints: Endpoints) -> AsteriskTranslator {
+        AsteriskTranslator { endpoints, ..AsteriskTranslator::default() }
     }
 
     /// Whether it keeps nothing but how phones are named.
     pub(super) fn is_empty(&self) -> bool {
-        let Dictionary { endpoints: _, hearing, locals, leaving } = self;
-        *hearing == Hearing::default() && locals.is_empty() && leaving.is_empty()
+        let AsteriskTranslator { endpoints: _, topology, locals, leaving } = self;
+        *topology == Topology::default() && locals.is_empty() && leaving.is_empty()
     }
 
-    fn announced(&mut self, event: &ami::Event) -> Option<Happened> {
-        let happened = announced(event)?;
-        if matches!(happened, Happened::Announced(_))
-            && let Kind::Half(common, _) = kind(&event.get("Channel")?)
+    fn announced(&mut self, event: &ami::Event) -> Option<PbxEvent> {
+        let found = announced(event)?;
+        if matches!(found, PbxEvent::Announced(_))
+            && let ChannelKind::Intermediate(common, _) = kind(&event.get("Channel")?)
         {
             self.locals.entry(common).or_default().announced = true;
         }
-        Some(happened)
+        Some(found)
     }
 
-    fn dialled(&mut self, event: &ami::Event) -> Option<Happened> {
+    fn dialled(&mut self, event: &ami::Event) -> Option<PbxEvent> {
         let [channel, dest] = event.fields(["Channel", "DestChannel"]);
         let mut by = leg(event, "Uniqueid")?;
-        if let Kind::Half(common, _) = kind(&channel?)
+        if let ChannelKind::Intermediate(common, _) = kind(&channel?)
             && let Some(Local { dialler: Some(dialler), announced: false }) = self.locals.get(&common)
         {
             by = dialler.clone();
         }
         match kind(dest.as_deref()?) {
-            Kind::Real => {
+            ChannelKind::Real => {
                 let device = dialled_device(event, &self.endpoints);
-                Some(Happened::Dialled { leg: leg(event, "DestUniqueid")?, by, device, trunk: trunk(event) })
+                Some(PbxEvent::Dialled { leg: leg(event, "DestUniqueid")?, by, device, trunk: trunk(event) })
             }
-            Kind::Half(common, _) => {
+            ChannelKind::Intermediate(common, _) => {
                 self.locals.entry(common).or_default().dialler = Some(by);
                 None
             }
-            Kind::Nobody => None,
+            ChannelKind::Nobody => None,
         }
     }
 
-    fn entered(&mut self, event: &ami::Event) -> Vec<Happened> {
+    fn entered(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
         let (Some(member), Some(bridge)) = (member(event, &self.endpoints), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
         // Parked, or waiting: whoever else is there can't be heard.
         if event.get("BridgeTechnology").as_deref() == Some(HOLDING) {
-            return self.hearing.hang_up(&member.leg);
+            return self.topology.hang_up(&member.leg);
         }
-        self.hearing.enter(&bridge, member, leg(event, "SwapUniqueid").as_ref())
+        self.topology.enter(&bridge, member, leg(event, "SwapUniqueid").as_ref())
     }
 
-    fn left(&mut self, event: &ami::Event) -> Vec<Happened> {
+    fn left(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
         let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
-        self.hearing.leave(&bridge, &leg)
+        self.topology.leave(&bridge, &leg)
     }
 
-    fn hold_back(&mut self, mut happened: Vec<Happened>) -> Vec<Happened> {
+    fn hold_back(&mut self, mut events: Vec<PbxEvent>) -> Vec<PbxEvent> {
         for leaving in self.leaving.values_mut() {
-            happened.retain(|happened| match happened {
-                Happened::Unbridged { legs } if legs.iter().all(|leg| leaving.people.contains(leg)) => {
+            events.retain(|event| match event {
+                PbxEvent::Unbridged { legs } if legs.iter().all(|leg| leaving.people.contains(leg)) => {
                     leaving.apart.push(legs.clone());
                     false
                 }
                 _ => true,
             });
         }
-        happened
+        events
     }
 
-    fn taken_out(&mut self, common: &str) -> Vec<Happened> {
+    fn taken_out(&mut self, common: &str) -> Vec<PbxEvent> {
         let apart = self.leaving.remove(common).map(|leaving| leaving.apart).unwrap_or_default();
-        let still = apart.into_iter().filter(|[a, b]| !self.hearing.heard_by(a).contains(b));
-        still.map(|legs| Happened::Unbridged { legs }).collect()
+        let still = apart.into_iter().filter(|[a, b]| !self.topology.heard_by(a).contains(b));
+        still.map(|legs| PbxEvent::Unbridged { legs }).collect()
     }
 
-    fn hung_up(&mut self, event: &ami::Event) -> Vec<Happened> {
+    fn hung_up(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
         let Some(leg) = leg(event, "Uniqueid") else { return Vec::new() };
-        let mut happened = self.hearing.hang_up(&leg);
-        if let Some(Kind::Half(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
+        let mut events = self.topology.hang_up(&leg);
+        if let Some(ChannelKind::Intermediate(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
             self.locals.remove(&common);
-            happened.extend(self.taken_out(&common));
+            events.extend(self.taken_out(&common));
         }
         // `Cause-txt: Normal Clearing`
         let cause = event.get("Cause-txt").and_then(|text| cause(&text));
-        happened.push(Happened::HungUp { leg, cause });
-        happened
+        events.push(PbxEvent::HungUp { leg, cause });
+        events
     }
 }
 
 /// `LocalOneChannel: Local/1002@default-00000000;1`
 fn local(event: &ami::Event) -> Option<String> {
     match kind(&event.get("LocalOneChannel")?) {
-        Kind::Half(common, _) => Some(common),
-        Kind::Real | Kind::Nobody => None,
+        ChannelKind::Intermediate(common, _) => Some(common),
+        ChannelKind::Real | ChannelKind::Nobody => None,
     }
 }
 
 /// The channel that an event, or an entry of a list, is about.
 ///
-/// A caller's number is the one that the snippet has marked it with, where that is shown (`Status`; events
+/// A caller's number is the one that the snippet has tagged it with, where that is shown (`Status`; events
 /// show it only with `channelvars`). `CallerIDNum` is there for those who withhold it, too: it says nothing.
 pub(super) fn member(event: &ami::Event, endpoints: &Endpoints) -> Option<Member> {
     let channel = event.get("Channel").unwrap_or_default();
@@ -272,9 +272,9 @@ pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {
     event.get(key)?.parse().ok()
 }
 
-fn announced(event: &ami::Event) -> Option<Happened> {
+fn announced(event: &ami::Event) -> Option<PbxEvent> {
     let text = |key| event.get(key).map(Cow::into_owned);
-    let mark = Mark {
+    let tags = CallTags {
         side: side(&text("Side")?)?,
         calling: raw_number(&text("Calling").unwrap_or_default()),
         withheld: text("Withheld").as_deref() == Some("yes"),
@@ -286,18 +286,18 @@ fn announced(event: &ami::Event) -> Option<Happened> {
     };
     match event.get("UserEvent").as_deref() {
         Some("SidecallAttended") => {
-            return Some(Happened::Attended {
+            return Some(PbxEvent::MainNumber {
                 leg: leg(event, "Uniqueid")?,
-                mark: Box::new(mark),
+                tags: Box::new(tags),
                 agent: text("Agent")?,
             });
         }
-        Some("SidecallSetup") if !mark.called.is_empty() => {}
+        Some("SidecallSetup") if !tags.called.is_empty() => {}
         _ => return None,
     }
-    Some(Happened::Announced(Box::new(Announcement {
+    Some(PbxEvent::Announced(Box::new(Announcement {
         leg: leg(event, "Uniqueid")?,
-        mark,
+        tags,
         agent: text("Agent")?,
         hold: hold(&text("Hold")?)?,
         sent: text("Sent").and_then(|s| micros(&s)),
@@ -312,10 +312,10 @@ pub(super) fn micros(text: &str) -> Option<i64> {
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
 }
 
-fn answered(event: &ami::Event) -> Option<Happened> {
-    (event.get("ChannelState")? == UP).then_some(Happened::Answered { leg: leg(event, "Uniqueid")? })
+fn answered(event: &ami::Event) -> Option<PbxEvent> {
+    (event.get("ChannelState")? == UP).then_some(PbxEvent::Answered { leg: leg(event, "Uniqueid")? })
 }
 
 #[cfg(test)]
-#[path = "dictionary_tests.rs"]
+#[path = "translator_tests.rs"]
 mod tests;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::hearing::Hearing;
+use super::topology::Topology;
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
 use crate::core::number::Number;
@@ -28,15 +28,15 @@ pub enum Device {
 
 /// Something happened.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Happened {
+pub enum PbxEvent {
     /// The dialplan announces a call and holds it.
     Announced(Box<Announcement>),
     /// A call has come to a main number. It isn't held, and nobody is asked: whom it is for isn't known.
-    Attended {
+    MainNumber {
         /// The caller's leg.
         leg: LegId,
         /// What the dialplan says about it; no called number.
-        mark: Box<Mark>,
+        tags: Box<CallTags>,
         /// The agent that the dialplan speaks to.
         agent: String,
     },
@@ -95,7 +95,7 @@ pub struct Announcement {
     /// The leg that is held.
     pub leg: LegId,
     /// What the dialplan says about the call.
-    pub mark: Mark,
+    pub tags: CallTags,
     /// The agent that the dialplan speaks to.
     pub agent: String,
     /// The longest that the dialplan waits, from the moment of the announcement.
@@ -106,9 +106,9 @@ pub struct Announcement {
     pub release: Release,
 }
 
-/// What the dialplan wrote on the announced channel. The numbers are still raw text.
+/// What the dialplan wrote in the variables of the announced channel. The numbers are still raw text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mark {
+pub struct CallTags {
     /// Which end of the call the PBX is.
     pub side: Side,
     /// The calling number as the PBX writes it.
@@ -145,7 +145,7 @@ pub enum Release {
 
 /// What the dialplan is told.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+pub struct DialplanAnswer {
     /// The call's id, if the node gave one.
     pub call: Option<CallId>,
     /// Where it goes.
@@ -155,14 +155,14 @@ pub struct Answer {
     /// The address to carry.
     pub address: Option<Address>,
     /// Its numbers, as the dialplan may need them.
-    pub written: Written,
+    pub dial_strings: DialStrings,
     /// Why.
     pub reason: Reason,
 }
 
 /// How the numbers of a call are written elsewhere than where it was announced.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct DialStrings {
     /// The number by which the outside knows the caller, if the PBX shows an extension.
     pub caller: Option<Number>,
     /// The called number.
@@ -171,7 +171,7 @@ pub struct Written {
     pub extension: Option<String>,
 }
 
-impl Answer {
+impl DialplanAnswer {
     /// The variables that the dialplan reads, in FreeSWITCH's spelling; Asterisk's is the same in
     /// capitals. No value has a character that either PBX would read (see [`Address`]).
     pub fn variables(&self) -> Vec<(&'static str, String)> {
@@ -185,7 +185,7 @@ impl Answer {
         if let Some(trunk) = &self.trunk {
             variables.push(("sidecall_trunk", trunk.to_string()));
         }
-        let Written { caller, called, extension } = &self.written;
+        let DialStrings { caller, called, extension } = &self.dial_strings;
         // Digits behind a `+`: what was dialled, as other domains write it.
         if let Some(number @ Number::E164(_)) = called {
             variables.push(("sidecall_number", number.to_string()));
@@ -210,7 +210,7 @@ pub struct Snapshot {
     /// Every channel, ours or not.
     pub legs: Vec<LiveLeg>,
     /// Who is in which bridge: what the next events are read against.
-    pub hearing: Hearing,
+    pub topology: Topology,
     /// Channels between bridges, by what their halves have in common (Asterisk).
     pub locals: HashSet<String>,
 }
@@ -220,8 +220,8 @@ pub struct Snapshot {
 pub struct LiveLeg {
     /// Which one.
     pub leg: LegId,
-    /// Its mark, if the dialplan announced it.
-    pub mark: Option<Mark>,
+    /// Its tags, if the dialplan announced it.
+    pub tags: Option<CallTags>,
     /// The leg that it was made for.
     pub by: Option<LegId>,
     /// The phone behind it.
@@ -233,9 +233,9 @@ pub struct LiveLeg {
 }
 
 impl LiveLeg {
-    /// Whether its mark names this call.
+    /// Whether its tags name this call.
     pub fn is_of(&self, call: &CallId) -> bool {
-        self.mark.as_ref().is_some_and(|mark| mark.call.as_ref() == Some(call))
+        self.tags.as_ref().is_some_and(|tags| tags.call.as_ref() == Some(call))
     }
 }
 

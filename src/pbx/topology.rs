@@ -6,16 +6,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::vocabulary::{Device, Happened};
+use super::event::{Device, PbxEvent};
 use crate::core::name::LegId;
 
 /// What is behind a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ChannelKind {
     /// A phone or a trunk.
     Real,
     /// One half of a channel between bridges: what both have in common, and which one.
-    Half(String, usize),
+    Intermediate(String, usize),
     /// The PBX itself: it plays, records, or waits for its other half.
     Nobody,
 }
@@ -24,13 +24,13 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Member {
     pub leg: LegId,
-    pub kind: Kind,
+    pub kind: ChannelKind,
     pub device: Device,
 }
 
 /// All bridges and conferences.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Hearing {
+pub struct Topology {
     bridges: HashMap<String, Vec<Member>>,
     /// The bridge that a channel is in: one at a time.
     places: HashMap<LegId, String>,
@@ -38,33 +38,33 @@ pub struct Hearing {
     halves: HashMap<(String, usize), String>,
 }
 
-impl Hearing {
+impl Topology {
     /// A channel has entered a bridge, in another one's place if `swap` says so.
-    pub(super) fn enter(&mut self, bridge: &str, member: Member, swap: Option<&LegId>) -> Vec<Happened> {
+    pub(super) fn enter(&mut self, bridge: &str, member: Member, swap: Option<&LegId>) -> Vec<PbxEvent> {
         let place = self.places.get(&member.leg).cloned();
-        if member.kind == Kind::Nobody || place.as_deref() == Some(bridge) {
+        if member.kind == ChannelKind::Nobody || place.as_deref() == Some(bridge) {
             return Vec::new();
         }
-        let mut happened = place.map(|place| self.leave(&place, &member.leg)).unwrap_or_default();
+        let mut events = place.map(|place| self.leave(&place, &member.leg)).unwrap_or_default();
         // An attended transfer puts one channel in another's place. That one's `BridgeLeave` comes
         // later, but the two never hear each other.
-        happened.extend(swap.map(|swapped| self.leave(bridge, swapped)).unwrap_or_default());
+        events.extend(swap.map(|swapped| self.leave(bridge, swapped)).unwrap_or_default());
         let (here, came) = (self.heard_in(bridge), self.reached_by(&member));
         let bridged = |a: &Member, b: &Member| {
             let devices = [a.device.clone(), b.device.clone()];
-            Happened::Bridged { legs: [a.leg.clone(), b.leg.clone()], devices }
+            PbxEvent::Bridged { legs: [a.leg.clone(), b.leg.clone()], devices }
         };
-        happened.extend(between(&here, &came).map(|(a, b)| bridged(a, b)));
+        events.extend(between(&here, &came).map(|(a, b)| bridged(a, b)));
         self.places.insert(member.leg.clone(), bridge.to_owned());
-        if let Kind::Half(common, side) = &member.kind {
+        if let ChannelKind::Intermediate(common, side) = &member.kind {
             self.halves.insert((common.clone(), *side), bridge.to_owned());
         }
         self.bridges.entry(bridge.to_owned()).or_default().push(member);
-        happened
+        events
     }
 
     /// A channel has left a bridge.
-    pub(super) fn leave(&mut self, bridge: &str, leg: &LegId) -> Vec<Happened> {
+    pub(super) fn leave(&mut self, bridge: &str, leg: &LegId) -> Vec<PbxEvent> {
         let Some(members) = self.bridges.get_mut(bridge) else { return Vec::new() };
         let Some(at) = members.iter().position(|member| member.leg == *leg) else { return Vec::new() };
         let member = members.remove(at);
@@ -72,11 +72,11 @@ impl Hearing {
             self.bridges.remove(bridge);
         }
         self.places.remove(leg);
-        if let Kind::Half(common, side) = &member.kind {
+        if let ChannelKind::Intermediate(common, side) = &member.kind {
             self.halves.remove(&(common.clone(), *side));
         }
         let (here, gone) = (self.heard_in(bridge), self.reached_by(&member));
-        let apart = |a: &Member, b: &Member| Happened::Unbridged { legs: [b.leg.clone(), a.leg.clone()] };
+        let apart = |a: &Member, b: &Member| PbxEvent::Unbridged { legs: [b.leg.clone(), a.leg.clone()] };
         between(&here, &gone).map(|(a, b)| apart(a, b)).collect()
     }
 
@@ -88,7 +88,7 @@ impl Hearing {
     }
 
     /// A channel is gone, and so from its bridge.
-    pub(super) fn hang_up(&mut self, leg: &LegId) -> Vec<Happened> {
+    pub(super) fn hang_up(&mut self, leg: &LegId) -> Vec<PbxEvent> {
         self.places.get(leg).cloned().map(|bridge| self.leave(&bridge, leg)).unwrap_or_default()
     }
 
@@ -105,16 +105,16 @@ impl Hearing {
     }
 
     /// The bridge with the other half.
-    fn behind(&self, kind: &Kind) -> Option<&String> {
-        let Kind::Half(common, side) = kind else { return None };
+    fn behind(&self, kind: &ChannelKind) -> Option<&String> {
+        let ChannelKind::Intermediate(common, side) = kind else { return None };
         self.halves.get(&(common.clone(), 1 - side))
     }
 
     /// The people who come with a channel: itself, or whoever is behind the other half.
     fn reached_by(&self, member: &Member) -> Vec<Member> {
         match &member.kind {
-            Kind::Real => vec![member.clone()],
-            half => self.behind(half).map(|bridge| self.heard_in(bridge)).unwrap_or_default(),
+            ChannelKind::Real => vec![member.clone()],
+            intermediate => self.behind(intermediate).map(|bridge| self.heard_in(bridge)).unwrap_or_default(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Hearing {
         let (mut found, mut seen, mut open) = (Vec::new(), vec![bridge], vec![bridge]);
         while let Some(bridge) = open.pop() {
             for member in self.bridges.get(bridge).into_iter().flatten() {
-                if member.kind == Kind::Real {
+                if member.kind == ChannelKind::Real {
                     found.push(member.clone());
                 } else if let Some(next) = self.behind(&member.kind).filter(|next| !seen.contains(&next.as_str())) {
                     seen.push(next);
@@ -135,7 +135,7 @@ impl Hearing {
     }
 }
 
-/// Everyone with everyone, unless there is a second way between the two: then they hear each other anyway.
+/// Everyone with everyone, unless there is a second path between the two: then they hear each other anyway.
 fn between<'a>(here: &'a [Member], there: &'a [Member]) -> impl Iterator<Item = (&'a Member, &'a Member)> {
     let apart = !here.iter().any(|a| there.iter().any(|b| a.leg == b.leg));
     let here = here.iter().filter(move |_| apart);
@@ -143,5 +143,5 @@ fn between<'a>(here: &'a [Member], there: &'a [Member]) -> impl Iterator<Item = 
 }
 
 #[cfg(test)]
-#[path = "hearing_tests.rs"]
+#[path = "topology_tests.rs"]
 mod tests;

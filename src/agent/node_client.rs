@@ -24,7 +24,7 @@ const REPORT_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why the node gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum NodeError {
+pub enum NodeClientError {
     /// The circuit breaker is open: it was not asked.
     #[error("not asked: the node failed several times in a row")]
     BreakerOpen,
@@ -47,30 +47,30 @@ pub enum NodeError {
     Setup(String),
 }
 
-impl NodeError {
+impl NodeClientError {
     /// The node doesn't know the call.
     pub fn is_unknown_call(&self) -> bool {
-        matches!(self, NodeError::Refused { status: 404, .. })
+        matches!(self, NodeClientError::Refused { status: 404, .. })
     }
 
     /// The node will say the same again.
     pub fn is_final(&self) -> bool {
-        matches!(self, NodeError::Refused { status: 400..=499, .. }) && !self.is_busy() && !self.is_auth()
+        matches!(self, NodeClientError::Refused { status: 400..=499, .. }) && !self.is_busy() && !self.is_auth()
     }
 
     /// The node doesn't know our token.
     pub fn is_auth(&self) -> bool {
-        matches!(self, NodeError::Refused { status: 401 | 403, .. })
+        matches!(self, NodeClientError::Refused { status: 401 | 403, .. })
     }
 
     fn is_busy(&self) -> bool {
-        matches!(self, NodeError::Refused { status: 408 | 429, .. })
+        matches!(self, NodeClientError::Refused { status: 408 | 429, .. })
     }
 }
 
 /// The node as its agent sees it.
 #[derive(Debug)]
-pub struct Node {
+pub struct NodeClient {
     http: Client,
     base: Url,
     token: Secret,
@@ -78,12 +78,12 @@ pub struct Node {
     breaker: Mutex<Breaker>,
 }
 
-impl Node {
+impl NodeClient {
     /// A client for the configured node, for the agent with this id. Nothing is sent yet.
     ///
     /// # Errors
     /// If TLS can't be set up.
-    pub fn new(config: &AgentConfig, agent: String) -> Result<Node, NodeError> {
+    pub fn new(config: &AgentConfig, agent: String) -> Result<NodeClient, NodeClientError> {
         let http = Client::builder()
             .tcp_nodelay(true)
             .pool_max_idle_per_host(64)
@@ -92,9 +92,9 @@ impl Node {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
-            .map_err(|e| NodeError::Setup(e.to_string()))?;
+            .map_err(|e| NodeClientError::Setup(e.to_string()))?;
         let rest = Duration::from_millis(config.breaker_rest_ms);
-        Ok(Node {
+        Ok(NodeClient {
             http,
             base: config.node.clone(),
             token: config.token.clone().unwrap_or_default(),
@@ -107,18 +107,18 @@ impl Node {
     ///
     /// # Errors
     /// If there is none within `deadline`.
-    pub async fn decide(&self, request: &CallRequest, deadline: Duration) -> Result<CallDecision, NodeError> {
+    pub async fn decide(&self, request: &CallRequest, deadline: Duration) -> Result<CallDecision, NodeClientError> {
         if !self.breaker(|breaker| breaker.allows(Instant::now())) {
-            return Err(NodeError::BreakerOpen);
+            return Err(NodeClientError::BreakerOpen);
         }
         let asked = self.register(request);
         let answer = match tokio::time::timeout(deadline, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(NodeError::Late(deadline)),
+            Err(_) => Err(NodeClientError::Late(deadline)),
         };
         match &answer {
             // A node that refuses a request is there.
-            Ok(_) | Err(NodeError::Refused { status: 400..=499, .. }) => {
+            Ok(_) | Err(NodeClientError::Refused { status: 400..=499, .. }) => {
                 if self.breaker(Breaker::succeeded) {
                     tracing::info!("the node answers again: calls wait for its decisions");
                 }
@@ -136,7 +136,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeError> {
+    pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeClientError> {
         self.send(Method::POST, &["v1", "calls"], Some(request)).await
     }
 
@@ -144,7 +144,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<EventsReply, NodeError> {
+    pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<EventsReply, NodeClientError> {
         self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
     }
 
@@ -152,7 +152,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't take it.
-    pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<SipMessages, NodeError> {
+    pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<SipMessages, NodeClientError> {
         self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], Some(report)).await
     }
 
@@ -160,7 +160,7 @@ impl Node {
     ///
     /// # Errors
     /// If the node doesn't say.
-    pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeError> {
+    pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeClientError> {
         let mut url = self.url(&["v1", "calls"])?;
         url.query_pairs_mut().append_pair("live", "true").append_pair("pbx", pbx.as_str());
         Ok(self.answer::<CallList>(self.http.get(url)).await?.calls)
@@ -170,15 +170,15 @@ impl Node {
     ///
     /// # Errors
     /// If it isn't, or doesn't.
-    pub async fn check(&self) -> Result<(), NodeError> {
+    pub async fn check(&self) -> Result<(), NodeClientError> {
         let mut url = self.url(&["v1", "calls"])?;
         url.query_pairs_mut().append_pair("live", "true").append_pair("limit", "1");
         self.answer::<serde_json::Value>(self.http.get(url)).await.map(drop)
     }
 
-    fn url(&self, path: &[&str]) -> Result<Url, NodeError> {
+    fn url(&self, path: &[&str]) -> Result<Url, NodeClientError> {
         let mut url = self.base.clone();
-        let unusable = || NodeError::Setup(format!("{} can't have a path", self.base));
+        let unusable = || NodeClientError::Setup(format!("{} can't have a path", self.base));
         url.path_segments_mut().map_err(|()| unusable())?.pop_if_empty().extend(path);
         Ok(url)
     }
@@ -188,7 +188,7 @@ impl Node {
         method: Method,
         path: &[&str],
         body: Option<&T>,
-    ) -> Result<A, NodeError> {
+    ) -> Result<A, NodeClientError> {
         let request = self.http.request(method, self.url(path)?);
         let mut request = request.header(AGENT_CLOCK, now().0).header(AGENT_ID, &self.agent);
         if let Some(body) = body {
@@ -197,11 +197,11 @@ impl Node {
         self.answer(request).await
     }
 
-    async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeError> {
+    async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeClientError> {
         let sent = request.bearer_auth(self.token.expose()).timeout(REPORT_WITHIN).send().await;
-        let response = sent.map_err(|e| NodeError::Unreachable(cause(&e)))?;
+        let response = sent.map_err(|e| NodeClientError::Unreachable(cause(&e)))?;
         let status = response.status();
-        let body = response.bytes().await.map_err(|e| NodeError::Unreachable(cause(&e)))?;
+        let body = response.bytes().await.map_err(|e| NodeClientError::Unreachable(cause(&e)))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|e| refused(status, format!("unreadable: {e}")));
         }
@@ -215,6 +215,6 @@ impl Node {
     }
 }
 
-fn refused(status: StatusCode, detail: String) -> NodeError {
-    NodeError::Refused { status: status.as_u16(), detail }
+fn refused(status: StatusCode, detail: String) -> NodeClientError {
+    NodeClientError::Refused { status: status.as_u16(), detail }
 }

@@ -1,15 +1,15 @@
-//! Who is in charge of a PBX: the agent that has attached last. It gives a sign of life with each check, and one
-//! that stands by takes over when none comes any more.
+//! Which agent is in charge of a PBX: the one that attached last. It writes a heartbeat with each check. An agent that
+//! stands by takes over when the heartbeat stops.
 
 use std::sync::Arc;
 
-use super::micros;
+use crate::agent::micros;
 use crate::core::age::ROUND_TRIP_MAX;
 use crate::core::name::PbxName;
-use crate::pbx::{Error, PbxCommands};
+use crate::pbx::{PbxCommands, PbxError};
 
-/// Checks in a row that bring no new sign of life, before the agent in charge counts as dead. One that was only
-/// cut off for longer attaches anew, and is in charge again.
+/// Checks in a row without a new heartbeat before the agent in charge counts as dead. One that was only cut off for longer
+/// attaches anew, and is in charge again.
 const SILENT: u32 = 3;
 
 /// How often the time is asked for until that is quick enough to be of use.
@@ -20,7 +20,7 @@ pub(super) type Time = Option<(i64, i64, i64)>;
 
 /// What attaching to a PBX told.
 #[derive(Debug)]
-pub(super) struct Attached {
+pub(super) struct Attachment {
     pub version: String,
     /// Who was in charge before.
     pub other: Option<String>,
@@ -35,8 +35,8 @@ pub(super) struct Checked {
     pub clock: Time,
 }
 
-/// One agent's part in it, as long as a link lasts.
-pub(super) struct Charge {
+/// Claims a PBX for this agent and checks who has it, as long as a link lasts.
+pub(super) struct Ownership {
     commands: Arc<dyn PbxCommands>,
     pbx: PbxName,
     us: String,
@@ -46,71 +46,71 @@ pub(super) struct Charge {
 /// Another agent that is in charge.
 #[derive(Debug, Default)]
 struct Other {
-    /// Who, and its last sign of life; an agent of an earlier version gives none.
+    /// Who, and its last heartbeat; an agent of an earlier version writes none.
     last: Option<(String, Option<String>)>,
     silent: u32,
 }
 
 impl Other {
     /// Whether it counts as dead, now that a check has found this.
-    fn is_dead(&mut self, owner: &str, seen: Option<String>) -> bool {
-        let now = Some((owner.to_owned(), seen));
+    fn is_dead(&mut self, owner: &str, heartbeat: Option<String>) -> bool {
+        let now = Some((owner.to_owned(), heartbeat));
         self.silent = if self.last == now { self.silent + 1 } else { 0 };
         self.last = now;
         self.silent >= SILENT
     }
 }
 
-impl Charge {
-    pub(super) fn new(commands: Arc<dyn PbxCommands>, pbx: PbxName, us: String) -> Charge {
-        Charge { commands, pbx, us, other: Other::default() }
+impl Ownership {
+    pub(super) fn new(commands: Arc<dyn PbxCommands>, pbx: PbxName, us: String) -> Ownership {
+        Ownership { commands, pbx, us, other: Other::default() }
     }
 
     /// From here on the dialplan announces calls to us.
-    pub(super) async fn attach(&self) -> Result<Attached, Error> {
+    pub(super) async fn attach(&self) -> Result<Attachment, PbxError> {
         let version = self.commands.version().await?;
         self.commands.ping().await?;
         let clock = self.time().await?;
         let other = self.commands.owner().await?.filter(|owner| *owner != self.us);
         self.claim(clock).await?;
-        Ok(Attached { version, other, clock })
+        Ok(Attachment { version, other, clock })
     }
 
-    /// Signs of life, who is in charge, and what time it is there. If nobody is in charge any more, after a reload
+    /// Pings each connection, writes the heartbeat, and tells who is in charge and what time it is there. If nobody is in charge any more, after a reload
     /// that clears the global variables, another agent's goodbye or its death, we are.
-    pub(super) async fn look(&mut self) -> Result<Checked, Error> {
+    pub(super) async fn check(&mut self) -> Result<Checked, PbxError> {
         self.commands.ping().await?;
         let clock = self.time().await?;
         let mut owner = self.commands.owner().await?;
         if let Some(other) = owner.take_if(|owner| *owner != self.us) {
-            let seen = self.commands.heartbeat().await?;
-            if !self.other.is_dead(&other, seen) {
+            let heartbeat = self.commands.heartbeat().await?;
+            if !self.other.is_dead(&other, heartbeat) {
                 return Ok(Checked { owner: other, clock });
             }
             tracing::warn!(pbx = %self.pbx, other, "the agent in charge gives no sign of life: taking over");
         }
         self.other = Other::default();
         match owner {
-            Some(_) => self.seen(clock).await?,
+            Some(_) => self.beat(clock).await?,
             None => self.claim(clock).await?,
         }
         let owner = self.us.clone();
         Ok(Checked { owner, clock })
     }
 
-    /// The sign of life first: with our name and an old one we would look dead. If two do this at once, the
+    /// The heartbeat first: with our name and an old one we would look dead. If two do this at once, the
     /// last one is in charge, and the other sees that.
-    async fn claim(&self, clock: Time) -> Result<(), Error> {
-        self.seen(clock).await?;
+    async fn claim(&self, clock: Time) -> Result<(), PbxError> {
+        self.beat(clock).await?;
         self.commands.set_owner(Some(&self.us)).await
     }
 
-    async fn seen(&self, clock: Time) -> Result<(), Error> {
+    async fn beat(&self, clock: Time) -> Result<(), PbxError> {
         self.commands.beat(clock.map_or_else(micros, |(pbx, ..)| pbx)).await
     }
 
     /// A PBX that is busy at this moment may be quicker at the next, and without its time no call is answered.
-    async fn time(&self) -> Result<Time, Error> {
+    async fn time(&self) -> Result<Time, PbxError> {
         let mut time = None;
         for _ in 0..TIME_TRIES {
             let asked = micros();

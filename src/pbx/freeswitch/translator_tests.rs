@@ -17,43 +17,43 @@ fn named(number: &str) -> Device {
     Device::Named { number: number.to_owned(), tenant: None }
 }
 
-fn story(recording: &[u8]) -> Vec<Happened> {
+fn story(recording: &[u8]) -> Vec<PbxEvent> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none());
-    let mut dictionary = Dictionary::default();
-    frames.into_iter().filter_map(Frame::into_event).flat_map(|event| dictionary.read(&event)).collect()
+    let mut translator = FreeswitchTranslator::default();
+    frames.into_iter().filter_map(Frame::into_event).flat_map(|event| translator.read(&event)).collect()
 }
 
 #[test]
 fn a_recorded_call_in_our_words() {
     let words: Vec<_> = story(CALL)
         .iter()
-        .map(|happened| match happened {
-            Happened::Dialled { .. } => "dialled",
-            Happened::Answered { .. } => "answered",
-            Happened::Bridged { .. } => "bridged",
-            Happened::Unbridged { .. } => "unbridged",
-            Happened::HungUp { cause, .. } => {
+        .map(|event| match event {
+            PbxEvent::Dialled { .. } => "dialled",
+            PbxEvent::Answered { .. } => "answered",
+            PbxEvent::Bridged { .. } => "bridged",
+            PbxEvent::Unbridged { .. } => "unbridged",
+            PbxEvent::HungUp { cause, .. } => {
                 assert_eq!(cause.as_deref(), Some("NORMAL_CLEARING"));
                 "hung up"
             }
             other => panic!("{other:?}"),
         })
         .collect();
-    // The recorded announcement has no mark, for it is older than the snippet.
+    // The recorded announcement has no tags, for it is older than the snippet.
     assert_eq!(words, ["dialled", "answered", "answered", "bridged", "unbridged", "hung up", "hung up"]);
 }
 
 #[test]
 fn a_call_that_our_snippet_announced() {
     let story = story(ANNOUNCED);
-    let [Happened::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
+    let [PbxEvent::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
     assert_eq!(announced.leg.as_str(), "d4c74237-6115-446d-ba46-0af0abdd78b0");
     assert_eq!(announced.agent, "01a203596ac4768ca3bb4d27179b9d52");
     assert_eq!(announced.hold, Duration::from_millis(500));
     assert_eq!(announced.sent, Some(1_795_352_523_112_757));
     assert_eq!(announced.release, Release::Break);
-    let mark = Mark {
+    let tags = CallTags {
         side: Side::Originating,
         calling: "1000".to_owned(),
         called: "+12125550100".to_owned(),
@@ -63,21 +63,21 @@ fn a_call_that_our_snippet_announced() {
         refused: false,
         call: None,
     };
-    assert_eq!(announced.mark, mark);
+    assert_eq!(announced.tags, tags);
     let (a, b) = (announced.leg.clone(), "c49e5dfd-4d74-4d96-86a2-1e254b1d293e".parse::<LegId>().unwrap());
     let cause = Some("NORMAL_CLEARING".to_owned());
     let called = named("+12125550100");
     assert_eq!(
         rest,
         [
-            Happened::Dialled { leg: b.clone(), by: a.clone(), device: called.clone(), trunk: "pstn".parse().ok() },
-            Happened::Answered { leg: b.clone() },
-            Happened::Answered { leg: a.clone() },
-            Happened::Bridged { legs: [a.clone(), b.clone()], devices: [named("1000"), called] },
+            PbxEvent::Dialled { leg: b.clone(), by: a.clone(), device: called.clone(), trunk: "pstn".parse().ok() },
+            PbxEvent::Answered { leg: b.clone() },
+            PbxEvent::Answered { leg: a.clone() },
+            PbxEvent::Bridged { legs: [a.clone(), b.clone()], devices: [named("1000"), called] },
             // The bridge's end comes after the leg's: it is known by then.
-            Happened::Unbridged { legs: [b.clone(), a.clone()] },
-            Happened::HungUp { leg: b, cause: cause.clone() },
-            Happened::HungUp { leg: a, cause },
+            PbxEvent::Unbridged { legs: [b.clone(), a.clone()] },
+            PbxEvent::HungUp { leg: b, cause: cause.clone() },
+            PbxEvent::HungUp { leg: a, cause },
         ]
     );
 }
@@ -89,19 +89,19 @@ const SETUP: &str = "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nUn
 
 #[test]
 fn an_announcement() {
-    let [Happened::Announced(announced)] = &Dictionary::default().read(&plain(SETUP))[..] else { panic!() };
+    let [PbxEvent::Announced(announced)] = &FreeswitchTranslator::default().read(&plain(SETUP))[..] else { panic!() };
     assert_eq!(announced.leg.as_str(), "a5cb0e39");
     assert_eq!(announced.agent, "me");
     assert_eq!(announced.hold, Duration::from_millis(500));
     assert_eq!(announced.sent, Some(1_795_344_967_885_937));
-    assert_eq!(announced.mark.side, Side::Originating);
-    assert_eq!(announced.mark.called, "+12125550100");
+    assert_eq!(announced.tags.side, Side::Originating);
+    assert_eq!(announced.tags.called, "+12125550100");
 }
 
 #[test]
 fn a_caller_cannot_write_fields() {
     let evil = SETUP.replace("1001", "%0AUnique-ID%3A%20evil%0Asidecall_agent%3A%20evil");
-    let [Happened::Announced(announced)] = &Dictionary::default().read(&plain(&evil))[..] else { panic!() };
+    let [PbxEvent::Announced(announced)] = &FreeswitchTranslator::default().read(&plain(&evil))[..] else { panic!() };
     assert_eq!((announced.leg.as_str(), announced.agent.as_str()), ("a5cb0e39", "me"));
 }
 
@@ -111,19 +111,19 @@ fn an_announcement_without_a_field_is_none() {
         [("Unique-ID", 0), ("sidecall_hold", 0), ("variable_sidecall_side", 0), ("variable_sidecall_called", 0)]
     {
         let cut: String = SETUP.lines().filter(|l| !l.starts_with(field)).map(|l| format!("{l}\n")).collect();
-        assert_eq!(Dictionary::default().read(&plain(&cut)), [], "{field}");
+        assert_eq!(FreeswitchTranslator::default().read(&plain(&cut)), [], "{field}");
     }
 }
 
 #[test]
 fn another_core_is_a_gap_and_the_sequence_says_nothing() {
     let beat = |core: &str, n: u64| plain(&format!("Event-Name: HEARTBEAT\nCore-UUID: {core}\nEvent-Sequence: {n}\n"));
-    let mut dictionary = Dictionary::default();
+    let mut translator = FreeswitchTranslator::default();
     for n in [10, 500, 499, 501] {
-        assert_eq!(dictionary.read(&beat("a", n)), [], "{n}");
+        assert_eq!(translator.read(&beat("a", n)), [], "{n}");
     }
-    assert!(matches!(dictionary.read(&beat("b", 1))[..], [Happened::Gap { .. }]));
-    assert_eq!(dictionary.read(&beat("b", 2)), []);
+    assert!(matches!(translator.read(&beat("b", 1))[..], [PbxEvent::Gap { .. }]));
+    assert_eq!(translator.read(&beat("b", 2)), []);
 }
 
 /// One leg of FreeSWITCH as its events show it.
@@ -137,7 +137,7 @@ struct Leg {
 
 const A: Leg = Leg { id: "a", direction: "inbound", number: "1000", answered: true };
 const B: Leg = Leg { id: "b", direction: "outbound", number: "1001", answered: true };
-/// Whoever picks up: its leg has no mark, and called `**1001`.
+/// Whoever picks up: its leg has no tags, and called `**1001`.
 const P: Leg = Leg { id: "p", direction: "inbound", number: "1002", answered: true };
 
 fn state(leg: &Leg) -> &'static str {
@@ -169,54 +169,54 @@ fn hang_up(leg: &Leg) -> Event {
     plain(&format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {}\nHangup-Cause: NORMAL_CLEARING\n", leg.id))
 }
 
-fn together(a: &Leg, b: &Leg) -> Happened {
+fn together(a: &Leg, b: &Leg) -> PbxEvent {
     let devices = [named(a.number), named(b.number)];
-    Happened::Bridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()], devices }
+    PbxEvent::Bridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()], devices }
 }
 
-fn apart(a: &Leg, b: &Leg) -> Happened {
-    Happened::Unbridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()] }
+fn apart(a: &Leg, b: &Leg) -> PbxEvent {
+    PbxEvent::Unbridged { legs: [a.id.parse().unwrap(), b.id.parse().unwrap()] }
 }
 
 #[test]
 fn an_intercept_brings_a_leg_that_nobody_announced() {
-    let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [together(&P, &A)]);
-    assert_eq!(dictionary.read(&bridge("CHANNEL_UNBRIDGE", &P, &A)), [apart(&P, &A)]);
-    assert_eq!(dictionary.hearing, Hearing::default());
+    let mut translator = FreeswitchTranslator::default();
+    assert_eq!(translator.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [together(&P, &A)]);
+    assert_eq!(translator.read(&bridge("CHANNEL_UNBRIDGE", &P, &A)), [apart(&P, &A)]);
+    assert_eq!(translator.topology, Topology::default());
 }
 
 #[test]
 fn early_media_is_no_talk() {
     let (a, b) = (Leg { answered: false, ..A }, Leg { answered: false, ..B });
-    let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &a, &b)), []);
-    let said = dictionary.read(&answer(&B, Some(&A)));
-    assert!(!said.iter().any(|happened| matches!(happened, Happened::Bridged { .. })), "{said:?}");
+    let mut translator = FreeswitchTranslator::default();
+    assert_eq!(translator.read(&bridge("CHANNEL_BRIDGE", &a, &b)), []);
+    let said = translator.read(&answer(&B, Some(&A)));
+    assert!(!said.iter().any(|event| matches!(event, PbxEvent::Bridged { .. })), "{said:?}");
     assert_eq!(said.len(), 2, "dialled and answered");
-    assert_eq!(dictionary.read(&answer(&A, None)).last(), Some(&together(&A, &B)));
+    assert_eq!(translator.read(&answer(&A, None)).last(), Some(&together(&A, &B)));
     // Who gives up before the answer has talked to nobody.
-    let mut dictionary = Dictionary::default();
-    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &b));
-    assert_eq!(dictionary.read(&hang_up(&B)).len(), 1);
-    assert!(dictionary.early.is_empty());
+    let mut translator = FreeswitchTranslator::default();
+    translator.read(&bridge("CHANNEL_BRIDGE", &A, &b));
+    assert_eq!(translator.read(&hang_up(&B)).len(), 1);
+    assert!(translator.early.is_empty());
 }
 
 #[test]
 fn what_no_event_told_to_be_over_is_forgotten_with_a_snapshot() {
-    let mut dictionary = Dictionary::default();
-    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &Leg { answered: false, ..B }));
-    dictionary.read(&plain("Event-Name: CHANNEL_ANSWER\nChannel-Name: loopback/1002-a\nUnique-ID: l\n"));
-    assert_eq!((dictionary.early.len(), dictionary.halves.len()), (1, 1));
-    dictionary.restart(&Snapshot::default());
-    assert_eq!((dictionary.early.len(), dictionary.halves.len()), (0, 0));
+    let mut translator = FreeswitchTranslator::default();
+    translator.read(&bridge("CHANNEL_BRIDGE", &A, &Leg { answered: false, ..B }));
+    translator.read(&plain("Event-Name: CHANNEL_ANSWER\nChannel-Name: loopback/1002-a\nUnique-ID: l\n"));
+    assert_eq!((translator.early.len(), translator.halves.len()), (1, 1));
+    translator.restart(&Snapshot::default());
+    assert_eq!((translator.early.len(), translator.halves.len()), (0, 0));
 }
 
 #[test]
 fn a_new_bridge_ends_the_old_one_even_if_nobody_said_so() {
-    let mut dictionary = Dictionary::default();
-    dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &B));
-    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [apart(&A, &B), together(&P, &A)]);
+    let mut translator = FreeswitchTranslator::default();
+    translator.read(&bridge("CHANNEL_BRIDGE", &A, &B));
+    assert_eq!(translator.read(&bridge("CHANNEL_BRIDGE", &P, &A)), [apart(&A, &B), together(&P, &A)]);
 }
 
 #[test]
@@ -228,28 +228,28 @@ fn a_conference() {
             leg.id, leg.number
         ))
     };
-    let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&member("add-member", &A, false)), []);
-    assert_eq!(dictionary.read(&member("add-member", &B, true)), [], "a ghost");
-    assert_eq!(dictionary.read(&member("add-member", &P, false)), [together(&A, &P)]);
-    assert_eq!(dictionary.read(&member("start-talking", &P, false)), []);
-    assert_eq!(dictionary.read(&member("del-member", &A, false)), [apart(&A, &P)]);
+    let mut translator = FreeswitchTranslator::default();
+    assert_eq!(translator.read(&member("add-member", &A, false)), []);
+    assert_eq!(translator.read(&member("add-member", &B, true)), [], "a ghost");
+    assert_eq!(translator.read(&member("add-member", &P, false)), [together(&A, &P)]);
+    assert_eq!(translator.read(&member("start-talking", &P, false)), []);
+    assert_eq!(translator.read(&member("del-member", &A, false)), [apart(&A, &P)]);
 }
 
 #[test]
 fn two_people_hear_each_other_through_a_loopback() {
-    let half = |id: &str, other: &str, which: &str| {
+    let intermediate = |id: &str, other: &str, which: &str| {
         plain(&format!(
             "Event-Name: CHANNEL_ANSWER\nChannel-Name: loopback/1002-x\nUnique-ID: {id}\n\
              variable_other_loopback_leg_uuid: {other}\nvariable_loopback_leg: {which}\n"
         ))
     };
     let (one, two) = (Leg { id: "l", ..B }, Leg { id: "m", ..P });
-    let mut dictionary = Dictionary::default();
-    assert_eq!(dictionary.read(&half("l", "m", "A")).len(), 1, "it is dialled for nobody");
-    dictionary.read(&half("m", "l", "B"));
-    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &one)), []);
-    assert_eq!(dictionary.read(&bridge("CHANNEL_BRIDGE", &B, &two)), [together(&B, &A)]);
+    let mut translator = FreeswitchTranslator::default();
+    assert_eq!(translator.read(&intermediate("l", "m", "A")).len(), 1, "it is dialled for nobody");
+    translator.read(&intermediate("m", "l", "B"));
+    assert_eq!(translator.read(&bridge("CHANNEL_BRIDGE", &A, &one)), []);
+    assert_eq!(translator.read(&bridge("CHANNEL_BRIDGE", &B, &two)), [together(&B, &A)]);
 }
 
 #[test]
@@ -267,22 +267,22 @@ fn a_phone_and_whose_it_is() {
     let ani = "Caller-ANI: 1001\nvariable_domain_name: beta.example\n";
     assert_eq!(device("inbound", ani), of("1001", "beta.example"));
     assert_eq!(device("inbound", &format!("{ani}Caller-Privacy-Hide-Number: true\n")), Device::Unnamed);
-    let marked = format!("{ani}variable_sidecall_side: terminating\n");
-    assert_eq!(device("inbound", &marked), Device::Unnamed, "withheld");
-    let marked = format!("{marked}variable_sidecall_calling: 1003\nvariable_sidecall_tenant: acme\n");
-    assert_eq!(device("inbound", &marked), of("1003", "acme"));
+    let tagged = format!("{ani}variable_sidecall_side: terminating\n");
+    assert_eq!(device("inbound", &tagged), Device::Unnamed, "withheld");
+    let tagged = format!("{tagged}variable_sidecall_calling: 1003\nvariable_sidecall_tenant: acme\n");
+    assert_eq!(device("inbound", &tagged), of("1003", "acme"));
 }
 
 #[test]
 fn who_is_withheld_stays_so_in_a_bridge() {
-    let mut dictionary = Dictionary::default();
-    dictionary.read(&plain(
+    let mut translator = FreeswitchTranslator::default();
+    translator.read(&plain(
         "Event-Name: CHANNEL_ANSWER\nUnique-ID: p\nCall-Direction: inbound\nCaller-ANI: 1002\n\
          variable_sidecall_side: terminating\n",
     ));
-    let told = dictionary.read(&bridge("CHANNEL_BRIDGE", &A, &P));
+    let told = translator.read(&bridge("CHANNEL_BRIDGE", &A, &P));
     assert!(
-        matches!(&told[..], [Happened::Bridged { devices, .. }] if *devices == [named("1000"), Device::Unnamed]),
+        matches!(&told[..], [PbxEvent::Bridged { devices, .. }] if *devices == [named("1000"), Device::Unnamed]),
         "{told:?}"
     );
 }
