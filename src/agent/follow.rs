@@ -280,8 +280,8 @@ impl Follower {
 
     /// Brings what is followed in line with a snapshot (see [`reconcile`]). True if another one is needed soon.
     pub(super) fn reconcile(&mut self, snapshot: &Snapshot, asked: &Asked, claimed: Vec<CallView>) -> bool {
-        let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
-        asked.legs.iter().filter(|leg| !there.contains(leg)).for_each(|leg| drop(self.main_callers.remove(leg)));
+        self.main_callers
+            .retain(|leg, _| !asked.legs.contains(leg) || snapshot.legs.iter().any(|live| live.leg == *leg));
         let again = reconcile(self, snapshot, asked, claimed);
         let is_tagged = |call: &CallId| snapshot.legs.iter().any(|live| live.is_of(call));
         self.over.retain(is_tagged);

@@ -4,6 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `hold` | pure: how much of a hold is left for a decision |
+//! | `told_bridges` | pure: which bridges the node has been told of |
 //! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
 //! | `reconcile` | pure: what a snapshot and the node's claims mean to the calls that are followed |
 //! | `link` | one PBX: connect, reconnect |
@@ -38,6 +39,7 @@ mod outbox;
 mod recent_ids;
 mod reconcile;
 mod status;
+mod told_bridges;
 mod tracked_event;
 mod tracker;
 

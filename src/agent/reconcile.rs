@@ -6,11 +6,11 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::tracked_event::TrackedEvent;
-use super::tracker::{Key, Tracker, heard, sorted};
+use super::tracker::{Key, Tracker};
 use crate::contract::{CallReport, CallView};
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
-use crate::pbx::{CallTags, PbxEvent, Snapshot};
+use crate::pbx::{CallTags, PbxEvent, Shown, Snapshot, sorted};
 
 /// What tells a followed call from others.
 #[derive(Debug, Clone)]
@@ -107,10 +107,10 @@ impl Claims {
     }
 
     /// Legs of these calls that hear each other, which the node doesn't know.
-    fn unheard(&self, snapshot: &Snapshot) -> Vec<[LegId; 2]> {
+    fn unheard(&self, shown: &Shown<'_>) -> Vec<[LegId; 2]> {
         let known: HashSet<[LegId; 2]> = self.views.iter().flat_map(|view| view.hears.iter().map(sorted)).collect();
         let is_news = |legs: &[LegId; 2]| legs.iter().all(|leg| self.homes.contains_key(leg)) && !known.contains(legs);
-        heard(snapshot).into_iter().filter(is_news).collect()
+        shown.heard().filter(|legs| is_news(legs)).cloned().collect()
     }
 
     /// The legs that the node has in this call. It has each leg in one call; a node of an earlier version may list it in
@@ -134,7 +134,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         calls.forget(key);
     }
     let claims = Claims::new(claimed);
-    let there: HashSet<&LegId> = snapshot.legs.iter().map(|live| &live.leg).collect();
+    let shown = snapshot.shown();
     let tagged: HashMap<LegId, CallIdentity> = snapshot
         .legs
         .iter()
@@ -151,7 +151,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         let latest = followed.entry(n).or_insert(key);
         *latest = key.max(*latest);
     }
-    let mut over = forgotten(calls.tracker(), &claims, &followed, &there);
+    let mut over = forgotten(calls.tracker(), &claims, &followed, &shown);
     // First, where the call is followed: it is over with the last leg that the tracker knows.
     over.retain(|n, legs| match followed.get(n) {
         Some(key) => {
@@ -160,7 +160,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         }
         None => true,
     });
-    let gone = calls.tracker().missing(snapshot, &asked.legs);
+    let gone = calls.tracker().missing(&shown, &asked.legs);
     calls.tell(gone);
     let (found, again) = calls.tracker().found(snapshot);
     let mut told: HashSet<(Key, LegId)> = HashSet::new();
@@ -201,12 +201,12 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
             calls.adopt(key, view);
             followed.insert(n, key);
         }
-        for leg in own.iter().filter(|leg| there.contains(leg)) {
+        for leg in own.iter().filter(|leg| shown.has(leg)) {
             release(calls, leg, followed.get(&n));
         }
         // Strangers only if nobody follows them: the report of their own call may be on its way to the node.
         let legs: Vec<LegId> =
-            view.legs.iter().filter(|leg| there.contains(leg) && !view.moved.contains(leg)).cloned().collect();
+            view.legs.iter().filter(|leg| shown.has(leg) && !view.moved.contains(leg)).cloned().collect();
         let joins = |leg: &&LegId| view.strangers.contains(leg) && calls.tracker().call_of(leg).is_none();
         introduced.extend(legs.iter().filter(joins).cloned());
         if let Some(key) = calls.tracker().adopt(&legs, |key| followed.get(&n) == Some(&key)) {
@@ -214,7 +214,7 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
             followed.insert(n, key);
         }
     }
-    for (n, leg) in moved_on(calls, &claims, &followed, &tagged, &there, asked) {
+    for (n, leg) in moved_on(calls, &claims, &followed, &tagged, &shown, asked) {
         if followed.get(&n).is_none_or(|key| !told.contains(&(*key, leg.clone()))) {
             over.entry(n).or_default().push(leg);
         }
@@ -233,12 +233,12 @@ pub(super) fn reconcile(calls: &mut impl Calls, snapshot: &Snapshot, asked: &Ask
         calls.tell(told);
     }
     calls.follow_main_callers(snapshot);
-    let unheard = claims.unheard(snapshot);
+    let unheard = claims.unheard(&shown);
     calls.tracker().tell_again(unheard);
-    let news = calls.tracker().catch_up(snapshot);
+    let news = calls.tracker().catch_up(snapshot, &shown);
     calls.tell(news);
     for view in &claims.views {
-        let apart = calls.tracker().apart(snapshot, &view.hears);
+        let apart = calls.tracker().apart(&shown, &view.hears);
         calls.tell(apart);
     }
     again
@@ -280,13 +280,13 @@ fn forgotten(
     tracker: &Tracker,
     claims: &Claims,
     followed: &HashMap<usize, Key>,
-    there: &HashSet<&LegId>,
+    shown: &Shown<'_>,
 ) -> HashMap<usize, Vec<LegId>> {
     let mut gone: HashMap<usize, Vec<LegId>> = HashMap::new();
     for (n, view) in claims.views.iter().enumerate() {
         // What the tracker knows of a call is told by its own report.
         let told = |leg: &LegId| tracker.call_of(leg).is_some_and(|key| followed.get(&n) == Some(&key));
-        let untold = view.legs.iter().filter(|leg| !there.contains(leg) && !told(leg));
+        let untold = view.legs.iter().filter(|leg| !shown.has(leg) && !told(leg));
         let untold: Vec<LegId> = untold.cloned().collect();
         if !untold.is_empty() {
             gone.insert(n, untold);
@@ -302,7 +302,7 @@ fn moved_on(
     claims: &Claims,
     followed: &HashMap<usize, Key>,
     tagged: &HashMap<LegId, CallIdentity>,
-    there: &HashSet<&LegId>,
+    shown: &Shown<'_>,
     asked: &Asked,
 ) -> Vec<(usize, LegId)> {
     let mut left = Vec::new();
@@ -312,7 +312,7 @@ fn moved_on(
             if key.is_some() && key.as_ref() == followed.get(&n) {
                 continue;
             }
-            if view.moved.contains(leg) && there.contains(leg) {
+            if view.moved.contains(leg) && shown.has(leg) {
                 left.push((n, leg.clone()));
                 continue;
             }

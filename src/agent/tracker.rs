@@ -4,15 +4,11 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::told_bridges::ToldBridges;
 use super::tracked_event::TrackedEvent;
 use crate::core::call::LegEvent;
 use crate::core::name::LegId;
-use crate::pbx::{CallTags, Device, PbxEvent, Snapshot};
-
-/// Others that a leg is told to hear. A node pairs no more people of one conference with each other, and
-/// who hears so many of them is known to be beyond that: each one more would make a large conference cost
-/// the square of its size.
-const HEARS_MAX: usize = 64;
+use crate::pbx::{CallTags, Device, PbxEvent, Shown, Snapshot};
 
 /// A call that is followed; later calls have larger keys.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,8 +23,7 @@ pub(super) struct Tracker {
     /// The phones behind legs that nobody announced, as the node was told.
     devices: HashMap<LegId, String>,
     answered: HashSet<LegId>,
-    /// Who hears whom, from both ends; of an end that hears more than [`HEARS_MAX`], the first of them.
-    hears: HashMap<LegId, HashSet<LegId>>,
+    told: ToldBridges,
     /// Legs whose phone has changed since they joined their call.
     renamed: HashSet<LegId>,
     /// Legs of which the node may not know whom they hear: it may have dropped that with a call that was over. They have
@@ -48,7 +43,7 @@ struct Tracked {
 impl Tracker {
     /// Takes up a call; a leg that calls somewhere else now leaves its old one. A leg in the dialplan hears nobody.
     pub(super) fn announce(&mut self, leg: &LegId) -> (Key, Vec<TrackedEvent>) {
-        let heard: Vec<LegId> = self.hears.get(leg).into_iter().flatten().cloned().collect();
+        let heard: Vec<LegId> = self.told.of(leg).cloned().collect();
         let apart = heard.into_iter().map(|other| PbxEvent::Unbridged { legs: [leg.clone(), other] });
         let mut told: Vec<TrackedEvent> = apart.flat_map(|apart| self.apply(&apart)).collect();
         told.extend(self.leave(leg, Some("moved on")));
@@ -106,7 +101,7 @@ impl Tracker {
             }
             PbxEvent::Bridged { legs, devices } => self.bridged(legs, devices),
             PbxEvent::Unbridged { legs } => {
-                let key = self.younger(legs).filter(|_| self.unbridge(legs));
+                let key = self.younger(legs).filter(|_| self.told.remove(legs));
                 key.map(|key| TrackedEvent::new(key, LegEvent::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             PbxEvent::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
@@ -123,7 +118,7 @@ impl Tracker {
                 told.push(self.identified(key, leg, device));
             }
         }
-        if self.bridge(legs) {
+        if self.told.add(legs) {
             told.push(TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() }));
         }
         told
@@ -143,9 +138,9 @@ impl Tracker {
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
     pub(super) fn is_empty(&self) -> bool {
-        let Tracker { next: _, calls, legs, devices, answered, hears, renamed, gone_over: _, glimpsed: _ } = self;
-        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), hears.len(), renamed.len()];
-        kept.iter().all(|len| *len == 0)
+        let Tracker { next: _, calls, legs, devices, answered, told, renamed, gone_over: _, glimpsed: _ } = self;
+        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), renamed.len()];
+        told.is_empty() && kept.iter().all(|len| *len == 0)
     }
 
     /// The legs that are followed: what to ask for in a snapshot.
@@ -169,7 +164,7 @@ impl Tracker {
         let mut doubts = false;
         for call in self.calls.values_mut().filter(|call| !call.doubted) {
             let answered = call.legs.iter().filter(|leg| self.answered.contains(*leg)).count();
-            let bridged = call.legs.iter().any(|leg| self.hears.contains_key(leg));
+            let bridged = call.legs.iter().any(|leg| self.told.of(leg).next().is_some());
             call.doubted = answered >= 2 && !bridged;
             doubts |= call.doubted;
         }
@@ -177,9 +172,8 @@ impl Tracker {
     }
 
     /// The legs of `known`, which were followed when the snapshot was asked for, that are gone.
-    pub(super) fn missing(&mut self, snapshot: &Snapshot, known: &[LegId]) -> Vec<TrackedEvent> {
-        let there: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
-        known.iter().filter(|leg| !there.contains(leg)).filter_map(|leg| self.leave(leg, None)).collect()
+    pub(super) fn missing(&mut self, shown: &Shown<'_>, known: &[LegId]) -> Vec<TrackedEvent> {
+        known.iter().filter(|leg| !shown.has(leg)).filter_map(|leg| self.leave(leg, None)).collect()
     }
 
     /// Announced legs of the snapshot that nobody follows, and whether another snapshot is needed soon.
@@ -204,7 +198,7 @@ impl Tracker {
     }
 
     /// What the snapshot shows that no event told.
-    pub(super) fn catch_up(&mut self, snapshot: &Snapshot) -> Vec<TrackedEvent> {
+    pub(super) fn catch_up(&mut self, snapshot: &Snapshot, shown: &Shown<'_>) -> Vec<TrackedEvent> {
         let mut told = Vec::new();
         let gone_over = std::mem::take(&mut self.gone_over);
         for live in &snapshot.legs {
@@ -227,24 +221,17 @@ impl Tracker {
                 told.extend(self.apply(&PbxEvent::Answered { leg }));
             }
         }
-        let hears = heard(snapshot);
-        // Only where the snapshot shows both ends: a leg that came later is not in it.
-        let shown: HashSet<_> = snapshot.legs.iter().map(|l| &l.leg).collect();
-        let heard =
-            self.hears.iter().flat_map(|(leg, others)| others.iter().map(|o| sorted(&[leg.clone(), o.clone()])));
-        let over = heard.filter(|legs| legs.iter().all(|l| shown.contains(l)) && !hears.contains(legs));
-        for legs in over.collect::<HashSet<_>>() {
+        for legs in self.told.all().into_iter().filter(|legs| shown.are_apart(legs)) {
             told.extend(self.apply(&PbxEvent::Unbridged { legs }));
         }
         let phones: HashMap<_, _> = snapshot.legs.iter().map(|l| (&l.leg, &l.device)).collect();
         let device = |leg: &LegId| phones.get(leg).copied().cloned().unwrap_or_default();
         // As if one after the other had come: a conference that is full then is full for the same people.
-        let mut hears: Vec<_> = hears.into_iter().collect();
-        hears.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
-        for legs in hears {
+        let mut heard: Vec<_> = shown.heard().cloned().collect();
+        heard.sort_unstable_by(|[a, b], [c, d]| (b, a).cmp(&(d, c)));
+        for legs in heard {
             let devices = [device(&legs[0]), device(&legs[1])];
-            let is_told = self.is_told(&legs[0], &legs[1]) || self.is_told(&legs[1], &legs[0]);
-            if is_told && legs.iter().any(|leg| gone_over.contains(leg)) {
+            if self.told.has(&legs) && legs.iter().any(|leg| gone_over.contains(leg)) {
                 // To the node a repeated report is no news.
                 let key = self.younger(&legs);
                 told.extend(key.map(|key| TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() })));
@@ -284,7 +271,7 @@ impl Tracker {
 
     /// [`Tracker::catch_up`] is to tell again whom these legs hear, if that was told.
     pub(super) fn tell_again(&mut self, bridges: Vec<[LegId; 2]>) {
-        let told = bridges.into_iter().filter(|[a, b]| self.is_told(a, b) || self.is_told(b, a));
+        let told = bridges.into_iter().filter(|legs| self.told.has(legs));
         let told: Vec<LegId> = told.flatten().collect();
         self.gone_over.extend(told);
     }
@@ -303,16 +290,11 @@ impl Tracker {
     }
 
     /// Those who heard each other for all that an agent before us told, and don't in the snapshot.
-    pub(super) fn apart(&self, snapshot: &Snapshot, hears: &[[LegId; 2]]) -> Vec<TrackedEvent> {
-        let shown: HashMap<_, _> = snapshot.legs.iter().map(|live| (&live.leg, &live.hears)).collect();
-        let apart = |[a, b]: &&[LegId; 2]| {
-            let hears = |leg, other| shown.get(leg).map(|hears| hears.contains(other));
-            (hears(a, b), hears(b, a)) == (Some(false), Some(false))
-        };
-        let told = hears.iter().filter(apart).filter_map(|legs| {
+    pub(super) fn apart(&self, shown: &Shown<'_>, hears: &[[LegId; 2]]) -> Vec<TrackedEvent> {
+        let apart = hears.iter().filter(|legs| shown.are_apart(legs)).filter_map(|legs| {
             Some(TrackedEvent::new(self.younger(legs)?, LegEvent::Unbridged { legs: legs.clone() }))
         });
-        told.collect()
+        apart.collect()
     }
 
     fn younger(&self, legs: &[LegId; 2]) -> Option<Key> {
@@ -329,42 +311,12 @@ impl Tracker {
         call.legs.insert(leg.clone())
     }
 
-    /// True if that is news: they did not hear each other before, and one of them doesn't hear too many.
-    fn bridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
-        let mut hear = |leg: &LegId, other: &LegId| {
-            let others = self.hears.entry(leg.clone()).or_default();
-            others.len() < HEARS_MAX && others.insert(other.clone())
-        };
-        hear(a, b) | hear(b, a)
-    }
-
-    /// Whether the node was told that a leg hears another one. One that hears too many may not be told of all.
-    fn is_told(&self, leg: &LegId, other: &LegId) -> bool {
-        self.hears.get(leg).is_some_and(|others| others.contains(other))
-    }
-
-    /// True if they heard each other.
-    fn unbridge(&mut self, [a, b]: &[LegId; 2]) -> bool {
-        self.deafen(a, b) | self.deafen(b, a)
-    }
-
-    fn deafen(&mut self, leg: &LegId, other: &LegId) -> bool {
-        let Some(others) = self.hears.get_mut(leg) else { return false };
-        let heard = others.remove(other);
-        if others.is_empty() {
-            self.hears.remove(leg);
-        }
-        heard
-    }
-
     fn leave(&mut self, leg: &LegId, cause: Option<&str>) -> Option<TrackedEvent> {
         let key = self.legs.remove(leg)?;
         self.devices.remove(leg);
         self.renamed.remove(leg);
         self.answered.remove(leg);
-        for other in self.hears.remove(leg).unwrap_or_default() {
-            self.deafen(&other, leg);
-        }
+        self.told.remove_leg(leg);
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);
         let last = call.legs.is_empty();
@@ -373,18 +325,6 @@ impl Tracker {
         }
         Some(TrackedEvent { last, ..TrackedEvent::ended(key, leg, cause) })
     }
-}
-
-/// Who hears whom in a snapshot: each two once.
-pub(super) fn heard(snapshot: &Snapshot) -> HashSet<[LegId; 2]> {
-    let hears = snapshot.legs.iter().flat_map(|l| l.hears.iter().map(|other| sorted(&[l.leg.clone(), other.clone()])));
-    hears.filter(|legs| legs[0] != legs[1]).collect()
-}
-
-pub(super) fn sorted(legs: &[LegId; 2]) -> [LegId; 2] {
-    let mut legs = legs.clone();
-    legs.sort_unstable();
-    legs
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! What happens on a PBX, in our words.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use super::topology::Topology;
 use crate::core::address::Address;
 use crate::core::name::{CallId, LegId, TrunkName};
 use crate::core::number::Number;
@@ -201,41 +199,6 @@ impl DialplanAnswer {
             variables.push(("sidecall_uri", address.to_string()));
         }
         variables
-    }
-}
-
-/// All channels of a PBX at one moment.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Snapshot {
-    /// Every channel, ours or not.
-    pub legs: Vec<LiveLeg>,
-    /// Who is in which bridge: what the next events are read against.
-    pub topology: Topology,
-    /// Channels between bridges, by what their halves have in common (Asterisk).
-    pub locals: HashSet<String>,
-}
-
-/// A channel in a snapshot.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LiveLeg {
-    /// Which one.
-    pub leg: LegId,
-    /// Its tags, if the dialplan announced it.
-    pub tags: Option<CallTags>,
-    /// The leg that it was made for.
-    pub by: Option<LegId>,
-    /// The phone behind it.
-    pub device: Device,
-    /// Whether it has answered.
-    pub answered: bool,
-    /// The legs that it hears.
-    pub hears: Vec<LegId>,
-}
-
-impl LiveLeg {
-    /// Whether its tags name this call.
-    pub fn is_of(&self, call: &CallId) -> bool {
-        self.tags.as_ref().is_some_and(|tags| tags.call.as_ref() == Some(call))
     }
 }
 

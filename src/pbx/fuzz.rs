@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{PbxEvent, Snapshot};
+use super::{PbxEvent, Snapshot, sorted};
 use crate::core::name::LegId;
 
 /// Who hears whom, by what was told.
@@ -16,10 +16,10 @@ impl Told {
             match event {
                 PbxEvent::Bridged { legs, .. } => {
                     assert_ne!(legs[0], legs[1], "somebody hears themselves");
-                    self.0.insert(sorted(legs));
+                    self.0.insert(sorted(&legs));
                 }
                 PbxEvent::Unbridged { legs } => {
-                    self.0.remove(&sorted(legs));
+                    self.0.remove(&sorted(&legs));
                 }
                 PbxEvent::HungUp { leg, cause } => {
                     self.0.retain(|legs| !legs.contains(&leg));
@@ -42,19 +42,11 @@ impl Told {
 
     /// Goes on from a snapshot, as the agent does.
     pub(super) fn restart(&mut self, snapshot: &Snapshot) {
-        let hears = |live: &super::LiveLeg| {
-            live.hears.iter().map(|other| sorted([live.leg.clone(), other.clone()])).collect::<Vec<_>>()
-        };
-        self.0 = snapshot.legs.iter().flat_map(hears).collect();
+        self.0 = snapshot.shown().heard().cloned().collect();
     }
 
     /// All have hung up.
     pub(super) fn nobody_is_left(&self) {
         assert!(self.0.is_empty(), "{:?}", self.0);
     }
-}
-
-fn sorted(mut legs: [LegId; 2]) -> [LegId; 2] {
-    legs.sort_unstable();
-    legs
 }

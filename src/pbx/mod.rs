@@ -18,13 +18,16 @@ mod inspection;
 mod on_demand;
 mod reader;
 mod recording;
+mod snapshot;
 mod topology;
 
 pub use adapter::{Pbx, PbxCommands, PbxEvents, PbxLink, PbxQuirks, Slots};
 pub use error::PbxError;
-pub use event::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, LiveLeg, PbxEvent, Release, Snapshot};
+pub use event::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, PbxEvent, Release};
 pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
 pub use recording::Recording;
+pub(crate) use snapshot::sorted;
+pub use snapshot::{LiveLeg, Shown, Snapshot};
 pub use topology::Topology;
 
 /// How long a PBX may take to say what became of a SIP MESSAGE: FreeSWITCH waits 20 s for the phone's answer
