@@ -3,33 +3,30 @@
 //! Each call has a task of its own, so the events of a call stay in order whatever the others do, and
 //! a node that is slow for one call holds up no other.
 
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use super::context::LinkContext;
 use super::introduced::Introduced;
 use super::node_client::NodeClientError;
-use super::{hold, micros, now};
+use super::reply_path::ReplyPath;
+use super::{micros, now};
 use crate::contract::{CallDecision, CallEvent, CallEvents, CallReport, CallRequest, CallView};
 use crate::core::backoff::Backoff;
 use crate::core::name::{CallId, LegId};
 use crate::core::route::{Reason, Route};
 use crate::monitor::agent as metrics;
 use crate::monitor::brief;
-use crate::pbx::freeswitch::direct::Held;
-use crate::pbx::{Announcement, DialStrings, DialplanAnswer, PbxCommands, PbxError};
+use crate::pbx::{Announcement, DialStrings, DialplanAnswer, PbxError};
 
 /// Events that go into one report.
 const BATCH: usize = 32;
 
 /// Times that the task of one call may break before its call is left alone.
 const BROKEN_MAX: u32 = 3;
-
-/// How much later than its last moment to be written an answer's replies may come: still inside the
-/// hold (see [`hold`]).
-const REPLIES_WITHIN: Duration = Duration::from_millis(20);
 
 /// How many times a report of a call that is over is tried again.
 const TRIES_AFTER_END: u32 = 60;
@@ -56,42 +53,6 @@ pub(super) struct HeldCall {
     pub arrived: Instant,
 }
 
-/// How the answer gets back to a held call.
-#[derive(Debug)]
-pub(super) enum ReplyPath {
-    /// The connection for answers.
-    Commands(Arc<dyn PbxCommands>),
-    /// The call's own socket.
-    Direct(Held),
-}
-
-impl ReplyPath {
-    /// Answers a call that `arrived` then and had so much `left` to be decided in; none if the answer comes too late.
-    pub(super) async fn answer(
-        self,
-        held: &Announcement,
-        answer: &DialplanAnswer,
-        arrived: Instant,
-        left: Option<Duration>,
-    ) -> Option<Result<(), PbxError>> {
-        let until = left.map(|left| hold::write_within(held.hold, left));
-        // The check stands right before the write: this process may have been stopped meanwhile.
-        match (until.filter(|until| arrived.elapsed() <= *until), self) {
-            // The dialplan has gone on by itself, or is about to.
-            (None, ReplyPath::Commands(_)) => None,
-            (Some(until), ReplyPath::Commands(commands)) => {
-                // Given up before it is written, a command is never written: one that is stuck in a
-                // queue can't come late. The replies have a little more time than the write.
-                let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
-                let answered = tokio::time::timeout_at(end, commands.answer(held, answer)).await;
-                Some(answered.unwrap_or(Err(PbxError::Unanswered)))
-            }
-            // Nothing goes on there before we say so, or close.
-            (_, ReplyPath::Direct(session)) => Some(session.answer(answer).await),
-        }
-    }
-}
-
 /// What a call's task is told.
 #[derive(Debug)]
 struct Told {
@@ -105,6 +66,7 @@ pub(super) struct CallHandle {
     told: UnboundedSender<Told>,
     /// See [`CallHandle::over`]. The task holds the other reference.
     over: Arc<OnceLock<CallId>>,
+    task: JoinHandle<()>,
 }
 
 impl CallHandle {
@@ -114,8 +76,8 @@ impl CallHandle {
         let routed = request.routed.unwrap_or(Reason::NotAnnounced);
         let task = Task::new(context, request, routed);
         let over = Arc::clone(&task.over);
-        context.shared.calls.spawn(task.run(start, events));
-        CallHandle { told, over }
+        let task = context.shared.calls.spawn(task.run(start, events));
+        CallHandle { told, over, task }
     }
 
     /// Answers an announcement of a call that is followed already: its leg has come to another context, where
@@ -132,9 +94,9 @@ impl CallHandle {
         let _ = self.told.send(Told { report, last });
     }
 
-    /// Dead as soon as nobody follows the call and its task has ended.
-    pub(super) fn task(&self) -> Weak<OnceLock<CallId>> {
-        Arc::downgrade(&self.over)
+    /// Lets the call's task finish: it reports what it was told, and ends.
+    pub(super) fn finish(self) -> JoinHandle<()> {
+        self.task
     }
 
     /// The node's id of the call, once it has said that the call is over and drops what it is told of it.

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::{CallHandle, HeldCall, ReplyPath, Start, next_seq};
+use super::call::{CallHandle, HeldCall, Start, next_seq};
 use super::context::LinkContext;
 use super::finishing::Finishing;
 use super::followed::Followed;
 use super::reconcile::{Asked, CallIdentity, Calls, reconcile};
+use super::reply_path::ReplyPath;
 use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
 use super::{hold, micros};
@@ -273,7 +274,7 @@ impl Follower {
                 followed.call.tell(self.seq, followed.report(&self.plan, event), last);
             }
             if last {
-                self.calls.remove(&key).into_iter().for_each(|over| self.finishing.add(over.identity, &over.call));
+                self.calls.remove(&key).into_iter().for_each(|over| self.finishing.add(over.identity, over.call));
             }
         }
     }

@@ -15,6 +15,7 @@
 //! | `follow` | its calls: what events and snapshots mean to them |
 //! | `context` | what the calls of one PBX share |
 //! | `call` | one call: decide, answer, register, report in order |
+//! | `reply_path` | how the answer gets back to a held call |
 //! | `node_client` | the node, over HTTP, behind a circuit breaker |
 //! | `direct` | FreeSWITCH's outbound sockets |
 //! | `outbox` | pure: which SIP MESSAGE goes to the PBX next, and which one is dropped |
@@ -38,6 +39,7 @@ mod node_client;
 mod outbox;
 mod recent_ids;
 mod reconcile;
+mod reply_path;
 mod status;
 mod told_bridges;
 mod tracked_event;

@@ -19,11 +19,11 @@ use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use self::session::SessionEnd;
-use super::call::ReplyPath;
 use super::config::PbxConfig;
 use super::context::LinkContext;
 use super::follow::Follower;
 use super::messages::Courier;
+use super::reply_path::ReplyPath;
 use super::{Shared, direct};
 use crate::contract::LinkState;
 use crate::core::backoff::Backoff;
