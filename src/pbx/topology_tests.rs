@@ -2,6 +2,7 @@
 
 use super::super::asterisk::kind;
 use super::*;
+use crate::pbx::sorted;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -18,14 +19,10 @@ struct Room {
 
 impl Room {
     fn told(&mut self, events: Vec<PbxEvent>) {
-        let sorted = |mut legs: [LegId; 2]| {
-            legs.sort();
-            legs
-        };
         for event in events {
             match event {
-                PbxEvent::Bridged { legs, .. } => assert!(self.pairs.insert(sorted(legs)), "told twice"),
-                PbxEvent::Unbridged { legs } => assert!(self.pairs.remove(&sorted(legs)), "was not told"),
+                PbxEvent::Bridged { legs, .. } => assert!(self.pairs.insert(sorted(&legs)), "told twice"),
+                PbxEvent::Unbridged { legs } => assert!(self.pairs.remove(&sorted(&legs)), "was not told"),
                 other => panic!("{other:?}"),
             }
         }
@@ -46,7 +43,7 @@ impl Room {
         self.told(events);
     }
 
-    fn hear(&self) -> Vec<String> {
+    fn pairs(&self) -> Vec<String> {
         self.pairs.iter().map(|[a, b]| format!("{a}-{b}")).collect()
     }
 }
@@ -56,12 +53,12 @@ fn two_people_hear_each_other_through_a_local_channel() {
     let mut room = Room::default();
     room.enter("x", "Q", "PJSIP/1002-1");
     room.enter("x", "L2", "Local/1002@c-0;2");
-    assert!(room.hear().is_empty(), "a half is nobody");
+    assert!(room.pairs().is_empty(), "a half is nobody");
     room.enter("y", "L1", "Local/1002@c-0;1");
     room.enter("y", "A", "PJSIP/1000-0");
-    assert_eq!(room.hear(), ["A-Q"]);
+    assert_eq!(room.pairs(), ["A-Q"]);
     room.leave("x", "L2");
-    assert!(room.hear().is_empty());
+    assert!(room.pairs().is_empty());
 }
 
 #[test]
@@ -74,12 +71,12 @@ fn what_is_joined_by_the_last_half_is_joined() {
     room.enter("y", "M2", "Local/8@c-1;2");
     room.enter("z", "M1", "Local/8@c-1;1");
     room.enter("z", "D", "PJSIP/1003-0");
-    assert_eq!(room.hear(), ["A-B", "C-D"]);
+    assert_eq!(room.pairs(), ["A-B", "C-D"]);
     room.enter("y", "L2", "Local/9@c-0;2");
-    assert_eq!(room.hear(), ["A-B", "A-C", "A-D", "B-C", "B-D", "C-D"]);
+    assert_eq!(room.pairs(), ["A-B", "A-C", "A-D", "B-C", "B-D", "C-D"]);
     let events = room.topology.hang_up(&"L1".parse().unwrap());
     room.told(events);
-    assert_eq!(room.hear(), ["A-B", "C-D"]);
+    assert_eq!(room.pairs(), ["A-B", "C-D"]);
 }
 
 #[test]
@@ -92,7 +89,7 @@ fn a_local_channel_that_is_optimised_away_leaves_them_together() {
     room.swap("x", "A", "PJSIP/1000-0", "L2");
     room.leave("y", "L1");
     room.leave("x", "L2");
-    assert_eq!(room.hear(), ["A-Q"]);
+    assert_eq!(room.pairs(), ["A-Q"]);
 }
 
 #[test]
@@ -102,7 +99,7 @@ fn announcers_and_recorders_of_a_conference_are_nobody() {
     room.enter("x", "P", "CBAnn/room-0;2");
     room.enter("x", "A", "PJSIP/1000-0");
     room.enter("x", "B", "PJSIP/1001-0");
-    assert_eq!(room.hear(), ["A-B"]);
+    assert_eq!(room.pairs(), ["A-B"]);
 }
 
 proptest! {

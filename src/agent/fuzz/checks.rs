@@ -45,7 +45,7 @@ impl World {
         self.disordered |= channels.iter().any(|channel| !channel.is_phone());
         for a in 0..channels.len() {
             for b in 0..a {
-                let hear = self.pbx.hear(a, b);
+                let hear = self.pbx.are_connected(a, b);
                 if hear || self.met.contains_key(&[a, b]) {
                     let (times, heard) = self.met.entry([a, b]).or_default();
                     *times += usize::from(hear && !*heard);
@@ -68,7 +68,7 @@ impl World {
         }
         for (call, numbers) in &self.paired {
             let hear = match (self.pbx.phone_of(&numbers[0]), self.pbx.phone_of(&numbers[1])) {
-                (Some(a), Some(b)) => self.pbx.hear(a, b),
+                (Some(a), Some(b)) => self.pbx.are_connected(a, b),
                 _ => false,
             };
             assert!(hear, "{numbers:?} are paired in {call} and don't hear each other");
@@ -85,7 +85,7 @@ impl World {
         }
         let followed = |n: &usize| self.tracker.call_of(&channels[*n].leg).is_some();
         for a in (0..channels.len()).filter(followed) {
-            for b in (0..a).filter(followed).filter(|b| self.pbx.hear(a, *b)) {
+            for b in (0..a).filter(followed).filter(|b| self.pbx.are_connected(a, *b)) {
                 let numbers = sorted(channels[a].stands_for.clone(), channels[b].stands_for.clone());
                 assert!(self.paired.iter().any(|(_, pair)| *pair == numbers), "{numbers:?} are not paired");
             }

@@ -275,7 +275,7 @@ impl NaivePbx {
     }
 
     /// Whether two phones hear each other.
-    pub(super) fn hear(&self, a: usize, b: usize) -> bool {
+    pub(super) fn are_connected(&self, a: usize, b: usize) -> bool {
         let phone = |n: usize| Some(&self.channels[n]).filter(|c| c.alive && c.is_phone())?.bridge;
         let (Some(from), Some(to)) = (phone(a), phone(b)) else { return false };
         if a == b || from == HOLDING || to == HOLDING {

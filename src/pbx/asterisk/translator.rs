@@ -81,7 +81,7 @@ impl Translate for AsteriskTranslator {
                 }
                 Vec::new()
             }
-            Some("LocalOptimizationEnd") => local(event).map(|common| self.taken_out(&common)).unwrap_or_default(),
+            Some("LocalOptimizationEnd") => local(event).map(|common| self.optimized_away(&common)).unwrap_or_default(),
             Some("BridgeDestroy") => {
                 if let Some(bridge) = event.get("BridgeUniqueid") {
                     self.topology.destroy(&bridge);
@@ -180,7 +180,7 @@ impl AsteriskTranslator {
         events
     }
 
-    fn taken_out(&mut self, common: &str) -> Vec<PbxEvent> {
+    fn optimized_away(&mut self, common: &str) -> Vec<PbxEvent> {
         let apart = self.leaving.remove(common).map(|leaving| leaving.apart).unwrap_or_default();
         let still = apart.into_iter().filter(|[a, b]| !self.topology.heard_by(a).contains(b));
         still.map(|legs| PbxEvent::Unbridged { legs }).collect()
@@ -191,7 +191,7 @@ impl AsteriskTranslator {
         let mut events = self.topology.hang_up(&leg);
         if let Some(ChannelKind::Intermediate(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
             self.locals.remove(&common);
-            events.extend(self.taken_out(&common));
+            events.extend(self.optimized_away(&common));
         }
         // `Cause-txt: Normal Clearing`
         let cause = event.get("Cause-txt").and_then(|text| cause(&text));

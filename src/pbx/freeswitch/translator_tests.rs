@@ -17,7 +17,7 @@ fn named(number: &str) -> Device {
     Device::Named { number: number.to_owned(), tenant: None }
 }
 
-fn story(recording: &[u8]) -> Vec<PbxEvent> {
+fn replayed(recording: &[u8]) -> Vec<PbxEvent> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none());
     let mut translator = FreeswitchTranslator::default();
@@ -26,7 +26,7 @@ fn story(recording: &[u8]) -> Vec<PbxEvent> {
 
 #[test]
 fn a_recorded_call_in_our_words() {
-    let words: Vec<_> = story(CALL)
+    let words: Vec<_> = replayed(CALL)
         .iter()
         .map(|event| match event {
             PbxEvent::Dialled { .. } => "dialled",
@@ -46,7 +46,7 @@ fn a_recorded_call_in_our_words() {
 
 #[test]
 fn a_call_that_our_snippet_announced() {
-    let story = story(ANNOUNCED);
+    let story = replayed(ANNOUNCED);
     let [PbxEvent::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
     assert_eq!(announced.leg.as_str(), "d4c74237-6115-446d-ba46-0af0abdd78b0");
     assert_eq!(announced.agent, "01a203596ac4768ca3bb4d27179b9d52");
