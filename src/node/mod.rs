@@ -1,7 +1,7 @@
 //! The service node: directory, decisions, and who is told of whom, over HTTP.
 
-mod app;
 mod call;
+mod completion;
 mod config;
 mod delivery;
 mod disclosure;
@@ -15,15 +15,14 @@ mod state;
 mod timeline;
 
 pub use crate::peer::PeerConfig;
-pub use config::access::AgentAccess;
-pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, TlsFiles};
+pub use config::access::{AgentAccess, BootstrapTokens};
+pub use config::connections::ConnectionsConfig;
+pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, StorageConfig, TlsFiles};
 pub use error::NodeError;
 pub use http::api::StatusView;
 #[doc(hidden)]
 pub use http::api::fuzz;
-pub use http::connections::ConnectionsConfig;
 pub use http::openapi::document;
 pub use http::problem::Problem;
 pub use http::router::ROUTES;
-pub use lifecycle::disk_space::StorageConfig;
-pub use server::{BootstrapTokens, Node};
+pub use server::Node;

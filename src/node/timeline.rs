@@ -1,7 +1,7 @@
-//! A call as one story: what its state, its other side and its deliveries come to, in order.
+//! The timeline of a call: what its state, its remote side and its deliveries come to, in order.
 //!
 //! A call that one PBX of ours has sent to another one is two calls to us, each with its own agent. Their
-//! stories are put together by time; each step says where it is known from.
+//! timelines are merged by time; each step says where it is known from.
 
 use crate::contract::{DeliveryView, End, Errand, Happening, Step, Two};
 use crate::core::call::Call;
@@ -12,23 +12,23 @@ use crate::core::portability::ServedBy;
 use crate::core::route::{Route, Side};
 use crate::core::time::UnixMillis;
 
-/// The story of one call, in order.
-pub(in crate::node) fn story(call: &Call, deliveries: &[DeliveryView]) -> Vec<Step> {
-    let mut story = Story { call, steps: Vec::new() };
-    story.begin();
-    story.far();
-    story.voice();
-    story.pushes(deliveries);
+/// The timeline of one call, in order.
+pub(in crate::node) fn timeline(call: &Call, deliveries: &[DeliveryView]) -> Vec<Step> {
+    let mut timeline = Builder { call, steps: Vec::new() };
+    timeline.begin();
+    timeline.remote_side();
+    timeline.voice();
+    timeline.pushes(deliveries);
     if let Some(at) = call.ended {
-        story.add(at, End::Both, Happening::Ended { cause: call.cause.clone() });
+        timeline.add(at, End::Both, Happening::Ended { cause: call.cause.clone() });
     }
-    told_in_order(story.steps)
+    in_order(timeline.steps)
 }
 
 /// Brings steps, of one call or of two that are one, into the order in which they happened.
-pub(in crate::node) fn told_in_order(mut steps: Vec<Step>) -> Vec<Step> {
+pub(in crate::node) fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
     // What happens in the same millisecond follows from what comes before it in a call.
-    // Whichever of its calls is looked at, it is the same story.
+    // It is the same timeline whichever of its calls is asked for.
     steps.sort_by(|a, b| (a.at, place(&a.what), &a.call).cmp(&(b.at, place(&b.what), &b.call)));
     steps
 }
@@ -57,12 +57,12 @@ fn place(what: &Happening) -> u8 {
     }
 }
 
-struct Story<'a> {
+struct Builder<'a> {
     call: &'a Call,
     steps: Vec<Step>,
 }
 
-impl Story<'_> {
+impl Builder<'_> {
     fn add(&mut self, at: UnixMillis, end: End, what: Happening) {
         let Call { pbx, id, .. } = self.call;
         self.steps.push(Step { at, end, pbx: pbx.clone(), call: id.clone(), what });
@@ -113,17 +113,17 @@ impl Story<'_> {
     }
 
     /// The other node's part: what we learned of it, and said to it.
-    fn far(&mut self) {
+    fn remote_side(&mut self) {
         let call = self.call;
         if let Some(offer) = &call.far.offer {
-            self.add(offer.made.unwrap_or(call.decided), End::Far, Happening::Offered(errand(offer)));
+            self.add(offer.made.unwrap_or(call.decided), End::Far, Happening::Offered(sent_view(offer)));
         }
         if let Some(client) = &call.far.client {
             let heard = Happening::Heard { how: client.how, peer: client.peer.clone(), number: client.number.clone() };
             self.add(client.at.unwrap_or(call.decided), End::Far, heard);
         }
         for (number, answer) in &call.far.answers {
-            let replied = Happening::Replied { number: number.clone(), errand: errand(answer) };
+            let replied = Happening::Replied { number: number.clone(), errand: sent_view(answer) };
             self.add(answer.made.unwrap_or(call.decided), End::Far, replied);
         }
         let end = if self.here() == End::First { End::Second } else { End::First };
@@ -161,7 +161,7 @@ impl Story<'_> {
         }
     }
 
-    /// What clients were told. What they say to each other is no part of the call's story.
+    /// What clients were told. What they say to each other is no part of the call's timeline.
     fn pushes(&mut self, deliveries: &[DeliveryView]) {
         for told in deliveries.iter().filter(|told| told.message != "message") {
             let pushed = Happening::Pushed {
@@ -186,7 +186,7 @@ fn shown(number: Number) -> Option<Number> {
     Some(number).filter(|number| !number.is_withheld())
 }
 
-fn errand(sent: &Sent) -> Errand {
+fn sent_view(sent: &Sent) -> Errand {
     Errand {
         peer: sent.peer.clone(),
         state: sent.state,

@@ -153,7 +153,7 @@ fn b3_a_local_call_from_announcement_to_end() {
     ];
     let pushes = [told(ALICE, "peer", 304, Some(310)), told(BOB, "peer", 304, None), told(BOB, "message", 400, None)];
     assert_eq!(
-        lines(&story(&after(local, &events), &pushes)),
+        lines(&timeline(&after(local, &events), &pushes)),
         [
             "0 First announced",
             "12 First decided local called-has-client",
@@ -180,7 +180,7 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
     let there = [(410, Milestone::Pushed), (30, Milestone::Announced), (399, Milestone::Answered)];
     packet.far.there = there.map(|(at, what)| There { at: UnixMillis(at), what }).to_vec();
     let call = after(packet, &[(20, "dialled b"), (400, "answered b"), (401, "bridged a b")]);
-    let steps = story(&call, &[told(ALICE, "peer", 421, None)]);
+    let steps = timeline(&call, &[told(ALICE, "peer", 421, None)]);
     assert_eq!(
         lines(&steps),
         [
@@ -205,7 +205,7 @@ fn b1_the_way_that_a_call_took_is_told_and_not_the_one_that_was_decided() {
         let mut packet = call("p", "pbx", Side::Originating, Route::Packet, BOB);
         packet.trunk = Some("to-b".parse().unwrap());
         packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
-        lines(&story(&after(packet, events), &[]))
+        lines(&timeline(&after(packet, events), &[]))
             .into_iter()
             .filter(|line| line.contains("routed"))
             .collect::<Vec<_>>()
@@ -225,7 +225,7 @@ fn b6_b7_a_call_from_a_trunk_and_the_answer_to_its_client() {
     come.far.answers.insert(number(BOB), sent(305, None));
     let call = after(come, &[(20, "dialled b +12125550101"), (300, "bridged a b")]);
     assert_eq!(
-        lines(&story(&call, &[told(BOB, "peer", 304, Some(306))])),
+        lines(&timeline(&call, &[told(BOB, "peer", 304, Some(306))])),
         [
             "-40 Far heard Offer",
             "0 Second announced",
@@ -243,7 +243,7 @@ fn b6_b7_a_call_from_a_trunk_and_the_answer_to_its_client() {
 fn b8_an_attendant_answers_by_itself() {
     let come = call("m", "pbx", Side::Terminating, Route::Local, BOB);
     let call = after(come, &[(20, "answered a"), (900, "dialled b +12125550101"), (1500, "bridged a b")]);
-    let steps = lines(&story(&call, &[]));
+    let steps = lines(&timeline(&call, &[]));
     assert_eq!(steps[3..5], ["20 Second answered itself", "1500 Second answered +12125550101"]);
 }
 
@@ -262,7 +262,7 @@ fn b13_a_transfer_parts_one_pair_and_makes_another() {
     let pushes =
         [told(ALICE, "peer", 301, Some(302)), told(ALICE, "ended", 802, Some(803)), told(CAROL, "peer", 1201, None)];
     assert_eq!(
-        lines(&story(&call, &pushes))[4..],
+        lines(&timeline(&call, &pushes))[4..],
         [
             "300 Both paired +12125550100 +12125550101",
             "301 First pushed peer +12125550100 delivered",
@@ -283,7 +283,7 @@ fn b9_two_halves_are_told_as_one() {
     (come.announced, come.decided) = (Some(UnixMillis(20)), UnixMillis(25));
     let out = after(out, &[(15, "dialled b +12125550101"), (302, "bridged a b")]);
     let come = after(come, &[(26, "dialled b +12125550101"), (300, "bridged a b")]);
-    let both = told_in_order([story(&out, &[]), story(&come, &[])].concat());
+    let both = in_order([timeline(&out, &[]), timeline(&come, &[])].concat());
     let said: Vec<_> = both.iter().map(|step| (step.at.0, step.pbx.as_str(), step.call.as_str())).collect();
     let (a, b) = (("a", "out"), ("b", "in"));
     let expected = [(0, a), (12, a), (12, a), (20, b), (25, b), (25, b), (300, b), (300, b), (302, a), (302, a)];
@@ -297,12 +297,12 @@ fn a_withheld_number_is_shown_to_nobody() {
     come.calling = None;
     come.legs = Call::announced_leg(&come.leg, come.caller().as_ref(), UnixMillis(12));
     let call = after(come, &[(20, "dialled b +12125550101"), (300, "bridged a b")]);
-    assert_eq!(lines(&story(&call, &[])).last().unwrap(), "300 Both paired ? +12125550101");
+    assert_eq!(lines(&timeline(&call, &[])).last().unwrap(), "300 Both paired ? +12125550101");
 }
 
 #[test]
 fn an_announcement_never_comes_after_its_decision() {
     let mut skewed = call("l", "pbx", Side::Originating, Route::Local, BOB);
     skewed.announced = Some(UnixMillis(5_000));
-    assert_eq!(lines(&story(&skewed, &[]))[0], "12 First announced");
+    assert_eq!(lines(&timeline(&skewed, &[]))[0], "12 First announced");
 }

@@ -45,7 +45,7 @@ const fn layer(name: &'static str, modules: &'static [&'static str], unmoved: &'
 pub const NODE: Layers = Layers {
     room: "node",
     layers: &[
-        layer("base", &["config", "error", "timeline"], &[]),
+        layer("base", &["completion", "config", "error", "timeline"], &[]),
         layer("state", &["state"], &[]),
         layer("disclosure", &["disclosure"], &[]),
         layer("delivery", &["delivery"], &[]),
@@ -55,8 +55,8 @@ pub const NODE: Layers = Layers {
         layer("call", &["call"], &[]),
         layer("lifecycle", &["lifecycle"], &[]),
         layer(HTTP, &["http"], &[]),
-        // Wires the services together, as `mod.rs` will.
-        layer("wiring", &["app", "server"], &[]),
+        // Puts the services together.
+        layer("wiring", &["server"], &[]),
     ],
 };
 

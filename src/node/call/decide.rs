@@ -1,5 +1,6 @@
 //! The decision for a call that is being set up.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::contract::{CallDecision, CallRequest, Role};
@@ -12,13 +13,30 @@ use crate::core::number::Number;
 use crate::core::policy::Receiver;
 use crate::core::portability::{Portability, ServedBy};
 use crate::core::route::{Known, Reason, Route, Side, decide};
-use crate::monitor::{brief, now};
-use crate::node::Problem;
-use crate::node::app::App;
-use crate::node::lifecycle::disk_space;
-use crate::node::state::Opening;
+use crate::lnp::Lnp;
+use crate::monitor::{Totals, now};
+use crate::node::call::CallError;
+use crate::node::config::Routing;
+use crate::node::disclosure::Disclosure;
+use crate::node::peering::inbound::Inbound;
+use crate::node::peering::outbound::Outbound;
 use crate::node::state::ids::new_id;
-use crate::store::{Facts, StoreError};
+use crate::node::state::{LiveCalls, Opening};
+use crate::peer::Peers;
+use crate::store::{Facts, Store, StoreError};
+
+/// Decides where calls go.
+pub(in crate::node) struct Decisions {
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) peers: Arc<Peers>,
+    pub(in crate::node) lnp: Lnp,
+    pub(in crate::node) routing: Routing,
+    pub(in crate::node) totals: Arc<Totals>,
+}
 
 /// What a decision comes to.
 struct Decided {
@@ -38,9 +56,9 @@ impl Decided {
     }
 }
 
-impl App {
+impl Decisions {
     /// Decides, or registers a call that the PBX has routed by itself. The same leg is the same call.
-    pub(in crate::node) async fn decide(&self, mut request: CallRequest) -> Result<CallDecision, Problem> {
+    pub(in crate::node) async fn decide(&self, mut request: CallRequest) -> Result<CallDecision, CallError> {
         let begun = Instant::now();
         if self.store.is_failing() {
             // What can't be written down can't be paired either: let the dialplan do as ever, at once.
@@ -50,7 +68,7 @@ impl App {
             return Ok(known);
         }
         if self.live.is_full() {
-            return Err(disk_space::full("the node follows as many calls as it may"));
+            return Err(CallError::Full);
         }
         let id: CallId = new_id();
         let decided = match request.routed {
@@ -83,7 +101,7 @@ impl App {
         Some(answer(&known))
     }
 
-    async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, Problem> {
+    async fn registered(&self, request: &CallRequest, reason: Reason) -> Result<Decided, StoreError> {
         let called = self.store.facts(&request.called, now()).await?;
         let here = request.side == Side::Terminating || called.known.home.as_ref() == Some(&request.pbx);
         Ok(Decided {
@@ -94,7 +112,7 @@ impl App {
         })
     }
 
-    async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, Problem> {
+    async fn route(&self, request: &CallRequest, id: &CallId) -> Result<Decided, StoreError> {
         let now = now();
         let caller = match &request.calling {
             Some(number) if request.side == Side::Originating => self.store.facts(number, now).await?,
@@ -202,9 +220,9 @@ impl App {
                 return Far { half, ..Far::default() };
             }
             // Withheld on its way: it stays so, and the address is all that this end is shown of the other.
-            return Far { half, client: Some(self.far_client(address, None)), ..Far::default() };
+            return Far { half, client: Some(self.remote_client(address, None)), ..Far::default() };
         }
-        Far { client: Some(self.far_client(address, calling)), ..Far::default() }
+        Far { client: Some(self.remote_client(address, calling)), ..Far::default() }
     }
 
     /// Whether a call that comes in is one of our own, from another of our PBXs, whose caller withholds the number: the
@@ -221,7 +239,7 @@ impl App {
         }
     }
 
-    fn far_client(&self, address: &Address, calling: Option<&Number>) -> FarClient {
+    fn remote_client(&self, address: &Address, calling: Option<&Number>) -> FarClient {
         FarClient {
             number: calling.cloned(),
             name: None,
@@ -243,15 +261,7 @@ impl App {
             // B2: nobody is told of a caller without a client.
             Side::Originating if call.reason != Reason::CallerHasNoClient => self.outbound.offer(call),
             Side::Originating => {}
-            Side::Terminating if self.has_offers() => {
-                let (app, called) = (self.clone(), call.called.clone());
-                tokio::spawn(brief("offer", async move {
-                    if let Err(error) = app.match_offers(&[called]).await {
-                        tracing::warn!(%error, "an offer could not be given to its call");
-                    }
-                }));
-            }
-            Side::Terminating => {}
+            Side::Terminating => self.inbound.match_new_call(call),
         }
     }
 }

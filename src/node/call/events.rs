@@ -1,34 +1,53 @@
 //! The events of a call, from the agent that follows it.
 
-use axum::http::StatusCode;
+use std::sync::Arc;
 
 use crate::contract::CallReport;
 use crate::core::exchange::Effect;
 use crate::core::name::{AgentId, CallId};
-use crate::node::Problem;
-use crate::node::app::App;
-use crate::node::state::{Applied, CallUnavailable};
-use crate::store::StoreError;
+use crate::node::call::CallError;
+use crate::node::call::identify::identify;
+use crate::node::completion::run_to_completion;
+use crate::node::pairing::Pairing;
+use crate::node::peering::inbound::Inbound;
+use crate::node::peering::outbound::Outbound;
+use crate::node::state::{Applied, LiveCalls};
+use crate::push::Push;
+use crate::store::{Store, StoreError};
 
-impl App {
+/// Applies what agents report of calls.
+#[derive(Clone)]
+pub(in crate::node) struct Reports {
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) pairing: Arc<Pairing>,
+    pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) store: Store,
+}
+
+impl Reports {
     /// Applies events in order. When this returns, they are written down, and so is what follows. It isn't cut off by
     /// an agent that has waited long enough, nor by the time-out: applied again, they would lead to nothing.
     /// `agent` is which agent numbered them, if it says. True if the call had ended before one of them.
-    pub(in crate::node) async fn report(
+    pub(in crate::node) async fn apply(
         &self,
         id: &CallId,
         agent: Option<AgentId>,
-        reports: &[CallReport],
-    ) -> Result<bool, Problem> {
-        let (app, id, reports) = (self.clone(), id.clone(), reports.to_vec());
-        App::to_the_end(async move { app.take_in(&id, agent.as_ref(), &reports).await }).await
+        reports: Vec<CallReport>,
+    ) -> Result<bool, CallError> {
+        let (own, id) = (self.clone(), id.clone());
+        run_to_completion(async move { own.apply_now(&id, agent.as_ref(), reports).await }).await
     }
 
-    async fn take_in(&self, id: &CallId, agent: Option<&AgentId>, reports: &[CallReport]) -> Result<bool, Problem> {
-        let reports = self.identify(id, agent, reports).await?;
-        let unavailable = |error: CallUnavailable| Problem::field(StatusCode::NOT_FOUND, "call", error.to_string());
-        let applied = self.live.apply(id, agent, &reports).map_err(unavailable)?;
-        let Applied { changed, write, effects, refused, was_over } = applied;
+    async fn apply_now(
+        &self,
+        id: &CallId,
+        agent: Option<&AgentId>,
+        reports: Vec<CallReport>,
+    ) -> Result<bool, CallError> {
+        let reports = identify(&self.live, &self.store, id, agent, reports).await?;
+        let Applied { changed, write, effects, refused, was_over } = self.live.apply(id, agent, &reports)?;
         let written = match write {
             Ok(commit) => commit.wait().await,
             Err(error) => Err(error),
@@ -48,7 +67,7 @@ impl App {
             return Err(error.into());
         }
         match refused {
-            Some(refused) => Err(Problem::invalid("events", refused.to_string())),
+            Some(refused) => Err(refused.into()),
             None => Ok(was_over),
         }
     }
@@ -57,7 +76,7 @@ impl App {
     async fn follow(&self, effect: &Effect) -> Result<(), StoreError> {
         match effect {
             Effect::Paired(pair) => {
-                self.look_for_offer(pair).await?;
+                self.inbound.match_answered_call(pair).await?;
                 self.pairing.reconcile(pair).await?;
                 self.outbound.sync_timeline(&pair.call);
                 Ok(())

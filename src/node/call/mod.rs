@@ -3,3 +3,20 @@
 pub(in crate::node) mod decide;
 pub(in crate::node) mod events;
 mod identify;
+
+use crate::core::exchange::Refused;
+use crate::node::state::CallUnavailable;
+use crate::store::StoreError;
+
+/// Why a call is not decided, or what is said of it not applied.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::node) enum CallError {
+    #[error("the node follows as many calls as it may")]
+    Full,
+    #[error(transparent)]
+    Unknown(#[from] CallUnavailable),
+    #[error(transparent)]
+    Events(#[from] Refused),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

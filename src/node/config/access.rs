@@ -1,18 +1,27 @@
-//! `[[node.agent]]`: agents' tokens that are bound to their PBXs.
+//! The tokens of the configuration: the administrator's, the agents', and those that are bound to some PBXs.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use serde::Deserialize;
 
 use crate::core::name::PbxName;
 use crate::core::secret::Secret;
-use crate::node::server::fits;
-use crate::node::{NodeError, Problem};
-use crate::store::credential_hash;
+use crate::node::NodeError;
 
-/// One agent's token.
+/// Why a token can't be used.
+pub(in crate::node) const SHARED: &str = "the token is somebody else's too";
+
+/// The tokens that the configuration brings along.
+#[derive(Debug, Clone, Default)]
+pub struct BootstrapTokens {
+    /// The administrator's.
+    pub admin: Option<Secret>,
+    /// The agents'.
+    pub agent: Option<Secret>,
+}
+
+/// `[[node.agent]]`: one agent's token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentAccess {
@@ -26,33 +35,9 @@ pub struct AgentAccess {
     pub pbxs: BTreeSet<PbxName>,
 }
 
-/// The PBXs that an agent may speak for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::node) enum Scope {
-    /// All: the token of `agent_token_file`.
-    All,
-    /// These.
-    Only(Arc<BTreeSet<PbxName>>),
-}
-
-impl Scope {
-    pub(in crate::node) fn covers(&self, pbx: &PbxName) -> bool {
-        match self {
-            Scope::All => true,
-            Scope::Only(pbxs) => pbxs.contains(pbx),
-        }
-    }
-
-    /// Refuses what is said for another PBX.
-    pub(in crate::node) fn check(&self, pbx: &PbxName) -> Result<(), Problem> {
-        let refused = || Problem::forbidden(format!("the token is not for the PBX {pbx}"));
-        self.covers(pbx).then_some(()).ok_or_else(refused)
-    }
-}
-
 impl AgentAccess {
     /// The token, if everything fits.
-    fn checked(&self) -> Result<&str, &'static str> {
+    pub(in crate::node) fn checked(&self) -> Result<&str, &'static str> {
         let token = self.token.as_ref().ok_or("set token_file (or token)")?.expose().trim();
         fits(token)?;
         if self.pbxs.is_empty() {
@@ -60,25 +45,29 @@ impl AgentAccess {
         }
         Ok(token)
     }
+
+    /// What is wrong with the table of this index.
+    pub(in crate::node) fn error(index: usize, reason: &str) -> NodeError {
+        NodeError::Config { key: "node.agent", reason: format!("no. {}: {reason}", index + 1) }
+    }
 }
 
 /// Looks for values that can't work.
 pub(in crate::node) fn check(agents: &[AgentAccess]) -> Result<(), NodeError> {
-    scopes(agents, |_| false).map(drop)
-}
-
-/// The scopes of the configured tokens, by the tokens' hashes. `is_taken`: the token is somebody else's too.
-pub(in crate::node) fn scopes(
-    agents: &[AgentAccess],
-    is_taken: impl Fn(&[u8; 32]) -> bool,
-) -> Result<HashMap<[u8; 32], Scope>, NodeError> {
-    let mut scopes = HashMap::new();
+    let mut tokens = HashSet::new();
     for (n, agent) in agents.iter().enumerate() {
-        let wrong = |reason: &str| NodeError::Config { key: "node.agent", reason: format!("no. {}: {reason}", n + 1) };
-        let hash = credential_hash(agent.checked().map_err(wrong)?);
-        if is_taken(&hash) || scopes.insert(hash, Scope::Only(Arc::new(agent.pbxs.clone()))).is_some() {
-            return Err(wrong("the token is somebody else's too"));
+        let wrong = |reason| AgentAccess::error(n, reason);
+        if !tokens.insert(agent.checked().map_err(wrong)?) {
+            return Err(wrong(SHARED));
         }
     }
-    Ok(scopes)
+    Ok(())
+}
+
+/// What a token has to be.
+pub(in crate::node) fn fits(token: &str) -> Result<(), &'static str> {
+    if token.len() >= 16 && token.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err("a token is at least 16 characters of printable ASCII without spaces")
 }

@@ -1,6 +1,7 @@
 //! The `[node]` table of the configuration.
 
 pub(in crate::node) mod access;
+pub(in crate::node) mod connections;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,11 +16,11 @@ use crate::core::name::{PbxName, TrunkName};
 use crate::core::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
-use crate::node::config::access::AgentAccess;
-use crate::node::http::connections::ConnectionsConfig;
-use crate::node::lifecycle::disk_space::StorageConfig;
 use crate::peer::PeerConfig;
+use access::AgentAccess;
+use connections::ConnectionsConfig;
 
+pub(in crate::node) const MB: u64 = 1024 * 1024;
 /// Characters of the path of a call-scoped address: `/a/` and the token.
 const SCOPED: usize = 3 + 44;
 
@@ -92,6 +93,20 @@ pub enum Monitoring {
     Admin,
 }
 
+/// `[node.storage]`: what the node may take of its disk.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// MB that stay free on the database's disk.
+    pub free_mb: u64,
+    /// MB of people's messages in all calls together, until their calls end.
+    pub posts_mb: u64,
+    /// Deliveries that are kept with their calls; the oldest calls go first.
+    pub deliveries: u64,
+    /// Calls that are up, or ended less than a minute ago.
+    pub calls: usize,
+}
+
 /// How long calls that have ended are kept: until either is exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -144,9 +159,21 @@ impl Default for NodeConfig {
     }
 }
 
+impl Default for StorageConfig {
+    fn default() -> StorageConfig {
+        StorageConfig { free_mb: 256, posts_mb: 1024, deliveries: 1_000_000, calls: 200_000 }
+    }
+}
+
 impl Default for KeepCalls {
     fn default() -> KeepCalls {
         KeepCalls { days: 7, count: 100_000 }
+    }
+}
+
+impl StorageConfig {
+    pub(in crate::node) fn posts(&self) -> u64 {
+        self.posts_mb.saturating_mul(MB)
     }
 }
 

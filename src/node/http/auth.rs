@@ -1,5 +1,6 @@
 //! Who asks: bearer tokens (RFC 6750) and their roles.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -8,15 +9,18 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::contract::OfferRefusal;
-use crate::core::name::PeerName;
+use crate::core::name::{PbxName, PeerName};
 use crate::core::number::Number;
+use crate::monitor::Metrics;
 use crate::node::Problem;
-use crate::node::app::App;
 use crate::node::config::Monitoring;
-use crate::node::config::access::Scope;
 use crate::node::http::certificate::ClientCertificate;
-use crate::peer::Peer;
-use crate::store::{TokenRole, credential_hash};
+use crate::node::http::hosts::Hosts;
+use crate::node::http::logins::Logins;
+use crate::node::http::router::ApiState;
+use crate::node::http::tokens::ConfiguredTokens;
+use crate::peer::{Peer, Peers};
+use crate::store::{Store, TokenRole, credential_hash};
 
 /// A browser can't set headers on a WebSocket: it offers the token as a protocol of this form.
 const PROTOCOL: &str = "bearer.";
@@ -43,6 +47,15 @@ impl Identity {
             Identity::Admin => true,
             Identity::Client(own) => own == number,
             Identity::Agent(_) | Identity::Peer(_) => false,
+        }
+    }
+}
+
+impl From<TokenRole> for Identity {
+    fn from(role: TokenRole) -> Identity {
+        match role {
+            TokenRole::Admin => Identity::Admin,
+            TokenRole::Agent => Identity::Agent(Scope::All),
         }
     }
 }
@@ -75,75 +88,101 @@ pub(in crate::node) fn agreed_protocol(headers: &HeaderMap) -> Result<Option<Hea
     Ok(None)
 }
 
-impl FromRequestParts<App> for Identity {
-    type Rejection = Problem;
+/// The PBXs that an agent may speak for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::node) enum Scope {
+    /// All: the token of `agent_token_file`.
+    All,
+    /// These.
+    Only(Arc<BTreeSet<PbxName>>),
+}
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Identity, Problem> {
+impl Scope {
+    pub(super) fn covers(&self, pbx: &PbxName) -> bool {
+        match self {
+            Scope::All => true,
+            Scope::Only(pbxs) => pbxs.contains(pbx),
+        }
+    }
+
+    /// Refuses what is said for another PBX.
+    pub(super) fn check(&self, pbx: &PbxName) -> Result<(), Problem> {
+        let refused = || Problem::forbidden(format!("the token is not for the PBX {pbx}"));
+        self.covers(pbx).then_some(()).ok_or_else(refused)
+    }
+}
+
+/// Tells who asks.
+pub(in crate::node) struct Authenticator {
+    pub(in crate::node) tokens: ConfiguredTokens,
+    pub(in crate::node) logins: Logins,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) peers: Arc<Peers>,
+    pub(in crate::node) monitoring: Monitoring,
+    pub(in crate::node) hosts: Hosts,
+    pub(in crate::node) metrics: Metrics,
+}
+
+impl Authenticator {
+    async fn identify(&self, parts: &Parts) -> Result<Identity, Problem> {
         let token = token(&parts.headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX);
         // What is compared is the hash: how long that takes says nothing about the token.
         let hash = credential_hash(token.ok_or_else(Problem::unauthorized)?);
-        if let Some(known) = configured(app, &hash) {
+        if let Some(known) = self.tokens.identity(&hash) {
             return Ok(known);
         }
-        let source = app.logins.source(parts);
-        let _turn = app.logins.turn(source).await;
-        if let Some(role) = app.store.token(&hash).await? {
-            return Ok(of_role(role));
+        let source = self.logins.source(parts);
+        let _turn = self.logins.turn(source).await;
+        if let Some(role) = self.store.token(&hash).await? {
+            return Ok(role.into());
         }
-        let number = app.store.number_of_credential(&hash).await?;
-        number.map(Identity::Client).ok_or_else(|| app.logins.failed(source))
-    }
-}
-
-/// Whose token of the configuration it is.
-fn configured(app: &App, hash: &[u8; 32]) -> Option<Identity> {
-    if let Some(peer) = app.peer_tokens.get(hash) {
-        return Some(Identity::Peer(peer.clone()));
-    }
-    if let Some(scope) = app.agents.get(hash) {
-        return Some(Identity::Agent(scope.clone()));
-    }
-    app.tokens.get(hash).map(|role| of_role(*role))
-}
-
-fn of_role(role: TokenRole) -> Identity {
-    match role {
-        TokenRole::Admin => Identity::Admin,
-        TokenRole::Agent => Identity::Agent(Scope::All),
+        let number = self.store.number_of_credential(&hash).await?;
+        number.map(Identity::Client).ok_or_else(|| self.logins.failed(source))
     }
 }
 
 /// An administrator.
 pub(in crate::node) struct Admin;
 /// An agent, and the PBXs that it may speak for.
-pub(in crate::node) struct Agent(pub(in crate::node) Scope);
+pub(in crate::node) struct FromAgent(pub(in crate::node) Scope);
 /// Either of them. An administrator may ask about every PBX.
 pub(in crate::node) struct AdminOrAgent(pub(in crate::node) Scope);
+/// A configured peer, by its certificate or its token.
+pub(in crate::node) struct FromPeer(pub(in crate::node) Arc<Peer>);
+/// Whoever may read the monitoring endpoints.
+pub(in crate::node) struct Monitor;
 
-impl FromRequestParts<App> for Admin {
+impl FromRequestParts<ApiState> for Identity {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Admin, Problem> {
-        match Identity::from_request_parts(parts, app).await? {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Identity, Problem> {
+        state.auth.identify(parts).await
+    }
+}
+
+impl FromRequestParts<ApiState> for Admin {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Admin, Problem> {
+        match state.auth.identify(parts).await? {
             Identity::Admin => Ok(Admin),
             _ => Err(Problem::forbidden("this is for administrators")),
         }
     }
 }
 
-impl FromRequestParts<App> for Agent {
+impl FromRequestParts<ApiState> for FromAgent {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Agent, Problem> {
-        match Identity::from_request_parts(parts, app).await? {
-            Identity::Agent(scope) => Ok(Agent(scope)),
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<FromAgent, Problem> {
+        match state.auth.identify(parts).await? {
+            Identity::Agent(scope) => Ok(FromAgent(scope)),
             _ => Err(Problem::forbidden("this is for agents")),
         }
     }
 }
 
-impl FromRequestParts<App> for AdminOrAgent {
+impl FromRequestParts<ApiState> for AdminOrAgent {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<AdminOrAgent, Problem> {
-        match Identity::from_request_parts(parts, app).await? {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<AdminOrAgent, Problem> {
+        match state.auth.identify(parts).await? {
             Identity::Admin => Ok(AdminOrAgent(Scope::All)),
             Identity::Agent(scope) => Ok(AdminOrAgent(scope)),
             _ => Err(Problem::forbidden("this is for administrators and agents")),
@@ -151,18 +190,16 @@ impl FromRequestParts<App> for AdminOrAgent {
     }
 }
 
-/// A configured peer, by its certificate or its token.
-pub(in crate::node) struct FromPeer(pub(in crate::node) Arc<Peer>);
-
-impl FromRequestParts<App> for FromPeer {
+impl FromRequestParts<ApiState> for FromPeer {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<FromPeer, Problem> {
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<FromPeer, Problem> {
+        let auth = &state.auth;
         let shown = parts.extensions.get::<Option<ClientCertificate>>().and_then(Option::as_ref);
-        if let Some(peer) = shown.and_then(|shown| app.peers.by_certificate(&shown.0)) {
+        if let Some(peer) = shown.and_then(|shown| auth.peers.by_certificate(&shown.0)) {
             return Ok(FromPeer(peer.clone()));
         }
-        let problem = match Identity::from_request_parts(parts, app).await {
-            Ok(Identity::Peer(name)) => match app.peers.get(&name) {
+        let problem = match auth.identify(parts).await {
+            Ok(Identity::Peer(name)) => match auth.peers.get(&name) {
                 Some(peer) => return Ok(FromPeer(peer.clone())),
                 None => Problem::unauthorized(),
             },
@@ -170,20 +207,17 @@ impl FromRequestParts<App> for FromPeer {
             Err(problem) if [401, 429].contains(&problem.status) => problem,
             Err(problem) => return Err(problem),
         };
-        app.totals.metrics.offer_from_nobody();
+        auth.metrics.offer_from_nobody();
         Err(problem.because(OfferRefusal::UnknownPeer))
     }
 }
 
-/// Whoever may read the monitoring endpoints.
-pub(in crate::node) struct Monitor;
-
-impl FromRequestParts<App> for Monitor {
+impl FromRequestParts<ApiState> for Monitor {
     type Rejection = Problem;
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Monitor, Problem> {
-        if app.monitoring == Monitoring::Open {
-            return app.hosts.check(&parts.headers).map(|()| Monitor);
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Monitor, Problem> {
+        if state.auth.monitoring == Monitoring::Open {
+            return state.auth.hosts.check(&parts.headers).map(|()| Monitor);
         }
-        Admin::from_request_parts(parts, app).await.map(|Admin| Monitor)
+        Admin::from_request_parts(parts, state).await.map(|Admin| Monitor)
     }
 }

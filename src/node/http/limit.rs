@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use moka::sync::Cache;
 
 use crate::core::bucket::Bucket;
 use crate::core::name::PeerName;
 use crate::core::number::Number;
+use crate::node::Problem;
+use crate::node::http::auth::Identity;
 
 /// Offers of one peer at once: as many as it may have calls to us.
 const OFFERS_BURST: f64 = 500.0;
@@ -24,45 +27,45 @@ const BINDINGS_FULL: Duration = Duration::from_secs(240);
 /// Numbers that are remembered.
 const NUMBERS: u64 = 100_000;
 
-/// What was taken.
+/// How often each number's clients bind and unbind.
 #[derive(Debug)]
-pub(in crate::node) struct Limits {
-    /// By each peer; they are configured, so they are few.
-    offers: Mutex<HashMap<PeerName, Bucket>>,
-    /// The same for what they tell of calls.
-    parts: Mutex<HashMap<PeerName, Bucket>>,
-    /// By each number, of which the clients' token is.
-    bindings: Cache<Number, Arc<Mutex<Bucket>>>,
-}
+pub(in crate::node) struct BindingLimit(Cache<Number, Arc<Mutex<Bucket>>>);
 
-impl Limits {
-    pub(in crate::node) fn new() -> Limits {
-        let bindings = Cache::builder().max_capacity(NUMBERS).time_to_idle(BINDINGS_FULL).build();
-        Limits { offers: Mutex::default(), parts: Mutex::default(), bindings }
+impl BindingLimit {
+    pub(in crate::node) fn new() -> BindingLimit {
+        BindingLimit(Cache::builder().max_capacity(NUMBERS).time_to_idle(BINDINGS_FULL).build())
     }
 
-    /// Takes one change of a number's bindings; false if there is none left.
-    pub(in crate::node) fn take_binding(&self, number: &Number, now: Instant) -> bool {
+    /// Takes one change of a number's clients or of its switch: each is written down, and told to whoever is on the phone
+    /// with the number. Administrators set up many at once.
+    pub(super) fn check(&self, identity: &Identity) -> Result<(), Problem> {
+        match identity {
+            Identity::Client(number) if !self.take(number, Instant::now()) => {
+                let detail = "the number's clients come, go or switch too often; slow down";
+                Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&self, number: &Number, now: Instant) -> bool {
         let fresh = || Arc::new(Mutex::new(Bucket::full(BINDINGS_BURST, now)));
-        let bucket = self.bindings.get_with(number.clone(), fresh);
+        let bucket = self.0.get_with(number.clone(), fresh);
         bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1.0, BINDINGS_BURST, BINDINGS_RATE, now)
     }
-
-    /// Takes one offer of a peer; false if there is none left.
-    pub(in crate::node) fn take_offer(&self, peer: &PeerName, now: Instant) -> bool {
-        take_one(&self.offers, peer, now)
-    }
-
-    /// Takes one part of a call that a peer tells; false if there is none left.
-    pub(in crate::node) fn take_part(&self, peer: &PeerName, now: Instant) -> bool {
-        take_one(&self.parts, peer, now)
-    }
 }
 
-fn take_one(of_peers: &Mutex<HashMap<PeerName, Bucket>>, peer: &PeerName, now: Instant) -> bool {
-    let mut of_peers = of_peers.lock().unwrap_or_else(PoisonError::into_inner);
-    let bucket = of_peers.entry(peer.clone()).or_insert_with(|| Bucket::full(OFFERS_BURST, now));
-    bucket.take(1.0, OFFERS_BURST, OFFERS_RATE, now)
+/// How often each peer makes requests of one kind. Peers are configured, so they are few.
+#[derive(Debug, Default)]
+pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, Bucket>>);
+
+impl PeerLimit {
+    /// Takes one request of a peer; false if there is none left.
+    pub(super) fn take(&self, peer: &PeerName, now: Instant) -> bool {
+        let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = peers.entry(peer.clone()).or_insert_with(|| Bucket::full(OFFERS_BURST, now));
+        bucket.take(1.0, OFFERS_BURST, OFFERS_RATE, now)
+    }
 }
 
 #[cfg(test)]
@@ -72,16 +75,16 @@ mod tests {
 
     #[test]
     fn a_peer_makes_so_many_offers_at_once() {
-        let (limits, start, peer) = (Limits::new(), Instant::now(), "b".parse().unwrap());
-        assert_eq!((0..1000).filter(|_| limits.take_offer(&peer, start)).count(), 500);
+        let (limit, start, peer) = (PeerLimit::default(), Instant::now(), "b".parse().unwrap());
+        assert_eq!((0..1000).filter(|_| limit.take(&peer, start)).count(), 500);
     }
 
     #[test]
     fn a_number_binds_so_often() {
-        let (limits, start, number) = (Limits::new(), Instant::now(), "+12125550100".parse().unwrap());
-        assert_eq!((0..200).filter(|_| limits.take_binding(&number, start)).count(), 120);
+        let (limit, start, number) = (BindingLimit::new(), Instant::now(), "+12125550100".parse().unwrap());
+        assert_eq!((0..200).filter(|_| limit.take(&number, start)).count(), 120);
         let later = start + Duration::from_secs(10);
-        assert_eq!((0..200).filter(|_| limits.take_binding(&number, later)).count(), 5);
-        assert!(limits.take_binding(&"+12125550101".parse().unwrap(), start));
+        assert_eq!((0..200).filter(|_| limit.take(&number, later)).count(), 5);
+        assert!(limit.take(&"+12125550101".parse().unwrap(), start));
     }
 }

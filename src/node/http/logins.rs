@@ -20,7 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use crate::core::bucket::Bucket;
 use crate::monitor::Metrics;
 use crate::node::Problem;
-use crate::node::http::connections::{ConnectionsConfig, source};
+use crate::node::config::connections::ConnectionsConfig;
+use crate::node::http::connections::source;
 
 /// In so long an address regains all its attempts, and is forgotten.
 const MINUTE: Duration = Duration::from_secs(60);

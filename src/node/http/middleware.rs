@@ -6,17 +6,18 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::monitor::Metrics;
 use crate::node::Problem;
-use crate::node::app::App;
+use crate::node::completion::run_to_completion;
 use crate::node::http::problem::PROBLEM_JSON;
 
 /// Counts the request, makes a problem of every error that isn't one yet, and adds the headers that
 /// keep browsers from guessing.
-pub(in crate::node) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(in crate::node) async fn finish(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let method = known(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let mut response = problem(next.run(request).await);
-    app.totals.metrics.http_request(method, route, response.status().as_u16());
+    metrics.http_request(method, route, response.status().as_u16());
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -62,7 +63,7 @@ fn problem(response: Response) -> Response {
 
 /// Whoever asked may have gone: what was begun is done all the same.
 pub(in crate::node) async fn to_the_end(request: Request, next: Next) -> Response {
-    App::to_the_end(next.run(request)).await
+    run_to_completion(next.run(request)).await
 }
 
 /// Call-scoped addresses are posted to by pages of other organisations' nodes.

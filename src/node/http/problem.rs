@@ -7,6 +7,8 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::contract::{ImportReport, OfferRefusal};
+use crate::node::call::CallError;
+use crate::node::peering::inbound::OfferError;
 use crate::store::StoreError;
 
 /// The media type (RFC 9457 §4).
@@ -76,6 +78,11 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, detail)
     }
 
+    /// What isn't stored for lack of space.
+    pub(in crate::node) fn full(detail: &str) -> Problem {
+        Problem::new(StatusCode::INSUFFICIENT_STORAGE, detail).retry_after(60)
+    }
+
     pub(in crate::node) fn because(self, reason: OfferRefusal) -> Problem {
         Problem { reason: Some(reason), ..self }
     }
@@ -100,6 +107,37 @@ impl From<StoreError> for Problem {
             return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database is not available").retry_after(1);
         }
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the database holds something that can't be read")
+    }
+}
+
+impl From<CallError> for Problem {
+    fn from(error: CallError) -> Problem {
+        match error {
+            CallError::Full => Problem::full(&error.to_string()),
+            CallError::Unknown(error) => Problem::field(StatusCode::NOT_FOUND, "call", error.to_string()),
+            CallError::Events(error) => Problem::invalid("events", error.to_string()),
+            CallError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<OfferError> for Problem {
+    fn from(error: OfferError) -> Problem {
+        let (reason, field, detail) = match error {
+            OfferError::Refused { reason, field, detail } => (reason, field, detail),
+            OfferError::Store(error) => return error.into(),
+        };
+        let status = match reason {
+            OfferRefusal::UnknownPeer => StatusCode::UNAUTHORIZED,
+            OfferRefusal::NotItsNumber => StatusCode::FORBIDDEN,
+            OfferRefusal::NotServed => StatusCode::NOT_FOUND,
+            OfferRefusal::Replayed | OfferRefusal::Loop => StatusCode::CONFLICT,
+            OfferRefusal::Stale | OfferRefusal::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            OfferRefusal::Limited => StatusCode::TOO_MANY_REQUESTS,
+        };
+        let retry_after = (reason == OfferRefusal::Limited).then_some(1);
+        let field = field.map(str::to_owned);
+        Problem { field, retry_after, ..Problem::new(status, detail).because(reason) }
     }
 }
 

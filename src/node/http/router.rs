@@ -1,28 +1,43 @@
 //! Which address is answered by what.
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::node::app::App;
+use crate::monitor::Metrics;
+use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
-use crate::node::http::connections::ConnectionsConfig;
-use crate::node::http::middleware;
-use crate::node::lifecycle::disk_space;
+use crate::node::http::auth::Authenticator;
+use crate::node::http::{disk_guard, middleware};
+use crate::node::lifecycle::disk_space::Space;
 
 /// Bytes of a request's body, but for imports, offers and inboxes.
 const BODY: usize = 256 * 1024;
 /// How long an answer may take, but for imports.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
+/// What requests share. A handler extracts the part of its own noun.
+#[derive(Clone, FromRef)]
+pub(in crate::node) struct ApiState {
+    pub(in crate::node) auth: Arc<Authenticator>,
+    pub(in crate::node) directory: Arc<numbers::DirectoryApi>,
+    pub(in crate::node) streams: Arc<stream::StreamsApi>,
+    pub(in crate::node) calls: Arc<calls::CallsApi>,
+    pub(in crate::node) pbxs: Arc<pbxs::PbxsApi>,
+    pub(in crate::node) offers: Arc<offers::OffersApi>,
+    pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
+    pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
+}
+
 macro_rules! routes {
     ($table:ident: $($method:ident $path:literal => $handler:path;)*) => {
-        fn $table() -> Router<App> {
+        fn $table() -> Router<ApiState> {
             Router::new()$(.route($path, $method($handler)))*
         }
     };
@@ -67,7 +82,7 @@ all! {
     peers {
         post "/v1/peer/offers" => offers::create;
         delete "/v1/peer/offers/{id}" => offers::withdraw;
-        post "/v1/peer/offers/{id}/part" => offers::compare;
+        post "/v1/peer/offers/{id}/part" => offers::sync_timeline;
     }
     inboxes {
         post "/a/{token}" => inbox::post;
@@ -76,7 +91,12 @@ all! {
 }
 
 /// The whole of it.
-pub(in crate::node) fn router(app: App, config: &ConnectionsConfig) -> Router {
+pub(in crate::node) fn router(
+    state: ApiState,
+    config: &ConnectionsConfig,
+    space: Arc<Space>,
+    metrics: Metrics,
+) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
@@ -92,8 +112,8 @@ pub(in crate::node) fn router(app: App, config: &ConnectionsConfig) -> Router {
         .merge(inboxes)
         .layer(RequestBodyTimeoutLayer::new(config.stall()))
         .layer(axum::middleware::from_fn(middleware::to_the_end))
-        .layer(axum::middleware::from_fn_with_state(app.clone(), disk_space::guard))
+        .layer(axum::middleware::from_fn_with_state(space, disk_guard::guard))
         .layer(CatchPanicLayer::new())
-        .layer(axum::middleware::from_fn_with_state(app.clone(), middleware::finish))
-        .with_state(app)
+        .layer(axum::middleware::from_fn_with_state(metrics, middleware::finish))
+        .with_state(state)
 }

@@ -21,8 +21,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_layer::Layer;
 
+use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::certificate::ClientCertificate;
-use crate::node::http::connections::{Connections, ConnectionsConfig};
+use crate::node::http::connections::Connections;
 use crate::node::http::socket::Socket;
 
 /// How long requests have to finish when the node stops.

@@ -1,9 +1,9 @@
 //! Asks the database every second, so that `/readyz` knows before a call does.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::monitor::{Beat, clock};
-use crate::node::app::App;
+use crate::monitor::{Beat, Tasks, clock};
 use crate::store::{CallFilter, Store, StoreError};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -43,9 +43,30 @@ async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
     }
 }
 
-impl App {
-    /// Until shutdown.
-    pub(in crate::node) async fn probe(self) {
+/// Asks the database, and knows what is wrong with it where it doesn't say so itself.
+pub(in crate::node) struct DatabaseProbe {
+    store: Store,
+    tasks: Tasks,
+    trouble: Mutex<Option<String>>,
+}
+
+impl DatabaseProbe {
+    pub(in crate::node) fn new(store: Store, tasks: Tasks) -> DatabaseProbe {
+        DatabaseProbe { store, tasks, trouble: Mutex::default() }
+    }
+
+    /// What keeps the node from doing its work: an internal task, or the database. Everybody may read it: it names no file.
+    pub(in crate::node) fn trouble(&self) -> Option<String> {
+        let database = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.tasks.trouble().or_else(database).or_else(|| self.store.failure())
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+    }
+
+    /// Until it is aborted.
+    pub(in crate::node) async fn run(self: Arc<Self>) {
         let beat = self.tasks.beat("store writer", HUNG);
         let mut ticks = tokio::time::interval(EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -91,7 +112,6 @@ impl App {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::monitor::Tasks;
 
     #[tokio::test]
     async fn a_long_copy_is_not_taken_for_a_hang() {

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::core::time::UnixMillis;
-use crate::monitor::{Beat, now};
-use crate::node::app::App;
+use crate::monitor::{Beat, Tasks, now};
+use crate::node::config::KeepCalls;
+use crate::node::lifecycle::Upkeep;
 use crate::node::state::GRACE;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 
 const TICK: Duration = Duration::from_secs(1);
 /// A sweep that gets nowhere for so long is hung: each of its steps waits for the database at most.
@@ -21,39 +24,36 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// One that comes back sooner still finds the calls that are up.
 const LOST: Duration = DAY;
 
-impl App {
+impl Upkeep {
     /// Until shutdown.
-    pub(in crate::node) async fn sweep(self) {
-        let beat = self.tasks.beat("sweep", HUNG);
+    pub(in crate::node) async fn sweep(mut self, tasks: Tasks, shutdown: CancellationToken) {
+        let beat = tasks.beat("sweep", HUNG);
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut old_calls = None;
         for n in 0u64.. {
             tokio::select! {
                 _ = ticks.tick() => {}
-                () = self.shutdown.cancelled() => return,
+                () = shutdown.cancelled() => return,
             }
             beat.tick();
-            if let Err(error) = self.tick(n, &beat, &mut old_calls).await {
+            if let Err(error) = self.tick(n, &beat).await {
                 // The store has logged that it fails; this is only what is put off by it.
                 tracing::debug!(%error, "housekeeping is put off");
             }
         }
     }
 
-    /// `old_calls`: calls that ended before this time are still to be forgotten.
-    async fn tick(&self, n: u64, beat: &Beat, old_calls: &mut Option<UnixMillis>) -> Result<(), StoreError> {
+    async fn tick(&mut self, n: u64, beat: &Beat) -> Result<(), StoreError> {
         self.space.measure();
-        let metrics = self.totals.metrics;
-        metrics.store_failed_writes(self.store.failed_writes());
+        self.metrics.store_failed_writes(self.store.failed_writes());
         // For the metrics of PBXs whose agents have fallen silent.
         let _ = self.links.views(now());
         for call in self.live.to_retry() {
             beat.tick();
             // An empty report: only what was left undone. It is in the backlog again if it fails.
-            let _ = self.report(&call, None, &[]).await;
+            let _ = self.reports.apply(&call, None, Vec::new()).await;
         }
-        self.expire_offers().await?;
+        self.inbound.expire_offers().await?;
         self.pairing.tell_missed_calls(beat).await?;
         for call in self.live.over(now(), GRACE) {
             beat.tick();
@@ -65,9 +65,9 @@ impl App {
             }
             self.posts.forget(&call);
         }
-        metrics.calls_live(self.live.count());
+        self.metrics.calls_live(self.live.count());
         if n.is_multiple_of(RENEW) {
-            metrics.upkeep();
+            self.metrics.upkeep();
             let connected = self.push.hub().to_renew();
             if !connected.is_empty() {
                 self.store.extend_bindings(connected.clone(), now()).await?;
@@ -77,27 +77,9 @@ impl App {
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
             self.end_lost().await;
-            let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
-            let before = before.max(self.store.crowded(self.deliveries_max).await?.unwrap_or(before));
-            *old_calls = Some(self.store.prune_before(before, self.keep.count).await?);
+            self.old_calls.find(&self.store).await?;
         }
-        if let Some(before) = *old_calls
-            && self.forget_old_calls(before, beat).await?
-        {
-            *old_calls = None;
-        }
-        Ok(())
-    }
-
-    /// Forgets calls that ended before this time; true once none is left.
-    async fn forget_old_calls(&self, before: UnixMillis, beat: &Beat) -> Result<bool, StoreError> {
-        for _ in 0..BATCHES {
-            beat.tick();
-            if self.store.prune_batch(before).await? == 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+        self.old_calls.forget(&self.store, beat).await
     }
 
     /// Ends calls that nobody follows any more, as their agent would have.
@@ -105,7 +87,41 @@ impl App {
         for (call, events) in self.live.silent_since(now(), LOST) {
             tracing::warn!(%call, "nothing was heard of a call for a day: it is taken for over");
             // If it can't be written down, it is in the backlog.
-            let _ = self.report(&call, None, &events).await;
+            let _ = self.reports.apply(&call, None, events).await;
         }
+    }
+}
+
+/// The calls that ended too long ago to be kept, or are too many.
+pub(in crate::node) struct OldCalls {
+    keep: KeepCalls,
+    deliveries_max: u64,
+    /// Calls that ended before this time are still to be forgotten.
+    before: Option<UnixMillis>,
+}
+
+impl OldCalls {
+    /// `deliveries_max`: deliveries that are kept with their calls.
+    pub(in crate::node) fn new(keep: KeepCalls, deliveries_max: u64) -> OldCalls {
+        OldCalls { keep, deliveries_max, before: None }
+    }
+
+    async fn find(&mut self, store: &Store) -> Result<(), StoreError> {
+        let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
+        let before = before.max(store.crowded(self.deliveries_max).await?.unwrap_or(before));
+        self.before = Some(store.prune_before(before, self.keep.count).await?);
+        Ok(())
+    }
+
+    async fn forget(&mut self, store: &Store, beat: &Beat) -> Result<(), StoreError> {
+        let Some(before) = self.before else { return Ok(()) };
+        for _ in 0..BATCHES {
+            beat.tick();
+            if store.prune_batch(before).await? == 0 {
+                self.before = None;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 }

@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::core::call::Call;
 use crate::core::exchange::{Exchange, Pair};
 use crate::core::far::{Sent, SentState};
 use crate::core::time::UnixMillis;
 use crate::monitor::now;
-use crate::node::app::App;
+use crate::node::lifecycle::Upkeep;
 use crate::node::state::GRACE;
 use crate::store::{CallFilter, StoreError};
 
@@ -16,9 +18,9 @@ const CALLS: u32 = 200_000;
 /// Calls that may have ended within the grace.
 const RECENT: u32 = 20_000;
 
-impl App {
+impl Upkeep {
     /// Reads live calls back, finishes what was pending, and begins to tell whoever wasn't told.
-    pub(in crate::node) async fn resume(&self) -> Result<(), StoreError> {
+    pub(in crate::node) async fn resume(&self, shutdown: &CancellationToken) -> Result<(), StoreError> {
         let live = self.store.calls(&CallFilter { live: Some(true), pbx: None, limit: CALLS }).await?;
         let over = self.store.calls(&CallFilter { live: Some(false), pbx: None, limit: RECENT }).await?;
         let now = now();
@@ -29,8 +31,8 @@ impl App {
         let talking = self.live.restore(over.into_iter().filter(|call| recent(call.ended)).chain(live).collect());
         let pending = self.resume_deliveries().await?;
         // Beside the first requests: a pair is looked at as it is by then.
-        self.pairing.reconcile_all_in_background(open.chain(talking).collect(), self.shutdown.clone());
-        self.resume_offers().await?;
+        self.pairing.reconcile_all_in_background(open.chain(talking).collect(), shutdown.clone());
+        self.inbound.resume_offers().await?;
         for (call, bytes) in self.store.kept_posts().await? {
             // What isn't followed any more is never forgotten again, so it isn't counted.
             if self.live.read(|exchange| exchange.call(&call).is_some()) {
@@ -38,7 +40,7 @@ impl App {
             }
         }
         let unanswered: Vec<Call> = self.live.read(|exchange| {
-            let calls = exchange.calls().filter(|call| is_offering(call));
+            let calls = exchange.calls().filter(|call| is_unanswered(call));
             calls.cloned().collect()
         });
         unanswered.iter().for_each(|call| self.outbound.offer(call));
@@ -71,7 +73,7 @@ impl App {
 }
 
 /// Whether the node of the called number has not said yet what it thinks of our offer.
-fn is_offering(call: &Call) -> bool {
+fn is_unanswered(call: &Call) -> bool {
     let pending = |offer: &Sent| offer.state == SentState::Pending;
     call.ended.is_none() && call.far.offer.as_ref().is_some_and(pending)
 }

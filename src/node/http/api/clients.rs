@@ -1,6 +1,7 @@
-//! `/v1/clients`.
+//! `/v1/clients`: the clients that are bound to numbers.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
@@ -16,8 +17,8 @@ use crate::core::policy::{OfferTo, PEERS_MAX};
 use crate::guard;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::App;
 use crate::node::disclosure::{CAPABILITIES_MAX, CLIENTS_MAX};
+use crate::node::http::api::numbers::DirectoryApi;
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
@@ -39,23 +40,23 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
         Problems,
         (status = 409, description = "The number has as many clients as it can have, or other requests bind and remove this client at the same time", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn create(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
-    may_change(&app, &identity)?;
+    api.bindings.check(&identity)?;
     let number = number(&identity, new.number.as_ref())?;
     let named = named(&new)?;
     if let Some(address) = &new.address {
-        may_bind(&app, address).await?;
+        may_bind(&api, address).await?;
     }
     // Another request may bind or remove the client between the read and the write. The second round sees that.
     for _ in 0..2 {
-        let bound = app.store.bindings(Some(&number), now(), CLIENTS_MAX).await?;
+        let bound = api.store.bindings(Some(&number), now(), CLIENTS_MAX).await?;
         let same = bound.iter().find(|client| client.address.is_some() && client.address == new.address);
         if let Some(same) = same {
-            if let Some(binding) = app.store.renew_binding(&same.id, named.clone(), now()).await? {
-                return Ok(renewed(&app, binding, named.offer.is_some()).await);
+            if let Some(binding) = api.store.renew_binding(&same.id, named.clone(), now()).await? {
+                return Ok(renewed(&api, binding, named.offer.is_some()).await);
             }
             continue;
         }
@@ -63,10 +64,10 @@ pub(in crate::node) async fn create(
             return Err(Problem::new(StatusCode::CONFLICT, format!("a number has at most {CLIENTS_MAX} clients")));
         }
         let binding = binding(number.clone(), new.address.clone(), named.clone());
-        if app.store.add_binding(binding.clone()).await? {
-            return Ok(created(&app, binding).await);
+        if api.store.add_binding(binding.clone()).await? {
+            return Ok(created(&api, binding).await);
         }
-        if app.store.number(&number).await?.is_none() {
+        if api.store.number(&number).await?.is_none() {
             return Err(Problem::invalid("number", "the number is not in the directory"));
         }
     }
@@ -75,23 +76,23 @@ pub(in crate::node) async fn create(
 }
 
 /// The answer about a new client. It may have come in the middle of a call.
-async fn created(app: &App, binding: Binding) -> (StatusCode, Json<ClientCreated>) {
+async fn created(api: &DirectoryApi, binding: Binding) -> (StatusCode, Json<ClientCreated>) {
     let (id, number) = (&binding.id, &binding.number);
     tracing::info!(client = %id, %number, form = binding.form.as_str(), "client bound");
-    warn_untold(app.pairing.reconcile_number(number).await, number);
+    warn_untold(api.pairing.reconcile_number(number).await, number);
     let secret = binding.secret.clone();
-    (StatusCode::CREATED, Json(ClientCreated { client: view(app, binding), secret }))
+    (StatusCode::CREATED, Json(ClientCreated { client: view(api, binding), secret }))
 }
 
 /// The answer about a renewed client. If the request names `offer`, people on the phone with the number may gain or lose
 /// the client's address. What the offer was before doesn't matter: another request may have changed it in between.
-async fn renewed(app: &App, binding: Binding, names_offer: bool) -> (StatusCode, Json<ClientCreated>) {
+async fn renewed(api: &DirectoryApi, binding: Binding, names_offer: bool) -> (StatusCode, Json<ClientCreated>) {
     let (id, number) = (&binding.id, &binding.number);
     tracing::debug!(client = %id, %number, "client renewed");
     if names_offer {
-        warn_untold(app.pairing.reconsider(number).await, number);
+        warn_untold(api.pairing.reconsider(number).await, number);
     }
-    (StatusCode::OK, Json(ClientCreated { client: view(app, binding), secret: None }))
+    (StatusCode::OK, Json(ClientCreated { client: view(api, binding), secret: None }))
 }
 
 /// If telling fails, the client is bound all the same.
@@ -102,22 +103,12 @@ fn warn_untold(told: Result<(), StoreError>, number: &Number) {
 }
 
 /// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
-async fn may_bind(app: &App, address: &Address) -> Result<(), Problem> {
+async fn may_bind(api: &DirectoryApi, address: &Address) -> Result<(), Problem> {
     let invalid = |why: String| Problem::invalid("address", why);
-    if app.disclosure.inbox_tokens().own(address).is_some() {
+    if api.disclosure.inbox_tokens().own(address).is_some() {
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
-    guard::check_client(app.push.policy(), address).await.map_err(|refusal| invalid(refusal.to_string()))
-}
-
-/// Each change is written down, and told to whoever is on the phone with the number. Administrators set up many at once.
-pub(super) fn may_change(app: &App, identity: &Identity) -> Result<(), Problem> {
-    let Identity::Client(number) = identity else { return Ok(()) };
-    if app.limits.take_binding(number, Instant::now()) {
-        return Ok(());
-    }
-    let detail = "the number's clients come, go or switch too often; slow down";
-    Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
+    guard::check_client(api.push.policy(), address).await.map_err(|refusal| invalid(refusal.to_string()))
 }
 
 fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {
@@ -186,26 +177,26 @@ fn binding(number: Number, address: Option<Address>, named: Renewal) -> Binding 
 /// Whose clients.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::node) struct Wanted {
+pub(in crate::node) struct ClientQuery {
     /// For administrators: only this number's.
     #[param(value_type = Option<String>)]
     number: Option<Number>,
 }
 
 /// The clients of the token's number; for an administrator, of all.
-#[utoipa::path(get, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])), params(Wanted),
+#[utoipa::path(get, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])), params(ClientQuery),
     responses((status = 200, body = ClientList), Problems))]
 pub(in crate::node) async fn list(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
-    Parameters(wanted): Parameters<Wanted>,
+    Parameters(wanted): Parameters<ClientQuery>,
 ) -> Result<Json<ClientList>, Problem> {
     let number = match (&identity, wanted.number) {
         (Identity::Admin, None) => None,
         (_, wanted) => Some(number(&identity, wanted.as_ref())?),
     };
-    let found = app.store.bindings(number.as_ref(), now(), CLIENTS_LISTED).await?;
-    Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&app, binding)).collect() }))
+    let found = api.store.bindings(number.as_ref(), now(), CLIENTS_LISTED).await?;
+    Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&api, binding)).collect() }))
 }
 
 fn check(offer: &OfferTo) -> Result<(), Problem> {
@@ -222,26 +213,26 @@ fn check(offer: &OfferTo) -> Result<(), Problem> {
     params(("id" = String, Path, description = "The client's id")),
     request_body = ClientChange, responses((status = 200, body = ClientView), Problems))]
 pub(in crate::node) async fn change(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
     InPath(id): InPath<ClientId>,
     Body(ClientChange { offer }): Body<ClientChange>,
 ) -> Result<Json<ClientView>, Problem> {
-    may_change(&app, &identity)?;
+    api.bindings.check(&identity)?;
     check(&offer)?;
-    let mut binding = managed(&app, &identity, &id).await?;
-    if !app.store.offer_to(&id, offer.clone()).await? {
+    let mut binding = managed(&api, &identity, &id).await?;
+    if !api.store.offer_to(&id, offer.clone()).await? {
         return Err(Problem::not_found("client"));
     }
     tracing::info!(client = %id, number = %binding.number, %offer, "client's address is offered to");
-    app.pairing.reconsider(&binding.number).await?;
+    api.pairing.reconsider(&binding.number).await?;
     binding.offer = offer;
-    Ok(Json(view(&app, binding)))
+    Ok(Json(view(&api, binding)))
 }
 
 /// Another number's client is none of the asker's business, not even whether it is there.
-async fn managed(app: &App, identity: &Identity, id: &ClientId) -> Result<Binding, Problem> {
-    let found = app.store.binding(id, now()).await?;
+async fn managed(api: &DirectoryApi, identity: &Identity, id: &ClientId) -> Result<Binding, Problem> {
+    let found = api.store.binding(id, now()).await?;
     found.filter(|binding| identity.may_manage(&binding.number)).ok_or_else(|| Problem::not_found("client"))
 }
 
@@ -250,25 +241,25 @@ async fn managed(app: &App, identity: &Identity, id: &ClientId) -> Result<Bindin
     params(("id" = String, Path, description = "The client's id")),
     responses((status = 204, description = "It is gone"), Problems))]
 pub(in crate::node) async fn remove(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
     InPath(id): InPath<ClientId>,
 ) -> Result<StatusCode, Problem> {
-    may_change(&app, &identity)?;
-    let binding = managed(&app, &identity, &id).await?;
-    app.store.delete_binding(&id).await?;
-    app.push.end_client(&id);
+    api.bindings.check(&identity)?;
+    let binding = managed(&api, &identity, &id).await?;
+    api.store.delete_binding(&id).await?;
+    api.push.end_client(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
     // If telling fails, it is gone all the same.
-    if let Err(error) = app.pairing.reconsider(&binding.number).await {
+    if let Err(error) = api.pairing.reconsider(&binding.number).await {
         tracing::warn!(%error, number = %binding.number, "who talks with a client that is gone could not be told");
     }
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn view(app: &App, binding: Binding) -> ClientView {
+fn view(api: &DirectoryApi, binding: Binding) -> ClientView {
     ClientView {
-        connected: app.push.hub().is_connected(&binding.id),
+        connected: api.push.hub().is_connected(&binding.id),
         id: binding.id,
         number: binding.number,
         form: binding.form,

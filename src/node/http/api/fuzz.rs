@@ -30,25 +30,25 @@ use crate::node::http::extract::Body;
 /// If a body that was taken is not the same when it is written and read again, or holds what its check
 /// should have refused.
 pub fn body(data: &[u8]) {
-    again(taken::<CallRequest>(data));
-    again(taken::<CallEvents>(data));
-    again(taken::<ClientChange>(data));
-    again(taken::<NumberSwitch>(data));
-    again(taken::<PbxReport>(data));
-    again(taken::<Offer>(data));
-    again(taken::<Part>(data));
-    if let Some(entry) = again(taken::<NumberEntry>(data))
+    again(parsed::<CallRequest>(data));
+    again(parsed::<CallEvents>(data));
+    again(parsed::<ClientChange>(data));
+    again(parsed::<NumberSwitch>(data));
+    again(parsed::<PbxReport>(data));
+    again(parsed::<Offer>(data));
+    again(parsed::<Part>(data));
+    if let Some(entry) = again(parsed::<NumberEntry>(data))
         && numbers::check(&entry).is_ok()
     {
         assert!(entry.name.is_none_or(|name| !name.contains(char::is_control) && name.chars().count() <= 100));
         assert!(entry.credential.is_none_or(|credential| (16..=256).contains(&credential.len())));
     }
-    if let Some(new) = again(taken::<NewClient>(data))
+    if let Some(new) = again(parsed::<NewClient>(data))
         && let Ok(named) = clients::named(&new)
     {
         assert!(named.lifetime.is_none_or(|lifetime| (60..=2_592_000).contains(&lifetime.as_secs())));
     }
-    if let Some(content) = taken::<Map<String, Value>>(data) {
+    if let Some(content) = parsed::<Map<String, Value>>(data) {
         for (kind, key) in [("ended", "address"), ("peer", "instead")] {
             inbox::address(&content, kind, key).iter().for_each(crate::core::fuzz::passes_on);
         }
@@ -71,7 +71,7 @@ pub fn body(data: &[u8]) {
 }
 
 /// As a handler gets it.
-fn taken<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
+fn parsed<T: DeserializeOwned>(data: &[u8]) -> Option<T> {
     let request = Request::builder().header(CONTENT_TYPE, "application/json");
     let request = request.body(axum::body::Body::from(data.to_vec())).ok()?;
     match Body::<T>::from_request(request, &()).now_or_never()? {

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -20,11 +21,10 @@ use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
 use super::lines::{self, Line};
-use super::numbers;
+use super::numbers::DirectoryApi;
 use crate::contract::{ImportMode, ImportReport, LineError};
 use crate::core::number::Number;
 use crate::node::Problem;
-use crate::node::app::App;
 use crate::node::http::auth::Admin;
 use crate::node::http::extract::Parameters;
 use crate::node::http::problem::Problems;
@@ -38,7 +38,7 @@ const NAMED: usize = 100;
 /// What to do about bad lines.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::node) struct Wanted {
+pub(in crate::node) struct ImportQuery {
     /// `all-or-nothing` if absent.
     #[serde(default)]
     #[param(inline)]
@@ -49,13 +49,13 @@ pub(in crate::node) struct Wanted {
 ///
 /// Columns may be in any order, and all but `number` may be absent; extensions are separated by
 /// spaces. With `all-or-nothing`, a bad line is answered with 422 and nothing is imported.
-#[utoipa::path(post, path = "/v1/numbers:import", tag = "numbers", security(("bearer" = ["admin"])), params(Wanted),
+#[utoipa::path(post, path = "/v1/numbers:import", tag = "numbers", security(("bearer" = ["admin"])), params(ImportQuery),
     request_body(content = String, content_type = "text/csv"),
     responses((status = 200, body = ImportReport), Problems))]
 pub(in crate::node) async fn import(
-    State(app): State<App>,
+    State(directory): State<Arc<DirectoryApi>>,
     _: Admin,
-    Parameters(Wanted { mode }): Parameters<Wanted>,
+    Parameters(ImportQuery { mode }): Parameters<ImportQuery>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportReport>, Problem> {
@@ -66,13 +66,13 @@ pub(in crate::node) async fn import(
     }
     let file = spool(body.into_data_stream()).await?;
     if mode == ImportMode::AllOrNothing {
-        let report = pass(&app, &file, Pass::Look).await?;
+        let report = pass(&directory, &file, Pass::Check).await?;
         if report.bad > 0 {
             let detail = format!("{} bad lines; nothing was imported", report.bad);
             return Err(Problem::invalid("lines", detail).import(report));
         }
     }
-    let report = pass(&app, &file, Pass::Write { known_good: mode == ImportMode::AllOrNothing }).await?;
+    let report = pass(&directory, &file, Pass::Write { known_good: mode == ImportMode::AllOrNothing }).await?;
     tracing::info!(imported = report.imported, bad = report.bad, "directory imported");
     Ok(Json(report))
 }
@@ -80,7 +80,7 @@ pub(in crate::node) async fn import(
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     /// Only finds the bad lines.
-    Look,
+    Check,
     /// Writes the good ones.
     Write { known_good: bool },
 }
@@ -111,7 +111,7 @@ async fn spool(mut body: BodyDataStream) -> Result<File, Problem> {
     Ok(file)
 }
 
-async fn pass(app: &App, file: &File, pass: Pass) -> Result<ImportReport, Problem> {
+async fn pass(directory: &DirectoryApi, file: &File, pass: Pass) -> Result<ImportReport, Problem> {
     let (sender, mut batches) = mpsc::channel(4);
     let mut file = file.try_clone().map_err(|_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "out of files"))?;
     let reader = tokio::task::spawn_blocking(move || {
@@ -123,12 +123,12 @@ async fn pass(app: &App, file: &File, pass: Pass) -> Result<ImportReport, Proble
         let mut rows = tally.judge(batch);
         if pass != (Pass::Write { known_good: true }) {
             let claims = rows.iter().filter_map(|(_, row)| Some((row.number.clone(), row.credential?)));
-            let taken = app.store.credentials_taken(&claims.collect::<Vec<_>>()).await?;
-            rows.retain(|(line, row)| !taken.contains(&row.number) || tally.bad(*line, TAKEN));
+            let taken = directory.store.credentials_taken(&claims.collect::<Vec<_>>()).await?;
+            rows.retain(|(line, row)| !taken.contains(&row.number) || tally.bad(*line, IN_USE));
         }
         tally.report.imported += rows.len() as u64;
-        if pass != Pass::Look && !rows.is_empty() {
-            numbers::write(app, rows.into_iter().map(|(_, row)| row).collect()).await?;
+        if pass != Pass::Check && !rows.is_empty() {
+            directory.write(rows.into_iter().map(|(_, row)| row).collect()).await?;
         }
     }
     match reader.await {
@@ -138,7 +138,7 @@ async fn pass(app: &App, file: &File, pass: Pass) -> Result<ImportReport, Proble
     }
 }
 
-const TAKEN: &str = "credential: is in use by another number";
+const IN_USE: &str = "credential: is in use by another number";
 
 /// What was read so far.
 #[derive(Default)]
@@ -159,7 +159,7 @@ impl Tally {
                     self.bad(line, "number: stands on an earlier line too");
                 }
                 Ok(row) if row.credential.is_some_and(|hash| !self.credentials.insert(prefix(hash))) => {
-                    self.bad(line, TAKEN);
+                    self.bad(line, IN_USE);
                 }
                 Ok(row) => rows.push((line, row)),
             }

@@ -2,6 +2,7 @@
 //!
 //! What isn't there, is over, or was never made gets one and the same answer: nothing is revealed.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
@@ -17,18 +18,20 @@ use crate::contract::{Body as Said, Message, Peer};
 use crate::core::address::Address;
 use crate::core::name::PbxName;
 use crate::core::number::Number;
-use crate::monitor::now;
+use crate::monitor::{Metrics, now};
 use crate::node::Problem;
-use crate::node::app::App;
-use crate::node::delivery::post_budget::PostVerdict;
-use crate::node::disclosure::CAPABILITIES_MAX;
+use crate::node::delivery::Deliveries;
+use crate::node::delivery::post_budget::{PostBudget, PostVerdict};
 use crate::node::disclosure::inbox_token::InboxToken;
+use crate::node::disclosure::{CAPABILITIES_MAX, Disclosure};
+use crate::node::http::disk_guard;
 use crate::node::http::extract::Body;
 use crate::node::http::problem::Problems;
-use crate::node::lifecycle::disk_space;
+use crate::node::lifecycle::disk_space::Space;
+use crate::node::peering::inbound::Inbound;
 use crate::node::peering::inbound::remote_client::Reception;
-use crate::node::state::GRACE;
-use crate::store::{Binding, Delivery};
+use crate::node::state::{GRACE, LiveCalls};
+use crate::store::{Binding, Delivery, Store};
 
 /// Bytes of a message.
 pub(in crate::node) const BODY: usize = 64 * 1024;
@@ -40,6 +43,17 @@ const WAITING: u64 = 1000;
 const PAGE: &str = include_str!("inbox.html");
 const PAGE_CSP: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(in crate::node) struct InboxesApi {
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) posts: Arc<PostBudget>,
+    pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) deliveries: Arc<Deliveries>,
+    pub(in crate::node) space: Arc<Space>,
+    pub(in crate::node) metrics: Metrics,
+}
 
 /// Clients that a message was passed on to.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,12 +83,12 @@ struct Behind {
     responses((status = 202, body = Accepted), Problems,
         (status = 429, description = "Too many messages", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn post(
-    State(app): State<App>,
+    State(api): State<Arc<InboxesApi>>,
     Path(token): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let result = take(&app, &token, request).await;
-    app.totals.metrics.inbox_post(match &result {
+    let result = take(&api, &token, request).await;
+    api.metrics.inbox_post(match &result {
         Ok(_) => "accepted",
         Err(problem) if problem.status == 404 => "unknown",
         Err(problem) if problem.status == 429 => "limited",
@@ -84,8 +98,8 @@ pub(in crate::node) async fn post(
     result.map(|accepted| (StatusCode::ACCEPTED, Json(accepted)).into_response())
 }
 
-async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Problem> {
-    let known = behind(app, token).ok_or_else(nobody)?;
+async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepted, Problem> {
+    let known = behind(api, token).ok_or_else(nobody)?;
     let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
     let spent = |taken| match taken {
         PostVerdict::Yes => Ok(()),
@@ -94,9 +108,9 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
             let detail = "this address has taken all that it may in one call";
             Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
         }
-        PostVerdict::Full => Err(disk_space::full("the node keeps as many messages as it may")),
+        PostVerdict::Full => Err(Problem::full("the node keeps as many messages as it may")),
     };
-    spent(app.posts.take_post(token, &known.claim.call, Instant::now()))?;
+    spent(api.posts.take_post(token, &known.claim.call, Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     // Said in the head alone, it would be taken from everybody's share.
@@ -104,35 +118,35 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         let detail = format!("the body may have {BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let clients = app.disclosure.inbox_clients(&known.claim.call, &known.number).await?.len();
+    let clients = api.disclosure.inbox_clients(&known.claim.call, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
-    spent(app.posts.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
+    spent(api.posts.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
-    let Some(behind) = behind(app, token) else {
+    let Some(behind) = behind(api, token) else {
         // It may have been forgotten before this post was counted.
-        if app.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
-            app.posts.forget(&known.claim.call);
+        if api.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
+            api.posts.forget(&known.claim.call);
         }
         return Err(nobody());
     };
-    if app.store.waiting(&behind.claim.call).await? >= WAITING {
+    if api.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
-    let clients = app.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
+    let clients = api.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
     if clients.is_empty() {
         return Err(nobody());
     }
     let accepted = Accepted { clients: clients.len() };
     if let Some(address) = address(&content, "ended", "address") {
-        app.remote_client_left(&behind.claim.call, &behind.number, &address).await?;
+        api.inbound.remote_client_left(&behind.claim.call, &behind.number, &address).await?;
         return Ok(accepted);
     }
     let instead = address(&content, "peer", "instead");
-    let body = match peer(app, &content) {
+    let body = match peer(api, &content) {
         // B7: the other side's own address.
         Some(peer) => {
-            match app.accept_remote_client(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
+            match api.inbound.accept_remote_client(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
                 Reception::Kept => return Ok(accepted),
                 Reception::News => Said::Peer { role: behind.claim.role, peer, own: None },
                 // What anybody says who has the address isn't said in this node's name.
@@ -142,15 +156,15 @@ async fn take(app: &App, token: &str, request: Request) -> Result<Accepted, Prob
         None => Said::Message { content },
     };
     if matches!(body, Said::Message { .. }) {
-        app.space.check()?;
+        disk_guard::check(&api.space)?;
     }
     let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
-    app.store.add_deliveries(deliveries.clone()).await?;
-    app.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
+    api.store.add_deliveries(deliveries.clone()).await?;
+    api.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
-    if app.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
-        app.posts.forget(&behind.claim.call);
-        app.deliveries.cancel_call(&behind.claim.call).await?;
+    if api.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
+        api.posts.forget(&behind.claim.call);
+        api.deliveries.cancel_call(&behind.claim.call).await?;
     }
     Ok(accepted)
 }
@@ -170,10 +184,10 @@ fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
 }
 
 /// The other side's own address, if that is what was sent.
-fn peer(app: &App, content: &Map<String, Value>) -> Option<Peer> {
+fn peer(api: &InboxesApi, content: &Map<String, Value>) -> Option<Peer> {
     let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
     let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
-    (harmless(&peer) && app.disclosure.inbox_tokens().allows(&peer.address)).then_some(peer)
+    (harmless(&peer) && api.disclosure.inbox_tokens().allows(&peer.address)).then_some(peer)
 }
 
 /// An address of the sender's, in a message of that type.
@@ -192,12 +206,12 @@ fn nobody() -> Problem {
 }
 
 /// The number that a token was made for, while it is reachable in that call.
-fn behind(app: &App, token: &str) -> Option<Behind> {
+fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
     let claim = InboxToken::read(token)?;
-    app.live.read(|exchange| {
+    api.live.read(|exchange| {
         let call = exchange.call(&claim.call)?;
         let numbers = exchange.reachable(&claim.call, now(), GRACE);
-        let number = numbers.into_iter().find(|number| app.disclosure.inbox_tokens().is_for(&claim, number))?;
+        let number = numbers.into_iter().find(|number| api.disclosure.inbox_tokens().is_for(&claim, number))?;
         let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
         let hidden = exchange.withholds(&claim.call, &other);
         let other = if hidden { Number::withheld(&claim.call) } else { other };
@@ -209,7 +223,10 @@ fn behind(app: &App, token: &str) -> Option<Behind> {
 #[utoipa::path(get, path = "/a/{token}", tag = "addresses",
     params(("token" = String, Path, description = "The capability")),
     responses((status = 200, description = "A page to send a text", body = String, content_type = "text/html"), Problems))]
-pub(in crate::node) async fn page(State(app): State<App>, Path(token): Path<String>) -> Result<Response, Problem> {
-    behind(&app, &token).ok_or_else(nobody)?;
+pub(in crate::node) async fn page(
+    State(api): State<Arc<InboxesApi>>,
+    Path(token): Path<String>,
+) -> Result<Response, Problem> {
+    behind(&api, &token).ok_or_else(nobody)?;
     Ok(([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response())
 }

@@ -1,15 +1,16 @@
 //! The handlers, one file for each noun of the API.
 
-pub(super) mod calls;
-pub(super) mod clients;
+pub(in crate::node) mod call_views;
+pub(in crate::node) mod calls;
+pub(in crate::node) mod clients;
 pub mod fuzz;
-pub(super) mod import;
-pub(super) mod inbox;
+pub(in crate::node) mod import;
+pub(in crate::node) mod inbox;
 mod lines;
-pub(super) mod monitoring;
-pub(super) mod numbers;
-pub(super) mod offers;
-pub(super) mod pbxs;
-pub(super) mod stream;
+pub(in crate::node) mod monitoring;
+pub(in crate::node) mod numbers;
+pub(in crate::node) mod offers;
+pub(in crate::node) mod pbxs;
+pub(in crate::node) mod stream;
 
 pub use monitoring::StatusView;

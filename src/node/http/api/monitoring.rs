@@ -1,25 +1,43 @@
 //! Health, metrics, status, and the page for a person.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::calls::told;
+use super::call_views::CallViews;
 use crate::contract::{CallView, PbxView};
 use crate::core::time::UnixMillis;
-use crate::monitor::{PAGE, PAGE_CSP, TaskView, TotalsView, now};
-use crate::node::app::App;
+use crate::monitor::{PAGE, PAGE_CSP, TaskView, Tasks, Totals, TotalsView, now};
+use crate::node::delivery::pbx_links::PbxLinks;
 use crate::node::http::auth::Monitor;
-use crate::node::http::problem::Problems;
-use crate::node::{Problem, document};
+use crate::node::http::openapi::document;
+use crate::node::http::problem::{Problem, Problems};
+use crate::node::lifecycle::database_probe::DatabaseProbe;
+use crate::node::lifecycle::disk_space::Space;
+use crate::push::Push;
 use crate::store::CallFilter;
 
 /// Calls that the page shows.
 const RECENT: u32 = 50;
+
+pub(in crate::node) struct MonitoringApi {
+    pub(in crate::node) push: Push,
+    pub(in crate::node) links: Arc<PbxLinks>,
+    pub(in crate::node) views: CallViews,
+    pub(in crate::node) totals: Arc<Totals>,
+    pub(in crate::node) tasks: Tasks,
+    pub(in crate::node) probe: Arc<DatabaseProbe>,
+    pub(in crate::node) space: Arc<Space>,
+    pub(in crate::node) started: UnixMillis,
+    pub(in crate::node) shutdown: CancellationToken,
+}
 
 /// The node at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -62,17 +80,17 @@ pub(in crate::node) async fn healthz() -> &'static str {
 #[utoipa::path(get, path = "/readyz", tag = "monitoring",
     responses((status = 200, description = "It can", body = String, content_type = "text/plain"),
         (status = 503, description = "It can't", body = Problem, content_type = "application/problem+json")))]
-pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static str, Problem> {
-    if app.shutdown.is_cancelled() {
+pub(in crate::node) async fn readyz(State(api): State<Arc<MonitoringApi>>) -> Result<&'static str, Problem> {
+    if api.shutdown.is_cancelled() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
     // Whether the database can be written is found out by the probe, not by whoever asks.
-    if let Some(trouble) = app.trouble() {
+    if let Some(trouble) = api.probe.trouble() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
     let failing = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be read");
-    app.store.check().await.map_err(failing)?;
-    if app.space.is_low() {
+    api.views.store.check().await.map_err(failing)?;
+    if api.space.is_low() {
         let detail = "the database's disk is nearly full: only decisions and pairs are kept";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
     }
@@ -82,31 +100,34 @@ pub(in crate::node) async fn readyz(State(app): State<App>) -> Result<&'static s
 /// Prometheus metrics.
 #[utoipa::path(get, path = "/metrics", tag = "monitoring", security((), ("bearer" = ["admin"])),
     responses((status = 200, description = "In the text format", body = String, content_type = "text/plain"), Problems))]
-pub(in crate::node) async fn metrics(State(app): State<App>, _: Monitor) -> Response {
-    let text = app.totals.metrics.render();
+pub(in crate::node) async fn metrics(State(api): State<Arc<MonitoringApi>>, _: Monitor) -> Response {
+    let text = api.totals.metrics.render();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
 /// Links, calls, deliveries and counts.
 #[utoipa::path(get, path = "/v1/status", tag = "monitoring", security((), ("bearer" = ["admin"])),
     responses((status = 200, body = StatusView), Problems))]
-pub(in crate::node) async fn status(State(app): State<App>, _: Monitor) -> Result<Json<StatusView>, Problem> {
-    let calls = app.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
-    let mut calls = told(&app, calls).await?;
+pub(in crate::node) async fn status(
+    State(api): State<Arc<MonitoringApi>>,
+    _: Monitor,
+) -> Result<Json<StatusView>, Problem> {
+    let calls = api.views.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
+    let mut calls = api.views.with_timelines(calls).await?;
     // Whoever has a call's address can send to its client: that isn't for whoever may look.
     calls.iter_mut().for_each(|call| call.address = None);
     let now = now();
     Ok(Json(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        started: app.started,
+        started: api.started,
         now,
-        store_ok: !app.store.is_failing(),
-        tasks: app.tasks.views(),
-        trouble: app.trouble(),
-        pbxs: app.links.views(now),
-        live: app.live.count() as u64,
-        connected: app.push.hub().connected() as u64,
-        totals: app.totals.view(),
+        store_ok: !api.views.store.is_failing(),
+        tasks: api.tasks.views(),
+        trouble: api.probe.trouble(),
+        pbxs: api.links.views(now),
+        live: api.views.live.count() as u64,
+        connected: api.push.hub().connected() as u64,
+        totals: api.totals.view(),
         calls,
     }))
 }

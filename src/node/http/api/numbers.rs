@@ -1,4 +1,6 @@
-//! `/v1/numbers`.
+//! `/v1/numbers`: the directory.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -10,27 +12,52 @@ use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberV
 use crate::core::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::App;
+use crate::node::disclosure::Disclosure;
 use crate::node::http::auth::{Admin, Identity};
 use crate::node::http::extract::{Body, InPath, Parameters};
+use crate::node::http::limit::BindingLimit;
 use crate::node::http::problem::Problems;
-use crate::store::{NumberRow, StoreError};
+use crate::node::pairing::Pairing;
+use crate::push::Push;
+use crate::store::{NumberRow, Store, StoreError};
 
 const NAME: usize = 100;
 const CREDENTIAL: std::ops::RangeInclusive<usize> = 16..=256;
 const EXTENSIONS: usize = 1000;
 const PAGE: u32 = 1000;
 
+/// Numbers, and the clients that are bound to them.
+pub(in crate::node) struct DirectoryApi {
+    pub(in crate::node) store: Store,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) pairing: Arc<Pairing>,
+    pub(in crate::node) bindings: BindingLimit,
+}
+
+impl DirectoryApi {
+    /// Writes entries. Who has a credential of before is let in no longer, and not left inside either.
+    pub(super) async fn write(&self, rows: Vec<NumberRow>) -> Result<(), StoreError> {
+        let changed = self.store.credentials_changed(&rows).await?;
+        self.store.put_numbers(rows).await?;
+        for number in changed {
+            let clients = self.store.bindings(Some(&number), now(), PAGE).await?;
+            clients.iter().for_each(|client| self.push.hub().close(&client.id));
+        }
+        Ok(())
+    }
+}
+
 /// One entry of the directory.
 #[utoipa::path(get, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 200, body = NumberView), Problems))]
 pub(in crate::node) async fn show(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     _: Admin,
     InPath(number): InPath<Number>,
 ) -> Result<Json<NumberView>, Problem> {
-    let found = app.store.number(&number).await?;
+    let found = api.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
 }
 
@@ -40,30 +67,19 @@ pub(in crate::node) async fn show(
     request_body = NumberEntry, responses((status = 200, body = NumberView), Problems,
         (status = 409, description = "The credential is another number's", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn put(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     _: Admin,
     InPath(number): InPath<Number>,
     Body(entry): Body<NumberEntry>,
 ) -> Result<Json<NumberView>, Problem> {
     check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
     let switched = entry.enabled.is_some();
-    write(&app, vec![NumberRow::new(number.clone(), entry)]).await?;
+    api.write(vec![NumberRow::new(number.clone(), entry)]).await?;
     if switched {
-        app.pairing.reconsider(&number).await?;
+        api.pairing.reconsider(&number).await?;
     }
-    let found = app.store.number(&number).await?;
+    let found = api.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
-}
-
-/// Writes entries. Who has a credential of before is let in no longer, and not left inside either.
-pub(super) async fn write(app: &App, rows: Vec<NumberRow>) -> Result<(), StoreError> {
-    let changed = app.store.credentials_changed(&rows).await?;
-    app.store.put_numbers(rows).await?;
-    for number in changed {
-        let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
-        clients.iter().for_each(|client| app.push.hub().close(&client.id));
-    }
-    Ok(())
 }
 
 /// Removes an entry, and the clients of its number. Who is on the phone with it is told.
@@ -71,17 +87,17 @@ pub(super) async fn write(app: &App, rows: Vec<NumberRow>) -> Result<(), StoreEr
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 204, description = "It is gone"), Problems))]
 pub(in crate::node) async fn remove(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     _: Admin,
     InPath(number): InPath<Number>,
 ) -> Result<StatusCode, Problem> {
-    let clients = app.store.bindings(Some(&number), now(), PAGE).await?;
-    if !app.store.delete_number(&number).await? {
+    let clients = api.store.bindings(Some(&number), now(), PAGE).await?;
+    if !api.store.delete_number(&number).await? {
         return Err(Problem::not_found("number"));
     }
-    clients.iter().for_each(|client| app.push.end_client(&client.id));
+    clients.iter().for_each(|client| api.push.end_client(&client.id));
     // If telling fails, it is gone all the same.
-    if let Err(error) = app.pairing.reconsider(&number).await {
+    if let Err(error) = api.pairing.reconsider(&number).await {
         tracing::warn!(%error, %number, "who talks with a number that is gone could not be told");
     }
     Ok(StatusCode::NO_CONTENT)
@@ -92,12 +108,12 @@ pub(in crate::node) async fn remove(
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 200, body = NumberSwitch), Problems))]
 pub(in crate::node) async fn switch(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
     InPath(number): InPath<Number>,
 ) -> Result<Json<NumberSwitch>, Problem> {
     own(&identity, &number)?;
-    let found = app.store.number(&number).await?.ok_or_else(|| Problem::not_found("number"))?;
+    let found = api.store.number(&number).await?.ok_or_else(|| Problem::not_found("number"))?;
     Ok(Json(NumberSwitch { enabled: found.entry.enabled != Some(false) }))
 }
 
@@ -106,18 +122,18 @@ pub(in crate::node) async fn switch(
     params(("number" = String, Path, description = "The number, percent-encoded")),
     request_body = NumberSwitch, responses((status = 200, body = NumberSwitch), Problems))]
 pub(in crate::node) async fn set_switch(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
     InPath(number): InPath<Number>,
     Body(switch): Body<NumberSwitch>,
 ) -> Result<Json<NumberSwitch>, Problem> {
     own(&identity, &number)?;
-    super::clients::may_change(&app, &identity)?;
-    if !app.store.enable(&number, switch.enabled).await? {
+    api.bindings.check(&identity)?;
+    if !api.store.enable(&number, switch.enabled).await? {
         return Err(Problem::not_found("number"));
     }
     tracing::info!(%number, enabled = switch.enabled, "number switched");
-    app.pairing.reconsider(&number).await?;
+    api.pairing.reconsider(&number).await?;
     Ok(Json(switch))
 }
 
@@ -131,7 +147,7 @@ fn own(identity: &Identity, number: &Number) -> Result<(), Problem> {
 /// Which part of the directory.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-pub(in crate::node) struct Wanted {
+pub(in crate::node) struct NumberQuery {
     /// The number behind which the page begins: `next` of the page before.
     #[param(value_type = Option<String>)]
     after: Option<Number>,
@@ -141,19 +157,19 @@ pub(in crate::node) struct Wanted {
 }
 
 /// A page of the directory, in order.
-#[utoipa::path(get, path = "/v1/numbers", tag = "numbers", security(("bearer" = ["admin"])), params(Wanted),
+#[utoipa::path(get, path = "/v1/numbers", tag = "numbers", security(("bearer" = ["admin"])), params(NumberQuery),
     responses((status = 200, body = NumberPage), Problems))]
 pub(in crate::node) async fn list(
-    State(app): State<App>,
+    State(api): State<Arc<DirectoryApi>>,
     _: Admin,
-    Parameters(wanted): Parameters<Wanted>,
+    Parameters(wanted): Parameters<NumberQuery>,
 ) -> Result<Json<NumberPage>, Problem> {
     let limit = wanted.limit.unwrap_or(100);
     if !(1..=PAGE).contains(&limit) {
         return Err(Problem::invalid("limit", format!("must be 1 to {PAGE}")));
     }
     // One more than wanted says whether there is a next page.
-    let mut numbers = app.store.numbers(wanted.after.as_ref(), limit + 1).await?;
+    let mut numbers = api.store.numbers(wanted.after.as_ref(), limit + 1).await?;
     let more = numbers.len() > limit as usize;
     numbers.truncate(limit as usize);
     let next = numbers.last().filter(|_| more).map(|view| view.number.clone());

@@ -1,4 +1,6 @@
-//! `/v1/pbxs`.
+//! `/v1/pbxs`: the links of agents.
+
+use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -8,10 +10,18 @@ use crate::contract::{PbxReport, SipMessages};
 use crate::core::name::PbxName;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::App;
-use crate::node::http::auth::Agent;
+use crate::node::delivery::sip_messages::SipHandout;
+use crate::node::http::auth::FromAgent;
 use crate::node::http::extract::{Body, InPath, agent_clock};
 use crate::node::http::problem::Problems;
+use crate::node::peering::outbound::Outbound;
+use crate::push::Push;
+
+pub(in crate::node) struct PbxsApi {
+    pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) sip: Arc<SipHandout>,
+}
 
 /// An agent says how its link to a PBX is, and is given SIP MESSAGEs to send.
 #[utoipa::path(put, path = "/v1/pbxs/{pbx}", tag = "pbxs", security(("bearer" = ["agent"])),
@@ -19,8 +29,8 @@ use crate::node::http::problem::Problems;
         ("sidecall-clock" = Option<i64>, Header, description = "What the agent's clock shows, in milliseconds since 1970")),
     request_body = PbxReport, responses((status = 200, body = SipMessages), Problems))]
 pub(in crate::node) async fn report(
-    State(app): State<App>,
-    Agent(scope): Agent,
+    State(api): State<Arc<PbxsApi>>,
+    FromAgent(scope): FromAgent,
     InPath(pbx): InPath<PbxName>,
     headers: HeaderMap,
     Body(report): Body<PbxReport>,
@@ -35,9 +45,9 @@ pub(in crate::node) async fn report(
     }
     let report = report.by_clock(agent_clock(&headers), now());
     let agent = report.agent.clone();
-    app.outbound.note_sip_answers(app.push.sip_outcomes(&pbx, &agent, &report.sent));
-    app.sip.link_reported(&pbx, report, now());
-    let mut handed = app.sip.hand_out(&pbx, Some(&agent)).await;
-    handed.messages.extend(app.sip.unconfirmed(&pbx, &agent));
+    api.outbound.note_sip_answers(api.push.sip_outcomes(&pbx, &agent, &report.sent));
+    api.sip.link_reported(&pbx, report, now());
+    let mut handed = api.sip.hand_out(&pbx, Some(&agent)).await;
+    handed.messages.extend(api.sip.unconfirmed(&pbx, &agent));
     Ok(Json(handed))
 }

@@ -19,17 +19,17 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, stream};
 use serde::Deserialize;
 use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
 
 use crate::contract::ClientForm;
 use crate::core::name::ClientId;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::app::App;
 use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::problem::Problems;
-use crate::push::{Attached, Frame};
-use crate::store::{Binding, StoreError};
+use crate::push::{Attached, Frame, Push};
+use crate::store::{Binding, Store, StoreError};
 
 const PING: Duration = Duration::from_secs(30);
 /// Two pings and some: who hasn't said anything for so long is gone.
@@ -43,6 +43,12 @@ const UNSENT: usize = 1024 * 1024;
 /// Bytes of what a client says: acknowledgements are short.
 pub(super) const SAID: usize = 1024;
 
+pub(in crate::node) struct StreamsApi {
+    pub(in crate::node) store: Store,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) shutdown: CancellationToken,
+}
+
 /// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`.
 #[utoipa::path(get, path = "/v1/clients/{id}/stream", tag = "clients", security(("bearer" = ["client"])),
     params(("id" = String, Path, description = "The client's id"),
@@ -51,14 +57,14 @@ pub(super) const SAID: usize = 1024;
         (status = 200, description = "Server-sent events; each one's data is a message", body = crate::contract::Message, content_type = "text/event-stream"),
         Problems))]
 pub(in crate::node) async fn open(
-    State(app): State<App>,
+    State(api): State<Arc<StreamsApi>>,
     identity: Identity,
     InPath(id): InPath<ClientId>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let Identity::Client(number) = identity else { return Err(Problem::forbidden("this is for clients")) };
-    let found = app.store.binding(&id, now()).await?.filter(|binding| binding.number == number);
+    let found = api.store.binding(&id, now()).await?.filter(|binding| binding.number == number);
     let binding = found.ok_or_else(|| Problem::not_found("client"))?;
     if binding.form != ClientForm::Hosted {
         return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
@@ -66,7 +72,7 @@ pub(in crate::node) async fn open(
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-        return Ok(events(app, binding, last).await?.into_response());
+        return Ok(events(api, binding, last).await?.into_response());
     }
     let Ok(mut upgrade) = upgrade else {
         return Err(Problem::new(
@@ -82,7 +88,7 @@ pub(in crate::node) async fn open(
     let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(UNSENT);
     Ok(upgrade.on_upgrade(move |socket| async move {
         let mut stream =
-            Socket { attached: app.push.hub().attach(&binding), socket, app, binding, unacknowledged: HashSet::new() };
+            Socket { attached: api.push.hub().attach(&binding), socket, api, binding, unacknowledged: HashSet::new() };
         let code = stream.run().await;
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
@@ -90,7 +96,7 @@ pub(in crate::node) async fn open(
 }
 
 struct Socket {
-    app: App,
+    api: Arc<StreamsApi>,
     binding: Binding,
     attached: Attached,
     socket: WebSocket,
@@ -111,13 +117,13 @@ pub(super) fn acknowledged(text: &str) -> Option<String> {
 impl Socket {
     /// Until either side ends it; the code to close with.
     async fn run(&mut self) -> u16 {
-        let Ok(waiting) = self.app.store.pending_of(&self.binding.id, None).await else { return close_code::AGAIN };
+        let Ok(waiting) = self.api.store.pending_of(&self.binding.id, None).await else { return close_code::AGAIN };
         for delivery in waiting {
             if !self.send(&Frame::new(&delivery.message)).await {
                 return close_code::AWAY;
             }
         }
-        let shutdown = self.app.shutdown.clone();
+        let shutdown = self.api.shutdown.clone();
         let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -154,7 +160,7 @@ impl Socket {
             return true;
         }
         // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
-        self.app.push.attempted(&frame.id);
+        self.api.push.attempted(&frame.id);
         let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into()))).await;
         matches!(sent, Ok(Ok(())))
     }
@@ -163,33 +169,33 @@ impl Socket {
         if let Some(ack) = acknowledged(text)
             && self.unacknowledged.remove(&ack)
         {
-            self.app.push.delivered(&ack, &self.binding);
+            self.api.push.delivered(&ack, &self.binding);
         }
     }
 }
 
 /// A stream of server-sent events.
 struct Events {
-    app: App,
+    api: Arc<StreamsApi>,
     binding: Binding,
     attached: Attached,
     waiting: VecDeque<Arc<Frame>>,
     /// What was read from the store: it may come by the hub as well.
-    seen: HashSet<String>,
+    stored: HashSet<String>,
     /// What was handed over last. It has been written when the next is asked for.
-    written: Option<String>,
+    handed_over: Option<String>,
 }
 
 async fn events(
-    app: App,
+    api: Arc<StreamsApi>,
     binding: Binding,
     last: Option<&str>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, StoreError> {
-    let attached = app.push.hub().attach(&binding);
-    let waiting = app.store.pending_of(&binding.id, last).await?;
+    let attached = api.push.hub().attach(&binding);
+    let waiting = api.store.pending_of(&binding.id, last).await?;
     let waiting: VecDeque<_> = waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect();
-    let seen = waiting.iter().map(|frame| frame.id.clone()).collect();
-    let events = Events { app, binding, attached, waiting, seen, written: None };
+    let stored = waiting.iter().map(|frame| frame.id.clone()).collect();
+    let events = Events { api, binding, attached, waiting, stored, handed_over: None };
     let stream = stream::unfold(events, |mut events| async move {
         let frame = events.next().await?;
         Some((Ok(Event::default().id(&frame.id).data(&frame.json)), events))
@@ -199,15 +205,15 @@ async fn events(
 
 impl Events {
     async fn next(&mut self) -> Option<Arc<Frame>> {
-        if let Some(id) = self.written.take() {
-            self.app.push.delivered(&id, &self.binding);
+        if let Some(id) = self.handed_over.take() {
+            self.api.push.delivered(&id, &self.binding);
         }
         let frame = match self.waiting.pop_front() {
             Some(frame) => frame,
             None => self.fresh().await?,
         };
-        self.app.push.attempted(&frame.id);
-        self.written = Some(frame.id.clone());
+        self.api.push.attempted(&frame.id);
+        self.handed_over = Some(frame.id.clone());
         Some(frame)
     }
 
@@ -215,9 +221,9 @@ impl Events {
         loop {
             let frame = tokio::select! {
                 frame = self.attached.frames.recv() => frame?,
-                () = self.app.shutdown.cancelled() => return None,
+                () = self.api.shutdown.cancelled() => return None,
             };
-            if !self.seen.remove(&frame.id) {
+            if !self.stored.remove(&frame.id) {
                 return Some(frame);
             }
         }

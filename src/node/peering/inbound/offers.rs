@@ -5,9 +5,8 @@
 //! number that is gets the same answer with a client and without.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
-
-use axum::http::StatusCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::contract::{NumberKind, Offer, OfferRefusal};
 use crate::core::call::{Call, Phase};
@@ -19,11 +18,10 @@ use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
 use crate::core::portability::ServedBy;
 use crate::core::route::Side;
 use crate::core::time::UnixMillis;
-use crate::monitor::{now, wall};
-use crate::node::Problem;
-use crate::node::app::App;
+use crate::monitor::{brief, now, wall};
 use crate::node::disclosure::CAPABILITIES_MAX;
-use crate::node::peering::inbound::offer_book::{Kept, OFFERS, Used, said};
+use crate::node::peering::inbound::Inbound;
+use crate::node::peering::inbound::offer_book::{KeptOffer, OFFERS, UsedOffer, said};
 use crate::peer::Peer;
 use crate::store::{StoreError, StoredOffer};
 
@@ -35,41 +33,33 @@ const FRESH: Duration = Duration::from_secs(60);
 const HOPS: usize = 8;
 const HOP_MAX: usize = 127;
 
-/// What is wrong with an offer.
-pub(in crate::node) struct Refusal {
-    pub(in crate::node) reason: OfferRefusal,
-    pub(in crate::node) problem: Problem,
+/// Why an offer was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::node) enum OfferError {
+    /// Something is wrong with it, or with this field of it.
+    #[error("{detail}")]
+    Refused { reason: OfferRefusal, field: Option<&'static str>, detail: String },
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-impl From<Refusal> for Problem {
-    fn from(refusal: Refusal) -> Problem {
-        refusal.problem
+impl OfferError {
+    pub(in crate::node) fn too_many() -> OfferError {
+        let detail = "too many offers; slow down".to_owned();
+        OfferError::Refused { reason: OfferRefusal::Limited, field: None, detail }
     }
 }
 
-fn refuse(reason: OfferRefusal, problem: Problem) -> Result<(), Refusal> {
-    Err(Refusal { reason, problem: problem.because(reason) })
+fn refused(reason: OfferRefusal, field: &'static str, detail: impl Into<String>) -> OfferError {
+    OfferError::Refused { reason, field: Some(field), detail: detail.into() }
 }
 
-impl App {
-    /// Whether any offer may still be used.
-    pub(in crate::node) fn has_offers(&self) -> bool {
-        !self.offers.lock().waiting.is_empty()
-    }
-
+impl Inbound {
     /// Takes an offer, for a call that is here already or will be soon.
-    pub(in crate::node) async fn take_offer(
-        &self,
-        peer: &Peer,
-        offer: Offer,
-    ) -> Result<Result<(), Refusal>, StoreError> {
-        if let Err(refusal) = self.judge(peer, &offer) {
-            return Ok(Err(refusal));
-        }
+    pub(in crate::node) async fn accept_offer(&self, peer: &Peer, offer: Offer) -> Result<(), OfferError> {
+        self.check(&offer)?;
         if !self.may_offer(peer, offer.calling.as_ref()).await {
-            let detail = "the calling number is not one of yours";
-            let problem = Problem::field(StatusCode::FORBIDDEN, "calling", detail);
-            return Ok(refuse(OfferRefusal::NotItsNumber, problem));
+            return Err(refused(OfferRefusal::NotItsNumber, "calling", "the calling number is not one of yours"));
         }
         let stored = StoredOffer { peer: peer.name().clone(), offer, received: now() };
         let id = stored.id();
@@ -80,25 +70,23 @@ impl App {
                 if self.offers.lock().waiting.contains_key(&id) {
                     self.match_offers(std::slice::from_ref(&stored.offer.called)).await?;
                 }
-                return Ok(Ok(()));
+                return Ok(());
             }
             Some(false) => {
-                let problem =
-                    Problem::field(StatusCode::CONFLICT, "id", "that offer was made before, and said something else");
-                return Ok(refuse(OfferRefusal::Replayed, problem));
+                let detail = "that offer was made before, and said something else";
+                return Err(refused(OfferRefusal::Replayed, "id", detail));
             }
             None => {}
         }
         let Some(called) = self.behind_number(&stored.offer.called).await? else {
-            if self.peers.serving(&stored.offer.called).is_some_and(|other| other.name() == peer.name()) {
-                let problem = Problem::field(StatusCode::CONFLICT, "called", "we would offer this number to you");
-                return Ok(refuse(OfferRefusal::Loop, problem));
-            }
-            let problem = Problem::field(StatusCode::NOT_FOUND, "called", "we don't serve this number");
-            return Ok(refuse(OfferRefusal::NotServed, problem));
+            let is_theirs = self.peers.serving(&stored.offer.called).is_some_and(|other| other.name() == peer.name());
+            return Err(match is_theirs {
+                true => refused(OfferRefusal::Loop, "called", "we would offer this number to you"),
+                false => refused(OfferRefusal::NotServed, "called", "we don't serve this number"),
+            });
         };
         if self.offers.lock().waiting_of(peer.name()) >= OFFERS {
-            return Ok(refuse(OfferRefusal::Limited, too_many()));
+            return Err(OfferError::too_many());
         }
         // Written down before it is taken: the peer won't repeat it.
         self.store.put_offer(stored.clone()).await?;
@@ -109,40 +97,35 @@ impl App {
             true => self.match_offers(&[number]).await?,
             false => self.store.delete_offers(vec![id]).await?,
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
-    /// What can be said against it without asking anybody.
-    fn judge(&self, peer: &Peer, offer: &Offer) -> Result<(), Refusal> {
-        if !self.limits.take_offer(peer.name(), Instant::now()) {
-            return refuse(OfferRefusal::Limited, too_many());
-        }
+    /// Checks what an offer says, without asking anybody.
+    fn check(&self, offer: &Offer) -> Result<(), OfferError> {
         let harmless = |text: &String| text.chars().count() <= 100 && !text.chars().any(char::is_control);
-        let wrong = if !offer.name.iter().all(harmless) {
-            Some(("name", "at most 100 characters, and no control characters".to_owned()))
-        } else if offer.capabilities.len() > CAPABILITIES_MAX {
-            Some(("capabilities", format!("at most {CAPABILITIES_MAX}")))
-        } else if !self.disclosure.inbox_tokens().allows(&offer.address) {
-            Some(("address", "is one of this very machine".to_owned()))
-        } else if offer.via.iter().any(|hop| hop.len() > HOP_MAX) {
-            Some(("via", format!("a URL has at most {HOP_MAX} characters")))
-        } else {
-            None
-        };
-        if let Some((field, detail)) = wrong {
-            return refuse(OfferRefusal::Invalid, Problem::invalid(field, detail));
+        let invalid = |field, detail: String| Err(refused(OfferRefusal::Invalid, field, detail));
+        if !offer.name.iter().all(harmless) {
+            return invalid("name", "at most 100 characters, and no control characters".to_owned());
+        }
+        if offer.capabilities.len() > CAPABILITIES_MAX {
+            return invalid("capabilities", format!("at most {CAPABILITIES_MAX}"));
+        }
+        if !self.disclosure.inbox_tokens().allows(&offer.address) {
+            return invalid("address", "is one of this very machine".to_owned());
+        }
+        if offer.via.iter().any(|hop| hop.len() > HOP_MAX) {
+            return invalid("via", format!("a URL has at most {HOP_MAX} characters"));
         }
         // Both clocks are the same unless ours was stepped, and then nobody knows which of them is right.
         let stale = |now| now - offer.sent > FRESH || offer.sent - now > FRESH || offer.at - now > FRESH;
         if stale(wall()) && stale(now()) {
             let detail = format!("by our clock it is {}: this is too old, or not yet", wall().0);
-            return refuse(OfferRefusal::Stale, Problem::invalid("sent", detail));
+            return Err(refused(OfferRefusal::Stale, "sent", detail));
         }
-        if offer.via.len() > HOPS
-            || offer.via.iter().any(|hop| hop.trim_end_matches('/') == self.disclosure.inbox_tokens().base())
-        {
+        let own = self.disclosure.inbox_tokens().base();
+        if offer.via.len() > HOPS || offer.via.iter().any(|hop| hop.trim_end_matches('/') == own) {
             let detail = "it has been here before, or has passed too many nodes";
-            return refuse(OfferRefusal::Loop, Problem::field(StatusCode::CONFLICT, "via", detail));
+            return Err(refused(OfferRefusal::Loop, "via", detail));
         }
         Ok(())
     }
@@ -155,7 +138,7 @@ impl App {
     }
 
     /// As it is matched. When its call began is reckoned by our clock: the other one may be wrong.
-    fn waiting(&self, kept: &Kept) -> Waiting {
+    fn waiting(&self, kept: &KeptOffer) -> Waiting {
         let StoredOffer { peer, offer, received } = &kept.stored;
         Waiting {
             id: kept.stored.id(),
@@ -178,10 +161,10 @@ impl App {
     }
 
     /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
-    pub(in crate::node) async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
+    async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
         let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
-            let taken = self.offers.lock();
-            let (about, wanted) = taken.about(called);
+            let book = self.offers.lock();
+            let (about, wanted) = book.about(called);
             let calls: Vec<Arrived> = self.live.read(|exchange| {
                 let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
                 calls.filter(|call| free(call)).map(arrived).collect()
@@ -200,9 +183,9 @@ impl App {
         }
         let matches = match_up(&offers, &calls);
         {
-            let mut taken = self.offers.lock();
+            let mut book = self.offers.lock();
             for id in &matches.ambiguous {
-                taken.waiting.entry(id.clone()).and_modify(|kept| kept.ambiguous = true);
+                book.waiting.entry(id.clone()).and_modify(|kept| kept.ambiguous = true);
             }
         }
         let mut used = Vec::new();
@@ -218,16 +201,16 @@ impl App {
 
     /// Gives an offer to a call; false if either was used meanwhile.
     fn use_offer(&self, id: &OfferId, call: &CallId, how: Likeness) -> bool {
-        let mut taken = self.offers.lock();
-        let Some(kept) = taken.waiting.get(id) else { return false };
+        let mut book = self.offers.lock();
+        let Some(kept) = book.waiting.get(id) else { return false };
         let calling = self.live.read(|exchange| {
             let call = exchange.call(call).filter(|call| free(call))?;
             Some(call.calling.clone())
         });
         let Some(calling) = calling else { return false };
-        let client = far_client(&kept.stored, calling, how);
+        let client = remote_client(&kept.stored, calling, how);
         let said = Some(said(&kept.stored.offer));
-        let used = Used { received: kept.stored.received, call: call.clone(), said };
+        let used = UsedOffer { received: kept.stored.received, call: call.clone(), said };
         let learned = self.live.change_remote(call, |far| {
             far.learn(client);
             far.offered = Some(id.clone());
@@ -235,10 +218,10 @@ impl App {
         if learned.is_none() {
             return false;
         }
-        taken.waiting.remove(id);
-        taken.used.insert(id.clone(), used);
-        drop(taken);
-        self.totals.metrics.offer_matched(how.as_str());
+        book.waiting.remove(id);
+        book.used.insert(id.clone(), used);
+        drop(book);
+        self.metrics.offer_matched(how.as_str());
         tracing::info!(%call, peer = %id.peer, offer = %id.call, how = how.as_str(), "an offer belongs to a call");
         true
     }
@@ -248,7 +231,7 @@ impl App {
         let id = OfferId { peer: peer.name().clone(), call };
         let unused = self.offers.lock().withdraw(&id, now());
         if unused {
-            self.totals.metrics.offer_matched("withdrawn");
+            self.metrics.offer_matched("withdrawn");
         }
         self.store.delete_offers(vec![id]).await
     }
@@ -258,16 +241,16 @@ impl App {
         let now = now();
         let mut over = Vec::new();
         {
-            let mut taken = self.offers.lock();
-            for (id, kept) in taken.waiting.extract_if(|_, kept| now - kept.stored.received >= KEEP) {
-                self.totals.metrics.offer_matched(if kept.ambiguous { "ambiguous" } else { "none" });
+            let mut book = self.offers.lock();
+            for (id, kept) in book.waiting.extract_if(|_, kept| now - kept.stored.received >= KEEP) {
+                self.metrics.offer_matched(if kept.ambiguous { "ambiguous" } else { "none" });
                 over.push(id);
             }
-            taken.withdrawn.retain(|_, at| now - *at < KEEP);
+            book.withdrawn.retain(|_, at| now - *at < KEEP);
             // Written off when they were used, but that may have failed.
             self.live.read(|exchange| {
-                let over_too = |used: &Used| now - used.received >= KEEP && exchange.call(&used.call).is_none();
-                over.extend(taken.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
+                let over_too = |used: &UsedOffer| now - used.received >= KEEP && exchange.call(&used.call).is_none();
+                over.extend(book.used.extract_if(|_, used| over_too(used)).map(|(id, _)| id));
             });
         }
         if over.is_empty() { Ok(()) } else { self.store.delete_offers(over).await }
@@ -278,9 +261,9 @@ impl App {
         let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
         // A call stands alone then: what was said with its offer is gone.
         let used = |call: &Call| {
-            Some((call.far.offered.clone()?, Used { received: now(), call: call.id.clone(), said: None }))
+            Some((call.far.offered.clone()?, UsedOffer { received: now(), call: call.id.clone(), said: None }))
         };
-        let used: HashMap<OfferId, Used> = self.live.read(|exchange| exchange.calls().filter_map(used).collect());
+        let used: HashMap<OfferId, UsedOffer> = self.live.read(|exchange| exchange.calls().filter_map(used).collect());
         self.offers.lock().used.extend(used);
         for stored in self.store.offers().await? {
             let id = stored.id();
@@ -305,8 +288,21 @@ impl App {
         Ok(())
     }
 
+    /// A call has come in from a trunk: if offers wait, finds its own in the background.
+    pub(in crate::node) fn match_new_call(self: &Arc<Self>, call: &Call) {
+        if self.offers.lock().waiting.is_empty() {
+            return;
+        }
+        let (inbound, called) = (self.clone(), call.called.clone());
+        tokio::spawn(brief("offer", async move {
+            if let Err(error) = inbound.match_offers(&[called]).await {
+                tracing::warn!(%error, "an offer could not be given to its call");
+            }
+        }));
+    }
+
     /// A call from a trunk was answered: an offer that didn't fit before may be its own.
-    pub(in crate::node) async fn look_for_offer(&self, pair: &Pair) -> Result<(), StoreError> {
+    pub(in crate::node) async fn match_answered_call(&self, pair: &Pair) -> Result<(), StoreError> {
         let called = self.live.read(|exchange| {
             let call = exchange.call(&pair.call).filter(|call| free(call))?;
             Some(call.called.clone())
@@ -340,7 +336,7 @@ fn arrived(call: &Call) -> Arrived {
 
 /// The caller's client as ours may be shown it: what the voice call withholds, or says otherwise, is not
 /// told by another way.
-fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> FarClient {
+fn remote_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> FarClient {
     let offer = &stored.offer;
     let named = calling.is_some() && how != Likeness::Alone;
     // The same number, better written.
@@ -354,8 +350,4 @@ fn far_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> F
         peer: Some(stored.peer.clone()),
         at: Some(stored.received),
     }
-}
-
-fn too_many() -> Problem {
-    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many offers; slow down").retry_after(1)
 }

@@ -8,7 +8,7 @@ use crate::core::name::CallId;
 use crate::core::number::Number;
 use crate::core::route::Side;
 use crate::monitor::now;
-use crate::node::app::App;
+use crate::node::peering::inbound::Inbound;
 use crate::store::StoreError;
 
 /// What becomes of another side's client that a number of ours was told of.
@@ -22,7 +22,7 @@ pub(in crate::node) enum Reception {
     Moot,
 }
 
-impl App {
+impl Inbound {
     /// A number of ours was told in a call how the other side's client is reached (B7).
     ///
     /// With `instead`, whoever had that address has connected the two.

@@ -33,7 +33,7 @@ impl Outbound {
         let id = call.id.clone();
         self.run(&id, PeerTask::Offer, async move {
             match outbound.first_offer(&peer, &calling, &call).await {
-                Ok(Some(offer)) => outbound.keep_offering(&peer, &calling, offer).await,
+                Ok(Some(offer)) => outbound.offer_until_answered(&peer, &calling, offer).await,
                 Ok(None) => {}
                 Err(error) => tracing::warn!(%error, call = %call.id, "an offer could not be made"),
             }
@@ -67,7 +67,7 @@ impl Outbound {
         }))
     }
 
-    async fn keep_offering(self: &Arc<Self>, peer: &Peer, calling: &Number, offer: Offer) {
+    async fn offer_until_answered(self: &Arc<Self>, peer: &Peer, calling: &Number, offer: Offer) {
         let id = offer.id.clone();
         let state = until_settled(
             || async {

@@ -1,5 +1,5 @@
 //! What two nodes tell each other of their parts of a call that one has offered to the other (B11), so that each
-//! can show it as one story.
+//! can show it as one timeline.
 //!
 //! The offering node asks and tells in one request, shortly after something has changed in its own part: by then
 //! the other side has seen it too. What is told is when, and never who. How long ago goes over the wire, no
@@ -21,7 +21,7 @@ use crate::monitor::{brief, now};
 use crate::node::peering::outbound::Outbound;
 use crate::node::peering::outbound::tasks::until_settled;
 use crate::node::state::GRACE;
-use crate::node::timeline::story;
+use crate::node::timeline::timeline;
 use crate::peer::{Outcome, Peer};
 use crate::store::StoreError;
 
@@ -97,7 +97,7 @@ impl Outbound {
         let Some(call) = self.live.call(id) else { return Ok(Part::default()) };
         let deliveries = self.store.deliveries_of(std::slice::from_ref(id)).await?;
         let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
-        Ok(part_of(&call, &story(&call, &deliveries), now()))
+        Ok(part_of(&call, &timeline(&call, &deliveries), now()))
     }
 
     /// Keeps what the other node says. It knows nothing of calls that were forgotten there.
@@ -110,12 +110,12 @@ impl Outbound {
     }
 }
 
-/// What is told of a call's story.
-fn part_of(call: &Call, story: &[Step], now: UnixMillis) -> Part {
+/// What is told of a call's timeline.
+fn part_of(call: &Call, timeline: &[Step], now: UnixMillis) -> Part {
     // Who offers has given an address; the called side has once the other was told of one of its clients.
     let given = call.side == Side::Originating || call.far.told.is_some();
     let mut steps: Vec<PartStep> = Vec::new();
-    for step in story {
+    for step in timeline {
         let (at, what) = match &step.what {
             Happening::Announced { .. } => (step.at, Milestone::Announced),
             Happening::Decided { route, reason, .. } => {

@@ -21,7 +21,7 @@ use crate::node::state::GRACE;
 use crate::peer::Outcome;
 
 /// How long a call that is hung up takes to end at both sides, which need not be told then.
-const ENDS: Duration = Duration::from_millis(300);
+const HANGUP: Duration = Duration::from_millis(300);
 
 impl Outbound {
     /// Clients of `ours` were told that a pair is over. If the call goes on, the other side doesn't see that.
@@ -41,7 +41,7 @@ impl Outbound {
         tokio::spawn(brief(
             "peer",
             stop.run_until_cancelled_owned(async move {
-                tokio::time::sleep(ENDS).await;
+                tokio::time::sleep(HANGUP).await;
                 if !outbound.live.read(|exchange| exchange.is_up(&pbx, &leg)) || outbound.talks_again(&pair) {
                     return;
                 }
