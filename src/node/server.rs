@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -56,12 +55,11 @@ pub struct Node {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     connections: ConnectionsConfig,
-    router: Router,
+    state: ApiState,
     upkeep: Upkeep,
     probe: Arc<DatabaseProbe>,
     store: Store,
     tasks: Tasks,
-    metrics: Metrics,
     /// Ends what the node does by itself, and its streams.
     shutdown: CancellationToken,
 }
@@ -206,10 +204,11 @@ impl Node {
             offers: OffersApi { inbound, offer_limit, timeline_limit, metrics }.into(),
             inboxes: inboxes.into(),
             monitoring: monitoring.into(),
+            space,
+            metrics,
         };
-        let router = router(state, &config.connections, space, metrics);
         let connections = config.connections.clone();
-        Ok(Node { listener, address, tls, connections, router, upkeep, probe, store, tasks, metrics, shutdown })
+        Ok(Node { listener, address, tls, connections, state, upkeep, probe, store, tasks, shutdown })
     }
 
     /// Where it listens.
@@ -228,8 +227,7 @@ impl Node {
     /// # Errors
     /// If the listener breaks.
     pub async fn serve(self, shutdown: CancellationToken) -> Result<(), NodeError> {
-        let Node { listener, address, tls, connections, router, upkeep, probe, store, tasks, metrics, shutdown: stop } =
-            self;
+        let Node { listener, address, tls, connections, state, upkeep, probe, store, tasks, shutdown: stop } = self;
         tracing::info!(%address, tls = tls.is_some(), "the node listens");
         let sweep = tasks.spawn("sweep", &stop, upkeep.sweep(tasks.clone(), stop.clone()));
         let probe = tasks.spawn("database probe", &stop, probe.run());
@@ -245,7 +243,8 @@ impl Node {
                 stop.cancel();
             }
         });
-        let open = Connections::new(&connections, metrics);
+        let open = Connections::new(&connections, state.metrics);
+        let router = router(state, &connections);
         let serving = Server::new(&connections, open, tls, router, shutdown.clone()).run(listener);
         let served = tasks.run("HTTP server", &shutdown, serving).await;
         stopping.abort();

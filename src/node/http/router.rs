@@ -33,6 +33,8 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) offers: Arc<offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
     pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
+    pub(in crate::node) space: Arc<Space>,
+    pub(in crate::node) metrics: Metrics,
 }
 
 macro_rules! routes {
@@ -91,12 +93,7 @@ all! {
 }
 
 /// The whole of it.
-pub(in crate::node) fn router(
-    state: ApiState,
-    config: &ConnectionsConfig,
-    space: Arc<Space>,
-    metrics: Metrics,
-) -> Router {
+pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
@@ -112,8 +109,8 @@ pub(in crate::node) fn router(
         .merge(inboxes)
         .layer(RequestBodyTimeoutLayer::new(config.stall()))
         .layer(axum::middleware::from_fn(middleware::to_the_end))
-        .layer(axum::middleware::from_fn_with_state(space, disk_guard::guard))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), disk_guard::guard))
         .layer(CatchPanicLayer::new())
-        .layer(axum::middleware::from_fn_with_state(metrics, middleware::finish))
+        .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))
         .with_state(state)
 }
