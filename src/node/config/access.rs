@@ -9,7 +9,7 @@ use crate::core::name::PbxName;
 use crate::core::secret::Secret;
 use crate::node::NodeError;
 
-/// Why a token can't be used.
+/// Why a token that was given twice is refused.
 pub(in crate::node) const SHARED: &str = "the token is somebody else's too";
 
 /// The tokens that the configuration brings along.
@@ -52,7 +52,7 @@ impl AgentAccess {
     }
 }
 
-/// Looks for values that can't work.
+/// Checks for values that can't work.
 pub(in crate::node) fn check(agents: &[AgentAccess]) -> Result<(), NodeError> {
     let mut tokens = HashSet::new();
     for (n, agent) in agents.iter().enumerate() {

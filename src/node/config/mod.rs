@@ -185,7 +185,7 @@ impl Routing {
 }
 
 impl NodeConfig {
-    /// Looks for values that can't work, before anything binds.
+    /// Checks for values that can't work, before anything binds.
     ///
     /// # Errors
     /// Names the key that is wrong.

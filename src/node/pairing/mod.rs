@@ -216,7 +216,7 @@ impl Pairing {
         Ok(())
     }
 
-    /// Looks at all pairs in which a number talks: it has a new client.
+    /// Reconciles all pairs in which a number talks: it has a new client.
     pub(in crate::node) async fn reconcile_number(&self, number: &Number) -> Result<(), StoreError> {
         for pair in self.live.pairs_of(number) {
             self.reconcile(&pair).await?;
