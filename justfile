@@ -19,8 +19,8 @@ unit:
 lint:
     cargo fmt --all --check
     cargo clippy --locked --all-targets -- -D warnings
-    cargo clippy --locked -p sidecall-tidy --all-targets -- -D warnings
-    shellcheck -x install.sh install/*.sh tests/run tests/lab/*.sh fuzz/run fuzz/instrument .ci/run
+    cargo clippy --locked -p sidecall-lab -p sidecall-tidy --all-targets -- -D warnings
+    shellcheck -x install.sh install/*.sh tests/run lab/*.sh fuzz/run fuzz/instrument .ci/run
 
 # The rules of the house (tests/tidy), in seconds
 tidy:

@@ -5,18 +5,16 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
 
-#[path = "../tests/lab/mod.rs"]
-mod lab;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Parser;
 use serde_json::json;
 
-use lab::cast::{ALICE, DAVE, SCENES, Scene};
-use lab::stage::Stage;
-use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, ports, wait_until};
+use lab::net::ports;
+use lab::scenario::calls::{ALICE, DAVE, SCENES, Scene};
+use lab::scenario::site::Stage;
+use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, wait_until};
 
 /// Measures the added post-dial delay, with and without sidecall, interleaved.
 #[derive(Debug, Parser)]

@@ -81,7 +81,7 @@ demo() {
   fi
   if [ "$asterisk" = yes ] && ! have asterisk; then
     need_packages debootstrap:debootstrap
-    if [ "$(id -u)" = 0 ]; then tests/lab/asterisk-root.sh >&2; else sudo -E tests/lab/asterisk-root.sh >&2; fi
+    if [ "$(id -u)" = 0 ]; then lab/asterisk-root.sh >&2; else sudo -E lab/asterisk-root.sh >&2; fi
   fi
   step "2/3 Building sidecall and the demonstration: some minutes the first time"
   need_cargo

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-mod lab;
-
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -80,7 +78,8 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
         ),
     };
     for file in files {
-        lab::conf::replace(&pbx.dir().join(file), line, if kind == Kind::Asterisk { "NoOp()" } else { "" }).unwrap();
+        lab::pbx::conf::replace(&pbx.dir().join(file), line, if kind == Kind::Asterisk { "NoOp()" } else { "" })
+            .unwrap();
     }
     let _ = pbx.console(reload);
     Doctor::asked(&dir).says("warning", "no route of the dialplan tries it");

@@ -4,7 +4,6 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod agent_double;
-mod lab;
 
 use std::time::Duration;
 
@@ -83,7 +82,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
                 let more = format!(
                     "\n[from-internal](+)\nexten => {second},1,Gosub(sidecall-originating,s,1)\n same => n,Goto({NUMBER},1)\n"
                 );
-                lab::conf::write(&file, &(lab::conf::read(&file).unwrap() + &more)).unwrap();
+                lab::pbx::conf::write(&file, &(lab::pbx::conf::read(&file).unwrap() + &more)).unwrap();
                 let _ = pbx.console("dialplan reload");
             }
             Kind::FreeSwitch => {
@@ -92,7 +91,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
                     "<include>\n<extension name=\"second\"><condition field=\"destination_number\" expression=\"^\\{second}$\">\
                      <action application=\"transfer\" data=\"{NUMBER} XML default\"/></condition></extension>\n</include>"
                 );
-                lab::conf::write(&file, &text).unwrap();
+                lab::pbx::conf::write(&file, &text).unwrap();
                 let _ = pbx.console("reloadxml");
             }
         }
@@ -245,7 +244,7 @@ fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
                 (file, "</gateway>", more, "sofia status gateway sidecall", "DOWN")
             }
         };
-        lab::conf::replace(&pbx.dir().join(file), from, &to).unwrap();
+        lab::pbx::conf::replace(&pbx.dir().join(file), from, &to).unwrap();
         if pbx.kind() == Kind::FreeSwitch {
             let _ = pbx.console("sofia profile external killgw sidecall");
             let _ = pbx.console("reloadxml");
@@ -518,7 +517,7 @@ fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
 #[lab::needs_freeswitch]
 #[test]
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
-    let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::ports::free()));
+    let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::net::ports::free()));
     let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
     let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     pbx.attach("lab");

@@ -4,7 +4,6 @@
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 mod agent_double;
-mod lab;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -244,7 +243,7 @@ fn an_attendant_may_have_a_context_of_its_own(kind: Kind) {
 
 /// A PBX behind this one, on the trunk `inner`, has the numbers 3xxx.
 fn inner_pbx(pbx: &Pbx) -> FarEnd {
-    let addr = SocketAddr::new(PSTN, lab::ports::free());
+    let addr = SocketAddr::new(PSTN, lab::net::ports::free());
     match pbx.kind() {
         Kind::Asterisk => {
             append(

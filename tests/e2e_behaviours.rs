@@ -3,10 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
-use lab::cast::SCENES;
-use lab::stage::{Played, Stage};
+use lab::scenario::calls::SCENES;
+use lab::scenario::site::{Played, Stage};
 use lab::{Kind, PbxConfig, SidecallConfig};
 
 /// The stage, if this machine has the PBX; else one line says that the test was skipped.
@@ -34,7 +32,7 @@ macro_rules! behaviours {
             $(#[test] fn $name() { super::behaviour(super::Kind::Asterisk, $behaviour); })*
         }
         mod freeswitch {
-            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::behaviour(super::Kind::FreeSwitch, $behaviour); })*
+            $(#[lab::needs_freeswitch] #[test] fn $name() { super::behaviour(super::Kind::FreeSwitch, $behaviour); })*
         }
     };
 }

@@ -5,7 +5,6 @@
 #[path = "../examples/demo/bill.rs"]
 #[allow(dead_code)] // the rest is for those who play it
 mod bill;
-mod lab;
 #[path = "../examples/demo/trouble.rs"]
 #[allow(dead_code)]
 mod trouble;
@@ -18,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 
 use bill::{BEHAVIOURS, Bill, Place, Wish};
 use lab::Kind;
-use lab::plays::PLAYS;
+use lab::scenario::between::PLAYS;
 use serde_json::{Value, json};
 use trouble::{Trouble, Venue};
 

@@ -4,11 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use lab::Kind;
-use lab::plays::PLAYS;
-use lab::theatre::Theatre;
+use lab::scenario::between::PLAYS;
+use lab::scenario::pair::Theatre;
 
 /// All plays of one behaviour between these two; what is the same between all is played between two Asterisks.
 fn behaviour(a: Kind, b: Kind, behaviour: &str) {
@@ -39,7 +37,7 @@ fn behaviour(a: Kind, b: Kind, behaviour: &str) {
 macro_rules! behaviours {
     ($($name:ident: $behaviour:literal,)*) => {
         behaviours! { pair [cfg(all())] asterisk_to_asterisk Asterisk Asterisk $($name $behaviour)* }
-        behaviours! { pair [super::lab::needs_freeswitch] freeswitch_to_freeswitch FreeSwitch FreeSwitch $($name $behaviour)* }
+        behaviours! { pair [lab::needs_freeswitch] freeswitch_to_freeswitch FreeSwitch FreeSwitch $($name $behaviour)* }
     };
     (pair [$mark:meta] $pair:ident $a:ident $b:ident $($name:ident $behaviour:literal)*) => {
         mod $pair {

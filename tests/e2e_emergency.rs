@@ -6,16 +6,16 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 mod agent_double;
-mod lab;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use agent_double::AgentDouble;
-use lab::cast::{ALICE, FRANK};
-use lab::stage::{Stage, carried};
+use lab::net::ports;
+use lab::scenario::calls::{ALICE, FRANK};
+use lab::scenario::site::{Stage, carried};
 use lab::{
-    Answer, Call, ChaosProxy, FarEnd, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, ports, wait_until,
+    Answer, Call, ChaosProxy, FarEnd, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, wait_until,
 };
 
 /// What the stand-in's packet route would carry. Here it only listens.

@@ -7,13 +7,12 @@
 mod behind;
 #[path = "e2e_failures/between.rs"]
 mod between;
-mod lab;
 
 use behind::portability_and_then_the_database_fail_under_load;
 use std::time::Duration;
 
-use lab::cast::{ALICE, BOB, DAVE, SCENES, Scene};
-use lab::stage::Stage;
+use lab::scenario::calls::{ALICE, BOB, DAVE, SCENES, Scene};
+use lab::scenario::site::Stage;
 use lab::{CallReport, Calls, ChaosProxy, Hosted, Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 use serde_json::Value;
 
@@ -272,7 +271,7 @@ macro_rules! failures {
             $(#[test] fn $name() { super::$name(super::Kind::Asterisk); })*
         }
         mod freeswitch {
-            $(#[super::lab::needs_freeswitch] #[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
+            $(#[lab::needs_freeswitch] #[test] fn $name() { super::$name(super::Kind::FreeSwitch); })*
         }
     };
 }

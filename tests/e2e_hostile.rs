@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::cast::{ALICE, DAVE};
-use lab::stage::Stage;
+use lab::scenario::calls::{ALICE, DAVE};
+use lab::scenario::site::Stage;
 use lab::{Calls, Kind, PACKET, PSTN, wait_until};
 use serde_json::json;
 

@@ -3,16 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::net::SocketAddr;
 use std::path::Path;
 
-use lab::domains::{Domain, Domains};
-use lab::machine::{Machine, NASTY, is_root, xml};
+use lab::net::ports;
+use lab::pbx::conf;
+use lab::pbx::installed;
+use lab::pbx::machine::{Machine, NASTY, is_root, xml};
+use lab::scenario::domains::{Domain, Domains};
+use lab::scenario::pair::{SOON, Since, write};
 use lab::sidecall::{Sidecall, binary};
-use lab::theatre::{SOON, Since, write};
-use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone, conf, installed, ports};
+use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone};
 use serde_json::{Value, json};
 
 /// The blocks of configuration of the page's "Two domains, step by step".

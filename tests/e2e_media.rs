@@ -5,7 +5,6 @@
 
 #[path = "e2e_media/house.rs"]
 mod house;
-mod lab;
 #[path = "e2e_media/media.rs"]
 mod media;
 #[path = "e2e_media/phones.rs"]
@@ -13,7 +12,6 @@ mod phones;
 #[path = "e2e_media/trunks.rs"]
 mod trunks;
 
-use lab::Kind;
 use media::{a_fax_over_t38, a_refreshed_session_and_another_codec};
 use phones::{a_phone_with_tls_and_srtp, two_phones_of_one_number};
 use trunks::{a_trunk_by_host_name, a_trunk_over_ipv6, a_trunk_that_registers, a_trunk_with_tls_and_srtp};

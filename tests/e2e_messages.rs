@@ -2,14 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use lab::cast::{ALICE, BOB, CAROL, DAVE, ERIN};
+use lab::scenario::calls::{ALICE, BOB, CAROL, DAVE, ERIN};
+use lab::scenario::site::Stage;
 use lab::sidecall::ADMIN;
-use lab::stage::Stage;
 use lab::{
     CallReport, Calls, ChaosProxy, Hosted, Kind, Manner, PbxConfig, Sidecall, SidecallConfig, Softphone, on_both_pbxs,
     wait_until,
@@ -251,7 +249,7 @@ fn asterisk_a_trunk_is_no_softphone() {
 fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
     let Some(mut stage) = stage(Kind::FreeSwitch) else { return };
     let alice = stage.number(ALICE);
-    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab::ports::free());
+    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab::net::ports::free());
     stage.sidecall().bind(&alice, &format!("sip:softphone@{addr}"));
     let failed = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"failed\"");
     let first = Calls::new(ALICE.dialled, BOB.dialled).hold(1_000).place(stage.pbx.sip()).unwrap();

@@ -3,12 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::cast::{ALICE, DAVE, SCENES};
-use lab::stage::Stage;
+use lab::scenario::calls::{ALICE, DAVE, SCENES};
+use lab::scenario::site::Stage;
 use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 
 fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {

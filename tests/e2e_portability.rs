@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used)] // a test that can't go on says where
 
-mod lab;
-
-use lab::cast::{ALICE, Arrives, CAROL, DAVE, ERIN, FRANK, Person, Scene};
+use lab::scenario::calls::{ALICE, Arrives, CAROL, DAVE, ERIN, FRANK, Person, Scene};
 use std::net::{Ipv4Addr, SocketAddr};
 
-use lab::knot::{Knot, Records, ZONE};
-use lab::stage::Stage;
-use lab::{Capture, Kind, PbxConfig, SidecallConfig, ports};
+use lab::net::knot::{Knot, Records, ZONE};
+use lab::net::ports;
+use lab::scenario::site::Stage;
+use lab::{Capture, Kind, PbxConfig, SidecallConfig};
 
 /// Ported to the peer `b`, to whom a trunk leads.
 const TO_B: &str = "+1-303-555-9999";

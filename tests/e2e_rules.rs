@@ -3,14 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lab::conf::{project_file, read, replace, write};
-use lab::theatre::{Between, Since, Theatre};
+use lab::pbx::conf::{project_file, read, replace, write};
+use lab::scenario::pair::{Between, Since, Theatre};
 use lab::{
     Answer, Call, FarEnd, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until,
 };
@@ -130,7 +128,7 @@ fn numbers(invite: &SipMessage) -> (String, String) {
     (invite.calling().to_owned(), invite.called().to_owned())
 }
 
-/// The files of `tests/lab/dialplan/rules*`, and a phone 1000 that may call inside the country only.
+/// The files of `lab/dialplan/rules*`, and a phone 1000 that may call inside the country only.
 fn install(pbx: &Pbx) {
     match pbx.kind() {
         Kind::Asterisk => {
@@ -139,7 +137,7 @@ fn install(pbx: &Pbx) {
                 let file = etc.join(name);
                 write(&file, &(read(&file).unwrap() + "\n" + text)).unwrap();
             };
-            append("extensions.conf", &project_file("tests/lab/dialplan/rules.conf").unwrap());
+            append("extensions.conf", &project_file("lab/dialplan/rules.conf").unwrap());
             append("pjsip.conf", "[1000](+)\nset_var=TOLL=national\n");
             let _ = pbx.console("pjsip reload");
             let _ = pbx.console("dialplan reload");
@@ -147,7 +145,7 @@ fn install(pbx: &Pbx) {
         Kind::FreeSwitch => {
             let conf = pbx.dir().join("conf");
             let out = "<X-PRE-PROCESS cmd=\"include\" data=\"$${conf_dir}/dialplan/sidecall/out.xml\"/>";
-            let file = |name: &str| project_file(&format!("tests/lab/dialplan/{name}")).unwrap().replace("@OUT@", out);
+            let file = |name: &str| project_file(&format!("lab/dialplan/{name}")).unwrap().replace("@OUT@", out);
             write(&conf.join("dialplan/default/00_0_rules.xml"), &file("rules.xml")).unwrap();
             write(&conf.join("dialplan/rules-contexts.xml"), &file("rules-contexts.xml")).unwrap();
             let alice = conf.join("directory/default/1000.xml");

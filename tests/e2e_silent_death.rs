@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use lab::cast::{ALICE, DAVE};
-use lab::stage::Stage;
-use lab::surroundings::{on_disk, step};
+use lab::scenario::calls::{ALICE, DAVE};
+use lab::scenario::site::Stage;
+use lab::sidecall::surroundings::{on_disk, step};
 use lab::{Call, Kind, PbxConfig, Phone, Sidecall, SidecallConfig, Surroundings, wait_until};
 use serde_json::Value;
 

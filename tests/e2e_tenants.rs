@@ -2,14 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::thread;
 use std::time::Duration;
 
-use lab::staff::Staff;
-use lab::tenants::{BETA, House};
-use lab::transfers::TRANSFERS;
+use lab::pbx::tenants::BETA;
+use lab::scenario::staff::Staff;
+use lab::scenario::tenants::House;
+use lab::scenario::transfers::TRANSFERS;
 use lab::{Kind, Phone, never, wait_until};
 use serde_json::{Value, json};
 

@@ -4,16 +4,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
 use lab::Kind;
-use lab::office::Office;
-use lab::staff::Setting;
-use lab::transfers::TRANSFERS;
+use lab::scenario::office::Office;
+use lab::scenario::staff::Setting;
+use lab::scenario::transfers::TRANSFERS;
 
 /// What is around the PBX where calls come to somebody else: one of the other kind, if there is one.
 fn other(kind: Kind) -> Kind {

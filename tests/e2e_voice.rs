@@ -6,15 +6,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::cast::{ALICE, Arrives, DAVE, ERIN, FRANK, Person, SCENES, Scene};
-use lab::compare::{Compared, Table, compare, none_but_listed};
-use lab::knot::{Knot, Records, ZONE};
-use lab::stage::Stage;
-use lab::voice::{Seen, Watch};
+use lab::net::knot::{Knot, Records, ZONE};
+use lab::scenario::calls::{ALICE, Arrives, DAVE, ERIN, FRANK, Person, SCENES, Scene};
+use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::site::Stage;
+use lab::scenario::voice::{Seen, Watch};
 use lab::{Answer, FarEnd, Kind, PbxConfig, SidecallConfig};
 
 fn stage(kind: Kind) -> Option<Stage> {
@@ -77,7 +75,7 @@ fn portability() -> Option<(Knot, SidecallConfig)> {
 /// All far ends of a stage: a scene's call reaches one.
 fn ends(stage: &Stage) -> Vec<&FarEnd> {
     let trunks = stage.packet.iter().chain(&stage.pstn);
-    trunks.chain([stage.phone(lab::cast::BOB), stage.phone(lab::cast::CAROL)]).collect()
+    trunks.chain([stage.phone(lab::scenario::calls::BOB), stage.phone(lab::scenario::calls::CAROL)]).collect()
 }
 
 fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {

@@ -7,14 +7,12 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::compare::{Compared, Table, compare, none_but_listed};
-use lab::knot::{Knot, Records, ZONE};
-use lab::theatre::{Between, Theatre};
-use lab::voice::{Seen, Watch};
+use lab::net::knot::{Knot, Records, ZONE};
+use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::pair::{Between, Theatre};
+use lab::scenario::voice::{Seen, Watch};
 use lab::{Call, CallerId, Domains, Hosted, Kind, Phone};
 use serde_json::json;
 
@@ -242,7 +240,7 @@ fn raise(theatre: &mut Theatre, between: Between, lnp: &str) -> Vec<Hosted> {
     let mut clients = vec![domains.b.client(6).unwrap()];
     if let Some(behind) = &domains.c {
         let number = behind.number(2);
-        domains.b.sidecall().entry(&number, json!({"name": "Carol", "pbx": lab::domains::INNER}));
+        domains.b.sidecall().entry(&number, json!({"name": "Carol", "pbx": lab::scenario::domains::INNER}));
         clients.push(Hosted::start(domains.b.sidecall(), &number).unwrap());
     }
     clients

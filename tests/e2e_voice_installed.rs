@@ -7,19 +7,20 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::compare::{Compared, Table, compare, none_but_listed};
-use lab::installed::PacketTrunk;
-use lab::office::on_one;
+use lab::net::ports;
+use lab::pbx::conf;
+use lab::pbx::installed;
+use lab::pbx::installed::PacketTrunk;
+use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::office::on_one;
+use lab::scenario::staff::{Setting, Staff, Step, expect};
+use lab::scenario::transfers::TRANSFERS;
+use lab::scenario::voice::{Seen, Watch};
 use lab::sidecall::{PBX, domain};
-use lab::staff::{Setting, Staff, Step, expect};
-use lab::transfers::TRANSFERS;
-use lab::voice::{Seen, Watch};
-use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone, conf, installed, ports};
+use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);

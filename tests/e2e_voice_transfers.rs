@@ -5,15 +5,13 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::compare::{Compared, Table, compare, none_but_listed};
-use lab::office::Office;
-use lab::staff::{Setting, Staff, Step};
-use lab::transfers::TRANSFERS;
-use lab::voice::{Seen, Watch};
+use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::office::Office;
+use lab::scenario::staff::{Setting, Staff, Step};
+use lab::scenario::transfers::TRANSFERS;
+use lab::scenario::voice::{Seen, Watch};
 use lab::{Call, Habit, Kind};
 
 /// How long anything may take.

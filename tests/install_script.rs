@@ -7,9 +7,6 @@
 mod hands;
 #[path = "install_script/interrupted.rs"]
 mod interrupted;
-#[path = "lab/machine.rs"]
-#[allow(dead_code, unreachable_pub)] // the lab's
-mod machine;
 #[path = "install_script/options.rs"]
 mod options;
 #[path = "install_script/routing.rs"]
@@ -132,7 +129,7 @@ fn on_each(test: &str, behaviour: impl Fn(&Scratch)) {
 
 /// Whether this is root. CI always is: there no test passes without having run.
 fn has_root() -> bool {
-    let root = machine::is_root();
+    let root = lab::pbx::machine::is_root();
     assert!(root || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI runs these tests as root");
     root
 }

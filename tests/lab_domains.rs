@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
-use lab::stage::carried;
+use lab::scenario::site::carried;
 use lab::{Call, CallerId, Capture, Domains, Kind, PSTN, Phone, SidecallConfig};
 
 /// How long anything may take.

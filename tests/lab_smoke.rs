@@ -2,8 +2,6 @@
 
 #![allow(clippy::print_stderr, clippy::unwrap_used)]
 
-mod lab;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -17,14 +15,14 @@ fn start(kind: Kind) -> Option<Pbx> {
 /// Tests on a FreeSWITCH are marked when they are compiled; it may have come, or gone, since.
 #[test]
 fn the_tests_were_compiled_with_the_pbxs_that_are_here() {
-    let (had, has) = (sidecall_lab_marks::had_freeswitch!(), Kind::FreeSwitch.find().is_ok());
-    assert_eq!(had, has, "a FreeSWITCH was installed or removed: touch tests/lab/marks/build.rs and compile again");
+    let (had, has) = (lab::had_freeswitch!(), Kind::FreeSwitch.find().is_ok());
+    assert_eq!(had, has, "a FreeSWITCH was installed or removed: touch lab/marks/build.rs and compile again");
 }
 
 /// Two processes that look for ports at the same time each have blocks of their own, and go through them in turn.
 #[test]
 fn no_port_is_given_to_two_processes() {
-    let new = || lab::ports::Blocks::new(10_000, 5, 4, 2);
+    let new = || lab::net::ports::Blocks::new(10_000, 5, 4, 2);
     let [mut one, mut other] = [new(), new()];
     let (mut ones, mut others) = (BTreeSet::new(), BTreeSet::new());
     for _ in 0..30 {

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-mod lab;
-
 use std::time::Duration;
 
 use lab::{Call, Habit, Kind, Pbx, PbxConfig, Phone};

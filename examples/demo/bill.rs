@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::lab::Kind;
-use crate::lab::cast::{SCENES, Scene};
-use crate::lab::plays::{PLAYS, Play};
-use crate::lab::transfers::{TRANSFERS, Transfer};
+use lab::Kind;
+use lab::scenario::between::{PLAYS, Play};
+use lab::scenario::calls::{SCENES, Scene};
+use lab::scenario::transfers::{TRANSFERS, Transfer};
 
 /// All of them.
 pub(crate) const BEHAVIOURS: [&str; 13] =

@@ -7,8 +7,6 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
 
 mod bill;
-#[path = "../../tests/lab/mod.rs"]
-mod lab;
 mod one_pbx;
 mod show;
 mod story;

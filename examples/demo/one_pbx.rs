@@ -2,13 +2,13 @@
 //! sidecall; and B12.
 
 use crate::bill::{Bill, Place};
-use crate::lab::cast::Scene;
-use crate::lab::stage::{Played, Stage};
-use crate::lab::{Kind, PbxConfig, SidecallConfig};
 use crate::show::Show;
 use crate::trouble::{Trouble, Venue, sentence};
 use crate::voice::{self, Heard};
 use crate::{Interrupted, go_on, story};
+use lab::scenario::calls::Scene;
+use lab::scenario::site::{Played, Stage};
+use lab::{Kind, PbxConfig, SidecallConfig};
 
 /// Calls that a set-up time is the median of.
 const CALLS: u32 = 7;

@@ -1,13 +1,13 @@
 //! The play, told to a PBX administrator who has read nothing else.
 
-use crate::lab::cast::{ALICE, Arrives, BOB, CAROL, DAVE, ERIN, FRANK, Form, Person, Scene};
-use crate::lab::stage::{Played, Stage};
-use crate::lab::theatre::{Theatre, Told};
-use crate::lab::transfers::Transfer;
-use crate::lab::{Domain, Kind};
 use crate::transfers::Cell;
 use crate::two_domains::{OnWire, Seen};
 use crate::voice::{Compared, Heard};
+use lab::scenario::calls::{ALICE, Arrives, BOB, CAROL, DAVE, ERIN, FRANK, Form, Person, Scene};
+use lab::scenario::pair::{Theatre, Told};
+use lab::scenario::site::{Played, Stage};
+use lab::scenario::transfers::Transfer;
+use lab::{Domain, Kind};
 
 /// Who is who.
 pub(crate) fn cast(kind: Kind, stage: &Stage) {

@@ -3,12 +3,12 @@
 use serde::Serialize;
 
 use crate::bill::{Bill, Place};
-use crate::lab::Kind;
-use crate::lab::office::Office;
-use crate::lab::transfers::Transfer;
 use crate::show::Show;
 use crate::trouble::{Venue, sentence};
 use crate::{Interrupted, go_on, story};
+use lab::Kind;
+use lab::scenario::office::Office;
+use lab::scenario::transfers::Transfer;
 
 /// One transfer on one PBX: one line of `--json`.
 #[derive(Debug, Serialize)]

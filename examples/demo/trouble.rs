@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::lab::LabError;
+use lab::LabError;
 
 /// Why something was not played to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]

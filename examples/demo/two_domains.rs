@@ -7,15 +7,15 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::bill::{Bill, Place};
-use crate::lab::knot::{Knot, Records};
-use crate::lab::plays::Play;
-use crate::lab::sidecall::encode;
-use crate::lab::stage::carried;
-use crate::lab::theatre::{Between, Since, Theatre, Told};
-use crate::lab::{Capture, Domains, Kind, PSTN, Sidecall};
 use crate::show::Show;
 use crate::trouble::{Trouble, Venue, guard, sentence};
 use crate::{Interrupted, go_on, story, voice};
+use lab::net::knot::{Knot, Records};
+use lab::scenario::between::Play;
+use lab::scenario::pair::{Between, Since, Theatre, Told};
+use lab::scenario::site::carried;
+use lab::sidecall::encode;
+use lab::{Capture, Domains, Kind, PSTN, Sidecall};
 
 /// One play with what was seen from outside: one line of `--json`.
 #[derive(Debug, Serialize)]
@@ -167,7 +167,7 @@ fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, Trouble> 
     hosts.push((PSTN, "network"));
     hosts.extend(domains.c.as_ref().map(|inner| (inner.pbx.trunk_sip().ip(), "PBX behind B")));
     let name = |ip: IpAddr| hosts.iter().find(|(at, _)| *at == ip).map(|(_, name)| *name);
-    let read = |packet: crate::lab::Packet| {
+    let read = |packet: lab::Packet| {
         Some(OnWire {
             from: name(packet.from.ip())?,
             to: name(packet.to.ip()).filter(|_| packet.from.ip() != packet.to.ip())?,

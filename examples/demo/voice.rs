@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
-use crate::lab::cast::{SCENES, Scene};
-use crate::lab::stage::Stage;
-use crate::lab::theatre::{Between, SOON, Theatre};
-use crate::lab::{Answer, FarEnd, LabError};
 use crate::one_pbx::VOICE;
+use lab::scenario::calls::{SCENES, Scene};
+use lab::scenario::pair::{Between, SOON, Theatre};
+use lab::scenario::site::Stage;
+use lab::{Answer, FarEnd, LabError};
 
 /// Alice calls Frank: without sidecall over the PSTN, with it over the packet trunk.
 const SCENE: &Scene = &SCENES[0];

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::lab::{Kind, Pbx, wait_until};
+use lab::{Kind, Pbx, wait_until};
 
 /// What the double answers.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ impl AgentDouble {
             Kind::Asterisk => asterisk_legs(pbx),
         };
         // FreeSWITCH writes its channel list with a delay.
-        super::lab::wait_until(Duration::from_secs(1), || list().len() == 2);
+        lab::wait_until(Duration::from_secs(1), || list().len() == 2);
         let mut legs = list();
         legs.sort_by_key(|leg| leg.get("side").is_empty());
         assert_eq!(legs.len(), 2, "{legs:?}");

@@ -6,11 +6,11 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 
-use super::lab::cast::{ALICE, BOB, DAVE, ERIN, FRANK, Person, SCENES};
-use super::lab::knot::{Knot, Records, ZONE};
-use super::lab::stage::Stage;
-use super::lab::{Calls, Kind, Sidecall, SidecallConfig, wait_until};
 use super::{RATE, no_call_lost_none_held_too_long, stage, told};
+use lab::net::knot::{Knot, Records, ZONE};
+use lab::scenario::calls::{ALICE, BOB, DAVE, ERIN, FRANK, Person, SCENES};
+use lab::scenario::site::Stage;
+use lab::{Calls, Kind, Sidecall, SidecallConfig, wait_until};
 
 /// What the DNS says of whom, why they are called as they are then, and why without a word of it.
 const PORTED: [(Person, &str, &str, &str); 3] = [

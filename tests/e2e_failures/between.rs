@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::NOISE;
-use super::lab::theatre::{Between, SOON, Theatre, calls_to};
-use super::lab::{Call, Hosted, Kind, Phone, wait_until};
+use lab::scenario::pair::{Between, SOON, Theatre, calls_to};
+use lab::{Call, Hosted, Kind, Phone, wait_until};
 
 /// The longest that a call waits for the agent.
 fn hold(theatre: &Theatre) -> Duration {
@@ -54,7 +54,7 @@ fn both_are_told(theatre: &Theatre, since: [usize; 2]) {
 fn while_the_peers_node_fails_the_voice_goes_on_and_the_pair_is_made_when_it_is_back() {
     // One of each, where both are here.
     let b = if Kind::FreeSwitch.find().is_ok() { Kind::FreeSwitch } else { Kind::Asterisk };
-    let Some(mut theatre) = super::lab::or_skip(Kind::Asterisk, Theatre::set(Kind::Asterisk, b)) else { return };
+    let Some(mut theatre) = lab::or_skip(Kind::Asterisk, Theatre::set(Kind::Asterisk, b)) else { return };
     theatre.raise(Between::Network, "").unwrap();
     let (alice, bob) = (theatre.domains.a.phone(1).unwrap(), theatre.domains.b.phone(1).unwrap());
     let dora = theatre.domains.b.phone(3).unwrap();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::lab::sidecall::domain;
-use crate::lab::theatre::{Since, write};
-use crate::lab::{self, Call, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig};
+use lab::scenario::pair::{Since, write};
+use lab::sidecall::domain;
+use lab::{Call, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig};
 
 /// How long anything may take.
 pub(super) const SOON: Duration = Duration::from_secs(10);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::house::{House, SOON, both_are_told_of_the_end};
-use crate::lab::phone::Codec;
-use crate::lab::theatre::Since;
-use crate::lab::{Call, Changes, Kind, PbxConfig, SipMessage, wait_until};
+use lab::scenario::pair::Since;
+use lab::sip::phone::Codec;
+use lab::{Call, Changes, Kind, PbxConfig, SipMessage, wait_until};
 
 /// The shortest that RFC 4028 allows; the PBX refreshes at half of it, or a little later.
 const EXPIRES: u64 = 90;

@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::house::{House, SOON, both_are_told_of_the_end};
-use crate::lab::baresip::SOFTPHONE;
-use crate::lab::ca::Ca;
-use crate::lab::theatre::Since;
-use crate::lab::{Baresip, Capture, Changes, Kind, PbxConfig, or_skip, ports};
+use lab::net::ca::Ca;
+use lab::net::ports;
+use lab::scenario::pair::Since;
+use lab::sip::baresip::SOFTPHONE;
+use lab::{Baresip, Capture, Changes, Kind, PbxConfig, or_skip};
 
 /// Both ring, and whichever answers is paired as that number: the other phone is nobody. Each may call, too.
 pub(super) fn two_phones_of_one_number(kind: Kind) {

@@ -2,12 +2,10 @@
 //! address, and an address that comes over it is believed if the trunk is trusted.
 
 use crate::house::{House, SOON, both_are_told_of_the_end};
-use crate::lab::carrier::{Carrier, SUBSCRIBERS, Trunk};
-use crate::lab::stage::carried;
-use crate::lab::theatre::{Since, calls_to};
-use crate::lab::{
-    Capture, Changes, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, or_skip, wait_until,
-};
+use lab::pbx::carrier::{Carrier, SUBSCRIBERS, Trunk};
+use lab::scenario::pair::{Since, calls_to};
+use lab::scenario::site::carried;
+use lab::{Capture, Changes, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, or_skip, wait_until};
 
 /// What comes in.
 const ADDRESS: &str = "https://127.0.0.1:9/a/of-a-stranger";
@@ -30,7 +28,7 @@ pub(super) fn a_trunk_over_ipv6(kind: Kind) {
 
 /// Why the snippet believes IPv6 callers only by a list of acl.conf.xml. (An IPv6 caller may also match an IPv4 network:
 /// FreeSWITCH then compares memory that nobody wrote. [`Line::back`] tries that.)
-#[super::lab::needs_freeswitch]
+#[lab::needs_freeswitch]
 #[test]
 fn freeswitch_takes_an_ipv6_network_for_ipv4_addresses() {
     let changes = Changes::default().edit(

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::machine::{NASTY, Recorders, xml};
 use super::{Scratch, on_each, text};
+use lab::pbx::machine::{NASTY, Recorders, xml};
 
 impl Scratch {
     /// Runs the script with every command on record. Answers what was said, and all command lines.

@@ -3,8 +3,8 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use super::machine::Machine;
 use super::{Scratch, made_of, text};
+use lab::pbx::machine::Machine;
 
 const CONFIG: &[(&str, &str)] = &[("extensions.conf", "[globals]\n"), ("manager.conf", "[general]\nenabled = no\n")];
 

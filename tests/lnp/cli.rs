@@ -5,8 +5,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::lab::knot::{Knot, ZONE};
 use crate::support::{ALICE, BOB, alice_ported};
+use lab::net::knot::{Knot, ZONE};
 
 fn sidecall(config: &Path, args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecall"));

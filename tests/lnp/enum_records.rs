@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::lab::knot::{Knot, Records};
 use crate::support::{ALICE, BOB, CAROL, Relay, TO_B, TO_US, ask, awake, dns_source, lnp, peer_b, served, unknown};
+use lab::net::knot::{Knot, Records};
 
 async fn asked(records: Records, number: &str) -> Option<(String, Option<String>)> {
     let knot = Knot::or_skip(&records, 60)?;

@@ -7,7 +7,5 @@ mod cli;
 mod enum_records;
 mod hostile;
 mod http_source;
-#[path = "../lab/mod.rs"]
-mod lab;
 mod sources;
 mod support;

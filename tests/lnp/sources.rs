@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::lab::knot::{Knot, Records};
 use crate::support::{
     ALICE, BOB, NEVER, Relay, Service, TO_B, alice_ported, ask, dns_source, http_source, lnp, peer_b, served, unknown,
     until,
 };
+use lab::net::knot::{Knot, Records};
 
 #[tokio::test]
 async fn sources_are_asked_in_order_and_the_first_that_says_something_counts() {

@@ -14,7 +14,7 @@ use sidecall::core::portability::{PeerRule, Portability, ServedBy};
 use sidecall::lnp::{Lnp, LnpConfig};
 use tokio::net::{TcpListener, UdpSocket};
 
-use crate::lab::knot::{Records, ZONE};
+use lab::net::knot::{Records, ZONE};
 
 pub(crate) const ALICE: &str = "+12125550100";
 pub(crate) const BOB: &str = "+12125550101";

@@ -2,12 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-#[allow(unreachable_pub, dead_code, reason = "the lab's as well")]
-#[path = "../lab/age.rs"]
-mod age;
-#[allow(unreachable_pub, reason = "the lab's as well")]
-#[path = "../lab/ca.rs"]
-mod ca;
 mod caps;
 mod hosts;
 mod logins;

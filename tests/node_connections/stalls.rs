@@ -15,8 +15,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use crate::ca::Ca;
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, credential};
+use lab::net::ca::Ca;
 
 /// Longer than any limit of [`short`], and shorter than the one on a whole request (15 s).
 const PATIENCE: Duration = Duration::from_secs(8);

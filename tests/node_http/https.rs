@@ -3,10 +3,10 @@
 use serde_json::json;
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
 
-use crate::ca::Ca;
 use crate::peers::{FRED, TOKEN, Two, peer, sign, talks, write};
 use crate::support::{ALICE, TestNode, answer};
 use crate::webhooks::Receiver;
+use lab::net::ca::Ca;
 
 /// Alice's node and Fred's; each has a CA of its own.
 async fn over_https(by_certificate: bool) -> Two {

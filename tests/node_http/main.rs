@@ -4,12 +4,6 @@
 #![allow(clippy::print_stderr, reason = "a skipped test says so")]
 
 mod access;
-#[allow(unreachable_pub, reason = "the lab's as well")]
-#[path = "../lab/age.rs"]
-mod age;
-#[allow(unreachable_pub, reason = "the lab's as well")]
-#[path = "../lab/ca.rs"]
-mod ca;
 mod calls;
 mod client_policy;
 mod directory;

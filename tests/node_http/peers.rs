@@ -7,8 +7,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
 
-use crate::ca::Ca;
 use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, bridged, dialled, ended};
+use lab::net::ca::Ca;
 
 /// The number at the second node.
 pub(crate) const FRED: &str = "+13105550100";

@@ -104,7 +104,7 @@ impl TestNode {
     /// Restarts it with all that its calls know that many seconds further in the past.
     pub(crate) async fn age(&mut self, seconds: i64) {
         self.stop().await;
-        crate::age::age(&self.folder.path().join("sidecall.db"), seconds).await.unwrap();
+        lab::sidecall::age::age(&self.folder.path().join("sidecall.db"), seconds).await.unwrap();
         self.kill_and_restart().await;
     }
 

@@ -71,7 +71,7 @@ mod tests {
             "\n//! Too late for a sentence.",
             "//!\n//! Behind a gap is too late.",
         ] {
-            assert_eq!(purposes(&Tree::of(&[("tests/lab/a.rs", text)])).len(), 1, "{text}");
+            assert_eq!(purposes(&Tree::of(&[("lab/src/a.rs", text)])).len(), 1, "{text}");
         }
         let good = "//! A sentence that goes\n//! on here.\n//!\n//! More\nuse x;";
         assert!(purposes(&Tree::of(&[("src/core/a_tests.rs", good)])).is_empty());

@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use crate::sources::Tree;
 
-/// Lines that ignore a test: `#[ignore]`, `#[cfg_attr(…, ignore)]`, in macros too. The mark of `tests/lab/marks` makes its
+/// Lines that ignore a test: `#[ignore]`, `#[cfg_attr(…, ignore)]`, in macros too. The mark of `lab/marks` makes its
 /// own from a text, and is the only one.
 pub fn ignored(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
@@ -15,7 +15,7 @@ pub fn ignored(tree: &Tree) -> Vec<String> {
         }
         found.extend(lines.into_iter().map(|line| format!("{}:{line} ignores a test", source.path)));
         let quoted = source.text.contains(concat!("\"#", "[ignore"));
-        if quoted && source.path != "tests/lab/marks/lib.rs" {
+        if quoted && source.path != "lab/marks/lib.rs" {
             found.push(format!("{} makes a mark that ignores a test", source.path));
         }
     }
@@ -56,7 +56,7 @@ fn ignores(attribute: TokenStream) -> Vec<usize> {
 /// stands before `#[test]`, which would otherwise be expanded without it.
 pub fn unmarked(tree: &Tree) -> Vec<String> {
     let mut found = Vec::new();
-    for source in tree.sources.iter().filter(|source| source.path.starts_with("tests/")) {
+    for source in tree.sources.iter().filter(|source| !source.path.starts_with("src/")) {
         let lines: Vec<&str> = source.text.lines().map(str::trim).collect();
         for (n, line) in lines.iter().enumerate() {
             let is_test = n > 0 && lines[n - 1] == "#[test]";
@@ -85,7 +85,7 @@ mod tests {
             }
         }
         let made = format!("fn f() {{ {:?}.parse() }}", concat!("#", "[ignore]"));
-        assert_eq!(ignored(&Tree::of(&[("tests/lab/own.rs", &made)])).len(), 1);
+        assert_eq!(ignored(&Tree::of(&[("lab/src/own.rs", &made)])).len(), 1);
         let text = "/// It may ignore [this].\nfn f() { let ignore = [1]; ignore[0] }";
         assert!(ignored(&Tree::of(&[("src/core/mod.rs", text)])).is_empty());
     }

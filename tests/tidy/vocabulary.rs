@@ -168,7 +168,7 @@ mod tests {
             "fn f() { struct Errand; }",
             "#[cfg(test)] mod tests { fn far() {} }",
         ] {
-            assert_eq!(count("tests/lab/a.rs", text), 1, "{text}");
+            assert_eq!(count("lab/src/a.rs", text), 1, "{text}");
         }
         assert_eq!(count("src/node/a.rs", "struct Capability;"), 1);
         assert_eq!(count("src/core/capability.rs", "struct Capability; struct Far;"), 1);

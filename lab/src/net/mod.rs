@@ -1,0 +1,7 @@
+//! What is between programs: ports, a packet capture, a proxy, a DNS server and a certificate authority.
+
+pub mod ca;
+pub mod capture;
+pub mod knot;
+pub mod ports;
+pub mod proxy;

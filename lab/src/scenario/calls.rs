@@ -1,0 +1,206 @@
+//! Who plays, and what: the behaviours of one PBX with one node, as the tests and the demo play them.
+
+use crate::{PHONES, PSTN};
+
+/// Somebody with a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// The name in the directory.
+    pub name: &'static str,
+    /// What is dialled, and what the PBX shows.
+    pub dialled: &'static str,
+    /// Her phone is on the PBX.
+    pub here: bool,
+    /// Our node serves her number.
+    pub served: bool,
+    /// The form of her multimedia client.
+    pub client: Option<Form>,
+}
+
+/// The three forms of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `sidecall client` in a terminal.
+    Hosted,
+    /// The softphone itself.
+    Sip,
+    /// A signed POST.
+    Webhook,
+}
+
+/// Extension 1000, with a client in a terminal.
+pub const ALICE: Person =
+    Person { name: "Alice", dialled: "1000", here: true, served: true, client: Some(Form::Hosted) };
+/// Extension 1001, whose softphone is her client.
+pub const BOB: Person = Person { name: "Bob", dialled: "1001", here: true, served: true, client: Some(Form::Sip) };
+/// Extension 1002, without a client.
+pub const CAROL: Person = Person { name: "Carol", dialled: "1002", here: true, served: true, client: None };
+/// A mobile of our organisation, whose client is a webhook.
+pub const DAVE: Person =
+    Person { name: "Dave", dialled: "+12125550102", here: false, served: true, client: Some(Form::Webhook) };
+/// A mobile of our organisation, without a client.
+pub const ERIN: Person = Person { name: "Erin", dialled: "+12125550104", here: false, served: true, client: None };
+/// Somebody of another organisation.
+pub const FRANK: Person = Person { name: "Frank", dialled: "+12125550100", here: false, served: false, client: None };
+
+/// Everybody.
+pub const EVERYBODY: [Person; 6] = [ALICE, BOB, CAROL, DAVE, ERIN, FRANK];
+
+impl Person {
+    /// Her number in full, on a PBX whose extensions are valid in `domain`.
+    pub fn number(&self, domain: &str) -> String {
+        match self.dialled.starts_with('+') {
+            true => self.dialled.to_owned(),
+            false => format!("{};phone-context={domain}", self.dialled),
+        }
+    }
+}
+
+/// One call and what must become of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene {
+    /// `B1` …
+    pub behaviour: &'static str,
+    /// One line for a person.
+    pub title: &'static str,
+    /// Who calls.
+    pub caller: Person,
+    /// Who is called.
+    pub called: Person,
+    /// The call comes in over the PSTN trunk; else from a phone.
+    pub from_pstn: bool,
+    /// The route that it must take.
+    pub route: &'static str,
+    /// And why.
+    pub reason: &'static str,
+    /// Where it must arrive.
+    pub arrives: Arrives,
+    /// Both clients must get each other's address.
+    pub paired: bool,
+}
+
+/// Where a call arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrives {
+    /// At the far end of the packet trunk, with the address in its signalling.
+    Packet,
+    /// At the far end of the PSTN trunk.
+    Pstn,
+    /// At a phone of the PBX.
+    Phone,
+}
+
+impl Scene {
+    /// The called number's client is another organisation's, which the address in the call signalling reaches.
+    pub fn has_far_client(&self) -> bool {
+        self.arrives == Arrives::Packet && !self.paired
+    }
+
+    /// Where the caller's SIP comes from.
+    pub fn origin(&self) -> std::net::IpAddr {
+        if self.from_pstn { PSTN } else { PHONES }
+    }
+}
+
+/// All scenes, in the order of the behaviours.
+pub const SCENES: [Scene; 9] = [
+    Scene {
+        behaviour: "B1",
+        title: "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
+        caller: ALICE,
+        called: FRANK,
+        from_pstn: false,
+        route: "packet",
+        reason: "called-not-served",
+        arrives: Arrives::Packet,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client: an ordinary call, and nothing is added to it",
+        caller: CAROL,
+        called: FRANK,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: DAVE,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B2",
+        title: "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
+        caller: CAROL,
+        called: BOB,
+        from_pstn: false,
+        route: "pstn",
+        reason: "caller-has-no-client",
+        arrives: Arrives::Phone,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B3",
+        title: "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
+        caller: ALICE,
+        called: DAVE,
+        from_pstn: false,
+        route: "packet",
+        reason: "called-has-client",
+        arrives: Arrives::Packet,
+        paired: true,
+    },
+    Scene {
+        behaviour: "B3",
+        title: "Both have clients, the called phone is on this PBX: local, both get each other's address",
+        caller: ALICE,
+        called: BOB,
+        from_pstn: false,
+        route: "local",
+        reason: "called-has-client",
+        arrives: Arrives::Phone,
+        paired: true,
+    },
+    Scene {
+        behaviour: "B4",
+        title: "The called number is ours and has no client, its phone is elsewhere: the PSTN",
+        caller: ALICE,
+        called: ERIN,
+        from_pstn: false,
+        route: "pstn",
+        reason: "called-has-no-client",
+        arrives: Arrives::Pstn,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B4",
+        title: "The called number is ours and has no client, its phone is on this PBX: local",
+        caller: ALICE,
+        called: CAROL,
+        from_pstn: false,
+        route: "local",
+        reason: "called-has-no-client",
+        arrives: Arrives::Phone,
+        paired: false,
+    },
+    Scene {
+        behaviour: "B10",
+        title: "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
+        caller: DAVE,
+        called: BOB,
+        from_pstn: true,
+        route: "local",
+        reason: "called-has-client",
+        arrives: Arrives::Phone,
+        paired: true,
+    },
+];

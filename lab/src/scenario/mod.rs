@@ -1,0 +1,19 @@
+//! What tests and demo do with all this: people, their calls, and what must come of them.
+
+pub mod between;
+pub mod busy;
+pub mod calls;
+pub mod differences;
+pub mod domains;
+pub mod letters;
+pub mod office;
+pub mod outcome;
+pub mod pair;
+pub mod sides;
+pub mod site;
+pub mod staff;
+pub mod tenants;
+pub mod timeline;
+pub mod transfers;
+pub mod voice;
+pub mod wire;

@@ -1,0 +1,57 @@
+//! How sidecall is configured at two organisations that know each other, or don't.
+
+use std::net::SocketAddr;
+
+use crate::net::ca::Ca;
+use crate::scenario::pair::{Between, Known};
+use crate::sidecall::{Https, SidecallConfig};
+
+/// A's and B's, whose nodes listen there.
+pub(super) fn sides(at: [SocketAddr; 2], between: Between) -> [SidecallConfig; 2] {
+    let cas = matches!(between, Between::Https(_)).then(|| [Ca::new(), Ca::new()]);
+    [0, 1].map(|own| match between {
+        Between::Trunk => SidecallConfig { http: Some(at[own]), ..SidecallConfig::default() },
+        Between::Routed => SidecallConfig { http: Some(at[own]), no_trunk: true, ..SidecallConfig::default() },
+        Between::Carrier => SidecallConfig {
+            http: Some(at[own]),
+            no_trunk: true,
+            routing_lines: "trunk = \"pstn\"\n".into(),
+            ..SidecallConfig::default()
+        },
+        Between::TrunkOfPeers => SidecallConfig { no_trunk: false, ..peers(at, own, true, Known::ByToken, None) },
+        Between::Network => peers(at, own, true, Known::ByToken, None),
+        Between::Unlisted => peers(at, own, own == 1, Known::ByToken, None),
+        Between::Https(known) => peers(at, own, true, known, cas.as_ref()),
+    })
+}
+
+/// One that has the other for a peer; `listed` if it knows the other's numbers.
+fn peers(at: [SocketAddr; 2], own: usize, listed: bool, known: Known, cas: Option<&[Ca; 2]>) -> SidecallConfig {
+    let other = 1 - own;
+    let (names, prefixes) = (["a", "b"], ["+1212555", "+1310555"]);
+    let scheme = if cas.is_some() { "https" } else { "http" };
+    let prefixes = if listed { format!("\"{}\"", prefixes[other]) } else { String::new() };
+    let mut more =
+        format!("[[peer]]\nname = \"{}\"\nurl = \"{scheme}://{}\"\nprefixes = [{prefixes}]\n", names[other], at[other]);
+    let token = |from: usize| format!("token-of-node-{}-in-the-laboratory", names[from]);
+    let dns = |side: usize| format!("node.{}.example", names[side]);
+    let mut files = Vec::new();
+    match known {
+        Known::ByToken => {
+            more += "token_file = \"to-peer.token\"\naccept_token_file = \"from-peer.token\"\n";
+            files.extend([("to-peer.token".into(), token(own)), ("from-peer.token".into(), token(other))]);
+        }
+        Known::ByCertificate => {
+            more += "client_cert = \"node.crt\"\nclient_key = \"node.key\"\n";
+            more += &format!("certificate = \"{}\"\n", dns(other));
+        }
+    }
+    let https = cas.map(|cas| {
+        more += "ca_file = \"peers-ca.pem\"\n";
+        files.push(("peers-ca.pem".into(), cas[other].pem()));
+        let (certificate, key) = cas[own].sign(&[&at[own].ip().to_string(), &dns(own)]);
+        let client_ca = (known == Known::ByCertificate).then_some("peers-ca.pem");
+        Https { certificate, key, client_ca, own_ca: cas[own].pem(), all_cas: cas.iter().map(Ca::pem).collect() }
+    });
+    SidecallConfig { http: Some(at[own]), more, files, no_trunk: true, https, ..SidecallConfig::default() }
+}

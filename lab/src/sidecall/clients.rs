@@ -1,0 +1,229 @@
+//! Multimedia clients: a hosted one in a process of its own, and a webhook that checks signatures.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+use tempfile::TempDir;
+
+use crate::process::{Child, wait_until};
+use crate::sidecall::{Sidecall, binary, credential};
+use crate::{FarEnd, LabError, Phone, Result};
+
+/// A multimedia client of any form, as the person in front of it sees it.
+pub trait Client {
+    /// Everything that it has shown so far, in its own format.
+    fn shown(&self) -> Vec<String>;
+
+    /// Whether it has shown this text.
+    fn shows(&self, text: &str) -> bool {
+        self.shown().iter().any(|shown| shown.contains(text))
+    }
+}
+
+impl Client for Hosted {
+    fn shown(&self) -> Vec<String> {
+        self.all().iter().map(Value::to_string).collect()
+    }
+}
+
+impl Client for Webhook {
+    fn shown(&self) -> Vec<String> {
+        self.lock().taken.iter().map(Value::to_string).collect()
+    }
+}
+
+// A softphone shows each SIP MESSAGE as it is.
+
+impl Client for FarEnd {
+    fn shown(&self) -> Vec<String> {
+        self.received("MESSAGE").into_iter().map(|message| message.body).collect()
+    }
+}
+
+impl Client for Phone {
+    fn shown(&self) -> Vec<String> {
+        self.received("MESSAGE").into_iter().map(|message| message.body).collect()
+    }
+}
+
+/// `sidecall client --json` for one number.
+#[derive(Debug)]
+pub struct Hosted {
+    child: Child,
+    http: reqwest::blocking::Client,
+    _dir: TempDir,
+}
+
+impl Hosted {
+    /// Starts it and waits until it is connected.
+    pub fn start(sidecall: &Sidecall, number: &str) -> Result<Hosted> {
+        let dir = tempfile::Builder::new().prefix("sidecall-client-").tempdir().map_err(LabError::io("folder"))?;
+        let mut command = Command::new(binary());
+        command
+            .args(["client", "--json", "--number", number, "--node", &sidecall.url(""), "--capability", "text"])
+            .env("SIDECALL_TOKEN", credential(number));
+        command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));
+        let mut child = Child::spawn(&mut command, dir.path().join("client.log"))?;
+        child.wait_for_line("\"connected\"", Duration::from_secs(10))?;
+        Ok(Hosted { child, http: sidecall.http_client(), _dir: dir })
+    }
+
+    /// The process.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Sends a text to an address, as the person in front of this client may. The status of the answer.
+    pub fn write(&self, address: &str, text: &str) -> u16 {
+        let body = serde_json::json!({"type": "text", "text": text});
+        self.http.post(address).json(&body).send().map_or(0, |answer| answer.status().as_u16())
+    }
+
+    /// All events that it has shown so far.
+    pub fn all(&self) -> Vec<Value> {
+        let log = self.child.log();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Those of one kind.
+    pub fn events(&self, kind: &str) -> Vec<Value> {
+        self.all().into_iter().filter(|event| event["event"] == kind).collect()
+    }
+
+    /// Waits for the `n`-th event of a kind.
+    pub fn wait_for(&self, kind: &str, n: usize, limit: Duration) -> Vec<Value> {
+        wait_until(limit, || self.events(kind).len() >= n);
+        self.events(kind)
+    }
+}
+
+/// A webhook on loopback that takes what is signed as Standard Webhooks says, and nothing else.
+#[derive(Debug)]
+pub struct Webhook {
+    /// Its address.
+    pub url: String,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    secret: Option<Vec<u8>>,
+    taken: Vec<Value>,
+    refused: u32,
+    /// So many requests are answered with 503 first.
+    failing: u32,
+}
+
+impl Webhook {
+    /// Listens on a free port.
+    pub fn start() -> Result<Webhook> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("webhook"))?;
+        let addr: SocketAddr = listener.local_addr().map_err(LabError::io("webhook"))?;
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = Arc::clone(&state);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                thread::spawn(move || serve(stream, &state));
+            }
+        });
+        Ok(Webhook { url: format!("http://{addr}/hook"), state })
+    }
+
+    /// Binds it to a number and takes the signing secret from the answer.
+    pub fn bind(&self, sidecall: &Sidecall, number: &str) {
+        let answer = sidecall.bind(number, &self.url);
+        let secret = answer["secret"].as_str().expect("a signing secret");
+        let secret = STANDARD.decode(secret.trim_start_matches("whsec_")).expect("base64");
+        self.lock().secret = Some(secret);
+    }
+
+    /// Makes the next `n` requests fail.
+    pub fn fail(&self, n: u32) {
+        self.lock().failing = n;
+    }
+
+    /// What it has taken, of one type.
+    pub fn taken(&self, kind: &str) -> Vec<Value> {
+        self.lock().taken.iter().filter(|m| m["type"] == kind).cloned().collect()
+    }
+
+    /// Waits for the `n`-th message of a type.
+    pub fn wait_for(&self, kind: &str, n: usize, limit: Duration) -> Vec<Value> {
+        wait_until(limit, || self.taken(kind).len() >= n);
+        self.taken(kind)
+    }
+
+    /// Requests whose signature was wrong.
+    pub fn refused(&self) -> u32 {
+        self.lock().refused
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().expect("the webhook's state")
+    }
+}
+
+fn serve(stream: TcpStream, state: &Mutex<State>) {
+    let Ok(mut answers) = stream.try_clone() else { return };
+    let mut reader = BufReader::new(stream);
+    while let Some((headers, body)) = request(&mut reader) {
+        let status = judge(&headers, &body, &mut state.lock().expect("the webhook's state"));
+        // In one write: the pieces of `write!` would wait for each other's acknowledgement.
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        if answers.write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+type Headers = Vec<(String, String)>;
+
+fn request(reader: &mut impl BufRead) -> Option<(Headers, Vec<u8>)> {
+    let mut headers = Vec::new();
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+    loop {
+        line.clear();
+        reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
+        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        headers.push((name.to_ascii_lowercase(), value.to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).ok()?;
+    Some((headers, body))
+}
+
+/// <https://www.standardwebhooks.com>: HMAC-SHA256 over `id.timestamp.body`.
+fn judge(headers: &[(String, String)], body: &[u8], state: &mut State) -> &'static str {
+    if state.failing > 0 {
+        state.failing -= 1;
+        return "503 Service Unavailable";
+    }
+    let header = |wanted: &str| headers.iter().find(|(n, _)| n == wanted).map_or("", |(_, v)| v.as_str());
+    let secret = state.secret.clone().unwrap_or_default();
+    let mut mac = Hmac::<Sha256>::new_from_slice(&secret).expect("any length");
+    mac.update(format!("{}.{}.", header("webhook-id"), header("webhook-timestamp")).as_bytes());
+    mac.update(body);
+    let expected = format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()));
+    if !header("webhook-signature").split(' ').any(|signature| signature == expected) {
+        state.refused += 1;
+        return "401 Unauthorized";
+    }
+    if let Ok(mut message) = serde_json::from_slice::<Value>(body) {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        message["at"] = serde_json::json!(now.as_millis() as u64);
+        state.taken.push(message);
+    }
+    "204 No Content"
+}

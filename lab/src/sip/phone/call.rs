@@ -1,0 +1,283 @@
+//! A call as the person at the phone handles it.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Phone;
+use super::dialog::{Dialog, Phase, tag};
+use super::line::Line;
+use super::sdp::{Codec, Direction};
+use crate::{SipMessage, wait_until};
+
+/// How long a PBX may take to answer a request within a call.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// One call of a phone, made or received.
+#[derive(Debug, Clone)]
+pub struct Call {
+    line: Arc<Line>,
+    id: usize,
+}
+
+impl Call {
+    pub(super) fn new(line: Arc<Line>, id: usize) -> Call {
+        Call { line, id }
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Dialog) -> T) -> T {
+        read(&self.line.lock().dialogs[self.id])
+    }
+
+    fn wait(&self, limit: Duration, test: impl Fn(&Dialog) -> bool) -> bool {
+        self.line.wait(limit, |state| test(&state.dialogs[self.id]).then_some(())).is_some()
+    }
+
+    // What the phone shows.
+
+    /// The first INVITE.
+    pub fn invite(&self) -> SipMessage {
+        self.read(|d| d.invite.clone())
+    }
+
+    /// The user part of From: who calls.
+    pub fn calling(&self) -> String {
+        self.invite().calling().to_owned()
+    }
+
+    /// The final status of the INVITE.
+    pub fn status(&self) -> Option<u16> {
+        self.read(|d| d.status)
+    }
+
+    /// From the INVITE to the answer.
+    pub fn set_up_time(&self) -> Option<Duration> {
+        let messages = self.messages();
+        let answer = messages.iter().find(|m| m.received && m.status() == Some(200))?;
+        let is_asked = |m: &&SipMessage| m.method() == "INVITE" && m.header("CSeq") == answer.header("CSeq");
+        Some(answer.at.saturating_sub(messages.iter().find(is_asked)?.at))
+    }
+
+    /// Provisional statuses in order, without 100.
+    pub fn provisional(&self) -> Vec<u16> {
+        self.read(|d| d.provisional.clone())
+    }
+
+    /// `Reason` of whatever ended it.
+    pub fn reason(&self) -> Option<String> {
+        self.read(|d| d.reason.clone())
+    }
+
+    /// True if it has ended, and the other side did that.
+    pub fn ended_there(&self) -> bool {
+        self.read(|d| d.is_over() && d.ended_there)
+    }
+
+    /// True while it is answered and hasn't ended.
+    pub fn is_up(&self) -> bool {
+        self.read(|d| d.phase == Phase::Up)
+    }
+
+    /// All its messages.
+    pub fn messages(&self) -> Vec<SipMessage> {
+        let state = self.line.lock();
+        let id = &state.dialogs[self.id].call_id;
+        state.messages.iter().filter(|m| m.call_id() == id).cloned().collect()
+    }
+
+    /// Waits until it rings there, or is answered.
+    pub fn wait_ringing(&self, limit: Duration) -> bool {
+        self.wait(limit, |d| matches!(d.phase, Phase::Ringing | Phase::Up))
+    }
+
+    /// Waits for the answer. False if it is refused or late.
+    pub fn wait_answered(&self, limit: Duration) -> bool {
+        self.wait(limit, |d| d.phase >= Phase::Up) && self.is_up()
+    }
+
+    /// Waits for the final status of the INVITE.
+    pub fn wait_status(&self, limit: Duration) -> Option<u16> {
+        self.wait(limit, |d| d.status.is_some());
+        self.status()
+    }
+
+    /// Waits for its end.
+    pub fn wait_ended(&self, limit: Duration) -> bool {
+        self.wait(limit, Dialog::is_over)
+    }
+
+    // Keys.
+
+    /// 180 Ringing.
+    pub fn ring(&self) {
+        self.line.lock().ring(&self.line, self.id);
+    }
+
+    /// 183 Session Progress: it is heard before it is answered.
+    pub fn speak_early(&self) {
+        self.line.lock().speak_early(&self.line, self.id);
+    }
+
+    /// Takes it.
+    pub fn answer(&self) {
+        self.line.lock().answer(&self.line, self.id);
+    }
+
+    /// Refuses it, e.g. with `486 Busy Here`.
+    pub fn refuse(&self, status: &str) {
+        self.line.lock().finish(&self.line, self.id, status, &[]);
+    }
+
+    /// Forwards it before it is answered: 302.
+    pub fn redirect_to(&self, number: &str) {
+        self.line.lock().forward(&self.line, self.id, number);
+    }
+
+    /// BYE, CANCEL, or 480, whatever is right now.
+    pub fn hang_up(&self) {
+        self.line.lock().hang_up(&self.line, self.id);
+    }
+
+    /// Puts it on hold (`sendonly`). True if the PBX agreed.
+    pub fn hold(&self) -> bool {
+        self.turn(Direction::SendOnly)
+    }
+
+    /// Puts it on hold without music (`inactive`).
+    pub fn hold_inactive(&self) -> bool {
+        self.turn(Direction::Inactive)
+    }
+
+    /// Takes it back.
+    pub fn resume(&self) -> bool {
+        self.turn(Direction::SendRecv)
+    }
+
+    /// Offers another codec, or a fax, and nothing else. True if the PBX agreed.
+    pub fn change_to(&self, codec: Codec) -> bool {
+        let asked = {
+            let mut state = self.line.lock();
+            let dialog = &mut state.dialogs[self.id];
+            let (timer, body) = (dialog.timer(), dialog.offer(codec));
+            state.ask(&self.line, self.id, "INVITE", timer, body)
+        };
+        self.outcome(asked).is_some_and(|status| status < 300)
+    }
+
+    fn turn(&self, direction: Direction) -> bool {
+        let asked = {
+            let mut state = self.line.lock();
+            let dialog = &mut state.dialogs[self.id];
+            dialog.direction = direction;
+            dialog.media.speak(direction == Direction::SendRecv);
+            let (timer, body) = (dialog.timer(), dialog.description(""));
+            state.ask(&self.line, self.id, "INVITE", timer, body)
+        };
+        self.outcome(asked).is_some_and(|status| status < 300)
+    }
+
+    /// Sends digits as RFC 4733 events, once anything is heard (before that a digit may be lost on its way),
+    /// and waits until they are out.
+    pub fn dtmf(&self, digits: &str) {
+        wait_until(Duration::from_secs(2), || self.sound() > 0);
+        self.read(|d| d.media.digits(digits));
+        wait_until(Duration::from_secs(20), || self.read(|d| d.is_over() || !d.media.is_dialling()));
+    }
+
+    /// Blind transfer. The PBX's answer to REFER: 202, or a refusal.
+    pub fn refer_to(&self, number: &str) -> Option<u16> {
+        self.refer(&format!("<sip:{number}@{}>", self.line.party.domain), None)
+    }
+
+    /// Attended transfer: the two parties of this call and of `other` are connected (RFC 3891).
+    pub fn attended_transfer_to(&self, other: &Call) -> Option<u16> {
+        let (id, local, remote, far) = other.read(|d| {
+            let far = if d.incoming { d.invite.calling() } else { d.invite.called() };
+            (d.call_id.clone(), tag(&d.local).to_owned(), tag(&d.remote).to_owned(), far.to_owned())
+        });
+        let replaces = escape(&format!("{id};to-tag={remote};from-tag={local}"));
+        self.refer(&format!("<sip:{far}@{}?Replaces={replaces}>", self.line.party.domain), Some(other.id))
+    }
+
+    fn refer(&self, to: &str, consult: Option<usize>) -> Option<u16> {
+        let party = &self.line.party;
+        let headers = vec![
+            ("Refer-To".to_owned(), to.to_owned()),
+            ("Referred-By".to_owned(), format!("<sip:{}@{}>", party.number, party.domain)),
+        ];
+        let asked = {
+            let mut state = self.line.lock();
+            state.dialogs[self.id].transfer = None;
+            state.dialogs[self.id].consult = consult;
+            state.ask(&self.line, self.id, "REFER", headers, String::new())
+        };
+        self.outcome(asked)
+    }
+
+    /// Waits until the PBX says how the transfer went (`NOTIFY` with the final status).
+    pub fn wait_transferred(&self, limit: Duration) -> Option<u16> {
+        self.line.wait(limit, |state| state.dialogs[self.id].transfer)
+    }
+
+    fn outcome(&self, asked: u32) -> Option<u16> {
+        let find = |d: &Dialog| d.outcomes.iter().find(|(cseq, _)| *cseq == asked).map(|(_, status)| *status);
+        self.line.wait(PATIENCE, |state| find(&state.dialogs[self.id]))
+    }
+
+    // What the person hears.
+
+    /// Packets of sound received so far.
+    pub fn sound(&self) -> u64 {
+        self.read(|d| d.media.packets())
+    }
+
+    /// Waits until so many more packets of sound have come.
+    pub fn wait_sound(&self, packets: u64, limit: Duration) -> bool {
+        let before = self.sound();
+        wait_until(limit, || self.sound() >= before + packets)
+    }
+
+    /// What the call carries, as it was agreed last.
+    pub fn codec(&self) -> Codec {
+        self.read(|d| d.media.codec())
+    }
+
+    /// Packets of that kind received so far.
+    pub fn received_as(&self, codec: Codec) -> u64 {
+        self.read(|d| d.media.received_as(codec))
+    }
+
+    /// True if that phone is heard now.
+    pub fn hears(&self, other: &Phone) -> bool {
+        self.read(|d| d.media.hears(other.line.party.tone))
+    }
+
+    /// Waits until that phone is heard.
+    pub fn wait_hears(&self, other: &Phone, limit: Duration) -> bool {
+        wait_until(limit, || self.hears(other))
+    }
+
+    /// Waits until the phone hears itself: the far end sends back what it gets, so sound goes both ways.
+    pub fn wait_echo(&self, limit: Duration) -> bool {
+        let own = self.line.party.tone;
+        wait_until(limit, || self.read(|d| d.media.hears(own)))
+    }
+
+    /// Waits until that phone isn't heard any more.
+    pub fn wait_deaf_to(&self, other: &Phone, limit: Duration) -> bool {
+        wait_until(limit, || !self.hears(other))
+    }
+}
+
+/// What may stand in a header of a URI (RFC 3261 §25.1).
+fn escape(text: &str) -> String {
+    let mut escaped = String::new();
+    for octet in text.bytes() {
+        if octet.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&octet) {
+            escaped.push(char::from(octet));
+        } else {
+            let _ = write!(escaped, "%{octet:02X}");
+        }
+    }
+    escaped
+}

@@ -1,0 +1,250 @@
+//! One call of a phone: what RFC 3261 §12 calls a dialog, and what its requests are made of.
+
+use std::time::Instant;
+
+use super::media::Media;
+use super::sdp::{self, Codec, Direction};
+use crate::SipMessage;
+
+/// Where a call is. It only goes downwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// INVITE is out or in, without a word yet.
+    Calling,
+    /// It rings.
+    Ringing,
+    /// Answered.
+    Up,
+    /// Ended, refused or cancelled.
+    Over,
+}
+
+/// What a phone does by itself, when its time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Answer { talk_ms: Option<u64> },
+    HangUp,
+}
+
+/// A request before it has a branch.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    pub method: &'static str,
+    pub uri: String,
+    pub from: String,
+    pub to: String,
+    pub call_id: String,
+    pub cseq: u32,
+    /// The CSeq that it was asked for under; another one once it has been authorized.
+    pub asked: u32,
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+    /// The call that it belongs to.
+    pub dialog: Option<usize>,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(super) struct Dialog {
+    pub call_id: String,
+    /// Our side: From of our requests.
+    pub local: String,
+    /// The other side: To of our requests.
+    pub remote: String,
+    /// Its Contact.
+    pub target: String,
+    pub routes: Vec<String>,
+    pub cseq: u32,
+    pub incoming: bool,
+    /// As it was sent or received first.
+    pub invite: SipMessage,
+    pub phase: Phase,
+    /// Final status of the INVITE.
+    pub status: Option<u16>,
+    pub provisional: Vec<u16>,
+    /// `Reason` of the final response, the BYE or the CANCEL.
+    pub reason: Option<String>,
+    /// The other side ended it.
+    pub ended_there: bool,
+    pub media: Media,
+    pub direction: Direction,
+    pub version: u32,
+    /// The INVITE that is out, with its branch: CANCEL needs it.
+    pub out: Option<(Draft, String)>,
+    /// Given up, but INVITE may still be answered.
+    pub cancelled: bool,
+    /// The last ACK to a 200, which may come again.
+    pub ack: String,
+    /// Final statuses of our requests by CSeq.
+    pub outcomes: Vec<(u32, u16)>,
+    /// What the PBX says about a transfer.
+    pub transfer: Option<u16>,
+    /// The second call of an attended transfer.
+    pub consult: Option<usize>,
+    pub due: Option<(Instant, Due)>,
+}
+
+impl Dialog {
+    /// The call that `message`, the first INVITE, begins.
+    pub(super) fn new(invite: SipMessage, local: String, remote: String, media: Media) -> Dialog {
+        let incoming = invite.received;
+        let mut routes = all(&invite, "Record-Route");
+        if !incoming {
+            routes.clear();
+        }
+        Dialog {
+            call_id: invite.call_id().to_owned(),
+            local,
+            remote,
+            target: invite.header("Contact").map(uri).unwrap_or_default(),
+            routes,
+            cseq: 0,
+            incoming,
+            invite,
+            phase: Phase::Calling,
+            status: None,
+            provisional: Vec::new(),
+            reason: None,
+            ended_there: false,
+            media,
+            direction: Direction::SendRecv,
+            version: 1,
+            out: None,
+            cancelled: false,
+            ack: String::new(),
+            outcomes: Vec::new(),
+            transfer: None,
+            consult: None,
+            due: None,
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
+    /// Its end; the first word about it counts.
+    pub(super) fn end(&mut self, by: Option<&SipMessage>) {
+        if self.is_over() {
+            return;
+        }
+        self.phase = Phase::Over;
+        self.due = None;
+        self.media.speak(false);
+        self.ended_there = by.is_some();
+        if let Some(reason) = by.and_then(|message| message.header("Reason")) {
+            self.reason = Some(reason.to_owned());
+        }
+    }
+
+    /// The other side's media, if a message brings any.
+    pub(super) fn take_media(&mut self, body: &str) {
+        if let Some(remote) = sdp::read(body) {
+            self.media.send_to(remote.addr);
+            self.media.carry(remote.codec);
+            self.media.speak(self.phase == Phase::Up && remote.listens && self.direction == Direction::SendRecv);
+        }
+    }
+
+    /// What this phone answers to `offer`, or offers if that is empty: what the call carries already.
+    pub(super) fn description(&mut self, offer: &str) -> String {
+        let remote = sdp::read(offer);
+        let direction = remote.map_or(self.direction, |remote| remote.answer(self.direction));
+        self.describe(direction, remote.map_or(self.media.codec(), |remote| remote.codec))
+    }
+
+    /// An offer of something else.
+    pub(super) fn offer(&mut self, codec: Codec) -> String {
+        self.describe(self.direction, codec)
+    }
+
+    fn describe(&mut self, direction: Direction, codec: Codec) -> String {
+        self.version += 1;
+        sdp::write(self.media.addr, self.version, direction, codec)
+    }
+
+    /// What asks for a session timer, if our first INVITE did: each INVITE asks again (RFC 4028 §7.4).
+    pub(super) fn timer(&self) -> Vec<(String, String)> {
+        let asks = |name: &str| ["Session-Expires", "Min-SE"].contains(&name);
+        let mut headers = self.invite.headers.clone();
+        headers.retain(|(name, value)| !self.incoming && (asks(name) || (name == "Supported" && value == "timer")));
+        headers
+    }
+
+    /// The answer to our INVITE: from now on requests go to its Contact (RFC 3261 §12.1.2).
+    pub(super) fn establish(&mut self, answer: &SipMessage) {
+        self.remote = answer.header("To").unwrap_or_default().to_owned();
+        if let Some(contact) = answer.header("Contact") {
+            self.target = uri(contact);
+        }
+        self.routes = all(answer, "Record-Route");
+        self.routes.reverse();
+    }
+
+    /// The next request within it.
+    pub(super) fn draft(
+        &mut self,
+        id: usize,
+        method: &'static str,
+        mut headers: Vec<(String, String)>,
+        body: String,
+    ) -> Draft {
+        self.cseq += 1;
+        headers.extend(self.routes.iter().map(|route| ("Route".to_owned(), route.clone())));
+        Draft {
+            method,
+            uri: self.target.clone(),
+            from: self.local.clone(),
+            to: self.remote.clone(),
+            call_id: self.call_id.clone(),
+            cseq: self.cseq,
+            asked: self.cseq,
+            headers,
+            body,
+            dialog: Some(id),
+        }
+    }
+}
+
+impl Draft {
+    /// As it goes on the wire from `local`.
+    pub(super) fn text(&self, local: std::net::SocketAddr, user: &str, branch: &str) -> String {
+        let mut text = format!(
+            "{} {} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\n\
+             Call-ID: {}\r\nCSeq: {} {}\r\nContact: <sip:{user}@{local}>\r\n",
+            self.method, self.uri, self.from, self.to, self.call_id, self.cseq, self.method
+        );
+        for (name, value) in &self.headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text + &with_body(&self.body)
+    }
+}
+
+/// The end of a message.
+pub(super) fn with_body(body: &str) -> String {
+    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    format!("{ABILITIES}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
+const ABILITIES: &str = "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, NOTIFY, INFO, UPDATE, REFER\r\n\
+    Supported: replaces\r\nUser-Agent: sidecall-lab\r\n";
+
+/// All headers of a name, in order.
+pub(super) fn all(message: &SipMessage, name: &str) -> Vec<String> {
+    let named = message.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+    named.map(|(_, value)| value.clone()).collect()
+}
+
+/// The URI in `"A" <sip:a@b>;tag=1`.
+pub(super) fn uri(value: &str) -> String {
+    match value.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
+        Some((uri, _)) => uri.to_owned(),
+        None => value.split(';').next().unwrap_or_default().trim().to_owned(),
+    }
+}
+
+/// The tag in it.
+pub(super) fn tag(value: &str) -> &str {
+    value.split(";tag=").nth(1).map_or("", |rest| rest.split(';').next().unwrap_or(""))
+}
