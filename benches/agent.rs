@@ -33,7 +33,7 @@ fn main() {
         runtime.block_on(async {
             let (freeswitch, node) = (Freeswitch::start().await, Node::start().await);
             ready.send((freeswitch.address, node.address)).unwrap();
-            play(freeswitch, node).await
+            run_calls(freeswitch, node).await
         })
     });
     let (freeswitch, node) = started.recv().unwrap();
@@ -59,7 +59,7 @@ fn main() {
 }
 
 /// Announces calls, and gives what the agent took for each.
-async fn play(mut freeswitch: Freeswitch, mut node: Node) -> Vec<Duration> {
+async fn run_calls(mut freeswitch: Freeswitch, mut node: Node) -> Vec<Duration> {
     while node.links.recv().await.unwrap().1["link"] != "up" {}
     while freeswitch.commands.try_recv().is_ok() {}
     let mut announced = HashMap::new();

@@ -12,8 +12,8 @@ use clap::Parser;
 use serde_json::json;
 
 use lab::net::ports;
-use lab::scenario::calls::{ALICE, DAVE, SCENES, Scene};
-use lab::scenario::site::Stage;
+use lab::scenario::calls::{ALICE, CALL_SCENARIOS, CallScenario, DAVE};
+use lab::scenario::site::Site;
 use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, wait_until};
 
 /// Measures the added post-dial delay, with and without sidecall, interleaved.
@@ -66,33 +66,33 @@ fn main() {
 }
 
 fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> lab::Result<()> {
-    let without = Stage::set(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
-    let mut with = Stage::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
+    let without = Site::set(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
+    let mut with = Site::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
     // Asterisk sends to addresses of other domains by way of an endpoint.
     let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
     let clients_lines = "sip_hosts = [\"127.0.0.1\"]\n".to_owned();
-    with.raise(&SidecallConfig { direct, pbx_lines, clients_lines, ..SidecallConfig::default() })?;
-    let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).expect("a scene");
+    with.start_sidecall(&SidecallConfig { direct, pbx_lines, clients_lines, ..SidecallConfig::default() })?;
+    let scenario = CALL_SCENARIOS.iter().find(|s| s.caller == ALICE && s.called == DAVE).expect("a scenario");
     // The first calls load what is loaded once.
-    round(&without, scene, 10, args.rate)?;
-    round(&with, scene, 10, args.rate)?;
+    round(&without, scenario, 10, args.rate)?;
+    round(&with, scenario, 10, args.rate)?;
     let (mut plain, mut held) = (Vec::new(), Vec::new());
     for _ in 0..args.rounds {
-        plain.extend(times(&round(&without, scene, args.calls, args.rate)?));
-        held.extend(times(&round(&with, scene, args.calls, args.rate)?));
+        plain.extend(times(&round(&without, scenario, args.calls, args.rate)?));
+        held.extend(times(&round(&with, scenario, args.calls, args.rate)?));
     }
     let pushes = pushes(&mut with);
-    let softphones = softphones(&mut with, scene, args.softphones)?;
+    let softphones = softphones(&mut with, scenario, args.softphones)?;
     let throughput = match args.saturate {
-        Some(rate) => Some(saturated(&with, scene, rate)? / saturated(&without, scene, rate)?),
+        Some(rate) => Some(saturated(&with, scenario, rate)? / saturated(&without, scenario, rate)?),
         None => None,
     };
     report(args, name, plain, held, pushes, softphones, throughput);
     Ok(())
 }
 
-fn round(stage: &Stage, scene: &Scene, calls: u32, rate: u32) -> lab::Result<CallReport> {
-    let (round, to) = stage.calls(scene);
+fn round(site: &Site, scenario: &CallScenario, calls: u32, rate: u32) -> lab::Result<CallReport> {
+    let (round, to) = site.calls(scenario);
     round.times(calls, rate).hold(400).place(to)
 }
 
@@ -101,8 +101,8 @@ fn times(report: &CallReport) -> Vec<f64> {
 }
 
 /// Answer → the second of both clients has its message, in ms, of every call that was paired.
-fn pushes(stage: &mut Stage) -> Vec<f64> {
-    let sidecall = stage.sidecall();
+fn pushes(site: &mut Site) -> Vec<f64> {
+    let sidecall = site.sidecall();
     wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
     sidecall.calls().iter().filter_map(push).collect()
 }
@@ -123,14 +123,14 @@ struct Beside {
     others: Vec<f64>,
 }
 
-fn softphones(stage: &mut Stage, scene: &Scene, calls: u32) -> lab::Result<Beside> {
+fn softphones(site: &mut Site, scenario: &CallScenario, calls: u32) -> lab::Result<Beside> {
     let phones = [Softphone::start(Manner::Answers)?, Softphone::start(Manner::Answers)?];
-    for (person, phone) in [scene.caller, scene.called].into_iter().zip(&phones) {
-        let number = stage.number(person);
-        stage.sidecall().bind(&number, &phone.address());
+    for (person, phone) in [scenario.caller, scenario.called].into_iter().zip(&phones) {
+        let number = site.number(person);
+        site.sidecall().bind(&number, &phone.address());
     }
-    round(stage, scene, calls, 2)?;
-    let sidecall = stage.sidecall();
+    round(site, scenario, calls, 2)?;
+    let sidecall = site.sidecall();
     wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
     let first_at = |phone: &Softphone, call: &str| {
         let copies = phone.copies();
@@ -148,8 +148,8 @@ fn softphones(stage: &mut Stage, scene: &Scene, calls: u32) -> lab::Result<Besid
 }
 
 /// Calls that were answered per second while more were offered.
-fn saturated(stage: &Stage, scene: &Scene, rate: u32) -> lab::Result<f64> {
-    let (calls, to) = stage.calls(scene);
+fn saturated(site: &Site, scenario: &CallScenario, rate: u32) -> lab::Result<f64> {
+    let (calls, to) = site.calls(scenario);
     let report = calls.times(rate * 5, rate).hold(10).place(to)?;
     let first = report.messages.first().map_or(Duration::ZERO, |m| m.at);
     let last = report.messages.iter().filter(|m| m.status() == Some(200)).map(|m| m.at).max().unwrap_or(first);

@@ -87,7 +87,7 @@ fn several_peers_are_told_apart() {
     assert_eq!(eve.event("message", 1)["content"]["text"], "for the last one");
     assert_eq!(bob.event("message", 1)["content"]["text"], "for the first one");
     alice.types("/quit");
-    assert!(alice.ends());
+    assert!(alice.has_ended());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_client_ends_when_it_was_told_to() {
     let _bob = Typist::start(&node, &bob, &[]);
     let mut one = Typist::start(&node, &alice, &["--json", "--exit-after", "1"]);
     node.call("leg", ALICE, BOB);
-    assert!(one.ends());
+    assert!(one.has_ended());
     assert_eq!(one.events("peer").len(), 1);
     let token = std::fs::read_to_string(&alice).unwrap();
     let output =

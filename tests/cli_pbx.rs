@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lab::sidecall::{PBX, Sidecall, SidecallConfig, binary};
-use lab::{Calls, FarEnd, Kind, Pbx, PbxConfig};
+use lab::{Calls, Kind, Pbx, PbxConfig, SippPhone};
 use serde_json::Value;
 
 fn start(kind: Kind, config: PbxConfig) -> Option<Pbx> {
@@ -194,7 +194,7 @@ fn a_recording_touches_nothing(kind: Kind) {
     let Some(pbx) = start(kind, PbxConfig::default()) else { return };
     let sidecall = Sidecall::start(&pbx).unwrap();
     let dir = sidecall.dir().to_path_buf();
-    let _far = FarEnd::start(pbx.config().pstn, &lab::Answer::at_once()).unwrap();
+    let _far = SippPhone::start(pbx.config().pstn, &lab::Answer::at_once()).unwrap();
     let prefix = dir.join("story").display().to_string();
     let recording = std::thread::spawn({
         let (dir, prefix) = (dir.clone(), prefix.clone());

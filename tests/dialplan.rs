@@ -8,7 +8,7 @@ mod agent_double;
 use std::time::Duration;
 
 use agent_double::{AgentDouble, Reply};
-use lab::{Answer, CallReport, Calls, FarEnd, Kind, PACKET, PSTN, Pbx, PbxConfig};
+use lab::{Answer, CallReport, Calls, Kind, PACKET, PSTN, Pbx, PbxConfig, SippPhone};
 
 const NUMBER: &str = "+12125550100";
 const UUI: &str = "68747470733a2f2f6e6f64652f612f54";
@@ -48,7 +48,7 @@ fn call(pbx: &Pbx) -> CallReport {
 
 fn without_an_agent_nothing_happens(kind: Kind) {
     on_one(kind, |pbx| {
-        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let spy = AgentDouble::start(pbx, Reply::Silence);
         pbx.attach("");
         let report = Calls::new("1000", NUMBER).header("User-to-User: 6162;encoding=hex").place(pbx.sip()).unwrap();
@@ -61,7 +61,7 @@ fn without_an_agent_nothing_happens(kind: Kind) {
 
 fn a_silent_agent_costs_the_hold_and_no_more(kind: Kind) {
     on_one(kind, |pbx| {
-        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let plain = millis(&call(pbx));
         let agent = AgentDouble::start(pbx, Reply::Silence);
         let held: Vec<u128> = (0..5).map(|_| millis(&call(pbx))).collect();
@@ -95,7 +95,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
                 let _ = pbx.console("reloadxml");
             }
         }
-        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Silence);
         let report = Calls::new("1000", second).place(pbx.sip()).unwrap();
         assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
@@ -122,7 +122,7 @@ fn a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has(kind: Kind) 
 
 fn the_announcement_says_who_calls_whom(kind: Kind) {
     on_one(kind, |pbx| {
-        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
         assert_eq!(call(pbx).statuses(), [Some(200)]);
         let seen = agent.announcements();
@@ -138,7 +138,7 @@ fn the_announcement_says_who_calls_whom(kind: Kind) {
 
 fn an_answer_releases_the_call_quickly(kind: Kind) {
     on_one(kind, |pbx| {
-        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let calls = Calls::new("1000", NUMBER).times(60, 20);
         let plain = calls.place(pbx.sip()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Route("pstn"));
@@ -159,8 +159,8 @@ fn an_answer_releases_the_call_quickly(kind: Kind) {
 
 fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let before = call(pbx);
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         let report = call(pbx);
@@ -178,7 +178,7 @@ fn the_packet_route_carries_the_address_and_the_caller_id(kind: Kind) {
 fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
     let config = PbxConfig { call_info: "other|sidecall", ..PbxConfig::patient() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
-    let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Packet);
     assert_eq!(call(&pbx).statuses(), [Some(200)], "{}", pbx.log());
     let uui = format!("{UUI};encoding=hex");
@@ -195,7 +195,7 @@ fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
         assert_eq!(carried(n + 1), None, "{named}");
     }
     // And it is read on the way in, from the trusted trunk.
-    let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let _pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     agent.reply(Reply::Route("pstn"));
     let trunk =
         Calls::new("+13015550199", NUMBER).via(PACKET).header("Call-Info: <https://b.example/a/X>;purpose=impp");
@@ -205,7 +205,7 @@ fn call_info_is_added_on_the_trunks_that_are_named(kind: Kind) {
 
 fn a_trunk_that_fails_gives_way_to_the_pstn(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         for status in
             // It refuses us, the number, or this one call.
@@ -217,7 +217,7 @@ fn a_trunk_that_fails_gives_way_to_the_pstn(kind: Kind) {
                 "403 Forbidden",
             ]
         {
-            let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let packet = SippPhone::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let before = pstn.invites().len();
             let report = call(pbx);
             assert_eq!(report.statuses(), [Some(200)], "{status}: {}", pbx.log());
@@ -231,7 +231,7 @@ fn a_trunk_that_fails_gives_way_to_the_pstn(kind: Kind) {
 /// As the example trunk has it, the PBX asks it for a sign of life. Without that the call would wait for SIP's timer B.
 fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let contact = format!("contact=sip:{}", pbx.config().packet);
         let (file, from, to, state, dead) = match pbx.kind() {
             Kind::Asterisk => {
@@ -267,12 +267,12 @@ fn a_trunk_that_is_gone_gives_way_to_the_pstn(kind: Kind) {
 
 fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::refuse("486 Busy Here")).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::refuse("486 Busy Here")).unwrap();
         let plain = call(pbx);
         assert_eq!(plain.statuses(), [Some(486)]);
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         for (status, expected) in [("486 Busy Here", 486), ("480 Temporarily Unavailable", 480), ("603 Decline", 603)] {
-            let packet = FarEnd::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let packet = SippPhone::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
             let report = call(pbx);
             eprintln!("{}: {status} → {:?} {:?}", pbx.kind(), report.statuses(), report.calls[0].reason);
             assert_eq!((packet.invites().len(), pstn.invites().len()), (1, 1));
@@ -281,7 +281,7 @@ fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
             }
         }
         // The caller gives up while it rings.
-        let packet = FarEnd::start(pbx.config().packet, &Answer::after(20_000)).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, &Answer::after(20_000)).unwrap();
         let mut calls = Calls::new("1000", NUMBER);
         calls.cancel_ms = Some(700);
         let report = calls.place(pbx.sip()).unwrap();
@@ -298,7 +298,7 @@ fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
 
 fn a_caller_may_give_up_during_the_hold(kind: Kind) {
     on_one(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::Silence);
         let mut calls = Calls::new("1000", NUMBER);
         calls.cancel_ms = Some(150);
@@ -310,8 +310,8 @@ fn a_caller_may_give_up_during_the_hold(kind: Kind) {
 
 fn what_a_phone_claims_goes_no_further(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
-        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
         let calls = Calls::new("1000", NUMBER)
             .header("User-to-User: 6576696c;encoding=hex")
@@ -330,7 +330,7 @@ fn what_a_phone_claims_goes_no_further(kind: Kind) {
 
 fn a_received_address_is_believed_from_the_trusted_trunk_only(kind: Kind) {
     on_one(kind, |pbx| {
-        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         for via in [PACKET, PSTN] {
             let calls = Calls::new("+13015550199", "+12125551001").via(via).header("User-to-User: 6162;encoding=hex");
@@ -347,7 +347,7 @@ fn a_received_address_is_believed_from_the_trusted_trunk_only(kind: Kind) {
 
 fn a_call_that_passes_two_contexts_is_announced_once(kind: Kind) {
     on_one(kind, |pbx| {
-        let phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         // Vanilla FreeSWITCH sends an extension from `public` on to `default`.
         let calls = Calls::new("+13015550199", "1001").via(PACKET);
@@ -360,8 +360,8 @@ fn a_call_that_passes_two_contexts_is_announced_once(kind: Kind) {
 fn early_media_comes_through_as_it_did(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
         let early = Answer { ring: Some("183 Session Progress"), delay_ms: 200, ..Answer::at_once() };
-        let _packet = FarEnd::start(pbx.config().packet, &early).unwrap();
-        let _pstn = FarEnd::start(pbx.config().pstn, &early).unwrap();
+        let _packet = SippPhone::start(pbx.config().packet, &early).unwrap();
+        let _pstn = SippPhone::start(pbx.config().pstn, &early).unwrap();
         let plain = call(pbx);
         let agent = AgentDouble::start(pbx, Reply::Packet);
         let packet = call(pbx);
@@ -376,9 +376,9 @@ fn early_media_comes_through_as_it_did(kind: Kind) {
 
 fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         // Without a far end each call would wait for the packet trunk first, half a minute on an Asterisk.
-        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Packet);
         let file = std::env::temp_dir().join(format!("sidecall-pwned-{}", std::process::id()));
         let system = format!("${{system(touch {})}}", file.display());
@@ -435,7 +435,7 @@ fn what_a_caller_can_write_is_never_obeyed(kind: Kind) {
 
 fn the_call_carries_what_a_snapshot_needs(kind: Kind) {
     on_one(kind, |pbx| {
-        let _far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
         let caller = Calls::new("1000", NUMBER).hold(4_000).start(pbx.sip()).unwrap();
         assert!(lab::wait_until(Duration::from_secs(3), || caller.report().answered() == 1));
@@ -461,8 +461,8 @@ fn what_an_administrator_runs_at_hang_up_still_runs() {
         let said = format!("LAB_HUNG_UP={}\n", "x".repeat(times));
         lab::wait_until(Duration::from_secs(2), || pbx.console("dialplan show globals").contains(&said))
     };
-    let _packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
-    let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let _packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let _pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Route("pstn"));
     assert_eq!(call(&pbx).statuses(), [Some(200)]);
     assert!(ran(1), "on a route of the administrator's: {}", pbx.console("dialplan show globals"));
@@ -478,7 +478,7 @@ fn what_an_administrator_runs_at_hang_up_still_runs() {
 
 fn emergency_calls_never_wait(kind: Kind) {
     on_one(kind, |pbx| {
-        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Silence);
         let report = Calls::new("1000", "911").place(pbx.sip()).unwrap();
         assert_eq!(report.statuses(), [Some(200)]);
@@ -492,7 +492,7 @@ fn emergency_calls_never_wait(kind: Kind) {
 #[test]
 fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
     on_one(Kind::FreeSwitch, |pbx| {
-        let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Silence);
         for (list, called, announced) in [
             ("", "9911", false),
@@ -519,14 +519,14 @@ fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
     let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::net::ports::free()));
     let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
-    let far = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     pbx.attach("lab");
     let report = call(&pbx);
     assert_eq!(report.statuses(), [Some(200)]);
     assert!(millis(&report) < 250, "{} ms", millis(&report));
     assert_eq!(far.invites().len(), 1);
 
-    let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
     let _listener = agent_double::listen_directly(agent);
     let report = call(&pbx);
     eprintln!("direct: {} ms", millis(&report));

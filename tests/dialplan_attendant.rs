@@ -10,7 +10,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use agent_double::{AgentDouble, Reply};
-use lab::{Answer, Calls, FarEnd, Kind, PACKET, PSTN, Pbx, PbxConfig, wait_until};
+use lab::{Answer, Calls, Kind, PACKET, PSTN, Pbx, PbxConfig, SippPhone, wait_until};
 
 const UUI: &str = "68747470733a2f2f6e6f64652f612f54";
 const SENT: &str = "User-to-User: 6162;encoding=hex";
@@ -55,7 +55,7 @@ fn told(agent: &AgentDouble) -> Vec<[String; 5]> {
 
 fn the_node_is_never_asked_about_a_main_number(kind: Kind) {
     on_one(kind, |pbx| {
-        let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let _phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         pbx.set("sidecall_main", "5000|[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         from_trunk(pbx, PACKET, MAIN);
@@ -134,9 +134,9 @@ fn hang_up(pbx: &Pbx) {
 
 fn who_is_transferred_calls_with_their_own_number(kind: Kind) {
     on_one(kind, |pbx| {
-        let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
-        let _target = FarEnd::register(pbx.sip(), "1002", &Answer::at_once()).unwrap();
-        let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let _target = SippPhone::register(pbx.sip(), "1002", &Answer::at_once()).unwrap();
+        let _pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         for (from, to, the_called_one, expected) in [
             ("1000", "1001", false, ["originating", "1000", "1002", "", ""]),
@@ -168,8 +168,8 @@ fn who_is_transferred_calls_with_their_own_number(kind: Kind) {
 #[test]
 fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_freeswitch() {
     let Some(pbx) = start(Kind::FreeSwitch) else { return };
-    let _packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
-    let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let _packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Packet);
     let caller = Calls::new("1000", "+13015550100").hold(4_000).start(pbx.sip()).unwrap();
     assert!(wait_until(Duration::from_secs(3), || caller.report().answered() == 1), "{}", pbx.log());
@@ -190,7 +190,7 @@ fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_free
 
 fn an_attendant_may_have_a_context_of_its_own(kind: Kind) {
     on_one(kind, |pbx| {
-        let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let _phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         match pbx.kind() {
             Kind::Asterisk => {
                 append(
@@ -242,7 +242,7 @@ fn an_attendant_may_have_a_context_of_its_own(kind: Kind) {
 }
 
 /// A PBX behind this one, on the trunk `inner`, has the numbers 3xxx.
-fn inner_pbx(pbx: &Pbx) -> FarEnd {
+fn inner_pbx(pbx: &Pbx) -> SippPhone {
     let addr = SocketAddr::new(PSTN, lab::net::ports::free());
     match pbx.kind() {
         Kind::Asterisk => {
@@ -283,7 +283,7 @@ fn inner_pbx(pbx: &Pbx) -> FarEnd {
             wait_until(Duration::from_secs(5), || pbx.console("sofia status gateway inner").contains("Proxy"));
         }
     }
-    FarEnd::start(addr, &Answer::at_once()).unwrap()
+    SippPhone::start(addr, &Answer::at_once()).unwrap()
 }
 
 fn the_address_crosses_to_a_pbx_behind_this_one(kind: Kind) {
@@ -327,7 +327,7 @@ fn the_address_crosses_to_a_pbx_behind_this_one(kind: Kind) {
 
 fn a_withheld_caller_is_announced_without_a_number(kind: Kind) {
     on_one(kind, |pbx| {
-        let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let _phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
         pbx.set("sidecall_main", "[+]12125552000");
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         let call = |from: &str, to: &str, header: &str| {
@@ -367,7 +367,7 @@ fn a_withheld_caller_is_announced_without_a_number(kind: Kind) {
 /// A direct number leads to its extension's context, where the snippet stands as well.
 fn a_number_that_leads_to_its_extension_is_announced_once(kind: Kind) {
     on_one(kind, |pbx| {
-        let _phone = FarEnd::register(pbx.sip(), "1002", &Answer::at_once()).unwrap();
+        let _phone = SippPhone::register(pbx.sip(), "1002", &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         from_trunk(pbx, PACKET, "+12125551002");
         assert_eq!(told(&agent), [["terminating", OUTSIDE, "+12125551002", RECEIVED, ""]]);
@@ -376,7 +376,7 @@ fn a_number_that_leads_to_its_extension_is_announced_once(kind: Kind) {
 
 fn what_a_phone_claims_is_dropped_and_said(kind: Kind) {
     on_one(kind, |pbx| {
-        let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("pstn"));
         let call = |header: &str| {
             let calls = Calls::new("1000", "+13015550100").header(header);
@@ -394,7 +394,7 @@ fn what_a_phone_claims_is_dropped_and_said(kind: Kind) {
 
 fn the_tenant_is_announced(kind: Kind) {
     on_one(kind, |pbx| {
-        let _pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         let expected = match pbx.kind() {
             Kind::Asterisk => {
                 append(pbx, "pjsip.conf", "\n[phones](+)\nset_var=SIDECALL_TENANT=a.example\n");
@@ -411,15 +411,15 @@ fn the_tenant_is_announced(kind: Kind) {
 
 fn the_agent_may_write_the_numbers_for_the_trunk(kind: Kind) {
     on_one(kind, |pbx| {
-        let packet = FarEnd::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::PacketBetween("+12125551000", "+13015550100"));
         let calls = Calls::new("1000", "913015550100");
         assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!((packet.invites()[0].calling(), packet.invites()[0].called()), ("+12125551000", "+13015550100"));
         // On the route that the call takes today, both are as ever.
         drop(packet);
-        let _down = FarEnd::start(pbx.config().packet, &Answer::refuse("503 Service Unavailable")).unwrap();
-        let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+        let _down = SippPhone::start(pbx.config().packet, &Answer::refuse("503 Service Unavailable")).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
         assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!((pstn.invites()[0].calling(), pstn.invites()[0].called()), ("1000", "913015550100"));
     });
@@ -436,7 +436,7 @@ fn a_local_channel_goes_on_for_its_caller() {
          exten => 1001,1,Gosub(sidecall-terminating,s,1)\n same => n,Dial(Local/1001@from-internal,30)\n",
     );
     let _ = pbx.console("dialplan reload");
-    let _phone = FarEnd::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+    let _phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
     let agent = AgentDouble::start(&pbx, Reply::Route("local"));
     from_trunk(&pbx, PACKET, "4000");
     let both = [["terminating", OUTSIDE, "4000", RECEIVED, ""], ["terminating", OUTSIDE, "1001", RECEIVED, ""]];

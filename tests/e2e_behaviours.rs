@@ -1,28 +1,28 @@
 //! The main job, on each real PBX of this machine: announced, decided, routed, pushed. The agent is attached to Asterisk
-//! over TLS and to FreeSWITCH in `direct` mode; the demo plays the same over plain TCP and in `hold` mode.
+//! over TLS and to FreeSWITCH in `direct` mode; the demo runs the same over plain TCP and in `hold` mode.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-use lab::scenario::calls::SCENES;
-use lab::scenario::site::{Played, Stage};
+use lab::scenario::calls::CALL_SCENARIOS;
+use lab::scenario::site::{CallResult, Site};
 use lab::{Kind, PbxConfig, SidecallConfig};
 
-/// The stage, if this machine has the PBX; else one line says that the test was skipped.
-fn stage(kind: Kind) -> Option<Stage> {
+/// The site, if this machine has the PBX; else one line says that the test was skipped.
+fn site(kind: Kind) -> Option<Site> {
     let config = PbxConfig::direct(PbxConfig { tls: true, ..PbxConfig::patient() });
     let sidecall = SidecallConfig { tls: true, ..SidecallConfig::default() };
-    lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(&sidecall).map(|()| stage)))
+    lab::or_skip(kind, Site::set(kind, config).and_then(|mut site| site.start_sidecall(&sidecall).map(|()| site)))
 }
 
 fn behaviour(kind: Kind, behaviour: &str) {
-    let Some(mut stage) = stage(kind) else { return };
-    stage.tap().unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));
-    let scenes = SCENES.iter().filter(|scene| scene.behaviour == behaviour);
-    let played: Vec<Played> = scenes.map(|scene| stage.play(scene)).collect();
-    assert!(!played.is_empty());
-    assert!(played.iter().all(|p| p.ok), "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+    let Some(mut site) = site(kind) else { return };
+    site.tap().unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));
+    let scenarios = CALL_SCENARIOS.iter().filter(|scenario| scenario.behaviour == behaviour);
+    let results: Vec<CallResult> = scenarios.map(|scenario| site.run(scenario)).collect();
+    assert!(!results.is_empty());
+    assert!(results.iter().all(|p| p.ok), "{results:#?}\n{}\n{}", site.sidecall().log(), site.pbx.log());
     if kind == Kind::FreeSwitch {
-        assert_eq!(stage.pbx.announced(), (played.len(), 0), "calls announced by socket, and by event");
+        assert_eq!(site.pbx.announced(), (results.len(), 0), "calls announced by socket, and by event");
     }
 }
 

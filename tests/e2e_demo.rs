@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 #[path = "../examples/demo/bill.rs"]
-#[allow(dead_code)] // the rest is for those who play it
+#[allow(dead_code)] // the rest is for those who run it
 mod bill;
 #[path = "../examples/demo/trouble.rs"]
 #[allow(dead_code)]
@@ -17,7 +17,7 @@ use std::process::{Command, Output, Stdio};
 
 use bill::{BEHAVIOURS, Bill, Place, Wish};
 use lab::Kind;
-use lab::scenario::between::PLAYS;
+use lab::scenario::between::DOMAIN_SCENARIOS;
 use serde_json::{Value, json};
 use trouble::{Trouble, Venue};
 
@@ -52,7 +52,7 @@ fn has_asterisk() -> bool {
 
 /// How many plays there are of a behaviour between two organisations.
 fn played(behaviour: &str) -> usize {
-    PLAYS.iter().filter(|play| play.behaviour == behaviour).count()
+    DOMAIN_SCENARIOS.iter().filter(|scenario| scenario.behaviour == behaviour).count()
 }
 
 /// What nobody who runs it must see.
@@ -112,13 +112,13 @@ fn what_is_played_after_a_panic_begins_anew() {
         Ok(opened.get())
     };
     let mut venue = Venue::new();
-    assert_eq!(venue.play(open, |n| Ok(*n), |_| true), Ok(1));
-    assert_eq!(venue.play(open, |n| Ok(*n), |_| true), Ok(1), "what went well stays open");
-    let broke = venue.play(open, |n| if *n == 1 { panic!("on purpose") } else { Ok(*n) }, |_| true);
+    assert_eq!(venue.run(open, |n| Ok(*n), |_| true), Ok(1));
+    assert_eq!(venue.run(open, |n| Ok(*n), |_| true), Ok(1), "what went well stays open");
+    let broke = venue.run(open, |n| if *n == 1 { panic!("on purpose") } else { Ok(*n) }, |_| true);
     assert!(matches!(&broke, Err(Trouble::Broke(why)) if why.starts_with("this broke off")), "{broke:?}");
-    assert_eq!(venue.play(open, |n| Ok(*n), |_| false), Ok(2));
-    assert_eq!(venue.play(open, |n| Ok(*n), |_| true), Ok(3), "what went wrong is closed");
-    let broke = venue.play(open, |_| Err::<(), _>(Trouble::from("a; log: b\nc".to_owned())), |()| true);
+    assert_eq!(venue.run(open, |n| Ok(*n), |_| false), Ok(2));
+    assert_eq!(venue.run(open, |n| Ok(*n), |_| true), Ok(3), "what went wrong is closed");
+    let broke = venue.run(open, |_| Err::<(), _>(Trouble::from("a; log: b\nc".to_owned())), |()| true);
     assert!(matches!(&broke, Err(Trouble::Broke(why)) if why.starts_with("a (the details are in ")), "{broke:?}");
     // What could not be opened twice is not tried again: each try takes long.
     let tried = Cell::new(0);
@@ -127,7 +127,7 @@ fn what_is_played_after_a_panic_begins_anew() {
             tried.set(tried.get() + 1);
             Err(Trouble::Broke("it does not start".into()))
         };
-        assert!(venue.play(fails, |n: &mut usize| Ok(*n), |_| true).is_err());
+        assert!(venue.run(fails, |n: &mut usize| Ok(*n), |_| true).is_err());
     }
     assert_eq!(tried.get(), 2);
 }

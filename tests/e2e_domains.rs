@@ -1,37 +1,37 @@
 //! Two organisations, each with a real PBX, its agent and its node: B5 to B13 across what is between them. Asterisk to
-//! Asterisk always, and FreeSWITCH to FreeSWITCH in `direct` mode where it is installed. The demo plays the same between
+//! Asterisk always, and FreeSWITCH to FreeSWITCH in `direct` mode where it is installed. The demo runs the same between
 //! one and the other, in `hold` mode.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
+use lab::Domains;
 use lab::Kind;
-use lab::scenario::between::PLAYS;
-use lab::scenario::pair::Theatre;
+use lab::scenario::between::DOMAIN_SCENARIOS;
 
-/// All plays of one behaviour between these two; what is the same between all is played between two Asterisks.
+/// All scenarios of one behaviour between these two; what is the same between all runs between two Asterisks.
 fn behaviour(a: Kind, b: Kind, behaviour: &str) {
     let all = (a, b) == (Kind::Asterisk, Kind::Asterisk);
-    let plays = PLAYS.iter().filter(|play| play.behaviour == behaviour && (all || !play.once));
-    let inner = PLAYS.iter().any(|play| play.behaviour == behaviour && play.inner);
+    let scenarios =
+        DOMAIN_SCENARIOS.iter().filter(|scenario| scenario.behaviour == behaviour && (all || !scenario.once));
+    let inner = DOMAIN_SCENARIOS.iter().any(|scenario| scenario.behaviour == behaviour && scenario.inner);
     // Behind the call server is the other kind, if it is there.
     let behind = if a.find().is_ok() { a } else { Kind::Asterisk };
-    let theatre = Theatre::direct(a, b, inner.then_some(behind));
+    let domains = Domains::direct(a, b, inner.then_some(behind));
     let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
-    let Some(mut theatre) = lab::or_skip(missing, theatre) else { return };
-    let (mut played, mut direct) = (0, 0);
-    for play in plays {
-        let told = play.play(&mut theatre);
-        assert!(told.ok, "{told:#?}\n{}", theatre.log());
-        played += 1;
+    let Some(mut domains) = lab::or_skip(missing, domains) else { return };
+    let (mut ran, mut direct) = (0, 0);
+    for scenario in scenarios {
+        let told = scenario.run(&mut domains);
+        assert!(told.ok, "{told:#?}\n{}", domains.log());
+        ran += 1;
     }
-    let domains = &theatre.domains;
     let pbxs = [Some(&domains.a), Some(&domains.b), domains.c.as_ref()].into_iter().flatten().map(|domain| &domain.pbx);
     for pbx in pbxs.filter(|pbx| pbx.kind() == Kind::FreeSwitch) {
         let (by_socket, by_event) = pbx.announced();
         assert_eq!(by_event, 0, "calls announced in hold mode");
         direct += by_socket;
     }
-    assert!(direct >= played || b == Kind::Asterisk, "{direct} calls announced in direct mode, in {played} plays");
+    assert!(direct >= ran || b == Kind::Asterisk, "{direct} calls announced in direct mode, in {ran} scenarios");
 }
 
 macro_rules! behaviours {

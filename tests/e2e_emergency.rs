@@ -13,9 +13,9 @@ use std::time::Duration;
 use agent_double::AgentDouble;
 use lab::net::ports;
 use lab::scenario::calls::{ALICE, FRANK};
-use lab::scenario::site::{Stage, carried};
+use lab::scenario::site::{Site, carried};
 use lab::{
-    Answer, Call, ChaosProxy, FarEnd, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, wait_until,
+    Answer, Call, ChaosProxy, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, SippPhone, never, wait_until,
 };
 
 /// What the stand-in's packet route would carry. Here it only listens.
@@ -39,10 +39,10 @@ struct Arrived {
 }
 
 /// What the far end sees of who calls whom and how.
-type Seen = (String, String, Vec<String>);
+type Facts = (String, String, Vec<String>);
 
 impl Arrived {
-    fn seen(&self) -> Seen {
+    fn facts(&self) -> Facts {
         let mut names: Vec<String> = self.invite.headers.iter().map(|(name, _)| name.clone()).collect();
         names.sort_unstable();
         (self.invite.called().to_owned(), self.invite.calling().to_owned(), names)
@@ -69,12 +69,12 @@ fn marks(pbx: &Pbx) -> Vec<String> {
 }
 
 /// Alice calls, and `end` answers. What she says there comes back to her.
-fn call(pbx: &Pbx, end: &FarEnd, number: &str) -> Arrived {
+fn call(pbx: &Pbx, end: &SippPhone, number: &str) -> Arrived {
     calls(pbx, end, &[number]).remove(0)
 }
 
 /// Alice makes all these calls at once. Each has the marks of all.
-fn calls(pbx: &Pbx, end: &FarEnd, numbers: &[&str]) -> Vec<Arrived> {
+fn calls(pbx: &Pbx, end: &SippPhone, numbers: &[&str]) -> Vec<Arrived> {
     let before = end.invites().len();
     let alice = Phone::connect(pbx.sip(), ALICE.dialled).unwrap();
     let calls: Vec<_> = numbers.iter().map(|number| alice.call(number)).collect();
@@ -104,19 +104,19 @@ fn calls(pbx: &Pbx, end: &FarEnd, numbers: &[&str]) -> Vec<Arrived> {
 }
 
 /// All emergency numbers as the far end sees them on a PBX without the snippet.
-fn without_sidecall(kind: Kind) -> Option<Vec<(Seen, Duration)>> {
+fn without_sidecall(kind: Kind) -> Option<Vec<(Facts, Duration)>> {
     let pbx = lab::or_skip(kind, Pbx::start_with(kind, PbxConfig { snippets: false, ..PbxConfig::default() }))?;
-    let pstn = FarEnd::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     let arrived = calls(&pbx, &pstn, &EMERGENCY);
-    Some(arrived.iter().map(|arrived| (arrived.seen(), arrived.took)).collect())
+    Some(arrived.iter().map(|arrived| (arrived.facts(), arrived.took)).collect())
 }
 
-fn each_emergency_call_is_left_alone(stage: &Stage, plain: &[(Seen, Duration)], state: &str) {
-    let (pbx, pstn) = (&stage.pbx, stage.pstn.as_ref().unwrap());
-    let packet = stage.packet.as_ref().unwrap();
+fn each_emergency_call_is_left_alone(site: &Site, plain: &[(Facts, Duration)], state: &str) {
+    let (pbx, pstn) = (&site.pbx, site.pstn.as_ref().unwrap());
+    let packet = site.packet.as_ref().unwrap();
     let before = (packet.invites().len(), pstn.invites().len());
     for ((number, arrived), (plain, took)) in EMERGENCY.iter().zip(calls(pbx, pstn, &EMERGENCY)).zip(plain) {
-        assert_eq!(arrived.seen(), *plain, "{number}, agent {state}");
+        assert_eq!(arrived.facts(), *plain, "{number}, agent {state}");
         assert_eq!(arrived.invite.called(), *number, "agent {state}");
         assert_eq!(arrived.invite.header("User-to-User"), None, "{number}, agent {state}");
         assert_eq!(arrived.marks, Vec::<String>::new(), "{number}, agent {state}");
@@ -136,8 +136,8 @@ fn only_the_ordinary_call_was_announced(listener: &AgentDouble, state: &str) {
 }
 
 /// An ordinary call, which waits for the agent at least so long.
-fn an_ordinary_call_is_held(stage: &Stage, listener: &AgentDouble, at_least: Duration, state: &str) {
-    let held = call(&stage.pbx, stage.pstn.as_ref().unwrap(), FRANK.dialled);
+fn an_ordinary_call_is_held(site: &Site, listener: &AgentDouble, at_least: Duration, state: &str) {
+    let held = call(&site.pbx, site.pstn.as_ref().unwrap(), FRANK.dialled);
     assert!(held.took >= at_least, "an ordinary call took {:?}, agent {state}", held.took);
     assert!(!held.marks.is_empty(), "agent {state}");
     only_the_ordinary_call_was_announced(listener, state);
@@ -147,71 +147,71 @@ fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
     let Some(plain) = without_sidecall(kind) else { return };
     let http = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
     let proxy = ChaosProxy::start(http).unwrap();
-    let mut stage = Stage::set(kind, PbxConfig::default()).unwrap();
+    let mut site = Site::set(kind, PbxConfig::default()).unwrap();
     let config = SidecallConfig { http: Some(http), node: Some(proxy.addr()), ..SidecallConfig::default() };
-    stage.raise(&config).unwrap();
-    let listener = AgentDouble::listen(&stage.pbx);
+    site.start_sidecall(&config).unwrap();
+    let listener = AgentDouble::listen(&site.pbx);
 
-    each_emergency_call_is_left_alone(&stage, &plain, "alive");
-    let rerouted = call(&stage.pbx, stage.packet.as_ref().unwrap(), FRANK.dialled);
+    each_emergency_call_is_left_alone(&site, &plain, "alive");
+    let rerouted = call(&site.pbx, site.packet.as_ref().unwrap(), FRANK.dialled);
     assert!(carried(&rerouted.invite).is_some(), "Alice has no client to offer");
     only_the_ordinary_call_was_announced(&listener, "alive");
 
     proxy.pause();
-    each_emergency_call_is_left_alone(&stage, &plain, "slow");
-    an_ordinary_call_is_held(&stage, &listener, DEADLINE - Duration::from_millis(50), "slow");
+    each_emergency_call_is_left_alone(&site, &plain, "slow");
+    an_ordinary_call_is_held(&site, &listener, DEADLINE - Duration::from_millis(50), "slow");
     proxy.resume();
 
-    stage.sidecall().child().stop();
-    each_emergency_call_is_left_alone(&stage, &plain, "hung");
-    an_ordinary_call_is_held(&stage, &listener, HOLD - Duration::from_millis(10), "hung");
+    site.sidecall().child().stop();
+    each_emergency_call_is_left_alone(&site, &plain, "hung");
+    an_ordinary_call_is_held(&site, &listener, HOLD - Duration::from_millis(10), "hung");
 
-    stage.sidecall().child().kill();
-    each_emergency_call_is_left_alone(&stage, &plain, "dead");
-    an_ordinary_call_is_held(&stage, &listener, HOLD - Duration::from_millis(10), "dead");
+    site.sidecall().child().kill();
+    each_emergency_call_is_left_alone(&site, &plain, "dead");
+    an_ordinary_call_is_held(&site, &listener, HOLD - Duration::from_millis(10), "dead");
 }
 
 /// The snippet's list is empty: it is an older copy, or somebody has edited it.
 fn an_emergency_call_that_is_announced_is_left_alone(kind: Kind) {
-    let Some(mut stage) = lab::or_skip(kind, Stage::set(kind, PbxConfig::default())) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
     let config = SidecallConfig { pbx_lines: "outside_prefix = \"9\"\n".to_owned(), ..SidecallConfig::default() };
-    stage.raise(&config).unwrap();
-    stage.pbx.set("sidecall_emergency", "none");
-    let listener = AgentDouble::listen(&stage.pbx);
+    site.start_sidecall(&config).unwrap();
+    site.pbx.set("sidecall_emergency", "none");
+    let listener = AgentDouble::listen(&site.pbx);
     for (n, number) in ["+1911", "9911", "0112"].into_iter().enumerate() {
-        let arrived = call(&stage.pbx, stage.pstn.as_ref().unwrap(), number);
+        let arrived = call(&site.pbx, site.pstn.as_ref().unwrap(), number);
         assert_eq!(listener.wait_for_announcements(n + 1)[n].get("called"), number);
         assert_eq!((arrived.invite.called(), arrived.invite.header("User-to-User")), (number, None));
         assert!(arrived.took < HOLD, "{number} was held for {:?}", arrived.took);
         let said = |mark: &String| mark.to_lowercase().contains("sidecall_reason") && mark.contains("emergency");
-        assert!(arrived.marks.iter().any(said), "{number}: {:?}\n{}", arrived.marks, stage.sidecall().log());
+        assert!(arrived.marks.iter().any(said), "{number}: {:?}\n{}", arrived.marks, site.sidecall().log());
     }
-    assert!(stage.packet.as_ref().unwrap().invites().is_empty());
-    call(&stage.pbx, stage.packet.as_ref().unwrap(), FRANK.dialled);
-    let called: Vec<_> = stage.sidecall().calls().iter().map(|call| call["called"].clone()).collect();
+    assert!(site.packet.as_ref().unwrap().invites().is_empty());
+    call(&site.pbx, site.packet.as_ref().unwrap(), FRANK.dialled);
+    let called: Vec<_> = site.sidecall().calls().iter().map(|call| call["called"].clone()).collect();
     assert_eq!(called, [FRANK.dialled], "the node was asked");
 }
 
 /// `9011442071838750` has sixteen digits.
 fn long_dialled_strings_are_announced(kind: Kind) {
-    let Some(mut stage) = lab::or_skip(kind, Stage::set(kind, PbxConfig::default())) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
     let config = SidecallConfig { pbx_lines: "outside_prefix = \"9\"\n".to_owned(), ..SidecallConfig::default() };
-    stage.raise(&config).unwrap();
-    let listener = AgentDouble::listen(&stage.pbx);
+    site.start_sidecall(&config).unwrap();
+    let listener = AgentDouble::listen(&site.pbx);
     let (sixteen, twenty, longer) = ("9011442071838750", "90114420718387501234", "901144207183875012345");
-    let arrived = call(&stage.pbx, stage.packet.as_ref().unwrap(), sixteen);
-    assert_eq!(arrived.invite.called(), "+442071838750", "{}", stage.pbx.log());
+    let arrived = call(&site.pbx, site.packet.as_ref().unwrap(), sixteen);
+    assert_eq!(arrived.invite.called(), "+442071838750", "{}", site.pbx.log());
     assert!(carried(&arrived.invite).is_some());
     // No E.164 number has so many digits behind the international prefix.
-    let arrived = call(&stage.pbx, stage.pstn.as_ref().unwrap(), twenty);
+    let arrived = call(&site.pbx, site.pstn.as_ref().unwrap(), twenty);
     assert_eq!((arrived.invite.called(), arrived.invite.header("User-to-User")), (twenty, None));
     assert!(arrived.took < HOLD, "{:?}", arrived.took);
-    let alice = Phone::connect(stage.pbx.sip(), ALICE.dialled).unwrap();
-    assert!(alice.call(longer).wait_status(PATIENCE).is_some(), "{}", stage.pbx.log());
+    let alice = Phone::connect(site.pbx.sip(), ALICE.dialled).unwrap();
+    assert!(alice.call(longer).wait_status(PATIENCE).is_some(), "{}", site.pbx.log());
     let called = || listener.announcements().iter().map(|seen| seen.get("called").to_owned()).collect::<Vec<_>>();
     assert!(never(|| called() != [sixteen, twenty]), "{longer} has 21 digits, and {:?} were announced", called());
     assert!(alice.rest(PATIENCE));
-    assert_eq!(stage.sidecall().calls().len(), 1);
+    assert_eq!(site.sidecall().calls().len(), 1);
 }
 
 lab::on_both_pbxs! {
@@ -227,15 +227,15 @@ fn freeswitch_direct_leaves_emergency_calls_alone_while_the_agent_hangs() {
     let kind = Kind::FreeSwitch;
     let Some(plain) = without_sidecall(kind) else { return };
     let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
-    let mut stage = Stage::set(kind, PbxConfig { direct: Some(direct), ..PbxConfig::default() }).unwrap();
-    stage.raise(&SidecallConfig { direct: Some(direct), ..SidecallConfig::default() }).unwrap();
-    stage.sidecall().child().stop();
-    each_emergency_call_is_left_alone(&stage, &plain, "hung, direct mode");
-    let alice = Phone::connect(stage.pbx.sip(), ALICE.dialled).unwrap();
+    let mut site = Site::set(kind, PbxConfig { direct: Some(direct), ..PbxConfig::default() }).unwrap();
+    site.start_sidecall(&SidecallConfig { direct: Some(direct), ..SidecallConfig::default() }).unwrap();
+    site.sidecall().child().stop();
+    each_emergency_call_is_left_alone(&site, &plain, "hung, direct mode");
+    let alice = Phone::connect(site.pbx.sip(), ALICE.dialled).unwrap();
     let ordinary = alice.call(FRANK.dialled);
     std::thread::sleep(3 * HOLD);
     assert_eq!(ordinary.status(), None, "an ordinary call doesn't wait");
-    stage.sidecall().child().kill();
+    site.sidecall().child().kill();
     assert!(ordinary.wait_answered(Duration::from_secs(20)) && ordinary.wait_echo(PATIENCE));
     assert!(alice.rest(PATIENCE));
 }

@@ -11,8 +11,8 @@ mod between;
 use behind::portability_and_then_the_database_fail_under_load;
 use std::time::Duration;
 
-use lab::scenario::calls::{ALICE, BOB, DAVE, SCENES, Scene};
-use lab::scenario::site::Stage;
+use lab::scenario::calls::{ALICE, BOB, CALL_SCENARIOS, CallScenario, DAVE};
+use lab::scenario::site::Site;
 use lab::{CallReport, Calls, ChaosProxy, Hosted, Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 use serde_json::Value;
 
@@ -23,23 +23,23 @@ const NOISE: Duration = Duration::from_millis(700);
 /// Calls per second while something breaks.
 const RATE: u32 = 20;
 
-fn stage(kind: Kind) -> Option<Stage> {
-    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()))
+fn site(kind: Kind) -> Option<Site> {
+    lab::or_skip(kind, Site::set(kind, PbxConfig::default()))
 }
 
-fn raised(kind: Kind) -> Option<Stage> {
-    let mut stage = stage(kind)?;
-    stage.raise(&SidecallConfig::default()).unwrap();
-    Some(stage)
+fn started(kind: Kind) -> Option<Site> {
+    let mut site = site(kind)?;
+    site.start_sidecall(&SidecallConfig::default()).unwrap();
+    Some(site)
 }
 
 /// Alice calls Dave: both have clients.
-fn paired() -> &'static Scene {
-    SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap()
+fn paired() -> &'static CallScenario {
+    CALL_SCENARIOS.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap()
 }
 
-fn calls(stage: &Stage, count: u32, talk_ms: u32) -> (Calls, std::net::SocketAddr) {
-    let (calls, to) = stage.calls(paired());
+fn calls(site: &Site, count: u32, talk_ms: u32) -> (Calls, std::net::SocketAddr) {
+    let (calls, to) = site.calls(paired());
     (calls.times(count, RATE).hold(talk_ms), to)
 }
 
@@ -59,18 +59,18 @@ fn pairs(sidecall: &Sidecall) -> usize {
 }
 
 fn agent_killed_and_started_again_under_load(kind: Kind) {
-    let Some(mut stage) = raised(kind) else { return };
-    let (load, to) = calls(&stage, 160, 300);
+    let Some(mut site) = started(kind) else { return };
+    let (load, to) = calls(&site, 160, 300);
     let load = load.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(3));
-    stage.sidecall().child().kill();
+    site.sidecall().child().kill();
     // These are answered while nobody watches, and are up when we are back.
-    let (long, to) = calls(&stage, 3, 9_000);
+    let (long, to) = calls(&site, 3, 9_000);
     let long = long.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    stage.sidecall().restart().unwrap();
-    stage.sidecall().wait_until_attached().unwrap();
-    let sidecall = stage.sidecall();
+    site.sidecall().restart().unwrap();
+    site.sidecall().wait_until_attached().unwrap();
+    let sidecall = site.sidecall();
     // The three that are up are found and paired; short ones may end while they are being found.
     let found = || {
         let calls = sidecall.calls();
@@ -78,33 +78,33 @@ fn agent_killed_and_started_again_under_load(kind: Kind) {
         up.filter(|c| told(c) >= 2).count()
     };
     assert!(wait_until(Duration::from_secs(8), || found() >= 3), "{:#?}\n{}", sidecall.calls(), sidecall.log());
-    let log = stage.sidecall().log();
+    let log = site.sidecall().log();
     no_call_lost_none_held_too_long(&load.finish(Duration::from_secs(40)).unwrap(), 160, &log);
     no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(40)).unwrap(), 3, &log);
 }
 
 fn agent_hung_under_load(kind: Kind) {
-    let Some(mut stage) = raised(kind) else { return };
-    let (load, to) = calls(&stage, 160, 300);
+    let Some(mut site) = started(kind) else { return };
+    let (load, to) = calls(&site, 160, 300);
     let load = load.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    stage.sidecall().child().stop();
+    site.sidecall().child().stop();
     std::thread::sleep(Duration::from_secs(3));
-    stage.sidecall().child().cont();
+    site.sidecall().child().cont();
     let report = load.finish(Duration::from_secs(40)).unwrap();
-    let log = stage.sidecall().log();
+    let log = site.sidecall().log();
     no_call_lost_none_held_too_long(&report, 160, &log);
     // Announcements that waited in the socket meanwhile are old: none of them may be answered.
     let stale = log.lines().filter(|line| line.contains("call decided") && line.contains("applied=\"no\"")).count();
     assert!(stale > 0, "no announcement was found to be old\n{log}");
-    assert!(pairs(stage.sidecall()) > 50, "{log}");
+    assert!(pairs(site.sidecall()) > 50, "{log}");
 }
 
 fn agent_says_goodbye(kind: Kind) {
-    let Some(mut stage) = raised(kind) else { return };
-    let ended = stage.sidecall().child().terminate(Duration::from_secs(8));
-    assert!(ended.is_some_and(|status| status.success()), "{}", stage.sidecall().log());
-    let (calls, to) = calls(&stage, 10, 100);
+    let Some(mut site) = started(kind) else { return };
+    let ended = site.sidecall().child().terminate(Duration::from_secs(8));
+    assert!(ended.is_some_and(|status| status.success()), "{}", site.sidecall().log());
+    let (calls, to) = calls(&site, 10, 100);
     let report = calls.place(to).unwrap();
     assert_eq!(report.answered(), 10);
     let shortest = report.calls.iter().filter_map(|c| c.answered).min().unwrap();
@@ -117,22 +117,22 @@ struct Apart {
     agent: Sidecall,
     proxy: ChaosProxy,
     node: Sidecall,
-    stage: Stage,
+    site: Site,
 }
 
 fn apart(kind: Kind) -> Option<Apart> {
-    let stage = stage(kind)?;
-    let node = Sidecall::launch(&stage.pbx, &SidecallConfig::default(), "node").unwrap();
+    let site = site(kind)?;
+    let node = Sidecall::launch(&site.pbx, &SidecallConfig::default(), "node").unwrap();
     let proxy = ChaosProxy::start(node.http).unwrap();
     let config = SidecallConfig { node: Some(proxy.addr()), ..SidecallConfig::default() };
-    let agent = Sidecall::launch(&stage.pbx, &config, "agent").unwrap();
-    let mut apart = Apart { agent, proxy, node, stage };
+    let agent = Sidecall::launch(&site.pbx, &config, "agent").unwrap();
+    let mut apart = Apart { agent, proxy, node, site };
     apart.node.wait_until_attached().unwrap_or_else(|e| panic!("{e}\n{}", apart.agent.log()));
     for person in [ALICE, DAVE, BOB] {
-        apart.node.number(&apart.stage.number(person), person.name, person.here);
+        apart.node.number(&apart.site.number(person), person.name, person.here);
     }
-    apart.stage.webhook.bind(&apart.node, &apart.stage.number(DAVE));
-    apart.node.bind(&apart.stage.number(ALICE), &apart.stage.webhook.url.replace("/hook", "/other"));
+    apart.site.webhook.bind(&apart.node, &apart.site.number(DAVE));
+    apart.node.bind(&apart.site.number(ALICE), &apart.site.webhook.url.replace("/hook", "/other"));
     Some(apart)
 }
 
@@ -140,16 +140,16 @@ fn apart(kind: Kind) -> Option<Apart> {
 fn who_stands_by_takes_over(kind: Kind) {
     let Some(apart) = apart(kind) else { return };
     let config = SidecallConfig { node: Some(apart.proxy.addr()), ..SidecallConfig::default() };
-    let mut other = Sidecall::launch(&apart.stage.pbx, &config, "agent").unwrap();
+    let mut other = Sidecall::launch(&apart.site.pbx, &config, "agent").unwrap();
     let says = |words: &str| apart.agent.log().contains(words);
     assert!(wait_until(Duration::from_secs(12), || says("state=Standby")), "{}\n{}", apart.agent.log(), other.log());
-    let (long, to) = calls(&apart.stage, 2, 20_000);
+    let (long, to) = calls(&apart.site, 2, 20_000);
     let long = long.start(to).unwrap();
     let talking = || apart.node.calls().iter().filter(|c| c["phase"] == "talking").count() == 2;
     assert!(wait_until(Duration::from_secs(5), talking), "{}", other.log());
     other.child().kill();
     assert!(wait_until(Duration::from_secs(30), || says("state=Up")), "{}", apart.agent.log());
-    let (calls, to) = calls(&apart.stage, 5, 900);
+    let (calls, to) = calls(&apart.site, 5, 900);
     no_call_lost_none_held_too_long(&calls.place(to).unwrap(), 5, &apart.agent.log());
     assert_eq!(reasons(&apart.node), vec!["called-has-client"; 7], "{}", apart.agent.log());
     // It has taken up what the other one followed, too.
@@ -165,7 +165,7 @@ fn reasons(node: &Sidecall) -> Vec<String> {
 
 fn node_killed_under_load(kind: Kind) {
     let Some(mut apart) = apart(kind) else { return };
-    let (load, to) = calls(&apart.stage, 160, 4_000);
+    let (load, to) = calls(&apart.site, 160, 4_000);
     let load = load.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     apart.node.child().kill();
@@ -188,7 +188,7 @@ fn node_killed_under_load(kind: Kind) {
 
 fn node_slow_under_load(kind: Kind) {
     let Some(apart) = apart(kind) else { return };
-    let (load, to) = calls(&apart.stage, 120, 4_000);
+    let (load, to) = calls(&apart.site, 120, 4_000);
     let load = load.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     apart.proxy.pause();
@@ -202,65 +202,65 @@ fn node_slow_under_load(kind: Kind) {
 }
 
 fn link_cut_in_the_middle_of_a_frame(kind: Kind) {
-    let Some(mut stage) = stage(kind) else { return };
-    let proxy = ChaosProxy::start(stage.pbx.event_addr()).unwrap();
+    let Some(mut site) = site(kind) else { return };
+    let proxy = ChaosProxy::start(site.pbx.event_addr()).unwrap();
     let config = SidecallConfig { event_addr: Some(proxy.addr()), ..SidecallConfig::default() };
-    stage.raise(&config).unwrap();
+    site.start_sidecall(&config).unwrap();
     // The first call's events are cut short, wherever that is.
     proxy.refuse(true);
     proxy.cut_after(3_001);
-    let (long, to) = calls(&stage, 4, 8_000);
+    let (long, to) = calls(&site, 4, 8_000);
     let long = long.start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
     proxy.refuse(false);
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     assert!(wait_until(Duration::from_secs(6), || pairs(sidecall) == 4), "{:#?}\n{}", sidecall.calls(), sidecall.log());
     assert!(sidecall.log().contains("no link to the PBX"), "the link was never cut\n{}", sidecall.log());
     let log = sidecall.log();
     no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(40)).unwrap(), 4, &log);
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     let over = || sidecall.calls().iter().all(|c| c["phase"] == "ended");
     assert!(wait_until(Duration::from_secs(5), over), "{:#?}\n{}", sidecall.calls(), sidecall.log());
 }
 
 fn client_offline_and_back(kind: Kind) {
-    let Some(mut stage) = raised(kind) else { return };
-    stage.hosted().child().kill();
-    let (long, to) = calls(&stage, 1, 6_000);
+    let Some(mut site) = started(kind) else { return };
+    site.hosted().child().kill();
+    let (long, to) = calls(&site, 1, 6_000);
     let long = long.start(to).unwrap();
-    assert_eq!(stage.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1);
-    let number = stage.number(ALICE);
-    let back = Hosted::start(stage.sidecall(), &number).unwrap();
+    assert_eq!(site.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1);
+    let number = site.number(ALICE);
+    let back = Hosted::start(site.sidecall(), &number).unwrap();
     let peers = back.wait_for("peer", 1, Duration::from_secs(3));
-    assert_eq!(peers.len(), 1, "{}", stage.sidecall().log());
-    let log = stage.sidecall().log();
+    assert_eq!(peers.len(), 1, "{}", site.sidecall().log());
+    let log = site.sidecall().log();
     no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(30)).unwrap(), 1, &log);
 }
 
 fn webhook_down_for_a_moment(kind: Kind) {
-    let Some(stage) = raised(kind) else { return };
-    stage.webhook.fail(2);
-    let (long, to) = calls(&stage, 1, 4_000);
+    let Some(site) = started(kind) else { return };
+    site.webhook.fail(2);
+    let (long, to) = calls(&site, 1, 4_000);
     let long = long.start(to).unwrap();
-    assert_eq!(stage.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1, "not tried again");
-    assert_eq!(stage.webhook.refused(), 0, "a signature was wrong");
+    assert_eq!(site.webhook.wait_for("peer", 1, Duration::from_secs(4)).len(), 1, "not tried again");
+    assert_eq!(site.webhook.refused(), 0, "a signature was wrong");
     assert_eq!(long.finish(Duration::from_secs(30)).unwrap().answered(), 1);
 }
 
 fn pbx_restarted(kind: Kind) {
-    let Some(mut stage) = raised(kind) else { return };
-    let (long, to) = calls(&stage, 2, 60_000);
+    let Some(mut site) = started(kind) else { return };
+    let (long, to) = calls(&site, 2, 60_000);
     let _long = long.start(to).unwrap();
-    assert!(wait_until(Duration::from_secs(5), || pairs(stage.sidecall()) == 2));
-    stage.pbx.restart().unwrap();
-    stage.sidecall().wait_until_attached().unwrap();
+    assert!(wait_until(Duration::from_secs(5), || pairs(site.sidecall()) == 2));
+    site.pbx.restart().unwrap();
+    site.sidecall().wait_until_attached().unwrap();
     // Its calls are gone with it, and no one is left to say so but a snapshot.
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     let over = || sidecall.calls().iter().all(|c| c["phase"] == "ended");
     assert!(wait_until(Duration::from_secs(10), over), "{:#?}\n{}", sidecall.calls(), sidecall.log());
-    let (calls, to) = calls(&stage, 5, 300);
+    let (calls, to) = calls(&site, 5, 300);
     assert_eq!(calls.place(to).unwrap().answered(), 5);
-    assert!(wait_until(Duration::from_secs(5), || pairs(stage.sidecall()) == 7), "{}", stage.sidecall().log());
+    assert!(wait_until(Duration::from_secs(5), || pairs(site.sidecall()) == 7), "{}", site.sidecall().log());
 }
 
 macro_rules! failures {

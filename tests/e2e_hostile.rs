@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use lab::scenario::calls::{ALICE, DAVE};
-use lab::scenario::site::Stage;
+use lab::scenario::site::Site;
 use lab::{Calls, Kind, PACKET, PSTN, wait_until};
 use serde_json::json;
 
 fn hostile(kind: Kind) {
-    let Some(mut stage) = lab::or_skip(kind, Stage::ready(kind)) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::ready(kind)) else { return };
     let file = std::env::temp_dir().join(format!("sidecall-executed-{kind}-{}", std::process::id()));
     let (system, shell) =
         (format!("${{system(touch {})}}", file.display()), format!("${{SHELL(touch {})}}", file.display()));
@@ -25,15 +25,15 @@ fn hostile(kind: Kind) {
         "1000}",
     ];
     for from in froms {
-        try_call(&Calls::new(from, DAVE.dialled), &stage);
+        try_call(&Calls::new(from, DAVE.dialled), &site);
     }
     for to in ["+1212555%2C0102", "+12125550102%0D%0ASide%3A%20x", "+12125550102$%7BEXTEN%7D", "+12125550102;api=x"] {
-        try_call(&Calls::new(ALICE.dialled, to), &stage);
+        try_call(&Calls::new(ALICE.dialled, to), &site);
     }
     // A display name that no PBX may read as anything but text.
     let mut named = Calls::new(ALICE.dialled, DAVE.dialled);
     named.display = format!("\"{system}; Called: 666|{shell} \u{e9}\u{1f4de}\" ");
-    assert_eq!(named.place(stage.pbx.sip()).unwrap().statuses(), [Some(200)]);
+    assert_eq!(named.place(site.pbx.sip()).unwrap().statuses(), [Some(200)]);
     // Addresses that nobody may send: from a phone, from an untrusted and from a trusted trunk.
     for header in [
         "User-to-User: 046a6176613a78;encoding=hex".to_owned(),
@@ -42,14 +42,14 @@ fn hostile(kind: Kind) {
         format!("User-to-User: 04{};encoding=hex", "61".repeat(4_00)),
         format!("Call-Info: <{system}>;purpose=impp"),
     ] {
-        let phone = Calls::new(ALICE.dialled, DAVE.dialled).header(&header).place(stage.pbx.sip()).unwrap();
+        let phone = Calls::new(ALICE.dialled, DAVE.dialled).header(&header).place(site.pbx.sip()).unwrap();
         assert_eq!(phone.statuses(), [Some(200)], "{header}");
         for via in [PACKET, PSTN] {
             let call = Calls::new("+13015550199", "1001").via(via).header(&header);
-            assert_eq!(call.place(stage.pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{header}");
+            assert_eq!(call.place(site.pbx.trunk_sip()).unwrap().statuses(), [Some(200)], "{header}");
         }
     }
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
     let calls = sidecall.calls();
     assert!(calls.len() >= 16, "{} calls", calls.len());
@@ -72,11 +72,11 @@ fn hostile(kind: Kind) {
     }
     assert!((400..500).contains(&sidecall.post(&sidecall.url("/a/AAAA"), &json!({"type": "text"}))));
     let log = sidecall.log();
-    assert!(!log.contains(lab::sidecall::ADMIN) && !log.contains(stage.pbx.event_secret()), "a secret is in the log");
+    assert!(!log.contains(lab::sidecall::ADMIN) && !log.contains(site.pbx.event_secret()), "a secret is in the log");
 }
 
-fn try_call(calls: &Calls, stage: &Stage) {
-    if let Ok(caller) = calls.start(stage.pbx.sip()) {
+fn try_call(calls: &Calls, site: &Site) {
+    if let Ok(caller) = calls.start(site.pbx.sip()) {
         // Some of these no PBX takes; that is its answer, and the process ends all the same.
         let _ = caller.finish(Duration::from_secs(12));
     }

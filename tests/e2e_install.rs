@@ -11,7 +11,7 @@ use lab::pbx::conf;
 use lab::pbx::installed;
 use lab::pbx::machine::{Machine, NASTY, is_root, xml};
 use lab::scenario::domains::{Domain, Domains};
-use lab::scenario::pair::{SOON, Since, write};
+use lab::scenario::report::{SOON, Since, write};
 use lab::sidecall::{Sidecall, binary};
 use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ struct Office<'a> {
     pbx: &'a Pbx,
     /// Its node, and the other's.
     http: (SocketAddr, SocketAddr),
-    far: SocketAddr,
+    remote: SocketAddr,
     /// What we show the other node, and what it shows us.
     tokens: [&'a str; 2],
     second: bool,
@@ -44,7 +44,7 @@ struct Office<'a> {
 
 impl Office<'_> {
     fn install(&self) -> Sidecall {
-        let far = self.far.to_string();
+        let far = self.remote.to_string();
         let contexts: &[&str] = match self.pbx.kind() {
             Kind::Asterisk => &["--phones", "from-internal", "--trunks", "from-trunk"],
             Kind::FreeSwitch => &[],
@@ -85,13 +85,13 @@ impl Office<'_> {
 fn two_domains(a: Kind, b: Kind) {
     let bare = |config| PbxConfig { snippets: false, ..config };
     let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
-    let Some(mut domains) = lab::or_skip(missing, Domains::set_with(a, b, None, bare)) else { return };
+    let Some(mut domains) = lab::or_skip(missing, Domains::start_with(a, b, None, bare)) else { return };
     let http = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], ports::free())));
     let tokens = ["token-that-b-has-given-to-a", "token-that-a-has-given-to-b"];
     let at = |own: &Domain, far: &Domain, second: bool| {
         let [us, them] = if second { [1, 0] } else { [0, 1] };
         let tokens = [tokens[us], tokens[them]];
-        Office { pbx: &own.pbx, http: (http[us], http[them]), far: far.pbx.trunk_sip(), tokens, second }.install()
+        Office { pbx: &own.pbx, http: (http[us], http[them]), remote: far.pbx.trunk_sip(), tokens, second }.install()
     };
     let installed = [at(&domains.a, &domains.b, false), at(&domains.b, &domains.a, true)];
     let [at_a, at_b] = installed;

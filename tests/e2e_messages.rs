@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lab::scenario::calls::{ALICE, BOB, CAROL, DAVE, ERIN};
-use lab::scenario::site::Stage;
+use lab::scenario::site::Site;
 use lab::sidecall::ADMIN;
 use lab::{
     CallReport, Calls, ChaosProxy, Hosted, Kind, Manner, PbxConfig, Sidecall, SidecallConfig, Softphone, on_both_pbxs,
@@ -40,9 +40,9 @@ fn rate(kind: Kind) -> u32 {
     std::env::var("SIDECALL_TEST_RATE").ok().and_then(|rate| rate.parse().ok()).unwrap_or(default)
 }
 
-fn stage(kind: Kind) -> Option<Stage> {
-    let raise = |mut stage: Stage| stage.raise(&config(kind)).map(|()| stage);
-    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()).and_then(raise))
+fn site(kind: Kind) -> Option<Site> {
+    let start_sidecall = |mut site: Site| site.start_sidecall(&config(kind)).map(|()| site);
+    lab::or_skip(kind, Site::set(kind, PbxConfig::default()).and_then(start_sidecall))
 }
 
 /// The value of a metric, summed over all series whose labels contain `label`.
@@ -73,35 +73,35 @@ fn told_once(calls: &[String], told: &[String], who: &str) -> Vec<String> {
 
 /// One number has 64 addresses where nobody answers: closed ports, and firewalls that drop packets.
 fn dead_addresses_hold_up_nothing(kind: Kind) {
-    let Some(mut stage) = stage(kind) else { return };
+    let Some(mut site) = site(kind) else { return };
     let (rate, calls, usual_calls) = (rate(kind), SECONDS * rate(kind), USUAL_SECONDS * rate(kind));
-    let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| stage.number(person));
+    let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| site.number(person));
     let softphone = Softphone::start(Manner::Answers).unwrap();
-    stage.sidecall().bind(&alice, &softphone.address());
-    let carols = Hosted::start(stage.sidecall(), &carol).unwrap();
+    site.sidecall().bind(&alice, &softphone.address());
+    let carols = Hosted::start(site.sidecall(), &carol).unwrap();
     let silent: Vec<_> = (0..DEAD / 2).map(|_| Softphone::start(Manner::Silent).unwrap()).collect();
     let closed = (0..DEAD - silent.len()).map(|_| Softphone::closed().unwrap());
     for address in silent.iter().map(Softphone::address).chain(closed) {
-        stage.sidecall().bind(&erin, &address);
+        site.sidecall().bind(&erin, &address);
     }
-    let to = stage.pbx.sip();
+    let to = site.pbx.sip();
     let applied = |sidecall: &Sidecall| metric(sidecall, "sidecall_agent_answers_total", "applied=\"yes\"");
     // What is usual on this machine: the same load to a number without dead addresses.
     let plain = Calls::new(CAROL.dialled, DAVE.dialled).times(usual_calls, rate).hold(1_500).place(to).unwrap();
     assert_eq!(plain.answered(), usual_calls as usize);
-    let before = applied(stage.sidecall());
+    let before = applied(site.sidecall());
     let usual = 1.0 - before / f64::from(usual_calls);
     let load = Calls::new(CAROL.dialled, ERIN.dialled).times(calls, rate).hold(1_500).start(to).unwrap();
     // Meanwhile Alice calls Bob, whose softphones answer.
     let between = Calls::new(ALICE.dialled, BOB.dialled).times(12, 1).hold(2_500).start(to).unwrap();
     let (load, between) = (load.finish(Duration::from_secs(50)), between.finish(Duration::from_secs(50)));
-    let log = stage.sidecall().log();
+    let log = site.sidecall().log();
     no_call_lost_none_held_too_long(&load.unwrap(), calls, &log);
     no_call_lost_none_held_too_long(&between.unwrap(), 12, &log);
     for words in ["no link to the PBX", "no snapshot"] {
         assert!(!log.contains(words), "{log}");
     }
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     assert_eq!(metric(sidecall, "sidecall_agent_link_up", ""), 1.0);
     let in_time = applied(sidecall) - before;
     let lost = f64::from(calls + 12) - in_time;
@@ -122,11 +122,11 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
         told.iter().map(|event| event["call"].as_str().unwrap_or_default().to_owned()).collect()
     };
     let mut problems = told_once(&to_erin, &shown(&carols, (calls + usual_calls) as usize), "Carol");
-    problems.extend(told_once(&to_bob, &shown(stage.hosted(), 12), "Alice"));
+    problems.extend(told_once(&to_bob, &shown(site.hosted(), 12), "Alice"));
     let copies = softphone.wait_for_peers(12, Duration::from_secs(5));
     let copies: Vec<String> = copies.iter().filter_map(|copy| copy.value("call")).map(str::to_owned).collect();
     problems.extend(told_once(&to_bob, &copies, "Alice's softphone"));
-    let bobs = stage.phone(BOB).received("MESSAGE");
+    let bobs = site.phone(BOB).received("MESSAGE");
     let bobs: Vec<String> = to_bob
         .iter()
         .flat_map(|call| {
@@ -155,7 +155,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     }
     assert_eq!(tried, silent.len());
     // On FreeSWITCH they rest from their first failure on, and no delivery is made for them.
-    let rested = metric(stage.sidecall(), "sidecall_sip_messages_dropped_total", "resting");
+    let rested = metric(site.sidecall(), "sidecall_sip_messages_dropped_total", "resting");
     let made: usize = all.iter().filter(|call| call["called"] == *erin).map(sip_deliveries).sum();
     let limit = DEAD * calls as usize / 2;
     assert!(kind == Kind::Asterisk || rested > 0.0 && made < limit, "{rested} rested, {made} were made");
@@ -163,54 +163,54 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
 
 /// Whatever a softphone does with a message, and while the node that handed it out is killed, it gets one copy.
 fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
-    let Some(mut stage) = stage(kind) else { return };
+    let Some(mut site) = site(kind) else { return };
     let manners = [Manner::Answers, Manner::AnswersAfter(Duration::from_secs(7)), Manner::Silent, Manner::Silent];
     let softphones = manners.map(|manner| Softphone::start(manner).unwrap());
-    let alice = stage.number(ALICE);
+    let alice = site.number(ALICE);
     for softphone in &softphones {
-        stage.sidecall().bind(&alice, &softphone.address());
+        site.sidecall().bind(&alice, &softphone.address());
     }
     // Longer than the node once waited before it handed a message out again.
-    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(13_000).start(stage.pbx.sip()).unwrap();
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(13_000).start(site.pbx.sip()).unwrap();
     for softphone in &softphones {
-        assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());
+        assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(5)).len(), 1, "{}", site.sidecall().log());
     }
     std::thread::sleep(Duration::from_millis(8_500));
-    stage.sidecall().child().kill();
-    stage.sidecall().restart().unwrap();
-    stage.sidecall().wait_until_attached().unwrap();
+    site.sidecall().child().kill();
+    site.sidecall().restart().unwrap();
+    site.sidecall().wait_until_attached().unwrap();
     assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
     for (softphone, manner) in softphones.iter().zip(manners) {
         let peers = softphone.copies().iter().filter(|copy| copy.is_peer()).count();
-        assert_eq!(peers, 1, "{manner:?}\n{}", stage.sidecall().log());
+        assert_eq!(peers, 1, "{manner:?}\n{}", site.sidecall().log());
     }
 }
 
 /// While the agent has no link it sends nothing, and knows it: the message is sent when the link is back.
 fn a_message_waits_for_the_link(kind: Kind) {
-    let Some(mut stage) = lab::or_skip(kind, Stage::set(kind, PbxConfig::default())) else { return };
-    let proxy = ChaosProxy::start(stage.pbx.event_addr()).unwrap();
-    stage.raise(&SidecallConfig { event_addr: Some(proxy.addr()), ..config(kind) }).unwrap();
-    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(stage.pbx.sip()).unwrap();
-    let alice = stage.number(ALICE);
-    assert_eq!(stage.hosted().wait_for("peer", 1, Duration::from_secs(5)).len(), 1, "{}", stage.sidecall().log());
+    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
+    let proxy = ChaosProxy::start(site.pbx.event_addr()).unwrap();
+    site.start_sidecall(&SidecallConfig { event_addr: Some(proxy.addr()), ..config(kind) }).unwrap();
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(site.pbx.sip()).unwrap();
+    let alice = site.number(ALICE);
+    assert_eq!(site.hosted().wait_for("peer", 1, Duration::from_secs(5)).len(), 1, "{}", site.sidecall().log());
     // Bob's softphone has its message: what the cut interrupts is not what this is about.
-    let sent = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"sent\"");
-    assert!(wait_until(Duration::from_secs(5), || sent(&mut stage) > 0.0), "{}", stage.sidecall().log());
+    let sent = |site: &mut Site| metric(site.sidecall(), "sidecall_agent_sip_messages_total", "result=\"sent\"");
+    assert!(wait_until(Duration::from_secs(5), || sent(&mut site) > 0.0), "{}", site.sidecall().log());
     proxy.refuse(true);
     proxy.cut();
-    assert!(wait_until(Duration::from_secs(3), || stage.sidecall().log().contains("no link to the PBX")));
+    assert!(wait_until(Duration::from_secs(3), || site.sidecall().log().contains("no link to the PBX")));
     // A client that comes now is told of the call that is up.
     let softphone = Softphone::start(Manner::Answers).unwrap();
-    stage.sidecall().bind(&alice, &softphone.address());
+    site.sidecall().bind(&alice, &softphone.address());
     // The agent says every two seconds how its link is, and is given nothing.
     std::thread::sleep(Duration::from_secs(3));
     assert!(softphone.copies().is_empty());
-    let unsent = metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
-    let dropped = metric(stage.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
-    assert_eq!((unsent, dropped), (0.0, 0.0), "{}", stage.sidecall().log());
+    let unsent = metric(site.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
+    let dropped = metric(site.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
+    assert_eq!((unsent, dropped), (0.0, 0.0), "{}", site.sidecall().log());
     proxy.refuse(false);
-    assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(6)).len(), 1, "{}", stage.sidecall().log());
+    assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(6)).len(), 1, "{}", site.sidecall().log());
     assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
     assert_eq!(softphone.copies().iter().filter(|copy| copy.is_peer()).count(), 1);
 }
@@ -219,25 +219,25 @@ fn a_message_waits_for_the_link(kind: Kind) {
 /// way, gets his.
 #[test]
 fn asterisk_a_trunk_is_no_softphone() {
-    let Some(mut stage) = stage(Kind::Asterisk) else { return };
-    let alice = stage.number(ALICE);
-    let trunk = format!("sip:pstn@{}", stage.domain);
-    stage.sidecall().bind(&alice, &trunk);
-    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(3_000).start(stage.pbx.sip()).unwrap();
-    let deliveries = |stage: &mut Stage, state: &str| -> Vec<String> {
-        let calls = stage.sidecall().calls();
+    let Some(mut site) = site(Kind::Asterisk) else { return };
+    let alice = site.number(ALICE);
+    let trunk = format!("sip:pstn@{}", site.domain);
+    site.sidecall().bind(&alice, &trunk);
+    let call = Calls::new(ALICE.dialled, BOB.dialled).hold(3_000).start(site.pbx.sip()).unwrap();
+    let deliveries = |site: &mut Site, state: &str| -> Vec<String> {
+        let calls = site.sidecall().calls();
         let all = calls.iter().flat_map(|call| call["deliveries"].as_array().into_iter().flatten());
         let found = all.filter(|d| d["form"] == "sip" && d["message"] == "peer" && d["state"] == *state);
         found.map(|d| format!("{} {}", d["number"], d["error"])).collect()
     };
-    let told = || !deliveries(&mut stage, "failed").is_empty() && !deliveries(&mut stage, "delivered").is_empty();
-    assert!(wait_until(Duration::from_secs(3), told), "{}", stage.sidecall().log());
-    let failed = deliveries(&mut stage, "failed");
+    let told = || !deliveries(&mut site, "failed").is_empty() && !deliveries(&mut site, "delivered").is_empty();
+    assert!(wait_until(Duration::from_secs(3), told), "{}", site.sidecall().log());
+    let failed = deliveries(&mut site, "failed");
     assert!(failed.iter().all(|d| d.contains(&alice) && d.contains("a trunk and not a phone")), "{failed:?}");
-    assert!(deliveries(&mut stage, "delivered").iter().all(|d| !d.contains(&alice)));
+    assert!(deliveries(&mut site, "delivered").iter().all(|d| !d.contains(&alice)));
     // The packet trunk is known by name, and a client can't even bind it.
-    let bound = stage.sidecall().http_client().post(stage.sidecall().url("/v1/clients")).bearer_auth(ADMIN);
-    let packet = format!("sip:sidecall@{}", stage.domain);
+    let bound = site.sidecall().http_client().post(site.sidecall().url("/v1/clients")).bearer_auth(ADMIN);
+    let packet = format!("sip:sidecall@{}", site.domain);
     let bound = bound.json(&serde_json::json!({"number": alice, "address": packet})).send().unwrap();
     assert_eq!(bound.status(), 422);
     assert_eq!(call.finish(Duration::from_secs(20)).unwrap().answered(), 1);
@@ -247,21 +247,21 @@ fn asterisk_a_trunk_is_no_softphone() {
 #[lab::needs_freeswitch]
 #[test]
 fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
-    let Some(mut stage) = stage(Kind::FreeSwitch) else { return };
-    let alice = stage.number(ALICE);
+    let Some(mut site) = site(Kind::FreeSwitch) else { return };
+    let alice = site.number(ALICE);
     let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab::net::ports::free());
-    stage.sidecall().bind(&alice, &format!("sip:softphone@{addr}"));
-    let failed = |stage: &mut Stage| metric(stage.sidecall(), "sidecall_agent_sip_messages_total", "result=\"failed\"");
-    let first = Calls::new(ALICE.dialled, BOB.dialled).hold(1_000).place(stage.pbx.sip()).unwrap();
+    site.sidecall().bind(&alice, &format!("sip:softphone@{addr}"));
+    let failed = |site: &mut Site| metric(site.sidecall(), "sidecall_agent_sip_messages_total", "result=\"failed\"");
+    let first = Calls::new(ALICE.dialled, BOB.dialled).hold(1_000).place(site.pbx.sip()).unwrap();
     assert_eq!(first.answered(), 1);
-    assert!(wait_until(Duration::from_secs(3), || failed(&mut stage) > 0.0), "{}", stage.sidecall().log());
-    let second = Calls::new(ALICE.dialled, BOB.dialled).hold(15_000).start(stage.pbx.sip()).unwrap();
-    assert_eq!(stage.hosted().wait_for("peer", 2, Duration::from_secs(5)).len(), 2, "{}", stage.sidecall().log());
+    assert!(wait_until(Duration::from_secs(3), || failed(&mut site) > 0.0), "{}", site.sidecall().log());
+    let second = Calls::new(ALICE.dialled, BOB.dialled).hold(15_000).start(site.pbx.sip()).unwrap();
+    assert_eq!(site.hosted().wait_for("peer", 2, Duration::from_secs(5)).len(), 2, "{}", site.sidecall().log());
     let softphone = Softphone::start_at(addr, Manner::Answers).unwrap();
     let copies = softphone.wait_for_peers(1, Duration::from_secs(14));
-    let up = stage.sidecall().calls().into_iter().find(|call| call["phase"] != "ended").unwrap();
+    let up = site.sidecall().calls().into_iter().find(|call| call["phase"] != "ended").unwrap();
     let told: Vec<_> = copies.iter().filter_map(|copy| copy.value("call")).collect();
-    assert_eq!(told, [up["call"].as_str().unwrap()], "{}", stage.sidecall().log());
+    assert_eq!(told, [up["call"].as_str().unwrap()], "{}", site.sidecall().log());
     assert_eq!(second.finish(Duration::from_secs(40)).unwrap().answered(), 1);
 }
 

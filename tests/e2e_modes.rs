@@ -1,30 +1,30 @@
 //! The other ways to attach: `direct` sockets whose agent dies, two agents on one PBX, and two PBXs at one agent.
-//! `e2e_behaviours.rs` and `e2e_domains.rs` play every behaviour over TLS and in `direct` mode.
+//! `e2e_behaviours.rs` and `e2e_domains.rs` run every behaviour over TLS and in `direct` mode.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
 use std::time::Duration;
 
-use lab::scenario::calls::{ALICE, DAVE, SCENES};
-use lab::scenario::site::Stage;
+use lab::scenario::calls::{ALICE, CALL_SCENARIOS, DAVE};
+use lab::scenario::site::Site;
 use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 
-fn stage(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Stage> {
-    lab::or_skip(kind, Stage::set(kind, config).and_then(|mut stage| stage.raise(sidecall).map(|()| stage)))
+fn site(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Site> {
+    lab::or_skip(kind, Site::set(kind, config).and_then(|mut site| site.start_sidecall(sidecall).map(|()| site)))
 }
 
 #[lab::needs_freeswitch]
 #[test]
 fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
     let direct = PbxConfig::direct(PbxConfig::default());
-    let Some(mut stage) = stage(Kind::FreeSwitch, direct, &SidecallConfig::default()) else { return };
-    let (calls, to) = stage.calls(&SCENES[0]);
+    let Some(mut site) = site(Kind::FreeSwitch, direct, &SidecallConfig::default()) else { return };
+    let (calls, to) = site.calls(&CALL_SCENARIOS[0]);
     let load = calls.times(100, 20).hold(300).start(to).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-    stage.sidecall().child().kill();
+    site.sidecall().child().kill();
     let report = load.finish(Duration::from_secs(40)).unwrap();
     assert_eq!(report.answered(), 100, "{:?}", report.statuses());
-    let (calls, to) = stage.calls(&SCENES[0]);
+    let (calls, to) = site.calls(&CALL_SCENARIOS[0]);
     let report = calls.times(5, 5).place(to).unwrap();
     assert_eq!(report.answered(), 5);
     let shortest = report.calls.iter().filter_map(|c| c.answered).min().unwrap();
@@ -33,20 +33,20 @@ fn freeswitch_direct_goes_on_at_once_when_the_agent_is_killed() {
 
 /// The one that attached last decides, and the other one stands by until that says goodbye.
 fn only_one_of_two_agents_answers(kind: Kind) {
-    let Some(mut stage) = stage(kind, PbxConfig::default(), &SidecallConfig::default()) else { return };
-    let mut second = Sidecall::start(&stage.pbx).unwrap();
-    let standing_by = |stage: &mut Stage| stage.sidecall().get("/v1/status")["pbxs"][0]["link"] == "standby";
-    assert!(wait_until(Duration::from_secs(12), || standing_by(&mut stage)), "{}", stage.sidecall().log());
-    let (calls, to) = stage.calls(&SCENES[0]);
+    let Some(mut site) = site(kind, PbxConfig::default(), &SidecallConfig::default()) else { return };
+    let mut second = Sidecall::start(&site.pbx).unwrap();
+    let standing_by = |site: &mut Site| site.sidecall().get("/v1/status")["pbxs"][0]["link"] == "standby";
+    assert!(wait_until(Duration::from_secs(12), || standing_by(&mut site)), "{}", site.sidecall().log());
+    let (calls, to) = site.calls(&CALL_SCENARIOS[0]);
     assert_eq!(calls.times(5, 10).place(to).unwrap().answered(), 5);
     let decided = |log: &str| log.lines().filter(|l| l.contains("call decided")).count();
     assert_eq!(decided(&second.log()), 5, "{}", second.log());
-    assert_eq!(decided(&stage.sidecall().log()), 0, "two controllers answered\n{}", stage.sidecall().log());
+    assert_eq!(decided(&site.sidecall().log()), 0, "two controllers answered\n{}", site.sidecall().log());
     assert!(second.child().terminate(Duration::from_secs(8)).is_some_and(|s| s.success()), "{}", second.log());
-    assert!(wait_until(Duration::from_secs(12), || !standing_by(&mut stage)), "{}", stage.sidecall().log());
-    let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap();
-    let played = stage.play(scene);
-    assert!(played.ok, "{played:#?}\n{}", stage.sidecall().log());
+    assert!(wait_until(Duration::from_secs(12), || !standing_by(&mut site)), "{}", site.sidecall().log());
+    let scenario = CALL_SCENARIOS.iter().find(|s| s.caller == ALICE && s.called == DAVE).unwrap();
+    let result = site.run(scenario);
+    assert!(result.ok, "{result:#?}\n{}", site.sidecall().log());
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn freeswitch_only_one_of_two_agents_answers() {
 #[lab::needs_freeswitch]
 #[test]
 fn both_pbxs_at_once() {
-    let Some(mut stage) = set(Kind::Asterisk) else { return };
+    let Some(mut site) = set(Kind::Asterisk) else { return };
     let Some(other) = set(Kind::FreeSwitch) else { return };
     let more = format!(
         "[[pbx]]\nname = \"other\"\nkind = \"freeswitch\"\naddress = \"{}\"\npassword = \"{}\"\ncontext = \"{}\"\nregion = \"US\"\n",
@@ -72,29 +72,29 @@ fn both_pbxs_at_once() {
         other.pbx.event_secret(),
         lab::sidecall::domain(&other.pbx),
     );
-    stage.raise(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
-    let sidecall = stage.sidecall();
+    site.start_sidecall(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
+    let sidecall = site.sidecall();
     let up = || {
         sidecall.get("/v1/status")["pbxs"]
             .as_array()
             .is_some_and(|p| p.len() == 2 && p.iter().all(|p| p["link"] == "up"))
     };
     assert!(wait_until(Duration::from_secs(10), up), "{}\n{}", sidecall.get("/v1/status"), sidecall.log());
-    // All scenes are played elsewhere; here it counts that there is another PBX.
+    // All scenarios run elsewhere; here it counts that there is another PBX.
     for behaviour in ["B1", "B3"] {
-        let scene = SCENES.iter().find(|scene| scene.behaviour == behaviour).unwrap();
-        let played = stage.play(scene);
-        assert!(played.ok, "{played:#?}\n{}", stage.sidecall().log());
+        let scenario = CALL_SCENARIOS.iter().find(|scenario| scenario.behaviour == behaviour).unwrap();
+        let result = site.run(scenario);
+        assert!(result.ok, "{result:#?}\n{}", site.sidecall().log());
     }
     // From the other PBX, Dave's mobile is called by an extension of that PBX, who has no client.
-    let (calls, to) = other.calls(&SCENES[1]);
+    let (calls, to) = other.calls(&CALL_SCENARIOS[1]);
     assert_eq!(calls.times(3, 10).place(to).unwrap().answered(), 3);
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     let decided =
         || sidecall.calls().iter().filter(|c| c["pbx"] == "other" && c["reason"] == "caller-has-no-client").count();
     assert!(wait_until(Duration::from_secs(3), || decided() == 3), "{:#?}", sidecall.calls());
 }
 
-fn set(kind: Kind) -> Option<Stage> {
-    lab::or_skip(kind, Stage::set(kind, PbxConfig::default()))
+fn set(kind: Kind) -> Option<Site> {
+    lab::or_skip(kind, Site::set(kind, PbxConfig::default()))
 }

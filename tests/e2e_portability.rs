@@ -2,12 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test that can't go on says where
 
-use lab::scenario::calls::{ALICE, Arrives, CAROL, DAVE, ERIN, FRANK, Person, Scene};
+use lab::scenario::calls::{ALICE, Arrives, CAROL, CallScenario, DAVE, ERIN, FRANK, Person};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use lab::net::knot::{Knot, Records, ZONE};
 use lab::net::ports;
-use lab::scenario::site::Stage;
+use lab::scenario::site::Site;
 use lab::{Capture, Kind, PbxConfig, SidecallConfig};
 
 /// Ported to the peer `b`, to whom a trunk leads.
@@ -41,8 +41,8 @@ fn config(knot: &Knot) -> SidecallConfig {
     SidecallConfig { more, ..SidecallConfig::default() }
 }
 
-fn scene(called: Person, route: &'static str, reason: &'static str, arrives: Arrives, paired: bool) -> Scene {
-    Scene {
+fn scenario(called: Person, route: &'static str, reason: &'static str, arrives: Arrives, paired: bool) -> CallScenario {
+    CallScenario {
         behaviour: "B5",
         title: "What the DNS says of the called number decides",
         caller: ALICE,
@@ -55,49 +55,50 @@ fn scene(called: Person, route: &'static str, reason: &'static str, arrives: Arr
     }
 }
 
-fn play(kind: Kind, ported: &[(Person, &str)], scenes: &[Scene]) {
+fn run(kind: Kind, ported: &[(Person, &str)], scenarios: &[CallScenario]) {
     let Some(knot) = knot(ported) else { return };
-    play_with(kind, &config(&knot), scenes);
+    run_with(kind, &config(&knot), scenarios);
 }
 
-fn play_with(kind: Kind, config: &SidecallConfig, scenes: &[Scene]) {
-    let set = Stage::set(kind, PbxConfig::patient());
-    let set = set.and_then(|mut stage| stage.raise(config).map(|()| stage));
-    let Some(mut stage) = lab::or_skip(kind, set) else { return };
-    for scene in scenes {
-        let played = stage.play(scene);
-        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+fn run_with(kind: Kind, config: &SidecallConfig, scenarios: &[CallScenario]) {
+    let set = Site::set(kind, PbxConfig::patient());
+    let set = set.and_then(|mut site| site.start_sidecall(config).map(|()| site));
+    let Some(mut site) = lab::or_skip(kind, set) else { return };
+    for scenario in scenarios {
+        let result = site.run(scenario);
+        assert!(result.ok, "{result:#?}\n{}\n{}", site.sidecall().log(), site.pbx.log());
     }
 }
 
 fn b5_a_ported_out_number_goes_where_it_went(kind: Kind) {
     // Dave has a client here, which is stale: it is told nothing. His client at `b` is the one that answers.
-    let packet = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
-    let pstn = scene(ERIN, "pstn", "ported-out", Arrives::Pstn, false);
-    play(kind, &[(DAVE, TO_B), (ERIN, TO_OTHERS)], &[packet, pstn]);
+    let packet = scenario(DAVE, "packet", "ported-out", Arrives::Packet, false);
+    let pstn = scenario(ERIN, "pstn", "ported-out", Arrives::Pstn, false);
+    run(kind, &[(DAVE, TO_B), (ERIN, TO_OTHERS)], &[packet, pstn]);
 }
 
 fn b5_a_ported_in_number_is_ours(kind: Kind) {
-    let packet = scene(DAVE, "packet", "ported-in", Arrives::Packet, true);
-    let pstn = scene(ERIN, "pstn", "ported-in", Arrives::Pstn, false);
+    let packet = scenario(DAVE, "packet", "ported-in", Arrives::Packet, true);
+    let pstn = scenario(ERIN, "pstn", "ported-in", Arrives::Pstn, false);
     // Nobody has put Frank into the directory yet.
-    let unknown = scene(FRANK, "pstn", "ported-in", Arrives::Pstn, false);
-    play(kind, &[(DAVE, TO_US), (ERIN, TO_US), (FRANK, TO_US)], &[packet, pstn, unknown]);
+    let unknown = scenario(FRANK, "pstn", "ported-in", Arrives::Pstn, false);
+    run(kind, &[(DAVE, TO_US), (ERIN, TO_US), (FRANK, TO_US)], &[packet, pstn, unknown]);
 }
 
 /// Carol has no client, so nobody asks the DNS about whom she calls. Alice has one, and then it is asked.
 fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
     let Some(knot) = knot(&[(DAVE, TO_B)]) else { return };
-    let set = Stage::set(kind, PbxConfig::patient());
-    let set = set.and_then(|mut stage| stage.raise(&config(&knot)).map(|()| stage));
-    let Some(mut stage) = lab::or_skip(kind, set) else { return };
+    let set = Site::set(kind, PbxConfig::patient());
+    let set = set.and_then(|mut site| site.start_sidecall(&config(&knot)).map(|()| site));
+    let Some(mut site) = lab::or_skip(kind, set) else { return };
     let mut wire =
         Capture::start(&[knot.address().port()]).unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));
-    let nothing = Scene { caller: CAROL, ..scene(DAVE, "pstn", "caller-has-no-client", Arrives::Pstn, false) };
-    let asked = scene(DAVE, "packet", "ported-out", Arrives::Packet, false);
-    for (scene, is_asked) in [(nothing, false), (asked, true)] {
-        let played = stage.play(&scene);
-        assert!(played.ok, "{played:#?}\n{}\n{}", stage.sidecall().log(), stage.pbx.log());
+    let nothing =
+        CallScenario { caller: CAROL, ..scenario(DAVE, "pstn", "caller-has-no-client", Arrives::Pstn, false) };
+    let asked = scenario(DAVE, "packet", "ported-out", Arrives::Packet, false);
+    for (scenario, is_asked) in [(nothing, false), (asked, true)] {
+        let result = site.run(&scenario);
+        assert!(result.ok, "{result:#?}\n{}\n{}", site.sidecall().log(), site.pbx.log());
         let queries = wire.datagrams().unwrap().iter().filter(|datagram| datagram.to == knot.address()).count();
         assert_eq!(queries > 0, is_asked, "{queries} queries");
     }
@@ -108,9 +109,9 @@ fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
 fn b5_the_dns_alone_says_that_the_number_has_a_client(kind: Kind) {
     let node = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
     let Some(knot) = serving(FRANK, node) else { return };
-    let packet = scene(FRANK, "packet", "called-has-client", Arrives::Packet, false);
+    let packet = scenario(FRANK, "packet", "called-has-client", Arrives::Packet, false);
     let node_lines = format!("public_url = \"http://{node}\"\n");
-    play_with(kind, &SidecallConfig { http: Some(node), node_lines, ..config(&knot) }, &[packet]);
+    run_with(kind, &SidecallConfig { http: Some(node), node_lines, ..config(&knot) }, &[packet]);
 }
 
 lab::on_both_pbxs! {

@@ -7,10 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use lab::Domains;
 use lab::pbx::conf::{project_file, read, replace, write};
-use lab::scenario::pair::{Between, Since, Theatre};
+use lab::scenario::report::Since;
+use lab::scenario::sides::Between;
 use lab::{
-    Answer, Call, FarEnd, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until,
+    Answer, Call, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, SippPhone, wait_until,
 };
 
 /// How long anything may take.
@@ -18,12 +20,12 @@ const SOON: Duration = Duration::from_secs(12);
 /// After so long nothing more comes.
 const QUIET: Duration = Duration::from_millis(700);
 
-/// A PBX with rules, both trunks' far ends, and Alice: a phone, and with [`Rules::raise`] a client.
+/// A PBX with rules, both trunks' far ends, and Alice: a phone, and with [`Rules::start_sidecall`] a client.
 struct Rules {
     alice: Phone,
     sidecall: Option<(Hosted, Sidecall)>,
-    packet: FarEnd,
-    pstn: FarEnd,
+    packet: SippPhone,
+    pstn: SippPhone,
     pbx: Pbx,
 }
 
@@ -44,14 +46,14 @@ impl Rules {
         let config = PbxConfig { hold_ms: 2_000, ..PbxConfig::default() };
         let pbx = lab::or_skip(kind, Pbx::start_with(kind, config))?;
         install(&pbx);
-        let packet = FarEnd::start(pbx.config().packet, answer).unwrap();
-        let pstn = FarEnd::start(pbx.config().pstn, answer).unwrap();
+        let packet = SippPhone::start(pbx.config().packet, answer).unwrap();
+        let pstn = SippPhone::start(pbx.config().pstn, answer).unwrap();
         let alice = Phone::register(pbx.sip(), "1000").unwrap();
         Some(Rules { alice, sidecall: None, packet, pstn, pbx })
     }
 
     /// Starts agent and node. Alice has a client, and the outside knows her as +12125551000.
-    fn raise(&mut self) {
+    fn start_sidecall(&mut self) {
         let map = "outside_prefix = \"9\"\n[[pbx.map]]\nextension = \"1XXX\"\nnumber = \"+12125551XXX\"\n".to_owned();
         let sidecall =
             Sidecall::start_with(&self.pbx, &SidecallConfig { pbx_lines: map, ..SidecallConfig::default() }).unwrap();
@@ -68,7 +70,7 @@ impl Rules {
         call.hang_up();
         assert!(call.wait_ended(SOON), "{}", self.pbx.log());
         std::thread::sleep(QUIET);
-        let since = |end: &FarEnd, before| end.invites().iter().skip(before).map(numbers).collect();
+        let since = |end: &SippPhone, before| end.invites().iter().skip(before).map(numbers).collect();
         Outcome {
             status: call.status(),
             provisional: call.provisional(),
@@ -100,7 +102,7 @@ impl Rules {
     fn both(&mut self, number: &str, during: impl Fn(&Call)) -> [Outcome; 2] {
         self.sidecall = None;
         let without = self.call(number, &during);
-        self.raise();
+        self.start_sidecall();
         let with = self.call(number, &during);
         let decided = || {
             let calls = self.sidecall.as_ref().unwrap().1.calls();
@@ -291,7 +293,7 @@ fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
     let without = rules.call("912125550190", talk);
     assert_eq!(without.pstn, [("1000".to_owned(), "12125550190".to_owned())], "{}", rules.pbx.log());
-    rules.raise();
+    rules.start_sidecall();
     let with = rules.call("912125550190", talk);
     assert_eq!(with.packet, [("+12125551000".to_owned(), "+12125550190".to_owned())], "{}", rules.pbx.log());
     assert_eq!((with.pstn.len(), with.status), (0, without.status));
@@ -303,7 +305,7 @@ fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
 #[test]
 fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
     let Some(mut rules) = Rules::set(Kind::FreeSwitch, &Answer::at_once()) else { return };
-    rules.raise();
+    rules.start_sidecall();
     let outcome = rules.call("+12125550172", |call| {
         talk(call);
         let channels = rules.pbx.console("show channels as delim |");
@@ -320,27 +322,27 @@ fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
 
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
 fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
-    let Some(mut theatre) = lab::or_skip(kind, Theatre::set(kind, kind)) else { return };
-    let (number, first) = (theatre.domains.b.number(1), theatre.domains.a.number(1));
-    let passed = |theatre: &Theatre| theatre.domains.pstn.log().matches(&format!("{number}@network:1")).count();
-    take_the_line_out(&theatre.domains.a.pbx);
-    theatre.raise(Between::TrunkOfPeers, "").unwrap();
-    let (alice, bob) = (theatre.domains.a.phone(1).unwrap(), theatre.domains.b.phone(1).unwrap());
-    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
+    let Some(mut domains) = lab::or_skip(kind, Domains::start(kind, kind)) else { return };
+    let (number, first) = (domains.b.number(1), domains.a.number(1));
+    let passed = |domains: &Domains| domains.pstn.log().matches(&format!("{number}@network:1")).count();
+    take_the_line_out(&domains.a.pbx);
+    domains.start_sidecall(Between::TrunkOfPeers, "").unwrap();
+    let (alice, bob) = (domains.a.phone(1).unwrap(), domains.b.phone(1).unwrap());
+    let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
     let call = alice.call(&number);
     let there = bob.answer_next(SOON).unwrap();
-    assert!(call.wait_answered(SOON), "{}", theatre.log());
-    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON), "{}", theatre.log());
-    let decided = theatre.domains.a.sidecall().calls()[0].clone();
+    assert!(call.wait_answered(SOON), "{}", domains.log());
+    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON), "{}", domains.log());
+    let decided = domains.a.sidecall().calls()[0].clone();
     assert_eq!(decided["reason"], "called-not-served", "{decided}");
-    assert_eq!(passed(&theatre), 1, "{}", theatre.log());
-    assert!(bobs.peer(Some(&first)).is_some(), "{}", theatre.log());
-    assert!(alices.peer(Some(&number)).is_some(), "{}", theatre.log());
+    assert_eq!(passed(&domains), 1, "{}", domains.log());
+    assert!(bobs.peer(Some(&first)).is_some(), "{}", domains.log());
+    assert!(alices.peer(Some(&number)).is_some(), "{}", domains.log());
     call.hang_up();
     assert!(there.wait_ended(SOON));
     // And that is what is told of it.
     let path = format!("/v1/calls/{}", decided["call"].as_str().unwrap());
-    let story = theatre.domains.a.sidecall().get(&path)["story"].clone();
+    let story = domains.a.sidecall().get(&path)["story"].clone();
     let routed = story.as_array().unwrap().iter().filter(|step| step["step"] == "routed");
     let trunks: Vec<_> = routed.map(|step| step["trunk"].as_str().unwrap_or_default()).collect();
     assert_eq!(trunks, ["pstn"], "{story:#}");

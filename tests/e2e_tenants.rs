@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use lab::pbx::tenants::BETA;
-use lab::scenario::staff::Staff;
+use lab::scenario::people::People;
 use lab::scenario::tenants::House;
 use lab::scenario::transfers::TRANSFERS;
 use lab::{Kind, Phone, never, wait_until};
 use serde_json::{Value, json};
 
-/// What acme's people play while beta's play the other.
+/// What acme's people do while beta's do the other.
 const AT_ONCE: [(&str, &str); 4] = [
     ("blind, by the caller", "blind, by the caller"),
     ("directed pick-up", "ring group"),
@@ -23,9 +23,9 @@ const AT_ONCE: [(&str, &str); 4] = [
 const SOON: Duration = Duration::from_secs(5);
 
 /// Whoever talks is paired, and the others' clients hear nothing: a stranger would stand in what was told.
-fn play(staff: &mut Staff, name: &str) -> Result<(), String> {
+fn run(people: &mut People, name: &str) -> Result<(), String> {
     let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
-    transfer.play(staff).map(drop).map_err(|problem| format!("{name}: {problem}"))
+    transfer.run(people).map(drop).map_err(|problem| format!("{name}: {problem}"))
 }
 
 /// The newest call, once it has ended.
@@ -45,13 +45,13 @@ fn call(caller: &Phone, called: &Phone) {
     assert!(there.wait_ended(SOON));
 }
 
-fn tenants_with_the_same_extensions_dont_hear_of_each_other(kind: Kind) {
+fn tenants_are_apart(kind: Kind) {
     let Some(mut house) = lab::or_skip(kind, House::open(kind)) else { return };
     for (ours, theirs) in AT_ONCE {
         let (acme, beta) = (&mut house.acme, &mut house.beta);
         let played = thread::scope(|scope| {
-            let ours = scope.spawn(|| play(acme, ours));
-            let theirs = play(beta, theirs);
+            let ours = scope.spawn(|| run(acme, ours));
+            let theirs = run(beta, theirs);
             [ours.join().unwrap(), theirs]
         });
         let (calls, log) = (house.sidecall.calls(), house.sidecall.log());
@@ -71,18 +71,18 @@ fn tenants_with_the_same_extensions_dont_hear_of_each_other(kind: Kind) {
     let known = house.sidecall.calls().len();
     let [caller, called] = ["1000", "1001"].map(|extension| Phone::register(house.pbx.sip(), extension).unwrap());
     call(&caller, &called);
-    let told = || [&house.acme, &house.beta].map(|staff| [0, 1, 2, 3].map(|n| staff.told(n)).concat());
+    let told = || [&house.acme, &house.beta].map(|people| [0, 1, 2, 3].map(|n| people.told(n)).concat());
     let nothing = never(|| house.sidecall.calls().len() > known || told().concat() != "");
     assert!(nothing, "{:?}\n{:#?}", told(), house.sidecall.calls());
 }
 
 #[test]
 fn asterisk_tenants_with_the_same_extensions_dont_hear_of_each_other() {
-    tenants_with_the_same_extensions_dont_hear_of_each_other(Kind::Asterisk);
+    tenants_are_apart(Kind::Asterisk);
 }
 
 #[lab::needs_freeswitch]
 #[test]
 fn freeswitch_tenants_with_the_same_extensions_dont_hear_of_each_other() {
-    tenants_with_the_same_extensions_dont_hear_of_each_other(Kind::FreeSwitch);
+    tenants_are_apart(Kind::FreeSwitch);
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use lab::Kind;
 use lab::scenario::office::Office;
-use lab::scenario::staff::Setting;
+use lab::scenario::people::Setting;
 use lab::scenario::transfers::TRANSFERS;
 
 /// What is around the PBX where calls come to somebody else: one of the other kind, if there is one.
@@ -19,7 +19,7 @@ fn other(kind: Kind) -> Kind {
     if other.find().is_ok() { other } else { Kind::Asterisk }
 }
 
-/// Plays all that there are in this setting, and leaves what became of each for the table of `tests/run`.
+/// Runs all that there are in this setting, and leaves what became of each for the table of `tests/run`.
 fn transfers(setting: Setting, kind: Kind) {
     let open = || lab::or_skip(kind, Office::open_in(setting, kind, other(kind)));
     let Some(mut office) = open() else { return };
@@ -27,7 +27,7 @@ fn transfers(setting: Setting, kind: Kind) {
     for transfer in TRANSFERS {
         let result = match transfer.left_out(setting, kind) {
             Some(reason) => reason,
-            None => match transfer.play(&mut office.staff) {
+            None => match transfer.run(&mut office.people) {
                 Ok(_) => "yes",
                 Err(problem) => {
                     let _ = writeln!(problems, "{}: {problem}", transfer.name);
@@ -52,12 +52,12 @@ fn after_a_restart_they_talk_to_the_same_people(kind: Kind) {
     let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
     for name in ["attended, by the called", "directed pick-up", "conference of three"] {
         let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
-        let Office { staff, house } = &mut office;
+        let Office { people, house } = &mut office;
         let again = || {
             house.sidecall().restart().unwrap();
             house.sidecall().wait_until_attached().unwrap();
         };
-        if let Err(problem) = transfer.play_and(staff, again) {
+        if let Err(problem) = transfer.run_and(people, again) {
             panic!("{kind}: {name}: {problem}\n{}", office.log());
         }
     }

@@ -10,9 +10,9 @@
 use std::time::Duration;
 
 use lab::net::knot::{Knot, Records, ZONE};
-use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
-use lab::scenario::pair::{Between, Theatre};
-use lab::scenario::voice::{Seen, Watch};
+use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
+use lab::scenario::sides::Between;
+use lab::scenario::voice::{Observation, Watch};
 use lab::{Call, CallerId, Domains, Hosted, Kind, Phone};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ use serde_json::json;
 const SOON: Duration = Duration::from_secs(12);
 
 /// Everybody's phones.
-struct Cast {
+struct Phones {
     /// At A: Alice has a client, Dave has none.
     alice: Phone,
     dave: Phone,
@@ -33,7 +33,7 @@ struct Cast {
     mobile: Phone,
 }
 
-impl Cast {
+impl Phones {
     fn all(&self) -> impl Iterator<Item = &Phone> {
         let here = [&self.alice, &self.dave, &self.bob, &self.carol, &self.grace, &self.mobile];
         here.into_iter().chain(&self.inner)
@@ -41,21 +41,26 @@ impl Cast {
 }
 
 /// One call between two organisations.
-struct Play {
+struct VoiceScenario {
     name: &'static str,
     /// The ways from A to B with sidecall, of which each is compared.
     between: &'static [Between],
     /// With sidecall it takes the packet trunk, if there is one.
     packet: bool,
-    run: fn(&Domains, &Cast),
+    run: fn(&Domains, &Phones),
 }
 
 const TRUNK: &[Between] = &[Between::Trunk];
 const NETWORK: &[Between] = &[Between::Network];
 const BOTH: &[Between] = &[Between::Trunk, Between::Network];
 
-const fn play(name: &'static str, between: &'static [Between], packet: bool, run: fn(&Domains, &Cast)) -> Play {
-    Play { name, between, packet, run }
+const fn scenario(
+    name: &'static str,
+    between: &'static [Between],
+    packet: bool,
+    run: fn(&Domains, &Phones),
+) -> VoiceScenario {
+    VoiceScenario { name, between, packet, run }
 }
 
 const MOBILE: &str = "B10, from a mobile";
@@ -63,85 +68,85 @@ const BEHIND: &str = "B9, a menu behind the call server";
 const PORTED: &str = "B5, a number that has moved";
 
 /// B6, B7, B11 where nothing else is said.
-const PLAYS: &[Play] = &[
-    play("the caller hangs up", BOTH, true, |domains, cast| {
-        let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
+const SCENARIOS: &[VoiceScenario] = &[
+    scenario("the caller hangs up", BOTH, true, |domains, phones| {
+        let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play("the called hangs up", TRUNK, true, |domains, cast| {
-        let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
+    scenario("the called hangs up", TRUNK, true, |domains, phones| {
+        let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         there.hang_up();
         assert!(call.wait_ended(SOON));
     }),
-    play("early media", BOTH, true, |domains, cast| {
-        let call = cast.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
-        let there = cast.bob.next_call(SOON).unwrap();
+    scenario("early media", BOTH, true, |domains, phones| {
+        let call = phones.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
+        let there = phones.bob.next_call(SOON).unwrap();
         there.speak_early();
-        assert!(call.wait_hears(&cast.bob, SOON) && call.status().is_none(), "{:#?}", call.messages());
+        assert!(call.wait_hears(&phones.bob, SOON) && call.status().is_none(), "{:#?}", call.messages());
         there.answer();
-        hear((&call, &cast.alice), (&there, &cast.bob));
+        sound_both_ways((&call, &phones.alice), (&there, &phones.bob));
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play("B2, a caller without a client", TRUNK, false, |domains, cast| {
-        let (call, there) = talk(&cast.dave, &domains.b.number(1), &cast.bob);
+    scenario("B2, a caller without a client", TRUNK, false, |domains, phones| {
+        let (call, there) = talk(&phones.dave, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play("busy", TRUNK, true, |domains, cast| refused(domains, cast, "486 Busy Here")),
-    play("declined", TRUNK, true, |domains, cast| refused(domains, cast, "603 Decline")),
-    play("no answer", TRUNK, true, |domains, cast| refused(domains, cast, "480 Temporarily Unavailable")),
-    play("a number that nobody has", TRUNK, true, |domains, cast| {
-        let call = cast.alice.call_as(&domains.b.number(9), "Alice A.", &[]);
+    scenario("busy", TRUNK, true, |domains, phones| refused(domains, phones, "486 Busy Here")),
+    scenario("declined", TRUNK, true, |domains, phones| refused(domains, phones, "603 Decline")),
+    scenario("no answer", TRUNK, true, |domains, phones| refused(domains, phones, "480 Temporarily Unavailable")),
+    scenario("a number that nobody has", TRUNK, true, |domains, phones| {
+        let call = phones.alice.call_as(&domains.b.number(9), "Alice A.", &[]);
         assert!(call.wait_status(SOON).is_some_and(|status| status >= 400), "{:#?}{}", call.messages(), domains.log());
     }),
-    play("the caller gives up", BOTH, true, |domains, cast| {
-        let call = cast.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
-        let there = cast.bob.next_call(SOON).unwrap();
+    scenario("the caller gives up", BOTH, true, |domains, phones| {
+        let call = phones.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
+        let there = phones.bob.next_call(SOON).unwrap();
         there.ring();
         assert!(call.wait_ringing(SOON));
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play(PORTED, TRUNK, true, |domains, cast| {
-        let (call, there) = talk(&cast.alice, &domains.b.number(6), &cast.grace);
+    scenario(PORTED, TRUNK, true, |domains, phones| {
+        let (call, there) = talk(&phones.alice, &domains.b.number(6), &phones.grace);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play("B8, a menu finds the extension", TRUNK, true, |domains, cast| {
-        menu(&cast.alice, domains, domains.b.plan().main, &cast.carol);
+    scenario("B8, a menu finds the extension", TRUNK, true, |domains, phones| {
+        menu(&phones.alice, domains, domains.b.plan().main, &phones.carol);
     }),
-    play("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, cast| {
-        let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
-        assert_eq!(there.refer_to(cast.carol.number()), Some(202));
-        let third = answer(&cast.carol);
-        hear((&call, &cast.alice), (&third, &cast.carol));
+    scenario("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, phones| {
+        let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
+        assert_eq!(there.refer_to(phones.carol.number()), Some(202));
+        let third = answer(&phones.carol);
+        sound_both_ways((&call, &phones.alice), (&third, &phones.carol));
         assert_eq!(there.wait_transferred(SOON), Some(200));
         call.hang_up();
         assert!(third.wait_ended(SOON));
     }),
-    play("B8, Bob answers the main number, asks Carol and connects her", TRUNK, true, |domains, cast| {
-        let (call, there) = talk(&cast.alice, &domains.b.plan().reception(), &cast.bob);
+    scenario("B8, Bob answers the main number, asks Carol and connects her", TRUNK, true, |domains, phones| {
+        let (call, there) = talk(&phones.alice, &domains.b.plan().reception(), &phones.bob);
         assert!(there.hold());
-        let (consult, third) = talk(&cast.bob, cast.carol.number(), &cast.carol);
-        assert_eq!(there.attended_transfer_to(&consult), Some(202));
-        hear((&call, &cast.alice), (&third, &cast.carol));
+        let (consult, third) = talk(&phones.bob, phones.carol.number(), &phones.carol);
+        assert_eq!(there.consulted_transfer_to(&consult), Some(202));
+        sound_both_ways((&call, &phones.alice), (&third, &phones.carol));
         call.hang_up();
         assert!(third.wait_ended(SOON));
     }),
-    play(BEHIND, TRUNK, true, |domains, cast| {
-        let Some((behind, phone)) = domains.c.as_ref().zip(cast.inner.as_ref()) else { return };
-        menu(&cast.alice, domains, behind.plan().main, phone);
+    scenario(BEHIND, TRUNK, true, |domains, phones| {
+        let Some((behind, phone)) = domains.c.as_ref().zip(phones.inner.as_ref()) else { return };
+        menu(&phones.alice, domains, behind.plan().main, phone);
     }),
-    play(MOBILE, TRUNK, false, |domains, cast| {
-        let (call, there) = talk(&cast.mobile, &domains.b.number(1), &cast.bob);
+    scenario(MOBILE, TRUNK, false, |domains, phones| {
+        let (call, there) = talk(&phones.mobile, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    play("the network withholds the caller", NETWORK, false, |domains, cast| {
+    scenario("the network withholds the caller", NETWORK, false, |domains, phones| {
         domains.pstn.caller_id(CallerId::Withheld);
-        let (call, there) = talk(&cast.alice, &domains.b.number(1), &cast.bob);
+        let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         domains.pstn.caller_id(CallerId::AsIs);
         there.hang_up();
         assert!(call.wait_ended(SOON));
@@ -149,7 +154,7 @@ const PLAYS: &[Play] = &[
 ];
 
 /// Both are up and hear each other.
-fn hear((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) {
+fn sound_both_ways((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) {
     assert!(a.wait_answered(SOON), "{:?}", a.status());
     assert!(a.wait_hears(to, SOON) && b.wait_hears(from, SOON));
 }
@@ -168,7 +173,7 @@ fn talk(from: &Phone, number: &str, to: &Phone) -> (Call, Call) {
     there.ring();
     assert!(call.wait_ringing(SOON));
     there.answer();
-    hear((&call, from), (&there, to));
+    sound_both_ways((&call, from), (&there, to));
     (call, there)
 }
 
@@ -180,14 +185,14 @@ fn menu(from: &Phone, domains: &Domains, main: &str, to: &Phone) {
     let there = there.unwrap_or_else(|| panic!("the menu doesn't call {}: {}", to.number(), domains.log()));
     there.ring();
     there.answer();
-    hear((&call, from), (&there, to));
+    sound_both_ways((&call, from), (&there, to));
     there.hang_up();
     assert!(call.wait_ended(SOON));
 }
 
-fn refused(domains: &Domains, cast: &Cast, status: &str) {
-    let call = cast.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
-    let there = cast.bob.next_call(SOON).unwrap();
+fn refused(domains: &Domains, phones: &Phones, status: &str) {
+    let call = phones.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
+    let there = phones.bob.next_call(SOON).unwrap();
     there.ring();
     assert!(call.wait_ringing(SOON));
     there.refuse(status);
@@ -195,26 +200,26 @@ fn refused(domains: &Domains, cast: &Cast, status: &str) {
     assert!(told.is_some_and(|status| status >= 400), "{status}: {told:?}, {:#?}", domains.a.pbx.cdrs());
 }
 
-/// Plays it and reads what was seen.
-fn seen(domains: &Domains, cast: &Cast, play: &Play) -> Seen {
-    let mut watch = Watch::default().phones(cast.all()).pbx("B", &domains.b.pbx);
+/// Makes the call and reads what was observed.
+fn observe(domains: &Domains, phones: &Phones, scenario: &VoiceScenario) -> Observation {
+    let mut watch = Watch::default().phones(phones.all()).pbx("B", &domains.b.pbx);
     // A call from a mobile is none of A's.
-    if play.name != MOBILE {
+    if scenario.name != MOBILE {
         watch = watch.pbx("A", &domains.a.pbx);
     }
-    if let Some(behind) = domains.c.as_ref().filter(|_| play.name == BEHIND) {
+    if let Some(behind) = domains.c.as_ref().filter(|_| scenario.name == BEHIND) {
         watch = watch.pbx("C", &behind.pbx);
     }
-    (play.run)(domains, cast);
+    (scenario.run)(domains, phones);
     watch.end()
 }
 
-/// Plays it without sidecall, where A's own dialplan calls out over that trunk.
-fn seen_over(domains: &Domains, cast: &Cast, play: &Play, trunk: &str) -> Seen {
+/// The same without sidecall, where A's own dialplan calls out over that trunk.
+fn observe_over(domains: &Domains, phones: &Phones, scenario: &VoiceScenario, trunk: &str) -> Observation {
     domains.a.pbx.call_out_over(trunk);
-    let seen = seen(domains, cast, play);
+    let observed = observe(domains, phones, scenario);
     domains.a.pbx.call_out_over("pstn");
-    seen
+    observed
 }
 
 /// A's node asks a name server, which says that Grace's number is B's.
@@ -231,9 +236,8 @@ fn portability(grace: &str) -> Option<(Knot, String)> {
 }
 
 /// Agents, nodes and clients at both sides.
-fn raise(theatre: &mut Theatre, between: Between, lnp: &str) -> Vec<Hosted> {
-    theatre.raise(between, if between == Between::Trunk { lnp } else { "" }).unwrap();
-    let domains = &theatre.domains;
+fn start_sidecall(domains: &mut Domains, between: Between, lnp: &str) -> Vec<Hosted> {
+    domains.start_sidecall(between, if between == Between::Trunk { lnp } else { "" }).unwrap();
     domains.a.serve(2, "Dave");
     domains.a.sidecall().number(&domains.b.number(6), "Grace, before she left", false);
     domains.b.serve(6, "Grace");
@@ -251,56 +255,56 @@ fn raise(theatre: &mut Theatre, between: Between, lnp: &str) -> Vec<Hosted> {
 fn b12_between(a: Kind, b: Kind) {
     // B9 is played with either call server, and either PBX behind it. Two FreeSWITCHes are in `direct` mode.
     let alike = (a, b) == (Kind::FreeSwitch, Kind::FreeSwitch);
-    let set = if alike { Theatre::direct(a, b, None) } else { Theatre::with_inner(a, b, a) };
+    let set = if alike { Domains::direct(a, b, None) } else { Domains::with_inner(a, b, a) };
     let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
-    let Some(mut theatre) = lab::or_skip(missing, set) else { return };
-    let cast = Cast {
-        alice: theatre.domains.a.phone(1).unwrap(),
-        dave: theatre.domains.a.phone(2).unwrap(),
-        bob: theatre.domains.b.phone(1).unwrap(),
-        carol: theatre.domains.b.phone(2).unwrap(),
-        grace: theatre.domains.b.phone(6).unwrap(),
-        inner: theatre.domains.c.as_ref().map(|behind| behind.phone(2).unwrap()),
-        mobile: theatre.domains.pstn.mobile(0).unwrap(),
+    let Some(mut domains) = lab::or_skip(missing, set) else { return };
+    let phones = Phones {
+        alice: domains.a.phone(1).unwrap(),
+        dave: domains.a.phone(2).unwrap(),
+        bob: domains.b.phone(1).unwrap(),
+        carol: domains.b.phone(2).unwrap(),
+        grace: domains.b.phone(6).unwrap(),
+        inner: domains.c.as_ref().map(|behind| behind.phone(2).unwrap()),
+        mobile: domains.pstn.mobile(0).unwrap(),
     };
-    let lnp = portability(&theatre.domains.b.number(6));
-    let plays = PLAYS.iter().filter(|play| match play.name {
-        BEHIND => cast.inner.is_some(),
+    let lnp = portability(&domains.b.number(6));
+    let scenarios = SCENARIOS.iter().filter(|scenario| match scenario.name {
+        BEHIND => phones.inner.is_some(),
         PORTED => lnp.is_some(),
         _ => true,
     });
-    let plays: Vec<&Play> = plays.collect();
-    let without = |theatre: &Theatre, play: &Play, trunk| seen_over(&theatre.domains, &cast, play, trunk);
-    let over_network: Vec<Seen> = plays.iter().map(|play| without(&theatre, play, "pstn")).collect();
-    let packets: Vec<&Play> = plays.iter().copied().filter(|play| play.packet).collect();
-    let over_trunk: Vec<Seen> = packets.iter().map(|play| without(&theatre, play, "sidecall")).collect();
-    let plain = |play: &Play, packet: bool| match packet {
-        true => &over_trunk[packets.iter().position(|other| other.name == play.name).unwrap()],
-        false => &over_network[plays.iter().position(|other| other.name == play.name).unwrap()],
+    let scenarios: Vec<&VoiceScenario> = scenarios.collect();
+    let without = |domains: &Domains, scenario: &VoiceScenario, trunk| observe_over(&domains, &phones, scenario, trunk);
+    let over_network: Vec<Observation> = scenarios.iter().map(|scenario| without(&domains, scenario, "pstn")).collect();
+    let packets: Vec<&VoiceScenario> = scenarios.iter().copied().filter(|scenario| scenario.packet).collect();
+    let over_trunk: Vec<Observation> = packets.iter().map(|scenario| without(&domains, scenario, "sidecall")).collect();
+    let plain = |scenario: &VoiceScenario, packet: bool| match packet {
+        true => &over_trunk[packets.iter().position(|other| other.name == scenario.name).unwrap()],
+        false => &over_network[scenarios.iter().position(|other| other.name == scenario.name).unwrap()],
     };
     let (mut with_sidecall, mut routes) = (Vec::new(), Vec::new());
     for between in [Between::Trunk, Between::Network] {
-        let _clients = raise(&mut theatre, between, lnp.as_ref().map_or("", |(_, lines)| lines));
-        for play in plays.iter().copied().filter(|play| play.between.contains(&between)) {
-            let packets = |theatre: &Theatre| {
-                theatre.domains.a.sidecall().calls().iter().filter(|call| call["route"] == "packet").count()
+        let _clients = start_sidecall(&mut domains, between, lnp.as_ref().map_or("", |(_, lines)| lines));
+        for scenario in scenarios.iter().copied().filter(|scenario| scenario.between.contains(&between)) {
+            let packets = |domains: &Domains| {
+                domains.a.sidecall().calls().iter().filter(|call| call["route"] == "packet").count()
             };
-            let before = packets(&theatre);
-            let with = seen(&theatre.domains, &cast, play);
-            let packet = play.packet && between == Between::Trunk;
-            assert_eq!(packets(&theatre) - before, usize::from(packet), "{}: {}", play.name, theatre.log());
-            let without = vec![plain(play, packet).clone()];
-            with_sidecall.push(Compared { call: play.name, packet, without, with });
-            routes.push((play, if packet { "sidecall" } else { "pstn" }));
+            let before = packets(&domains);
+            let with = observe(&domains, &phones, scenario);
+            let packet = scenario.packet && between == Between::Trunk;
+            assert_eq!(packets(&domains) - before, usize::from(packet), "{}: {}", scenario.name, domains.log());
+            let without = vec![plain(scenario, packet).clone()];
+            with_sidecall.push(Compared { call: scenario.name, packet, without, with });
+            routes.push((scenario, if packet { "sidecall" } else { "pstn" }));
         }
     }
-    for domain in [&mut theatre.domains.a, &mut theatre.domains.b] {
+    for domain in [&mut domains.a, &mut domains.b] {
         assert!(domain.sidecall_mut().child().terminate(SOON).is_some(), "sidecall does not end");
     }
     let pair = format!("{a} to {b}");
     let mut found =
-        compare(&pair, Table::Sidecall, &mut with_sidecall, |n| without(&theatre, routes[n].0, routes[n].1));
-    let named = |name: &str| packets.iter().copied().find(|play| play.name == name).unwrap();
+        differences(&pair, Table::Sidecall, &mut with_sidecall, |n| without(&domains, routes[n].0, routes[n].1));
+    let named = |name: &str| packets.iter().copied().find(|scenario| scenario.name == name).unwrap();
     // The trunk varies by itself, too: what counts is how the call went that is like the one with sidecall.
     let on_trunk = with_sidecall.iter().filter(|call| call.packet).map(|call| {
         let network = plain(named(call.call), false).clone();
@@ -309,8 +313,8 @@ fn b12_between(a: Kind, b: Kind) {
     });
     let mut on_trunk: Vec<Compared> = on_trunk.collect();
     let names: Vec<&str> = on_trunk.iter().map(|call| call.call).collect();
-    let again = |n: usize| without(&theatre, named(names[n]), "pstn");
-    found.extend(compare(&pair, Table::Trunk, &mut on_trunk, again));
+    let again = |n: usize| without(&domains, named(names[n]), "pstn");
+    found.extend(differences(&pair, Table::Trunk, &mut on_trunk, again));
     none_but_listed(&pair, &found);
 }
 

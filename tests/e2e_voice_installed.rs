@@ -14,11 +14,11 @@ use lab::net::ports;
 use lab::pbx::conf;
 use lab::pbx::installed;
 use lab::pbx::installed::PacketTrunk;
-use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::office::on_one;
-use lab::scenario::staff::{Setting, Staff, Step, expect};
+use lab::scenario::people::{People, Setting, Step, expect};
 use lab::scenario::transfers::TRANSFERS;
-use lab::scenario::voice::{Seen, Watch};
+use lab::scenario::voice::{Observation, Watch};
 use lab::sidecall::{PBX, domain};
 use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone};
 
@@ -28,7 +28,7 @@ const SOON: Duration = Duration::from_secs(12);
 /// Nobody has it.
 const UNKNOWN: &str = "8999";
 
-/// The ways in which a call comes to somebody else that are played here too: all that look up a number in the phones'
+/// The ways in which a call comes to somebody else that are compared here too: all that look up a number in the phones'
 /// context, or a call that rings there.
 const TRANSFERRED: [&str; 11] = [
     "IVR menu",
@@ -64,7 +64,7 @@ const OUTSIDE: &str = "+442079460000";
 
 /// The PBX, the far ends of its two trunks, and the people at their phones.
 struct House {
-    staff: Staff,
+    people: People,
     /// Has no client.
     fifth: Phone,
     packet: Phone,
@@ -76,69 +76,69 @@ struct House {
 
 impl House {
     fn phones(&self) -> impl Iterator<Item = &Phone> {
-        (0..4).map(|n| self.staff.phone(n)).chain([&self.fifth])
+        (0..4).map(|n| self.people.phone(n)).chain([&self.fifth])
     }
 }
 
-/// Makes the calls of a play; those that are up at its end.
+/// Makes the calls of a scenario; those that are up at its end.
 type Makes = dyn Fn(&House) -> Step<Vec<Call>>;
 
 /// One way in which a call goes.
-struct Play {
+struct VoiceScenario {
     name: &'static str,
     only: Option<Kind>,
     /// It takes the packet trunk.
     packet: bool,
-    play: Box<Makes>,
+    steps: Box<Makes>,
 }
 
-impl Play {
-    fn new(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
-        Play { name, only: None, packet: false, play: Box::new(play) }
+impl VoiceScenario {
+    fn new(name: &'static str, steps: fn(&House) -> Step<Vec<Call>>) -> VoiceScenario {
+        VoiceScenario { name, only: None, packet: false, steps: Box::new(steps) }
     }
 
-    fn packet(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
-        Play { packet: true, ..Play::new(name, play) }
+    fn packet(name: &'static str, steps: fn(&House) -> Step<Vec<Call>>) -> VoiceScenario {
+        VoiceScenario { packet: true, ..VoiceScenario::new(name, steps) }
     }
 
     /// With what only [`ASTERISK_CONTEXT`] has.
-    fn on_asterisk(name: &'static str, play: fn(&House) -> Step<Vec<Call>>) -> Play {
-        Play { only: Some(Kind::Asterisk), ..Play::new(name, play) }
+    fn on_asterisk(name: &'static str, steps: fn(&House) -> Step<Vec<Call>>) -> VoiceScenario {
+        VoiceScenario { only: Some(Kind::Asterisk), ..VoiceScenario::new(name, steps) }
     }
 }
 
-fn plays(kind: Kind) -> Vec<Play> {
+fn scenarios(kind: Kind) -> Vec<VoiceScenario> {
     let chosen = TRANSFERS.iter().filter(|transfer| TRANSFERRED.contains(&transfer.name));
     let chosen = chosen.filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
-    let transfers = chosen.map(|transfer| Play {
+    let transfers = chosen.map(|transfer| VoiceScenario {
         name: transfer.name,
         only: None,
         packet: false,
-        play: Box::new(|house| (transfer.play)(&house.staff)),
+        steps: Box::new(|house| (transfer.steps)(&house.people)),
     });
     let own = [
-        Play::new("a number outside", outside),
-        Play::new("from a trunk", from_trunk),
-        Play::packet("over the packet trunk", over_packet_trunk),
-        Play::packet("over the packet trunk, the far end hangs up", far_end_hangs_up),
-        Play::packet("over the packet trunk, busy", busy_over_packet_trunk),
-        Play::packet("over the packet trunk, then transferred", transferred_over_packet_trunk),
-        Play::new("from the packet trunk", from_packet_trunk),
-        Play::new("an unknown number", unknown),
-        Play::new("an unknown number, from a trunk", unknown_from_trunk),
-        Play::new("transferred to an unknown number", transferred_to_unknown),
-        Play::on_asterisk("entered in a menu", entered),
-        Play::on_asterisk("an unknown number entered in a menu", entered_unknown),
-        Play::on_asterisk("nothing entered in a menu", entered_nothing),
-        Play::on_asterisk("a code that is no number", service_code),
-        Play::on_asterisk("blind, by feature code", blind_by_feature_code),
-        Play::on_asterisk("to an unknown number, by feature code", unknown_by_feature_code),
+        VoiceScenario::new("a number outside", outside),
+        VoiceScenario::new("from a trunk", from_trunk),
+        VoiceScenario::packet("over the packet trunk", over_packet_trunk),
+        VoiceScenario::packet("over the packet trunk, the far end hangs up", called_hangs_up),
+        VoiceScenario::packet("over the packet trunk, busy", busy_over_packet_trunk),
+        VoiceScenario::packet("over the packet trunk, then transferred", transferred_over_packet_trunk),
+        VoiceScenario::new("from the packet trunk", from_packet_trunk),
+        VoiceScenario::new("an unknown number", unknown),
+        VoiceScenario::new("an unknown number, from a trunk", unknown_from_trunk),
+        VoiceScenario::new("transferred to an unknown number", transferred_to_unknown),
+        VoiceScenario::on_asterisk("entered in a menu", entered),
+        VoiceScenario::on_asterisk("an unknown number entered in a menu", entered_unknown),
+        VoiceScenario::on_asterisk("nothing entered in a menu", entered_nothing),
+        VoiceScenario::on_asterisk("a code that is no number", service_code),
+        VoiceScenario::on_asterisk("blind, by feature code", blind_by_feature_code),
+        VoiceScenario::on_asterisk("to an unknown number, by feature code", unknown_by_feature_code),
     ];
-    transfers.chain(own).filter(|play| play.only.is_none_or(|only| only == kind)).collect()
+    transfers.chain(own).filter(|scenario| scenario.only.is_none_or(|only| only == kind)).collect()
 }
 
 /// Both are up and hear each other.
-fn hear((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) -> Step<()> {
+fn sound_both_ways((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) -> Step<()> {
     expect(a.wait_answered(SOON), "it is not answered")?;
     let both = a.wait_hears(to, SOON) && b.wait_hears(from, SOON);
     expect(both, &format!("{} and {} don't hear each other", from.number(), to.number()))
@@ -151,7 +151,7 @@ fn talk(from: &Phone, number: &str, to: &Phone) -> Step<(Call, Call)> {
     there.ring();
     expect(call.wait_ringing(SOON), "the caller does not hear it ring")?;
     there.answer();
-    hear((&call, from), (&there, to))?;
+    sound_both_ways((&call, from), (&there, to))?;
     Ok((call, there))
 }
 
@@ -160,16 +160,16 @@ fn outside(house: &House) -> Step<Vec<Call>> {
 }
 
 fn over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(house.staff.phone(0), OUTSIDE, &house.packet)?.0])
+    Ok(vec![talk(house.people.phone(0), OUTSIDE, &house.packet)?.0])
 }
 
-fn far_end_hangs_up(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = talk(house.staff.phone(0), OUTSIDE, &house.packet)?;
+fn called_hangs_up(house: &House) -> Step<Vec<Call>> {
+    let (call, there) = talk(house.people.phone(0), OUTSIDE, &house.packet)?;
     Ok(vec![there, call])
 }
 
 fn busy_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    let call = house.staff.phone(0).call(OUTSIDE);
+    let call = house.people.phone(0).call(OUTSIDE);
     let there = house.packet.next_call(SOON).ok_or("the far end isn't called")?;
     there.refuse("486 Busy Here");
     let refused = call.wait_status(SOON).is_some_and(|status| status >= 400);
@@ -178,41 +178,41 @@ fn busy_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
 }
 
 fn transferred_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = talk(house.staff.phone(0), OUTSIDE, &house.packet)?;
+    let (call, there) = talk(house.people.phone(0), OUTSIDE, &house.packet)?;
     expect(call.refer_to("1003") == Some(202), "the transfer is refused")?;
-    let third = house.staff.answer(3)?;
-    hear((&there, &house.packet), (&third, house.staff.phone(3)))?;
+    let third = house.people.answer(3)?;
+    sound_both_ways((&there, &house.packet), (&third, house.people.phone(3)))?;
     expect(call.wait_ended(SOON), "who transferred is still there")?;
     Ok(vec![there])
 }
 
 fn from_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(&house.packet, "+12125551001", house.staff.phone(1))?.0])
+    Ok(vec![talk(&house.packet, "+12125551001", house.people.phone(1))?.0])
 }
 
 fn unknown(house: &House) -> Step<Vec<Call>> {
-    let call = house.staff.phone(0).call(UNKNOWN);
+    let call = house.people.phone(0).call(UNKNOWN);
     expect(call.wait_ended(SOON), "a call to nobody does not end")?;
     // A call that is written down at any rate.
-    Ok(vec![house.staff.talk(0, 1)?.0])
+    Ok(vec![house.people.talk(0, 1)?.0])
 }
 
 fn from_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(&house.pstn, "+12125551001", house.staff.phone(1))?.0])
+    Ok(vec![talk(&house.pstn, "+12125551001", house.people.phone(1))?.0])
 }
 
 fn unknown_from_trunk(house: &House) -> Step<Vec<Call>> {
     let call = house.pstn.call(UNKNOWN);
     expect(call.wait_ended(SOON), "a call to nobody does not end")?;
-    Ok(vec![house.staff.talk(0, 1)?.0])
+    Ok(vec![house.people.talk(0, 1)?.0])
 }
 
 fn transferred_to_unknown(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = house.staff.talk(0, 1)?;
+    let (call, there) = house.people.talk(0, 1)?;
     expect(there.refer_to(UNKNOWN) == Some(202), "the transfer is refused at once")?;
     // An Asterisk says with the NOTIFY that it knows no such number, and both talk on.
     if there.wait_transferred(SOON).is_some_and(|status| status >= 300) {
-        house.staff.hear((&call, 0), (&there, 1))?;
+        house.people.sound_both_ways((&call, 0), (&there, 1))?;
     } else {
         expect(call.wait_ended(SOON), "a call to nobody does not end")?;
     }
@@ -221,7 +221,7 @@ fn transferred_to_unknown(house: &House) -> Step<Vec<Call>> {
 
 /// The menu in the phones' own context, and what was entered there.
 fn enters(house: &House, digits: &str) -> Step<Call> {
-    let call = house.staff.phone(0).call("6500");
+    let call = house.people.phone(0).call("6500");
     expect(call.wait_answered(SOON), "the menu does not answer")?;
     call.dtmf(digits);
     Ok(call)
@@ -229,8 +229,8 @@ fn enters(house: &House, digits: &str) -> Step<Call> {
 
 /// Whoever is reached by then answers.
 fn reaches(house: &House, call: Call, who: usize) -> Step<Vec<Call>> {
-    let there = house.staff.answer(who)?;
-    house.staff.hear((&call, 0), (&there, who))?;
+    let there = house.people.answer(who)?;
+    house.people.sound_both_ways((&call, 0), (&there, who))?;
     Ok(vec![call])
 }
 
@@ -250,21 +250,21 @@ fn entered_nothing(house: &House) -> Step<Vec<Call>> {
 }
 
 fn service_code(house: &House) -> Step<Vec<Call>> {
-    let call = house.staff.phone(0).call("*60");
+    let call = house.people.phone(0).call("*60");
     reaches(house, call, 2)
 }
 
 fn blind_by_feature_code(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = house.staff.talk(0, 1)?;
+    let (call, there) = house.people.talk(0, 1)?;
     there.dtmf("##1003");
     reaches(house, call, 3)
 }
 
 fn unknown_by_feature_code(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = house.staff.talk(0, 1)?;
+    let (call, there) = house.people.talk(0, 1)?;
     there.dtmf(&format!("##{UNKNOWN}"));
-    expect(call.wait_deaf_to(house.staff.phone(1), SOON), "it is not held while a number is entered")?;
-    let back = call.wait_hears(house.staff.phone(1), SOON) && there.wait_hears(house.staff.phone(0), SOON);
+    expect(call.wait_deaf_to(house.people.phone(1), SOON), "it is not held while a number is entered")?;
+    let back = call.wait_hears(house.people.phone(1), SOON) && there.wait_hears(house.people.phone(0), SOON);
     expect(back, "they don't talk on")?;
     Ok(vec![call])
 }
@@ -274,14 +274,14 @@ const PBX_NAME: &str = "the PBX";
 /// What didn't go as it should.
 const PROBLEMS: &str = "problems";
 
-/// Plays it until everybody has hung up.
-fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
+/// Makes its calls until everybody has hung up.
+fn observe(house: &House, VoiceScenario { name, steps, .. }: &VoiceScenario) -> Observation {
     let pbx = &house.pbx;
     let everybody = || house.phones().chain([&house.packet, &house.pstn]);
     let ran_h = || pbx.console("dialplan show globals").lines().filter(|line| line.contains("LAB_H_")).count();
     let before = if pbx.kind() == Kind::Asterisk { ran_h() } else { 0 };
-    let watch = Watch::default().phones(house.phones()).far_phones([&house.packet, &house.pstn]).pbx(PBX_NAME, pbx);
-    let (calls, problem) = match play(house) {
+    let watch = Watch::default().phones(house.phones()).trunk_phones([&house.packet, &house.pstn]).pbx(PBX_NAME, pbx);
+    let (calls, problem) = match steps(house) {
         Ok(calls) => (calls, None),
         Err(problem) => (Vec::new(), Some(problem)),
     };
@@ -293,21 +293,21 @@ fn seen(house: &House, Play { name, play, .. }: &Play) -> Seen {
     if problem.is_some() {
         assert!(everybody().all(|phone| phone.rest(SOON)), "{name}: a call does not end");
     }
-    let mut seen = watch.end();
-    seen.at(PROBLEMS).extend(problem);
+    let mut observed = watch.end();
+    observed.at(PROBLEMS).extend(problem);
     if pbx.kind() == Kind::Asterisk {
-        seen.at("how often `h` has run").push((ran_h() - before).to_string());
+        observed.at("how often `h` has run").push((ran_h() - before).to_string());
         for lookup in ["HINT(1001@CONTEXT)", "DIALPLAN_EXISTS(CONTEXT,1001,1)", "DIALPLAN_EXISTS(CONTEXT,8999,1)"] {
             let lookup = lookup.replace("CONTEXT", house.context);
             let found = pbx.console(&format!("dialplan eval function {lookup}"));
-            seen.at("looked up").push(found.replace(house.context, ""));
+            observed.at("looked up").push(found.replace(house.context, ""));
         }
     }
     for phone in everybody() {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
     }
-    seen
+    observed
 }
 
 /// The contexts of the endpoints of phones and trunks, as the administrator has them.
@@ -327,9 +327,9 @@ fn lead_calls(pbx: &Pbx, from: [&str; 2], to: [&str; 2]) {
     installed::reload(pbx);
 }
 
-/// Plays everything twice: with sidecall as `install.sh` and its last step make it, and after all is taken back.
+/// Makes every call twice: with sidecall as `install.sh` and its last step make it, and after all is taken back.
 fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
-    let plays = plays(kind);
+    let scenarios = scenarios(kind);
     let config = PbxConfig { snippets: false, feature_codes: true, ..PbxConfig::default() };
     let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) else { return };
     let context = domain(&pbx);
@@ -347,22 +347,22 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let own_name = format!("name = \"{}\"", kind.word());
     conf::replace(&made.etc().join("sidecall.toml"), &own_name, &format!("name = \"{PBX}\"")).unwrap();
     installed::let_calls_out(&pbx).unwrap();
-    let far_end = |number, at| Phone::far_end(pbx.trunk_sip(), number, at).unwrap();
-    let packet = far_end("+12125550102", pbx.config().packet);
-    let pstn = far_end("+12125550103", pbx.config().pstn);
+    let trunk_end = |number, at| Phone::trunk_end(pbx.trunk_sip(), number, at).unwrap();
+    let packet = trunk_end("+12125550102", pbx.config().packet);
+    let pstn = trunk_end("+12125550103", pbx.config().pstn);
     lead_calls(&pbx, OWN, IN_FRONT);
 
     let mut sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
     let number = |extension: &str| format!("{extension};phone-context={context}");
-    let mut staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
-    let clients = staff.hand_out_clients();
+    let mut people = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
+    let clients = people.hand_out_clients();
     let fifth = Phone::register(pbx.sip(), "1004").unwrap();
-    let mut house = House { staff, fifth, packet, pstn, pbx, context: IN_FRONT[0] };
-    let with: Vec<Seen> = plays.iter().map(|play| seen(&house, play)).collect();
+    let mut house = House { people, fifth, packet, pstn, pbx, context: IN_FRONT[0] };
+    let with: Vec<Observation> = scenarios.iter().map(|scenario| observe(&house, scenario)).collect();
     let calls = sidecall.calls();
-    assert!(calls.len() >= plays.len(), "{} calls were announced", calls.len());
+    assert!(calls.len() >= scenarios.len(), "{} calls were announced", calls.len());
     let over_packet_trunk = calls.iter().filter(|call| call["route"] == "packet").count();
-    assert_eq!(over_packet_trunk, plays.iter().filter(|play| play.packet).count(), "{calls:#?}");
+    assert_eq!(over_packet_trunk, scenarios.iter().filter(|scenario| scenario.packet).count(), "{calls:#?}");
     drop(clients);
     assert!(sidecall.child().terminate(SOON).is_some(), "sidecall does not end");
 
@@ -375,18 +375,23 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     installed::reload(&house.pbx);
     house.context = OWN[0];
     let without = |n: usize| {
-        house.pbx.call_out_over(if plays[n].packet { "sidecall" } else { "pstn" });
-        let seen = seen(&house, &plays[n]);
-        assert!(seen.lines(PROBLEMS).is_empty(), "{}, without sidecall: {:?}", plays[n].name, seen.lines(PROBLEMS));
-        seen
+        house.pbx.call_out_over(if scenarios[n].packet { "sidecall" } else { "pstn" });
+        let observed = observe(&house, &scenarios[n]);
+        assert!(
+            observed.lines(PROBLEMS).is_empty(),
+            "{}, without sidecall: {:?}",
+            scenarios[n].name,
+            observed.lines(PROBLEMS)
+        );
+        observed
     };
     // The same calls are played elsewhere, where phones are in the administrator's own context.
-    let names: Vec<String> = plays.iter().map(|play| format!("installed: {}", play.name)).collect();
+    let names: Vec<String> = scenarios.iter().map(|scenario| format!("installed: {}", scenario.name)).collect();
     let compared = with.into_iter().enumerate().map(|(n, with)| {
         let without = vec![without(n)];
-        Compared { call: &names[n], packet: plays[n].packet, without, with }
+        Compared { call: &names[n], packet: scenarios[n].packet, without, with }
     });
-    let found = compare(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
+    let found = differences(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
     none_but_listed(&kind.to_string(), &found);
 }
 

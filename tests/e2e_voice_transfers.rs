@@ -7,40 +7,40 @@
 
 use std::time::Duration;
 
-use lab::scenario::differences::{Compared, Table, compare, none_but_listed};
+use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::office::Office;
-use lab::scenario::staff::{Setting, Staff, Step};
+use lab::scenario::people::{People, Setting, Step};
 use lab::scenario::transfers::TRANSFERS;
-use lab::scenario::voice::{Seen, Watch};
+use lab::scenario::voice::{Observation, Watch};
 use lab::{Call, Habit, Kind};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
 
-/// The play that is about a conference's clients alone.
+/// The one that is about a conference's clients alone.
 const FULL: &str = "one too many, and one leaves";
 
 /// One way in which a call goes; the calls that are up at its end.
-type Play = (&'static str, fn(&Staff) -> Step<Vec<Call>>);
+type VoiceScenario = (&'static str, fn(&People) -> Step<Vec<Call>>);
 
 /// Those that stay with whom they were for.
-const STAY: [Play; 2] = [("early media", early_media), ("the caller gives up", gives_up)];
+const STAY: [VoiceScenario; 2] = [("early media", early_media), ("the caller gives up", gives_up)];
 
-fn early_media(staff: &Staff) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("1001");
-    let there = staff.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+fn early_media(people: &People) -> Step<Vec<Call>> {
+    let call = people.phone(0).call("1001");
+    let there = people.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
     there.speak_early();
-    if !call.wait_hears(staff.phone(1), SOON) || call.status().is_some() {
+    if !call.wait_hears(people.phone(1), SOON) || call.status().is_some() {
         return Err("what the called phone plays is not heard before it answers".into());
     }
     there.answer();
-    staff.hear((&call, 0), (&there, 1))?;
+    people.sound_both_ways((&call, 0), (&there, 1))?;
     Ok(vec![call])
 }
 
-fn gives_up(staff: &Staff) -> Step<Vec<Call>> {
-    let call = staff.phone(0).call("1001");
-    let there = staff.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+fn gives_up(people: &People) -> Step<Vec<Call>> {
+    let call = people.phone(0).call("1001");
+    let there = people.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
     there.ring();
     if !call.wait_ringing(SOON) {
         return Err("it does not ring".into());
@@ -48,12 +48,12 @@ fn gives_up(staff: &Staff) -> Step<Vec<Call>> {
     Ok(vec![call])
 }
 
-/// Plays it until everybody has hung up.
-fn seen(office: &Office, (name, play): &Play) -> Seen {
-    let (staff, pbx) = (&office.staff, office.house.pbx());
-    let phones = || (0..4).map(|n| staff.phone(n));
+/// Makes its calls until everybody has hung up.
+fn observe(office: &Office, (name, steps): &VoiceScenario) -> Observation {
+    let (people, pbx) = (&office.people, office.house.pbx());
+    let phones = || (0..4).map(|n| people.phone(n));
     let watch = Watch::default().phones(phones()).pbx("the PBX", pbx);
-    let calls = play(staff).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
+    let calls = steps(people).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
     // Of two who talk to each other one hangs up, of more each does.
     let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
     for (n, call) in calls.iter().enumerate() {
@@ -62,12 +62,12 @@ fn seen(office: &Office, (name, play): &Play) -> Seen {
         }
         assert!(call.wait_ended(SOON), "{name}: a call does not end");
     }
-    let seen = watch.end();
+    let observed = watch.end();
     for phone in phones() {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
     }
-    seen
+    observed
 }
 
 fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
@@ -75,19 +75,19 @@ fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     let transfers = TRANSFERS.iter().filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
     // Whom the clients of a full conference are told of is no matter of its voice.
     let transfers = transfers.filter(|transfer| transfer.name != FULL);
-    let plays: Vec<Play> = transfers.map(|transfer| (transfer.name, transfer.play)).chain(STAY).collect();
-    let clients = office.staff.hand_out_clients();
-    let with: Vec<Seen> = plays.iter().map(|play| seen(&office, play)).collect();
+    let scenarios: Vec<VoiceScenario> = transfers.map(|transfer| (transfer.name, transfer.steps)).chain(STAY).collect();
+    let clients = office.people.hand_out_clients();
+    let with: Vec<Observation> = scenarios.iter().map(|scenario| observe(&office, scenario)).collect();
     let announced = office.house.sidecall().calls().len();
-    assert!(announced >= plays.len(), "{announced} calls were announced");
+    assert!(announced >= scenarios.len(), "{announced} calls were announced");
     drop(clients);
     assert!(office.house.sidecall().child().terminate(SOON).is_some(), "sidecall does not end");
-    let without = |n: usize| seen(&office, &plays[n]);
+    let without = |n: usize| observe(&office, &scenarios[n]);
     let compared = with.into_iter().enumerate().map(|(n, with)| {
         let without = vec![without(n)];
-        Compared { call: plays[n].0, packet: false, without, with }
+        Compared { call: scenarios[n].0, packet: false, without, with }
     });
-    let found = compare(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
+    let found = differences(&kind.to_string(), Table::Sidecall, &mut compared.collect::<Vec<_>>(), without);
     none_but_listed(&kind.to_string(), &found);
 }
 

@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(12);
 fn on_a_pair(a: Kind, test: impl Fn(&mut Domains)) {
     let other = if a == Kind::Asterisk { Kind::FreeSwitch } else { Kind::Asterisk };
     let b = if other.find().is_ok() { other } else { a };
-    if let Some(mut domains) = lab::or_skip(a, Domains::set(a, b)) {
+    if let Some(mut domains) = lab::or_skip(a, Domains::start_with(a, b, None, |config| config)) {
         test(&mut domains);
     }
 }
@@ -85,13 +85,13 @@ fn the_packet_trunk_carries_the_address_and_the_network_does_not(kind: Kind) {
     on_a_pair(kind, |domains| {
         let (alice, bob) = (domains.a.phone(0).unwrap(), domains.b.phone(1).unwrap());
         let wire = capture(domains);
-        domains.a.raise(&SidecallConfig::default()).unwrap();
+        domains.a.start_sidecall(&SidecallConfig::default()).unwrap();
         domains.a.serve(0, "Alice");
         let client = domains.a.client(0).unwrap();
         let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
         end(domains, &call, &there);
         drop(client);
-        domains.a.lower();
+        domains.a.stop_sidecall();
         let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
         end(domains, &call, &there);
         let packets = wire.stop().unwrap();
@@ -111,7 +111,7 @@ fn a_pbx_behind_the_call_server_is_reached_through_it() {
     for (a, b, c) in
         [(Kind::Asterisk, Kind::Asterisk, Kind::FreeSwitch), (Kind::Asterisk, Kind::FreeSwitch, Kind::Asterisk)]
     {
-        let Some(mut domains) = lab::or_skip(b, Domains::with_inner(a, b, c)) else { continue };
+        let Some(mut domains) = lab::or_skip(b, Domains::start_with(a, b, Some(c), |config| config)) else { continue };
         let inner = domains.c.as_ref().unwrap();
         let (alice, carol) = (domains.a.phone(0).unwrap(), inner.phone(2).unwrap());
         let (call, there) = talk(&domains, &alice, &inner.number(2), &carol);
@@ -123,9 +123,9 @@ fn a_pbx_behind_the_call_server_is_reached_through_it() {
         assert_eq!(there.calling(), inner.number(2));
         end(&domains, &call, &there);
         let wire = capture(&domains);
-        domains.raise_b_with_inner(&SidecallConfig::default()).unwrap();
+        domains.start_b_with_inner(&SidecallConfig::default()).unwrap();
         assert_eq!(domains.b.sidecall().get("/v1/status")["pbxs"].as_array().unwrap().len(), 2);
-        domains.a.raise(&SidecallConfig::default()).unwrap();
+        domains.a.start_sidecall(&SidecallConfig::default()).unwrap();
         domains.a.serve(0, "Alice");
         let _client = domains.a.client(0).unwrap();
         menu(&domains, &alice, &carol);

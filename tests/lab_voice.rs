@@ -38,7 +38,7 @@ impl Office {
         there.ring();
         there.answer();
         assert!(call.wait_answered(SOON), "{:?}: {}", call.status(), self.pbx.log());
-        self.hear((&call, from), (&there, to));
+        self.sound_both_ways((&call, from), (&there, to));
         (call, there)
     }
 
@@ -50,7 +50,7 @@ impl Office {
     }
 
     /// Two calls hear each other's phones.
-    fn hear(&self, (a, phone_a): (&Call, usize), (b, phone_b): (&Call, usize)) {
+    fn sound_both_ways(&self, (a, phone_a): (&Call, usize), (b, phone_b): (&Call, usize)) {
         assert!(a.wait_hears(self.phone(phone_b), SOON), "{phone_a} hears {phone_b}; {}", self.pbx.log());
         assert!(b.wait_hears(self.phone(phone_a), SOON), "{phone_b} hears {phone_a}; {}", self.pbx.log());
     }
@@ -70,7 +70,7 @@ fn a_menu_finds_the_extension(office: &Office) {
         assert!(call.wait_answered(SOON), "{}", office.pbx.log());
         call.dtmf(keyed);
         let there = office.answer(n);
-        office.hear((&call, 0), (&there, n));
+        office.sound_both_ways((&call, 0), (&there, n));
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }
@@ -82,7 +82,7 @@ fn a_ring_group_rings_both_and_one_answers(office: &Office) {
     first.ring();
     let second = office.answer(2);
     assert!(first.wait_ended(SOON));
-    office.hear((&call, 0), (&second, 2));
+    office.sound_both_ways((&call, 0), (&second, 2));
 }
 
 fn a_queue_rings_its_agents_and_one_answers(office: &Office) {
@@ -90,7 +90,7 @@ fn a_queue_rings_its_agents_and_one_answers(office: &Office) {
     let call = office.phone(0).call("3000");
     assert!(call.wait_answered(SOON));
     let there = office.answer(1);
-    office.hear((&call, 0), (&there, 1));
+    office.sound_both_ways((&call, 0), (&there, 1));
     let other = office.phone(2).next_call(SOON).unwrap();
     assert!(other.wait_ended(SOON));
 }
@@ -99,7 +99,7 @@ fn a_conference_of_three(office: &Office) {
     let calls: Vec<Call> = (0..3).map(|n| office.phone(n).call("4000")).collect();
     assert!(calls.iter().all(|call| call.wait_answered(SOON)));
     for (a, b) in [(0, 1), (1, 2), (2, 0)] {
-        office.hear((&calls[a], a), (&calls[b], b));
+        office.sound_both_ways((&calls[a], a), (&calls[b], b));
     }
 }
 
@@ -112,33 +112,33 @@ fn what_rings_elsewhere_is_picked_up(office: &Office) {
         assert!(call.wait_ringing(SOON));
         let picked = office.phone(2).call(code);
         assert!(picked.wait_answered(SOON) && call.wait_answered(SOON), "{}", office.pbx.log());
-        office.hear((&call, 0), (&picked, 2));
+        office.sound_both_ways((&call, 0), (&picked, 2));
         assert!(ringing.wait_ended(SOON), "{}", office.pbx.log());
         call.hang_up();
         assert!(picked.wait_ended(SOON));
     }
 }
 
-fn a_parked_call_is_taken_back(office: &Office) {
+fn a_parked_call_comes_back(office: &Office) {
     let (call, there) = office.talk(0, 1);
     assert_eq!(there.refer_to("700"), Some(202));
     assert!(there.wait_ended(SOON), "{}", office.pbx.log());
     assert!(call.wait_deaf_to(office.phone(1), SOON));
     let back = office.phone(2).call("701");
     assert!(back.wait_answered(SOON), "{}", office.pbx.log());
-    office.hear((&call, 0), (&back, 2));
+    office.sound_both_ways((&call, 0), (&back, 2));
 }
 
 fn calls_are_forwarded_before_they_are_answered(office: &Office) {
     let call = office.phone(0).call("1008");
     let there = office.answer(2);
-    office.hear((&call, 0), (&there, 2));
+    office.sound_both_ways((&call, 0), (&there, 2));
     call.hang_up();
     assert!(there.wait_ended(SOON));
     office.phone(1).habit(Habit::Forward("1003".into()));
     let call = office.phone(0).call("1001");
     let there = office.answer(3);
-    office.hear((&call, 0), (&there, 3));
+    office.sound_both_ways((&call, 0), (&there, 3));
 }
 
 /// Either side of a call may hand it on.
@@ -148,7 +148,7 @@ fn a_blind_transfer(office: &Office) {
         let (transferring, staying, stays) = if called_side { (&there, &call, 0) } else { (&call, &there, 1) };
         assert_eq!(transferring.refer_to("1003"), Some(202));
         let third = office.answer(3);
-        office.hear((staying, stays), (&third, 3));
+        office.sound_both_ways((staying, stays), (&third, 3));
         assert_eq!(transferring.wait_transferred(SOON), Some(200));
         assert!(transferring.wait_ended(SOON));
         third.hang_up();
@@ -156,15 +156,15 @@ fn a_blind_transfer(office: &Office) {
     }
 }
 
-fn an_attended_transfer(office: &Office) {
+fn a_consulted_transfer(office: &Office) {
     for called_side in [true, false] {
         let (call, there) = office.talk(0, 1);
         let (transferring, staying, from, stays) =
             if called_side { (&there, &call, 1, 0) } else { (&call, &there, 0, 1) };
         assert!(transferring.hold());
         let (consult, third) = office.talk(from, 3);
-        assert_eq!(transferring.attended_transfer_to(&consult), Some(202));
-        office.hear((staying, stays), (&third, 3));
+        assert_eq!(transferring.consulted_transfer_to(&consult), Some(202));
+        office.sound_both_ways((staying, stays), (&third, 3));
         assert!(transferring.wait_ended(SOON) && consult.wait_ended(SOON), "{}", office.pbx.log());
         assert!(staying.is_up() && third.is_up());
         third.hang_up();
@@ -178,13 +178,13 @@ fn hold_and_resume(office: &Office) {
         assert!(if inactive { there.hold_inactive() } else { there.hold() });
         assert!(call.wait_deaf_to(office.phone(1), SOON));
         assert!(there.resume());
-        office.hear((&call, 0), (&there, 1));
+        office.sound_both_ways((&call, 0), (&there, 1));
     }
 }
 
 /// Whose line in the record it is, and how it went.
-fn calls_are_written_down(office: &Office) {
-    assert!(office.pbx.wait_written(SOON));
+fn calls_are_recorded(office: &Office) {
+    assert!(office.pbx.wait_recorded(SOON));
     let before = office.pbx.cdrs().len();
     let (call, there) = office.talk(0, 1);
     call.hang_up();
@@ -202,33 +202,33 @@ fn asterisk_feature_codes_transfer() {
     let (call, there) = office.talk(0, 1);
     there.dtmf("##1003");
     let third = office.answer(3);
-    office.hear((&call, 0), (&third, 3));
+    office.sound_both_ways((&call, 0), (&third, 3));
     assert!(there.wait_ended(SOON));
     third.dtmf("*21002");
     let fourth = office.answer(2);
-    office.hear((&third, 3), (&fourth, 2));
+    office.sound_both_ways((&third, 3), (&fourth, 2));
     third.hang_up();
-    office.hear((&call, 0), (&fourth, 2));
+    office.sound_both_ways((&call, 0), (&fourth, 2));
 }
 
 /// All on one PBX, one after the other.
 fn who_hears_whom_without_sidecall(kind: Kind) {
     let Some(office) = Office::open(kind) else { return };
-    let plays: [fn(&Office); 11] = [
+    let scenarios: [fn(&Office); 11] = [
         a_menu_finds_the_extension,
         a_ring_group_rings_both_and_one_answers,
         a_queue_rings_its_agents_and_one_answers,
         a_conference_of_three,
         what_rings_elsewhere_is_picked_up,
-        a_parked_call_is_taken_back,
+        a_parked_call_comes_back,
         calls_are_forwarded_before_they_are_answered,
         a_blind_transfer,
-        an_attended_transfer,
+        a_consulted_transfer,
         hold_and_resume,
-        calls_are_written_down,
+        calls_are_recorded,
     ];
-    for play in plays {
-        play(&office);
+    for scenario in scenarios {
+        scenario(&office);
         office.rest();
     }
 }

@@ -24,7 +24,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pbx<S> {
     }
 
     /// Reads one action, and gives its `ActionID` and the lines without it.
-    async fn hear(&mut self) -> (String, Vec<String>) {
+    async fn next_action(&mut self) -> (String, Vec<String>) {
         let mut id = String::new();
         let mut lines = Vec::new();
         loop {
@@ -60,7 +60,7 @@ async fn logged_in(options: Options) -> (Pbx<DuplexStream>, Client, Events, Run)
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
     let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Plain), options).await });
-    let (id, lines) = pbx.hear().await;
+    let (id, lines) = pbx.next_action().await;
     let expected = ["Action: Login", "Username: sidecall", "Secret: secret", "Events: off"];
     assert_eq!(lines, expected);
     pbx.reply(&id, "Message: Authentication accepted").await;
@@ -75,10 +75,10 @@ async fn a_challenge_keeps_the_secret_off_the_wire() {
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
     let options = Options { event_mask: "call,user".into(), ..Options::default() };
     let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Md5), options).await });
-    let (id, lines) = pbx.hear().await;
+    let (id, lines) = pbx.next_action().await;
     assert_eq!(lines, ["Action: Challenge", "AuthType: MD5"]);
     pbx.reply(&id, "Challenge: 840415273").await;
-    let (id, lines) = pbx.hear().await;
+    let (id, lines) = pbx.next_action().await;
     assert!(lines.contains(&"Events: call,user".to_owned()));
     assert!(lines.iter().any(|line| line.starts_with("Key: ")));
     assert!(!lines.concat().contains("secret"));
@@ -96,8 +96,8 @@ async fn replies_are_matched_by_id_in_whatever_order() {
         Action::redirect("PJSIP/a-1", "inbound", "1", "sidecall-go").unwrap(),
     ];
     let asked = tokio::spawn(async move { client.pipeline(actions).await });
-    let (first, _) = pbx.hear().await;
-    let (second, lines) = pbx.hear().await;
+    let (first, _) = pbx.next_action().await;
+    let (second, lines) = pbx.next_action().await;
     assert_eq!(lines[0], "Action: Redirect");
     let no = "Response: Error\r\nMessage: Channel not existent\r\n";
     pbx.say(&format!("{no}ActionID: {second}\r\n\r\n")).await;
@@ -111,7 +111,7 @@ async fn replies_are_matched_by_id_in_whatever_order() {
 async fn a_list_is_whole_and_its_entries_are_no_events() {
     let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "EventList: start").await;
     pbx.event(&id, "CoreShowChannel\r\nChannel: a").await;
     pbx.event("5f-0", "OriginateResponse").await;
@@ -133,14 +133,14 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
     for end in ["Complete\r\nListItems: 2", "Cancelled\r\nListItems: 1"] {
         let client = client.clone();
         let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
-        let (id, _) = pbx.hear().await;
+        let (id, _) = pbx.next_action().await;
         pbx.reply(&id, "EventList: start").await;
         pbx.event(&id, "CoreShowChannel\r\nChannel: a").await;
         pbx.event(&id, &format!("X\r\nEventList: {end}")).await;
         assert!(asked.await.unwrap().unwrap_err().is_list_cut());
     }
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     let no = "Response: Error\r\nMessage: Permission denied\r\n";
     pbx.say(&format!("{no}ActionID: {id}\r\n\r\n")).await;
     assert!(asked.await.unwrap().unwrap_err().is_refused());
@@ -152,7 +152,7 @@ async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
         let (mut pbx, client, mut events, _run) = logged_in(Options { limits, ..Options::default() }).await;
         let other = client.clone();
         let asked = tokio::spawn(async move { other.list(Action::core_show_channels()).await });
-        let (id, _) = pbx.hear().await;
+        let (id, _) = pbx.next_action().await;
         pbx.reply(&id, "EventList: start").await;
         for n in 0..4 {
             pbx.event(&id, &format!("CoreShowChannel\r\nChannel: PJSIP/a-{n}")).await;
@@ -171,7 +171,7 @@ async fn a_list_that_times_out_is_an_error_and_its_late_entries_are_swallowed() 
     let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
     let impatient = client.with_timeout(SHORT);
     let asked = tokio::spawn(async move { impatient.list(Action::core_show_channels()).await });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "EventList: start").await;
     pbx.event(&id, "CoreShowChannel").await;
     assert!(asked.await.unwrap().unwrap_err().is_timeout());
@@ -189,11 +189,11 @@ async fn a_lost_link_fails_lists_and_actions_alike() {
     let (mut pbx, client, _events, run) = logged_in(Options::default()).await;
     let other = client.clone();
     let list = tokio::spawn(async move { other.list(Action::core_show_channels()).await });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "EventList: start").await;
     pbx.event(&id, "CoreShowChannel").await;
     let action = tokio::spawn(async move { client.send(Action::ping()).await });
-    pbx.hear().await;
+    pbx.next_action().await;
     drop(pbx);
     let error = list.await.unwrap().unwrap_err();
     assert!(error.is_disconnect() && error.is_outcome_unknown());
@@ -206,9 +206,9 @@ async fn a_late_reply_is_swallowed() {
     let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
     let error = client.with_timeout(SHORT).send(Action::ping()).await;
     assert!(error.unwrap_err().is_timeout());
-    let (late, _) = pbx.hear().await;
+    let (late, _) = pbx.next_action().await;
     let asked = tokio::spawn(async move { client.send(Action::ping()).await });
-    let (now, _) = pbx.hear().await;
+    let (now, _) = pbx.next_action().await;
     pbx.reply(&late, "Ping: late").await;
     pbx.reply(&now, "Ping: Pong").await;
     let reply = asked.await.unwrap().unwrap();
@@ -232,11 +232,11 @@ async fn actions_that_are_never_answered_leave_nothing_behind() {
             assert!(asked.await.unwrap().unwrap_err().is_timeout());
         }
         for _ in 0..200 {
-            pbx.hear().await;
+            pbx.next_action().await;
         }
     }
     let asked = tokio::spawn(async move { client.send(Action::ping()).await });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "Ping: Pong").await;
     assert_eq!(asked.await.unwrap().unwrap().get("Ping").as_deref(), Some("Pong"));
 }
@@ -248,7 +248,7 @@ async fn an_action_from_an_event_handler_is_answered_behind_any_number_of_events
     pbx.event("none", "Hangup").await;
     assert!(matches!(events.next().await, Some(Item::Event(_))));
     let handler = tokio::spawn(async move { (client.send(Action::ping()).await, events) });
-    let (id, _) = pbx.hear().await;
+    let (id, _) = pbx.next_action().await;
     for _ in 0..5_000 {
         pbx.event("none", "Hangup").await;
     }
@@ -266,7 +266,7 @@ async fn a_slow_consumer_loses_events_knowingly() {
         pbx.event("none", "Hangup").await;
     }
     let asked = tokio::spawn(async move { client.logoff().await });
-    let (id, lines) = pbx.hear().await;
+    let (id, lines) = pbx.next_action().await;
     assert_eq!(lines, ["Action: Logoff"]);
     pbx.say(&format!("Response: Goodbye\r\nActionID: {id}\r\n\r\n")).await;
     asked.await.unwrap().unwrap();
@@ -315,9 +315,9 @@ async fn tls_carries_login_and_actions() {
         let (stream, _) = listener.accept().await.unwrap();
         let mut pbx = Pbx(BufStream::new(acceptor.accept(stream).await.unwrap()));
         pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
-        let (id, _) = pbx.hear().await;
+        let (id, _) = pbx.next_action().await;
         pbx.reply(&id, "Message: Authentication accepted").await;
-        let (id, _) = pbx.hear().await;
+        let (id, _) = pbx.next_action().await;
         pbx.reply(&id, "Ping: Pong").await;
     });
     let (client, _events, connection) = connect(&address, &auth(Method::Plain), trusting(roots)).await.unwrap();

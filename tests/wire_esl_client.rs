@@ -19,11 +19,11 @@ impl Pbx {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
 
-    async fn hear(&mut self, expected: &str) {
-        assert_eq!(self.hear_bytes(expected.len()).await, expected);
+    async fn expect(&mut self, expected: &str) {
+        assert_eq!(self.read_text(expected.len()).await, expected);
     }
 
-    async fn hear_bytes(&mut self, size: usize) -> String {
+    async fn read_text(&mut self, size: usize) -> String {
         let mut heard = vec![0; size];
         self.0.read_exact(&mut heard).await.unwrap();
         String::from_utf8(heard).unwrap()
@@ -55,7 +55,7 @@ async fn logged_in(options: Options) -> (Pbx, Client, Events, JoinHandle<Result<
     pbx.say("Content-Type: auth/request\n\n").await;
     pbx.reply("+OK accepted").await;
     let (client, events, connection) = connect_stream(ours, &password(), options).await.unwrap();
-    pbx.hear("auth hush\n\n").await;
+    pbx.expect("auth hush\n\n").await;
     (pbx, client, events, tokio::spawn(connection.run()))
 }
 
@@ -88,7 +88,7 @@ async fn a_user_logs_in_with_name_and_password() {
     pbx.say("Content-Type: auth/request\n\n").await;
     pbx.reply("+OK accepted").await;
     let _link = connect_stream(ours, &auth, Options::default()).await.unwrap();
-    pbx.hear("userauth u@a.example:p:w\n\n").await;
+    pbx.expect("userauth u@a.example:p:w\n\n").await;
 }
 
 #[tokio::test]
@@ -107,7 +107,7 @@ async fn pipelined_commands_are_answered_in_order() {
         Command::api("uuid_break", &["u", "all"]).unwrap(),
     ];
     let asked = tokio::spawn(async move { client.pipeline(commands).await });
-    pbx.hear("api uuid_setvar_multi u sidecall_route=packet\n\napi uuid_break u all\n\n").await;
+    pbx.expect("api uuid_setvar_multi u sidecall_route=packet\n\napi uuid_break u all\n\n").await;
     pbx.api("+OK\n").await;
     // Events between the replies change nothing.
     pbx.event(ANSWER).await;
@@ -124,9 +124,9 @@ async fn a_late_reply_is_not_taken_for_the_next_one() {
     let impatient = client.with_timeout(SHORT);
     let error = impatient.api("echo", &["one"]).await.unwrap_err();
     assert!(error.is_timeout() && error.is_outcome_unknown());
-    pbx.hear("api echo one\n\n").await;
+    pbx.expect("api echo one\n\n").await;
     let asked = tokio::spawn(async move { client.api("echo", &["two"]).await });
-    pbx.hear("api echo two\n\n").await;
+    pbx.expect("api echo two\n\n").await;
     pbx.api("one").await;
     pbx.api("two").await;
     assert_eq!(asked.await.unwrap().unwrap().text(), "two");
@@ -162,7 +162,7 @@ async fn a_command_from_an_event_handler_is_answered_behind_any_number_of_events
     pbx.event(ANSWER).await;
     assert!(matches!(events.next().await, Some(Item::Event(_))));
     let handler = tokio::spawn(async move { (client.api("status", &[]).await, events) });
-    pbx.hear("api status\n\n").await;
+    pbx.expect("api status\n\n").await;
     for _ in 0..5_000 {
         pbx.event(ANSWER).await;
     }
@@ -183,7 +183,7 @@ async fn what_is_given_up_before_it_is_written_is_never_sent() {
     pbx.reply("+OK accepted").await;
     let (client, _events, connection) = login.await.unwrap().unwrap();
     let _run = tokio::spawn(connection.run());
-    pbx.hear("auth hush\n\n").await;
+    pbx.expect("auth hush\n\n").await;
     let impatient = client.with_timeout(SHORT);
     let filler = "x".repeat(200);
     let error = impatient.api("echo", &[&filler]).await.unwrap_err();
@@ -191,7 +191,7 @@ async fn what_is_given_up_before_it_is_written_is_never_sent() {
     let error = impatient.api("echo", &["late"]).await.unwrap_err();
     assert!(error.is_timeout());
     let asked = tokio::spawn(async move { client.api("echo", &["now"]).await });
-    pbx.hear(&format!("api echo {filler}\n\napi echo now\n\n")).await;
+    pbx.expect(&format!("api echo {filler}\n\napi echo now\n\n")).await;
     pbx.api("first").await;
     pbx.api("now").await;
     assert_eq!(asked.await.unwrap().unwrap().text(), "now");
@@ -202,7 +202,7 @@ async fn a_lost_link_fails_what_is_in_flight_and_ends_the_events() {
     let (mut pbx, client, mut events, run) = logged_in(Options::default()).await;
     let other = client.clone();
     let asked = tokio::spawn(async move { other.api("status", &[]).await });
-    pbx.hear("api status\n\n").await;
+    pbx.expect("api status\n\n").await;
     pbx.event(ANSWER).await;
     // The link breaks inside a frame.
     pbx.say("Content-Length: 500\nContent-Type: text/event-plain\n\nEvent-Na").await;
@@ -232,7 +232,7 @@ async fn a_slow_consumer_loses_events_knowingly_and_commands_still_work() {
         pbx.event(ANSWER).await;
     }
     let asked = tokio::spawn(async move { client.api("status", &[]).await });
-    pbx.hear("api status\n\n").await;
+    pbx.expect("api status\n\n").await;
     pbx.api("UP").await;
     assert_eq!(asked.await.unwrap().unwrap().text(), "UP");
     assert!(matches!(events.next().await, Some(Item::Event(_))));
@@ -244,9 +244,9 @@ async fn a_slow_consumer_loses_events_knowingly_and_commands_still_work() {
 async fn a_background_job_gives_its_result_to_who_asked() {
     let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
     let asked = tokio::spawn(async move { client.bgapi("status", &[]).await });
-    pbx.hear("bgapi status\nJob-UUID: ").await;
-    let id = pbx.hear_bytes(36).await;
-    pbx.hear("\n\n").await;
+    pbx.expect("bgapi status\nJob-UUID: ").await;
+    let id = pbx.read_text(36).await;
+    pbx.expect("\n\n").await;
     pbx.reply(&format!("+OK Job-UUID: {id}\nJob-UUID: {id}")).await;
     let job = |id: &str| format!("Event-Name: BACKGROUND_JOB\nJob-UUID: {id}\nContent-Length: 2");
     pbx.event(&(job("other") + "\n\nNO")).await;
@@ -263,7 +263,7 @@ async fn a_background_job_gives_its_result_to_who_asked() {
 async fn exit_ends_the_connection_without_an_error() {
     let (mut pbx, client, _events, run) = logged_in(Options::default()).await;
     let asked = tokio::spawn(async move { client.exit().await });
-    pbx.hear("exit\n\n").await;
+    pbx.expect("exit\n\n").await;
     pbx.reply("+OK bye").await;
     pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n").await;
     asked.await.unwrap().unwrap();
@@ -282,7 +282,7 @@ async fn a_notice_without_exit_says_why_the_link_is_gone() {
 async fn a_refused_subscription_is_an_error() {
     let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
     let asked = tokio::spawn(async move { client.subscribe(&["NOPE"]).await });
-    pbx.hear("event plain NOPE\n\n").await;
+    pbx.expect("event plain NOPE\n\n").await;
     pbx.reply("-ERR no keywords supplied").await;
     assert!(asked.await.unwrap().unwrap_err().is_refused());
 }
@@ -304,10 +304,10 @@ async fn an_outbound_socket_gives_channel_data_and_takes_applications() {
         session.exit().await
     });
     let (before, exit) = sent.split_at(sent.rfind("exit").unwrap());
-    pbx.hear(before).await;
+    pbx.expect(before).await;
     let (executed, bye) = rest.split_at(rest.find("\n\n").unwrap() + 2);
     pbx.say(executed).await;
-    pbx.hear(exit).await;
+    pbx.expect(exit).await;
     pbx.say(bye).await;
     call.await.unwrap().unwrap();
 }
@@ -318,13 +318,13 @@ async fn a_lingering_socket_still_answers_and_a_dropped_session_closes_it() {
     let mut pbx = Pbx(theirs);
     pbx.reply("%2BOK%0A").await;
     let (_channel, session) = outbound::accept(ours, Options::default()).await.unwrap();
-    pbx.hear("connect\n\n").await;
+    pbx.expect("connect\n\n").await;
     pbx.say("Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\n").await;
     let asked = tokio::spawn(async move {
         let reply = session.client().send(Command::linger(5)).await;
         reply.map(|reply| reply.is_ok())
     });
-    pbx.hear("linger 5\n\n").await;
+    pbx.expect("linger 5\n\n").await;
     pbx.reply("+OK will linger 5 seconds").await;
     assert!(asked.await.unwrap().unwrap());
     assert_eq!(pbx.0.read(&mut [0; 16]).await.unwrap(), 0);
@@ -352,7 +352,7 @@ async fn a_tap_sees_every_byte_but_no_secret() {
     let options = Options { tap: Some(recorder.clone()), ..Options::default() };
     let (mut pbx, client, _events, _run) = logged_in(options).await;
     let asked = tokio::spawn(async move { client.api("status", &[]).await });
-    pbx.hear("api status\n\n").await;
+    pbx.expect("api status\n\n").await;
     pbx.api("UP").await;
     asked.await.unwrap().unwrap();
     let sent = recorder.sent.lock().unwrap();

@@ -3,15 +3,15 @@
 use std::fmt;
 
 use lab::Kind;
-use lab::scenario::between::{PLAYS, Play};
-use lab::scenario::calls::{SCENES, Scene};
+use lab::scenario::between::{DOMAIN_SCENARIOS, DomainScenario};
+use lab::scenario::calls::{CALL_SCENARIOS, CallScenario};
 use lab::scenario::transfers::{TRANSFERS, Transfer};
 
 /// All of them.
 pub(crate) const BEHAVIOURS: [&str; 13] =
     ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B9", "B10", "B11", "B12", "B13"];
 
-/// The transfers that are shown, and what for: of each kind one. The tests play all.
+/// The transfers that are shown, and what for: of each kind one. The tests run all.
 const SHOWN: [(&str, &str); 6] = [
     ("IVR menu", "B8"),
     ("attended, by the called", "B8"),
@@ -91,15 +91,15 @@ impl Bill {
     }
 
     /// The calls on one PBX, but for the comparison of B12.
-    pub(crate) fn scenes(&self) -> Vec<&'static Scene> {
-        SCENES.iter().filter(|scene| self.has(scene.behaviour)).collect()
+    pub(crate) fn scenarios(&self) -> Vec<&'static CallScenario> {
+        CALL_SCENARIOS.iter().filter(|scenario| self.has(scenario.behaviour)).collect()
     }
 
-    /// The plays between these two, but for the comparison of B12. What is the same between all is played between the
+    /// The scenarios between these two, but for the comparison of B12. What is the same between all runs between the
     /// first.
-    pub(crate) fn between(&self, pair: (Kind, Kind)) -> Vec<&'static Play> {
+    pub(crate) fn between(&self, pair: (Kind, Kind)) -> Vec<&'static DomainScenario> {
         let first = self.pairs.first() == Some(&pair);
-        PLAYS.iter().filter(|play| self.has(play.behaviour) && (first || !play.once)).collect()
+        DOMAIN_SCENARIOS.iter().filter(|scenario| self.has(scenario.behaviour) && (first || !scenario.once)).collect()
     }
 
     /// The transfers, and what each is shown for.
@@ -118,26 +118,30 @@ impl Bill {
         kinds
     }
 
-    /// The PBXs that play something alone.
+    /// The PBXs on which something runs alone.
     pub(crate) fn alone(&self) -> Vec<Kind> {
-        if self.scenes().is_empty() && !self.has("B12") { Vec::new() } else { self.nears() }
+        if self.scenarios().is_empty() && !self.has("B12") { Vec::new() } else { self.nears() }
     }
 
-    /// The pairs that play something.
+    /// The pairs between which something runs.
     pub(crate) fn pairs(&self) -> Vec<(Kind, Kind)> {
-        let plays = |pair: &(Kind, Kind)| self.has("B12") || !self.between(*pair).is_empty();
-        self.pairs.iter().copied().filter(plays).collect()
+        let scenarios = |pair: &(Kind, Kind)| self.has("B12") || !self.between(*pair).is_empty();
+        self.pairs.iter().copied().filter(scenarios).collect()
     }
 
     /// What has a line in the end, and where.
     pub(crate) fn lines(&self) -> Vec<(&'static str, Place)> {
         let b12 = || self.has("B12").then_some("B12").into_iter();
         let alone = self.alone().into_iter().flat_map(|kind| {
-            self.scenes().into_iter().map(|scene| scene.behaviour).chain(b12()).map(move |of| (of, Place::On(kind)))
+            self.scenarios()
+                .into_iter()
+                .map(|scenario| scenario.behaviour)
+                .chain(b12())
+                .map(move |of| (of, Place::On(kind)))
         });
         let between = self.pairs().into_iter().flat_map(|pair| {
             let place = Place::Between(pair.0, pair.1);
-            b12().chain(self.between(pair).into_iter().map(|play| play.behaviour)).map(move |of| (of, place))
+            b12().chain(self.between(pair).into_iter().map(|scenario| scenario.behaviour)).map(move |of| (of, place))
         });
         let transfers = self.transfers().into_iter().flat_map(|(transfer, behaviour)| {
             let on = self.nears().into_iter().filter(|kind| transfer.only.is_none_or(|only| only == *kind));
@@ -154,8 +158,8 @@ impl Bill {
 
     /// What comes, before anything does.
     pub(crate) fn announce(&self) {
-        let plays = self.lines().len();
-        let what = if plays == 1 { "one play".to_owned() } else { format!("{plays} plays") };
+        let scenarios = self.lines().len();
+        let what = if scenarios == 1 { "one play".to_owned() } else { format!("{scenarios} plays") };
         eprintln!("What is played, {what}, in about {}:", self.time());
         let lines = self.lines();
         let those = |at: fn(Place) -> bool| {
@@ -177,7 +181,7 @@ impl Bill {
     /// About how long, as measured.
     fn time(&self) -> String {
         let b12 = usize::from(self.has("B12"));
-        let alone = 8 + 7 * self.scenes().len() + 8 * b12;
+        let alone = 8 + 7 * self.scenarios().len() + 8 * b12;
         let between = self.pairs().into_iter().map(|pair| 15 + 7 * self.between(pair).len() + 10 * b12);
         let transfers = self.nears().len() * 8 * self.transfers().len();
         let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers;

@@ -9,7 +9,7 @@
 mod bill;
 mod one_pbx;
 mod show;
-mod story;
+mod text;
 mod transfers;
 mod trouble;
 mod two_domains;
@@ -167,23 +167,23 @@ fn run(args: &Args) -> Result<bool, Stopped> {
     bill.announce();
     let mut show = Show::new(args.json, bill.lines().len(), bill.steps());
     // What stays up for `--keep` is the last that was played; the rest makes room.
-    let (mut stage, mut theatre) = (None, None);
+    let (mut site, mut domains) = (None, None);
     for kind in bill.alone() {
-        drop(stage.take());
-        stage = one_pbx::play(kind, &bill, &mut show)?.filter(|_| args.keep);
+        drop(site.take());
+        site = one_pbx::run(kind, &bill, &mut show)?.filter(|_| args.keep);
     }
     for pair in bill.pairs() {
         // Two more PBXs want the room.
-        drop(stage.take());
-        drop(theatre.take());
-        theatre = two_domains::play(pair, &bill, &mut show)?.filter(|_| args.keep);
+        drop(site.take());
+        drop(domains.take());
+        domains = two_domains::run(pair, &bill, &mut show)?.filter(|_| args.keep);
     }
-    transfers::play(&bill, &mut show)?;
+    transfers::run(&bill, &mut show)?;
     show.verdict();
-    if let Some(mut stage) = stage {
-        keep(&[("sidecall", stage.sidecall().url("/"))]);
-    } else if let Some(mut theatre) = theatre {
-        match guard(|| two_domains::pages(&mut theatre)) {
+    if let Some(mut site) = site {
+        keep(&[("sidecall", site.sidecall().url("/"))]);
+    } else if let Some(mut domains) = domains {
+        match guard(|| two_domains::pages(&mut domains)) {
             Ok(pages) => keep(&pages),
             Err(trouble) => show.trouble("the status pages", &trouble),
         }

@@ -5,9 +5,9 @@ use crate::bill::{Bill, Place};
 use crate::show::Show;
 use crate::trouble::{Trouble, Venue, sentence};
 use crate::voice::{self, Heard};
-use crate::{Interrupted, go_on, story};
-use lab::scenario::calls::Scene;
-use lab::scenario::site::{Played, Stage};
+use crate::{Interrupted, go_on, text};
+use lab::scenario::calls::CallScenario;
+use lab::scenario::site::{CallResult, Site};
 use lab::{Kind, PbxConfig, SidecallConfig};
 
 /// Calls that a set-up time is the median of.
@@ -23,90 +23,90 @@ struct Plain {
     voice: Option<Vec<Heard>>,
 }
 
-/// Plays what is wanted; the stage, if it still stands.
-pub(crate) fn play(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Stage>, Interrupted> {
-    let (place, scenes) = (Place::On(kind), bill.scenes());
-    let bare = || Ok(Stage::set(kind, PbxConfig::patient())?);
+/// Runs what is wanted; the site, if it still stands.
+pub(crate) fn run(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Site>, Interrupted> {
+    let (place, scenarios) = (Place::On(kind), bill.scenarios());
+    let bare = || Ok(Site::set(kind, PbxConfig::patient())?);
     let mut venue = Venue::new();
     show.step(&format!(
         "starting {kind} in a private instance, with its vanilla configuration and our dialplan snippets,\n     \
          two phones, a packet trunk and a PSTN with somebody at the far end"
     ));
-    let measured = venue.play(
+    let measured = venue.run(
         bare,
-        |stage| {
+        |site| {
             show.step("making the calls without sidecall first, to compare");
-            plain(stage, &scenes, bill.has("B12"))
+            plain(site, &scenarios, bill.has("B12"))
         },
         |_| true,
     );
     go_on()?;
     show.step("starting sidecall (agent, node, database), connecting three multimedia clients, playing the calls\n");
-    let raised = venue.play(
+    let started = venue.run(
         bare,
-        |stage| {
-            stage.raise(&SidecallConfig::default())?;
-            show.words(|| story::cast(kind, stage));
+        |site| {
+            site.start_sidecall(&SidecallConfig::default())?;
+            show.words(|| text::people(kind, site));
             Ok(())
         },
         |()| true,
     );
     go_on()?;
-    if let Err(trouble) = raised {
+    if let Err(trouble) = started {
         show.trouble("starting sidecall", &trouble);
     }
     let plain = measured.unwrap_or_else(|trouble| {
         show.trouble("the calls without sidecall", &trouble);
         Plain::default()
     });
-    let ready = || Ok(Stage::ready(kind)?);
+    let ready = || Ok(Site::ready(kind)?);
     let mut all = Vec::new();
-    for (n, scene) in scenes.into_iter().enumerate() {
+    for (n, scenario) in scenarios.into_iter().enumerate() {
         let baseline = plain.setup_ms.get(n).copied().flatten();
-        let played = venue.play(ready, |stage| Ok(one(stage, scene, baseline)), |played| played.ok);
+        let result = venue.run(ready, |site| Ok(one(site, scenario, baseline)), |result| result.ok);
         go_on()?;
-        match played {
-            Ok(played) => {
-                show.play((scene.behaviour, place), played.ok, &played, |played| story::call(scene, played));
-                all.push(played);
+        match result {
+            Ok(result) => {
+                show.outcome((scenario.behaviour, place), result.ok, &result, |result| text::call(scenario, result));
+                all.push(result);
             }
-            Err(trouble) => show.failed((scene.behaviour, place), scene.title, &trouble),
+            Err(trouble) => show.failed((scenario.behaviour, place), scenario.title, &trouble),
         }
     }
     if !all.is_empty() {
-        show.words(|| story::calls(&all));
+        show.words(|| text::calls(&all));
     }
     if bill.has("B12") {
-        let compared = venue.play(
+        let compared = venue.run(
             ready,
-            |stage| {
+            |site| {
                 let plain = plain.voice.ok_or_else(|| "there are no calls without sidecall to compare".to_owned())?;
-                Ok(voice::compare(stage, plain)?)
+                Ok(voice::compared(site, plain)?)
             },
             |compared| compared.ok,
         );
         go_on()?;
         match compared {
-            Ok(compared) => show.play(("B12", place), compared.ok, &compared, story::voice),
+            Ok(compared) => show.outcome(("B12", place), compared.ok, &compared, text::voice),
             Err(trouble) => show.failed(("B12", place), VOICE, &trouble),
         }
     }
     Ok(venue.into_open())
 }
 
-fn plain(stage: &mut Stage, scenes: &[&Scene], voice: bool) -> Result<Plain, Trouble> {
-    let setup_ms = scenes.iter().map(|scene| stage.setup_time(scene, CALLS)).collect();
-    Ok(Plain { setup_ms, voice: voice.then(|| voice::hear(stage)).transpose()? })
+fn plain(site: &mut Site, scenarios: &[&CallScenario], voice: bool) -> Result<Plain, Trouble> {
+    let setup_ms = scenarios.iter().map(|scenario| site.setup_time(scenario, CALLS)).collect();
+    Ok(Plain { setup_ms, voice: voice.then(|| voice::listen(site)).transpose()? })
 }
 
-fn one(stage: &mut Stage, scene: &Scene, baseline: Option<f64>) -> Played {
-    let mut played = stage.play(scene);
-    played.setup_ms = stage.setup_time(scene, CALLS);
-    played.baseline_ms = baseline;
-    if played.setup_ms.is_none() || baseline.is_none() {
-        played.problems.push("the set-up time could not be measured".into());
-        played.ok = false;
+fn one(site: &mut Site, scenario: &CallScenario, baseline: Option<f64>) -> CallResult {
+    let mut result = site.run(scenario);
+    result.setup_ms = site.setup_time(scenario, CALLS);
+    result.baseline_ms = baseline;
+    if result.setup_ms.is_none() || baseline.is_none() {
+        result.problems.push("the set-up time could not be measured".into());
+        result.ok = false;
     }
-    played.problems = played.problems.iter().map(|problem| sentence(problem)).collect();
-    played
+    result.problems = result.problems.iter().map(|problem| sentence(problem)).collect();
+    result
 }

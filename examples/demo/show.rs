@@ -57,7 +57,7 @@ impl Show {
     }
 
     /// One play.
-    pub(crate) fn play<T: Serialize>(
+    pub(crate) fn outcome<T: Serialize>(
         &mut self,
         (behaviour, place): (&'static str, Place),
         ok: bool,

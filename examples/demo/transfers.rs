@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::bill::{Bill, Place};
 use crate::show::Show;
 use crate::trouble::{Venue, sentence};
-use crate::{Interrupted, go_on, story};
+use crate::{Interrupted, go_on, text};
 use lab::Kind;
 use lab::scenario::office::Office;
 use lab::scenario::transfers::Transfer;
@@ -34,21 +34,21 @@ pub(crate) enum Cell {
     Failed,
 }
 
-pub(crate) fn play(bill: &Bill, show: &mut Show) -> Result<(), Interrupted> {
+pub(crate) fn run(bill: &Bill, show: &mut Show) -> Result<(), Interrupted> {
     if bill.transfers().is_empty() {
         return Ok(());
     }
     let kinds = bill.nears();
     let names: Vec<String> = kinds.iter().map(Kind::to_string).collect();
     show.step(&format!("transfers, a pick-up, a parked call, a conference on {}\n", names.join(" and ")));
-    show.words(|| story::transfers_head(&kinds));
+    show.words(|| text::transfers_head(&kinds));
     let mut offices: Vec<Venue<Office>> = kinds.iter().map(|_| Venue::new()).collect();
     for (transfer, behaviour) in bill.transfers() {
         let mut row = Vec::new();
         for (kind, office) in kinds.iter().zip(&mut offices) {
             row.push(one((transfer, behaviour), *kind, office, show)?);
         }
-        show.words(|| story::transfer(behaviour, transfer, &row));
+        show.words(|| text::transfer(behaviour, transfer, &row));
     }
     show.words(|| println!());
     Ok(())
@@ -63,11 +63,11 @@ fn one(
     if transfer.only.is_some_and(|only| only != kind) {
         return Ok(Cell::HasNone);
     }
-    let moved = office.play(
+    let moved = office.run(
         || Ok(Office::open(kind)?),
         |open| {
-            let played = transfer.play(&mut open.staff);
-            let told = [0, 1, 2, 3].map(|n| open.staff.told(n));
+            let played = transfer.run(&mut open.people);
+            let told = [0, 1, 2, 3].map(|n| open.people.told(n));
             let problems: Vec<String> = played.err().iter().map(|problem| sentence(problem)).collect();
             let (title, near, ok) = (transfer.name, kind.word(), problems.is_empty());
             Ok(Moved { behaviour, title, near, far: None, told, ok, problems })
@@ -78,7 +78,7 @@ fn one(
     let place = Place::On(kind);
     Ok(match moved {
         Ok(moved) => {
-            show.play((behaviour, place), moved.ok, &moved, |_| ());
+            show.outcome((behaviour, place), moved.ok, &moved, |_| ());
             Cell::Moved(moved)
         }
         Err(trouble) => {

@@ -1,4 +1,4 @@
-//! What goes wrong while something is played: the person gets one sentence, a file gets the rest.
+//! What goes wrong while a scenario runs: the person gets one sentence, a file gets the rest.
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -99,7 +99,7 @@ impl<T> Venue<T> {
     }
 
     /// Plays one, and judges it by `went_well`.
-    pub(crate) fn play<R>(
+    pub(crate) fn run<R>(
         &mut self,
         open: impl FnOnce() -> Result<T, Trouble>,
         play: impl FnOnce(&mut T) -> Result<R, Trouble>,

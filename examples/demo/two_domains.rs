@@ -9,19 +9,20 @@ use serde_json::Value;
 use crate::bill::{Bill, Place};
 use crate::show::Show;
 use crate::trouble::{Trouble, Venue, guard, sentence};
-use crate::{Interrupted, go_on, story, voice};
+use crate::{Interrupted, go_on, text, voice};
 use lab::net::knot::{Knot, Records};
-use lab::scenario::between::Play;
-use lab::scenario::pair::{Between, Since, Theatre, Told};
+use lab::scenario::between::DomainScenario;
+use lab::scenario::report::{Report, Since};
+use lab::scenario::sides::Between;
 use lab::scenario::site::carried;
 use lab::sidecall::encode;
 use lab::{Capture, Domains, Kind, PSTN, Sidecall};
 
 /// One play with what was seen from outside: one line of `--json`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Seen {
+pub(crate) struct Observed {
     #[serde(flatten)]
-    pub(crate) told: Told,
+    pub(crate) report: Report,
     /// The calls on the trunks, as captured; `None` if this machine can't capture.
     pub(crate) wire: Option<Vec<OnWire>>,
     /// What the nodes told clients.
@@ -51,23 +52,23 @@ pub(crate) struct Push {
     pub(crate) ms: i64,
 }
 
-/// Plays what is wanted; what it was played on, if that still stands.
-pub(crate) fn play(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Option<Theatre>, Interrupted> {
+/// Runs what is wanted; where it ran, if that still stands.
+pub(crate) fn run(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Option<Domains>, Interrupted> {
     let (place, (near, far)) = (Place::Between(pair.0, pair.1), pair);
-    let plays = bill.between(pair);
-    let inner = plays.iter().any(|play| play.inner);
+    let scenarios = bill.between(pair);
+    let inner = scenarios.iter().any(|scenario| scenario.inner);
     let behind = if inner { format!(", {near} behind B's") } else { String::new() };
     show.step(&format!(
         "starting two organisations, A with {near}, B with {far}{behind}, and a telephone network between them"
     ));
     let open = || open(pair, inner);
     let mut venue = Venue::new();
-    let begun = venue.play(
+    let begun = venue.run(
         open,
-        |theatre| {
+        |domains| {
             show.step("playing between the two organisations, with agent and node at both\n");
-            show.words(|| story::organisations(near, far, theatre));
-            Ok(tap(theatre)?.err())
+            show.words(|| text::organisations(near, far, domains));
+            Ok(tap(domains)?.err())
         },
         |_| true,
     );
@@ -78,87 +79,88 @@ pub(crate) fn play(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<O
         Err(trouble) => show.trouble("starting the two organisations", &trouble),
     }
     if bill.has("B12") {
-        let compare = |theatre: &mut Theatre| {
-            let plain = voice::hear_between(theatre)?;
-            Ok(voice::compare_between(theatre, plain)?)
+        let compare = |domains: &mut Domains| {
+            let plain = voice::listen_between(domains)?;
+            Ok(voice::compared_between(domains, plain)?)
         };
-        let compared = venue.play(open, compare, |compared| compared.ok);
+        let compared = venue.run(open, compare, |compared| compared.ok);
         go_on()?;
         match compared {
-            Ok(compared) => show.play(("B12", place), compared.ok, &compared, story::voice),
+            Ok(compared) => show.outcome(("B12", place), compared.ok, &compared, text::voice),
             Err(trouble) => show.failed(("B12", place), voice::BETWEEN, &trouble),
         }
     }
-    for play in plays {
-        let seen = guard(|| lacks(play)).and_then(|()| venue.play(open, |on| one(on, play), |seen| seen.told.ok));
+    for scenario in scenarios {
+        let seen =
+            guard(|| lacks(scenario)).and_then(|()| venue.run(open, |on| one(on, scenario), |seen| seen.report.ok));
         go_on()?;
         match seen {
-            Ok(seen) => show.play((play.behaviour, place), seen.told.ok, &seen, story::seen),
-            Err(trouble) => show.failed((play.behaviour, place), play.title, &trouble),
+            Ok(seen) => show.outcome((scenario.behaviour, place), seen.report.ok, &seen, text::observed),
+            Err(trouble) => show.failed((scenario.behaviour, place), scenario.title, &trouble),
         }
     }
     Ok(venue.into_open())
 }
 
 /// Where nothing can be captured, plays are shown without that.
-fn open((near, far): (Kind, Kind), inner: bool) -> Result<Theatre, Trouble> {
-    let mut theatre = if inner { Theatre::with_inner(near, far, near)? } else { Theatre::set(near, far)? };
-    if tap(&theatre)?.is_err() {
-        theatre.may_be_unwatched();
+fn open((near, far): (Kind, Kind), inner: bool) -> Result<Domains, Trouble> {
+    let mut domains = if inner { Domains::with_inner(near, far, near)? } else { Domains::start(near, far)? };
+    if tap(&domains)?.is_err() {
+        domains.may_be_unwatched();
     }
-    Ok(theatre)
+    Ok(domains)
 }
 
 /// Both status pages, with a call to look at.
-pub(crate) fn pages(theatre: &mut Theatre) -> Result<Vec<(&'static str, String)>, Trouble> {
-    theatre.raise(Between::TrunkOfPeers, "")?;
-    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
-    let mut told = theatre.tell("B6", "One more call, to look at");
-    let (first, second) = (theatre.domains.a.number(1), theatre.domains.b.number(1));
-    let (alices, bobs) = (Since::now(theatre.alice()), Since::now(theatre.there(1)));
-    if let Some((call, _there)) = theatre.connect(&alice, &second, &bob, &mut told) {
+pub(crate) fn pages(domains: &mut Domains) -> Result<Vec<(&'static str, String)>, Trouble> {
+    domains.start_sidecall(Between::TrunkOfPeers, "")?;
+    let (alice, bob) = (domains.a.phone(1)?, domains.b.phone(1)?);
+    let mut report = domains.tell("B6", "One more call, to look at");
+    let (first, second) = (domains.a.number(1), domains.b.number(1));
+    let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
+    if let Some((call, _there)) = domains.connect(&alice, &second, &bob, &mut report) {
         let _ = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
         // People talk for longer than it takes to tell their clients.
         std::thread::sleep(Duration::from_secs(1));
         call.hang_up();
     }
-    Ok(nodes(theatre).into_iter().map(|(name, node)| (name, node.url("/"))).collect())
+    Ok(nodes(domains).into_iter().map(|(name, node)| (name, node.url("/"))).collect())
 }
 
 /// The nodes that run.
-fn nodes(theatre: &Theatre) -> Vec<(&'static str, &Sidecall)> {
-    let both = [("A", &theatre.domains.a), ("B", &theatre.domains.b)];
+fn nodes(domains: &Domains) -> Vec<(&'static str, &Sidecall)> {
+    let both = [("A", &domains.a), ("B", &domains.b)];
     both.into_iter().filter_map(|(name, domain)| Some((name, domain.running()?))).collect()
 }
 
 /// What a play needs beyond PBXs is here.
-fn lacks(play: &Play) -> Result<(), Trouble> {
-    if play.behaviour == "B5" {
+fn lacks(scenario: &DomainScenario) -> Result<(), Trouble> {
+    if scenario.behaviour == "B5" {
         Knot::start(&Records::default(), 60)?;
     }
     Ok(())
 }
 
 /// A capture, or why there can't be one.
-fn tap(theatre: &Theatre) -> Result<Result<Capture, String>, Trouble> {
-    match theatre.domains.capture() {
+fn tap(domains: &Domains) -> Result<Result<Capture, String>, Trouble> {
+    match domains.capture() {
         Ok(capture) => Ok(Ok(capture)),
         Err(error) if error.is_missing() => Ok(Err(error.to_string())),
         Err(error) => Err(error.into()),
     }
 }
 
-fn one(theatre: &mut Theatre, play: &Play) -> Result<Seen, Trouble> {
+fn one(domains: &mut Domains, scenario: &DomainScenario) -> Result<Observed, Trouble> {
     let begin = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let capture = tap(theatre)?.ok();
-    let mut told = play.play(theatre);
-    told.problems = told.problems.iter().map(|problem| sentence(problem)).collect();
+    let capture = tap(domains)?.ok();
+    let mut report = scenario.run(domains);
+    report.problems = report.problems.iter().map(|problem| sentence(problem)).collect();
     let wire = match capture {
-        Some(capture) => Some(on_wire(&theatre.domains, capture)?),
+        Some(capture) => Some(on_wire(&domains, capture)?),
         None => None,
     };
-    let pushes = pushes(theatre, i64::try_from(begin).unwrap_or_default());
-    Ok(Seen { told, wire, pushes })
+    let pushes = pushes(domains, i64::try_from(begin).unwrap_or_default());
+    Ok(Observed { report, wire, pushes })
 }
 
 fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, Trouble> {
@@ -181,9 +183,9 @@ fn on_wire(domains: &Domains, capture: Capture) -> Result<Vec<OnWire>, Trouble> 
 }
 
 /// What the nodes that run have told since `begin` (ms since 1970).
-fn pushes(theatre: &Theatre, begin: i64) -> Vec<Push> {
+fn pushes(domains: &Domains, begin: i64) -> Vec<Push> {
     let mut found = Vec::new();
-    for (name, node) in nodes(theatre) {
+    for (name, node) in nodes(domains) {
         let deliveries = node.calls().into_iter().flat_map(|call| match call["deliveries"].clone() {
             Value::Array(deliveries) => deliveries,
             _ => Vec::new(),

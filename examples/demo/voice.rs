@@ -3,13 +3,15 @@
 use serde::Serialize;
 
 use crate::one_pbx::VOICE;
-use lab::scenario::calls::{SCENES, Scene};
-use lab::scenario::pair::{Between, SOON, Theatre};
-use lab::scenario::site::Stage;
-use lab::{Answer, FarEnd, LabError};
+use lab::Domains;
+use lab::scenario::calls::{CALL_SCENARIOS, CallScenario};
+use lab::scenario::report::SOON;
+use lab::scenario::sides::Between;
+use lab::scenario::site::Site;
+use lab::{Answer, LabError, SippPhone};
 
 /// Alice calls Frank: without sidecall over the PSTN, with it over the packet trunk.
-const SCENE: &Scene = &SCENES[0];
+const SCENARIO: &CallScenario = &CALL_SCENARIOS[0];
 
 /// What is compared between two organisations.
 pub(crate) const BETWEEN: &str = "The voice call between two organisations is as it would be without sidecall";
@@ -43,7 +45,7 @@ pub(crate) struct Compared {
 }
 
 /// Makes the calls.
-pub(crate) fn hear(stage: &mut Stage) -> Result<Vec<Heard>, String> {
+pub(crate) fn listen(site: &mut Site) -> Result<Vec<Heard>, String> {
     // It rings for a while: whether ringing is passed on must be no matter of who is faster. Nobody declines here: an
     // Asterisk by itself says one of two causes then, by chance. The tests of B12 play that, too.
     let cases = [
@@ -51,18 +53,18 @@ pub(crate) fn hear(stage: &mut Stage) -> Result<Vec<Heard>, String> {
         ("is busy", Answer::refuse("486 Busy Here")),
         (ABSENT.0, Answer::refuse(ABSENT.1)),
     ];
-    let heard = cases.into_iter().map(|(case, answer)| one(stage, case, &answer)).collect();
-    far_ends(stage, &Answer::at_once())?;
+    let heard = cases.into_iter().map(|(case, answer)| one(site, case, &answer)).collect();
+    replace_trunk_ends(site, &Answer::at_once())?;
     heard
 }
 
 /// Makes them again and compares.
-pub(crate) fn compare(stage: &mut Stage, without: Vec<Heard>) -> Result<Compared, String> {
-    let with = hear(stage)?;
+pub(crate) fn compared(site: &mut Site, without: Vec<Heard>) -> Result<Compared, String> {
+    let with = listen(site)?;
     Ok(Compared {
         behaviour: "B12",
         title: VOICE,
-        near: stage.pbx.kind().word(),
+        near: site.pbx.kind().word(),
         far: None,
         what: "Alice calls Frank, first without sidecall over the PSTN, then with it over the packet trunk; Frank's phone",
         ok: with == without,
@@ -72,10 +74,10 @@ pub(crate) fn compare(stage: &mut Stage, without: Vec<Heard>) -> Result<Compared
 }
 
 /// Alice at A calls Bob at B, whichever way the call goes.
-pub(crate) fn hear_between(theatre: &Theatre) -> Result<Vec<Heard>, String> {
+pub(crate) fn listen_between(domains: &Domains) -> Result<Vec<Heard>, String> {
     let what = |error: LabError| error.to_string();
-    let (alice, bob) = (theatre.domains.a.phone(1).map_err(what)?, theatre.domains.b.phone(1).map_err(what)?);
-    let number = theatre.domains.b.number(1);
+    let (alice, bob) = (domains.a.phone(1).map_err(what)?, domains.b.phone(1).map_err(what)?);
+    let number = domains.b.number(1);
     let cases = [("rings, then answers", None), ("is busy", Some("486 Busy Here")), (ABSENT.0, Some(ABSENT.1))];
     let one = |(case, refusal): (&'static str, Option<&str>)| {
         let call = alice.call_as(&number, "Alice A.", &[]);
@@ -99,15 +101,15 @@ pub(crate) fn hear_between(theatre: &Theatre) -> Result<Vec<Heard>, String> {
 }
 
 /// Makes the calls between the two again, over the packet trunk, and compares.
-pub(crate) fn compare_between(theatre: &mut Theatre, without: Vec<Heard>) -> Result<Compared, String> {
-    theatre.raise(Between::Trunk, "").map_err(|error| error.to_string())?;
-    let with = hear_between(theatre)?;
-    let blank = theatre.tell("B12", BETWEEN);
+pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Result<Compared, String> {
+    domains.start_sidecall(Between::Trunk, "").map_err(|error| error.to_string())?;
+    let with = listen_between(domains)?;
+    let blank = domains.tell("B12", BETWEEN);
     Ok(Compared {
         behaviour: blank.behaviour,
         title: blank.title,
         near: blank.near,
-        far: Some(blank.far),
+        far: Some(blank.remote),
         what: "Alice calls Bob, first without sidecall over the network, then with it over the packet trunk; Bob's phone",
         ok: with == without,
         without,
@@ -116,21 +118,21 @@ pub(crate) fn compare_between(theatre: &mut Theatre, without: Vec<Heard>) -> Res
 }
 
 /// Both trunks' far ends do the same, so that the route doesn't matter.
-fn far_ends(stage: &mut Stage, answer: &Answer) -> Result<(), String> {
-    stage.clear_far_ends();
-    let config = stage.pbx.config();
-    let start = |at| FarEnd::start(at, answer).map_err(|e| e.to_string());
+fn replace_trunk_ends(site: &mut Site, answer: &Answer) -> Result<(), String> {
+    site.clear_trunks();
+    let config = site.pbx.config();
+    let start = |at| SippPhone::start(at, answer).map_err(|e| e.to_string());
     let (packet, pstn) = (start(config.packet)?, start(config.pstn)?);
-    (stage.packet, stage.pstn) = (Some(packet), Some(pstn));
+    (site.packet, site.pstn) = (Some(packet), Some(pstn));
     Ok(())
 }
 
-fn one(stage: &mut Stage, case: &'static str, answer: &Answer) -> Result<Heard, String> {
-    far_ends(stage, answer)?;
-    let (mut calls, to) = stage.calls(SCENE);
+fn one(site: &mut Site, case: &'static str, answer: &Answer) -> Result<Heard, String> {
+    replace_trunk_ends(site, answer)?;
+    let (mut calls, to) = site.calls(SCENARIO);
     calls.display = "\"Alice A.\" ".into();
     let report = calls.place(to).map_err(|e| e.to_string())?;
-    let invites = [&stage.packet, &stage.pstn].into_iter().flatten().flat_map(FarEnd::invites).collect::<Vec<_>>();
+    let invites = [&site.packet, &site.pstn].into_iter().flatten().flat_map(SippPhone::invites).collect::<Vec<_>>();
     let from = invites.first().and_then(|invite| invite.header("From")).unwrap_or("nothing: no call arrived");
     let call = report.calls.first().ok_or("the caller has no trace of its call")?;
     Ok(Heard {

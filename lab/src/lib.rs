@@ -41,7 +41,7 @@ pub use sip::baresip::Baresip;
 pub use sip::message::SipMessage;
 pub use sip::phone::{Call, HANDSETS, Habit, Phone};
 pub use sip::report::{CallOutcome, CallReport};
-pub use sip::sipp::{Answer, Caller, Calls, FarEnd};
+pub use sip::sipp::{Answer, Caller, Calls, SippPhone};
 pub use sip::softphone::{Manner, Softphone};
 
 use std::net::{IpAddr, Ipv4Addr};

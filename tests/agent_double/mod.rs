@@ -38,7 +38,7 @@ impl Fields {
 #[derive(Debug)]
 struct Shared {
     reply: Reply,
-    seen: Vec<Fields>,
+    announcements: Vec<Fields>,
 }
 
 /// The double, attached to a PBX.
@@ -62,7 +62,7 @@ impl AgentDouble {
     }
 
     fn subscribe(pbx: &Pbx, reply: Reply) -> AgentDouble {
-        let shared = Arc::new(Mutex::new(Shared { reply, seen: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { reply, announcements: Vec::new() }));
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         socket.set_nodelay(true).unwrap();
         let hello = match pbx.kind() {
@@ -99,7 +99,7 @@ impl AgentDouble {
 
     /// What was announced so far.
     pub(crate) fn announcements(&self) -> Vec<Fields> {
-        self.shared.lock().unwrap().seen.clone()
+        self.shared.lock().unwrap().announcements.clone()
     }
 
     /// What was announced, as soon as there are `n`: a call that isn't held can be over before its announcement is read.
@@ -110,7 +110,7 @@ impl AgentDouble {
 
     /// Forgets them.
     pub(crate) fn forget(&self) {
-        self.shared.lock().unwrap().seen.clear();
+        self.shared.lock().unwrap().announcements.clear();
     }
 
     /// The marks of the two legs of the only call, as an agent that has just started finds them.
@@ -182,7 +182,7 @@ fn note(
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();
-    state.seen.push(Fields(seen));
+    state.announcements.push(Fields(seen));
     let mut variables = answer(state.reply)?;
     // The lab's numbers: +12125551001 is 1001.
     if let Some(extension) = value("called").strip_prefix("+1212555") {

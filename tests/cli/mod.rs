@@ -252,11 +252,11 @@ impl Typist {
     /// SIGINT, as Ctrl-C sends it; whether it ended well.
     pub fn interrupt(mut self) -> bool {
         let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
-        self.ends()
+        self.has_ended()
     }
 
     /// Waits for its end; whether that was a good one.
-    pub fn ends(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         let mut status = None;
         wait_until(|| {
             status = self.child.try_wait().unwrap();

@@ -6,10 +6,10 @@ use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 
-use super::{RATE, no_call_lost_none_held_too_long, stage, told};
+use super::{RATE, no_call_lost_none_held_too_long, site, told};
 use lab::net::knot::{Knot, Records, ZONE};
-use lab::scenario::calls::{ALICE, BOB, DAVE, ERIN, FRANK, Person, SCENES};
-use lab::scenario::site::Stage;
+use lab::scenario::calls::{ALICE, BOB, CALL_SCENARIOS, DAVE, ERIN, FRANK, Person};
+use lab::scenario::site::Site;
 use lab::{Calls, Kind, Sidecall, SidecallConfig, wait_until};
 
 /// What the DNS says of whom, why they are called as they are then, and why without a word of it.
@@ -23,7 +23,7 @@ const DEADLINE: Duration = Duration::from_millis(150);
 /// What a busy machine may add to that in the node alone.
 const STALL: Duration = Duration::from_millis(300);
 
-/// On one stage, since each needs little of it.
+/// On one site, since each needs little of it.
 pub(super) fn portability_and_then_the_database_fail_under_load(kind: Kind) {
     let records = PORTED.iter().fold(Records::default(), |records, (person, rn, ..)| {
         let regexp = format!("!^(.*)$!tel:\\1;npdi;rn={rn}!");
@@ -31,7 +31,7 @@ pub(super) fn portability_and_then_the_database_fail_under_load(kind: Kind) {
         records.naptr(person.dialled, (100, 10), 1, "E2U+pstn:tel", &regexp)
     });
     let Some(mut knot) = Knot::or_skip(&records, 1) else { return };
-    let Some(mut stage) = stage(kind) else { return };
+    let Some(mut site) = site(kind) else { return };
     let more = format!(
         "[node.lnp]\nown_routing_numbers = [\"+1212444\"]\ndeadline_ms = {}\n\
          [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
@@ -39,9 +39,9 @@ pub(super) fn portability_and_then_the_database_fail_under_load(kind: Kind) {
         DEADLINE.as_millis(),
         knot.address()
     );
-    stage.raise(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
-    the_source_hangs_dies_and_comes_back(&mut stage, &mut knot);
-    the_database_is_locked(&mut stage);
+    site.start_sidecall(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
+    the_source_hangs_dies_and_comes_back(&mut site, &mut knot);
+    the_database_is_locked(&mut site);
 }
 
 /// The decisions that a node has logged: the number, the reason, and how long each took.
@@ -57,8 +57,8 @@ fn decisions(log: &str) -> Vec<(String, String, Duration)> {
     log.lines().filter(|line| line.contains("INFO decided ")).filter_map(read).collect()
 }
 
-fn the_source_hangs_dies_and_comes_back(stage: &mut Stage, knot: &mut Knot) {
-    let to = stage.pbx.sip();
+fn the_source_hangs_dies_and_comes_back(site: &mut Site, knot: &mut Knot) {
+    let to = site.pbx.sip();
     let loads =
         PORTED.map(|(person, ..)| Calls::new(ALICE.dialled, person.dialled).times(60, RATE / 3).start(to).unwrap());
     let said = |sidecall: &Sidecall, before: usize, at: usize| {
@@ -75,7 +75,7 @@ fn the_source_hangs_dies_and_comes_back(stage: &mut Stage, knot: &mut Knot) {
         assert!(so, "{:#?}\n{}", decisions(&sidecall.log()), sidecall.log());
         decisions(&sidecall.log()).len()
     };
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     let alive = all_say(sidecall, 0, 0);
     knot.hang();
     let hung = all_say(sidecall, alive, 1);
@@ -102,17 +102,17 @@ fn the_source_hangs_dies_and_comes_back(stage: &mut Stage, knot: &mut Knot) {
 /// What the agent says of calls that the node can't write down: refused, and then not even asked for a while.
 const UNDECIDED: [&str; 2] = ["node-error", "node-unreachable"];
 
-fn the_database_is_locked(stage: &mut Stage) {
+fn the_database_is_locked(site: &mut Site) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let file = stage.sidecall().dir().join("sidecall.db");
+    let file = site.sidecall().dir().join("sidecall.db");
     let mut other = runtime.block_on(SqliteConnectOptions::new().filename(file).connect()).unwrap();
-    let scene = SCENES.iter().find(|s| s.caller == ALICE && s.called == BOB).unwrap();
-    let (calls, to) = stage.calls(scene);
-    let before = stage.sidecall().log().len();
+    let scenario = CALL_SCENARIOS.iter().find(|s| s.caller == ALICE && s.called == BOB).unwrap();
+    let (calls, to) = site.calls(scenario);
+    let before = site.sidecall().log().len();
     let load = calls.clone().times(90, RATE).hold(200).start(to).unwrap();
     std::thread::sleep(Duration::from_secs(1));
     runtime.block_on(other.execute("BEGIN EXCLUSIVE")).unwrap();
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     assert!(
         wait_until(Duration::from_secs(4), || sidecall.log()[before..].contains("writes fail")),
         "{}",
@@ -121,16 +121,16 @@ fn the_database_is_locked(stage: &mut Stage) {
     // These begin when nothing can be written, and are up when it can.
     let long = calls.times(3, RATE).hold(8_000).start(to).unwrap();
     std::thread::sleep(Duration::from_millis(1_500));
-    let dark = stage.sidecall().log();
+    let dark = site.sidecall().log();
     runtime.block_on(other.execute("ROLLBACK")).unwrap();
-    let sidecall = stage.sidecall();
+    let sidecall = site.sidecall();
     let found = || {
         let calls = sidecall.calls();
         let undecided = |call: &Value| UNDECIDED.iter().any(|reason| call["reason"] == *reason);
         calls.iter().filter(|c| c["phase"] == "talking" && undecided(c) && told(c) >= 2).count()
     };
     assert!(wait_until(Duration::from_secs(6), || found() >= 3), "{:#?}\n{}", sidecall.calls(), sidecall.log());
-    let log = stage.sidecall().log();
+    let log = site.sidecall().log();
     no_call_lost_none_held_too_long(&load.finish(Duration::from_secs(30)).unwrap(), 90, &log);
     no_call_lost_none_held_too_long(&long.finish(Duration::from_secs(30)).unwrap(), 3, &log);
     // Once that is known, nobody waits for it: the dialplan goes on at once.

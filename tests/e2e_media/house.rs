@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::scenario::pair::{Since, write};
+use lab::scenario::report::{Since, write};
 use lab::sidecall::domain;
 use lab::{Call, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig};
 
@@ -57,7 +57,7 @@ impl House {
     }
 
     /// Both phones hear each other.
-    pub(super) fn hear(&self, (a, first): (&Call, &Phone), (b, second): (&Call, &Phone), what: &str) {
+    pub(super) fn sound_both_ways(&self, (a, first): (&Call, &Phone), (b, second): (&Call, &Phone), what: &str) {
         assert!(a.wait_hears(second, SOON), "{what}: the caller hears nothing\n{}", self.pbx.log());
         assert!(b.wait_hears(first, SOON), "{what}: the called one hears nothing\n{}", self.pbx.log());
     }

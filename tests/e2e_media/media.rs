@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::house::{House, SOON, both_are_told_of_the_end};
-use lab::scenario::pair::Since;
+use lab::scenario::report::Since;
 use lab::sip::phone::Codec;
 use lab::{Call, Changes, Kind, PbxConfig, SipMessage, wait_until};
 
@@ -35,7 +35,7 @@ pub(super) fn a_refreshed_session_and_another_codec(kind: Kind) {
     let timer = format!("Session-Expires: {EXPIRES};refresher=uas");
     let call = alice.call_as("1001", "", &["Supported: timer", &timer, &format!("Min-SE: {EXPIRES}")]);
     let there = bob.answer_next(SOON).expect("Bob's phone rings");
-    house.hear((&call, &alice), (&there, &bob), "at first");
+    house.sound_both_ways((&call, &alice), (&there, &bob), "at first");
     house.are_paired((&a, &first), (&b, &second), "at first");
     let agreed = call.messages().into_iter().find(|m| m.received && m.status() == Some(200) && is_of(m, "INVITE"));
     let agreed = agreed.and_then(|m| m.header("Session-Expires").map(str::to_owned)).unwrap_or_default();
@@ -46,11 +46,11 @@ pub(super) fn a_refreshed_session_and_another_codec(kind: Kind) {
         assert!(call.change_to(codec), "{codec:?} is refused\n{}", house.pbx.log());
         assert_eq!(call.codec(), codec);
         assert!(wait_until(SOON, || call.received_as(codec) > before + 25), "no {codec:?} comes\n{}", house.pbx.log());
-        house.hear((&call, &alice), (&there, &bob), "with another codec");
+        house.sound_both_ways((&call, &alice), (&there, &bob), "with another codec");
     }
     assert!(call.hold() && there.wait_deaf_to(&alice, SOON), "it isn't held");
     assert!(call.resume(), "it isn't resumed");
-    house.hear((&call, &alice), (&there, &bob), "after a hold");
+    house.sound_both_ways((&call, &alice), (&there, &bob), "after a hold");
 
     // The first request that nobody asked for.
     let refreshes = |call: &Call| {
@@ -60,7 +60,7 @@ pub(super) fn a_refreshed_session_and_another_codec(kind: Kind) {
     let before = refreshes(&call);
     let limit = Duration::from_secs(EXPIRES);
     assert!(wait_until(limit, || refreshes(&call) > before), "no refresh in {limit:?}:\n{:#?}", call.messages());
-    house.hear((&call, &alice), (&there, &bob), "after the refresh");
+    house.sound_both_ways((&call, &alice), (&there, &bob), "after the refresh");
     assert!(a.stays_without(1) && b.stays_without(1), "somebody was told of the same person again");
     assert!(alices.events("ended").is_empty() && bobs.events("ended").is_empty(), "somebody was told of an end");
     call.hang_up();
@@ -95,7 +95,7 @@ pub(super) fn a_fax_over_t38(kind: Kind) {
     let (a, b) = (Since::now(&alices), Since::now(&bobs));
     let call = alice.call("1001");
     let there = bob.answer_next(SOON).expect("Bob's phone rings");
-    house.hear((&call, &alice), (&there, &bob), "before the fax");
+    house.sound_both_ways((&call, &alice), (&there, &bob), "before the fax");
     house.are_paired((&a, &first), (&b, &second), "before the fax");
     assert!(there.change_to(Codec::T38), "T.38 is refused\n{}", house.pbx.log());
     for (side, name) in [(&call, "the caller"), (&there, "the called one")] {

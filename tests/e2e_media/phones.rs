@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::house::{House, SOON, both_are_told_of_the_end};
 use lab::net::ca::Ca;
 use lab::net::ports;
-use lab::scenario::pair::Since;
+use lab::scenario::report::Since;
 use lab::sip::baresip::SOFTPHONE;
 use lab::{Baresip, Capture, Changes, Kind, PbxConfig, or_skip};
 
@@ -40,7 +40,7 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
         silent.ring();
         assert!(call.wait_ringing(SOON));
         there.answer();
-        house.hear((&call, &alice), (&there, answers), "two phones ring");
+        house.sound_both_ways((&call, &alice), (&there, answers), "two phones ring");
         assert!(silent.wait_ended(SOON), "the other phone rings on");
         house.are_paired((&a, &first), (&b, &second), "two phones ring");
         there.hang_up();
@@ -51,7 +51,7 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
         let (a, b) = (Since::now(&alices), Since::now(&bobs));
         let call = calls.call("1000");
         let there = alice.answer_next(SOON).expect("Alice's phone rings");
-        house.hear((&call, calls), (&there, &alice), "either of two phones calls");
+        house.sound_both_ways((&call, calls), (&there, &alice), "either of two phones calls");
         house.are_paired((&b, &second), (&a, &first), "either of two phones calls");
         call.hang_up();
         both_are_told_of_the_end((&a, &first), (&b, &second), "either of two phones calls");
@@ -63,7 +63,7 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
     ringing.iter().for_each(|there| there.ring());
     assert!(call.wait_ringing(SOON));
     let picked = carol.call(if kind == Kind::Asterisk { "*81003" } else { "**1003" });
-    house.hear((&call, &alice), (&picked, &carol), "picked up while two phones ring");
+    house.sound_both_ways((&call, &alice), (&picked, &carol), "picked up while two phones ring");
     assert!(ringing.iter().all(|there| there.wait_ended(SOON)), "a phone rings on");
     house.are_paired((&a, &first), (&c, &third), "picked up while two phones ring");
     assert!(b.stays_without(0), "Bob's client was told of a call that Carol has");

@@ -3,7 +3,7 @@
 
 use crate::house::{House, SOON, both_are_told_of_the_end};
 use lab::pbx::carrier::{Carrier, SUBSCRIBERS, Trunk};
-use lab::scenario::pair::{Since, calls_to};
+use lab::scenario::report::{Since, calls_to};
 use lab::scenario::site::carried;
 use lab::{Capture, Changes, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, or_skip, wait_until};
 
@@ -86,7 +86,7 @@ fn over(trunk: Trunk, kind: Kind) {
         assert!(sound.len() > 100, "{} packets of sound", sound.len());
         assert!(!wire.file().unwrap().windows(8).any(|octets| octets == b"SIP/2.0 "), "SIP can be read");
     } else {
-        let packets = wire.so_far().unwrap();
+        let packets = wire.packets().unwrap();
         let sent = packets.invites().iter().filter(|packet| packet.to == line.carrier.at(trunk)).count();
         assert!(sent > 0, "no INVITE went to {}", line.carrier.at(trunk));
     }
@@ -107,7 +107,7 @@ impl Line {
         let (a, d) = (Since::now(&alices), Since::now(&daves));
         let call = self.alice.call(second);
         let there = self.dave.answer_next(SOON).unwrap_or_else(|| panic!("Dave's phone doesn't ring\n{}", self.log()));
-        house.hear((&call, &self.alice), (&there, &self.dave), "out");
+        house.sound_both_ways((&call, &self.alice), (&there, &self.dave), "out");
         assert!(call.wait_sound(50, SOON) && there.wait_sound(50, SOON));
         house.are_paired((&a, &first), (&d, second), "out");
         let decided = calls_to(&house.sidecall, second);
@@ -141,7 +141,7 @@ impl Line {
                 self.stranger.call_as("+12125551001", "", &[&uui, &format!("X-Trunk: {}", trunk.at_the_carrier())]);
             let there =
                 self.bob.answer_next(SOON).unwrap_or_else(|| panic!("Bob's phone doesn't ring\n{}", self.log()));
-            house.hear((&call, &self.stranger), (&there, &self.bob), "back");
+            house.sound_both_ways((&call, &self.stranger), (&there, &self.bob), "back");
             if trusted {
                 assert_eq!(b.peer(Some(caller)).as_deref(), Some(ADDRESS), "{}", self.log());
             }

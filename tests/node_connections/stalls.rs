@@ -50,7 +50,7 @@ async fn tcp(node: &TestNode) -> TcpStream {
 }
 
 /// Waits until the node ends the connection.
-async fn ends(mut stream: impl AsyncRead + Unpin, what: &str) {
+async fn wait_for_end(mut stream: impl AsyncRead + Unpin, what: &str) {
     let mut buffer = vec![0; 64 * 1024];
     let read = async { while stream.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
     tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{what}: the connection is still open"));
@@ -58,7 +58,7 @@ async fn ends(mut stream: impl AsyncRead + Unpin, what: &str) {
 
 async fn begins<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, what: &'static str, beginning: String) {
     stream.write_all(beginning.as_bytes()).await.unwrap();
-    ends(stream, what).await;
+    wait_for_end(stream, what).await;
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_connection_that_stalls_ends_over_tls() {
     for (what, sent) in [("no handshake", &b""[..]), ("half a handshake", &b"\x16\x03\x01\x02\x00\x01"[..])] {
         let mut stream = tcp(&node).await;
         stream.write_all(sent).await.unwrap();
-        all.push(tokio::spawn(ends(stream, what)));
+        all.push(tokio::spawn(wait_for_end(stream, what)));
     }
     for (what, beginning) in beginnings() {
         let name = ServerName::try_from("node.example").unwrap();

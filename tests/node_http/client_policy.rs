@@ -130,7 +130,7 @@ async fn an_answer_goes_to_no_sip_address_that_only_a_message_names() {
         let events = [dialled(&other), bridged(&second, &other), unbridged(&second, &other)];
         node.events(&asked, 1, &events).await;
         let reply = node.events(call, 3, &[unbridged(&first, &far_leg), bridged(&other, &far_leg)]).await;
-        let far = node.far(call, |far| far["answers"][0]["state"].is_string()).await;
+        let far = node.remote_side(call, |far| far["answers"][0]["state"].is_string()).await;
         assert_eq!(far["answers"][0]["state"], if answered { "pending" } else { "refused" }, "{far}");
         let error = far["answers"][0]["error"].as_str().unwrap_or_default();
         assert_eq!(error.contains("node.clients.answer_hosts"), !answered, "{far}");
@@ -148,7 +148,7 @@ async fn answers_to_others_sip_addresses_have_the_numbers_rate() {
         let leg = format!("b-{n}");
         let call = node.arrive(&leg, Some("+442071838750"), BOB, Some("sip:anna@a.example")).await;
         talks(&node, &call, &leg).await;
-        let far = node.far(&call, |far| far["answers"][0]["state"].is_string()).await;
+        let far = node.remote_side(&call, |far| far["answers"][0]["state"].is_string()).await;
         states.push(far["answers"][0]["state"].as_str().unwrap().to_owned());
         let error = far["answers"][0]["error"].as_str().unwrap_or_default();
         assert_eq!(error.contains("messages_per_minute"), n == 2, "{far}");
@@ -168,14 +168,14 @@ async fn an_answer_counts_once_however_often_the_other_client_makes_itself_known
     let unsent = json!([{"id": sent["id"], "error": "no link", "unsent": true, "rest_ms": 60_000}]);
     let report = json!({"kind": "asterisk", "agent": "x", "link": "up", "since": 1, "sent": unsent});
     assert_eq!(node.send(Method::PUT, "/v1/pbxs/b", AGENT, report).await.0, 200);
-    node.far(&call, |far| far["answers"][0]["error"] == "no link").await;
+    node.remote_side(&call, |far| far["answers"][0]["error"] == "no link").await;
     let own = sent["text"].as_str().unwrap().split_whitespace().find(|word| word.starts_with("http://")).unwrap();
     let peer = json!({"number": "+442071838750", "address": anna, "capabilities": []});
     for _ in 0..3 {
         let told = json!({"type": "peer", "role": "first", "peer": peer});
         assert_eq!(answer(node.http.post(own).json(&told)).await.0, 202);
     }
-    let far = node.far(&call, |_| true).await;
+    let far = node.remote_side(&call, |_| true).await;
     assert_eq!((&far["answers"][0]["state"], &far["answers"][0]["error"]), (&json!("pending"), &json!("no link")));
 }
 

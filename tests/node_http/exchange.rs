@@ -34,7 +34,7 @@ async fn b7_the_node_answers_for_a_webhook() {
     let (_, come) = up(&two).await;
     let met = alice.next().await;
     assert_eq!((&met["peer"]["number"], &met["peer"]["name"]), (&json!(FRED), &json!("Fred")));
-    let far = two.b.far(&come, |far| far["answers"][0]["state"] == "accepted").await;
+    let far = two.b.remote_side(&come, |far| far["answers"][0]["state"] == "accepted").await;
     assert_eq!((&far["answers"][0]["number"], &far["answers"][0]["peer"]), (&json!(FRED), &json!("a")));
     // The webhook isn't asked to do it, and gets what is sent to its number.
     let got = hook.bodies(1).await;
@@ -78,7 +78,7 @@ async fn one_answer_is_enough_for_a_number_with_clients_of_all_forms() {
     hook.bodies(1).await;
     alice.next().await;
     alice.quiet().await;
-    two.b.far(&come, |far| far["answers"].as_array().unwrap().len() == 1).await;
+    two.b.remote_side(&come, |far| far["answers"].as_array().unwrap().len() == 1).await;
 }
 
 #[tokio::test]
@@ -108,13 +108,13 @@ async fn an_answer_is_tried_until_it_is_taken() {
     two.a.kill().await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     talks(&two.b, &come, "b-1").await;
-    two.b.far(&come, |far| far["answers"][0]["attempts"].as_u64() > Some(0)).await;
+    two.b.remote_side(&come, |far| far["answers"][0]["attempts"].as_u64() > Some(0)).await;
     // Both nodes begin anew, and nothing is lost.
     two.b.kill_and_restart().await;
     two.a.restart().await;
     let mut alice = two.a.websocket(&id, ALICE).await;
     assert_eq!(alice.next().await["peer"]["number"], FRED);
-    two.b.far(&come, |far| far["answers"][0]["state"] == "accepted").await;
+    two.b.remote_side(&come, |far| far["answers"][0]["state"] == "accepted").await;
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn an_answer_ends_with_its_call_and_follows_no_redirect() {
     let (first, address) = Receiver::start(&[302]).await;
     let call = node.arrive("b-1", Some(ALICE), BOB, Some(&address)).await;
     talks(&node, &call, "b-1").await;
-    let far = node.far(&call, |far| far["answers"][0]["state"] == "refused").await;
+    let far = node.remote_side(&call, |far| far["answers"][0]["state"] == "refused").await;
     assert_eq!(far["answers"][0]["error"], "HTTP 302");
     assert_eq!(first.bodies(1).await.len(), 1);
     let (second, address) = Receiver::start(&[500; 100]).await;
@@ -134,7 +134,7 @@ async fn an_answer_ends_with_its_call_and_follows_no_redirect() {
     talks(&node, &call, "b-2").await;
     second.bodies(1).await;
     node.events(&call, 3, &[ended("b-2"), ended("b-2-dialled")]).await;
-    node.far(&call, |far| far["answers"][0]["state"] == "dropped").await;
+    node.remote_side(&call, |far| far["answers"][0]["state"] == "dropped").await;
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_node_that_others_reach_writes_into_no_private_network() {
         let leg = format!("b-{n}");
         let call = node.arrive(&leg, Some(ALICE), BOB, Some(address)).await;
         talks(&node, &call, &leg).await;
-        let far = node.far(&call, |far| far["answers"][0]["state"] == "refused").await;
+        let far = node.remote_side(&call, |far| far["answers"][0]["state"] == "refused").await;
         let error = far["answers"][0]["error"].as_str().unwrap();
         assert!(error.starts_with("leads into a private network"), "{error}");
     }
@@ -174,9 +174,9 @@ async fn a_first_address_of_the_sip_kind_is_answered_by_a_message() {
     // The report of the bridge has fetched it, and nobody has said what became of it.
     let id = &reply["messages"][0]["id"];
     messages(&node, "b", json!([{"id": id, "error": "503", "unsent": true}])).await;
-    node.far(&call, |far| far["answers"][0]["error"] == "503").await;
+    node.remote_side(&call, |far| far["answers"][0]["error"] == "503").await;
     messages(&node, "b", json!([{"id": id}])).await;
-    node.far(&call, |far| far["answers"][0]["state"] == "accepted").await;
+    node.remote_side(&call, |far| far["answers"][0]["state"] == "accepted").await;
     // Bob asks Carol, connects Alice to her, and takes her back: that is news, by an id of its own.
     node.number(CAROL, json!({"pbx": "b"})).await;
     node.client(CAROL, json!({})).await;

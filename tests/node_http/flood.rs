@@ -143,10 +143,10 @@ async fn a_peer_that_hangs_delays_no_decision_and_takes_no_more_than_its_share()
         assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
     }
     let works = node.decide("w-1", ALICE, "+14155550100").await["call"].as_str().unwrap().to_owned();
-    node.far(&works, |far| far["offer"]["state"] == "accepted").await;
+    node.remote_side(&works, |far| far["offer"]["state"] == "accepted").await;
     assert!((1..=64).contains(&open.load(Ordering::SeqCst)), "{}", open.load(Ordering::SeqCst));
     // Those that had no turn say so, and are tried again until their call ends.
-    let far = node.far(&last, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
+    let far = node.remote_side(&last, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
     assert_eq!((&far["offer"]["state"], far["offer"]["error"].is_string()), (&json!("pending"), true));
     assert!(open.load(Ordering::SeqCst) <= 64, "{}", open.load(Ordering::SeqCst));
     for n in 0..200 {
@@ -155,7 +155,7 @@ async fn a_peer_that_hangs_delays_no_decision_and_takes_no_more_than_its_share()
         let (_, call) = node.send(Method::POST, "/v1/calls", AGENT, body).await;
         node.events(call["call"].as_str().unwrap(), 1, &[crate::support::ended(&leg)]).await;
     }
-    assert_eq!(node.far(&last, |_| true).await["offer"]["state"], "dropped");
+    assert_eq!(node.remote_side(&last, |_| true).await["offer"]["state"], "dropped");
     assert!(open.load(Ordering::SeqCst) <= 64, "{}", open.load(Ordering::SeqCst));
 }
 
@@ -178,7 +178,7 @@ async fn an_answer_that_never_ends_is_an_answer() {
         ("3", "+16175550100", "pending", ""),
     ] {
         let call = node.decide(leg, ALICE, called).await["call"].as_str().unwrap().to_owned();
-        let far = node.far(&call, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
+        let far = node.remote_side(&call, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
         assert_eq!(far["offer"]["state"], state, "{far}");
         assert!(error.is_empty() || far["offer"]["error"] == error, "{far}");
     }

@@ -43,7 +43,7 @@ async fn over_https(by_certificate: bool) -> Two {
     two
 }
 
-async fn offered_answered_and_written(by_certificate: bool) {
+async fn offered_and_answered(by_certificate: bool) {
     let two = over_https(by_certificate).await;
     let ((alices, at_alices), (freds, at_freds)) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
     two.a.client(ALICE, json!({"address": at_alices})).await;
@@ -54,7 +54,7 @@ async fn offered_answered_and_written(by_certificate: bool) {
     talks(&two.a, &out, "a-1").await;
     talks(&two.b, &come, "b-1").await;
     // Fred's node takes his address to Alice's for the webhook.
-    two.b.far(&come, |far| far["how"] == "offer" && far["answers"][0]["state"] == "accepted").await;
+    two.b.remote_side(&come, |far| far["how"] == "offer" && far["answers"][0]["state"] == "accepted").await;
     for (own, their, node) in [(&alices, &freds, &two.b), (&freds, &alices, &two.a)] {
         let address = own.bodies(1).await[0]["peer"]["address"].as_str().unwrap().to_owned();
         assert!(address.starts_with("https:") && address.starts_with(&node.url("/a/")), "{address}");
@@ -65,10 +65,10 @@ async fn offered_answered_and_written(by_certificate: bool) {
 
 #[tokio::test]
 async fn nodes_that_know_each_other_by_tokens_pair_over_https() {
-    offered_answered_and_written(false).await;
+    offered_and_answered(false).await;
 }
 
 #[tokio::test]
 async fn nodes_that_know_each_other_by_certificates_pair_over_https() {
-    offered_answered_and_written(true).await;
+    offered_and_answered(true).await;
 }

@@ -57,7 +57,7 @@ impl Two {
     }
 
     pub(crate) async fn accepted(&self, call: &str) {
-        self.a.far(call, |far| far["offer"]["state"] == "accepted").await;
+        self.a.remote_side(call, |far| far["offer"]["state"] == "accepted").await;
     }
 }
 
@@ -82,7 +82,7 @@ async fn b11_the_offer_comes_before_the_announcement() {
         (&json!("second"), &json!(ALICE), &json!("Alice"))
     );
     assert_eq!((&peer["peer"]["address"], &peer["peer"]["capabilities"]), (&decision["address"], &json!(["text"])));
-    let far = two.b.far(&come, |far| !far.is_null()).await;
+    let far = two.b.remote_side(&come, |far| !far.is_null()).await;
     assert_eq!((&far["how"], &far["peer"]), (&json!("offer"), &json!("a")));
     assert_eq!(far["address"], Value::Null);
     // B7: Fred's client is hosted, and tells Alice's by itself.
@@ -119,7 +119,7 @@ async fn the_offer_comes_after_the_announcement_or_after_the_answer() {
         let (mut two, _alice, mut fred) = Two::with_clients().await;
         two.b.kill().await;
         let out = two.call("a-1").await;
-        two.a.far(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
+        two.a.remote_side(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
         two.b.restart().await;
         let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
         if answered {
@@ -144,7 +144,7 @@ async fn an_offer_that_was_taken_outlives_the_node() {
     two.accepted(&out).await;
     two.b.kill_and_restart().await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
-    let far = two.b.far(&come, |far| !far.is_null()).await;
+    let far = two.b.remote_side(&come, |far| !far.is_null()).await;
     assert_eq!((&far["how"], &far["number"]), (&json!("offer"), &json!(ALICE)));
 }
 
@@ -236,12 +236,12 @@ async fn the_same_address_by_both_ways_is_one() {
     let decision = two.a.decide("a-1", ALICE, FRED).await;
     two.accepted(decision["call"].as_str().unwrap()).await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, decision["address"].as_str()).await;
-    two.b.far(&come, |far| far["peer"] == "a").await;
+    two.b.remote_side(&come, |far| far["peer"] == "a").await;
     talks(&two.b, &come, "b-1").await;
     let peer = fred.next().await;
     assert_eq!((&peer["peer"]["address"], &peer["peer"]["name"]), (&decision["address"], &json!("Alice")));
     fred.quiet().await;
-    assert_eq!(two.b.far(&come, |_| true).await["how"], "signalling");
+    assert_eq!(two.b.remote_side(&come, |_| true).await["how"], "signalling");
 }
 
 #[tokio::test]
@@ -285,7 +285,7 @@ async fn a_refusal_is_final_and_said() {
     let two = Two::start().await;
     two.a.client(ALICE, json!({})).await;
     let out = two.a.decide("a-1", ALICE, GINA).await["call"].as_str().unwrap().to_owned();
-    let far = two.a.far(&out, |far| far["offer"]["state"] == "refused").await;
+    let far = two.a.remote_side(&out, |far| far["offer"]["state"] == "refused").await;
     assert_eq!((&far["offer"]["error"], &far["offer"]["attempts"]), (&json!("HTTP 404 not-served"), &json!(1)));
     assert_eq!(far["offer"]["peer"], "b");
 }
@@ -296,13 +296,13 @@ async fn an_offer_ends_with_its_call() {
     two.a.client(ALICE, json!({})).await;
     two.b.kill().await;
     let out = two.call("a-1").await;
-    two.a.far(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
+    two.a.remote_side(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await;
     two.a.events(&out, 1, &[ended("a-1")]).await;
-    let far = two.a.far(&out, |far| far["offer"]["state"] == "dropped").await;
+    let far = two.a.remote_side(&out, |far| far["offer"]["state"] == "dropped").await;
     two.b.restart().await;
     two.a.kill_and_restart().await;
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
-    assert_eq!(two.a.far(&out, |_| true).await["offer"]["attempts"], far["offer"]["attempts"]);
+    assert_eq!(two.a.remote_side(&out, |_| true).await["offer"]["attempts"], far["offer"]["attempts"]);
 }
 
 #[tokio::test]
@@ -457,7 +457,7 @@ async fn no_offer_is_used_twice_over_a_restart_and_none_stays() {
     let first = offer("0199-1");
     assert_eq!(post(&two.b, TOKEN, &first).await.0, 202);
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
-    two.b.far(&come, |far| !far.is_null()).await;
+    two.b.remote_side(&come, |far| !far.is_null()).await;
     // The call is written down before its offer is deleted.
     while rows(&two.b, "SELECT 1").await > 0 {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -524,7 +524,7 @@ async fn a_certificate_is_as_good_as_a_token() {
         a.number(ALICE, json!({"pbx": "a"})).await;
         a.client(ALICE, json!({})).await;
         let out = a.decide("a-1", ALICE, FRED).await["call"].as_str().unwrap().to_owned();
-        a.far(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await["offer"].clone()
+        a.remote_side(&out, |far| far["offer"]["attempts"].as_u64() > Some(0)).await["offer"].clone()
     };
     let shows = |ca: &Ca, name: &str, folder: &Path, config: &mut NodeConfig| {
         let (cert, key) = sign(ca, name, folder);

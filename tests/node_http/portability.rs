@@ -133,12 +133,12 @@ async fn b5_a_number_that_has_left_a_peers_range_is_not_the_peers() {
     let (node, _) = node(json!({left: {"rn": "+442079460000"}}), false).await;
     let decision = node.decide("leg-1", ALICE, stayed).await;
     assert_eq!(route(&decision), ("packet", "called-not-served", Some("to-b")));
-    node.far(decision["call"].as_str().unwrap(), |far| far["offer"]["peer"] == "b").await;
+    node.remote_side(decision["call"].as_str().unwrap(), |far| far["offer"]["peer"] == "b").await;
     let decision = node.decide("leg-2", ALICE, left).await;
     assert_eq!(route(&decision), ("packet", "called-not-served", Some("carrier")));
     let call = decision["call"].as_str().unwrap();
     node.events(call, 1, &[dialled("leg-3"), bridged("leg-2", "leg-3")]).await;
-    assert_eq!(node.far(call, |_| true).await["offer"], Value::Null);
+    assert_eq!(node.remote_side(call, |_| true).await["offer"], Value::Null);
 }
 
 #[tokio::test]

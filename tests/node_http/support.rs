@@ -181,7 +181,7 @@ impl TestNode {
     }
 
     /// What a call knows of its other side, once that is so.
-    pub(crate) async fn far(&self, call: &str, what: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn remote_side(&self, call: &str, what: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
             let far = self.get(&format!("/v1/calls/{call}"), ADMIN).await["far"].clone();

@@ -28,7 +28,7 @@ pub struct Freeswitch {
     pub commands: Heard<String>,
     /// The first command of each connection, and whether it came before the greeting.
     pub first: Heard<(String, bool)>,
-    stage: Arc<Stage>,
+    connections: Arc<Connections>,
 }
 
 #[derive(Default)]
@@ -42,7 +42,7 @@ struct Script {
     cut_short: bool,
 }
 
-struct Stage {
+struct Connections {
     script: Mutex<Script>,
     events: broadcast::Sender<Arc<str>>,
     /// Ends all connections.
@@ -65,59 +65,59 @@ impl Freeswitch {
         let (heard, commands) = mpsc::unbounded_channel();
         let (noted, first) = mpsc::unbounded_channel();
         let (script, events, cut) = (Mutex::default(), broadcast::channel(10_000).0, broadcast::channel(1).0);
-        let stage = Arc::new(Stage { script, events, cut, greeting, heard, first: noted });
-        let shared = Arc::clone(&stage);
+        let connections = Arc::new(Connections { script, events, cut, greeting, heard, first: noted });
+        let shared = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let stage = Arc::clone(&shared);
-                tokio::spawn(async move { stage.serve(stream).await });
+                let connections = Arc::clone(&shared);
+                tokio::spawn(async move { connections.serve(stream).await });
             }
         });
-        Freeswitch { address, commands, first, stage }
+        Freeswitch { address, commands, first, connections }
     }
 
     /// The agent that has attached.
     pub fn owner(&self) -> String {
-        self.stage.script.lock().unwrap().globals.get("sidecall_agent").cloned().unwrap_or_default()
+        self.connections.script.lock().unwrap().globals.get("sidecall_agent").cloned().unwrap_or_default()
     }
 
     /// Takes so long for each of these from now on.
     pub fn slow(&self, api: &str, by: Duration) {
-        self.stage.script.lock().unwrap().slow.insert(api.to_owned(), by);
+        self.connections.script.lock().unwrap().slow.insert(api.to_owned(), by);
     }
 
     /// Ends all connections, as a restart does; it can be connected to again at once.
     pub fn cut(&self) {
-        let _ = self.stage.cut.send(());
+        let _ = self.connections.cut.send(());
     }
 
     /// A channel that the snippet has marked, as a snapshot shows it.
     pub fn channel(&self, leg: &str, called: &str) {
-        let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n{}", mark(called));
-        self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
+        let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n{}", tags(called));
+        self.connections.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
     }
 
     /// A marked channel whose dialplan has been told the id of its call.
     pub fn decided(&self, leg: &str, called: &str, call: &str) {
         self.channel(leg, called);
-        let mut script = self.stage.script.lock().unwrap();
+        let mut script = self.connections.script.lock().unwrap();
         script.channels.get_mut(leg).unwrap().push_str(&format!("variable_sidecall_call: {call}\n"));
     }
 
     /// A channel that no snippet has marked.
     pub fn unmarked(&self, leg: &str) {
         let dump = format!("Unique-ID: {leg}\nAnswer-State: ringing\nCall-Direction: inbound\n");
-        self.stage.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
+        self.connections.script.lock().unwrap().channels.insert(leg.to_owned(), dump);
     }
 
     /// The channel is gone, and nobody says so.
     pub fn lose(&self, leg: &str) {
-        self.stage.script.lock().unwrap().channels.remove(leg);
+        self.connections.script.lock().unwrap().channels.remove(leg);
     }
 
     /// From now on the list of channels is cut short, or whole again.
     pub fn cut_short(&self, is_cut: bool) {
-        self.stage.script.lock().unwrap().cut_short = is_cut;
+        self.connections.script.lock().unwrap().cut_short = is_cut;
     }
 
     /// A sign of life of a core; of another one than before, if it has restarted meanwhile.
@@ -134,7 +134,7 @@ impl Freeswitch {
         self.event(format!(
             "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nEvent-Date-Timestamp: {sent}\n\
              sidecall_agent: {owner}\nsidecall_hold: 500\nUnique-ID: {leg}\n{padding}{}\n",
-            mark(called)
+            tags(called)
         ))
     }
 
@@ -145,7 +145,7 @@ impl Freeswitch {
         self.event(format!(
             "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nEvent-Date-Timestamp: {sent}\n\
              sidecall_agent: {owner}\nsidecall_hold: 500\nUnique-ID: {leg}\n{more}{}\n",
-            mark(called)
+            tags(called)
         ));
     }
 
@@ -158,12 +158,12 @@ impl Freeswitch {
     pub fn event(&self, body: String) -> Instant {
         let frame = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n{body}", body.len());
         let now = Instant::now();
-        let _ = self.stage.events.send(frame.into());
+        let _ = self.connections.events.send(frame.into());
         now
     }
 }
 
-fn mark(called: &str) -> String {
+fn tags(called: &str) -> String {
     format!(
         "variable_sidecall_side: originating\nvariable_sidecall_calling: 1001\nvariable_sidecall_called: {called}\n"
     )
@@ -173,7 +173,7 @@ fn micros() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()
 }
 
-impl Stage {
+impl Connections {
     async fn serve(&self, stream: TcpStream) {
         stream.set_nodelay(true).unwrap();
         let (reader, mut writer) = stream.into_split();

@@ -74,7 +74,7 @@ impl Capture {
         command.arg("-w").arg(dir.path().join(FILE));
         let child = Child::spawn(&mut command, dir.path().join("dumpcap.log"))?;
         let mut capture = Capture { child, dir, marker };
-        match capture.mark("begin") {
+        match capture.send_marker("begin") {
             Ok(()) => Ok(capture),
             // Not permitted, as a rule: it says so and ends.
             Err(_) if !capture.child.is_running() => {
@@ -85,7 +85,7 @@ impl Capture {
     }
 
     /// Sends a marker until it has been captured: so has everything that was sent before.
-    fn mark(&mut self, text: &str) -> Result<()> {
+    fn send_marker(&mut self, text: &str) -> Result<()> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("marker"))?;
         let text = format!("sidecall-{text}-{:016x}", rand::random::<u64>());
         let file = self.dir.path().join(FILE);
@@ -106,13 +106,13 @@ impl Capture {
 
     /// Ends it and reads what it has.
     pub fn stop(mut self) -> Result<Packets> {
-        let packets = self.so_far()?;
+        let packets = self.packets()?;
         self.child.terminate(Duration::from_secs(5));
         Ok(packets)
     }
 
     /// What it has by now. It goes on.
-    pub fn so_far(&mut self) -> Result<Packets> {
+    pub fn packets(&mut self) -> Result<Packets> {
         let file = self.file()?;
         Ok(Packets(records(&file).filter_map(|(at, frame)| packet(at, frame)).collect()))
     }
@@ -125,7 +125,7 @@ impl Capture {
 
     /// All octets by now: for what must not be read there.
     pub fn file(&mut self) -> Result<Vec<u8>> {
-        self.mark("here")?;
+        self.send_marker("here")?;
         std::fs::read(self.dir.path().join(FILE)).map_err(LabError::io(FILE))
     }
 }

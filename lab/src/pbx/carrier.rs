@@ -48,7 +48,7 @@ impl Trunk {
 
 /// Where the two sides of each trunk are.
 #[derive(Debug)]
-struct Ends {
+struct TrunkAddresses {
     /// The carrier's, in the order of [`Trunk::ALL`].
     carrier: [SocketAddr; 4],
     /// The PBX's for TLS, and for IPv6.
@@ -60,7 +60,7 @@ struct Ends {
 #[derive(Debug)]
 pub struct Carrier {
     asterisk: Asterisk,
-    ends: Ends,
+    addresses: TrunkAddresses,
     _knot: Knot,
 }
 
@@ -77,30 +77,30 @@ impl Carrier {
         let IpAddr::V4(resolver) = knot.address().ip() else { unreachable!("the DNS server has an IPv4 address") };
         let at = |last| SocketAddr::new(Ipv4Addr::new(127, 0, 4, last).into(), ports::free());
         let six = || SocketAddr::new(Ipv6Addr::LOCALHOST.into(), ports::free());
-        let ends = Ends {
+        let addresses = TrunkAddresses {
             carrier: [at(1), at(2), at(3), six()],
             secure: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()),
             six: six(),
         };
-        let plain = PbxConfig { trunk_port: Some(ends.six.port()), ..PbxConfig::patient() };
+        let plain = PbxConfig { trunk_port: Some(addresses.six.port()), ..PbxConfig::patient() };
         let ca = Ca::new();
         let changes = match kind {
-            Kind::Asterisk => ends.for_asterisk(&ca),
-            Kind::FreeSwitch => ends.for_freeswitch(&ca),
+            Kind::Asterisk => addresses.for_asterisk(&ca),
+            Kind::FreeSwitch => addresses.for_freeswitch(&ca),
         };
         let config = PbxConfig { changes: changes.resolver(resolver).host(&format!("trunk.{ZONE}"), own), ..plain };
-        let asterisk = ends.carrier(&ca, SocketAddr::new(config.ip.into(), ends.six.port()))?;
-        Ok((Carrier { asterisk, ends, _knot: knot }, config))
+        let asterisk = addresses.carrier(&ca, SocketAddr::new(config.ip.into(), addresses.six.port()))?;
+        Ok((Carrier { asterisk, addresses, _knot: knot }, config))
     }
 
     /// Registers the phone of a subscriber.
     pub fn subscriber(&self, n: usize) -> Result<Phone> {
-        Phone::register(self.ends.carrier[Trunk::Registered as usize], SUBSCRIBERS[n])
+        Phone::register(self.addresses.carrier[Trunk::Registered as usize], SUBSCRIBERS[n])
     }
 
     /// Where its side of a trunk is.
     pub fn at(&self, trunk: Trunk) -> SocketAddr {
-        self.ends.carrier[trunk as usize]
+        self.addresses.carrier[trunk as usize]
     }
 
     /// True if the PBX has registered.
@@ -114,7 +114,7 @@ impl Carrier {
     }
 }
 
-impl Ends {
+impl TrunkAddresses {
     /// The company itself. The PBX is at `pbx` where nothing else is said.
     fn carrier(&self, ca: &Ca, pbx: SocketAddr) -> Result<Asterisk> {
         let [registered, _, secure, _] = self.carrier;

@@ -27,7 +27,7 @@ impl Pbx {
     }
 
     /// Waits until no call is up, and all that have ended are written down.
-    pub fn wait_written(&self, limit: std::time::Duration) -> bool {
+    pub fn wait_recorded(&self, limit: std::time::Duration) -> bool {
         wait_until(limit, || match self.kind() {
             // A table: a channel's name has a slash, and nothing else.
             Kind::Asterisk => {

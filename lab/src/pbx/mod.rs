@@ -11,6 +11,7 @@ pub mod machine;
 pub mod plan;
 pub mod pstn;
 pub mod tenants;
+mod vanilla;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};

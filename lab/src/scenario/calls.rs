@@ -1,4 +1,4 @@
-//! Who plays, and what: the behaviours of one PBX with one node, as the tests and the demo play them.
+//! The scenarios on one PBX with one node, and the people in them.
 
 use crate::{PHONES, PSTN};
 
@@ -58,7 +58,7 @@ impl Person {
 
 /// One call and what must become of it.
 #[derive(Debug, Clone, Copy)]
-pub struct Scene {
+pub struct CallScenario {
     /// `B1` …
     pub behaviour: &'static str,
     /// One line for a person.
@@ -90,9 +90,9 @@ pub enum Arrives {
     Phone,
 }
 
-impl Scene {
+impl CallScenario {
     /// The called number's client is another organisation's, which the address in the call signalling reaches.
-    pub fn has_far_client(&self) -> bool {
+    pub fn has_remote_client(&self) -> bool {
         self.arrives == Arrives::Packet && !self.paired
     }
 
@@ -102,9 +102,9 @@ impl Scene {
     }
 }
 
-/// All scenes, in the order of the behaviours.
-pub const SCENES: [Scene; 9] = [
-    Scene {
+/// All scenarios, in the order of the behaviours.
+pub const CALL_SCENARIOS: [CallScenario; 9] = [
+    CallScenario {
         behaviour: "B1",
         title: "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
         caller: ALICE,
@@ -115,7 +115,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Packet,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B2",
         title: "The caller has no client: an ordinary call, and nothing is added to it",
         caller: CAROL,
@@ -126,7 +126,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Pstn,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B2",
         title: "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
         caller: CAROL,
@@ -137,7 +137,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Pstn,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B2",
         title: "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
         caller: CAROL,
@@ -148,7 +148,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Phone,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B3",
         title: "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
         caller: ALICE,
@@ -159,7 +159,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Packet,
         paired: true,
     },
-    Scene {
+    CallScenario {
         behaviour: "B3",
         title: "Both have clients, the called phone is on this PBX: local, both get each other's address",
         caller: ALICE,
@@ -170,7 +170,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Phone,
         paired: true,
     },
-    Scene {
+    CallScenario {
         behaviour: "B4",
         title: "The called number is ours and has no client, its phone is elsewhere: the PSTN",
         caller: ALICE,
@@ -181,7 +181,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Pstn,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B4",
         title: "The called number is ours and has no client, its phone is on this PBX: local",
         caller: ALICE,
@@ -192,7 +192,7 @@ pub const SCENES: [Scene; 9] = [
         arrives: Arrives::Phone,
         paired: false,
     },
-    Scene {
+    CallScenario {
         behaviour: "B10",
         title: "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
         caller: DAVE,

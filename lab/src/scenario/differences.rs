@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use crate::pbx::conf;
 use crate::scenario::busy::Busy;
-use crate::scenario::voice::{RECORDS, Seen};
+use crate::scenario::voice::{Observation, RECORDS};
 
 /// Maximum number of runs of a call without sidecall. An Asterisk gives its rarest variant about once in ten runs.
 const RUNS: usize = 40;
@@ -26,9 +26,9 @@ pub struct Compared<'a> {
     /// With sidecall, it takes the packet trunk.
     pub packet: bool,
     /// Its runs without sidecall; one, or more.
-    pub without: Vec<Seen>,
+    pub without: Vec<Observation>,
     /// Its run with sidecall.
-    pub with: Seen,
+    pub with: Observation,
 }
 
 /// A table of differences in `docs/BEHAVIOURS.md`.
@@ -135,7 +135,12 @@ fn fits(listed: &str, found: &str, rest: &mut Option<String>) -> bool {
 
 /// Compares calls. `again` plays one without sidecall once more, where its first run isn't what it was with sidecall.
 /// Returns where a call differs from every run without sidecall, and where a difference that the table lists isn't there.
-pub fn compare(pbxs: &str, table: Table, calls: &mut [Compared], mut again: impl FnMut(usize) -> Seen) -> Vec<String> {
+pub fn differences(
+    pbxs: &str,
+    table: Table,
+    calls: &mut [Compared],
+    mut again: impl FnMut(usize) -> Observation,
+) -> Vec<String> {
     let listed = table.rows();
     let mut left = RUNS_IN_ALL;
     let mut found = Vec::new();
@@ -168,7 +173,7 @@ impl Compared<'_> {
     ///
     /// # Panics
     /// If the table can't be read.
-    pub fn compared_with(&self, pbxs: &str, table: Table) -> &Seen {
+    pub fn compared_with(&self, pbxs: &str, table: Table) -> &Observation {
         let listed = table.rows();
         self.nearest(&self.rows(&listed, pbxs)).0
     }
@@ -179,13 +184,13 @@ impl Compared<'_> {
     }
 
     /// The run without sidecall that is most like the one with it, and the places where it differs otherwise than listed.
-    fn nearest(&self, rows: &[&Listed]) -> (&Seen, Vec<String>) {
+    fn nearest(&self, rows: &[&Listed]) -> (&Observation, Vec<String>) {
         let runs = self.without.iter().map(|run| (run, self.unlisted(run, rows)));
         runs.min_by_key(|(_, places)| places.len()).expect("a call has a run without sidecall")
     }
 
     /// The places where a run without sidecall differs otherwise than listed.
-    fn unlisted(&self, run: &Seen, rows: &[&Listed]) -> Vec<String> {
+    fn unlisted(&self, run: &Observation, rows: &[&Listed]) -> Vec<String> {
         let mut places: BTreeSet<String> = self.with.places().chain(run.places()).collect();
         places.extend(rows.iter().filter_map(|row| Some(row.change.place.rsplit_once(": ")?.0.to_owned())));
         let as_listed = |place: &String| {
@@ -199,7 +204,7 @@ impl Compared<'_> {
         places.into_iter().filter(|place| !as_listed(place)).collect()
     }
 
-    fn report(&self, pbxs: &str, place: &str, nearest: &Seen, rows: &[&Listed]) -> String {
+    fn report(&self, pbxs: &str, place: &str, nearest: &Observation, rows: &[&Listed]) -> String {
         let list = |lines: &[String]| lines.join("\n      ");
         let mut text = format!("{}, {place}\n    with:\n      {}", self.call, list(self.with.lines(place)));
         text += &format!("\n    nearest of {} without:\n      {}", self.without.len(), list(nearest.lines(place)));
@@ -249,7 +254,7 @@ fn changes_of_line(place: &str, without: &str, with: &str) -> Vec<Change> {
     if without == with {
         return Vec::new();
     }
-    let (old, new) = (parts(without), parts(with));
+    let (old, new) = (fields(without), fields(with));
     let (mut gone, mut come): (Vec<&String>, Vec<&String>) = (old.iter().collect(), new.iter().collect());
     remove_common(&mut gone, &mut come);
     if gone.is_empty() && come.is_empty() {
@@ -272,12 +277,12 @@ fn changes_of_line(place: &str, without: &str, with: &str) -> Vec<Change> {
 
 /// A line that is there more or less.
 fn whole(place: &str, without: &str, with: &str) -> Change {
-    let (old, new) = (parts(without), parts(with));
+    let (old, new) = (fields(without), fields(with));
     let what = old.first().or(new.first()).cloned().unwrap_or_default();
     Change { place: format!("{place}: {what}"), without: old, with: new }
 }
 
-fn parts(line: &str) -> Vec<String> {
+fn fields(line: &str) -> Vec<String> {
     line.split(" | ").filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
@@ -298,135 +303,5 @@ fn remove_common(a: &mut Vec<&String>, b: &mut Vec<&String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines(text: &str) -> Vec<String> {
-        text.lines().map(str::to_owned).collect()
-    }
-
-    fn seen(place: &str, text: &str) -> Seen {
-        let mut seen = Seen::default();
-        *seen.at(place) = lines(text);
-        seen
-    }
-
-    fn changed(place: &str, without: &str, with: &str) -> Vec<[String; 3]> {
-        let found = changes(place, &lines(without), &lines(with));
-        found.into_iter().map(|c| [c.place, c.without.join(" "), c.with.join(" ")]).collect()
-    }
-
-    #[test]
-    fn every_change_of_a_line_is_found() {
-        let call = "1001, call 1";
-        assert_eq!(changed(call, "INVITE | a | b\nBYE", "INVITE | a | b\nBYE"), [[""; 3]; 0]);
-        assert_eq!(
-            changed(call, "INVITE | a | b: 1\nBYE", "INVITE | a | b: 2\nBYE"),
-            [["1001, call 1: INVITE", "b: 1", "b: 2"]]
-        );
-        // Another order, within a line and between two.
-        assert_eq!(changed(call, "INVITE | a | b", "INVITE | b | a").len(), 1);
-        assert_eq!(changed(call, "180\n183", "183\n180").len(), 2);
-        // A line more, or less.
-        assert_eq!(changed(call, "180", "180\n180"), [["1001, call 1: 180", "", "180"]]);
-        // A field with another value, and another response.
-        let found = changed(call, "503 to INVITE | Reason: 34 | has x", "603 to INVITE | Reason: 21 | has y");
-        let of = |without: &str, with: &str| ["1001, call 1: 503 to INVITE", without, with].map(str::to_owned);
-        let all = [("503 to INVITE", "603 to INVITE"), ("Reason: 34", "Reason: 21"), ("has x", ""), ("", "has y")];
-        assert_eq!(found, all.map(|(without, with)| of(without, with)));
-        assert_eq!(changed(call, "180\nBYE | a", "180"), [["1001, call 1: BYE", "BYE a", ""]]);
-        // Rows of records have no order.
-        let records = "records of A";
-        assert_eq!(
-            changed(records, "row | a=\"1\"\nrow | c", "row | a=\"2\"\nrow | c"),
-            [["records of A: row", "a=\"1\"", "a=\"2\""]]
-        );
-        assert_eq!(
-            changed(records, "row | a=\"1\"\nrow | c", "row | c\nrow | a=\"3\""),
-            [["records of A: row", "a=\"1\"", "a=\"3\""]]
-        );
-    }
-
-    #[test]
-    fn a_row_of_the_table_is_that_change_and_no_other() {
-        let row = "| x; y | Asterisk to any | records of A: row | `d=\"…@t,60\"` `e` | `d=\"…@t,9\"` | why |";
-        assert!(Listed::parse("| x | Asterisk | at | `a` | `b` | sometimes: why |").unwrap().sometimes);
-        let Listed { calls, pbxs, change: row, sometimes } = Listed::parse(row).unwrap();
-        assert!(!sometimes);
-        assert_eq!((calls, pbxs), (vec!["x".to_owned(), "y".into()], vec!["Asterisk to any".to_owned()]));
-        let change = |without: [&str; 2], with: &str| Change {
-            place: "records of A: row".into(),
-            without: without.map(str::to_owned).to_vec(),
-            with: vec![with.to_owned()],
-        };
-        assert!(row.is(&change(["d=\"1@t,60\"", "e"], "d=\"1@t,9\"")));
-        assert!(!row.is(&change(["d=\"1@t,60\"", "e"], "d=\"2@t,9\"")));
-        assert!(!row.is(&change(["d=\"1@t,60\"", "f"], "d=\"1@t,9\"")));
-        assert!(!row.is(&change(["d=\"1@t,60\"", "e"], "d=\"1@t,8\"")));
-    }
-
-    #[test]
-    fn a_call_is_one_that_was_seen_without_sidecall_and_has_every_listed_change() {
-        let place = "1001, call 1";
-        let call = |without: &[&str], with: &str| Compared {
-            call: "x",
-            packet: true,
-            without: without.iter().map(|text| seen(place, text)).collect(),
-            with: seen(place, with),
-        };
-        let row = |change, sometimes| Listed { calls: Vec::new(), pbxs: Vec::new(), change, sometimes };
-        let change = Change { place: format!("{place}: INVITE"), without: vec![], with: vec!["b".into()] };
-        let (listed, sometimes) = (row(change.clone(), false), row(change, true));
-        let differs = |without: &[&str], with: &str, rows: &[&Listed]| call(without, with).nearest(rows).1;
-        assert!(differs(&["INVITE | a"], "INVITE | a", &[]).is_empty());
-        assert_eq!(differs(&["INVITE | a"], "INVITE | a | b", &[]), [place]);
-        assert!(differs(&["INVITE | a", "INVITE | a | b"], "INVITE | a | b", &[]).is_empty());
-        assert!(differs(&["INVITE | a"], "INVITE | a | b", &[&listed]).is_empty());
-        // The listed change has gone, is another one, or isn't the only one.
-        for with in ["INVITE | a", "INVITE | a | c", "INVITE | a | b | c"] {
-            assert_eq!(differs(&["INVITE | a"], with, &[&listed]), [place]);
-        }
-        // It may be gone, but nothing else may be there.
-        for with in ["INVITE | a", "INVITE | a | b"] {
-            assert!(differs(&["INVITE | a"], with, &[&sometimes]).is_empty());
-        }
-        assert_eq!(differs(&["INVITE | a"], "INVITE | a | c", &[&sometimes]), [place]);
-        // One line more is listed, and there are two.
-        let more = Change { place: format!("{place}: 180"), without: vec![], with: vec!["180".into(), "x".into()] };
-        let more = row(more, false);
-        assert!(differs(&["INVITE"], "INVITE\n180 | x", &[&more]).is_empty());
-        assert_eq!(differs(&["INVITE"], "INVITE\n180 | x\n180 | x", &[&more]), [place]);
-        // What no single run has together isn't explained by two.
-        let two = |a: &str, b: &str| {
-            let mut seen = seen("1000, call 1", a);
-            seen.at(place).extend(lines(b));
-            seen
-        };
-        let without = vec![two("180", "BYE"), two("183", "CANCEL")];
-        let crossed = Compared { call: "x", packet: false, without, with: two("180", "CANCEL") };
-        assert_eq!(crossed.nearest(&[]).1.len(), 1);
-        // The call isn't there at all.
-        assert_eq!(differs(&["INVITE | a"], "", &[]), [place]);
-    }
-
-    /// Each name is one of a test's calls, so a row can't stand there unused.
-    #[test]
-    fn the_tables_name_calls_that_are_played() {
-        let read = |file: &str| conf::project_file(file).unwrap();
-        let tests = ["e2e_voice.rs", "e2e_voice_domains.rs", "e2e_voice_transfers.rs"];
-        let text = tests.map(|file| read(&format!("tests/{file}"))).concat();
-        let text = text + &["calls.rs", "transfers.rs"].map(|file| read(&format!("lab/src/scenario/{file}"))).concat();
-        let installed = read("tests/e2e_voice_installed.rs");
-        for row in [Table::Sidecall, Table::Trunk].into_iter().flat_map(Table::rows) {
-            assert!(!row.change.without.is_empty() || !row.change.with.is_empty(), "{row:?} says nothing");
-            for call in row.calls.iter().filter(|call| *call != EVERY) {
-                let (text, name) =
-                    call.strip_prefix("installed: ").map_or((&text, &call[..]), |name| (&installed, name));
-                assert!(text.contains(&format!("\"{name}\"")), "no test plays {call:?}");
-            }
-            for kind in row.pbxs.iter().flat_map(|pbxs| pbxs.split(" to ")) {
-                assert!(["any", "Asterisk", "FreeSWITCH"].contains(&kind), "there is no PBX {kind:?}");
-            }
-        }
-    }
-}
+#[path = "differences_tests.rs"]
+mod tests;

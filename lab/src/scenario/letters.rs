@@ -10,7 +10,7 @@ use crate::sidecall::clients::Client;
 /// How long a text may take.
 const LIMIT: Duration = Duration::from_secs(8);
 
-/// The texts that were written in one play.
+/// The texts that were written in one scenario.
 #[derive(Debug, Default)]
 pub struct Letters {
     /// Each text, and the name of the person it was written to.
@@ -19,7 +19,7 @@ pub struct Letters {
 }
 
 impl Letters {
-    /// A text that no other test or play writes.
+    /// A text that no other test or scenario writes.
     pub fn text(&mut self, to: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let text = format!("letter {:06} to {to}", COUNT.fetch_add(1, Ordering::Relaxed));

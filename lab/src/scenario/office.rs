@@ -1,10 +1,10 @@
-//! Where the four people of [`Staff`] are: on one PBX, or three of them there and the caller in another
+//! Where the four people of [`People`] are: on one PBX, or three of them there and the caller in another
 //! organisation.
 
 use serde_json::json;
 
 use crate::scenario::domains::INNER;
-use crate::scenario::staff::{NAMES, Setting, Staff};
+use crate::scenario::people::{NAMES, People, Setting};
 use crate::sidecall::domain;
 use crate::{Domain, Domains, Hosted, Kind, Pbx, PbxConfig, Phone, Result, Sidecall, SidecallConfig};
 
@@ -13,7 +13,7 @@ use crate::{Domain, Domains, Hosted, Kind, Pbx, PbxConfig, Phone, Result, Sideca
 pub struct Office {
     // Dropped in this order.
     /// Who is there.
-    pub staff: Staff,
+    pub people: People,
     /// PBXs, agents and nodes.
     pub house: House,
 }
@@ -33,8 +33,8 @@ impl Office {
         let pbx = Pbx::start_with(kind, with_feature_codes(PbxConfig::patient()))?;
         let sidecall = Sidecall::start_with(&pbx, &config())?;
         let number = |extension: &str| format!("{extension};phone-context={}", domain(&pbx));
-        let staff = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;
-        Ok(Office { staff, house: House::One(Box::new((sidecall, pbx))) })
+        let people = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;
+        Ok(Office { people, house: House::One(Box::new((sidecall, pbx))) })
     }
 
     /// Opens one where the three called people are on a PBX of this kind, and what else there is on `other`. From outside,
@@ -45,14 +45,14 @@ impl Office {
             Setting::FromOutside => (kind, None),
             Setting::Behind => (other, Some(kind)),
         };
-        let mut domains = Domains::set_with(other, b, c, |config| match setting {
+        let mut domains = Domains::start_with(other, b, c, |config| match setting {
             Setting::FromOutside => with_feature_codes(PbxConfig::direct(config)),
             _ => with_feature_codes(config),
         })?;
-        domains.a.raise(&config())?;
+        domains.a.start_sidecall(&config())?;
         match c {
-            Some(_) => domains.raise_b_with_inner(&config())?,
-            None => domains.b.raise(&config())?,
+            Some(_) => domains.start_b_with_inner(&config())?,
+            None => domains.b.start_sidecall(&config())?,
         }
         let mut people = Vec::new();
         for (n, name) in (0..).zip(NAMES) {
@@ -65,8 +65,8 @@ impl Office {
             node.entry(&at.number(n), json!({"name": name, "pbx": home}));
             people.push((at.number(n), Hosted::start(node, &at.number(n))?, at.phone(n)?));
         }
-        let staff = Staff::new(setting, &called(&domains).pbx, people);
-        Ok(Office { staff, house: House::Two(Box::new(domains)) })
+        let people = People::new(setting, &called(&domains).pbx, people);
+        Ok(Office { people, house: House::Two(Box::new(domains)) })
     }
 
     /// What everything logged, for a test that fails.
@@ -106,7 +106,7 @@ pub fn on_one(
     sidecall: &Sidecall,
     number: impl Fn(&str) -> String,
     phone: impl Fn(&str) -> Result<Phone>,
-) -> Result<Staff> {
+) -> Result<People> {
     let mut people = Vec::new();
     for (n, name) in (0..).zip(NAMES) {
         let extension = pbx.config().plan.extension(n);
@@ -114,7 +114,7 @@ pub fn on_one(
         sidecall.number(&number, name, true);
         people.push((number.clone(), Hosted::start(sidecall, &number)?, phone(&extension)?));
     }
-    Ok(Staff::new(Setting::OnePbx, pbx, people))
+    Ok(People::new(Setting::OnePbx, pbx, people))
 }
 
 fn called(domains: &Domains) -> &Domain {

@@ -1,16 +1,16 @@
-//! What became of a scene, and whether it is what had to.
+//! What became of a scenario, and whether it is what had to.
 
 use serde::Serialize;
 
 use crate::SipMessage;
-use crate::scenario::calls::{Arrives, Scene};
+use crate::scenario::calls::{Arrives, CallScenario};
 
 /// The address of a client at another organisation.
-pub(super) const FAR_CLIENT: &str = "https://far.example/a/frank";
+pub(super) const REMOTE_CLIENT: &str = "https://far.example/a/frank";
 
-/// What became of a scene: one line of `--json`.
+/// What became of a scenario: one line of `--json`.
 #[derive(Debug, Clone, Serialize)]
-pub struct Played {
+pub struct CallResult {
     /// `B1` …
     pub behaviour: &'static str,
     /// One line for a person.
@@ -18,7 +18,8 @@ pub struct Played {
     /// Which PBX.
     pub near: &'static str,
     /// The far end is no PBX.
-    pub far: Option<&'static str>,
+    #[serde(rename = "far")]
+    pub remote: Option<&'static str>,
     /// Who called.
     pub calling: String,
     /// Who was called.
@@ -72,47 +73,47 @@ pub fn carried(invite: &SipMessage) -> Option<String> {
     (*discriminator == 4 && octets.len() <= 128).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-/// Compares what became of a scene with what had to.
-pub(super) fn judge(scene: &Scene, invite: Option<&SipMessage>, played: &mut Played) {
-    let mut problems = std::mem::take(&mut played.problems);
+/// Compares what became of a scenario with what had to.
+pub(super) fn judge(scenario: &CallScenario, invite: Option<&SipMessage>, result: &mut CallResult) {
+    let mut problems = std::mem::take(&mut result.problems);
     let mut expect = |ok: bool, problem: String| {
         if !ok {
             problems.push(problem);
         }
     };
-    expect(played.answered, "the call was not answered".into());
-    expect(played.route == scene.route, format!("route {:?}, not {:?}", played.route, scene.route));
-    expect(played.reason == scene.reason, format!("reason {:?}, not {:?}", played.reason, scene.reason));
+    expect(result.answered, "the call was not answered".into());
+    expect(result.route == scenario.route, format!("route {:?}, not {:?}", result.route, scenario.route));
+    expect(result.reason == scenario.reason, format!("reason {:?}, not {:?}", result.reason, scenario.reason));
     match invite {
-        None => expect(false, format!("no call arrived at {:?}", scene.arrives)),
+        None => expect(false, format!("no call arrived at {:?}", scenario.arrives)),
         Some(invite) => {
             let header = invite.header("User-to-User").is_some();
-            expect(header == (scene.arrives == Arrives::Packet), format!("User-to-User is there: {header}"));
+            expect(header == (scenario.arrives == Arrives::Packet), format!("User-to-User is there: {header}"));
             expect(
-                invite.calling() == scene.caller.dialled,
+                invite.calling() == scenario.caller.dialled,
                 format!("the caller ID has become {:?}", invite.calling()),
             );
         }
     }
-    if scene.arrives == Arrives::Packet {
-        expect(played.carried_address.is_some(), "no address travelled along".into());
-        expect(played.carried_address == played.decided_address, "another address than the caller's did".into());
+    if scenario.arrives == Arrives::Packet {
+        expect(result.carried_address.is_some(), "no address travelled along".into());
+        expect(result.carried_address == result.decided_address, "another address than the caller's did".into());
     }
-    let (first, second) = (scene.paired || scene.has_far_client(), scene.paired);
+    let (first, second) = (scenario.paired || scenario.has_remote_client(), scenario.paired);
     expect(
-        played.first_client_received.is_some() == first,
-        format!("the first client got {:?}", played.first_client_received),
+        result.first_client_received.is_some() == first,
+        format!("the first client got {:?}", result.first_client_received),
     );
-    if scene.has_far_client() {
+    if scenario.has_remote_client() {
         expect(
-            played.first_client_received.as_deref() == Some(FAR_CLIENT),
-            format!("the far client's address arrived as {:?}", played.first_client_received),
+            result.first_client_received.as_deref() == Some(REMOTE_CLIENT),
+            format!("the far client's address arrived as {:?}", result.first_client_received),
         );
     }
     expect(
-        played.second_client_received.is_some() == second,
-        format!("the second client got {:?}", played.second_client_received),
+        result.second_client_received.is_some() == second,
+        format!("the second client got {:?}", result.second_client_received),
     );
-    played.ok = problems.is_empty();
-    played.problems = problems;
+    result.ok = problems.is_empty();
+    result.problems = problems;
 }

@@ -1,10 +1,37 @@
-//! How sidecall is configured at two organisations that know each other, or don't.
+//! Which way calls go between two organisations, and how sidecall is configured at both for that.
 
 use std::net::SocketAddr;
 
 use crate::net::ca::Ca;
-use crate::scenario::pair::{Between, Known};
 use crate::sidecall::{Https, SidecallConfig};
+
+/// Which way calls go from A to B.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Between {
+    /// The packet trunk carries the header; the nodes don't know each other.
+    Trunk,
+    /// The same trunk, which A's node takes for no number unless a portability source leads there.
+    Routed,
+    /// The telephone network, which drops it; the nodes are peers.
+    Network,
+    /// The packet trunk, and the nodes are peers as well.
+    TrunkOfPeers,
+    /// The same, where A doesn't know which numbers are B's.
+    Unlisted,
+    /// The same over HTTPS, with certificates that nobody else knows.
+    Https(Known),
+    /// A trunk of the telephone network's, which hands on `Call-Info` alone; the nodes don't know each other.
+    Carrier,
+}
+
+/// By what a node knows another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// The token that it shows.
+    ByToken,
+    /// Its certificate.
+    ByCertificate,
+}
 
 /// A's and B's, whose nodes listen there.
 pub(super) fn sides(at: [SocketAddr; 2], between: Between) -> [SidecallConfig; 2] {

@@ -1,18 +1,18 @@
-//! The stage: a PBX, sidecall, phones, trunks' far ends and clients of all three forms.
+//! A site: a PBX, sidecall, phones, trunks' far ends and clients of all three forms.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::scenario::calls::{ALICE, Arrives, BOB, CAROL, DAVE, EVERYBODY, Form, Person, Scene};
+use crate::scenario::calls::{ALICE, Arrives, BOB, CAROL, CallScenario, DAVE, EVERYBODY, Form, Person};
 use crate::scenario::letters::Letters;
-use crate::scenario::outcome::{FAR_CLIENT, judge};
-pub use crate::scenario::outcome::{Played, carried};
+pub use crate::scenario::outcome::{CallResult, carried};
+use crate::scenario::outcome::{REMOTE_CLIENT, judge};
 use crate::scenario::wire;
 use crate::sidecall::clients::{Hosted, Webhook};
 use crate::sidecall::{Sidecall, SidecallConfig, domain};
 use crate::{
-    Answer, Calls, Capture, Client, FarEnd, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, arrives, never,
+    Answer, Calls, Capture, Client, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, SippPhone, arrives, never,
     wait_until,
 };
 
@@ -21,54 +21,54 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Once nothing has come for so long, nothing more comes of the calls before.
 const SETTLED: Duration = Duration::from_millis(400);
 
-/// Everything that is needed to play a scene.
+/// Everything that is needed to run a scenario.
 #[derive(Debug)]
-pub struct Stage {
+pub struct Site {
     /// Clients go first when it is dropped, the PBX last.
     hosted: Option<Hosted>,
     /// The wire, if it was tapped.
     wire: Option<Capture>,
     /// Dave's.
     pub webhook: Webhook,
-    /// Agent and node; absent until [`Stage::raise`].
+    /// Agent and node; absent until [`Site::start_sidecall`].
     sidecall: Option<Sidecall>,
     /// Far end of the packet trunk.
-    pub packet: Option<FarEnd>,
+    pub packet: Option<SippPhone>,
     /// Far end of the PSTN trunk.
-    pub pstn: Option<FarEnd>,
-    bob: FarEnd,
-    carol: FarEnd,
+    pub pstn: Option<SippPhone>,
+    bob: SippPhone,
+    carol: SippPhone,
     /// The PBX.
     pub pbx: Pbx,
     pub domain: String,
 }
 
-impl Stage {
-    /// Sets the stage without sidecall: this is what baselines are measured on.
-    pub fn set(kind: Kind, config: PbxConfig) -> Result<Stage> {
-        Stage::set_with(kind, config, &Answer::at_once())
+impl Site {
+    /// Starts one without sidecall: this is what baselines are measured on.
+    pub fn set(kind: Kind, config: PbxConfig) -> Result<Site> {
+        Site::set_with(kind, config, &Answer::at_once())
     }
 
     /// The same with phones and far ends that answer in their own way.
-    pub fn set_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Stage> {
+    pub fn set_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Site> {
         let pbx = Pbx::start_with(kind, config)?;
-        let stage = Stage {
+        let site = Site {
             hosted: None,
             wire: None,
             webhook: Webhook::start()?,
             sidecall: None,
-            packet: Some(FarEnd::start(pbx.config().packet, answer)?),
-            pstn: Some(FarEnd::start(pbx.config().pstn, answer)?),
-            bob: FarEnd::register(pbx.sip(), BOB.dialled, answer)?,
-            carol: FarEnd::register(pbx.sip(), CAROL.dialled, answer)?,
+            packet: Some(SippPhone::start(pbx.config().packet, answer)?),
+            pstn: Some(SippPhone::start(pbx.config().pstn, answer)?),
+            bob: SippPhone::register(pbx.sip(), BOB.dialled, answer)?,
+            carol: SippPhone::register(pbx.sip(), CAROL.dialled, answer)?,
             domain: domain(&pbx),
             pbx,
         };
-        Ok(stage)
+        Ok(site)
     }
 
     /// Starts sidecall, fills its directory and connects the clients.
-    pub fn raise(&mut self, config: &SidecallConfig) -> Result<()> {
+    pub fn start_sidecall(&mut self, config: &SidecallConfig) -> Result<()> {
         let sidecall = Sidecall::start_with(&self.pbx, config)?;
         for person in EVERYBODY.into_iter().filter(|p| p.served) {
             sidecall.number(&self.number(person), person.name, person.here);
@@ -80,7 +80,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Captures from now on: what a scene's call carries is then taken from the wire too.
+    /// Captures from now on: what a scenario's call carries is then taken from the wire too.
     pub fn tap(&mut self) -> Result<()> {
         let config = self.pbx.config();
         let ports = [self.pbx.sip(), self.pbx.trunk_sip(), config.packet, config.pstn].map(|at| at.port());
@@ -88,21 +88,21 @@ impl Stage {
         Ok(())
     }
 
-    /// A stage with sidecall on it.
-    pub fn ready(kind: Kind) -> Result<Stage> {
-        let mut stage = Stage::set(kind, PbxConfig::default())?;
-        stage.raise(&SidecallConfig::default())?;
-        Ok(stage)
+    /// A site with sidecall.
+    pub fn ready(kind: Kind) -> Result<Site> {
+        let mut site = Site::set(kind, PbxConfig::default())?;
+        site.start_sidecall(&SidecallConfig::default())?;
+        Ok(site)
     }
 
     /// Agent and node.
     pub fn sidecall(&mut self) -> &mut Sidecall {
-        self.sidecall.as_mut().expect("the stage was raised")
+        self.sidecall.as_mut().expect("sidecall was started")
     }
 
     /// Alice's client.
     pub fn hosted(&mut self) -> &mut Hosted {
-        self.hosted.as_mut().expect("the stage was raised")
+        self.hosted.as_mut().expect("sidecall was started")
     }
 
     /// A person's number in full.
@@ -110,78 +110,78 @@ impl Stage {
         person.number(&self.domain)
     }
 
-    /// The calls of a scene, ready to be placed.
-    pub fn calls(&self, scene: &Scene) -> (Calls, std::net::SocketAddr) {
-        let calls = Calls::new(scene.caller.dialled, scene.called.dialled).via(scene.origin());
-        (calls, if scene.from_pstn { self.pbx.trunk_sip() } else { self.pbx.sip() })
+    /// The calls of a scenario, ready to be placed.
+    pub fn calls(&self, scenario: &CallScenario) -> (Calls, std::net::SocketAddr) {
+        let calls = Calls::new(scenario.caller.dialled, scenario.called.dialled).via(scenario.origin());
+        (calls, if scenario.from_pstn { self.pbx.trunk_sip() } else { self.pbx.sip() })
     }
 
     /// INVITE → 200 in ms: the median of `n` calls, one after the other.
-    pub fn setup_time(&self, scene: &Scene, n: u32) -> Option<f64> {
-        let (calls, to) = self.calls(scene);
+    pub fn setup_time(&self, scenario: &CallScenario, n: u32) -> Option<f64> {
+        let (calls, to) = self.calls(scenario);
         let report = calls.times(n, 4).hold(100).place(to).ok()?;
         report.answer_time(50.0).map(|time| (time.as_secs_f64() * 1e5).round() / 1e2)
     }
 
-    /// Plays a scene with one call and checks all of it. The caller hangs up once everybody has heard, and been told, what
+    /// Runs a scenario with one call and checks all of it. The caller hangs up once everybody has heard, and been told, what
     /// they must.
-    pub fn play(&mut self, scene: &Scene) -> Played {
-        let before = Before::note(self, scene);
+    pub fn run(&mut self, scenario: &CallScenario) -> CallResult {
+        let before = Before::note(self, scenario);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut played = self.blank(scene);
+        let mut result = self.blank(scenario);
         let mut invite = None;
-        match self.caller(scene) {
+        match self.caller(scenario) {
             Ok(phone) => {
-                let call = phone.call(scene.called.dialled);
-                invite = self.arrival(scene, &before);
-                played.carried_address = invite.as_ref().and_then(carried);
-                played.answered = call.wait_answered(PATIENCE);
+                let call = phone.call(scenario.called.dialled);
+                invite = self.arrival(scenario, &before);
+                result.carried_address = invite.as_ref().and_then(carried);
+                result.answered = call.wait_answered(PATIENCE);
                 // What comes back from the far end is what went there.
                 if !call.wait_hears(&phone, PATIENCE) {
-                    played.problems.push("the two don't hear each other".into());
+                    result.problems.push("the two don't hear each other".into());
                 }
-                if scene.has_far_client() {
-                    self.far_client_answers(&played);
+                if scenario.has_remote_client() {
+                    self.remote_client_answers(&result);
                 }
-                self.watch([scene.caller, scene.called], &before);
-                played.first_client_received = self.received(scene.caller, &before);
-                played.second_client_received = self.received(scene.called, &before);
-                self.write(scene, &before, &mut played);
+                self.watch([scenario.caller, scenario.called], &before);
+                result.first_client_received = self.received(scenario.caller, &before);
+                result.second_client_received = self.received(scenario.called, &before);
+                self.write(scenario, &before, &mut result);
                 call.hang_up();
                 if !call.wait_ended(PATIENCE) {
-                    played.problems.push("the call does not end".into());
+                    result.problems.push("the call does not end".into());
                 }
             }
-            Err(error) => played.problems.push(error.to_string()),
+            Err(error) => result.problems.push(error.to_string()),
         }
-        self.read_call(scene, &before, &mut played);
+        self.read_call(scenario, &before, &mut result);
         let pbx = self.pbx.trunk_sip().ip();
-        match self.wire.as_mut().map(Capture::so_far).transpose() {
-            Ok(captured) => played.problems.extend(captured.into_iter().flat_map(|packets| {
-                wire::problems(&packets.since(since), pbx, scene.arrives, played.decided_address.as_deref())
+        match self.wire.as_mut().map(Capture::packets).transpose() {
+            Ok(captured) => result.problems.extend(captured.into_iter().flat_map(|packets| {
+                wire::problems(&packets.since(since), pbx, scenario.arrives, result.decided_address.as_deref())
             })),
-            Err(error) => played.problems.push(error.to_string()),
+            Err(error) => result.problems.push(error.to_string()),
         }
-        judge(scene, invite.as_ref(), &mut played);
-        played
+        judge(scenario, invite.as_ref(), &mut result);
+        result
     }
 
-    /// The phone of a scene's caller, or the caller behind the PSTN trunk.
-    fn caller(&self, scene: &Scene) -> Result<Phone> {
-        match scene.from_pstn {
-            true => Phone::behind_trunk(self.pbx.trunk_sip(), scene.caller.dialled, PSTN),
-            false => Phone::connect(self.pbx.sip(), scene.caller.dialled),
+    /// The phone of a scenario's caller, or the caller behind the PSTN trunk.
+    fn caller(&self, scenario: &CallScenario) -> Result<Phone> {
+        match scenario.from_pstn {
+            true => Phone::behind_trunk(self.pbx.trunk_sip(), scenario.caller.dialled, PSTN),
+            false => Phone::connect(self.pbx.sip(), scenario.caller.dialled),
         }
     }
 
-    fn blank(&self, scene: &Scene) -> Played {
-        Played {
-            behaviour: scene.behaviour,
-            title: scene.title,
+    fn blank(&self, scenario: &CallScenario) -> CallResult {
+        CallResult {
+            behaviour: scenario.behaviour,
+            title: scenario.title,
             near: self.pbx.kind().word(),
-            far: None,
-            calling: self.number(scene.caller),
-            called: self.number(scene.called),
+            remote: None,
+            calling: self.number(scenario.caller),
+            called: self.number(scenario.called),
             route: String::new(),
             reason: String::new(),
             answered: false,
@@ -199,34 +199,34 @@ impl Stage {
         }
     }
 
-    fn end(&self, scene: &Scene) -> &FarEnd {
-        match scene.arrives {
+    fn end(&self, scenario: &CallScenario) -> &SippPhone {
+        match scenario.arrives {
             Arrives::Packet => self.packet.as_ref().expect("a far end of the packet trunk"),
             Arrives::Pstn => self.pstn.as_ref().expect("a far end of the PSTN"),
-            Arrives::Phone => self.phone(scene.called),
+            Arrives::Phone => self.phone(scenario.called),
         }
     }
 
     /// The phone of a person on this PBX who is called.
-    pub fn phone(&self, person: Person) -> &FarEnd {
+    pub fn phone(&self, person: Person) -> &SippPhone {
         if person == BOB { &self.bob } else { &self.carol }
     }
 
     /// Leaves both trunks without a far end, so that a test brings its own.
-    pub fn clear_far_ends(&mut self) {
+    pub fn clear_trunks(&mut self) {
         (self.packet, self.pstn) = (None, None);
     }
 
-    fn arrival(&self, scene: &Scene, before: &Before) -> Option<SipMessage> {
-        let invites = self.end(scene).wait_for("INVITE", before.invites + 1, PATIENCE);
+    fn arrival(&self, scenario: &CallScenario, before: &Before) -> Option<SipMessage> {
+        let invites = self.end(scenario).wait_for("INVITE", before.invites + 1, PATIENCE);
         invites.get(before.invites).cloned()
     }
 
     /// What a client at the far end does with an address that came in the signalling.
-    fn far_client_answers(&mut self, played: &Played) {
-        let Some(address) = &played.carried_address else { return };
+    fn remote_client_answers(&mut self, result: &CallResult) {
+        let Some(address) = &result.carried_address else { return };
         let peer = json!({"type": "peer", "role": "first", "peer": {
-            "number": played.called, "name": "Frank", "address": FAR_CLIENT, "capabilities": ["text"],
+            "number": result.called, "name": "Frank", "address": REMOTE_CLIENT, "capabilities": ["text"],
         }});
         let sidecall = self.sidecall();
         sidecall.post(address, &peer);
@@ -255,7 +255,7 @@ impl Stage {
     fn peers(&self, person: Person) -> Vec<String> {
         let messages = match person.client {
             Some(Form::Hosted) => self.hosted.as_ref().map(|hosted| hosted.events("peer")).unwrap_or_default(),
-            Some(Form::Webhook) => self.webhook.taken("peer"),
+            Some(Form::Webhook) => self.webhook.accepted("peer"),
             Some(Form::Sip) => {
                 let bodies = self.bob.shown().into_iter().filter(|body| !body.contains("letter"));
                 return bodies.map(|body| address_in(&body).unwrap_or(body)).collect();
@@ -280,29 +280,31 @@ impl Stage {
 
     /// Both write to the address that they were given, and the far end of the packet trunk to the one that came with the
     /// call: each text reaches its client, and no other client is shown anything.
-    fn write(&self, scene: &Scene, before: &Before, played: &mut Played) {
+    fn write(&self, scenario: &CallScenario, before: &Before, result: &mut CallResult) {
         let mut letters = Letters::default();
-        let there = played.second_client_received.clone().filter(|_| scene.paired);
-        let back = played.first_client_received.clone().filter(|_| scene.paired);
-        for (address, to) in [(&there, scene.caller), (&back, scene.called), (&played.carried_address, scene.caller)] {
+        let there = result.second_client_received.clone().filter(|_| scenario.paired);
+        let back = result.first_client_received.clone().filter(|_| scenario.paired);
+        for (address, to) in
+            [(&there, scenario.caller), (&back, scenario.called), (&result.carried_address, scenario.caller)]
+        {
             let (Some(address), Some(client)) = (address, self.client(to)) else { continue };
-            let sidecall = self.sidecall.as_ref().expect("the stage was raised");
+            let sidecall = self.sidecall.as_ref().expect("sidecall was started");
             let post = |address: &str, text: &str| sidecall.post(address, &json!({"type": "text", "text": text}));
-            played.problems.extend(letters.write(address, (to.name, client), post).err());
+            result.problems.extend(letters.write(address, (to.name, client), post).err());
         }
         let everybody = EVERYBODY.into_iter().filter_map(|person| Some((person.name, self.client(person)?)));
-        played.problems.extend(letters.astray(&everybody.collect::<Vec<_>>()));
+        result.problems.extend(letters.astray(&everybody.collect::<Vec<_>>()));
         for (person, shown) in &before.shown {
             let new: Vec<String> =
                 self.client(*person).map(|client| client.shown()[*shown..].to_vec()).unwrap_or_default();
             if !before.tells.contains(person) && !new.is_empty() {
-                played.problems.push(format!("{} was told {new:?}", person.name));
+                result.problems.push(format!("{} was told {new:?}", person.name));
             }
         }
     }
 
-    fn read_call(&mut self, scene: &Scene, before: &Before, played: &mut Played) {
-        let (calling, called) = (self.number(scene.caller), self.number(scene.called));
+    fn read_call(&mut self, scenario: &CallScenario, before: &Before, result: &mut CallResult) {
+        let (calling, called) = (self.number(scenario.caller), self.number(scenario.called));
         let known = before.calls.clone();
         let sidecall = self.sidecall();
         let find = || {
@@ -313,25 +315,25 @@ impl Stage {
         };
         // The last report of a call comes just after the caller has gone.
         wait_until(Duration::from_secs(3), || find().is_some_and(|c| c["phase"] == "ended"));
-        let Some(call) = find() else { return played.problems.push("the node does not know the call".into()) };
-        played.route = call["route"].as_str().unwrap_or_default().to_owned();
-        played.decided_address = call["address"].as_str().map(str::to_owned);
-        played.reason = call["reason"].as_str().unwrap_or_default().to_owned();
+        let Some(call) = find() else { return result.problems.push("the node does not know the call".into()) };
+        result.route = call["route"].as_str().unwrap_or_default().to_owned();
+        result.decided_address = call["address"].as_str().map(str::to_owned);
+        result.reason = call["reason"].as_str().unwrap_or_default().to_owned();
         if call["phase"] != "ended" {
-            played.problems.push(format!("the call has not ended: {}", call["phase"]));
+            result.problems.push(format!("the call has not ended: {}", call["phase"]));
         }
-        let Some(answered) = call["answered"].as_i64().filter(|_| scene.paired) else { return };
+        let Some(answered) = call["answered"].as_i64().filter(|_| scenario.paired) else { return };
         let after = |number: &str| {
             let deliveries = call["deliveries"].as_array()?;
             let peer = deliveries.iter().find(|d| d["message"] == "peer" && d["number"] == number)?;
             Some(peer["delivered"].as_i64()? - answered)
         };
-        (played.first_ms, played.second_ms) = (after(&calling), after(&called));
-        played.push_ms = played.first_ms.max(played.second_ms);
+        (result.first_ms, result.second_ms) = (after(&calling), after(&called));
+        result.push_ms = result.first_ms.max(result.second_ms);
     }
 }
 
-/// What was there before a scene.
+/// What was there before a scenario.
 struct Before {
     invites: usize,
     /// How many addresses each client had been given, and how much it had shown.
@@ -343,27 +345,27 @@ struct Before {
 }
 
 impl Before {
-    fn note(stage: &mut Stage, scene: &Scene) -> Before {
+    fn note(site: &mut Site, scenario: &CallScenario) -> Before {
         let with_client = || EVERYBODY.into_iter().filter(|person| person.client.is_some());
         // What is still told of a call before doesn't belong to this one.
-        let shown = |stage: &Stage| with_client().map(|person| stage.client(person)?.shown().len().into()).collect();
-        let mut last: Vec<Option<usize>> = shown(stage);
-        while wait_until(SETTLED, || shown(stage) != last) {
-            last = shown(stage);
+        let shown = |site: &Site| with_client().map(|person| site.client(person)?.shown().len().into()).collect();
+        let mut last: Vec<Option<usize>> = shown(site);
+        while wait_until(SETTLED, || shown(site) != last) {
+            last = shown(site);
         }
         let mut tells = Vec::new();
-        if scene.paired || scene.has_far_client() {
-            tells.push(scene.caller);
+        if scenario.paired || scenario.has_remote_client() {
+            tells.push(scenario.caller);
         }
-        if scene.paired {
-            tells.push(scene.called);
+        if scenario.paired {
+            tells.push(scenario.called);
         }
         Before {
-            invites: stage.end(scene).invites().len(),
-            peers: with_client().map(|person| (person, stage.peers(person).len())).collect(),
-            shown: with_client().filter_map(|person| Some((person, stage.client(person)?.shown().len()))).collect(),
+            invites: site.end(scenario).invites().len(),
+            peers: with_client().map(|person| (person, site.peers(person).len())).collect(),
+            shown: with_client().filter_map(|person| Some((person, site.client(person)?.shown().len()))).collect(),
             tells,
-            calls: stage.sidecall().calls().into_iter().map(|c| c["call"].clone()).collect(),
+            calls: site.sidecall().calls().into_iter().map(|c| c["call"].clone()).collect(),
         }
     }
 }

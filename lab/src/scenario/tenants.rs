@@ -2,7 +2,7 @@
 
 use crate::pbx::tenants::{ACME, BETA, Tenant};
 use crate::scenario::office::on_one;
-use crate::scenario::staff::Staff;
+use crate::scenario::people::People;
 use crate::{Kind, Pbx, PbxConfig, Result, Sidecall, SidecallConfig};
 
 /// A PBX with both, four people of each, and sidecall.
@@ -10,9 +10,9 @@ use crate::{Kind, Pbx, PbxConfig, Result, Sidecall, SidecallConfig};
 pub struct House {
     // Dropped in this order.
     /// People of [`ACME`].
-    pub acme: Staff,
+    pub acme: People,
     /// People of [`BETA`].
-    pub beta: Staff,
+    pub beta: People,
     /// Agent and node.
     pub sidecall: Sidecall,
     /// The PBX.

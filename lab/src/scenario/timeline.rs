@@ -1,23 +1,23 @@
-//! A call's story as a node tells it, and what must be in it.
+//! A call's timeline as a node shows it, and what must be in it.
 
 use serde_json::Value;
 
-use crate::scenario::pair::{SOON, Told, calls_to};
+use crate::scenario::report::{Report, SOON, calls_to};
 use crate::sidecall::Sidecall;
 use crate::wait_until;
 
-/// The story of the last call to a number, once that is over and everybody was told.
+/// The timeline of the last call to a number, once that is over and everybody was told.
 #[derive(Debug)]
-pub struct Story {
+pub struct Timeline {
     /// By `/v1/calls/{call}`.
     steps: Vec<Value>,
     /// By `/v1/status`.
     status: Value,
 }
 
-impl Story {
+impl Timeline {
     /// As this node tells it.
-    pub fn of(sidecall: &Sidecall, called: &str) -> Story {
+    pub fn of(sidecall: &Sidecall, called: &str) -> Timeline {
         let last = || calls_to(sidecall, called).into_iter().next().unwrap_or_default();
         let pending = |call: &Value| {
             let deliveries = call["deliveries"].as_array();
@@ -25,42 +25,42 @@ impl Story {
         };
         wait_until(SOON, || Some(last()).is_some_and(|call| call["phase"] == "ended" && !pending(&call)));
         let id = last()["call"].clone();
-        let mut story = Story { steps: Vec::new(), status: Value::Null };
+        let mut timeline = Timeline { steps: Vec::new(), status: Value::Null };
         // What the other node tells of its part may come between the two.
         wait_until(SOON, || {
             let call = sidecall.get(&format!("/v1/calls/{}", id.as_str().unwrap_or_default()));
             let mut status = sidecall.get("/v1/status");
             let calls = status["calls"].as_array_mut().map(std::mem::take).unwrap_or_default();
             let status = calls.into_iter().find(|call| call["call"] == id).unwrap_or_default()["story"].take();
-            story = Story { steps: call["story"].as_array().cloned().unwrap_or_default(), status };
-            story.status == Value::from(story.steps.clone())
+            timeline = Timeline { steps: call["story"].as_array().cloned().unwrap_or_default(), status };
+            timeline.status == Value::from(timeline.steps.clone())
         });
-        story
+        timeline
     }
 
     /// It begins with these steps; then the two are paired, told, parted and told, and it ends.
-    pub fn begins(&self, begin: &[&str], told: &mut Told) {
+    pub fn begins(&self, begin: &[&str], report: &mut Report) {
         let parted = [begin, &["paired", "pushed peer: delivered", "parted"]].concat();
-        self.tells(&[parted.as_slice(), &["ended"]].concat(), told);
+        self.tells(&[parted.as_slice(), &["ended"]].concat(), report);
         // By the clock of the node, which hears of the end a moment after it.
-        self.tells(&[parted.as_slice(), &["pushed ended: delivered"]].concat(), told);
+        self.tells(&[parted.as_slice(), &["pushed ended: delivered"]].concat(), report);
     }
 
     /// These steps are in it, in this order, and time doesn't go backwards.
-    pub fn tells(&self, wanted: &[&str], told: &mut Told) {
+    pub fn tells(&self, wanted: &[&str], report: &mut Report) {
         let lines: Vec<String> = self.steps.iter().map(line).collect();
         let mut rest = lines.iter();
         for step in wanted {
             let there = rest.any(|line| line.starts_with(step));
-            told.expect(there, format!("{step:?} is not in its place: {lines:#?}"));
+            report.expect(there, format!("{step:?} is not in its place: {lines:#?}"));
         }
-        told.expect(self.status == Value::from(self.steps.clone()), format!("the status page tells {}", self.status));
+        report.expect(self.status == Value::from(self.steps.clone()), format!("the status page tells {}", self.status));
         let time = |step: &Value, key: &str| step[key].as_i64();
         let begins = self.steps.iter().map(|step| time(step, "at").unwrap_or_default());
-        told.expect(begins.is_sorted(), format!("time goes backwards: {:#?}", self.steps));
+        report.expect(begins.is_sorted(), format!("time goes backwards: {:#?}", self.steps));
         for step in &self.steps {
             let done = ["delivered", "settled"].into_iter().find_map(|key| time(step, key));
-            told.expect(done.is_none_or(|done| time(step, "at") <= Some(done)), format!("done before begun: {step}"));
+            report.expect(done.is_none_or(|done| time(step, "at") <= Some(done)), format!("done before begun: {step}"));
         }
     }
 }

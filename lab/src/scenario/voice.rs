@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Cdr, FarEnd, Pbx, Phone, SipMessage, wait_until};
+use crate::{Cdr, Pbx, Phone, SipMessage, SippPhone, wait_until};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -11,7 +11,7 @@ const SOON: Duration = Duration::from_secs(12);
 const QUIET: Duration = Duration::from_millis(100);
 
 /// Who is at the other end of a trunk.
-const FAR_END: &str = "far end";
+const TRUNK_END: &str = "far end";
 
 /// Headers whose values people see, or that say why something ends. Of the others it counts that they are there.
 const READ: [&str; 14] = [
@@ -33,9 +33,9 @@ const READ: [&str; 14] = [
 
 /// A call as it was: lines, by where they were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen(pub Vec<(String, Vec<String>)>);
+pub struct Observation(pub Vec<(String, Vec<String>)>);
 
-impl Seen {
+impl Observation {
     /// The lines of a place; none if nothing was seen there.
     pub fn at(&mut self, place: &str) -> &mut Vec<String> {
         let at = self.0.iter().position(|(name, _)| name == place).unwrap_or_else(|| {
@@ -168,20 +168,20 @@ impl<'a> Watch<'a> {
 
     /// Far ends of trunks that are phones, of which a call reaches one or comes from one.
     #[must_use]
-    pub fn far_phones(mut self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
+    pub fn trunk_phones(mut self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
         for phone in phones {
             self.phones.push(phone);
             let before = phone.messages().len();
-            self.ears.push((FAR_END.to_owned(), Box::new(move || phone.messages()), before));
+            self.ears.push((TRUNK_END.to_owned(), Box::new(move || phone.messages()), before));
         }
         self
     }
 
     /// Far ends of trunks, or their phones, of which a call reaches one.
     #[must_use]
-    pub fn far_ends(mut self, ends: Vec<&'a FarEnd>) -> Watch<'a> {
+    pub fn sipp_phones(mut self, ends: Vec<&'a SippPhone>) -> Watch<'a> {
         for end in ends {
-            self.ears.push((FAR_END.to_owned(), Box::new(move || end.messages()), end.messages().len()));
+            self.ears.push((TRUNK_END.to_owned(), Box::new(move || end.messages()), end.messages().len()));
         }
         self
     }
@@ -190,13 +190,13 @@ impl<'a> Watch<'a> {
     ///
     /// # Panics
     /// If a phone is still in a call, or a PBX thinks so.
-    pub fn end(self) -> Seen {
-        let mut seen = Seen::default();
+    pub fn end(self) -> Observation {
+        let mut observed = Observation::default();
         for phone in &self.phones {
             assert!(phone.wait_idle(SOON), "a call of {} does not end: {:#?}", phone.number(), phone.messages());
         }
         for (name, pbx, _) in &self.pbxs {
-            assert!(pbx.wait_written(SOON), "{name} has calls that don't end");
+            assert!(pbx.wait_recorded(SOON), "{name} has calls that don't end");
         }
         wait_until(SOON, || self.pbxs.iter().any(|(_, pbx, before)| pbx.cdrs().len() > *before));
         let count = || {
@@ -212,16 +212,16 @@ impl<'a> Watch<'a> {
             since.elapsed() >= QUIET
         });
         for (who, messages, before) in &self.ears {
-            seen.add(who, &messages()[*before..]);
+            observed.add(who, &messages()[*before..]);
         }
         for (name, pbx, before) in &self.pbxs {
             let row = |row: &Cdr| format!("row | {}", row.columns.join(" | "));
             let mut rows: Vec<String> = pbx.cdrs()[*before..].iter().map(row).collect();
             // Legs that end together are written down in the order in which their threads come to it.
             rows.sort();
-            *seen.at(&records(name)) = rows;
+            *observed.at(&records(name)) = rows;
         }
-        seen
+        observed
     }
 }
 
@@ -242,10 +242,10 @@ mod tests {
         SipMessage::parse(Duration::ZERO, received, &text).unwrap()
     }
 
-    fn seen(messages: &[SipMessage]) -> Seen {
-        let mut seen = Seen::default();
-        seen.add("1001", messages);
-        seen
+    fn observe(messages: &[SipMessage]) -> Observation {
+        let mut observed = Observation::default();
+        observed.add("1001", messages);
+        observed
     }
 
     #[test]
@@ -258,10 +258,10 @@ mod tests {
         let turned = [invite.clone(), early.clone(), ring.clone()];
         let more = message(true, "SIP/2.0 183 Session Progress", "CSeq: 1 INVITE\r\nX-More: 1");
         for other in [&twice[..], &turned, &[invite.clone(), ring.clone(), more]] {
-            assert_ne!(seen(other), seen(&plain), "{other:#?}");
+            assert_ne!(observe(other), observe(&plain), "{other:#?}");
         }
         // The phone was not answered in time and asked again, and so it rang again.
-        assert_eq!(seen(&[invite.clone(), invite, ring.clone(), ring, early]), seen(&plain));
+        assert_eq!(observe(&[invite.clone(), invite, ring.clone(), ring, early]), observe(&plain));
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
             let from = format!("CSeq: 2 BYE\r\nFrom: \"A\" <sip:1000@{host}:5060>;tag={tag}\r\nReason: Q.850;cause=16");
             message(true, "BYE sip:1001@a SIP/2.0", &from)
         };
-        assert_eq!(seen(&[bye("1", "a")]), seen(&[bye("2", "b"), bye("2", "b")]));
+        assert_eq!(observe(&[bye("1", "a")]), observe(&[bye("2", "b"), bye("2", "b")]));
         assert_eq!(timeless("\"A\" <sip:1000@a:5060;user=phone>;tag=1;x=y"), "\"A\" <sip:1000;user=phone>;x=y");
     }
 }

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::process::{Child, wait_until};
 use crate::sidecall::{Sidecall, binary, credential};
-use crate::{FarEnd, LabError, Phone, Result};
+use crate::{LabError, Phone, Result, SippPhone};
 
 /// A multimedia client of any form, as the person in front of it sees it.
 pub trait Client {
@@ -37,13 +37,13 @@ impl Client for Hosted {
 
 impl Client for Webhook {
     fn shown(&self) -> Vec<String> {
-        self.lock().taken.iter().map(Value::to_string).collect()
+        self.lock().accepted.iter().map(Value::to_string).collect()
     }
 }
 
 // A softphone shows each SIP MESSAGE as it is.
 
-impl Client for FarEnd {
+impl Client for SippPhone {
     fn shown(&self) -> Vec<String> {
         self.received("MESSAGE").into_iter().map(|message| message.body).collect()
     }
@@ -117,7 +117,7 @@ pub struct Webhook {
 #[derive(Debug, Default)]
 struct State {
     secret: Option<Vec<u8>>,
-    taken: Vec<Value>,
+    accepted: Vec<Value>,
     refused: u32,
     /// So many requests are answered with 503 first.
     failing: u32,
@@ -152,15 +152,15 @@ impl Webhook {
         self.lock().failing = n;
     }
 
-    /// What it has taken, of one type.
-    pub fn taken(&self, kind: &str) -> Vec<Value> {
-        self.lock().taken.iter().filter(|m| m["type"] == kind).cloned().collect()
+    /// What it has accepted, of one type.
+    pub fn accepted(&self, kind: &str) -> Vec<Value> {
+        self.lock().accepted.iter().filter(|m| m["type"] == kind).cloned().collect()
     }
 
     /// Waits for the `n`-th message of a type.
     pub fn wait_for(&self, kind: &str, n: usize, limit: Duration) -> Vec<Value> {
-        wait_until(limit, || self.taken(kind).len() >= n);
-        self.taken(kind)
+        wait_until(limit, || self.accepted(kind).len() >= n);
+        self.accepted(kind)
     }
 
     /// Requests whose signature was wrong.
@@ -223,7 +223,7 @@ fn judge(headers: &[(String, String)], body: &[u8], state: &mut State) -> &'stat
     if let Ok(mut message) = serde_json::from_slice::<Value>(body) {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         message["at"] = serde_json::json!(now.as_millis() as u64);
-        state.taken.push(message);
+        state.accepted.push(message);
     }
     "204 No Content"
 }

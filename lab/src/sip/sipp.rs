@@ -109,15 +109,15 @@ impl Sipp {
 /// A far end that waits for calls and messages: a trunk's, or a phone that has registered. It sends the sound that it
 /// gets back to where that came from, so a caller who hears himself is heard there, and hears what comes from there.
 #[derive(Debug)]
-pub struct FarEnd {
+pub struct SippPhone {
     sipp: Sipp,
     /// Where it listens.
     pub addr: SocketAddr,
 }
 
-impl FarEnd {
+impl SippPhone {
     /// Listens on `addr`.
-    pub fn start(addr: SocketAddr, answer: &Answer) -> Result<FarEnd> {
+    pub fn start(addr: SocketAddr, answer: &Answer) -> Result<SippPhone> {
         let media = ports::free_range(4).to_string();
         let echo = ["-rtp_echo", "-mp", &media].map(str::to_owned);
         let sipp = Sipp::start(&answer.scenario()?, addr, &echo)?;
@@ -125,11 +125,11 @@ impl FarEnd {
         if !bound {
             return Err(LabError::Late { what: format!("no SIPp on {addr}"), seconds: 5, log: sipp.child.log() });
         }
-        Ok(FarEnd { sipp, addr })
+        Ok(SippPhone { sipp, addr })
     }
 
     /// Registers `number` with the PBX at `pbx` and waits for calls there.
-    pub fn register(pbx: SocketAddr, number: &str, answer: &Answer) -> Result<FarEnd> {
+    pub fn register(pbx: SocketAddr, number: &str, answer: &Answer) -> Result<SippPhone> {
         let addr = SocketAddr::new(PHONES, ports::free());
         let scenario = conf::project_file("lab/sipp/register.xml")?.replace("@FROM@", number);
         let mut sipp = Sipp::start(&scenario, addr, &[pbx.to_string(), "-m".into(), "1".into()])?;
@@ -141,7 +141,7 @@ impl FarEnd {
             }
         }
         drop(sipp);
-        FarEnd::start(addr, answer)
+        SippPhone::start(addr, answer)
     }
 
     /// Every message so far, sent and received.

@@ -3,9 +3,9 @@
 use super::*;
 
 /// Alice calls Bob over a trunk of the network's, which hands on `Call-Info` and which B trusts.
-pub(super) fn by_call_info(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(Between::Carrier, "")?;
-    let pbx = &theatre.domains.b.pbx;
+pub(super) fn by_call_info(domains: &mut Domains, report: &mut Report) -> Result<()> {
+    domains.start_sidecall(Between::Carrier, "")?;
+    let pbx = &domains.b.pbx;
     let (before, with) = match pbx.kind() {
         Kind::Asterisk => ("sidecall".to_owned(), "sidecall|pstn".to_owned()),
         Kind::FreeSwitch => {
@@ -14,21 +14,21 @@ pub(super) fn by_call_info(theatre: &mut Theatre, told: &mut Told) -> Result<()>
         }
     };
     let carries = |does: bool| {
-        theatre.domains.pstn.carries_call_info(does);
+        domains.pstn.carries_call_info(does);
         pbx.set("sidecall_trusted", if does { &with } else { &before });
     };
     carries(true);
-    let played = play(theatre, told);
+    let result = run(domains, report);
     carries(false);
-    played
+    result
 }
 
-fn play(theatre: &Theatre, told: &mut Told) -> Result<()> {
-    let (alice, bob) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?);
-    let wire = Wire::tap(theatre, told)?;
-    let addresses = talk_and_write(theatre, &alice, &bob, Some(&theatre.domains.a.number(1)), told);
-    wire.by_the_carrier(theatre, addresses.as_ref().map(|[to_alice, _]| to_alice.as_str()), told)?;
-    let second = theatre.domains.b.number(1);
-    Story::of(theatre.domains.b.sidecall(), &second).tells(&["heard by signalling", "pushed peer: delivered"], told);
+fn run(domains: &Domains, report: &mut Report) -> Result<()> {
+    let (alice, bob) = (domains.a.phone(1)?, domains.b.phone(1)?);
+    let wire = Wire::tap(domains, report)?;
+    let addresses = talk_and_write(domains, &alice, &bob, Some(&domains.a.number(1)), report);
+    wire.by_the_carrier(domains, addresses.as_ref().map(|[to_alice, _]| to_alice.as_str()), report)?;
+    let second = domains.b.number(1);
+    Timeline::of(domains.b.sidecall(), &second).tells(&["heard by signalling", "pushed peer: delivered"], report);
     Ok(())
 }

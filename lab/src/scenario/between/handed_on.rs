@@ -2,57 +2,56 @@
 
 use super::*;
 
-pub(super) fn over_the_trunk(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    transferred(Between::Trunk, theatre, told)
+pub(super) fn over_the_trunk(domains: &mut Domains, report: &mut Report) -> Result<()> {
+    transferred(Between::Trunk, domains, report)
 }
 
-pub(super) fn after_an_offer(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    transferred(Between::Network, theatre, told)
+pub(super) fn after_an_offer(domains: &mut Domains, report: &mut Report) -> Result<()> {
+    transferred(Between::Network, domains, report)
 }
 
-fn transferred(between: Between, theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(between, "")?;
-    let (alice, bob, carol) = (theatre.domains.a.phone(1)?, theatre.domains.b.phone(1)?, theatre.domains.b.phone(2)?);
-    let (first, second, third) =
-        (theatre.domains.a.number(1), theatre.domains.b.number(1), theatre.domains.b.number(2));
+fn transferred(between: Between, domains: &mut Domains, report: &mut Report) -> Result<()> {
+    domains.start_sidecall(between, "")?;
+    let (alice, bob, carol) = (domains.a.phone(1)?, domains.b.phone(1)?, domains.b.phone(2)?);
+    let (first, second, third) = (domains.a.number(1), domains.b.number(1), domains.b.number(2));
     let (alices, bobs, carols) =
-        (Since::now(theatre.alice()), Since::now(theatre.there(1)), Since::now(theatre.there(2)));
-    let wire = Wire::tap(theatre, told)?;
-    let Some((call, there)) = theatre.connect(&alice, &second, &bob, told) else { return Ok(()) };
+        (Since::now(domains.alice()), Since::now(domains.there(1)), Since::now(domains.there(2)));
+    let wire = Wire::tap(domains, report)?;
+    let Some((call, there)) = domains.connect(&alice, &second, &bob, report) else { return Ok(()) };
     let (from_bob, to_bob) = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
-    told.expect(from_bob.is_some() && to_bob.is_some(), "Alice and Bob were not paired");
+    report.expect(from_bob.is_some() && to_bob.is_some(), "Alice and Bob were not paired");
     let [at_alice, at_bob, at_carol] =
-        [("Alice", theatre.alice()), ("Bob", theatre.there(1)), ("Carol", theatre.there(2))]
+        [("Alice", domains.alice()), ("Bob", domains.there(1)), ("Carol", domains.there(2))]
             .map(|(who, at)| (who, at as _));
-    theatre.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), told);
-    told.expect(there.refer_to(&theatre.domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
+    domains.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), report);
+    report.expect(there.refer_to(&domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
     let Some(now) = carol.answer_next(SOON) else {
-        told.expect(false, "Carol's phone does not ring");
+        report.expect(false, "Carol's phone does not ring");
         return Ok(());
     };
-    told.hear((&call, &alice), (&now, &carol));
-    told.say("Bob transfers to Carol, who answers");
-    told.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over");
+    report.sound_both_ways((&call, &alice), (&now, &carol));
+    report.say("Bob transfers to Carol, who answers");
+    report.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over");
     let received = carols.peer(Some(&first));
-    told.expect(received.is_some(), "Carol's client was not told of Alice");
+    report.expect(received.is_some(), "Carol's client was not told of Alice");
     let back = alices.peer(Some(&third));
-    told.expect(back.is_some(), "Alice's client was not told of Carol");
-    told.expect(alices.ended(Some(&second)), "Alice's client was not told that it is over with Bob");
-    told.say("Bob's client is told that it is over, Carol's and Alice's clients have each other's address");
-    theatre.write_both((received.as_deref(), at_alice), (back.as_deref(), at_carol), told);
+    report.expect(back.is_some(), "Alice's client was not told of Carol");
+    report.expect(alices.ended(Some(&second)), "Alice's client was not told that it is over with Bob");
+    report.say("Bob's client is told that it is over, Carol's and Alice's clients have each other's address");
+    domains.write_both((received.as_deref(), at_alice), (back.as_deref(), at_carol), report);
     // The addresses of the old pair are good for a while yet, and still reach nobody else.
-    theatre.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), told);
-    told.say("the new pair writes both ways; a text to Bob's address still reaches Bob's client alone");
-    hang_up(&call, &now, told);
-    told.expect(carols.ended(Some(&first)) && alices.ended(Some(&third)), "not both were told of the end");
-    wire.carries(between, theatre, received.as_deref(), told)?;
-    let (a, b) = (theatre.domains.a.sidecall(), theatre.domains.b.sidecall());
+    domains.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), report);
+    report.say("the new pair writes both ways; a text to Bob's address still reaches Bob's client alone");
+    hang_up(&call, &now, report);
+    report.expect(carols.ended(Some(&first)) && alices.ended(Some(&third)), "not both were told of the end");
+    wire.carries(between, domains, received.as_deref(), report)?;
+    let (a, b) = (domains.a.sidecall(), domains.b.sidecall());
     // Alice's own leg stays as it is; at B her call is Bob's, and then Carol's.
     let both =
         ["announced", "decided", "routed", "answered", "paired", "pushed peer", "pushed peer", "parted", "ended"];
-    Story::of(a, &second).tells(&both, told);
+    Timeline::of(a, &second).tells(&both, report);
     let bobs = ["announced", "decided local", "routed local", "answered at second", "paired", "pushed peer", "parted"];
-    Story::of(b, &second).tells(&bobs, told);
-    Story::of(b, &third).begins(&["announced", "decided local", "routed local", "answered at second"], told);
+    Timeline::of(b, &second).tells(&bobs, report);
+    Timeline::of(b, &third).begins(&["announced", "decided local", "routed local", "answered at second"], report);
     Ok(())
 }

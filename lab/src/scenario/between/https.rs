@@ -2,18 +2,18 @@
 //! certificate is signed by a CA that only those know who were told of it.
 
 use super::*;
-use crate::scenario::pair::Known;
+use crate::scenario::sides::Known;
 
 /// The nodes know each other by the tokens that they show.
-pub(super) fn by_token(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
-    theatre.raise(Between::Https(Known::ByToken), "")?;
-    offered::offered_and_paired(theatre, CallerId::AsIs, told)
+pub(super) fn by_token(domains: &mut Domains, report: &mut Report) -> Result<()> {
+    domains.start_sidecall(Between::Https(Known::ByToken), "")?;
+    offered::offered_and_paired(domains, CallerId::AsIs, report)
 }
 
 /// The nodes know each other by their certificates; and B's answers for a softphone, at an https address.
-pub(super) fn by_certificate(theatre: &mut Theatre, told: &mut Told) -> Result<()> {
+pub(super) fn by_certificate(domains: &mut Domains, report: &mut Report) -> Result<()> {
     let between = Between::Https(Known::ByCertificate);
-    theatre.raise(between, "")?;
-    offered::offered_and_paired(theatre, CallerId::AsIs, told)?;
-    second_side::softphone_between(between, theatre, told)
+    domains.start_sidecall(between, "")?;
+    offered::offered_and_paired(domains, CallerId::AsIs, report)?;
+    second_side::softphone_between(between, domains, report)
 }

@@ -190,7 +190,7 @@ impl Call {
     }
 
     /// Attended transfer: the two parties of this call and of `other` are connected (RFC 3891).
-    pub fn attended_transfer_to(&self, other: &Call) -> Option<u16> {
+    pub fn consulted_transfer_to(&self, other: &Call) -> Option<u16> {
         let (id, local, remote, far) = other.read(|d| {
             let far = if d.incoming { d.invite.calling() } else { d.invite.called() };
             (d.call_id.clone(), tag(&d.local).to_owned(), tag(&d.remote).to_owned(), far.to_owned())

@@ -102,7 +102,7 @@ impl Phone {
     }
 
     /// The far end of a trunk to `pbx`, where the PBX looks for it. It is called with any number.
-    pub fn far_end(pbx: SocketAddr, number: &str, at: SocketAddr) -> Result<Phone> {
+    pub fn trunk_end(pbx: SocketAddr, number: &str, at: SocketAddr) -> Result<Phone> {
         Phone::connect_at(at, pbx, number, &pbx.to_string())
     }
 

@@ -13,7 +13,7 @@ pub const SOON: Duration = Duration::from_secs(12);
 /// How long a phone rings: so whether ringing is passed on is no matter of who is faster.
 const RINGS: Duration = Duration::from_millis(100);
 
-/// What happened to a step of a story, if not what should.
+/// What happened to a step of a scenario, if not what should.
 pub type Step<T> = std::result::Result<T, String>;
 
 /// Where the four are.
@@ -46,31 +46,31 @@ pub const NAMES: [&str; 4] = ["Alice", "Bob", "Carol", "Dan"];
 
 /// The four. The PBX of the three who are called is "that PBX".
 #[derive(Debug)]
-pub struct Staff {
+pub struct People {
     setting: Setting,
     kind: Kind,
     plan: Plan,
     clients: Vec<Hosted>,
-    /// How many events each client had shown before the play.
+    /// How many events each client had shown before.
     shown: Vec<usize>,
     phones: Vec<Phone>,
     /// As the directory has them.
     numbers: Vec<String>,
 }
 
-impl Staff {
+impl People {
     /// They have come: a number of the directory, a client and a phone for each. `pbx` is that PBX.
-    pub fn new(setting: Setting, pbx: &Pbx, people: Vec<(String, Hosted, Phone)>) -> Staff {
+    pub fn new(setting: Setting, pbx: &Pbx, everybody: Vec<(String, Hosted, Phone)>) -> People {
         let (kind, plan) = (pbx.kind(), pbx.config().plan.clone());
-        let shown = vec![0; people.len()];
-        let mut staff =
-            Staff { setting, kind, plan, clients: Vec::new(), shown, phones: Vec::new(), numbers: Vec::new() };
-        for (number, client, phone) in people {
-            staff.numbers.push(number);
-            staff.clients.push(client);
-            staff.phones.push(phone);
+        let shown = vec![0; everybody.len()];
+        let mut people =
+            People { setting, kind, plan, clients: Vec::new(), shown, phones: Vec::new(), numbers: Vec::new() };
+        for (number, client, phone) in everybody {
+            people.numbers.push(number);
+            people.clients.push(client);
+            people.phones.push(phone);
         }
-        staff
+        people
     }
 
     /// Everybody has hung up, nobody has a habit, and what was told before is no matter any more.
@@ -124,7 +124,7 @@ impl Staff {
         (self.setting != Setting::OnePbx).then_some(&self.plan)
     }
 
-    /// What a client was told in this play so far: `+1 -1 +3`.
+    /// What a client was told in this scenario so far: `+1 -1 +3`.
     pub fn told(&self, n: usize) -> String {
         let word = |event: &Value| {
             let (sign, number) = match event["event"].as_str()? {
@@ -140,7 +140,7 @@ impl Staff {
         words.join(" ")
     }
 
-    /// Everybody writes to each address that the own client was given in this play. Of a pair that talks, the text must
+    /// Everybody writes to each address that the own client was given in this scenario. Of a pair that talks, the text must
     /// reach the other's client. The address of somebody one no longer talks to may be good for a while yet, and then
     /// reaches the client of that person.
     pub fn write(&self) -> Step<Letters> {
@@ -197,7 +197,7 @@ impl Staff {
     pub fn talk(&self, from: usize, to: usize) -> Step<(Call, Call)> {
         let call = self.phone(from).call(&self.dials(from, to));
         let there = self.answer(to)?;
-        self.hear((&call, from), (&there, to))?;
+        self.sound_both_ways((&call, from), (&there, to))?;
         Ok((call, there))
     }
 
@@ -217,7 +217,7 @@ impl Staff {
     }
 
     /// Two calls hear each other's phones.
-    pub fn hear(&self, (a, from): (&Call, usize), (b, to): (&Call, usize)) -> Step<()> {
+    pub fn sound_both_ways(&self, (a, from): (&Call, usize), (b, to): (&Call, usize)) -> Step<()> {
         let both = a.wait_hears(self.phone(to), SOON) && b.wait_hears(self.phone(from), SOON);
         expect(both, &format!("{from} and {to} don't hear each other"))
     }

@@ -1,16 +1,17 @@
 //! The play, told to a PBX administrator who has read nothing else.
 
 use crate::transfers::Cell;
-use crate::two_domains::{OnWire, Seen};
+use crate::two_domains::{Observed, OnWire};
 use crate::voice::{Compared, Heard};
-use lab::scenario::calls::{ALICE, Arrives, BOB, CAROL, DAVE, ERIN, FRANK, Form, Person, Scene};
-use lab::scenario::pair::{Theatre, Told};
-use lab::scenario::site::{Played, Stage};
+use lab::Domains;
+use lab::scenario::calls::{ALICE, Arrives, BOB, CAROL, CallScenario, DAVE, ERIN, FRANK, Form, Person};
+use lab::scenario::report::Report;
+use lab::scenario::site::{CallResult, Site};
 use lab::scenario::transfers::Transfer;
 use lab::{Domain, Kind};
 
 /// Who is who.
-pub(crate) fn cast(kind: Kind, stage: &Stage) {
+pub(crate) fn people(kind: Kind, site: &Site) {
     println!("{} with phones 1000, 1001 and 1002, and sidecall beside it. Who plays:\n", one_of(kind));
     for person in [ALICE, BOB, CAROL, DAVE, ERIN, FRANK] {
         let phone = if person.here { "phone on this PBX" } else { "phone elsewhere" };
@@ -19,43 +20,43 @@ pub(crate) fn cast(kind: Kind, stage: &Stage) {
             (None, true) => "no client".to_owned(),
             (None, false) => "another organisation's number".to_owned(),
         };
-        println!("  {:6} {:38} {:18} {client}", person.name, stage.number(person), phone);
+        println!("  {:6} {:38} {:18} {client}", person.name, site.number(person), phone);
     }
     println!();
 }
 
 /// One call.
-pub(crate) fn call(scene: &Scene, played: &Played) {
-    println!("{:4} {}", scene.behaviour, scene.title);
+pub(crate) fn call(scenario: &CallScenario, result: &CallResult) {
+    println!("{:4} {}", scenario.behaviour, scenario.title);
     println!(
         "     {} called {}{}",
-        who(scene.caller),
-        who(scene.called),
-        if scene.from_pstn { ", from the PSTN" } else { "" }
+        who(scenario.caller),
+        who(scenario.called),
+        if scenario.from_pstn { ", from the PSTN" } else { "" }
     );
-    let answered = if played.answered { "answered" } else { "not answered" };
-    println!("     route {}, because {}; {} {answered}", played.route, played.reason, place(scene.arrives));
-    if let Some(address) = &played.carried_address {
+    let answered = if result.answered { "answered" } else { "not answered" };
+    println!("     route {}, because {}; {} {answered}", result.route, result.reason, place(scenario.arrives));
+    if let Some(address) = &result.carried_address {
         println!("     in the call signalling (User-to-User): {address}");
     }
-    client(scene.caller, played.first_client_received.as_deref(), played.first_ms);
-    client(scene.called, played.second_client_received.as_deref(), played.second_ms);
-    if let (Some(with), Some(without)) = (played.setup_ms, played.baseline_ms) {
+    client(scenario.caller, result.first_client_received.as_deref(), result.first_ms);
+    client(scenario.called, result.second_client_received.as_deref(), result.second_ms);
+    if let (Some(with), Some(without)) = (result.setup_ms, result.baseline_ms) {
         println!("     set-up {with:.1} ms, the same call without sidecall {without:.1} ms: {:+.1} ms", with - without);
     }
-    for problem in &played.problems {
+    for problem in &result.problems {
         println!("     PROBLEM: {problem}");
     }
-    println!("     {}\n", verdict(played.ok));
+    println!("     {}\n", verdict(result.ok));
 }
 
 /// All calls in a table.
-pub(crate) fn calls(played: &[Played]) {
+pub(crate) fn calls(result: &[CallResult]) {
     println!(
         "{:4} {:>13} → {:<13} {:7} {:22} {:>9} {:>9} {:>8}  ",
         "", "calling", "called", "route", "reason", "set-up", "added", "push"
     );
-    for one in played {
+    for one in result {
         let ms = |value: Option<f64>| value.map_or("–".to_owned(), |v| format!("{v:.1} ms"));
         let added = one.setup_ms.zip(one.baseline_ms).map(|(with, without)| with - without);
         let push = one.push_ms.map_or("–".to_owned(), |v| format!("{v} ms"));
@@ -95,13 +96,13 @@ fn heard(one: &Heard) -> String {
 }
 
 /// Who is who between the two organisations.
-pub(crate) fn organisations(near: Kind, far: Kind, theatre: &Theatre) {
-    let (a, b) = (&theatre.domains.a, &theatre.domains.b);
+pub(crate) fn organisations(near: Kind, far: Kind, domains: &Domains) {
+    let (a, b) = (&domains.a, &domains.b);
     let plan = |of: &Domain| format!("extensions {} …, from outside {} …", of.plan().extension(0), of.number(0));
     println!("Two organisations, each with a PBX of its own and sidecall (agent and node) beside it:\n");
     println!("  A         {:13} {}", near.to_string(), plan(a));
     println!("  B         {:13} {}, main number {}", far.to_string(), plan(b), b.plan().main);
-    if let Some(c) = &theatre.domains.c {
+    if let Some(c) = &domains.c {
         println!("  behind B  {:13} {}, main number {}", c.pbx.kind().to_string(), plan(c), c.plan().main);
     }
     println!(
@@ -126,32 +127,32 @@ pub(crate) fn organisations(near: Kind, far: Kind, theatre: &Theatre) {
 }
 
 /// One play between them.
-pub(crate) fn seen(seen: &Seen) {
-    let told = &seen.told;
-    println!("{:4} {}", told.behaviour, told.title);
-    for line in &told.story {
+pub(crate) fn observed(observed: &Observed) {
+    let report = &observed.report;
+    println!("{:4} {}", report.behaviour, report.title);
+    for line in &report.events {
         println!("     {line}");
     }
-    for call in seen.wire.iter().flatten() {
-        println!("     captured, {} → {}: {}", call.from, call.to, invite(call, told));
+    for call in observed.wire.iter().flatten() {
+        println!("     captured, {} → {}: {}", call.from, call.to, invite(call, report));
     }
-    for push in &seen.pushes {
+    for push in &observed.pushes {
         let (node, name, number, ms) = (push.node, &push.name, &push.number, push.ms);
         println!("     {ms} ms after {node}'s node knew who talks, {name}'s client ({number}) has the other's address");
     }
-    for problem in &told.problems {
+    for problem in &report.problems {
         println!("     PROBLEM: {problem}");
     }
-    println!("     {}\n", verdict(told.ok));
+    println!("     {}\n", verdict(report.ok));
 }
 
-fn invite(call: &OnWire, told: &Told) -> String {
+fn invite(call: &OnWire, report: &Report) -> String {
     let header = match &call.user_to_user {
         Some(value) => format!("User-to-User: {}", shortened(value)),
         None => "no User-to-User header".to_owned(),
     };
     // The story may have said what it means.
-    let meaning = call.address.as_ref().filter(|address| !told.story.iter().any(|line| line.contains(*address)));
+    let meaning = call.address.as_ref().filter(|address| !report.events.iter().any(|line| line.contains(*address)));
     let meaning = meaning.map(|address| format!(", which is {address}")).unwrap_or_default();
     format!("INVITE {} from {}, {header}{meaning}", call.called, call.calling)
 }
