@@ -5,7 +5,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Parser;
@@ -51,7 +51,7 @@ fn main() {
             "", "p50 / p99 ms", "p50 / p99 ms", "p50 ms", "with, ms", "p50 / p99 ms", "p50 / p90 ms", "p50 / p90 ms"
         );
     }
-    let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let direct = ports::local();
     for (name, kind, direct) in [
         ("asterisk", Kind::Asterisk, None),
         ("freeswitch hold", Kind::FreeSwitch, None),

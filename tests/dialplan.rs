@@ -517,7 +517,7 @@ fn without_a_list_of_emergency_numbers_freeswitch_announces_nothing() {
 #[lab::needs_freeswitch]
 #[test]
 fn direct_mode_goes_on_at_once_if_nobody_listens() {
-    let agent = std::net::SocketAddr::from(([127, 0, 0, 1], lab::net::ports::free()));
+    let agent = lab::net::ports::local();
     let pbx = Pbx::start_with(Kind::FreeSwitch, PbxConfig { direct: Some(agent), ..PbxConfig::default() }).unwrap();
     let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
     pbx.attach("lab");

@@ -33,7 +33,7 @@ fn on_one(kind: Kind, test: impl Fn(&Pbx)) {
 
 /// Adds to a file of the PBX's configuration.
 fn append(pbx: &Pbx, file: &str, text: &str) {
-    let file = pbx.dir().join(if pbx.kind() == Kind::Asterisk { "etc" } else { "conf" }).join(file);
+    let file = pbx.etc().join(file);
     let before = std::fs::read_to_string(&file).unwrap_or_default();
     std::fs::write(file, before + text).unwrap();
 }

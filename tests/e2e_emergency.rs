@@ -7,7 +7,6 @@
 
 mod agent_double;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use agent_double::AgentDouble;
@@ -145,7 +144,7 @@ fn an_ordinary_call_is_held(site: &Site, listener: &AgentDouble, at_least: Durat
 
 fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
     let Some(plain) = without_sidecall(kind) else { return };
-    let http = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let http = ports::local();
     let proxy = ChaosProxy::start(http).unwrap();
     let mut site = Site::set(kind, PbxConfig::default()).unwrap();
     let config = SidecallConfig { http: Some(http), node: Some(proxy.addr()), ..SidecallConfig::default() };
@@ -226,7 +225,7 @@ lab::on_both_pbxs! {
 fn freeswitch_direct_leaves_emergency_calls_alone_while_the_agent_hangs() {
     let kind = Kind::FreeSwitch;
     let Some(plain) = without_sidecall(kind) else { return };
-    let direct = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let direct = ports::local();
     let mut site = Site::set(kind, PbxConfig { direct: Some(direct), ..PbxConfig::default() }).unwrap();
     site.start_sidecall(&SidecallConfig { direct: Some(direct), ..SidecallConfig::default() }).unwrap();
     site.sidecall().child().stop();

@@ -86,7 +86,7 @@ fn two_domains(a: Kind, b: Kind) {
     let bare = |config| PbxConfig { snippets: false, ..config };
     let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
     let Some(mut domains) = lab::or_skip(missing, Domains::start_with(a, b, None, bare)) else { return };
-    let http = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], ports::free())));
+    let http = [(); 2].map(|()| ports::local());
     let tokens = ["token-that-b-has-given-to-a", "token-that-a-has-given-to-b"];
     let at = |own: &Domain, far: &Domain, second: bool| {
         let [us, them] = if second { [1, 0] } else { [0, 1] };
@@ -221,7 +221,7 @@ fn calls_of_several_contexts_are_announced(kind: Kind) {
         installed::lead_calls(&pbx, &led).unwrap();
     }
     installed::reload(&pbx);
-    let sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
+    let sidecall = made.start(ports::local()).unwrap();
     let phone = |number: &str| Phone::register(pbx.sip(), number).unwrap();
     let outside = Phone::behind_trunk(pbx.trunk_sip(), "+12125550103", PSTN).unwrap();
     for (caller, dialled, called, side) in [
@@ -259,7 +259,7 @@ fn a_running_freeswitch_takes_a_password_of_any_characters() {
     }
     let config = PbxConfig { snippets: false, ..PbxConfig::default() };
     let Some(pbx) = lab::or_skip(Kind::FreeSwitch, Pbx::start_with(Kind::FreeSwitch, config)) else { return };
-    let conf_dir = installed::folder(&pbx);
+    let conf_dir = pbx.etc();
     // The well-known one is replaced, by the one that is in /etc/sidecall already.
     conf::replace(&conf_dir.join("autoload_configs/event_socket.conf.xml"), pbx.event_secret(), "ClueCon").unwrap();
     let _ = pbx.console("bgapi reload mod_event_socket");
@@ -277,7 +277,7 @@ fn a_running_freeswitch_takes_a_password_of_any_characters() {
 
     let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().unwrap();
     conf::copy_dir(&etc, dir.path()).unwrap();
-    let http = SocketAddr::from(([127, 0, 0, 1], ports::free()));
+    let http = ports::local();
     let file = dir.path().join("sidecall.toml");
     conf::replace(&file, "127.0.0.1:8600", &http.to_string()).unwrap();
     conf::replace(&file, "/var/lib/sidecall/", "").unwrap();
@@ -297,10 +297,10 @@ fn a_running_freeswitch_takes_a_password_of_any_characters() {
 fn a_manager_secret_of_any_characters_is_taken_over() {
     let config = PbxConfig { snippets: false, ..PbxConfig::default() };
     let Some(pbx) = lab::or_skip(Kind::Asterisk, Pbx::start_with(Kind::Asterisk, config)) else { return };
-    let (file, secret) = (installed::folder(&pbx).join("manager.conf"), NASTY.replace(';', "\\;"));
+    let (file, secret) = (pbx.etc().join("manager.conf"), NASTY.replace(';', "\\;"));
     conf::replace(&file, &format!("secret={}", pbx.event_secret()), &format!("secret={secret}")).unwrap();
     installed::reload(&pbx);
     let installed = Installed::beside(&pbx, &[]).unwrap();
-    drop(installed.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap());
+    drop(installed.start(ports::local()).unwrap());
     installed.take_back();
 }

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use lab::scenario::calls::{ALICE, BOB, CAROL, DAVE, ERIN};
@@ -249,7 +248,7 @@ fn asterisk_a_trunk_is_no_softphone() {
 fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
     let Some(mut site) = site(Kind::FreeSwitch) else { return };
     let alice = site.number(ALICE);
-    let addr = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab::net::ports::free());
+    let addr = lab::net::ports::local();
     site.sidecall().bind(&alice, &format!("sip:softphone@{addr}"));
     let failed = |site: &mut Site| metric(site.sidecall(), "sidecall_agent_sip_messages_total", "result=\"failed\"");
     let first = Calls::new(ALICE.dialled, BOB.dialled).hold(1_000).place(site.pbx.sip()).unwrap();

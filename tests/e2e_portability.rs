@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a test that can't go on says where
 
 use lab::scenario::calls::{ALICE, Arrives, CAROL, CallScenario, DAVE, ERIN, FRANK, Person};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use lab::net::knot::{Knot, Records, ZONE};
 use lab::net::ports;
@@ -107,7 +107,7 @@ fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
 /// Nobody has put Frank into the directory. That our node serves his number and that he has a client is what the DNS
 /// alone says: without that record he is ours without a client (above), and called by the PSTN.
 fn b5_the_dns_alone_says_that_the_number_has_a_client(kind: Kind) {
-    let node = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let node = ports::local();
     let Some(knot) = serving(FRANK, node) else { return };
     let packet = scenario(FRANK, "packet", "called-has-client", Arrives::Packet, false);
     let node_lines = format!("public_url = \"http://{node}\"\n");

@@ -7,7 +7,6 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use lab::net::ports;
@@ -321,7 +320,7 @@ fn lead_calls(pbx: &Pbx, from: [&str; 2], to: [&str; 2]) {
     if pbx.kind() == Kind::Asterisk {
         installed::lead_calls(pbx, &[(from[0], to[0]), (from[1], to[1])]).unwrap();
         let pick_up = |context: &str| format!("Pickup(${{EXTEN:2}}@{context})");
-        let plan = installed::folder(pbx).join("extensions.conf");
+        let plan = pbx.etc().join("extensions.conf");
         conf::replace(&plan, &pick_up(from[0]), &pick_up(to[0])).unwrap();
     }
     installed::reload(pbx);
@@ -337,7 +336,7 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let mut options = vec!["--main", "+12125552000|5000", "--context", &context, "--trunk", &far];
     if kind == Kind::Asterisk {
         options.extend(["--phones", OWN[0], "--trunks", OWN[1]]);
-        let plan = installed::folder(&pbx).join("extensions.conf");
+        let plan = pbx.etc().join("extensions.conf");
         conf::write(&plan, &(conf::read(&plan).unwrap() + ASTERISK_CONTEXT)).unwrap();
     }
     installed::without_packet_trunk(&pbx).unwrap();
@@ -352,7 +351,7 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     let pstn = trunk_end("+12125550103", pbx.config().pstn);
     lead_calls(&pbx, OWN, IN_FRONT);
 
-    let mut sidecall = made.start(SocketAddr::from(([127, 0, 0, 1], ports::free()))).unwrap();
+    let mut sidecall = made.start(ports::local()).unwrap();
     let number = |extension: &str| format!("{extension};phone-context={context}");
     let mut people = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
     let clients = people.hand_out_clients();
@@ -369,7 +368,7 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
     lead_calls(&house.pbx, IN_FRONT, OWN);
     installed::let_no_calls_out(&house.pbx).unwrap();
     made.take_back();
-    let left = conf::read(&installed::folder(&house.pbx).join("extensions.conf")).unwrap_or_default();
+    let left = conf::read(&house.pbx.etc().join("extensions.conf")).unwrap_or_default();
     assert!(!left.contains("sidecall-"), "{left}");
     trunk.keep(&house.pbx, OWN[1]).unwrap();
     installed::reload(&house.pbx);

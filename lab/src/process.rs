@@ -8,6 +8,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 use crate::{LabError, Result};
 
 /// A process of ours. Dropping it kills it and waits for its end: a test that panics leaves nothing.
@@ -177,6 +179,12 @@ pub fn quiet() -> Duration {
 /// Whether something stays away for as long as [`quiet`] says.
 pub fn never(test: impl FnMut() -> bool) -> bool {
     !wait_until(quiet(), test)
+}
+
+/// A folder of its own in the machine's temporary folder, removed when it is dropped.
+pub(crate) fn folder(purpose: &str) -> Result<TempDir> {
+    let prefix = format!("sidecall-{purpose}");
+    tempfile::Builder::new().prefix(&prefix).tempdir().map_err(LabError::io(format!("a folder {prefix}…")))
 }
 
 /// The first file of that name in the folders of `PATH`.

@@ -1,7 +1,5 @@
 //! Two phones of one number, and a phone with TLS and SRTP.
 
-use std::net::{Ipv4Addr, SocketAddr};
-
 use crate::house::{House, SOON, both_are_told_of_the_end};
 use lab::net::ca::Ca;
 use lab::net::ports;
@@ -74,7 +72,7 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
 /// A real softphone whose signalling and sound nobody can read: called, and calling.
 pub(super) fn a_phone_with_tls_and_srtp(kind: Kind) {
     let ca = Ca::new();
-    let tls = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+    let tls = ports::local();
     let (certificate, key) = ca.sign(&[&tls.ip().to_string()]);
     let changes = match kind {
         Kind::Asterisk => Changes::default()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::net::ports;
-use crate::process::{Child, on_path, wait_until};
+use crate::process::{Child, folder, on_path, wait_until};
 use crate::sip::message::local_time;
 use crate::{LabError, Result, SipMessage};
 
@@ -67,8 +67,8 @@ impl Capture {
         if on_path("dumpcap").is_none() {
             return Err(LabError::Missing("no dumpcap on PATH (Debian package tshark)".to_owned()));
         }
-        let dir = tempfile::Builder::new().prefix("sidecall-wire-").tempdir().map_err(LabError::io("folder"))?;
-        let marker = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+        let dir = folder("wire-")?;
+        let marker = ports::local();
         let mut command = Command::new("dumpcap");
         command.args(["-q", "-P", "-i", "lo", "-f", &format!("({filter}) or udp port {}", marker.port())]);
         command.arg("-w").arg(dir.path().join(FILE));

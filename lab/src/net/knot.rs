@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::net::ports;
-use crate::process::{Child, on_path};
+use crate::process::{Child, folder, on_path};
 use crate::{LabError, Result};
 
 /// The zone's name: nobody else's.
@@ -88,7 +88,7 @@ impl Knot {
     /// # Errors
     /// If the server isn't on this machine, or doesn't start.
     pub fn start(records: &Records, negative: u32) -> Result<Knot> {
-        Knot::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, ports::free())), records, negative)
+        Knot::start_at(ports::local(), records, negative)
     }
 
     /// The same where the system's resolver asks: at port 53 of an address of its own.
@@ -103,7 +103,7 @@ impl Knot {
     fn start_at(address: SocketAddr, records: &Records, negative: u32) -> Result<Knot> {
         let binary = on_path("knotd").or_else(|| Some(PathBuf::from(ELSEWHERE)).filter(|file| file.is_file()));
         let binary = binary.ok_or_else(|| LabError::Missing(format!("knotd in PATH or {ELSEWHERE}")))?;
-        let dir = tempfile::tempdir().map_err(LabError::io("a folder"))?;
+        let dir = folder("knot-")?;
         let path = dir.path().display();
         let zone = format!(
             "$ORIGIN {ZONE}.\n@ 60 SOA ns hostmaster 1 3600 600 86400 {negative}\n@ 60 NS ns\nns 60 A 127.0.0.1\n{}",

@@ -111,6 +111,11 @@ pub fn free() -> u16 {
     from(&SINGLE, 1)
 }
 
+/// Such a port of 127.0.0.1.
+pub fn local() -> SocketAddr {
+    SocketAddr::new(Ipv4Addr::LOCALHOST.into(), free())
+}
+
 /// The first of `n` consecutive free ports, even (an RTP range begins there).
 pub fn free_range(n: u16) -> u16 {
     from(&RANGES, n.next_multiple_of(2))

@@ -4,18 +4,16 @@
 //! configuration, state and control socket, inside that root, and its own ports.
 
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use crate::net::ports;
-use crate::pbx::conf;
 use crate::pbx::endpoints;
+use crate::pbx::{Software, conf};
 use crate::process::{Child, on_path};
-use crate::{LabError, PbxConfig, Result};
+use crate::{LabError, Pbx, PbxConfig, Result};
 
 /// The manager's user in the lab.
 pub const USER: &str = "sidecall";
@@ -84,8 +82,8 @@ impl Installation {
         }
     }
 
-    fn command(&self, conf: &Path) -> Command {
-        let conf = self.inside(conf);
+    fn command(&self, dir: &Path) -> Command {
+        let conf = self.inside(&dir.join("etc/asterisk.conf"));
         let mut command = match &self.root {
             Some(root) => {
                 let mut chroot = Command::new("chroot");
@@ -94,13 +92,30 @@ impl Installation {
             }
             None => Command::new("asterisk"),
         };
-        command.arg("-C").arg(conf.join("asterisk.conf"));
+        command.arg("-C").arg(conf);
         command
+    }
+
+    pub(super) fn spawn(&self, dir: &Path, ami: SocketAddr, config: &PbxConfig) -> Result<Child> {
+        let mut command = self.command(dir);
+        // In the foreground, without a console, verbose enough to follow a call in the log.
+        command.args(["-f", "-vvv"]).env("TERM", "dumb");
+        let root = self.root.as_deref().unwrap_or(Path::new("/"));
+        let mut command = config.changes.with_resolver(command, dir, root)?;
+        let mut child = Child::spawn(&mut command, dir.join("asterisk.out"))?;
+        child.wait_for_port(ami, Duration::from_secs(30))?;
+        self.console(dir, "core waitfullybooted");
+        Ok(child)
+    }
+
+    pub(super) fn console(&self, dir: &Path, command: &str) -> String {
+        let out = self.command(dir).args(["-rx", command]).output();
+        out.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default()
     }
 }
 
 /// `SIDECALL_ASTERISK_ROOT`, or the place in the user's cache.
-pub fn root_dir() -> PathBuf {
+fn root_dir() -> PathBuf {
     std::env::var_os("SIDECALL_ASTERISK_ROOT").map_or_else(
         || {
             let home = std::env::var_os("HOME").unwrap_or_else(|| "/root".into());
@@ -118,92 +133,28 @@ pub(super) struct Plans {
     pub dialplan: String,
 }
 
-/// A running Asterisk.
-#[derive(Debug)]
-pub struct Asterisk {
-    // Dropped in this order: the process ends before its folder goes.
-    pub(crate) child: Child,
-    dir: TempDir,
-    installation: Installation,
-    /// How it was set up.
-    pub config: PbxConfig,
-    /// SIP, for phones and trunks.
-    pub sip: SocketAddr,
-    /// The manager interface.
-    pub ami: SocketAddr,
-    /// The manager interface over TLS, and its certificate.
-    pub tls: Option<(SocketAddr, PathBuf)>,
+/// Sets up a private instance and waits until it is ready.
+pub(super) fn start(config: PbxConfig) -> Result<Pbx> {
+    let sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
+    let plans = Plans {
+        pjsip: endpoints::pjsip(&config, sip),
+        queues: endpoints::queues(&config),
+        dialplan: endpoints::dialplan(&config)?,
+    };
+    launch(config, sip, &plans)
 }
 
-impl Asterisk {
-    /// Sets up a private instance and waits until it is ready.
-    pub fn start(config: PbxConfig) -> Result<Asterisk> {
-        let sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
-        let plans = Plans {
-            pjsip: endpoints::pjsip(&config, sip),
-            queues: endpoints::queues(&config),
-            dialplan: endpoints::dialplan(&config)?,
-        };
-        Asterisk::launch(config, sip, &plans)
-    }
-
-    /// The same with other plans.
-    pub(super) fn launch(config: PbxConfig, sip: SocketAddr, plans: &Plans) -> Result<Asterisk> {
-        let installation = Installation::find()?;
-        let base = installation.root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
-        let dir = tempfile::Builder::new()
-            .prefix("sidecall-")
-            .tempdir_in(base)
-            .map_err(LabError::io("folder for Asterisk"))?;
-        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let ami = local(ports::free());
-        let tls = config.tls.then(|| (local(ports::free()), dir.path().join("etc/manager.pem")));
-        write_configuration(&installation, dir.path(), &config, ami, tls.as_ref(), plans)?;
-        let child = spawn(&installation, dir.path(), ami, &config)?;
-        Ok(Asterisk { child, dir, installation, config, sip, ami, tls })
-    }
-
-    /// Where it writes what calls cost, a line each.
-    pub(super) fn cdr_file(&self) -> PathBuf {
-        self.dir.path().join("log/cdr-csv/Master.csv")
-    }
-
-    /// Its folder.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Ends it, if it runs, and starts it again.
-    pub fn restart(&mut self) -> Result<()> {
-        self.child.terminate(Duration::from_secs(5));
-        self.child = spawn(&self.installation, self.dir.path(), self.ami, &self.config)?;
-        Ok(())
-    }
-
-    /// Runs a command of the console.
-    pub fn console(&self, command: &str) -> String {
-        self.installation
-            .command(&self.dir.path().join("etc"))
-            .arg("-rx")
-            .arg(command)
-            .output()
-            .map(|out| String::from_utf8_lossy(&out.stdout).into_owned())
-            .unwrap_or_default()
-    }
-}
-
-fn spawn(installation: &Installation, dir: &Path, ami: SocketAddr, config: &PbxConfig) -> Result<Child> {
-    let mut command = installation.command(&dir.join("etc"));
-    // In the foreground, without a console, verbose enough to follow a call in the log.
-    command.args(["-f", "-vvv"]).env("TERM", "dumb");
-    let root = installation.root.as_deref().unwrap_or(Path::new("/"));
-    let mut command = config.changes.with_resolver(command, dir, root)?;
-    let mut child = Child::spawn(&mut command, dir.join("asterisk.out"))?;
-    child.wait_for_port(ami, Duration::from_secs(30))?;
-    let mut booted = installation.command(&dir.join("etc"));
-    booted.args(["-rx", "core waitfullybooted"]);
-    let _ = booted.output();
-    Ok(child)
+/// The same with other plans.
+pub(super) fn launch(config: PbxConfig, sip: SocketAddr, plans: &Plans) -> Result<Pbx> {
+    let installation = Installation::find()?;
+    let base = installation.root.as_ref().map_or_else(std::env::temp_dir, |root| root.join("tmp"));
+    let dir =
+        tempfile::Builder::new().prefix("sidecall-").tempdir_in(base).map_err(LabError::io("folder for Asterisk"))?;
+    let ami = ports::local();
+    let tls = config.tls.then(|| (ports::local(), dir.path().join("etc/manager.pem")));
+    write_configuration(&installation, dir.path(), &config, ami, tls.as_ref(), plans)?;
+    let child = installation.spawn(dir.path(), ami, &config)?;
+    Ok(Pbx { child, dir, software: Software::Asterisk(installation), config, sip, trunk_sip: sip, event: ami, tls })
 }
 
 fn write_configuration(

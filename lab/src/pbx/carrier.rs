@@ -6,11 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::net::ca::Ca;
 use crate::net::knot::{Knot, Records, ZONE};
 use crate::net::ports;
-use crate::pbx::asterisk::{Asterisk, Plans};
+use crate::pbx::asterisk::{self, Plans};
 use crate::pbx::conf;
 use crate::pbx::endpoints::phone;
 use crate::pbx::freeswitch::PASSWORD;
-use crate::{Changes, Kind, PbxConfig, Phone, Result};
+use crate::{Changes, Kind, Pbx, PbxConfig, Phone, Result};
 
 /// Who registers with it.
 const CUSTOMER: &str = "orga";
@@ -59,7 +59,7 @@ struct TrunkAddresses {
 /// The running company. The DNS server that knows its host name is there with it.
 #[derive(Debug)]
 pub struct Carrier {
-    asterisk: Asterisk,
+    asterisk: Pbx,
     addresses: TrunkAddresses,
     _knot: Knot,
 }
@@ -77,11 +77,7 @@ impl Carrier {
         let IpAddr::V4(resolver) = knot.address().ip() else { unreachable!("the DNS server has an IPv4 address") };
         let at = |last| SocketAddr::new(Ipv4Addr::new(127, 0, 4, last).into(), ports::free());
         let six = || SocketAddr::new(Ipv6Addr::LOCALHOST.into(), ports::free());
-        let addresses = TrunkAddresses {
-            carrier: [at(1), at(2), at(3), six()],
-            secure: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free()),
-            six: six(),
-        };
+        let addresses = TrunkAddresses { carrier: [at(1), at(2), at(3), six()], secure: ports::local(), six: six() };
         let plain = PbxConfig { trunk_port: Some(addresses.six.port()), ..PbxConfig::patient() };
         let ca = Ca::new();
         let changes = match kind {
@@ -110,13 +106,13 @@ impl Carrier {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        self.asterisk.child.log()
+        self.asterisk.log()
     }
 }
 
 impl TrunkAddresses {
     /// The company itself. The PBX is at `pbx` where nothing else is said.
-    fn carrier(&self, ca: &Ca, pbx: SocketAddr) -> Result<Asterisk> {
+    fn carrier(&self, ca: &Ca, pbx: SocketAddr) -> Result<Pbx> {
         let [registered, _, secure, _] = self.carrier;
         let mut pjsip = "\n[global]\ntype=global\nendpoint_identifier_order=username,header,ip\n".to_owned();
         for (trunk, at) in Trunk::ALL.into_iter().zip(self.carrier) {
@@ -154,7 +150,7 @@ impl TrunkAddresses {
         let changes = certificates(Changes::default().add("pjsip.conf", pjsip), ca, &own);
         let config = PbxConfig { snippets: false, changes, ..PbxConfig::default() };
         let dialplan = conf::project_file("lab/dialplan/carrier.conf")?;
-        Asterisk::launch(config, registered, &Plans { dialplan, ..Plans::default() })
+        asterisk::launch(config, registered, &Plans { dialplan, ..Plans::default() })
     }
 
     /// The four trunks on an Asterisk.

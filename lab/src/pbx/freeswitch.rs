@@ -1,17 +1,15 @@
 //! A private FreeSWITCH: its own vanilla configuration, copied, and the project's snippets.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tempfile::TempDir;
-
 use crate::net::ports;
-use crate::pbx::{conf, vanilla};
-use crate::process::{Child, on_path, wait_until};
-use crate::{LabError, PbxConfig, Result};
+use crate::pbx::{Software, conf, vanilla};
+use crate::process::{Child, folder, on_path, wait_until};
+use crate::{LabError, Pbx, PbxConfig, Result};
 
 /// The event socket's password in the lab. Not the well-known one: the agent refuses that.
 pub const PASSWORD: &str = crate::pbx::asterisk::SECRET;
@@ -59,90 +57,49 @@ impl Installation {
             _ => Err(LabError::Missing(format!("{} has no vanilla configuration or no mod_sofia", binary.display()))),
         }
     }
-}
 
-/// A running FreeSWITCH.
-#[derive(Debug)]
-pub struct FreeSwitch {
-    // Dropped in this order: the process ends before its folder goes.
-    pub(crate) child: Child,
-    dir: TempDir,
-    installation: Installation,
-    /// How it was set up.
-    pub config: PbxConfig,
-    /// SIP for phones: the profile `internal`, context `default`.
-    pub sip: SocketAddr,
-    /// SIP for trunks: the profile `external`, context `public`.
-    pub trunk_sip: SocketAddr,
-    /// The event socket.
-    pub esl: SocketAddr,
-}
-
-impl FreeSwitch {
-    /// Sets up a private instance and waits until it is ready.
-    pub fn start(config: PbxConfig) -> Result<FreeSwitch> {
-        let installation = Installation::find()?;
-        let dir =
-            tempfile::Builder::new().prefix("sidecall-").tempdir().map_err(LabError::io("folder for FreeSWITCH"))?;
-        let local = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let esl = local(ports::free());
-        let sip = SocketAddr::new(config.ip.into(), ports::free());
-        let trunk_sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
-        let conf = dir.path().join("conf");
-        conf::copy_dir(&installation.conf, &conf)?;
-        vanilla::configure(&conf, &installation.modules, &config, [sip, trunk_sip, esl])?;
-        let child = spawn(&installation, dir.path(), esl, &config)?;
-        Ok(FreeSwitch { child, dir, installation, config, sip, trunk_sip, esl })
-    }
-
-    /// What it has logged: it writes to a file, and to its output only what goes wrong at the start.
-    pub(super) fn log(&self) -> String {
-        self.child.log() + &conf::read(&self.dir.path().join("log/freeswitch.log")).unwrap_or_default()
-    }
-
-    /// Where it writes what calls cost, a line each.
-    pub(super) fn cdr_file(&self) -> PathBuf {
-        self.dir.path().join("log/cdr-csv/Master.csv")
-    }
-
-    /// Its folder.
-    pub fn dir(&self) -> &Path {
-        self.dir.path()
-    }
-
-    /// Ends it, if it runs, and starts it again.
-    pub fn restart(&mut self) -> Result<()> {
-        self.child.terminate(Duration::from_secs(10));
-        self.child = spawn(&self.installation, self.dir.path(), self.esl, &self.config)?;
-        Ok(())
-    }
-
-    /// Runs a command of the console.
-    pub fn console(&self, command: &str) -> String {
-        api(self.esl, command).unwrap_or_default()
+    pub(super) fn spawn(&self, dir: &Path, esl: SocketAddr, config: &PbxConfig) -> Result<Child> {
+        let mut command = Command::new(&self.binary);
+        command.args(["-nf", "-nc", "-nonat", "-np"]).arg("-mod").arg(&self.modules);
+        for name in ["conf", "log", "run", "db", "scripts", "temp", "certs", "recordings", "storage", "cache"] {
+            let sub = dir.join(name);
+            std::fs::create_dir_all(&sub).map_err(LabError::io(name))?;
+            command.arg(format!("-{name}")).arg(sub);
+        }
+        let mut command = config.changes.with_resolver(command, dir, Path::new("/"))?;
+        let mut child = Child::spawn(&mut command, dir.join("freeswitch.out"))?;
+        child.wait_for_port(esl, Duration::from_secs(60))?;
+        let ready = || {
+            let up = |profile| {
+                api(esl, &format!("sofia status profile {profile}")).is_ok_and(|text| text.contains("CALLS-IN"))
+            };
+            up("internal") && up("external") && api(esl, "status").is_ok_and(|text| text.contains("is ready"))
+        };
+        if wait_until(Duration::from_secs(60), ready) {
+            return Ok(child);
+        }
+        Err(LabError::Late { what: "FreeSWITCH is not ready".into(), seconds: 60, log: child.log() })
     }
 }
 
-fn spawn(installation: &Installation, dir: &Path, esl: SocketAddr, config: &PbxConfig) -> Result<Child> {
-    let mut command = Command::new(&installation.binary);
-    command.args(["-nf", "-nc", "-nonat", "-np"]).arg("-mod").arg(&installation.modules);
-    for name in ["conf", "log", "run", "db", "scripts", "temp", "certs", "recordings", "storage", "cache"] {
-        let sub = dir.join(name);
-        std::fs::create_dir_all(&sub).map_err(LabError::io(name))?;
-        command.arg(format!("-{name}")).arg(sub);
-    }
-    let mut command = config.changes.with_resolver(command, dir, Path::new("/"))?;
-    let mut child = Child::spawn(&mut command, dir.join("freeswitch.out"))?;
-    child.wait_for_port(esl, Duration::from_secs(60))?;
-    let ready = || {
-        let up =
-            |profile| api(esl, &format!("sofia status profile {profile}")).is_ok_and(|text| text.contains("CALLS-IN"));
-        up("internal") && up("external") && api(esl, "status").is_ok_and(|text| text.contains("is ready"))
-    };
-    if wait_until(Duration::from_secs(60), ready) {
-        return Ok(child);
-    }
-    Err(LabError::Late { what: "FreeSWITCH is not ready".into(), seconds: 60, log: child.log() })
+/// Sets up a private instance and waits until it is ready. Phones are in the profile `internal` and the context `default`,
+/// trunks in `external` and `public`.
+pub(super) fn start(config: PbxConfig) -> Result<Pbx> {
+    let installation = Installation::find()?;
+    let dir = folder("")?;
+    let esl = ports::local();
+    let sip = SocketAddr::new(config.ip.into(), ports::free());
+    let trunk_sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
+    let conf = dir.path().join("conf");
+    conf::copy_dir(&installation.conf, &conf)?;
+    vanilla::configure(&conf, &installation.modules, &config, [sip, trunk_sip, esl])?;
+    let child = installation.spawn(dir.path(), esl, &config)?;
+    Ok(Pbx { child, dir, software: Software::FreeSwitch(installation), config, sip, trunk_sip, event: esl, tls: None })
+}
+
+/// One command of the console.
+pub(super) fn console(esl: SocketAddr, command: &str) -> String {
+    api(esl, command).unwrap_or_default()
 }
 
 /// One command over the event socket, on a connection of its own.

@@ -7,8 +7,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::pbx::conf;
+use crate::process::folder;
 use crate::sidecall::{ADMIN, Sidecall, binary};
-use crate::{Kind, LabError, Pbx, Result};
+use crate::{Kind, Pbx, Result};
 
 /// What `install.sh` made beside one PBX.
 #[derive(Debug)]
@@ -23,12 +24,12 @@ impl Installed {
     /// # Panics
     /// If the script fails.
     pub fn beside(pbx: &Pbx, options: &[&str]) -> Result<Installed> {
-        let root = tempfile::Builder::new().prefix("sidecall-root-").tempdir().map_err(LabError::io("a root"))?;
+        let root = folder("root-")?;
         conf::write(&root.path().join("etc/sidecall/admin.token"), ADMIN)?;
         let installed = Installed { root };
         let program = binary().to_string_lossy().into_owned();
         let all = [&["--pbx", pbx.kind().word(), "--binary", &program], options].concat();
-        installed.script(&all, Some(&folder(pbx)));
+        installed.script(&all, Some(&pbx.etc()));
         Ok(installed)
     }
 
@@ -39,7 +40,7 @@ impl Installed {
 
     /// Starts agent and node from a copy of `/etc/sidecall`, with the node at `http`.
     pub fn start(&self, http: SocketAddr) -> Result<Sidecall> {
-        let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().map_err(LabError::io("folder"))?;
+        let dir = folder("run-")?;
         conf::copy_dir(&self.etc(), dir.path())?;
         let config = dir.path().join("sidecall.toml");
         conf::replace(&config, "127.0.0.1:8600", &http.to_string())?;
@@ -67,14 +68,9 @@ impl Installed {
     }
 }
 
-/// Where the PBX's configuration is.
-pub fn folder(pbx: &Pbx) -> PathBuf {
-    pbx.dir().join(if pbx.kind() == Kind::Asterisk { "etc" } else { "conf" })
-}
-
 /// On an Asterisk, changes the context of endpoints: from the first of each pair to the second.
 pub fn lead_calls(pbx: &Pbx, contexts: &[(&str, &str)]) -> Result<()> {
-    let file = folder(pbx).join("pjsip.conf");
+    let file = pbx.etc().join("pjsip.conf");
     contexts
         .iter()
         .try_for_each(|(from, to)| conf::replace(&file, &format!("context={from}\n"), &format!("context={to}\n")))
@@ -83,7 +79,7 @@ pub fn lead_calls(pbx: &Pbx, contexts: &[(&str, &str)]) -> Result<()> {
 /// On an Asterisk, the lab's own packet trunk goes: `--trunk` makes one of the same name.
 pub fn without_packet_trunk(pbx: &Pbx) -> Result<()> {
     match pbx.kind() {
-        Kind::Asterisk => conf::replace(&folder(pbx).join("pjsip.conf"), "\n[sidecall]\n", "\n[sidecall](!)\n"),
+        Kind::Asterisk => conf::replace(&pbx.etc().join("pjsip.conf"), "\n[sidecall]\n", "\n[sidecall](!)\n"),
         Kind::FreeSwitch => Ok(()),
     }
 }
@@ -91,13 +87,13 @@ pub fn without_packet_trunk(pbx: &Pbx) -> Result<()> {
 /// What `install.sh` leaves to the administrator: the line in front of each route that may use the packet trunk.
 pub fn let_calls_out(pbx: &Pbx) -> Result<()> {
     let (file, route, line) = route_out(pbx.kind());
-    conf::replace(&folder(pbx).join(file), route, &format!("{line}{route}"))
+    conf::replace(&pbx.etc().join(file), route, &format!("{line}{route}"))
 }
 
 /// Takes that back.
 pub fn let_no_calls_out(pbx: &Pbx) -> Result<()> {
     let (file, _, line) = route_out(pbx.kind());
-    conf::replace(&folder(pbx).join(file), line, "")
+    conf::replace(&pbx.etc().join(file), line, "")
 }
 
 /// The file of the routes that call out, what they do, and the line.
@@ -127,7 +123,7 @@ impl PacketTrunk {
             Kind::Asterisk => "sidecall-trunk.conf",
             Kind::FreeSwitch => "sip_profiles/external/sidecall.xml",
         };
-        let file = folder(pbx).join(file);
+        let file = pbx.etc().join(file);
         Ok(PacketTrunk { text: conf::read(&file)?, file })
     }
 
@@ -135,7 +131,7 @@ impl PacketTrunk {
     pub fn keep(&self, pbx: &Pbx, context: &str) -> Result<()> {
         conf::write(&self.file, &self.text.replace("context=sidecall-trunks", &format!("context={context}")))?;
         if pbx.kind() == Kind::Asterisk {
-            let all = folder(pbx).join("pjsip.conf");
+            let all = pbx.etc().join("pjsip.conf");
             conf::write(&all, &(conf::read(&all)? + "\n#include \"sidecall-trunk.conf\"\n"))?;
         }
         Ok(())

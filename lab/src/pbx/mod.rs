@@ -16,14 +16,15 @@ mod vanilla;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
 
 use crate::net::ports;
-use crate::pbx::asterisk::Asterisk;
 use crate::pbx::conf::Changes;
-use crate::pbx::freeswitch::FreeSwitch;
 use crate::pbx::plan::{Inner, Plan};
 use crate::pbx::tenants::Tenant;
-use crate::{PACKET, PSTN, Result};
+use crate::{Child, PACKET, PSTN, Result};
 
 /// Which PBX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,17 +124,38 @@ impl PbxConfig {
 
     /// The same in `direct` mode, with a port of its own for the agent to listen on.
     pub fn direct(config: PbxConfig) -> PbxConfig {
-        PbxConfig { direct: Some(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free())), ..config }
+        PbxConfig { direct: Some(ports::local()), ..config }
     }
 }
 
 /// A running PBX. Dropping it ends it and removes its folder.
 #[derive(Debug)]
-pub enum Pbx {
-    /// An Asterisk.
-    Asterisk(Box<Asterisk>),
-    /// A FreeSWITCH.
-    FreeSwitch(Box<FreeSwitch>),
+pub struct Pbx {
+    // Dropped in this order: the process ends before its folder goes.
+    child: Child,
+    dir: TempDir,
+    software: Software,
+    config: PbxConfig,
+    sip: SocketAddr,
+    trunk_sip: SocketAddr,
+    event: SocketAddr,
+    /// The manager interface over TLS, and its certificate.
+    tls: Option<(SocketAddr, PathBuf)>,
+}
+
+#[derive(Debug)]
+enum Software {
+    Asterisk(asterisk::Installation),
+    FreeSwitch(freeswitch::Installation),
+}
+
+impl Software {
+    fn spawn(&self, dir: &Path, event: SocketAddr, config: &PbxConfig) -> Result<Child> {
+        match self {
+            Software::Asterisk(installation) => installation.spawn(dir, event, config),
+            Software::FreeSwitch(installation) => installation.spawn(dir, event, config),
+        }
+    }
 }
 
 impl Pbx {
@@ -144,98 +166,73 @@ impl Pbx {
 
     /// Starts one. Returns when it takes calls and its event socket answers.
     pub fn start_with(kind: Kind, config: PbxConfig) -> Result<Pbx> {
-        Ok(match kind {
-            Kind::Asterisk => Pbx::Asterisk(Box::new(Asterisk::start(config)?)),
-            Kind::FreeSwitch => Pbx::FreeSwitch(Box::new(FreeSwitch::start(config)?)),
-        })
+        match kind {
+            Kind::Asterisk => asterisk::start(config),
+            Kind::FreeSwitch => freeswitch::start(config),
+        }
     }
 
     /// Which one it is.
     pub fn kind(&self) -> Kind {
-        match self {
-            Pbx::Asterisk(_) => Kind::Asterisk,
-            Pbx::FreeSwitch(_) => Kind::FreeSwitch,
+        match self.software {
+            Software::Asterisk(_) => Kind::Asterisk,
+            Software::FreeSwitch(_) => Kind::FreeSwitch,
         }
     }
 
     /// What it was started with: the addresses of the trunks' far ends are here.
     pub fn config(&self) -> &PbxConfig {
-        match self {
-            Pbx::Asterisk(pbx) => &pbx.config,
-            Pbx::FreeSwitch(pbx) => &pbx.config,
-        }
+        &self.config
     }
 
     /// Where phones send their SIP to.
     pub fn sip(&self) -> SocketAddr {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.sip,
-            Pbx::FreeSwitch(pbx) => pbx.sip,
-        }
+        self.sip
     }
 
     /// Where trunks send their SIP to.
     pub fn trunk_sip(&self) -> SocketAddr {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.sip,
-            Pbx::FreeSwitch(pbx) => pbx.trunk_sip,
-        }
+        self.trunk_sip
     }
 
     /// The event socket or manager interface.
     pub fn event_addr(&self) -> SocketAddr {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.ami,
-            Pbx::FreeSwitch(pbx) => pbx.esl,
-        }
+        self.event
     }
 
     /// The manager interface over TLS and the certificate that it shows (PEM), if it was asked for.
     pub fn event_tls(&self) -> Option<(SocketAddr, PathBuf)> {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.tls.clone(),
-            Pbx::FreeSwitch(_) => None,
-        }
+        self.tls.clone()
     }
 
     /// The manager's user. FreeSWITCH has none.
     pub fn event_user(&self) -> Option<&str> {
-        match self {
-            Pbx::Asterisk(_) => Some(asterisk::USER),
-            Pbx::FreeSwitch(_) => None,
-        }
+        (self.kind() == Kind::Asterisk).then_some(asterisk::USER)
     }
 
     /// The secret of the event socket.
     pub fn event_secret(&self) -> &str {
-        match self {
-            Pbx::Asterisk(_) => asterisk::SECRET,
-            Pbx::FreeSwitch(_) => freeswitch::PASSWORD,
-        }
+        asterisk::SECRET
     }
 
     /// Its private folder: configuration and logs.
     pub fn dir(&self) -> &Path {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.dir(),
-            Pbx::FreeSwitch(pbx) => pbx.dir(),
-        }
+        self.dir.path()
+    }
+
+    /// Its configuration.
+    pub fn etc(&self) -> PathBuf {
+        self.dir().join(if self.kind() == Kind::Asterisk { "etc" } else { "conf" })
     }
 
     /// The pid.
     pub fn pid(&self) -> u32 {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.child.pid(),
-            Pbx::FreeSwitch(pbx) => pbx.child.pid(),
-        }
+        self.child.pid()
     }
 
-    /// What it has logged.
+    /// What it has logged. A FreeSWITCH writes to a file, and to its output only what goes wrong at the start.
     pub fn log(&self) -> String {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.child.log(),
-            Pbx::FreeSwitch(pbx) => pbx.log(),
-        }
+        self.child.log() + &conf::read(&self.dir().join("log/freeswitch.log")).unwrap_or_default()
     }
 
     /// FreeSWITCH: how many calls it has announced so far in `direct` mode and in `hold` mode, as its own log has it.
@@ -247,36 +244,21 @@ impl Pbx {
 
     /// Kills it; [`Pbx::restart`] brings it back.
     pub fn kill(&mut self) {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.child.kill(),
-            Pbx::FreeSwitch(pbx) => pbx.child.kill(),
-        }
+        self.child.kill();
     }
 
     /// Ends it, if it runs, and starts it again with the same configuration and ports.
     pub fn restart(&mut self) -> Result<()> {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.restart(),
-            Pbx::FreeSwitch(pbx) => pbx.restart(),
-        }
-    }
-
-    /// Stops it for `pause` (SIGSTOP, SIGCONT): it hangs, its sockets stay open.
-    pub fn stop_cont(&mut self, pause: std::time::Duration) {
-        let child = match self {
-            Pbx::Asterisk(pbx) => &mut pbx.child,
-            Pbx::FreeSwitch(pbx) => &mut pbx.child,
-        };
-        child.stop();
-        std::thread::sleep(pause);
-        child.cont();
+        self.child.terminate(Duration::from_secs(10));
+        self.child = self.software.spawn(self.dir.path(), self.event, &self.config)?;
+        Ok(())
     }
 
     /// Runs one command of its console (`core show channels`, `show calls`) and returns the output.
     pub fn console(&self, command: &str) -> String {
-        match self {
-            Pbx::Asterisk(pbx) => pbx.console(command),
-            Pbx::FreeSwitch(pbx) => pbx.console(command),
+        match &self.software {
+            Software::Asterisk(installation) => installation.console(self.dir(), command),
+            Software::FreeSwitch(_) => freeswitch::console(self.event, command),
         }
     }
 
@@ -287,10 +269,10 @@ impl Pbx {
 
     /// Sets what an administrator edits at the top of the snippet, by FreeSWITCH's name.
     pub fn set(&self, name: &str, value: &str) {
-        let _ = match self {
-            Pbx::Asterisk(pbx) => pbx.console(&format!("dialplan set global {} \"{value}\"", name.to_uppercase())),
-            Pbx::FreeSwitch(pbx) => pbx.console(&format!("global_setvar {name}={value}")),
-        };
+        self.console(&match self.kind() {
+            Kind::Asterisk => format!("dialplan set global {} \"{value}\"", name.to_uppercase()),
+            Kind::FreeSwitch => format!("global_setvar {name}={value}"),
+        });
     }
 
     /// From now on the administrator's own dialplan calls out over this trunk: `pstn`, as it does at first, or

@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::pbx::asterisk::{Asterisk, Plans};
+use crate::pbx::asterisk::{self, Plans};
 use crate::pbx::conf;
 use crate::pbx::endpoints::{phone, transport, trunk};
-use crate::{PSTN, PbxConfig, Phone, Result};
+use crate::{PSTN, Pbx, PbxConfig, Phone, Result};
 
 /// Mobiles that may register with it.
 const MOBILES: [&str; 3] = ["+19175550100", "+19175550101", "+19175550102"];
@@ -25,7 +25,7 @@ pub enum CallerId {
 /// The running network.
 #[derive(Debug)]
 pub struct Pstn {
-    asterisk: Asterisk,
+    asterisk: Pbx,
 }
 
 impl Pstn {
@@ -37,12 +37,12 @@ impl Pstn {
         let dialplan = conf::project_file("lab/dialplan/pstn.conf")?;
         let plans = Plans { pjsip, queues: String::new(), dialplan };
         let config = PbxConfig { snippets: false, ..PbxConfig::default() };
-        Ok(Pstn { asterisk: Asterisk::launch(config, sip, &plans)? })
+        Ok(Pstn { asterisk: asterisk::launch(config, sip, &plans)? })
     }
 
     /// Where it is reached.
     pub fn sip(&self) -> SocketAddr {
-        self.asterisk.sip
+        self.asterisk.sip()
     }
 
     /// Rewrites callers' numbers from now on.
@@ -67,6 +67,6 @@ impl Pstn {
 
     /// What it has logged.
     pub fn log(&self) -> String {
-        self.asterisk.child.log()
+        self.asterisk.log()
     }
 }

@@ -17,7 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::net::capture::{Capture, Packets};
 use crate::net::ports;
 use crate::scenario::letters::Letters;
-use crate::scenario::report::{Report, SOON, write};
+use crate::scenario::report::{Report, SOON, Since, write};
 use crate::scenario::sides::{Between, sides};
 use crate::sidecall::{Sidecall, SidecallConfig, credential, domain, pbx_entry};
 use crate::{Call, Client, Hosted, Inner, Kind, PSTN, Pbx, PbxConfig, Phone, Plan, Pstn, Result};
@@ -115,6 +115,17 @@ impl Domain {
     }
 }
 
+/// Somebody whom another one is told of: name, number, and what the own client is shown.
+pub(super) struct Partner<'a> {
+    name: &'a str,
+    number: &'a str,
+    client: Since<'a>,
+}
+
+pub(super) fn partner<'a>(name: &'a str, number: &'a str, client: Since<'a>) -> Partner<'a> {
+    Partner { name, number, client }
+}
+
 /// Both organisations and what is between them, and with [`Domains::start_sidecall`] their people with clients.
 #[derive(Debug)]
 pub struct Domains {
@@ -174,7 +185,7 @@ impl Domains {
         Ok(Domains {
             alice: None,
             there: Vec::new(),
-            nodes: [(); 2].map(|()| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free())),
+            nodes: [(); 2].map(|()| ports::local()),
             started: None,
             wire: RefCell::default(),
             letters: RefCell::default(),
@@ -332,6 +343,14 @@ impl Domains {
                 None => drop(report.expect(false, format!("nobody was given an address of {}", to.0))),
             }
         }
+    }
+
+    /// Two people are each told of the other, and write to each other. The address of the first, as the other has it.
+    pub(super) fn pair(&self, one: Partner, other: Partner, report: &mut Report) -> Option<String> {
+        let (to_one, to_other) = (other.client.peer(Some(one.number)), one.client.peer(Some(other.number)));
+        let [at_one, at_other] = [&one, &other].map(|who| (who.name, who.client.client() as _));
+        self.write_both((to_one.as_deref(), at_one), (to_other.as_deref(), at_other), report);
+        to_one
     }
 
     /// No text of this scenario has reached anybody's client but that of the person it was for. `more` are clients besides

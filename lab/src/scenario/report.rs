@@ -74,6 +74,11 @@ impl<'a> Since<'a> {
         Since { client, peers: count("peer"), ended: count("ended"), messages: count("message") }
     }
 
+    /// That client.
+    pub(super) fn client(&self) -> &'a Hosted {
+        self.client
+    }
+
     /// The peers that it was told of since, by number and address; waits for one of that number.
     pub fn peer(&self, number: Option<&str>) -> Option<String> {
         let find = || {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use tempfile::TempDir;
 
-use crate::process::{Child, wait_until};
+use crate::process::{Child, folder, wait_until};
 use crate::sidecall::{Sidecall, binary, credential};
 use crate::{LabError, Phone, Result, SippPhone};
 
@@ -66,7 +66,7 @@ pub struct Hosted {
 impl Hosted {
     /// Starts it and waits until it is connected.
     pub fn start(sidecall: &Sidecall, number: &str) -> Result<Hosted> {
-        let dir = tempfile::Builder::new().prefix("sidecall-client-").tempdir().map_err(LabError::io("folder"))?;
+        let dir = folder("client-")?;
         let mut command = Command::new(binary());
         command
             .args(["client", "--json", "--number", number, "--node", &sidecall.url(""), "--capability", "text"])

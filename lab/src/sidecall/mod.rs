@@ -4,7 +4,7 @@ pub mod age;
 pub mod clients;
 pub mod surroundings;
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::net::ports;
 use crate::pbx::conf;
-use crate::process::{Child, wait_until};
+use crate::process::{Child, folder, wait_until};
 use crate::sidecall::surroundings::Surroundings;
 use crate::{Kind, LabError, Pbx, Result};
 
@@ -127,8 +127,8 @@ impl Sidecall {
 
     /// Starts one role; doesn't wait for a link.
     pub fn launch(pbx: &Pbx, config: &SidecallConfig, role: &'static str) -> Result<Sidecall> {
-        let dir = tempfile::Builder::new().prefix("sidecall-run-").tempdir().map_err(LabError::io("folder"))?;
-        let http = config.http.unwrap_or_else(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ports::free()));
+        let dir = folder("run-")?;
+        let http = config.http.unwrap_or_else(ports::local);
         conf::write(&dir.path().join("admin.token"), ADMIN)?;
         conf::write(&dir.path().join("agent.token"), AGENT)?;
         conf::write(&dir.path().join("pbx.password"), pbx.event_secret())?;

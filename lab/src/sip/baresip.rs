@@ -13,7 +13,7 @@ use crate::net::ca::Ca;
 use crate::net::ports;
 use crate::pbx::conf;
 use crate::pbx::freeswitch;
-use crate::process::{Child, on_path};
+use crate::process::{Child, folder, on_path};
 use crate::{LabError, Result};
 
 /// Where it lives.
@@ -39,8 +39,8 @@ impl Baresip {
         if on_path("baresip").is_none() {
             return Err(LabError::Missing("no baresip on PATH (Debian package baresip-core)".into()));
         }
-        let dir = tempfile::Builder::new().prefix("sidecall-baresip-").tempdir().map_err(LabError::io("folder"))?;
-        let control = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), ports::free());
+        let dir = folder("baresip-")?;
+        let control = ports::local();
         let (here, rtp) = (dir.path().display(), ports::free_range(20));
         let ports = rtp..=rtp + 19;
         let (certificate, key) = ca.sign(&[&SOFTPHONE.to_string()]);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::net::ports;
 use crate::pbx::conf;
-use crate::process::{Child, on_path, wait_until};
+use crate::process::{Child, folder, on_path, wait_until};
 use crate::sip::message::{SipMessage, parse_trace};
 use crate::sip::report::CallReport;
 use crate::{LabError, PHONES, Result};
@@ -84,7 +84,7 @@ impl Sipp {
         if on_path("sipp").is_none() {
             return Err(LabError::Missing("no sipp on PATH (Debian package sip-tester)".into()));
         }
-        let dir = tempfile::Builder::new().prefix("sidecall-sipp-").tempdir().map_err(LabError::io("folder"))?;
+        let dir = folder("sipp-")?;
         let file = dir.path().join("scenario.xml");
         conf::write(&file, scenario)?;
         let mut command = Command::new("sipp");

@@ -2,14 +2,6 @@
 
 use super::*;
 
-/// Alice and Carol write to each other.
-fn both_write(domains: &Domains, to_alice: Option<&str>, to_carol: Option<&str>, report: &mut Report) {
-    report.expect(to_alice.is_some(), "Carol's client was not told of Alice");
-    report.expect(to_carol.is_some(), "Alice's client was not told of Carol");
-    let (one, other) = (("Alice", domains.alice() as _), ("Carol", domains.there(2) as _));
-    domains.write_both((to_alice, one), (to_carol, other), report);
-}
-
 /// Nobody asked B's node about the main number.
 fn never_asked(domains: &Domains, main: &str, report: &mut Report) {
     report.expect(calls_to(domains.b.sidecall(), main).is_empty(), "B's node was asked about the main number");
@@ -53,9 +45,7 @@ fn attendant(
     report.expect(carols.stays_without(0), "Carol's client was told before she answered");
     there.answer();
     report.sound_both_ways((&call, alice), (&there, carol));
-    let received = carols.peer(Some(&first));
-    let back = alices.peer(Some(&extension));
-    both_write(domains, received.as_deref(), back.as_deref(), report);
+    let received = domains.pair(partner("Alice", &first, alices), partner("Carol", &extension, carols), report);
     report.say("the extension is found: Alice's and Carol's clients have each other's address, and both write");
     report.expect(bobs.stays_without(0), "Bob's client was told of somebody");
     hang_up(&call, &there, report);
@@ -74,14 +64,9 @@ pub(super) fn operator(domains: &mut Domains, report: &mut Report) -> Result<()>
     let Some((call, there)) = domains.connect(&alice, &number, &dan, report) else { return Ok(()) };
     report.expect(carols.stays_without(0), "somebody was told while the operator talked");
     report.expect(there.refer_to(&domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
-    let Some(third) = carol.answer_next(SOON) else {
-        report.expect(false, "Carol's phone does not ring");
-        return Ok(());
-    };
+    let third = answer(&carol)?;
     report.sound_both_ways((&call, &alice), (&third, &carol));
-    let received = carols.peer(Some(&first));
-    let back = alices.peer(Some(&extension));
-    both_write(domains, received.as_deref(), back.as_deref(), report);
+    let received = domains.pair(partner("Alice", &first, alices), partner("Carol", &extension, carols), report);
     report.say("the operator transfers to Carol: her client and Alice's have each other's address, and both write");
     wire.on_the_trunk(domains, received.as_deref(), report)?;
     hang_up(&call, &third, report);
@@ -121,11 +106,7 @@ pub(super) fn resumed(domains: &mut Domains, report: &mut Report) -> Result<()> 
     let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
     there.answer();
     report.sound_both_ways((&call, &alice), (&there, &bob));
-    let (to_alice, to_bob) = (bobs.peer(Some(&first)), alices.peer(Some(&operator)));
-    report.expect(to_alice.is_some(), "the operator's client was not told of Alice");
-    report.expect(to_bob.is_some(), "Alice's client was not told of the operator");
-    let (one, other) = (("Alice", domains.alice() as _), ("Bob", domains.there(1) as _));
-    domains.write_both((to_alice.as_deref(), one), (to_bob.as_deref(), other), report);
+    domains.pair(partner("Alice", &first, alices), partner("Bob", &operator, bobs), report);
     report.say("B's agent starts again while Bob's phone rings; he answers, and his client and Alice's are paired");
     never_asked(domains, &main, report);
     hang_up(&call, &there, report);
@@ -143,26 +124,18 @@ fn connected(domains: &mut Domains, main: &str, reach: impl Fn(&Call, &mut Repor
     let wire = Wire::tap(domains, report)?;
     let call = alice.call(main);
     reach(&call, report);
-    let Some(there) = bob.answer_next(SOON) else {
-        report.expect(false, "the operator's phone does not ring");
-        return Ok(());
-    };
+    let there = answer(&bob)?;
     report.sound_both_ways((&call, &alice), (&there, &bob));
     report.expect(bobs.peer(Some(&first)).is_some(), "the operator's client was not told of Alice");
     report.expect(there.hold(), "the operator can't hold the call");
     let consult = bob.call(&domains.b.plan().extension(2));
-    let Some(asked) = carol.answer_next(SOON) else {
-        report.expect(false, "Carol's phone does not ring");
-        return Ok(());
-    };
+    let asked = answer(&carol)?;
     report
         .expect(consult.wait_answered(SOON) && carols.peer(Some(&operator)).is_some(), "Carol was not paired with Bob");
     report.sound_both_ways((&consult, &bob), (&asked, &carol));
     report.expect(there.consulted_transfer_to(&consult) == Some(202), "the transfer was refused");
     report.sound_both_ways((&call, &alice), (&asked, &carol));
-    let received = carols.peer(Some(&first));
-    let back = alices.peer(Some(&third));
-    both_write(domains, received.as_deref(), back.as_deref(), report);
+    let received = domains.pair(partner("Alice", &first, alices), partner("Carol", &third, carols), report);
     report.expect(carols.ended(Some(&operator)), "Carol's client was not told that Bob has left");
     report.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over with Alice");
     report.expect(alices.ended(Some(&operator)), "Alice's client was not told that it is over with Bob");
@@ -190,23 +163,15 @@ pub(super) fn behind(domains: &mut Domains, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     call.dtmf(&keys);
-    let Some(there) = carol.answer_next(SOON) else {
-        report.expect(false, "the phone behind the call server does not ring");
-        return Ok(());
-    };
+    let there = answer(&carol)?;
     report.sound_both_ways((&call, &alice), (&there, &carol));
-    let received = carols.peer(Some(&first));
-    report.expect(received.is_some(), "Carol's client was not told of Alice");
-    let back = alices.peer(Some(&number));
-    report.expect(back.is_some(), "Alice's client was not told of Carol");
-    let (one, other) = (("Alice", domains.alice() as _), ("Carol behind B", &client as _));
-    domains.write_both((received.as_deref(), one), (back.as_deref(), other), report);
+    let received = domains.pair(partner("Alice", &first, alices), partner("Carol behind B", &number, carols), report);
     report.say(
         "the attendant behind the call server finds Carol: both clients have each other's address, and both write",
     );
     never_asked(domains, main, report);
     wire.on_both_hops(domains, received.as_deref(), report)?;
     hang_up(&call, &there, report);
-    domains.nothing_astray(&[other], report);
+    domains.nothing_astray(&[("Carol behind B", &client)], report);
     Ok(())
 }

@@ -20,25 +20,16 @@ fn transferred(between: Between, domains: &mut Domains, report: &mut Report) -> 
     let Some((call, there)) = domains.connect(&alice, &second, &bob, report) else { return Ok(()) };
     let (from_bob, to_bob) = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
     report.expect(from_bob.is_some() && to_bob.is_some(), "Alice and Bob were not paired");
-    let [at_alice, at_bob, at_carol] =
-        [("Alice", domains.alice()), ("Bob", domains.there(1)), ("Carol", domains.there(2))]
-            .map(|(who, at)| (who, at as _));
+    let [at_alice, at_bob] = [("Alice", domains.alice()), ("Bob", domains.there(1))].map(|(who, at)| (who, at as _));
     domains.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), report);
     report.expect(there.refer_to(&domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
-    let Some(now) = carol.answer_next(SOON) else {
-        report.expect(false, "Carol's phone does not ring");
-        return Ok(());
-    };
+    let now = answer(&carol)?;
     report.sound_both_ways((&call, &alice), (&now, &carol));
     report.say("Bob transfers to Carol, who answers");
     report.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over");
-    let received = carols.peer(Some(&first));
-    report.expect(received.is_some(), "Carol's client was not told of Alice");
-    let back = alices.peer(Some(&third));
-    report.expect(back.is_some(), "Alice's client was not told of Carol");
+    let received = domains.pair(partner("Alice", &first, alices), partner("Carol", &third, carols), report);
     report.expect(alices.ended(Some(&second)), "Alice's client was not told that it is over with Bob");
     report.say("Bob's client is told that it is over, Carol's and Alice's clients have each other's address");
-    domains.write_both((received.as_deref(), at_alice), (back.as_deref(), at_carol), report);
     // The addresses of the old pair are good for a while yet, and still reach nobody else.
     domains.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), report);
     report.say("the new pair writes both ways; a text to Bob's address still reaches Bob's client alone");

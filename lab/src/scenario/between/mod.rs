@@ -16,12 +16,13 @@ use serde_json::json;
 use crate::Domains;
 use crate::net::knot::{Knot, Records, ZONE};
 use crate::pbx::pstn::CallerId;
+use crate::scenario::domains::partner;
 use crate::scenario::report::{Report, SOON, Since, calls_to, write};
 use crate::scenario::sides::Between;
 use crate::scenario::timeline::Timeline;
 use crate::scenario::wire::Wire;
 use crate::sidecall::domain;
-use crate::{Call, Client, Hosted, Kind, PSTN, Phone, Result, Webhook, arrives, wait_until};
+use crate::{Call, Client, Hosted, Kind, LabError, PSTN, Phone, Result, Webhook, arrives, wait_until};
 
 /// One scenario between two organisations.
 #[derive(Debug, Clone, Copy)]
@@ -237,6 +238,16 @@ impl DomainScenario {
     }
 }
 
+/// Somebody whose phone has to ring answers.
+fn answer(phone: &Phone) -> Result<Call> {
+    let late = || LabError::Late {
+        what: format!("{} does not ring", phone.number()),
+        seconds: SOON.as_secs(),
+        log: String::new(),
+    };
+    phone.answer_next(SOON).ok_or_else(late)
+}
+
 fn hang_up(call: &Call, there: &Call, report: &mut Report) {
     call.hang_up();
     report.expect(there.wait_ended(SOON), "the call did not end at the other side");
@@ -250,12 +261,8 @@ fn over_the_trunk(domains: &mut Domains, report: &mut Report) -> Result<()> {
     let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
     let wire = Wire::tap(domains, report)?;
     let Some((call, there)) = domains.connect(&alice, &second, &bob, report) else { return Ok(()) };
-    let received = bobs.peer(Some(&first));
-    report.expect(received.is_some(), "Bob's client was not told of Alice");
+    let received = domains.pair(partner("Alice", &first, alices), partner("Bob", &second, bobs), report);
     report.say(format!("Bob's client is told of {first}: {}", received.as_deref().unwrap_or("nothing")));
-    let back = alices.peer(Some(&second));
-    let (one, other) = (("Alice", domains.alice() as _), ("Bob", domains.there(1) as _));
-    domains.write_both((received.as_deref(), one), (back.as_deref(), other), report);
     report.expect(third.stays_without(0), "Carol's client was told of somebody");
     report.expect(there.calling() == first, format!("Bob's phone shows {}", there.calling()));
     wire.on_the_trunk(domains, received.as_deref(), report)?;
@@ -337,16 +344,11 @@ fn from_a_mobile(domains: &mut Domains, report: &mut Report) -> Result<()> {
     let (franks, bobs) = (Since::now(&client), Since::now(domains.there(1)));
     let wire = Wire::tap(domains, report)?;
     let Some((call, there)) = domains.connect(&mobile, &domains.b.number(1), &bob, report) else { return Ok(()) };
-    let to_frank = bobs.peer(Some(mobile.number()));
-    report.expect(to_frank.is_some(), "Bob's client was not told of Frank");
-    let to_bob = franks.peer(Some(&domains.b.number(1)));
-    report.expect(to_bob.is_some(), "Frank's client was not told of Bob");
-    let (one, other) = (("Frank", &client as _), ("Bob", domains.there(1) as _));
-    domains.write_both((to_frank.as_deref(), one), (to_bob.as_deref(), other), report);
+    domains.pair(partner("Frank", mobile.number(), franks), partner("Bob", &domains.b.number(1), bobs), report);
     report.say("shown as a national number, the caller is known all the same: both clients have each other's address");
     wire.on_the_network(1, domains, report)?;
     hang_up(&call, &there, report);
-    domains.nothing_astray(&[one], report);
+    domains.nothing_astray(&[("Frank", &client)], report);
     domains.pstn.caller_id(CallerId::AsIs);
     Ok(())
 }

@@ -18,18 +18,14 @@ pub(super) fn moved_to_b(domains: &mut Domains, report: &mut Report) -> Result<(
     let alices = Since::now(domains.alice());
     let wire = Wire::tap(domains, report)?;
     let Some((call, there)) = domains.connect(&alice, &number, &grace, report) else { return Ok(()) };
-    let received = graces.peer(Some(&domains.a.number(1)));
-    report.expect(received.is_some(), "Grace's client at B was not told of Alice");
-    let back = alices.peer(Some(&number));
-    report.expect(back.is_some(), "Alice's client was not told of Grace");
-    let (one, other) = (("Alice", domains.alice() as _), ("Grace", &client as _));
-    domains.write_both((received.as_deref(), one), (back.as_deref(), other), report);
+    let first = domains.a.number(1);
+    let received = domains.pair(partner("Alice", &first, alices), partner("Grace", &number, graces), report);
     report.expect(olds.stays_without(0), "the client that Grace had at A was told of the call");
     wire.on_the_trunk(domains, received.as_deref(), report)?;
     decided(domains.a.sidecall(), &number, "ported-out", report);
     report.say("A's node decided: ported-out; her old client there is told nothing, her client at B is");
     hang_up(&call, &there, report);
-    domains.nothing_astray(&[other, ("Grace, before she left", &stale)], report);
+    domains.nothing_astray(&[("Grace", &client), ("Grace, before she left", &stale)], report);
     Ok(())
 }
 
@@ -46,10 +42,8 @@ pub(super) fn only_in_the_dns(domains: &mut Domains, report: &mut Report) -> Res
         let (alices, theirs) = (Since::now(domains.alice()), Since::now(&client));
         let wire = Wire::tap(domains, report)?;
         let Some((call, there)) = domains.connect(&alice, number, &phone, report) else { return Ok(()) };
-        let at_theirs: (&str, &dyn Client) = (name, &client);
         if n == 6 {
-            let (to_alice, back) = (theirs.peer(Some(&first)), alices.peer(Some(number)));
-            domains.write_both((to_alice.as_deref(), ("Alice", domains.alice())), (back.as_deref(), at_theirs), report);
+            let to_alice = domains.pair(partner("Alice", &first, alices), partner(name, number, theirs), report);
             wire.on_the_trunk(domains, to_alice.as_deref(), report)?;
         } else {
             report.expect(Since::all_stay_without(&[alices, theirs]), "somebody was told without an answer of the DNS");
@@ -57,7 +51,7 @@ pub(super) fn only_in_the_dns(domains: &mut Domains, report: &mut Report) -> Res
         }
         decided(domains.a.sidecall(), number, reason, report);
         hang_up(&call, &there, report);
-        domains.nothing_astray(&[at_theirs], report);
+        domains.nothing_astray(&[(name, &client)], report);
     }
     report.say("the DNS knows Grace's number: packet trunk, both write; it doesn't know Heidi's: PSTN, nobody is told");
     Ok(())
@@ -79,9 +73,7 @@ pub(super) fn asked_where_it_arrives(domains: &mut Domains, report: &mut Report)
         let (at_frank, at_there) = (Since::now(&franks), Since::now(if n == 1 { domains.there(1) } else { &stale }));
         let Some((call, there)) = domains.connect(&mobile, number, &phone, report) else { return Ok(()) };
         if n == 1 {
-            let (to_frank, to_bob) = (at_there.peer(Some(mobile.number())), at_frank.peer(Some(number)));
-            let (one, other) = (("Frank", &franks as _), ("Bob", domains.there(1) as _));
-            domains.write_both((to_frank.as_deref(), one), (to_bob.as_deref(), other), report);
+            domains.pair(partner("Frank", mobile.number(), at_frank), partner("Bob", number, at_there), report);
         } else {
             let told_nothing = Since::all_stay_without(&[at_frank, at_there]);
             report.expect(told_nothing, "somebody was told of a number that has left");

@@ -14,10 +14,7 @@ pub(super) fn found_in_the_dns(domains: &mut Domains, report: &mut Report) -> Re
     let (alice, bob) = (domains.a.phone(1)?, domains.b.phone(1)?);
     let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
     let Some((call, there)) = domains.connect(&bob, &first, &alice, report) else { return Ok(()) };
-    let (to_bob, to_alice) = (alices.peer(Some(&second)), bobs.peer(Some(&first)));
-    report.expect(to_bob.is_some() && to_alice.is_some(), "not both were told when Bob called Alice");
-    let (one, other) = (("Alice", domains.alice() as _), ("Bob", domains.there(1) as _));
-    domains.write_both((to_alice.as_deref(), one), (to_bob.as_deref(), other), report);
+    domains.pair(partner("Alice", &first, alices), partner("Bob", &second, bobs), report);
     report.say("the DNS says too that B may offer a call of Bob's");
     hang_up(&call, &there, report);
     Timeline::of(domains.b.sidecall(), &first).tells(&["offered to a: accepted", "pushed peer"], report);
