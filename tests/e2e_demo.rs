@@ -96,9 +96,9 @@ fn organisations_are_of_both_kinds_unless_others_are_asked_for() {
     assert_eq!(pairs(&both, Wish::default()), Some(mixed));
     assert_eq!(pairs(&[Asterisk], Wish::default()), Some(vec![(Asterisk, Asterisk)]));
     assert_eq!(pairs(&both, Wish { all_pairs: true, ..Wish::default() }).unwrap().len(), 4);
-    let far = Wish { far: Some(Asterisk), ..Wish::default() };
+    let far = Wish { remote: Some(Asterisk), ..Wish::default() };
     assert_eq!(pairs(&both, far), Some(vec![(Asterisk, Asterisk), (FreeSwitch, Asterisk)]));
-    let alike = Wish { near: Some(FreeSwitch), far: Some(FreeSwitch), ..Wish::default() };
+    let alike = Wish { near: Some(FreeSwitch), remote: Some(FreeSwitch), ..Wish::default() };
     assert_eq!(pairs(&both, alike.clone()), Some(vec![(FreeSwitch, FreeSwitch)]));
     assert_eq!(pairs(&[Asterisk], alike), None);
 }

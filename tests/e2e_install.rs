@@ -264,7 +264,7 @@ fn a_running_freeswitch_takes_a_password_of_any_characters() {
     conf::replace(&conf_dir.join("autoload_configs/event_socket.conf.xml"), pbx.event_secret(), "ClueCon").unwrap();
     let _ = pbx.console("bgapi reload mod_event_socket");
     assert!(lab::wait_until(SOON, || pbx.console("status").is_empty()), "the password of the lab still opens");
-    let mut machine = Machine::new();
+    let mut machine = Machine::make();
     let etc = machine.path("etc/sidecall");
     conf::write(&etc.join("freeswitch.password"), NASTY).unwrap();
     conf::write(&etc.join("admin.token"), lab::sidecall::ADMIN).unwrap();

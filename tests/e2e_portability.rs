@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // a test that can't go on says where
 
-use lab::scenario::calls::{ALICE, Arrives, CAROL, CallScenario, DAVE, ERIN, FRANK, Person};
+use lab::scenario::calls::{ALICE, Arrives, CAROL, CallScenario, DAVE, ERIN, FRANK, Person, call};
 use std::net::SocketAddr;
 
 use lab::net::knot::{Knot, Records, ZONE};
@@ -42,17 +42,8 @@ fn config(knot: &Knot) -> SidecallConfig {
 }
 
 fn scenario(called: Person, route: &'static str, reason: &'static str, arrives: Arrives, paired: bool) -> CallScenario {
-    CallScenario {
-        behaviour: "B5",
-        title: "What the DNS says of the called number decides",
-        caller: ALICE,
-        called,
-        from_pstn: false,
-        route,
-        reason,
-        arrives,
-        paired,
-    }
+    let title = "What the DNS says of the called number decides";
+    CallScenario { paired, ..call("B5", title, [ALICE, called], (route, reason), arrives) }
 }
 
 fn run(kind: Kind, ported: &[(Person, &str)], scenarios: &[CallScenario]) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lab::pbx::tenants::BETA;
 use lab::scenario::people::People;
-use lab::scenario::tenants::House;
+use lab::scenario::tenants::TenantSite;
 use lab::scenario::transfers::TRANSFERS;
 use lab::{Kind, Phone, never, wait_until};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn run(people: &mut People, name: &str) -> Result<(), String> {
 }
 
 /// The newest call, once it has ended.
-fn ended(house: &House, before: usize) -> Value {
+fn ended(house: &TenantSite, before: usize) -> Value {
     let calls = || house.sidecall.calls();
     let over = || calls().len() > before && calls()[0]["phase"] == "ended";
     assert!(wait_until(SOON, over), "{:#?}\n{}", calls(), house.sidecall.log());
@@ -46,7 +46,7 @@ fn call(caller: &Phone, called: &Phone) {
 }
 
 fn tenants_are_apart(kind: Kind) {
-    let Some(mut house) = lab::or_skip(kind, House::open(kind)) else { return };
+    let Some(mut house) = lab::or_skip(kind, TenantSite::open(kind)) else { return };
     for (ours, theirs) in AT_ONCE {
         let (acme, beta) = (&mut house.acme, &mut house.beta);
         let played = thread::scope(|scope| {

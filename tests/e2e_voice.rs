@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use lab::net::knot::{Knot, Records, ZONE};
-use lab::scenario::calls::{ALICE, Arrives, CALL_SCENARIOS, CallScenario, DAVE, ERIN, FRANK, Person};
+use lab::scenario::calls::{ALICE, Arrives, CALL_SCENARIOS, CallScenario, DAVE, ERIN, FRANK, Person, call};
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::site::Site;
 use lab::scenario::voice::{Observation, Watch};
@@ -48,30 +48,10 @@ const PORTED: [(Person, &str); 3] = [(DAVE, "+1-303-555-9999"), (ERIN, "+44-20-7
 
 /// B5: as [`CALL_SCENARIOS`], once a name server is asked.
 const MOVED: [CallScenario; 3] = [
-    moved("ported out, to where a trunk leads", DAVE, "packet", "ported-out", Arrives::Packet),
-    moved("ported out, to others", ERIN, "pstn", "ported-out", Arrives::Pstn),
-    moved("ported in", FRANK, "pstn", "ported-in", Arrives::Pstn),
+    call("B5", "ported out, to where a trunk leads", [ALICE, DAVE], ("packet", "ported-out"), Arrives::Packet),
+    call("B5", "ported out, to others", [ALICE, ERIN], ("pstn", "ported-out"), Arrives::Pstn),
+    call("B5", "ported in", [ALICE, FRANK], ("pstn", "ported-in"), Arrives::Pstn),
 ];
-
-const fn moved(
-    title: &'static str,
-    called: Person,
-    route: &'static str,
-    reason: &'static str,
-    to: Arrives,
-) -> CallScenario {
-    CallScenario {
-        behaviour: "B5",
-        title,
-        caller: ALICE,
-        called,
-        from_pstn: false,
-        route,
-        reason,
-        arrives: to,
-        paired: false,
-    }
-}
 
 /// A name server with these, and what makes a node ask it.
 fn portability() -> Option<(Knot, SidecallConfig)> {

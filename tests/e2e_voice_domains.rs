@@ -274,7 +274,7 @@ fn b12_between(a: Kind, b: Kind) {
         _ => true,
     });
     let scenarios: Vec<&VoiceScenario> = scenarios.collect();
-    let without = |domains: &Domains, scenario: &VoiceScenario, trunk| observe_over(&domains, &phones, scenario, trunk);
+    let without = |domains: &Domains, scenario: &VoiceScenario, trunk| observe_over(domains, &phones, scenario, trunk);
     let over_network: Vec<Observation> = scenarios.iter().map(|scenario| without(&domains, scenario, "pstn")).collect();
     let packets: Vec<&VoiceScenario> = scenarios.iter().copied().filter(|scenario| scenario.packet).collect();
     let over_trunk: Vec<Observation> = packets.iter().map(|scenario| without(&domains, scenario, "sidecall")).collect();

@@ -57,7 +57,7 @@ pub(crate) struct Wish {
     /// Only this one alone, and as the calling organisation's.
     pub(crate) near: Option<Kind>,
     /// Only this one as the called organisation's.
-    pub(crate) far: Option<Kind>,
+    pub(crate) remote: Option<Kind>,
     /// Every pair, not only one PBX with the other.
     pub(crate) all_pairs: bool,
     /// Only these; empty: all.
@@ -75,10 +75,12 @@ pub(crate) struct Bill {
 impl Bill {
     /// What was wished for, on a machine with these PBXs. `None` if none of them fits.
     pub(crate) fn new(here: &[Kind], wish: &Wish) -> Option<Bill> {
-        let named = wish.near.is_some() || wish.far.is_some();
+        let named = wish.near.is_some() || wish.remote.is_some();
         let mixed = here.len() > 1 && !wish.all_pairs && !named;
         let wanted = |(a, b): &(Kind, Kind)| {
-            wish.near.is_none_or(|near| near == *a) && wish.far.is_none_or(|far| far == *b) && (!mixed || a != b)
+            wish.near.is_none_or(|near| near == *a)
+                && wish.remote.is_none_or(|remote| remote == *b)
+                && (!mixed || a != b)
         };
         let pairs = here.iter().flat_map(|a| here.iter().map(|b| (*a, *b)));
         let pairs: Vec<_> = pairs.filter(wanted).collect();

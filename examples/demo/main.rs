@@ -38,8 +38,8 @@ struct Args {
     #[arg(long)]
     pbx: Option<PbxArg>,
     /// Only this one as the PBX of the called organisation.
-    #[arg(long)]
-    far: Option<PbxArg>,
+    #[arg(long = "far", value_name = "FAR")]
+    remote: Option<PbxArg>,
     /// Where both are here: one with the other only, or all four pairs.
     #[arg(long, value_enum, default_value_t = PairsArg::Mixed)]
     pairs: PairsArg,
@@ -148,13 +148,13 @@ fn go_on() -> Result<(), Interrupted> {
 }
 
 fn bill(args: &Args) -> Result<Bill, Stopped> {
-    let (near, far) = (args.pbx.map(Kind::from), args.far.map(Kind::from));
-    for kind in near.into_iter().chain(far) {
+    let (near, remote) = (args.pbx.map(Kind::from), args.remote.map(Kind::from));
+    for kind in near.into_iter().chain(remote) {
         kind.find().map_err(|error| Stopped::Error(format!("{kind} {error}")))?;
     }
     let here: Vec<Kind> = [Kind::Asterisk, Kind::FreeSwitch].into_iter().filter(|kind| kind.find().is_ok()).collect();
     let all_pairs = args.pairs == PairsArg::All;
-    let bill = Bill::new(&here, &Wish { near, far, all_pairs, behaviours: args.behaviours.clone() });
+    let bill = Bill::new(&here, &Wish { near, remote, all_pairs, behaviours: args.behaviours.clone() });
     bill.ok_or_else(|| {
         let why =
             "there is neither an Asterisk nor a FreeSWITCH on this machine: install one, or run ./install.sh --demo";

@@ -30,7 +30,8 @@ struct Unplayed<'a> {
     behaviour: &'static str,
     title: &'a str,
     near: &'static str,
-    far: Option<&'static str>,
+    #[serde(rename = "far")]
+    remote: Option<&'static str>,
     ok: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     skipped: Option<&'a str>,
@@ -74,10 +75,10 @@ impl Show {
 
     /// One that can't be played here, and why.
     pub(crate) fn skip(&mut self, (behaviour, place): (&'static str, Place), title: &str, why: &str) {
-        let (near, far) = place.words();
+        let (near, remote) = place.words();
         if self.json {
             let skipped = Some(why);
-            print_json(&Unplayed { behaviour, title, near, far, ok: false, skipped, problems: None });
+            print_json(&Unplayed { behaviour, title, near, remote, ok: false, skipped, problems: None });
         } else {
             println!("{behaviour:4} {title}\n     skipped: {why}\n");
         }
@@ -90,10 +91,10 @@ impl Show {
             Trouble::Missing(why) => return self.skip((behaviour, place), title, why),
             Trouble::Broke(why) => why.as_str(),
         };
-        let (near, far) = place.words();
+        let (near, remote) = place.words();
         if self.json {
             let problems = Some([why]);
-            print_json(&Unplayed { behaviour, title, near, far, ok: false, skipped: None, problems });
+            print_json(&Unplayed { behaviour, title, near, remote, ok: false, skipped: None, problems });
         } else {
             println!("{behaviour:4} {title}\n     PROBLEM on {place}: {why}\n     NOT OK\n");
         }

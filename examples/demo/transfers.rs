@@ -16,7 +16,8 @@ pub(crate) struct Moved {
     behaviour: &'static str,
     pub(crate) title: &'static str,
     pub(crate) near: &'static str,
-    far: Option<&'static str>,
+    #[serde(rename = "far")]
+    remote: Option<&'static str>,
     /// What the clients of 1000 to 1003 were told, in order.
     pub(crate) told: [String; 4],
     pub(crate) ok: bool,
@@ -70,7 +71,7 @@ fn one(
             let told = [0, 1, 2, 3].map(|n| open.people.told(n));
             let problems: Vec<String> = played.err().iter().map(|problem| sentence(problem)).collect();
             let (title, near, ok) = (transfer.name, kind.word(), problems.is_empty());
-            Ok(Moved { behaviour, title, near, far: None, told, ok, problems })
+            Ok(Moved { behaviour, title, near, remote: None, told, ok, problems })
         },
         |moved| moved.ok,
     );

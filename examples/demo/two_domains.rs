@@ -156,7 +156,7 @@ fn one(domains: &mut Domains, scenario: &DomainScenario) -> Result<Observed, Tro
     let mut report = scenario.run(domains);
     report.problems = report.problems.iter().map(|problem| sentence(problem)).collect();
     let wire = match capture {
-        Some(capture) => Some(on_wire(&domains, capture)?),
+        Some(capture) => Some(on_wire(domains, capture)?),
         None => None,
     };
     let pushes = pushes(domains, i64::try_from(begin).unwrap_or_default());

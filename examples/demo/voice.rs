@@ -36,7 +36,8 @@ pub(crate) struct Compared {
     behaviour: &'static str,
     pub(crate) title: &'static str,
     near: &'static str,
-    far: Option<&'static str>,
+    #[serde(rename = "far")]
+    remote: Option<&'static str>,
     /// Who calls whom, and by which way each time.
     pub(crate) what: &'static str,
     pub(crate) without: Vec<Heard>,
@@ -54,7 +55,7 @@ pub(crate) fn listen(site: &mut Site) -> Result<Vec<Heard>, String> {
         (ABSENT.0, Answer::refuse(ABSENT.1)),
     ];
     let heard = cases.into_iter().map(|(case, answer)| one(site, case, &answer)).collect();
-    replace_trunk_ends(site, &Answer::at_once())?;
+    replace_trunks(site, &Answer::at_once())?;
     heard
 }
 
@@ -65,7 +66,7 @@ pub(crate) fn compared(site: &mut Site, without: Vec<Heard>) -> Result<Compared,
         behaviour: "B12",
         title: VOICE,
         near: site.pbx.kind().word(),
-        far: None,
+        remote: None,
         what: "Alice calls Frank, first without sidecall over the PSTN, then with it over the packet trunk; Frank's phone",
         ok: with == without,
         without,
@@ -109,7 +110,7 @@ pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Re
         behaviour: blank.behaviour,
         title: blank.title,
         near: blank.near,
-        far: Some(blank.remote),
+        remote: Some(blank.remote),
         what: "Alice calls Bob, first without sidecall over the network, then with it over the packet trunk; Bob's phone",
         ok: with == without,
         without,
@@ -118,7 +119,7 @@ pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Re
 }
 
 /// Both trunks' far ends do the same, so that the route doesn't matter.
-fn replace_trunk_ends(site: &mut Site, answer: &Answer) -> Result<(), String> {
+fn replace_trunks(site: &mut Site, answer: &Answer) -> Result<(), String> {
     site.clear_trunks();
     let config = site.pbx.config();
     let start = |at| SippPhone::start(at, answer).map_err(|e| e.to_string());
@@ -128,7 +129,7 @@ fn replace_trunk_ends(site: &mut Site, answer: &Answer) -> Result<(), String> {
 }
 
 fn one(site: &mut Site, case: &'static str, answer: &Answer) -> Result<Heard, String> {
-    replace_trunk_ends(site, answer)?;
+    replace_trunks(site, answer)?;
     let (mut calls, to) = site.calls(SCENARIO);
     calls.display = "\"Alice A.\" ".into();
     let report = calls.place(to).map_err(|e| e.to_string())?;

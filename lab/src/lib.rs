@@ -32,7 +32,7 @@ pub use pbx::installed::Installed;
 pub use pbx::plan::{Inner, Plan};
 pub use pbx::pstn::{CallerId, Pstn};
 pub use pbx::{Kind, Pbx, PbxConfig};
-pub use process::{Child, arrives, never, on_path, quiet, wait_until};
+pub use process::{Child, arrives, never, quiet, wait_until};
 pub use scenario::domains::{Domain, Domains};
 pub use sidecall::clients::{Client, Hosted, Webhook};
 pub use sidecall::surroundings::Surroundings;
@@ -47,7 +47,7 @@ pub use sip::softphone::{Manner, Softphone};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Where phones live.
-pub const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
+pub(crate) const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 /// Where the far end of the packet trunk lives: a trusted trunk.
 pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
 /// Where the far end of the PSTN trunk lives: a trunk that is not trusted.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -38,11 +38,6 @@ impl Child {
     /// The pid.
     pub fn pid(&self) -> u32 {
         self.inner.id()
-    }
-
-    /// Where its output goes.
-    pub fn log_path(&self) -> &Path {
-        &self.log
     }
 
     /// Its output so far.
@@ -100,17 +95,17 @@ impl Child {
     }
 
     /// True while it runs.
-    pub fn is_running(&mut self) -> bool {
+    pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.inner.try_wait(), Ok(None))
     }
 
     /// Waits until its output contains `text`.
-    pub fn wait_for_line(&mut self, text: &str, limit: Duration) -> Result<()> {
+    pub(crate) fn wait_for_line(&mut self, text: &str, limit: Duration) -> Result<()> {
         self.wait_for(&format!("no “{text}”"), limit, |child| child.log().contains(text))
     }
 
     /// Waits until `addr` accepts TCP connections.
-    pub fn wait_for_port(&mut self, addr: SocketAddr, limit: Duration) -> Result<()> {
+    pub(crate) fn wait_for_port(&mut self, addr: SocketAddr, limit: Duration) -> Result<()> {
         self.wait_for(&format!("no listener on {addr}"), limit, |_| TcpStream::connect(addr).is_ok())
     }
 
@@ -188,6 +183,6 @@ pub(crate) fn folder(purpose: &str) -> Result<TempDir> {
 }
 
 /// The first file of that name in the folders of `PATH`.
-pub fn on_path(name: &str) -> Option<PathBuf> {
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|dir| dir.join(name)).find(|file| file.is_file())
 }

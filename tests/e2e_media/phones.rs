@@ -71,7 +71,7 @@ pub(super) fn two_phones_of_one_number(kind: Kind) {
 
 /// A real softphone whose signalling and sound nobody can read: called, and calling.
 pub(super) fn a_phone_with_tls_and_srtp(kind: Kind) {
-    let ca = Ca::new();
+    let ca = Ca::generate();
     let tls = ports::local();
     let (certificate, key) = ca.sign(&[&tls.ip().to_string()]);
     let changes = match kind {

@@ -230,7 +230,7 @@ fn a_running_service_is_upgraded_and_rolled_back_with_its_database() {
     if !super::has_root() {
         return eprintln!("skipped: only root has a machine of its own");
     }
-    let machine = Machine::new();
+    let machine = Machine::make();
     let pbx = machine.path("pbx");
     std::fs::create_dir(&pbx).unwrap();
     CONFIG.iter().for_each(|(name, content)| std::fs::write(pbx.join(name), content).unwrap());

@@ -75,7 +75,7 @@ async fn a_connection_that_stalls_ends() {
 
 #[tokio::test]
 async fn a_connection_that_stalls_ends_over_tls() {
-    let ca = Ca::new();
+    let ca = Ca::generate();
     let node = TestNode::start_with(|config, folder| {
         short(config, folder);
         let (cert, key) = ca.sign(&["node.example"]);

@@ -10,7 +10,7 @@ use lab::net::ca::Ca;
 
 /// Alice's node and Fred's; each has a CA of its own.
 async fn over_https(by_certificate: bool) -> Two {
-    let cas = [Ca::new(), Ca::new()];
+    let cas = [Ca::generate(), Ca::generate()];
     // Each has to know the other's port before it starts.
     let ports = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
     let set = |own: usize, config: &mut NodeConfig, folder: &std::path::Path| {

@@ -504,7 +504,7 @@ pub(crate) fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 
 #[tokio::test]
 async fn a_certificate_is_as_good_as_a_token() {
-    let (ours, theirs) = (Ca::new(), Ca::new());
+    let (ours, theirs) = (Ca::generate(), Ca::generate());
     let b = TestNode::start_with(|config, folder| {
         let (cert, key) = sign(&ours, "localhost", folder);
         config.tls = Some(TlsFiles { cert, key, client_ca: Some(write(folder, "ca.pem", &theirs.pem())) });

@@ -11,7 +11,7 @@ pub struct Ca {
 
 impl Ca {
     /// With a new key.
-    pub fn new() -> Ca {
+    pub fn generate() -> Ca {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // With the name of what it signs it would be self-signed for OpenSSL.
         params.distinguished_name.push(DnType::CommonName, "CA of the laboratory");

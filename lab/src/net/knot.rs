@@ -95,7 +95,7 @@ impl Knot {
     ///
     /// # Errors
     /// If the server isn't on this machine, or doesn't start.
-    pub fn start_for_resolvers(records: &Records) -> Result<Knot> {
+    pub(crate) fn start_for_resolvers(records: &Records) -> Result<Knot> {
         let [high, low] = ports::free().to_be_bytes();
         Knot::start_at(SocketAddr::from((Ipv4Addr::new(127, 53, high, low), 53)), records, 60)
     }

@@ -117,7 +117,7 @@ pub fn local() -> SocketAddr {
 }
 
 /// The first of `n` consecutive free ports, even (an RTP range begins there).
-pub fn free_range(n: u16) -> u16 {
+pub(crate) fn free_range(n: u16) -> u16 {
     from(&RANGES, n.next_multiple_of(2))
 }
 

@@ -16,7 +16,7 @@ use crate::process::{Child, on_path};
 use crate::{LabError, Pbx, PbxConfig, Result};
 
 /// The manager's user in the lab.
-pub const USER: &str = "sidecall";
+pub(crate) const USER: &str = "sidecall";
 /// Its secret.
 pub const SECRET: &str = "lab-secret";
 
@@ -44,14 +44,14 @@ const FEATURES: &str = "[general](+)\ntransferdigittimeout = 2\ntransferdialatte
 
 /// Where an Asterisk is: on this machine, or in a private Debian root.
 #[derive(Debug, Clone)]
-pub struct Installation {
+pub(super) struct Installation {
     /// The private root, if it is in one.
     pub root: Option<PathBuf>,
 }
 
 impl Installation {
     /// Finds `asterisk` on the path, or the root that `asterisk-root.sh` made.
-    pub fn find() -> Result<Installation> {
+    pub(super) fn find() -> Result<Installation> {
         if std::env::var_os("SIDECALL_ASTERISK_ROOT").is_none() && on_path("asterisk").is_some() {
             return Ok(Installation { root: None });
         }

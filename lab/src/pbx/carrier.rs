@@ -79,7 +79,7 @@ impl Carrier {
         let six = || SocketAddr::new(Ipv6Addr::LOCALHOST.into(), ports::free());
         let addresses = TrunkAddresses { carrier: [at(1), at(2), at(3), six()], secure: ports::local(), six: six() };
         let plain = PbxConfig { trunk_port: Some(addresses.six.port()), ..PbxConfig::patient() };
-        let ca = Ca::new();
+        let ca = Ca::generate();
         let changes = match kind {
             Kind::Asterisk => addresses.for_asterisk(&ca),
             Kind::FreeSwitch => addresses.for_freeswitch(&ca),

@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::{LabError, Result};
 
 /// The project's own folder, where `dialplan/` is.
-pub fn project() -> PathBuf {
+pub(crate) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the folder above the lab").to_owned()
 }
 

@@ -12,11 +12,11 @@ use crate::process::{Child, folder, on_path, wait_until};
 use crate::{LabError, Pbx, PbxConfig, Result};
 
 /// The event socket's password in the lab. Not the well-known one: the agent refuses that.
-pub const PASSWORD: &str = crate::pbx::asterisk::SECRET;
+pub(crate) const PASSWORD: &str = crate::pbx::asterisk::SECRET;
 
 /// Where a FreeSWITCH is.
 #[derive(Debug, Clone)]
-pub struct Installation {
+pub(super) struct Installation {
     binary: PathBuf,
     conf: PathBuf,
     modules: PathBuf,
@@ -25,7 +25,7 @@ pub struct Installation {
 impl Installation {
     /// `SIDECALL_FREESWITCH`, the path, `/usr/local/freeswitch/bin`, `/usr/bin`; the configuration and
     /// the modules are looked for beside it.
-    pub fn find() -> Result<Installation> {
+    pub(super) fn find() -> Result<Installation> {
         let binary = std::env::var_os("SIDECALL_FREESWITCH")
             .map(PathBuf::from)
             .or_else(|| on_path("freeswitch"))

@@ -131,7 +131,7 @@ impl Machine {
     ///
     /// # Panics
     /// If it can't be made.
-    pub fn new() -> Machine {
+    pub fn make() -> Machine {
         let dir = tempfile::Builder::new().prefix("sidecall-machine-").tempdir().expect("a folder");
         // The service's user has to get there.
         std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).expect("its mode");

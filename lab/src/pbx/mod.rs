@@ -201,7 +201,7 @@ impl Pbx {
     }
 
     /// The manager interface over TLS and the certificate that it shows (PEM), if it was asked for.
-    pub fn event_tls(&self) -> Option<(SocketAddr, PathBuf)> {
+    pub(crate) fn event_tls(&self) -> Option<(SocketAddr, PathBuf)> {
         self.tls.clone()
     }
 

@@ -56,7 +56,7 @@ impl Pstn {
     }
 
     /// Whether it hands on `Call-Info` from now on. It never does anything else that it doesn't know.
-    pub fn carries_call_info(&self, does: bool) {
+    pub(crate) fn carries_call_info(&self, does: bool) {
         self.asterisk.console(&format!("dialplan set global CARRIES {}", if does { "call-info" } else { "nothing" }));
     }
 

@@ -44,7 +44,7 @@ pub const ERIN: Person = Person { name: "Erin", dialled: "+12125550104", here: f
 pub const FRANK: Person = Person { name: "Frank", dialled: "+12125550100", here: false, served: false, client: None };
 
 /// Everybody.
-pub const EVERYBODY: [Person; 6] = [ALICE, BOB, CAROL, DAVE, ERIN, FRANK];
+pub(crate) const EVERYBODY: [Person; 6] = [ALICE, BOB, CAROL, DAVE, ERIN, FRANK];
 
 impl Person {
     /// Her number in full, on a PBX whose extensions are valid in `domain`.
@@ -92,7 +92,7 @@ pub enum Arrives {
 
 impl CallScenario {
     /// The called number's client is another organisation's, which the address in the call signalling reaches.
-    pub fn has_remote_client(&self) -> bool {
+    pub(crate) fn has_remote_client(&self) -> bool {
         self.arrives == Arrives::Packet && !self.paired
     }
 
@@ -104,103 +104,88 @@ impl CallScenario {
 
 /// All scenarios, in the order of the behaviours.
 pub const CALL_SCENARIOS: [CallScenario; 9] = [
+    call(
+        "B1",
+        "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
+        [ALICE, FRANK],
+        ("packet", "called-not-served"),
+        Arrives::Packet,
+    ),
+    call(
+        "B2",
+        "The caller has no client: an ordinary call, and nothing is added to it",
+        [CAROL, FRANK],
+        ("pstn", "caller-has-no-client"),
+        Arrives::Pstn,
+    ),
+    call(
+        "B2",
+        "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
+        [CAROL, DAVE],
+        ("pstn", "caller-has-no-client"),
+        Arrives::Pstn,
+    ),
+    call(
+        "B2",
+        "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
+        [CAROL, BOB],
+        ("pstn", "caller-has-no-client"),
+        Arrives::Phone,
+    ),
     CallScenario {
-        behaviour: "B1",
-        title: "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
-        caller: ALICE,
-        called: FRANK,
-        from_pstn: false,
-        route: "packet",
-        reason: "called-not-served",
-        arrives: Arrives::Packet,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B2",
-        title: "The caller has no client: an ordinary call, and nothing is added to it",
-        caller: CAROL,
-        called: FRANK,
-        from_pstn: false,
-        route: "pstn",
-        reason: "caller-has-no-client",
-        arrives: Arrives::Pstn,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B2",
-        title: "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
-        caller: CAROL,
-        called: DAVE,
-        from_pstn: false,
-        route: "pstn",
-        reason: "caller-has-no-client",
-        arrives: Arrives::Pstn,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B2",
-        title: "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
-        caller: CAROL,
-        called: BOB,
-        from_pstn: false,
-        route: "pstn",
-        reason: "caller-has-no-client",
-        arrives: Arrives::Phone,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B3",
-        title: "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
-        caller: ALICE,
-        called: DAVE,
-        from_pstn: false,
-        route: "packet",
-        reason: "called-has-client",
-        arrives: Arrives::Packet,
         paired: true,
+        ..call(
+            "B3",
+            "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
+            [ALICE, DAVE],
+            ("packet", "called-has-client"),
+            Arrives::Packet,
+        )
     },
     CallScenario {
-        behaviour: "B3",
-        title: "Both have clients, the called phone is on this PBX: local, both get each other's address",
-        caller: ALICE,
-        called: BOB,
-        from_pstn: false,
-        route: "local",
-        reason: "called-has-client",
-        arrives: Arrives::Phone,
         paired: true,
+        ..call(
+            "B3",
+            "Both have clients, the called phone is on this PBX: local, both get each other's address",
+            [ALICE, BOB],
+            ("local", "called-has-client"),
+            Arrives::Phone,
+        )
     },
+    call(
+        "B4",
+        "The called number is ours and has no client, its phone is elsewhere: the PSTN",
+        [ALICE, ERIN],
+        ("pstn", "called-has-no-client"),
+        Arrives::Pstn,
+    ),
+    call(
+        "B4",
+        "The called number is ours and has no client, its phone is on this PBX: local",
+        [ALICE, CAROL],
+        ("local", "called-has-no-client"),
+        Arrives::Phone,
+    ),
     CallScenario {
-        behaviour: "B4",
-        title: "The called number is ours and has no client, its phone is elsewhere: the PSTN",
-        caller: ALICE,
-        called: ERIN,
-        from_pstn: false,
-        route: "pstn",
-        reason: "called-has-no-client",
-        arrives: Arrives::Pstn,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B4",
-        title: "The called number is ours and has no client, its phone is on this PBX: local",
-        caller: ALICE,
-        called: CAROL,
-        from_pstn: false,
-        route: "local",
-        reason: "called-has-no-client",
-        arrives: Arrives::Phone,
-        paired: false,
-    },
-    CallScenario {
-        behaviour: "B10",
-        title: "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
-        caller: DAVE,
-        called: BOB,
         from_pstn: true,
-        route: "local",
-        reason: "called-has-client",
-        arrives: Arrives::Phone,
         paired: true,
+        ..call(
+            "B10",
+            "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
+            [DAVE, BOB],
+            ("local", "called-has-client"),
+            Arrives::Phone,
+        )
     },
 ];
+
+/// A call from a phone, after which nobody is paired.
+pub const fn call(
+    behaviour: &'static str,
+    title: &'static str,
+    [caller, called]: [Person; 2],
+    (route, reason): (&'static str, &'static str),
+    arrives: Arrives,
+) -> CallScenario {
+    CallScenario { behaviour, title, caller, called, from_pstn: false, route, reason, arrives, paired: false }
+}

@@ -253,7 +253,7 @@ impl Domains {
     }
 
     /// The same with lines for both configurations.
-    pub fn start_sidecall_with(&mut self, between: Between, more: [&str; 2]) -> Result<()> {
+    pub(crate) fn start_sidecall_with(&mut self, between: Between, more: [&str; 2]) -> Result<()> {
         let wanted = (between, more.map(str::to_owned));
         if self.started.as_ref() == Some(&wanted) {
             return Ok(());
@@ -331,7 +331,7 @@ impl Domains {
     }
 
     /// Two people write to each other, each to the address that the own client was given of the other.
-    pub fn write_both(
+    pub(crate) fn write_both(
         &self,
         (to_one, one): (Option<&str>, (&str, &dyn Client)),
         (to_other, other): (Option<&str>, (&str, &dyn Client)),
@@ -355,7 +355,7 @@ impl Domains {
 
     /// No text of this scenario has reached anybody's client but that of the person it was for. `more` are clients besides
     /// those of both.
-    pub fn nothing_astray(&self, more: &[(&str, &dyn Client)], report: &mut Report) {
+    pub(crate) fn nothing_astray(&self, more: &[(&str, &dyn Client)], report: &mut Report) {
         let names = ["Bob", "Carol"];
         let there = self.there.iter().filter_map(|(n, client)| Some((*names.get(usize::from(*n) - 1)?, client)));
         let everybody = self.alice.iter().map(|alice| ("Alice", alice)).chain(there);

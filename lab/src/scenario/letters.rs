@@ -50,7 +50,7 @@ impl Letters {
     }
 
     /// The texts that reached a client of somebody else. Waits until a stray text would have arrived.
-    pub fn astray(&self, everybody: &[(&str, &dyn Client)]) -> Vec<String> {
+    pub(crate) fn astray(&self, everybody: &[(&str, &dyn Client)]) -> Vec<String> {
         if let Some(last) = self.last {
             std::thread::sleep(quiet().saturating_sub(last.elapsed()));
         }

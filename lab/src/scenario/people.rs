@@ -42,7 +42,7 @@ impl Setting {
 }
 
 /// What they are called.
-pub const NAMES: [&str; 4] = ["Alice", "Bob", "Carol", "Dan"];
+pub(crate) const NAMES: [&str; 4] = ["Alice", "Bob", "Carol", "Dan"];
 
 /// The four. The PBX of the three who are called is "that PBX".
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl People {
     }
 
     /// No text was shown by anybody's client but that of the person it was for.
-    pub fn none_astray(&self, letters: &Letters) -> Step<()> {
+    pub(crate) fn none_astray(&self, letters: &Letters) -> Step<()> {
         let everybody = self.clients.iter().zip(NAMES).map(|(client, name)| (name, client as &dyn Client));
         let astray = letters.astray(&everybody.collect::<Vec<_>>());
         expect(astray.is_empty(), &astray.join("; "))
@@ -223,7 +223,7 @@ impl People {
     }
 
     /// Waits until a client was told that.
-    pub fn wait_told(&self, n: usize, told: &str) -> Step<()> {
+    pub(crate) fn wait_told(&self, n: usize, told: &str) -> Step<()> {
         if self.clients.is_empty() {
             return Ok(());
         }

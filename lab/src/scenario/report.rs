@@ -108,7 +108,7 @@ impl<'a> Since<'a> {
     }
 
     /// Whether none of these is told of anybody for a while.
-    pub fn all_stay_without(clients: &[Since]) -> bool {
+    pub(crate) fn all_stay_without(clients: &[Since]) -> bool {
         never(|| clients.iter().any(|client| client.peers() > 0))
     }
 

@@ -35,7 +35,7 @@ pub enum Known {
 
 /// A's and B's, whose nodes listen there.
 pub(super) fn sides(at: [SocketAddr; 2], between: Between) -> [SidecallConfig; 2] {
-    let cas = matches!(between, Between::Https(_)).then(|| [Ca::new(), Ca::new()]);
+    let cas = matches!(between, Between::Https(_)).then(|| [Ca::generate(), Ca::generate()]);
     [0, 1].map(|own| match between {
         Between::Trunk => SidecallConfig { http: Some(at[own]), ..SidecallConfig::default() },
         Between::Routed => SidecallConfig { http: Some(at[own]), no_trunk: true, ..SidecallConfig::default() },

@@ -7,7 +7,7 @@ use crate::{Kind, Pbx, PbxConfig, Result, Sidecall, SidecallConfig};
 
 /// A PBX with both, four people of each, and sidecall.
 #[derive(Debug)]
-pub struct House {
+pub struct TenantSite {
     // Dropped in this order.
     /// People of [`ACME`].
     pub acme: People,
@@ -19,9 +19,9 @@ pub struct House {
     pub pbx: Pbx,
 }
 
-impl House {
+impl TenantSite {
     /// Opens it.
-    pub fn open(kind: Kind) -> Result<House> {
+    pub fn open(kind: Kind) -> Result<TenantSite> {
         let pbx = Pbx::start_with(kind, PbxConfig { tenants: &[ACME, BETA], ..PbxConfig::patient() })?;
         let tenant = |tenant: &Tenant| {
             let Tenant { name, endpoints } = tenant;
@@ -37,6 +37,6 @@ impl House {
         let outer = |extension: &str| format!("+121255590{}", &extension[2..]);
         let acme = on_one(&pbx, &sidecall, local, |extension| ACME.phone(&pbx, extension))?;
         let beta = on_one(&pbx, &sidecall, outer, |extension| BETA.phone(&pbx, extension))?;
-        Ok(House { acme, beta, sidecall, pbx })
+        Ok(TenantSite { acme, beta, sidecall, pbx })
     }
 }

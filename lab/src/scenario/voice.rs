@@ -226,7 +226,7 @@ impl<'a> Watch<'a> {
 }
 
 /// What the place begins with where the rows of a PBX stand.
-pub const RECORDS: &str = "records of ";
+pub(crate) const RECORDS: &str = "records of ";
 
 /// Where the rows of a PBX stand.
 pub fn records(pbx: &str) -> String {

@@ -48,13 +48,13 @@ impl Wire {
     }
 
     /// One call went from A to B over the packet trunk, with this address.
-    pub fn on_the_trunk(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
+    pub(crate) fn on_the_trunk(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
         let [a, b] = self.between();
         self.hops(&[(a, b)], domains, address, report)
     }
 
     /// The same, and from B to the PBX behind it.
-    pub fn on_both_hops(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
+    pub(crate) fn on_both_hops(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
         let [a, b] = self.between();
         self.hops(&[(a, b), (b, self.hosts[2])], domains, address, report)
     }
@@ -83,7 +83,7 @@ impl Wire {
     }
 
     /// So many calls went to B over the network, with no address. What the network shows as the caller.
-    pub fn on_the_network(&self, calls: usize, domains: &Domains, report: &mut Report) -> Result<()> {
+    pub(crate) fn on_the_network(&self, calls: usize, domains: &Domains, report: &mut Report) -> Result<()> {
         let Some(packets) = self.read(domains)? else { return Ok(()) };
         let [a, b] = self.between();
         let on = packets.between(PSTN, b).invites();
@@ -96,7 +96,7 @@ impl Wire {
     }
 
     /// One call went from A to B by a carrier that drops `User-to-User` and hands on `Call-Info`.
-    pub fn by_the_carrier(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
+    pub(crate) fn by_the_carrier(&self, domains: &Domains, address: Option<&str>, report: &mut Report) -> Result<()> {
         let Some(packets) = self.read(domains)? else { return Ok(()) };
         let [a, b] = self.between();
         let info = address.map(|address| format!("<{address}>;purpose=impp"));

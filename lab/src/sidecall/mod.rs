@@ -345,7 +345,7 @@ fn scheme(config: &SidecallConfig) -> &'static str {
 }
 
 /// A `[[pbx]]`. All PBXs of the lab have one secret.
-pub fn pbx_entry(name: &str, pbx: &Pbx, config: &SidecallConfig) -> String {
+pub(crate) fn pbx_entry(name: &str, pbx: &Pbx, config: &SidecallConfig) -> String {
     let kind = pbx.kind().word();
     let (tls_addr, tls_lines) = match pbx.event_tls() {
         Some((addr, ca)) if config.tls => (Some(addr), format!("tls = true\ntls_ca_file = {ca:?}\n")),

@@ -59,7 +59,7 @@ impl SipMessage {
     }
 
     /// Call-ID.
-    pub fn call_id(&self) -> &str {
+    pub(crate) fn call_id(&self) -> &str {
         self.header("Call-ID").unwrap_or("")
     }
 }
@@ -82,7 +82,7 @@ pub fn now() -> Duration {
 }
 
 /// Since 1970 → since midnight, local time.
-pub fn local_time(since_epoch: Duration) -> Duration {
+pub(crate) fn local_time(since_epoch: Duration) -> Duration {
     // The standard library doesn't know the time zone.
     static OFFSET: OnceLock<i64> = OnceLock::new();
     let offset = *OFFSET.get_or_init(|| {
@@ -98,7 +98,7 @@ pub fn local_time(since_epoch: Duration) -> Duration {
 
 /// Parses what SIPp's `-trace_msg` writes: a dashed line with the time, `UDP message received [n]
 /// bytes :`, a blank line, the message.
-pub fn parse_trace(text: &str) -> Vec<SipMessage> {
+pub(crate) fn parse_trace(text: &str) -> Vec<SipMessage> {
     text.split("----------------------------------------------- ")
         .filter_map(|entry| {
             let (time, rest) = entry.split_once('\n')?;

@@ -32,7 +32,7 @@ pub struct CallReport {
 
 impl CallReport {
     /// Reads the outcome of each call out of the messages.
-    pub fn from_trace(messages: Vec<SipMessage>) -> CallReport {
+    pub(crate) fn from_trace(messages: Vec<SipMessage>) -> CallReport {
         let mut calls: Vec<(Duration, CallOutcome)> = Vec::new();
         for message in &messages {
             let known = calls.iter_mut().find(|(_, call)| call.call_id == message.call_id());

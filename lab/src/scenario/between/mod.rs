@@ -40,189 +40,99 @@ pub struct DomainScenario {
 
 /// All of them.
 pub const DOMAIN_SCENARIOS: &[DomainScenario] = &[
+    scenario("B5", "The DNS says that the number has moved to B: it takes the trunk there", ported::moved_to_b),
+    scenario(
+        "B5",
+        "Only the DNS knows that B has the number: its client is found, and that of one without a record isn't",
+        ported::only_in_the_dns,
+    ),
+    scenario(
+        "B5",
+        "B asks the DNS before the call is let in: a number that has come is paired, one that has left isn't",
+        ported::asked_where_it_arrives,
+    ),
     DomainScenario {
-        behaviour: "B5",
-        title: "The DNS says that the number has moved to B: it takes the trunk there",
-        inner: false,
-        once: false,
-        run: ported::moved_to_b,
-    },
-    DomainScenario {
-        behaviour: "B5",
-        title: "Only the DNS knows that B has the number: its client is found, and that of one without a record isn't",
-        inner: false,
-        once: false,
-        run: ported::only_in_the_dns,
-    },
-    DomainScenario {
-        behaviour: "B5",
-        title: "B asks the DNS before the call is let in: a number that has come is paired, one that has left isn't",
-        inner: false,
-        once: false,
-        run: ported::asked_where_it_arrives,
-    },
-    DomainScenario {
-        behaviour: "B5",
-        title: "The DNS says that B's node serves the number, and the offer goes there",
-        inner: false,
         once: true,
-        run: unlisted::found_in_the_dns,
+        ..scenario(
+            "B5",
+            "The DNS says that B's node serves the number, and the offer goes there",
+            unlisted::found_in_the_dns,
+        )
     },
+    scenario("B6", "The first address comes with the call over the packet trunk, to the second client", over_the_trunk),
+    scenario("B6", "The carrier drops User-to-User: the first address comes as Call-Info", carrier::by_call_info),
+    scenario("B7", "The second client's address goes back; then both write to each other", and_back),
+    scenario("B7", "A softphone can't answer an address: its node does", second_side::softphone),
+    scenario("B7", "A webhook needn't answer an address: its node does", second_side::webhook),
     DomainScenario {
-        behaviour: "B6",
-        title: "The first address comes with the call over the packet trunk, to the second client",
-        inner: false,
-        once: false,
-        run: over_the_trunk,
-    },
-    DomainScenario {
-        behaviour: "B6",
-        title: "The carrier drops User-to-User: the first address comes as Call-Info",
-        inner: false,
-        once: false,
-        run: carrier::by_call_info,
-    },
-    DomainScenario {
-        behaviour: "B7",
-        title: "The second client's address goes back; then both write to each other",
-        inner: false,
-        once: false,
-        run: and_back,
-    },
-    DomainScenario {
-        behaviour: "B7",
-        title: "A softphone can't answer an address: its node does",
-        inner: false,
-        once: false,
-        run: second_side::softphone,
-    },
-    DomainScenario {
-        behaviour: "B7",
-        title: "A webhook needn't answer an address: its node does",
-        inner: false,
-        once: false,
-        run: second_side::webhook,
-    },
-    DomainScenario {
-        behaviour: "B7",
-        title: "Alice's client is a softphone: her node takes the second address for it",
-        inner: false,
         once: true,
-        run: first_side::softphone,
+        ..scenario(
+            "B7",
+            "Alice's client is a softphone: her node takes the second address for it",
+            first_side::softphone,
+        )
     },
     DomainScenario {
-        behaviour: "B7",
-        title: "Alice's client is a webhook: her node takes the second address for it",
-        inner: false,
         once: true,
-        run: first_side::webhook,
+        ..scenario("B7", "Alice's client is a webhook: her node takes the second address for it", first_side::webhook)
     },
+    scenario(
+        "B8",
+        "A menu finds the extension: its client is told, and nobody is asked about the main number",
+        attendant::menu,
+    ),
+    scenario("B8", "The operator finds the extension and transfers the call", attendant::operator),
+    scenario("B8", "The menu's operator asks Carol first, and then connects her", attendant::consulted),
+    scenario(
+        "B8",
+        "Somebody answers the main number in person, asks Carol, and then connects her",
+        attendant::received,
+    ),
+    scenario(
+        "B8",
+        "The agent starts again while the main number rings: who answers is found all the same",
+        attendant::resumed,
+    ),
     DomainScenario {
-        behaviour: "B8",
-        title: "A menu finds the extension: its client is told, and nobody is asked about the main number",
-        inner: false,
-        once: false,
-        run: attendant::menu,
-    },
-    DomainScenario {
-        behaviour: "B8",
-        title: "The operator finds the extension and transfers the call",
-        inner: false,
-        once: false,
-        run: attendant::operator,
-    },
-    DomainScenario {
-        behaviour: "B8",
-        title: "The menu's operator asks Carol first, and then connects her",
-        inner: false,
-        once: false,
-        run: attendant::consulted,
-    },
-    DomainScenario {
-        behaviour: "B8",
-        title: "Somebody answers the main number in person, asks Carol, and then connects her",
-        inner: false,
-        once: false,
-        run: attendant::received,
-    },
-    DomainScenario {
-        behaviour: "B8",
-        title: "The agent starts again while the main number rings: who answers is found all the same",
-        inner: false,
-        once: false,
-        run: attendant::resumed,
-    },
-    DomainScenario {
-        behaviour: "B9",
-        title: "The attendant is a PBX behind the call server: the address crosses the second hop",
         inner: true,
-        once: false,
-        run: attendant::behind,
+        ..scenario(
+            "B9",
+            "The attendant is a PBX behind the call server: the address crosses the second hop",
+            attendant::behind,
+        )
     },
+    scenario("B10", "Nothing was done where the call comes from: B's node knows both numbers", from_a_mobile),
+    scenario("B11", "The network drops the header: the address goes from node to node", offered::as_is),
+    scenario("B11", "The network shows the caller in national format: still the same call", offered::national),
+    scenario("B11", "The caller's number is withheld: matched, and still withheld", offered::withheld),
+    scenario("B11", "Two withheld calls with two offers at once: nobody is told anything", ambiguous::two_withheld),
     DomainScenario {
-        behaviour: "B10",
-        title: "Nothing was done where the call comes from: B's node knows both numbers",
-        inner: false,
-        once: false,
-        run: from_a_mobile,
-    },
-    DomainScenario {
-        behaviour: "B11",
-        title: "The network drops the header: the address goes from node to node",
-        inner: false,
-        once: false,
-        run: offered::as_is,
-    },
-    DomainScenario {
-        behaviour: "B11",
-        title: "The network shows the caller in national format: still the same call",
-        inner: false,
-        once: false,
-        run: offered::national,
-    },
-    DomainScenario {
-        behaviour: "B11",
-        title: "The caller's number is withheld: matched, and still withheld",
-        inner: false,
-        once: false,
-        run: offered::withheld,
-    },
-    DomainScenario {
-        behaviour: "B11",
-        title: "Two withheld calls with two offers at once: nobody is told anything",
-        inner: false,
-        once: false,
-        run: ambiguous::two_withheld,
-    },
-    DomainScenario {
-        behaviour: "B11",
-        title: "Over HTTPS, between nodes that know each other by tokens: the same",
-        inner: false,
         once: true,
-        run: https::by_token,
+        ..scenario("B11", "Over HTTPS, between nodes that know each other by tokens: the same", https::by_token)
     },
     DomainScenario {
-        behaviour: "B11",
-        title: "Over HTTPS, between nodes that know each other by certificates: the same",
-        inner: false,
         once: true,
-        run: https::by_certificate,
+        ..scenario(
+            "B11",
+            "Over HTTPS, between nodes that know each other by certificates: the same",
+            https::by_certificate,
+        )
     },
-    DomainScenario {
-        behaviour: "B13",
-        title: "Bob transfers Alice to Carol: the old pair ends, the new one is made, across the trunk",
-        inner: false,
-        once: false,
-        run: handed_on::over_the_trunk,
-    },
-    DomainScenario {
-        behaviour: "B13",
-        title: "The same where the address came from node to node",
-        inner: false,
-        once: false,
-        run: handed_on::after_an_offer,
-    },
+    scenario(
+        "B13",
+        "Bob transfers Alice to Carol: the old pair ends, the new one is made, across the trunk",
+        handed_on::over_the_trunk,
+    ),
+    scenario("B13", "The same where the address came from node to node", handed_on::after_an_offer),
 ];
+
+const fn scenario(
+    behaviour: &'static str,
+    title: &'static str,
+    run: fn(&mut Domains, &mut Report) -> Result<()>,
+) -> DomainScenario {
+    DomainScenario { behaviour, title, inner: false, once: false, run }
+}
 
 impl DomainScenario {
     /// Runs it.

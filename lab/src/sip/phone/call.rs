@@ -128,11 +128,6 @@ impl Call {
         self.line.lock().finish(&self.line, self.id, status, &[]);
     }
 
-    /// Forwards it before it is answered: 302.
-    pub fn redirect_to(&self, number: &str) {
-        self.line.lock().forward(&self.line, self.id, number);
-    }
-
     /// BYE, CANCEL, or 480, whatever is right now.
     pub fn hang_up(&self) {
         self.line.lock().hang_up(&self.line, self.id);

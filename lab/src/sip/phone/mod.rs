@@ -77,7 +77,7 @@ impl Phone {
     }
 
     /// Registers `number` in a domain of that PBX.
-    pub fn register_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
+    pub(crate) fn register_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         let phone = Phone::connect_in(pbx, number, domain)?;
         let line = &phone.line;
         line.lock().register(line);
