@@ -25,8 +25,7 @@ fn behaviour(a: Kind, b: Kind, behaviour: &str) {
         assert!(told.ok, "{told:#?}\n{}", domains.log());
         ran += 1;
     }
-    let pbxs = [Some(&domains.a), Some(&domains.b), domains.c.as_ref()].into_iter().flatten().map(|domain| &domain.pbx);
-    for pbx in pbxs.filter(|pbx| pbx.kind() == Kind::FreeSwitch) {
+    for pbx in domains.pbxs().filter(|pbx| pbx.kind() == Kind::FreeSwitch) {
         let (by_socket, by_event) = pbx.announced();
         assert_eq!(by_event, 0, "calls announced in hold mode");
         direct += by_socket;

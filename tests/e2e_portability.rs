@@ -52,8 +52,7 @@ fn run(kind: Kind, ported: &[(Person, &str)], scenarios: &[CallScenario]) {
 }
 
 fn run_with(kind: Kind, config: &SidecallConfig, scenarios: &[CallScenario]) {
-    let set = Site::set(kind, PbxConfig::patient());
-    let set = set.and_then(|mut site| site.start_sidecall(config).map(|()| site));
+    let set = Site::ready_with(kind, PbxConfig::patient(), config);
     let Some(mut site) = lab::or_skip(kind, set) else { return };
     for scenario in scenarios {
         let result = site.run(scenario);
@@ -79,8 +78,7 @@ fn b5_a_ported_in_number_is_ours(kind: Kind) {
 /// Carol has no client, so nobody asks the DNS about whom she calls. Alice has one, and then it is asked.
 fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
     let Some(knot) = knot(&[(DAVE, TO_B)]) else { return };
-    let set = Site::set(kind, PbxConfig::patient());
-    let set = set.and_then(|mut site| site.start_sidecall(&config(&knot)).map(|()| site));
+    let set = Site::ready_with(kind, PbxConfig::patient(), &config(&knot));
     let Some(mut site) = lab::or_skip(kind, set) else { return };
     let mut wire =
         Capture::start(&[knot.address().port()]).unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));

@@ -13,8 +13,6 @@
 //! (directed pick-up), and everything longer (PSTN). From outside the group is `+12125551200`, the queue 300, the
 //! conference 400. The dialplans are in `lab/dialplan/`.
 
-#![allow(clippy::print_stderr, reason = "says which test is skipped, and why")]
-
 pub mod net;
 pub mod pbx;
 mod process;

@@ -205,10 +205,14 @@ impl Domains {
         self.b.start_sidecall(&SidecallConfig { more: format!("{}\n{entry}", config.more), ..config.clone() })
     }
 
+    /// The PBXs: A, B, and the one behind B.
+    pub fn pbxs(&self) -> impl Iterator<Item = &Pbx> {
+        [&self.a, &self.b].into_iter().chain(&self.c).map(|domain| &domain.pbx)
+    }
+
     /// Captures SIP on all trunks, and between PBXs and phones.
     pub fn capture(&self) -> Result<Capture> {
-        let pbxs = [Some(&self.a), Some(&self.b), self.c.as_ref()];
-        let ports = pbxs.into_iter().flatten().flat_map(|d| [d.pbx.trunk_sip().port(), d.pbx.sip().port()]);
+        let ports = self.pbxs().flat_map(|pbx| [pbx.trunk_sip().port(), pbx.sip().port()]);
         Capture::start(&ports.chain([self.pstn.sip().port()]).collect::<Vec<_>>())
     }
 

@@ -74,9 +74,8 @@ impl Office {
         match &self.house {
             House::One(one) => format!("{:#?}\n{}\n{}", one.0.calls(), one.0.log(), one.1.log()),
             House::Two(domains) => {
-                let (a, b) = (domains.a.sidecall(), domains.b.sidecall());
-                let (at_a, at_b) = (a.calls(), b.calls());
-                format!("A: {at_a:#?}\n{}\nB: {at_b:#?}\n{}\n{}", a.log(), b.log(), domains.log())
+                let [at_a, at_b] = [&domains.a, &domains.b].map(|domain| domain.sidecall().calls());
+                format!("A: {at_a:#?}\nB: {at_b:#?}\n{}", domains.log())
             }
         }
     }

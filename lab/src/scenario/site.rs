@@ -88,10 +88,15 @@ impl Site {
         Ok(())
     }
 
-    /// A site with sidecall.
+    /// A site with sidecall, both at their defaults.
     pub fn ready(kind: Kind) -> Result<Site> {
-        let mut site = Site::set(kind, PbxConfig::default())?;
-        site.start_sidecall(&SidecallConfig::default())?;
+        Site::ready_with(kind, PbxConfig::default(), &SidecallConfig::default())
+    }
+
+    /// A site with sidecall.
+    pub fn ready_with(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Result<Site> {
+        let mut site = Site::set(kind, config)?;
+        site.start_sidecall(sidecall)?;
         Ok(site)
     }
 

@@ -27,8 +27,7 @@ impl Wire {
     /// If nothing can be captured, unless [`Domains::may_be_unwatched`].
     pub fn tap(domains: &Domains, report: &mut Report) -> Result<Wire> {
         domains.watch(report)?;
-        let pbxs = [Some(&domains.a), Some(&domains.b), domains.c.as_ref()];
-        let hosts = pbxs.into_iter().flatten().map(|domain| domain.pbx.trunk_sip().ip()).collect();
+        let hosts = domains.pbxs().map(|pbx| pbx.trunk_sip().ip()).collect();
         Ok(Wire { since: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), hosts })
     }
 
