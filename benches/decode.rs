@@ -20,7 +20,8 @@ use asterisk_rs::ami::codec::AmiCodec;
 use bytes::BytesMut;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group};
 use freeswitch_esl_tokio::{EslClient, EslConnectOptions, EventFormat};
-use sidecall::{ami, esl};
+use sidecall::ami::{self, AmiFrameKind};
+use sidecall::esl::{self, EslAuth, EslFrameKind, EslOptions};
 use tokio_util::codec::Decoder;
 
 const ESL: &[u8] = include_bytes!("../fixtures/esl/hold-call-plain.recv");
@@ -46,7 +47,7 @@ fn esl_stream() -> (Vec<u8>, usize) {
     let mut call = Vec::new();
     let mut events = 0;
     for frame in frames {
-        if frame.kind() == esl::Kind::Event {
+        if frame.kind() == EslFrameKind::Event {
             call.extend_from_slice(frame.head());
             call.extend_from_slice(b"\n\n");
             call.extend_from_slice(frame.body());
@@ -61,7 +62,7 @@ fn ami_stream() -> (Vec<u8>, usize) {
     let mut call = Vec::new();
     let mut events = 0;
     for frame in frames {
-        if frame.kind() == ami::Kind::Event {
+        if frame.kind() == AmiFrameKind::Event {
             call.extend_from_slice(frame.as_bytes());
             call.extend_from_slice(b"\r\n\r\n");
             events += 1;
@@ -118,8 +119,8 @@ fn one_core() -> tokio::runtime::Runtime {
 /// From `api go` to the last event's fields.
 fn esl_ours(freeswitch: SocketAddr, expected: usize) -> Duration {
     one_core().block_on(async {
-        let options = esl::Options { event_queue: expected, ..esl::Options::default() };
-        let auth = esl::Auth::Password("ClueCon".into());
+        let options = EslOptions { event_queue: expected, ..EslOptions::default() };
+        let auth = EslAuth::Password("ClueCon".into());
         let address = freeswitch.to_string();
         let (client, mut events, connection) = esl::connect(&address, &auth, options).await.unwrap();
         tokio::spawn(connection.run());
@@ -159,7 +160,7 @@ fn esl_peer(freeswitch: SocketAddr, expected: usize) -> Duration {
 }
 
 fn ami_ours(mut stream: BytesMut) -> usize {
-    let mut codec = ami::Codec::default();
+    let mut codec = ami::AmiCodec::default();
     let mut events = 0;
     while let Some(frame) = codec.decode(&mut stream).unwrap() {
         if let Some(event) = frame.into_event() {

@@ -3,12 +3,12 @@
 
 use proptest::prelude::*;
 use sidecall::ami::fuzz::{self, decode};
-use sidecall::ami::{Event, Frame, Kind};
+use sidecall::ami::{AmiEvent, AmiFrame, AmiFrameKind};
 
 const CALL: &[u8] = include_bytes!("../fixtures/ami/hold-call.recv");
 const HELLO: &str = "Asterisk Call Manager/11.0.0\r\n";
 
-fn whole(recording: &[u8]) -> Vec<Frame> {
+fn whole(recording: &[u8]) -> Vec<AmiFrame> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none(), "{error:?}");
     frames
@@ -17,7 +17,7 @@ fn whole(recording: &[u8]) -> Vec<Frame> {
 #[test]
 fn a_recorded_call_is_read_frame_by_frame() {
     let frames = whole(CALL);
-    assert_eq!(frames[0].kind(), Kind::Greeting);
+    assert_eq!(frames[0].kind(), AmiFrameKind::Greeting);
     assert_eq!(frames[0].as_bytes(), "Asterisk Call Manager/11.0.0");
     let replies: Vec<_> = frames
         .iter()
@@ -25,7 +25,7 @@ fn a_recorded_call_is_read_frame_by_frame() {
         .map(|reply| reply.message().into_owned())
         .collect();
     assert_eq!(replies, ["Authentication accepted", "Variable Set", "Redirect successful", "Channels will follow"]);
-    let events: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
+    let events: Vec<_> = frames.into_iter().filter_map(AmiFrame::into_event).collect();
     let setup = events.iter().find(|event| event.name() == "UserEvent");
     assert_eq!(
         setup.map(|event| event.fields(["UserEvent", "Called", "Uniqueid"])),
@@ -41,7 +41,7 @@ fn a_recorded_call_is_read_frame_by_frame() {
 #[test]
 fn nothing_is_left_between_frames() {
     let sizes = whole(CALL).into_iter().map(|frame| match frame.kind() {
-        Kind::Greeting => frame.as_bytes().len() + 2,
+        AmiFrameKind::Greeting => frame.as_bytes().len() + 2,
         _ => frame.as_bytes().len() + 4,
     });
     assert_eq!(sizes.sum::<usize>(), CALL.len());
@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn any_line_comes_back(value in "[^\r\n]{0,40}", before in "[A-K]{1,8}") {
         let text = format!("Event: X\r\n{before}: x\r\nName: {value}\r\nLast: y");
-        let event = Event::new(text.into());
+        let event = AmiEvent::new(text.into());
         let [name, last] = event.fields(["name", "Last"]);
         prop_assert_eq!(name.as_deref(), Some(&*value));
         prop_assert_eq!(last.as_deref(), Some("y"));

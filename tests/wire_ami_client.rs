@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rustls::pki_types::PrivateKeyDer;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
-use sidecall::ami::{Action, Auth, Client, Error, Events, Item, Limits, Method, Options, Tls, connect, connect_stream};
+use sidecall::ami::{
+    Action, AmiAuth, AmiClient, AmiError, AmiEvents, AmiLimits, AmiOptions, Item, Method, Tls, connect, connect_stream,
+};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufStream};
 use tokio::io::{DuplexStream, duplex};
 use tokio::net::TcpListener;
@@ -49,13 +51,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pbx<S> {
     }
 }
 
-fn auth(method: Method) -> Auth {
-    Auth { user: "sidecall".into(), secret: "secret".into(), method }
+fn auth(method: Method) -> AmiAuth {
+    AmiAuth { user: "sidecall".into(), secret: "secret".into(), method }
 }
 
-type Run = JoinHandle<Result<(), Error>>;
+type Run = JoinHandle<Result<(), AmiError>>;
 
-async fn logged_in(options: Options) -> (Pbx<DuplexStream>, Client, Events, Run) {
+async fn logged_in(options: AmiOptions) -> (Pbx<DuplexStream>, AmiClient, AmiEvents, Run) {
     let (ours, theirs) = duplex(1 << 20);
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
@@ -73,7 +75,7 @@ async fn a_challenge_keeps_the_secret_off_the_wire() {
     let (ours, theirs) = duplex(4096);
     let mut pbx = Pbx(BufStream::new(theirs));
     pbx.say("Asterisk Call Manager/11.0.0\r\n").await;
-    let options = Options { event_mask: "call,user".into(), ..Options::default() };
+    let options = AmiOptions { event_mask: "call,user".into(), ..AmiOptions::default() };
     let login = tokio::spawn(async move { connect_stream(ours, &auth(Method::Md5), options).await });
     let (id, lines) = pbx.next_action().await;
     assert_eq!(lines, ["Action: Challenge", "AuthType: MD5"]);
@@ -85,12 +87,12 @@ async fn a_challenge_keeps_the_secret_off_the_wire() {
     let no = "Response: Error\r\nMessage: Authentication failed\r\n";
     pbx.say(&format!("{no}ActionID: {id}\r\n\r\n")).await;
     let error = login.await.unwrap().unwrap_err();
-    assert!(matches!(&error, Error::AuthRejected(why) if why == "Authentication failed"));
+    assert!(matches!(&error, AmiError::AuthRejected(why) if why == "Authentication failed"));
 }
 
 #[tokio::test]
 async fn replies_are_matched_by_id_in_whatever_order() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(AmiOptions::default()).await;
     let actions = [
         Action::set_variable(Some("PJSIP/a-1"), "SIDECALL_ROUTE", "packet").unwrap(),
         Action::redirect("PJSIP/a-1", "inbound", "1", "sidecall-go").unwrap(),
@@ -109,7 +111,7 @@ async fn replies_are_matched_by_id_in_whatever_order() {
 
 #[tokio::test]
 async fn a_list_is_whole_and_its_entries_are_no_events() {
-    let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, mut events, _run) = logged_in(AmiOptions::default()).await;
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
     let (id, _) = pbx.next_action().await;
     pbx.reply(&id, "EventList: start").await;
@@ -129,7 +131,7 @@ async fn a_list_is_whole_and_its_entries_are_no_events() {
 
 #[tokio::test]
 async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(AmiOptions::default()).await;
     for end in ["Complete\r\nListItems: 2", "Cancelled\r\nListItems: 1"] {
         let client = client.clone();
         let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
@@ -148,8 +150,8 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
 
 #[tokio::test]
 async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
-    for limits in [Limits { entries: 2, ..Limits::default() }, Limits { list: 100, ..Limits::default() }] {
-        let (mut pbx, client, mut events, _run) = logged_in(Options { limits, ..Options::default() }).await;
+    for limits in [AmiLimits { entries: 2, ..AmiLimits::default() }, AmiLimits { list: 100, ..AmiLimits::default() }] {
+        let (mut pbx, client, mut events, _run) = logged_in(AmiOptions { limits, ..AmiOptions::default() }).await;
         let other = client.clone();
         let asked = tokio::spawn(async move { other.list(Action::core_show_channels()).await });
         let (id, _) = pbx.next_action().await;
@@ -158,7 +160,7 @@ async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
             pbx.event(&id, &format!("CoreShowChannel\r\nChannel: PJSIP/a-{n}")).await;
         }
         let error = asked.await.unwrap().unwrap_err();
-        assert!(matches!(error, Error::ListTooLong { .. }) && error.is_list_cut(), "{error}");
+        assert!(matches!(error, AmiError::ListTooLong { .. }) && error.is_list_cut(), "{error}");
         pbx.event(&id, "CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 4").await;
         pbx.say("Event: Hangup\r\n\r\n").await;
         let Some(Item::Event(next)) = events.next().await else { panic!("no event") };
@@ -168,7 +170,7 @@ async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
 
 #[tokio::test]
 async fn a_list_that_times_out_is_an_error_and_its_late_entries_are_swallowed() {
-    let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, mut events, _run) = logged_in(AmiOptions::default()).await;
     let impatient = client.with_timeout(SHORT);
     let asked = tokio::spawn(async move { impatient.list(Action::core_show_channels()).await });
     let (id, _) = pbx.next_action().await;
@@ -186,7 +188,7 @@ async fn a_list_that_times_out_is_an_error_and_its_late_entries_are_swallowed() 
 
 #[tokio::test]
 async fn a_lost_link_fails_lists_and_actions_alike() {
-    let (mut pbx, client, _events, run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, run) = logged_in(AmiOptions::default()).await;
     let other = client.clone();
     let list = tokio::spawn(async move { other.list(Action::core_show_channels()).await });
     let (id, _) = pbx.next_action().await;
@@ -203,7 +205,7 @@ async fn a_lost_link_fails_lists_and_actions_alike() {
 
 #[tokio::test]
 async fn a_late_reply_is_swallowed() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(AmiOptions::default()).await;
     let error = client.with_timeout(SHORT).send(Action::ping()).await;
     assert!(error.unwrap_err().is_timeout());
     let (late, _) = pbx.next_action().await;
@@ -218,7 +220,7 @@ async fn a_late_reply_is_swallowed() {
 /// More of them than may wait at once: if each kept its place, nothing would be sent any more.
 #[tokio::test]
 async fn actions_that_are_never_answered_leave_nothing_behind() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(AmiOptions::default()).await;
     let impatient = client.with_timeout(SHORT);
     for _ in 0..12 {
         let (pings, lists): (Vec<_>, Vec<_>) = (0..100)
@@ -244,7 +246,7 @@ async fn actions_that_are_never_answered_leave_nothing_behind() {
 /// Whoever handles an event and asks something doesn't read events meanwhile.
 #[tokio::test]
 async fn an_action_from_an_event_handler_is_answered_behind_any_number_of_events() {
-    let (mut pbx, client, mut events, _run) = logged_in(Options { event_queue: 16, ..Options::default() }).await;
+    let (mut pbx, client, mut events, _run) = logged_in(AmiOptions { event_queue: 16, ..AmiOptions::default() }).await;
     pbx.event("none", "Hangup").await;
     assert!(matches!(events.next().await, Some(Item::Event(_))));
     let handler = tokio::spawn(async move { (client.send(Action::ping()).await, events) });
@@ -260,7 +262,7 @@ async fn an_action_from_an_event_handler_is_answered_behind_any_number_of_events
 
 #[tokio::test]
 async fn a_slow_consumer_loses_events_knowingly() {
-    let options = Options { event_queue: 1, ..Options::default() };
+    let options = AmiOptions { event_queue: 1, ..AmiOptions::default() };
     let (mut pbx, client, mut events, run) = logged_in(options).await;
     for _ in 0..3 {
         pbx.event("none", "Hangup").await;
@@ -298,13 +300,13 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn trusting(roots: RootCertStore) -> Options {
+fn trusting(roots: RootCertStore) -> AmiOptions {
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Options { tls: Some(Tls::new(Arc::new(config), "localhost").unwrap()), ..Options::default() }
+    AmiOptions { tls: Some(Tls::new(Arc::new(config), "localhost").unwrap()), ..AmiOptions::default() }
 }
 
 #[tokio::test]

@@ -3,28 +3,34 @@
 
 use proptest::prelude::*;
 use sidecall::esl::fuzz::{self, decode};
-use sidecall::esl::{Event, Frame, Kind};
+use sidecall::esl::{EslEvent, EslFrame, EslFrameKind};
 
 const CALL: &[u8] = include_bytes!("../fixtures/esl/hold-call-plain.recv");
 const OUTBOUND: &[u8] = include_bytes!("../fixtures/esl/outbound-socket.recv");
 const RECORDINGS: [&[u8]; 2] = [CALL, OUTBOUND];
 
-fn whole(recording: &[u8]) -> Vec<Frame> {
+fn whole(recording: &[u8]) -> Vec<EslFrame> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none(), "{error:?}");
     frames
 }
 
-fn events(recording: &[u8]) -> Vec<Event> {
+fn events(recording: &[u8]) -> Vec<EslEvent> {
     let frames = whole(recording).into_iter();
-    frames.filter_map(Frame::into_event).collect()
+    frames.filter_map(EslFrame::into_event).collect()
 }
 
 #[test]
 fn a_recorded_call_is_read_frame_by_frame() {
-    let kinds: Vec<_> = whole(CALL).iter().map(Frame::kind).collect();
-    assert_eq!(kinds[..4], [Kind::AuthRequest, Kind::CommandReply, Kind::CommandReply, Kind::Event]);
-    assert_eq!(kinds[kinds.len() - 3..], [Kind::ApiResponse, Kind::CommandReply, Kind::DisconnectNotice]);
+    let kinds: Vec<_> = whole(CALL).iter().map(EslFrame::kind).collect();
+    assert_eq!(
+        kinds[..4],
+        [EslFrameKind::AuthRequest, EslFrameKind::CommandReply, EslFrameKind::CommandReply, EslFrameKind::Event]
+    );
+    assert_eq!(
+        kinds[kinds.len() - 3..],
+        [EslFrameKind::ApiResponse, EslFrameKind::CommandReply, EslFrameKind::DisconnectNotice]
+    );
     let names: Vec<_> = events(CALL).iter().map(|event| event.name().into_owned()).collect();
     assert_eq!(names[..3], ["CUSTOM", "CHANNEL_ANSWER", "CHANNEL_ANSWER"]);
     assert!(names.contains(&"CHANNEL_HANGUP_COMPLETE".to_owned()));
@@ -75,8 +81,8 @@ fn recordings_read_the_same_byte_by_byte_and_in_odd_chunks() {
 #[test]
 fn the_reply_to_connect_holds_the_channel_data() {
     let reply = whole(OUTBOUND).remove(0);
-    assert_eq!(reply.kind(), Kind::CommandReply);
-    let data = Event::new(reply.head().clone());
+    assert_eq!(reply.kind(), EslFrameKind::CommandReply);
+    let data = EslEvent::new(reply.head().clone());
     assert_eq!(data.name(), "CHANNEL_DATA");
     assert_eq!(data.get("Caller-ANI").as_deref(), Some("sipp"));
     assert_eq!(data.get("Reply-Text").as_deref(), Some("+OK\n"));
@@ -107,8 +113,8 @@ fn log_lines_and_notices_are_frames_like_others() {
                 Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\
                 Linger-Time: 10\nContent-Length: 0\n\n\
                 Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n";
-    let kinds: Vec<_> = whole(text.as_bytes()).iter().map(Frame::kind).collect();
-    assert_eq!(kinds, [Kind::Log, Kind::DisconnectNotice, Kind::RudeRejection]);
+    let kinds: Vec<_> = whole(text.as_bytes()).iter().map(EslFrame::kind).collect();
+    assert_eq!(kinds, [EslFrameKind::Log, EslFrameKind::DisconnectNotice, EslFrameKind::RudeRejection]);
 }
 
 /// As `switch_url_encode` does it, but for a value that holds `%41` and the like: FreeSWITCH leaves
@@ -162,7 +168,7 @@ proptest! {
     fn any_text_comes_back_from_an_event(value in "(.|\n){1,40}", before in "[A-K]{1,8}") {
         prop_assume!(!value.contains('\0') && value != "_undef_");
         let encoded = url_encode(&value);
-        let event = Event::new(format!("{before}: {encoded}\nName: {encoded}\nLast: y\n\n").into());
+        let event = EslEvent::new(format!("{before}: {encoded}\nName: {encoded}\nLast: y\n\n").into());
         let [name, last] = event.fields(["name", "Last"]);
         prop_assert_eq!(name.as_deref(), Some(&*value));
         prop_assert_eq!(last.as_deref(), Some("y"));

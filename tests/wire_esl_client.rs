@@ -4,7 +4,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sidecall::esl::{Auth, Client, Command, Error, Events, Item, Options, Tap, connect_stream, outbound};
+use sidecall::esl::{
+    Command, EslAuth, EslClient, EslError, EslEvents, EslOptions, Item, Tap, connect_stream, outbound,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::task::JoinHandle;
 
@@ -45,11 +47,11 @@ impl Pbx {
     }
 }
 
-fn password() -> Auth {
-    Auth::Password("hush".into())
+fn password() -> EslAuth {
+    EslAuth::Password("hush".into())
 }
 
-async fn logged_in(options: Options) -> (Pbx, Client, Events, JoinHandle<Result<(), Error>>) {
+async fn logged_in(options: EslOptions) -> (Pbx, EslClient, EslEvents, JoinHandle<Result<(), EslError>>) {
     let (ours, theirs) = duplex(1 << 20);
     let mut pbx = Pbx(theirs);
     pbx.say("Content-Type: auth/request\n\n").await;
@@ -66,16 +68,16 @@ async fn a_wrong_password_and_an_acl_and_a_stranger_are_told_apart() {
         let mut pbx = Pbx(theirs);
         pbx.say(words).await;
         pbx.0.shutdown().await.unwrap();
-        let made = connect_stream(ours, &password(), Options::default()).await;
+        let made = connect_stream(ours, &password(), EslOptions::default()).await;
         made.unwrap_err()
     };
     let ask = "Content-Type: auth/request\n\n";
     let no = format!("{ask}Content-Type: command/reply\nReply-Text: -ERR invalid\n\n");
     let error = refused(&no).await;
-    assert!(matches!(&error, Error::AuthRejected(text) if text == "-ERR invalid"));
+    assert!(matches!(&error, EslError::AuthRejected(text) if text == "-ERR invalid"));
     let acl = "Content-Type: text/rude-rejection\nContent-Length: 24\n\nAccess Denied, go away.\n";
     let error = refused(acl).await;
-    assert!(matches!(error, Error::AccessDenied) && error.is_auth());
+    assert!(matches!(error, EslError::AccessDenied) && error.is_auth());
     assert!(refused("").await.is_disconnect());
     assert!(refused("HTTP/1.1 400 Bad Request\r\n\n\n").await.is_protocol());
 }
@@ -84,24 +86,24 @@ async fn a_wrong_password_and_an_acl_and_a_stranger_are_told_apart() {
 async fn a_user_logs_in_with_name_and_password() {
     let (ours, theirs) = duplex(4096);
     let mut pbx = Pbx(theirs);
-    let auth = Auth::User { user: "u@a.example".into(), password: "p:w".into() };
+    let auth = EslAuth::User { user: "u@a.example".into(), password: "p:w".into() };
     pbx.say("Content-Type: auth/request\n\n").await;
     pbx.reply("+OK accepted").await;
-    let _link = connect_stream(ours, &auth, Options::default()).await.unwrap();
+    let _link = connect_stream(ours, &auth, EslOptions::default()).await.unwrap();
     pbx.expect("userauth u@a.example:p:w\n\n").await;
 }
 
 #[tokio::test]
 async fn silence_at_login_is_a_timeout() {
     let (ours, _theirs) = duplex(4096);
-    let options = Options { connect_timeout: SHORT, ..Options::default() };
+    let options = EslOptions { connect_timeout: SHORT, ..EslOptions::default() };
     let made = connect_stream(ours, &password(), options).await;
     assert!(made.unwrap_err().is_timeout());
 }
 
 #[tokio::test]
 async fn pipelined_commands_are_answered_in_order() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(EslOptions::default()).await;
     let commands = [
         Command::set_variables("u", &[("sidecall_route", "packet")]).unwrap(),
         Command::api("uuid_break", &["u", "all"]).unwrap(),
@@ -120,7 +122,7 @@ async fn pipelined_commands_are_answered_in_order() {
 
 #[tokio::test]
 async fn a_late_reply_is_not_taken_for_the_next_one() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(EslOptions::default()).await;
     let impatient = client.with_timeout(SHORT);
     let error = impatient.api("echo", &["one"]).await.unwrap_err();
     assert!(error.is_timeout() && error.is_outcome_unknown());
@@ -136,7 +138,7 @@ async fn a_late_reply_is_not_taken_for_the_next_one() {
 /// they are bounded: the link that doesn't answer is given up long before.
 #[tokio::test]
 async fn commands_that_are_never_answered_take_a_bounded_number_of_places() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(EslOptions::default()).await;
     let impatient = client.with_timeout(SHORT);
     let asked: Vec<_> = (0..3_000)
         .map(|n| {
@@ -158,7 +160,7 @@ async fn commands_that_are_never_answered_take_a_bounded_number_of_places() {
 /// Whoever handles an event and asks something doesn't read events meanwhile.
 #[tokio::test]
 async fn a_command_from_an_event_handler_is_answered_behind_any_number_of_events() {
-    let (mut pbx, client, mut events, _run) = logged_in(Options { event_queue: 16, ..Options::default() }).await;
+    let (mut pbx, client, mut events, _run) = logged_in(EslOptions { event_queue: 16, ..EslOptions::default() }).await;
     pbx.event(ANSWER).await;
     assert!(matches!(events.next().await, Some(Item::Event(_))));
     let handler = tokio::spawn(async move { (client.api("status", &[]).await, events) });
@@ -178,7 +180,7 @@ async fn what_is_given_up_before_it_is_written_is_never_sent() {
     let (ours, theirs) = duplex(64);
     let mut pbx = Pbx(theirs);
     let auth = password();
-    let login = tokio::spawn(async move { connect_stream(ours, &auth, Options::default()).await });
+    let login = tokio::spawn(async move { connect_stream(ours, &auth, EslOptions::default()).await });
     pbx.say("Content-Type: auth/request\n\n").await;
     pbx.reply("+OK accepted").await;
     let (client, _events, connection) = login.await.unwrap().unwrap();
@@ -199,7 +201,7 @@ async fn what_is_given_up_before_it_is_written_is_never_sent() {
 
 #[tokio::test]
 async fn a_lost_link_fails_what_is_in_flight_and_ends_the_events() {
-    let (mut pbx, client, mut events, run) = logged_in(Options::default()).await;
+    let (mut pbx, client, mut events, run) = logged_in(EslOptions::default()).await;
     let other = client.clone();
     let asked = tokio::spawn(async move { other.api("status", &[]).await });
     pbx.expect("api status\n\n").await;
@@ -219,14 +221,14 @@ async fn a_lost_link_fails_what_is_in_flight_and_ends_the_events() {
 
 #[tokio::test]
 async fn a_reply_to_no_command_ends_the_connection() {
-    let (mut pbx, _client, _events, run) = logged_in(Options::default()).await;
+    let (mut pbx, _client, _events, run) = logged_in(EslOptions::default()).await;
     pbx.api("surprise").await;
     assert!(run.await.unwrap().unwrap_err().is_protocol());
 }
 
 #[tokio::test]
 async fn a_slow_consumer_loses_events_knowingly_and_commands_still_work() {
-    let options = Options { event_queue: 2, ..Options::default() };
+    let options = EslOptions { event_queue: 2, ..EslOptions::default() };
     let (mut pbx, client, mut events, _run) = logged_in(options).await;
     for _ in 0..5 {
         pbx.event(ANSWER).await;
@@ -242,7 +244,7 @@ async fn a_slow_consumer_loses_events_knowingly_and_commands_still_work() {
 
 #[tokio::test]
 async fn a_background_job_gives_its_result_to_who_asked() {
-    let (mut pbx, client, mut events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, mut events, _run) = logged_in(EslOptions::default()).await;
     let asked = tokio::spawn(async move { client.bgapi("status", &[]).await });
     pbx.expect("bgapi status\nJob-UUID: ").await;
     let id = pbx.read_text(36).await;
@@ -261,7 +263,7 @@ async fn a_background_job_gives_its_result_to_who_asked() {
 
 #[tokio::test]
 async fn exit_ends_the_connection_without_an_error() {
-    let (mut pbx, client, _events, run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, run) = logged_in(EslOptions::default()).await;
     let asked = tokio::spawn(async move { client.exit().await });
     pbx.expect("exit\n\n").await;
     pbx.reply("+OK bye").await;
@@ -272,7 +274,7 @@ async fn exit_ends_the_connection_without_an_error() {
 
 #[tokio::test]
 async fn a_notice_without_exit_says_why_the_link_is_gone() {
-    let (mut pbx, _client, _events, run) = logged_in(Options::default()).await;
+    let (mut pbx, _client, _events, run) = logged_in(EslOptions::default()).await;
     pbx.say("Content-Type: text/disconnect-notice\nContent-Length: 23\n\nDisconnected, goodbye.\n").await;
     let error = run.await.unwrap().unwrap_err();
     assert!(error.is_disconnect() && error.to_string().contains("goodbye"));
@@ -280,7 +282,7 @@ async fn a_notice_without_exit_says_why_the_link_is_gone() {
 
 #[tokio::test]
 async fn a_refused_subscription_is_an_error() {
-    let (mut pbx, client, _events, _run) = logged_in(Options::default()).await;
+    let (mut pbx, client, _events, _run) = logged_in(EslOptions::default()).await;
     let asked = tokio::spawn(async move { client.subscribe(&["NOPE"]).await });
     pbx.expect("event plain NOPE\n\n").await;
     pbx.reply("-ERR no keywords supplied").await;
@@ -295,7 +297,7 @@ async fn an_outbound_socket_gives_channel_data_and_takes_applications() {
     let mut pbx = Pbx(theirs);
     let (data, rest) = recording.split_at(recording.find("\n\n").unwrap() + 2);
     pbx.say(data).await;
-    let (channel, session) = outbound::accept(ours, Options::default()).await.unwrap();
+    let (channel, session) = outbound::accept(ours, EslOptions::default()).await.unwrap();
     let id = channel.get("Unique-ID");
     assert_eq!(id.as_deref(), Some("0841cb7b-091c-4f8d-88fa-3d1d8f0eee35"));
     let call = tokio::spawn(async move {
@@ -317,7 +319,7 @@ async fn a_lingering_socket_still_answers_and_a_dropped_session_closes_it() {
     let (ours, theirs) = duplex(1 << 20);
     let mut pbx = Pbx(theirs);
     pbx.reply("%2BOK%0A").await;
-    let (_channel, session) = outbound::accept(ours, Options::default()).await.unwrap();
+    let (_channel, session) = outbound::accept(ours, EslOptions::default()).await.unwrap();
     pbx.expect("connect\n\n").await;
     pbx.say("Content-Type: text/disconnect-notice\nContent-Disposition: linger\n\n").await;
     let asked = tokio::spawn(async move {
@@ -349,7 +351,7 @@ impl Tap for Recorder {
 #[tokio::test]
 async fn a_tap_sees_every_byte_but_no_secret() {
     let recorder = Arc::new(Recorder::default());
-    let options = Options { tap: Some(recorder.clone()), ..Options::default() };
+    let options = EslOptions { tap: Some(recorder.clone()), ..EslOptions::default() };
     let (mut pbx, client, _events, _run) = logged_in(options).await;
     let asked = tokio::spawn(async move { client.api("status", &[]).await });
     pbx.expect("api status\n\n").await;

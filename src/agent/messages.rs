@@ -221,8 +221,8 @@ mod tests {
     fn only_a_reply_of_the_pbx_makes_an_address_rest() {
         let told = |sent: Result<Instant, PbxError>| result(&outcome("1".to_owned(), sent)).0;
         assert_eq!(told(Ok(Instant::now())), SendResult::Sent);
-        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), SendResult::Failed);
-        for ours in [PbxError::Unanswered, crate::esl::Error::Timeout.into(), PbxError::unsent("no connection")] {
+        assert_eq!(told(Err(crate::esl::EslError::Refused("no such user".to_owned()).into())), SendResult::Failed);
+        for ours in [PbxError::Unanswered, crate::esl::EslError::Timeout.into(), PbxError::unsent("no connection")] {
             assert_eq!(told(Err(ours)), SendResult::NotTried);
         }
     }
@@ -235,8 +235,8 @@ mod tests {
         };
         assert_eq!(told(Ok(Instant::now())), (false, false, false));
         assert_eq!(told(Err(PbxError::Unanswered)), (true, true, false));
-        assert_eq!(told(Err(crate::esl::Error::Timeout.into())), (true, true, false));
-        assert_eq!(told(Err(crate::esl::Error::Refused("no such user".to_owned()).into())), (true, false, false));
-        assert_eq!(told(Err(PbxError::unsent(crate::esl::Error::Timeout))), (true, false, true));
+        assert_eq!(told(Err(crate::esl::EslError::Timeout.into())), (true, true, false));
+        assert_eq!(told(Err(crate::esl::EslError::Refused("no such user".to_owned()).into())), (true, false, false));
+        assert_eq!(told(Err(PbxError::unsent(crate::esl::EslError::Timeout))), (true, false, true));
     }
 }

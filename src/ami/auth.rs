@@ -22,17 +22,17 @@ use md5::{Digest, Md5};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Framed;
 
-use super::codec::Codec;
+use super::codec::AmiCodec;
 use super::command::Action;
-use super::error::Error;
-use super::frame::Kind;
-use super::reply::Reply;
+use super::error::AmiError;
+use super::frame::AmiFrameKind;
+use super::reply::AmiReply;
 use super::scrub::scrub;
 use crate::wire::Tap;
 
 /// Who we are to Asterisk.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Auth {
+pub struct AmiAuth {
     /// The section's name in `manager.conf`.
     pub user: String,
     /// Its `secret`.
@@ -51,19 +51,19 @@ pub enum Method {
     Md5,
 }
 
-impl fmt::Debug for Auth {
+impl fmt::Debug for AmiAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Auth").field("user", &self.user).field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("AmiAuth").field("user", &self.user).field("method", &self.method).finish_non_exhaustive()
     }
 }
 
 /// Waits for the greeting, logs in, and asks for the given classes of events.
 pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, Codec>,
-    auth: &Auth,
+    framed: &mut Framed<S, AmiCodec>,
+    auth: &AmiAuth,
     events: &str,
     tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), Error> {
+) -> Result<(), AmiError> {
     let login = Action::new("Login")?.with("Username", &auth.user)?;
     let login = match auth.method {
         Method::Plain => login.with("Secret", &auth.secret)?,
@@ -72,24 +72,24 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
             let challenge = say(framed, &ask, "challenge", tap).await?;
             let challenge = challenge
                 .get("Challenge")
-                .ok_or_else(|| Error::AuthRejected(format!("no challenge: {}", challenge.message())))?;
+                .ok_or_else(|| AmiError::AuthRejected(format!("no challenge: {}", challenge.message())))?;
             login.with("AuthType", "MD5")?.with("Key", &answer(&challenge, &auth.secret))?
         }
     };
     let reply = say(framed, &login.with("Events", events)?, "login", tap).await?;
     match reply.is_ok() {
         true => Ok(()),
-        false => Err(Error::AuthRejected(reply.message().into_owned())),
+        false => Err(AmiError::AuthRejected(reply.message().into_owned())),
     }
 }
 
 /// Sends one action while there is no connection task yet, and waits for its reply.
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, Codec>,
+    framed: &mut Framed<S, AmiCodec>,
     action: &Action,
     id: &str,
     tap: Option<&Arc<dyn Tap>>,
-) -> Result<Reply, Error> {
+) -> Result<AmiReply, AmiError> {
     let wire = action.to_bytes(id);
     if let Some(tap) = tap {
         tap.sent(&scrub(&wire));
@@ -97,13 +97,13 @@ async fn say<S: AsyncRead + AsyncWrite + Unpin>(
     framed.send(wire).await?;
     while let Some(frame) = framed.next().await {
         let frame = frame?;
-        if frame.kind() == Kind::Reply
+        if frame.kind() == AmiFrameKind::Reply
             && let Some(reply) = frame.into_reply()
         {
             return Ok(reply);
         }
     }
-    Err(Error::Disconnected("before log-in".to_owned()))
+    Err(AmiError::Disconnected("before log-in".to_owned()))
 }
 
 /// `Key`, as `authenticate()` in `manager.c` computes it.
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let auth = Auth { user: "sidecall".to_owned(), secret: "hush".to_owned(), method: Method::Plain };
+        let auth = AmiAuth { user: "sidecall".to_owned(), secret: "hush".to_owned(), method: Method::Plain };
         assert!(!format!("{auth:?}").contains("hush"));
     }
 }

@@ -9,20 +9,20 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::Framed;
 
-use super::Events;
-use super::auth::{Auth, login};
-use super::codec::{Codec, Limits};
+use super::AmiEvents;
+use super::auth::{AmiAuth, login};
+use super::codec::{AmiCodec, AmiLimits};
 use super::command::Action;
-use super::connection::{Connection, List, Request, Waiter};
-use super::error::Error;
-use super::event::Event;
-use super::reply::Reply;
+use super::connection::{AmiConnection, AmiRequest, List, Waiter};
+use super::error::AmiError;
+use super::event::AmiEvent;
+use super::reply::AmiReply;
 use super::tls::Tls;
 use crate::wire::{Tap, Tapped, queue};
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct AmiOptions {
     /// For TCP, TLS and log-in together. Default: 5 s.
     pub connect_timeout: Duration,
     /// From asking to the last reply or a list's end. Default: 5 s.
@@ -32,21 +32,21 @@ pub struct Options {
     /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
     pub event_queue: usize,
     /// The largest frame and the longest list.
-    pub limits: Limits,
+    pub limits: AmiLimits,
     /// Speak TLS. Default: no.
     pub tls: Option<Tls>,
     /// Listens in.
     pub tap: Option<Arc<dyn Tap>>,
 }
 
-impl Default for Options {
+impl Default for AmiOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
             event_mask: "off".to_owned(),
             event_queue: 10_000,
-            limits: Limits::default(),
+            limits: AmiLimits::default(),
             tls: None,
             tap: None,
         }
@@ -57,16 +57,20 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// [`Error::is_auth`] if Asterisk doesn't want us, [`Error::is_tls`] if its certificate isn't
-/// trusted, [`Error::is_timeout`] after [`Options::connect_timeout`], [`Error::is_disconnect`] if the
+/// [`AmiError::is_auth`] if Asterisk doesn't want us, [`AmiError::is_tls`] if its certificate isn't
+/// trusted, [`AmiError::is_timeout`] after [`AmiOptions::connect_timeout`], [`AmiError::is_disconnect`] if the
 /// link can't be made or breaks.
-pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error> {
+pub async fn connect(
+    address: &str,
+    auth: &AmiAuth,
+    options: AmiOptions,
+) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError> {
     let started = Instant::now();
     let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| Error::Timeout)??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| AmiError::Timeout)??;
     // An action is one small write that must not wait for an acknowledgement.
     stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| Error::Timeout)?
+    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| AmiError::Timeout)?
 }
 
 /// Logs in over a stream that is already there, with TLS if the options say so.
@@ -74,7 +78,11 @@ pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Cl
 /// # Errors
 ///
 /// As [`connect`].
-pub async fn connect_stream<S>(stream: S, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error>
+pub async fn connect_stream<S>(
+    stream: S,
+    auth: &AmiAuth,
+    options: AmiOptions,
+) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
@@ -85,22 +93,26 @@ where
             None => begin(stream, auth, &options).await,
         }
     };
-    timeout(limit, work).await.map_err(|_| Error::Timeout)?
+    timeout(limit, work).await.map_err(|_| AmiError::Timeout)?
 }
 
-async fn begin<S>(stream: S, auth: &Auth, options: &Options) -> Result<(Client, Events, Connection), Error>
+async fn begin<S>(
+    stream: S,
+    auth: &AmiAuth,
+    options: &AmiOptions,
+) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tap = options.tap.clone();
     let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, Codec::new(options.limits));
+    let mut framed = Framed::new(stream, AmiCodec::new(options.limits));
     login(&mut framed, auth, &options.event_mask, tap.as_ref()).await?;
     let (requests, receiver) = mpsc::channel(64);
     let (sender, events) = queue(options.event_queue);
     let prefix = format!("{:08x}", rand::random::<u32>());
-    let connection = Connection::new(framed, options.limits, options.tls.is_some(), prefix, receiver, sender, tap);
-    let client = Client { requests, timeout: options.request_timeout };
+    let connection = AmiConnection::new(framed, options.limits, options.tls.is_some(), prefix, receiver, sender, tap);
+    let client = AmiClient { requests, timeout: options.request_timeout };
     Ok((client, events, connection))
 }
 
@@ -109,12 +121,12 @@ where
 /// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
 /// written yet, it never is.
 #[derive(Debug, Clone)]
-pub struct Client {
-    requests: mpsc::Sender<Request>,
+pub struct AmiClient {
+    requests: mpsc::Sender<AmiRequest>,
     timeout: Duration,
 }
 
-impl Client {
+impl AmiClient {
     /// The same connection with another time-out.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
@@ -131,12 +143,12 @@ impl Client {
         self.requests.closed().await;
     }
 
-    /// Sends one action. A refusal is a reply too: see [`Reply::accepted`].
+    /// Sends one action. A refusal is a reply too: see [`AmiReply::accepted`].
     ///
     /// # Errors
     ///
-    /// [`Error::is_timeout`] or [`Error::is_disconnect`]; then the outcome is unknown.
-    pub async fn send(&self, action: Action) -> Result<Reply, Error> {
+    /// [`AmiError::is_timeout`] or [`AmiError::is_disconnect`]; then the outcome is unknown.
+    pub async fn send(&self, action: Action) -> Result<AmiReply, AmiError> {
         let mut replies = self.pipeline([action]).await?;
         replies.pop().ok_or_else(gone)
     }
@@ -145,8 +157,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`].
-    pub async fn pipeline(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<Reply>, Error> {
+    /// As [`AmiClient::send`].
+    pub async fn pipeline(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<AmiReply>, AmiError> {
         let (actions, waiting): (Vec<_>, Vec<_>) = actions
             .into_iter()
             .map(|action| {
@@ -170,10 +182,10 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`]; [`Error::Refused`] if Asterisk refuses, which some actions do when there
-    /// is nothing to list; [`Error::is_list_cut`] if it ends with fewer entries than announced, or
-    /// is longer than [`Limits`] allow.
-    pub async fn list(&self, action: Action) -> Result<Vec<Event>, Error> {
+    /// As [`AmiClient::send`]; [`AmiError::Refused`] if Asterisk refuses, which some actions do when there
+    /// is nothing to list; [`AmiError::is_list_cut`] if it ends with fewer entries than announced, or
+    /// is longer than [`AmiLimits`] allow.
+    pub async fn list(&self, action: Action) -> Result<Vec<AmiEvent>, AmiError> {
         let (waiter, entries) = oneshot::channel();
         let actions = vec![(action, Waiter::List(waiter, List::default()))];
         self.within(async {
@@ -187,25 +199,25 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`].
-    pub async fn logoff(&self) -> Result<(), Error> {
+    /// As [`AmiClient::send`].
+    pub async fn logoff(&self) -> Result<(), AmiError> {
         self.send(Action::logoff()).await.map(drop)
     }
 
-    async fn request(&self, actions: Vec<(Action, Waiter)>) -> Result<(), Error> {
+    async fn request(&self, actions: Vec<(Action, Waiter)>) -> Result<(), AmiError> {
         if actions.is_empty() {
             return Ok(());
         }
-        let request = Request { actions };
+        let request = AmiRequest { actions };
         self.requests.send(request).await.map_err(|_| gone())
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(self.timeout, work).await.map_err(|_| Error::Timeout)?
+    async fn within<T>(&self, work: impl Future<Output = Result<T, AmiError>>) -> Result<T, AmiError> {
+        timeout(self.timeout, work).await.map_err(|_| AmiError::Timeout)?
     }
 }
 
 /// The connection was dropped, and with it everything that was in flight.
-fn gone() -> Error {
-    Error::Disconnected("the link is gone".to_owned())
+fn gone() -> AmiError {
+    AmiError::Disconnected("the link is gone".to_owned())
 }

@@ -4,8 +4,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memmem};
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::error::Error;
-use super::frame::{END_OF_OUTPUT, Frame, GREETING, Kind, is_follows, kind};
+use super::error::AmiError;
+use super::frame::{AmiFrame, AmiFrameKind, END_OF_OUTPUT, GREETING, is_follows, kind};
 
 /// The longest greeting, in bytes: it is one short line.
 const MAX_GREETING: usize = 1024;
@@ -14,7 +14,7 @@ const END: &[u8] = b"\r\n\r\n";
 
 /// The most that is accepted; sizes in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct AmiLimits {
     /// A message: an event, or a reply with a command's whole output.
     pub message: usize,
     /// The entries of one list.
@@ -23,7 +23,7 @@ pub struct Limits {
     pub list: usize,
 }
 
-impl Default for Limits {
+impl Default for AmiLimits {
     fn default() -> Self {
         Self { message: 8 * 1024 * 1024, entries: 100_000, list: 64 * 1024 * 1024 }
     }
@@ -32,8 +32,8 @@ impl Default for Limits {
 /// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
 /// is still scanned only once.
 #[derive(Debug, Default)]
-pub struct Codec {
-    limits: Limits,
+pub struct AmiCodec {
+    limits: AmiLimits,
     greeted: bool,
     /// How much of the buffer is known not to hold the end of the frame.
     scanned: usize,
@@ -41,29 +41,29 @@ pub struct Codec {
     output: bool,
 }
 
-impl Codec {
+impl AmiCodec {
     /// A codec that accepts frames up to `limits`.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: AmiLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 
     /// `Asterisk Call Manager/11.0.0`, and no empty line after it.
-    fn greeting(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    fn greeting(&mut self, src: &mut BytesMut) -> Result<Option<AmiFrame>, AmiError> {
         let known = src.len().min(GREETING.len());
         if src[..known] != GREETING[..known] {
-            return Err(Error::Malformed("this is no Asterisk manager interface"));
+            return Err(AmiError::Malformed("this is no Asterisk manager interface"));
         }
         // The limit holds for a line that comes whole, too: where the network cuts it must not matter.
         let line = &src[..src.len().min(MAX_GREETING + 1)];
         let Some(end) = memchr(b'\n', line) else {
             return match line.len() > MAX_GREETING {
-                true => Err(Error::TooLarge { part: "greeting", size: line.len(), limit: MAX_GREETING }),
+                true => Err(AmiError::TooLarge { part: "greeting", size: line.len(), limit: MAX_GREETING }),
                 false => Ok(None),
             };
         };
         self.greeted = true;
         let raw = src.split_to(end + 1).freeze();
-        Ok(Some(Frame { kind: Kind::Greeting, raw: raw.slice_ref(raw.trim_ascii_end()) }))
+        Ok(Some(AmiFrame { kind: AmiFrameKind::Greeting, raw: raw.slice_ref(raw.trim_ascii_end()) }))
     }
 
     /// Where the message at the start of `src` ends, and with how many bytes of end.
@@ -96,11 +96,11 @@ impl Codec {
     }
 }
 
-impl Decoder for Codec {
-    type Item = Frame;
-    type Error = Error;
+impl Decoder for AmiCodec {
+    type Item = AmiFrame;
+    type Error = AmiError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<AmiFrame>, AmiError> {
         if !self.greeted {
             return self.greeting(src);
         }
@@ -114,7 +114,7 @@ impl Decoder for Codec {
         // What was scanned holds no end, so the message is at least that long.
         let size = end.map_or(self.scanned, |(size, _)| size);
         if size > self.limits.message {
-            return Err(Error::TooLarge { part: "message", size, limit: self.limits.message });
+            return Err(AmiError::TooLarge { part: "message", size, limit: self.limits.message });
         }
         let Some((size, end)) = end else {
             return Ok(None);
@@ -123,22 +123,22 @@ impl Decoder for Codec {
         self.output = false;
         let mut raw = src.split_to(size + end).freeze();
         raw.truncate(size);
-        Ok(Some(Frame { kind: kind(&raw), raw }))
+        Ok(Some(AmiFrame { kind: kind(&raw), raw }))
     }
 
-    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<AmiFrame>, AmiError> {
         match self.decode(src)? {
-            None if !src.is_empty() => Err(Error::Disconnected("in the middle of a message".to_owned())),
+            None if !src.is_empty() => Err(AmiError::Disconnected("in the middle of a message".to_owned())),
             decoded => Ok(decoded),
         }
     }
 }
 
 /// An action, [written out](super::Action::to_bytes) with its id.
-impl Encoder<Bytes> for Codec {
-    type Error = Error;
+impl Encoder<Bytes> for AmiCodec {
+    type Error = AmiError;
 
-    fn encode(&mut self, action: Bytes, dst: &mut BytesMut) -> Result<(), Error> {
+    fn encode(&mut self, action: Bytes, dst: &mut BytesMut) -> Result<(), AmiError> {
         dst.extend_from_slice(&action);
         Ok(())
     }
@@ -150,8 +150,8 @@ mod tests {
 
     const HELLO: &str = "Asterisk Call Manager/11.0.0\r\n";
 
-    fn frames(text: &str, limits: Limits) -> Result<Vec<Frame>, Error> {
-        let mut codec = Codec::new(limits);
+    fn frames(text: &str, limits: AmiLimits) -> Result<Vec<AmiFrame>, AmiError> {
+        let mut codec = AmiCodec::new(limits);
         let mut src = BytesMut::from(text);
         let mut frames = Vec::new();
         while let Some(frame) = codec.decode(&mut src)? {
@@ -163,10 +163,10 @@ mod tests {
     #[test]
     fn the_greeting_is_one_line() {
         let text = format!("{HELLO}Response: Success\r\nActionID: 1\r\n\r\nEvent: X\r\n\r\n");
-        let kinds: Vec<_> = frames(&text, Limits::default()).unwrap();
-        let kinds: Vec<_> = kinds.iter().map(Frame::kind).collect();
-        assert_eq!(kinds, [Kind::Greeting, Kind::Reply, Kind::Event]);
-        let error = frames("SSH-2.0-OpenSSH\r\n", Limits::default()).unwrap_err();
+        let kinds: Vec<_> = frames(&text, AmiLimits::default()).unwrap();
+        let kinds: Vec<_> = kinds.iter().map(AmiFrame::kind).collect();
+        assert_eq!(kinds, [AmiFrameKind::Greeting, AmiFrameKind::Reply, AmiFrameKind::Event]);
+        let error = frames("SSH-2.0-OpenSSH\r\n", AmiLimits::default()).unwrap_err();
         assert!(error.is_protocol());
     }
 
@@ -176,7 +176,7 @@ mod tests {
             "{HELLO}Response: Follows\r\nPrivilege: Command\r\na\r\n\r\nb\n--END COMMAND--\n\n\
              --END COMMAND--\r\n\r\nEvent: X\r\n\r\n"
         );
-        let frames = frames(&text, Limits::default()).unwrap();
+        let frames = frames(&text, AmiLimits::default()).unwrap();
         assert_eq!(frames.len(), 3);
         let reply = frames[1].clone().into_reply().unwrap();
         assert_eq!(reply.output(), "a\n\nb\n--END COMMAND--");
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_over_the_limit_is_refused_before_it_is_buffered() {
-        let limits = Limits { message: 20, ..Limits::default() };
+        let limits = AmiLimits { message: 20, ..AmiLimits::default() };
         let fits = format!("{HELLO}Event: {}\r\n\r\n", "x".repeat(13));
         assert_eq!(frames(&fits, limits).unwrap().len(), 2);
         for text in [
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn the_end_of_the_stream_inside_a_message_is_a_disconnect() {
-        let mut codec = Codec::default();
+        let mut codec = AmiCodec::default();
         let mut src = BytesMut::from(&*format!("{HELLO}Event: X\r\n"));
         codec.decode(&mut src).unwrap().unwrap();
         assert!(codec.decode_eof(&mut src).unwrap_err().is_disconnect());

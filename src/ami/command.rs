@@ -8,7 +8,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::error::Error;
+use super::error::AmiError;
 use super::scrub;
 
 /// Asterisk drops a longer line, and then misreads the rest (`inbuf` in `manager.c`); in bytes.
@@ -31,8 +31,8 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] or [`Error::Forbidden`] if that's no name.
-    pub fn new(name: &str) -> Result<Self, Error> {
+    /// [`AmiError::Invalid`] or [`AmiError::Forbidden`] if that's no name.
+    pub fn new(name: &str) -> Result<Self, AmiError> {
         key("an action's name", name)?;
         Ok(Self::bare(name))
     }
@@ -41,21 +41,21 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`] if key or value hold what doesn't belong there; [`Error::Invalid`] if
+    /// [`AmiError::Forbidden`] if key or value hold what doesn't belong there; [`AmiError::Invalid`] if
     /// Asterisk wouldn't read the line, or if the key is one that we set.
-    pub fn with(mut self, name: &str, value: &str) -> Result<Self, Error> {
+    pub fn with(mut self, name: &str, value: &str) -> Result<Self, AmiError> {
         key("a field's name", name)?;
         refuse("a field's value", value, |_| false)?;
         if name.eq_ignore_ascii_case("ActionID") || name.eq_ignore_ascii_case("Action") {
-            return Err(Error::Invalid("Action and ActionID are not ours to add"));
+            return Err(AmiError::Invalid("Action and ActionID are not ours to add"));
         }
         if name.len() + value.len() + 4 > MAX_LINE {
-            return Err(Error::Invalid("a field is longer than Asterisk reads"));
+            return Err(AmiError::Invalid("a field is longer than Asterisk reads"));
         }
         self.count += 1;
         // Action and ActionID are fields as well.
         if self.count + 2 > MAX_FIELDS {
-            return Err(Error::Invalid("more fields than Asterisk reads"));
+            return Err(AmiError::Invalid("more fields than Asterisk reads"));
         }
         self.fields.push_str(&format!("{name}: {value}\r\n"));
         Ok(self)
@@ -70,7 +70,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn set_variable(channel: Option<&str>, name: &str, value: &str) -> Result<Self, Error> {
+    pub fn set_variable(channel: Option<&str>, name: &str, value: &str) -> Result<Self, AmiError> {
         variable(name, value)?;
         let action = match channel {
             Some(channel) => Self::bare("Setvar").with("Channel", nonempty(channel)?)?,
@@ -87,17 +87,17 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// As [`Action::set_variable`]; [`Error::Invalid`] if there are none.
-    pub fn set_variables(channel: &str, variables: &[(String, String)]) -> Result<Self, Error> {
+    /// As [`Action::set_variable`]; [`AmiError::Invalid`] if there are none.
+    pub fn set_variables(channel: &str, variables: &[(String, String)]) -> Result<Self, AmiError> {
         if variables.is_empty() {
-            return Err(Error::Invalid("no variables to set"));
+            return Err(AmiError::Invalid("no variables to set"));
         }
         let (mut names, mut values) = (Vec::new(), Vec::new());
         for (name, value) in variables {
             variable(name, value)?;
             refuse("a variable's value", value, |c| matches!(c, '(' | ')'))?;
             if value.matches('[').count() != value.matches(']').count() {
-                return Err(Error::Invalid("a variable's value has a bracket without its other half"));
+                return Err(AmiError::Invalid("a variable's value has a bracket without its other half"));
             }
             names.push(name.as_str());
             values.push(value.as_str());
@@ -111,7 +111,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn get_variable(channel: Option<&str>, name: &str) -> Result<Self, Error> {
+    pub fn get_variable(channel: Option<&str>, name: &str) -> Result<Self, AmiError> {
         let action = match channel {
             Some(channel) => Self::bare("Getvar").with("Channel", channel)?,
             None => Self::bare("Getvar"),
@@ -124,7 +124,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn redirect(channel: &str, context: &str, extension: &str, priority: &str) -> Result<Self, Error> {
+    pub fn redirect(channel: &str, context: &str, extension: &str, priority: &str) -> Result<Self, AmiError> {
         Self::bare("Redirect")
             .with("Channel", channel)?
             .with("Context", context)?
@@ -138,7 +138,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn filter(expression: &str) -> Result<Self, Error> {
+    pub fn filter(expression: &str) -> Result<Self, AmiError> {
         Self::bare("Filter").with("Operation", "Add")?.with("Filter", expression)
     }
 
@@ -148,7 +148,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn event_mask(classes: &str) -> Result<Self, Error> {
+    pub fn event_mask(classes: &str) -> Result<Self, AmiError> {
         Self::bare("Events").with("EventMask", classes)
     }
 
@@ -157,7 +157,7 @@ impl Action {
     /// # Errors
     ///
     /// As [`Action::with`].
-    pub fn command(line: &str) -> Result<Self, Error> {
+    pub fn command(line: &str) -> Result<Self, AmiError> {
         Self::bare("Command").with("Command", line)
     }
 
@@ -203,14 +203,14 @@ impl fmt::Debug for Action {
 }
 
 /// Without a channel a variable would be PBX-wide, which isn't what was meant.
-fn nonempty(channel: &str) -> Result<&str, Error> {
-    if channel.is_empty() { Err(Error::Invalid("a channel needs a name")) } else { Ok(channel) }
+fn nonempty(channel: &str) -> Result<&str, AmiError> {
+    if channel.is_empty() { Err(AmiError::Invalid("a channel needs a name")) } else { Ok(channel) }
 }
 
 /// The name and value of a variable (see [`Action::set_variable`]).
-fn variable(name: &str, value: &str) -> Result<(), Error> {
+fn variable(name: &str, value: &str) -> Result<(), AmiError> {
     if name.is_empty() {
-        return Err(Error::Invalid("a variable needs a name"));
+        return Err(AmiError::Invalid("a variable needs a name"));
     }
     refuse("a variable's name", name, |c| !(c.is_ascii_alphanumeric() || c == '_'))?;
     refuse("a variable's value", value, |c| {
@@ -218,17 +218,17 @@ fn variable(name: &str, value: &str) -> Result<(), Error> {
     })
 }
 
-fn key(what: &'static str, text: &str) -> Result<(), Error> {
+fn key(what: &'static str, text: &str) -> Result<(), AmiError> {
     if text.is_empty() {
-        return Err(Error::Invalid("a name is empty"));
+        return Err(AmiError::Invalid("a name is empty"));
     }
     refuse(what, text, |c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '(' | ')')))
 }
 
-fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), Error> {
+fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), AmiError> {
     // NUL ends Asterisk's C string early, and with it whatever we meant to send after it.
     match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
-        Some(found) => Err(Error::Forbidden { what, found }),
+        Some(found) => Err(AmiError::Forbidden { what, found }),
         None => Ok(()),
     }
 }
@@ -237,7 +237,7 @@ fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<
 mod tests {
     use super::*;
 
-    fn wire(action: Result<Action, Error>) -> String {
+    fn wire(action: Result<Action, AmiError>) -> String {
         String::from_utf8(action.unwrap().to_bytes("7").to_vec()).unwrap()
     }
 

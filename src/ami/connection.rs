@@ -11,30 +11,26 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 use futures_util::StreamExt;
 use memchr::memmem;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{Encoder, Framed, FramedRead};
 
-use super::codec::{Codec, Limits};
+use super::codec::{AmiCodec, AmiLimits};
 use super::command::Action;
-use super::error::Error;
-use super::event::Event;
-use super::frame::{Frame, Kind};
-use super::reply::Reply;
+use super::error::AmiError;
+use super::event::AmiEvent;
+use super::frame::{AmiFrame, AmiFrameKind};
+use super::reply::AmiReply;
 use super::scrub::scrub;
-use crate::wire::{self, Tap};
+use crate::wire::{self, ByteStream, Tap};
 
 /// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
 /// Asterisk that has stopped answering costs a bounded amount of memory.
 const MAX_PENDING: usize = 1024;
 
-/// A byte stream to Asterisk.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// Actions that go out in one write.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(super) struct AmiRequest {
     pub(super) actions: Vec<(Action, Waiter)>,
 }
 
@@ -42,15 +38,15 @@ pub(super) struct Request {
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// One reply.
-    Reply(oneshot::Sender<Reply>),
+    Reply(oneshot::Sender<AmiReply>),
     /// A reply that begins a list, its entries so far, and the event that completes it.
-    List(oneshot::Sender<Result<Vec<Event>, Error>>, List),
+    List(oneshot::Sender<Result<Vec<AmiEvent>, AmiError>>, List),
 }
 
 /// The entries of a list so far.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    entries: Vec<Event>,
+    entries: Vec<AmiEvent>,
     bytes: usize,
 }
 
@@ -64,16 +60,16 @@ impl Waiter {
 }
 
 /// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
-pub struct Connection {
-    reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
-    writer: WriteHalf<Box<dyn Stream>>,
-    encoder: Codec,
-    limits: Limits,
+pub struct AmiConnection {
+    reader: FramedRead<ReadHalf<Box<dyn ByteStream>>, AmiCodec>,
+    writer: WriteHalf<Box<dyn ByteStream>>,
+    encoder: AmiCodec,
+    limits: AmiLimits,
     out: BytesMut,
     /// TLS: one record for each action.
     records: bool,
     unflushed: bool,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<AmiRequest>,
     /// Whether a client is left that could ask for something.
     has_clients: bool,
     /// Begins our `ActionID`s. An `OriginateResponse` tells every connection another one's id.
@@ -82,23 +78,23 @@ pub struct Connection {
     pending: HashMap<String, Waiter>,
     /// Whether a list was given up, so that entries of it may still come.
     has_given_up: bool,
-    events: wire::Sender<Event>,
+    events: wire::EventSender<AmiEvent>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
 
-impl Connection {
-    pub(super) fn new<S: Stream + 'static>(
-        framed: Framed<S, Codec>,
-        limits: Limits,
+impl AmiConnection {
+    pub(super) fn new<S: ByteStream + 'static>(
+        framed: Framed<S, AmiCodec>,
+        limits: AmiLimits,
         records: bool,
         prefix: String,
-        requests: mpsc::Receiver<Request>,
-        events: wire::Sender<Event>,
+        requests: mpsc::Receiver<AmiRequest>,
+        events: wire::EventSender<AmiEvent>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();
-        let stream: Box<dyn Stream> = Box::new(parts.io);
+        let stream: Box<dyn ByteStream> = Box::new(parts.io);
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
         // What came right behind the log-in's last frame.
@@ -106,7 +102,7 @@ impl Connection {
         Self {
             reader,
             writer,
-            encoder: Codec::default(),
+            encoder: AmiCodec::default(),
             limits,
             out: BytesMut::new(),
             records,
@@ -125,17 +121,17 @@ impl Connection {
 
     /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
     ///
-    /// Actions that are in flight at the end fail with [`Error::is_disconnect`], lists too; none is
+    /// Actions that are in flight at the end fail with [`AmiError::is_disconnect`], lists too; none is
     /// repeated.
     ///
     /// # Errors
     ///
-    /// Why the link is gone. `Ok` if we wanted it so: after `Logoff`, or when every [`Client`] and
-    /// the [`Events`] were dropped.
+    /// Why the link is gone. `Ok` if we wanted it so: after `Logoff`, or when every [`AmiClient`] and
+    /// the [`AmiEvents`] were dropped.
     ///
-    /// [`Client`]: super::Client
-    /// [`Events`]: super::Events
-    pub async fn run(mut self) -> Result<(), Error> {
+    /// [`AmiClient`]: super::AmiClient
+    /// [`AmiEvents`]: super::AmiEvents
+    pub async fn run(mut self) -> Result<(), AmiError> {
         loop {
             let writing = !self.out.is_empty() || self.unflushed;
             tokio::select! {
@@ -143,7 +139,7 @@ impl Connection {
                     let Some(frame) = frame else {
                         return match self.exiting {
                             true => Ok(()),
-                            false => Err(Error::Disconnected("by Asterisk".to_owned())),
+                            false => Err(AmiError::Disconnected("by Asterisk".to_owned())),
                         };
                     };
                     self.read(frame?);
@@ -170,7 +166,7 @@ impl Connection {
 
     /// Puts a request's actions in one write, unless everybody who asked has given up: what is too
     /// late is better never sent.
-    fn begin(&mut self, request: Request) -> Result<(), Error> {
+    fn begin(&mut self, request: AmiRequest) -> Result<(), AmiError> {
         if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
         }
@@ -195,24 +191,24 @@ impl Connection {
     }
 
     /// Hands a frame to whom it belongs.
-    fn read(&mut self, frame: Frame) {
+    fn read(&mut self, frame: AmiFrame) {
         match frame.kind() {
-            Kind::Event => {
+            AmiFrameKind::Event => {
                 if let Some(event) = frame.into_event().and_then(|event| self.entry(event)) {
                     self.events.push(event);
                 }
             }
-            Kind::Reply => {
+            AmiFrameKind::Reply => {
                 if let Some(reply) = frame.into_reply() {
                     self.reply(reply);
                 }
             }
-            Kind::Greeting | Kind::Other => {}
+            AmiFrameKind::Greeting | AmiFrameKind::Other => {}
         }
     }
 
     /// Gives a reply to its waiter. Nobody waits for a reply without a known id.
-    fn reply(&mut self, reply: Reply) {
+    fn reply(&mut self, reply: AmiReply) {
         let Some(id) = reply.get("ActionID") else {
             return;
         };
@@ -231,7 +227,7 @@ impl Connection {
 
     /// Adds an event to the list that it is an entry of, or completes that list. An entry of a list that was given up
     /// is swallowed; any other event comes back.
-    fn entry(&mut self, event: Event) -> Option<Event> {
+    fn entry(&mut self, event: AmiEvent) -> Option<AmiEvent> {
         if self.pending.is_empty() && !self.has_given_up {
             return Some(event);
         }
@@ -252,12 +248,12 @@ impl Connection {
                         mark.eq_ignore_ascii_case("Complete") && announced.is_none_or(|announced| announced <= got);
                     drop(waiter.send(match whole {
                         true => Ok(entries),
-                        false => Err(Error::ListCut { got }),
+                        false => Err(AmiError::ListCut { got }),
                     }));
                 }
             }
             None => {
-                let Limits { entries, list: bytes, .. } = self.limits;
+                let AmiLimits { entries, list: bytes, .. } = self.limits;
                 if waiter.is_closed() {
                     return None;
                 }
@@ -268,7 +264,7 @@ impl Connection {
                     && let Some(Waiter::List(waiter, _)) = self.pending.remove(&id)
                 {
                     self.has_given_up = true;
-                    drop(waiter.send(Err(Error::ListTooLong { entries, bytes })));
+                    drop(waiter.send(Err(AmiError::ListTooLong { entries, bytes })));
                 }
             }
         }
@@ -276,9 +272,9 @@ impl Connection {
     }
 }
 
-impl std::fmt::Debug for Connection {
+impl std::fmt::Debug for AmiConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("pending", &self.pending.len()).finish_non_exhaustive()
+        f.debug_struct("AmiConnection").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
 }
 
@@ -287,7 +283,7 @@ impl std::fmt::Debug for Connection {
 /// Over TLS each action is a record of its own. Asterisk reads a part of a record, waits on the bare
 /// socket for more, and doesn't see what OpenSSL still holds of it (`get_input` in `manager.c`): actions
 /// that came in one record would wait for the next one.
-async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
+async fn write(writer: &mut WriteHalf<Box<dyn ByteStream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
     while !out.is_empty() {
         let end = if records { memmem::find(out, b"\r\n\r\n").map(|at| at + 4) } else { None };
         let written = writer.write(&out[..end.unwrap_or(out.len())]).await?;

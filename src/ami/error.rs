@@ -5,7 +5,7 @@ use std::io;
 /// What went wrong on a manager connection. Ask the predicates rather than matching on variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum AmiError {
     /// The link is gone. What became of the actions in flight isn't known.
     #[error("manager connection closed: {0}")]
     Disconnected(String),
@@ -30,7 +30,7 @@ pub enum Error {
         /// Entries that came.
         got: usize,
     },
-    /// A list is longer than [`Limits`](super::Limits) allow.
+    /// A list is longer than [`AmiLimits`](super::AmiLimits) allow.
     #[error("the list is too long: more than {entries} entries or {bytes} bytes")]
     ListTooLong {
         /// Entries that are allowed.
@@ -41,7 +41,7 @@ pub enum Error {
     /// The bytes aren't what the protocol allows here.
     #[error("malformed manager message: {0}")]
     Malformed(&'static str),
-    /// A message is larger than [`Limits`](super::Limits) allow; sizes in bytes.
+    /// A message is larger than [`AmiLimits`](super::AmiLimits) allow; sizes in bytes.
     #[error("manager {part} of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// `greeting` or `message`.
@@ -64,7 +64,7 @@ pub enum Error {
     Invalid(&'static str),
 }
 
-impl Error {
+impl AmiError {
     /// The link is gone; connect again.
     pub fn is_disconnect(&self) -> bool {
         matches!(self, Self::Disconnected(_) | Self::Io(_))

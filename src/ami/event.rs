@@ -12,11 +12,11 @@ use memchr::memchr_iter;
 /// name [`get`](Self::get) gives the first: what a `UserEvent` adds comes after Asterisk's own
 /// fields and can't replace them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Event {
+pub struct AmiEvent {
     raw: Bytes,
 }
 
-impl Event {
+impl AmiEvent {
     /// Wraps the lines of an event. Nothing is parsed yet.
     pub fn new(raw: Bytes) -> Self {
         Self { raw }
@@ -49,10 +49,10 @@ impl Event {
     }
 }
 
-impl fmt::Debug for Event {
+impl fmt::Debug for AmiEvent {
     // An event holds other people's numbers: its name is enough for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
+        f.debug_struct("AmiEvent").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
     }
 }
 
@@ -106,8 +106,8 @@ fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
 mod tests {
     use super::*;
 
-    fn event(text: &'static str) -> Event {
-        Event::new(Bytes::from_static(text.as_bytes()))
+    fn event(text: &'static str) -> AmiEvent {
+        AmiEvent::new(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_name_that_is_not_utf8_hides_nothing() {
-        let event = Event::new(Bytes::from_static(b"CallerIDName: J\xFCrgen\r\nUniqueid: 1.2"));
+        let event = AmiEvent::new(Bytes::from_static(b"CallerIDName: J\xFCrgen\r\nUniqueid: 1.2"));
         assert_eq!(event.get("Uniqueid").as_deref(), Some("1.2"));
         assert_eq!(event.get("CallerIDName").as_deref(), Some("J\u{fffd}rgen"));
     }

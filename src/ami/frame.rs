@@ -10,8 +10,8 @@ use nom::combinator::{recognize, value};
 use nom::multi::many0_count;
 use nom::{IResult, Parser};
 
-use super::event::Event;
-use super::reply::Reply;
+use super::event::AmiEvent;
+use super::reply::AmiReply;
 
 /// How the greeting begins: `Asterisk Call Manager/11.0.0`
 pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
@@ -21,7 +21,7 @@ pub(super) const END_OF_OUTPUT: &[u8] = b"--END COMMAND--";
 
 /// What a frame is, by its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AmiFrameKind {
     /// `Asterisk Call Manager/11.0.0`: the first line of a connection.
     Greeting,
     /// `Response: …`: the answer to an action.
@@ -34,14 +34,14 @@ pub enum Kind {
 
 /// One frame, sharing the bytes it was read into.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Frame {
-    pub(super) kind: Kind,
+pub struct AmiFrame {
+    pub(super) kind: AmiFrameKind,
     pub(super) raw: Bytes,
 }
 
-impl Frame {
+impl AmiFrame {
     /// What the frame is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> AmiFrameKind {
         self.kind
     }
 
@@ -51,20 +51,20 @@ impl Frame {
     }
 
     /// The event, if it is one.
-    pub fn into_event(self) -> Option<Event> {
-        (self.kind == Kind::Event).then(|| Event::new(self.raw))
+    pub fn into_event(self) -> Option<AmiEvent> {
+        (self.kind == AmiFrameKind::Event).then(|| AmiEvent::new(self.raw))
     }
 
     /// The reply, if it is one.
-    pub fn into_reply(self) -> Option<Reply> {
-        (self.kind == Kind::Reply).then(|| Reply::new(self.raw))
+    pub fn into_reply(self) -> Option<AmiReply> {
+        (self.kind == AmiFrameKind::Reply).then(|| AmiReply::new(self.raw))
     }
 }
 
-impl fmt::Debug for Frame {
+impl fmt::Debug for AmiFrame {
     // A frame holds other people's numbers, which have no place in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.raw.len()).finish()
+        f.debug_struct("AmiFrame").field("kind", &self.kind).field("bytes", &self.raw.len()).finish()
     }
 }
 
@@ -74,11 +74,13 @@ impl fmt::Debug for Frame {
 /// Event: Newchannel
 /// Response: Success
 /// ```
-pub(super) fn kind(block: &[u8]) -> Kind {
-    let parsed: IResult<&[u8], Kind> =
-        alt((value(Kind::Event, tag_no_case(&b"Event:"[..])), value(Kind::Reply, tag_no_case(&b"Response:"[..]))))
-            .parse(block);
-    parsed.map_or(Kind::Other, |(_, kind)| kind)
+pub(super) fn kind(block: &[u8]) -> AmiFrameKind {
+    let parsed: IResult<&[u8], AmiFrameKind> = alt((
+        value(AmiFrameKind::Event, tag_no_case(&b"Event:"[..])),
+        value(AmiFrameKind::Reply, tag_no_case(&b"Response:"[..])),
+    ))
+    .parse(block);
+    parsed.map_or(AmiFrameKind::Other, |(_, kind)| kind)
 }
 
 /// `Response: Follows`: what comes after it may hold empty lines.
@@ -120,10 +122,10 @@ mod tests {
 
     #[test]
     fn the_first_line_tells_what_a_frame_is() {
-        assert_eq!(kind(b"Event: Hangup\r\nResponse: x"), Kind::Event);
-        assert_eq!(kind(b"Response: Error\r\nMessage: no"), Kind::Reply);
-        assert_eq!(kind(b"Message: no"), Kind::Other);
-        assert_eq!(kind(b""), Kind::Other);
+        assert_eq!(kind(b"Event: Hangup\r\nResponse: x"), AmiFrameKind::Event);
+        assert_eq!(kind(b"Response: Error\r\nMessage: no"), AmiFrameKind::Reply);
+        assert_eq!(kind(b"Message: no"), AmiFrameKind::Other);
+        assert_eq!(kind(b""), AmiFrameKind::Other);
     }
 
     #[test]

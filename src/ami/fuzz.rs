@@ -1,13 +1,13 @@
 //! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
 //! run by `tests/wire_ami.rs` and by the fuzzer (`fuzz/`).
 
-use super::{Action, Codec, Error, Event, Frame};
+use super::{Action, AmiCodec, AmiError, AmiEvent, AmiFrame};
 use crate::wire;
 
 /// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
 /// first error.
-pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
-    wire::fuzz::decode(Codec::default(), data, chunks)
+pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<AmiFrame>, Option<AmiError>) {
+    wire::fuzz::decode(AmiCodec::default(), data, chunks)
 }
 
 /// Any bytes, as a stream and as the argument of commands.
@@ -38,7 +38,7 @@ pub fn stream(data: &[u8], chunks: &[usize]) {
 
 /// Any bytes can be asked for fields.
 pub fn event(data: &[u8]) {
-    let event = Event::new(data.to_vec().into());
+    let event = AmiEvent::new(data.to_vec().into());
     let [a, b] = event.fields(["Event", "Uniqueid"]);
     assert_eq!(a, event.get("event"));
     assert_eq!(b, event.get_all("UNIQUEID").next());

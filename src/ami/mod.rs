@@ -1,7 +1,7 @@
 //! Asterisk's manager interface: bytes ↔ messages, a codec that only delimits, a client that owns a connection.
 //!
-//! [`connect`] logs in and gives three things: a [`Client`] that sends actions, the [`Events`] that
-//! come in, and the [`Connection`] that does the work once it is spawned.
+//! [`connect`] logs in and gives three things: an [`AmiClient`] that sends actions, the [`AmiEvents`] that
+//! come in, and the [`AmiConnection`] that does the work once it is spawned.
 //!
 //! | file | what |
 //! |---|---|
@@ -30,22 +30,19 @@ mod reply;
 mod scrub;
 mod tls;
 
-pub use auth::{Auth, Method};
-pub use client::{Client, Options, connect, connect_stream};
-pub use codec::{Codec, Limits};
+pub use auth::{AmiAuth, Method};
+pub use client::{AmiClient, AmiOptions, connect, connect_stream};
+pub use codec::{AmiCodec, AmiLimits};
 pub use command::Action;
-pub use connection::Connection;
-pub use error::Error;
-pub use event::Event;
-pub use frame::{Frame, Kind};
-pub use reply::Reply;
+pub use connection::AmiConnection;
+pub use error::AmiError;
+pub use event::AmiEvent;
+pub use frame::{AmiFrame, AmiFrameKind};
+pub use reply::AmiReply;
 pub use scrub::scrub;
 pub use tls::Tls;
 
-pub use crate::wire::Tap;
+pub use crate::wire::{Item, Tap};
 
 /// The events of one connection, in the order in which they came.
-pub type Events = crate::wire::Events<Event>;
-
-/// What comes out of [`Events`].
-pub type Item = crate::wire::Item<Event>;
+pub type AmiEvents = crate::wire::Events<AmiEvent>;

@@ -5,19 +5,19 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::error::Error;
+use super::error::AmiError;
 use super::event::{all, fields};
 use super::frame::{END_OF_OUTPUT, follows, is_follows};
 
 /// The answer to one action.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Reply {
+pub struct AmiReply {
     fields: Bytes,
     /// A command's output in the form from before Asterisk 14; empty otherwise.
     output: Bytes,
 }
 
-impl Reply {
+impl AmiReply {
     pub(super) fn new(mut raw: Bytes) -> Self {
         let at = match is_follows(&raw) {
             true => follows(&raw),
@@ -36,9 +36,9 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with Asterisk's words.
-    pub fn accepted(self) -> Result<Self, Error> {
-        if self.is_ok() { Ok(self) } else { Err(Error::Refused(self.message().into_owned())) }
+    /// [`AmiError::Refused`] with Asterisk's words.
+    pub fn accepted(self) -> Result<Self, AmiError> {
+        if self.is_ok() { Ok(self) } else { Err(AmiError::Refused(self.message().into_owned())) }
     }
 
     /// `Message`, or the empty string.
@@ -72,9 +72,12 @@ impl Reply {
     }
 }
 
-impl fmt::Debug for Reply {
+impl fmt::Debug for AmiReply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reply").field("is_ok", &self.is_ok()).field("message", &self.message()).finish_non_exhaustive()
+        f.debug_struct("AmiReply")
+            .field("is_ok", &self.is_ok())
+            .field("message", &self.message())
+            .finish_non_exhaustive()
     }
 }
 
@@ -89,7 +92,7 @@ mod tests {
         let old = "Response: Follows\r\nPrivilege: Command\r\nActionID: 7\r\n\
                    Name: x\n\nend\n--END COMMAND--";
         for form in [new, old] {
-            let reply = Reply::new(Bytes::copy_from_slice(form.as_bytes()));
+            let reply = AmiReply::new(Bytes::copy_from_slice(form.as_bytes()));
             assert_eq!(reply.output(), "Name: x\n\nend");
             assert_eq!(reply.get("ActionID").as_deref(), Some("7"));
             assert_eq!(reply.get("Name"), None);
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_why() {
-        let reply = Reply::new(Bytes::from_static(b"Response: Error\r\nMessage: No such channel"));
+        let reply = AmiReply::new(Bytes::from_static(b"Response: Error\r\nMessage: No such channel"));
         assert_eq!(reply.message(), "No such channel");
         assert!(reply.accepted().unwrap_err().is_refused());
     }

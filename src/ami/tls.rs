@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::error::Error;
+use super::error::AmiError;
 
 /// How to speak TLS to one Asterisk.
 #[derive(Debug, Clone)]
@@ -24,14 +24,14 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if `name` is neither.
-    pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, Error> {
+    /// [`AmiError::Invalid`] if `name` is neither.
+    pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, AmiError> {
         let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| Error::Invalid("a TLS name is a host name or an IP address"))?;
+            .map_err(|_| AmiError::Invalid("a TLS name is a host name or an IP address"))?;
         Ok(Self { config, name })
     }
 
-    pub(super) async fn handshake<S>(&self, stream: S) -> Result<TlsStream<S>, Error>
+    pub(super) async fn handshake<S>(&self, stream: S) -> Result<TlsStream<S>, AmiError>
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -39,8 +39,8 @@ impl Tls {
         let shaken = connector.connect(self.name.clone(), stream).await;
         shaken.map_err(|error| match error.get_ref() {
             // A certificate problem comes wrapped; anything else is the link.
-            Some(cause) if cause.is::<rustls::Error>() => Error::Tls(cause.to_string()),
-            _ => Error::Io(error),
+            Some(cause) if cause.is::<rustls::Error>() => AmiError::Tls(cause.to_string()),
+            _ => AmiError::Io(error),
         })
     }
 }

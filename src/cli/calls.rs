@@ -127,7 +127,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
         ("decided", output::moment(call.decided)),
     ];
     facts.extend(call.address.as_ref().map(|address| ("carried", address.to_string())));
-    facts.extend(call.far.iter().flat_map(far));
+    facts.extend(call.far.iter().flat_map(remote_side));
     facts.extend(call.with.iter().map(|with| ("with", with.to_string())));
     facts.extend(call.answered.map(|at| ("answered", since(at))));
     facts.extend(call.ended.map(|at| ("ended", since(at))));
@@ -153,7 +153,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
 }
 
 /// What was heard from the other side's node, and said to it.
-fn far(far: &FarView) -> Vec<(&'static str, String)> {
+fn remote_side(far: &FarView) -> Vec<(&'static str, String)> {
     let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
     let sent = |sent: &Sent| {
         let error = sent.error.as_deref().map(|error| format!(": {}", output::clean(error))).unwrap_or_default();
@@ -178,10 +178,10 @@ fn told(step: &Step, begun: UnixMillis) -> Vec<String> {
         Happening::There { node, .. } => node.to_string(),
         _ => step.pbx.to_string(),
     };
-    vec![at, word(&step.end), known_from, happening(&step.what)]
+    vec![at, word(&step.end), known_from, describe(&step.what)]
 }
 
-fn happening(what: &Happening) -> String {
+fn describe(what: &Happening) -> String {
     let two = |Two { first, second }: &Two| format!("{} and {}", number(first.as_ref()), number(second.as_ref()));
     let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
     let because = |error: &Option<String>| {

@@ -21,7 +21,7 @@ pub(super) enum ApiError {
     Unreachable { node: String, why: String },
     /// An answer that is an error.
     #[error("{node} answered {refusal}")]
-    Refused { node: String, refusal: Box<Refusal> },
+    Refused { node: String, refusal: Box<ProblemDetails> },
     /// An answer that isn't ours.
     #[error("{node} answered what no node does ({why}); is that the address of a sidecall node?")]
     Strange { node: String, why: String },
@@ -33,7 +33,7 @@ pub(super) enum ApiError {
 /// Problem details (RFC 9457), as far as they are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refusal {
+pub(super) struct ProblemDetails {
     pub(super) status: u16,
     pub(super) detail: String,
     pub(super) field: Option<String>,
@@ -42,7 +42,7 @@ pub(super) struct Refusal {
     pub(super) import: Option<ImportReport>,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for ProblemDetails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let detail = super::output::clean(&self.detail);
         match (&self.field, self.status) {
@@ -163,7 +163,7 @@ impl Api {
             return Ok(response);
         }
         let body = response.bytes().await.unwrap_or_default();
-        let mut refusal: Refusal = serde_json::from_slice(&body).unwrap_or_default();
+        let mut refusal: ProblemDetails = serde_json::from_slice(&body).unwrap_or_default();
         refusal.status = status.as_u16();
         if refusal.detail.is_empty() {
             refusal.detail = status.canonical_reason().unwrap_or("an error").to_owned();

@@ -14,17 +14,17 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::codec::Framed;
 
-use super::codec::Codec;
+use super::codec::EslCodec;
 use super::command::Command;
-use super::error::Error;
-use super::frame::Kind;
-use super::reply::Reply;
+use super::error::EslError;
+use super::frame::EslFrameKind;
+use super::reply::EslReply;
 use super::scrub::scrub;
 use crate::wire::Tap;
 
 /// Who we are to FreeSWITCH.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Auth {
+pub enum EslAuth {
     /// The event socket's own password.
     Password(String),
     /// A directory user's `esl-password`; the user is `name@domain`.
@@ -36,8 +36,8 @@ pub enum Auth {
     },
 }
 
-impl Auth {
-    pub(super) fn command(&self) -> Result<Command, Error> {
+impl EslAuth {
+    pub(super) fn command(&self) -> Result<Command, EslError> {
         match self {
             Self::Password(password) => Command::auth(password),
             Self::User { user, password } => Command::userauth(user, password),
@@ -45,7 +45,7 @@ impl Auth {
     }
 }
 
-impl fmt::Debug for Auth {
+impl fmt::Debug for EslAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Password(_) => f.write_str("Password(***)"),
@@ -56,39 +56,39 @@ impl fmt::Debug for Auth {
 
 /// Answers `auth/request` and waits for the verdict.
 pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, Codec>,
-    auth: &Auth,
+    framed: &mut Framed<S, EslCodec>,
+    auth: &EslAuth,
     tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), Error> {
+) -> Result<(), EslError> {
     let command = auth.command()?;
     while let Some(frame) = framed.next().await {
         let frame = frame?;
         match frame.kind() {
-            Kind::AuthRequest => say(framed, &command, tap).await?,
-            Kind::CommandReply => {
-                let reply = Reply::new(frame);
+            EslFrameKind::AuthRequest => say(framed, &command, tap).await?,
+            EslFrameKind::CommandReply => {
+                let reply = EslReply::new(frame);
                 return match reply.is_ok() {
                     true => Ok(()),
-                    false => Err(Error::AuthRejected(reply.text().into_owned())),
+                    false => Err(EslError::AuthRejected(reply.text().into_owned())),
                 };
             }
             // Content-Type: text/rude-rejection
             // Content-Length: 24
             //
             // Access Denied, go away.
-            Kind::RudeRejection => return Err(Error::AccessDenied),
+            EslFrameKind::RudeRejection => return Err(EslError::AccessDenied),
             _ => {}
         }
     }
-    Err(Error::Disconnected("before log-in".to_owned()))
+    Err(EslError::Disconnected("before log-in".to_owned()))
 }
 
 /// Sends one command while there is no connection task yet.
 pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, Codec>,
+    framed: &mut Framed<S, EslCodec>,
     command: &Command,
     tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), Error> {
+) -> Result<(), EslError> {
     if let Some(tap) = tap {
         tap.sent(&scrub(command.as_bytes()));
     }

@@ -10,19 +10,19 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::codec::Framed;
 use uuid::Uuid;
 
-use super::Events;
-use super::auth::{Auth, login};
-use super::codec::{Codec, Limits};
+use super::EslEvents;
+use super::auth::{EslAuth, login};
+use super::codec::{EslCodec, EslLimits};
 use super::command::Command;
-use super::connection::{Connection, Request, Stream};
-use super::error::Error;
-use super::event::Event;
-use super::reply::Reply;
-use crate::wire::{Tap, Tapped, queue};
+use super::connection::{EslConnection, EslRequest};
+use super::error::EslError;
+use super::event::EslEvent;
+use super::reply::EslReply;
+use crate::wire::{ByteStream, Tap, Tapped, queue};
 
 /// How a connection behaves.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub struct EslOptions {
     /// For TCP and log-in together. Default: 5 s.
     pub connect_timeout: Duration,
     /// From asking to the last reply. Default: 5 s.
@@ -30,18 +30,18 @@ pub struct Options {
     /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
     pub event_queue: usize,
     /// The largest frame.
-    pub limits: Limits,
+    pub limits: EslLimits,
     /// Listens in.
     pub tap: Option<Arc<dyn Tap>>,
 }
 
-impl Default for Options {
+impl Default for EslOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
             request_timeout: Duration::from_secs(5),
             event_queue: 10_000,
-            limits: Limits::default(),
+            limits: EslLimits::default(),
             tap: None,
         }
     }
@@ -51,15 +51,19 @@ impl Default for Options {
 ///
 /// # Errors
 ///
-/// [`Error::is_auth`] if FreeSWITCH doesn't want us, [`Error::is_timeout`] after
-/// [`Options::connect_timeout`], [`Error::is_disconnect`] if the link can't be made or breaks.
-pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error> {
+/// [`EslError::is_auth`] if FreeSWITCH doesn't want us, [`EslError::is_timeout`] after
+/// [`EslOptions::connect_timeout`], [`EslError::is_disconnect`] if the link can't be made or breaks.
+pub async fn connect(
+    address: &str,
+    auth: &EslAuth,
+    options: EslOptions,
+) -> Result<(EslClient, EslEvents, EslConnection), EslError> {
     let started = Instant::now();
     let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| Error::Timeout)??;
+    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| EslError::Timeout)??;
     // A command is one small write that must not wait for an acknowledgement.
     stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| Error::Timeout)?
+    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| EslError::Timeout)?
 }
 
 /// Logs in over a stream that is already there.
@@ -67,30 +71,37 @@ pub async fn connect(address: &str, auth: &Auth, options: Options) -> Result<(Cl
 /// # Errors
 ///
 /// As [`connect`].
-pub async fn connect_stream<S>(stream: S, auth: &Auth, options: Options) -> Result<(Client, Events, Connection), Error>
+pub async fn connect_stream<S>(
+    stream: S,
+    auth: &EslAuth,
+    options: EslOptions,
+) -> Result<(EslClient, EslEvents, EslConnection), EslError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tap = options.tap.clone();
     let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, Codec::new(options.limits));
-    timeout(options.connect_timeout, login(&mut framed, auth, tap.as_ref())).await.map_err(|_| Error::Timeout)??;
+    let mut framed = Framed::new(stream, EslCodec::new(options.limits));
+    timeout(options.connect_timeout, login(&mut framed, auth, tap.as_ref())).await.map_err(|_| EslError::Timeout)??;
     Ok(client(framed, &options))
 }
 
 /// What log-in, or the channel data of an outbound socket, is followed by.
-pub(super) fn client<S: Stream + 'static>(framed: Framed<S, Codec>, options: &Options) -> (Client, Events, Connection) {
+pub(super) fn client<S: ByteStream + 'static>(
+    framed: Framed<S, EslCodec>,
+    options: &EslOptions,
+) -> (EslClient, EslEvents, EslConnection) {
     let (requests, receiver) = mpsc::channel(64);
     let (sender, events) = queue(options.event_queue);
-    let connection = Connection::new(framed, receiver, sender, options.tap.clone());
-    let client = Client { requests, timeout: options.request_timeout };
+    let connection = EslConnection::new(framed, receiver, sender, options.tap.clone());
+    let client = EslClient { requests, timeout: options.request_timeout };
     (client, events, connection)
 }
 
 /// A background job that FreeSWITCH has begun.
 #[derive(Debug)]
 pub struct Job {
-    done: oneshot::Receiver<Event>,
+    done: oneshot::Receiver<EslEvent>,
     deadline: Instant,
 }
 
@@ -99,9 +110,9 @@ impl Job {
     ///
     /// # Errors
     ///
-    /// [`Error::is_timeout`] or [`Error::is_disconnect`]; then the outcome is unknown.
-    pub async fn done(self) -> Result<Event, Error> {
-        timeout_at(self.deadline, self.done).await.map_err(|_| Error::Timeout)?.map_err(|_| gone())
+    /// [`EslError::is_timeout`] or [`EslError::is_disconnect`]; then the outcome is unknown.
+    pub async fn done(self) -> Result<EslEvent, EslError> {
+        timeout_at(self.deadline, self.done).await.map_err(|_| EslError::Timeout)?.map_err(|_| gone())
     }
 }
 
@@ -110,12 +121,12 @@ impl Job {
 /// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
 /// written yet, it never is.
 #[derive(Debug, Clone)]
-pub struct Client {
-    requests: mpsc::Sender<Request>,
+pub struct EslClient {
+    requests: mpsc::Sender<EslRequest>,
     timeout: Duration,
 }
 
-impl Client {
+impl EslClient {
     /// The same connection with another time-out.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
@@ -132,12 +143,12 @@ impl Client {
         self.requests.closed().await;
     }
 
-    /// Sends one command. A refusal is a reply too: see [`Reply::accepted`].
+    /// Sends one command. A refusal is a reply too: see [`EslReply::accepted`].
     ///
     /// # Errors
     ///
-    /// [`Error::is_timeout`] or [`Error::is_disconnect`]; then the outcome is unknown.
-    pub async fn send(&self, command: Command) -> Result<Reply, Error> {
+    /// [`EslError::is_timeout`] or [`EslError::is_disconnect`]; then the outcome is unknown.
+    pub async fn send(&self, command: Command) -> Result<EslReply, EslError> {
         let mut replies = self.pipeline([command]).await?;
         replies.pop().ok_or_else(gone)
     }
@@ -146,8 +157,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`].
-    pub async fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Result<Vec<Reply>, Error> {
+    /// As [`EslClient::send`].
+    pub async fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Result<Vec<EslReply>, EslError> {
         self.within(async {
             let replies = self.request(commands, None).await?;
             collect(replies).await
@@ -159,27 +170,27 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Command::api`] and [`Client::send`].
-    pub async fn api(&self, name: &str, args: &[&str]) -> Result<Reply, Error> {
+    /// As [`Command::api`] and [`EslClient::send`].
+    pub async fn api(&self, name: &str, args: &[&str]) -> Result<EslReply, EslError> {
         self.send(Command::api(name, args)?).await
     }
 
     /// `bgapi NAME ARG…`, and waits for its `BACKGROUND_JOB` event, which this connection must be
-    /// subscribed to. That event doesn't show up among the [`Events`].
+    /// subscribed to. That event doesn't show up among the [`EslEvents`].
     ///
     /// # Errors
     ///
-    /// As [`Client::api`]; [`Error::Refused`] if the job wasn't begun.
-    pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<Event, Error> {
+    /// As [`EslClient::api`]; [`EslError::Refused`] if the job wasn't begun.
+    pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<EslEvent, EslError> {
         self.within(async { self.begin(name, args).await?.done().await }).await
     }
 
-    /// `bgapi NAME ARG…`, and waits until FreeSWITCH has begun it; see [`Client::bgapi`].
+    /// `bgapi NAME ARG…`, and waits until FreeSWITCH has begun it; see [`EslClient::bgapi`].
     ///
     /// # Errors
     ///
-    /// As [`Client::bgapi`].
-    pub async fn begin(&self, name: &str, args: &[&str]) -> Result<Job, Error> {
+    /// As [`EslClient::bgapi`].
+    pub async fn begin(&self, name: &str, args: &[&str]) -> Result<Job, EslError> {
         let id = Uuid::now_v7().to_string();
         let command = Command::bgapi(name, args, &id)?;
         let (waiter, done) = oneshot::channel();
@@ -197,8 +208,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Command::event`] and [`Client::send`]; [`Error::Refused`].
-    pub async fn subscribe(&self, names: &[&str]) -> Result<(), Error> {
+    /// As [`Command::event`] and [`EslClient::send`]; [`EslError::Refused`].
+    pub async fn subscribe(&self, names: &[&str]) -> Result<(), EslError> {
         let reply = self.send(Command::event(names)?).await?;
         reply.accepted().map(drop)
     }
@@ -207,8 +218,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Command::filter`] and [`Client::send`]; [`Error::Refused`].
-    pub async fn filter(&self, header: &str, value: &str) -> Result<(), Error> {
+    /// As [`Command::filter`] and [`EslClient::send`]; [`EslError::Refused`].
+    pub async fn filter(&self, header: &str, value: &str) -> Result<(), EslError> {
         let reply = self.send(Command::filter(header, value)?).await?;
         reply.accepted().map(drop)
     }
@@ -217,8 +228,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`].
-    pub async fn exit(&self) -> Result<(), Error> {
+    /// As [`EslClient::send`].
+    pub async fn exit(&self) -> Result<(), EslError> {
         self.send(Command::exit()).await.map(drop)
     }
 
@@ -226,8 +237,8 @@ impl Client {
     async fn request(
         &self,
         commands: impl IntoIterator<Item = Command>,
-        job: Option<(String, oneshot::Sender<Event>)>,
-    ) -> Result<Vec<oneshot::Receiver<Reply>>, Error> {
+        job: Option<(String, oneshot::Sender<EslEvent>)>,
+    ) -> Result<Vec<oneshot::Receiver<EslReply>>, EslError> {
         let (commands, replies): (Vec<_>, Vec<_>) = commands
             .into_iter()
             .map(|command| {
@@ -238,17 +249,17 @@ impl Client {
         if commands.is_empty() {
             return Ok(replies);
         }
-        let request = Request { commands, job };
+        let request = EslRequest { commands, job };
         self.requests.send(request).await.map_err(|_| gone())?;
         Ok(replies)
     }
 
-    async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        timeout(self.timeout, work).await.map_err(|_| Error::Timeout)?
+    async fn within<T>(&self, work: impl Future<Output = Result<T, EslError>>) -> Result<T, EslError> {
+        timeout(self.timeout, work).await.map_err(|_| EslError::Timeout)?
     }
 }
 
-async fn collect(waiting: Vec<oneshot::Receiver<Reply>>) -> Result<Vec<Reply>, Error> {
+async fn collect(waiting: Vec<oneshot::Receiver<EslReply>>) -> Result<Vec<EslReply>, EslError> {
     let mut replies = Vec::with_capacity(waiting.len());
     for reply in waiting {
         replies.push(reply.await.map_err(|_| gone())?);
@@ -257,6 +268,6 @@ async fn collect(waiting: Vec<oneshot::Receiver<Reply>>) -> Result<Vec<Reply>, E
 }
 
 /// The connection was dropped, and with it everything that was in flight.
-fn gone() -> Error {
-    Error::Disconnected("the link is gone".to_owned())
+fn gone() -> EslError {
+    EslError::Disconnected("the link is gone".to_owned())
 }

@@ -5,19 +5,19 @@ use memchr::memmem;
 use tokio_util::codec::{Decoder, Encoder};
 
 use super::command::Command;
-use super::error::Error;
-use super::frame::{self, Frame, Head};
+use super::error::EslError;
+use super::frame::{self, EslFrame, Head};
 
 /// The largest frame that is accepted, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct EslLimits {
     /// The head, which holds a whole channel's variables in the reply to `connect`.
     pub head: usize,
     /// The body: an event, or the output of an `api` command.
     pub body: usize,
 }
 
-impl Default for Limits {
+impl Default for EslLimits {
     fn default() -> Self {
         Self { head: 256 * 1024, body: 8 * 1024 * 1024 }
     }
@@ -26,22 +26,22 @@ impl Default for Limits {
 /// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
 /// is still scanned only once.
 #[derive(Debug, Default)]
-pub struct Codec {
-    limits: Limits,
+pub struct EslCodec {
+    limits: EslLimits,
     /// How much of the buffer is known not to hold the end of the head.
     scanned: usize,
     /// The head that was read while its body isn't complete, and its size with the empty line.
     pending: Option<(Head, usize)>,
 }
 
-impl Codec {
+impl EslCodec {
     /// A codec that accepts frames up to `limits`.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: EslLimits) -> Self {
         Self { limits, ..Self::default() }
     }
 
     /// Finds the head at the start of `src` and what follows it.
-    fn head(&mut self, src: &mut BytesMut) -> Result<Option<(Head, usize)>, Error> {
+    fn head(&mut self, src: &mut BytesMut) -> Result<Option<(Head, usize)>, EslError> {
         if self.scanned == 0 {
             // No head begins with a line break; a body that ends with one more than counted might.
             let blank = src.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
@@ -68,20 +68,20 @@ impl Codec {
         Ok(Some((head, size + 2)))
     }
 
-    fn too_large(&self, part: &'static str, size: usize) -> Error {
+    fn too_large(&self, part: &'static str, size: usize) -> EslError {
         let limit = match part {
             "head" => self.limits.head,
             _ => self.limits.body,
         };
-        Error::TooLarge { part, size, limit }
+        EslError::TooLarge { part, size, limit }
     }
 }
 
-impl Decoder for Codec {
-    type Item = Frame;
-    type Error = Error;
+impl Decoder for EslCodec {
+    type Item = EslFrame;
+    type Error = EslError;
 
-    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    fn decode(&mut self, src: &mut BytesMut) -> Result<Option<EslFrame>, EslError> {
         let (head, size) = match self.pending.take() {
             Some(known) => known,
             None => match self.head(src)? {
@@ -99,21 +99,21 @@ impl Decoder for Codec {
             _ => frame.split_off(size),
         };
         frame.truncate(size - 2);
-        Ok(Some(Frame { kind: head.kind, head: frame, body }))
+        Ok(Some(EslFrame { kind: head.kind, head: frame, body }))
     }
 
-    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, Error> {
+    fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<EslFrame>, EslError> {
         match self.decode(src)? {
-            None if !src.is_empty() => Err(Error::Disconnected("in the middle of a frame".to_owned())),
+            None if !src.is_empty() => Err(EslError::Disconnected("in the middle of a frame".to_owned())),
             decoded => Ok(decoded),
         }
     }
 }
 
-impl Encoder<&Command> for Codec {
-    type Error = Error;
+impl Encoder<&Command> for EslCodec {
+    type Error = EslError;
 
-    fn encode(&mut self, command: &Command, dst: &mut BytesMut) -> Result<(), Error> {
+    fn encode(&mut self, command: &Command, dst: &mut BytesMut) -> Result<(), EslError> {
         dst.extend_from_slice(command.as_bytes());
         Ok(())
     }
@@ -122,32 +122,32 @@ impl Encoder<&Command> for Codec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::esl::Kind;
+    use crate::esl::EslFrameKind;
 
-    fn decode(bytes: &[u8], limits: Limits) -> Result<Option<Frame>, Error> {
-        Codec::new(limits).decode(&mut BytesMut::from(bytes))
+    fn decode(bytes: &[u8], limits: EslLimits) -> Result<Option<EslFrame>, EslError> {
+        EslCodec::new(limits).decode(&mut BytesMut::from(bytes))
     }
 
     #[test]
     fn a_body_is_counted_in_bytes() {
         let mut src =
             BytesMut::from("Content-Type: api/response\nContent-Length: 7\n\nJürgenContent-Type: auth/request\n\n");
-        let mut codec = Codec::default();
+        let mut codec = EslCodec::default();
         let first = codec.decode(&mut src).unwrap().unwrap();
         assert_eq!(first.body(), "Jürgen".as_bytes());
         let second = codec.decode(&mut src).unwrap().unwrap();
-        assert_eq!(second.kind(), Kind::AuthRequest);
+        assert_eq!(second.kind(), EslFrameKind::AuthRequest);
         assert!(src.is_empty());
     }
 
     #[test]
     fn what_is_over_the_limit_is_refused_before_it_is_buffered() {
-        let limits = Limits { head: 64, body: 10 };
+        let limits = EslLimits { head: 64, body: 10 };
         let announced = b"Content-Type: api/response\nContent-Length: 11\n\n";
         let error = decode(announced, limits).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { part: "body", size: 11, limit: 10 }));
+        assert!(matches!(error, EslError::TooLarge { part: "body", size: 11, limit: 10 }));
         let error = decode(&[b'x'; 66], limits).unwrap_err();
-        assert!(matches!(error, Error::TooLarge { part: "head", .. }));
+        assert!(matches!(error, EslError::TooLarge { part: "head", .. }));
         let mut whole = vec![b'x'; 65];
         whole.extend_from_slice(b"\n\n");
         assert!(decode(&whole, limits).unwrap_err().is_protocol());
@@ -155,15 +155,15 @@ mod tests {
 
     #[test]
     fn a_frame_without_a_type_is_malformed() {
-        let error = decode(b"Hello: world\n\n", Limits::default()).unwrap_err();
-        assert!(matches!(error, Error::Malformed(_)));
+        let error = decode(b"Hello: world\n\n", EslLimits::default()).unwrap_err();
+        assert!(matches!(error, EslError::Malformed(_)));
     }
 
     #[test]
     fn the_end_of_the_stream_inside_a_frame_is_a_disconnect() {
         let mut src = BytesMut::from("Content-Type: api/response\nContent-Length: 9\n\n+OK");
-        let error = Codec::default().decode_eof(&mut src).unwrap_err();
+        let error = EslCodec::default().decode_eof(&mut src).unwrap_err();
         assert!(error.is_disconnect() && !error.is_protocol());
-        assert!(matches!(Codec::default().decode_eof(&mut BytesMut::new()), Ok(None)));
+        assert!(matches!(EslCodec::default().decode_eof(&mut BytesMut::new()), Ok(None)));
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use super::error::Error;
+use super::error::EslError;
 use super::scrub;
 
 /// One command, ready to be sent.
@@ -22,9 +22,9 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`Error::Forbidden`], here and in the other constructors, if an argument holds a line break
+    /// [`EslError::Forbidden`], here and in the other constructors, if an argument holds a line break
     /// or NUL, or what its place in the command can't hold.
-    pub fn auth(password: &str) -> Result<Self, Error> {
+    pub fn auth(password: &str) -> Result<Self, EslError> {
         clean("a password", password)?;
         Ok(Self::line(format!("auth {password}")))
     }
@@ -34,7 +34,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::auth`]; a user name has no colon.
-    pub fn userauth(user: &str, password: &str) -> Result<Self, Error> {
+    pub fn userauth(user: &str, password: &str) -> Result<Self, EslError> {
         refuse("a user name", user, |c| c == ':' || c == ' ')?;
         clean("a password", password)?;
         Ok(Self::line(format!("userauth {user}:{password}")))
@@ -55,7 +55,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::auth`]. Only the last argument may hold blanks, so that no argument becomes two.
-    pub fn api(name: &str, args: &[&str]) -> Result<Self, Error> {
+    pub fn api(name: &str, args: &[&str]) -> Result<Self, EslError> {
         Ok(Self::line(format!("api {}", call(name, args)?)))
     }
 
@@ -64,7 +64,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::api`].
-    pub fn bgapi(name: &str, args: &[&str], job: &str) -> Result<Self, Error> {
+    pub fn bgapi(name: &str, args: &[&str], job: &str) -> Result<Self, EslError> {
         token("a job id", job)?;
         let call = call(name, args)?;
         Ok(Self::line(format!("bgapi {call}\nJob-UUID: {job}")))
@@ -78,22 +78,22 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`Command::auth`]; [`Error::Invalid`] if there is no variable, or more than the 63 that
+    /// As [`Command::auth`]; [`EslError::Invalid`] if there is no variable, or more than the 63 that
     /// FreeSWITCH can take apart.
-    pub fn set_variables(uuid: &str, variables: &[(&str, &str)]) -> Result<Self, Error> {
+    pub fn set_variables(uuid: &str, variables: &[(&str, &str)]) -> Result<Self, EslError> {
         if variables.is_empty() || variables.len() > 63 {
-            return Err(Error::Invalid("between 1 and 63 variables can be set"));
+            return Err(EslError::Invalid("between 1 and 63 variables can be set"));
         }
         for (name, value) in variables {
             if name.is_empty() {
-                return Err(Error::Invalid("a variable needs a name"));
+                return Err(EslError::Invalid("a variable needs a name"));
             }
             refuse("a variable's name", name, |c| !(c.is_ascii_alphanumeric() || c == '_' || c == '-'))?;
             refuse("a variable's value", value, |c| {
                 matches!(c, ';' | '$' | '{' | '}' | '\\' | '\'' | '"') || c.is_control()
             })?;
             if value.trim() != *value {
-                return Err(Error::Invalid("a variable's value has blanks around it"));
+                return Err(EslError::Invalid("a variable's value has blanks around it"));
             }
         }
         let pairs: Vec<_> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -104,10 +104,10 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// As [`Command::auth`]; [`Error::Invalid`] if there is no name.
-    pub fn event(names: &[&str]) -> Result<Self, Error> {
+    /// As [`Command::auth`]; [`EslError::Invalid`] if there is no name.
+    pub fn event(names: &[&str]) -> Result<Self, EslError> {
         if names.is_empty() {
-            return Err(Error::Invalid("a subscription names events"));
+            return Err(EslError::Invalid("a subscription names events"));
         }
         for name in names {
             token("an event's name", name)?;
@@ -122,7 +122,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::auth`].
-    pub fn filter(header: &str, value: &str) -> Result<Self, Error> {
+    pub fn filter(header: &str, value: &str) -> Result<Self, EslError> {
         token("a header's name", header)?;
         clean("a filter's value", value)?;
         Ok(Self::line(format!("filter {header} {value}")))
@@ -133,7 +133,7 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::auth`].
-    pub fn execute(application: &str, argument: &str) -> Result<Self, Error> {
+    pub fn execute(application: &str, argument: &str) -> Result<Self, EslError> {
         token("an application's name", application)?;
         clean("an application's argument", argument)?;
         let mut text = format!("sendmsg\ncall-command: execute\nexecute-app-name: {application}");
@@ -149,13 +149,13 @@ impl Command {
     /// # Errors
     ///
     /// As [`Command::auth`]; the body may hold anything but NUL.
-    pub fn sendevent(name: &str, headers: &[(&str, &str)], body: &str) -> Result<Self, Error> {
+    pub fn sendevent(name: &str, headers: &[(&str, &str)], body: &str) -> Result<Self, EslError> {
         token("an event's name", name)?;
         let mut text = format!("sendevent {name}");
         for (header, value) in headers {
             refuse("a header's name", header, |c| c == ':' || c == ' ')?;
             if header.eq_ignore_ascii_case("content-length") {
-                return Err(Error::Invalid("the length is counted, not given"));
+                return Err(EslError::Invalid("the length is counted, not given"));
             }
             clean("a header's value", value)?;
             text.push_str(&format!("\n{header}: {value}"));
@@ -164,7 +164,7 @@ impl Command {
             return Ok(Self::line(text));
         }
         if body.contains('\0') {
-            return Err(Error::Forbidden { what: "a body", found: '\0' });
+            return Err(EslError::Forbidden { what: "a body", found: '\0' });
         }
         // The body follows the empty line directly; nothing ends it but its length.
         text.push_str(&format!("\ncontent-length: {}\n\n{body}", body.len()));
@@ -199,7 +199,7 @@ impl fmt::Debug for Command {
 }
 
 /// `NAME ARG…`, where only the last argument may hold blanks.
-fn call(name: &str, args: &[&str]) -> Result<String, Error> {
+fn call(name: &str, args: &[&str]) -> Result<String, EslError> {
     token("an API's name", name)?;
     let mut text = name.to_owned();
     for (at, arg) in args.iter().enumerate() {
@@ -215,22 +215,22 @@ fn call(name: &str, args: &[&str]) -> Result<String, Error> {
 }
 
 /// One word.
-fn token(what: &'static str, text: &str) -> Result<(), Error> {
+fn token(what: &'static str, text: &str) -> Result<(), EslError> {
     if text.is_empty() {
-        return Err(Error::Invalid("an argument is empty"));
+        return Err(EslError::Invalid("an argument is empty"));
     }
     refuse(what, text, |c| c == ' ' || c == '\t')
 }
 
 /// Anything on one line.
-fn clean(what: &'static str, text: &str) -> Result<(), Error> {
+fn clean(what: &'static str, text: &str) -> Result<(), EslError> {
     refuse(what, text, |_| false)
 }
 
-fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), Error> {
+fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), EslError> {
     // NUL ends FreeSWITCH's C string early, and with it whatever we meant to send after it.
     match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
-        Some(found) => Err(Error::Forbidden { what, found }),
+        Some(found) => Err(EslError::Forbidden { what, found }),
         None => Ok(()),
     }
 }
@@ -239,7 +239,7 @@ fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<
 mod tests {
     use super::*;
 
-    fn wire(command: Result<Command, Error>) -> String {
+    fn wire(command: Result<Command, EslError>) -> String {
         String::from_utf8(command.unwrap().as_bytes().to_vec()).unwrap()
     }
 

@@ -10,61 +10,57 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::codec::{Encoder, Framed, FramedRead};
 
-use super::codec::Codec;
+use super::codec::EslCodec;
 use super::command::Command;
-use super::error::Error;
-use super::event::Event;
-use super::frame::{Frame, Kind};
-use super::reply::Reply;
+use super::error::EslError;
+use super::event::EslEvent;
+use super::frame::{EslFrame, EslFrameKind};
+use super::reply::EslReply;
 use super::scrub::scrub;
-use crate::wire::{self, Tap};
+use crate::wire::{self, ByteStream, Tap};
 
 /// Commands that may wait for their reply at once. Beyond it new ones wait unsent, so that a
 /// FreeSWITCH that has stopped answering costs a bounded amount of memory.
 const MAX_OWED: usize = 1024;
 
-/// A byte stream to FreeSWITCH.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// Commands that go out in one write.
 #[derive(Debug)]
-pub(super) struct Request {
-    pub(super) commands: Vec<(Command, oneshot::Sender<Reply>)>,
+pub(super) struct EslRequest {
+    pub(super) commands: Vec<(Command, oneshot::Sender<EslReply>)>,
     /// A background job's id, and who waits for its result.
-    pub(super) job: Option<(String, oneshot::Sender<Event>)>,
+    pub(super) job: Option<(String, oneshot::Sender<EslEvent>)>,
 }
 
 /// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
-pub struct Connection {
-    reader: FramedRead<ReadHalf<Box<dyn Stream>>, Codec>,
-    writer: WriteHalf<Box<dyn Stream>>,
-    encoder: Codec,
+pub struct EslConnection {
+    reader: FramedRead<ReadHalf<Box<dyn ByteStream>>, EslCodec>,
+    writer: WriteHalf<Box<dyn ByteStream>>,
+    encoder: EslCodec,
     out: BytesMut,
     unflushed: bool,
-    requests: mpsc::Receiver<Request>,
+    requests: mpsc::Receiver<EslRequest>,
     /// Whether a client is left that could ask for something.
     has_clients: bool,
-    owed: VecDeque<oneshot::Sender<Reply>>,
-    jobs: HashMap<String, oneshot::Sender<Event>>,
-    events: wire::Sender<Event>,
+    owed: VecDeque<oneshot::Sender<EslReply>>,
+    jobs: HashMap<String, oneshot::Sender<EslEvent>>,
+    events: wire::EventSender<EslEvent>,
     tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
 
-impl Connection {
-    pub(super) fn new<S: Stream + 'static>(
-        framed: Framed<S, Codec>,
-        requests: mpsc::Receiver<Request>,
-        events: wire::Sender<Event>,
+impl EslConnection {
+    pub(super) fn new<S: ByteStream + 'static>(
+        framed: Framed<S, EslCodec>,
+        requests: mpsc::Receiver<EslRequest>,
+        events: wire::EventSender<EslEvent>,
         tap: Option<Arc<dyn Tap>>,
     ) -> Self {
         let parts = framed.into_parts();
-        let stream: Box<dyn Stream> = Box::new(parts.io);
+        let stream: Box<dyn ByteStream> = Box::new(parts.io);
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
         // What came right behind the log-in's last frame.
@@ -72,7 +68,7 @@ impl Connection {
         Self {
             reader,
             writer,
-            encoder: Codec::default(),
+            encoder: EslCodec::default(),
             out: BytesMut::new(),
             unflushed: false,
             requests,
@@ -87,16 +83,16 @@ impl Connection {
 
     /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
     ///
-    /// Commands that are in flight at the end fail with [`Error::is_disconnect`]; none is repeated.
+    /// Commands that are in flight at the end fail with [`EslError::is_disconnect`]; none is repeated.
     ///
     /// # Errors
     ///
-    /// Why the link is gone. `Ok` if we wanted it so: after `exit`, or when every [`Client`] and the
-    /// [`Events`] were dropped.
+    /// Why the link is gone. `Ok` if we wanted it so: after `exit`, or when every [`EslClient`] and the
+    /// [`EslEvents`] were dropped.
     ///
-    /// [`Client`]: super::Client
-    /// [`Events`]: super::Events
-    pub async fn run(mut self) -> Result<(), Error> {
+    /// [`EslClient`]: super::EslClient
+    /// [`EslEvents`]: super::EslEvents
+    pub async fn run(mut self) -> Result<(), EslError> {
         loop {
             let writing = !self.out.is_empty() || self.unflushed;
             tokio::select! {
@@ -130,7 +126,7 @@ impl Connection {
 
     /// Puts a request's commands in one write, unless everybody who asked has given up: what is too
     /// late is better never sent.
-    fn begin(&mut self, request: Request) -> Result<(), Error> {
+    fn begin(&mut self, request: EslRequest) -> Result<(), EslError> {
         if request.commands.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
         }
@@ -151,35 +147,35 @@ impl Connection {
     }
 
     /// Hands a frame to whom it belongs. `Some(reason)` if it is the last one.
-    fn read(&mut self, frame: Frame) -> Result<Option<String>, Error> {
+    fn read(&mut self, frame: EslFrame) -> Result<Option<String>, EslError> {
         match frame.kind() {
-            Kind::Event => {
+            EslFrameKind::Event => {
                 if let Some(event) = frame.into_event().and_then(|event| self.job_done(event)) {
                     self.events.push(event);
                 }
             }
-            Kind::CommandReply | Kind::ApiResponse => {
+            EslFrameKind::CommandReply | EslFrameKind::ApiResponse => {
                 // A reply too many means that replies and commands no longer match.
-                let waiter = self.owed.pop_front().ok_or(Error::Malformed("a reply to no command"))?;
+                let waiter = self.owed.pop_front().ok_or(EslError::Malformed("a reply to no command"))?;
                 // Whoever has given up doesn't want it any more.
-                let _late = waiter.send(Reply::new(frame));
+                let _late = waiter.send(EslReply::new(frame));
             }
             // Content-Type: text/disconnect-notice
             // Content-Disposition: linger
             //
             // The channel has hung up, and the socket stays until the linger time is over.
-            Kind::DisconnectNotice if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
-            Kind::DisconnectNotice | Kind::RudeRejection => {
+            EslFrameKind::DisconnectNotice if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
+            EslFrameKind::DisconnectNotice | EslFrameKind::RudeRejection => {
                 let words = String::from_utf8_lossy(frame.body());
                 return Ok(Some(words.lines().next().unwrap_or_default().to_owned()));
             }
-            Kind::AuthRequest | Kind::Log | Kind::Other => {}
+            EslFrameKind::AuthRequest | EslFrameKind::Log | EslFrameKind::Other => {}
         }
         Ok(None)
     }
 
     /// Gives a background job's result to its waiter; any other event comes back.
-    fn job_done(&mut self, event: Event) -> Option<Event> {
+    fn job_done(&mut self, event: EslEvent) -> Option<EslEvent> {
         if self.jobs.is_empty() {
             return Some(event);
         }
@@ -193,22 +189,22 @@ impl Connection {
         }
     }
 
-    fn ended(&self, reason: String) -> Result<(), Error> {
+    fn ended(&self, reason: String) -> Result<(), EslError> {
         match self.exiting {
             true => Ok(()),
-            false => Err(Error::Disconnected(reason)),
+            false => Err(EslError::Disconnected(reason)),
         }
     }
 }
 
-impl std::fmt::Debug for Connection {
+impl std::fmt::Debug for EslConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("owed", &self.owed.len()).finish_non_exhaustive()
+        f.debug_struct("EslConnection").field("owed", &self.owed.len()).finish_non_exhaustive()
     }
 }
 
 /// Writes all of `out`. Dropped half-way, it goes on from there next time.
-async fn write(writer: &mut WriteHalf<Box<dyn Stream>>, out: &mut BytesMut) -> io::Result<()> {
+async fn write(writer: &mut WriteHalf<Box<dyn ByteStream>>, out: &mut BytesMut) -> io::Result<()> {
     while !out.is_empty() {
         if writer.write_buf(out).await? == 0 {
             return Err(io::ErrorKind::WriteZero.into());

@@ -5,7 +5,7 @@ use std::io;
 /// What went wrong on an event socket. Ask the predicates rather than matching on variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Error {
+pub enum EslError {
     /// The link is gone. What became of the commands in flight isn't known.
     #[error("event socket closed: {0}")]
     Disconnected(String),
@@ -30,7 +30,7 @@ pub enum Error {
     /// A `Content-Length` that isn't a plain decimal number.
     #[error("Content-Length is not a length: {0:?}")]
     ContentLength(String),
-    /// A part of a frame is larger than [`Limits`](super::Limits) allow; sizes in bytes.
+    /// A part of a frame is larger than [`EslLimits`](super::EslLimits) allow; sizes in bytes.
     #[error("event socket {part} of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// `head` or `body`.
@@ -53,7 +53,7 @@ pub enum Error {
     Invalid(&'static str),
 }
 
-impl Error {
+impl EslError {
     /// The link is gone; connect again.
     pub fn is_disconnect(&self) -> bool {
         matches!(self, Self::Disconnected(_) | Self::Io(_))

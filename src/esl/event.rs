@@ -11,9 +11,9 @@ use memchr::{memchr, memchr_iter, memmem};
 /// Names are looked up without regard to case, as `switch_event_get_header` does, and the first of
 /// several fields of a name counts.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Event(Bytes);
+pub struct EslEvent(Bytes);
 
-impl Event {
+impl EslEvent {
     /// Wraps the body of a `text/event-plain` frame. Nothing is parsed yet.
     pub fn new(raw: Bytes) -> Self {
         Self(raw)
@@ -70,10 +70,10 @@ impl Event {
     }
 }
 
-impl fmt::Debug for Event {
+impl fmt::Debug for EslEvent {
     // An event is kilobytes of other people's data: its name is enough for a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event").field("name", &self.name()).field("bytes", &self.0.len()).finish_non_exhaustive()
+        f.debug_struct("EslEvent").field("name", &self.name()).field("bytes", &self.0.len()).finish_non_exhaustive()
     }
 }
 
@@ -128,8 +128,8 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    fn plain(text: &'static str) -> Event {
-        Event::new(Bytes::from_static(text.as_bytes()))
+    fn plain(text: &'static str) -> EslEvent {
+        EslEvent::new(Bytes::from_static(text.as_bytes()))
     }
 
     #[test]

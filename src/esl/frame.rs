@@ -10,12 +10,12 @@ use nom::combinator::{all_consuming, map_res, opt, rest};
 use nom::sequence::{separated_pair, terminated};
 use nom::{IResult, Parser};
 
-use super::error::Error;
-use super::event::Event;
+use super::error::EslError;
+use super::event::EslEvent;
 
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EslFrameKind {
     /// `auth/request`: FreeSWITCH wants to know who we are.
     AuthRequest,
     /// `command/reply`: the answer to any command but `api`.
@@ -36,15 +36,15 @@ pub enum Kind {
 
 /// One frame, sharing the bytes it was read into.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Frame {
-    pub(super) kind: Kind,
+pub struct EslFrame {
+    pub(super) kind: EslFrameKind,
     pub(super) head: Bytes,
     pub(super) body: Bytes,
 }
 
-impl Frame {
+impl EslFrame {
     /// What the frame is.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> EslFrameKind {
         self.kind
     }
 
@@ -59,9 +59,9 @@ impl Frame {
     }
 
     /// The event that this frame carries, if it is one.
-    pub fn into_event(self) -> Option<Event> {
+    pub fn into_event(self) -> Option<EslEvent> {
         match self.kind {
-            Kind::Event => Some(Event::new(self.body)),
+            EslFrameKind::Event => Some(EslEvent::new(self.body)),
             _ => None,
         }
     }
@@ -72,10 +72,10 @@ impl Frame {
     }
 }
 
-impl fmt::Debug for Frame {
+impl fmt::Debug for EslFrame {
     // A frame is kilobytes of other people's data, which has no place in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Frame")
+        f.debug_struct("EslFrame")
             .field("kind", &self.kind)
             .field("head", &self.head.len())
             .field("body", &self.body.len())
@@ -86,7 +86,7 @@ impl fmt::Debug for Frame {
 /// What the head says about its frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) kind: Kind,
+    pub(super) kind: EslFrameKind,
     /// Bytes of body that follow. `Content-Length` counts bytes, never characters.
     pub(super) length: usize,
 }
@@ -100,7 +100,7 @@ pub(super) struct Head {
 /// Content-Length: 4368
 /// Content-Type: text/event-plain
 /// ```
-pub(super) fn head(block: &[u8]) -> Result<Head, Error> {
+pub(super) fn head(block: &[u8]) -> Result<Head, EslError> {
     let mut kind = None;
     let mut length = None;
     for (name, value) in headers(block) {
@@ -110,12 +110,12 @@ pub(super) fn head(block: &[u8]) -> Result<Head, Error> {
             let announced = content_length(value)?;
             // Two lengths that differ would let a value decide where the next frame begins.
             if length.is_some_and(|known| known != announced) {
-                return Err(Error::Malformed("two different lengths"));
+                return Err(EslError::Malformed("two different lengths"));
             }
             length = Some(announced);
         }
     }
-    Ok(Head { kind: kind.ok_or(Error::Malformed("no Content-Type"))?, length: length.unwrap_or(0) })
+    Ok(Head { kind: kind.ok_or(EslError::Malformed("no Content-Type"))?, length: length.unwrap_or(0) })
 }
 
 /// `Name: value` pairs of a head. A line without a colon (a line break inside a log line's user
@@ -130,22 +130,22 @@ fn header(line: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
 }
 
 /// `text/event-plain`, perhaps with parameters after a `;`.
-fn content_type(value: &[u8]) -> Kind {
+fn content_type(value: &[u8]) -> EslFrameKind {
     let essence: IResult<&[u8], &[u8]> = take_till(|byte| byte == b';' || byte == b' ' || byte == b'\r').parse(value);
     match essence.map_or(value, |(_, essence)| essence) {
-        b"auth/request" => Kind::AuthRequest,
-        b"command/reply" => Kind::CommandReply,
-        b"api/response" => Kind::ApiResponse,
-        b"text/event-plain" => Kind::Event,
-        b"log/data" => Kind::Log,
-        b"text/disconnect-notice" => Kind::DisconnectNotice,
-        b"text/rude-rejection" => Kind::RudeRejection,
-        _ => Kind::Other,
+        b"auth/request" => EslFrameKind::AuthRequest,
+        b"command/reply" => EslFrameKind::CommandReply,
+        b"api/response" => EslFrameKind::ApiResponse,
+        b"text/event-plain" => EslFrameKind::Event,
+        b"log/data" => EslFrameKind::Log,
+        b"text/disconnect-notice" => EslFrameKind::DisconnectNotice,
+        b"text/rude-rejection" => EslFrameKind::RudeRejection,
+        _ => EslFrameKind::Other,
     }
 }
 
 /// `4368`. A sign, a blank or twenty digits are no length.
-fn content_length(value: &[u8]) -> Result<usize, Error> {
+fn content_length(value: &[u8]) -> Result<usize, EslError> {
     let number: IResult<&[u8], usize> = all_consuming(terminated(
         map_res(digit1, |digits: &[u8]| {
             std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(())
@@ -155,7 +155,7 @@ fn content_length(value: &[u8]) -> Result<usize, Error> {
     .parse(value);
     match number {
         Ok((_, length)) => Ok(length),
-        Err(_) => Err(Error::ContentLength(String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned())),
+        Err(_) => Err(EslError::ContentLength(String::from_utf8_lossy(&value[..value.len().min(40)]).into_owned())),
     }
 }
 
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_head_tells_kind_and_length_in_any_order() {
-        let expected = Head { kind: Kind::Event, length: 4368 };
+        let expected = Head { kind: EslFrameKind::Event, length: 4368 };
         assert_eq!(head(b"Content-Length: 4368\nContent-Type: text/event-plain").unwrap(), expected);
         assert_eq!(head(b"content-type: text/event-plain\nX: y\ncontent-length: 4368").unwrap(), expected);
     }
@@ -175,7 +175,7 @@ mod tests {
         for bad in ["-1", "+5", "", "4 ", "0x10", "4368a", "99999999999999999999999"] {
             let block = format!("Content-Type: api/response\nContent-Length: {bad}");
             let error = head(block.as_bytes()).unwrap_err();
-            assert!(matches!(error, Error::ContentLength(_)), "{bad}: {error}");
+            assert!(matches!(error, EslError::ContentLength(_)), "{bad}: {error}");
             assert!(error.is_protocol());
         }
     }
@@ -185,7 +185,7 @@ mod tests {
         let same = b"Content-Type: api/response\nContent-Length: 4\nContent-Length: 4";
         assert_eq!(head(same).unwrap().length, 4);
         let differ = b"Content-Type: api/response\nContent-Length: 4\nContent-Length: 5";
-        assert!(matches!(head(differ), Err(Error::Malformed(_))));
+        assert!(matches!(head(differ), Err(EslError::Malformed(_))));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! What must hold for any bytes at all. Compiled with the crate so that it can't fall behind it;
 //! run by `tests/wire_esl.rs` and by the fuzzer (`fuzz/`).
 
-use super::{Codec, Command, Error, Event, Frame, Limits};
+use super::{Command, EslCodec, EslError, EslEvent, EslFrame, EslLimits};
 use crate::wire;
 
 /// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
 /// first error.
-pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<Frame>, Option<Error>) {
-    wire::fuzz::decode(Codec::new(Limits { head: 1024 * 1024, body: 1024 * 1024 }), data, chunks)
+pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<EslFrame>, Option<EslError>) {
+    wire::fuzz::decode(EslCodec::new(EslLimits { head: 1024 * 1024, body: 1024 * 1024 }), data, chunks)
 }
 
 /// Any bytes, as a stream and as the argument of commands.
@@ -39,7 +39,7 @@ pub fn stream(data: &[u8], chunks: &[usize]) {
 ///
 /// If the two ways differ.
 pub fn event(data: &[u8]) {
-    let event = Event::new(data.to_vec().into());
+    let event = EslEvent::new(data.to_vec().into());
     let [a, b] = event.fields(["Event-Name", "Unique-ID"]);
     assert_eq!(a, event.get("event-name"));
     assert_eq!(b, event.get("Unique-ID"));

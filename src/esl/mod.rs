@@ -1,7 +1,7 @@
 //! FreeSWITCH's event socket: bytes ↔ frames, a codec that only delimits, a client that owns a connection.
 //!
-//! [`connect`] logs in and gives three things: a [`Client`] that sends commands, the [`Events`] that
-//! come in, and the [`Connection`] that does the work once it is spawned. [`outbound`] is the other
+//! [`connect`] logs in and gives three things: an [`EslClient`] that sends commands, the [`EslEvents`] that
+//! come in, and the [`EslConnection`] that does the work once it is spawned. [`outbound`] is the other
 //! way round: the `socket` application of the dialplan connects to us.
 //!
 //! | file | what |
@@ -31,21 +31,18 @@ pub mod outbound;
 mod reply;
 mod scrub;
 
-pub use auth::Auth;
-pub use client::{Client, Job, Options, connect, connect_stream};
-pub use codec::{Codec, Limits};
+pub use auth::EslAuth;
+pub use client::{EslClient, EslOptions, Job, connect, connect_stream};
+pub use codec::{EslCodec, EslLimits};
 pub use command::Command;
-pub use connection::Connection;
-pub use error::Error;
-pub use event::Event;
-pub use frame::{Frame, Kind};
-pub use reply::Reply;
+pub use connection::EslConnection;
+pub use error::EslError;
+pub use event::EslEvent;
+pub use frame::{EslFrame, EslFrameKind};
+pub use reply::EslReply;
 pub use scrub::scrub;
 
-pub use crate::wire::Tap;
+pub use crate::wire::{Item, Tap};
 
 /// The events of one connection, in the order in which they came.
-pub type Events = crate::wire::Events<Event>;
-
-/// What comes out of [`Events`].
-pub type Item = crate::wire::Item<Event>;
+pub type EslEvents = crate::wire::Events<EslEvent>;

@@ -18,20 +18,20 @@ use tokio_util::codec::Framed;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::auth::say;
-use super::client::{Client, Options, client};
-use super::codec::Codec;
+use super::client::{EslClient, EslOptions, client};
+use super::codec::EslCodec;
 use super::command::Command;
-use super::error::Error;
-use super::event::Event;
-use super::frame::Kind;
-use super::reply::Reply;
+use super::error::EslError;
+use super::event::EslEvent;
+use super::frame::EslFrameKind;
+use super::reply::EslReply;
 use crate::wire::Tapped;
 
 /// One call's outbound socket. Dropping it closes the socket.
 #[derive(Debug)]
 pub struct Session {
-    client: Client,
-    _driver: AbortOnDropHandle<Result<(), Error>>,
+    client: EslClient,
+    _driver: AbortOnDropHandle<Result<(), EslError>>,
 }
 
 /// Sends `connect` on a connection that FreeSWITCH made to us, and reads the channel data. Must be
@@ -39,27 +39,27 @@ pub struct Session {
 ///
 /// # Errors
 ///
-/// [`Error::is_timeout`] after [`Options::connect_timeout`], [`Error::is_disconnect`] if the caller
-/// hung up meanwhile, [`Error::Refused`] if FreeSWITCH says so.
-pub async fn accept<S>(stream: S, options: Options) -> Result<(Event, Session), Error>
+/// [`EslError::is_timeout`] after [`EslOptions::connect_timeout`], [`EslError::is_disconnect`] if the caller
+/// hung up meanwhile, [`EslError::Refused`] if FreeSWITCH says so.
+pub async fn accept<S>(stream: S, options: EslOptions) -> Result<(EslEvent, Session), EslError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let tap = options.tap.clone();
     let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, Codec::new(options.limits));
+    let mut framed = Framed::new(stream, EslCodec::new(options.limits));
     let reply = timeout(options.connect_timeout, async {
         say(&mut framed, &Command::connect(), tap.as_ref()).await?;
         while let Some(frame) = framed.next().await {
             let frame = frame?;
-            if frame.kind() == Kind::CommandReply {
-                return Reply::new(frame).accepted();
+            if frame.kind() == EslFrameKind::CommandReply {
+                return EslReply::new(frame).accepted();
             }
         }
-        Err(Error::Disconnected("before the channel data".to_owned()))
+        Err(EslError::Disconnected("before the channel data".to_owned()))
     })
     .await
-    .map_err(|_| Error::Timeout)??;
+    .map_err(|_| EslError::Timeout)??;
     let (client, _events, connection) = client(framed, &options);
     let session = Session { client, _driver: AbortOnDropHandle::new(tokio::spawn(connection.run())) };
     Ok((reply.into_channel_data(), session))
@@ -70,14 +70,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Command::execute`] and [`Client::send`]; [`Error::Refused`].
-    pub async fn execute(&self, application: &str, argument: &str) -> Result<Reply, Error> {
+    /// As [`Command::execute`] and [`EslClient::send`]; [`EslError::Refused`].
+    pub async fn execute(&self, application: &str, argument: &str) -> Result<EslReply, EslError> {
         let command = Command::execute(application, argument)?;
         self.client.send(command).await?.accepted()
     }
 
     /// For commands other than these.
-    pub fn client(&self) -> &Client {
+    pub fn client(&self) -> &EslClient {
         &self.client
     }
 
@@ -85,8 +85,8 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// As [`Client::send`]. The socket is closed all the same.
-    pub async fn exit(self) -> Result<(), Error> {
+    /// As [`EslClient::send`]. The socket is closed all the same.
+    pub async fn exit(self) -> Result<(), EslError> {
         self.client.exit().await
     }
 }

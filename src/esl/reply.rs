@@ -4,19 +4,19 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::error::Error;
-use super::event::Event;
-use super::frame::{Frame, Kind};
+use super::error::EslError;
+use super::event::EslEvent;
+use super::frame::{EslFrame, EslFrameKind};
 
 /// The answer to one command: a `command/reply`, whose text is a header, or an `api/response`,
 /// whose text is the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reply {
-    frame: Frame,
+pub struct EslReply {
+    frame: EslFrame,
 }
 
-impl Reply {
-    pub(super) fn new(frame: Frame) -> Self {
+impl EslReply {
+    pub(super) fn new(frame: EslFrame) -> Self {
         Self { frame }
     }
 
@@ -24,7 +24,7 @@ impl Reply {
     /// commands say `+OK …` or `-ERR …`.
     pub fn text(&self) -> Cow<'_, str> {
         let text = match self.frame.kind {
-            Kind::ApiResponse => &self.frame.body[..],
+            EslFrameKind::ApiResponse => &self.frame.body[..],
             _ => self.frame.header("Reply-Text").unwrap_or_default(),
         };
         String::from_utf8_lossy(text.trim_ascii_end())
@@ -40,9 +40,9 @@ impl Reply {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] with FreeSWITCH's words.
-    pub fn accepted(self) -> Result<Self, Error> {
-        if self.is_ok() { Ok(self) } else { Err(Error::Refused(self.text().into_owned())) }
+    /// [`EslError::Refused`] with FreeSWITCH's words.
+    pub fn accepted(self) -> Result<Self, EslError> {
+        if self.is_ok() { Ok(self) } else { Err(EslError::Refused(self.text().into_owned())) }
     }
 
     /// The body of an `api` reply; empty for other commands.
@@ -56,7 +56,7 @@ impl Reply {
     }
 
     /// The channel data in the reply to `connect`.
-    pub(super) fn into_channel_data(self) -> Event {
-        Event::new(self.frame.head)
+    pub(super) fn into_channel_data(self) -> EslEvent {
+        EslEvent::new(self.frame.head)
     }
 }

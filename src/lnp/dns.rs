@@ -10,7 +10,7 @@ use hickory_resolver::net::{DnsError, NetError, NoRecords};
 use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::AskError;
-use super::source::{FLIGHT, Said};
+use super::source::{FLIGHT, SourceAnswer};
 use crate::core::naptr::{Naptr, labels, read};
 use crate::core::number::{Context, Number};
 use crate::core::portability::Answer;
@@ -43,8 +43,8 @@ impl Dns {
     }
 
     /// What the number's records say. A name that isn't there says nothing, which is an answer.
-    pub(super) async fn ask(&self, number: &Number) -> Result<Said, AskError> {
-        let Some(labels) = labels(number) else { return Ok(Said::nothing(Duration::ZERO)) };
+    pub(super) async fn ask(&self, number: &Number) -> Result<SourceAnswer, AskError> {
+        let Some(labels) = labels(number) else { return Ok(SourceAnswer::nothing(Duration::ZERO)) };
         // With a dot at its end, so that no search list is tried.
         match self.resolver.lookup(format!("{labels}.{}.", self.suffix), RecordType::NAPTR).await {
             Ok(lookup) => {
@@ -54,11 +54,11 @@ impl Dns {
                 let records: Vec<Naptr> = answers.iter().filter_map(|record| naptr(&record.data)).collect();
                 let answer = read(&records, number);
                 let nothing = answer == Answer::default();
-                Ok(Said { answer, ttl: Duration::from_secs(ttl.into()), nothing })
+                Ok(SourceAnswer { answer, ttl: Duration::from_secs(ttl.into()), nothing })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { negative_ttl, .. }))) => {
                 // Without an SOA record a "no" isn't kept (RFC 2308 §5).
-                Ok(Said::nothing(Duration::from_secs(negative_ttl.unwrap_or(0).into())))
+                Ok(SourceAnswer::nothing(Duration::from_secs(negative_ttl.unwrap_or(0).into())))
             }
             Err(NetError::Timeout) => Err(AskError::Late),
             Err(error) => Err(AskError::Failed(error.to_string())),

@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::AskError;
 use super::config::PLACEHOLDER;
-use super::source::{FLIGHT, Said};
+use super::source::{FLIGHT, SourceAnswer};
 use crate::core::name::OperatorName;
 use crate::core::number::Number;
 use crate::core::portability::{Answer, NodeUrl};
@@ -55,7 +55,7 @@ impl Http {
         Ok(Http { client, url, token })
     }
 
-    pub(super) async fn ask(&self, number: &Number) -> Result<Said, AskError> {
+    pub(super) async fn ask(&self, number: &Number) -> Result<SourceAnswer, AskError> {
         // A bare + would be a space in a query.
         let url = self.url.replace(PLACEHOLDER, &number.to_string().replace('+', "%2B"));
         let mut request = self.client.get(url).header(ACCEPT, "application/json");
@@ -66,7 +66,7 @@ impl Http {
         let answer = request.send().await.map_err(|error| failed(&error))?;
         match answer.status() {
             StatusCode::OK => understood(&bounded(answer).await?, number),
-            StatusCode::NOT_FOUND => Ok(Said::nothing(TTL)),
+            StatusCode::NOT_FOUND => Ok(SourceAnswer::nothing(TTL)),
             status => Err(AskError::Failed(format!("HTTP {}", status.as_u16()))),
         }
     }
@@ -91,7 +91,7 @@ async fn bounded(mut answer: Response) -> Result<Vec<u8>, AskError> {
     Ok(body)
 }
 
-pub(super) fn understood(body: &[u8], number: &Number) -> Result<Said, AskError> {
+pub(super) fn understood(body: &[u8], number: &Number) -> Result<SourceAnswer, AskError> {
     let body: Body = serde_json::from_slice(body).map_err(|error| AskError::Strange(error.to_string()))?;
     if body.number.is_some_and(|other| other != *number) {
         return Err(AskError::Strange("it is about another number".to_owned()));
@@ -99,7 +99,7 @@ pub(super) fn understood(body: &[u8], number: &Number) -> Result<Said, AskError>
     let Body { ported, rn, operator, node, client, ttl, .. } = body;
     let answer = Answer { ported, routing_number: rn, operator, node, has_client: client };
     let nothing = answer == Answer::default();
-    Ok(Said { answer, ttl: ttl.map_or(TTL, Duration::from_secs), nothing })
+    Ok(SourceAnswer { answer, ttl: ttl.map_or(TTL, Duration::from_secs), nothing })
 }
 
 #[cfg(test)]
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ask(body: &str) -> Result<Said, AskError> {
+    fn ask(body: &str) -> Result<SourceAnswer, AskError> {
         understood(body.as_bytes(), &"+12125550100".parse().unwrap())
     }
 

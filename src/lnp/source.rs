@@ -29,30 +29,30 @@ const AT_ONCE: usize = 64;
 
 /// What a source says, and how long that is good.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct SourceAnswer {
     pub(super) answer: Answer,
     pub(super) ttl: Duration,
     /// It knows nothing about the number.
     pub(super) nothing: bool,
 }
 
-impl Said {
-    pub(super) fn nothing(ttl: Duration) -> Said {
-        Said { answer: Answer::default(), ttl, nothing: true }
+impl SourceAnswer {
+    pub(super) fn nothing(ttl: Duration) -> SourceAnswer {
+        SourceAnswer { answer: Answer::default(), ttl, nothing: true }
     }
 }
 
-enum Way {
+enum Transport {
     Dns(Box<Dns>),
     Http(Http),
 }
 
-impl Way {
-    async fn ask(&self, number: &Number) -> Result<Said, AskError> {
+impl Transport {
+    async fn ask(&self, number: &Number) -> Result<SourceAnswer, AskError> {
         let said = async {
             match self {
-                Way::Dns(dns) => dns.ask(number).await,
-                Way::Http(http) => http.ask(number).await,
+                Transport::Dns(dns) => dns.ask(number).await,
+                Transport::Http(http) => http.ask(number).await,
             }
         };
         timeout(FLIGHT, said).await.unwrap_or(Err(AskError::Late))
@@ -66,9 +66,9 @@ pub(super) struct Source {
 }
 
 struct Inner {
-    way: Way,
+    transport: Transport,
     /// Asks at most one question per number at a time: callers who ask meanwhile share its answer.
-    cache: Cache<Number, Said>,
+    cache: Cache<Number, SourceAnswer>,
     permits: Semaphore,
     breaker: Mutex<Breaker>,
     max_ttl: Duration,
@@ -78,27 +78,35 @@ struct Inner {
 /// Entries live as long as what they hold is good.
 struct Good;
 
-impl Expiry<Number, Said> for Good {
-    fn expire_after_create(&self, _: &Number, said: &Said, _: Instant) -> Option<Duration> {
+impl Expiry<Number, SourceAnswer> for Good {
+    fn expire_after_create(&self, _: &Number, said: &SourceAnswer, _: Instant) -> Option<Duration> {
         Some(said.ttl)
     }
 
-    fn expire_after_update(&self, _: &Number, said: &Said, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &Number,
+        said: &SourceAnswer,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(said.ttl)
     }
 }
 
 impl Source {
     pub(super) fn new(config: &SourceConfig, lnp: &LnpConfig) -> Result<Source, LnpError> {
-        let way = match (config.kind, &config.suffix, &config.url) {
-            (SourceKind::Enum, Some(suffix), _) => Dns::new(suffix, &config.servers).map(|dns| Way::Dns(Box::new(dns))),
-            (SourceKind::Http, _, Some(url)) => Http::new(url.clone(), config.token.clone()).map(Way::Http),
+        let transport = match (config.kind, &config.suffix, &config.url) {
+            (SourceKind::Enum, Some(suffix), _) => {
+                Dns::new(suffix, &config.servers).map(|dns| Transport::Dns(Box::new(dns)))
+            }
+            (SourceKind::Http, _, Some(url)) => Http::new(url.clone(), config.token.clone()).map(Transport::Http),
             (SourceKind::Enum, ..) => Err("set suffix".to_owned()),
             (SourceKind::Http, ..) => Err("set url".to_owned()),
         };
-        let way = way.map_err(|reason| LnpError::Source { source_name: config.name.clone(), reason })?;
+        let transport = transport.map_err(|reason| LnpError::Source { source_name: config.name.clone(), reason })?;
         let inner = Inner {
-            way,
+            transport,
             cache: Cache::builder().max_capacity(lnp.cache).expire_after(Good).build(),
             permits: Semaphore::new(AT_ONCE),
             breaker: Mutex::new(Breaker::new(lnp.breaker_failures, Duration::from_millis(lnp.breaker_rest_ms))),
@@ -168,8 +176,8 @@ impl Source {
     }
 
     /// Asks, whatever is kept or rests.
-    pub(super) async fn ask_afresh(&self, number: &Number) -> Result<Said, AskError> {
-        self.inner.way.ask(number).await
+    pub(super) async fn ask_afresh(&self, number: &Number) -> Result<SourceAnswer, AskError> {
+        self.inner.transport.ask(number).await
     }
 }
 
@@ -183,16 +191,16 @@ impl Inner {
                 return Err(AskError::Resting);
             }
             first.store(true, Ordering::Relaxed);
-            self.way.ask(&number).await.map(|said| self.limited(said))
+            self.transport.ask(&number).await.map(|said| self.limited(said))
         };
         let shared = self.cache.entry_by_ref(&number).or_try_insert_with(question).await;
         shared.map(|entry| entry.into_value().answer).map_err(|error| (*error).clone())
     }
 
     /// Limits how long an answer is kept. An answer that is good for no time at all expires as it is inserted.
-    fn limited(&self, said: Said) -> Said {
+    fn limited(&self, said: SourceAnswer) -> SourceAnswer {
         let most = if said.nothing { self.negative_ttl } else { self.max_ttl };
-        Said { ttl: said.ttl.min(most), ..said }
+        SourceAnswer { ttl: said.ttl.min(most), ..said }
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

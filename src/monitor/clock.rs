@@ -1,4 +1,4 @@
-//! The clocks.
+//! The steady clock and the wall clock.
 //!
 //! [`now`] is what everything that expires or is compared goes by. It is set by the wall clock at the start and runs
 //! with `CLOCK_BOOTTIME` from then on, so a step of the wall clock doesn't touch it. [`wall`] is what others go by:
@@ -57,7 +57,7 @@ pub fn note_step() {
 }
 
 /// Where the clock is now, for the next start.
-pub fn mark() -> Mark {
+pub fn reading() -> Mark {
     Mark { boot: boot_id(), since_boot: since_boot(), at: micros() }
 }
 
@@ -70,7 +70,7 @@ pub fn carry_on(mark: &Mark) {
 }
 
 /// Where the clock would be if it were set by the wall clock, as at a first start. [`carry_on`] sets it.
-pub fn mark_of_wall() -> Mark {
+pub fn wall_reading() -> Mark {
     Mark { boot: boot_id(), since_boot: since_boot(), at: wall_micros() }
 }
 

@@ -1,16 +1,17 @@
 //! What can go wrong between us and a PBX.
 
-use crate::{ami, esl};
+use crate::ami::AmiError;
+use crate::esl::EslError;
 
 /// An error of either PBX.
 #[derive(Debug, thiserror::Error)]
 pub enum PbxError {
     /// FreeSWITCH's event socket.
     #[error(transparent)]
-    Esl(#[from] esl::Error),
+    Esl(#[from] EslError),
     /// Asterisk's manager interface.
     #[error(transparent)]
-    Ami(#[from] ami::Error),
+    Ami(#[from] AmiError),
     /// TLS can't be set up.
     #[error("{0}")]
     Trust(String),

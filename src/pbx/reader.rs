@@ -88,7 +88,7 @@ mod tests {
     use futures_util::{FutureExt, StreamExt};
 
     use super::*;
-    use crate::wire::{Sender, queue};
+    use crate::wire::{EventSender, queue};
 
     /// Reads the names of legs that answer. One that begins with `call` is announced; after a snapshot all end in `/new`.
     #[derive(Debug, Default)]
@@ -110,12 +110,12 @@ mod tests {
         }
     }
 
-    fn reader() -> (Sender<&'static str>, EventReader<Names>) {
+    fn reader() -> (EventSender<&'static str>, EventReader<Names>) {
         let (sender, events) = queue(8);
         (sender, EventReader::new(events, Names::default()))
     }
 
-    fn push(sender: &Sender<&'static str>, names: &[&'static str]) {
+    fn push(sender: &EventSender<&'static str>, names: &[&'static str]) {
         names.iter().for_each(|name| sender.push(name));
     }
 

@@ -71,7 +71,7 @@ pub enum PeerError {
 
 /// One of them.
 #[derive(Debug)]
-pub struct Peer {
+pub struct PeerNode {
     name: PeerName,
     base: Url,
     prefixes: Arc<[Prefix]>,
@@ -84,8 +84,8 @@ pub struct Peer {
     withdrawals: Arc<Semaphore>,
 }
 
-impl Peer {
-    fn new(config: &PeerConfig) -> Result<Peer, PeerError> {
+impl PeerNode {
+    fn new(config: &PeerConfig) -> Result<PeerNode, PeerError> {
         let mut builder = client::builder();
         if let Some(path) = &config.ca_file {
             let pem = read("ca_file", path)?;
@@ -107,7 +107,7 @@ impl Peer {
             })?;
             builder = builder.identity(identity);
         }
-        Ok(Peer {
+        Ok(PeerNode {
             name: config.name.clone(),
             base: config.base().map_err(PeerError::Value)?,
             prefixes: config.prefixes.clone().into(),
@@ -176,7 +176,7 @@ impl Peer {
     }
 
     /// Tells our part of a call that we offered, once, and is told the other's; or why not.
-    pub async fn compare(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
+    pub async fn sync_timeline(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
         let _permit = self.turn().await?;
         client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }
@@ -206,7 +206,7 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, PeerError> {
 /// All of them.
 #[derive(Debug)]
 pub struct Peers {
-    known: Vec<Arc<Peer>>,
+    known: Vec<Arc<PeerNode>>,
     strangers: reqwest::Client,
     /// Whether this node is one of a machine's own, and so are those it writes to.
     at_home: bool,
@@ -220,7 +220,7 @@ impl Peers {
     /// Says which one can't be, and why.
     pub fn new(configs: &[PeerConfig], at_home: bool) -> Result<Peers, PeerError> {
         let known = configs.iter().map(|config| {
-            let peer = config.check().map_err(PeerError::Value).and_then(|()| Peer::new(config));
+            let peer = config.check().map_err(PeerError::Value).and_then(|()| PeerNode::new(config));
             peer.map(Arc::new).map_err(|error| PeerError::Of { name: config.name.clone(), error: Box::new(error) })
         });
         let known = known.collect::<Result<Vec<_>, _>>()?;
@@ -231,30 +231,30 @@ impl Peers {
     }
 
     /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &Peer> {
+    pub fn all(&self) -> impl Iterator<Item = &PeerNode> {
         self.known.iter().map(Arc::as_ref)
     }
 
     /// The one of that name.
-    pub fn get(&self, name: &PeerName) -> Option<&Arc<Peer>> {
+    pub fn get(&self, name: &PeerName) -> Option<&Arc<PeerNode>> {
         self.known.iter().find(|peer| peer.name == *name)
     }
 
     /// The one whose certificate this is. The chain has been verified by the listener.
-    pub fn by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<Peer>> {
+    pub fn by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<PeerNode>> {
         let parsed = ParsedCertificate::try_from(certificate).ok()?;
         self.known.iter().find(|peer| peer.has(&parsed))
     }
 
     /// The one that serves a number: the longest configured prefix wins.
-    pub fn serving(&self, number: &Number) -> Option<&Arc<Peer>> {
+    pub fn serving(&self, number: &Number) -> Option<&Arc<PeerNode>> {
         let candidates = self.known.iter().filter_map(|peer| Some((longest(&peer.prefixes, number)?, peer)));
         candidates.max_by_key(|(digits, _)| *digits).map(|(_, peer)| peer)
     }
 
     /// The one that serves a called number, as far as we know. A number that has left its range isn't its
     /// first owner's any more.
-    pub fn for_called(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<Peer>> {
+    pub fn for_called(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<PeerNode>> {
         match served_by {
             ServedBy::Peer(name) => self.get(name),
             ServedBy::Unknown => self.serving(called),
@@ -263,14 +263,14 @@ impl Peers {
     }
 
     /// The one at whose place an address is.
-    pub fn at(&self, address: &Address) -> Option<&Arc<Peer>> {
+    pub fn at(&self, address: &Address) -> Option<&Arc<PeerNode>> {
         let origin = Url::parse(address.as_str()).ok().filter(|_| address.kind() == AddressKind::Http)?.origin();
         self.known.iter().find(|peer| peer.base.origin() == origin)
     }
 
     /// Whether our PBX may be asked to send a SIP MESSAGE to an address: to a known node's host, and else only
     /// to a public one. A name is resolved by the PBX, so where that leads isn't known here.
-    pub fn may_be_written_to(&self, address: &Address) -> bool {
+    pub fn may_send_to(&self, address: &Address) -> bool {
         let host = address.host();
         let known = self.known.iter().any(|peer| peer.base.host().map(|host| host.to_owned()) == host);
         self.at_home || known || !address.is_loopback() && may_be_public(host)
@@ -327,8 +327,8 @@ mod tests {
             ("sip:1005@[fe80::1]", false),
         ] {
             let address = text.parse().unwrap();
-            assert_eq!(away.may_be_written_to(&address), may, "{text}");
-            assert!(home.may_be_written_to(&address), "{text}");
+            assert_eq!(away.may_send_to(&address), may, "{text}");
+            assert!(home.may_send_to(&address), "{text}");
         }
     }
 }

@@ -14,23 +14,23 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Allowance {
     per_minute: f64,
-    taken: Mutex<HashMap<Number, (Bucket, Instant)>>,
+    buckets: Mutex<HashMap<Number, (Bucket, Instant)>>,
 }
 
 impl Allowance {
     pub(super) fn new(per_minute: u32) -> Allowance {
-        Allowance { per_minute: per_minute.into(), taken: Mutex::default() }
+        Allowance { per_minute: per_minute.into(), buckets: Mutex::default() }
     }
 
     /// Takes one message to a number's clients; false if there is none left. Half of them are kept for messages that tell
     /// of a peer: whoever has an address must not use up what says who is on the phone.
     pub(super) fn take(&self, number: &Number, is_post: bool, now: Instant) -> bool {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if !taken.contains_key(number) {
-            taken.retain(|_, (_, last)| now.saturating_duration_since(*last) < MINUTE);
-            taken.insert(number.clone(), (Bucket::full(self.per_minute, now), now));
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !buckets.contains_key(number) {
+            buckets.retain(|_, (_, last)| now.saturating_duration_since(*last) < MINUTE);
+            buckets.insert(number.clone(), (Bucket::full(self.per_minute, now), now));
         }
-        let Some((bucket, last)) = taken.get_mut(number) else { return false };
+        let Some((bucket, last)) = buckets.get_mut(number) else { return false };
         *last = now;
         let kept = if is_post { self.per_minute / 2.0 } else { 0.0 };
         let left = bucket.holds(1.0 + kept, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now);
@@ -54,9 +54,9 @@ mod tests {
         assert_eq!(taken(&carol, start), 60);
         assert_eq!(taken(&bob, start + Duration::from_secs(5)), 5);
         assert_eq!(taken(&bob, start + Duration::from_secs(600)), 60);
-        assert_eq!(allowance.taken.lock().unwrap().len(), 2);
+        assert_eq!(allowance.buckets.lock().unwrap().len(), 2);
         assert!(allowance.take(&"+12125550103".parse().unwrap(), false, start + Duration::from_secs(700)));
-        assert_eq!(allowance.taken.lock().unwrap().len(), 1, "numbers that were quiet for a minute are forgotten");
+        assert_eq!(allowance.buckets.lock().unwrap().len(), 1, "numbers that were quiet for a minute are forgotten");
     }
 
     #[test]

@@ -60,7 +60,7 @@ struct Client {
 
 /// A client's place in the hub; given up when dropped.
 #[derive(Debug)]
-pub struct Attached {
+pub struct HostedStream {
     /// What comes for the client. The end of it means that the stream is to be closed.
     pub frames: mpsc::Receiver<Arc<Frame>>,
     hub: Hub,
@@ -75,7 +75,7 @@ impl Hub {
     }
 
     /// Adds a stream of a client.
-    pub fn attach(&self, binding: &Binding) -> Attached {
+    pub fn attach(&self, binding: &Binding) -> HostedStream {
         let (sender, frames) = mpsc::channel(QUEUE);
         let mut clients = self.lock();
         clients.next += 1;
@@ -91,7 +91,7 @@ impl Hub {
         }
         client.streams.push((stream, sender));
         self.metrics.clients_connected(clients.open);
-        Attached { frames, hub: self.clone(), client: binding.id.clone(), stream }
+        HostedStream { frames, hub: self.clone(), client: binding.id.clone(), stream }
     }
 
     /// Puts a message into all streams of a client; into none if it isn't connected.
@@ -142,7 +142,7 @@ impl Hub {
     }
 }
 
-impl Drop for Attached {
+impl Drop for HostedStream {
     fn drop(&mut self) {
         let mut clients = self.hub.lock();
         clients.open -= 1;

@@ -12,9 +12,9 @@ mod sip;
 mod sip_text;
 mod webhook;
 
-pub use hosted::{Attached, Frame, Hub};
+pub use hosted::{Frame, HostedStream, Hub};
 pub use rests::{Rested, SipRoute};
-pub use signature::{Secret, SecretError, sign};
+pub use signature::{SigningSecret, SigningSecretError, sign};
 pub use sip::{HandedOut, SipAnswer};
 pub use sip_text::{SipText, SipTextError};
 
@@ -104,7 +104,7 @@ impl Push {
         binding: &Binding,
         from: &Number,
         via: &PbxName,
-    ) -> Result<(), store::SipOutcome> {
+    ) -> Result<(), store::SipFailure> {
         self.inner.totals.sending(binding.form.as_str());
         match binding.form {
             ClientForm::Hosted => self.inner.hub.send(&binding.id, &delivery.message),
@@ -112,7 +112,7 @@ impl Push {
                 let id = delivery.message.id.clone();
                 self.queue_sip(delivery, binding, from, via).map_err(|error| {
                     self.inner.totals.failed(ClientForm::Sip.as_str());
-                    store::SipOutcome { id, state: DeliveryState::Failed, error }
+                    store::SipFailure { id, state: DeliveryState::Failed, error }
                 })?;
             }
             ClientForm::Webhook => self.send_webhook(delivery, binding),
@@ -121,7 +121,7 @@ impl Push {
     }
 
     /// Writes down what [`Push::send`] refused, all in one write: a call may have many dead clients.
-    pub fn refused(&self, refused: Vec<store::SipOutcome>) {
+    pub fn refused(&self, refused: Vec<store::SipFailure>) {
         if !refused.is_empty()
             && let Err(error) = self.inner.store.sip_outcomes(refused)
         {
@@ -231,7 +231,7 @@ impl Push {
     }
 
     /// What is to be written down of a message that isn't delivered.
-    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipOutcome> {
+    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipFailure> {
         let (id, error) = (outcome.id.clone(), outcome.error.clone().unwrap_or_default());
         match state {
             SentState::Accepted => {
@@ -242,10 +242,10 @@ impl Push {
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
                 None
             }
-            SentState::Pending => Some(store::SipOutcome { id, state: DeliveryState::Pending, error }),
+            SentState::Pending => Some(store::SipFailure { id, state: DeliveryState::Pending, error }),
             SentState::Refused | SentState::Dropped => {
                 self.inner.totals.failed(ClientForm::Sip.as_str());
-                Some(store::SipOutcome { id, state: DeliveryState::Failed, error })
+                Some(store::SipFailure { id, state: DeliveryState::Failed, error })
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::contract::{Body, Capability, Message, Peer, Role};
 use crate::core::number::Number;
 
 /// What stands between the sentence and the program's part.
-const MARK: &str = " sidecall:";
+const SEPARATOR: &str = " sidecall:";
 
 /// A message as the text of a SIP MESSAGE.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,7 +48,7 @@ impl fmt::Display for SipText {
                     (None, number) => write!(f, "{}", Shown(number.as_ref()))?,
                 }
                 let role = if *role == Role::First { "first" } else { "second" };
-                write!(f, ": reach their client at {}{MARK}peer id={id} call={call}", peer.address)?;
+                write!(f, ": reach their client at {}{SEPARATOR}peer id={id} call={call}", peer.address)?;
                 write!(f, " role={role}")?;
                 if let Some(number) = &peer.number {
                     write!(f, " number={number}")?;
@@ -60,13 +60,13 @@ impl fmt::Display for SipText {
                 write!(f, " address={} caps={}", peer.address, caps.join(","))
             }
             Body::Ended { number } => {
-                write!(f, "Call with {} has ended{MARK}ended id={id} call={call}", Shown(number.as_ref()))?;
+                write!(f, "Call with {} has ended{SEPARATOR}ended id={id} call={call}", Shown(number.as_ref()))?;
                 number.iter().try_for_each(|number| write!(f, " number={number}"))
             }
             Body::Message { content } => {
                 let text = content.get("text").and_then(|text| text.as_str());
                 let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
-                write!(f, "{}{MARK}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
+                write!(f, "{}{SEPARATOR}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
                 write!(f, " content={}", Escaped(&json))
             }
         }
@@ -148,7 +148,7 @@ impl FromStr for SipText {
 
     fn from_str(text: &str) -> Result<SipText, SipTextError> {
         // The last one: nothing after it can hold a space and a colon that we did not write.
-        let (_, part) = text.rsplit_once(MARK).ok_or(SipTextError::NotOurs)?;
+        let (_, part) = text.rsplit_once(SEPARATOR).ok_or(SipTextError::NotOurs)?;
         let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
         let values = Values(values);
         let body = match kind {

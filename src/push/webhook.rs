@@ -8,7 +8,7 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use reqwest::{Response, StatusCode, redirect};
 use tokio::sync::Semaphore;
 
-use super::{Push, Secret, sign};
+use super::{Push, SigningSecret, sign};
 use crate::contract::ClientForm;
 use crate::core::backoff::Backoff;
 use crate::core::network::HostList;
@@ -58,7 +58,7 @@ impl Webhooks {
 }
 
 enum Outcome {
-    Taken,
+    Accepted,
     /// It will never be taken.
     Refused(String),
     Gone,
@@ -74,7 +74,7 @@ pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding)
     let mut attempt = delivery.attempts;
     loop {
         match post(push, delivery, binding).await {
-            Outcome::Taken => return push.delivered(id, binding),
+            Outcome::Accepted => return push.delivered(id, binding),
             Outcome::Refused(why) => return push.fail(id, ClientForm::Webhook, Some(why)),
             Outcome::Gone => {
                 tracing::info!(client = %binding.id, number = %binding.number, "the webhook is gone; its binding ends");
@@ -101,7 +101,7 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
     if let Err(refusal) = push.inner.policy.check(address) {
         return Outcome::Refused(refusal.to_string());
     }
-    let Some(secret) = binding.secret.as_deref().and_then(|text| text.parse::<Secret>().ok()) else {
+    let Some(secret) = binding.secret.as_deref().and_then(|text| text.parse::<SigningSecret>().ok()) else {
         return again("no signing secret");
     };
     let Ok(body) = serde_json::to_string(&delivery.message) else { return again("not writable as JSON") };
@@ -129,7 +129,7 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
 
 fn judge(answer: &Response) -> Outcome {
     match answer.status() {
-        status if status.is_success() => Outcome::Taken,
+        status if status.is_success() => Outcome::Accepted,
         StatusCode::GONE => Outcome::Gone,
         status => {
             let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());

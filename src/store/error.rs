@@ -21,7 +21,7 @@ pub enum StoreError {
     Crashed,
     /// Two numbers can't have the same credential: a client's token says which number it is for.
     #[error("the credential is in use by another number")]
-    CredentialTaken,
+    CredentialInUse,
     /// A row that this version can't read.
     #[error("the database holds a {what} that can't be read: {reason}")]
     Unreadable {
@@ -40,7 +40,7 @@ impl StoreError {
 
     /// Whether the request collides with what is stored.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, StoreError::CredentialTaken)
+        matches!(self, StoreError::CredentialInUse)
     }
 
     pub(super) fn closed() -> StoreError {
@@ -67,7 +67,7 @@ impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> StoreError {
         match &error {
             // The only uniqueness that a request can break; the others are upserts.
-            sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialTaken,
+            sqlx::Error::Database(e) if e.is_unique_violation() => StoreError::CredentialInUse,
             sqlx::Error::WorkerCrashed => StoreError::Crashed,
             _ => StoreError::Unavailable(error.to_string().into()),
         }

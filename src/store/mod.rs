@@ -27,7 +27,7 @@ pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;
 pub use settings::TokenRole;
-pub use sip_messages::SipOutcome;
+pub use sip_messages::SipFailure;
 pub use writer::Commit;
 
 use sqlx::SqlitePool;

@@ -1,4 +1,4 @@
-//! The directory.
+//! The directory: numbers, and the credentials of their clients.
 
 use std::collections::HashMap;
 
@@ -168,7 +168,7 @@ impl Store {
     ///
     /// # Errors
     /// If the database can't be read.
-    pub async fn credentials_taken(&self, wanted: &[(Number, [u8; 32])]) -> Result<Vec<Number>, StoreError> {
+    pub async fn credentials_in_use(&self, wanted: &[(Number, [u8; 32])]) -> Result<Vec<Number>, StoreError> {
         let mut taken = Vec::new();
         for chunk in wanted.chunks(ROWS) {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE credential IN (");

@@ -67,8 +67,8 @@ impl Store {
     /// # Errors
     /// If it can't be written.
     pub async fn shift(&self, millis: i64, mark: &Mark) -> Result<(), StoreError> {
-        let mark = record::write(&ClockRecord::from(mark.clone()))?;
-        self.writer.run(Write::Shift { millis, mark: mark.into_bytes() }).await.map(drop)
+        let clock = record::write(&ClockRecord::from(mark.clone()))?;
+        self.writer.run(Write::Shift { millis, clock: clock.into_bytes() }).await.map(drop)
     }
 
     /// Asks the writer for a sign of life, and with a mark writes it down. True once there was an answer, be it

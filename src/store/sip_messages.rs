@@ -11,7 +11,7 @@ use crate::contract::ClientForm;
 
 /// What became of a SIP MESSAGE that was handed out and isn't delivered.
 #[derive(Debug, Clone)]
-pub struct SipOutcome {
+pub struct SipFailure {
     /// The delivery.
     pub id: String,
     /// Pending if it is to be sent again, or failed.
@@ -34,7 +34,7 @@ impl Store {
     ///
     /// # Errors
     /// If the queue is full or the store closed.
-    pub fn sip_outcomes(&self, outcomes: Vec<SipOutcome>) -> Result<Commit, StoreError> {
+    pub fn sip_outcomes(&self, outcomes: Vec<SipFailure>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Outcomes(outcomes))
     }
 
@@ -64,9 +64,9 @@ pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]
 }
 
 /// A message that is to be sent again has no attempts: the PBX was never asked to send it, so its client knows nothing.
-pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipOutcome]) -> Result<Done, StoreError> {
+pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailure]) -> Result<Done, StoreError> {
     let mut alike: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
-    for SipOutcome { id, state, error } in all {
+    for SipFailure { id, state, error } in all {
         alike.entry((state.as_str(), error)).or_default().push(id);
     }
     let mut rows = 0;
@@ -134,7 +134,7 @@ mod tests {
                 store.hand_out(vec![id.clone()]).await.unwrap();
                 if attempt < attempts || ends_unsent {
                     let error = "there is no link".to_owned();
-                    let unsent = SipOutcome { id: id.clone(), state: DeliveryState::Pending, error };
+                    let unsent = SipFailure { id: id.clone(), state: DeliveryState::Pending, error };
                     store.sip_outcomes(vec![unsent]).unwrap().wait().await.unwrap();
                 }
             }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::deliveries::Parted;
 use super::record::CallRecord;
 use super::settings::TokenRole;
-use super::sip_messages::SipOutcome;
+use super::sip_messages::SipFailure;
 use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
 use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
@@ -40,14 +40,14 @@ pub(super) enum Write {
     Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
     Attempted { id: String, state: DeliveryState, error: Option<String> },
     HandedOut(Vec<String>),
-    Outcomes(Vec<SipOutcome>),
+    Outcomes(Vec<SipFailure>),
     Part { call: CallId, numbers: [Number; 2], at: UnixMillis },
     DropPending { call: CallId, all: bool },
     Token { role: TokenRole, name: &'static str, hash: Option<[u8; 32]> },
     Offer(Box<StoredOffer>),
     DeleteOffers(Vec<OfferId>),
     Setting { name: &'static str, value: Vec<u8> },
-    Shift { millis: i64, mark: Vec<u8> },
+    Shift { millis: i64, clock: Vec<u8> },
     Probe,
 }
 
@@ -263,7 +263,7 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::Offer(offer) => offers::put(connection, offer).await,
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
-        Write::Shift { millis, mark } => settings::shift(connection, *millis, mark).await,
+        Write::Shift { millis, clock } => settings::shift(connection, *millis, clock).await,
         // The transaction around it takes the lock that a write needs.
         Write::Probe => Ok(Done::Rows(0)),
     }

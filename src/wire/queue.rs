@@ -55,20 +55,20 @@ impl<E> Drop for Events<E> {
 
 /// The connection's end of the queue.
 #[derive(Debug)]
-pub(crate) struct Sender<E> {
+pub(crate) struct EventSender<E> {
     shared: Arc<Shared<E>>,
     capacity: usize,
 }
 
 /// A queue for at most `capacity` events.
-pub(crate) fn queue<E>(capacity: usize) -> (Sender<E>, Events<E>) {
+pub(crate) fn queue<E>(capacity: usize) -> (EventSender<E>, Events<E>) {
     let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false, reader: None };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
-    let sender = Sender { shared: Arc::clone(&shared), capacity };
+    let sender = EventSender { shared: Arc::clone(&shared), capacity };
     (sender, Events { shared })
 }
 
-impl<E> Sender<E> {
+impl<E> EventSender<E> {
     /// Queues the event, or counts it as lost.
     pub(crate) fn push(&self, event: E) {
         let mut state = self.shared.lock();
@@ -92,7 +92,7 @@ impl<E> Sender<E> {
     }
 }
 
-impl<E> Drop for Sender<E> {
+impl<E> Drop for EventSender<E> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.closed = true;

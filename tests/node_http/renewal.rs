@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sidecall::push::{Secret, sign};
+use sidecall::push::{SigningSecret, sign};
 use sqlx::Executor;
 
 use crate::support::{ADMIN, ALICE, BOB, CAROL, TestNode, credential};
@@ -60,7 +60,7 @@ async fn a_renewal_changes_what_it_names_and_keeps_the_rest() {
     }
     node.talk().await;
     let signed_with = |secret: &str, n: usize| {
-        let secret: Secret = secret.parse().unwrap();
+        let secret: SigningSecret = secret.parse().unwrap();
         let (headers, body) = receiver.nth(n);
         let header = |name: &str| headers[name].to_str().unwrap().to_owned();
         let timestamp = header("webhook-timestamp").parse().unwrap();

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use reqwest::Method;
 use serde_json::{Value, json};
-use sidecall::push::{Secret, sign};
+use sidecall::push::{SigningSecret, sign};
 
 use crate::support::{ALICE, BOB, TestNode, credential, ended};
 
@@ -74,7 +74,7 @@ async fn node(webhook: Value) -> (TestNode, Value) {
 async fn messages_are_signed_and_retried_with_the_same_id() {
     let (receiver, address) = Receiver::start(&[500, 302]).await;
     let (node, client) = node(json!({"address": address})).await;
-    let secret: Secret = client["secret"].as_str().unwrap().parse().unwrap();
+    let secret: SigningSecret = client["secret"].as_str().unwrap().parse().unwrap();
     let call = node.talk().await;
     let all = node.until(&call, |all| all.iter().any(|d| d["form"] == "webhook" && d["state"] == "delivered")).await;
     assert_eq!(all.iter().find(|d| d["form"] == "webhook").unwrap()["attempts"], 2);

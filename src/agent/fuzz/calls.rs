@@ -14,7 +14,7 @@ use crate::core::name::{CallId, LegId, PbxName};
 use crate::core::number::Number;
 use crate::core::route::{Reason, Route, Side};
 use crate::core::time::UnixMillis;
-use crate::pbx::asterisk::fuzz::{Event as Raw, Translator};
+use crate::pbx::asterisk::fuzz::{AmiEvent as Raw, Translator};
 use crate::pbx::{CallTags, PbxEvent};
 
 /// A snapshot under way: events wait for it.

@@ -2,7 +2,7 @@
 
 use crate::core::name::{CallId, LegId};
 use crate::core::number::Number;
-use crate::pbx::asterisk::fuzz::Event;
+use crate::pbx::asterisk::fuzz::AmiEvent;
 
 /// The bridge of those who wait: they hear nobody.
 const HOLDING: u8 = 5;
@@ -35,14 +35,14 @@ impl Channel {
 pub(super) struct NaivePbx {
     pub(super) channels: Vec<Channel>,
     locals: usize,
-    said: Vec<Event>,
+    said: Vec<AmiEvent>,
     /// `Local` channels that are being taken out: who hears whom is open until that is done.
     pub(super) taking_out: Vec<usize>,
 }
 
 impl NaivePbx {
     /// What was said since.
-    pub(super) fn said(&mut self) -> Vec<Event> {
+    pub(super) fn said(&mut self) -> Vec<AmiEvent> {
         std::mem::take(&mut self.said)
     }
 
@@ -55,7 +55,7 @@ impl NaivePbx {
     fn say(&mut self, event: &str, fields: &[(&str, &str)]) {
         let mut text = format!("Event: {event}\r\n");
         fields.iter().for_each(|(key, value)| text.push_str(&format!("{key}: {value}\r\n")));
-        self.said.push(Event::new(text.into()));
+        self.said.push(AmiEvent::new(text.into()));
     }
 
     fn make(&mut self, name: String, linked: Option<usize>, intermediate: Option<(usize, usize)>) -> Option<usize> {
@@ -298,7 +298,7 @@ impl NaivePbx {
     }
 
     /// The channel list and the bridge list.
-    pub(super) fn list(&self) -> (Vec<Event>, Vec<Event>) {
+    pub(super) fn list(&self) -> (Vec<AmiEvent>, Vec<AmiEvent>) {
         let entry = |c: &Channel| {
             let state = if c.up { 6 } else { 4 };
             let bridge = c.bridge.map(|bridge| format!("b{bridge}")).unwrap_or_default();
@@ -313,11 +313,11 @@ impl NaivePbx {
                 );
                 text += &call.as_ref().map(|call| format!("Variable: SIDECALL_CALL={call}\r\n")).unwrap_or_default();
             }
-            Event::new(text.into())
+            AmiEvent::new(text.into())
         };
         let holding =
             format!("Event: BridgeListItem\r\nBridgeUniqueid: b{HOLDING}\r\nBridgeTechnology: holding_bridge\r\n");
-        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), vec![Event::new(holding.into())])
+        (self.channels.iter().filter(|c| c.alive).map(entry).collect(), vec![AmiEvent::new(holding.into())])
     }
 
     /// Who is in a bridge, in order.

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::contract::{Body, Capability, Message, NewClient};
 use crate::core::number::Number;
 use crate::core::policy::OfferTo;
-use peers::{Peers, Said};
+use peers::{Contacts, TypedLine};
 use sender::Words;
 use show::Show;
 use stream::{News, Stream};
@@ -55,7 +55,12 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// What it can do; the other side is told. May be given several times.
-    #[arg(long = "capability", value_name = "WORD", default_value = "text", value_parser = capability)]
+    #[arg(
+        long = "capability",
+        value_name = "WORD",
+        default_value = "text",
+        value_parser = |text: &str| Capability::try_from(text.to_owned()),
+    )]
     capabilities: Vec<Capability>,
     /// To whom its address may go: never, served (numbers of its own node), peers:NAME,NAME (these nodes,
     /// too) or everyone. It gets no address of those who don't get its own.
@@ -76,10 +81,6 @@ pub(super) struct ClientArgs {
     /// Leaves the binding at the end: messages wait for its next stream until it expires.
     #[arg(long)]
     keep: bool,
-}
-
-fn capability(text: &str) -> Result<Capability, String> {
-    Capability::try_from(text.to_owned())
 }
 
 pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
@@ -105,7 +106,7 @@ pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
     let (sender, outcomes) = sender::start()?;
     let mut client = Client {
         show: Show::new(args.json),
-        peers: Peers::default(),
+        peers: Contacts::default(),
         sender,
         auto_answer: args.auto_answer,
         left: args.exit_after,
@@ -127,7 +128,7 @@ pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
 
 struct Client {
     show: Show,
-    peers: Peers,
+    peers: Contacts,
     sender: sender::Sender,
     auto_answer: Option<String>,
     left: Option<u64>,
@@ -138,7 +139,7 @@ impl Client {
     async fn follow(
         &mut self,
         mut news: mpsc::Receiver<News>,
-        mut outcomes: mpsc::Receiver<sender::Outcome>,
+        mut outcomes: mpsc::Receiver<sender::SendOutcome>,
         acks: mpsc::Sender<String>,
         end: Option<Duration>,
     ) -> anyhow::Result<()> {
@@ -223,10 +224,10 @@ impl Client {
     /// False if that's the end.
     fn typed(&mut self, line: &str) -> anyhow::Result<bool> {
         match self.peers.read(line) {
-            Said::Nothing => {}
-            Said::Quit => return Ok(false),
-            Said::Note(note) => self.show.note(&note)?,
-            Said::Text { label, address, text } => {
+            TypedLine::Nothing => {}
+            TypedLine::Quit => return Ok(false),
+            TypedLine::Note(note) => self.show.note(&note)?,
+            TypedLine::Text { label, address, text } => {
                 if let Err(problem) = self.sender.send(label, address, Words::Text(text)) {
                     self.show.note(&problem)?;
                 }

@@ -19,7 +19,7 @@ pub(super) struct Label {
 
 /// What a typed line means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum TypedLine {
     /// An empty line.
     Nothing,
     /// Text for a peer.
@@ -42,7 +42,7 @@ struct Known {
 
 /// All peers since the start; the last one is current.
 #[derive(Debug, Default)]
-pub(super) struct Peers {
+pub(super) struct Contacts {
     known: Vec<Known>,
     current: Option<usize>,
 }
@@ -50,7 +50,7 @@ pub(super) struct Peers {
 const HELP: &str = "text goes to the current peer; /to N text speaks to another and makes it current; \
     /peers lists them; /quit ends";
 
-impl Peers {
+impl Contacts {
     /// A call is up. The same peer of the same call stays the same, though its address may be new.
     pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &Peer) -> Label {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
@@ -92,37 +92,37 @@ impl Peers {
     }
 
     /// What a typed line means.
-    pub(super) fn read(&mut self, line: &str) -> Said {
+    pub(super) fn read(&mut self, line: &str) -> TypedLine {
         let line = line.trim();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
-            "" => Said::Nothing,
-            "/quit" | "/q" => Said::Quit,
-            "/help" | "/h" | "/?" => Said::Note(HELP.to_owned()),
-            "/peers" => Said::Note(self.list()),
+            "" => TypedLine::Nothing,
+            "/quit" | "/q" => TypedLine::Quit,
+            "/help" | "/h" | "/?" => TypedLine::Note(HELP.to_owned()),
+            "/peers" => TypedLine::Note(self.list()),
             "/to" => self.to(rest.trim()),
-            word if word.starts_with('/') => Said::Note(format!("there is no {}: {HELP}", clean(word))),
+            word if word.starts_with('/') => TypedLine::Note(format!("there is no {}: {HELP}", clean(word))),
             _ => match self.current {
                 Some(at) => self.text(at, line),
-                None => Said::Note("you are not on the phone with anybody whose client is known".to_owned()),
+                None => TypedLine::Note("you are not on the phone with anybody whose client is known".to_owned()),
             },
         }
     }
 
-    fn to(&mut self, rest: &str) -> Said {
+    fn to(&mut self, rest: &str) -> TypedLine {
         let (n, text) = rest.split_once(' ').unwrap_or((rest, ""));
         let at = n.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|at| *at < self.known.len());
-        let Some(at) = at else { return Said::Note(format!("there is no peer {}: {}", clean(n), self.list())) };
+        let Some(at) = at else { return TypedLine::Note(format!("there is no peer {}: {}", clean(n), self.list())) };
         self.current = Some(at);
         match text.trim() {
-            "" => Said::Note(format!("you speak to {}", self.known[at].label.name)),
+            "" => TypedLine::Note(format!("you speak to {}", self.known[at].label.name)),
             text => self.text(at, text),
         }
     }
 
-    fn text(&self, at: usize, text: &str) -> Said {
+    fn text(&self, at: usize, text: &str) -> TypedLine {
         let known = &self.known[at];
-        Said::Text { label: known.label.clone(), address: known.address.clone(), text: text.to_owned() }
+        TypedLine::Text { label: known.label.clone(), address: known.address.clone(), text: text.to_owned() }
     }
 
     fn list(&self) -> String {
@@ -172,17 +172,17 @@ mod tests {
         id.parse().unwrap()
     }
 
-    fn to(said: Said) -> (usize, String) {
+    fn to(said: TypedLine) -> (usize, String) {
         match said {
-            Said::Text { label, text, .. } => (label.n, text),
+            TypedLine::Text { label, text, .. } => (label.n, text),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
     fn text_goes_to_the_last_peer_who_is_there() {
-        let mut peers = Peers::default();
-        assert!(matches!(peers.read("hello"), Said::Note(_)));
+        let mut peers = Contacts::default();
+        assert!(matches!(peers.read("hello"), TypedLine::Note(_)));
         peers.met(&call("a"), Role::First, &peer("+12125550100", Some("Bob")));
         assert_eq!(to(peers.read("hello there")), (1, "hello there".to_owned()));
         peers.met(&call("b"), Role::Second, &peer("+12125550101", None));
@@ -192,15 +192,15 @@ mod tests {
         peers.ended(&call("a"), "+12125550100".parse().ok().as_ref());
         assert_eq!(to(peers.read("x")).0, 2);
         for none in ["/to 3 x", "/to 0 x", "/to", "/unknown"] {
-            assert!(matches!(peers.read(none), Said::Note(_)), "{none}");
+            assert!(matches!(peers.read(none), TypedLine::Note(_)), "{none}");
         }
-        assert_eq!(peers.read(" /quit "), Said::Quit);
-        assert_eq!(peers.read(""), Said::Nothing);
+        assert_eq!(peers.read(" /quit "), TypedLine::Quit);
+        assert_eq!(peers.read(""), TypedLine::Nothing);
     }
 
     #[test]
     fn a_transferred_call_has_a_new_peer() {
-        let mut peers = Peers::default();
+        let mut peers = Contacts::default();
         peers.met(&call("a"), Role::First, &peer("+12125550100", None));
         peers.ended(&call("a"), "+12125550100".parse().ok().as_ref());
         peers.met(&call("a"), Role::First, &peer("+12125550101", Some("Eve\x1b[2J")));
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn a_withheld_number_is_a_peer_like_any_other() {
-        let mut peers = Peers::default();
+        let mut peers = Contacts::default();
         let withheld = Peer { number: None, ..peer("+12125550100", None) };
         assert_eq!(peers.met(&call("a"), Role::Second, &withheld).name, "withheld number");
         assert_eq!(to(peers.read("hello")).0, 1);
         assert!(peers.ended(&call("a"), None).is_some());
-        assert!(matches!(peers.read("hello"), Said::Note(_)));
+        assert!(matches!(peers.read("hello"), TypedLine::Note(_)));
     }
 }

@@ -32,7 +32,7 @@ pub(super) enum Words {
 #[derive(Debug)]
 pub(super) struct Sender {
     posts: mpsc::Sender<Post>,
-    under_way: Arc<AtomicUsize>,
+    in_flight: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -44,35 +44,35 @@ struct Post {
 
 /// What became of it.
 #[derive(Debug)]
-pub(super) struct Outcome {
+pub(super) struct SendOutcome {
     pub(super) to: Label,
     pub(super) words: Words,
     pub(super) problem: Option<String>,
 }
 
-pub(super) fn start() -> Result<(Sender, mpsc::Receiver<Outcome>), ApiError> {
+pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
     let client = http::client()?;
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     let (sender, outcomes) = mpsc::channel(QUEUE);
-    let under_way = Arc::new(AtomicUsize::new(0));
-    let count = under_way.clone();
+    let in_flight = Arc::new(AtomicUsize::new(0));
+    let count = in_flight.clone();
     tokio::spawn(async move {
         while let Some(Post { to, address, words }) = queue.recv().await {
             let problem = said(&client, &address, &words).await.err();
-            let told = sender.send(Outcome { to, words, problem }).await;
+            let told = sender.send(SendOutcome { to, words, problem }).await;
             count.fetch_sub(1, Ordering::Relaxed);
             if told.is_err() {
                 break;
             }
         }
     });
-    Ok((Sender { posts, under_way }, outcomes))
+    Ok((Sender { posts, in_flight }, outcomes))
 }
 
 impl Sender {
     /// Whether something is still on its way.
     pub(super) fn is_busy(&self) -> bool {
-        self.under_way.load(Ordering::Relaxed) > 0
+        self.in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// Sends it, or says why that can't be done.
@@ -84,7 +84,7 @@ impl Sender {
         self.posts
             .try_send(Post { to, address, words })
             .map_err(|_| "too much waits to be sent; try again".to_owned())?;
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

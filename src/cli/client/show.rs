@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::peers::{Label, called, shown};
-use super::sender::{Outcome, Words};
+use super::sender::{SendOutcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Body, Capability, Message};
 use crate::core::name::ClientId;
@@ -68,8 +68,8 @@ impl Show {
         }
     }
 
-    pub(super) fn outcome(&self, outcome: &Outcome) -> anyhow::Result<()> {
-        let Outcome { to, words, problem } = outcome;
+    pub(super) fn outcome(&self, outcome: &SendOutcome) -> anyhow::Result<()> {
+        let SendOutcome { to, words, problem } = outcome;
         let text = match words {
             Words::Text(text) => text,
             Words::Own(_) => return self.answered(to, problem.as_deref()),

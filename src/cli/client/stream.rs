@@ -66,7 +66,7 @@ pub(super) struct Stream {
     news: mpsc::Sender<News>,
     acks: mpsc::Receiver<String>,
     ack: mpsc::Sender<String>,
-    seen: VecDeque<String>,
+    received: VecDeque<String>,
 }
 
 /// Why a stream ended.
@@ -90,7 +90,7 @@ impl Stream {
         let (news, receiver) = mpsc::channel(64);
         let (ack, acks) = mpsc::channel(64);
         let number = created.client.number;
-        Ok((Stream { api, new, number, client, news, acks, ack, seen: VecDeque::new() }, receiver))
+        Ok((Stream { api, new, number, client, news, acks, ack, received: VecDeque::new() }, receiver))
     }
 
     pub(super) fn client(&self) -> Current {
@@ -216,13 +216,13 @@ impl Stream {
                 return acknowledge(socket, &id).await.err().map(|e| End::Again(e.to_string()));
             }
         };
-        if self.seen.contains(&message.id) {
+        if self.received.contains(&message.id) {
             return acknowledge(socket, &message.id).await.err().map(|e| End::Again(e.to_string()));
         }
-        if self.seen.len() == REMEMBERED {
-            self.seen.pop_front();
+        if self.received.len() == REMEMBERED {
+            self.received.pop_front();
         }
-        self.seen.push_back(message.id.clone());
+        self.received.push_back(message.id.clone());
         self.news.send(News::Message(message)).await.is_err().then_some(End::Unheard)
     }
 }

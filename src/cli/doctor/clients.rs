@@ -1,6 +1,6 @@
 //! Bindings that the policy in `[node.clients]` refuses: nothing that is sent to them arrives.
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::cli::http::Api;
 use crate::config::Config;
 use crate::contract::{CLIENTS_LISTED, ClientList};
@@ -14,7 +14,7 @@ pub(super) async fn check(
     config: &Config,
     number: Option<&Number>,
     admin: Option<&Api>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> anyhow::Result<()> {
     let Some(admin) = admin else { return Ok(()) };
     let number = number.map(Number::to_string);

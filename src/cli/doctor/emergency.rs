@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::contract::{NumberPage, PbxKind};
@@ -43,7 +43,7 @@ pub(super) fn check(
     settings: &Settings,
     extensions: &[Number],
     about: &str,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> anyhow::Result<()> {
     let plan = pbx.plan();
     let (numbers_key, outside_key) = match pbx.kind {

@@ -4,18 +4,18 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::config::Config;
 
 const ABOUT: &str = "configuration";
 
-pub(super) fn check(config: &Config, path: &Path, report: &mut Report) -> anyhow::Result<()> {
+pub(super) fn check(config: &Config, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     permissions(config, path, report)?;
     database(config, report)?;
     watchdog(config, report)
 }
 
-fn permissions(config: &Config, path: &Path, report: &mut Report) -> anyhow::Result<()> {
+fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     let inline = config.agent.token.is_some() && config.agent.token_file.is_none()
         || config.pbx.iter().any(|pbx| pbx.password_file.is_none());
     let mut secrets: Vec<&Path> = Vec::new();
@@ -58,7 +58,7 @@ fn open_to_all(file: &Path, bit: u32) -> bool {
     mode(&file) & bit != 0 && file.ancestors().skip(1).all(|folder| mode(folder) & 0o001 != 0)
 }
 
-fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+fn database(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     let path = &config.node.database;
     if !path.exists() {
         let found = format!("there is no database {} yet", path.display());
@@ -89,7 +89,7 @@ fn database(config: &Config, report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// A hung agent leaves calls in `direct` mode waiting: only a watchdog that kills it sets them free.
-fn watchdog(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+fn watchdog(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     if config.pbx.iter().all(|pbx| pbx.direct.is_none()) {
         return Ok(());
     }

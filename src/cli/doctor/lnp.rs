@@ -1,6 +1,6 @@
 //! The portability sources, as this machine reaches them.
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::config::Config;
 use crate::core::number::Number;
 
@@ -8,7 +8,7 @@ use crate::core::number::Number;
 /// nothing is known about it is as good an answer as any.
 const NOBODY: &str = "12125550100";
 
-pub(super) async fn check(config: &Config, number: Option<&Number>, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn check(config: &Config, number: Option<&Number>, report: &mut DoctorReport) -> anyhow::Result<()> {
     let lnp = match config.node.portability() {
         Ok(lnp) => lnp,
         Err(error) => {

@@ -5,11 +5,11 @@ mod emergency;
 mod files;
 mod listening;
 mod lnp;
-mod look;
 mod node;
 mod number;
 mod pbx;
 mod peers;
+mod probe;
 mod report;
 
 use std::path::Path;
@@ -19,7 +19,7 @@ use clap::Args;
 use crate::config::Config;
 use crate::core::name::PbxName;
 use crate::core::number::Number;
-use report::Report;
+use report::DoctorReport;
 
 /// Looks at everything between a call and a client, and says what to do about what is wrong.
 ///
@@ -47,7 +47,7 @@ pub(super) struct DoctorArgs {
 }
 
 pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
-    let mut report = Report::new(args.json);
+    let mut report = DoctorReport::new(args.json);
     match Config::load(path) {
         Ok(config) => {
             report.ok("configuration", format!("{} is valid", path.display()))?;
@@ -64,7 +64,7 @@ pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
     report.finish()
 }
 
-async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut Report) -> anyhow::Result<()> {
+async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     files::check(config, path, report)?;
     let node = node::check(config, report).await?;
     peers::check(config, report).await?;

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::cli::access;
 use crate::cli::http::{Api, ApiError};
 use crate::config::Config;
@@ -14,14 +14,14 @@ use crate::node::StatusView;
 const ABOUT: &str = "node";
 
 /// What later checks need.
-pub(super) struct Node {
+pub(super) struct NodeAccess {
     /// Asked as administrator, if that works.
     pub(super) admin: Option<Api>,
     pub(super) status: Option<StatusView>,
 }
 
-pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Result<Node> {
-    let none = Node { admin: None, status: None };
+pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow::Result<NodeAccess> {
+    let none = NodeAccess { admin: None, status: None };
     let node = &config.agent.node;
     let exposed = |secret: &Option<Secret>| secret.as_ref().map_or("", Secret::expose).to_owned();
     let agent = match Api::new(node.clone(), exposed(&config.agent.token)) {
@@ -73,10 +73,10 @@ pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Resul
         Some(admin) => admin.get::<StatusView>(&["v1", "status"], &[]).await.ok(),
         None => None,
     };
-    Ok(Node { admin, status })
+    Ok(NodeAccess { admin, status })
 }
 
-async fn agent_token(config: &Config, agent: &Api, report: &mut Report) -> anyhow::Result<()> {
+async fn agent_token(config: &Config, agent: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
     if config.agent.token.is_none() {
         return report.problem(
             ABOUT,
@@ -94,7 +94,7 @@ async fn agent_token(config: &Config, agent: &Api, report: &mut Report) -> anyho
     }
 }
 
-async fn admin_token(admin: Api, report: &mut Report) -> anyhow::Result<Option<Api>> {
+async fn admin_token(admin: Api, report: &mut DoctorReport) -> anyhow::Result<Option<Api>> {
     match admin.get::<serde_json::Value>(&["v1", "numbers"], &[("limit", "1")]).await {
         Ok(_) => report.ok(ABOUT, "it takes the administrator's token")?,
         Err(error) => {
@@ -107,7 +107,7 @@ async fn admin_token(admin: Api, report: &mut Report) -> anyhow::Result<Option<A
 }
 
 /// The address that travels in call signalling: other organisations' clients must reach it.
-async fn public_url(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+async fn public_url(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     let Some(public) = &config.node.public_url else {
         let found =
             "node.public_url is not set: client addresses begin with http://127.0.0.1, which only this machine reaches";

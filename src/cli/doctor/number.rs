@@ -1,6 +1,6 @@
 //! A number and its clients.
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::config::Config;
@@ -12,7 +12,7 @@ pub(super) async fn check(
     config: &Config,
     number: Option<&Number>,
     admin: Option<&Api>,
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> anyhow::Result<()> {
     let Some(admin) = admin else {
         return match number {
@@ -29,7 +29,7 @@ pub(super) async fn check(
     }
 }
 
-async fn any(admin: &Api, report: &mut Report) -> anyhow::Result<()> {
+async fn any(admin: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
     let all: ClientList = admin.get(&["v1", "clients"], &[]).await?;
     match all.clients.len() {
         0 => report.warning(
@@ -46,7 +46,7 @@ fn connected(clients: &[ClientView]) -> usize {
 }
 
 /// A main number that the dialplan announces costs its callers a wait for nothing.
-async fn main_number(config: &Config, number: &Number, about: &str, report: &mut Report) -> anyhow::Result<()> {
+async fn main_number(config: &Config, number: &Number, about: &str, report: &mut DoctorReport) -> anyhow::Result<()> {
     let written = match number {
         Number::E164(digits) => vec![format!("+{digits}"), digits.clone()],
         Number::Local { digits, .. } => vec![digits.clone()],
@@ -74,7 +74,7 @@ async fn main_number(config: &Config, number: &Number, about: &str, report: &mut
     Ok(())
 }
 
-async fn one(config: &Config, number: &Number, admin: &Api, report: &mut Report) -> anyhow::Result<()> {
+async fn one(config: &Config, number: &Number, admin: &Api, report: &mut DoctorReport) -> anyhow::Result<()> {
     let text = number.to_string();
     let about = format!("number {text}");
     let view: NumberView = match admin.get(&["v1", "numbers", &text], &[]).await {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use super::emergency;
 use super::listening;
-use super::look::Look;
-use super::report::Report;
+use super::probe::PbxProbe;
+use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::config::Config;
 use crate::contract::PbxKind;
@@ -19,7 +19,7 @@ pub(super) async fn check(
     pbx: &PbxConfig,
     status: Option<&StatusView>,
     extensions: &[Number],
-    report: &mut Report,
+    report: &mut DoctorReport,
 ) -> anyhow::Result<()> {
     let about = format!("pbx {}", pbx.name);
     bind(pbx, &about, report)?;
@@ -28,19 +28,19 @@ pub(super) async fn check(
         Err(error) => return report.problem(&about, format!("{}: {error}", pbx.address), connect_todo(pbx, &error)),
     };
     let trunk = config.node.routing.trunk(&pbx.name).cloned();
-    let mut look = Look { pbx, about, report, inspection, has_trunk: trunk.is_some() };
+    let mut probe = PbxProbe { pbx, about, report, inspection, has_trunk: trunk.is_some() };
     // A question that is refused spoils none of the others.
-    look.version().await?;
-    look.configured_bind().await?;
-    look.rights().await?;
-    look.tenants()?;
-    look.dialplan().await?;
-    let settings = look.settings(config).await?;
-    emergency::check(pbx, &settings, extensions, &look.about, look.report)?;
-    look.attached(status).await?;
-    look.trunk(trunk, settings.trunk.as_deref()).await?;
-    look.messaging().await?;
-    look.clock().await
+    probe.version().await?;
+    probe.configured_bind().await?;
+    probe.rights().await?;
+    probe.tenants()?;
+    probe.dialplan().await?;
+    let settings = probe.settings(config).await?;
+    emergency::check(pbx, &settings, extensions, &probe.about, probe.report)?;
+    probe.attached(status).await?;
+    probe.trunk(trunk, settings.trunk.as_deref()).await?;
+    probe.messaging().await?;
+    probe.clock().await
 }
 
 fn connect_todo(pbx: &PbxConfig, error: &PbxError) -> &'static str {
@@ -64,7 +64,7 @@ fn connect_todo(pbx: &PbxConfig, error: &PbxError) -> &'static str {
 }
 
 /// On this machine the kernel knows; elsewhere the address itself says that others reach it.
-fn bind(pbx: &PbxConfig, about: &str, report: &mut Report) -> anyhow::Result<()> {
+fn bind(pbx: &PbxConfig, about: &str, report: &mut DoctorReport) -> anyhow::Result<()> {
     let (host, port) = pbx.address.rsplit_once(':').unwrap_or((&pbx.address, ""));
     let host = host.trim_matches(['[', ']']);
     let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::config::Config;
 use crate::core::name::CallId;
 use crate::peer::{Outcome, Peers};
@@ -10,7 +10,7 @@ use crate::peer::{Outcome, Peers};
 /// A call that nobody has: to take back its offer asks for our rights there, and changes nothing.
 const NO_CALL: &str = "doctor";
 
-pub(super) async fn check(config: &Config, report: &mut Report) -> anyhow::Result<()> {
+pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     if config.node.peers.is_empty() {
         return Ok(());
     }

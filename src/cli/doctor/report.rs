@@ -1,4 +1,4 @@
-//! What was found.
+//! The findings of `sidecall doctor`, as text or JSON.
 
 use serde::Serialize;
 
@@ -30,14 +30,14 @@ struct Finding {
 
 /// All findings; shown as they come, or at the end as JSON.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     json: bool,
     findings: Vec<Finding>,
 }
 
-impl Report {
-    pub(super) fn new(json: bool) -> Report {
-        Report { json, findings: Vec::new() }
+impl DoctorReport {
+    pub(super) fn new(json: bool) -> DoctorReport {
+        DoctorReport { json, findings: Vec::new() }
     }
 
     pub(super) fn ok(&mut self, about: &str, found: impl Into<String>) -> anyhow::Result<()> {

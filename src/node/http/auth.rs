@@ -19,7 +19,7 @@ use crate::node::http::hosts::Hosts;
 use crate::node::http::logins::Logins;
 use crate::node::http::router::ApiState;
 use crate::node::http::tokens::ConfiguredTokens;
-use crate::peer::{Peer, Peers};
+use crate::peer::{PeerNode, Peers};
 use crate::store::{Store, TokenRole, credential_hash};
 
 /// A browser can't set headers on a WebSocket: it offers the token as a protocol of this form.
@@ -148,7 +148,7 @@ pub(in crate::node) struct FromAgent(pub(in crate::node) Scope);
 /// Either of them. An administrator may ask about every PBX.
 pub(in crate::node) struct AdminOrAgent(pub(in crate::node) Scope);
 /// A configured peer, by its certificate or its token.
-pub(in crate::node) struct FromPeer(pub(in crate::node) Arc<Peer>);
+pub(in crate::node) struct FromPeer(pub(in crate::node) Arc<PeerNode>);
 /// Whoever may read the monitoring endpoints.
 pub(in crate::node) struct Monitor;
 

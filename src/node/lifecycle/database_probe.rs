@@ -25,7 +25,7 @@ pub(in crate::node) async fn set_clock(store: &Store) -> Result<(), StoreError> 
     if step.abs() < STEP || !store.calls(&CallFilter { live: Some(true), pbx: None, limit: 1 }).await?.is_empty() {
         return Ok(());
     }
-    let mark = clock::mark_of_wall();
+    let mark = clock::wall_reading();
     store.shift(step / 1_000, &mark).await?;
     clock::carry_on(&mark);
     tracing::info!(seconds = step / 1_000_000, "the wall clock was stepped since the last run: it is believed again");
@@ -77,7 +77,7 @@ impl DatabaseProbe {
                 self.lost_database(what, &beat).await;
                 return std::future::pending().await;
             }
-            let mark = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::mark);
+            let mark = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::reading);
             let mut asked = std::pin::pin!(self.store.probe(mark.as_ref()));
             let answered = match tokio::time::timeout(ANSWER, &mut asked).await {
                 Ok(answered) => answered,

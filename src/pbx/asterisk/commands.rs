@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 
-use crate::ami::{self, Action, Client};
+use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::LegId;
@@ -19,9 +19,9 @@ use super::{AsteriskEndpoint, snapshot};
 #[derive(Debug)]
 pub(super) struct AsteriskCommands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
-    answers: Client,
-    client: Client,
-    listener: Client,
+    answers: AmiClient,
+    client: AmiClient,
+    listener: AmiClient,
     messages: AsteriskMessages,
     endpoints: Endpoints,
 }
@@ -38,9 +38,9 @@ const GO: &str = "sidecall-go";
 impl AsteriskCommands {
     /// `options` are those that the connection for messages is made with.
     pub(super) fn new(
-        [answers, client, listener]: [Client; 3],
+        [answers, client, listener]: [AmiClient; 3],
         endpoint: &AsteriskEndpoint,
-        options: ami::Options,
+        options: AmiOptions,
     ) -> AsteriskCommands {
         let (messages, endpoints) = (AsteriskMessages::new(endpoint.clone(), options), endpoint.endpoints.clone());
         AsteriskCommands { answers, client, listener, messages, endpoints }

@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-pub use crate::ami::Event;
+pub use crate::ami::AmiEvent;
 
 use super::snapshot;
 use super::translator::AsteriskTranslator;
-use crate::ami::{Frame, fuzz::decode};
+use crate::ami::{AmiFrame, fuzz::decode};
 use crate::core::endpoint::Endpoints;
 use crate::pbx::fuzz::Told;
 use crate::pbx::reader::Translate;
@@ -19,12 +19,12 @@ pub struct Translator(AsteriskTranslator);
 
 impl Translator {
     /// What an event says.
-    pub fn read(&mut self, event: &Event) -> Vec<PbxEvent> {
+    pub fn read(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         self.0.read(event)
     }
 
     /// Reads a snapshot, and goes on from it.
-    pub fn restart(&mut self, channels: &[Event], bridges: &[Event]) -> Snapshot {
+    pub fn restart(&mut self, channels: &[AmiEvent], bridges: &[AmiEvent]) -> Snapshot {
         let snapshot = snapshot::read(channels, bridges, &Endpoints::default());
         self.0.restart(&snapshot);
         snapshot
@@ -46,8 +46,8 @@ pub fn translator(data: &[u8]) {
     let (mut frames, _) = decode(data, &[]);
     // Fuzzers get further without the greeting.
     frames.extend(decode(&[b"Asterisk Call Manager/11.0.0\r\n", data].concat(), &[]).0);
-    let mut events: Vec<Event> = frames.into_iter().filter_map(Frame::into_event).collect();
-    events.push(Event::new(data.to_vec().into()));
+    let mut events: Vec<AmiEvent> = frames.into_iter().filter_map(AmiFrame::into_event).collect();
+    events.push(AmiEvent::new(data.to_vec().into()));
     let (mut translator, mut told, mut named) = (Translator::default(), Told::default(), HashSet::new());
     let half = events.len() / 2;
     for (n, event) in events.iter().enumerate() {
@@ -65,7 +65,7 @@ pub fn translator(data: &[u8]) {
     for (id, channel) in named {
         let (id, channel) = (id.as_deref().unwrap_or("none"), channel.as_deref().unwrap_or("PJSIP/none-0"));
         let text = format!("Event: Hangup\r\nUniqueid: {id}\r\nChannel: {channel}\r\n");
-        told.take(translator.read(&Event::new(text.into())));
+        told.take(translator.read(&AmiEvent::new(text.into())));
     }
     assert!(translator.is_empty(), "{translator:?}");
     told.nobody_is_left();

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{AsteriskCommands, AsteriskEndpoint, spawn};
-use crate::ami::{self, Action};
+use crate::ami::{self, Action, AmiClient};
 use crate::core::name::TrunkName;
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
 /// One command connection.
 pub(super) struct AsteriskInspection {
     commands: AsteriskCommands,
-    client: ami::Client,
+    client: AmiClient,
 }
 
 /// What the agent does, and the write class that allows it.

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crate::ami::{self, Action, Client};
+use crate::ami::{self, Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::pbx::on_demand::OnDemand;
 use crate::pbx::{MESSAGE_WITHIN, PbxError};
@@ -17,13 +17,13 @@ use super::phones::Phones;
 #[derive(Debug)]
 pub(super) struct AsteriskMessages {
     endpoint: AsteriskEndpoint,
-    options: ami::Options,
-    connection: OnDemand<Client>,
+    options: AmiOptions,
+    connection: OnDemand<AmiClient>,
     phones: Phones,
 }
 
 impl AsteriskMessages {
-    pub(super) fn new(endpoint: AsteriskEndpoint, options: ami::Options) -> AsteriskMessages {
+    pub(super) fn new(endpoint: AsteriskEndpoint, options: AmiOptions) -> AsteriskMessages {
         let phones = Phones::new(endpoint.endpoints.clone());
         AsteriskMessages { endpoint, options, connection: OnDemand::default(), phones }
     }
@@ -66,7 +66,7 @@ impl AsteriskMessages {
         self.connection.close();
     }
 
-    async fn connect(&self) -> Result<Client, PbxError> {
+    async fn connect(&self) -> Result<AmiClient, PbxError> {
         let AsteriskEndpoint { address, auth, .. } = &self.endpoint;
         let (client, _, connection) = ami::connect(address, auth, self.options.clone()).await?;
         super::spawn(connection, "messages");
@@ -77,7 +77,7 @@ impl AsteriskMessages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ami::{Auth, Method};
+    use crate::ami::{AmiAuth, Method};
     use crate::pbx::asterisk::scripted::serve;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,7 +88,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = AsteriskEndpoint {
             address: listener.local_addr().unwrap().to_string(),
-            auth: Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain },
+            auth: AmiAuth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain },
             tls: None,
             domain: "pbx.example".to_owned(),
             message_endpoint: None,
@@ -105,7 +105,7 @@ mod tests {
                 }));
             }
         });
-        (AsteriskMessages::new(endpoint, ami::Options::default()), sent)
+        (AsteriskMessages::new(endpoint, AmiOptions::default()), sent)
     }
 
     fn message(to: &str) -> SipMessage {

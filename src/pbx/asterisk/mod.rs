@@ -26,7 +26,7 @@ use self::inspection::AsteriskInspection;
 use self::translator::AsteriskTranslator;
 use super::reader::EventReader;
 use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
-use crate::ami;
+use crate::ami::{self, AmiAuth, AmiClient, AmiConnection, AmiEvents, AmiOptions};
 use crate::core::endpoint::Endpoints;
 use crate::wire::Tap;
 
@@ -48,7 +48,7 @@ pub struct AsteriskEndpoint {
     /// `host:port` of the manager interface.
     pub address: String,
     /// The manager user.
-    pub auth: ami::Auth,
+    pub auth: AmiAuth,
     /// Whose certificates are trusted, if TLS is spoken.
     pub tls: Option<Trust>,
     /// The domain whose SIP users are its own endpoints.
@@ -68,7 +68,7 @@ impl AsteriskEndpoint {
         let user = user.unwrap_or_else(|| USER.to_owned());
         AsteriskEndpoint {
             address,
-            auth: ami::Auth { user, secret: password, method: ami::Method::Md5 },
+            auth: AmiAuth { user, secret: password, method: ami::Method::Md5 },
             tls: None,
             domain,
             message_endpoint: None,
@@ -77,9 +77,9 @@ impl AsteriskEndpoint {
     }
 
     /// How connections are made. Reads the CA file.
-    fn options(&self) -> Result<ami::Options, PbxError> {
+    fn options(&self) -> Result<AmiOptions, PbxError> {
         let tls = self.tls.as_ref().map(|trust| trust.read(&self.address)).transpose()?;
-        Ok(ami::Options { tls, ..ami::Options::default() })
+        Ok(AmiOptions { tls, ..AmiOptions::default() })
     }
 }
 
@@ -109,7 +109,7 @@ impl Pbx for AsteriskEndpoint {
     }
 
     async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError> {
-        let options = ami::Options { tap: Some(tap), ..self.options()? };
+        let options = AmiOptions { tap: Some(tap), ..self.options()? };
         let (client, events) = listen(self, options, all).await?;
         Ok(Recording::new(events, async move {
             // A link that is gone already needs no goodbye.
@@ -125,17 +125,17 @@ impl Pbx for AsteriskEndpoint {
 /// One connection that gets the agent's events, or `all` that its user may see.
 async fn listen(
     endpoint: &AsteriskEndpoint,
-    options: ami::Options,
+    options: AmiOptions,
     all: bool,
-) -> Result<(ami::Client, ami::Events), PbxError> {
+) -> Result<(AmiClient, AmiEvents), PbxError> {
     let event_mask = if all { "on" } else { EVENT_MASK }.to_owned();
-    let options = ami::Options { event_mask, ..options };
+    let options = AmiOptions { event_mask, ..options };
     let (listener, events, connection) = ami::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     Ok((listener, events))
 }
 
-fn spawn(connection: ami::Connection, which: &'static str) {
+fn spawn(connection: AmiConnection, which: &'static str) {
     tokio::spawn(async move {
         if let Err(error) = connection.run().await {
             tracing::debug!(%error, which, "manager connection over");

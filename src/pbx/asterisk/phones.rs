@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use moka::sync::Cache;
 use tokio::time::timeout;
 
-use crate::ami::{Action, Client};
+use crate::ami::{Action, AmiClient};
 use crate::core::endpoint::Endpoints;
 use crate::pbx::PbxError;
 
@@ -83,7 +83,7 @@ impl Phones {
     /// # Errors
     /// `EndpointRefused` if it is no phone, or our manager user may not ask. `Unsent` if Asterisk didn't answer or may still
     /// be starting.
-    pub(super) async fn check(&self, client: &Client, name: &str) -> Result<(), PbxError> {
+    pub(super) async fn check(&self, client: &AmiClient, name: &str) -> Result<(), PbxError> {
         if self.known.contains_key(name) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Phones {
         Ok(())
     }
 
-    async fn ask(&self, client: &Client, name: &str) -> Result<IsPhone, PbxError> {
+    async fn ask(&self, client: &AmiClient, name: &str) -> Result<IsPhone, PbxError> {
         let of_endpoint = |field| format!("PJSIP_ENDPOINT({name},{field})");
         let [aors, auth] = values(client, [of_endpoint("aors"), of_endpoint("outbound_auth")]).await?;
         if aors.is_empty() {
@@ -138,7 +138,7 @@ fn registers(max_contacts: &str, contacts: &str) -> IsPhone {
 }
 
 /// A function that fails has an empty value.
-async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[String; N], PbxError> {
+async fn values<const N: usize>(client: &AmiClient, names: [String; N]) -> Result<[String; N], PbxError> {
     let mut values = [const { String::new() }; N];
     let mut actions = Vec::with_capacity(N);
     for name in &names {
@@ -153,16 +153,16 @@ async fn values<const N: usize>(client: &Client, names: [String; N]) -> Result<[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ami::{Auth, Method, Options, connect_stream};
+    use crate::ami::{AmiAuth, AmiOptions, Method, connect_stream};
     use crate::pbx::asterisk::scripted::serve;
     use tokio::io::duplex;
 
     /// A client of such an Asterisk.
-    async fn scripted(says: impl Fn(&str) -> Option<&'static str> + Send + 'static) -> Client {
+    async fn scripted(says: impl Fn(&str) -> Option<&'static str> + Send + 'static) -> AmiClient {
         let (ours, theirs) = duplex(1 << 16);
         tokio::spawn(serve(theirs, says));
-        let auth = Auth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain };
-        let (client, _, connection) = connect_stream(ours, &auth, Options::default()).await.unwrap();
+        let auth = AmiAuth { user: "sidecall".into(), secret: "secret".into(), method: Method::Plain };
+        let (client, _, connection) = connect_stream(ours, &auth, AmiOptions::default()).await.unwrap();
         tokio::spawn(connection.run());
         client
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::translator::{HOLDING, UP, leg, member, variable};
-use crate::ami::{Action, Client, Event};
+use crate::ami::{Action, AmiClient, AmiEvent};
 use crate::core::endpoint::Endpoints;
 use crate::pbx::event::{raw_number, side, tenant};
 use crate::pbx::topology::{ChannelKind, Member, Topology};
@@ -14,13 +14,13 @@ const VARIABLES: &str = "SIDECALL,SIDECALL_SIDE,SIDECALL_CALLING,SIDECALL_WITHHE
     SIDECALL_RECEIVED,SIDECALL_TENANT,SIDECALL_REFUSED";
 
 /// Two lists, whole or an error: a failed snapshot is not an empty one.
-pub(super) async fn take(client: &Client, endpoints: &Endpoints) -> Result<Snapshot, PbxError> {
+pub(super) async fn take(client: &AmiClient, endpoints: &Endpoints) -> Result<Snapshot, PbxError> {
     let entries = client.list(Action::new("Status")?.with("Variables", VARIABLES)?).await?;
     let bridges = client.list(Action::new("BridgeList")?).await?;
     Ok(read(&entries, &bridges, endpoints))
 }
 
-pub(super) fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints) -> Snapshot {
+pub(super) fn read(channels: &[AmiEvent], bridges: &[AmiEvent], endpoints: &Endpoints) -> Snapshot {
     let waiting = bridges.iter().filter(|b| b.get("BridgeTechnology").as_deref() == Some(HOLDING));
     let waiting: HashSet<_> = waiting.filter_map(|bridge| bridge.get("BridgeUniqueid")).collect();
     let mut topology = Topology::default();
@@ -40,7 +40,7 @@ pub(super) fn read(channels: &[Event], bridges: &[Event], endpoints: &Endpoints)
     Snapshot { legs, topology, locals }
 }
 
-fn channel(member: Member, entry: &Event, topology: &Topology) -> LiveLeg {
+fn channel(member: Member, entry: &AmiEvent, topology: &Topology) -> LiveLeg {
     let Member { leg: id, kind, device } = member;
     // A leg that was made for another has that one's id as its `Linkedid`.
     let by = leg(entry, "Linkedid").filter(|linked| *linked != id && kind == ChannelKind::Real);
@@ -54,7 +54,7 @@ fn channel(member: Member, entry: &Event, topology: &Topology) -> LiveLeg {
     }
 }
 
-fn tags(entry: &Event) -> Option<CallTags> {
+fn tags(entry: &AmiEvent) -> Option<CallTags> {
     let said = |name| variable(entry, &["Variable"], name);
     let yes = |name| said(name).as_deref() == Some("yes");
     // It has none while an attendant has the call.
@@ -74,7 +74,7 @@ fn tags(entry: &Event) -> Option<CallTags> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ami::{Frame, fuzz::decode};
+    use crate::ami::{AmiFrame, fuzz::decode};
     use crate::core::route::Side;
     use crate::pbx::Device;
 
@@ -85,7 +85,7 @@ mod tests {
     fn what_is_not_set_is_nothing_that_was_said() {
         let (frames, error) = decode(RECORDED, &[]);
         assert!(error.is_none());
-        let entries: Vec<_> = frames.into_iter().filter_map(Frame::into_event).collect();
+        let entries: Vec<_> = frames.into_iter().filter_map(AmiFrame::into_event).collect();
         let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
         let legs = read(&entries, &[], &Endpoints::default()).legs;
         let all_tags: Vec<_> = legs.iter().map(|leg| leg.tags.clone()).collect();

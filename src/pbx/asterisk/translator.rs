@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use crate::ami;
+use crate::ami::AmiEvent;
 use crate::core::endpoint::Endpoints;
 use crate::core::name::{LegId, TrunkName};
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
@@ -58,9 +58,9 @@ struct Local {
 }
 
 impl Translate for AsteriskTranslator {
-    type Event = ami::Event;
+    type Event = AmiEvent;
 
-    fn read(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
+    fn read(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         let one = |found: Option<PbxEvent>| found.into_iter().collect();
         match event.get("Event").as_deref() {
             Some("UserEvent") => one(self.announced(event)),
@@ -101,7 +101,7 @@ impl Translate for AsteriskTranslator {
         self.leaving.clear();
     }
 
-    fn is_announcement(event: &ami::Event) -> bool {
+    fn is_announcement(event: &AmiEvent) -> bool {
         event.name() == "UserEvent"
     }
 }
@@ -118,7 +118,7 @@ impl AsteriskTranslator {
         *topology == Topology::default() && locals.is_empty() && leaving.is_empty()
     }
 
-    fn announced(&mut self, event: &ami::Event) -> Option<PbxEvent> {
+    fn announced(&mut self, event: &AmiEvent) -> Option<PbxEvent> {
         let found = announced(event)?;
         if matches!(found, PbxEvent::Announced(_))
             && let ChannelKind::Intermediate(common, _) = kind(&event.get("Channel")?)
@@ -128,7 +128,7 @@ impl AsteriskTranslator {
         Some(found)
     }
 
-    fn dialled(&mut self, event: &ami::Event) -> Option<PbxEvent> {
+    fn dialled(&mut self, event: &AmiEvent) -> Option<PbxEvent> {
         let [channel, dest] = event.fields(["Channel", "DestChannel"]);
         let mut by = leg(event, "Uniqueid")?;
         if let ChannelKind::Intermediate(common, _) = kind(&channel?)
@@ -149,7 +149,7 @@ impl AsteriskTranslator {
         }
     }
 
-    fn entered(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
+    fn entered(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         let (Some(member), Some(bridge)) = (member(event, &self.endpoints), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
@@ -160,7 +160,7 @@ impl AsteriskTranslator {
         self.topology.enter(&bridge, member, leg(event, "SwapUniqueid").as_ref())
     }
 
-    fn left(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
+    fn left(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         let (Some(leg), Some(bridge)) = (leg(event, "Uniqueid"), event.get("BridgeUniqueid")) else {
             return Vec::new();
         };
@@ -186,7 +186,7 @@ impl AsteriskTranslator {
         still.map(|legs| PbxEvent::Unbridged { legs }).collect()
     }
 
-    fn hung_up(&mut self, event: &ami::Event) -> Vec<PbxEvent> {
+    fn hung_up(&mut self, event: &AmiEvent) -> Vec<PbxEvent> {
         let Some(leg) = leg(event, "Uniqueid") else { return Vec::new() };
         let mut events = self.topology.hang_up(&leg);
         if let Some(ChannelKind::Intermediate(common, _)) = event.get("Channel").map(|channel| kind(&channel)) {
@@ -201,7 +201,7 @@ impl AsteriskTranslator {
 }
 
 /// `LocalOneChannel: Local/1002@default-00000000;1`
-fn local(event: &ami::Event) -> Option<String> {
+fn local(event: &AmiEvent) -> Option<String> {
     match kind(&event.get("LocalOneChannel")?) {
         ChannelKind::Intermediate(common, _) => Some(common),
         ChannelKind::Real | ChannelKind::Nobody => None,
@@ -212,7 +212,7 @@ fn local(event: &ami::Event) -> Option<String> {
 ///
 /// A caller's number is the one that the snippet has tagged it with, where that is shown (`Status`; events
 /// show it only with `channelvars`). `CallerIDNum` is there for those who withhold it, too: it says nothing.
-pub(super) fn member(event: &ami::Event, endpoints: &Endpoints) -> Option<Member> {
+pub(super) fn member(event: &AmiEvent, endpoints: &Endpoints) -> Option<Member> {
     let channel = event.get("Channel").unwrap_or_default();
     let said = |name| variable(event, &["ChanVariable", "Variable"], name);
     let tenant = said("SIDECALL_TENANT");
@@ -225,7 +225,7 @@ pub(super) fn member(event: &ami::Event, endpoints: &Endpoints) -> Option<Member
 /// A channel's variable that has a value, as `channelvars` in manager.conf or the list's question shows
 /// it: `ChanVariable: SIDECALL_SIDE=originating`, `Variable: SIDECALL_CALLED=1002`. One that isn't set is
 /// `(null)` in the list (`generate_status` in `manager.c` prints a null pointer).
-pub(super) fn variable(event: &ami::Event, keys: &[&str], name: &str) -> Option<String> {
+pub(super) fn variable(event: &AmiEvent, keys: &[&str], name: &str) -> Option<String> {
     let mut lines = keys.iter().flat_map(|key| event.get_all(key));
     let value = lines.find_map(|line| Some(line.strip_prefix(name)?.strip_prefix('=')?.to_owned()));
     value.filter(|value| !value.is_empty() && value != "(null)")
@@ -247,7 +247,7 @@ fn phone(channel: &str, tenant: Option<&str>, endpoints: &Endpoints) -> Option<D
 /// `trunk/sip:+12125550102@host`, `1001/sip:x@192.0.2.7`; and from `Queue` with the technology in front.
 /// An endpoint that is no number may have one in its `callerid`; without, Asterisk shows the extension
 /// that is being called, which says nothing about the phone.
-fn dialled_device(event: &ami::Event, endpoints: &Endpoints) -> Device {
+fn dialled_device(event: &AmiEvent, endpoints: &Endpoints) -> Device {
     let [exten, dest, dialled, caller] = event.fields(["Exten", "DestChannel", "DialString", "DestCallerIDNum"]);
     let (Some(dest), dialled) = (dest, dialled.unwrap_or_default()) else { return Device::Unnamed };
     let technology = dest.split_once('/').map_or("", |(technology, _)| technology);
@@ -264,15 +264,15 @@ fn dialled_device(event: &ami::Event, endpoints: &Endpoints) -> Device {
 }
 
 /// `NUMBER@TRUNK`, as `Dial` is told it: a phone is called by its name alone.
-fn trunk(event: &ami::Event) -> Option<TrunkName> {
+fn trunk(event: &AmiEvent) -> Option<TrunkName> {
     event.get("DialString")?.split_once('@').filter(|(_, trunk)| !trunk.contains('/'))?.1.parse().ok()
 }
 
-pub(super) fn leg(event: &ami::Event, key: &str) -> Option<LegId> {
+pub(super) fn leg(event: &AmiEvent, key: &str) -> Option<LegId> {
     event.get(key)?.parse().ok()
 }
 
-fn announced(event: &ami::Event) -> Option<PbxEvent> {
+fn announced(event: &AmiEvent) -> Option<PbxEvent> {
     let text = |key| event.get(key).map(Cow::into_owned);
     let tags = CallTags {
         side: side(&text("Side")?)?,
@@ -312,7 +312,7 @@ pub(super) fn micros(text: &str) -> Option<i64> {
     seconds.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(fraction)
 }
 
-fn answered(event: &ami::Event) -> Option<PbxEvent> {
+fn answered(event: &AmiEvent) -> Option<PbxEvent> {
     (event.get("ChannelState")? == UP).then_some(PbxEvent::Answered { leg: leg(event, "Uniqueid")? })
 }
 

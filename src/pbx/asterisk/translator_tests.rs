@@ -1,7 +1,7 @@
 //! Asterisk's events, recorded and malformed, in our words.
 
 use super::*;
-use crate::ami::{Event, Frame, fuzz::decode};
+use crate::ami::{AmiEvent, AmiFrame, fuzz::decode};
 use crate::core::route::Side;
 use bytes::Bytes;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/hold-call.recv");
 const ANNOUNCED: &[u8] = include_bytes!("../../../fixtures/ami/announced-call.recv");
 
-fn event(lines: &str) -> Event {
-    Event::new(Bytes::from(lines.replace('\n', "\r\n")))
+fn event(lines: &str) -> AmiEvent {
+    AmiEvent::new(Bytes::from(lines.replace('\n', "\r\n")))
 }
 
 fn leg(text: &str) -> LegId {
@@ -26,7 +26,7 @@ fn a_recorded_call_in_our_words() {
     let (frames, error) = decode(RECORDED, &[]);
     assert!(error.is_none());
     let mut translator = AsteriskTranslator::default();
-    let story = frames.into_iter().filter_map(Frame::into_event).flat_map(|event| translator.read(&event));
+    let story = frames.into_iter().filter_map(AmiFrame::into_event).flat_map(|event| translator.read(&event));
     let (a, b) = (leg("1795345005.1600"), leg("1795345005.1601"));
     let story: Vec<_> = story.collect();
     assert_eq!(story[0], PbxEvent::Dialled { leg: b.clone(), by: a.clone(), device: Device::Unnamed, trunk: None });
@@ -45,7 +45,7 @@ fn a_call_that_our_snippet_announced() {
     let (frames, error) = decode(ANNOUNCED, &[]);
     assert!(error.is_none());
     let mut translator = AsteriskTranslator::default();
-    let story: Vec<_> = frames.into_iter().filter_map(Frame::into_event).flat_map(|e| translator.read(&e)).collect();
+    let story: Vec<_> = frames.into_iter().filter_map(AmiFrame::into_event).flat_map(|e| translator.read(&e)).collect();
     let [PbxEvent::Announced(announced), rest @ ..] = &story[..] else { panic!("{story:?}") };
     let (a, b) = (leg("1795352509.2"), leg("1795352509.3"));
     assert_eq!(announced.leg, a);

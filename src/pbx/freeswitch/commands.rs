@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::contract::SipMessage;
 use crate::core::name::LegId;
-use crate::esl::{Client, Command};
+use crate::esl::{Command, EslClient};
 use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Snapshot};
 
 use super::messages::FreeswitchMessages;
@@ -17,9 +17,9 @@ use super::{FreeswitchEndpoint, snapshot};
 #[derive(Debug)]
 pub(super) struct FreeswitchCommands {
     /// For answers alone: one that is written in time must not wait there behind a list of channels.
-    answers: Client,
-    client: Client,
-    listener: Client,
+    answers: EslClient,
+    client: EslClient,
+    listener: EslClient,
     messages: FreeswitchMessages,
 }
 
@@ -30,7 +30,10 @@ const OWNER: &str = "sidecall_agent";
 const HEARTBEAT: &str = "sidecall_agent_seen";
 
 impl FreeswitchCommands {
-    pub(super) fn new([answers, client, listener]: [Client; 3], endpoint: &FreeswitchEndpoint) -> FreeswitchCommands {
+    pub(super) fn new(
+        [answers, client, listener]: [EslClient; 3],
+        endpoint: &FreeswitchEndpoint,
+    ) -> FreeswitchCommands {
         FreeswitchCommands { answers, client, listener, messages: FreeswitchMessages::new(endpoint.clone()) }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::translator::announcement;
-use crate::esl::{self, outbound};
+use crate::esl::{EslError, EslOptions, outbound};
 use crate::pbx::{Announcement, DialplanAnswer, PbxError};
 
 /// The channel data come at once, or this is no FreeSWITCH.
@@ -28,8 +28,8 @@ pub struct Held {
 /// # Errors
 /// If the connection breaks, or says something else, or nothing within [`DATA_WITHIN`].
 pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, PbxError> {
-    stream.set_nodelay(true).map_err(esl::Error::from)?;
-    let options = esl::Options { connect_timeout: DATA_WITHIN, ..esl::Options::default() };
+    stream.set_nodelay(true).map_err(EslError::from)?;
+    let options = EslOptions { connect_timeout: DATA_WITHIN, ..EslOptions::default() };
     let (channel, session) = outbound::accept(stream, options).await?;
     let sent = channel.get("Event-Date-Timestamp").and_then(|s| s.parse().ok());
     Ok(announcement(&channel, sent, HOLD).map(|announcement| (announcement, Held { session })))

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::snapshot;
 use super::translator::FreeswitchTranslator;
 use crate::core::name::LegId;
-use crate::esl::{Event, Frame, fuzz::decode};
+use crate::esl::{EslEvent, EslFrame, fuzz::decode};
 use crate::pbx::fuzz::Told;
 use crate::pbx::reader::Translate;
 
@@ -18,14 +18,14 @@ use crate::pbx::reader::Translate;
 /// If that doesn't hold.
 pub fn translator(data: &[u8]) {
     let (frames, _) = decode(data, &[]);
-    let mut events: Vec<Event> = Vec::new();
+    let mut events: Vec<EslEvent> = Vec::new();
     for frame in frames {
         // The reply to `connect` holds channel data in its head.
-        events.push(Event::new(frame.head().clone()));
-        events.extend(Frame::into_event(frame));
+        events.push(EslEvent::new(frame.head().clone()));
+        events.extend(EslFrame::into_event(frame));
     }
     // Fuzzers get further with bare events.
-    events.push(Event::new(data.to_vec().into()));
+    events.push(EslEvent::new(data.to_vec().into()));
     let (mut translator, mut told, mut named) = (FreeswitchTranslator::default(), Told::default(), HashSet::new());
     let half = events.len() / 2;
     for (n, event) in events.iter().enumerate() {
@@ -41,7 +41,7 @@ pub fn translator(data: &[u8]) {
     }
     for leg in named {
         let text = format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {leg}\n\n");
-        told.take(translator.read(&Event::new(text.into())));
+        told.take(translator.read(&EslEvent::new(text.into())));
     }
     assert!(translator.is_empty(), "{translator:?}");
     told.nobody_is_left();

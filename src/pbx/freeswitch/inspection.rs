@@ -4,19 +4,19 @@ use async_trait::async_trait;
 
 use super::{FreeswitchCommands, FreeswitchEndpoint, spawn};
 use crate::core::name::TrunkName;
-use crate::esl;
+use crate::esl::{self, EslClient, EslOptions};
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
 /// One command connection.
 pub(super) struct FreeswitchInspection {
     commands: FreeswitchCommands,
-    client: esl::Client,
+    client: EslClient,
     sip_profile: String,
 }
 
 impl FreeswitchInspection {
     pub(super) async fn connect(endpoint: &FreeswitchEndpoint) -> Result<FreeswitchInspection, PbxError> {
-        let options = esl::Options::default();
+        let options = EslOptions::default();
         let (client, _, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
         spawn(connection, "questions");
         let sip_profile = endpoint.sip_profile.clone();

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use crate::contract::SipMessage;
-use crate::esl::{self, Client};
+use crate::esl::{self, EslClient, EslOptions};
 use crate::pbx::on_demand::OnDemand;
 use crate::pbx::{MESSAGE_WITHIN, PbxError};
 
@@ -18,7 +18,7 @@ use super::FreeswitchEndpoint;
 #[derive(Debug)]
 pub(super) struct FreeswitchMessages {
     endpoint: FreeswitchEndpoint,
-    connection: OnDemand<Client>,
+    connection: OnDemand<EslClient>,
 }
 
 impl FreeswitchMessages {
@@ -48,9 +48,9 @@ impl FreeswitchMessages {
         self.connection.close();
     }
 
-    async fn connect(&self) -> Result<Client, PbxError> {
+    async fn connect(&self) -> Result<EslClient, PbxError> {
         let FreeswitchEndpoint { address, auth, .. } = &self.endpoint;
-        let (client, _, connection) = esl::connect(address, auth, esl::Options::default()).await?;
+        let (client, _, connection) = esl::connect(address, auth, EslOptions::default()).await?;
         super::spawn(connection, "messages");
         // Other programs' background jobs may have any size.
         client.filter("Job-Command", "chat").await?;

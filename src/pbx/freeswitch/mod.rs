@@ -18,7 +18,7 @@ use self::inspection::FreeswitchInspection;
 use self::translator::FreeswitchTranslator;
 use super::reader::EventReader;
 use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
-use crate::esl;
+use crate::esl::{self, EslAuth, EslClient, EslConnection, EslEvents, EslOptions};
 use crate::wire::Tap;
 
 /// What sets a FreeSWITCH apart.
@@ -35,7 +35,7 @@ pub struct FreeswitchEndpoint {
     /// `host:port` of the event socket.
     pub address: String,
     /// The event socket's password, or a directory user's.
-    pub auth: esl::Auth,
+    pub auth: EslAuth,
     /// The SIP profile that messages to softphones leave by.
     pub sip_profile: String,
 }
@@ -44,8 +44,8 @@ impl FreeswitchEndpoint {
     /// Of an event socket: its own password, or that of a directory user (`user@domain`).
     pub fn new(address: String, user: Option<String>, password: String, sip_profile: String) -> FreeswitchEndpoint {
         let auth = match user {
-            Some(user) => esl::Auth::User { user, password },
-            None => esl::Auth::Password(password),
+            Some(user) => EslAuth::User { user, password },
+            None => EslAuth::Password(password),
         };
         FreeswitchEndpoint { address, auth, sip_profile }
     }
@@ -63,7 +63,7 @@ impl Pbx for FreeswitchEndpoint {
 
     /// Three times, for FreeSWITCH serves whatever goes over one connection from one thread.
     async fn connect(&self) -> Result<PbxLink, PbxError> {
-        let options = esl::Options::default();
+        let options = EslOptions::default();
         let (answers, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
         spawn(connection, "answers");
         let (questions, _, connection) = esl::connect(&self.address, &self.auth, options.clone()).await?;
@@ -74,7 +74,7 @@ impl Pbx for FreeswitchEndpoint {
     }
 
     async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError> {
-        let options = esl::Options { tap: Some(tap), ..esl::Options::default() };
+        let options = EslOptions { tap: Some(tap), ..EslOptions::default() };
         let (client, events) = listen(self, options, all).await?;
         Ok(Recording::new(events, async move {
             // A link that is gone already needs no goodbye.
@@ -90,9 +90,9 @@ impl Pbx for FreeswitchEndpoint {
 /// One connection that gets the agent's events, or `all` there are.
 async fn listen(
     endpoint: &FreeswitchEndpoint,
-    options: esl::Options,
+    options: EslOptions,
     all: bool,
-) -> Result<(esl::Client, esl::Events), PbxError> {
+) -> Result<(EslClient, EslEvents), PbxError> {
     let (listener, events, connection) = esl::connect(&endpoint.address, &endpoint.auth, options).await?;
     spawn(connection, "events");
     if all {
@@ -107,7 +107,7 @@ async fn listen(
     Ok((listener, events))
 }
 
-fn spawn(connection: esl::Connection, which: &'static str) {
+fn spawn(connection: EslConnection, which: &'static str) {
     tokio::spawn(async move {
         if let Err(error) = connection.run().await {
             tracing::debug!(%error, which, "event socket connection over");

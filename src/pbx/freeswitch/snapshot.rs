@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::translator::{made_for, member, room, tags};
 use crate::core::name::LegId;
-use crate::esl::{Client, Command, Event};
+use crate::esl::{Command, EslClient, EslEvent};
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{LiveLeg, PbxError, Snapshot};
 
@@ -28,7 +28,7 @@ struct Row {
 
 /// Asks for the list and then for each channel. Anything but a whole answer is an error: a failed
 /// snapshot is not an empty one.
-pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, PbxError> {
+pub(super) async fn take(client: &EslClient, known: &[LegId]) -> Result<Snapshot, PbxError> {
     let listed = list(client).await?;
     let mut seen = HashSet::new();
     let every: Vec<LegId> = known.iter().cloned().chain(listed).filter(|leg| seen.insert(leg.clone())).collect();
@@ -38,7 +38,7 @@ pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, P
         let replies = client.pipeline(commands?).await?;
         for reply in replies {
             if reply.is_ok() {
-                channels.push(Event::new(reply.body().clone()));
+                channels.push(EslEvent::new(reply.body().clone()));
             } else if !reply.text().contains("No such channel") {
                 return Err(PbxError::unexpected("uuid_dump", &reply.text()));
             }
@@ -47,7 +47,7 @@ pub(super) async fn take(client: &Client, known: &[LegId]) -> Result<Snapshot, P
     Ok(read(&channels))
 }
 
-async fn list(client: &Client) -> Result<Vec<LegId>, PbxError> {
+async fn list(client: &EslClient) -> Result<Vec<LegId>, PbxError> {
     let reply = client.api("show", &["channels", "as", "json"]).await?.accepted()?;
     let unexpected = || PbxError::unexpected("show channels", &reply.text());
     let channels: Channels = serde_json::from_slice(reply.body()).map_err(|_| unexpected())?;
@@ -57,9 +57,9 @@ async fn list(client: &Client) -> Result<Vec<LegId>, PbxError> {
     Ok(channels.rows.into_iter().map(|row| row.uuid).collect())
 }
 
-pub(super) fn read(dumps: &[Event]) -> Snapshot {
+pub(super) fn read(dumps: &[EslEvent]) -> Snapshot {
     let channels: Vec<_> = dumps.iter().filter_map(|dump| Some((member(dump)?, dump))).collect();
-    let answered = |dump: &Event| dump.get("Answer-State").as_deref() == Some("answered");
+    let answered = |dump: &EslEvent| dump.get("Answer-State").as_deref() == Some("answered");
     let up: HashSet<_> = channels.iter().filter(|(_, dump)| answered(dump)).map(|(m, _)| m.leg.clone()).collect();
     let mut topology = Topology::default();
     for (member, dump) in &channels {
@@ -81,7 +81,7 @@ pub(super) fn read(dumps: &[Event]) -> Snapshot {
 }
 
 /// The bridge or conference that a channel is in, and with whom.
-fn bridge(leg: &LegId, dump: &Event) -> Option<(String, Option<LegId>)> {
+fn bridge(leg: &LegId, dump: &EslEvent) -> Option<(String, Option<LegId>)> {
     let [bridged, application, conference] =
         dump.fields(["variable_bridge_to", "variable_current_application", "variable_conference_uuid"]);
     if let Some(other) = bridged.and_then(|other| other.parse::<LegId>().ok()) {

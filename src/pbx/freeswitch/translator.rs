@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::core::name::LegId;
-use crate::esl;
+use crate::esl::EslEvent;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
 use crate::pbx::reader::Translate;
 use crate::pbx::topology::{ChannelKind, Member, Topology};
@@ -57,9 +57,9 @@ pub(super) struct FreeswitchTranslator {
 }
 
 impl Translate for FreeswitchTranslator {
-    type Event = esl::Event;
+    type Event = EslEvent;
 
-    fn read(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn read(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let [name, core] = event.fields(["Event-Name", "Core-UUID"]);
         if name.as_deref() == Some("CUSTOM") {
             return self.custom(event);
@@ -89,7 +89,7 @@ impl Translate for FreeswitchTranslator {
         });
     }
 
-    fn is_announcement(event: &esl::Event) -> bool {
+    fn is_announcement(event: &EslEvent) -> bool {
         event.get("Event-Subclass").as_deref() == Some(SETUP)
     }
 }
@@ -102,7 +102,7 @@ impl FreeswitchTranslator {
         empty && *topology == Topology::default()
     }
 
-    fn custom(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn custom(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         match event.get("Event-Subclass").as_deref() {
             Some(SETUP) => announced(event).into_iter().collect(),
             Some(CONFERENCE) => self.conference(event),
@@ -111,7 +111,7 @@ impl FreeswitchTranslator {
     }
 
     /// `Action: add-member`; a ghost is counted by nobody (`mod_conference.c`).
-    fn conference(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn conference(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let [action, room, ghost] = event.fields(["Action", "Conference-Unique-ID", "Member-Ghost"]);
         let (Some(member), Some(room)) = (member(event), room) else { return Vec::new() };
         match action.as_deref() {
@@ -124,7 +124,7 @@ impl FreeswitchTranslator {
         }
     }
 
-    fn answered(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn answered(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let Some(Member { leg, kind, device }) = member(event) else { return Vec::new() };
         let mut events = Vec::new();
         if let Some(tags) = tags(event).filter(|tags| tags.called.is_empty()) {
@@ -151,7 +151,7 @@ impl FreeswitchTranslator {
         events
     }
 
-    fn bridged(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn bridged(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let (Some(own), Some(other)) = (member(event), other(event)) else { return Vec::new() };
         if own.leg == other.leg {
             return Vec::new();
@@ -172,14 +172,14 @@ impl FreeswitchTranslator {
         Vec::new()
     }
 
-    fn unbridged(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn unbridged(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let Some(legs) = legs(event) else { return Vec::new() };
         self.early.retain(|early| !early.iter().all(|member| legs.contains(&member.leg)));
         let room = room(&legs);
         legs.iter().flat_map(|leg| self.topology.leave(&room, leg)).collect()
     }
 
-    fn hung_up(&mut self, event: &esl::Event) -> Vec<PbxEvent> {
+    fn hung_up(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         let [id, why] = event.fields(["Unique-ID", "Hangup-Cause"]);
         let Some(leg) = leg(&id) else { return Vec::new() };
         self.early.retain(|early| early.iter().all(|member| member.leg != leg));
@@ -233,7 +233,7 @@ pub(super) fn room(legs: &[LegId; 2]) -> String {
 ///
 /// Who called in keeps the number in `ANI`; in the other caller's fields FreeSWITCH shows whoever talks
 /// with whom, and turns them round when a call is transferred. A leg that was dialled has the caller's.
-pub(super) fn member(event: &esl::Event) -> Option<Member> {
+pub(super) fn member(event: &EslEvent) -> Option<Member> {
     let [id, name, direction] = event.fields(["Unique-ID", "Channel-Name", "Call-Direction"]);
     let outbound = direction.as_deref() == Some("outbound");
     let device = if outbound { dialled_device(event) } else { calling_device(event) };
@@ -243,7 +243,7 @@ pub(super) fn member(event: &esl::Event) -> Option<Member> {
 }
 
 /// `user/1002@a.example` says whose phone it is, a gateway or a contact only what it is asked for.
-fn dialled_device(event: &esl::Event) -> Device {
+fn dialled_device(event: &EslEvent) -> Device {
     let [user, domain, dialled] =
         event.fields(["variable_dialed_user", "variable_dialed_domain", "Caller-Destination-Number"]);
     match (user, dialled) {
@@ -254,7 +254,7 @@ fn dialled_device(event: &esl::Event) -> Device {
 }
 
 /// Who called in: as the snippet has tagged the leg, or else by the caller ID, unless it is withheld.
-fn calling_device(event: &esl::Event) -> Device {
+fn calling_device(event: &EslEvent) -> Device {
     let [side, calling, tenant, domain, ani, hidden, privacy] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall_calling",
@@ -273,7 +273,7 @@ fn calling_device(event: &esl::Event) -> Device {
 }
 
 /// The one that it is bridged with.
-fn other(event: &esl::Event) -> Option<Member> {
+fn other(event: &EslEvent) -> Option<Member> {
     let [own, name, direction, ani, dialled] = event.fields([
         "Unique-ID",
         "Other-Leg-Channel-Name",
@@ -294,7 +294,7 @@ fn other(event: &esl::Event) -> Option<Member> {
 const LOOPBACK: &str = "loopback/";
 
 /// Each half knows the other one's id.
-fn intermediate(event: &esl::Event) -> ChannelKind {
+fn intermediate(event: &EslEvent) -> ChannelKind {
     let [own, other, which] = event.fields(["Unique-ID", "variable_other_loopback_leg_uuid", "variable_loopback_leg"]);
     match (leg(&own), leg(&other), which.as_deref()) {
         (Some(a), Some(b), Some("A")) => ChannelKind::Intermediate(room(&[a, b]), 0),
@@ -303,14 +303,14 @@ fn intermediate(event: &esl::Event) -> ChannelKind {
     }
 }
 
-fn announced(event: &esl::Event) -> Option<PbxEvent> {
+fn announced(event: &EslEvent) -> Option<PbxEvent> {
     let [said, sent] = event.fields(["sidecall_hold", "Event-Date-Timestamp"]);
     let hold = hold(&said?)?;
     announcement(event, sent.and_then(|s| s.parse().ok()), hold).map(|a| PbxEvent::Announced(Box::new(a)))
 }
 
 /// The announcement in an event, or in the channel data of an outbound socket.
-pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration) -> Option<Announcement> {
+pub(super) fn announcement(event: &EslEvent, sent: Option<i64>, hold: Duration) -> Option<Announcement> {
     let [id, own, agent] = event.fields(["Unique-ID", "sidecall_agent", "variable_sidecall_agent"]);
     // The event's own header comes before the channel's variable; both say the same.
     let agent = own.or(agent).unwrap_or_default();
@@ -326,7 +326,7 @@ pub(super) fn announcement(event: &esl::Event, sent: Option<i64>, hold: Duration
 
 /// The tags that the snippet left in the channel's variables. Who calls 911 has a side and no called number, too:
 /// only `sidecall=on` says that the call is ours.
-pub(super) fn tags(event: &esl::Event) -> Option<CallTags> {
+pub(super) fn tags(event: &EslEvent) -> Option<CallTags> {
     let [said_side, on, calling, withheld, called, received, tenant_name, domain, refused, call] = event.fields([
         "variable_sidecall_side",
         "variable_sidecall",
@@ -353,12 +353,12 @@ pub(super) fn tags(event: &esl::Event) -> Option<CallTags> {
 }
 
 /// The originator that a leg was made for: `Other-Type: originator`.
-pub(super) fn made_for(event: &esl::Event) -> Option<LegId> {
+pub(super) fn made_for(event: &EslEvent) -> Option<LegId> {
     let [direction, kind, other] = event.fields(["Call-Direction", "Other-Type", "Other-Leg-Unique-ID"]);
     (direction.as_deref() == Some("outbound") && kind.as_deref() == Some("originator")).then(|| leg(&other))?
 }
 
-fn legs(event: &esl::Event) -> Option<[LegId; 2]> {
+fn legs(event: &EslEvent) -> Option<[LegId; 2]> {
     let [a, b] = event.fields(["Bridge-A-Unique-ID", "Bridge-B-Unique-ID"]);
     // CHANNEL_UNBRIDGE names the other leg in the originator or originatee block.
     let (a, b) = match (leg(&a), leg(&b)) {

@@ -2,15 +2,15 @@
 
 use super::*;
 use crate::core::route::Side;
-use crate::esl::{Event, Frame, fuzz::decode};
+use crate::esl::{EslEvent, EslFrame, fuzz::decode};
 use bytes::Bytes;
 use std::time::Duration;
 
 const CALL: &[u8] = include_bytes!("../../../fixtures/esl/hold-call-plain.recv");
 const ANNOUNCED: &[u8] = include_bytes!("../../../fixtures/esl/announced-call.recv");
 
-fn plain(text: &str) -> Event {
-    Event::new(Bytes::from(text.to_owned()))
+fn plain(text: &str) -> EslEvent {
+    EslEvent::new(Bytes::from(text.to_owned()))
 }
 
 fn named(number: &str) -> Device {
@@ -21,7 +21,7 @@ fn replayed(recording: &[u8]) -> Vec<PbxEvent> {
     let (frames, error) = decode(recording, &[]);
     assert!(error.is_none());
     let mut translator = FreeswitchTranslator::default();
-    frames.into_iter().filter_map(Frame::into_event).flat_map(|event| translator.read(&event)).collect()
+    frames.into_iter().filter_map(EslFrame::into_event).flat_map(|event| translator.read(&event)).collect()
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn state(leg: &Leg) -> &'static str {
     if leg.answered { "answered" } else { "early" }
 }
 
-fn bridge(name: &str, own: &Leg, other: &Leg) -> Event {
+fn bridge(name: &str, own: &Leg, other: &Leg) -> EslEvent {
     let (id, direction, number) = (own.id, own.direction, own.number);
     let (with, towards, their) = (other.id, other.direction, other.number);
     plain(&format!(
@@ -157,7 +157,7 @@ fn bridge(name: &str, own: &Leg, other: &Leg) -> Event {
     ))
 }
 
-fn answer(leg: &Leg, by: Option<&Leg>) -> Event {
+fn answer(leg: &Leg, by: Option<&Leg>) -> EslEvent {
     let other = by.map(|by| format!("Other-Type: originator\nOther-Leg-Unique-ID: {}\n", by.id)).unwrap_or_default();
     plain(&format!(
         "Event-Name: CHANNEL_ANSWER\nUnique-ID: {}\nCall-Direction: {}\nCaller-ANI: 1000\nvariable_dialed_user: {}\n{other}",
@@ -165,7 +165,7 @@ fn answer(leg: &Leg, by: Option<&Leg>) -> Event {
     ))
 }
 
-fn hang_up(leg: &Leg) -> Event {
+fn hang_up(leg: &Leg) -> EslEvent {
     plain(&format!("Event-Name: CHANNEL_HANGUP_COMPLETE\nUnique-ID: {}\nHangup-Cause: NORMAL_CLEARING\n", leg.id))
 }
 

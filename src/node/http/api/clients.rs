@@ -23,7 +23,7 @@ use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
 use crate::node::state::ids::new_id;
-use crate::push::{Secret, SecretError};
+use crate::push::{SigningSecret, SigningSecretError};
 use crate::store::{Binding, Renewal, StoreError};
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=2_592_000;
@@ -136,7 +136,7 @@ pub(super) fn named(new: &NewClient) -> Result<Renewal, Problem> {
     let secret = match (form(new.address.as_ref()), &new.secret) {
         (_, None) => None,
         (ClientForm::Webhook, Some(text)) => {
-            let secret: Result<Secret, SecretError> = text.parse();
+            let secret: Result<SigningSecret, SigningSecretError> = text.parse();
             Some(secret.map_err(|e| Problem::invalid("secret", e.to_string()))?.reveal())
         }
         (_, Some(_)) => return Err(Problem::invalid("secret", "only a webhook has a secret")),
@@ -159,7 +159,7 @@ pub(super) fn named(new: &NewClient) -> Result<Renewal, Problem> {
 /// A new client, with the defaults for what its request doesn't name.
 fn binding(number: Number, address: Option<Address>, named: Renewal) -> Binding {
     let form = form(address.as_ref());
-    let made = || (form == ClientForm::Webhook).then(|| Secret::new(rand::random()).reveal());
+    let made = || (form == ClientForm::Webhook).then(|| SigningSecret::new(rand::random()).reveal());
     let lifetime = named.lifetime.unwrap_or(DAY);
     Binding {
         id: new_id(),

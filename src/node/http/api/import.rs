@@ -123,7 +123,7 @@ async fn pass(directory: &DirectoryApi, file: &File, pass: Pass) -> Result<Impor
         let mut rows = tally.judge(batch);
         if pass != (Pass::Write { known_good: true }) {
             let claims = rows.iter().filter_map(|(_, row)| Some((row.number.clone(), row.credential?)));
-            let taken = directory.store.credentials_taken(&claims.collect::<Vec<_>>()).await?;
+            let taken = directory.store.credentials_in_use(&claims.collect::<Vec<_>>()).await?;
             rows.retain(|(line, row)| !taken.contains(&row.number) || tally.bad(*line, IN_USE));
         }
         tally.report.imported += rows.len() as u64;

@@ -28,7 +28,7 @@ use crate::node::Problem;
 use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::problem::Problems;
-use crate::push::{Attached, Frame, Push};
+use crate::push::{Frame, HostedStream, Push};
 use crate::store::{Binding, Store, StoreError};
 
 const PING: Duration = Duration::from_secs(30);
@@ -98,7 +98,7 @@ pub(in crate::node) async fn open(
 struct Socket {
     api: Arc<StreamsApi>,
     binding: Binding,
-    attached: Attached,
+    attached: HostedStream,
     socket: WebSocket,
     /// Sent on this connection.
     unacknowledged: HashSet<String>,
@@ -178,7 +178,7 @@ impl Socket {
 struct Events {
     api: Arc<StreamsApi>,
     binding: Binding,
-    attached: Attached,
+    attached: HostedStream,
     waiting: VecDeque<Arc<Frame>>,
     /// What was read from the store: it may come by the hub as well.
     stored: HashSet<String>,

@@ -16,7 +16,7 @@ use crate::node::disclosure::Disclosure;
 use crate::node::pairing::Pairing;
 use crate::node::peering::outbound::Outbound;
 use crate::node::state::LiveCalls;
-use crate::peer::{Peer, Peers};
+use crate::peer::{PeerNode, Peers};
 use crate::store::{Store, StoreError};
 use offer_book::OfferBook;
 
@@ -53,7 +53,7 @@ impl Inbound {
     /// A peer tells its part of a call that it has offered; ours, if one of our calls has used the offer.
     pub(in crate::node) async fn sync_timeline(
         &self,
-        peer: &Peer,
+        peer: &PeerNode,
         call: CallId,
         part: Part,
     ) -> Result<Part, StoreError> {

@@ -22,7 +22,7 @@ use crate::monitor::{brief, now, wall};
 use crate::node::disclosure::CAPABILITIES_MAX;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::inbound::offer_book::{KeptOffer, OFFERS, UsedOffer, said};
-use crate::peer::Peer;
+use crate::peer::PeerNode;
 use crate::store::{StoreError, StoredOffer};
 
 /// How long an offer is kept: no voice call takes longer to arrive.
@@ -56,7 +56,7 @@ fn refused(reason: OfferRefusal, field: &'static str, detail: impl Into<String>)
 
 impl Inbound {
     /// Takes an offer, for a call that is here already or will be soon.
-    pub(in crate::node) async fn accept_offer(&self, peer: &Peer, offer: Offer) -> Result<(), OfferError> {
+    pub(in crate::node) async fn accept_offer(&self, peer: &PeerNode, offer: Offer) -> Result<(), OfferError> {
         self.check(&offer)?;
         if !self.may_offer(peer, offer.calling.as_ref()).await {
             return Err(refused(OfferRefusal::NotItsNumber, "calling", "the calling number is not one of yours"));
@@ -132,7 +132,7 @@ impl Inbound {
 
     /// Whether a peer may speak for a calling number: one of its prefixes, or one that a portability source says
     /// it serves, as it does for called numbers.
-    async fn may_offer(&self, peer: &Peer, calling: Option<&Number>) -> bool {
+    async fn may_offer(&self, peer: &PeerNode, calling: Option<&Number>) -> bool {
         let Some(calling) = calling.filter(|calling| !peer.may_offer(calling)) else { return true };
         self.lnp.lookup(calling).await.served_by == ServedBy::Peer(peer.name().clone())
     }
@@ -227,7 +227,7 @@ impl Inbound {
     }
 
     /// A peer's call is over: its offer is nobody's any more.
-    pub(in crate::node) async fn withdraw_offer(&self, peer: &Peer, call: CallId) -> Result<(), StoreError> {
+    pub(in crate::node) async fn withdraw_offer(&self, peer: &PeerNode, call: CallId) -> Result<(), StoreError> {
         let id = OfferId { peer: peer.name().clone(), call };
         let unused = self.offers.lock().withdraw(&id, now());
         if unused {

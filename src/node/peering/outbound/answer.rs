@@ -77,7 +77,7 @@ impl Outbound {
     fn may_answer_by_sip(&self, call: &CallId, number: &Number, address: &Address, how: How) -> Result<(), String> {
         let called = self.live.read(|exchange| exchange.call(call).map(|call| call.called.clone()));
         let own = called.iter().chain([number]).filter_map(Number::context);
-        if !self.peers.may_be_written_to(address) || own.into_iter().any(|own| address.is_at(own.as_str())) {
+        if !self.peers.may_send_to(address) || own.into_iter().any(|own| address.is_at(own.as_str())) {
             return Err("leads into a private network, or back to our own PBX".to_owned());
         }
         // Anybody who knows our client's address can post a message that names another address.

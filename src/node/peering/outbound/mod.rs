@@ -18,7 +18,7 @@ use crate::core::name::CallId;
 use crate::monitor::{Metrics, brief};
 use crate::node::disclosure::Disclosure;
 use crate::node::state::{GRACE, LiveCalls};
-use crate::peer::{Peer, Peers};
+use crate::peer::{PeerNode, Peers};
 use crate::push::Push;
 use crate::store::Store;
 use tasks::{PeerTasks, until_settled};
@@ -68,7 +68,7 @@ impl Outbound {
     }
 
     /// Takes back an offer that, for all we know, no call has used: another call there might.
-    fn withdraw_offer(&self, peer: Arc<Peer>, call: CallId) {
+    fn withdraw_offer(&self, peer: Arc<PeerNode>, call: CallId) {
         let Some(permit) = peer.withdrawal() else { return };
         let stop = self.shutdown.child_token();
         tokio::spawn(brief("peer", async move {

@@ -13,7 +13,7 @@ use crate::monitor::clock::step;
 use crate::monitor::{now, wall};
 use crate::node::peering::outbound::Outbound;
 use crate::node::peering::outbound::tasks::{PeerTask, attempted, until_settled};
-use crate::peer::Peer;
+use crate::peer::PeerNode;
 use crate::store::StoreError;
 
 impl Outbound {
@@ -40,7 +40,7 @@ impl Outbound {
         });
     }
 
-    async fn first_offer(&self, peer: &Peer, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
+    async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
         // Served here: whoever it is, we know them better than a peer.
         if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Outbound {
         }))
     }
 
-    async fn offer_until_answered(self: &Arc<Self>, peer: &Peer, calling: &Number, offer: Offer) {
+    async fn offer_until_answered(self: &Arc<Self>, peer: &PeerNode, calling: &Number, offer: Offer) {
         let id = offer.id.clone();
         let state = until_settled(
             || async {

@@ -22,7 +22,7 @@ use crate::node::peering::outbound::Outbound;
 use crate::node::peering::outbound::tasks::until_settled;
 use crate::node::state::GRACE;
 use crate::node::timeline::timeline;
-use crate::peer::{Outcome, Peer};
+use crate::peer::{Outcome, PeerNode};
 use crate::store::StoreError;
 
 /// What happens at one side of a call happens at the other so soon after it. An end that comes later is asked for again.
@@ -77,12 +77,12 @@ impl Outbound {
         self.live.read(|exchange| exchange.call(id).is_some_and(lacks))
     }
 
-    async fn sync_now(&self, id: &CallId, peer: &Peer) -> Outcome {
+    async fn sync_now(&self, id: &CallId, peer: &PeerNode) -> Outcome {
         let part = match self.own_timeline(id).await {
             Ok(part) => part,
             Err(error) => return Outcome::Again { error: error.to_string(), after: None },
         };
-        match peer.compare(id, &part).await {
+        match peer.sync_timeline(id, &part).await {
             Ok(theirs) if theirs.steps.len() <= STEPS_MAX => {
                 self.keep_remote_timeline(id, theirs);
                 Outcome::Accepted

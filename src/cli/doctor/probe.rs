@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::config::Config;
 use crate::contract::{LinkState, PbxKind};
@@ -15,16 +15,16 @@ use crate::pbx::{Dialplan, Inspection, Messaging, PbxError, Settings, Trunk};
 const CLOCK: Duration = Duration::from_secs(1);
 
 /// A PBX that lets us in.
-pub(super) struct Look<'a> {
+pub(super) struct PbxProbe<'a> {
     pub(super) pbx: &'a PbxConfig,
     pub(super) about: String,
-    pub(super) report: &'a mut Report,
+    pub(super) report: &'a mut DoctorReport,
     pub(super) inspection: Box<dyn Inspection>,
     /// The node names a packet trunk for it.
     pub(super) has_trunk: bool,
 }
 
-impl Look<'_> {
+impl PbxProbe<'_> {
     fn refused(&mut self, what: &str, error: &PbxError) -> anyhow::Result<()> {
         self.report.unknown(&self.about, format!("{what}: {error}"))
     }
