@@ -1,4 +1,4 @@
-//! Which node is asked, and with which token.
+//! Chooses the node and the token for a command.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
@@ -11,25 +11,25 @@ use super::http::Api;
 use crate::config::Config;
 use crate::node::NodeConfig;
 
-/// Where the node is, and who asks.
+/// Options of commands that talk to the node as administrator.
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs {
-    /// The node's URL; that of the configuration if left out.
+    /// The node's URL [default: from the configuration].
     #[arg(long, env = "SIDECALL_NODE", value_name = "URL")]
     node: Option<Url>,
-    /// The file that holds the administrator's token; SIDECALL_TOKEN may hold the token itself, and
-    /// without either it is taken from the configuration (`node.admin_token_file`).
+    /// The file with the administrator's token. SIDECALL_TOKEN may hold the token itself. Without either, the
+    /// configuration's `node.admin_token_file` is used.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     #[arg(long, hide = true, env = "SIDECALL_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     pub(super) json: bool,
 }
 
 impl AdminArgs {
-    /// The node, asked as administrator. The configuration is read only for what isn't given.
+    /// The node's API as administrator. Reads the configuration only for options that weren't given.
     pub(super) fn api(self, config: &Path) -> anyhow::Result<Api> {
         let given = token(self.token, self.token_file.as_deref())?;
         let config = match (&self.node, &given) {
@@ -52,7 +52,7 @@ impl AdminArgs {
     }
 }
 
-/// A token from its file, or as it is.
+/// Reads a token from its file, or takes it as given.
 pub(super) fn token(token: Option<String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
     let token = match file {
         Some(file) => Some(
@@ -64,9 +64,9 @@ pub(super) fn token(token: Option<String>, file: Option<&Path>) -> anyhow::Resul
     Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))
 }
 
-/// Where a node of this machine is reached.
+/// The URL of a node on this machine.
 pub(super) fn url(node: &NodeConfig) -> anyhow::Result<Url> {
-    // A certificate is for the public name.
+    // The certificate is for the public name.
     if let (Some(_), Some(public)) = (&node.tls, &node.public_url) {
         return public.parse().with_context(|| format!("node.public_url: {public} is not a URL"));
     }

@@ -1,4 +1,4 @@
-//! `calls`: live and recent calls, and what became of them.
+//! `calls`: lists live and recent calls, and shows one in detail.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::core::name::{CallId, PbxName, PeerName};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
-/// Shows calls: who called whom, which way they went and why, and what the clients were sent.
+/// Shows calls: who called whom, the route and the reason for it, and the messages sent to clients.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sidecall calls list --live
@@ -28,23 +28,23 @@ pub(super) struct CallsArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Live and recent calls, the newest first.
+    /// List live and recent calls, newest first.
     List {
         /// Only calls that have not ended.
         #[arg(long)]
         live: bool,
-        /// Only calls of this PBX.
+        /// Only calls on this PBX.
         #[arg(long, value_name = "NAME")]
         pbx: Option<PbxName>,
-        /// At most so many.
+        /// Maximum number of calls to list.
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// One call: what happened at both of its ends, and everything that was sent to clients.
+    /// Show one call: its timeline on both sides, and every message sent to clients.
     Show {
-        /// Its id, as `calls list` and the log have it.
+        /// The call's id, from `calls list` or the log.
         call: CallId,
         #[command(flatten)]
         admin: AdminArgs,
@@ -100,7 +100,7 @@ fn number(number: Option<&Number>) -> String {
     number.map_or_else(|| "withheld".to_owned(), Number::to_string)
 }
 
-/// The word that the API uses.
+/// The API's word for a value.
 fn word(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }
@@ -152,7 +152,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
     output::table(&head, &call.deliveries.iter().map(delivery).collect::<Vec<_>>())
 }
 
-/// What was heard from the other side's node, and said to it.
+/// What the remote side's node told us, and what we told it.
 fn remote_side(far: &FarView) -> Vec<(&'static str, String)> {
     let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
     let sent = |sent: &Sent| {
@@ -167,7 +167,7 @@ fn remote_side(far: &FarView) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// A line of the story.
+/// A row of the timeline.
 fn told(step: &Step, begun: UnixMillis) -> Vec<String> {
     let at = if step.at < begun {
         format!("-{}", output::span(begun - step.at))
@@ -220,7 +220,7 @@ fn describe(what: &Happening) -> String {
     }
 }
 
-/// What happened in another node's part.
+/// An event of the remote node's timeline.
 fn there(what: &Milestone) -> String {
     match what {
         Milestone::Announced => "announced there".to_owned(),

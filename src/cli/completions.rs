@@ -1,4 +1,4 @@
-//! `completions`: what the shell offers at Tab.
+//! `completions`: prints shell completion scripts.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -10,7 +10,7 @@ use clap_complete::Shell;
   sidecall completions zsh  > /usr/local/share/zsh/site-functions/_sidecall
   sidecall completions fish > ~/.config/fish/completions/sidecall.fish")]
 pub(super) struct CompletionsArgs {
-    /// Which one.
+    /// The shell.
     shell: Shell,
 }
 

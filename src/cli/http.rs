@@ -1,4 +1,4 @@
-//! The node's HTTP API as the command line uses it.
+//! The command line's client for the node's HTTP API.
 
 use std::time::Duration;
 
@@ -10,34 +10,34 @@ use url::Url;
 use crate::contract::ImportReport;
 use crate::core::cause::cause;
 
-/// How long an answer may take, but for imports.
+/// Time limit for a request, except for imports.
 const WITHIN: Duration = Duration::from_secs(15);
 
-/// Why there is no answer.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ApiError {
-    /// No connection, or it broke.
+    /// The connection failed.
     #[error("{node} can't be reached: {why} (is the node running there? `sidecall doctor` looks closer)")]
     Unreachable { node: String, why: String },
-    /// An answer that is an error.
+    /// The node answered with an error.
     #[error("{node} answered {refusal}")]
     Refused { node: String, refusal: Box<ProblemDetails> },
-    /// An answer that isn't ours.
+    /// The answer isn't a sidecall node's.
     #[error("{node} answered what no node does ({why}); is that the address of a sidecall node?")]
     Strange { node: String, why: String },
-    /// A URL or TLS set-up that no request can be made of.
+    /// The URL or the TLS set-up is unusable.
     #[error("{0}")]
     Setup(String),
 }
 
-/// Problem details (RFC 9457), as far as they are shown.
+/// The problem details (RFC 9457) that are shown.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct ProblemDetails {
     pub(super) status: u16,
     pub(super) detail: String,
     pub(super) field: Option<String>,
-    /// After an import of which nothing was taken.
+    /// The report of an import that was rejected.
     #[serde(flatten)]
     pub(super) import: Option<ImportReport>,
 }
@@ -54,7 +54,7 @@ impl std::fmt::Display for ProblemDetails {
 }
 
 impl ApiError {
-    /// The status, if there was an answer.
+    /// The HTTP status, if the node answered.
     pub(super) fn status(&self) -> Option<u16> {
         match self {
             ApiError::Refused { refusal, .. } => Some(refusal.status),
@@ -62,7 +62,7 @@ impl ApiError {
         }
     }
 
-    /// The node will say the same again: the token or the request is wrong.
+    /// Whether a retry would fail the same way: the token or the request is wrong.
     pub(super) fn is_final(&self) -> bool {
         match self {
             ApiError::Refused { refusal, .. } => !matches!(refusal.status, 408 | 429 | 500..),
@@ -72,7 +72,7 @@ impl ApiError {
     }
 }
 
-/// A node, and the token that is shown to it.
+/// A node and the token to use with it.
 #[derive(Debug, Clone)]
 pub(super) struct Api {
     http: Client,
@@ -80,7 +80,7 @@ pub(super) struct Api {
     token: String,
 }
 
-/// An HTTP client that goes where it is sent and nowhere else.
+/// An HTTP client without redirects and proxies.
 pub(super) fn client() -> Result<Client, ApiError> {
     Client::builder()
         .tcp_nodelay(true)
@@ -107,7 +107,7 @@ impl Api {
         &self.token
     }
 
-    /// The URL of a path, each part percent-encoded as it needs.
+    /// The URL of a path. Each segment is percent-encoded.
     pub(super) fn url(&self, path: &[&str]) -> Url {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -137,14 +137,14 @@ impl Api {
         self.answer(self.http.delete(self.url(path)).timeout(WITHIN)).await.map(drop)
     }
 
-    /// A CSV file as it is.
+    /// Uploads a CSV file.
     pub(super) async fn import<A: DeserializeOwned>(&self, mode: &str, csv: reqwest::Body) -> Result<A, ApiError> {
         let mut url = self.url(&["v1", "numbers:import"]);
         url.query_pairs_mut().append_pair("mode", mode);
         self.json(self.http.post(url).header("content-type", "text/csv").body(csv)).await
     }
 
-    /// Whether a path is answered with success, whatever it says.
+    /// Checks that a GET request succeeds, and ignores its body.
     pub(super) async fn touch(&self, path: &[&str]) -> Result<(), ApiError> {
         self.answer(self.http.get(self.url(path)).timeout(WITHIN)).await.map(drop)
     }

@@ -1,10 +1,10 @@
-//! Where log lines go and what they look like.
+//! Sets up logging to standard error.
 
 use anyhow::Context;
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
     /// For people.
@@ -13,7 +13,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts logging, to standard error: standard output belongs to what a command prints.
+/// Starts logging to standard error; standard output is for a command's result.
 pub(super) fn start(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).with_context(|| format!("--log: {filter:?} is no filter"))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);

@@ -28,10 +28,10 @@ use crate::config::{Config, DEFAULT_PATH};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Cli {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, short, global = true, env = "SIDECALL_CONFIG", default_value = DEFAULT_PATH, value_name = "FILE")]
     config: PathBuf,
-    /// How to write the log.
+    /// Format of the log.
     #[arg(long, global = true, env = "SIDECALL_LOG_FORMAT", default_value = "text")]
     log_format: logging::LogFormat,
     /// What to log: error, warn, info, debug, or a tracing filter such as info,sidecall::agent=debug.
@@ -43,21 +43,21 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Agent and node in one process: what a single PBX needs.
+    /// Run agent and node in one process: all that a single PBX needs.
     ///
-    /// Reads [node], [agent] and each [[pbx]] of the configuration. Until SIGTERM or Ctrl-C; then the
-    /// PBXs are told, so that no call waits. The status page is at http://127.0.0.1:8600/ unless
-    /// node.listen says otherwise. If calls aren't announced, `sidecall doctor` says why.
+    /// Reads [node], [agent] and each [[pbx]] of the configuration. Stops at SIGTERM or Ctrl-C, and detaches from the
+    /// PBXs so that no call waits. The status page is at http://127.0.0.1:8600/ unless node.listen says otherwise. If
+    /// calls aren't announced, `sidecall doctor` says why.
     Run,
-    /// The service node alone.
+    /// Run only the service node.
     ///
-    /// Reads [node] of the configuration: numbers, clients, decisions, the HTTP API and the status page.
-    /// Agents ask it with the token in node.agent_token_file.
+    /// Reads [node] of the configuration. Serves numbers, clients, decisions, the HTTP API and the status page. Agents
+    /// authenticate with the token in node.agent_token_file.
     Node,
-    /// The agent alone; its node runs elsewhere.
+    /// Run only the agent; its node runs elsewhere.
     ///
-    /// Reads [agent] and each [[pbx]] of the configuration: attaches to the PBXs, and asks the node at
-    /// agent.node with the token in agent.token_file.
+    /// Reads [agent] and each [[pbx]] of the configuration. Attaches to the PBXs, and uses the node at agent.node with
+    /// the token in agent.token_file.
     Agent,
     Client(client::ClientArgs),
     Number(number::NumberArgs),
@@ -75,7 +75,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         logging::start(self.log_format, &self.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        // Whoever opens a connection over TLS takes this; it may be set already.
+        // Every TLS connection uses this provider; it may be installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = || Config::load(&self.config);
         let done = runtime.block_on(async {
@@ -91,7 +91,7 @@ impl Cli {
                 Command::Completions(args) => completions::run(&args),
             }
         });
-        // A thread that waits for a hung disk must not keep the process.
+        // A thread that waits for a hung disk must not keep the process alive.
         runtime.shutdown_timeout(std::time::Duration::from_secs(1));
         match done {
             Err(error) if output::is_broken_pipe(&error) => Ok(()),

@@ -10,7 +10,7 @@ use time::macros::format_description;
 
 use crate::core::time::UnixMillis;
 
-/// Prints a line, at once.
+/// Prints a line and flushes it.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
@@ -23,8 +23,8 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(visible_json(&serde_json::to_string(value)?))
 }
 
-/// JSON with everything escaped that would do something to a terminal. Such characters stand in
-/// strings only, where an escape means the same.
+/// JSON in which every character that a terminal would act on is escaped. Such characters occur only
+/// in strings, where an escape means the same.
 fn visible_json(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     for c in json.chars() {
@@ -38,17 +38,17 @@ fn visible_json(json: &str) -> String {
     text
 }
 
-/// Control characters, and those that turn or hide what stands beside them.
+/// Control characters, and those that reorder or hide their neighbours.
 pub(super) fn invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Characters of somebody else's text that are shown.
+/// Maximum length of untrusted text, in characters.
 const SHOWN: usize = 4_000;
 
-/// Somebody else's text, as it may be shown: on one line, with nothing that a terminal obeys.
+/// Makes untrusted text safe to print: one line, no control characters.
 pub(super) fn clean(text: &str) -> String {
     let mut shown = String::new();
     for (n, c) in text.chars().enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn clean(text: &str) -> String {
     shown
 }
 
-/// Prints columns as wide as they need to be.
+/// Prints a table with columns as wide as their content.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -81,13 +81,13 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
     rows.iter().try_for_each(|row| print(&mut row.iter().map(String::as_str)))
 }
 
-/// The clock.
+/// The wall clock.
 pub(super) fn now() -> UnixMillis {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// A moment, in UTC.
+/// Date and time, in UTC.
 pub(super) fn moment(at: UnixMillis) -> String {
     utc(at).map_or_else(
         || at.0.to_string(),
@@ -98,7 +98,7 @@ pub(super) fn moment(at: UnixMillis) -> String {
     )
 }
 
-/// The time of the day, in UTC.
+/// Time of day, in UTC.
 pub(super) fn clock(at: UnixMillis) -> String {
     utc(at).and_then(|at| at.format(format_description!("[hour]:[minute]:[second]Z")).ok()).unwrap_or_default()
 }
@@ -107,7 +107,7 @@ fn utc(at: UnixMillis) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0) * 1_000_000).ok()
 }
 
-/// How long something took.
+/// A duration.
 pub(super) fn span(span: Duration) -> String {
     match (span.as_secs(), span.as_millis()) {
         (0, ms) => format!("{ms} ms"),
@@ -116,7 +116,7 @@ pub(super) fn span(span: Duration) -> String {
     }
 }
 
-/// Whether somebody left before everything was said (`sidecall calls list | head -1`): no error.
+/// Whether the reader closed the pipe (`sidecall calls list | head -1`), which is no error.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
 }

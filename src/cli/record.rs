@@ -1,4 +1,4 @@
-//! `record`: what a PBX says, byte for byte, for a fault report or a test.
+//! `record`: records what a PBX sends, byte for byte, for a bug report or a test.
 
 use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::core::name::PbxName;
 use crate::wire::Tap;
 
-/// Records what a PBX says to the agent, byte for byte.
+/// Records what a PBX sends to the agent, byte for byte.
 ///
-/// Attaches beside a running agent, sets nothing and answers nothing: calls are not touched. Passwords
-/// are left out; phone numbers and names are not, so the files are for those who may see them.
+/// Runs beside an agent and affects no call. Passwords are left out. Phone numbers and names are not, so
+/// share the files only with people who may see them.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sidecall record --pbx office --out /tmp/strange-transfer --for 120
@@ -28,16 +28,16 @@ use crate::wire::Tap;
 
 PREFIX.recv is what came from the PBX, PREFIX.sent what was sent to it.")]
 pub(super) struct RecordArgs {
-    /// The PBX, as the configuration calls it; may be left out if there is one.
+    /// The PBX's name in the configuration; optional if there is only one.
     #[arg(long, value_name = "NAME")]
     pbx: Option<PbxName>,
-    /// Where to: PREFIX.recv and PREFIX.sent, which must not be there yet.
+    /// Write to PREFIX.recv and PREFIX.sent, which must not exist yet.
     #[arg(long, value_name = "PREFIX")]
     out: PathBuf,
-    /// Ends after so many seconds; without it, with Ctrl-C.
+    /// Stop after this many seconds instead of at Ctrl-C.
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<f64>,
-    /// All events that there are, not only those that the agent reads.
+    /// Record all events, not only those that the agent reads.
     #[arg(long)]
     all_events: bool,
 }
@@ -58,7 +58,7 @@ pub(super) async fn run(args: RecordArgs, config: &Path) -> anyhow::Result<()> {
     let mut recording = match pbx.endpoint().record(recorder.clone(), args.all_events).await {
         Ok(recording) => recording,
         Err(error) => {
-            // What was said until then may be what is looked for.
+            // What was recorded so far may be what the user needs.
             recorder.finish()?;
             let whole = anyhow::Error::new(error);
             return Err(whole.context(format!("pbx {} at {} (sidecall doctor looks closer)", pbx.name, pbx.address)));
@@ -109,14 +109,14 @@ fn progress(recorder: &Recorder, events: u64, since: Duration) {
     }
 }
 
-/// Both files.
+/// Writes both files.
 #[derive(Debug)]
 struct Recorder {
     received: Track,
     sent: Track,
 }
 
-/// One file.
+/// Writes one file.
 #[derive(Debug)]
 struct Track {
     file: Mutex<(BufWriter<File>, std::io::Result<()>)>,
@@ -147,7 +147,7 @@ fn name(prefix: &Path, ending: &str) -> PathBuf {
 impl Track {
     fn create(prefix: &Path, ending: &str) -> anyhow::Result<Track> {
         let path = name(prefix, ending);
-        // Calls are private: nobody else reads them.
+        // Calls are private: only the owner may read the files.
         let file = File::options().write(true).create_new(true).mode(0o600).open(&path);
         let file =
             file.with_context(|| format!("{} can't be made (a recording is never overwritten)", path.display()))?;

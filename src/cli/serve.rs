@@ -1,4 +1,4 @@
-//! `run`, `node` and `agent`: the daemons.
+//! `run`, `node` and `agent`: runs the daemons.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::monitor::{Ended, Tasks, clock};
 use crate::node::Node;
 use crate::store::Store;
 
-/// How long the farewell may take when a part has broken: what is left may wait for that part.
+/// Time limit for the shutdown after a part has failed, which the other parts may wait for.
 const BROKEN_FAREWELL: Duration = Duration::from_secs(5);
-/// How often an agent of its own looks at the wall clock; a node does that with its probe.
+/// How often a stand-alone agent checks the wall clock; a node does so in its database probe.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// What runs in this process.
+/// The parts that run in this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Roles {
     /// Agent and node.
@@ -28,7 +28,7 @@ pub(super) enum Roles {
     Agent,
 }
 
-/// Serves until SIGTERM or SIGINT. The agent goes first, so that it can still report its goodbye.
+/// Runs until SIGTERM or SIGINT. Stops the agent before the node, so that it can still report.
 pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     let (stop_agent, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let node = match roles {
@@ -50,7 +50,7 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
             Some(agent.registered_in(tasks.clone()))
         }
     };
-    // Half a program is none: when a part has ended, by itself or by a panic, its supervisor starts a whole one.
+    // If a part ends or panics, the process exits and its supervisor starts it again.
     let serving = node.map(|node| {
         let (tasks, stop) = (tasks.clone(), stop_node.clone());
         tokio::spawn(async move { tasks.run("node", &stop, node.serve(stop.clone())).await })
@@ -88,7 +88,7 @@ pub(super) async fn serve(config: Config, roles: Roles) -> anyhow::Result<()> {
     done
 }
 
-/// Says goodbye as far as that still works, and fails with the reason.
+/// Shuts down as far as possible after a failure, and returns the failure.
 async fn broken_farewell(ended: &Ended, farewell: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     match tokio::time::timeout(BROKEN_FAREWELL, farewell).await {
         Ok(Err(error)) => Err(error.context(ended.to_string())),
@@ -105,8 +105,8 @@ async fn wait_for_end() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells systemd that this process is not hung, as often as its unit asks for it: calls that wait on
-/// a `direct` socket are freed when it kills us. A task that makes no progress lets it kill us too.
+/// Feeds systemd's watchdog at the interval set in the unit, unless a task makes no progress. If the process hangs,
+/// systemd kills it, which frees the calls that wait on a `direct` socket.
 async fn feed_watchdog(tasks: Tasks, stopping: CancellationToken) {
     let limit = sd_notify::watchdog_enabled();
     let mut tick = tokio::time::interval(limit.map_or(CLOCK, |limit| (limit / 3).max(Duration::from_millis(100))));
@@ -114,7 +114,7 @@ async fn feed_watchdog(tasks: Tasks, stopping: CancellationToken) {
     loop {
         tick.tick().await;
         clock::note_step();
-        // A farewell may take longer than progress may; the unit's TimeoutStopSec bounds it.
+        // A shutdown may take longer than the watchdog allows; the unit's TimeoutStopSec limits it.
         let stalled = tasks.stalled().filter(|_| !stopping.is_cancelled());
         if stalled.is_some() != told.is_some() {
             match &stalled {

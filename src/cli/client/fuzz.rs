@@ -9,7 +9,7 @@ use crate::cli::output::{clean, invisible};
 use crate::contract::{Body, Message};
 use crate::node::fuzz::texts;
 
-/// Frames of a node, and the messages in them: whatever is shown does nothing to a terminal.
+/// Shows the messages in a node's frames: no output contains a character that a terminal acts on.
 ///
 /// # Panics
 ///

@@ -28,8 +28,8 @@ use stream::{News, Stream};
 
 /// A multimedia client in the terminal: shows who you are on the phone with, and chats with them.
 ///
-/// It belongs to a number, and shows whose client can be reached as soon as a call of that number is
-/// answered. What you type goes to the other side's client.
+/// It belongs to a number. When a call of that number is answered, it shows the other side's client. What you type
+/// goes to that client.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sidecall client --number +12125550100 --token-file alice.token --node https://node.example
@@ -41,20 +41,20 @@ What you can type: text for the other side; /to 2 text, if there are several; /p
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
 disconnected, peer, answered (the other side knows you now), message, ended, sent, failed.")]
 pub(super) struct ClientArgs {
-    /// The number that it belongs to; if left out, the token says it.
+    /// The client's number [default: the number of the token].
     #[arg(long)]
     number: Option<Number>,
-    /// The node's URL; that of the configuration, or this machine's, if left out.
+    /// The node's URL [default: from the configuration, or this machine's node].
     #[arg(long, env = "SIDECALL_NODE", value_name = "URL")]
     node: Option<Url>,
-    /// The credential of the number (`sidecall number put … --new-credential` makes one). Others on
-    /// this machine can see a command line: --token-file or the environment keep it from them.
+    /// The number's credential (`sidecall number put … --new-credential` creates one). Other users of this machine can
+    /// see command lines: use --token-file or the environment to hide it.
     #[arg(long, env = "SIDECALL_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// The file that holds the credential.
+    /// The file with the credential.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// What it can do; the other side is told. May be given several times.
+    /// A capability to announce to the other side; repeatable.
     #[arg(
         long = "capability",
         value_name = "WORD",
@@ -62,23 +62,23 @@ pub(super) struct ClientArgs {
         value_parser = |text: &str| Capability::try_from(text.to_owned()),
     )]
     capabilities: Vec<Capability>,
-    /// To whom its address may go: never, served (numbers of its own node), peers:NAME,NAME (these nodes,
-    /// too) or everyone. It gets no address of those who don't get its own.
+    /// Who may get its address: never, served (numbers of its own node), peers:NAME,NAME (also these nodes) or
+    /// everyone. It gets addresses only from those who may get its own.
     #[arg(long, value_name = "WHOM", default_value = "everyone")]
     offer: OfferTo,
-    /// One JSON object per line, for scripts.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
-    /// Sends this to every new peer.
+    /// Send this text to every new peer.
     #[arg(long, value_name = "TEXT")]
     auto_answer: Option<String>,
-    /// Ends after so many messages of any kind.
+    /// Stop after this many messages of any kind.
     #[arg(long, value_name = "N")]
     exit_after: Option<u64>,
-    /// Ends after so many seconds.
+    /// Stop after this many seconds.
     #[arg(long = "for", value_name = "SECONDS")]
     seconds: Option<f64>,
-    /// Leaves the binding at the end: messages wait for its next stream until it expires.
+    /// Keep the binding at exit: messages wait for its next stream until it expires.
     #[arg(long)]
     keep: bool,
 }
@@ -155,7 +155,7 @@ impl Client {
         tokio::pin!(end);
         loop {
             tokio::select! {
-                // News first: what came before the end is still shown.
+                // Show what arrived before the end.
                 biased;
                 heard = news.recv() => match heard {
                     Some(News::Message(message)) => {
@@ -171,7 +171,7 @@ impl Client {
                 Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
                 line = typed.recv(), if open => match line {
                     Some(line) => if !self.typed(&line)? { return Ok(()) },
-                    // Nobody types: scripts go on listening.
+                    // Standard input is closed: scripts still listen.
                     None => open = false,
                 },
                 () = &mut end => break,
@@ -182,7 +182,7 @@ impl Client {
                 break;
             }
         }
-        // The last acknowledgement and the last message get a moment to leave.
+        // Leave time for the last acknowledgement and the last message.
         let pending = async {
             while self.sender.is_busy() {
                 match outcomes.recv().await {
@@ -201,14 +201,14 @@ impl Client {
             Body::Peer { role, peer, own } => {
                 let label = self.peers.met(&message.call, *role, peer);
                 if let Some(own) = own {
-                    // Their node doesn't know us, and ours leaves it to us to say who we are.
+                    // The remote node doesn't know our address, and our node leaves it to us to send it.
                     let words = Words::Own((**own).clone());
                     self.sender
                         .send(label.clone(), peer.address.clone(), words)
                         .or_else(|problem| self.show.note(&problem))?;
                 }
                 if let Some(text) = self.auto_answer.clone() {
-                    // First of all: the other side waits.
+                    // Before printing: the other side waits.
                     let sent = self.sender.send(label.clone(), peer.address.clone(), Words::Text(text));
                     self.show.message(message, Some(&label))?;
                     return sent.or_else(|problem| self.show.note(&problem));
@@ -221,7 +221,7 @@ impl Client {
         self.show.message(message, label.as_ref())
     }
 
-    /// False if that's the end.
+    /// Handles a typed line. Returns false to quit.
     fn typed(&mut self, line: &str) -> anyhow::Result<bool> {
         match self.peers.read(line) {
             TypedLine::Nothing => {}
@@ -237,7 +237,7 @@ impl Client {
     }
 }
 
-/// What is typed, line by line, read by a thread of its own: a read of the terminal can't be given up.
+/// Reads standard input by lines, in its own thread because the read can't be cancelled.
 fn lines() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(16);
     std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Who the user talks to, and what a typed line means.
+//! The peers that the user can talk to, and the commands that the user types.
 
 use crate::cli::output::clean;
 use crate::contract::{Capability, Peer, Role};
@@ -6,18 +6,18 @@ use crate::core::address::Address;
 use crate::core::name::CallId;
 use crate::core::number::Number;
 
-/// A peer as it is spoken of: `[1] Bob`.
+/// How a peer is displayed: `[1] Bob`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Label {
-    /// What `/to` takes.
+    /// The number for `/to`.
     pub(super) n: usize,
-    /// A name to show.
+    /// The displayed name.
     pub(super) name: String,
-    /// Their number; none if it is withheld.
+    /// The peer's number, unless withheld.
     pub(super) number: Option<Number>,
 }
 
-/// What a typed line means.
+/// A parsed line of input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TypedLine {
     /// An empty line.
@@ -40,7 +40,7 @@ struct Known {
     live: bool,
 }
 
-/// All peers since the start; the last one is current.
+/// All peers since the start.
 #[derive(Debug, Default)]
 pub(super) struct Contacts {
     known: Vec<Known>,
@@ -51,7 +51,7 @@ const HELP: &str = "text goes to the current peer; /to N text speaks to another 
     /peers lists them; /quit ends";
 
 impl Contacts {
-    /// A call is up. The same peer of the same call stays the same, though its address may be new.
+    /// Adds a peer and makes it current. A known peer of the same call keeps its label; its address may change.
     pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &Peer) -> Label {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
         let at = at.unwrap_or(self.known.len());
@@ -75,7 +75,7 @@ impl Contacts {
         label
     }
 
-    /// They no longer talk.
+    /// Marks a peer as ended. If it was current, the latest live peer becomes current.
     pub(super) fn ended(&mut self, call: &CallId, number: Option<&Number>) -> Option<Label> {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number.as_ref() == number)?;
         self.known[at].live = false;
@@ -85,13 +85,13 @@ impl Contacts {
         Some(self.known[at].label.clone())
     }
 
-    /// Whom a message is from: it says only by which call it came.
+    /// The sender of a message, which names only its call: the latest peer of that call, live ones first.
     pub(super) fn of(&self, call: &CallId) -> Option<Label> {
         let of_call = || self.known.iter().rev().filter(|known| known.call == *call);
         of_call().find(|known| known.live).or_else(|| of_call().next()).map(|known| known.label.clone())
     }
 
-    /// What a typed line means.
+    /// Parses a typed line.
     pub(super) fn read(&mut self, line: &str) -> TypedLine {
         let line = line.trim();
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -141,12 +141,12 @@ impl Contacts {
     }
 }
 
-/// A number, or that there is none.
+/// The text for a number, which may be withheld.
 pub(super) fn shown(number: Option<&Number>) -> String {
     number.map_or_else(|| "withheld number".to_owned(), Number::to_string)
 }
 
-/// The user's own side, as a person would say it.
+/// The user's side of the call, in words.
 pub(super) fn called(role: Role) -> &'static str {
     match role {
         Role::First => "you called them",

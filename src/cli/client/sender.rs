@@ -1,4 +1,4 @@
-//! What is on its way to peers: in order, without holding up what comes in.
+//! Sends messages to peers in order, without blocking the receiver.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,22 +13,22 @@ use crate::core::address::{Address, AddressKind};
 use crate::core::backoff::Backoff;
 use crate::core::cause::cause;
 
-/// How long a peer's node may take.
+/// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
-/// How often we say how we are reached: a quarter of a minute or so.
+/// Attempts to send our own address, over about a quarter of a minute.
 const OWN_ATTEMPTS: u32 = 6;
 
-/// What is sent.
+/// The content of a message.
 #[derive(Debug)]
 pub(super) enum Words {
-    /// What was typed.
+    /// Typed text.
     Text(String),
-    /// How we are reached.
+    /// Our own address.
     Own(Peer),
 }
 
-/// Takes it.
+/// Queues messages.
 #[derive(Debug)]
 pub(super) struct Sender {
     posts: mpsc::Sender<Post>,
@@ -42,7 +42,7 @@ struct Post {
     words: Words,
 }
 
-/// What became of it.
+/// The result of a message.
 #[derive(Debug)]
 pub(super) struct SendOutcome {
     pub(super) to: Label,
@@ -70,12 +70,12 @@ pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError>
 }
 
 impl Sender {
-    /// Whether something is still on its way.
+    /// Whether a message is still in flight.
     pub(super) fn is_busy(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
 
-    /// Sends it, or says why that can't be done.
+    /// Queues a message, or says why it can't be sent.
     pub(super) fn send(&self, to: Label, address: Address, words: Words) -> Result<(), String> {
         if address.kind() == AddressKind::Sip {
             let name = &to.name;
@@ -89,8 +89,8 @@ impl Sender {
     }
 }
 
-/// Text is sent once: a person sees that it failed, and may say it again. How we are reached is sent by
-/// nobody else, so it is tried for a while.
+/// Sends a message. Text is tried once: the user sees the failure and can retry. Our own address is retried for a
+/// while.
 async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
     for attempt in 1.. {
         match post(client, address, words).await {
@@ -103,13 +103,13 @@ async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Res
     Ok(())
 }
 
-/// Why it was not taken, and whether it may be later.
+/// Why a message was refused, and whether a retry may help.
 struct Problem {
     text: String,
     later: bool,
 }
 
-/// [`Address`] lets only `https:` pass, and `http:` to loopback; redirects are not followed.
+/// Posts a message. [`Address`] allows only `https:`, and `http:` to loopback. Redirects are not followed.
 async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), Problem> {
     let body = match words {
         Words::Text(text) => serde_json::json!({"type": "text", "text": text}),

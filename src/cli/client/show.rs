@@ -1,4 +1,4 @@
-//! What the user sees: lines for a person, or JSON for a script.
+//! Output of the client: text for a person, JSON for a script.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::contract::{Body, Capability, Message};
 use crate::core::name::ClientId;
 use crate::core::number::Number;
 
-/// How it is shown.
+/// The output format.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Show {
     json: bool,
-    /// The terminal shows what is typed; without one, we do.
+    /// Whether standard input is a terminal, which echoes what is typed; otherwise the client does.
     echo: bool,
     connected: bool,
 }
@@ -85,7 +85,7 @@ impl Show {
         }
     }
 
-    /// The other side was told how we are reached, or could not be: nobody typed that.
+    /// Shows whether our own address reached the other side, which the user didn't type.
     fn answered(&self, to: &Label, problem: Option<&str>) -> anyhow::Result<()> {
         if self.json {
             let kind = if problem.is_none() { "answered" } else { "failed" };
@@ -123,7 +123,7 @@ fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
     print_json(&all)
 }
 
-/// Text as text, everything else as the JSON it is.
+/// The text of a message, or its content as JSON.
 pub(super) fn content_text(content: &Map<String, Value>) -> String {
     match (content.get("type").and_then(Value::as_str), content.get("text").and_then(Value::as_str)) {
         (Some("text") | None, Some(text)) => clean(text),

@@ -1,4 +1,4 @@
-//! The client's side of `GET /v1/clients/{id}/stream`: binds, connects, and does both again when it must.
+//! The client's side of `GET /v1/clients/{id}/stream`: binds and connects, again if necessary.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,28 +21,28 @@ use crate::core::name::ClientId;
 use crate::core::number::Number;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// We ask for a sign of life as often as this, and take a silent node for gone after the other.
+/// Interval of pings, and the silence after which the node counts as gone.
 const PING: Duration = Duration::from_secs(20);
 const SILENT: Duration = Duration::from_secs(50);
-/// Ids of messages that were shown; a node repeats only what wasn't acknowledged.
+/// Maximum number of ids of received messages to keep; a node repeats only what wasn't acknowledged.
 const REMEMBERED: usize = 1000;
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// What there is to tell.
+/// An event of the stream.
 #[derive(Debug)]
 pub(super) enum News {
     /// The stream is open.
     Connected { client: ClientId, number: Number },
-    /// A message that was not there before. It is to be acknowledged.
+    /// A new message. It must be acknowledged.
     Message(Message),
-    /// The stream is lost and will be opened again.
+    /// The stream broke and will be reopened.
     Lost { why: String, wait: Duration },
-    /// Trying again is of no use.
+    /// A retry is useless.
     Over(ApiError),
 }
 
-/// The binding that is ours now.
+/// The id of the current binding.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Current(Arc<Mutex<Option<ClientId>>>);
 
@@ -56,7 +56,7 @@ impl Current {
     }
 }
 
-/// A bound client.
+/// A bound client's stream.
 #[derive(Debug)]
 pub(super) struct Stream {
     api: Api,
@@ -71,18 +71,18 @@ pub(super) struct Stream {
 
 /// Why a stream ended.
 enum End {
-    /// Open it again.
+    /// Reopen it.
     Again(String),
     /// The binding is gone.
     Unbound,
-    /// The node doesn't want us.
+    /// The node refuses us.
     Over(ApiError),
-    /// Nobody listens any more.
+    /// The receiver was dropped.
     Unheard,
 }
 
 impl Stream {
-    /// Binds; if that fails at the first attempt, the user must know.
+    /// Binds. Fails at the first error, which the user must see.
     pub(super) async fn bind(api: Api, new: NewClient) -> Result<(Stream, mpsc::Receiver<News>), ApiError> {
         let created = bind(&api, &new).await?;
         let client = Current::default();
@@ -101,7 +101,7 @@ impl Stream {
         self.ack.clone()
     }
 
-    /// Until nobody listens, or it is of no use.
+    /// Runs until the receiver is dropped or a retry is useless.
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         loop {
@@ -118,7 +118,7 @@ impl Stream {
                 }
                 End::Again(why) => why,
             };
-            // One that lasted was fine: what follows begins anew.
+            // A stream that lasted resets the back-off.
             failures = if opened.elapsed() > SILENT { 1 } else { failures + 1 };
             let wait = Backoff::LINK.wait(failures, rand::random());
             if self.news.send(News::Lost { why, wait }).await.is_err() {
@@ -144,7 +144,7 @@ impl Stream {
             Ok(socket) => socket,
             Err(end) => return end,
         };
-        // What was shown on the last connection may not have been acknowledged there: it comes again.
+        // The node sends again what wasn't acknowledged on the last connection.
         while self.acks.try_recv().is_ok() {}
         let number = self.number.clone();
         if self.news.send(News::Connected { client, number }).await.is_err() {
@@ -210,7 +210,7 @@ impl Stream {
         let message: Message = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => {
-                // A newer node may say more than we know; acknowledged, it isn't repeated for ever.
+                // A newer node may send unknown messages. Acknowledge them, or they are repeated for ever.
                 tracing::warn!(%error, "a message could not be read");
                 let id = id_of(text)?;
                 return acknowledge(socket, &id).await.err().map(|e| End::Again(e.to_string()));
@@ -231,7 +231,7 @@ async fn bind(api: &Api, new: &NewClient) -> Result<ClientCreated, ApiError> {
     api.send(Method::POST, &["v1", "clients"], new).await
 }
 
-/// The id of a message that can't be read otherwise.
+/// The id of a message that can't be parsed.
 pub(super) fn id_of(text: &str) -> Option<String> {
     Some(serde_json::from_str::<serde_json::Value>(text).ok()?.get("id")?.as_str()?.to_owned())
 }

@@ -1,4 +1,4 @@
-//! Bindings that the policy in `[node.clients]` refuses: nothing that is sent to them arrives.
+//! Finds bindings that the policy in `[node.clients]` refuses: no message reaches them.
 
 use super::report::DoctorReport;
 use crate::cli::http::Api;
@@ -9,7 +9,7 @@ use crate::guard;
 
 const ABOUT: &str = "clients";
 
-/// Looks at one number's, or at those of all.
+/// Checks the bindings of one number, or all of them.
 pub(super) async fn check(
     config: &Config,
     number: Option<&Number>,

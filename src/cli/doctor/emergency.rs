@@ -1,4 +1,5 @@
-//! Emergency numbers: which count on a PBX, whether the snippet there knows them, and which extensions look like one.
+//! Checks emergency numbers: those that apply on a PBX, whether its snippet knows them, and which extensions look like
+//! one.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +14,15 @@ use crate::core::number::Number;
 use crate::core::plan::NumberPlan;
 use crate::pbx::Settings;
 
-/// Pages of the directory that are read, and numbers on each.
+/// Maximum number of directory pages to read, and the numbers on each.
 const PAGES: usize = 20;
 const PAGE: &str = "1000";
-/// The directory is in order, and `+` comes before the digits: behind this one are the extensions.
+/// The directory is sorted and `+` sorts before digits, so the extensions follow this number.
 const LAST_GLOBAL: &str = "+999999999999999";
-/// Numbers that a finding names.
+/// Maximum number of numbers listed in a finding.
 const NAMED: usize = 8;
 
-/// The extensions of the directory; none if the node can't be asked, which is said elsewhere.
+/// The extensions in the directory; empty if the node can't be asked, which its own check reports.
 pub(super) async fn extensions(admin: Option<&Api>) -> Vec<Number> {
     let mut found = Vec::new();
     let Some(admin) = admin else { return found };
@@ -101,17 +102,17 @@ fn named(numbers: &BTreeSet<String>) -> String {
     first.join(", ") + &rest
 }
 
-/// Extensions of the directory and of `[[pbx.map]]` that either rule takes for an emergency number.
+/// Extensions of the directory and of `[[pbx.map]]` that the agent or the snippet treats as emergency numbers.
 fn swallowed(rules: &NumberPlan, snippet: &Snippet, extensions: &[Number]) -> BTreeSet<String> {
     let own = extensions.iter().filter(|number| number.context() == rules.context.as_ref());
     let own = own.map(|number| number.digits().to_owned());
     let mapped = rules.map.iter().flat_map(|rule| rule.extensions());
     let taken = |digits: &String| snippet.leaves_alone(digits) || rules.is_emergency(digits);
-    // The snippet announces nothing shorter than four digits.
+    // The snippet never announces numbers shorter than four digits.
     own.chain(mapped).filter(|digits| digits.len() >= 4 && taken(digits)).collect()
 }
 
-/// The rule as the snippet on the PBX has it.
+/// The snippet's rule for emergency numbers.
 struct Snippet {
     numbers: Regex,
     outside: Regex,
@@ -119,7 +120,7 @@ struct Snippet {
 }
 
 impl Snippet {
-    /// What is wrong with it, if it can't be read.
+    /// Compiles the snippet's patterns, or says what is wrong with them.
     fn read(settings: &Settings) -> Result<Snippet, String> {
         let Some(numbers) = settings.emergency.as_deref() else {
             return Err(
@@ -128,7 +129,7 @@ impl Snippet {
         };
         let outside = settings.outside.as_deref().unwrap_or_default();
         let regex = |pattern: &str| {
-            // Both PBXs read bytes.
+            // Both PBXs match bytes.
             let built = RegexBuilder::new(&format!("^(?:{pattern})$")).unicode(false).size_limit(1 << 20).build();
             built.map_err(|_| format!("the snippet's pattern of emergency numbers doesn't read: {pattern}"))
         };
@@ -172,7 +173,7 @@ mod tests {
         assert!(snippet(Some("(911"), None).err().unwrap().contains("doesn't read"));
     }
 
-    /// The list of the core that counts without a region is that of the shipped snippets.
+    /// Without a region, the core's list equals that of the shipped snippets.
     #[test]
     fn the_shipped_snippets_know_what_the_core_knows() {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -191,7 +192,7 @@ mod tests {
                 assert!(shipped.knows_number(&number), "{file}: {number}");
             }
             assert!(world.prefixes().iter().all(|prefix| shipped.knows_prefix(prefix)), "{file}");
-            // The other way round: the agent leaves alone what the snippet leaves alone.
+            // Conversely, the agent leaves alone what the snippet leaves alone.
             for digits in (0..100_000).map(|n: u32| n.to_string()).chain((0..10_000).map(|n: u32| format!("{n:04}"))) {
                 assert_eq!(shipped.leaves_alone(&digits), world.covers(&digits), "{file}: {digits}");
             }

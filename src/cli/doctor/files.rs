@@ -1,4 +1,4 @@
-//! The configuration's own files: who can read secrets, whether the database can be written.
+//! Checks the configuration's files: who can read secrets, and whether the database can be written.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
@@ -51,7 +51,7 @@ fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyho
     Ok(())
 }
 
-/// Whether everybody may do `bit` with a file: its own mode says so, and every folder above lets them in.
+/// Whether everybody has the permission `bit` on a file, through all of its parent folders.
 fn open_to_all(file: &Path, bit: u32) -> bool {
     let Ok(file) = file.canonicalize() else { return false };
     let mode = |path: &Path| fs::metadata(path).map_or(0, |meta| meta.permissions().mode());
@@ -88,7 +88,7 @@ fn database(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     }
 }
 
-/// A hung agent leaves calls in `direct` mode waiting: only a watchdog that kills it sets them free.
+/// Checks that a watchdog is set for `direct` mode: calls wait for a hung agent until it is killed.
 fn watchdog(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     if config.pbx.iter().all(|pbx| pbx.direct.is_none()) {
         return Ok(());

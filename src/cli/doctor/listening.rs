@@ -1,8 +1,8 @@
-//! On which addresses of this machine a port is open: what is, not what some file says.
+//! The addresses on which a port of this machine is open, as the kernel reports them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The addresses that something listens on; none where the kernel doesn't say.
+/// The addresses on which a port is open; empty if the kernel doesn't say.
 pub(super) fn on(port: u16) -> Vec<IpAddr> {
     let mut all = Vec::new();
     for file in ["/proc/net/tcp", "/proc/net/tcp6"] {
@@ -21,7 +21,7 @@ fn entry(line: &str) -> Option<(IpAddr, u16)> {
     if state != "0A" {
         return None;
     }
-    // Groups of 32 bits, each as it lies in memory.
+    // Groups of 32 bits, each in the machine's byte order.
     let groups = ip.as_bytes().chunks(8).map(|group| {
         let group = std::str::from_utf8(group).ok()?;
         Some(u32::from_str_radix(group, 16).ok()?.to_ne_bytes())

@@ -1,11 +1,11 @@
-//! The portability sources, as this machine reaches them.
+//! Checks that this machine reaches the portability sources.
 
 use super::report::DoctorReport;
 use crate::config::Config;
 use crate::core::number::Number;
 
-/// A number that belongs to nobody (the North American plan keeps 555-0100 to 0199 for examples): that
-/// nothing is known about it is as good an answer as any.
+/// A number that is never assigned: the North American plan reserves 555-0100 to 0199 for examples. Any
+/// answer will do.
 const NOBODY: &str = "12125550100";
 
 pub(super) async fn check(config: &Config, number: Option<&Number>, report: &mut DoctorReport) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! `doctor`: looks at the whole chain and says what to do.
+//! `doctor`: checks the whole chain and says how to fix it.
 
 mod clients;
 mod emergency;
@@ -21,12 +21,12 @@ use crate::core::name::PbxName;
 use crate::core::number::Number;
 use report::DoctorReport;
 
-/// Looks at everything between a call and a client, and says what to do about what is wrong.
+/// Checks everything between a call and a client, and says how to fix what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
 /// agent attached), the node (reachable, ready, tokens, public address), other organisations' nodes, the
 /// portability sources, and a number's clients.
-/// Nothing is changed and no call is touched. Ends with success if there is no problem.
+/// Changes nothing and touches no call. Exits with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sidecall doctor
@@ -35,13 +35,13 @@ use report::DoctorReport;
 
 A problem keeps calls from being paired, or secrets from being secret; a warning may be as you want it.")]
 pub(super) struct DoctorArgs {
-    /// Only this PBX.
+    /// Check only this PBX.
     #[arg(long, value_name = "NAME")]
     pbx: Option<PbxName>,
-    /// Looks at this number and its clients, too.
+    /// Also check this number and its clients.
     #[arg(long)]
     number: Option<Number>,
-    /// One JSON object.
+    /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! The node, as the agent, the administrator and other people's clients reach it.
+//! Checks the node as the agent, the administrator and remote clients reach it.
 
 use url::Url;
 
@@ -13,9 +13,9 @@ use crate::node::StatusView;
 
 const ABOUT: &str = "node";
 
-/// What later checks need.
+/// Access to the node for later checks.
 pub(super) struct NodeAccess {
-    /// Asked as administrator, if that works.
+    /// The node's API with the administrator's token, if the node accepts it.
     pub(super) admin: Option<Api>,
     pub(super) status: Option<StatusView>,
 }
@@ -55,7 +55,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
     }
     agent_token(config, &agent, report).await?;
     public_url(config, report).await?;
-    // The administrator's token is the local node's, where one runs here.
+    // The administrator's token belongs to the local node, if one runs here.
     let admin = match &config.tokens.admin {
         Some(token) => {
             admin_token(Api::new(if same_place(node, &local) { local } else { node.clone() }, token.expose())?, report)
@@ -106,7 +106,7 @@ async fn admin_token(admin: Api, report: &mut DoctorReport) -> anyhow::Result<Op
     Ok(Some(admin))
 }
 
-/// The address that travels in call signalling: other organisations' clients must reach it.
+/// Checks the URL that call signalling carries: other organisations' clients must reach it.
 async fn public_url(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {
     let Some(public) = &config.node.public_url else {
         let found =
@@ -120,7 +120,7 @@ async fn public_url(config: &Config, report: &mut DoctorReport) -> anyhow::Resul
         let todo = "clients elsewhere take only https: addresses; set node.tls, or a proxy in front";
         report.warning(ABOUT, format!("node.public_url: {public} is not https:"), todo)?;
     }
-    // A proxy need pass on no more than call-scoped addresses: one that nobody made is answered as such.
+    // A proxy need only forward call-scoped addresses. The node's answer for an unknown one is distinctive.
     match Api::new(url, "")?.touch(&["a", "doctor"]).await {
         Err(ApiError::Refused { refusal, .. })
             if refusal.status == 404 && refusal.detail.contains("at this address") =>

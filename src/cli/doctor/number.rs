@@ -45,14 +45,14 @@ fn connected(clients: &[ClientView]) -> usize {
     clients.iter().filter(|client| client.connected).count()
 }
 
-/// A main number that the dialplan announces costs its callers a wait for nothing.
+/// Warns if the dialplan would announce a main number: its callers would wait for nothing.
 async fn main_number(config: &Config, number: &Number, about: &str, report: &mut DoctorReport) -> anyhow::Result<()> {
     let written = match number {
         Number::E164(digits) => vec![format!("+{digits}"), digits.clone()],
         Number::Local { digits, .. } => vec![digits.clone()],
     };
     for pbx in &config.pbx {
-        // What keeps us from asking is said where that PBX is looked at.
+        // The PBX's own check reports why it can't be asked.
         let Ok(inspection) = pbx.endpoint().inspect().await else { continue };
         let (Ok(settings), Ok(dialplan)) = (inspection.settings().await, inspection.dialplan().await) else { continue };
         if !dialplan.attendants.is_empty() {

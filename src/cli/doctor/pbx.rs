@@ -1,4 +1,4 @@
-//! One PBX, as the agent meets it.
+//! Checks one PBX as the agent sees it.
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use crate::core::number::Number;
 use crate::node::StatusView;
 use crate::pbx::PbxError;
 
-/// Looks at one PBX.
+/// Checks one PBX.
 pub(super) async fn check(
     config: &Config,
     pbx: &PbxConfig,
@@ -29,7 +29,7 @@ pub(super) async fn check(
     };
     let trunk = config.node.routing.trunk(&pbx.name).cloned();
     let mut probe = PbxProbe { pbx, about, report, inspection, has_trunk: trunk.is_some() };
-    // A question that is refused spoils none of the others.
+    // A query that the PBX refuses doesn't stop the others.
     probe.version().await?;
     probe.configured_bind().await?;
     probe.rights().await?;
@@ -63,7 +63,8 @@ fn connect_todo(pbx: &PbxConfig, error: &PbxError) -> &'static str {
     }
 }
 
-/// On this machine the kernel knows; elsewhere the address itself says that others reach it.
+/// Checks who can reach the control port. On this machine the kernel says where it is open; an address
+/// elsewhere is reached over the network.
 fn bind(pbx: &PbxConfig, about: &str, report: &mut DoctorReport) -> anyhow::Result<()> {
     let (host, port) = pbx.address.rsplit_once(':').unwrap_or((&pbx.address, ""));
     let host = host.trim_matches(['[', ']']);

@@ -1,4 +1,4 @@
-//! Other organisations' nodes, as this machine reaches them.
+//! Checks that this machine reaches the other organisations' nodes.
 
 use futures_util::future::join_all;
 
@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::core::name::CallId;
 use crate::peer::{Outcome, Peers};
 
-/// A call that nobody has: to take back its offer asks for our rights there, and changes nothing.
+/// A call that doesn't exist. Withdrawing its offer tests our access to the peer and changes nothing.
 const NO_CALL: &str = "doctor";
 
 pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow::Result<()> {

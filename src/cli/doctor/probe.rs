@@ -1,4 +1,4 @@
-//! What an agent needs of a PBX, asked one by one.
+//! Probes a PBX for each thing that an agent needs.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -11,16 +11,16 @@ use crate::core::name::TrunkName;
 use crate::node::StatusView;
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxError, Settings, Trunk};
 
-/// Clocks that differ by more make old announcements look young.
+/// Maximum clock difference. Beyond it an old announcement may pass for a new one.
 const CLOCK: Duration = Duration::from_secs(1);
 
-/// A PBX that lets us in.
+/// Probes a PBX that accepts our login.
 pub(super) struct PbxProbe<'a> {
     pub(super) pbx: &'a PbxConfig,
     pub(super) about: String,
     pub(super) report: &'a mut DoctorReport,
     pub(super) inspection: Box<dyn Inspection>,
-    /// The node names a packet trunk for it.
+    /// Whether the node's configuration names a packet trunk for this PBX.
     pub(super) has_trunk: bool,
 }
 
@@ -62,7 +62,7 @@ impl PbxProbe<'_> {
                 ),
                 _ => Ok(()),
             },
-            // Asterisk doesn't say without the class `config`; what the kernel says was looked at before.
+            // Asterisk tells only users with the class `config`; the kernel's view was checked before.
             Ok(None) | Err(_) => Ok(()),
         }
     }
@@ -91,7 +91,7 @@ impl PbxProbe<'_> {
         }
     }
 
-    /// An Asterisk's events tell by the name alone whose a phone is.
+    /// Warns about tenants without endpoints: Asterisk's events identify a phone's tenant only by endpoint name.
     pub(super) fn tenants(&mut self) -> anyhow::Result<()> {
         let mut unnamed = self.pbx.tenant.iter().filter(|tenant| tenant.endpoints.is_empty());
         match unnamed.next().filter(|_| self.pbx.kind == PbxKind::Asterisk) {
@@ -156,7 +156,7 @@ impl PbxProbe<'_> {
         Ok(())
     }
 
-    /// Where calls may take the packet trunk, if there is one.
+    /// Checks that a route of the dialplan tries the packet trunk, if there is one.
     fn outgoing(&mut self, contexts: &[String]) -> anyhow::Result<()> {
         if !contexts.is_empty() {
             let found = format!("calls may take the packet trunk where {} calls out", contexts.join(", "));
@@ -342,9 +342,9 @@ fn major(version: &str) -> Option<u32> {
     number.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// Whether IPv6 networks stand in `sidecall_trusted` itself. FreeSWITCH confuses the families there
-/// (`switch_check_network_list_ip_port_token` in `switch_core.c`), so the snippet believes nobody; in a list it tells
-/// them apart. An Asterisk has names of endpoints there.
+/// Whether `sidecall_trusted` itself contains IPv6 networks. FreeSWITCH confuses the address families there
+/// (`switch_check_network_list_ip_port_token` in `switch_core.c`), so the snippet trusts no address; in an ACL list it
+/// tells them apart. On Asterisk the variable holds endpoint names.
 fn has_ipv6_network(trusted: &str) -> bool {
     trusted.split(',').any(|network| network.contains(':') && network.contains('/'))
 }

@@ -4,15 +4,15 @@ use serde::Serialize;
 
 use crate::cli::output::{self, clean};
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     /// As it should be.
     Ok,
-    /// Could not be looked at; says nothing.
+    /// Could not be checked.
     Unknown,
-    /// May be as it is wanted.
+    /// May be intended.
     Warning,
     /// Something doesn't work, or isn't safe.
     Problem,
@@ -21,14 +21,14 @@ enum Verdict {
 #[derive(Debug, Serialize)]
 struct Finding {
     verdict: Verdict,
-    /// What it is about: `configuration`, `node`, `pbx NAME`, `number`.
+    /// The subject: `configuration`, `node`, `pbx NAME`, `number`.
     about: String,
     found: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     todo: Option<String>,
 }
 
-/// All findings; shown as they come, or at the end as JSON.
+/// Collects findings. Prints each at once, or all of them at the end as JSON.
 #[derive(Debug)]
 pub(super) struct DoctorReport {
     json: bool,
@@ -79,7 +79,7 @@ impl DoctorReport {
         self.findings.iter().filter(|finding| finding.verdict == verdict).count()
     }
 
-    /// The sum; an error if there is a problem.
+    /// Prints the totals. Fails if there is a problem.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let (problems, warnings) = (self.count(Verdict::Problem), self.count(Verdict::Warning));
         if self.json {

@@ -1,4 +1,4 @@
-//! `number import`: a CSV file, whatever its size.
+//! `number import`: imports a CSV file of any size.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -31,7 +31,7 @@ pub(super) async fn run(api: &Api, file: &Path, skip_bad: bool, json: bool) -> a
         Ok(report) => report,
         Err(ApiError::Refused { node, mut refusal }) => {
             let Some(report) = refusal.import.take() else { return Err(ApiError::Refused { node, refusal }.into()) };
-            // What it counts as imported are the lines that it would have taken.
+            // The node counts the lines that it would have imported.
             say(&ImportReport { imported: 0, ..report.clone() }, json)?;
             let hint = "correct them, or add --skip-bad to import the others";
             return Err(anyhow!("{} in {}; nothing was imported: {hint}", bad_lines(report.bad), file.display()));
@@ -67,7 +67,7 @@ fn say(report: &ImportReport, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// How much of the file has been sent, for whoever waits.
+/// Shows the progress of the upload.
 struct Progress {
     shown: bool,
     size: u64,

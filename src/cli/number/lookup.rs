@@ -1,4 +1,4 @@
-//! `number lookup`: who serves a number, as the portability sources say.
+//! `number lookup`: asks the portability sources who serves a number.
 
 use std::path::Path;
 
@@ -64,7 +64,7 @@ fn said(answer: &Answer) -> String {
     if facts.is_empty() { "nothing is known".to_owned() } else { facts.join(", ") }
 }
 
-/// What a call would make of it.
+/// What the answer means for a call.
 fn told(verdict: &Portability) -> String {
     let mut told = match &verdict.served_by {
         ServedBy::Unknown => "is served by whom the directory says: nobody knows more".to_owned(),

@@ -1,4 +1,4 @@
-//! `number`: the directory.
+//! `number`: manages the directory.
 
 mod import;
 mod lookup;
@@ -20,7 +20,7 @@ use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberSwi
 use crate::core::name::PbxName;
 use crate::core::number::Number;
 
-/// Keeps the directory: the numbers that the node serves, and the credentials of their clients.
+/// Manages the directory: the numbers that the node serves, and the credentials of their clients.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   sidecall number put +12125550100 --name 'Alice Doe' --pbx office --new-credential
@@ -41,56 +41,56 @@ pub(super) struct NumberArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// All numbers, in order.
+    /// List numbers in order.
     List {
-        /// At most so many.
+        /// Maximum number of entries to list.
         #[arg(long)]
         limit: Option<usize>,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// One number, with its clients.
+    /// Show one number with its clients.
     Show {
-        /// Which one.
+        /// The number.
         number: Number,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Adds a number, or changes what is given of one that is there.
+    /// Add a number, or change the given fields of an existing one.
     Put(Box<PutArgs>),
-    /// Removes a number and its clients.
+    /// Remove a number and its clients.
     Remove {
-        /// Which one.
+        /// The number.
         number: Number,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Lets the number's clients take part again.
+    /// Switch the number's clients on again.
     On(SwitchArgs),
-    /// Switches the number's clients off: as if it had none, until it is switched on.
+    /// Switch the number's clients off, as if it had none.
     Off(SwitchArgs),
     Read(read::ReadArgs),
-    /// Adds and replaces numbers from CSV.
+    /// Add and replace numbers from CSV.
     ///
-    /// The header is number,name,pbx,kind,extensions,credential; all but number may be left out, and
-    /// extensions are separated by spaces. If a line is bad nothing is imported.
+    /// The header is number,name,pbx,kind,extensions,credential. All columns but number are optional.
+    /// Extensions are separated by spaces. If a line is invalid, nothing is imported.
     Import {
-        /// The file; - for standard input.
+        /// The file, or - for standard input.
         file: PathBuf,
-        /// Import the good lines even if others are bad.
+        /// Import the valid lines even if others are invalid.
         #[arg(long)]
         skip_bad: bool,
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// Asks the portability sources who serves a number.
+    /// Ask the portability sources who serves a number.
     ///
-    /// Reads [node.lnp] of the configuration and asks each source from here, afresh and without the deadline
-    /// that calls have; the node isn't asked. Shows what each says and what a call would make of it.
+    /// Reads [node.lnp] of the configuration and asks each source from this machine, without the cache and the deadline
+    /// of calls. Does not ask the node. Shows each answer and what it means for a call.
     Lookup {
-        /// Which one; extensions are nobody's but the PBX's.
+        /// The number, with + and country code. Extensions can't be ported.
         number: Number,
-        /// JSON instead of a table.
+        /// Print JSON instead of a table.
         #[arg(long)]
         json: bool,
     },
@@ -98,7 +98,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct SwitchArgs {
-    /// Which one. The number's own credential does as well as the administrator's token.
+    /// The number. Its own credential works as well as the administrator's token.
     number: Number,
     #[command(flatten)]
     admin: AdminArgs,
@@ -106,24 +106,24 @@ struct SwitchArgs {
 
 #[derive(Debug, Args)]
 struct PutArgs {
-    /// Which one.
+    /// The number.
     number: Number,
-    /// The name that others are shown; '' takes it away.
+    /// The name shown to the other side; '' removes it.
     #[arg(long)]
     name: Option<String>,
-    /// The PBX that its phone is on; '' for none.
+    /// The PBX of its phone; '' for none.
     #[arg(long, value_name = "NAME")]
     pbx: Option<String>,
     /// A person's phone, or a main number with an attendant.
     #[arg(long, value_name = "extension|main", value_parser = kind)]
     kind: Option<NumberKind>,
-    /// An extension behind a main number; may be given several times, and replaces those there are.
+    /// An extension behind a main number; repeatable. Replaces the existing ones.
     #[arg(long, value_name = "NUMBER")]
     extension: Vec<Number>,
-    /// The credential of its clients, 16 to 256 of A-Z a-z 0-9 - . _ ~ +; - reads it from standard input.
+    /// The credential of its clients: 16 to 256 characters of A-Z a-z 0-9 - . _ ~ +; - reads it from standard input.
     #[arg(long, value_name = "TOKEN", conflicts_with = "new_credential")]
     credential: Option<String>,
-    /// Makes a credential and shows it, this once. Clients with the old one are no longer let in.
+    /// Create a credential and show it once. Clients with the old one are refused.
     #[arg(long)]
     new_credential: bool,
     #[command(flatten)]
@@ -168,7 +168,7 @@ pub(super) async fn run(args: NumberArgs, config: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Numbers of one question.
+/// Numbers per request.
 const PAGE: usize = 1000;
 
 async fn list(api: &Api, limit: usize, json: bool) -> anyhow::Result<()> {
@@ -180,7 +180,7 @@ async fn list(api: &Api, limit: usize, json: bool) -> anyhow::Result<()> {
         let page: NumberPage = api.get(&["v1", "numbers"], &query).await?;
         left -= page.numbers.len().min(left);
         if json {
-            // One object per line: a million numbers need not fit anywhere.
+            // One object per line, so that a million numbers need not fit in memory.
             page.numbers.iter().try_for_each(output::json)?;
         } else {
             rows.extend(page.numbers.iter().map(row));
@@ -288,7 +288,7 @@ async fn put(args: PutArgs, config: &Path) -> anyhow::Result<()> {
         entry.pbx = name.map(|name| name.parse()).transpose().context("--pbx")?;
     }
     entry.kind = args.kind.unwrap_or(entry.kind);
-    // Somebody may switch it meanwhile.
+    // Another request may have switched it meanwhile.
     entry.enabled = None;
     if !args.extension.is_empty() {
         entry.extensions = args.extension;

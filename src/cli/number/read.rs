@@ -1,4 +1,4 @@
-//! `number read`: how the rules of a PBX read what it says.
+//! `number read`: shows how the rules of a PBX read a number.
 
 use std::path::Path;
 
@@ -13,32 +13,32 @@ use crate::core::name::{PbxName, TenantName};
 use crate::core::number::Number;
 use crate::core::plan::Unread;
 
-/// Shows how what a PBX says is read, and what is dialled there for that number.
+/// Shows how text from a PBX is read as a number, and what is dialled there for that number.
 ///
-/// Reads [[pbx]] of the configuration alone: asks neither the PBX nor the node.
+/// Uses only [[pbx]] of the configuration: asks neither the PBX nor the node.
 #[derive(Debug, Args)]
 pub(super) struct ReadArgs {
-    /// What the PBX says: a caller ID, an extension, digits that somebody dialled, the name of a phone.
+    /// Text from the PBX: a caller ID, an extension, dialled digits, the name of a phone.
     #[arg(required = true, value_name = "TEXT", allow_hyphen_values = true)]
     texts: Vec<String>,
-    /// Which [[pbx]]; needed if there are several.
+    /// Name of the [[pbx]]; required if there are several.
     #[arg(long, value_name = "NAME")]
     pbx: Option<PbxName>,
-    /// Whose extensions: what the dialplan says in sidecall_tenant (SIDECALL_TENANT).
+    /// The tenant, as the dialplan sets it in sidecall_tenant (SIDECALL_TENANT).
     #[arg(long, value_name = "NAME")]
     tenant: Option<String>,
-    /// JSON instead of a table.
+    /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
 }
 
-/// One text and what it is.
+/// One text and how it is read.
 #[derive(Serialize)]
 struct Reading<'a> {
     text: &'a str,
-    /// As a caller ID, or as the called number of a call that came by a trunk.
+    /// As a caller ID, or as the called number of a call from a trunk.
     shown: Read,
-    /// As what somebody dialled at a phone.
+    /// As digits dialled at a phone.
     dialled: Read,
     /// As the name of a phone.
     phone: Read,
@@ -46,7 +46,7 @@ struct Reading<'a> {
     dial: Option<String>,
 }
 
-/// A number, or why it is none.
+/// A number, or why the text isn't one.
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Read {
@@ -85,7 +85,7 @@ pub(super) fn run(args: &ReadArgs, config: &Path) -> anyhow::Result<()> {
     }
     let rules = plan.of(args.tenant.as_deref());
     let endpoints = pbx.endpoints();
-    // FreeSWITCH says whose the phone is; of an Asterisk's the name tells, or nothing.
+    // FreeSWITCH names the phone's tenant; on Asterisk only the endpoint's name may tell.
     let said = args.tenant.as_deref().filter(|_| pbx.kind == PbxKind::Freeswitch);
     let readings = args.texts.iter().map(|text| {
         let (shown, dialled) = (rules.read(text), rules.dialled(text));
