@@ -1,4 +1,4 @@
-//! Log-in, before anything else is said.
+//! Logs in, before any other action.
 //!
 //! ```text
 //! ← Asterisk Call Manager/11.0.0
@@ -30,23 +30,23 @@ use super::reply::AmiReply;
 use super::scrub::scrub;
 use crate::wire::Tap;
 
-/// Who we are to Asterisk.
+/// Our credentials for Asterisk.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmiAuth {
     /// The section's name in `manager.conf`.
     pub user: String,
     /// Its `secret`.
     pub secret: String,
-    /// How the secret is shown to be known.
+    /// How to authenticate.
     pub method: Method,
 }
 
-/// How the secret is shown to be known.
+/// How to authenticate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Method {
-    /// The secret goes over the wire. For loopback and TLS.
+    /// Sends the secret. For loopback and TLS.
     Plain,
-    /// A challenge is answered; the secret stays here.
+    /// Answers a challenge without sending the secret.
     #[default]
     Md5,
 }
@@ -57,7 +57,7 @@ impl fmt::Debug for AmiAuth {
     }
 }
 
-/// Waits for the greeting, logs in, and asks for the given classes of events.
+/// Waits for the greeting, logs in, and subscribes to the given classes of events.
 pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     framed: &mut Framed<S, AmiCodec>,
     auth: &AmiAuth,
@@ -83,7 +83,7 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Sends one action while there is no connection task yet, and waits for its reply.
+/// Sends one action before the connection task exists, and waits for its reply.
 async fn say<S: AsyncRead + AsyncWrite + Unpin>(
     framed: &mut Framed<S, AmiCodec>,
     action: &Action,

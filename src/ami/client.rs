@@ -1,4 +1,4 @@
-//! The handle to a connection.
+//! Connects to Asterisk, and sends actions over the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,22 +20,22 @@ use super::reply::AmiReply;
 use super::tls::Tls;
 use crate::wire::{Tap, Tapped, queue};
 
-/// How a connection behaves.
+/// Options of a connection.
 #[derive(Debug, Clone)]
 pub struct AmiOptions {
-    /// For TCP, TLS and log-in together. Default: 5 s.
+    /// Time limit for TCP, TLS and login together. Default: 5 s.
     pub connect_timeout: Duration,
-    /// From asking to the last reply or a list's end. Default: 5 s.
+    /// Time limit from sending a request to its last reply or the end of its list. Default: 5 s.
     pub request_timeout: Duration,
-    /// The classes of events that are asked for at log-in, such as `call,user`. Default: `off`.
+    /// The classes of events to subscribe to at login, such as `call,user`. Default: `off`.
     pub event_mask: String,
-    /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
+    /// Maximum number of unread events. Beyond it events are [lost](super::Item::Lost). Default: 10,000.
     pub event_queue: usize,
-    /// The largest frame and the longest list.
+    /// Limits of frames and lists.
     pub limits: AmiLimits,
-    /// Speak TLS. Default: no.
+    /// Uses TLS. Default: no.
     pub tls: Option<Tls>,
-    /// Listens in.
+    /// Records the connection.
     pub tap: Option<Arc<dyn Tap>>,
 }
 
@@ -57,9 +57,9 @@ impl Default for AmiOptions {
 ///
 /// # Errors
 ///
-/// [`AmiError::is_auth`] if Asterisk doesn't want us, [`AmiError::is_tls`] if its certificate isn't
-/// trusted, [`AmiError::is_timeout`] after [`AmiOptions::connect_timeout`], [`AmiError::is_disconnect`] if the
-/// link can't be made or breaks.
+/// [`AmiError::is_auth`] if Asterisk rejects us, [`AmiError::is_tls`] if its certificate isn't trusted,
+/// [`AmiError::is_timeout`] after [`AmiOptions::connect_timeout`], [`AmiError::is_disconnect`] if the connection
+/// fails.
 pub async fn connect(
     address: &str,
     auth: &AmiAuth,
@@ -73,7 +73,7 @@ pub async fn connect(
     timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| AmiError::Timeout)?
 }
 
-/// Logs in over a stream that is already there, with TLS if the options say so.
+/// Logs in over an existing stream, with TLS if the options say so.
 ///
 /// # Errors
 ///
@@ -118,8 +118,7 @@ where
 
 /// Sends actions. Clones share the connection.
 ///
-/// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
-/// written yet, it never is.
+/// Every request ends within the time-out. Dropping a request's future cancels it, unless it is already written.
 #[derive(Debug, Clone)]
 pub struct AmiClient {
     requests: mpsc::Sender<AmiRequest>,
@@ -133,17 +132,17 @@ impl AmiClient {
         Self { timeout, ..self.clone() }
     }
 
-    /// Whether the connection is over. `false` doesn't promise that the next action succeeds.
+    /// Whether the connection has ended. `false` doesn't mean that the next action will succeed.
     pub fn is_closed(&self) -> bool {
         self.requests.is_closed()
     }
 
-    /// Waits until the connection is over.
+    /// Waits until the connection has ended.
     pub async fn closed(&self) {
         self.requests.closed().await;
     }
 
-    /// Sends one action. A refusal is a reply too: see [`AmiReply::accepted`].
+    /// Sends one action. A refusal isn't an error here: see [`AmiReply::accepted`].
     ///
     /// # Errors
     ///
@@ -153,7 +152,7 @@ impl AmiClient {
         replies.pop().ok_or_else(gone)
     }
 
-    /// Sends actions in one write; the replies are in the same order. All or an error.
+    /// Sends actions in one write. Returns all replies in the same order, or an error.
     ///
     /// # Errors
     ///
@@ -177,14 +176,13 @@ impl AmiClient {
         .await
     }
 
-    /// Sends an action that is answered with a list of events, and gives the list's entries once it
-    /// is complete: an empty list is one that Asterisk says is empty.
+    /// Sends an action that is answered with a list of events, and returns the complete list. It is empty only if
+    /// Asterisk says so.
     ///
     /// # Errors
     ///
-    /// As [`AmiClient::send`]; [`AmiError::Refused`] if Asterisk refuses, which some actions do when there
-    /// is nothing to list; [`AmiError::is_list_cut`] if it ends with fewer entries than announced, or
-    /// is longer than [`AmiLimits`] allow.
+    /// As [`AmiClient::send`]; [`AmiError::Refused`] if Asterisk refuses, as it does for some empty lists;
+    /// [`AmiError::is_list_cut`] if the list has fewer entries than announced or exceeds [`AmiLimits`].
     pub async fn list(&self, action: Action) -> Result<Vec<AmiEvent>, AmiError> {
         let (waiter, entries) = oneshot::channel();
         let actions = vec![(action, Waiter::List(waiter, List::default()))];
@@ -195,7 +193,7 @@ impl AmiClient {
         .await
     }
 
-    /// Says goodbye; Asterisk closes the connection.
+    /// Sends `Logoff`; Asterisk closes the connection.
     ///
     /// # Errors
     ///
@@ -217,7 +215,7 @@ impl AmiClient {
     }
 }
 
-/// The connection was dropped, and with it everything that was in flight.
+/// The error for requests in flight when the connection is dropped.
 fn gone() -> AmiError {
     AmiError::Disconnected("the link is gone".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Delimits frames in a byte stream, and does no more.
+//! Delimits frames in a byte stream. Parses nothing else.
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::{memchr, memmem};
@@ -7,19 +7,19 @@ use tokio_util::codec::{Decoder, Encoder};
 use super::error::AmiError;
 use super::frame::{AmiFrame, AmiFrameKind, END_OF_OUTPUT, GREETING, is_follows, kind};
 
-/// The longest greeting, in bytes: it is one short line.
+/// Maximum length of the greeting, which is one short line, in bytes.
 const MAX_GREETING: usize = 1024;
 
 const END: &[u8] = b"\r\n\r\n";
 
-/// The most that is accepted; sizes in bytes.
+/// Maximum sizes, in bytes, and counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AmiLimits {
     /// A message: an event, or a reply with a command's whole output.
     pub message: usize,
-    /// The entries of one list.
+    /// The number of entries in one list.
     pub entries: usize,
-    /// The entries of one list together.
+    /// The total size of the entries in one list.
     pub list: usize,
 }
 
@@ -29,15 +29,14 @@ impl Default for AmiLimits {
     }
 }
 
-/// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
-/// is still scanned only once.
+/// Splits the stream into frames. Resumes scanning where it stopped, so each byte is scanned once.
 #[derive(Debug, Default)]
 pub struct AmiCodec {
     limits: AmiLimits,
     greeted: bool,
-    /// How much of the buffer is known not to hold the end of the frame.
+    /// Length of the scanned part of the buffer, which doesn't contain the end of the frame.
     scanned: usize,
-    /// The frame ends with a mark, and may hold empty lines.
+    /// Whether the frame ends with a marker and may contain empty lines.
     output: bool,
 }
 
@@ -47,13 +46,13 @@ impl AmiCodec {
         Self { limits, ..Self::default() }
     }
 
-    /// `Asterisk Call Manager/11.0.0`, and no empty line after it.
+    /// `Asterisk Call Manager/11.0.0`, without an empty line after it.
     fn greeting(&mut self, src: &mut BytesMut) -> Result<Option<AmiFrame>, AmiError> {
         let known = src.len().min(GREETING.len());
         if src[..known] != GREETING[..known] {
             return Err(AmiError::Malformed("this is no Asterisk manager interface"));
         }
-        // The limit holds for a line that comes whole, too: where the network cuts it must not matter.
+        // The limit also applies to a complete line, so that chunk boundaries make no difference.
         let line = &src[..src.len().min(MAX_GREETING + 1)];
         let Some(end) = memchr(b'\n', line) else {
             return match line.len() > MAX_GREETING {
@@ -66,7 +65,7 @@ impl AmiCodec {
         Ok(Some(AmiFrame { kind: AmiFrameKind::Greeting, raw: raw.slice_ref(raw.trim_ascii_end()) }))
     }
 
-    /// Where the message at the start of `src` ends, and with how many bytes of end.
+    /// The length of the message at the start of `src`, and of its terminator.
     fn end(&mut self, src: &[u8]) -> Option<(usize, usize)> {
         if !self.output {
             let found = memmem::find(&src[self.scanned..], END);
@@ -82,7 +81,7 @@ impl AmiCodec {
         }
         // --END COMMAND--
         //
-        // The mark counts where an empty line follows it: a command's output may quote it.
+        // The marker counts only before an empty line, since a command's output may quote it.
         let mut mark = [0; END_OF_OUTPUT.len() + END.len()];
         mark[..END_OF_OUTPUT.len()].copy_from_slice(END_OF_OUTPUT);
         mark[END_OF_OUTPUT.len()..].copy_from_slice(END);
@@ -111,7 +110,7 @@ impl Decoder for AmiCodec {
             src.advance(blank);
         }
         let end = self.end(src);
-        // What was scanned holds no end, so the message is at least that long.
+        // The scanned part contains no end, so the message is at least that long.
         let size = end.map_or(self.scanned, |(size, _)| size);
         if size > self.limits.message {
             return Err(AmiError::TooLarge { part: "message", size, limit: self.limits.message });
@@ -134,7 +133,7 @@ impl Decoder for AmiCodec {
     }
 }
 
-/// An action, [written out](super::Action::to_bytes) with its id.
+/// An action [as bytes](super::Action::to_bytes) with its id.
 impl Encoder<Bytes> for AmiCodec {
     type Error = AmiError;
 

@@ -1,8 +1,7 @@
 //! Typed actions → bytes.
 //!
-//! Fields end with a line break and an action with an empty line, so text from outside that holds a
-//! line break would add a field or begin another action. Such text is refused here, and nowhere else
-//! needs to think of it.
+//! A field ends with a line break and an action with an empty line, so a line break in untrusted text would add a field
+//! or begin another action. Such text is refused here, so no other code needs to check.
 
 use std::fmt;
 
@@ -11,13 +10,13 @@ use bytes::Bytes;
 use super::error::AmiError;
 use super::scrub;
 
-/// Asterisk drops a longer line, and then misreads the rest (`inbuf` in `manager.c`); in bytes.
+/// Maximum length of a line, in bytes. Asterisk drops a longer one and misreads the rest (`inbuf` in `manager.c`).
 const MAX_LINE: usize = 1024;
 
-/// Asterisk doesn't read more fields than this (`AST_MAX_MANHEADERS` in `manager.h`).
+/// Maximum number of fields that Asterisk reads (`AST_MAX_MANHEADERS` in `manager.h`).
 const MAX_FIELDS: usize = 128;
 
-/// One action. Its `ActionID` is given when it is sent.
+/// One action. It gets its `ActionID` when it is sent.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Action {
     name: String,
@@ -31,7 +30,7 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// [`AmiError::Invalid`] or [`AmiError::Forbidden`] if that's no name.
+    /// [`AmiError::Invalid`] or [`AmiError::Forbidden`] if the name is invalid.
     pub fn new(name: &str) -> Result<Self, AmiError> {
         key("an action's name", name)?;
         Ok(Self::bare(name))
@@ -41,8 +40,8 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// [`AmiError::Forbidden`] if key or value hold what doesn't belong there; [`AmiError::Invalid`] if
-    /// Asterisk wouldn't read the line, or if the key is one that we set.
+    /// [`AmiError::Forbidden`] if key or value contain a forbidden character; [`AmiError::Invalid`] if Asterisk
+    /// wouldn't read the line, or if the key is reserved for us.
     pub fn with(mut self, name: &str, value: &str) -> Result<Self, AmiError> {
         key("a field's name", name)?;
         refuse("a field's value", value, |_| false)?;
@@ -63,9 +62,8 @@ impl Action {
 
     /// `Setvar` on a channel, or PBX-wide without one.
     ///
-    /// A name with parentheses would write a dialplan function, and in a value those characters are
-    /// refused that mean something where the dialplan uses the variable in an application's
-    /// arguments.
+    /// Refuses names with parentheses, which would write a dialplan function. Refuses values with characters that have
+    /// a meaning in an application's arguments.
     ///
     /// # Errors
     ///
@@ -79,11 +77,11 @@ impl Action {
         action.with("Variable", name)?.with("Value", value)
     }
 
-    /// `Setvar` of several variables on a channel in one action, by way of the function `ARRAY`: each action
-    /// that Asterisk needn't take up, lock the channel for and answer is a call that it can take instead.
+    /// `Setvar` of several variables on a channel in one action, using the function `ARRAY`. Fewer actions leave
+    /// Asterisk more capacity for calls.
     ///
-    /// `ARRAY` parts the values at commas, and reads quotes, backslashes, parentheses and brackets
-    /// (`__ast_app_separate_args` in `app.c`): all but the brackets of an IPv6 address are refused.
+    /// `ARRAY` splits the values at commas and processes quotes, backslashes, parentheses and brackets
+    /// (`__ast_app_separate_args` in `app.c`). All of these are refused, except the brackets of an IPv6 address.
     ///
     /// # Errors
     ///
@@ -106,7 +104,7 @@ impl Action {
         action.with("Variable", &format!("ARRAY({})", names.join(",")))?.with("Value", &values.join(","))
     }
 
-    /// `Getvar` on a channel, or PBX-wide without one. The reply's `Value` is what it holds.
+    /// `Getvar` on a channel, or PBX-wide without one. The reply has the value in `Value`.
     ///
     /// # Errors
     ///
@@ -119,7 +117,7 @@ impl Action {
         action.with("Variable", name)
     }
 
-    /// `Redirect`: the channel goes on at this place of the dialplan.
+    /// `Redirect`: the channel continues at this place in the dialplan.
     ///
     /// # Errors
     ///
@@ -171,7 +169,7 @@ impl Action {
         Self::bare("Ping")
     }
 
-    /// `Logoff`: Asterisk says goodbye and closes.
+    /// `Logoff`: Asterisk closes the connection.
     pub fn logoff() -> Self {
         Self::bare("Logoff")
     }
@@ -182,7 +180,7 @@ impl Action {
         format!("Action: {name}\r\nActionID: {id}\r\n{fields}\r\n").into()
     }
 
-    /// Whether Asterisk closes the connection once it has answered.
+    /// Whether Asterisk closes the connection after its answer.
     pub(super) fn exits(&self) -> bool {
         self.name.eq_ignore_ascii_case("Logoff")
     }
@@ -202,7 +200,7 @@ impl fmt::Debug for Action {
     }
 }
 
-/// Without a channel a variable would be PBX-wide, which isn't what was meant.
+/// Refuses an empty channel, which would make a variable PBX-wide.
 fn nonempty(channel: &str) -> Result<&str, AmiError> {
     if channel.is_empty() { Err(AmiError::Invalid("a channel needs a name")) } else { Ok(channel) }
 }
@@ -226,7 +224,7 @@ fn key(what: &'static str, text: &str) -> Result<(), AmiError> {
 }
 
 fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), AmiError> {
-    // NUL ends Asterisk's C string early, and with it whatever we meant to send after it.
+    // NUL would end Asterisk's C string early.
     match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
         Some(found) => Err(AmiError::Forbidden { what, found }),
         None => Ok(()),

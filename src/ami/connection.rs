@@ -1,8 +1,7 @@
-//! Owns the socket: reads eagerly, writes what clients ask, and gives each reply and each list to
-//! its action by `ActionID`.
+//! Owns the socket: reads eagerly, writes clients' actions, and matches replies and lists with actions by `ActionID`.
 //!
-//! Nothing is kept of an action whose waiter gave up. Entries of its list that come too late are told from other events
-//! by the beginning of their `ActionID`, which is this connection's own.
+//! When a waiter gives up, its action is forgotten. Late entries of its list are recognised by the prefix of their
+//! `ActionID`, which is unique to this connection.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,22 +23,22 @@ use super::reply::AmiReply;
 use super::scrub::scrub;
 use crate::wire::{self, ByteStream, Tap};
 
-/// Actions that may wait for their answer at once. Beyond it new ones wait unsent, so that an
-/// Asterisk that has stopped answering costs a bounded amount of memory.
+/// Maximum number of actions that wait for a reply. Beyond it, new ones aren't sent, which bounds the memory if
+/// Asterisk stops answering.
 const MAX_PENDING: usize = 1024;
 
-/// Actions that go out in one write.
+/// Actions to send in one write.
 #[derive(Debug)]
 pub(super) struct AmiRequest {
     pub(super) actions: Vec<(Action, Waiter)>,
 }
 
-/// Who waits for an action's answer.
+/// The waiter for an action's reply.
 #[derive(Debug)]
 pub(super) enum Waiter {
     /// One reply.
     Reply(oneshot::Sender<AmiReply>),
-    /// A reply that begins a list, its entries so far, and the event that completes it.
+    /// A list, with its entries so far.
     List(oneshot::Sender<Result<Vec<AmiEvent>, AmiError>>, List),
 }
 
@@ -59,24 +58,24 @@ impl Waiter {
     }
 }
 
-/// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
+/// A connection after login. Does nothing until [`run`](Self::run) is polled.
 pub struct AmiConnection {
     reader: FramedRead<ReadHalf<Box<dyn ByteStream>>, AmiCodec>,
     writer: WriteHalf<Box<dyn ByteStream>>,
     encoder: AmiCodec,
     limits: AmiLimits,
     out: BytesMut,
-    /// TLS: one record for each action.
+    /// Whether each action needs its own TLS record.
     records: bool,
     unflushed: bool,
     requests: mpsc::Receiver<AmiRequest>,
-    /// Whether a client is left that could ask for something.
+    /// Whether any client is left.
     has_clients: bool,
-    /// Begins our `ActionID`s. An `OriginateResponse` tells every connection another one's id.
+    /// The prefix of our `ActionID`s. An `OriginateResponse` event shows another connection's id.
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
-    /// Whether a list was given up, so that entries of it may still come.
+    /// Whether a waiter gave up on a list, whose entries may still arrive.
     has_given_up: bool,
     events: wire::EventSender<AmiEvent>,
     tap: Option<Arc<dyn Tap>>,
@@ -97,7 +96,7 @@ impl AmiConnection {
         let stream: Box<dyn ByteStream> = Box::new(parts.io);
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
-        // What came right behind the log-in's last frame.
+        // Bytes received after the login's last frame.
         reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
         Self {
             reader,
@@ -119,15 +118,14 @@ impl AmiConnection {
         }
     }
 
-    /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
+    /// Runs until the connection ends. Spawn it: it never waits for the reader of the events.
     ///
-    /// Actions that are in flight at the end fail with [`AmiError::is_disconnect`], lists too; none is
-    /// repeated.
+    /// Actions and lists in flight at the end fail with [`AmiError::is_disconnect`]; none is repeated.
     ///
     /// # Errors
     ///
-    /// Why the link is gone. `Ok` if we wanted it so: after `Logoff`, or when every [`AmiClient`] and
-    /// the [`AmiEvents`] were dropped.
+    /// Why the connection ended. `Ok` after `Logoff`, or when every [`AmiClient`] and the [`AmiEvents`] were
+    /// dropped.
     ///
     /// [`AmiClient`]: super::AmiClient
     /// [`AmiEvents`]: super::AmiEvents
@@ -164,8 +162,7 @@ impl AmiConnection {
         }
     }
 
-    /// Puts a request's actions in one write, unless everybody who asked has given up: what is too
-    /// late is better never sent.
+    /// Puts a request's actions in one write, unless all of its waiters have given up.
     fn begin(&mut self, request: AmiRequest) -> Result<(), AmiError> {
         if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
@@ -190,7 +187,7 @@ impl AmiConnection {
         Ok(())
     }
 
-    /// Hands a frame to whom it belongs.
+    /// Dispatches a frame.
     fn read(&mut self, frame: AmiFrame) {
         match frame.kind() {
             AmiFrameKind::Event => {
@@ -207,13 +204,13 @@ impl AmiConnection {
         }
     }
 
-    /// Gives a reply to its waiter. Nobody waits for a reply without a known id.
+    /// Passes a reply to its waiter. Drops replies without a known id.
     fn reply(&mut self, reply: AmiReply) {
         let Some(id) = reply.get("ActionID") else {
             return;
         };
         match self.pending.remove(&*id) {
-            // Whoever has given up doesn't want it any more.
+            // The waiter may have given up.
             Some(Waiter::Reply(waiter)) => drop(waiter.send(reply)),
             // Response: Success
             // EventList: start
@@ -225,8 +222,8 @@ impl AmiConnection {
         }
     }
 
-    /// Adds an event to the list that it is an entry of, or completes that list. An entry of a list that was given up
-    /// is swallowed; any other event comes back.
+    /// Adds an event to its list, or completes the list. Drops entries of lists whose waiter gave up. Returns any other
+    /// event.
     fn entry(&mut self, event: AmiEvent) -> Option<AmiEvent> {
         if self.pending.is_empty() && !self.has_given_up {
             return Some(event);
@@ -278,11 +275,10 @@ impl std::fmt::Debug for AmiConnection {
     }
 }
 
-/// Writes all of `out`. Dropped half-way, it goes on from there next time.
+/// Writes all of `out`. Cancel-safe: the next call continues.
 ///
-/// Over TLS each action is a record of its own. Asterisk reads a part of a record, waits on the bare
-/// socket for more, and doesn't see what OpenSSL still holds of it (`get_input` in `manager.c`): actions
-/// that came in one record would wait for the next one.
+/// Over TLS each action gets its own record. Asterisk polls the bare socket and misses data that OpenSSL has already
+/// buffered (`get_input` in `manager.c`), so a second action in the same record would wait for the next record.
 async fn write(writer: &mut WriteHalf<Box<dyn ByteStream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
     while !out.is_empty() {
         let end = if records { memmem::find(out, b"\r\n\r\n").map(|at| at + 4) } else { None };

@@ -1,4 +1,4 @@
-//! Events, read lazily: only the fields that are asked for are looked at.
+//! Events, parsed lazily: only the requested fields.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,16 +8,15 @@ use memchr::memchr_iter;
 
 /// An event as Asterisk sent it. A clone shares the bytes.
 ///
-/// Names are looked up without regard to case, as Asterisk does with ours. Of several fields of a
-/// name [`get`](Self::get) gives the first: what a `UserEvent` adds comes after Asterisk's own
-/// fields and can't replace them.
+/// Names are case-insensitive, as in Asterisk. If a name occurs more than once, [`get`](Self::get) returns the
+/// first value: the fields of a `UserEvent` come after Asterisk's own and can't replace them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmiEvent {
     raw: Bytes,
 }
 
 impl AmiEvent {
-    /// Wraps the lines of an event. Nothing is parsed yet.
+    /// Wraps the lines of an event without parsing them.
     pub fn new(raw: Bytes) -> Self {
         Self { raw }
     }
@@ -50,7 +49,7 @@ impl AmiEvent {
 }
 
 impl fmt::Debug for AmiEvent {
-    // An event holds other people's numbers: its name is enough for a log.
+    // An event contains personal data, so a log gets only its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmiEvent").field("name", &self.name()).field("bytes", &self.raw.len()).finish_non_exhaustive()
     }
@@ -94,7 +93,7 @@ fn lines(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// `AppData: SidecallSetup,Caller: sipp` → the value, colons included, if the line is about `name`.
 #[inline]
 fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    // The colon's place rules out nearly every line before a name is compared.
+    // The position of the colon rules out nearly every line without comparing names.
     if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! Bytes → frame. A frame is a block of `Key: Value` lines that an empty line ends, but for the
-//! greeting, which is one line, and the output of a command in the old form, which ends with a mark.
+//! Parses frames. A frame is a block of `Key: Value` lines that ends with an empty line. The greeting is a single
+//! line, and the output of a command in the old form ends with a marker.
 
 use std::fmt;
 
@@ -16,7 +16,7 @@ use super::reply::AmiReply;
 /// How the greeting begins: `Asterisk Call Manager/11.0.0`
 pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
 
-/// What ends the output of a command before Asterisk 14.
+/// The marker after the output of a command before Asterisk 14.
 pub(super) const END_OF_OUTPUT: &[u8] = b"--END COMMAND--";
 
 /// What a frame is, by its first line.
@@ -28,7 +28,7 @@ pub enum AmiFrameKind {
     Reply,
     /// `Event: …`
     Event,
-    /// Anything else. Tolerated, and read past.
+    /// Anything else; ignored.
     Other,
 }
 
@@ -62,13 +62,13 @@ impl AmiFrame {
 }
 
 impl fmt::Debug for AmiFrame {
-    // A frame holds other people's numbers, which have no place in a log.
+    // A frame contains personal data, which doesn't belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmiFrame").field("kind", &self.kind).field("bytes", &self.raw.len()).finish()
     }
 }
 
-/// Looks at the first line of a block.
+/// The kind of a block, by its first line.
 ///
 /// ```text
 /// Event: Newchannel
@@ -91,8 +91,7 @@ pub(super) fn is_follows(block: &[u8]) -> bool {
 
 /// Splits the old form of a command's result into its fields and its output.
 ///
-/// The output looks like fields often enough, so only the lines that Asterisk itself puts first
-/// count as such.
+/// Output often looks like fields, so only the lines that Asterisk itself puts first count as fields.
 ///
 /// ```text
 /// Response: Follows

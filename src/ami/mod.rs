@@ -1,7 +1,7 @@
-//! Asterisk's manager interface: bytes ↔ messages, a codec that only delimits, a client that owns a connection.
+//! Asterisk's manager interface: frames, codec, actions, client.
 //!
-//! [`connect`] logs in and gives three things: an [`AmiClient`] that sends actions, the [`AmiEvents`] that
-//! come in, and the [`AmiConnection`] that does the work once it is spawned.
+//! [`connect`] logs in and returns an [`AmiClient`] that sends actions, the received [`AmiEvents`], and the
+//! [`AmiConnection`], which must be spawned.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,11 +10,11 @@
 //! | `reply` | pure: the answer to an action |
 //! | `command` | pure: typed actions → bytes |
 //! | `codec` | where a frame ends |
-//! | `auth` | log-in, plain or by challenge |
-//! | `scrub` | what a recording or a log shows: no secrets |
+//! | `auth` | login, plain or by challenge |
+//! | `scrub` | removes secrets for recordings and logs |
 //! | `connection` | owns the socket; replies and lists are matched by `ActionID` |
 //! | `client` | the handle |
-//! | `tls` | TLS, whose trust the caller decides on |
+//! | `tls` | TLS |
 
 mod auth;
 mod client;
@@ -44,5 +44,5 @@ pub use tls::Tls;
 
 pub use crate::wire::{Item, Tap};
 
-/// The events of one connection, in the order in which they came.
+/// The events of one connection, in order.
 pub type AmiEvents = crate::wire::Events<AmiEvent>;

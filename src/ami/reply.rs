@@ -13,7 +13,7 @@ use super::frame::{END_OF_OUTPUT, follows, is_follows};
 #[derive(Clone, PartialEq, Eq)]
 pub struct AmiReply {
     fields: Bytes,
-    /// A command's output in the form from before Asterisk 14; empty otherwise.
+    /// A command's output in the form before Asterisk 14; empty otherwise.
     output: Bytes,
 }
 
@@ -32,11 +32,11 @@ impl AmiReply {
         !self.get("Response").is_some_and(|response| response.eq_ignore_ascii_case("Error"))
     }
 
-    /// Makes a refusal an error.
+    /// Turns a refusal into an error.
     ///
     /// # Errors
     ///
-    /// [`AmiError::Refused`] with Asterisk's words.
+    /// [`AmiError::Refused`] with Asterisk's text.
     pub fn accepted(self) -> Result<Self, AmiError> {
         if self.is_ok() { Ok(self) } else { Err(AmiError::Refused(self.message().into_owned())) }
     }
@@ -52,7 +52,7 @@ impl AmiReply {
         value
     }
 
-    /// What a command printed, with `\n` between lines.
+    /// A command's output, with `\n` between lines.
     ///
     /// ```text
     /// Response: Success                       Response: Follows

@@ -1,6 +1,6 @@
-//! Actions as a recording or a log may show them: without secrets.
+//! Removes secrets from actions, for recordings and logs.
 
-/// Blanks the values of `Secret` and `Key`, which is the answer to a challenge. `actions` are whole.
+/// Blanks the values of `Secret` and of `Key`, the answer to a challenge. `actions` must be complete.
 ///
 /// ```text
 /// Secret: secret  →  Secret: ***

@@ -1,5 +1,5 @@
-//! The manager interface over TLS (`tlsenable` in `manager.conf`). Whom to trust is the caller's
-//! decision, in a `rustls` configuration.
+//! The manager interface over TLS (`tlsenable` in `manager.conf`). The caller chooses the trusted certificates in a
+//! `rustls` configuration.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::error::AmiError;
 
-/// How to speak TLS to one Asterisk.
+/// The TLS settings for one Asterisk.
 #[derive(Debug, Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
@@ -19,8 +19,7 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// TLS with the given trust, to the host whose certificate is for `name`, a host name or an IP
-    /// address.
+    /// TLS to the host whose certificate is for `name`, a host name or an IP address.
     ///
     /// # Errors
     ///
@@ -38,7 +37,7 @@ impl Tls {
         let connector = TlsConnector::from(Arc::clone(&self.config));
         let shaken = connector.connect(self.name.clone(), stream).await;
         shaken.map_err(|error| match error.get_ref() {
-            // A certificate problem comes wrapped; anything else is the link.
+            // rustls's errors are wrapped; anything else is a connection error.
             Some(cause) if cause.is::<rustls::Error>() => AmiError::Tls(cause.to_string()),
             _ => AmiError::Io(error),
         })

@@ -1,4 +1,4 @@
-//! Log-in, before anything else is said.
+//! Logs in, before any other command.
 //!
 //! ```text
 //! ← Content-Type: auth/request
@@ -22,7 +22,7 @@ use super::reply::EslReply;
 use super::scrub::scrub;
 use crate::wire::Tap;
 
-/// Who we are to FreeSWITCH.
+/// Our credentials for FreeSWITCH.
 #[derive(Clone, PartialEq, Eq)]
 pub enum EslAuth {
     /// The event socket's own password.
@@ -54,7 +54,7 @@ impl fmt::Debug for EslAuth {
     }
 }
 
-/// Answers `auth/request` and waits for the verdict.
+/// Answers `auth/request` and waits for the result.
 pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     framed: &mut Framed<S, EslCodec>,
     auth: &EslAuth,
@@ -83,7 +83,7 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
     Err(EslError::Disconnected("before log-in".to_owned()))
 }
 
-/// Sends one command while there is no connection task yet.
+/// Sends one command before the connection task exists.
 pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(
     framed: &mut Framed<S, EslCodec>,
     command: &Command,

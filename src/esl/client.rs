@@ -1,4 +1,4 @@
-//! The handle to a connection.
+//! Connects to FreeSWITCH, and sends commands over the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use super::event::EslEvent;
 use super::reply::EslReply;
 use crate::wire::{ByteStream, Tap, Tapped, queue};
 
-/// How a connection behaves.
+/// Options of a connection.
 #[derive(Debug, Clone)]
 pub struct EslOptions {
-    /// For TCP and log-in together. Default: 5 s.
+    /// Time limit for TCP and login together. Default: 5 s.
     pub connect_timeout: Duration,
-    /// From asking to the last reply. Default: 5 s.
+    /// Time limit from sending a request to its last reply. Default: 5 s.
     pub request_timeout: Duration,
-    /// Events that may wait to be read before some are [lost](super::Item::Lost). Default: 10,000.
+    /// Maximum number of unread events. Beyond it events are [lost](super::Item::Lost). Default: 10,000.
     pub event_queue: usize,
     /// The largest frame.
     pub limits: EslLimits,
-    /// Listens in.
+    /// Records the connection.
     pub tap: Option<Arc<dyn Tap>>,
 }
 
@@ -51,8 +51,8 @@ impl Default for EslOptions {
 ///
 /// # Errors
 ///
-/// [`EslError::is_auth`] if FreeSWITCH doesn't want us, [`EslError::is_timeout`] after
-/// [`EslOptions::connect_timeout`], [`EslError::is_disconnect`] if the link can't be made or breaks.
+/// [`EslError::is_auth`] if FreeSWITCH rejects us, [`EslError::is_timeout`] after [`EslOptions::connect_timeout`],
+/// [`EslError::is_disconnect`] if the connection fails.
 pub async fn connect(
     address: &str,
     auth: &EslAuth,
@@ -66,7 +66,7 @@ pub async fn connect(
     timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| EslError::Timeout)?
 }
 
-/// Logs in over a stream that is already there.
+/// Logs in over an existing stream.
 ///
 /// # Errors
 ///
@@ -86,7 +86,7 @@ where
     Ok(client(framed, &options))
 }
 
-/// What log-in, or the channel data of an outbound socket, is followed by.
+/// Makes the client of a stream, after the login or the channel data of an outbound socket.
 pub(super) fn client<S: ByteStream + 'static>(
     framed: Framed<S, EslCodec>,
     options: &EslOptions,
@@ -98,7 +98,7 @@ pub(super) fn client<S: ByteStream + 'static>(
     (client, events, connection)
 }
 
-/// A background job that FreeSWITCH has begun.
+/// A running background job.
 #[derive(Debug)]
 pub struct Job {
     done: oneshot::Receiver<EslEvent>,
@@ -118,8 +118,7 @@ impl Job {
 
 /// Sends commands. Clones share the connection.
 ///
-/// Every request ends within the time-out. Dropping a request's future gives it up: if it wasn't
-/// written yet, it never is.
+/// Every request ends within the time-out. Dropping a request's future cancels it, unless it is already written.
 #[derive(Debug, Clone)]
 pub struct EslClient {
     requests: mpsc::Sender<EslRequest>,
@@ -133,17 +132,17 @@ impl EslClient {
         Self { timeout, ..self.clone() }
     }
 
-    /// Whether the connection is over. `false` doesn't promise that the next command succeeds.
+    /// Whether the connection has ended. `false` doesn't mean that the next command will succeed.
     pub fn is_closed(&self) -> bool {
         self.requests.is_closed()
     }
 
-    /// Waits until the connection is over.
+    /// Waits until the connection has ended.
     pub async fn closed(&self) {
         self.requests.closed().await;
     }
 
-    /// Sends one command. A refusal is a reply too: see [`EslReply::accepted`].
+    /// Sends one command. A refusal isn't an error here: see [`EslReply::accepted`].
     ///
     /// # Errors
     ///
@@ -153,7 +152,7 @@ impl EslClient {
         replies.pop().ok_or_else(gone)
     }
 
-    /// Sends commands in one write; the replies come in the same order. All or an error.
+    /// Sends commands in one write. Returns all replies in the same order, or an error.
     ///
     /// # Errors
     ///
@@ -175,17 +174,17 @@ impl EslClient {
         self.send(Command::api(name, args)?).await
     }
 
-    /// `bgapi NAME ARG…`, and waits for its `BACKGROUND_JOB` event, which this connection must be
-    /// subscribed to. That event doesn't show up among the [`EslEvents`].
+    /// Sends `bgapi NAME ARG…` and waits for its `BACKGROUND_JOB` event, to which this connection must be
+    /// subscribed. [`EslEvents`] doesn't include that event.
     ///
     /// # Errors
     ///
-    /// As [`EslClient::api`]; [`EslError::Refused`] if the job wasn't begun.
+    /// As [`EslClient::api`]; [`EslError::Refused`] if the job wasn't started.
     pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<EslEvent, EslError> {
         self.within(async { self.begin(name, args).await?.done().await }).await
     }
 
-    /// `bgapi NAME ARG…`, and waits until FreeSWITCH has begun it; see [`EslClient::bgapi`].
+    /// Sends `bgapi NAME ARG…` and waits until FreeSWITCH has started the job; see [`EslClient::bgapi`].
     ///
     /// # Errors
     ///
@@ -214,7 +213,7 @@ impl EslClient {
         reply.accepted().map(drop)
     }
 
-    /// Lets only events through that match this filter or an earlier one.
+    /// Limits the events to those that match this filter or an earlier one.
     ///
     /// # Errors
     ///
@@ -224,7 +223,7 @@ impl EslClient {
         reply.accepted().map(drop)
     }
 
-    /// Says goodbye; FreeSWITCH closes the connection.
+    /// Sends `exit`; FreeSWITCH closes the connection.
     ///
     /// # Errors
     ///
@@ -233,7 +232,7 @@ impl EslClient {
         self.send(Command::exit()).await.map(drop)
     }
 
-    /// Queues a request, and gives what its replies come through.
+    /// Queues a request, and returns the receivers of its replies.
     async fn request(
         &self,
         commands: impl IntoIterator<Item = Command>,
@@ -267,7 +266,7 @@ async fn collect(waiting: Vec<oneshot::Receiver<EslReply>>) -> Result<Vec<EslRep
     Ok(replies)
 }
 
-/// The connection was dropped, and with it everything that was in flight.
+/// The error for requests in flight when the connection is dropped.
 fn gone() -> EslError {
     EslError::Disconnected("the link is gone".to_owned())
 }

@@ -1,4 +1,4 @@
-//! Delimits frames in a byte stream, and does no more.
+//! Delimits frames in a byte stream. Parses nothing else.
 
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memmem;
@@ -8,7 +8,7 @@ use super::command::Command;
 use super::error::EslError;
 use super::frame::{self, EslFrame, Head};
 
-/// The largest frame that is accepted, in bytes.
+/// Maximum size of a frame, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EslLimits {
     /// The head, which holds a whole channel's variables in the reply to `connect`.
@@ -23,14 +23,13 @@ impl Default for EslLimits {
     }
 }
 
-/// Cuts the stream into frames. Resumes where it stopped, so that a frame that comes byte by byte
-/// is still scanned only once.
+/// Splits the stream into frames. Resumes scanning where it stopped, so each byte is scanned once.
 #[derive(Debug, Default)]
 pub struct EslCodec {
     limits: EslLimits,
-    /// How much of the buffer is known not to hold the end of the head.
+    /// Length of the scanned part of the buffer, which doesn't contain the end of the head.
     scanned: usize,
-    /// The head that was read while its body isn't complete, and its size with the empty line.
+    /// The head of an incomplete frame, and its size including the empty line.
     pending: Option<(Head, usize)>,
 }
 
@@ -40,16 +39,16 @@ impl EslCodec {
         Self { limits, ..Self::default() }
     }
 
-    /// Finds the head at the start of `src` and what follows it.
+    /// Parses the head at the start of `src`, and returns it with its size.
     fn head(&mut self, src: &mut BytesMut) -> Result<Option<(Head, usize)>, EslError> {
         if self.scanned == 0 {
-            // No head begins with a line break; a body that ends with one more than counted might.
+            // No head begins with a line break, but an uncounted one may follow a body.
             let blank = src.iter().take_while(|b| matches!(b, b'\n' | b'\r'));
             let blank = blank.count();
             src.advance(blank);
         }
         let Some(found) = memmem::find(&src[self.scanned..], b"\n\n") else {
-            // The last byte may be the first half of the end.
+            // The last byte may be the first of the two line breaks.
             self.scanned = src.len().saturating_sub(1);
             if self.scanned > self.limits.head {
                 return Err(self.too_large("head", src.len()));

@@ -1,7 +1,7 @@
 //! Typed commands → bytes.
 //!
-//! A command ends with an empty line, so text from outside that holds a line break would end it and
-//! begin another one. Such text is refused here, and nowhere else needs to think of it.
+//! A command ends with an empty line, so a line break in untrusted text would end it and begin another one. Such text
+//! is refused here, so no other code needs to check.
 
 use std::fmt;
 
@@ -22,8 +22,8 @@ impl Command {
     ///
     /// # Errors
     ///
-    /// [`EslError::Forbidden`], here and in the other constructors, if an argument holds a line break
-    /// or NUL, or what its place in the command can't hold.
+    /// [`EslError::Forbidden`], here and in the other constructors, if an argument contains a line break, NUL or
+    /// another character that isn't allowed at its place.
     pub fn auth(password: &str) -> Result<Self, EslError> {
         clean("a password", password)?;
         Ok(Self::line(format!("auth {password}")))
@@ -45,7 +45,7 @@ impl Command {
         Self::line("connect".into())
     }
 
-    /// `exit`: FreeSWITCH says goodbye and closes.
+    /// `exit`: FreeSWITCH closes the connection.
     pub fn exit() -> Self {
         Self { exits: true, ..Self::line("exit".into()) }
     }
@@ -72,9 +72,9 @@ impl Command {
 
     /// `api uuid_setvar_multi UUID NAME=VALUE;…`
     ///
-    /// FreeSWITCH splits the list at `;` and undoes quotes and backslashes on the way
-    /// (`switch_separate_string`), and `${…}` in a variable runs a function wherever the dialplan
-    /// uses the variable in an argument. Values with any of those are refused, not escaped.
+    /// FreeSWITCH splits the list at `;` and processes quotes and backslashes (`switch_separate_string`). A `${…}` in a
+    /// variable runs a function where the dialplan uses the variable in an argument. Values with any of these are
+    /// refused, not escaped.
     ///
     /// # Errors
     ///
@@ -166,7 +166,7 @@ impl Command {
         if body.contains('\0') {
             return Err(EslError::Forbidden { what: "a body", found: '\0' });
         }
-        // The body follows the empty line directly; nothing ends it but its length.
+        // The body follows the empty line directly; only its length ends it.
         text.push_str(&format!("\ncontent-length: {}\n\n{body}", body.len()));
         Ok(Self { wire: text.into(), exits: false })
     }
@@ -181,7 +181,7 @@ impl Command {
         &self.wire
     }
 
-    /// Whether FreeSWITCH closes the connection once it has answered.
+    /// Whether FreeSWITCH closes the connection after its answer.
     pub(super) fn exits(&self) -> bool {
         self.exits
     }
@@ -228,7 +228,7 @@ fn clean(what: &'static str, text: &str) -> Result<(), EslError> {
 }
 
 fn refuse(what: &'static str, text: &str, bad: impl Fn(char) -> bool) -> Result<(), EslError> {
-    // NUL ends FreeSWITCH's C string early, and with it whatever we meant to send after it.
+    // NUL would end FreeSWITCH's C string early.
     match text.chars().find(|&c| matches!(c, '\r' | '\n' | '\0') || bad(c)) {
         Some(found) => Err(EslError::Forbidden { what, found }),
         None => Ok(()),

@@ -1,8 +1,7 @@
-//! Owns the socket: reads eagerly, writes what clients ask, and gives each reply to its command.
+//! Owns the socket: reads eagerly, writes clients' commands, and matches replies with commands.
 //!
-//! Replies carry no id; they come in the order of the commands. Every command that was written is
-//! therefore owed exactly one reply, whether or not anybody still waits for it: a waiter that gave
-//! up stays in its place in the queue, and the reply that comes too late is swallowed there.
+//! Replies have no id; they arrive in the order of the commands. So a waiter that gave up stays in the queue
+//! until its reply arrives, which is then dropped.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -23,19 +22,19 @@ use super::reply::EslReply;
 use super::scrub::scrub;
 use crate::wire::{self, ByteStream, Tap};
 
-/// Commands that may wait for their reply at once. Beyond it new ones wait unsent, so that a
-/// FreeSWITCH that has stopped answering costs a bounded amount of memory.
+/// Maximum number of commands that wait for a reply. Beyond it, new ones aren't sent, which bounds the memory if
+/// FreeSWITCH stops answering.
 const MAX_OWED: usize = 1024;
 
-/// Commands that go out in one write.
+/// Commands to send in one write.
 #[derive(Debug)]
 pub(super) struct EslRequest {
     pub(super) commands: Vec<(Command, oneshot::Sender<EslReply>)>,
-    /// A background job's id, and who waits for its result.
+    /// A background job's id, and the waiter for its result.
     pub(super) job: Option<(String, oneshot::Sender<EslEvent>)>,
 }
 
-/// A connection that is logged in. Nothing moves until [`run`](Self::run) is polled.
+/// A connection after login. Does nothing until [`run`](Self::run) is polled.
 pub struct EslConnection {
     reader: FramedRead<ReadHalf<Box<dyn ByteStream>>, EslCodec>,
     writer: WriteHalf<Box<dyn ByteStream>>,
@@ -43,7 +42,7 @@ pub struct EslConnection {
     out: BytesMut,
     unflushed: bool,
     requests: mpsc::Receiver<EslRequest>,
-    /// Whether a client is left that could ask for something.
+    /// Whether any client is left.
     has_clients: bool,
     owed: VecDeque<oneshot::Sender<EslReply>>,
     jobs: HashMap<String, oneshot::Sender<EslEvent>>,
@@ -63,7 +62,7 @@ impl EslConnection {
         let stream: Box<dyn ByteStream> = Box::new(parts.io);
         let (reader, writer) = tokio::io::split(stream);
         let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
-        // What came right behind the log-in's last frame.
+        // Bytes received after the login's last frame.
         reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
         Self {
             reader,
@@ -81,14 +80,14 @@ impl EslConnection {
         }
     }
 
-    /// Works until the link is gone. Spawn it: it never waits for whoever reads the events.
+    /// Runs until the connection ends. Spawn it: it never waits for the reader of the events.
     ///
-    /// Commands that are in flight at the end fail with [`EslError::is_disconnect`]; none is repeated.
+    /// Commands in flight at the end fail with [`EslError::is_disconnect`]; none is repeated.
     ///
     /// # Errors
     ///
-    /// Why the link is gone. `Ok` if we wanted it so: after `exit`, or when every [`EslClient`] and the
-    /// [`EslEvents`] were dropped.
+    /// Why the connection ended. `Ok` after `exit`, or when every [`EslClient`] and the [`EslEvents`] were
+    /// dropped.
     ///
     /// [`EslClient`]: super::EslClient
     /// [`EslEvents`]: super::EslEvents
@@ -124,8 +123,7 @@ impl EslConnection {
         }
     }
 
-    /// Puts a request's commands in one write, unless everybody who asked has given up: what is too
-    /// late is better never sent.
+    /// Puts a request's commands in one write, unless all of its waiters have given up.
     fn begin(&mut self, request: EslRequest) -> Result<(), EslError> {
         if request.commands.iter().all(|(_, waiter)| waiter.is_closed()) {
             return Ok(());
@@ -146,7 +144,7 @@ impl EslConnection {
         Ok(())
     }
 
-    /// Hands a frame to whom it belongs. `Some(reason)` if it is the last one.
+    /// Dispatches a frame. Returns the reason if it is the last one.
     fn read(&mut self, frame: EslFrame) -> Result<Option<String>, EslError> {
         match frame.kind() {
             EslFrameKind::Event => {
@@ -155,15 +153,15 @@ impl EslConnection {
                 }
             }
             EslFrameKind::CommandReply | EslFrameKind::ApiResponse => {
-                // A reply too many means that replies and commands no longer match.
+                // With an extra reply, replies and commands no longer match.
                 let waiter = self.owed.pop_front().ok_or(EslError::Malformed("a reply to no command"))?;
-                // Whoever has given up doesn't want it any more.
+                // The waiter may have given up.
                 let _late = waiter.send(EslReply::new(frame));
             }
             // Content-Type: text/disconnect-notice
             // Content-Disposition: linger
             //
-            // The channel has hung up, and the socket stays until the linger time is over.
+            // The channel has hung up; the socket stays open for the linger time.
             EslFrameKind::DisconnectNotice if frame.header("Content-Disposition") == Some(b"linger".as_slice()) => {}
             EslFrameKind::DisconnectNotice | EslFrameKind::RudeRejection => {
                 let words = String::from_utf8_lossy(frame.body());
@@ -174,7 +172,7 @@ impl EslConnection {
         Ok(None)
     }
 
-    /// Gives a background job's result to its waiter; any other event comes back.
+    /// Passes a background job's result to its waiter. Returns any other event.
     fn job_done(&mut self, event: EslEvent) -> Option<EslEvent> {
         if self.jobs.is_empty() {
             return Some(event);
@@ -203,7 +201,7 @@ impl std::fmt::Debug for EslConnection {
     }
 }
 
-/// Writes all of `out`. Dropped half-way, it goes on from there next time.
+/// Writes all of `out`. Cancel-safe: the next call continues.
 async fn write(writer: &mut WriteHalf<Box<dyn ByteStream>>, out: &mut BytesMut) -> io::Result<()> {
     while !out.is_empty() {
         if writer.write_buf(out).await? == 0 {

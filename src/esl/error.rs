@@ -1,60 +1,60 @@
-//! Everything that can go wrong on an event socket.
+//! Errors of an event socket connection.
 
 use std::io;
 
-/// What went wrong on an event socket. Ask the predicates rather than matching on variants.
+/// An error of an event socket connection. Prefer the predicates to matching on variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EslError {
-    /// The link is gone. What became of the commands in flight isn't known.
+    /// The connection is gone. The outcome of commands in flight is unknown.
     #[error("event socket closed: {0}")]
     Disconnected(String),
     /// The operating system refused to connect, read or write.
     #[error("event socket: {0}")]
     Io(#[from] io::Error),
-    /// No answer within the deadline. Whether the command took effect isn't known.
+    /// No answer within the deadline. Whether the command took effect is unknown.
     #[error("no answer from the event socket within the deadline")]
     Timeout,
     /// FreeSWITCH doesn't accept this user or password.
     #[error("event socket login refused: {0}")]
     AuthRejected(String),
-    /// The event socket's ACL (`apply-inbound-acl`) keeps our address out.
+    /// The event socket's ACL (`apply-inbound-acl`) rejects our address.
     #[error("event socket access denied by its ACL")]
     AccessDenied,
-    /// The command was understood and refused (`-ERR …`, `-USAGE …`).
+    /// FreeSWITCH refused the command (`-ERR …`, `-USAGE …`).
     #[error("event socket refused the command: {0}")]
     Refused(String),
-    /// The bytes aren't what the protocol allows here.
+    /// The bytes violate the protocol.
     #[error("malformed event socket frame: {0}")]
     Malformed(&'static str),
     /// A `Content-Length` that isn't a plain decimal number.
     #[error("Content-Length is not a length: {0:?}")]
     ContentLength(String),
-    /// A part of a frame is larger than [`EslLimits`](super::EslLimits) allow; sizes in bytes.
+    /// A part of a frame exceeds [`EslLimits`](super::EslLimits); sizes in bytes.
     #[error("event socket {part} of {size} bytes is over the limit of {limit}")]
     TooLarge {
         /// `head` or `body`.
         part: &'static str,
-        /// What was announced, or had come so far.
+        /// The announced size, or the size received so far.
         size: usize,
-        /// What is allowed.
+        /// The limit.
         limit: usize,
     },
-    /// A command's argument holds what would end the command, or begin another one.
+    /// A command's argument contains a character that would end the command or begin another one.
     #[error("{what} may not contain {found:?}")]
     Forbidden {
         /// Which argument.
         what: &'static str,
-        /// The first character at fault.
+        /// The first forbidden character.
         found: char,
     },
-    /// A command's argument is missing, empty or too many.
+    /// A command has a missing or empty argument, or too many.
     #[error("{0}")]
     Invalid(&'static str),
 }
 
 impl EslError {
-    /// The link is gone; connect again.
+    /// The connection is gone; reconnect.
     pub fn is_disconnect(&self) -> bool {
         matches!(self, Self::Disconnected(_) | Self::Io(_))
     }
@@ -64,27 +64,27 @@ impl EslError {
         matches!(self, Self::Timeout)
     }
 
-    /// Trying again with the same credentials from the same address is of no use.
+    /// A retry with the same credentials from the same address is useless.
     pub fn is_auth(&self) -> bool {
         matches!(self, Self::AuthRejected(_) | Self::AccessDenied)
     }
 
-    /// FreeSWITCH answered, and the answer is no.
+    /// FreeSWITCH refused the command.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_))
     }
 
-    /// The peer doesn't speak the protocol, or goes beyond the limits. The link isn't usable any more.
+    /// The peer violated the protocol or the limits. The connection is unusable.
     pub fn is_protocol(&self) -> bool {
         matches!(self, Self::Malformed(_) | Self::ContentLength(_) | Self::TooLarge { .. })
     }
 
-    /// The command was never sent, because it isn't safe to send.
+    /// The command was not sent, because it is unsafe.
     pub fn is_invalid_command(&self) -> bool {
         matches!(self, Self::Forbidden { .. } | Self::Invalid(_))
     }
 
-    /// The command may or may not have taken effect: don't repeat it blindly.
+    /// The command may have taken effect: don't repeat it blindly.
     pub fn is_outcome_unknown(&self) -> bool {
         self.is_disconnect() || self.is_timeout()
     }

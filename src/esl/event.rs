@@ -1,4 +1,4 @@
-//! Events, read lazily: an event of 8 kB costs only the fields that are asked for.
+//! Events, parsed lazily: only the requested fields of an event, which may have 8 kB.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,13 +8,13 @@ use memchr::{memchr, memchr_iter, memmem};
 
 /// An event as FreeSWITCH sent it. A clone shares the bytes.
 ///
-/// Names are looked up without regard to case, as `switch_event_get_header` does, and the first of
-/// several fields of a name counts.
+/// Names are case-insensitive, as in `switch_event_get_header`. If a name occurs more than once, the first value
+/// counts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EslEvent(Bytes);
 
 impl EslEvent {
-    /// Wraps the body of a `text/event-plain` frame. Nothing is parsed yet.
+    /// Wraps the body of a `text/event-plain` frame without parsing it.
     pub fn new(raw: Bytes) -> Self {
         Self(raw)
     }
@@ -27,8 +27,8 @@ impl EslEvent {
 
     /// Several fields in one pass over the event, which stops when it has them all.
     ///
-    /// Lines are split first, then name and value, and only then is a value url-decoded. The other way
-    /// round, a caller ID of `%0AUnique-ID%3A%20…` would forge a field.
+    /// Splits lines, then name and value, and only then url-decodes a value. Otherwise a caller ID of
+    /// `%0AUnique-ID%3A%20…` would forge a field.
     pub fn fields<const N: usize>(&self, names: [&str; N]) -> [Option<Cow<'_, str>>; N] {
         let mut found = [const { None }; N];
         let mut missing = N;
@@ -36,7 +36,7 @@ impl EslEvent {
         for end in memchr_iter(b'\n', &self.0).chain([self.0.len()]) {
             let line = &self.0[start..end];
             start = (end + 1).min(self.0.len());
-            // The empty line ends the fields. What follows is the event's own body.
+            // The empty line ends the fields. The event's own body follows.
             if line.is_empty() || missing == 0 {
                 break;
             }
@@ -71,7 +71,7 @@ impl EslEvent {
 }
 
 impl fmt::Debug for EslEvent {
-    // An event is kilobytes of other people's data: its name is enough for a log.
+    // An event contains kilobytes of personal data, so a log gets only its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EslEvent").field("name", &self.name()).field("bytes", &self.0.len()).finish_non_exhaustive()
     }
@@ -80,7 +80,7 @@ impl fmt::Debug for EslEvent {
 /// `Unique-ID: a5cb0e39-…` → the value, if the line is about `name`.
 #[inline]
 fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
-    // The colon's place rules out nearly every line before a name is compared.
+    // The position of the colon rules out nearly every line without comparing names.
     if line.get(name.len()) != Some(&b':') || !line[..name.len()].eq_ignore_ascii_case(name) {
         return None;
     }
@@ -88,10 +88,10 @@ fn value_of<'l>(line: &'l [u8], name: &[u8]) -> Option<&'l [u8]> {
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-/// Undoes `switch_url_encode`. A `+` stands for itself, and a `%` that begins no escape too.
+/// Undoes `switch_url_encode`. A `+`, and a `%` that begins no escape, are literal.
 ///
-/// `switch_event_serialize` writes `_undef_` for an empty value. It does not encode the `%` of a value
-/// that holds `%41` to begin with, so that value comes out as `A`: whoever uses a decoded value checks it.
+/// `switch_event_serialize` writes `_undef_` for an empty value. It doesn't encode the `%` of a value that contains
+/// `%41`, which is then decoded to `A`: check a decoded value before using it.
 fn decode(value: &[u8]) -> Cow<'_, str> {
     if value == b"_undef_" {
         return Cow::Borrowed("");

@@ -16,7 +16,7 @@ use super::event::EslEvent;
 /// What a frame is, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EslFrameKind {
-    /// `auth/request`: FreeSWITCH wants to know who we are.
+    /// `auth/request`: FreeSWITCH asks for the login.
     AuthRequest,
     /// `command/reply`: the answer to any command but `api`.
     CommandReply,
@@ -28,9 +28,9 @@ pub enum EslFrameKind {
     Log,
     /// `text/disconnect-notice`: FreeSWITCH is about to close, or lingers after hang-up.
     DisconnectNotice,
-    /// `text/rude-rejection`: the ACL keeps us out.
+    /// `text/rude-rejection`: the ACL rejects us.
     RudeRejection,
-    /// Anything else. Tolerated, and read past.
+    /// Anything else; ignored.
     Other,
 }
 
@@ -73,7 +73,7 @@ impl EslFrame {
 }
 
 impl fmt::Debug for EslFrame {
-    // A frame is kilobytes of other people's data, which has no place in a log.
+    // A frame contains kilobytes of personal data, which don't belong in a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EslFrame")
             .field("kind", &self.kind)
@@ -83,7 +83,7 @@ impl fmt::Debug for EslFrame {
     }
 }
 
-/// What the head says about its frame.
+/// The parsed head of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) kind: EslFrameKind,
@@ -91,7 +91,7 @@ pub(super) struct Head {
     pub(super) length: usize,
 }
 
-/// Reads a head block, whose lines stand in any order.
+/// Parses a head. Its lines may have any order.
 ///
 /// The reply to `connect` has some 200 lines of channel data before its `Content-Type`, and an
 /// event has its length first:
@@ -108,7 +108,7 @@ pub(super) fn head(block: &[u8]) -> Result<Head, EslError> {
             kind.get_or_insert_with(|| content_type(value));
         } else if name.eq_ignore_ascii_case(b"Content-Length") {
             let announced = content_length(value)?;
-            // Two lengths that differ would let a value decide where the next frame begins.
+            // With two different lengths, a forged value could decide where the next frame begins.
             if length.is_some_and(|known| known != announced) {
                 return Err(EslError::Malformed("two different lengths"));
             }
@@ -118,8 +118,7 @@ pub(super) fn head(block: &[u8]) -> Result<Head, EslError> {
     Ok(Head { kind: kind.ok_or(EslError::Malformed("no Content-Type"))?, length: length.unwrap_or(0) })
 }
 
-/// `Name: value` pairs of a head. A line without a colon (a line break inside a log line's user
-/// data) is passed over.
+/// `Name: value` pairs of a head. Skips lines without a colon, which line breaks in a log line's user data cause.
 fn headers(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     block.split(|byte| *byte == b'\n').filter_map(|line| header(line).ok().map(|(_, pair)| pair))
 }
@@ -144,7 +143,7 @@ fn content_type(value: &[u8]) -> EslFrameKind {
     }
 }
 
-/// `4368`. A sign, a blank or twenty digits are no length.
+/// `4368`. Rejects signs, blanks and overflows.
 fn content_length(value: &[u8]) -> Result<usize, EslError> {
     let number: IResult<&[u8], usize> = all_consuming(terminated(
         map_res(digit1, |digits: &[u8]| {

@@ -1,8 +1,7 @@
-//! FreeSWITCH's event socket: bytes ↔ frames, a codec that only delimits, a client that owns a connection.
+//! FreeSWITCH's event socket: frames, codec, commands, client.
 //!
-//! [`connect`] logs in and gives three things: an [`EslClient`] that sends commands, the [`EslEvents`] that
-//! come in, and the [`EslConnection`] that does the work once it is spawned. [`outbound`] is the other
-//! way round: the `socket` application of the dialplan connects to us.
+//! [`connect`] logs in and returns an [`EslClient`] that sends commands, the received [`EslEvents`], and the
+//! [`EslConnection`], which must be spawned. In [`outbound`], the `socket` application of the dialplan connects to us.
 //!
 //! | file | what |
 //! |---|---|
@@ -11,8 +10,8 @@
 //! | `reply` | pure: the answer to a command |
 //! | `command` | pure: typed commands → bytes |
 //! | `codec` | where a frame ends |
-//! | `auth` | log-in |
-//! | `scrub` | what a recording or a log shows: no secrets |
+//! | `auth` | login |
+//! | `scrub` | removes secrets for recordings and logs |
 //! | `connection` | owns the socket; replies are matched in order |
 //! | `client` | the handle |
 //! | `outbound` | the `socket` application |
@@ -44,5 +43,5 @@ pub use scrub::scrub;
 
 pub use crate::wire::{Item, Tap};
 
-/// The events of one connection, in the order in which they came.
+/// The events of one connection, in order.
 pub type EslEvents = crate::wire::Events<EslEvent>;

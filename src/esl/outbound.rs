@@ -8,8 +8,8 @@
 //!   Content-Type: command/reply
 //! ```
 //!
-//! In the synchronous form the channel waits for us, for good: whoever accepts must be sure to
-//! [`exit`](Session::exit) or drop the session. When the socket closes, the dialplan goes on.
+//! In the synchronous form the channel waits for us indefinitely: always [`exit`](Session::exit) or drop the
+//! session. When the socket closes, the dialplan continues.
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -34,13 +34,13 @@ pub struct Session {
     _driver: AbortOnDropHandle<Result<(), EslError>>,
 }
 
-/// Sends `connect` on a connection that FreeSWITCH made to us, and reads the channel data. Must be
-/// called within a Tokio runtime, which the session's task is spawned on.
+/// Sends `connect` on a connection from FreeSWITCH, and reads the channel data. Must be called within a Tokio
+/// runtime, since it spawns the session's task.
 ///
 /// # Errors
 ///
 /// [`EslError::is_timeout`] after [`EslOptions::connect_timeout`], [`EslError::is_disconnect`] if the caller
-/// hung up meanwhile, [`EslError::Refused`] if FreeSWITCH says so.
+/// hung up, [`EslError::Refused`] if FreeSWITCH refuses.
 pub async fn accept<S>(stream: S, options: EslOptions) -> Result<(EslEvent, Session), EslError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -76,16 +76,16 @@ impl Session {
         self.client.send(command).await?.accepted()
     }
 
-    /// For commands other than these.
+    /// The client, for other commands.
     pub fn client(&self) -> &EslClient {
         &self.client
     }
 
-    /// Says goodbye; the dialplan goes on.
+    /// Ends the session; the dialplan continues.
     ///
     /// # Errors
     ///
-    /// As [`EslClient::send`]. The socket is closed all the same.
+    /// As [`EslClient::send`]. The socket is closed in any case.
     pub async fn exit(self) -> Result<(), EslError> {
         self.client.exit().await
     }

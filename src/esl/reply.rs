@@ -20,8 +20,8 @@ impl EslReply {
         Self { frame }
     }
 
-    /// What FreeSWITCH said, without the line break that ends it. An `api` may say anything; other
-    /// commands say `+OK …` or `-ERR …`.
+    /// The text of the answer, without the final line break. An `api` command may answer anything; other commands
+    /// answer `+OK …` or `-ERR …`.
     pub fn text(&self) -> Cow<'_, str> {
         let text = match self.frame.kind {
             EslFrameKind::ApiResponse => &self.frame.body[..],
@@ -36,11 +36,11 @@ impl EslReply {
         !(text.starts_with("-ERR") || text.starts_with("-USAGE"))
     }
 
-    /// Makes a refusal an error.
+    /// Turns a refusal into an error.
     ///
     /// # Errors
     ///
-    /// [`EslError::Refused`] with FreeSWITCH's words.
+    /// [`EslError::Refused`] with FreeSWITCH's text.
     pub fn accepted(self) -> Result<Self, EslError> {
         if self.is_ok() { Ok(self) } else { Err(EslError::Refused(self.text().into_owned())) }
     }

@@ -1,6 +1,6 @@
-//! Commands as a recording or a log may show them: without passwords.
+//! Removes passwords from commands, for recordings and logs.
 
-/// Blanks the password in `auth PASSWORD` and `userauth USER:PASSWORD`. `commands` are whole.
+/// Blanks the password in `auth PASSWORD` and `userauth USER:PASSWORD`. `commands` must be complete.
 ///
 /// ```text
 /// auth ClueCon          →  auth ***

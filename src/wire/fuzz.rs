@@ -1,9 +1,9 @@
-//! What the fuzz bodies of both protocols share.
+//! Helpers for fuzzing both protocols.
 
 use bytes::BytesMut;
 use tokio_util::codec::Decoder;
 
-/// Sizes of chunks that follow from the data, for fuzzers that only give bytes.
+/// Chunk sizes derived from the data, for fuzzers that only provide bytes.
 pub(crate) fn chunks(data: &[u8]) -> [usize; 3] {
     let last = data.last().copied().unwrap_or_default();
     [data.len() % 61 + 1, usize::from(last) + 1, 7]

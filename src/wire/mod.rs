@@ -1,11 +1,11 @@
-//! What both PBX connections are made of, whatever protocol they speak.
+//! Parts shared by the connections to both PBXs.
 //!
 //! | file | what |
 //! |---|---|
 //! | `queue` | events between connection and consumer: bounded, never blocking |
-//! | `stream` | what carries the bytes |
+//! | `stream` | the byte stream of a connection |
 //! | `tap` | the recorder's view |
-//! | `fuzz` | what the fuzz bodies of both share |
+//! | `fuzz` | helpers for fuzzing both protocols |
 
 pub(crate) mod fuzz;
 mod queue;

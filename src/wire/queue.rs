@@ -1,31 +1,30 @@
-//! Events on their way to the consumer. Bounded, and it never blocks the reader: FreeSWITCH drops a
-//! listener that doesn't read (`MAX_MISSED` in `mod_event_socket.c`), and Asterisk a session that
-//! takes longer than 100 ms to (`writetimeout` in `manager.c`), so a slow consumer must not become a
-//! slow reader. What didn't fit is said, at its place in the order.
+//! A bounded queue of events that never blocks the reader of the connection. FreeSWITCH drops a listener
+//! that doesn't read (`MAX_MISSED` in `mod_event_socket.c`), and Asterisk drops a session that blocks for
+//! 100 ms (`writetimeout` in `manager.c`). If the consumer is too slow, events are lost, and the consumer
+//! gets their number in their place.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// What comes out of [`Events`].
+/// An item of [`Events`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item<E> {
     /// An event.
     Event(E),
-    /// At this place so many events were lost, because the consumer was too slow.
+    /// This many events were lost here, because the consumer was too slow.
     Lost(u64),
 }
 
-/// The events of one connection, in the order in which they came.
+/// The events of one connection, in order.
 #[derive(Debug)]
 pub struct Events<E> {
     shared: Arc<Shared<E>>,
 }
 
 impl<E> Events<E> {
-    /// The next item; `None` once the connection is over and everything was read. Dropping the
-    /// future loses nothing.
+    /// The next item; `None` once the connection has ended and the queue is empty. Cancel-safe.
     pub async fn next(&mut self) -> Option<Item<E>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
@@ -53,14 +52,14 @@ impl<E> Drop for Events<E> {
     }
 }
 
-/// The connection's end of the queue.
+/// The sending half of the queue.
 #[derive(Debug)]
 pub(crate) struct EventSender<E> {
     shared: Arc<Shared<E>>,
     capacity: usize,
 }
 
-/// A queue for at most `capacity` events.
+/// Creates a queue for up to `capacity` events.
 pub(crate) fn queue<E>(capacity: usize) -> (EventSender<E>, Events<E>) {
     let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false, reader: None };
     let shared = Arc::new(Shared { state: Mutex::new(state) });
@@ -86,7 +85,7 @@ impl<E> EventSender<E> {
         wake(state);
     }
 
-    /// Whether nobody will ever read.
+    /// Whether the receiver was dropped.
     pub(crate) fn is_unread(&self) -> bool {
         self.shared.lock().unread
     }
@@ -100,7 +99,7 @@ impl<E> Drop for EventSender<E> {
     }
 }
 
-/// Wakes the reader if it waits, once it can have the lock.
+/// Releases the lock, then wakes a waiting reader.
 fn wake<E>(mut state: MutexGuard<'_, State<E>>) {
     let reader = state.reader.take();
     drop(state);
@@ -116,7 +115,7 @@ struct Shared<E> {
 
 impl<E> Shared<E> {
     fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // Nothing in here can be left half done, so a panic elsewhere doesn't spoil it.
+        // No update can be left incomplete, so a poisoned lock is still usable.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -124,11 +123,11 @@ impl<E> Shared<E> {
 #[derive(Debug)]
 struct State<E> {
     items: VecDeque<Item<E>>,
-    /// Lost since the last item.
+    /// Number of events lost since the last item.
     lost: u64,
     closed: bool,
     unread: bool,
-    /// Wakes whoever waits for the next item.
+    /// The waker of the waiting reader.
     reader: Option<Waker>,
 }
 

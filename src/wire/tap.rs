@@ -1,5 +1,5 @@
-//! What a recorder sees of a connection: every byte received, and every command sent, without the
-//! secrets in it: what is a secret is for the protocol to say.
+//! Records a connection: every byte received, and every command sent. The protocol removes secrets from
+//! commands.
 
 use std::fmt;
 use std::io;
@@ -9,15 +9,15 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Listens in on a connection. Called from the connection's task, so it must not block for long.
+/// Records a connection. Called from the connection's task, so it must not block for long.
 pub trait Tap: Send + Sync + fmt::Debug {
-    /// Bytes from the PBX, cut wherever the network cut them.
+    /// Bytes from the PBX, in chunks as the network delivered them.
     fn received(&self, bytes: &[u8]);
-    /// One whole command to the PBX, scrubbed.
+    /// One whole command to the PBX, without secrets.
     fn sent(&self, bytes: &[u8]);
 }
 
-/// A stream whose received bytes are shown to a tap.
+/// A stream that passes received bytes to a tap.
 #[derive(Debug)]
 pub(crate) struct Tapped<S> {
     stream: S,
