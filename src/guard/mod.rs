@@ -1,5 +1,5 @@
-//! Where the node may write if somebody else chose the address: never into a private network, or else any
-//! client or caller could have it write to machines that only it can reach.
+//! Restricts where the node may post when somebody else chose the address. Without this, any client or
+//! caller could make it post to private machines that only it can reach.
 
 use std::error::Error;
 use std::io;
@@ -14,23 +14,23 @@ use crate::core::address::{Address, AddressKind};
 use crate::core::client_policy::{AddressRefusal, ClientPolicy};
 use crate::core::network::{HostList, is_public};
 
-/// How long the check of a name waits for the resolver.
+/// Time limit for resolving a name during a check.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How many names are resolved at the same time for requests. The system's resolver blocks a thread for each, up to half a
-/// minute if a name's servers don't answer. Files and the database's path are looked at by the same threads.
+/// Maximum number of concurrent lookups for requests. Each blocks a thread, for up to half a minute if the name
+/// servers don't answer. The same threads access files.
 static DELIVERING: Semaphore = Semaphore::const_new(32);
-/// How many names are resolved at the same time because a client binds them. If their servers don't answer, these places
-/// are full, and requests are not delayed: they have places of their own.
+/// Maximum number of concurrent lookups for binding clients. They have a limit of their own, so that slow lookups
+/// don't delay requests.
 static CHECKING: Semaphore = Semaphore::const_new(8);
 
-/// A name that resolves to no address which may be written to.
+/// A name resolves to no permitted address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name leads into a private network")]
 pub struct LeadsInside;
 
 impl LeadsInside {
-    /// Whether this is why a request failed.
+    /// Whether this caused a request to fail.
     pub fn caused(error: &reqwest::Error) -> bool {
         let mut cause: Option<&(dyn Error + 'static)> = error.source();
         while let Some(error) = cause {
@@ -43,14 +43,14 @@ impl LeadsInside {
     }
 }
 
-/// Resolves names to public addresses alone, and to those that an administrator allows.
+/// A resolver that returns only public addresses, except for hosts that the administrator allows.
 #[derive(Debug, Default)]
 pub struct PublicOnly {
     allowed: HostList,
 }
 
 impl PublicOnly {
-    /// Allows these hosts too, wherever they lead.
+    /// Also allows these hosts, at any address.
     pub fn and(allowed: HostList) -> PublicOnly {
         PublicOnly { allowed }
     }
@@ -60,7 +60,7 @@ impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
         let allowed = self.allowed.clone();
         Box::pin(async move {
-            // Nobody else's names delay those that an administrator has listed.
+            // Lookups of other names don't delay those of listed hosts.
             let places = (!allowed.has_name(name.as_str())).then_some(&DELIVERING);
             let found = resolve(name.as_str().to_owned(), places).await?;
             let found = permitted(name.as_str(), found.into_iter(), &allowed)?;
@@ -69,10 +69,10 @@ impl Resolve for PublicOnly {
     }
 }
 
-/// Checks whether a client may be reached at an address, and where a webhook's name leads now.
+/// Checks whether the policy allows a client's address, and what a webhook's name resolves to now.
 ///
 /// # Errors
-/// Says why the address is refused, and how it can be allowed.
+/// Says why the address is refused, and how to allow it.
 pub async fn check_client(policy: &ClientPolicy, address: &Address) -> Result<(), AddressRefusal> {
     policy.check(address)?;
     match address.host() {
@@ -84,10 +84,10 @@ pub async fn check_client(policy: &ClientPolicy, address: &Address) -> Result<()
     }
 }
 
-/// Checks where a name leads now. A name that can't be resolved passes: [`PublicOnly`] looks again at each request.
+/// Checks what a name resolves to now. An unresolvable name passes, since [`PublicOnly`] checks each request.
 ///
 /// # Errors
-/// If it leads into a private network.
+/// If it resolves to a private address.
 async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
     match tokio::time::timeout(PATIENCE, resolve(name.to_owned(), Some(&CHECKING))).await {
         Ok(Ok(found)) => permitted(name, found.into_iter(), allowed).map(drop),
@@ -95,7 +95,7 @@ async fn check_name(name: &str, allowed: &HostList) -> Result<(), LeadsInside> {
     }
 }
 
-/// The addresses of a name, as the system's resolver says. The lookup takes one of `places`, or needs none.
+/// Resolves a name with the system's resolver. With `places`, the lookup waits for a free one.
 async fn resolve(name: String, places: Option<&'static Semaphore>) -> io::Result<Vec<SocketAddr>> {
     let work = async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) };
     match places {
@@ -104,7 +104,7 @@ async fn resolve(name: String, places: Option<&'static Semaphore>) -> io::Result
     }
 }
 
-/// Waits for a place, and keeps it until the work is done even if the caller is dropped: the blocked thread stays, too.
+/// Waits for a place and keeps it until the work is done, even if the caller is dropped: the thread is blocked as long.
 async fn limited<T: Send + 'static>(
     places: &'static Semaphore,
     work: impl Future<Output = io::Result<T>> + Send + 'static,

@@ -15,42 +15,42 @@ use crate::core::portability::{NodeUrl, PeerRule, RouteRule, Rules};
 use crate::core::secret::Secret;
 use crate::core::tel::RoutingNumber;
 
-/// What a URL has where the number goes.
+/// The placeholder for the number in a URL.
 pub(super) const PLACEHOLDER: &str = "{number}";
 
-/// Number portability: who is asked, and what answers mean here. Without a source nobody is asked.
+/// Number portability: the sources, and the rules that interpret their answers. Off without a source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LnpConfig {
-    /// How long a call waits for all sources together, in ms: less than the agent waits for the decision.
+    /// Deadline for all sources together, in ms. Must be less than the agent's deadline.
     pub deadline_ms: u64,
-    /// An answer is kept no longer, in seconds, whatever its source says.
+    /// Maximum TTL of an answer, in seconds.
     pub max_ttl: u64,
-    /// That nothing is known is kept no longer, in seconds.
+    /// Maximum TTL of an answer that knows nothing, in seconds.
     pub negative_ttl: u64,
-    /// Numbers that are kept of each source.
+    /// Cache size of each source, in numbers.
     pub cache: u64,
-    /// After so many failures in a row, calls go on without a source ...
+    /// Failures in a row after which a source's breaker opens.
     pub breaker_failures: u32,
-    /// ... for so many ms.
+    /// How long the breaker stays open, in ms.
     pub breaker_rest_ms: u64,
-    /// Asks for calls that come from a trunk, too.
+    /// Whether to ask for calls from a trunk, too.
     pub terminating: bool,
-    /// Routing numbers that begin with one of these are ours.
+    /// Prefixes of our routing numbers.
     pub own_routing_numbers: Vec<RoutingNumber>,
-    /// The operators that we are.
+    /// Our operator names.
     pub own_operators: Vec<OperatorName>,
-    /// Who is asked, in this order.
+    /// The sources, in order.
     pub source: Vec<SourceConfig>,
-    /// Where others' numbers go: the first that fits.
+    /// Where other operators' numbers go; the first match wins.
     pub route: Vec<RouteConfig>,
 }
 
-/// The two kinds of a source.
+/// The kind of a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceKind {
-    /// NAPTR records in the DNS (RFC 6116).
+    /// ENUM: NAPTR records in the DNS (RFC 6116).
     Enum,
     /// A service that answers in JSON.
     Http,
@@ -64,16 +64,16 @@ pub struct SourceConfig {
     pub name: SourceName,
     /// `enum` or `http`.
     pub kind: SourceKind,
-    /// ENUM: what stands behind the reversed digits.
+    /// ENUM: the suffix after the reversed digits.
     #[serde(default)]
     pub suffix: Option<Context>,
-    /// ENUM: the servers that are asked; the system's if there are none.
+    /// ENUM: the name servers; the system's if empty.
     #[serde(default)]
     pub servers: Vec<SocketAddr>,
-    /// HTTP: where the number is looked up, with `{number}` in it.
+    /// HTTP: the URL, with `{number}` in place of the number.
     #[serde(default)]
     pub url: Option<String>,
-    /// HTTP: the file that holds the bearer token.
+    /// HTTP: the file with the bearer token.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
     /// The token.
@@ -85,16 +85,16 @@ pub struct SourceConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
-    /// Those whose routing number begins so.
+    /// Matches routing numbers with this prefix.
     #[serde(default)]
     pub rn_prefix: Option<RoutingNumber>,
-    /// Those of this operator.
+    /// Matches this operator.
     #[serde(default)]
     pub operator: Option<OperatorName>,
-    /// To this peer, by its trunk ...
+    /// The peer to use, with its trunk.
     #[serde(default)]
     pub peer: Option<PeerName>,
-    /// ... or by this one.
+    /// The trunk to use instead.
     #[serde(default)]
     pub trunk: Option<TrunkName>,
 }
@@ -118,12 +118,12 @@ impl Default for LnpConfig {
 }
 
 impl LnpConfig {
-    /// How long a call waits for all sources together.
+    /// The deadline for all sources together.
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)
     }
 
-    /// What answers mean here.
+    /// The rules that interpret answers.
     pub(super) fn rules(&self, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Rules {
         let route = |route: &RouteConfig| RouteRule {
             prefix: route.rn_prefix.clone(),
@@ -140,10 +140,10 @@ impl LnpConfig {
         }
     }
 
-    /// Looks for values that can't work.
+    /// Checks the values.
     ///
     /// # Errors
-    /// Names the key that is wrong.
+    /// Names the invalid key.
     pub fn check(&self) -> Result<(), LnpError> {
         let wrong = |key, reason: &str| Err(LnpError::Key { key, reason: reason.to_owned() });
         if self.deadline_ms == 0 {
@@ -190,7 +190,7 @@ impl SourceConfig {
                 if Url::parse(&url.replace(PLACEHOLDER, "%2B1")).is_err() {
                     return wrong(format!("url: {url:?} is not a URL"));
                 }
-                // The same hosts that client addresses may have: plain HTTP stays on this machine.
+                // As with client addresses, plain HTTP is allowed only to this machine.
                 let base = url.split(PLACEHOLDER).next().and_then(|base| base.split('?').next()).unwrap_or_default();
                 match base.parse::<Address>() {
                     Ok(_) => Ok(()),

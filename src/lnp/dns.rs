@@ -1,4 +1,4 @@
-//! ENUM: a number's NAPTR records, asked for over DNS (RFC 6116).
+//! ENUM: looks up a number's NAPTR records in the DNS (RFC 6116).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::core::naptr::{Naptr, labels, read};
 use crate::core::number::{Context, Number};
 use crate::core::portability::Answer;
 
-/// One suffix, and the servers that are asked about it.
+/// One suffix and its name servers.
 pub(super) struct Dns {
     resolver: TokioResolver,
     suffix: String,
 }
 
 impl Dns {
-    /// Asks these servers, or those of the system.
+    /// Uses these servers, or the system's if there are none.
     pub(super) fn new(suffix: &Context, servers: &[SocketAddr]) -> Result<Dns, String> {
         let mut builder = if servers.is_empty() {
             TokioResolver::builder_tokio().map_err(|error| format!("the system's resolver is not known: {error}"))?
@@ -42,14 +42,14 @@ impl Dns {
         Ok(Dns { resolver, suffix: String::from(suffix.clone()) })
     }
 
-    /// What the number's records say. A name that isn't there says nothing, which is an answer.
+    /// Looks up a number. A name that doesn't exist is an answer too: nothing is known.
     pub(super) async fn ask(&self, number: &Number) -> Result<SourceAnswer, AskError> {
         let Some(labels) = labels(number) else { return Ok(SourceAnswer::nothing(Duration::ZERO)) };
-        // With a dot at its end, so that no search list is tried.
+        // The trailing dot prevents the use of a search list.
         match self.resolver.lookup(format!("{labels}.{}.", self.suffix), RecordType::NAPTR).await {
             Ok(lookup) => {
                 let answers = lookup.answers();
-                // An alias may live shorter than what it leads to.
+                // An alias may have a shorter TTL than its target.
                 let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
                 let records: Vec<Naptr> = answers.iter().filter_map(|record| naptr(&record.data)).collect();
                 let answer = read(&records, number);
@@ -57,7 +57,7 @@ impl Dns {
                 Ok(SourceAnswer { answer, ttl: Duration::from_secs(ttl.into()), nothing })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { negative_ttl, .. }))) => {
-                // Without an SOA record a "no" isn't kept (RFC 2308 §5).
+                // A negative answer without an SOA record isn't cached (RFC 2308 §5).
                 Ok(SourceAnswer::nothing(Duration::from_secs(negative_ttl.unwrap_or(0).into())))
             }
             Err(NetError::Timeout) => Err(AskError::Late),
@@ -66,15 +66,15 @@ impl Dns {
     }
 }
 
-/// The cache is our own, for both kinds of sources; and what takes longer than a question may is of no use.
+/// Options of the resolver. It has no cache, since ours serves both kinds of sources.
 fn tune(options: &mut ResolverOpts) {
     options.timeout = FLIGHT;
     options.attempts = 0;
     options.cache_size = 0;
     options.edns0 = true;
     options.preserve_intermediates = true;
-    // By itself the resolver takes any port from 1024 on, and so now and then one that the PBX is about to open for a
-    // call's RTP: FreeSWITCH ends that call with cause 88. The system's ephemeral ports are not the PBX's.
+    // By default the resolver uses any port from 1024 on, including one that the PBX is about to open for a call's RTP:
+    // FreeSWITCH ends that call with cause 88. The PBX doesn't use the system's ephemeral ports.
     options.os_port_selection = true;
 }
 

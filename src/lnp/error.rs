@@ -1,14 +1,14 @@
-//! What can go wrong with portability.
+//! Errors of number portability.
 
 use crate::core::name::SourceName;
 
-/// A configuration that can't work.
+/// An invalid configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LnpError {
-    /// A value of `[node.lnp]`.
+    /// A value in `[node.lnp]`.
     #[error("node.lnp.{key}: {reason}")]
     Key {
-        /// Which one.
+        /// The key.
         key: &'static str,
         /// What is wrong with it.
         reason: String,
@@ -16,35 +16,35 @@ pub enum LnpError {
     /// A value of one source.
     #[error("node.lnp.source {source_name}: {reason}")]
     Source {
-        /// Which source.
+        /// The source.
         source_name: SourceName,
         /// What is wrong, with the key's name.
         reason: String,
     },
 }
 
-/// Why a source says nothing, though it may know something.
+/// Why a source gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
-    /// No answer within the time that there was. It is kept for the next call if it still comes.
+    /// No answer in time. A late answer is cached for the next call.
     #[error("no answer in time")]
     Late,
-    /// It failed several times in a row and isn't asked for a while.
+    /// The breaker is open after several failures in a row.
     #[error("it failed several times in a row and is left alone for now")]
     Resting,
-    /// As many questions are under way as may be.
+    /// Too many queries are in flight.
     #[error("too many questions are under way")]
     Busy,
-    /// It can't be reached, or says that it can't answer.
+    /// The source can't be reached, or reports an error.
     #[error("{0}")]
     Failed(String),
-    /// Its answer is not of the form that was agreed on.
+    /// The answer is malformed.
     #[error("a strange answer: {0}")]
     Strange(String),
 }
 
 impl AskError {
-    /// The word for it in metrics.
+    /// The word in metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             AskError::Late => "late",

@@ -4,7 +4,7 @@
 use super::http::understood;
 use crate::core::number::Number;
 
-/// Any body is an answer, or is refused.
+/// Parses any body, or refuses it.
 pub fn answer(data: &[u8]) {
     let Ok(number) = "+12125550100".parse::<Number>() else { return };
     let _ = understood(data, &number);

@@ -1,11 +1,11 @@
-//! A portability service over HTTP that answers in JSON.
+//! Queries a portability service over HTTP, which answers in JSON.
 //!
 //! ```json
 //! {"number": "+12125550100", "ported": true, "rn": "+12125559999", "operator": "b.example",
 //!  "node": "https://node.b.example", "client": true, "ttl": 3600}
 //! ```
 //!
-//! Everything may be left out, and what else is there isn't looked at. 404 says that nothing is known.
+//! All fields are optional, and unknown fields are ignored. A 404 means that nothing is known.
 
 use std::time::Duration;
 
@@ -22,9 +22,9 @@ use crate::core::portability::{Answer, NodeUrl};
 use crate::core::secret::Secret;
 use crate::core::tel::RoutingNumber;
 
-/// Bytes of the longest answer.
+/// Maximum size of an answer, in bytes.
 const BODY: usize = 16 * 1024;
-/// How long an answer is good that doesn't say.
+/// Default TTL of an answer.
 const TTL: Duration = Duration::from_secs(60);
 
 /// One service.
@@ -47,16 +47,16 @@ struct Body {
 
 impl Http {
     pub(super) fn new(url: String, token: Option<Secret>) -> Result<Http, String> {
-        // Fails if there is a provider already, which is as good.
+        // Fails if a provider is already installed, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would take the token to somebody else.
+        // A redirect would send the token to another host.
         let client = Client::builder().redirect(redirect::Policy::none()).timeout(FLIGHT).no_proxy().tcp_nodelay(true);
         let client = client.build().map_err(|error| error.to_string())?;
         Ok(Http { client, url, token })
     }
 
     pub(super) async fn ask(&self, number: &Number) -> Result<SourceAnswer, AskError> {
-        // A bare + would be a space in a query.
+        // An unescaped + means a space in a query.
         let url = self.url.replace(PLACEHOLDER, &number.to_string().replace('+', "%2B"));
         let mut request = self.client.get(url).header(ACCEPT, "application/json");
         request = request.header(USER_AGENT, concat!("sidecall/", env!("CARGO_PKG_VERSION")));

@@ -1,8 +1,8 @@
-//! The door to number portability: who serves a number today, asked before a call is routed.
+//! Number portability: looks up who serves a number before a call is routed.
 //!
-//! Sources (ENUM, HTTP) are asked in order, and the first that says something is believed. All of them
-//! together have a deadline; a source that fails, is late or rests is passed over, and if nobody knows
-//! anything, the call is routed as it would be without this room.
+//! Asks the sources (ENUM, HTTP) in order and uses the first answer that says anything. They share one
+//! deadline. A source that fails, is late or has an open breaker is skipped. Without any answer, the call is
+//! routed as if number portability were off.
 
 mod config;
 mod dns;
@@ -23,7 +23,7 @@ use crate::core::number::Number;
 use crate::core::portability::{Answer, NodeUrl, PeerRule, Portability, Rules};
 use source::Source;
 
-/// All sources, and what their answers mean here.
+/// All sources, and the rules that interpret their answers.
 #[derive(Clone)]
 pub struct Lnp {
     inner: Arc<Inner>,
@@ -36,22 +36,22 @@ struct Inner {
     terminating: bool,
 }
 
-/// What one source said when it was asked for its own sake.
+/// One source's answer, for diagnosis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
-    /// Which source.
+    /// The source.
     pub source: SourceName,
     /// How long it took.
     pub took: Duration,
-    /// Its answer, how long that is good, and what it means here if it says anything.
+    /// The answer, its TTL, and its meaning here unless the source knows nothing.
     pub said: Result<(Answer, Duration, Option<Portability>), AskError>,
 }
 
 impl Lnp {
-    /// `own_node` is our node as others know it.
+    /// `own_node` is our node's public URL.
     ///
     /// # Errors
-    /// If the configuration can't work.
+    /// If the configuration is invalid.
     pub fn new(config: &LnpConfig, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Result<Lnp, LnpError> {
         config.check()?;
         let sources = config.source.iter().map(|source| Source::new(source, config)).collect::<Result<_, _>>()?;
@@ -59,17 +59,17 @@ impl Lnp {
         Ok(Lnp { inner: Arc::new(Inner { sources, rules, deadline, terminating: config.terminating }) })
     }
 
-    /// Whether there is anybody to ask.
+    /// Whether any source is configured.
     pub fn is_configured(&self) -> bool {
         !self.inner.sources.is_empty()
     }
 
-    /// Whether it is asked for calls that come from a trunk, too.
+    /// Whether to ask for calls from a trunk, too.
     pub fn asks_terminating(&self) -> bool {
         self.inner.terminating
     }
 
-    /// Who serves a number, for a call that waits. It takes at most the deadline, and knows nothing in doubt.
+    /// Looks up who serves a number. Returns within the deadline, with nothing known if in doubt.
     pub async fn lookup(&self, number: &Number) -> Portability {
         if matches!(number, Number::Local { .. }) {
             return Portability::default();
@@ -77,7 +77,7 @@ impl Lnp {
         let Inner { sources, rules, deadline, .. } = &*self.inner;
         let end = Instant::now() + *deadline;
         for (n, source) in sources.iter().enumerate() {
-            // One that is silent must leave time for those behind it.
+            // A silent source must leave time for the next ones.
             let share = end.saturating_duration_since(Instant::now()) / u32::try_from(sources.len() - n).unwrap_or(1);
             if share.is_zero() {
                 break;
@@ -91,7 +91,7 @@ impl Lnp {
         Portability::default()
     }
 
-    /// What each source says about a number, asked afresh and without the calls' deadline.
+    /// Asks every source about a number, without the cache and the calls' deadline.
     pub async fn explain(&self, number: &Number) -> Vec<Heard> {
         let mut heard = Vec::new();
         for source in &self.inner.sources {

@@ -1,5 +1,4 @@
-//! One source with what stands before it: its cache, which also shares the questions under way, and its circuit
-//! breaker.
+//! One source behind its cache and its circuit breaker. Concurrent queries for one number share an answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,18 +20,17 @@ use crate::core::portability::Answer;
 use crate::monitor::brief;
 use crate::monitor::lnp::asked;
 
-/// How long a question may be under way. Longer than any call waits: an answer that comes too late for
-/// this call is there for the next.
+/// Time limit for a query. Longer than any call waits: a late answer is cached for the next call.
 pub(super) const FLIGHT: Duration = Duration::from_secs(1);
-/// Questions under way at the same time.
+/// Maximum number of concurrent queries.
 const AT_ONCE: usize = 64;
 
-/// What a source says, and how long that is good.
+/// A source's answer and its time to live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourceAnswer {
     pub(super) answer: Answer,
     pub(super) ttl: Duration,
-    /// It knows nothing about the number.
+    /// Whether the source knows nothing about the number.
     pub(super) nothing: bool,
 }
 
@@ -59,7 +57,7 @@ impl Transport {
     }
 }
 
-/// One source.
+/// One portability source.
 pub(super) struct Source {
     pub(super) name: SourceName,
     inner: Arc<Inner>,
@@ -67,7 +65,7 @@ pub(super) struct Source {
 
 struct Inner {
     transport: Transport,
-    /// Asks at most one question per number at a time: callers who ask meanwhile share its answer.
+    /// Allows one query per number at a time: concurrent callers share its answer.
     cache: Cache<Number, SourceAnswer>,
     permits: Semaphore,
     breaker: Mutex<Breaker>,
@@ -75,7 +73,7 @@ struct Inner {
     negative_ttl: Duration,
 }
 
-/// Entries live as long as what they hold is good.
+/// Expires entries after their TTL.
 struct Good;
 
 impl Expiry<Number, SourceAnswer> for Good {
@@ -116,7 +114,7 @@ impl Source {
         Ok(Source { name: config.name.clone(), inner: Arc::new(inner) })
     }
 
-    /// What it says, for a call that can wait so long.
+    /// Asks for a call that can wait for `within`.
     pub(super) async fn ask(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
         let begun = Instant::now();
         let (result, word) = match self.inner.cache.get(number).await {
@@ -136,11 +134,11 @@ impl Source {
     }
 
     async fn ask_now(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
-        // No call waits for a question that is still under way at a source that rests.
+        // While the breaker is open, no call waits for a query that is still in flight.
         if self.inner.breaker().rests(Instant::now()) {
             return Err(AskError::Resting);
         }
-        // The question outlives a call that stops waiting: a late answer is there for the next call.
+        // The query outlives a call that stops waiting, so that the next call finds the answer.
         let first = Arc::new(AtomicBool::new(false));
         let question = self.inner.clone().share(number.clone(), first.clone());
         let result = match timeout(within, tokio::spawn(brief("portability", question))).await {
@@ -148,7 +146,7 @@ impl Source {
             Ok(Ok(Some(result))) => result,
             Ok(Ok(None) | Err(_)) => Err(AskError::Failed("the question was lost".to_owned())),
         };
-        // One question counts once, however many wait for it.
+        // A shared query counts once.
         if first.load(Ordering::Relaxed) {
             self.count(&result);
         }
@@ -175,15 +173,15 @@ impl Source {
         }
     }
 
-    /// Asks, whatever is kept or rests.
+    /// Asks without the cache and the breaker.
     pub(super) async fn ask_afresh(&self, number: &Number) -> Result<SourceAnswer, AskError> {
         self.inner.transport.ask(number).await
     }
 }
 
 impl Inner {
-    /// Shares the answer to one question with everybody who asks it meanwhile, and keeps it. Sets `first` for the
-    /// caller whose question goes to the source.
+    /// Shares the answer to a query among concurrent callers, and caches it. Sets `first` for the caller that queried
+    /// the source.
     async fn share(self: Arc<Inner>, number: Number, first: Arc<AtomicBool>) -> Result<Answer, AskError> {
         let question = async {
             let _permit = self.permits.try_acquire().map_err(|_| AskError::Busy)?;
@@ -197,7 +195,7 @@ impl Inner {
         shared.map(|entry| entry.into_value().answer).map_err(|error| (*error).clone())
     }
 
-    /// Limits how long an answer is kept. An answer that is good for no time at all expires as it is inserted.
+    /// Limits the TTL. An answer with a TTL of zero expires as it is inserted.
     fn limited(&self, said: SourceAnswer) -> SourceAnswer {
         let most = if said.nothing { self.negative_ttl } else { self.max_ttl };
         SourceAnswer { ttl: said.ttl.min(most), ..said }

@@ -1,4 +1,4 @@
-//! One request to another node, and what it came to.
+//! One request to another node and its outcome.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -10,31 +10,31 @@ use serde::de::DeserializeOwned;
 use super::PeerError;
 use crate::core::cause::cause;
 
-/// How long another node has to answer.
+/// Time limit for another node's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes of an answer that are read, and characters of its words that are kept.
+/// Maximum size of an answer in bytes, and of an error text in characters.
 const ANSWER: usize = 8 * 1024;
 const WORDS: usize = 200;
 
-/// What a request came to.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It has it.
+    /// The node accepted it.
     Accepted,
-    /// It will say the same again.
+    /// The node refused it for good.
     Refused(String),
-    /// It may take it later.
+    /// A retry may succeed.
     Again {
         /// What went wrong.
         error: String,
-        /// When it wants to be asked again.
+        /// The node's `Retry-After`.
         after: Option<Duration>,
     },
 }
 
-/// What all clients of this room have in common: nothing but the address that was given is asked.
+/// The settings shared by all HTTP clients here: no redirects, no proxies.
 pub(super) fn builder() -> reqwest::ClientBuilder {
-    // Fails if there is a provider already, which is as good.
+    // Fails if a provider is already installed, which is fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy().tcp_nodelay(true)
 }
@@ -50,7 +50,7 @@ pub(super) async fn send(request: RequestBuilder) -> Outcome {
     }
 }
 
-/// The same where something is answered.
+/// Sends a request and parses the answer.
 pub(super) async fn ask<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Outcome> {
     let answer = post(request).await?;
     let read = body(answer).await.and_then(|body| serde_json::from_slice(&body).ok());
@@ -71,7 +71,7 @@ pub(super) fn again(error: &str) -> Outcome {
     Outcome::Again { error: error.chars().take(WORDS).collect(), after: None }
 }
 
-/// What an answer that is no success comes to.
+/// The outcome for an error status.
 async fn judge(answer: Response) -> Outcome {
     let status = answer.status();
     let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -80,11 +80,11 @@ async fn judge(answer: Response) -> Outcome {
     if status.is_server_error() || later {
         return Outcome::Again { error, after: after.map(Duration::from_secs) };
     }
-    // A redirect would lead where nobody has sent us.
+    // A redirect would lead to a host that nobody configured.
     Outcome::Refused(error)
 }
 
-/// `HTTP 403 not-its-number`: the status, and the reason if it is one word as ours are.
+/// `HTTP 403 not-its-number`: the status, and the reason if it has the form of ours.
 async fn words(answer: Response) -> String {
     let status = format!("HTTP {}", answer.status().as_u16());
     let body = body(answer).await.unwrap_or_default();
@@ -97,7 +97,7 @@ async fn words(answer: Response) -> String {
     }
 }
 
-/// An answer's body, unless it is too long or breaks off.
+/// The body, unless it is too long or incomplete.
 async fn body(mut answer: Response) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(chunk) = answer.chunk().await.ok()? {
@@ -109,7 +109,7 @@ async fn body(mut answer: Response) -> Option<Vec<u8>> {
     Some(body)
 }
 
-/// reqwest's own words stop at the outermost error; the cause says what is wrong.
+/// The cause of an error. reqwest's own text describes only the outermost error.
 fn why(error: &reqwest::Error) -> String {
     if error.source().is_none() {
         return "the connection broke".to_owned();

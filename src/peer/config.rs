@@ -14,42 +14,42 @@ use crate::core::secret::Secret;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PeerConfig {
-    /// What we call it.
+    /// Its name in our configuration.
     pub name: PeerName,
-    /// Where it is: the beginning of its addresses.
+    /// Its base URL.
     pub url: String,
-    /// The numbers that it serves: we offer it calls to these, and believe its offers of calls from these.
+    /// Prefixes of the numbers that it serves: we offer it calls to them, and accept its offers of calls from them.
     #[serde(default)]
     pub prefixes: Vec<Prefix>,
-    /// Whether its offers are believed only for calling numbers of its own: these, and those that a portability
-    /// source says it serves.
+    /// Whether to accept only offers for calling numbers that it serves: by prefix, or according to a portability
+    /// source.
     #[serde(default = "yes")]
     pub verify: bool,
-    /// The file with the token that we show.
+    /// The file with the token that we send.
     #[serde(default)]
     pub token_file: Option<PathBuf>,
     /// The token itself.
     #[serde(default)]
     pub token: Option<Secret>,
-    /// The file with the token that it shows.
+    /// The file with the token that it sends.
     #[serde(default)]
     pub accept_token_file: Option<PathBuf>,
     /// The token itself.
     #[serde(default)]
     pub accept_token: Option<Secret>,
-    /// The CA that signed its certificate, if the system doesn't know it.
+    /// The CA of its certificate, if the system doesn't trust it.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
-    /// The certificate that we show, PEM.
+    /// Our client certificate, PEM.
     #[serde(default)]
     pub client_cert: Option<PathBuf>,
     /// Its key.
     #[serde(default)]
     pub client_key: Option<PathBuf>,
-    /// The DNS name in the certificate that it shows (`[node.tls] client_ca` must have signed it).
+    /// The DNS name in its client certificate, which `[node.tls] client_ca` must have signed.
     #[serde(default)]
     pub certificate: Option<String>,
-    /// The packet trunk to it, if that isn't the one of the PBX.
+    /// Per-PBX trunk override for calls to this peer.
     #[serde(default)]
     pub trunk: Option<TrunkName>,
 }
@@ -75,10 +75,10 @@ impl PeerConfig {
         }
     }
 
-    /// Looks for values that can't work.
+    /// Checks the values.
     ///
     /// # Errors
-    /// Names the key that is wrong.
+    /// Names the invalid key.
     pub fn check(&self) -> Result<(), String> {
         self.base()?;
         if self.client_cert.is_some() != self.client_key.is_some() {

@@ -1,7 +1,6 @@
-//! Other organisations' nodes: which one serves a number, and what is sent there.
+//! Other organisations' nodes: finds the one that serves a number, and sends offers and answers.
 //!
-//! Two things are: an offer, to a node that the administrator knows; and an answer, to an address that
-//! came with a call, whoever's it is.
+//! Offers go only to configured nodes. Answers go to the address that came with a call, whoever owns it.
 
 mod client;
 mod config;
@@ -31,22 +30,22 @@ use crate::core::prefix::{Prefix, longest};
 use crate::core::secret::Secret;
 use crate::guard::PublicOnly;
 
-/// Posts to strangers' addresses at the same time: slow ones must not take all sockets.
+/// Maximum number of concurrent posts to addresses of unknown nodes, so that slow ones can't use all sockets.
 const AT_ONCE: usize = 256;
-/// Requests to one peer at the same time: nor must one that hangs.
+/// Maximum number of concurrent requests to one peer.
 const AT_ONCE_EACH: usize = 64;
-/// How long a request waits for its turn: an offer says when it was sent.
+/// How long a request waits for its turn; longer, and the time in an offer would be wrong.
 const TURN: Duration = Duration::from_secs(1);
-/// Offers to one peer that are being taken back. More of them end there by themselves.
+/// Maximum number of offers being withdrawn from one peer at the same time. Others expire there.
 const WITHDRAWALS: usize = 256;
 
 /// Why a peer can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
-    /// A file can't be read or holds nothing of use.
+    /// A file can't be read, or its content is unusable.
     #[error("{key}: {path}: {reason}")]
     File {
-        /// The key that names it.
+        /// The configuration key that names it.
         key: &'static str,
         /// The file.
         path: String,
@@ -56,20 +55,20 @@ pub enum PeerError {
     /// TLS can't be set up.
     #[error("TLS can't be set up: {0} (the system's CA certificates are in the package ca-certificates)")]
     Tls(String),
-    /// A value that can't work.
+    /// A value is invalid.
     #[error("{0}")]
     Value(String),
-    /// All of this, of one peer.
+    /// One of these errors, with the peer's name.
     #[error("{name}: {error}")]
     Of {
-        /// Which one.
+        /// The peer.
         name: PeerName,
         /// What is wrong with it.
         error: Box<PeerError>,
     },
 }
 
-/// One of them.
+/// A configured peer.
 #[derive(Debug)]
 pub struct PeerNode {
     name: PeerName,
@@ -121,17 +120,17 @@ impl PeerNode {
         })
     }
 
-    /// What we call it.
+    /// Its name in our configuration.
     pub fn name(&self) -> &PeerName {
         &self.name
     }
 
-    /// Where it is.
+    /// Its base URL.
     pub fn url(&self) -> &Url {
         &self.base
     }
 
-    /// The packet trunk that leads to it, if it has one of its own.
+    /// The packet trunk to this peer, if it has its own.
     pub fn trunk(&self) -> Option<&TrunkName> {
         self.trunk.as_ref()
     }
@@ -141,22 +140,22 @@ impl PeerNode {
         &self.prefixes
     }
 
-    /// Whether it may speak for a calling number.
+    /// Whether the peer may offer calls from a number.
     pub fn may_offer(&self, calling: &Number) -> bool {
         !self.verify || longest(&self.prefixes, calling).is_some()
     }
 
-    /// Makes an offer, once.
+    /// Sends an offer. Doesn't retry.
     pub async fn offer(&self, offer: &Offer) -> Outcome {
         self.send(self.request(Method::POST, &[]).json(offer)).await
     }
 
-    /// The right to take an offer back, for as long as that is tried; none if too many are being taken back.
+    /// Reserves a withdrawal for as long as it is tried. Returns `None` if too many are in progress.
     pub fn withdrawal(&self) -> Option<OwnedSemaphorePermit> {
         self.withdrawals.clone().try_acquire_owned().ok()
     }
 
-    /// Takes an offer back, once: its call is over.
+    /// Withdraws the offer of a call that ended. Doesn't retry.
     pub async fn withdraw(&self, id: &CallId) -> Outcome {
         self.send(self.request(Method::DELETE, &[id.as_str()])).await
     }
@@ -175,7 +174,7 @@ impl PeerNode {
         }
     }
 
-    /// Tells our part of a call that we offered, once, and is told the other's; or why not.
+    /// Exchanges timelines for a call that we offered: sends ours and returns the peer's. Doesn't retry.
     pub async fn sync_timeline(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
         let _permit = self.turn().await?;
         client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
@@ -203,21 +202,21 @@ fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, PeerError> {
     std::fs::read(path).map_err(|e| PeerError::File { key, path: path.display().to_string(), reason: e.to_string() })
 }
 
-/// All of them.
+/// All configured peers, and the HTTP client for unknown nodes.
 #[derive(Debug)]
 pub struct Peers {
     known: Vec<Arc<PeerNode>>,
     strangers: reqwest::Client,
-    /// Whether this node is one of a machine's own, and so are those it writes to.
+    /// Whether this node listens on loopback only, and may post to private addresses.
     at_home: bool,
     permits: Semaphore,
 }
 
 impl Peers {
-    /// Sets up the configured ones. `at_home`: the node is reached on loopback alone.
+    /// Sets up the configured peers. `at_home`: this node listens on loopback only.
     ///
     /// # Errors
-    /// Says which one can't be, and why.
+    /// Names the peer that can't be set up, and why.
     pub fn new(configs: &[PeerConfig], at_home: bool) -> Result<Peers, PeerError> {
         let known = configs.iter().map(|config| {
             let peer = config.check().map_err(PeerError::Value).and_then(|()| PeerNode::new(config));
@@ -225,35 +224,34 @@ impl Peers {
         });
         let known = known.collect::<Result<Vec<_>, _>>()?;
         let builder = client::builder();
-        // Without any peer the node still answers addresses that come in the signalling.
+        // Even without peers, the node answers addresses from call signalling.
         let strangers = if at_home { builder } else { builder.dns_resolver(PublicOnly::default()) };
         Ok(Peers { known, strangers: client::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
     }
 
-    /// All of them.
+    /// All configured peers.
     pub fn all(&self) -> impl Iterator<Item = &PeerNode> {
         self.known.iter().map(Arc::as_ref)
     }
 
-    /// The one of that name.
+    /// The peer with this name.
     pub fn get(&self, name: &PeerName) -> Option<&Arc<PeerNode>> {
         self.known.iter().find(|peer| peer.name == *name)
     }
 
-    /// The one whose certificate this is. The chain has been verified by the listener.
+    /// The peer with this certificate, whose chain the listener has verified.
     pub fn by_certificate(&self, certificate: &CertificateDer<'_>) -> Option<&Arc<PeerNode>> {
         let parsed = ParsedCertificate::try_from(certificate).ok()?;
         self.known.iter().find(|peer| peer.has(&parsed))
     }
 
-    /// The one that serves a number: the longest configured prefix wins.
+    /// The peer that serves a number: the longest configured prefix wins.
     pub fn serving(&self, number: &Number) -> Option<&Arc<PeerNode>> {
         let candidates = self.known.iter().filter_map(|peer| Some((longest(&peer.prefixes, number)?, peer)));
         candidates.max_by_key(|(digits, _)| *digits).map(|(_, peer)| peer)
     }
 
-    /// The one that serves a called number, as far as we know. A number that has left its range isn't its
-    /// first owner's any more.
+    /// The peer that serves a called number. A ported number no longer belongs to the peer with its prefix.
     pub fn for_called(&self, called: &Number, served_by: &ServedBy) -> Option<&Arc<PeerNode>> {
         match served_by {
             ServedBy::Peer(name) => self.get(name),
@@ -262,36 +260,36 @@ impl Peers {
         }
     }
 
-    /// The one at whose place an address is.
+    /// The peer whose node an address belongs to.
     pub fn at(&self, address: &Address) -> Option<&Arc<PeerNode>> {
         let origin = Url::parse(address.as_str()).ok().filter(|_| address.kind() == AddressKind::Http)?.origin();
         self.known.iter().find(|peer| peer.base.origin() == origin)
     }
 
-    /// Whether our PBX may be asked to send a SIP MESSAGE to an address: to a known node's host, and else only
-    /// to a public one. A name is resolved by the PBX, so where that leads isn't known here.
+    /// Whether our PBX may send a SIP MESSAGE to an address: its host is a peer's or public. Names always pass,
+    /// since the PBX resolves them.
     pub fn may_send_to(&self, address: &Address) -> bool {
         let host = address.host();
         let known = self.known.iter().any(|peer| peer.base.host().map(|host| host.to_owned()) == host);
         self.at_home || known || !address.is_loopback() && may_be_public(host)
     }
 
-    /// Tells the client behind an address how ours is reached, once (B7).
+    /// Sends our client's address to the client behind an address (B7). Doesn't retry.
     pub async fn answer(&self, address: &Address, own: &PeerClient) -> Outcome {
         self.post(address, &json!({"type": "peer", "peer": own})).await
     }
 
-    /// Tells it who it talks to now, in the place of our client `instead`.
+    /// Tells a remote client that it now talks to `to` instead of our client `instead`.
     pub async fn introduce(&self, address: &Address, to: &PeerClient, instead: &Address) -> Outcome {
         self.post(address, &json!({"type": "peer", "peer": to, "instead": instead})).await
     }
 
-    /// Tells it that it no longer talks to our client `own`.
+    /// Tells a remote client that it no longer talks to our client `own`.
     pub async fn ended(&self, address: &Address, own: &Address) -> Outcome {
         self.post(address, &json!({"type": "ended", "address": own})).await
     }
 
-    /// A known node's place is asked as the administrator says; anybody else's only if it is a public one.
+    /// Posts to a peer's address with its configured client, and to any other address only if it is public.
     async fn post(&self, address: &Address, content: &serde_json::Value) -> Outcome {
         let Ok(url) = Url::parse(address.as_str()) else { return Outcome::Refused("not a URL".to_owned()) };
         if let Some(peer) = self.at(address) {

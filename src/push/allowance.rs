@@ -1,5 +1,5 @@
-//! How many SIP MESSAGEs a number's clients are sent, and others' clients in their name: a minute's worth at once, then as
-//! many as come back in time.
+//! Limits the SIP MESSAGEs to a number's clients and on their behalf: a burst of one minute's allowance, then a
+//! constant rate.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +22,8 @@ impl Allowance {
         Allowance { per_minute: per_minute.into(), buckets: Mutex::default() }
     }
 
-    /// Takes one message to a number's clients; false if there is none left. Half of them are kept for messages that tell
-    /// of a peer: whoever has an address must not use up what says who is on the phone.
+    /// Takes one message from a number's allowance; false if it is used up. Posts can use only half of it, so that a
+    /// flood of them doesn't suppress peer messages.
     pub(super) fn take(&self, number: &Number, is_post: bool, now: Instant) -> bool {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(number) {

@@ -1,4 +1,4 @@
-//! Hosted clients: they hold a stream open, and what is for them is put into it.
+//! Hosted clients, which keep a stream open and get their messages over it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,20 +12,20 @@ use crate::core::time::UnixMillis;
 use crate::monitor::{Metrics, now};
 use crate::store::Binding;
 
-/// Messages that wait for a slow reader. One that falls further behind is let go: the messages are
-/// in the store, and it gets them when it comes back.
+/// Maximum number of messages that wait for a slow reader. Beyond it, the stream is closed; the client gets the
+/// messages from the store when it reconnects.
 const QUEUE: usize = 64;
-/// Streams of one client; a newer one takes the place of the oldest.
+/// Maximum number of streams of one client. A new one replaces the oldest.
 const STREAMS: usize = 4;
-/// A connected client's binding is renewed when it has less than this to go.
+/// Remaining lifetime at which a connected client's binding is renewed.
 const RENEW: Duration = Duration::from_secs(45);
 
-/// A message as it is written to every stream: JSON, made once.
+/// A message serialised once for all streams.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
     /// The message's id.
     pub id: String,
-    /// The message.
+    /// The message as JSON.
     pub json: String,
 }
 
@@ -37,7 +37,7 @@ impl Frame {
     }
 }
 
-/// Who is connected.
+/// The connected clients.
 #[derive(Debug, Clone)]
 pub struct Hub {
     clients: Arc<Mutex<Clients>>,
@@ -58,10 +58,10 @@ struct Client {
     streams: Vec<(u64, mpsc::Sender<Arc<Frame>>)>,
 }
 
-/// A client's place in the hub; given up when dropped.
+/// One stream of a client. Dropping it disconnects the stream.
 #[derive(Debug)]
 pub struct HostedStream {
-    /// What comes for the client. The end of it means that the stream is to be closed.
+    /// Messages for the client. When it ends, close the stream.
     pub frames: mpsc::Receiver<Arc<Frame>>,
     hub: Hub,
     client: ClientId,
@@ -69,7 +69,7 @@ pub struct HostedStream {
 }
 
 impl Hub {
-    /// With nobody connected.
+    /// A hub without clients.
     pub fn new(metrics: Metrics) -> Hub {
         Hub { clients: Arc::default(), metrics }
     }
@@ -94,7 +94,7 @@ impl Hub {
         HostedStream { frames, hub: self.clone(), client: binding.id.clone(), stream }
     }
 
-    /// Puts a message into all streams of a client; into none if it isn't connected.
+    /// Sends a message to all streams of a client, if it is connected.
     pub fn send(&self, client: &ClientId, message: &Message) {
         let mut clients = self.lock();
         let Some(client) = clients.streams.get_mut(client) else { return };
@@ -102,7 +102,7 @@ impl Hub {
         client.streams.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
     }
 
-    /// Ends all streams of a client: its binding is gone.
+    /// Closes all streams of a client whose binding is gone.
     pub fn close(&self, client: &ClientId) {
         if let Some(client) = self.lock().streams.get_mut(client) {
             client.streams.clear();
@@ -114,12 +114,12 @@ impl Hub {
         self.lock().streams.get(client).is_some_and(|client| !client.streams.is_empty())
     }
 
-    /// How many streams are open.
+    /// The number of open streams.
     pub fn connected(&self) -> usize {
         self.lock().open
     }
 
-    /// The connected clients whose bindings are to be renewed now.
+    /// The connected clients whose bindings must be renewed now.
     pub fn to_renew(&self) -> Vec<ClientId> {
         let now = now();
         let clients = self.lock();
@@ -127,7 +127,7 @@ impl Hub {
         due.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Their bindings have been renewed.
+    /// Records that bindings were renewed.
     pub fn renewed(&self, ids: &[ClientId]) {
         let (now, mut clients) = (now(), self.lock());
         for id in ids {
@@ -176,7 +176,7 @@ mod tests {
             expires: now() + Duration::from_secs(30),
         };
         let attached = hub.attach(&binding);
-        // The store may not take it the first time.
+        // The first attempt to store it may fail.
         assert_eq!([hub.to_renew(), hub.to_renew()], [[binding.id.clone()], [binding.id.clone()]]);
         hub.renewed(std::slice::from_ref(&binding.id));
         assert!(hub.to_renew().is_empty());

@@ -1,6 +1,6 @@
-//! Bringing messages to clients, whatever their form.
+//! Delivers messages to hosted clients, softphones and webhooks.
 //!
-//! A delivery is in the store before it comes here, so anything here may be lost and is found again.
+//! Deliveries are stored before they come here, so nothing here needs to survive a restart.
 
 mod allowance;
 mod hosted;
@@ -40,20 +40,20 @@ use rests::{Rests, Skip};
 use sip::SipQueue;
 use webhook::Webhooks;
 
-/// Characters of a SIP MESSAGE's text: such requests go by UDP, most of them (RFC 3428 §8 has less).
+/// Maximum length of a SIP MESSAGE's text. Most of them go over UDP (RFC 3428 §8 allows less).
 const SIP_TEXT_MAX: usize = 4096;
 
-/// Why a SIP MESSAGE was dropped, as the metric has it.
+/// The metric's word for a message that was dropped because too many wait.
 const FULL: &str = "full";
 
 /// Why a SIP MESSAGE isn't sent.
 const SPENT: &str = "node.clients.messages_per_minute were sent for this number already";
 const WAITING: &str = "too many SIP MESSAGEs are waiting";
 
-/// The longest rest of an address that an agent may ask for.
+/// Maximum rest of an address that an agent may request.
 const REST_MAX: Duration = Duration::from_secs(300);
 
-/// All three ways to a client.
+/// Delivers messages to all forms of clients.
 #[derive(Debug, Clone)]
 pub struct Push {
     inner: Arc<Inner>,
@@ -74,7 +74,7 @@ struct Inner {
 }
 
 impl Push {
-    /// With nothing under way; everything stops when `shutdown` is cancelled.
+    /// Starts without deliveries. Cancelling `shutdown` stops all of them.
     pub fn new(store: Store, totals: Arc<Totals>, policy: ClientPolicy, shutdown: CancellationToken) -> Push {
         let hub = Hub::new(totals.metrics);
         let (sip, rests, pending) = (SipQueue::default(), Rests::default(), Pending::default());
@@ -84,7 +84,7 @@ impl Push {
         Push { inner: Arc::new(inner) }
     }
 
-    /// Where clients may be reached.
+    /// The policy for clients' addresses.
     pub fn policy(&self) -> &ClientPolicy {
         &self.inner.policy
     }
@@ -94,10 +94,10 @@ impl Push {
         &self.inner.hub
     }
 
-    /// Starts to deliver what has been written down. A SIP MESSAGE goes by the PBX `via`, in the name of `from`.
+    /// Starts a stored delivery. A SIP MESSAGE is sent by the PBX `via` on behalf of `from`.
     ///
     /// # Errors
-    /// A SIP MESSAGE that is not sent, for [`Push::refused`].
+    /// A SIP MESSAGE that can't be sent. Pass it to [`Push::refused`].
     pub fn send(
         &self,
         delivery: Delivery,
@@ -120,7 +120,7 @@ impl Push {
         Ok(())
     }
 
-    /// Writes down what [`Push::send`] refused, all in one write: a call may have many dead clients.
+    /// Stores the failures of [`Push::send`] in one write: a call may have many unreachable clients.
     pub fn refused(&self, refused: Vec<store::SipFailure>) {
         if !refused.is_empty()
             && let Err(error) = self.inner.store.sip_outcomes(refused)
@@ -129,8 +129,8 @@ impl Push {
         }
     }
 
-    /// True if a client's address rests at the PBX `via`, because it did not take the last SIP MESSAGE: no delivery is
-    /// made for it. [`Push::rested`] returns what it missed once the rest is over.
+    /// Whether to make no delivery because the client's address rests at the PBX `via`: it refused the last SIP
+    /// MESSAGE. After the rest, [`Push::rested`] returns what the client missed.
     pub fn skip_resting(&self, client: &Binding, via: &PbxName, pair: &Pair) -> bool {
         let Some(route) = sip_route(client, via) else { return false };
         let skip = self.inner.rests.skip(&route, pair, Instant::now());
@@ -140,17 +140,17 @@ impl Push {
         skip != Skip::No
     }
 
-    /// Takes the routes whose rest is over and whose clients missed calls.
+    /// Takes the routes whose rest has ended and whose clients missed calls.
     pub fn rested(&self) -> Vec<Rested> {
         self.inner.rests.over(Instant::now())
     }
 
-    /// These clients could not be told yet: [`Push::rested`] returns them again.
+    /// Returns a route whose clients couldn't be told yet to [`Push::rested`].
     pub fn put_back_rested(&self, rested: Rested) {
         self.inner.rests.put_back(rested, Instant::now());
     }
 
-    /// The client has the message.
+    /// Records that the client has the message.
     pub fn delivered(&self, id: &str, binding: &Binding) {
         let took = made(id).map(|made| wall() - made);
         self.inner.totals.delivered(binding.form.as_str(), took);
@@ -159,13 +159,13 @@ impl Push {
         }
     }
 
-    /// The message was written to the client's stream; whether it arrived isn't known yet.
+    /// Records that the message was written to the client's stream. The client hasn't acknowledged it yet.
     pub fn attempted(&self, id: &str) {
         self.note(id, DeliveryState::Pending, None);
     }
 
-    /// The SIP MESSAGEs that the agent of a PBX is to send now, each once. That they are handed out is written down
-    /// first: a node that restarts doesn't hand them out again.
+    /// Hands out the SIP MESSAGEs that the agent of a PBX must send now, each once. Stores that first, so that a
+    /// restarted node doesn't hand them out again.
     pub async fn hand_out_sip(&self, pbx: &PbxName, agent: Option<&str>) -> HandedOut {
         let handed = self.inner.sip.hand_out(pbx, agent, now());
         if !handed.deliveries.is_empty()
@@ -176,18 +176,18 @@ impl Push {
         handed
     }
 
-    /// What was handed to this run of an agent a while ago and has no outcome: the reply may have been lost on its way. An
-    /// agent that has such a message already knows it by its id.
+    /// Messages that were handed to this run of an agent a while ago and have no outcome: the reply may have been lost.
+    /// The agent recognises by id those that it has.
     pub fn unconfirmed_sip(&self, pbx: &PbxName, agent: &str) -> Vec<SipMessage> {
         self.inner.sip.unconfirmed(pbx, agent, now())
     }
 
-    /// The link to a PBX is back: nothing that waits for it waits any longer.
+    /// Makes all messages of a PBX due, since its link is back.
     pub fn wake(&self, pbx: &PbxName) {
         self.inner.sip.wake(pbx, None, now());
     }
 
-    /// A SIP MESSAGE that was handed out before a restart: only its outcome is waited for.
+    /// Adds a SIP MESSAGE that was handed out before a restart. It isn't sent again, only its outcome is awaited.
     pub fn await_outcome(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) {
         let to = binding.address.clone();
         if let Some(queued) = to.and_then(|to| queued(delivery, to, from)) {
@@ -195,13 +195,13 @@ impl Push {
         }
     }
 
-    /// How sending went, as an agent reports it; what became of answers is given back.
+    /// Applies the outcomes that an agent reports. Returns those of answers.
     pub fn sip_outcomes(&self, pbx: &PbxName, agent: &str, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
         let (mut answers, mut undelivered) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             let state = match &outcome.error {
                 None => SentState::Accepted,
-                // It may be there already, and a person's phone shows every copy.
+                // It may have arrived, and a phone shows every copy.
                 Some(_) if !outcome.unsent => SentState::Refused,
                 Some(_) => SentState::Pending,
             };
@@ -230,13 +230,13 @@ impl Push {
         answers
     }
 
-    /// What is to be written down of a message that isn't delivered.
+    /// Records the outcome of a client's message. Returns the failure to store, if any.
     fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipFailure> {
         let (id, error) = (outcome.id.clone(), outcome.error.clone().unwrap_or_default());
         match state {
             SentState::Accepted => {
                 let at = outcome.at.map_or_else(now, |at| at.min(now()));
-                // Ids are made by the wall clock.
+                // Ids contain the time of the wall clock.
                 let took = made(&outcome.id).map(|made| (wall() - made).saturating_sub(now() - at));
                 self.inner.totals.delivered(ClientForm::Sip.as_str(), took);
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
@@ -250,11 +250,11 @@ impl Push {
         }
     }
 
-    /// Sends another node's `sip:` client how a number of ours is reached, by the PBX `via`, in the name of `from`. One
-    /// that was handed out before a restart is not sent again: its outcome is waited for.
+    /// Sends the address of our number to a remote `sip:` client, by the PBX `via` on behalf of `from`. If it was
+    /// handed out before a restart, only its outcome is awaited.
     ///
     /// # Errors
-    /// Says why it is not sent: too many messages are waiting, or our number has caused its share.
+    /// Says why it isn't sent: too many messages wait, or our number has used up its allowance.
     pub fn answer(
         &self,
         via: &PbxName,
@@ -264,7 +264,7 @@ impl Push {
         to: Address,
         is_handed_out: bool,
     ) -> Result<(), String> {
-        // It counts once, however often the other side makes itself known.
+        // Count it once, however often the remote side announces itself.
         if self.inner.sip.has(via, &message.id) {
             return Ok(());
         }
@@ -283,12 +283,12 @@ impl Push {
         Ok(())
     }
 
-    /// The other side of a call is told of another number's client from now on.
+    /// Drops the answer about a number, since the call is now about another one.
     pub fn forget_answer(&self, call: &CallId, number: &Number) {
         self.inner.sip.forget_answer(call, number);
     }
 
-    /// Nobody needs these any more.
+    /// Drops messages that are no longer needed.
     pub fn forget(&self, ids: &[String]) {
         for id in ids {
             self.inner.pending.forget(id);
@@ -296,7 +296,7 @@ impl Push {
         }
     }
 
-    /// A call has ended: its peer messages are no longer tried, nor `all` of its messages.
+    /// Drops a call's peer messages when it ends, or `all` of its messages.
     pub fn end_call(&self, call: &CallId, all: bool) {
         self.inner.pending.end_call(call, all);
         self.inner.rests.end_call(call);
@@ -306,14 +306,14 @@ impl Push {
         }
     }
 
-    /// A client is gone: its streams end, and nothing is tried for it any more.
+    /// Ends a client's streams and drops its messages.
     pub fn end_client(&self, client: &ClientId) {
         self.inner.hub.close(client);
         self.inner.pending.end_client(client);
         self.inner.sip.end_client(client);
     }
 
-    /// A message will never reach its client.
+    /// Records that a message will never reach its client.
     fn fail(&self, id: &str, form: ClientForm, why: Option<String>) {
         self.inner.totals.failed(form.as_str());
         self.note(id, DeliveryState::Failed, why);
@@ -329,7 +329,7 @@ impl Push {
     fn queue_sip(&self, delivery: Delivery, binding: &Binding, from: &Number, via: &PbxName) -> Result<(), String> {
         let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
         self.inner.policy.check(&to).map_err(|refusal| refusal.to_string())?;
-        // Before the text is made: a flood costs no more than it must.
+        // Before formatting the text, to keep a flood cheap.
         let is_post = matches!(delivery.message.body, Body::Message { .. });
         if !self.inner.allowance.take(&binding.number, is_post, Instant::now()) {
             return Err(SPENT.to_owned());
@@ -348,7 +348,7 @@ impl Push {
         if self.inner.pending.add(&delivery, stop.clone()) {
             let (push, binding) = (self.clone(), binding.clone());
             tokio::spawn(async move {
-                // Cancelled: the call is over, its client is gone, or we are; what is still wanted is in the store.
+                // Cancelled if the call or the client is gone, or at shutdown. The store has what is still wanted.
                 let _ = stop.run_until_cancelled(brief("webhook", webhook::deliver(&push, &delivery, &binding))).await;
                 push.inner.pending.forget(&id);
             });
@@ -356,13 +356,13 @@ impl Push {
     }
 }
 
-/// How the PBX `via` reaches a softphone; none if it is another kind of client.
+/// The route from the PBX `via` to a softphone; none for other forms of clients.
 pub fn sip_route(client: &Binding, via: &PbxName) -> Option<SipRoute> {
     let to = client.address.clone().filter(|_| client.form == ClientForm::Sip)?;
     Some(SipRoute { via: via.clone(), to })
 }
 
-/// A delivery as a SIP MESSAGE; none if it is too long for one.
+/// Converts a delivery to a SIP MESSAGE; none if it is too long.
 fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<Queued> {
     let Message { id, call, body } = &delivery.message;
     let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, Body::Peer { .. }));
@@ -375,7 +375,7 @@ fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<Queued> {
     Some(Queued::new(message, Whose::Client(delivery.client), call, is_peer))
 }
 
-/// When the message with this id was made, by the wall clock: ids are UUIDs of version 7.
+/// The creation time in a message id, a version 7 UUID. It is wall-clock time.
 fn made(id: &str) -> Option<crate::core::time::UnixMillis> {
     let (seconds, nanos) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
     let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;

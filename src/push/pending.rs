@@ -1,4 +1,4 @@
-//! What is being retried, so that it can be called off.
+//! Deliveries being retried, so that they can be cancelled.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,12 +17,12 @@ struct Entry {
     stop: CancellationToken,
 }
 
-/// Deliveries under way, by id.
+/// Deliveries in flight, by id.
 #[derive(Debug, Default)]
 pub(super) struct Pending(Mutex<HashMap<String, Entry>>);
 
 impl Pending {
-    /// False if it is under way already.
+    /// Adds a delivery. Returns false if it is already in flight.
     pub(super) fn add(&self, delivery: &Delivery, stop: CancellationToken) -> bool {
         let mut entries = self.lock();
         let message = &delivery.message;

@@ -1,7 +1,7 @@
-//! Pure: the SIP MESSAGEs of one PBX, in the order in which they are handed out.
+//! The queue of SIP MESSAGEs for one PBX. Pure.
 //!
-//! A softphone believes the last message about a call. So messages to one address about one call never overtake each
-//! other here: a message that is put off holds back the newer ones.
+//! A softphone believes the last message about a call. So messages to one address about one call stay in order: a
+//! message that is put off holds back the newer ones.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,26 +11,26 @@ use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
-/// Messages of one PBX that are waiting or have no outcome yet.
+/// Maximum number of messages for one PBX that wait or have no outcome yet.
 pub(super) const TOTAL: usize = 8192;
-/// The same, to one host: what can't be reached must not take the place of everything else.
+/// The same for one host, so that an unreachable one can't fill the queue.
 pub(super) const PER_HOST: usize = 2048;
 
-/// For whom a message is.
+/// The recipient of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Whose {
     /// A client of ours.
     Client(ClientId),
-    /// The other side of a call: it is told of this number's client.
+    /// The remote side of a call, which learns the client of this number.
     Answer { call: CallId, number: Number },
 }
 
-/// How far a message has come.
+/// The progress of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// It may be handed out from then on.
+    /// It may be handed out from this time on.
     Due(UnixMillis),
-    /// An agent has it, or had it when it died.
+    /// An agent has it, or had it before it died.
     HandedOut,
 }
 
@@ -41,11 +41,11 @@ pub(super) struct Queued {
     pub(super) call: CallId,
     pub(super) peer: bool,
     host: Option<SipHost>,
-    /// Its place among the messages that were added.
+    /// Its position in the order of arrival.
     place: u64,
     pub(super) attempts: u32,
     pub(super) progress: Progress,
-    /// The run of an agent that was given it.
+    /// The run of an agent that got it.
     pub(super) given: Option<Given>,
 }
 
@@ -63,7 +63,7 @@ impl Queued {
         Queued { message, whose, call, peer, host, place: 0, attempts: 0, progress, given: None }
     }
 
-    /// One that an agent was given before a restart: only its outcome is waited for.
+    /// Marks a message as handed out before a restart: only its outcome is awaited.
     pub(super) fn handed_out(self) -> Queued {
         Queued { progress: Progress::HandedOut, ..self }
     }
@@ -87,16 +87,16 @@ type Topic = (Address, CallId);
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) by_id: HashMap<String, Queued>,
-    /// Those that aren't handed out, by due time and then by place.
+    /// Messages that aren't handed out, by due time and place.
     due: BTreeMap<(UnixMillis, u64), String>,
-    /// All of them, by topic and then by place. Within a topic, a newer message is never due before an older one.
+    /// All messages, by topic and place. Within a topic, a newer message is never due before an older one.
     topics: HashMap<Topic, BTreeMap<u64, String>>,
     hosts: HashMap<SipHost, usize>,
     added: u64,
 }
 
 impl Queue {
-    /// False if there are too many.
+    /// Adds a message. Returns false if too many wait.
     pub(super) fn add(&mut self, mut queued: Queued) -> bool {
         if self.is_full_for(queued.host.as_ref()) {
             return false;
@@ -116,7 +116,7 @@ impl Queue {
         self.by_id.len() >= TOTAL || there.is_some_and(|messages| *messages >= PER_HOST)
     }
 
-    /// The next message that is due; the caller notes that it is handed out.
+    /// Hands out the next message that is due.
     pub(super) fn next(&mut self, now: UnixMillis) -> Option<&mut Queued> {
         let next = self.due.first_entry().filter(|next| next.key().0 <= now)?;
         let queued = self.by_id.get_mut(&next.remove())?;
@@ -124,7 +124,7 @@ impl Queue {
         Some(queued)
     }
 
-    /// A message may be handed out from then on: not before an older message of its topic, and newer ones not before it.
+    /// Delays a message until a time, but at least as long as the older ones of its topic. Newer ones wait for it.
     pub(super) fn put_off(&mut self, id: &str, until: UnixMillis) {
         let Some(queued) = self.by_id.get(id) else { return };
         let Some(topic) = self.topics.get(&queued.topic()) else { return };
@@ -137,7 +137,7 @@ impl Queue {
         held_back.iter().for_each(|id| self.set_due(id, until));
     }
 
-    /// What waits may be handed out at once: all of it, or what goes to one address.
+    /// Makes waiting messages due now: all of them, or those to one address.
     pub(super) fn wake(&mut self, address: Option<&Address>, now: UnixMillis) {
         let is_there = |queued: &Queued| address.is_none_or(|address| queued.message.to == *address);
         let later = self.due.iter().filter(|((at, _), id)| *at > now && self.by_id.get(*id).is_some_and(is_there));

@@ -1,8 +1,8 @@
-//! Which `sip:` addresses get no message for now, because they did not take the last one.
+//! Rests of `sip:` addresses that refused their last message.
 //!
-//! The agent of a PBX says how long an address rests at that PBX. Until then the node makes no delivery that would go this
-//! way, so a number with many dead addresses costs its calls nothing. When the rest is over, one message tries the address.
-//! Once the address takes a message, its clients are told of every call that they missed and that is still up.
+//! The agent of a PBX says how long an address rests there. Meanwhile the node makes no deliveries over this route, so
+//! unreachable addresses cost a number's calls nothing. After the rest, one message tries the address. Once it is
+//! accepted, the node tells the clients of every call that they missed and that is still up.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use crate::core::address::Address;
 use crate::core::exchange::Pair;
 use crate::core::name::{CallId, PbxName};
 
-/// How long the outcome of a try may take. After that the address counts as reachable.
+/// How long to wait for the outcome of a try. After that the address counts as reachable.
 const TRIED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A `sip:` address and the PBX that sends to it: another PBX may reach the address by another trunk.
@@ -29,9 +29,9 @@ pub struct SipRoute {
 pub struct Rested {
     /// The route.
     pub route: SipRoute,
-    /// The pairs of which a client on this route was not told, in no order.
+    /// The pairs that clients on this route missed, in any order.
     pub missed: Vec<Pair>,
-    /// Nobody knows yet whether the address takes messages: one message tries it.
+    /// Whether this message only tries the address, which may still be unreachable.
     pub is_try: bool,
 }
 
@@ -46,9 +46,9 @@ struct Rest {
 #[derive(Debug, PartialEq, Eq)]
 enum State {
     Resting,
-    /// The rest is over and a message was asked for.
+    /// The rest is over, and one message tries the address.
     Tried,
-    /// The address takes messages.
+    /// The address accepts messages.
     Back,
 }
 
@@ -57,7 +57,7 @@ enum State {
 struct Missed(HashMap<CallId, Vec<Pair>>);
 
 impl Missed {
-    /// False if it was missed before.
+    /// Adds a pair. Returns false if it was missed before.
     fn add(&mut self, pair: &Pair) -> bool {
         let pairs = self.0.entry(pair.call.clone()).or_default();
         let is_new = !pairs.contains(pair);
@@ -72,14 +72,14 @@ impl Missed {
     }
 }
 
-/// Whether a message may be made.
+/// Whether to skip a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skip {
-    /// Its route does not rest: the message may be made.
+    /// Don't skip: the route doesn't rest.
     No,
-    /// Its route rests. The pair is missed.
+    /// Skip: the route rests, and the pair is now missed.
     Missed,
-    /// Its route rests, and the pair was missed before.
+    /// Skip: the route rests, and the pair was missed before.
     Again,
 }
 
@@ -88,19 +88,19 @@ pub(super) enum Skip {
 pub(super) struct Rests(Mutex<HashMap<SipRoute, Rest>>);
 
 impl Rests {
-    /// The route gets no message for this long.
+    /// Starts a rest.
     pub(super) fn begin(&self, route: SipRoute, rest: Duration, now: Instant) {
         let mut all = self.lock();
         let missed = all.remove(&route).map(|rest| rest.missed).unwrap_or_default();
         all.insert(route, Rest { until: now + rest, missed, state: State::Resting });
     }
 
-    /// The address took a message. True if it had rested.
+    /// Ends a rest, since the address accepted a message. Returns whether it had rested.
     pub(super) fn end(&self, route: &SipRoute) -> bool {
         self.lock().get_mut(route).map(|rest| rest.state = State::Back).is_some()
     }
 
-    /// Notes that a client on this route misses a pair, if the route rests.
+    /// If the route rests, records that its client misses a pair.
     pub(super) fn skip(&self, route: &SipRoute, pair: &Pair, now: Instant) -> Skip {
         let mut all = self.lock();
         match all.get_mut(route).filter(|rest| rest.state == State::Resting && now < rest.until) {
@@ -112,7 +112,7 @@ impl Rests {
         }
     }
 
-    /// Takes the routes whose clients can be told now of what they missed. [`Rests::put_back`] takes one that failed.
+    /// Takes the routes whose clients can now be told what they missed. If that fails, use [`Rests::put_back`].
     pub(super) fn over(&self, now: Instant) -> Vec<Rested> {
         let mut over = Vec::new();
         self.lock().retain(|route, rest| {
@@ -133,7 +133,7 @@ impl Rests {
         over
     }
 
-    /// Its clients could not be told yet: [`Rests::over`] returns it again.
+    /// Puts back a route whose clients couldn't be told yet. [`Rests::over`] returns it again.
     pub(super) fn put_back(&self, rested: Rested, now: Instant) {
         let mut all = self.lock();
         let is_over = || Rest { until: now, missed: Missed::default(), state: State::Back };
@@ -144,7 +144,7 @@ impl Rests {
         }
     }
 
-    /// Nobody needs to be told of this call any more.
+    /// Drops the missed pairs of a call that ended.
     pub(super) fn end_call(&self, call: &CallId) {
         self.lock().values_mut().for_each(|rest| _ = rest.missed.0.remove(call));
     }

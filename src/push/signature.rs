@@ -1,4 +1,4 @@
-//! Signatures of webhook messages, as Standard Webhooks has them.
+//! Signatures of webhook messages, according to Standard Webhooks.
 //!
 //! ```text
 //! webhook-id: 0199…
@@ -13,25 +13,25 @@ use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// What a receiver's secret begins with.
+/// The prefix of a receiver's secret.
 const PREFIX: &str = "whsec_";
 
 /// A signing secret: 24 to 64 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SigningSecret(Vec<u8>);
 
-/// Why a text is not a signing secret.
+/// The text is not a signing secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a webhook secret is whsec_ and the base64 of 24 to 64 bytes")]
 pub struct SigningSecretError;
 
 impl SigningSecret {
-    /// A secret of these bytes.
+    /// Makes a secret from bytes.
     pub fn new(bytes: [u8; 32]) -> SigningSecret {
         SigningSecret(bytes.to_vec())
     }
 
-    /// The secret as its receiver is told it.
+    /// The secret as text, for its receiver.
     pub fn reveal(&self) -> String {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
     }

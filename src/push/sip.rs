@@ -1,7 +1,7 @@
-//! SIP MESSAGEs wait here until the agent of their PBX asks for them, and then for what became of them.
+//! Holds SIP MESSAGEs until the agent of their PBX asks for them, and then until it reports their outcome.
 //!
-//! A person's phone shows every copy, so a message is handed out again only if the agent says that the PBX was never asked
-//! to send it, or to the same run of the same agent, which knows it by its id.
+//! A phone shows every copy of a message. So a message is handed out again only if the agent says that it never asked
+//! the PBX to send it, or to the same run of the same agent, which recognises its id.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,43 +16,43 @@ use crate::core::name::{CallId, ClientId, PbxName};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
-/// Messages of one reply.
+/// Maximum number of messages in one reply.
 const BATCH: usize = 128;
-/// A message that has no outcome so long after it was handed out may never have arrived at the agent.
+/// After this time without an outcome, a message may never have reached the agent.
 const UNCONFIRMED_AFTER: Duration = Duration::from_secs(4);
-/// How long it is repeated: the agent doesn't remember ids for ever.
+/// How long to repeat a message: the agent doesn't remember ids for ever.
 const REPEATED_FOR: Duration = Duration::from_secs(20);
 
-/// What became of an answer to the other side of a call.
+/// The outcome of an answer to the remote side of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipAnswer {
     /// The call.
     pub call: CallId,
-    /// The number whose client it tells of.
+    /// The number whose client it announces.
     pub number: Number,
-    /// What became of it; pending if it is tried again.
+    /// Its state; pending if it will be retried.
     pub state: SentState,
     /// Why it failed.
     pub error: Option<String>,
 }
 
-/// Messages that an agent is given.
+/// Messages handed to an agent.
 #[derive(Debug, Default)]
 pub struct HandedOut {
     /// The messages, in order.
     pub messages: Vec<SipMessage>,
-    /// Those of them that answer the other side of a call.
+    /// Those that answer the remote side of a call.
     pub answers: Vec<(CallId, Number)>,
     /// The others, by id.
     pub(super) deliveries: Vec<String>,
 }
 
-/// What waits, by PBX.
+/// Messages that wait for an agent or have no outcome yet, by PBX.
 #[derive(Debug, Default)]
 pub(super) struct SipQueue(Mutex<HashMap<PbxName, Queue>>);
 
 impl SipQueue {
-    /// False if there are too many.
+    /// Adds a message. Returns false if too many wait.
     pub(super) fn add(&self, pbx: &PbxName, queued: Queued) -> bool {
         let mut queues = self.lock();
         let queue = queues.entry(pbx.clone()).or_default();
@@ -62,12 +62,12 @@ impl SipQueue {
         queue.add(queued)
     }
 
-    /// Whether a message waits, or its outcome does.
+    /// Whether a message waits or has no outcome yet.
     pub(super) fn has(&self, pbx: &PbxName, id: &str) -> bool {
         self.lock().get(pbx).is_some_and(|queue| queue.by_id.contains_key(id))
     }
 
-    /// What is to be sent by this PBX now.
+    /// Hands out the messages that this PBX must send now.
     pub(super) fn hand_out(&self, pbx: &PbxName, agent: Option<&str>, now: UnixMillis) -> HandedOut {
         let mut handed = HandedOut::default();
         let mut queues = self.lock();
@@ -86,7 +86,7 @@ impl SipQueue {
         handed
     }
 
-    /// What this run of an agent was given a while ago and has said nothing about.
+    /// Messages that this run of an agent got a while ago and hasn't reported on.
     pub(super) fn unconfirmed(&self, pbx: &PbxName, agent: &str, now: UnixMillis) -> Vec<SipMessage> {
         let mut queues = self.lock();
         let Some(queue) = queues.get_mut(pbx) else { return Vec::new() };
@@ -105,8 +105,8 @@ impl SipQueue {
         repeated
     }
 
-    /// An agent says that the PBX was never asked to send it: it is handed out again later, after the `rest` of its
-    /// address. Where it goes and whose it is.
+    /// Queues a message again that the agent never asked the PBX to send. It is due after the `rest` of its address.
+    /// Returns its address and its recipient.
     pub(super) fn again(
         &self,
         pbx: &PbxName,
@@ -117,7 +117,7 @@ impl SipQueue {
     ) -> Option<(Address, Whose)> {
         let mut queues = self.lock();
         let queue = queues.get_mut(pbx)?;
-        // A late report: another agent has the message by now, and may be sending it.
+        // The report is late if another agent has the message by now and may be sending it.
         let is_late = |queued: &Queued| queued.given.as_ref().is_some_and(|given| given.agent != agent);
         let queued = queue.by_id.get(id).filter(|queued| !is_late(queued))?;
         let found = (queued.message.to.clone(), queued.whose.clone());
@@ -132,7 +132,7 @@ impl SipQueue {
         self.lock().get_mut(pbx)?.remove(id).map(|queued| (queued.message.to, queued.whose))
     }
 
-    /// What waits may be handed out at once: all of it, or what goes to one address.
+    /// Makes waiting messages due now: all of them, or those to one address.
     pub(super) fn wake(&self, pbx: &PbxName, address: Option<&Address>, now: UnixMillis) {
         self.lock().get_mut(pbx).into_iter().for_each(|queue| queue.wake(address, now));
     }
@@ -146,7 +146,7 @@ impl SipQueue {
         self.drop_where(|queued| is(&queued.whose));
     }
 
-    /// Forgets a call's peer messages, or `all` of its messages. How many of them nobody was given.
+    /// Drops a call's peer messages, or `all` of its messages. Returns how many had never been handed out.
     pub(super) fn end_call(&self, call: &CallId, all: bool) -> usize {
         self.drop_where(|queued| queued.call == *call && (all || queued.peer))
     }
@@ -155,7 +155,7 @@ impl SipQueue {
         self.drop_where(|queued| matches!(&queued.whose, Whose::Client(whose) if whose == client));
     }
 
-    /// Returns how many were removed that had never been handed out.
+    /// Drops messages. Returns how many had never been handed out.
     fn drop_where(&self, is_over: impl Fn(&Queued) -> bool) -> usize {
         let mut never_sent = 0;
         self.lock().retain(|_, queue| {

@@ -1,11 +1,11 @@
-//! What a SIP MESSAGE says: a sentence for a person, then the same for a program.
+//! The text of a SIP MESSAGE: a sentence for people, then the same for programs.
 //!
 //! ```text
 //! Call with Bob (+12125550100): reach their client at https://node.example/a/x sidecall:peer id=0199… call=0199… role=first number=+12125550100 name=Bob address=https://node.example/a/x caps=text,video
 //! ```
 //!
-//! The text goes through a command of the PBX: it is one line of printable ASCII without
-//! `| ' " \ $ { } < >`. Values hold no space; names and contents are percent-encoded UTF-8.
+//! The text is passed in a PBX command, so it is one line of printable ASCII without `| ' " \ $ { } < >`. Values
+//! contain no spaces; names and contents are percent-encoded UTF-8.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,23 +13,23 @@ use std::str::FromStr;
 use crate::contract::{Body, Capability, Message, Peer, Role};
 use crate::core::number::Number;
 
-/// What stands between the sentence and the program's part.
+/// Separates the sentence from the part for programs.
 const SEPARATOR: &str = " sidecall:";
 
 /// A message as the text of a SIP MESSAGE.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SipText(pub Message);
 
-/// Why a text is none of ours.
+/// Why a text can't be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SipTextError {
-    /// There is no part for a program in it.
+    /// It has no part for programs.
     #[error("has no sidecall: part")]
     NotOurs,
-    /// A key is missing, or its value isn't what it should be.
+    /// A key is missing, or its value is invalid.
     #[error("has no valid {0}=")]
     Value(&'static str),
-    /// A kind of message that this version doesn't know.
+    /// The kind of message is unknown to this version.
     #[error("is of an unknown kind")]
     Kind,
 }
@@ -39,7 +39,7 @@ impl fmt::Display for SipText {
         let Message { id, call, body } = &self.0;
         let id = Escaped(id);
         match body {
-            // A person can't tell the other side of its own: its node does.
+            // A person can't send their own address to the other side: their node does.
             Body::Peer { role, peer, own: _ } => {
                 f.write_str("Call with ")?;
                 match (&peer.name, &peer.number) {
@@ -73,7 +73,7 @@ impl fmt::Display for SipText {
     }
 }
 
-/// A number, for a person.
+/// A number, for people.
 struct Shown<'a>(Option<&'a Number>);
 
 impl fmt::Display for Shown<'_> {
@@ -85,7 +85,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// For a person: what can't be written becomes a question mark.
+/// Text for people: characters that aren't allowed become question marks.
 struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
@@ -95,7 +95,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// For a program: RFC 3986 §2.1, everything but unreserved characters.
+/// Text for programs: everything but unreserved characters is percent-encoded (RFC 3986 §2.1).
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
@@ -122,7 +122,7 @@ fn unescape(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// The program's part, word by word.
+/// The `key=value` words of the part for programs.
 struct Values<'a>(&'a str);
 
 impl<'a> Values<'a> {
@@ -147,7 +147,7 @@ impl FromStr for SipText {
     type Err = SipTextError;
 
     fn from_str(text: &str) -> Result<SipText, SipTextError> {
-        // The last one: nothing after it can hold a space and a colon that we did not write.
+        // The last one counts: no value after it contains a space.
         let (_, part) = text.rsplit_once(SEPARATOR).ok_or(SipTextError::NotOurs)?;
         let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
         let values = Values(values);

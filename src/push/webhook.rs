@@ -1,4 +1,4 @@
-//! Webhooks: a signed POST to the client's own address, until it is taken or the call is over.
+//! Webhooks: posts a signed message to the client's own address, until it is accepted or the call ends.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -17,14 +17,14 @@ use crate::guard::{LeadsInside, PublicOnly};
 use crate::monitor::wall;
 use crate::store::{Binding, Delivery, DeliveryState};
 
-/// How long a receiver has to answer.
+/// Time limit for a receiver's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// POSTs at the same time: slow receivers must not take all sockets.
+/// Maximum number of concurrent posts, so that slow receivers can't use all sockets.
 const AT_ONCE: usize = 256;
-/// Those of them to clients of one number: nobody's slow receivers take the places of all others.
+/// Maximum number of concurrent posts to one number's clients, so that they can't block others.
 const OF_A_NUMBER: usize = 16;
 
-/// The HTTP client and its limits.
+/// The HTTP client with its limits.
 #[derive(Debug)]
 pub(super) struct Webhooks {
     http: Option<reqwest::Client>,
@@ -33,18 +33,18 @@ pub(super) struct Webhooks {
 }
 
 impl Webhooks {
-    /// `allowed`: hosts that may be written to although they are not on the public internet.
+    /// `allowed`: hosts that may have private addresses.
     pub(super) fn new(allowed: HostList) -> Webhooks {
-        // Fails if there is a provider already, which is as good.
+        // Fails if a provider is already installed, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // A redirect would take the signed message to an address that nobody bound.
+        // A redirect would send the signed message to an address that nobody bound.
         let builder = reqwest::Client::builder().redirect(redirect::Policy::none()).timeout(TIMEOUT).no_proxy();
         let http = builder.dns_resolver(PublicOnly::and(allowed)).build();
         let http = http.inspect_err(|error| tracing::error!(%error, "webhooks can't be sent")).ok();
         Webhooks { http, permits: Semaphore::new(AT_ONCE), lanes: Mutex::default() }
     }
 
-    /// The permits of one number, for as long as anybody has or waits for one.
+    /// The permits of one number, kept while any is held or awaited.
     fn lane(&self, number: &Number) -> Arc<Semaphore> {
         let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lane) = lanes.get(number).and_then(Weak::upgrade) {
@@ -59,7 +59,7 @@ impl Webhooks {
 
 enum Outcome {
     Accepted,
-    /// It will never be taken.
+    /// The receiver refused it for good.
     Refused(String),
     Gone,
     Again {
@@ -68,7 +68,7 @@ enum Outcome {
     },
 }
 
-/// Tries until it is taken, or refused for good. The caller ends it when the call is over.
+/// Posts until the receiver accepts or refuses for good. The caller cancels it when the call ends.
 pub(super) async fn deliver(push: &Push, delivery: &Delivery, binding: &Binding) {
     let id = &delivery.message.id;
     let mut attempt = delivery.attempts;
@@ -108,7 +108,7 @@ async fn post(push: &Push, delivery: &Delivery, binding: &Binding) -> Outcome {
     let lane = push.inner.webhooks.lane(&binding.number);
     let Ok(_turn) = lane.acquire().await else { return again("shutting down") };
     let Ok(_permit) = push.inner.webhooks.permits.acquire().await else { return again("shutting down") };
-    // The receiver compares it with its own clock.
+    // The receiver compares the timestamp with its wall clock.
     let (id, timestamp) = (&delivery.message.id, wall().0 / 1000);
     let request = http
         .post(address.as_str())
