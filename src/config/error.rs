@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, in one line that names the place and the key.
+//! Configuration errors, in one line that names the place and the key.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,13 @@ use serde_path_to_error::Segment;
 
 use super::overlay::Overlaid;
 
-/// What is wrong with a configuration, in one line that names the key.
+/// A configuration error.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
     #[error("the configuration {} can't be read: {error} (--config names another)", path.display())]
     File {
-        /// Which one.
+        /// The file.
         path: PathBuf,
         /// Why.
         error: std::io::Error,
@@ -22,7 +22,7 @@ pub enum ConfigError {
     Key {
         /// The file, or `environment`.
         path: String,
-        /// What is wrong, with the key's name, and the line and column if it is in the file.
+        /// What is wrong, with the key, and with line and column if it is in the file.
         problem: String,
     },
 }
@@ -34,7 +34,7 @@ impl ConfigError {
         ConfigError::Key { path: path.display().to_string(), problem }
     }
 
-    /// A key isn't one of ours, or its value can't be.
+    /// A key is unknown, or its value is invalid.
     pub(super) fn key(
         path: &Path,
         text: &str,
@@ -86,7 +86,7 @@ fn named(segments: &[&Segment]) -> String {
     }
 }
 
-/// The deserializer's message in the words of a configuration.
+/// Rewrites the deserializer's message in the terms of a configuration.
 fn plain(message: &str) -> String {
     let message = message.replacen("unknown field", "unknown key", 1).replacen("missing field", "missing key", 1);
     let Some((said, expected)) = message.rsplit_once("expected ") else { return message };

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::Config;
 use super::overlay::Environment;
 
-/// Any text is a configuration that can be used, or one error that names the file. Secrets aren't read: the
-/// text may name any file.
+/// Any text is either a usable configuration or one error that names the file. Reads no secrets, since the text may
+/// name any file.
 ///
 /// # Panics
 ///

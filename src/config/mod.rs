@@ -1,7 +1,7 @@
 //! `sidecall.toml`: every key, its default and its check.
 //!
-//! Each room owns its part; this one reads the file, lets the environment override it, reads secrets from their files
-//! and names what is wrong before anything binds.
+//! Each room defines its own part. This one reads the file, applies overrides from the environment, reads secrets
+//! from their files, and reports errors before anything binds.
 
 mod error;
 #[doc(hidden)]
@@ -30,7 +30,7 @@ pub struct Config {
     pub agent: AgentConfig,
     /// The PBXs that the agent attaches to.
     pub pbx: Vec<PbxConfig>,
-    /// Other organisations' nodes; once loaded, they are in `node.peers`.
+    /// Other organisations' nodes; loading moves them to `node.peers`.
     peer: Vec<PeerConfig>,
     /// The node's own tokens, read from their files.
     #[serde(skip)]
@@ -40,7 +40,7 @@ pub struct Config {
 /// Passwords that everybody knows.
 const DEFAULT_PASSWORDS: &[&str] = &["ClueCon", "CHANGE-ME", "changeme", "password", "secret"];
 
-/// Where the file is looked for if nobody says.
+/// The default path of the file.
 pub const DEFAULT_PATH: &str = "/etc/sidecall/sidecall.toml";
 
 impl Config {
@@ -60,7 +60,7 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads the text alone: no secret is read, and nothing is checked that spans several keys.
+    /// Parses the text only: reads no secrets, and skips checks that span several keys.
     fn parse(text: &str, path: &Path, environment: &Environment) -> Result<Config, ConfigError> {
         let mut table = DeTable::parse(text).map_err(|error| ConfigError::syntax(path, text, &error))?;
         let overlaid = environment.overlay(table.get_mut());
@@ -74,7 +74,7 @@ impl Config {
         Ok(config)
     }
 
-    /// A relative name is relative to the configuration, wherever we were started.
+    /// Resolves a path relative to the configuration file.
     fn locate(&mut self, base: &Path) {
         let node = &mut self.node;
         let tls = node.tls.iter_mut().flat_map(|tls| {
@@ -95,14 +95,14 @@ impl Config {
         }
     }
 
-    /// The domains of the PBXs' extensions: softphones have their `sip:` addresses there.
+    /// The domains of the PBXs' extensions, which softphones use in their `sip:` addresses.
     fn own_domains(&mut self) {
         for context in self.pbx.iter().flat_map(PbxConfig::contexts) {
             self.node.clients.own(context.as_str());
         }
     }
 
-    /// The endpoints that are known to be trunks: no client is there.
+    /// The endpoints that are known to be trunks, which have no clients.
     fn trunks(&mut self) {
         let routing = &self.node.routing;
         let packet = routing.trunk.iter().chain(routing.pbx.values().filter_map(|pbx| pbx.trunk.as_ref()));

@@ -1,6 +1,6 @@
 //! Overrides keys of the file from the environment: `SIDECALL_NODE__LISTEN=127.0.0.1:8080` is `listen` in `[node]`.
 //!
-//! A value is read as TOML: `true`, `8601`, `["a.example", "b.example"]`. Text that isn't TOML stands for itself, so that
+//! A value is parsed as TOML: `true`, `8601`, `["a.example", "b.example"]`. Text that isn't TOML is taken literally, so
 //! addresses and names need no quotes.
 
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// What our variables begin with.
+/// The prefix of our variables.
 const PREFIX: &str = "SIDECALL_";
 
 /// The variables that override keys.
@@ -20,12 +20,12 @@ struct Variable {
     text: String,
 }
 
-/// The paths of what the environment set.
+/// The paths of the keys that the environment set.
 #[derive(Default)]
 pub(super) struct Overlaid(Vec<Vec<String>>);
 
 impl Environment {
-    /// This process's.
+    /// Reads the environment of this process.
     pub(super) fn of_process() -> Environment {
         Environment::new(std::env::vars_os())
     }
@@ -33,7 +33,7 @@ impl Environment {
     pub(super) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
         let variable = |(name, text): (OsString, OsString)| {
             let name = name.to_str()?.to_ascii_uppercase();
-            // One underscore stands inside keys, two between them.
+            // A single underscore is part of a key, two separate keys.
             let name = name.strip_prefix(PREFIX).filter(|name| name.contains("__"))?;
             let keys: Vec<String> = name.split("__").map(str::to_ascii_lowercase).collect();
             keys.iter().all(|key| !key.is_empty()).then_some(())?;
@@ -45,7 +45,7 @@ impl Environment {
         Environment(variables)
     }
 
-    /// Sets the variables' keys in what was read from the file. A table leaves those keys of the file that it doesn't have.
+    /// Sets the variables' keys in the parsed file. A table keeps the file's keys that it doesn't contain.
     pub(super) fn overlay<'i>(&'i self, table: &mut DeTable<'i>) -> Overlaid {
         let mut overlaid = Overlaid::default();
         for Variable { keys, text } in &self.0 {
@@ -61,13 +61,13 @@ impl Environment {
 }
 
 impl Overlaid {
-    /// Whether what stands at this path comes from the environment.
+    /// Whether the value at this path comes from the environment.
     pub(super) fn has(&self, path: &[&str]) -> bool {
         let covers = |set: &Vec<String>| set.len() <= path.len() && set.iter().zip(path).all(|(set, key)| set == key);
         self.0.iter().any(covers)
     }
 
-    /// Sets what is new in the table at this path, and notes where.
+    /// Merges new values into the table at this path, and records their paths.
     fn merge<'i>(&mut self, table: &mut DeTable<'i>, new: DeTable<'i>, path: &[String]) {
         for (key, value) in new {
             let path = [path, &[key.get_ref().to_string()]].concat();
@@ -84,11 +84,11 @@ impl Overlaid {
 
 fn value(text: &str) -> Spanned<DeValue<'_>> {
     let parsed = DeValue::parse(text).ok();
-    // No key is a date.
+    // No configuration key is a date.
     parsed.filter(|value| !value.get_ref().is_datetime()).unwrap_or_else(|| nowhere(DeValue::String(text.into())))
 }
 
-/// A value that stands nowhere in the file.
+/// A value without a position in the file.
 fn nowhere<T>(value: T) -> Spanned<T> {
     Spanned::new(0..0, value)
 }

@@ -1,4 +1,4 @@
-//! What the agent counts.
+//! The agent's metrics.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::contract::LinkState;
 use crate::core::name::PbxName;
 use crate::core::route::Reason;
 
-/// A call was announced; `age` is how long the announcement was under way.
+/// A call was announced; `age` is the delay of the announcement.
 pub fn announced(pbx: &PbxName, age: Duration) {
     counter!(AGENT_ANNOUNCEMENTS, "pbx" => pbx.to_string()).increment(1);
     histogram!(AGENT_ANNOUNCEMENT_AGE, "pbx" => pbx.to_string()).record(age.as_secs_f64());
 }
 
-/// A held call was answered, or not; `took` is the time since its announcement arrived.
+/// A held call was answered or not; `took` is the time since its announcement arrived.
 pub fn answered(pbx: &PbxName, reason: Reason, applied: &'static str, took: Duration) {
     counter!(AGENT_ANSWERS, "pbx" => pbx.to_string(), "reason" => reason.as_str(), "applied" => applied).increment(1);
     histogram!(AGENT_ANSWER_SECONDS, "pbx" => pbx.to_string()).record(took.as_secs_f64());
@@ -30,27 +30,27 @@ pub fn link(pbx: &PbxName, state: LinkState) {
     gauge!(AGENT_LINK_UP, "pbx" => pbx.to_string()).set(up);
 }
 
-/// Events were found to be missing.
+/// Events were lost.
 pub fn gap(pbx: &PbxName) {
     counter!(AGENT_GAPS, "pbx" => pbx.to_string()).increment(1);
 }
 
-/// An address in a header was not taken: it was `unreadable`, or came from where it is `untrusted`.
+/// An address in a header was dropped: `unreadable`, or from an `untrusted` source.
 pub fn address_refused(pbx: &PbxName, why: &'static str) {
     counter!(AGENT_ADDRESSES_REFUSED, "pbx" => pbx.to_string(), "why" => why).increment(1);
 }
 
-/// A report to the node is tried again.
+/// A report to the node is retried.
 pub fn report_retried(pbx: &PbxName) {
     counter!(AGENT_REPORT_RETRIES, "pbx" => pbx.to_string()).increment(1);
 }
 
-/// A SIP MESSAGE went to the PBX: `sent`, `failed` or `unknown`; or it could not, and is `unsent`.
+/// The outcome of a SIP MESSAGE: `sent`, `failed`, `unknown` or `unsent`.
 pub fn sip_message(pbx: &PbxName, result: &'static str) {
     counter!(AGENT_SIP_MESSAGES, "pbx" => pbx.to_string(), "result" => result).increment(1);
 }
 
-/// A SIP MESSAGE was not given to the PBX.
+/// A SIP MESSAGE was dropped before the PBX got it.
 pub fn sip_dropped(pbx: &PbxName, why: &'static str) {
     counter!(AGENT_SIP_DROPPED, "pbx" => pbx.to_string(), "why" => why).increment(1);
 }

@@ -1,8 +1,8 @@
 //! The steady clock and the wall clock.
 //!
-//! [`now`] is what everything that expires or is compared goes by. It is set by the wall clock at the start and runs
-//! with `CLOCK_BOOTTIME` from then on, so a step of the wall clock doesn't touch it. [`wall`] is what others go by:
-//! webhooks' signatures, offers to other nodes, the PBX's time stamps.
+//! [`now`] is for expiry and comparisons. It starts with the wall clock's time and then follows `CLOCK_BOOTTIME`, so a
+//! step of the wall clock doesn't affect it. [`wall`] is for times that others compare: webhook signatures, offers to
+//! other nodes, PBX timestamps.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -14,10 +14,10 @@ use rustix::time::{ClockId, clock_gettime};
 use super::names::CLOCK_STEP;
 use crate::core::time::{Mark, UnixMillis};
 
-/// A difference of the two clocks that is worth a line in the log, in microseconds.
+/// Minimum step to log, in microseconds.
 const STEP: i64 = 1_000_000;
 
-/// What `CLOCK_BOOTTIME` lacks to [`micros`].
+/// The difference between [`micros`] and `CLOCK_BOOTTIME`.
 static OFFSET: LazyLock<AtomicI64> = LazyLock::new(|| AtomicI64::new(wall_micros() - since_boot()));
 
 /// The step that was logged last, in microseconds.
@@ -33,7 +33,7 @@ pub fn micros() -> i64 {
     since_boot().saturating_add(OFFSET.load(Ordering::Relaxed))
 }
 
-/// What the wall clock shows, in milliseconds since 1970.
+/// The wall clock's time, in milliseconds since 1970.
 pub fn wall() -> UnixMillis {
     UnixMillis(wall_micros() / 1_000)
 }
@@ -43,7 +43,7 @@ pub fn step() -> i64 {
     wall_micros().saturating_sub(micros())
 }
 
-/// Logs a new step of the wall clock, once, and shows all steps as a metric.
+/// Logs each step of the wall clock once, and exports the sum as a metric.
 pub fn note_step() {
     let step = step();
     gauge!(CLOCK_STEP).set(step as f64 / 1e6);
@@ -56,20 +56,20 @@ pub fn note_step() {
     }
 }
 
-/// Where the clock is now, for the next start.
+/// The current reading, for the next start.
 pub fn reading() -> Mark {
     Mark { boot: boot_id(), since_boot: since_boot(), at: micros() }
 }
 
-/// Goes on from the mark of an earlier run, if the machine was not restarted since. [`step`] says then by how much
-/// the wall clock has left it.
+/// Continues from the reading of an earlier run, unless the machine was restarted since. Then [`step`] includes the
+/// steps between the runs.
 pub fn carry_on(mark: &Mark) {
     if let Some(at) = mark.reads(&boot_id(), since_boot()) {
         OFFSET.store(at - since_boot(), Ordering::Relaxed);
     }
 }
 
-/// Where the clock would be if it were set by the wall clock, as at a first start. [`carry_on`] sets it.
+/// The reading that the wall clock would give at a first start. [`carry_on`] sets the clock to it.
 pub fn wall_reading() -> Mark {
     Mark { boot: boot_id(), since_boot: since_boot(), at: wall_micros() }
 }
@@ -84,7 +84,7 @@ fn since_boot() -> i64 {
     time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
 }
 
-/// Which boot of the machine this is; empty where the kernel doesn't say.
+/// The id of the current boot; empty if the kernel has none.
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The process's metrics, and what the node counts.
+//! The process's metrics recorder and the node's metrics.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use crate::core::far::SentState;
 use crate::core::name::{PbxName, PeerName};
 use crate::core::route::{Reason, Route};
 
-/// Bounds of the histograms: the budgets are 1 ms for a decision and 100 ms for a delivery.
+/// Buckets of the histograms. The budgets are 1 ms for a decision and 100 ms for a delivery.
 const SECONDS: &[f64] =
     &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
 
-/// The process's metrics. They are one set, however many nodes and agents run in it.
+/// The process's metrics, shared by all nodes and agents in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Metrics(());
 
 static HANDLE: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 impl Metrics {
-    /// Makes the process's recorder, once.
+    /// Installs the process's recorder, once.
     pub fn install() -> Metrics {
         HANDLE.get_or_init(|| {
             let builder = PrometheusBuilder::new().set_buckets_for_metric(Matcher::Suffix("_seconds".into()), SECONDS);
@@ -44,13 +44,13 @@ impl Metrics {
         Metrics(())
     }
 
-    /// All of them, in the Prometheus text format.
+    /// All metrics in the Prometheus text format.
     pub fn render(self) -> String {
         let handle = HANDLE.get().and_then(Option::as_ref);
         handle.map(PrometheusHandle::render).unwrap_or_default()
     }
 
-    /// To be called every few seconds: histograms are folded up.
+    /// Compacts the histograms. Call it every few seconds.
     pub fn upkeep(self) {
         if let Some(handle) = HANDLE.get().and_then(Option::as_ref) {
             handle.run_upkeep();
@@ -63,12 +63,12 @@ impl Metrics {
         histogram!(DECISION_SECONDS).record(took);
     }
 
-    /// So many calls are live.
+    /// The number of live calls.
     pub fn calls_live(self, calls: usize) {
         gauge!(CALLS_LIVE).set(calls as f64);
     }
 
-    /// A delivery came to this state; `took` if the client has it.
+    /// A delivery reached this state; `took` is its duration if it was delivered.
     pub fn delivery(self, form: &'static str, state: &'static str, took: Option<Duration>) {
         counter!(DELIVERIES, "form" => form, "state" => state).increment(1);
         if let Some(took) = took {
@@ -76,17 +76,17 @@ impl Metrics {
         }
     }
 
-    /// SIP MESSAGEs were dropped before an agent was given them.
+    /// SIP MESSAGEs were dropped before an agent got them.
     pub fn sip_dropped(self, why: &'static str, messages: usize) {
         counter!(SIP_DROPPED, "why" => why).increment(messages as u64);
     }
 
-    /// So many streams are open.
+    /// The number of open streams.
     pub fn clients_connected(self, streams: usize) {
         gauge!(CLIENTS_CONNECTED).set(streams as f64);
     }
 
-    /// How the link to a PBX is.
+    /// The state of the link to a PBX.
     pub fn pbx(self, pbx: &PbxName, link: LinkState) {
         let up = matches!(link, LinkState::Up | LinkState::Standby);
         gauge!(PBX_UP, "pbx" => pbx.to_string()).set(if up { 1.0 } else { 0.0 });
@@ -97,7 +97,7 @@ impl Metrics {
         counter!(INBOX_POSTS, "result" => result).increment(1);
     }
 
-    /// An offer to a peer was taken or refused.
+    /// An offer to a peer was accepted or refused.
     pub fn offer_sent(self, peer: &PeerName, state: SentState) {
         counter!(PEER_OFFERS_SENT, "peer" => peer.to_string(), "result" => state.as_str()).increment(1);
     }
@@ -107,33 +107,33 @@ impl Metrics {
         counter!(PEER_OFFERS_RECEIVED, "peer" => peer.to_string(), "result" => result).increment(1);
     }
 
-    /// Somebody who is no peer made one.
+    /// An unknown node made an offer.
     pub fn offer_from_nobody(self) {
         let result = OfferRefusal::UnknownPeer.as_str();
         counter!(PEER_OFFERS_RECEIVED, "peer" => "", "result" => result).increment(1);
     }
 
-    /// A peer's offer has found its call, or never will.
+    /// A peer's offer was matched with its call, or expired.
     pub fn offer_matched(self, how: &'static str) {
         counter!(PEER_OFFERS_MATCHED, "how" => how).increment(1);
     }
 
-    /// The other side was told of a client of ours, or won't be.
+    /// The remote side learnt a client of ours, or can't.
     pub fn peer_answer(self, state: SentState) {
         counter!(PEER_ANSWERS, "result" => state.as_str()).increment(1);
     }
 
-    /// A request was answered. `route` is the pattern, never the path that was asked for.
+    /// A request was answered. `route` is the pattern, never the requested path.
     pub fn http_request(self, method: &'static str, route: String, status: u16) {
         counter!(HTTP_REQUESTS, "method" => method, "route" => route, "status" => status.to_string()).increment(1);
     }
 
-    /// So many HTTP connections are open.
+    /// The number of open HTTP connections.
     pub fn connections_open(self, open: usize) {
         gauge!(CONNECTIONS_OPEN).set(open as f64);
     }
 
-    /// A connection was closed at once, since a limit was reached.
+    /// A connection was closed because of a limit.
     pub fn connection_refused(self, why: &'static str) {
         counter!(CONNECTIONS_REFUSED, "why" => why).increment(1);
     }
@@ -143,13 +143,13 @@ impl Metrics {
         counter!(FAILED_LOGINS, "answer" => answer).increment(1);
     }
 
-    /// So many bytes are free on the database's disk, and whether that is too little.
+    /// Free space on the database's disk, and whether that is too little.
     pub fn store_space(self, free: u64, low: bool) {
         gauge!(STORE_FREE_BYTES).set(free as f64);
         gauge!(STORE_LOW_SPACE).set(if low { 1.0 } else { 0.0 });
     }
 
-    /// So many writes have failed in all.
+    /// The total number of failed writes.
     pub fn store_failed_writes(self, writes: u64) {
         counter!(STORE_FAILED_WRITES).absolute(writes);
     }

@@ -1,4 +1,4 @@
-//! Every metric of this program, by name. No other file names one.
+//! The names of all metrics. No other file names a metric.
 
 pub(super) const DECISIONS: &str = "sidecall_decisions_total";
 pub(super) const DECISION_SECONDS: &str = "sidecall_decision_seconds";
@@ -35,7 +35,7 @@ pub(super) const AGENT_REPORT_RETRIES: &str = "sidecall_agent_report_retries_tot
 pub(super) const AGENT_SIP_MESSAGES: &str = "sidecall_agent_sip_messages_total";
 pub(super) const AGENT_SIP_DROPPED: &str = "sidecall_agent_sip_messages_dropped_total";
 
-/// Name and meaning of each.
+/// Name and help text of each metric.
 pub const NAMES: &[(&str, &str)] = &[
     (DECISIONS, "Route decisions, by route and reason"),
     (DECISION_SECONDS, "Time from reading a decision's request to its answer"),

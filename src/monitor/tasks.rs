@@ -1,8 +1,8 @@
-//! The internal tasks of this process: which run, which have ended and why, which make no progress.
+//! Supervises the tasks of this process.
 //!
-//! A task that lives as long as the process is registered under a name. If it ends without being asked to, or
-//! panics, `/readyz` says so and the process ends. A task of one call or request is run as [`brief`]: its panic is
-//! counted and logged, and the process goes on.
+//! A task that lives as long as the process is registered by name. If it panics or ends unexpectedly, `/readyz` says
+//! so and the process ends. A task of one call or request runs in [`brief`]: its panic is counted and logged, and the
+//! process continues.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -49,12 +49,12 @@ pub struct Ended {
     pub reason: String,
 }
 
-/// A task as `/v1/status` shows it.
+/// A task in `/v1/status`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TaskView {
     /// Its name.
     pub name: String,
-    /// Why it ended, or what it has failed to do for how long; none if all is well.
+    /// Why it ended, or how long it has made no progress; none if all is well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
 }
@@ -65,7 +65,7 @@ struct Pulse {
     within: Duration,
 }
 
-/// Shows that a task makes progress, until it is dropped.
+/// Reports a task's progress until dropped.
 #[derive(Debug)]
 pub struct Beat {
     name: String,
@@ -86,7 +86,7 @@ impl Display for Ended {
 }
 
 impl Beat {
-    /// It made progress now.
+    /// Reports progress.
     pub fn tick(&self) {
         self.last.store(self.tasks.elapsed(), Ordering::Relaxed);
     }
@@ -95,7 +95,7 @@ impl Beat {
 impl Drop for Beat {
     fn drop(&mut self) {
         let mut all = self.tasks.lock();
-        // Another one may have its name by now.
+        // Another task may have this name by now.
         if all.beats.get(&self.name).is_some_and(|pulse| Arc::ptr_eq(&pulse.last, &self.last)) {
             all.beats.remove(&self.name);
         }
@@ -103,7 +103,7 @@ impl Drop for Beat {
 }
 
 impl Tasks {
-    /// Runs a task that must go on until `stop`, and gives back what it came to; none if it panicked.
+    /// Runs a task that must not end before `stop`. Returns its result; none if it panicked.
     pub async fn run<T, E: Display>(
         &self,
         name: impl Into<String>,
@@ -126,7 +126,7 @@ impl Tasks {
         }
     }
 
-    /// Starts a task that must go on until `stop`.
+    /// Spawns a task that must not end before `stop`.
     pub fn spawn(
         &self,
         name: impl Into<String>,
@@ -139,7 +139,7 @@ impl Tasks {
         })
     }
 
-    /// Something that the process can't do without has ended.
+    /// Records that an essential part has ended.
     pub fn end(&self, task: &str, reason: &str) {
         let ended = Ended { task: task.to_owned(), reason: reason.to_owned() };
         tracing::error!(task, reason, "an internal task has ended");
@@ -150,14 +150,14 @@ impl Tasks {
         self.0.failed.cancel();
     }
 
-    /// Watches a task's progress: it is stalled if it makes none for so long.
+    /// Watches a task's progress. Without any for this long, it is stalled.
     pub fn beat(&self, name: impl Into<String>, within: Duration) -> Beat {
         let beat = Beat { name: name.into(), last: Arc::new(AtomicU64::new(self.elapsed())), tasks: self.clone() };
         self.lock().beats.insert(beat.name.clone(), Pulse { last: beat.last.clone(), within });
         beat
     }
 
-    /// Waits until a task has ended; which was the first.
+    /// Waits until a task has ended, and returns the first one.
     pub async fn failed(&self) -> Ended {
         self.0.failed.cancelled().await;
         self.failure().unwrap_or_else(|| Ended { task: String::new(), reason: String::new() })
@@ -168,13 +168,13 @@ impl Tasks {
         self.lock().first.clone()
     }
 
-    /// The tasks that make no progress, in words.
+    /// Describes the stalled tasks.
     pub fn stalled(&self) -> Option<String> {
         let (all, now) = (self.lock(), self.elapsed());
         all.beats.iter().find_map(|(name, pulse)| Some(format!("{name} {}", pulse.silence(now)?)))
     }
 
-    /// What keeps this process from doing its work.
+    /// Describes why this process can't work: an ended or a stalled task.
     pub fn trouble(&self) -> Option<String> {
         self.failure().map(|ended| ended.to_string()).or_else(|| self.stalled())
     }
@@ -206,7 +206,7 @@ impl Pulse {
     }
 }
 
-/// A task in the registry. One that is dropped by its owner is no longer there; one that ended by itself stays.
+/// A task in the registry. Dropping it removes a running task; one that ended by itself stays.
 struct Registered {
     name: String,
     tasks: Tasks,
@@ -221,12 +221,12 @@ impl Drop for Registered {
     }
 }
 
-/// Runs a task of one call or request; none if it panicked, which is counted and logged.
+/// Runs a task of one call or request. Returns none if it panicked, which is counted and logged.
 pub async fn brief<T>(task: &'static str, work: impl Future<Output = T>) -> Option<T> {
     AssertUnwindSafe(work).catch_unwind().await.inspect_err(|panic| panicked(task, &**panic)).ok()
 }
 
-/// Counts and logs the panic of one call's or request's task.
+/// Counts and logs the panic of a brief task.
 pub fn panicked(task: &'static str, panic: &(dyn Any + Send)) {
     counter!(TASK_PANICS, "task" => task).increment(1);
     tracing::error!(task, reason = said(panic), "a task of one call or request has broken");

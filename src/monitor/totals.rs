@@ -1,4 +1,4 @@
-//! A node's own counts since its start, for the status page: a few that a person asks for.
+//! The node's totals since its start, for the status page.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use utoipa::ToSchema;
 use super::Metrics;
 use crate::core::route::{Reason, Route};
 
-/// What is counted, here and in the metrics.
+/// Counts events here and in the metrics.
 #[derive(Debug)]
 pub struct Totals {
-    /// The metrics that count the same things with more labels.
+    /// The metrics, which have more labels.
     pub metrics: Metrics,
     packet: AtomicU64,
     local: AtomicU64,
@@ -22,20 +22,20 @@ pub struct Totals {
     failed: AtomicU64,
 }
 
-/// The counts as `/v1/status` shows them.
+/// The totals in `/v1/status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TotalsView {
     /// Calls sent to a packet trunk.
     pub packet: u64,
-    /// Calls to a device on the same PBX.
+    /// Calls to a phone on the same PBX.
     pub local: u64,
     /// Calls left to the dialplan.
     pub pstn: u64,
     /// Pairs of numbers whose clients were told of each other.
     pub pairs: u64,
-    /// Messages that clients have.
+    /// Messages delivered to clients.
     pub delivered: u64,
-    /// Messages that they will never have.
+    /// Messages that failed.
     pub failed: u64,
 }
 
@@ -70,24 +70,24 @@ impl Totals {
         self.pairs.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A client has a message, so long after it was made.
+    /// A message was delivered, this long after it was created.
     pub fn delivered(&self, form: &'static str, took: Option<Duration>) {
         self.delivered.fetch_add(1, Ordering::Relaxed);
         self.metrics.delivery(form, "delivered", took);
     }
 
-    /// A client will never have a message.
+    /// A message failed.
     pub fn failed(&self, form: &'static str) {
         self.failed.fetch_add(1, Ordering::Relaxed);
         self.metrics.delivery(form, "failed", None);
     }
 
-    /// A message was written down and is on its way.
+    /// A message was stored and is being sent.
     pub fn sending(&self, form: &'static str) {
         self.metrics.delivery(form, "pending", None);
     }
 
-    /// The counts now.
+    /// The current totals.
     pub fn view(&self) -> TotalsView {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         TotalsView {

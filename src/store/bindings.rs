@@ -1,4 +1,4 @@
-//! Which clients belong to which number.
+//! Bindings: the clients of each number.
 
 use std::time::Duration;
 
@@ -21,37 +21,37 @@ pub struct Binding {
     pub id: ClientId,
     /// The number.
     pub number: Number,
-    /// How messages reach it.
+    /// Its form.
     pub form: ClientForm,
     /// Its own address, unless it is hosted.
     pub address: Option<Address>,
-    /// What a webhook's messages are signed with.
+    /// The secret that signs a webhook's messages.
     pub secret: Option<String>,
-    /// What it can do.
+    /// Its capabilities.
     pub capabilities: Vec<Capability>,
-    /// To whom its address may go.
+    /// Who may get its address.
     pub offer: OfferTo,
-    /// How long it stays without being renewed.
+    /// How long it lives without renewal.
     pub lifetime: Duration,
-    /// When it ends.
+    /// When it expires.
     pub expires: UnixMillis,
 }
 
-/// What a renewal changes. What is `None` stays.
+/// Changes by a renewal. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewal {
-    /// What a webhook's messages are signed with.
+    /// The secret that signs a webhook's messages.
     pub secret: Option<String>,
-    /// What the client can do.
+    /// The client's capabilities.
     pub capabilities: Option<Vec<Capability>>,
-    /// To whom its address may go.
+    /// Who may get its address.
     pub offer: Option<OfferTo>,
-    /// How long it stays without being renewed.
+    /// How long it lives without renewal.
     pub lifetime: Option<Duration>,
 }
 
 impl Store {
-    /// Adds a binding; false if its number isn't in the directory, or has a client with the same address.
+    /// Adds a binding; false if its number isn't in the directory, or already has a client with this address.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -59,7 +59,7 @@ impl Store {
         Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
     }
 
-    /// Renews a binding: it ends a lifetime from now. None if it isn't there or has ended.
+    /// Extends a binding by its lifetime from now. `None` if it doesn't exist or has expired.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -75,7 +75,7 @@ impl Store {
         }
     }
 
-    /// Changes to whom a client's address may go; false if it isn't there.
+    /// Changes who may get a client's address; false if the client doesn't exist.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -83,7 +83,7 @@ impl Store {
         Ok(self.writer.run(Write::OfferTo(id.clone(), offer)).await?.rows() > 0)
     }
 
-    /// Removes a binding; false if it wasn't there.
+    /// Removes a binding; false if it didn't exist.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -91,7 +91,7 @@ impl Store {
         Ok(self.writer.run(Write::DeleteBinding(id.clone())).await?.rows() > 0)
     }
 
-    /// Renews connected clients: they end a lifetime from now.
+    /// Extends the bindings of connected clients by their lifetimes from now.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -99,7 +99,7 @@ impl Store {
         self.writer.run(Write::ExtendBindings(ids, now)).await.map(drop)
     }
 
-    /// Removes what has ended.
+    /// Removes expired bindings.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -107,7 +107,7 @@ impl Store {
         self.writer.run(Write::ExpireBindings(now)).await.map(drop)
     }
 
-    /// One binding that hasn't ended.
+    /// A binding that hasn't expired.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -120,7 +120,7 @@ impl Store {
         row.map(|row| read(&row)).transpose()
     }
 
-    /// The clients of a number, the newest first; none if it is switched off.
+    /// The clients of a number, newest first; none if it is switched off.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -135,7 +135,7 @@ impl Store {
         rows.iter().map(read).collect()
     }
 
-    /// The clients of a number, the newest first; of all numbers without one.
+    /// The clients of a number, or of all numbers, newest first.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -189,7 +189,7 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 }
 
 pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
-    // In one statement with the questions whether the number is served and has the address: both may change meanwhile.
+    // One statement, since the number's entry and its other clients may change meanwhile.
     let done = sqlx::query(
         "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer)
          SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2 AND NOT EXISTS (
@@ -209,7 +209,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) ->
     Ok(Done::Rows(done.rows_affected()))
 }
 
-/// One statement, so that what another request has just changed or removed stays so.
+/// Uses one statement, so that it doesn't undo a concurrent change.
 pub(super) async fn renew(
     connection: &mut SqliteConnection,
     id: &ClientId,

@@ -1,4 +1,4 @@
-//! Calls, live and over.
+//! Live and ended calls.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -11,23 +11,22 @@ use crate::core::call::Call;
 use crate::core::name::{CallId, PbxName};
 use crate::core::route::{Reason, Route};
 
-/// Which calls are listed.
+/// A filter for calls.
 #[derive(Debug, Clone, Default)]
 pub struct CallFilter {
-    /// Only those that haven't ended, or only those that have.
+    /// Only live calls, or only ended ones.
     pub live: Option<bool>,
-    /// Only those announced on this PBX.
+    /// Only calls announced on this PBX.
     pub pbx: Option<PbxName>,
-    /// At most so many, the newest first.
+    /// Maximum number of calls, newest first.
     pub limit: u32,
 }
 
 impl Store {
-    /// Writes calls as they are now. They are in the queue when this returns; the commit is awaited
-    /// with what is given back, or not at all.
+    /// Queues a write of calls. The caller may wait for the returned commit.
     ///
     /// # Errors
-    /// If the queue is full or the store closed.
+    /// If the queue is full or the store is closed.
     pub fn save_calls(&self, calls: Vec<Call>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Calls(calls.into_iter().map(CallRecord::from).collect()))
     }
@@ -42,7 +41,7 @@ impl Store {
         found.map(|body| read(&body)).transpose()
     }
 
-    /// The calls that a filter asks for, the newest first.
+    /// The calls that match a filter, newest first.
     ///
     /// # Errors
     /// If the database can't be read.

@@ -1,4 +1,4 @@
-//! Messages on their way to clients.
+//! Deliveries: messages to clients and their state.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -11,21 +11,21 @@ use crate::core::name::{CallId, ClientId};
 use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
-/// How far a delivery has come. Nothing leads back to pending.
+/// The state of a delivery. It never returns to pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
-    /// Not there yet; it is tried until the call ends.
+    /// Tried until the call ends.
     Pending,
     /// The client has it.
     Delivered,
-    /// It never will.
+    /// It can't be delivered.
     Failed,
     /// The call, or the pair, ended first.
     Dropped,
 }
 
 impl DeliveryState {
-    /// The word, as API, metrics and database have it.
+    /// The word in API, metrics and database.
     pub fn as_str(self) -> &'static str {
         match self {
             DeliveryState::Pending => "pending",
@@ -39,33 +39,33 @@ impl DeliveryState {
 /// One message for one client.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
-    /// The number whose client it is for.
+    /// The number of the receiving client.
     pub number: Number,
-    /// The number that it is about: the other side.
+    /// The number on the other side, which it is about.
     pub other: Number,
     /// The client.
     pub client: ClientId,
-    /// How it gets there.
+    /// The form of the client.
     pub form: ClientForm,
-    /// What is sent; its id is the delivery's.
+    /// The message. Its id is the delivery's id.
     pub message: Message,
-    /// Attempts so far.
+    /// Number of attempts.
     pub attempts: u32,
-    /// When it was made.
+    /// When it was created.
     pub created: UnixMillis,
 }
 
-/// What became of a pair's deliveries when it parted.
+/// The result of ending a pair.
 #[derive(Debug, Default)]
 pub struct Parted {
-    /// Peer messages that nobody needs any more.
+    /// Peer messages that are obsolete.
     pub dropped: Vec<String>,
-    /// New messages for those who had been told.
+    /// New messages for clients that knew of the pair.
     pub ended: Vec<Delivery>,
 }
 
 impl Store {
-    /// All that is pending, in order.
+    /// All pending deliveries, in order.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -77,8 +77,8 @@ impl Store {
         query.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
-    /// What a client still has to get: all that is pending and, with `after`, what it was sent
-    /// after that one for calls that are still live.
+    /// The deliveries that a client still needs: all pending ones and, with `after`, those sent after that id for
+    /// live calls.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -89,13 +89,13 @@ impl Store {
                  AND EXISTS (SELECT 1 FROM calls WHERE calls.id = deliveries.call AND calls.ended IS NULL)))
              ORDER BY id LIMIT 1000",
         );
-        // No id is greater than this one.
+        // Greater than any id.
         let after = after.unwrap_or("~").to_owned();
         let rows = query.bind(client.to_string()).bind(after).fetch_all(&self.pool).await?;
         rows.iter().filter_map(|row| legible(read(row))).collect()
     }
 
-    /// How many of a call's deliveries are pending.
+    /// The number of a call's pending deliveries.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -106,7 +106,7 @@ impl Store {
         Ok(u64::try_from(count).unwrap_or(0))
     }
 
-    /// Bytes of what people have said to each other in calls that are kept with it.
+    /// Size of the stored message contents of each call, in bytes.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -121,7 +121,7 @@ impl Store {
         rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
-    /// If there are more than `max` deliveries: a time before which a tenth of the calls ended.
+    /// If more than `max` deliveries are stored: the time before which the oldest tenth of the calls ended.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -139,7 +139,7 @@ impl Store {
         Ok(line.map(UnixMillis))
     }
 
-    /// Pairs of numbers that have been told of each other and not of their parting.
+    /// Pairs whose clients know of each other and weren't told of its end.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -154,7 +154,7 @@ impl Store {
         rows.fetch_all(&self.pool).await?.iter().filter_map(|row| legible(read(row))).collect()
     }
 
-    /// The deliveries of some calls, as an administrator sees them.
+    /// The deliveries of calls, for administrators.
     ///
     /// # Errors
     /// If the database can't be read.

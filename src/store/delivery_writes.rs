@@ -1,4 +1,4 @@
-//! What is written of deliveries.
+//! Writes of deliveries and their states.
 
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 
@@ -13,8 +13,7 @@ use crate::core::number::Number;
 use crate::core::time::UnixMillis;
 
 impl Store {
-    /// Writes deliveries down and gives back the ids of the new ones: a client that has been told
-    /// of a pair is not told again.
+    /// Stores deliveries and returns the ids of the new ones. A client that knows of a pair isn't told again.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -25,23 +24,23 @@ impl Store {
         }
     }
 
-    /// The client has it. With `client`, only if it is that client's.
+    /// Marks a delivery as delivered. With `client`, only if it belongs to that client.
     ///
     /// # Errors
-    /// If the queue is full or the store closed.
+    /// If the queue is full or the store is closed.
     pub fn delivered(&self, id: &str, client: Option<&ClientId>, at: UnixMillis) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Delivered { id: id.to_owned(), client: client.cloned(), at })
     }
 
-    /// An attempt was made, and left it in this state.
+    /// Records an attempt and the resulting state.
     ///
     /// # Errors
-    /// If the queue is full or the store closed.
+    /// If the queue is full or the store is closed.
     pub fn attempted(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Attempted { id: id.to_owned(), state, error })
     }
 
-    /// Two numbers no longer talk: drops what they haven't got yet, and makes the messages that say so.
+    /// Ends a pair: drops its pending messages, and creates those that announce its end.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -52,8 +51,8 @@ impl Store {
         }
     }
 
-    /// Drops a call's pending peer messages, or `all` that is pending and what was said in all others:
-    /// nobody needs to know it any more.
+    /// Drops a call's pending peer messages. With `all`, drops all pending messages and clears the contents of the
+    /// others.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -62,7 +61,7 @@ impl Store {
     }
 }
 
-/// Deliveries of one statement.
+/// Maximum number of deliveries in one statement.
 const ROWS: usize = 64;
 
 pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
@@ -95,7 +94,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> 
     Ok(Done::Ids(ids))
 }
 
-/// A peer message that came from the peer itself has no other number's pair to stand for.
+/// Whether a peer message belongs to a pair. One that the peer itself sent doesn't.
 fn is_open(delivery: &Delivery) -> bool {
     matches!(&delivery.message.body, Body::Peer { .. }) && delivery.number != delivery.other
 }
@@ -151,9 +150,9 @@ pub(super) async fn part(
         let (state, id): (String, String) = (row.try_get(7)?, row.try_get(8)?);
         parted.dropped.extend((state == "pending").then_some(id));
         let Some(told) = legible(read(&row)).transpose()? else { continue };
-        // Who was never sent anything need not hear that it is over.
+        // A client that was never sent anything need not learn of the end.
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
-            // As they were shown, which may be less than we know.
+            // The number as it was shown, which may be withheld.
             let number = match &told.message.body {
                 Body::Peer { peer, .. } => peer.number.clone(),
                 _ => None,

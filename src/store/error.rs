@@ -1,31 +1,32 @@
-//! What can go wrong with the database.
+//! Database errors.
 
 use std::sync::Arc;
 
-/// A failed read or write. It can be cloned: one failed commit is the failure of all in its group.
+/// A failed read or write. Can be cloned, since a failed commit fails every write in its group.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// The database could not be opened or brought up to date.
+    /// The database can't be opened or migrated.
     #[error("the database {path} can't be opened: {reason}")]
     Open {
         /// The file.
         path: String,
-        /// The database's own words.
+        /// The database's error.
         reason: String,
     },
     /// Locked, full, gone, or too slow.
     #[error("the database is not available: {0}")]
     Unavailable(Arc<str>),
-    /// SQLite's thread is gone: no write will ever work again.
+    /// SQLite's thread is gone: no write will succeed.
     #[error("the database's thread has died")]
     Crashed,
-    /// Two numbers can't have the same credential: a client's token says which number it is for.
+    /// The credential belongs to another number. Credentials must be unique, since a client's token identifies its
+    /// number.
     #[error("the credential is in use by another number")]
     CredentialInUse,
     /// A row that this version can't read.
     #[error("the database holds a {what} that can't be read: {reason}")]
     Unreadable {
-        /// Which kind of row.
+        /// The kind of row.
         what: &'static str,
         /// Why.
         reason: String,
@@ -33,7 +34,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether it may work later without anybody changing the request.
+    /// Whether a retry of the same request may succeed.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, StoreError::Unavailable(_) | StoreError::Open { .. } | StoreError::Crashed)
     }

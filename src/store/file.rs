@@ -1,4 +1,4 @@
-//! The database's file: whether the one that is open is still the one at its path.
+//! Checks that the open database file is still the one at its path.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::open::create;
 use super::{Store, StoreError};
 
-/// What a copy's name ends with until it is complete.
+/// The suffix of an incomplete copy.
 const UNFINISHED: &str = ".unfinished";
 
 /// The file that was opened.
@@ -26,8 +26,7 @@ impl Opened {
 }
 
 impl Store {
-    /// What has become of the file, if another one or none is at its path: what is written now would be found by
-    /// nobody after a restart.
+    /// Says what happened to the file if another one or none is at its path: a restart would lose all later writes.
     pub async fn lost_file(&self) -> Option<&'static str> {
         match tokio::fs::metadata(&self.file.path).await {
             Ok(file) if (file.dev(), file.ino()) == self.file.id => None,
@@ -37,11 +36,11 @@ impl Store {
         }
     }
 
-    /// Copies what is open to a new file beside the path, and gives back its name. The file has this name once it is
-    /// complete and on the disk.
+    /// Copies the open database to a new file beside the path, and returns its name. The file gets this name once it is
+    /// complete and synced.
     ///
     /// # Errors
-    /// If it can't be read, or there is no room.
+    /// If it can't be read, or the disk is full.
     pub async fn copy_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
         let beside = |suffix: &str| {
             let mut path = self.file.path.clone().into_os_string();
@@ -58,18 +57,18 @@ impl Store {
 
     async fn copy_to(&self, unfinished: &Path, copy: &Path) -> Result<(), StoreError> {
         let failed = |error: std::io::Error| StoreError::Unavailable(error.to_string().into());
-        // An empty file is taken, and this one is nobody else's.
+        // SQLite accepts an empty file as the target.
         create(unfinished).map_err(failed)?;
         let into = unfinished.to_string_lossy().into_owned();
         sqlx::query("VACUUM INTO $1").bind(into).execute(&self.pool).await?;
         let (from, to) = (unfinished.to_owned(), copy.to_owned());
-        // The disk may take minutes for a large file: no thread of the runtime waits for it.
+        // A large file may take minutes, which must not block a thread of the runtime.
         let kept = tokio::task::spawn_blocking(move || keep(&from, &to)).await;
         kept.map_err(std::io::Error::other).and_then(|kept| kept).map_err(failed)
     }
 }
 
-/// Gives a complete file its name, once its content is on the disk.
+/// Syncs a complete file and renames it.
 fn keep(unfinished: &Path, copy: &Path) -> std::io::Result<()> {
     File::open(unfinished)?.sync_all()?;
     std::fs::rename(unfinished, copy)?;
@@ -92,7 +91,7 @@ mod tests {
         let store = Store::open(&folder.path().join("a.db")).await.unwrap();
         assert!(store.copy_aside(".kept-1").await.unwrap().ends_with("a.db.kept-1"));
         assert_eq!(files(folder.path()), ["a.db.kept-1"]);
-        // What an end in the middle of a copy has left is none of the names that a person looks for.
+        // An interrupted copy has none of the names that a person looks for.
         std::fs::write(folder.path().join("a.db.kept-2.unfinished"), "half").unwrap();
         assert!(store.copy_aside(".kept-2").await.is_err());
         assert_eq!(files(folder.path()), ["a.db.kept-1"]);

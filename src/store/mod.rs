@@ -1,9 +1,8 @@
-//! What outlives the process: directory, bindings, calls, deliveries, offers, tokens.
+//! The database: directory, bindings, calls, deliveries, offers, tokens.
 //!
-//! Reads go to a pool. All writes go through one task, in order, and are committed in groups: a
-//! decision hands its call over and doesn't wait, a later report of the same call waits and finds
-//! it written. The database is SQLite. No SQLite type appears in the interface, so that another database can be
-//! put behind it later; there is none yet.
+//! Reads use a pool. All writes go through one task, in order, and are committed in groups. A decision queues
+//! its call and doesn't wait; a later report of the same call waits for its commit. The database is SQLite, but no
+//! SQLite type appears in the interface.
 
 mod bindings;
 mod calls;
@@ -43,7 +42,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether the last write failed: what is told now could not be kept.
+    /// Whether the last write failed.
     pub fn is_failing(&self) -> bool {
         self.writer.is_failing()
     }
@@ -53,17 +52,17 @@ impl Store {
         self.writer.failure()
     }
 
-    /// Waits until nothing is written any more: the store was closed, or its writer has broken.
+    /// Waits until the writer ends: the store was closed, or the writer failed.
     pub async fn ended(&self) {
         self.writer.ended().await;
     }
 
-    /// How many writes have failed since the start.
+    /// The number of failed writes since the start.
     pub fn failed_writes(&self) -> u64 {
         self.writer.failed()
     }
 
-    /// Asks the database whether it can be read.
+    /// Checks that the database can be read.
     ///
     /// # Errors
     /// If it can't.
@@ -72,7 +71,7 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down what is waiting and closes the database.
+    /// Commits pending writes and closes the database.
     pub async fn close(&self) {
         self.writer.close().await;
         self.pool.close().await;

@@ -15,25 +15,25 @@ use crate::core::policy::OfferTo;
 use crate::core::route::Known;
 use crate::core::time::UnixMillis;
 
-/// Rows of one statement: databases limit the parameters of one.
+/// Maximum number of rows in one statement: databases limit its parameters.
 const ROWS: usize = 500;
 
-/// A directory entry as it is written: the credential is hashed already.
+/// A directory entry to store, with its credential hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NumberRow {
     /// The number.
     pub number: Number,
-    /// The name that peers are shown.
+    /// The name shown to peers.
     pub name: Option<String>,
-    /// The PBX that its device is on.
+    /// The PBX of its phone.
     pub pbx: Option<PbxName>,
-    /// What stands behind it.
+    /// Its kind.
     pub kind: NumberKind,
     /// The extensions behind a main number.
     pub extensions: Vec<Number>,
-    /// Whether its clients take part; none leaves it as it is.
+    /// Whether its clients are switched on; `None` keeps the value.
     pub enabled: Option<bool>,
-    /// Of its clients; none leaves it as it is.
+    /// The hash of its clients' credential; `None` keeps the value.
     pub credential: Option<[u8; 32]>,
 }
 
@@ -46,7 +46,7 @@ impl NumberRow {
     }
 }
 
-/// What a token is stored as and looked up by: comparing hashes tells nothing about the token.
+/// The hash by which a token is stored and looked up. Comparing hashes leaks nothing about the token.
 pub fn credential_hash(token: &str) -> [u8; 32] {
     Sha256::digest(token.as_bytes()).into()
 }
@@ -56,12 +56,12 @@ pub fn credential_hash(token: &str) -> [u8; 32] {
 pub struct Facts {
     /// For the route.
     pub known: Known,
-    /// To whom its clients offer their address, the newest first; none of a number that is switched off.
+    /// Who may get its clients' addresses, newest client first; empty if the number is switched off.
     pub offers: Vec<OfferTo>,
 }
 
 impl Store {
-    /// What is known about a number, in one query.
+    /// Reads the facts about a number in one query.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -81,15 +81,15 @@ impl Store {
         Ok(Facts { known: Known { served: true, has_client: !offers.is_empty(), home }, offers })
     }
 
-    /// Writes entries, new or not. Either all of them or none.
+    /// Adds or replaces entries: all or none.
     ///
     /// # Errors
-    /// If a credential is another number's, or the database can't be written.
+    /// If a credential belongs to another number, or the database can't be written.
     pub async fn put_numbers(&self, rows: Vec<NumberRow>) -> Result<(), StoreError> {
         self.writer.run(Write::Numbers(rows)).await.map(drop)
     }
 
-    /// Removes a number and its clients; false if it wasn't there.
+    /// Removes a number and its clients; false if it didn't exist.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -97,7 +97,7 @@ impl Store {
         Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
     }
 
-    /// Switches a number's clients on or off; false if it isn't there.
+    /// Switches a number's clients on or off; false if the number doesn't exist.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -140,7 +140,7 @@ impl Store {
         found.map(|text| text.parse().map_err(|e| StoreError::unreadable("number", e))).transpose()
     }
 
-    /// The numbers whose credential these rows would put another in the place of.
+    /// The numbers whose credential these rows would replace.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -164,7 +164,7 @@ impl Store {
         Ok(changed)
     }
 
-    /// Which of these credentials belong to another number than the one they stand with here.
+    /// The numbers whose wanted credential belongs to another number.
     ///
     /// # Errors
     /// If the database can't be read.

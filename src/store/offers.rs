@@ -1,4 +1,4 @@
-//! Offers of other nodes, for as long as a call may still use them.
+//! Offers of other nodes that a call may still use.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
@@ -12,26 +12,26 @@ use crate::core::name::PeerName;
 use crate::core::offer::OfferId;
 use crate::core::time::UnixMillis;
 
-/// An offer that was taken.
+/// A stored offer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredOffer {
-    /// Who made it.
+    /// The peer that made it.
     pub peer: PeerName,
-    /// What it says.
+    /// Its content.
     pub offer: Offer,
-    /// When it came.
+    /// When it was received.
     pub received: UnixMillis,
 }
 
 impl StoredOffer {
-    /// Which one it is.
+    /// Its id.
     pub fn id(&self) -> OfferId {
         OfferId { peer: self.peer.clone(), call: self.offer.id.clone() }
     }
 }
 
 impl Store {
-    /// Writes an offer down.
+    /// Stores an offer.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -39,7 +39,7 @@ impl Store {
         self.writer.run(Write::Offer(Box::new(offer))).await.map(drop)
     }
 
-    /// Forgets offers: they are used, or nobody can use them any more.
+    /// Deletes offers that are used or expired.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -47,7 +47,7 @@ impl Store {
         self.writer.run(Write::DeleteOffers(ids)).await.map(drop)
     }
 
-    /// All of them.
+    /// All offers.
     ///
     /// # Errors
     /// If the database can't be read.

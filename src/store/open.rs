@@ -1,4 +1,4 @@
-//! Opening the database file.
+//! Opens the database file.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,26 +12,26 @@ use super::file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
 
-/// How long a statement waits for another process's lock: shorter than an agent waits for its
-/// report, so that the agent hears the reason.
+/// How long a statement waits for another process's lock. Shorter than an agent waits for its report, so that
+/// the agent gets the reason.
 const BUSY: Duration = Duration::from_secs(1);
-/// How long a read waits for a connection: a decision is worth nothing after the hold.
+/// How long a read waits for a connection. A decision after the hold is useless.
 const ACQUIRE: Duration = Duration::from_millis(250);
-/// How many times longer the first connection may take: at a start the disk may be busy, and nobody waits.
+/// Factor for the first connection: the disk may be busy at startup.
 const OPENING: u32 = 40;
-/// Connections that read.
+/// Number of connections for reads.
 const READERS: u32 = 3;
 
 impl Store {
-    /// Opens the SQLite database at `path`, making it if it isn't there, and brings it up to date.
+    /// Opens the SQLite database at `path`, creates it if necessary, and runs migrations.
     ///
     /// # Errors
-    /// If the file can't be opened, or is no database of ours.
+    /// If the file can't be opened, or isn't a sidecall database.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
         create(path).map_err(|e| failed(e.to_string()))?;
-        // NORMAL loses nothing when the process dies, since the kernel has the write-ahead log; a
-        // power cut may lose the last moments, never the database's integrity.
+        // NORMAL loses nothing if the process dies, since the kernel has the write-ahead log. A power cut may
+        // lose the latest commits, but doesn't corrupt the database.
         let options = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -49,7 +49,7 @@ impl Store {
             .acquire_timeout(ACQUIRE)
             .idle_timeout(None)
             .max_lifetime(None)
-            // It would be a round trip to the connection's thread for each read.
+            // Testing would cost a round trip to the connection's thread for each read.
             .test_before_acquire(false)
             .connect_lazy_with(options.read_only(true).optimize_on_close(false, None));
         for attempt in 1.. {
@@ -64,7 +64,7 @@ impl Store {
     }
 }
 
-/// Makes the file with nobody else's permissions on it: it holds hashes, names and who called whom.
+/// Creates the file without permissions for others: it contains hashes, names and calls.
 pub(super) fn create(path: &Path) -> std::io::Result<()> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         fs::create_dir_all(folder)?;

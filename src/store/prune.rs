@@ -1,4 +1,4 @@
-//! Forgetting old calls, a few rows at a time: everything else that is written waits for the write before it.
+//! Deletes old calls in small batches, since every other write waits for the one before it.
 
 use sqlx::SqliteConnection;
 
@@ -6,11 +6,11 @@ use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::core::time::UnixMillis;
 
-/// Rows that one write deletes at most.
+/// Maximum number of rows that one write deletes.
 const PRUNED: i64 = 500;
 
 impl Store {
-    /// The time before which calls are forgotten: `before`, or later if more than `keep` calls ended since then.
+    /// The time before which calls are deleted: `before`, or later if more than `keep` calls ended since then.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -21,8 +21,8 @@ impl Store {
         Ok(line.map_or(before, |line| before.max(UnixMillis(line.saturating_add(1)))))
     }
 
-    /// Forgets one batch of the calls that ended before `before`, with their deliveries, and returns the number of rows
-    /// that went. It is 0 once nothing is left. Other writes get in between two batches.
+    /// Deletes one batch of the calls that ended before `before`, with their deliveries. Returns the number of deleted
+    /// rows, which is 0 once nothing is left. Other writes may run between batches.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -31,7 +31,7 @@ impl Store {
     }
 }
 
-/// Deletes the deliveries first: a call's row stays until its last delivery is gone, or nothing would lead to the rest.
+/// Deletes a call's row only after its last delivery, which would otherwise be orphaned.
 pub(super) async fn prune(connection: &mut SqliteConnection, before: UnixMillis) -> Result<Done, StoreError> {
     let deliveries = sqlx::query(
         "DELETE FROM deliveries WHERE rowid IN (

@@ -8,18 +8,18 @@ use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::core::time::Mark;
 
-/// What the holder of a stored token may do; clients have the credential of their number instead, and peers
-/// are each node's own configuration.
+/// The role of a stored token. Clients use the credential of their number instead, and peers the tokens of the
+/// configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenRole {
-    /// Everything that an administrator does.
+    /// May do everything.
     Admin,
-    /// What an agent reports and asks.
+    /// May report calls and ask for decisions.
     Agent,
 }
 
 impl TokenRole {
-    /// The word, as the database has it.
+    /// The word in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             TokenRole::Admin => "admin",
@@ -36,7 +36,7 @@ const SECRET: &str = "secret";
 const CLOCK: &str = "clock";
 
 impl Store {
-    /// The node's secret, which `fresh` becomes at the first start.
+    /// The node's secret. At the first start, stores `fresh` as the secret.
     ///
     /// # Errors
     /// If it can't be read or written.
@@ -50,7 +50,7 @@ impl Store {
         Ok(fresh)
     }
 
-    /// Where the clock of the last run was, if that is known.
+    /// The clock reading of the last run, if known.
     ///
     /// # Errors
     /// If it can't be read.
@@ -61,8 +61,8 @@ impl Store {
         Ok(clock.map(Mark::from))
     }
 
-    /// Moves what clients and offers expire by, when the clock that it goes by is set, and writes down where the clock is
-    /// then. Either both are done or neither: a start that is cut off in between would move the times twice.
+    /// Shifts the expiry of clients and the age of offers when the clock is set, and stores the new clock reading in
+    /// the same transaction: an interrupted start must not shift twice.
     ///
     /// # Errors
     /// If it can't be written.
@@ -71,8 +71,7 @@ impl Store {
         self.writer.run(Write::Shift { millis, clock: clock.into_bytes() }).await.map(drop)
     }
 
-    /// Asks the writer for a sign of life, and with a mark writes it down. True once there was an answer, be it
-    /// that nothing can be written.
+    /// Checks that the writer responds, and stores a clock reading if given. Returns true even if the write fails.
     pub async fn probe(&self, mark: Option<&Mark>) -> bool {
         let value = mark.and_then(|mark| record::write(&ClockRecord::from(mark.clone())).ok());
         let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value: value.into_bytes() });
@@ -85,7 +84,7 @@ impl Store {
         }
     }
 
-    /// Makes `hash` the token of that name, in place of an older one; without one there is none any more.
+    /// Replaces the token with this name, or removes it if `hash` is `None`.
     ///
     /// # Errors
     /// If it can't be written.
@@ -98,7 +97,7 @@ impl Store {
         self.writer.run(Write::Token { role, name, hash }).await.map(drop)
     }
 
-    /// Whose token it is that has this hash.
+    /// The role of the token with this hash.
     ///
     /// # Errors
     /// If the database can't be read.

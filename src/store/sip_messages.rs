@@ -1,4 +1,4 @@
-//! SIP MESSAGEs on their way: which ones an agent was given, and what became of them.
+//! SIP MESSAGEs in flight: those handed to an agent, and their outcomes.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,20 +9,20 @@ use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
 use crate::contract::ClientForm;
 
-/// What became of a SIP MESSAGE that was handed out and isn't delivered.
+/// A SIP MESSAGE that couldn't be delivered.
 #[derive(Debug, Clone)]
 pub struct SipFailure {
-    /// The delivery.
+    /// The delivery's id.
     pub id: String,
-    /// Pending if it is to be sent again, or failed.
+    /// Pending if it will be sent again, otherwise failed.
     pub state: DeliveryState,
     /// Why.
     pub error: String,
 }
 
 impl Store {
-    /// SIP MESSAGEs are being handed to an agent: an attempt each, whose outcome is unknown until
-    /// [`Store::sip_outcomes`] says it.
+    /// Records that SIP MESSAGEs are handed to an agent: one attempt each, whose outcome [`Store::sip_outcomes`] adds
+    /// later.
     ///
     /// # Errors
     /// If the database can't be written.
@@ -30,15 +30,15 @@ impl Store {
         self.writer.run(Write::HandedOut(ids)).await.map(drop)
     }
 
-    /// What became of SIP MESSAGEs that were handed out and aren't delivered.
+    /// Records the outcome of SIP MESSAGEs that couldn't be delivered.
     ///
     /// # Errors
-    /// If the queue is full or the store closed.
+    /// If the queue is full or the store is closed.
     pub fn sip_outcomes(&self, outcomes: Vec<SipFailure>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Outcomes(outcomes))
     }
 
-    /// The pending SIP MESSAGEs that an agent was given and whose outcome isn't known.
+    /// The pending SIP MESSAGEs that were handed out and have no outcome.
     ///
     /// # Errors
     /// If the database can't be read.
@@ -50,7 +50,7 @@ impl Store {
     }
 }
 
-/// One statement for all: a call may have many dead clients.
+/// Uses one statement, since a call may have many unreachable clients.
 pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]) -> Result<Done, StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id IN (",
@@ -63,7 +63,7 @@ pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]
     Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
 }
 
-/// A message that is to be sent again has no attempts: the PBX was never asked to send it, so its client knows nothing.
+/// A message that will be sent again has no attempts: the PBX was never asked to send it.
 pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailure]) -> Result<Done, StoreError> {
     let mut alike: HashMap<(&str, &str), Vec<&str>> = HashMap::new();
     for SipFailure { id, state, error } in all {

@@ -1,4 +1,4 @@
-//! The one task that writes.
+//! The task that does all writes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,12 +17,12 @@ use crate::core::offer::OfferId;
 use crate::core::policy::OfferTo;
 use crate::core::time::UnixMillis;
 
-/// Writes that may wait: a few seconds' worth at the highest rate. Above that the database is stuck.
+/// Maximum number of waiting writes: a few seconds' worth at the highest rate.
 const QUEUE: usize = 16_384;
-/// Writes of one commit.
+/// Maximum number of writes in one commit.
 const GROUP: usize = 512;
 
-/// Everything that is ever written.
+/// A write.
 #[derive(Debug)]
 pub(super) enum Write {
     Calls(Vec<CallRecord>),
@@ -51,7 +51,7 @@ pub(super) enum Write {
     Probe,
 }
 
-/// What a write has to say.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Done {
     Rows(u64),
@@ -71,15 +71,15 @@ struct Job {
     done: oneshot::Sender<Result<Done, StoreError>>,
 }
 
-/// A write on its way. Dropping it doesn't take the write back.
+/// A queued write. Dropping it doesn't cancel the write.
 #[derive(Debug)]
 pub struct Commit(oneshot::Receiver<Result<Done, StoreError>>);
 
 impl Commit {
-    /// Waits until it is committed.
+    /// Waits for the commit.
     ///
     /// # Errors
-    /// If it could not be written.
+    /// If the write failed.
     pub async fn wait(self) -> Result<(), StoreError> {
         self.done().await.map(drop)
     }
@@ -89,7 +89,7 @@ impl Commit {
     }
 }
 
-/// The way to the task.
+/// The handle to the task.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
@@ -113,7 +113,7 @@ impl Writer {
         Writer { jobs, state }
     }
 
-    /// Hands a write over, in order, without waiting for anything.
+    /// Queues a write without waiting.
     pub(super) fn submit(&self, write: Write) -> Result<Commit, StoreError> {
         let (done, commit) = oneshot::channel();
         self.jobs.try_send(Job { write, done }).map_err(|e| match e {
@@ -123,7 +123,7 @@ impl Writer {
         Ok(Commit(commit))
     }
 
-    /// Hands a write over and waits for its commit.
+    /// Queues a write and waits for its commit.
     pub(super) async fn run(&self, write: Write) -> Result<Done, StoreError> {
         self.submit(write)?.done().await
     }
@@ -132,13 +132,13 @@ impl Writer {
         self.state.failing.load(Ordering::Relaxed)
     }
 
-    /// Why the last write failed, in the database's words.
+    /// The database's error from the last write, if it failed.
     pub(super) fn failure(&self) -> Option<String> {
         let why = self.state.why.lock().unwrap_or_else(PoisonError::into_inner);
         self.is_failing().then(|| why.clone())
     }
 
-    /// Waits until the task is over.
+    /// Waits until the task has ended.
     pub(super) async fn ended(&self) {
         self.state.closed.cancelled().await;
     }
@@ -161,13 +161,13 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
             biased;
             n = queue.recv_many(&mut group, GROUP) => if n == 0 { break },
             () = state.closing.cancelled(), if !queue.is_closed() => {
-                // What is in the queue already is still written.
+                // Commit what is already queued.
                 queue.close();
                 continue;
             }
         }
         if !commit(&mut connection, &mut group, &state).await {
-            // Nothing can be written any more, and whoever watches this task is told by its end.
+            // No write can succeed any more. The task's supervisor notices its end.
             return;
         }
     }
@@ -176,11 +176,11 @@ async fn write(mut connection: SqliteConnection, mut queue: mpsc::Receiver<Job>,
     }
 }
 
-/// Commits all, or finds out which of them can't be. False if SQLite's own thread is gone.
+/// Commits a group of writes, one by one if the group fails. Returns false if SQLite's thread is gone.
 async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: &State) -> bool {
     let results = match together(connection, group).await {
         Ok(results) => results.into_iter().map(Ok).collect(),
-        // The database as a whole: nobody's own fault, and no use to wait for it once for each.
+        // The whole database fails, so retrying each write is useless.
         Err(error) if error.is_unavailable() => group.iter().map(|_| Err(error.clone())).collect(),
         Err(_) => {
             let mut results = Vec::with_capacity(group.len());
@@ -203,8 +203,8 @@ async fn commit(connection: &mut SqliteConnection, group: &mut Vec<Job>, state: 
 async fn together(connection: &mut SqliteConnection, group: &[Job]) -> Result<Vec<Done>, StoreError> {
     let done = transaction(connection, group).await;
     if done.is_err() {
-        // Where the disk was full SQLite has done so itself, and says that there is none. That is why this isn't one of
-        // sqlx's own transactions: their count would never be right again.
+        // On a full disk SQLite has already rolled back, and this fails. That would break the transaction count of
+        // sqlx, so this doesn't use sqlx's transactions.
         let _ = sqlx::query("ROLLBACK").execute(connection).await;
     }
     done
@@ -264,7 +264,7 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::DeleteOffers(ids) => offers::delete(connection, ids).await,
         Write::Setting { name, value } => settings::put(connection, name, value).await,
         Write::Shift { millis, clock } => settings::shift(connection, *millis, clock).await,
-        // The transaction around it takes the lock that a write needs.
+        // The surrounding transaction takes the write lock.
         Write::Probe => Ok(Done::Rows(0)),
     }
 }
