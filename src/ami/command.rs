@@ -130,8 +130,8 @@ impl Action {
             .with("Priority", priority)
     }
 
-    /// `Filter`, added to this connection's: of the events, only those whose text matches this
-    /// regular expression or another one, or, when it begins with `!`, only those that don't.
+    /// `Filter`: adds a filter to this connection, a regular expression. Only events pass that match one of its
+    /// filters. With a leading `!`, matching events are dropped.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ impl AmiEvent {
         self.get("Event").unwrap_or_default()
     }
 
-    /// The event as it was sent.
+    /// The raw bytes of the event.
     pub fn as_bytes(&self) -> &Bytes {
         &self.raw
     }

@@ -19,7 +19,7 @@ pub(super) const GREETING: &[u8] = b"Asterisk Call Manager";
 /// The marker after the output of a command before Asterisk 14.
 pub(super) const END_OF_OUTPUT: &[u8] = b"--END COMMAND--";
 
-/// What a frame is, by its first line.
+/// The kind of a frame, by its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AmiFrameKind {
     /// `Asterisk Call Manager/11.0.0`: the first line of a connection.
@@ -40,7 +40,7 @@ pub struct AmiFrame {
 }
 
 impl AmiFrame {
-    /// What the frame is.
+    /// The kind of the frame.
     pub fn kind(&self) -> AmiFrameKind {
         self.kind
     }

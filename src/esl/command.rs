@@ -100,7 +100,7 @@ impl Command {
         Self::api("uuid_setvar_multi", &[uuid, &pairs.join(";")])
     }
 
-    /// `event plain NAME… [CUSTOM SUBCLASS…]`: subscribes to events, on top of those before.
+    /// `event plain NAME… [CUSTOM SUBCLASS…]`: subscribes to more events.
     ///
     /// # Errors
     ///
@@ -116,8 +116,7 @@ impl Command {
         Ok(Self::line(format!("event plain {names}")))
     }
 
-    /// `filter HEADER VALUE`: of the subscribed events, only those that match this filter or
-    /// another one.
+    /// `filter HEADER VALUE`: limits the events to those that match this filter or another one.
     ///
     /// # Errors
     ///

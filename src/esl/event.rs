@@ -64,7 +64,7 @@ impl EslEvent {
         Some(&self.0[at + 2..]).filter(|body| !body.is_empty())
     }
 
-    /// The event as it was sent.
+    /// The raw bytes of the event.
     pub fn as_bytes(&self) -> &Bytes {
         &self.0
     }

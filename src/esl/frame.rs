@@ -13,7 +13,7 @@ use nom::{IResult, Parser};
 use super::error::EslError;
 use super::event::EslEvent;
 
-/// What a frame is, by its `Content-Type`.
+/// The kind of a frame, by its `Content-Type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EslFrameKind {
     /// `auth/request`: FreeSWITCH asks for the login.
@@ -43,7 +43,7 @@ pub struct EslFrame {
 }
 
 impl EslFrame {
-    /// What the frame is.
+    /// The kind of the frame.
     pub fn kind(&self) -> EslFrameKind {
         self.kind
     }
@@ -66,7 +66,7 @@ impl EslFrame {
         }
     }
 
-    /// A head's value as it was sent, by the header's name in any case.
+    /// The raw value of a header; its name is case-insensitive.
     pub(super) fn header(&self, wanted: &str) -> Option<&[u8]> {
         headers(&self.head).find(|(name, _)| name.eq_ignore_ascii_case(wanted.as_bytes())).map(|(_, value)| value)
     }
@@ -94,7 +94,7 @@ pub(super) struct Head {
 /// Parses a head. Its lines may have any order.
 ///
 /// The reply to `connect` has some 200 lines of channel data before its `Content-Type`, and an
-/// event has its length first:
+/// event begins with its length:
 ///
 /// ```text
 /// Content-Length: 4368

@@ -50,7 +50,7 @@ impl EslReply {
         &self.frame.body
     }
 
-    /// A header of the reply as it was sent, such as `Job-UUID` of `bgapi`.
+    /// The raw value of a header, such as `Job-UUID` of `bgapi`.
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         self.frame.header(name).map(String::from_utf8_lossy)
     }

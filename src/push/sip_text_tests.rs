@@ -1,4 +1,4 @@
-//! SIP MESSAGE texts: what people and programs read, and what is refused.
+//! Formatting and parsing of SIP MESSAGE texts.
 
 use super::*;
 use proptest::prelude::*;

@@ -53,7 +53,7 @@ impl StoreError {
     }
 }
 
-/// A row of a list, unless it can't be read: one such row keeps the others from nobody.
+/// A row of a list; none if it is unreadable, so that the list still has the others.
 pub(super) fn legible<T>(row: Result<T, StoreError>) -> Option<Result<T, StoreError>> {
     match row {
         Err(error @ StoreError::Unreadable { .. }) => {

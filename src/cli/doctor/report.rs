@@ -8,7 +8,7 @@ use crate::cli::output::{self, clean};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
-    /// As it should be.
+    /// Everything is fine.
     Ok,
     /// Could not be checked.
     Unknown,

@@ -1,4 +1,4 @@
-//! A call, as `calls.body` holds it.
+//! The record of a call, in `calls.body`.
 
 use std::collections::BTreeMap;
 
@@ -69,7 +69,7 @@ struct LegRecord {
     tie: TieRecord,
 }
 
-/// How the call knows it.
+/// How a leg belongs to the call.
 #[derive(Debug, Default, Serialize, Deserialize)]
 enum TieRecord {
     #[default]

@@ -1,11 +1,11 @@
-//! Where the clock of the last run was, as `settings` holds it under `clock`.
+//! The record of the clock's last reading, in `settings` under `clock`.
 
 use serde::{Deserialize, Serialize};
 
 use super::Record;
 use crate::core::time::Mark;
 
-/// Where a clock was. All times are microseconds.
+/// A clock reading, in microseconds.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::store) struct ClockRecord {
     boot: String,

@@ -1,4 +1,4 @@
-//! A message to a client, as `deliveries.body` holds it.
+//! The record of a message to a client, in `deliveries.body`.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +22,7 @@ impl Record for MessageRecord {
     const WHAT: &'static str = "delivery";
 }
 
-/// What it says.
+/// The content of a message.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "type")]
 enum BodyRecord {
@@ -42,7 +42,7 @@ enum BodyRecord {
     Message { content: serde_json::Map<String, serde_json::Value> },
 }
 
-/// The other side, or one's own.
+/// A client, of the remote side or our own.
 #[derive(Debug, Serialize, Deserialize)]
 struct PeerRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]

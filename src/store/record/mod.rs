@@ -1,18 +1,18 @@
-//! What the JSON columns of the database hold.
+//! The JSON records in the database's columns.
 //!
 //! | column | record | `v` |
 //! |---|---|---|
 //! | `calls.body` | [`CallRecord`] | 1 |
 //! | `deliveries.body` | [`MessageRecord`] | 1 |
 //! | `settings.value` of `clock` | [`ClockRecord`] | 1 |
-//! | `offers.body` | [`OfferRecord`] | none: earlier versions refuse an offer with a field that they don't know |
+//! | `offers.body` | [`OfferRecord`] | none: earlier versions refuse an offer with an unknown field |
 //!
-//! Records are types of their own, so that a change to a call, a message or an offer in the program changes no stored row:
-//! the compiler asks for the conversion instead. A record never changes, but may gain a field with a default that earlier
-//! versions can do without: they ignore it. Any other shape gets the next version, a second record, and a conversion from
-//! the first one. A row without `v` was written before there were records, and has version 1.
+//! Records are separate types, so that a change to a call, a message or an offer doesn't change the stored rows: the
+//! compiler requires a new conversion instead. The only change allowed to a record is an additional field with a
+//! default, which earlier versions ignore. For any other change add a record with the next version, and a conversion
+//! from the old one. A row without `v` predates records and has version 1.
 //!
-//! `numbers.extensions`, `bindings.capabilities` and `bindings.offer` hold plain values, which have no place for a version.
+//! `numbers.extensions`, `bindings.capabilities` and `bindings.offer` contain plain values without a version.
 
 mod call;
 mod clock;
@@ -34,17 +34,17 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 
-/// What one row's JSON says.
+/// A record stored as JSON.
 pub(super) trait Record: Serialize + DeserializeOwned {
-    /// What errors call it.
+    /// Its name in errors.
     const WHAT: &'static str;
-    /// The version that is written, and the only one that is read until there is a second.
+    /// The version to write, and the only one to read.
     const VERSION: u16 = 1;
-    /// Whether the version is written.
+    /// Whether to write the version.
     const TAGGED: bool = true;
 }
 
-/// A record with its version before it.
+/// A record with its version.
 #[derive(Serialize)]
 struct Tagged<'a, R> {
     v: u16,

@@ -1,4 +1,4 @@
-//! An offer of another node, as `offers.body` holds it.
+//! The record of an offer by another node, in `offers.body`.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub(in crate::store) struct OfferRecord {
 
 impl Record for OfferRecord {
     const WHAT: &'static str = "offer";
-    /// Programs without records take no offer with a field that they don't know.
+    /// Programs without records refuse an offer with an unknown field.
     const TAGGED: bool = false;
 }
 

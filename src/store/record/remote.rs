@@ -1,4 +1,4 @@
-//! A call's other side, in `calls.body` under `far`.
+//! The record of a call's remote side, in `calls.body` under `far`.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::core::offer::OfferId;
 use crate::core::portability::ServedBy;
 use crate::core::time::UnixMillis;
 
-/// The other side.
+/// The remote side.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct RemoteRecord {
@@ -58,7 +58,7 @@ impl ServedByRecord {
     }
 }
 
-/// The other side's client.
+/// The remote side's client.
 #[derive(Debug, Serialize, Deserialize)]
 struct RemoteClientRecord {
     number: Option<Number>,
@@ -71,14 +71,14 @@ struct RemoteClientRecord {
     at: Option<UnixMillis>,
 }
 
-/// Which offer the call has used.
+/// The offer that was matched with the call.
 #[derive(Debug, Serialize, Deserialize)]
 struct OfferIdRecord {
     peer: PeerName,
     call: CallId,
 }
 
-/// Something that is sent to another node.
+/// The state of an offer or an answer to another node.
 #[derive(Debug, Serialize, Deserialize)]
 struct SentRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +93,7 @@ struct SentRecord {
     settled: Option<UnixMillis>,
 }
 
-/// What happened in the other node's part of the call.
+/// An event in the other node's timeline.
 #[derive(Debug, Serialize, Deserialize)]
 struct ThereRecord {
     at: UnixMillis,
@@ -101,7 +101,7 @@ struct ThereRecord {
     what: MilestoneRecord,
 }
 
-/// What.
+/// The kind of an event.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "what")]
 enum MilestoneRecord {

@@ -1,4 +1,4 @@
-//! Closed lists as the database has them.
+//! The database's words for closed lists.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,8 +7,8 @@ use crate::core::call::Phase;
 use crate::core::far::{How, SentState};
 use crate::core::route::{Reason, Route, Side};
 
-/// A list of words, with conversions from and to the program's own type. Neither of the two can get a variant that the
-/// other one lacks.
+/// Defines the words for an enum, with conversions in both directions. Fails to compile if the two differ in their
+/// variants.
 macro_rules! words {
     ($(#[$doc:meta])* $record:ident for $own:ident { $($variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
@@ -32,7 +32,7 @@ macro_rules! words {
 }
 
 words! {
-    /// Which end of the call the PBX is.
+    /// The side of the call that the PBX is on.
     SideRecord for Side {
         Originating = "originating",
         Terminating = "terminating",
@@ -49,7 +49,7 @@ words! {
 }
 
 words! {
-    /// Why.
+    /// The reason for the route.
     ReasonRecord for Reason {
         CallerHasNoClient = "caller-has-no-client",
         CallerKeepsAddress = "caller-keeps-address",
@@ -70,7 +70,7 @@ words! {
 }
 
 words! {
-    /// How far a call has come.
+    /// The phase of a call.
     PhaseRecord for Phase {
         Decided = "decided",
         Answered = "answered",
@@ -80,7 +80,7 @@ words! {
 }
 
 words! {
-    /// How the other side's address came here.
+    /// How we got the remote side's address.
     HowRecord for How {
         Signalling = "signalling",
         Offer = "offer",
@@ -90,7 +90,7 @@ words! {
 }
 
 words! {
-    /// How far something that is sent to another node has come.
+    /// The state of an offer or an answer to another node.
     SentStateRecord for SentState {
         Pending = "pending",
         Accepted = "accepted",
