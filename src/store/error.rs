@@ -1,4 +1,4 @@
-//! Database errors.
+//! Errors of reading and writing the database.
 
 use std::sync::Arc;
 
