@@ -67,7 +67,7 @@ fn a_client_tells_the_other_side_how_it_is_reached() {
     alice.wait_for("[1] Bob +12125550101: the call is up, you called them");
     alice.types("hello");
     assert_eq!(bob.event("message", 1)["content"]["text"], "hello");
-    assert!(theirs.must(&["calls", "show", &call]).contains("far       by message"));
+    assert!(theirs.must(&["calls", "show", &call]).contains("remote    by message"));
 }
 
 #[test]

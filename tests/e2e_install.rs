@@ -125,7 +125,7 @@ fn two_domains(a: Kind, b: Kind) {
     let calls = domains.a.sidecall().calls();
     let packet = calls.iter().find(|call| call["route"] == "packet").unwrap_or_else(|| panic!("{calls:#?}"));
     let told = domains.a.sidecall().get(&format!("/v1/calls/{}", packet["call"].as_str().unwrap()));
-    let routed: Vec<_> = told["story"].as_array().unwrap().iter().filter(|step| step["step"] == "routed").collect();
+    let routed: Vec<_> = told["timeline"].as_array().unwrap().iter().filter(|step| step["step"] == "routed").collect();
     assert!(matches!(routed[..], [only] if only["trunk"] == "sidecall"), "{told:#}");
 }
 

@@ -342,7 +342,7 @@ fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
     assert!(there.wait_ended(SOON));
     // And that is what is told of it.
     let path = format!("/v1/calls/{}", decided["call"].as_str().unwrap());
-    let story = domains.a.sidecall().get(&path)["story"].clone();
+    let story = domains.a.sidecall().get(&path)["timeline"].clone();
     let routed = story.as_array().unwrap().iter().filter(|step| step["step"] == "routed");
     let trunks: Vec<_> = routed.map(|step| step["trunk"].as_str().unwrap_or_default()).collect();
     assert_eq!(trunks, ["pstn"], "{story:#}");

@@ -88,7 +88,11 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "naptr",
         run: core::fuzz::naptr,
-        seeds: &[Literals("src/core/naptr_tests.rs"), Literals("src/core/tel.rs"), Literals("src/core/number.rs")],
+        seeds: &[
+            Literals("src/core/routing/naptr_tests.rs"),
+            Literals("src/core/numbering/tel.rs"),
+            Literals("src/core/numbering/number.rs"),
+        ],
     },
     Target { name: "portability-answer", run: lnp::fuzz::answer, seeds: &[Literals("src/lnp/http.rs")] },
     Target {

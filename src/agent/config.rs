@@ -7,13 +7,13 @@ use serde::Deserialize;
 
 use crate::contract::PbxKind;
 use crate::core::address::is_loopback;
-use crate::core::emergency::{EmergencyNumber, EmergencyRule};
-use crate::core::endpoint::{EndpointRule, Endpoints};
-use crate::core::mapping::Mapping;
-use crate::core::name::{PbxName, TenantName};
-use crate::core::number::Context;
-use crate::core::plan::{NumberPlan, OutsideNumbers, PbxPlan, Prefix, Region};
-use crate::core::secret::Secret;
+use crate::core::base::name::{PbxName, TenantName};
+use crate::core::base::secret::Secret;
+use crate::core::numbering::did_map::DidMap;
+use crate::core::numbering::emergency::{EmergencyNumber, EmergencyRule};
+use crate::core::numbering::endpoint::{EndpointRule, Endpoints};
+use crate::core::numbering::number::Context;
+use crate::core::numbering::plan::{DialPrefix, NumberingPlan, OutsideNumbers, PbxNumberingPlan, Region};
 use crate::pbx::asterisk::{self, Trust};
 use crate::pbx::{Pbx, freeswitch};
 
@@ -92,10 +92,10 @@ pub struct PbxConfig {
     pub extension_digits: usize,
     /// What its phones dial for an outside line, before the number.
     #[serde(default)]
-    pub outside_prefix: Option<Prefix>,
+    pub outside_prefix: Option<DialPrefix>,
     /// What is dialled before a country code, if not what the region has.
     #[serde(default)]
-    pub international_prefix: Option<Prefix>,
+    pub international_prefix: Option<DialPrefix>,
     /// Emergency numbers, if not those of the region.
     #[serde(default)]
     pub emergency: Option<Vec<EmergencyNumber>>,
@@ -107,7 +107,7 @@ pub struct PbxConfig {
     pub withheld: Vec<String>,
     /// Extensions that are reached from outside.
     #[serde(default)]
-    pub map: Vec<Mapping>,
+    pub map: Vec<DidMap>,
     /// Asterisk: how its phones are named, where not by their extension.
     #[serde(default)]
     pub endpoints: Vec<EndpointRule>,
@@ -148,13 +148,13 @@ pub struct TenantConfig {
     pub extension_digits: Option<usize>,
     /// What its phones dial for an outside line, before the number.
     #[serde(default)]
-    pub outside_prefix: Option<Prefix>,
+    pub outside_prefix: Option<DialPrefix>,
     /// What is dialled before a country code.
     #[serde(default)]
-    pub international_prefix: Option<Prefix>,
+    pub international_prefix: Option<DialPrefix>,
     /// Extensions that are reached from outside.
     #[serde(default)]
-    pub map: Vec<Mapping>,
+    pub map: Vec<DidMap>,
     /// Asterisk: how its phones are named.
     #[serde(default)]
     pub endpoints: Vec<EndpointRule>,
@@ -192,8 +192,8 @@ impl PbxConfig {
     }
 
     /// How this PBX writes numbers.
-    pub fn plan(&self) -> PbxPlan {
-        let own = NumberPlan {
+    pub fn plan(&self) -> PbxNumberingPlan {
+        let own = NumberingPlan {
             context: Some(self.context.clone()),
             region: self.region,
             extension_digits: self.extension_digits,
@@ -207,7 +207,7 @@ impl PbxConfig {
         let tenants = self.tenant.iter().map(|tenant| {
             let (region, outside_prefix) =
                 (tenant.region.or(self.region), tenant.outside_prefix.clone().or(self.outside_prefix.clone()));
-            let plan = NumberPlan {
+            let plan = NumberingPlan {
                 context: tenant.context(),
                 region,
                 extension_digits: tenant.extension_digits.unwrap_or(self.extension_digits),
@@ -220,11 +220,15 @@ impl PbxConfig {
             (tenant.name.clone(), plan)
         });
         let tenants = tenants.collect();
-        PbxPlan::new(own, tenants)
+        PbxNumberingPlan::new(own, tenants)
     }
 
-    fn emergency(&self, region: Option<Region>, outside: Option<&Prefix>) -> EmergencyRule {
-        EmergencyRule::new(self.emergency.as_deref(), region.as_ref().map(Region::as_str), outside.map(Prefix::as_str))
+    fn emergency(&self, region: Option<Region>, outside: Option<&DialPrefix>) -> EmergencyRule {
+        EmergencyRule::new(
+            self.emergency.as_deref(),
+            region.as_ref().map(Region::as_str),
+            outside.map(DialPrefix::as_str),
+        )
     }
 
     /// How its phones are named, and whose they are.
@@ -278,7 +282,7 @@ impl PbxConfig {
             return Err("map: where there are tenants, each has its own: write [[pbx.tenant.map]]".to_owned());
         }
         let of_tenants = self.tenant.iter().flat_map(|tenant| &tenant.map);
-        let maps: Vec<&Mapping> = self.map.iter().chain(of_tenants).collect();
+        let maps: Vec<&DidMap> = self.map.iter().chain(of_tenants).collect();
         // Tenants may have the same extension, never the same number.
         for (n, rule) in maps.iter().enumerate() {
             if let Some(other) = maps[..n].iter().find(|other| rule.shares_number(other)) {

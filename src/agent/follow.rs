@@ -14,13 +14,13 @@ use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
 use super::{hold, micros};
 use crate::contract::{CallRequest, CallView};
-use crate::core::age::Clock;
-use crate::core::name::{CallId, LegId};
-use crate::core::number::Number;
-use crate::core::plan::PbxPlan;
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::UnixMillis;
-use crate::core::uui;
+use crate::core::address::uui;
+use crate::core::base::event_age::PbxClock;
+use crate::core::base::name::{CallId, LegId};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::plan::PbxNumberingPlan;
+use crate::core::routing::route::{Reason, Route, Side};
 use crate::monitor::agent as metrics;
 use crate::monitor::brief;
 use crate::monitor::clock::step;
@@ -30,7 +30,7 @@ use crate::pbx::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, Pb
 /// Follows the calls of one PBX, across links.
 pub(super) struct Follower {
     context: Arc<LinkContext>,
-    plan: PbxPlan,
+    plan: PbxNumberingPlan,
     tracker: Tracker,
     calls: HashMap<Key, Followed>,
     finishing: Finishing,
@@ -43,7 +43,7 @@ pub(super) struct Follower {
     listed: Key,
     /// Callers of main numbers, as the dialplan has tagged them.
     main_callers: HashMap<LegId, CallTags>,
-    clock: Clock,
+    clock: PbxClock,
 }
 
 impl Follower {
@@ -61,7 +61,7 @@ impl Follower {
             over: HashSet::new(),
             listed: Key::default(),
             main_callers: HashMap::new(),
-            clock: Clock::default(),
+            clock: PbxClock::default(),
         }
     }
 
@@ -184,7 +184,7 @@ impl Follower {
             return;
         }
         let tenant = tags.tenant.clone();
-        let request = self.request_to(leg, tags, called.clone(), Some(Reason::Attended));
+        let request = self.request_to(leg, tags, called.clone(), Some(Reason::MainNumber));
         let (key, _) = self.tracker.announce(leg);
         let call = CallHandle::start(&self.context, request, Start::Found { call: None });
         let identity = CallIdentity { leg: leg.clone(), called, id: None };

@@ -4,9 +4,9 @@ use super::call::CallHandle;
 use super::reconcile::CallIdentity;
 use crate::contract::CallEvent;
 use crate::core::call::LegEvent;
-use crate::core::identity::is_written;
-use crate::core::number::Number;
-use crate::core::plan::PbxPlan;
+use crate::core::call::identity::is_dialled_as;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::plan::PbxNumberingPlan;
 use crate::pbx::Device;
 
 /// A call and how numbers are written in it.
@@ -18,7 +18,7 @@ pub(super) struct Followed {
 
 impl Followed {
     /// What the node is told of an event.
-    pub(super) fn report(&self, plan: &PbxPlan, event: LegEvent<Device>) -> CallEvent {
+    pub(super) fn report(&self, plan: &PbxNumberingPlan, event: LegEvent<Device>) -> CallEvent {
         match event {
             LegEvent::Dialled { leg, party, trunk } => {
                 let device = self.dialled(plan, &party);
@@ -34,18 +34,18 @@ impl Followed {
     }
 
     /// Whose phone it is.
-    fn device(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+    fn device(&self, plan: &PbxNumberingPlan, device: &Device) -> Option<Number> {
         let Device::Named { number, tenant } = device else { return None };
         plan.device(number, tenant.as_deref(), self.tenant.as_deref()).ok()
     }
 
     /// Of a leg that was dialled without a word on whose phone it is, what was called is believed.
-    fn dialled(&self, plan: &PbxPlan, device: &Device) -> Option<Number> {
+    fn dialled(&self, plan: &PbxNumberingPlan, device: &Device) -> Option<Number> {
         let as_called = || match device {
             Device::Named { number, tenant: None } => {
                 let called = &self.identity.called;
                 let same = plan.of(self.tenant.as_deref()).read(number).as_ref() == Ok(called);
-                (same || is_written(called, number)).then(|| called.clone())
+                (same || is_dialled_as(called, number)).then(|| called.clone())
             }
             _ => None,
         };

@@ -2,7 +2,7 @@
 //! again: a leg that nobody introduces stands for nobody.
 
 use crate::contract::{CallEvent, CallEvents, CallReport};
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 
 /// Reports that are repeated: with those that wait they fit into one request. The oldest legs and bridges are left out.
 const AGAIN: usize = 32;
@@ -61,7 +61,7 @@ fn names(event: &CallEvent, leg: &LegId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::time::UnixMillis;
+    use crate::core::base::time::UnixMillis;
 
     /// What a node is told that has lost the call.
     fn again(told: impl IntoIterator<Item = CallEvent>, more: impl IntoIterator<Item = CallEvent>) -> Vec<u64> {

@@ -13,10 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 use super::context::LinkContext;
 use super::now;
 use super::outbox::{Dropped, Outbox, SendResult, Why};
-use crate::contract::{SipMessage, SipMessages, SipOutcome};
-use crate::core::name::CallId;
-use crate::core::plan::PbxPlan;
-use crate::core::time::UnixMillis;
+use crate::contract::{SipMessage, SipMessageOutcome, SipMessages};
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::plan::PbxNumberingPlan;
 use crate::monitor::agent as metrics;
 use crate::pbx::{PbxCommands, PbxError, Slots};
 
@@ -67,7 +67,12 @@ impl LinkContext {
         for Dropped { id, why, rest } in dropped {
             metrics::sip_dropped(&self.pbx.name, why.word());
             let error = Some(why.reason().to_owned());
-            self.outcome(SipOutcome { error, unsent: why != Why::CallEnded, rest_ms: rest.map(millis), ..bare(id) });
+            self.outcome(SipMessageOutcome {
+                error,
+                unsent: why != Why::CallEnded,
+                rest_ms: rest.map(millis),
+                ..bare(id)
+            });
         }
     }
 }
@@ -105,7 +110,7 @@ impl Courier {
 struct Round {
     context: Arc<LinkContext>,
     link: watch::Receiver<Option<Arc<dyn PbxCommands>>>,
-    flights: JoinSet<SipOutcome>,
+    flights: JoinSet<SipMessageOutcome>,
     stop: CancellationToken,
 }
 
@@ -146,7 +151,7 @@ impl Round {
         let _ = tokio::time::timeout(STOP_WITHIN, finishing).await;
     }
 
-    fn finished(&self, outcome: SipOutcome) {
+    fn finished(&self, outcome: SipMessageOutcome) {
         let (result, word) = result(&outcome);
         let (rest, dropped) = self.context.messages.outbox(|outbox| {
             if outcome.unsent {
@@ -155,14 +160,14 @@ impl Round {
             outbox.finished(&outcome.id, result, Instant::now())
         });
         metrics::sip_message(&self.context.pbx.name, word);
-        self.context.outcome(SipOutcome { rest_ms: rest.map(millis), ..outcome });
+        self.context.outcome(SipMessageOutcome { rest_ms: rest.map(millis), ..outcome });
         self.context.dropped(dropped);
     }
 }
 
 /// An outcome that says no more than that the PBX took the message.
-pub(super) fn bare(id: String) -> SipOutcome {
-    SipOutcome { id, error: None, at: None, unknown: false, unsent: false, rest_ms: None }
+pub(super) fn bare(id: String) -> SipMessageOutcome {
+    SipMessageOutcome { id, error: None, at: None, unknown: false, unsent: false, rest_ms: None }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -170,26 +175,34 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// What an outcome says about the address, and its word in the metric. Without a reply of the PBX it says nothing.
-fn result(outcome: &SipOutcome) -> (SendResult, &'static str) {
+fn result(outcome: &SipMessageOutcome) -> (SendResult, &'static str) {
     match outcome {
-        SipOutcome { error: None, .. } => (SendResult::Sent, "sent"),
-        SipOutcome { unsent: true, .. } => (SendResult::NotTried, "unsent"),
-        SipOutcome { unknown: true, .. } => (SendResult::NotTried, "unknown"),
-        SipOutcome { .. } => (SendResult::Failed, "failed"),
+        SipMessageOutcome { error: None, .. } => (SendResult::Sent, "sent"),
+        SipMessageOutcome { unsent: true, .. } => (SendResult::NotTried, "unsent"),
+        SipMessageOutcome { unknown: true, .. } => (SendResult::NotTried, "unknown"),
+        SipMessageOutcome { .. } => (SendResult::Failed, "failed"),
     }
 }
 
 /// Has an outcome even if sending panics: without one, the address would stay occupied.
-async fn unbroken(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: SipMessage) -> SipOutcome {
+async fn unbroken(
+    plan: Arc<PbxNumberingPlan>,
+    link: Option<Arc<dyn PbxCommands>>,
+    message: SipMessage,
+) -> SipMessageOutcome {
     let id = message.id.clone();
     let sent = AssertUnwindSafe(send(plan, link, message)).catch_unwind().await;
     sent.unwrap_or_else(|_| {
         let error = Some("sending it broke".to_owned());
-        SipOutcome { error, unknown: true, ..bare(id) }
+        SipMessageOutcome { error, unknown: true, ..bare(id) }
     })
 }
 
-async fn send(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: SipMessage) -> SipOutcome {
+async fn send(
+    plan: Arc<PbxNumberingPlan>,
+    link: Option<Arc<dyn PbxCommands>>,
+    message: SipMessage,
+) -> SipMessageOutcome {
     // As somebody on this PBX would call them back; an extension of elsewhere can't be dialled here.
     let from = plan.show(&message.from).unwrap_or_else(|| "anonymous".to_owned());
     // Over a link that is gone already nothing is sent, and that much is known.
@@ -199,16 +212,16 @@ async fn send(plan: Arc<PbxPlan>, link: Option<Arc<dyn PbxCommands>>, message: S
     }
 }
 
-fn outcome(id: String, sent: Result<Instant, PbxError>) -> SipOutcome {
+fn outcome(id: String, sent: Result<Instant, PbxError>) -> SipMessageOutcome {
     match sent {
         Ok(begun) => {
             let elapsed = i64::try_from(begun.elapsed().as_millis()).unwrap_or(0);
-            SipOutcome { at: Some(UnixMillis(now().0 - elapsed)), ..bare(id) }
+            SipMessageOutcome { at: Some(UnixMillis(now().0 - elapsed)), ..bare(id) }
         }
         Err(error) => {
             let unsent = error.is_unsent();
             let unknown = !unsent && (error.is_disconnect() || error.is_timeout());
-            SipOutcome { error: Some(error.to_string()), unknown, unsent, ..bare(id) }
+            SipMessageOutcome { error: Some(error.to_string()), unknown, unsent, ..bare(id) }
         }
     }
 }
@@ -230,7 +243,7 @@ mod tests {
     #[test]
     fn only_what_the_pbx_was_never_asked_to_send_may_be_sent_again() {
         let told = |sent: Result<Instant, PbxError>| {
-            let SipOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), sent);
+            let SipMessageOutcome { error, unknown, unsent, .. } = outcome("1".to_owned(), sent);
             (error.is_some(), unknown, unsent)
         };
         assert_eq!(told(Ok(Instant::now())), (false, false, false));

@@ -14,10 +14,10 @@ use crate::contract::{
     AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EventsReply, PbxReport,
     SipMessages,
 };
-use crate::core::breaker::Breaker;
-use crate::core::cause::cause;
-use crate::core::name::{CallId, PbxName};
-use crate::core::secret::Secret;
+use crate::core::base::breaker::Breaker;
+use crate::core::base::cause::cause;
+use crate::core::base::name::{CallId, PbxName};
+use crate::core::base::secret::Secret;
 
 /// How long a report may take; unlike a decision nobody waits for it.
 const REPORT_WITHIN: Duration = Duration::from_secs(5);

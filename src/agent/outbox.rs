@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use super::recent_ids::RecentIds;
 use crate::contract::SipMessage;
 use crate::core::address::{Address, SipHost};
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
 use crate::pbx::Slots;
 
 /// A message that takes this long says that its address doesn't answer, or that something on the way is slow.

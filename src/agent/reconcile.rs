@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use super::tracked_event::TrackedEvent;
 use super::tracker::{Key, Tracker};
 use crate::contract::{CallReport, CallView};
-use crate::core::name::{CallId, LegId};
-use crate::core::number::Number;
+use crate::core::base::name::{CallId, LegId};
+use crate::core::numbering::number::Number;
 use crate::pbx::{CallTags, PbxEvent, Shown, Snapshot, sorted};
 
 /// What tells a followed call from others.

@@ -1,9 +1,9 @@
 //! Followed calls against snapshots of the PBX and the calls that the node claims.
 
 use super::*;
+use crate::core::base::time::UnixMillis;
 use crate::core::call::{LegEvent, Phase};
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::UnixMillis;
+use crate::core::routing::route::{Reason, Route, Side};
 use crate::pbx::{Device, LiveLeg};
 
 #[path = "reconcile_late_tests.rs"]
@@ -70,9 +70,9 @@ fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
         answered: None,
         ended: None,
         cause: None,
-        far: None,
+        remote: None,
         with: Vec::new(),
-        story: Vec::new(),
+        timeline: Vec::new(),
         deliveries: Vec::new(),
     }
 }

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::LinkContext;
 use super::now;
-use crate::contract::{LinkState, PbxKind, PbxReport, SipOutcome};
+use crate::contract::{LinkState, PbxKind, PbxReport, SipMessageOutcome};
 use crate::monitor::agent as metrics;
 
 /// How often the node hears of us; the reply may bring messages to send.
@@ -31,11 +31,11 @@ pub(super) struct Status {
     kind: PbxKind,
     agent: String,
     state: LinkState,
-    since: crate::core::time::UnixMillis,
+    since: crate::core::base::time::UnixMillis,
     error: Option<String>,
     /// The PBX's own words for its version.
     pub version: Option<String>,
-    sent: Vec<SipOutcome>,
+    sent: Vec<SipMessageOutcome>,
     /// Addresses in headers that were not taken, since the start.
     refused: u64,
 }
@@ -76,7 +76,7 @@ impl Status {
     }
 
     /// Keeps what a report could not tell, before what came since.
-    fn put_back(&mut self, mut sent: Vec<SipOutcome>) {
+    fn put_back(&mut self, mut sent: Vec<SipMessageOutcome>) {
         sent.append(&mut self.sent);
         sent.truncate(OUTCOMES_MAX);
         self.sent = sent;
@@ -85,7 +85,7 @@ impl Status {
 
 impl LinkContext {
     /// Notes how a message went: the node is told soon, of several messages at once.
-    pub(super) fn outcome(&self, outcome: SipOutcome) {
+    pub(super) fn outcome(&self, outcome: SipMessageOutcome) {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         if status.sent.len() < OUTCOMES_MAX {
             status.sent.push(outcome);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::pbx::sorted;
 
 /// Others that a leg is told to hear. A node pairs no more people of one conference with each other, and

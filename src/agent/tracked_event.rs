@@ -1,8 +1,8 @@
 //! What is told to the node of a followed call.
 
 use super::tracker::Key;
+use crate::core::base::name::LegId;
 use crate::core::call::LegEvent;
-use crate::core::name::LegId;
 use crate::pbx::Device;
 
 /// Something to tell the node about a call.

@@ -6,8 +6,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::told_bridges::ToldBridges;
 use super::tracked_event::TrackedEvent;
+use crate::core::base::name::LegId;
 use crate::core::call::LegEvent;
-use crate::core::name::LegId;
 use crate::pbx::{CallTags, Device, PbxEvent, Shown, Snapshot};
 
 /// A call that is followed; later calls have larger keys.

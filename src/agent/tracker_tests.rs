@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::agent::told_bridges::HEARS_MAX;
-use crate::core::route::Side;
+use crate::core::routing::route::Side;
 use crate::pbx::LiveLeg;
 
 fn leg(text: &str) -> LegId {

@@ -7,11 +7,13 @@ use clap::{Args, Subcommand};
 use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
-use crate::contract::{CallList, CallView, DeliveryView, Errand, FarView, Happening, Step, Two};
-use crate::core::far::{Milestone, Sent};
-use crate::core::name::{CallId, PbxName, PeerName};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::contract::{
+    CallList, CallView, DeliveryView, PairedNumbers, PeerDeliveryView, RemoteSideView, TimelineDetail, TimelineEvent,
+};
+use crate::core::base::name::{CallId, PbxName, PeerName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::{Milestone, PeerDelivery};
+use crate::core::numbering::number::Number;
 
 /// Shows calls: who called whom, the route and the reason for it, and the messages sent to clients.
 #[derive(Debug, Args)]
@@ -127,7 +129,7 @@ fn show(call: &CallView) -> anyhow::Result<()> {
         ("decided", output::moment(call.decided)),
     ];
     facts.extend(call.address.as_ref().map(|address| ("carried", address.to_string())));
-    facts.extend(call.far.iter().flat_map(remote_side));
+    facts.extend(call.remote.iter().flat_map(remote_side));
     facts.extend(call.with.iter().map(|with| ("with", with.to_string())));
     facts.extend(call.answered.map(|at| ("answered", since(at))));
     facts.extend(call.ended.map(|at| ("ended", since(at))));
@@ -136,10 +138,10 @@ fn show(call: &CallView) -> anyhow::Result<()> {
         output::line(format!("{name:<9} {fact}"))?;
     }
     output::line("")?;
-    if let Some(begun) = call.story.first().map(|step| step.at) {
+    if let Some(begun) = call.timeline.first().map(|step| step.at) {
         output::table(
             &["AT", "END", "PBX", "WHAT"],
-            &call.story.iter().map(|step| told(step, begun)).collect::<Vec<_>>(),
+            &call.timeline.iter().map(|step| told(step, begun)).collect::<Vec<_>>(),
         )?;
         output::line("")?;
     }
@@ -153,68 +155,73 @@ fn show(call: &CallView) -> anyhow::Result<()> {
 }
 
 /// What the remote side's node told us, and what we told it.
-fn remote_side(far: &FarView) -> Vec<(&'static str, String)> {
+fn remote_side(remote: &RemoteSideView) -> Vec<(&'static str, String)> {
     let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
-    let sent = |sent: &Sent| {
+    let sent = |sent: &PeerDelivery| {
         let error = sent.error.as_deref().map(|error| format!(": {}", output::clean(error))).unwrap_or_default();
         format!("{}{}{error}", sent.state.as_str(), by(&sent.peer))
     };
     let mut facts = Vec::new();
-    facts.extend(far.how.map(|how| ("far", format!("by {}{}", word(&how), by(&far.peer)))));
-    facts.extend(far.half.as_ref().map(|half| ("half", half.to_string())));
-    facts.extend(far.offer.as_ref().map(|offer| ("offer", sent(offer))));
-    facts.extend(far.answers.iter().map(|answer| ("answer", format!("{} {}", answer.number, sent(&answer.sent)))));
+    facts.extend(remote.source.map(|source| ("remote", format!("by {}{}", word(&source), by(&remote.peer)))));
+    facts.extend(remote.linked_call.as_ref().map(|linked_call| ("linked", linked_call.to_string())));
+    facts.extend(remote.offer.as_ref().map(|offer| ("offer", sent(offer))));
+    facts.extend(remote.answers.iter().map(|answer| ("answer", format!("{} {}", answer.number, sent(&answer.sent)))));
     facts
 }
 
 /// A row of the timeline.
-fn told(step: &Step, begun: UnixMillis) -> Vec<String> {
+fn told(step: &TimelineEvent, begun: UnixMillis) -> Vec<String> {
     let at = if step.at < begun {
         format!("-{}", output::span(begun - step.at))
     } else {
         format!("+{}", output::span(step.at - begun))
     };
     let known_from = match &step.what {
-        Happening::There { node, .. } => node.to_string(),
+        TimelineDetail::There { node, .. } => node.to_string(),
         _ => step.pbx.to_string(),
     };
-    vec![at, word(&step.end), known_from, describe(&step.what)]
+    vec![at, word(&step.side), known_from, describe(&step.what)]
 }
 
-fn describe(what: &Happening) -> String {
-    let two = |Two { first, second }: &Two| format!("{} and {}", number(first.as_ref()), number(second.as_ref()));
+fn describe(what: &TimelineDetail) -> String {
+    let two = |PairedNumbers { first, second }: &PairedNumbers| {
+        format!("{} and {}", number(first.as_ref()), number(second.as_ref()))
+    };
     let by = |peer: &Option<PeerName>| peer.as_ref().map(|peer| format!(" ({peer})")).unwrap_or_default();
     let because = |error: &Option<String>| {
         error.as_deref().map(|error| format!(": {}", output::clean(error))).unwrap_or_default()
     };
-    let outcome =
-        |Errand { peer, state, error, .. }: &Errand| format!("{}{}{}", state.as_str(), by(peer), because(error));
+    let outcome = |PeerDeliveryView { peer, state, error, .. }: &PeerDeliveryView| {
+        format!("{}{}{}", state.as_str(), by(peer), because(error))
+    };
     match what {
-        Happening::Announced { leg } => format!("announced, leg {leg}"),
-        Happening::Decided { route, reason, serves } => {
+        TimelineDetail::Announced { leg } => format!("announced, leg {leg}"),
+        TimelineDetail::Decided { route, reason, serves } => {
             format!("decided {} ({}){}", route.as_str(), reason.as_str(), by(serves))
         }
-        Happening::Routed { route, trunk, address } => {
+        TimelineDetail::Routed { route, trunk, address } => {
             let trunk = trunk.as_ref().map(|trunk| format!(" by {trunk}")).unwrap_or_default();
             format!("routed {}{trunk}{}", route.as_str(), if *address { ", with the caller's address" } else { "" })
         }
-        Happening::Offered(errand) => format!("offered: {}", outcome(errand)),
-        Happening::Heard { how, peer, number: whose } => {
-            format!("address of {} received by {}{}", number(whose.as_ref()), word(how), by(peer))
+        TimelineDetail::Offered(delivery_to_peer) => format!("offered: {}", outcome(delivery_to_peer)),
+        TimelineDetail::Heard { source, peer, number: whose } => {
+            format!("address of {} received by {}{}", number(whose.as_ref()), word(source), by(peer))
         }
-        Happening::Answered { machine: true, .. } => "answered by the PBX itself".to_owned(),
-        Happening::Answered { number, .. } => {
+        TimelineDetail::Answered { machine: true, .. } => "answered by the PBX itself".to_owned(),
+        TimelineDetail::Answered { number, .. } => {
             number.as_ref().map_or_else(|| "answered".to_owned(), |number| format!("answered by {number}"))
         }
-        Happening::Paired(pair) => format!("paired {}", two(pair)),
-        Happening::Parted(pair) => format!("parted {}", two(pair)),
-        Happening::Pushed { number, form, message, state, error, .. } => {
+        TimelineDetail::Paired(pair) => format!("paired {}", two(pair)),
+        TimelineDetail::Parted(pair) => format!("parted {}", two(pair)),
+        TimelineDetail::Pushed { number, form, message, state, error, .. } => {
             let [message, form, state] = [message, form, state].map(|word| output::clean(word));
             format!("pushed {message} to {number}, {form}: {state}{}", because(error))
         }
-        Happening::There { what, .. } => there(what),
-        Happening::Replied { number, errand } => format!("answered for {number}: {}", outcome(errand)),
-        Happening::Ended { cause } => {
+        TimelineDetail::There { what, .. } => there(what),
+        TimelineDetail::Replied { number, delivery_to_peer } => {
+            format!("answered for {number}: {}", outcome(delivery_to_peer))
+        }
+        TimelineDetail::Ended { cause } => {
             format!("ended{}", cause.as_deref().map(|cause| format!(", {}", output::clean(cause))).unwrap_or_default())
         }
     }

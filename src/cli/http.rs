@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::contract::ImportReport;
-use crate::core::cause::cause;
+use crate::core::base::cause::cause;
 
 /// Time limit for a request, except for imports.
 const WITHIN: Duration = Duration::from_secs(15);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::core::time::UnixMillis;
+use crate::core::base::time::UnixMillis;
 
 /// Prints a line and flushes it.
 pub(super) fn line(text: impl Display) -> anyhow::Result<()> {

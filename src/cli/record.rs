@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::output;
 use crate::config::Config;
-use crate::core::name::PbxName;
+use crate::core::base::name::PbxName;
 use crate::wire::Tap;
 
 /// Records what a PBX sends to the agent, byte for byte.

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use toml::de::{DeTable, Deserializer};
 
 use crate::agent::{AgentConfig, PbxConfig};
-use crate::core::secret::Secret;
+use crate::core::base::secret::Secret;
 use crate::node::{BootstrapTokens, NodeConfig, PeerConfig};
 use overlay::Environment;
 

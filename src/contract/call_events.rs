@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::SipMessages;
-use crate::core::name::{LegId, TrunkName};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{LegId, TrunkName};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// `POST /v1/calls/{call}/events`: what happened since, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Step;
+use super::{TimelineEvent, legacy};
 use crate::core::address::Address;
+use crate::core::base::name::{CallId, ClientId, LegId, PbxName, PeerName, TrunkName};
+use crate::core::base::time::UnixMillis;
 use crate::core::call::Phase;
-use crate::core::far::{How, Sent};
-use crate::core::name::{CallId, ClientId, LegId, PbxName, PeerName, TrunkName};
-use crate::core::number::Number;
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::UnixMillis;
+use crate::core::call::remote_side::{AddressSource, PeerDelivery};
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Route, Side};
 
 /// `POST /v1/calls`: a call is being set up.
 ///
@@ -100,7 +100,7 @@ pub struct SipMessages {
 
 /// How sending a SIP MESSAGE went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct SipOutcome {
+pub struct SipMessageOutcome {
     /// The delivery.
     pub id: String,
     /// Absent if the PBX took it.
@@ -180,34 +180,40 @@ pub struct CallView {
     /// The hang-up cause in the PBX's words.
     pub cause: Option<String>,
     /// Its other side, where that is another node's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub far: Option<FarView>,
+    #[serde(flatten, with = "legacy::remote")]
+    #[schema(value_type = legacy::RemoteNames)]
+    pub remote: Option<RemoteSideView>,
     /// Other calls of this node that are one with it: the call goes from one of our PBXs to another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub with: Vec<CallId>,
     /// What happened at its ends, those of `with` included, in order. `GET /v1/calls` leaves it out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub story: Vec<Step>,
+    #[serde(flatten, with = "legacy::timeline")]
+    #[schema(value_type = legacy::TimelineNames)]
+    pub timeline: Vec<TimelineEvent>,
     /// What was sent to clients.
     pub deliveries: Vec<DeliveryView>,
 }
 
 /// What a call knows of its other side, and what was said to that side's node.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct FarView {
+pub struct RemoteSideView {
     /// How its client's address came here, if it did.
-    pub how: Option<How>,
+    #[serde(flatten, with = "legacy::known_source")]
+    #[schema(value_type = legacy::KnownSourceNames)]
+    pub source: Option<AddressSource>,
     /// The node that offered it.
     pub peer: Option<PeerName>,
     /// The number that ours are shown.
     pub number: Option<Number>,
     /// Our own offer to the node that serves the called number.
-    pub offer: Option<Sent>,
+    pub offer: Option<PeerDelivery>,
     /// What this node told the other side for clients that can't themselves.
     pub answers: Vec<AnswerView>,
     /// The call of this node that is the other half of this one.
-    pub half: Option<CallId>,
+    #[serde(flatten, with = "legacy::linked_call")]
+    #[schema(value_type = legacy::LinkedCallNames)]
+    pub linked_call: Option<CallId>,
 }
 
 /// An answer to the other side's address.
@@ -217,7 +223,7 @@ pub struct AnswerView {
     pub number: Number,
     /// What became of it.
     #[serde(flatten)]
-    pub sent: Sent,
+    pub sent: PeerDelivery,
 }
 
 /// One message on its way to one client.

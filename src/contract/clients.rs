@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::core::address::Address;
-use crate::core::capability::Capability;
-use crate::core::name::ClientId;
-use crate::core::number::Number;
-use crate::core::policy::OfferTo;
-use crate::core::time::UnixMillis;
+use crate::core::address::capability::Capability;
+use crate::core::address::disclosure::OfferTo;
+use crate::core::base::name::ClientId;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// `POST /v1/clients`: binds a client to the number of its token. If the number has a client with the same address,
 /// renews that client and changes only what is named.

@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 use super::Capability;
 use crate::core::address::Address;
-use crate::core::far::FarClient;
-use crate::core::name::CallId;
-use crate::core::number::Number;
+use crate::core::base::name::CallId;
+use crate::core::call::remote_side::RemoteClient;
+use crate::core::numbering::number::Number;
 
 /// A message to a client.
 ///
@@ -23,23 +23,23 @@ pub struct Message {
     pub call: CallId,
     /// What it says.
     #[serde(flatten)]
-    pub body: Body,
+    pub body: MessageBody,
 }
 
 /// What a message says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Body {
+pub enum MessageBody {
     /// The call is up: here is who you talk to and how their client is reached.
     Peer {
         /// Your own side of the call.
         role: Role,
         /// The other side.
-        peer: Peer,
+        peer: PeerClient,
         /// Your own side, for the other one to be told: POST `{"type":"peer","peer":OWN}` to
         /// `peer.address`. Absent if their node knows it, or yours tells them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        own: Option<Box<Peer>>,
+        own: Option<Box<PeerClient>>,
     },
     /// You no longer talk to them; the addresses end soon.
     Ended {
@@ -55,20 +55,20 @@ pub enum Body {
     },
 }
 
-impl Body {
+impl MessageBody {
     /// The word in `type`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Body::Peer { .. } => "peer",
-            Body::Ended { .. } => "ended",
-            Body::Message { .. } => "message",
+            MessageBody::Peer { .. } => "peer",
+            MessageBody::Ended { .. } => "ended",
+            MessageBody::Message { .. } => "message",
         }
     }
 }
 
 /// The other side of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Peer {
+pub struct PeerClient {
     /// Their number; absent if they withhold it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<Number>,
@@ -84,9 +84,9 @@ pub struct Peer {
 }
 
 /// Another node's client, as ours are told of it.
-impl From<&FarClient> for Peer {
-    fn from(client: &FarClient) -> Peer {
-        Peer {
+impl From<&RemoteClient> for PeerClient {
+    fn from(client: &RemoteClient) -> PeerClient {
+        PeerClient {
             number: client.number.clone(),
             name: client.name.clone(),
             address: client.address.clone(),

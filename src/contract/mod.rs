@@ -3,21 +3,22 @@
 mod call_events;
 mod calls;
 mod clients;
+mod legacy;
 mod messages;
 mod numbers;
 mod pbxs;
 mod peers;
-mod story;
+mod timeline;
 
-pub use crate::core::capability::Capability;
+pub use crate::core::address::capability::Capability;
 pub use call_events::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, CallEvent, CallEvents, CallReport, EventsReply};
 pub use calls::{
-    AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, FarView, SipMessage, SipMessages,
-    SipOutcome,
+    AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView, SipMessage,
+    SipMessageOutcome, SipMessages,
 };
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
-pub use messages::{Body, Message, Peer, Role};
+pub use messages::{Message, MessageBody, PeerClient, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
-pub use peers::{Offer, OfferRefusal, Part, PartStep};
-pub use story::{End, Errand, Happening, Step, Two};
+pub use peers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
+pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};

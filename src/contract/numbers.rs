@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::core::name::PbxName;
-use crate::core::number::Number;
+use crate::core::base::name::PbxName;
+use crate::core::numbering::number::Number;
 
 /// `PUT /v1/numbers/{number}`: a number that this node serves.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

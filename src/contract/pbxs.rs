@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::SipOutcome;
-use crate::core::name::PbxName;
-use crate::core::time::UnixMillis;
+use super::{SipMessageOutcome, legacy};
+use crate::core::base::name::PbxName;
+use crate::core::base::time::UnixMillis;
 
 /// Which PBX it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -72,7 +72,7 @@ pub struct PbxReport {
     pub refused: u64,
     /// SIP MESSAGEs that were sent since the last report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub sent: Vec<SipOutcome>,
+    pub sent: Vec<SipMessageOutcome>,
 }
 
 impl PbxReport {
@@ -95,7 +95,9 @@ pub struct PbxView {
     #[serde(flatten)]
     pub report: PbxReport,
     /// When it came.
-    pub seen: UnixMillis,
+    #[serde(flatten, with = "legacy::reported")]
+    #[schema(value_type = legacy::ReportedNames)]
+    pub reported: UnixMillis,
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use utoipa::ToSchema;
 
 use super::Capability;
 use crate::core::address::Address;
-use crate::core::far::Milestone;
-use crate::core::name::CallId;
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::Milestone;
+use crate::core::numbering::number::Number;
 
 /// `POST /v1/peer/offers`: one of our numbers calls one of yours, and this is how its client is reached.
 ///
@@ -53,15 +53,15 @@ impl Offer {
 /// It says when, and never who: no number, name, PBX or leg.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Part {
+pub struct SharedTimeline {
     /// In order; of each kind the first.
     #[schema(max_items = 8)]
-    pub steps: Vec<PartStep>,
+    pub steps: Vec<SharedTimelineEvent>,
 }
 
 /// One step of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct PartStep {
+pub struct SharedTimelineEvent {
     /// How long before this was sent, in ms: the two clocks may differ.
     pub ago: u32,
     /// What happened.

@@ -1,10 +1,10 @@
 //! What must hold for any portability record and any address. Compiled with the crate so that it can't fall
 //! behind it; run by the fuzzer (`fuzz/`).
 
-use super::address::{ADDRESS_MAX, Address};
-use super::naptr::{Naptr, labels, read, rewrite};
-use super::number::Number;
-use super::uui;
+use crate::core::address::uui;
+use crate::core::address::{ADDRESS_MAX, Address};
+use crate::core::numbering::number::Number;
+use crate::core::routing::naptr::{Naptr, labels, read, rewrite};
 
 /// What a PBX would read in a variable or a header.
 const READ_BY_A_PBX: [char; 14] = ['\r', '\n', ';', '|', ',', '$', '{', '}', '\\', ' ', '"', '\'', '<', '>'];
@@ -59,5 +59,5 @@ pub fn passes_on(address: &Address) {
     let header = uui::encode(address);
     assert!(header.len() <= 256);
     assert_eq!(uui::decode(&header).as_ref(), Ok(address));
-    let _ = (address.host(), address.is_loopback(), address.sip_parts());
+    let _ = (address.host(), address.is_loopback(), address.sip_user_and_host());
 }

@@ -1,41 +1,12 @@
-//! The pure rules: numbers, addresses, route decision, calls and pairings.
+//! The pure rules: numbers, addresses, the route decision, calls and pairings.
 //!
-//! Nothing in this room has a clock, a socket or SQL: time, ids and randomness are arguments. All
-//! text that comes from outside becomes one of the types here before anything else is done with it.
+//! Nothing here has a clock, a socket or SQL: time, ids and randomness are arguments. Text from outside becomes one of
+//! these types before anything else is done with it.
 
 pub mod address;
-pub mod age;
-pub mod backoff;
-pub mod breaker;
-pub mod bucket;
+pub mod base;
 pub mod call;
-pub mod capability;
-pub mod cause;
-pub mod client_policy;
-pub mod emergency;
-mod emergency_numbers;
-pub mod endpoint;
-mod ends;
-pub mod exchange;
-pub mod far;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod identity;
-pub mod mapping;
-pub mod name;
-pub mod naptr;
-pub mod network;
-pub mod number;
-pub mod offer;
-pub mod overtaken;
-pub mod plan;
-pub mod policy;
-pub mod portability;
-pub mod prefix;
-pub mod route;
-pub mod secret;
-mod strangers;
-mod talks;
-pub mod tel;
-pub mod time;
-pub mod uui;
+pub mod numbering;
+pub mod routing;

@@ -10,9 +10,9 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 use url::Host;
 
+use crate::core::address::client_policy::{AddressRefusal, ClientPolicy};
+use crate::core::address::network::{HostList, is_public};
 use crate::core::address::{Address, AddressKind};
-use crate::core::client_policy::{AddressRefusal, ClientPolicy};
-use crate::core::network::{HostList, is_public};
 
 /// Time limit for resolving a name during a check.
 const PATIENCE: Duration = Duration::from_secs(2);

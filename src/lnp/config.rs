@@ -9,11 +9,11 @@ use url::Url;
 
 use super::LnpError;
 use crate::core::address::Address;
-use crate::core::name::{OperatorName, PeerName, SourceName, TrunkName};
-use crate::core::number::Context;
-use crate::core::portability::{NodeUrl, PeerRule, RouteRule, Rules};
-use crate::core::secret::Secret;
-use crate::core::tel::RoutingNumber;
+use crate::core::base::name::{OperatorName, PeerName, SourceName, TrunkName};
+use crate::core::base::secret::Secret;
+use crate::core::numbering::number::Context;
+use crate::core::numbering::tel::RoutingNumber;
+use crate::core::routing::portability::{NodeUrl, PeerRule, PortabilityRules, RouteRule};
 
 /// The placeholder for the number in a URL.
 pub(super) const PLACEHOLDER: &str = "{number}";
@@ -124,14 +124,14 @@ impl LnpConfig {
     }
 
     /// The rules that interpret answers.
-    pub(super) fn rules(&self, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Rules {
+    pub(super) fn rules(&self, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> PortabilityRules {
         let route = |route: &RouteConfig| RouteRule {
             prefix: route.rn_prefix.clone(),
             operator: route.operator.clone(),
             peer: route.peer.clone(),
             trunk: route.trunk.clone(),
         };
-        Rules {
+        PortabilityRules {
             own_node,
             own_routing_numbers: self.own_routing_numbers.clone(),
             own_operators: self.own_operators.clone(),

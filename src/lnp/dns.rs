@@ -11,9 +11,9 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 
 use super::AskError;
 use super::source::{FLIGHT, SourceAnswer};
-use crate::core::naptr::{Naptr, labels, read};
-use crate::core::number::{Context, Number};
-use crate::core::portability::Answer;
+use crate::core::numbering::number::{Context, Number};
+use crate::core::routing::naptr::{Naptr, labels, read};
+use crate::core::routing::portability::PortabilityAnswer;
 
 /// One suffix and its name servers.
 pub(super) struct Dns {
@@ -53,7 +53,7 @@ impl Dns {
                 let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
                 let records: Vec<Naptr> = answers.iter().filter_map(|record| naptr(&record.data)).collect();
                 let answer = read(&records, number);
-                let nothing = answer == Answer::default();
+                let nothing = answer == PortabilityAnswer::default();
                 Ok(SourceAnswer { answer, ttl: Duration::from_secs(ttl.into()), nothing })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(NoRecords { negative_ttl, .. }))) => {

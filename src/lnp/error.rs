@@ -1,6 +1,6 @@
 //! Errors of number portability.
 
-use crate::core::name::SourceName;
+use crate::core::base::name::SourceName;
 
 /// An invalid configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 //! behind it; run by the fuzzer (`fuzz/`).
 
 use super::http::understood;
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 
 /// Parses any body, or refuses it.
 pub fn answer(data: &[u8]) {

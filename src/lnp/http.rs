@@ -16,11 +16,11 @@ use serde::Deserialize;
 use super::AskError;
 use super::config::PLACEHOLDER;
 use super::source::{FLIGHT, SourceAnswer};
-use crate::core::name::OperatorName;
-use crate::core::number::Number;
-use crate::core::portability::{Answer, NodeUrl};
-use crate::core::secret::Secret;
-use crate::core::tel::RoutingNumber;
+use crate::core::base::name::OperatorName;
+use crate::core::base::secret::Secret;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::tel::RoutingNumber;
+use crate::core::routing::portability::{NodeUrl, PortabilityAnswer};
 
 /// Maximum size of an answer, in bytes.
 const BODY: usize = 16 * 1024;
@@ -97,8 +97,8 @@ pub(super) fn understood(body: &[u8], number: &Number) -> Result<SourceAnswer, A
         return Err(AskError::Strange("it is about another number".to_owned()));
     }
     let Body { ported, rn, operator, node, client, ttl, .. } = body;
-    let answer = Answer { ported, routing_number: rn, operator, node, has_client: client };
-    let nothing = answer == Answer::default();
+    let answer = PortabilityAnswer { ported, routing_number: rn, operator, node, has_client: client };
+    let nothing = answer == PortabilityAnswer::default();
     Ok(SourceAnswer { answer, ttl: ttl.map_or(TTL, Duration::from_secs), nothing })
 }
 

@@ -18,9 +18,9 @@ pub use error::{AskError, LnpError};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::core::name::SourceName;
-use crate::core::number::Number;
-use crate::core::portability::{Answer, NodeUrl, PeerRule, Portability, Rules};
+use crate::core::base::name::SourceName;
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::{NodeUrl, PeerRule, Portability, PortabilityAnswer, PortabilityRules};
 use source::Source;
 
 /// All sources, and the rules that interpret their answers.
@@ -31,7 +31,7 @@ pub struct Lnp {
 
 struct Inner {
     sources: Vec<Source>,
-    rules: Rules,
+    rules: PortabilityRules,
     deadline: Duration,
     terminating: bool,
 }
@@ -44,7 +44,7 @@ pub struct Heard {
     /// How long it took.
     pub took: Duration,
     /// The answer, its TTL, and its meaning here unless the source knows nothing.
-    pub said: Result<(Answer, Duration, Option<Portability>), AskError>,
+    pub said: Result<(PortabilityAnswer, Duration, Option<Portability>), AskError>,
 }
 
 impl Lnp {

@@ -13,10 +13,10 @@ use super::config::{LnpConfig, SourceConfig, SourceKind};
 use super::dns::Dns;
 use super::http::Http;
 use super::{AskError, LnpError};
-use crate::core::breaker::Breaker;
-use crate::core::name::SourceName;
-use crate::core::number::Number;
-use crate::core::portability::Answer;
+use crate::core::base::breaker::Breaker;
+use crate::core::base::name::SourceName;
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::PortabilityAnswer;
 use crate::monitor::brief;
 use crate::monitor::lnp::asked;
 
@@ -28,7 +28,7 @@ const AT_ONCE: usize = 64;
 /// A source's answer and its time to live.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourceAnswer {
-    pub(super) answer: Answer,
+    pub(super) answer: PortabilityAnswer,
     pub(super) ttl: Duration,
     /// Whether the source knows nothing about the number.
     pub(super) nothing: bool,
@@ -36,7 +36,7 @@ pub(super) struct SourceAnswer {
 
 impl SourceAnswer {
     pub(super) fn nothing(ttl: Duration) -> SourceAnswer {
-        SourceAnswer { answer: Answer::default(), ttl, nothing: true }
+        SourceAnswer { answer: PortabilityAnswer::default(), ttl, nothing: true }
     }
 }
 
@@ -115,14 +115,14 @@ impl Source {
     }
 
     /// Asks for a call that can wait for `within`.
-    pub(super) async fn ask(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
+    pub(super) async fn ask(&self, number: &Number, within: Duration) -> Result<PortabilityAnswer, AskError> {
         let begun = Instant::now();
         let (result, word) = match self.inner.cache.get(number).await {
             Some(said) => (Ok(said.answer), "cached"),
             None => {
                 let result = self.ask_now(number, within).await;
                 let word = match &result {
-                    Ok(answer) if *answer == Answer::default() => "nothing",
+                    Ok(answer) if *answer == PortabilityAnswer::default() => "nothing",
                     Ok(_) => "answered",
                     Err(error) => error.as_str(),
                 };
@@ -133,7 +133,7 @@ impl Source {
         result
     }
 
-    async fn ask_now(&self, number: &Number, within: Duration) -> Result<Answer, AskError> {
+    async fn ask_now(&self, number: &Number, within: Duration) -> Result<PortabilityAnswer, AskError> {
         // While the breaker is open, no call waits for a query that is still in flight.
         if self.inner.breaker().rests(Instant::now()) {
             return Err(AskError::Resting);
@@ -153,7 +153,7 @@ impl Source {
         result
     }
 
-    fn count(&self, result: &Result<Answer, AskError>) {
+    fn count(&self, result: &Result<PortabilityAnswer, AskError>) {
         match result {
             Ok(_) => {
                 if self.inner.breaker().succeeded() {
@@ -182,7 +182,7 @@ impl Source {
 impl Inner {
     /// Shares the answer to a query among concurrent callers, and caches it. Sets `first` for the caller that queried
     /// the source.
-    async fn share(self: Arc<Inner>, number: Number, first: Arc<AtomicBool>) -> Result<Answer, AskError> {
+    async fn share(self: Arc<Inner>, number: Number, first: Arc<AtomicBool>) -> Result<PortabilityAnswer, AskError> {
         let question = async {
             let _permit = self.permits.try_acquire().map_err(|_| AskError::Busy)?;
             if !self.breaker().allows(Instant::now()) {

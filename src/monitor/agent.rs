@@ -9,8 +9,8 @@ use super::names::{
     AGENT_GAPS, AGENT_LINK_UP, AGENT_REPORT_RETRIES, AGENT_SIP_DROPPED, AGENT_SIP_MESSAGES,
 };
 use crate::contract::LinkState;
-use crate::core::name::PbxName;
-use crate::core::route::Reason;
+use crate::core::base::name::PbxName;
+use crate::core::routing::route::Reason;
 
 /// A call was announced; `age` is the delay of the announcement.
 pub fn announced(pbx: &PbxName, age: Duration) {

@@ -12,7 +12,7 @@ use metrics::gauge;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::names::CLOCK_STEP;
-use crate::core::time::{Mark, UnixMillis};
+use crate::core::base::time::{ClockReading, UnixMillis};
 
 /// Minimum step to log, in microseconds.
 const STEP: i64 = 1_000_000;
@@ -57,21 +57,21 @@ pub fn note_step() {
 }
 
 /// The current reading, for the next start.
-pub fn reading() -> Mark {
-    Mark { boot: boot_id(), since_boot: since_boot(), at: micros() }
+pub fn reading() -> ClockReading {
+    ClockReading { boot: boot_id(), since_boot: since_boot(), at: micros() }
 }
 
 /// Continues from the reading of an earlier run, unless the machine was restarted since. Then [`step`] includes the
 /// steps between the runs.
-pub fn carry_on(mark: &Mark) {
+pub fn carry_on(mark: &ClockReading) {
     if let Some(at) = mark.reads(&boot_id(), since_boot()) {
         OFFSET.store(at - since_boot(), Ordering::Relaxed);
     }
 }
 
 /// The reading that the wall clock would give at a first start. [`carry_on`] sets the clock to it.
-pub fn wall_reading() -> Mark {
-    Mark { boot: boot_id(), since_boot: since_boot(), at: wall_micros() }
+pub fn wall_reading() -> ClockReading {
+    ClockReading { boot: boot_id(), since_boot: since_boot(), at: wall_micros() }
 }
 
 fn wall_micros() -> i64 {

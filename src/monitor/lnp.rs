@@ -5,7 +5,7 @@ use std::time::Duration;
 use metrics::{counter, histogram};
 
 use super::names::{LNP_QUERIES, LNP_QUERY_SECONDS};
-use crate::core::name::SourceName;
+use crate::core::base::name::SourceName;
 
 /// A source was asked for a call; `took` is how long the call waited.
 pub fn asked(source: &SourceName, result: &'static str, took: Duration) {

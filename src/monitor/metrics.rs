@@ -12,9 +12,9 @@ use super::names::{
     PEER_OFFERS_RECEIVED, PEER_OFFERS_SENT, SIP_DROPPED, STORE_FAILED_WRITES, STORE_FREE_BYTES, STORE_LOW_SPACE,
 };
 use crate::contract::{LinkState, OfferRefusal};
-use crate::core::far::SentState;
-use crate::core::name::{PbxName, PeerName};
-use crate::core::route::{Reason, Route};
+use crate::core::base::name::{PbxName, PeerName};
+use crate::core::call::remote_side::PeerDeliveryState;
+use crate::core::routing::route::{Reason, Route};
 
 /// Buckets of the histograms. The budgets are 1 ms for a decision and 100 ms for a delivery.
 const SECONDS: &[f64] =
@@ -98,7 +98,7 @@ impl Metrics {
     }
 
     /// An offer to a peer was accepted or refused.
-    pub fn offer_sent(self, peer: &PeerName, state: SentState) {
+    pub fn offer_sent(self, peer: &PeerName, state: PeerDeliveryState) {
         counter!(PEER_OFFERS_SENT, "peer" => peer.to_string(), "result" => state.as_str()).increment(1);
     }
 
@@ -119,7 +119,7 @@ impl Metrics {
     }
 
     /// The remote side learnt a client of ours, or can't.
-    pub fn peer_answer(self, state: SentState) {
+    pub fn peer_answer(self, state: PeerDeliveryState) {
         counter!(PEER_ANSWERS, "result" => state.as_str()).increment(1);
     }
 

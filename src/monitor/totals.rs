@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Metrics;
-use crate::core::route::{Reason, Route};
+use crate::core::routing::route::{Reason, Route};
 
 /// Counts events here and in the metrics.
 #[derive(Debug)]

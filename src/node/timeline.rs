@@ -3,50 +3,50 @@
 //! A call that one PBX of ours has sent to another one is two calls to us, each with its own agent. Their
 //! timelines are merged by time; each step says where it is known from.
 
-use crate::contract::{DeliveryView, End, Errand, Happening, Step, Two};
+use crate::contract::{DeliveryView, PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};
+use crate::core::base::name::TrunkName;
+use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
-use crate::core::far::{Milestone, Sent};
-use crate::core::name::TrunkName;
-use crate::core::number::Number;
-use crate::core::portability::ServedBy;
-use crate::core::route::{Route, Side};
-use crate::core::time::UnixMillis;
+use crate::core::call::remote_side::{Milestone, PeerDelivery};
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::ServedBy;
+use crate::core::routing::route::{Route, Side};
 
 /// The timeline of one call, in order.
-pub(in crate::node) fn timeline(call: &Call, deliveries: &[DeliveryView]) -> Vec<Step> {
+pub(in crate::node) fn timeline(call: &Call, deliveries: &[DeliveryView]) -> Vec<TimelineEvent> {
     let mut timeline = Builder { call, steps: Vec::new() };
     timeline.begin();
     timeline.remote_side();
     timeline.voice();
     timeline.pushes(deliveries);
     if let Some(at) = call.ended {
-        timeline.add(at, End::Both, Happening::Ended { cause: call.cause.clone() });
+        timeline.add(at, TimelineSide::Both, TimelineDetail::Ended { cause: call.cause.clone() });
     }
     in_order(timeline.steps)
 }
 
 /// Brings steps, of one call or of two that are one, into the order in which they happened.
-pub(in crate::node) fn in_order(mut steps: Vec<Step>) -> Vec<Step> {
+pub(in crate::node) fn in_order(mut steps: Vec<TimelineEvent>) -> Vec<TimelineEvent> {
     // What happens in the same millisecond follows from what comes before it in a call.
     // It is the same timeline whichever of its calls is asked for.
     steps.sort_by(|a, b| (a.at, place(&a.what), &a.call).cmp(&(b.at, place(&b.what), &b.call)));
     steps
 }
 
-fn place(what: &Happening) -> u8 {
+fn place(what: &TimelineDetail) -> u8 {
     match what {
-        Happening::Announced { .. } => 0,
-        Happening::Decided { .. } => 1,
-        Happening::Routed { .. } => 2,
-        Happening::Offered(_) => 3,
-        Happening::Heard { .. } => 4,
-        Happening::Answered { .. } => 5,
-        Happening::Parted(_) => 6,
-        Happening::Paired(_) => 7,
-        Happening::Pushed { .. } => 8,
-        Happening::Replied { .. } => 9,
-        Happening::Ended { .. } => 10,
-        Happening::There { what, .. } => match what {
+        TimelineDetail::Announced { .. } => 0,
+        TimelineDetail::Decided { .. } => 1,
+        TimelineDetail::Routed { .. } => 2,
+        TimelineDetail::Offered(_) => 3,
+        TimelineDetail::Heard { .. } => 4,
+        TimelineDetail::Answered { .. } => 5,
+        TimelineDetail::Parted(_) => 6,
+        TimelineDetail::Paired(_) => 7,
+        TimelineDetail::Pushed { .. } => 8,
+        TimelineDetail::Replied { .. } => 9,
+        TimelineDetail::Ended { .. } => 10,
+        TimelineDetail::There { what, .. } => match what {
             Milestone::Announced => 0,
             Milestone::Decided { .. } => 1,
             Milestone::Answered => 5,
@@ -59,20 +59,20 @@ fn place(what: &Happening) -> u8 {
 
 struct Builder<'a> {
     call: &'a Call,
-    steps: Vec<Step>,
+    steps: Vec<TimelineEvent>,
 }
 
 impl Builder<'_> {
-    fn add(&mut self, at: UnixMillis, end: End, what: Happening) {
+    fn add(&mut self, at: UnixMillis, end: TimelineSide, what: TimelineDetail) {
         let Call { pbx, id, .. } = self.call;
-        self.steps.push(Step { at, end, pbx: pbx.clone(), call: id.clone(), what });
+        self.steps.push(TimelineEvent { at, side: end, pbx: pbx.clone(), call: id.clone(), what });
     }
 
     /// Where the PBX stands.
-    fn here(&self) -> End {
+    fn here(&self) -> TimelineSide {
         match self.call.side {
-            Side::Originating => End::First,
-            Side::Terminating => End::Second,
+            Side::Originating => TimelineSide::First,
+            Side::Terminating => TimelineSide::Second,
         }
     }
 
@@ -80,22 +80,26 @@ impl Builder<'_> {
         let (call, here) = (self.call, self.here());
         if let Some(at) = call.announced {
             // Two clocks: what is decided was announced before.
-            self.add(at.min(call.decided), here, Happening::Announced { leg: call.leg.clone() });
+            self.add(at.min(call.decided), here, TimelineDetail::Announced { leg: call.leg.clone() });
         }
-        let serves = match &call.far.served_by {
+        let serves = match &call.remote.served_by {
             ServedBy::Peer(peer) => Some(peer.clone()),
             ServedBy::Unknown | ServedBy::Ours | ServedBy::Other => None,
         };
-        self.add(call.decided, here, Happening::Decided { route: call.route, reason: call.reason, serves });
+        self.add(call.decided, here, TimelineDetail::Decided { route: call.route, reason: call.reason, serves });
         let address = call.side == Side::Originating && call.route == Route::Packet && call.carried.is_some();
         // The dialplan may not have taken the packet trunk, or that may have failed.
         let elsewhere = self.elsewhere();
         let taken = elsewhere.is_none() || self.trunks().any(|(trunk, _)| Some(trunk) == call.trunk.as_ref());
         if taken {
-            self.add(call.decided, here, Happening::Routed { route: call.route, trunk: call.trunk.clone(), address });
+            self.add(
+                call.decided,
+                here,
+                TimelineDetail::Routed { route: call.route, trunk: call.trunk.clone(), address },
+            );
         }
         if let Some((trunk, since)) = elsewhere {
-            self.add(since, here, Happening::Routed { route: Route::Pstn, trunk: Some(trunk), address: false });
+            self.add(since, here, TimelineDetail::Routed { route: Route::Pstn, trunk: Some(trunk), address: false });
         }
     }
 
@@ -115,22 +119,31 @@ impl Builder<'_> {
     /// The other node's part: what we learned of it, and said to it.
     fn remote_side(&mut self) {
         let call = self.call;
-        if let Some(offer) = &call.far.offer {
-            self.add(offer.made.unwrap_or(call.decided), End::Far, Happening::Offered(sent_view(offer)));
+        if let Some(offer) = &call.remote.offer {
+            self.add(
+                offer.made.unwrap_or(call.decided),
+                TimelineSide::Remote,
+                TimelineDetail::Offered(sent_view(offer)),
+            );
         }
-        if let Some(client) = &call.far.client {
-            let heard = Happening::Heard { how: client.how, peer: client.peer.clone(), number: client.number.clone() };
-            self.add(client.at.unwrap_or(call.decided), End::Far, heard);
+        if let Some(client) = &call.remote.client {
+            let heard = TimelineDetail::Heard {
+                source: client.source,
+                peer: client.peer.clone(),
+                number: client.number.clone(),
+            };
+            self.add(client.at.unwrap_or(call.decided), TimelineSide::Remote, heard);
         }
-        for (number, answer) in &call.far.answers {
-            let replied = Happening::Replied { number: number.clone(), errand: sent_view(answer) };
-            self.add(answer.made.unwrap_or(call.decided), End::Far, replied);
+        for (number, answer) in &call.remote.answers {
+            let replied = TimelineDetail::Replied { number: number.clone(), delivery_to_peer: sent_view(answer) };
+            self.add(answer.made.unwrap_or(call.decided), TimelineSide::Remote, replied);
         }
-        let end = if self.here() == End::First { End::Second } else { End::First };
-        let offering = call.far.offered.as_ref().map(|offered| &offered.peer);
-        let node = offering.or_else(|| call.far.offer.as_ref()?.peer.as_ref());
-        for (node, there) in node.into_iter().flat_map(|node| call.far.there.iter().map(move |there| (node, there))) {
-            self.add(there.at, end, Happening::There { node: node.clone(), what: there.what });
+        let end = if self.here() == TimelineSide::First { TimelineSide::Second } else { TimelineSide::First };
+        let offering = call.remote.offered.as_ref().map(|offered| &offered.peer);
+        let node = offering.or_else(|| call.remote.offer.as_ref()?.peer.as_ref());
+        for (node, there) in node.into_iter().flat_map(|node| call.remote.events.iter().map(move |there| (node, there)))
+        {
+            self.add(there.at, end, TimelineDetail::There { node: node.clone(), what: there.what });
         }
     }
 
@@ -142,21 +155,25 @@ impl Builder<'_> {
         let own = call.legs.get(&call.leg).and_then(|leg| leg.answered);
         let first = others().filter_map(|leg| leg.answered).min();
         if let Some(at) = own.filter(|at| first.is_none_or(|first| *at < first)) {
-            self.add(at, self.here(), Happening::Answered { number: None, machine: true });
+            self.add(at, self.here(), TimelineDetail::Answered { number: None, machine: true });
         }
         // A call that goes on at another of our PBXs is answered there.
-        let away = call.side == Side::Originating && call.route != Route::Local && call.far.half.is_none();
-        let end = if away { End::Far } else { End::Second };
+        let away = call.side == Side::Originating && call.route != Route::Local && call.remote.linked_call.is_none();
+        let end = if away { TimelineSide::Remote } else { TimelineSide::Second };
         for leg in others() {
             if let Some(at) = leg.answered {
-                self.add(at, end, Happening::Answered { number: leg.number.clone().and_then(shown), machine: false });
+                self.add(
+                    at,
+                    end,
+                    TimelineDetail::Answered { number: leg.number.clone().and_then(shown), machine: false },
+                );
             }
         }
         for talk in &call.talks {
-            let two = || Two { first: shown(talk.first.clone()), second: shown(talk.second.clone()) };
-            self.add(talk.since, End::Both, Happening::Paired(two()));
+            let two = || PairedNumbers { first: shown(talk.first.clone()), second: shown(talk.second.clone()) };
+            self.add(talk.since, TimelineSide::Both, TimelineDetail::Paired(two()));
             if let Some(at) = talk.until {
-                self.add(at, End::Both, Happening::Parted(two()));
+                self.add(at, TimelineSide::Both, TimelineDetail::Parted(two()));
             }
         }
     }
@@ -164,7 +181,7 @@ impl Builder<'_> {
     /// What clients were told. What they say to each other is no part of the call's timeline.
     fn pushes(&mut self, deliveries: &[DeliveryView]) {
         for told in deliveries.iter().filter(|told| told.message != "message") {
-            let pushed = Happening::Pushed {
+            let pushed = TimelineDetail::Pushed {
                 number: told.number.clone(),
                 client: told.client.clone(),
                 form: told.form.clone(),
@@ -176,7 +193,7 @@ impl Builder<'_> {
             };
             let first = self.call.calling.as_ref() == Some(&told.number)
                 || self.call.talks.iter().any(|talk| talk.first == told.number);
-            self.add(told.created, if first { End::First } else { End::Second }, pushed);
+            self.add(told.created, if first { TimelineSide::First } else { TimelineSide::Second }, pushed);
         }
     }
 }
@@ -186,8 +203,8 @@ fn shown(number: Number) -> Option<Number> {
     Some(number).filter(|number| !number.is_withheld())
 }
 
-fn sent_view(sent: &Sent) -> Errand {
-    Errand {
+fn sent_view(sent: &PeerDelivery) -> PeerDeliveryView {
+    PeerDeliveryView {
         peer: sent.peer.clone(),
         state: sent.state,
         attempts: sent.attempts,

@@ -1,12 +1,14 @@
 //! One timeline for each kind of call: local, to another node, from a trunk, through an attendant.
 
 use super::*;
+use crate::core::base::name::LegId;
+use crate::core::call::exchange::Exchange;
+use crate::core::call::remote_side::{
+    AddressSource, Milestone, PeerDelivery, PeerDeliveryState, RemoteClient, RemoteEvent, RemoteSide,
+};
+use crate::core::call::report_order::Serial;
 use crate::core::call::{LegEvent, Phase};
-use crate::core::exchange::Exchange;
-use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
-use crate::core::name::LegId;
-use crate::core::overtaken::Serial;
-use crate::core::route::Reason;
+use crate::core::routing::route::Reason;
 
 const ALICE: &str = "+12125550100";
 const BOB: &str = "+12125550101";
@@ -43,7 +45,7 @@ pub(in crate::node) fn call(id: &str, pbx: &str, side: Side, route: Route, calle
         phase: Phase::Decided,
         parted: Default::default(),
         talks: Vec::new(),
-        far: Far::default(),
+        remote: RemoteSide::default(),
         last_seq: 0,
         last_by: None,
     }
@@ -91,50 +93,56 @@ fn told(to: &str, message: &str, at: i64, delivered: Option<i64>) -> DeliveryVie
     }
 }
 
-fn client(how: How, at: i64) -> FarClient {
-    FarClient {
+fn client(source: AddressSource, at: i64) -> RemoteClient {
+    RemoteClient {
         number: Some(number(BOB)),
         name: None,
         address: "https://node-b.example/a/secret".parse().unwrap(),
         capabilities: Vec::new(),
-        how,
+        source,
         peer: Some("node-b".parse().unwrap()),
         at: Some(UnixMillis(at)),
     }
 }
 
-fn sent(at: i64, settled: Option<i64>) -> Sent {
-    let mut sent = Sent::pending(Some("node-b".parse().unwrap()), UnixMillis(at));
+fn sent(at: i64, settled: Option<i64>) -> PeerDelivery {
+    let mut sent = PeerDelivery::pending(Some("node-b".parse().unwrap()), UnixMillis(at));
     if let Some(settled) = settled {
-        sent.attempted(SentState::Accepted, None, UnixMillis(settled));
+        sent.attempted(PeerDeliveryState::Accepted, None, UnixMillis(settled));
     }
     sent
 }
 
 /// The steps in one line each, with the fields that a reader would look for.
-fn lines(steps: &[Step]) -> Vec<String> {
+fn lines(steps: &[TimelineEvent]) -> Vec<String> {
     let digits = |n: &Option<Number>| n.as_ref().map_or_else(|| "?".to_owned(), ToString::to_string);
-    let line = |step: &Step| {
+    let line = |step: &TimelineEvent| {
         let what = match &step.what {
-            Happening::Announced { .. } => "announced".to_owned(),
-            Happening::Decided { route, reason, .. } => format!("decided {} {}", route.as_str(), reason.as_str()),
-            Happening::Routed { trunk, address, .. } => {
+            TimelineDetail::Announced { .. } => "announced".to_owned(),
+            TimelineDetail::Decided { route, reason, .. } => format!("decided {} {}", route.as_str(), reason.as_str()),
+            TimelineDetail::Routed { trunk, address, .. } => {
                 format!("routed {} {address}", trunk.as_ref().map_or("-", |trunk| trunk.as_str()))
             }
-            Happening::Offered(errand) => {
-                format!("offered {} {:?}", errand.state.as_str(), errand.settled.map(|t| t.0))
+            TimelineDetail::Offered(delivery_to_peer) => {
+                format!("offered {} {:?}", delivery_to_peer.state.as_str(), delivery_to_peer.settled.map(|t| t.0))
             }
-            Happening::Heard { how, .. } => format!("heard {how:?}"),
-            Happening::Answered { machine: true, .. } => "answered itself".to_owned(),
-            Happening::Answered { number, .. } => format!("answered {}", digits(number)),
-            Happening::Paired(Two { first, second }) => format!("paired {} {}", digits(first), digits(second)),
-            Happening::Parted(Two { first, second }) => format!("parted {} {}", digits(first), digits(second)),
-            Happening::Pushed { number, message, state, .. } => format!("pushed {message} {number} {state}"),
-            Happening::Replied { number, errand } => format!("replied {number} {}", errand.state.as_str()),
-            Happening::There { node, what } => format!("{node} says {what:?}"),
-            Happening::Ended { cause } => format!("ended {}", cause.as_deref().unwrap_or("-")),
+            TimelineDetail::Heard { source, .. } => format!("heard {source:?}"),
+            TimelineDetail::Answered { machine: true, .. } => "answered itself".to_owned(),
+            TimelineDetail::Answered { number, .. } => format!("answered {}", digits(number)),
+            TimelineDetail::Paired(PairedNumbers { first, second }) => {
+                format!("paired {} {}", digits(first), digits(second))
+            }
+            TimelineDetail::Parted(PairedNumbers { first, second }) => {
+                format!("parted {} {}", digits(first), digits(second))
+            }
+            TimelineDetail::Pushed { number, message, state, .. } => format!("pushed {message} {number} {state}"),
+            TimelineDetail::Replied { number, delivery_to_peer } => {
+                format!("replied {number} {}", delivery_to_peer.state.as_str())
+            }
+            TimelineDetail::There { node, what } => format!("{node} says {what:?}"),
+            TimelineDetail::Ended { cause } => format!("ended {}", cause.as_deref().unwrap_or("-")),
         };
-        format!("{} {:?} {what}", step.at.0, step.end)
+        format!("{} {:?} {what}", step.at.0, step.side)
     };
     steps.iter().map(line).collect()
 }
@@ -175,10 +183,10 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
     packet.trunk = Some("to-b".parse().unwrap());
     packet.reason = Reason::CalledNotServed;
     packet.carried = Some("https://node-a.example/a/secret".parse().unwrap());
-    packet.far.offer = Some(sent(13, Some(60)));
-    packet.far.client = Some(client(How::Message, 420));
+    packet.remote.offer = Some(sent(13, Some(60)));
+    packet.remote.client = Some(client(AddressSource::Message, 420));
     let there = [(410, Milestone::Pushed), (30, Milestone::Announced), (399, Milestone::Answered)];
-    packet.far.there = there.map(|(at, what)| There { at: UnixMillis(at), what }).to_vec();
+    packet.remote.events = there.map(|(at, what)| RemoteEvent { at: UnixMillis(at), what }).to_vec();
     let call = after(packet, &[(20, "dialled b"), (400, "answered b"), (401, "bridged a b")]);
     let steps = timeline(&call, &[told(ALICE, "peer", 421, None)]);
     assert_eq!(
@@ -187,12 +195,12 @@ fn b1_b11_a_call_to_another_node_shows_what_was_said_there() {
             "0 First announced",
             "12 First decided packet called-not-served",
             "12 First routed to-b true",
-            "13 Far offered accepted Some(60)",
+            "13 Remote offered accepted Some(60)",
             "30 Second node-b says Announced",
             "399 Second node-b says Answered",
-            "400 Far answered ?",
+            "400 Remote answered ?",
             "410 Second node-b says Pushed",
-            "420 Far heard Message",
+            "420 Remote heard Message",
             "421 First pushed peer +12125550100 pending",
         ]
     );
@@ -221,20 +229,20 @@ fn b1_the_way_that_a_call_took_is_told_and_not_the_one_that_was_decided() {
 #[test]
 fn b6_b7_a_call_from_a_trunk_and_the_answer_to_its_client() {
     let mut come = call("t", "pbx", Side::Terminating, Route::Local, BOB);
-    come.far.client = Some(client(How::Offer, -40));
-    come.far.answers.insert(number(BOB), sent(305, None));
+    come.remote.client = Some(client(AddressSource::Offer, -40));
+    come.remote.answers.insert(number(BOB), sent(305, None));
     let call = after(come, &[(20, "dialled b +12125550101"), (300, "bridged a b")]);
     assert_eq!(
         lines(&timeline(&call, &[told(BOB, "peer", 304, Some(306))])),
         [
-            "-40 Far heard Offer",
+            "-40 Remote heard Offer",
             "0 Second announced",
             "12 Second decided local called-has-client",
             "12 Second routed - false",
             "300 Second answered +12125550101",
             "300 Both paired +12125550100 +12125550101",
             "304 Second pushed peer +12125550101 delivered",
-            "305 Far replied +12125550101 pending",
+            "305 Remote replied +12125550101 pending",
         ]
     );
 }
@@ -279,7 +287,7 @@ fn b13_a_transfer_parts_one_pair_and_makes_another() {
 fn b9_two_halves_are_told_as_one() {
     let mut out = call("out", "a", Side::Originating, Route::Packet, BOB);
     let mut come = call("in", "b", Side::Terminating, Route::Local, BOB);
-    (out.far.half, come.far.half) = (Some(come.id.clone()), Some(out.id.clone()));
+    (out.remote.linked_call, come.remote.linked_call) = (Some(come.id.clone()), Some(out.id.clone()));
     (come.announced, come.decided) = (Some(UnixMillis(20)), UnixMillis(25));
     let out = after(out, &[(15, "dialled b +12125550101"), (302, "bridged a b")]);
     let come = after(come, &[(26, "dialled b +12125550101"), (300, "bridged a b")]);
@@ -288,7 +296,7 @@ fn b9_two_halves_are_told_as_one() {
     let (a, b) = (("a", "out"), ("b", "in"));
     let expected = [(0, a), (12, a), (12, a), (20, b), (25, b), (25, b), (300, b), (300, b), (302, a), (302, a)];
     assert_eq!(said, expected.map(|(at, (pbx, call))| (at, pbx, call)));
-    assert!(both.iter().all(|step| step.end != End::Far), "both ends are ours");
+    assert!(both.iter().all(|step| step.side != TimelineSide::Remote), "both ends are ours");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use futures_util::Stream;
 
 use super::{Announcement, DialplanAnswer, Inspection, PbxError, PbxEvent, Recording, Snapshot};
 use crate::contract::SipMessage;
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::wire::Tap;
 
 /// A PBX: where it is and how to log in.

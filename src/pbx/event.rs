@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::core::address::Address;
-use crate::core::name::{CallId, LegId, TrunkName};
-use crate::core::number::Number;
-use crate::core::route::{Reason, Route, Side};
+use crate::core::base::name::{CallId, LegId, TrunkName};
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Route, Side};
 
 /// The phone behind a leg, as the PBX names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -195,7 +195,7 @@ impl DialplanAnswer {
             variables.push(("sidecall_extension", extension.clone()));
         }
         if let Some(address) = &self.address {
-            variables.push(("sidecall_uui", crate::core::uui::encode(address)));
+            variables.push(("sidecall_uui", crate::core::address::uui::encode(address)));
             variables.push(("sidecall_uri", address.to_string()));
         }
         variables

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{PbxEvent, Snapshot, sorted};
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 
 /// Who hears whom, by what was told.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::PbxError;
-use crate::core::name::TrunkName;
+use crate::core::base::name::TrunkName;
 
 /// What of our snippets the PBX has loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

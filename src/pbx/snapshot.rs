@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::topology::Topology;
 use super::{CallTags, Device};
-use crate::core::name::{CallId, LegId};
+use crate::core::base::name::{CallId, LegId};
 
 /// All channels of a PBX at one moment.
 #[derive(Debug, Clone, Default, PartialEq)]

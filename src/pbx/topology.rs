@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::event::{Device, PbxEvent};
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 
 /// What is behind a channel.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, redirect};
 use serde::de::DeserializeOwned;
 
 use super::PeerError;
-use crate::core::cause::cause;
+use crate::core::base::cause::cause;
 
 /// Time limit for another node's answer.
 const TIMEOUT: Duration = Duration::from_secs(5);

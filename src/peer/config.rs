@@ -6,9 +6,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::core::address::is_loopback;
-use crate::core::name::{PeerName, TrunkName};
-use crate::core::prefix::Prefix;
-use crate::core::secret::Secret;
+use crate::core::base::name::{PeerName, TrunkName};
+use crate::core::base::secret::Secret;
+use crate::core::numbering::prefix::NumberPrefix;
 
 /// Another organisation's node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -20,7 +20,7 @@ pub struct PeerConfig {
     pub url: String,
     /// Prefixes of the numbers that it serves: we offer it calls to them, and accept its offers of calls from them.
     #[serde(default)]
-    pub prefixes: Vec<Prefix>,
+    pub prefixes: Vec<NumberPrefix>,
     /// Whether to accept only offers for calling numbers that it serves: by prefix, or according to a portability
     /// source.
     #[serde(default = "yes")]

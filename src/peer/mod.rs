@@ -20,14 +20,14 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::Url;
 
-use crate::contract::{Offer, Part, Peer as PeerClient};
+use crate::contract::{Offer, PeerClient, SharedTimeline};
+use crate::core::address::network::may_be_public;
 use crate::core::address::{Address, AddressKind};
-use crate::core::name::{CallId, PeerName, TrunkName};
-use crate::core::network::may_be_public;
-use crate::core::number::Number;
-use crate::core::portability::ServedBy;
-use crate::core::prefix::{Prefix, longest};
-use crate::core::secret::Secret;
+use crate::core::base::name::{CallId, PeerName, TrunkName};
+use crate::core::base::secret::Secret;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::prefix::{NumberPrefix, longest};
+use crate::core::routing::portability::ServedBy;
 use crate::guard::PublicOnly;
 
 /// Maximum number of concurrent posts to addresses of unknown nodes, so that slow ones can't use all sockets.
@@ -73,7 +73,7 @@ pub enum PeerError {
 pub struct PeerNode {
     name: PeerName,
     base: Url,
-    prefixes: Arc<[Prefix]>,
+    prefixes: Arc<[NumberPrefix]>,
     verify: bool,
     token: Option<Secret>,
     certificate: Option<String>,
@@ -136,7 +136,7 @@ impl PeerNode {
     }
 
     /// The numbers that it serves.
-    pub fn prefixes(&self) -> &Arc<[Prefix]> {
+    pub fn prefixes(&self) -> &Arc<[NumberPrefix]> {
         &self.prefixes
     }
 
@@ -175,7 +175,7 @@ impl PeerNode {
     }
 
     /// Exchanges timelines for a call that we offered: sends ours and returns the peer's. Doesn't retry.
-    pub async fn sync_timeline(&self, id: &CallId, part: &Part) -> Result<Part, Outcome> {
+    pub async fn sync_timeline(&self, id: &CallId, part: &SharedTimeline) -> Result<SharedTimeline, Outcome> {
         let _permit = self.turn().await?;
         client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }

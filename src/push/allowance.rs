@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::core::bucket::Bucket;
-use crate::core::number::Number;
+use crate::core::base::token_bucket::TokenBucket;
+use crate::core::numbering::number::Number;
 
 /// After this long without a message, a number's bucket is full again.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -14,7 +14,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Allowance {
     per_minute: f64,
-    buckets: Mutex<HashMap<Number, (Bucket, Instant)>>,
+    buckets: Mutex<HashMap<Number, (TokenBucket, Instant)>>,
 }
 
 impl Allowance {
@@ -28,7 +28,7 @@ impl Allowance {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(number) {
             buckets.retain(|_, (_, last)| now.saturating_duration_since(*last) < MINUTE);
-            buckets.insert(number.clone(), (Bucket::full(self.per_minute, now), now));
+            buckets.insert(number.clone(), (TokenBucket::full(self.per_minute, now), now));
         }
         let Some((bucket, last)) = buckets.get_mut(number) else { return false };
         *last = now;

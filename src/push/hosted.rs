@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::contract::Message;
-use crate::core::name::ClientId;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::ClientId;
+use crate::core::base::time::UnixMillis;
 use crate::monitor::{Metrics, now};
 use crate::store::Binding;
 

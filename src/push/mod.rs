@@ -24,13 +24,13 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{Body, ClientForm, Message, SipMessage, SipOutcome};
+use crate::contract::{ClientForm, Message, MessageBody, SipMessage, SipMessageOutcome};
 use crate::core::address::Address;
-use crate::core::client_policy::ClientPolicy;
-use crate::core::exchange::Pair;
-use crate::core::far::SentState;
-use crate::core::name::{CallId, ClientId, PbxName};
-use crate::core::number::Number;
+use crate::core::address::client_policy::ClientPolicy;
+use crate::core::base::name::{CallId, ClientId, PbxName};
+use crate::core::call::exchange::Pair;
+use crate::core::call::remote_side::PeerDeliveryState;
+use crate::core::numbering::number::Number;
 use crate::monitor::{Totals, brief, now, wall};
 use crate::store::{self, Binding, Delivery, DeliveryState, Store};
 use allowance::Allowance;
@@ -196,25 +196,25 @@ impl Push {
     }
 
     /// Applies the outcomes that an agent reports. Returns those of answers.
-    pub fn sip_outcomes(&self, pbx: &PbxName, agent: &str, outcomes: &[SipOutcome]) -> Vec<SipAnswer> {
+    pub fn sip_outcomes(&self, pbx: &PbxName, agent: &str, outcomes: &[SipMessageOutcome]) -> Vec<SipAnswer> {
         let (mut answers, mut undelivered) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             let state = match &outcome.error {
-                None => SentState::Accepted,
+                None => PeerDeliveryState::Accepted,
                 // It may have arrived, and a phone shows every copy.
-                Some(_) if !outcome.unsent => SentState::Refused,
-                Some(_) => SentState::Pending,
+                Some(_) if !outcome.unsent => PeerDeliveryState::Refused,
+                Some(_) => PeerDeliveryState::Pending,
             };
             let rest = outcome.rest_ms.map(|rest| Duration::from_millis(rest).min(REST_MAX));
             let found = match state {
-                SentState::Pending => self.inner.sip.again(pbx, agent, &outcome.id, rest, now()),
+                PeerDeliveryState::Pending => self.inner.sip.again(pbx, agent, &outcome.id, rest, now()),
                 _ => self.inner.sip.remove(pbx, &outcome.id),
             };
             let Some((address, whose)) = found else { continue };
             let route = SipRoute { via: pbx.clone(), to: address };
             match rest {
                 Some(rest) => self.inner.rests.begin(route, rest, Instant::now()),
-                None if state == SentState::Accepted && self.inner.rests.end(&route) => {
+                None if state == PeerDeliveryState::Accepted && self.inner.rests.end(&route) => {
                     self.inner.sip.wake(pbx, Some(&route.to), now());
                 }
                 None => {}
@@ -231,10 +231,15 @@ impl Push {
     }
 
     /// Records the outcome of a client's message. Returns the failure to store, if any.
-    fn sip_outcome(&self, outcome: &SipOutcome, state: SentState, client: &ClientId) -> Option<store::SipFailure> {
+    fn sip_outcome(
+        &self,
+        outcome: &SipMessageOutcome,
+        state: PeerDeliveryState,
+        client: &ClientId,
+    ) -> Option<store::SipFailure> {
         let (id, error) = (outcome.id.clone(), outcome.error.clone().unwrap_or_default());
         match state {
-            SentState::Accepted => {
+            PeerDeliveryState::Accepted => {
                 let at = outcome.at.map_or_else(now, |at| at.min(now()));
                 // Ids contain the time of the wall clock.
                 let took = made(&outcome.id).map(|made| (wall() - made).saturating_sub(now() - at));
@@ -242,8 +247,8 @@ impl Push {
                 let _ = self.inner.store.delivered(&outcome.id, Some(client), at);
                 None
             }
-            SentState::Pending => Some(store::SipFailure { id, state: DeliveryState::Pending, error }),
-            SentState::Refused | SentState::Dropped => {
+            PeerDeliveryState::Pending => Some(store::SipFailure { id, state: DeliveryState::Pending, error }),
+            PeerDeliveryState::Refused | PeerDeliveryState::Dropped => {
                 self.inner.totals.failed(ClientForm::Sip.as_str());
                 Some(store::SipFailure { id, state: DeliveryState::Failed, error })
             }
@@ -330,7 +335,7 @@ impl Push {
         let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
         self.inner.policy.check(&to).map_err(|refusal| refusal.to_string())?;
         // Before formatting the text, to keep a flood cheap.
-        let is_post = matches!(delivery.message.body, Body::Message { .. });
+        let is_post = matches!(delivery.message.body, MessageBody::Message { .. });
         if !self.inner.allowance.take(&binding.number, is_post, Instant::now()) {
             return Err(SPENT.to_owned());
         }
@@ -365,7 +370,7 @@ pub fn sip_route(client: &Binding, via: &PbxName) -> Option<SipRoute> {
 /// Converts a delivery to a SIP MESSAGE; none if it is too long.
 fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<Queued> {
     let Message { id, call, body } = &delivery.message;
-    let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, Body::Peer { .. }));
+    let (id, call, is_peer) = (id.clone(), call.clone(), matches!(body, MessageBody::Peer { .. }));
     let text = SipText(delivery.message).to_string();
     if text.len() > SIP_TEXT_MAX {
         return None;
@@ -376,8 +381,8 @@ fn queued(delivery: Delivery, to: Address, from: &Number) -> Option<Queued> {
 }
 
 /// The creation time in a message id, a version 7 UUID. It is wall-clock time.
-fn made(id: &str) -> Option<crate::core::time::UnixMillis> {
+fn made(id: &str) -> Option<crate::core::base::time::UnixMillis> {
     let (seconds, nanos) = uuid::Uuid::try_parse(id).ok()?.get_timestamp()?.to_unix();
     let millis = i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))?;
-    Some(crate::core::time::UnixMillis(millis))
+    Some(crate::core::base::time::UnixMillis(millis))
 }

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::Body;
-use crate::core::name::{CallId, ClientId};
+use crate::contract::MessageBody;
+use crate::core::base::name::{CallId, ClientId};
 use crate::store::Delivery;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Pending {
         if entries.contains_key(&message.id) {
             return false;
         }
-        let peer = matches!(message.body, Body::Peer { .. });
+        let peer = matches!(message.body, MessageBody::Peer { .. });
         let (call, client) = (message.call.clone(), delivery.client.clone());
         entries.insert(message.id.clone(), Entry { call, client, peer, stop });
         true

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::contract::SipMessage;
 use crate::core::address::{Address, SipHost};
-use crate::core::name::{CallId, ClientId};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// Maximum number of messages for one PBX that wait or have no outcome yet.
 pub(super) const TOTAL: usize = 8192;

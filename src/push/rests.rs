@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::core::address::Address;
-use crate::core::exchange::Pair;
-use crate::core::name::{CallId, PbxName};
+use crate::core::base::name::{CallId, PbxName};
+use crate::core::call::exchange::Pair;
 
 /// How long to wait for the outcome of a try. After that the address counts as reachable.
 const TRIED_WITHIN: Duration = Duration::from_secs(60);

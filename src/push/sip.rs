@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::queue::{Given, Progress, Queue, Queued, Whose};
 use crate::contract::SipMessage;
 use crate::core::address::Address;
-use crate::core::backoff::Backoff;
-use crate::core::far::SentState;
-use crate::core::name::{CallId, ClientId, PbxName};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::backoff::Backoff;
+use crate::core::base::name::{CallId, ClientId, PbxName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::PeerDeliveryState;
+use crate::core::numbering::number::Number;
 
 /// Maximum number of messages in one reply.
 const BATCH: usize = 128;
@@ -31,7 +31,7 @@ pub struct SipAnswer {
     /// The number whose client it announces.
     pub number: Number,
     /// Its state; pending if it will be retried.
-    pub state: SentState,
+    pub state: PeerDeliveryState,
     /// Why it failed.
     pub error: Option<String>,
 }

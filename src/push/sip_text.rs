@@ -10,8 +10,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::contract::{Body, Capability, Message, Peer, Role};
-use crate::core::number::Number;
+use crate::contract::{Capability, Message, MessageBody, PeerClient, Role};
+use crate::core::numbering::number::Number;
 
 /// Separates the sentence from the part for programs.
 const SEPARATOR: &str = " sidecall:";
@@ -40,7 +40,7 @@ impl fmt::Display for SipText {
         let id = Escaped(id);
         match body {
             // A person can't send their own address to the other side: their node does.
-            Body::Peer { role, peer, own: _ } => {
+            MessageBody::Peer { role, peer, own: _ } => {
                 f.write_str("Call with ")?;
                 match (&peer.name, &peer.number) {
                     (Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name))?,
@@ -59,11 +59,11 @@ impl fmt::Display for SipText {
                 let caps: Vec<&str> = peer.capabilities.iter().map(Capability::as_str).collect();
                 write!(f, " address={} caps={}", peer.address, caps.join(","))
             }
-            Body::Ended { number } => {
+            MessageBody::Ended { number } => {
                 write!(f, "Call with {} has ended{SEPARATOR}ended id={id} call={call}", Shown(number.as_ref()))?;
                 number.iter().try_for_each(|number| write!(f, " number={number}"))
             }
-            Body::Message { content } => {
+            MessageBody::Message { content } => {
                 let text = content.get("text").and_then(|text| text.as_str());
                 let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
                 write!(f, "{}{SEPARATOR}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
@@ -152,11 +152,11 @@ impl FromStr for SipText {
         let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
         let values = Values(values);
         let body = match kind {
-            "peer" => Body::Peer { role: role(&values)?, peer: peer(&values)?, own: None },
-            "ended" => Body::Ended { number: values.number()? },
+            "peer" => MessageBody::Peer { role: role(&values)?, peer: peer(&values)?, own: None },
+            "ended" => MessageBody::Ended { number: values.number()? },
             "message" => {
                 let content = serde_json::from_str(&values.text("content")?);
-                Body::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
+                MessageBody::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
             }
             _ => return Err(SipTextError::Kind),
         };
@@ -172,10 +172,10 @@ fn role(values: &Values<'_>) -> Result<Role, SipTextError> {
     }
 }
 
-fn peer(values: &Values<'_>) -> Result<Peer, SipTextError> {
+fn peer(values: &Values<'_>) -> Result<PeerClient, SipTextError> {
     let caps = values.get("caps").unwrap_or_default().split(',').filter(|word| !word.is_empty());
     let caps: Result<Vec<Capability>, _> = caps.map(|word| Capability::try_from(word.to_owned())).collect();
-    Ok(Peer {
+    Ok(PeerClient {
         number: values.number()?,
         name: values.get("name").map(|_| values.text("name")).transpose()?,
         address: values.parse("address")?,

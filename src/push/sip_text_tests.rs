@@ -7,9 +7,9 @@ fn peer_message(name: Option<String>) -> Message {
     Message {
         id: "0199".to_owned(),
         call: "0198-7".parse().unwrap(),
-        body: Body::Peer {
+        body: MessageBody::Peer {
             role: Role::Second,
-            peer: Peer {
+            peer: PeerClient {
                 number: Some("1001;phone-context=pbx.example".parse().unwrap()),
                 name,
                 address: "https://node.example/a/x-_1?y=1".parse().unwrap(),
@@ -39,13 +39,13 @@ fn a_person_and_a_program_can_read_it() {
 #[test]
 fn who_withholds_their_number_has_none() {
     let mut message = peer_message(None);
-    if let Body::Peer { peer, .. } = &mut message.body {
+    if let MessageBody::Peer { peer, .. } = &mut message.body {
         peer.number = None;
     }
     let text = SipText(message.clone()).to_string();
     assert!(text.starts_with("Call with a withheld number: reach"), "{text}");
     assert_eq!(text.parse::<SipText>().unwrap().0, message);
-    let ended = Message { body: Body::Ended { number: None }, ..message };
+    let ended = Message { body: MessageBody::Ended { number: None }, ..message };
     let text = SipText(ended.clone()).to_string();
     assert_eq!(text, "Call with a withheld number has ended sidecall:ended id=0199 call=0198-7");
     assert_eq!(text.parse::<SipText>(), Ok(SipText(ended)));
@@ -78,7 +78,7 @@ proptest! {
     #[test]
     fn contents_round_trip(text in "\\PC{0,60}") {
         let content = serde_json::json!({"text": text}).as_object().cloned().unwrap();
-        let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body: Body::Message { content } };
+        let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body: MessageBody::Message { content } };
         let text = SipText(message.clone()).to_string();
         prop_assert!(harmless(&text), "{}", text);
         prop_assert_eq!(text.parse::<SipText>().unwrap().0, message);

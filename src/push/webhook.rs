@@ -10,9 +10,9 @@ use tokio::sync::Semaphore;
 
 use super::{Push, SigningSecret, sign};
 use crate::contract::ClientForm;
-use crate::core::backoff::Backoff;
-use crate::core::network::HostList;
-use crate::core::number::Number;
+use crate::core::address::network::HostList;
+use crate::core::base::backoff::Backoff;
+use crate::core::numbering::number::Number;
 use crate::guard::{LeadsInside, PublicOnly};
 use crate::monitor::wall;
 use crate::store::{Binding, Delivery, DeliveryState};

@@ -9,10 +9,10 @@ use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{Capability, ClientForm};
 use crate::core::address::Address;
-use crate::core::name::ClientId;
-use crate::core::number::Number;
-use crate::core::policy::OfferTo;
-use crate::core::time::UnixMillis;
+use crate::core::address::disclosure::OfferTo;
+use crate::core::base::name::ClientId;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// A client of a number.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use super::error::legible;
 use super::record::{self, CallRecord};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
+use crate::core::base::name::{CallId, PbxName};
 use crate::core::call::Call;
-use crate::core::name::{CallId, PbxName};
-use crate::core::route::{Reason, Route};
+use crate::core::routing::route::{Reason, Route};
 
 /// A filter for calls.
 #[derive(Debug, Clone, Default)]

@@ -7,9 +7,9 @@ use super::error::legible;
 use super::record::{self, MessageRecord};
 use super::{Store, StoreError};
 use crate::contract::{ClientForm, DeliveryView, Message};
-use crate::core::name::{CallId, ClientId};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// The state of a delivery. It never returns to pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

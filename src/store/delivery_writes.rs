@@ -7,10 +7,10 @@ use super::error::legible;
 use super::record::{self, MessageRecord};
 use super::writer::{Commit, Done, Write};
 use super::{Store, StoreError};
-use crate::contract::{Body, Message};
-use crate::core::name::{CallId, ClientId};
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::contract::{Message, MessageBody};
+use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 impl Store {
     /// Stores deliveries and returns the ids of the new ones. A client that knows of a pair isn't told again.
@@ -96,7 +96,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> 
 
 /// Whether a peer message belongs to a pair. One that the peer itself sent doesn't.
 fn is_open(delivery: &Delivery) -> bool {
-    matches!(&delivery.message.body, Body::Peer { .. }) && delivery.number != delivery.other
+    matches!(&delivery.message.body, MessageBody::Peer { .. }) && delivery.number != delivery.other
 }
 
 pub(super) async fn delivered(
@@ -154,11 +154,14 @@ pub(super) async fn part(
         if state == "delivered" || (state == "pending" && told.attempts > 0) {
             // The number as it was shown, which may be withheld.
             let number = match &told.message.body {
-                Body::Peer { peer, .. } => peer.number.clone(),
+                MessageBody::Peer { peer, .. } => peer.number.clone(),
                 _ => None,
             };
-            let message =
-                Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: Body::Ended { number } };
+            let message = Message {
+                id: uuid::Uuid::now_v7().to_string(),
+                call: call.clone(),
+                body: MessageBody::Ended { number },
+            };
             parted.ended.push(Delivery { message, attempts: 0, created: at, ..told });
         }
     }

@@ -9,11 +9,11 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::{NumberEntry, NumberKind, NumberView};
-use crate::core::name::PbxName;
-use crate::core::number::Number;
-use crate::core::policy::OfferTo;
-use crate::core::route::Known;
-use crate::core::time::UnixMillis;
+use crate::core::address::disclosure::OfferTo;
+use crate::core::base::name::PbxName;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::NumberFacts;
 
 /// Maximum number of rows in one statement: databases limit its parameters.
 const ROWS: usize = 500;
@@ -55,7 +55,7 @@ pub fn credential_hash(token: &str) -> [u8; 32] {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// For the route.
-    pub known: Known,
+    pub known: NumberFacts,
     /// Who may get its clients' addresses, newest client first; empty if the number is switched off.
     pub offers: Vec<OfferTo>,
 }
@@ -78,7 +78,7 @@ impl Store {
         let home = row.try_get::<Option<String>, _>(0)?.and_then(|name| name.parse().ok());
         let offers = rows.iter().filter_map(|row| row.try_get::<Option<String>, _>(1).transpose());
         let offers = offers.map(|offer| super::bindings::offer(&offer?)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Facts { known: Known { served: true, has_client: !offers.is_empty(), home }, offers })
+        Ok(Facts { known: NumberFacts { served: true, has_client: !offers.is_empty(), home }, offers })
     }
 
     /// Adds or replaces entries: all or none.

@@ -8,9 +8,9 @@ use super::record::{self, OfferRecord};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
 use crate::contract::Offer;
-use crate::core::name::PeerName;
-use crate::core::offer::OfferId;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::PeerName;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::offer_matching::OfferId;
 
 /// A stored offer.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
-use crate::core::time::UnixMillis;
+use crate::core::base::time::UnixMillis;
 
 /// Maximum number of rows that one write deletes.
 const PRUNED: i64 = 500;

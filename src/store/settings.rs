@@ -6,7 +6,7 @@ use super::error::legible;
 use super::record::{self, ClockRecord};
 use super::writer::{Done, Write};
 use super::{Store, StoreError};
-use crate::core::time::Mark;
+use crate::core::base::time::ClockReading;
 
 /// The role of a stored token. Clients use the credential of their number instead, and peers the tokens of the
 /// configuration.
@@ -54,11 +54,11 @@ impl Store {
     ///
     /// # Errors
     /// If it can't be read.
-    pub async fn clock(&self) -> Result<Option<Mark>, StoreError> {
+    pub async fn clock(&self) -> Result<Option<ClockReading>, StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         let found = query.bind(CLOCK).fetch_optional(&self.pool).await?;
         let clock = found.and_then(|value| legible(record::read::<ClockRecord>(value))).transpose()?;
-        Ok(clock.map(Mark::from))
+        Ok(clock.map(ClockReading::from))
     }
 
     /// Shifts the expiry of clients and the age of offers when the clock is set, and stores the new clock reading in
@@ -66,13 +66,13 @@ impl Store {
     ///
     /// # Errors
     /// If it can't be written.
-    pub async fn shift(&self, millis: i64, mark: &Mark) -> Result<(), StoreError> {
+    pub async fn shift(&self, millis: i64, mark: &ClockReading) -> Result<(), StoreError> {
         let clock = record::write(&ClockRecord::from(mark.clone()))?;
         self.writer.run(Write::Shift { millis, clock: clock.into_bytes() }).await.map(drop)
     }
 
     /// Checks that the writer responds, and stores a clock reading if given. Returns true even if the write fails.
-    pub async fn probe(&self, mark: Option<&Mark>) -> bool {
+    pub async fn probe(&self, mark: Option<&ClockReading>) -> bool {
         let value = mark.and_then(|mark| record::write(&ClockRecord::from(mark.clone())).ok());
         let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value: value.into_bytes() });
         match self.writer.submit(write) {

@@ -92,14 +92,14 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Body, Message, Peer, Role};
-    use crate::core::name::CallId;
-    use crate::core::number::Number;
-    use crate::core::time::UnixMillis;
+    use crate::contract::{Message, MessageBody, PeerClient, Role};
+    use crate::core::base::name::CallId;
+    use crate::core::base::time::UnixMillis;
+    use crate::core::numbering::number::Number;
     use crate::store::Delivery;
 
     fn peer_message(id: &str, call: &CallId, numbers: &[Number; 2]) -> Delivery {
-        let peer = Peer {
+        let peer = PeerClient {
             number: Some(numbers[1].clone()),
             name: None,
             address: "https://node.example/a/x".parse().unwrap(),
@@ -113,7 +113,7 @@ mod tests {
             message: Message {
                 id: id.to_owned(),
                 call: call.clone(),
-                body: Body::Peer { role: Role::First, peer, own: None },
+                body: MessageBody::Peer { role: Role::First, peer, own: None },
             },
             attempts: 0,
             created: UnixMillis(1),

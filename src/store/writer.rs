@@ -11,11 +11,11 @@ use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
 use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
-use crate::core::name::{CallId, ClientId};
-use crate::core::number::Number;
-use crate::core::offer::OfferId;
-use crate::core::policy::OfferTo;
-use crate::core::time::UnixMillis;
+use crate::core::address::disclosure::OfferTo;
+use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::offer_matching::OfferId;
+use crate::core::numbering::number::Number;
 
 /// Maximum number of waiting writes: a few seconds' worth at the highest rate.
 const QUEUE: usize = 16_384;

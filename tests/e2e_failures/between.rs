@@ -19,7 +19,7 @@ fn hold(domains: &Domains) -> Duration {
 fn offer(domains: &Domains, called: &str) -> Value {
     let a = domains.a.sidecall();
     let call = calls_to(a, called).first().and_then(|call| call["call"].as_str().map(str::to_owned)).unwrap();
-    a.get(&format!("/v1/calls/{call}"))["far"]["offer"].clone()
+    a.get(&format!("/v1/calls/{call}"))["remote"]["offer"].clone()
 }
 
 /// A's Alice calls an extension of B's, whose phone answers; how long that took.

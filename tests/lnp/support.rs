@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::get;
 use serde_json::{Value, json};
-use sidecall::core::portability::{PeerRule, Portability, ServedBy};
+use sidecall::core::routing::portability::{PeerRule, Portability, ServedBy};
 use sidecall::lnp::{Lnp, LnpConfig};
 use tokio::net::{TcpListener, UdpSocket};
 

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use sidecall::core::client_policy::ClientPolicy;
+use sidecall::core::address::client_policy::ClientPolicy;
 
 use crate::peers::talks;
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, credential, dialled, unbridged};

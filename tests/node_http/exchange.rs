@@ -155,7 +155,7 @@ async fn a_node_that_others_reach_writes_into_no_private_network() {
     for (leg, address) in [("b-8", "sip:1005@127.0.0.1"), ("b-9", "http://127.0.0.1:9/a/x")] {
         let call = node.arrive(leg, Some(ALICE), BOB, Some(address)).await;
         talks(&node, &call, leg).await;
-        assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["far"], Value::Null);
+        assert_eq!(node.get(&format!("/v1/calls/{call}"), ADMIN).await["remote"], Value::Null);
     }
 }
 
@@ -170,7 +170,7 @@ async fn a_first_address_of_the_sip_kind_is_answered_by_a_message() {
     let peer = bob.next().await;
     assert_eq!((&peer["peer"]["address"], &peer["own"]), (&json!("sip:alice@pbx.a.example"), &Value::Null));
     let sent = node.get(&format!("/v1/calls/{call}"), ADMIN).await;
-    assert_eq!(sent["far"]["answers"][0]["state"], "pending");
+    assert_eq!(sent["remote"]["answers"][0]["state"], "pending");
     // The report of the bridge has fetched it, and nobody has said what became of it.
     let id = &reply["messages"][0]["id"];
     messages(&node, "b", json!([{"id": id, "error": "503", "unsent": true}])).await;

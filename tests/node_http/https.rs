@@ -54,7 +54,7 @@ async fn offered_and_answered(by_certificate: bool) {
     talks(&two.a, &out, "a-1").await;
     talks(&two.b, &come, "b-1").await;
     // Fred's node takes his address to Alice's for the webhook.
-    two.b.remote_side(&come, |far| far["how"] == "offer" && far["answers"][0]["state"] == "accepted").await;
+    two.b.remote_side(&come, |far| far["source"] == "offer" && far["answers"][0]["state"] == "accepted").await;
     for (own, their, node) in [(&alices, &freds, &two.b), (&freds, &alices, &two.a)] {
         let address = own.bodies(1).await[0]["peer"]["address"].as_str().unwrap().to_owned();
         assert!(address.starts_with("https:") && address.starts_with(&node.url("/a/")), "{address}");

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use sidecall::core::route::Reason;
+use sidecall::core::routing::route::Reason;
 
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, dialled, ended};
 
@@ -46,18 +46,18 @@ async fn a_call_is_told_as_a_story() {
     let call = node.send(Method::POST, "/v1/calls", AGENT, request).await.1["call"].as_str().unwrap().to_owned();
     node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
     node.until(&call, |deliveries| deliveries.len() == 2).await;
-    let story = node.get(&format!("/v1/calls/{call}"), ADMIN).await["story"].clone();
+    let story = node.get(&format!("/v1/calls/{call}"), ADMIN).await["timeline"].clone();
     assert_eq!(words(&story), ["announced", "decided", "routed", "answered", "paired", "pushed", "pushed"]);
     assert_eq!(story[0]["at"], 1_700_000_000_000_u64);
-    assert_eq!((&story[1]["reason"], &story[1]["end"]), (&json!("called-has-client"), &json!("first")));
+    assert_eq!((&story[1]["reason"], &story[1]["side"]), (&json!("called-has-client"), &json!("first")));
     assert_eq!(
-        (&story[4]["first"], &story[4]["second"], &story[4]["end"]),
+        (&story[4]["first"], &story[4]["second"], &story[4]["side"]),
         (&json!(ALICE), &json!(BOB), &json!("both"))
     );
     let list = node.get("/v1/calls", ADMIN).await;
-    assert_eq!(list["calls"][0]["story"], json!(null), "agents read the list too");
+    assert_eq!(list["calls"][0]["timeline"], json!(null), "agents read the list too");
     node.events(&call, 3, &[ended("leg-1"), ended("leg-2")]).await;
-    let story = node.get("/v1/status", ADMIN).await["calls"][0]["story"].clone();
+    let story = node.get("/v1/status", ADMIN).await["calls"][0]["timeline"].clone();
     let steps = words(&story);
     assert_eq!((steps.len(), steps.contains(&"parted"), steps.contains(&"ended")), (9, true, true), "{story:#}");
 }
@@ -77,10 +77,10 @@ async fn a_call_between_two_of_our_pbxs_is_one_story() {
     let [first, second] =
         [node.get(&format!("/v1/calls/{out}"), ADMIN).await, node.get(&format!("/v1/calls/{come}"), ADMIN).await];
     assert_eq!((&first["with"], &second["with"]), (&json!([come]), &json!([out])));
-    assert_eq!(first["story"], second["story"]);
-    let known: Vec<_> = first["story"].as_array().unwrap().iter().filter(|step| step["step"] == "decided").collect();
-    assert_eq!((&known[0]["pbx"], &known[0]["end"]), (&json!("a"), &json!("first")));
-    assert_eq!((&known[1]["pbx"], &known[1]["end"]), (&json!("b"), &json!("second")));
+    assert_eq!(first["timeline"], second["timeline"]);
+    let known: Vec<_> = first["timeline"].as_array().unwrap().iter().filter(|step| step["step"] == "decided").collect();
+    assert_eq!((&known[0]["pbx"], &known[0]["side"]), (&json!("a"), &json!("first")));
+    assert_eq!((&known[1]["pbx"], &known[1]["side"]), (&json!("b"), &json!("second")));
     let status = node.get("/v1/status", ADMIN).await;
     assert_eq!(status["calls"].as_array().unwrap().len(), 2);
     assert!(!status.to_string().contains("/a/"), "an address would let the reader write to the client");

@@ -10,8 +10,8 @@ use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, ended};
 
 /// What a call's story says of another node's part, and of whose end.
 fn there(call: &Value) -> Vec<(&str, &str)> {
-    let steps = call["story"].as_array().unwrap().iter().filter(|step| step["step"] == "there");
-    steps.map(|step| (step["what"].as_str().unwrap(), step["end"].as_str().unwrap())).collect()
+    let steps = call["timeline"].as_array().unwrap().iter().filter(|step| step["step"] == "there");
+    steps.map(|step| (step["what"].as_str().unwrap(), step["side"].as_str().unwrap())).collect()
 }
 
 /// A call as an administrator sees it, once the other node has told so much of its part.
@@ -23,7 +23,7 @@ async fn told_of_the_other(node: &TestNode, call: &str, steps: usize) -> Value {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("{:#}", node.get(&format!("/v1/calls/{call}"), ADMIN).await["story"])
+    panic!("{:#}", node.get(&format!("/v1/calls/{call}"), ADMIN).await["timeline"])
 }
 
 /// Fred's PBX announces the call.
@@ -56,7 +56,7 @@ async fn both_nodes_tell_the_call_as_one_story() {
     // While it rings, before anybody's address was given: that there is a client is nobody's business.
     let ringing = told_of_the_other(&two.a, &out, 2).await;
     assert_eq!(there(&ringing), [("announced", "second"), ("decided", "second")]);
-    let decided = ringing["story"].as_array().unwrap().iter().find(|step| step["what"] == "decided").unwrap();
+    let decided = ringing["timeline"].as_array().unwrap().iter().find(|step| step["what"] == "decided").unwrap();
     assert_eq!((&decided["node"], &decided["reason"], &decided["route"]), (&json!("b"), &Value::Null, &Value::Null));
     talk_and_hang_up(&two, [&mut alice, &mut fred], (&out, &come)).await;
     let [at_a, at_b] = [told_of_the_other(&two.a, &out, 6).await, told_of_the_other(&two.b, &come, 5).await];
@@ -65,14 +65,14 @@ async fn both_nodes_tell_the_call_as_one_story() {
     // A's PBX hasn't said when it announced the call.
     assert_eq!(there(&at_b), [whole[1], whole[2], whole[3], whole[4], whole[5]].map(|what| (what, "first")));
     let find = |call: &Value, what: &str| {
-        let mut steps = call["story"].as_array().unwrap().iter();
+        let mut steps = call["timeline"].as_array().unwrap().iter();
         steps.find(|step| step["what"] == what || step["step"] == what).unwrap().clone()
     };
     assert_eq!(
         (&find(&at_b, "there")["reason"], &find(&at_b, "there")["node"]),
         (&json!("called-not-served"), &json!("a"))
     );
-    let steps = at_a["story"].as_array().unwrap();
+    let steps = at_a["timeline"].as_array().unwrap();
     let why = steps.iter().find(|step| step["what"] == "decided").unwrap();
     assert_eq!((&why["reason"], &why["route"]), (&json!("called-has-client"), &json!("local")));
     // The same moment by both nodes, to what a request takes.
@@ -110,7 +110,7 @@ async fn whose_client_gives_its_address_to_nobody_there_is_not_said_to_have_one(
     talks(&two.a, &out, "a-1").await;
     let known = told_of_the_other(&two.a, &out, 3).await;
     assert_eq!(there(&known), ["decided", "answered", "paired"].map(|what| (what, "second")));
-    assert!(!known["story"].to_string().contains("called-has-client"), "{:#}", known["story"]);
+    assert!(!known["timeline"].to_string().contains("called-has-client"), "{:#}", known["timeline"]);
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn b11_the_offer_comes_before_the_announcement() {
     );
     assert_eq!((&peer["peer"]["address"], &peer["peer"]["capabilities"]), (&decision["address"], &json!(["text"])));
     let far = two.b.remote_side(&come, |far| !far.is_null()).await;
-    assert_eq!((&far["how"], &far["peer"]), (&json!("offer"), &json!("a")));
+    assert_eq!((&far["source"], &far["peer"]), (&json!("offer"), &json!("a")));
     assert_eq!(far["address"], Value::Null);
     // B7: Fred's client is hosted, and tells Alice's by itself.
     let (address, own) = (peer["peer"]["address"].as_str().unwrap(), &peer["own"]);
@@ -145,7 +145,7 @@ async fn an_offer_that_was_taken_outlives_the_node() {
     two.b.kill_and_restart().await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     let far = two.b.remote_side(&come, |far| !far.is_null()).await;
-    assert_eq!((&far["how"], &far["number"]), (&json!("offer"), &json!(ALICE)));
+    assert_eq!((&far["source"], &far["number"]), (&json!("offer"), &json!(ALICE)));
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_withheld_caller_stays_withheld_and_is_reached_all_the_same() {
     let out = two.call("a-1").await;
     two.accepted(&out).await;
     let come = two.b.arrive("b-1", None, FRED, None).await;
-    assert_eq!(two.b.get(&format!("/v1/calls/{come}"), ADMIN).await["far"], Value::Null);
+    assert_eq!(two.b.get(&format!("/v1/calls/{come}"), ADMIN).await["remote"], Value::Null);
     talks(&two.a, &out, "a-1").await;
     talks(&two.b, &come, "b-1").await;
     let peer = fred.next().await;
@@ -222,7 +222,7 @@ async fn a_strangers_call_is_not_given_to_a_peer() {
     let come = two.b.arrive("b-1", Some("+442071838750"), FRED, None).await;
     talks(&two.b, &come, "b-1").await;
     fred.quiet().await;
-    assert_eq!(two.b.get(&format!("/v1/calls/{come}"), ADMIN).await["far"], Value::Null);
+    assert_eq!(two.b.get(&format!("/v1/calls/{come}"), ADMIN).await["remote"], Value::Null);
     // Another number of the peer's may be its caller's: that of the company.
     let come = two.b.arrive("b-2", Some("+12125550000"), FRED, None).await;
     talks(&two.b, &come, "b-2").await;
@@ -241,7 +241,7 @@ async fn the_same_address_by_both_ways_is_one() {
     let peer = fred.next().await;
     assert_eq!((&peer["peer"]["address"], &peer["peer"]["name"]), (&decision["address"], &json!("Alice")));
     fred.quiet().await;
-    assert_eq!(two.b.remote_side(&come, |_| true).await["how"], "signalling");
+    assert_eq!(two.b.remote_side(&come, |_| true).await["source"], "signalling");
 }
 
 #[tokio::test]
@@ -272,12 +272,12 @@ async fn nobody_is_offered_without_a_client_or_without_need() {
     // B2: no client, no offer; until there is one.
     let out = two.call("a-1").await;
     talks(&two.a, &out, "a-1").await;
-    assert_eq!(two.a.get(&format!("/v1/calls/{out}"), ADMIN).await["far"], Value::Null);
+    assert_eq!(two.a.get(&format!("/v1/calls/{out}"), ADMIN).await["remote"], Value::Null);
     two.a.client(ALICE, json!({})).await;
     two.accepted(&out).await;
     // A number that no peer serves is nobody's to be told of.
     let out = two.a.decide("a-2", ALICE, "+442071838750").await["call"].as_str().unwrap().to_owned();
-    assert_eq!(two.a.get(&format!("/v1/calls/{out}"), ADMIN).await["far"], Value::Null);
+    assert_eq!(two.a.get(&format!("/v1/calls/{out}"), ADMIN).await["remote"], Value::Null);
 }
 
 #[tokio::test]
@@ -477,7 +477,7 @@ async fn no_offer_is_used_twice_over_a_restart_and_none_stays() {
     two.b.restart().await;
     let second = two.b.arrive("b-2", Some(ALICE), FRED, None).await;
     talks(&two.b, &second, "b-2").await;
-    assert_eq!(two.b.get(&format!("/v1/calls/{second}"), ADMIN).await["far"], Value::Null);
+    assert_eq!(two.b.get(&format!("/v1/calls/{second}"), ADMIN).await["remote"], Value::Null);
     two.b.kill().await;
     assert_eq!(rows(&two.b, "SELECT 1").await, 0);
 }

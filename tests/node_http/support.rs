@@ -184,7 +184,7 @@ impl TestNode {
     pub(crate) async fn remote_side(&self, call: &str, what: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
-            let far = self.get(&format!("/v1/calls/{call}"), ADMIN).await["far"].clone();
+            let far = self.get(&format!("/v1/calls/{call}"), ADMIN).await["remote"].clone();
             if what(&far) {
                 return far;
             }

@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_the_plan_allows_is_no_finding() {
-        let text = "//! See [`crate::node`].\nuse crate::core::name; use ::node::x; use super::file; pub(in crate::store) fn f() {}";
+        let text = "//! See [`crate::node`].\nuse crate::core::base::name; use ::node::x; use super::file; pub(in crate::store) fn f() {}";
         assert_eq!(rooms_in("src/store/clients.rs", text), Vec::<String>::new());
     }
 
@@ -165,11 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_not_moved_yet_have_their_layer() {
-        let number = ("src/core/number.rs", "use super::exchange::Pair;");
-        let tree = Tree::of(&[number, ("src/core/exchange.rs", "use super::number::Number;")]);
+    fn an_import_inside_core_runs_down_too() {
+        let number = ("src/core/numbering/number.rs", "use crate::core::call::Pair;");
+        let tree = Tree::of(&[
+            number,
+            ("src/core/call/mod.rs", "use crate::core::numbering::number::Number;"),
+            ("src/core/numbering/mod.rs", ""),
+        ]);
         let found: Vec<_> = layers(&CORE, &tree, &mentions(&tree)).into_iter().map(|finding| finding.what).collect();
-        assert_eq!(found, ["imports core::exchange (call, above numbering)"]);
+        assert_eq!(found, ["imports core::call (call, above numbering)"]);
     }
 
     #[test]
@@ -192,11 +196,11 @@ mod tests {
     #[test]
     fn core_has_layers_too_and_is_pure() {
         let core = |text: &str| {
-            let tree = Tree::of(&[("src/core/number.rs", text), ("src/core/call.rs", "")]);
+            let tree = Tree::of(&[("src/core/numbering/number.rs", text), ("src/core/call/mod.rs", "")]);
             let mentions = mentions(&tree);
             (layers(&CORE, &tree, &mentions).len(), impure_core(&mentions).len())
         };
-        assert_eq!(core("use super::call::Call;"), (1, 0));
+        assert_eq!(core("use crate::core::call::Call;"), (1, 0));
         for text in [
             "use std::time::Instant; fn f() { Instant::now(); }",
             "fn f() { std::time::Instant::now(); }",

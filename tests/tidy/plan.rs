@@ -66,15 +66,11 @@ pub const HTTP: &str = "http";
 pub const CORE: Layers = Layers {
     room: "core",
     layers: &[
-        layer("base", &["base"], &["age", "backoff", "breaker", "bucket", "cause", "name", "secret", "time"]),
-        layer("address", &["address"], &["capability", "client_policy", "network", "uui"]),
-        layer(
-            "numbering",
-            &["numbering"],
-            &["emergency", "emergency_numbers", "endpoint", "mapping", "number", "plan", "prefix", "tel"],
-        ),
-        layer("routing", &["routing"], &["naptr", "policy", "portability", "route"]),
-        layer("call", &["call"], &["ends", "exchange", "far", "identity", "offer", "overtaken", "strangers", "talks"]),
+        layer("base", &["base"], &[]),
+        layer("address", &["address"], &[]),
+        layer("numbering", &["numbering"], &[]),
+        layer("routing", &["routing"], &[]),
+        layer("call", &["call"], &[]),
         layer("fuzz", &["fuzz"], &[]),
     ],
 };

@@ -195,11 +195,11 @@ mod tests {
 
     #[test]
     fn an_exchange_outside_of_its_layer_is_found() {
-        let text = "use crate::core::exchange::Exchange; fn f() { g(Exchange::new(8)); }";
+        let text = "use crate::core::call::exchange::Exchange; fn f() { g(Exchange::new(8)); }";
         assert_eq!(found(exchanges, "src/node/call/mod.rs", text), 1);
         assert_eq!(found(exchanges, "src/node/state/mod.rs", text), 0);
         assert_eq!(found(exchanges, "src/node/timeline.rs", &format!("#[cfg(test)] mod tests {{ {text} }}")), 0);
-        assert_eq!(found(exchanges, "src/node/call/mod.rs", "use crate::core::exchange::Exchange;"), 0);
+        assert_eq!(found(exchanges, "src/node/call/mod.rs", "use crate::core::call::exchange::Exchange;"), 0);
     }
 
     #[test]

@@ -135,8 +135,8 @@ pub fn there(sidecall: &Sidecall, called: &str, end: &str) -> std::result::Resul
     let whole = wait_until(SOON, || {
         let call = calls_to(sidecall, called).first().and_then(|call| Some(call["call"].as_str()?.to_owned()));
         let mut view = sidecall.get(&format!("/v1/calls/{}", call.unwrap_or_default()));
-        timeline = view["story"].as_array_mut().map(std::mem::take).unwrap_or_default();
-        let has = |what| timeline.iter().any(|s| s["step"] == "there" && s["end"] == end && s["what"] == what);
+        timeline = view["timeline"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let has = |what| timeline.iter().any(|s| s["step"] == "there" && s["side"] == end && s["what"] == what);
         ["announced", "decided", "answered", "paired", "pushed", "ended"].into_iter().all(has)
     });
     if whole { Ok(()) } else { Err(timeline) }

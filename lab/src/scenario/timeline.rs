@@ -31,8 +31,8 @@ impl Timeline {
             let call = sidecall.get(&format!("/v1/calls/{}", id.as_str().unwrap_or_default()));
             let mut status = sidecall.get("/v1/status");
             let calls = status["calls"].as_array_mut().map(std::mem::take).unwrap_or_default();
-            let status = calls.into_iter().find(|call| call["call"] == id).unwrap_or_default()["story"].take();
-            timeline = Timeline { steps: call["story"].as_array().cloned().unwrap_or_default(), status };
+            let status = calls.into_iter().find(|call| call["call"] == id).unwrap_or_default()["timeline"].take();
+            timeline = Timeline { steps: call["timeline"].as_array().cloned().unwrap_or_default(), status };
             timeline.status == Value::from(timeline.steps.clone())
         });
         timeline

@@ -8,12 +8,12 @@ use super::super::tracker::{Key, Tracker};
 use super::model::NaivePbx;
 use super::reports::{Numbering, QueuedReport, Task};
 use crate::contract::CallView;
+use crate::core::base::name::{CallId, LegId, PbxName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::exchange::Exchange;
 use crate::core::call::{Call, Phase};
-use crate::core::exchange::Exchange;
-use crate::core::name::{CallId, LegId, PbxName};
-use crate::core::number::Number;
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Route, Side};
 use crate::pbx::asterisk::fuzz::{AmiEvent as Raw, Translator};
 use crate::pbx::{CallTags, PbxEvent};
 
@@ -279,7 +279,7 @@ impl World {
             phase: Phase::Decided,
             parted: BTreeMap::new(),
             talks: Vec::new(),
-            far: Default::default(),
+            remote: Default::default(),
             last_seq: 0,
             last_by: None,
         })

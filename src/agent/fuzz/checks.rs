@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::calls::World;
-use crate::core::exchange::Effect;
-use crate::core::name::LegId;
-use crate::core::number::Number;
+use crate::core::base::name::LegId;
+use crate::core::call::exchange::Effect;
+use crate::core::numbering::number::Number;
 
 impl World {
     /// What clients are told.

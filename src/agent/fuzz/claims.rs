@@ -6,9 +6,9 @@ use super::super::tracker::{Key, Tracker};
 use super::calls::{World, number};
 use super::reports::Task;
 use crate::contract::CallView;
+use crate::core::base::name::LegId;
 use crate::core::call::{Call, LegEvent, Phase};
-use crate::core::name::LegId;
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::pbx::{CallTags, Device, Snapshot};
 
 impl Calls for World {
@@ -117,9 +117,9 @@ fn view(call: &Call) -> CallView {
         answered: call.answered,
         ended: None,
         cause: None,
-        far: None,
+        remote: None,
         with: Vec::new(),
-        story: Vec::new(),
+        timeline: Vec::new(),
         deliveries: Vec::new(),
     }
 }

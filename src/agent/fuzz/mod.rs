@@ -9,8 +9,8 @@ mod reports;
 
 pub use calls::calls;
 
+use crate::core::address::uui::received;
 use crate::core::fuzz::passes_on;
-use crate::core::uui::received;
 
 /// `User-to-User` and `Call-Info` from a trusted trunk: an address that may be passed on, or a reason why not.
 pub fn header(data: &[u8]) {

@@ -1,7 +1,7 @@
 //! A naive Asterisk: it knows who is in which bridge, and says so in events.
 
-use crate::core::name::{CallId, LegId};
-use crate::core::number::Number;
+use crate::core::base::name::{CallId, LegId};
+use crate::core::numbering::number::Number;
 use crate::pbx::asterisk::fuzz::AmiEvent;
 
 /// The bridge of those who wait: they hear nobody.

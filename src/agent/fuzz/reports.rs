@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::super::tracker::Key;
 use super::calls::World;
+use crate::core::base::name::{AgentId, CallId};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::exchange::EventRefusal;
+use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, Phase};
-use crate::core::exchange::Refused;
-use crate::core::name::{AgentId, CallId};
-use crate::core::overtaken::Serial;
-use crate::core::time::UnixMillis;
 
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
 pub(super) enum QueuedReport {
@@ -136,7 +136,7 @@ impl World {
                 self.follows(effects);
                 true
             }
-            Err(Refused::Ended | Refused::UnknownCall) => false,
+            Err(EventRefusal::Ended | EventRefusal::UnknownCall) => false,
             Err(error) => panic!("{error}"),
         }
     }

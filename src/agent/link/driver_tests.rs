@@ -13,8 +13,8 @@ use super::*;
 use crate::agent::context::LinkContext;
 use crate::agent::{Agent, AgentConfig};
 use crate::contract::SipMessage;
-use crate::core::name::LegId;
-use crate::core::route::Side;
+use crate::core::base::name::LegId;
+use crate::core::routing::route::Side;
 use crate::monitor::micros;
 use crate::pbx::{Announcement, CallTags, DialplanAnswer, PbxError, PbxEvent, PbxQuirks, Release, Slots, Snapshot};
 

@@ -26,7 +26,7 @@ use super::messages::Courier;
 use super::reply_path::ReplyPath;
 use super::{Shared, direct};
 use crate::contract::LinkState;
-use crate::core::backoff::Backoff;
+use crate::core::base::backoff::Backoff;
 use crate::monitor::Beat;
 use crate::monitor::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;

@@ -9,7 +9,7 @@ use super::ownership::Ownership;
 use super::session::{LinkInput, SnapshotError};
 use crate::agent::call::live_calls;
 use crate::agent::context::LinkContext;
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::pbx::PbxCommands;
 
 type Later = Option<Pin<Box<dyn Future<Output = LinkInput> + Send>>>;

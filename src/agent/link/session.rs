@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 
 use super::ownership::{Attachment, Checked, Time};
 use crate::contract::{CallView, LinkState};
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::pbx::{PbxQuirks, Snapshot};
 
 /// How often a snapshot is taken while calls are up, and once after the last one. It finds what no event told and nothing

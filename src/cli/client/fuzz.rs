@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::show::content_text;
 use super::stream::id_of;
 use crate::cli::output::{clean, invisible};
-use crate::contract::{Body, Message};
+use crate::contract::{Message, MessageBody};
 use crate::node::fuzz::texts;
 
 /// Shows the messages in a node's frames: no output contains a character that a terminal acts on.
@@ -19,9 +19,9 @@ pub fn frames(data: &[u8]) {
     all.push(String::from_utf8_lossy(data).into_owned());
     for text in all {
         let shown = match serde_json::from_str::<Message>(&text) {
-            Ok(Message { body: Body::Message { content }, .. }) => content_text(&content),
-            Ok(Message { body: Body::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
-            Ok(Message { body: Body::Ended { .. }, .. }) => continue,
+            Ok(Message { body: MessageBody::Message { content }, .. }) => content_text(&content),
+            Ok(Message { body: MessageBody::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
+            Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,
             Err(_) => clean(&id_of(&text).unwrap_or_default()),
         };
         assert!(!shown.contains(invisible), "{shown:?}");

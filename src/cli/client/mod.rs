@@ -18,9 +18,9 @@ use url::Url;
 use super::access;
 use super::http::Api;
 use crate::config::Config;
-use crate::contract::{Body, Capability, Message, NewClient};
-use crate::core::number::Number;
-use crate::core::policy::OfferTo;
+use crate::contract::{Capability, Message, MessageBody, NewClient};
+use crate::core::address::disclosure::OfferTo;
+use crate::core::numbering::number::Number;
 use peers::{Contacts, TypedLine};
 use sender::Words;
 use show::Show;
@@ -198,7 +198,7 @@ impl Client {
 
     fn heard(&mut self, message: &Message) -> anyhow::Result<()> {
         let label = match &message.body {
-            Body::Peer { role, peer, own } => {
+            MessageBody::Peer { role, peer, own } => {
                 let label = self.peers.met(&message.call, *role, peer);
                 if let Some(own) = own {
                     // The remote node doesn't know our address, and our node leaves it to us to send it.
@@ -215,8 +215,8 @@ impl Client {
                 }
                 Some(label)
             }
-            Body::Ended { number } => self.peers.ended(&message.call, number.as_ref()),
-            Body::Message { .. } => self.peers.of(&message.call),
+            MessageBody::Ended { number } => self.peers.ended(&message.call, number.as_ref()),
+            MessageBody::Message { .. } => self.peers.of(&message.call),
         };
         self.show.message(message, label.as_ref())
     }

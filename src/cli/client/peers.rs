@@ -1,10 +1,10 @@
 //! The peers that the user can talk to, and the commands that the user types.
 
 use crate::cli::output::clean;
-use crate::contract::{Capability, Peer, Role};
+use crate::contract::{Capability, PeerClient, Role};
 use crate::core::address::Address;
-use crate::core::name::CallId;
-use crate::core::number::Number;
+use crate::core::base::name::CallId;
+use crate::core::numbering::number::Number;
 
 /// How a peer is displayed: `[1] Bob`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ const HELP: &str = "text goes to the current peer; /to N text speaks to another 
 
 impl Contacts {
     /// Adds a peer and makes it current. A known peer of the same call keeps its label; its address may change.
-    pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &Peer) -> Label {
+    pub(super) fn met(&mut self, call: &CallId, role: Role, peer: &PeerClient) -> Label {
         let at = self.known.iter().position(|known| known.call == *call && known.label.number == peer.number);
         let at = at.unwrap_or(self.known.len());
         let name = peer.name.as_deref().map(clean).filter(|name| !name.trim().is_empty());
@@ -158,9 +158,9 @@ pub(super) fn called(role: Role) -> &'static str {
 mod tests {
     use super::*;
 
-    fn peer(number: &str, name: Option<&str>) -> Peer {
+    fn peer(number: &str, name: Option<&str>) -> PeerClient {
         let address = format!("https://node.example/a/{}", number.trim_start_matches('+'));
-        Peer {
+        PeerClient {
             number: Some(number.parse().unwrap()),
             name: name.map(str::to_owned),
             address: address.parse().unwrap(),
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_withheld_number_is_a_peer_like_any_other() {
         let mut peers = Contacts::default();
-        let withheld = Peer { number: None, ..peer("+12125550100", None) };
+        let withheld = PeerClient { number: None, ..peer("+12125550100", None) };
         assert_eq!(peers.met(&call("a"), Role::Second, &withheld).name, "withheld number");
         assert_eq!(to(peers.read("hello")).0, 1);
         assert!(peers.ended(&call("a"), None).is_some());

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 
 use super::peers::Label;
 use crate::cli::http::{self, ApiError};
-use crate::contract::Peer;
+use crate::contract::PeerClient;
 use crate::core::address::{Address, AddressKind};
-use crate::core::backoff::Backoff;
-use crate::core::cause::cause;
+use crate::core::base::backoff::Backoff;
+use crate::core::base::cause::cause;
 
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ pub(super) enum Words {
     /// Typed text.
     Text(String),
     /// Our own address.
-    Own(Peer),
+    Own(PeerClient),
 }
 
 /// Queues messages.

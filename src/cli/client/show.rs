@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use super::peers::{Label, called, shown};
 use super::sender::{SendOutcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
-use crate::contract::{Body, Capability, Message};
-use crate::core::name::ClientId;
-use crate::core::number::Number;
+use crate::contract::{Capability, Message, MessageBody};
+use crate::core::base::name::ClientId;
+use crate::core::numbering::number::Number;
 
 /// The output format.
 #[derive(Debug, Clone, Copy)]
@@ -55,16 +55,18 @@ impl Show {
         let who =
             |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
         match &message.body {
-            Body::Peer { role, peer: theirs, own: _ } => {
+            MessageBody::Peer { role, peer: theirs, own: _ } => {
                 let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();
                 let number = shown(theirs.number.as_ref());
                 say(&format!("{} {number}: the call is up, {}", who(""), called(*role)))?;
                 line(format!("           their client: {} ({})", theirs.address, capabilities.join(", ")))
             }
-            Body::Ended { number } => {
+            MessageBody::Ended { number } => {
                 say(&format!("{}: you no longer talk to each other", who(&shown(number.as_ref()))))
             }
-            Body::Message { content } => say(&format!("{}: {}", who("somebody of this call"), content_text(content))),
+            MessageBody::Message { content } => {
+                say(&format!("{}: {}", who("somebody of this call"), content_text(content)))
+            }
         }
     }
 

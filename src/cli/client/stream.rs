@@ -15,10 +15,10 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::cli::http::{Api, ApiError};
 use crate::contract::{ClientCreated, Message, NewClient};
-use crate::core::backoff::Backoff;
-use crate::core::cause::cause;
-use crate::core::name::ClientId;
-use crate::core::number::Number;
+use crate::core::base::backoff::Backoff;
+use crate::core::base::cause::cause;
+use crate::core::base::name::ClientId;
+use crate::core::numbering::number::Number;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// Interval of pings, and the silence after which the node counts as gone.

@@ -4,7 +4,7 @@ use super::report::DoctorReport;
 use crate::cli::http::Api;
 use crate::config::Config;
 use crate::contract::{CLIENTS_LISTED, ClientList};
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::guard;
 
 const ABOUT: &str = "clients";

@@ -9,9 +9,9 @@ use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::contract::{NumberPage, PbxKind};
-use crate::core::emergency::EmergencyRule;
-use crate::core::number::Number;
-use crate::core::plan::NumberPlan;
+use crate::core::numbering::emergency::EmergencyRule;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::plan::NumberingPlan;
 use crate::pbx::Settings;
 
 /// Maximum number of directory pages to read, and the numbers on each.
@@ -103,7 +103,7 @@ fn named(numbers: &BTreeSet<String>) -> String {
 }
 
 /// Extensions of the directory and of `[[pbx.map]]` that the agent or the snippet treats as emergency numbers.
-fn swallowed(rules: &NumberPlan, snippet: &Snippet, extensions: &[Number]) -> BTreeSet<String> {
+fn swallowed(rules: &NumberingPlan, snippet: &Snippet, extensions: &[Number]) -> BTreeSet<String> {
     let own = extensions.iter().filter(|number| number.context() == rules.context.as_ref());
     let own = own.map(|number| number.digits().to_owned());
     let mapped = rules.map.iter().flat_map(|rule| rule.extensions());

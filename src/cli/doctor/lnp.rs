@@ -2,7 +2,7 @@
 
 use super::report::DoctorReport;
 use crate::config::Config;
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 
 /// A number that is never assigned: the North American plan reserves 555-0100 to 0199 for examples. Any
 /// answer will do.

@@ -17,8 +17,8 @@ use std::path::Path;
 use clap::Args;
 
 use crate::config::Config;
-use crate::core::name::PbxName;
-use crate::core::number::Number;
+use crate::core::base::name::PbxName;
+use crate::core::numbering::number::Number;
 use report::DoctorReport;
 
 /// Checks everything between a call and a client, and says how to fix what is wrong.

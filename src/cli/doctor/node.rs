@@ -8,7 +8,7 @@ use crate::cli::http::{Api, ApiError};
 use crate::config::Config;
 use crate::contract::CallList;
 use crate::core::address::is_loopback;
-use crate::core::secret::Secret;
+use crate::core::base::secret::Secret;
 use crate::node::StatusView;
 
 const ABOUT: &str = "node";

@@ -5,8 +5,8 @@ use crate::agent::PbxConfig;
 use crate::cli::http::Api;
 use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
-use crate::core::number::Number;
-use crate::core::plan::PbxPlan;
+use crate::core::numbering::number::Number;
+use crate::core::numbering::plan::PbxNumberingPlan;
 
 pub(super) async fn check(
     config: &Config,
@@ -118,7 +118,7 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut DoctorR
         && !config.pbx.is_empty()
     {
         let plans: Vec<_> = config.pbx.iter().map(PbxConfig::plan).collect();
-        let rules = plans.iter().flat_map(PbxPlan::all).find(|plan| plan.context.as_ref() == Some(context));
+        let rules = plans.iter().flat_map(PbxNumberingPlan::all).find(|plan| plan.context.as_ref() == Some(context));
         match rules.map(|rules| rules.canonical(number)) {
             None => report.warning(
                 &about,

@@ -9,7 +9,7 @@ use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::config::Config;
 use crate::contract::PbxKind;
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::node::StatusView;
 use crate::pbx::PbxError;
 

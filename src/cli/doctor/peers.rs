@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::report::DoctorReport;
 use crate::config::Config;
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
 use crate::peer::{Outcome, Peers};
 
 /// A call that doesn't exist. Withdrawing its offer tests our access to the peer and changes nothing.

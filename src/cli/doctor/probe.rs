@@ -7,7 +7,7 @@ use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::config::Config;
 use crate::contract::{LinkState, PbxKind};
-use crate::core::name::TrunkName;
+use crate::core::base::name::TrunkName;
 use crate::node::StatusView;
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxError, Settings, Trunk};
 

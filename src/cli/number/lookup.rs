@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::cli::output;
 use crate::config::Config;
-use crate::core::number::Number;
-use crate::core::portability::{Answer, Portability, ServedBy};
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::{Portability, PortabilityAnswer, ServedBy};
 use crate::lnp::Heard;
 
 pub(super) async fn run(config: &Path, number: &Number, json: bool) -> anyhow::Result<()> {
@@ -50,7 +50,7 @@ fn row(heard: &Heard) -> Vec<String> {
     vec![heard.source.to_string(), output::span(heard.took), ttl, says]
 }
 
-fn said(answer: &Answer) -> String {
+fn said(answer: &PortabilityAnswer) -> String {
     let ported = answer.ported.map(|ported| if ported { "ported" } else { "not ported" }.to_owned());
     let client = answer.has_client.map(|client| if client { "has a client" } else { "has no client" }.to_owned());
     let facts = [

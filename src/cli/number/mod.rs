@@ -17,8 +17,8 @@ use super::access::AdminArgs;
 use super::http::Api;
 use super::output;
 use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
-use crate::core::name::PbxName;
-use crate::core::number::Number;
+use crate::core::base::name::PbxName;
+use crate::core::numbering::number::Number;
 
 /// Manages the directory: the numbers that the node serves, and the credentials of their clients.
 #[derive(Debug, Args)]

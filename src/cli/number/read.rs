@@ -9,9 +9,9 @@ use serde::Serialize;
 use crate::cli::output;
 use crate::config::Config;
 use crate::contract::PbxKind;
-use crate::core::name::{PbxName, TenantName};
-use crate::core::number::Number;
-use crate::core::plan::Unread;
+use crate::core::base::name::{PbxName, TenantName};
+use crate::core::numbering::number::Number;
+use crate::core::numbering::plan::NumberReadError;
 
 /// Shows how text from a PBX is read as a number, and what is dialled there for that number.
 ///
@@ -54,8 +54,8 @@ enum Read {
     None(String),
 }
 
-impl From<Result<Number, Unread>> for Read {
-    fn from(read: Result<Number, Unread>) -> Read {
+impl From<Result<Number, NumberReadError>> for Read {
+    fn from(read: Result<Number, NumberReadError>) -> Read {
         read.map_or_else(|why| Read::None(why.to_string()), Read::Number)
     }
 }

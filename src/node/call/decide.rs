@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use crate::contract::{CallDecision, CallRequest, Role};
 use crate::core::address::Address;
+use crate::core::address::disclosure::Receiver;
+use crate::core::base::name::{CallId, PbxName, TrunkName};
+use crate::core::call::remote_side::{AddressSource, RemoteClient, RemoteSide};
 use crate::core::call::{Call, Phase};
-use crate::core::emergency::is_emergency;
-use crate::core::far::{Far, FarClient, How};
-use crate::core::name::{CallId, PbxName, TrunkName};
-use crate::core::number::Number;
-use crate::core::policy::Receiver;
-use crate::core::portability::{Portability, ServedBy};
-use crate::core::route::{Known, Reason, Route, Side, decide};
+use crate::core::numbering::emergency::is_emergency;
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::{Portability, ServedBy};
+use crate::core::routing::route::{NumberFacts, Reason, Route, Side, decide};
 use crate::lnp::Lnp;
 use crate::monitor::{Totals, now};
 use crate::node::call::CallError;
@@ -119,7 +119,8 @@ impl Decisions {
             _ => Facts::default(),
         };
         // B2: the called number of a caller without a client is nobody's business.
-        let (called, ported): (Option<Known>, _) = if caller.known.has_client || request.side == Side::Terminating {
+        let (called, ported): (Option<NumberFacts>, _) = if caller.known.has_client || request.side == Side::Terminating
+        {
             let (facts, ported) = tokio::join!(self.store.facts(&request.called, now), self.portability(request));
             let Facts { mut known, offers, .. } = facts?;
             // An extension that isn't in the directory, a ring group or a queue, is where the PBX says:
@@ -170,9 +171,9 @@ impl Decisions {
             request.received_address.clone().filter(|address| self.disclosure.inbox_tokens().allows(address));
         let received = received.filter(|_| request.side == Side::Terminating);
         let caller = Call::caller_of(&id, request.calling.as_ref(), request.side);
-        let far = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
-        let withheld =
-            request.withheld || self.comes_withheld(&request, far.as_ref().and_then(|far| far.half.as_ref()));
+        let remote = received.as_ref().map(|address| self.received(address, request.calling.as_ref()));
+        let withheld = request.withheld
+            || self.comes_withheld(&request, remote.as_ref().and_then(|remote| remote.linked_call.as_ref()));
         let call = Call {
             legs: Call::announced_leg(&request.leg, caller.as_ref(), now),
             id,
@@ -194,7 +195,7 @@ impl Decisions {
             phase: Phase::Decided,
             parted: Default::default(),
             talks: Vec::new(),
-            far: Far { served_by, ..far.unwrap_or_default() },
+            remote: RemoteSide { served_by, ..remote.unwrap_or_default() },
             last_seq: 0,
             last_by: None,
         };
@@ -211,27 +212,34 @@ impl Decisions {
     }
 
     /// What an address in the signalling says of the other side.
-    fn received(&self, address: &Address, calling: Option<&Number>) -> Far {
+    fn received(&self, address: &Address, calling: Option<&Number>) -> RemoteSide {
         // One of our own: the call has gone out of another of our PBXs, and nobody's is somebody else's.
         if let Some(claim) = self.disclosure.inbox_tokens().own(address) {
             let ours = self.live.read(|exchange| exchange.call(&claim.call).and_then(Call::caller));
-            let half = ours.filter(|number| self.disclosure.inbox_tokens().is_for(&claim, number)).map(|_| claim.call);
-            if calling.is_some() || half.is_none() {
-                return Far { half, ..Far::default() };
+            let linked_call =
+                ours.filter(|number| self.disclosure.inbox_tokens().is_for(&claim, number)).map(|_| claim.call);
+            if calling.is_some() || linked_call.is_none() {
+                return RemoteSide { linked_call, ..RemoteSide::default() };
             }
             // Withheld on its way: it stays so, and the address is all that this end is shown of the other.
-            return Far { half, client: Some(self.remote_client(address, None)), ..Far::default() };
+            return RemoteSide {
+                linked_call,
+                client: Some(self.remote_client(address, None)),
+                ..RemoteSide::default()
+            };
         }
-        Far { client: Some(self.remote_client(address, calling)), ..Far::default() }
+        RemoteSide { client: Some(self.remote_client(address, calling)), ..RemoteSide::default() }
     }
 
     /// Whether a call that comes in is one of our own, from another of our PBXs, whose caller withholds the number: the
     /// trunk in between may show it.
-    fn comes_withheld(&self, request: &CallRequest, half: Option<&CallId>) -> bool {
+    fn comes_withheld(&self, request: &CallRequest, linked_call: Option<&CallId>) -> bool {
         let numbers = |call: &Call| (&call.calling, &call.called) == (&request.calling, &request.called);
         let same = |call: &Call| call.side == Side::Originating && call.phase != Phase::Ended && numbers(call);
-        match half {
-            Some(half) => self.live.read(|exchange| exchange.call(half).is_some_and(|call| call.withheld)),
+        match linked_call {
+            Some(linked_call) => {
+                self.live.read(|exchange| exchange.call(linked_call).is_some_and(|call| call.withheld))
+            }
             None if request.side == Side::Originating || request.calling.is_none() => false,
             None => {
                 self.live.read(|exchange| exchange.calls_to(&request.called).any(|call| call.withheld && same(call)))
@@ -239,13 +247,13 @@ impl Decisions {
         }
     }
 
-    fn remote_client(&self, address: &Address, calling: Option<&Number>) -> FarClient {
-        FarClient {
+    fn remote_client(&self, address: &Address, calling: Option<&Number>) -> RemoteClient {
+        RemoteClient {
             number: calling.cloned(),
             name: None,
             address: address.clone(),
             capabilities: Vec::new(),
-            how: How::Signalling,
+            source: AddressSource::Signalling,
             peer: self.peers.at(address).map(|peer| peer.name().clone()),
             at: Some(now()),
         }
@@ -253,8 +261,8 @@ impl Decisions {
 
     /// Behind the decision: what other nodes are told of this call, and what they have told us.
     fn reach_out(&self, call: &Call) {
-        if let Some(half) = &call.far.half {
-            self.live.change_remote(half, |far| far.half = Some(call.id.clone()));
+        if let Some(linked_call) = &call.remote.linked_call {
+            self.live.change_remote(linked_call, |remote| remote.linked_call = Some(call.id.clone()));
         }
         match call.side {
             _ if call.reason == Reason::Emergency => {}

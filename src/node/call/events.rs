@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::contract::CallReport;
-use crate::core::exchange::Effect;
-use crate::core::name::{AgentId, CallId};
+use crate::core::base::name::{AgentId, CallId};
+use crate::core::call::exchange::Effect;
 use crate::node::call::CallError;
 use crate::node::call::identify::identify;
 use crate::node::completion::run_to_completion;

@@ -1,11 +1,11 @@
 //! Whose number a leg stands for: what the agent says of a device, resolved with the directory.
 
 use crate::contract::{CallEvent, CallReport, NumberKind};
+use crate::core::base::name::{AgentId, CallId};
+use crate::core::call::identity::{DeviceFacts, LegOrigin, is_same_number, stands_for};
+use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport};
-use crate::core::identity::{Came, Known, is_same, stands_for};
-use crate::core::name::{AgentId, CallId};
-use crate::core::number::Number;
-use crate::core::overtaken::Serial;
+use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::state::LiveCalls;
 use crate::store::{Store, StoreError};
@@ -29,11 +29,11 @@ pub(super) async fn identify(
     for CallReport { seq, at, event } in new {
         let event = match event {
             CallEvent::Dialled { leg, device, unreadable, trunk } => {
-                let came = if unreadable { Came::Unreadable } else { Came::Dialled };
-                LegEvent::Dialled { leg, party: party(store, &called, device.as_ref(), came).await?, trunk }
+                let origin = if unreadable { LegOrigin::Unreadable } else { LegOrigin::Dialled };
+                LegEvent::Dialled { leg, party: party(store, &called, device.as_ref(), origin).await?, trunk }
             }
             CallEvent::Identified { leg, device } => {
-                LegEvent::Identified { leg, party: party(store, &called, device.as_ref(), Came::Joined).await? }
+                LegEvent::Identified { leg, party: party(store, &called, device.as_ref(), LegOrigin::Joined).await? }
             }
             CallEvent::Answered { leg } => LegEvent::Answered { leg },
             CallEvent::Bridged { legs } => LegEvent::Bridged { legs },
@@ -50,27 +50,32 @@ async fn party(
     store: &Store,
     called: &Number,
     device: Option<&Number>,
-    came: Came,
+    origin: LegOrigin,
 ) -> Result<Option<Number>, StoreError> {
-    let known = known(store, called, device, came).await?;
-    Ok(stands_for(called, device, came, known))
+    let known = known(store, called, device, origin).await?;
+    Ok(stands_for(called, device, origin, known))
 }
 
 /// At most two reads, and none for the ordinary call.
-async fn known(store: &Store, called: &Number, device: Option<&Number>, came: Came) -> Result<Known, StoreError> {
+async fn known(
+    store: &Store,
+    called: &Number,
+    device: Option<&Number>,
+    origin: LegOrigin,
+) -> Result<DeviceFacts, StoreError> {
     let Some(device) = device else {
-        let ask = came == Came::Dialled;
+        let ask = origin == LegOrigin::Dialled;
         let entry = if ask { store.number(called).await? } else { None };
         let main = entry.is_some_and(|view| view.entry.kind == NumberKind::Main);
-        return Ok(Known { main, ..Known::default() });
+        return Ok(DeviceFacts { main, ..DeviceFacts::default() });
     };
-    if is_same(called, device) {
-        return Ok(Known::default());
+    if is_same_number(called, device) {
+        return Ok(DeviceFacts::default());
     }
     if store.facts(device, now()).await?.known.served {
-        return Ok(Known { served: true, ..Known::default() });
+        return Ok(DeviceFacts { served: true, ..DeviceFacts::default() });
     }
-    let Some(view) = store.number(called).await? else { return Ok(Known::default()) };
+    let Some(view) = store.number(called).await? else { return Ok(DeviceFacts::default()) };
     let main = view.entry.kind == NumberKind::Main;
-    Ok(Known { main, listed: view.entry.extensions.contains(device), served: false })
+    Ok(DeviceFacts { main, listed: view.entry.extensions.contains(device), served: false })
 }

@@ -4,7 +4,7 @@ pub(in crate::node) mod decide;
 pub(in crate::node) mod events;
 mod identify;
 
-use crate::core::exchange::Refused;
+use crate::core::call::exchange::EventRefusal;
 use crate::node::state::CallUnavailable;
 use crate::store::StoreError;
 
@@ -16,7 +16,7 @@ pub(in crate::node) enum CallError {
     #[error(transparent)]
     Unknown(#[from] CallUnavailable),
     #[error(transparent)]
-    Events(#[from] Refused),
+    Events(#[from] EventRefusal),
     #[error(transparent)]
     Store(#[from] StoreError),
 }

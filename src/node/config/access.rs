@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::core::name::PbxName;
-use crate::core::secret::Secret;
+use crate::core::base::name::PbxName;
+use crate::core::base::secret::Secret;
 use crate::node::NodeError;
 
 /// Why a token that was given twice is refused.

@@ -10,10 +10,10 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use url::Url;
 
+use crate::core::address::client_policy::ClientPolicy;
 use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
-use crate::core::client_policy::ClientPolicy;
-use crate::core::name::{PbxName, TrunkName};
-use crate::core::portability::{NodeUrl, PeerRule};
+use crate::core::base::name::{PbxName, TrunkName};
+use crate::core::routing::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
 use crate::peer::PeerConfig;

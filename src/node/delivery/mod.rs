@@ -7,8 +7,8 @@ pub(in crate::node) mod sip_messages;
 use std::collections::HashMap;
 
 use crate::contract::ClientForm;
-use crate::core::name::{CallId, PbxName};
-use crate::core::number::Number;
+use crate::core::base::name::{CallId, PbxName};
+use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::disclosure::sender_of;
 use crate::push::Push;

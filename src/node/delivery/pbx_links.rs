@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::contract::{LinkState, PbxReport, PbxView};
-use crate::core::name::PbxName;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::PbxName;
+use crate::core::base::time::UnixMillis;
 use crate::monitor::Metrics;
 
 /// An agent is forgotten after this long without a report. It reports every two seconds.
@@ -58,7 +58,7 @@ impl PbxLinks {
     pub(super) fn report(&self, pbx: PbxName, report: PbxReport, now: UnixMillis) -> bool {
         let (agent, link) = (report.agent.clone(), report.link);
         self.metrics.pbx(&pbx, link);
-        let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, seen: now };
+        let view = PbxView { pbx: pbx.clone(), report: PbxReport { sent: Vec::new(), ..report }, reported: now };
         let mut links = self.lock();
         let is_back = link.sends() && links.get(&pbx).is_some_and(|before| !before.link(Some(&agent)).sends());
         let reported = links.entry(pbx).or_insert_with(|| ReportedPbx { view: view.clone(), agents: HashMap::new() });
@@ -78,10 +78,10 @@ impl PbxLinks {
         let mut views: Vec<PbxView> = self.lock().values().map(|reported| reported.view.clone()).collect();
         views.sort_by(|a, b| a.pbx.cmp(&b.pbx));
         for view in &mut views {
-            if now - view.seen > SILENT && view.report.link != LinkState::Down {
+            if now - view.reported > SILENT && view.report.link != LinkState::Down {
                 view.report.link = LinkState::Down;
                 view.report.error = Some("the agent has fallen silent".to_owned());
-                view.report.since = view.seen;
+                view.report.since = view.reported;
                 self.metrics.pbx(&view.pbx, LinkState::Down);
             }
         }

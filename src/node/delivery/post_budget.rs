@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::core::bucket::Bucket;
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
+use crate::core::base::token_bucket::TokenBucket;
 
 /// Posts at once.
 const BURST: f64 = 50.0;
@@ -49,14 +49,14 @@ struct Posts {
 
 #[derive(Debug)]
 struct Spent {
-    posts: Bucket,
-    bytes: Bucket,
+    posts: TokenBucket,
+    bytes: TokenBucket,
     total: u64,
 }
 
 impl Spent {
     fn new(now: Instant) -> Spent {
-        Spent { posts: Bucket::full(BURST, now), bytes: Bucket::full(BYTES_BURST, now), total: 0 }
+        Spent { posts: TokenBucket::full(BURST, now), bytes: TokenBucket::full(BYTES_BURST, now), total: 0 }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::contract::{PbxReport, SipMessage, SipMessages};
-use crate::core::far::Sent;
-use crate::core::name::PbxName;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::PbxName;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::PeerDelivery;
 use crate::node::delivery::pbx_links::PbxLinks;
 use crate::node::state::LiveCalls;
 use crate::push::{HandedOut, Push};
@@ -37,7 +37,7 @@ impl SipHandout {
         }
         let HandedOut { messages, answers, .. } = self.push.hand_out_sip(pbx, agent).await;
         for (call, number) in answers {
-            self.live.change_remote(&call, |far| far.answers.get_mut(&number).map(Sent::hand_out));
+            self.live.change_remote(&call, |remote| remote.answers.get_mut(&number).map(PeerDelivery::hand_out));
         }
         SipMessages { messages }
     }

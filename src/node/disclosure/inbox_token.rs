@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use crate::contract::Role;
 use crate::core::address::Address;
-use crate::core::name::CallId;
-use crate::core::number::Number;
+use crate::core::base::name::CallId;
+use crate::core::numbering::number::Number;
 use crate::node::config::is_at_home;
 
 const TAG: usize = 16;

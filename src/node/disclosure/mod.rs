@@ -6,13 +6,13 @@ pub(in crate::node) mod inbox_token;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::contract::{Body, Capability, Peer, Role};
+use crate::contract::{Capability, MessageBody, PeerClient, Role};
+use crate::core::address::disclosure::{OfferTo, Receiver};
+use crate::core::base::name::CallId;
 use crate::core::call::Call;
-use crate::core::exchange::Pair;
-use crate::core::far::FarClient;
-use crate::core::name::CallId;
-use crate::core::number::Number;
-use crate::core::policy::{OfferTo, Receiver};
+use crate::core::call::exchange::Pair;
+use crate::core::call::remote_side::RemoteClient;
+use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::state::LiveCalls;
 use crate::peer::{Outcome, Peers};
@@ -59,9 +59,9 @@ impl Disclosure {
     }
 
     /// Who another node's client is to this node's.
-    pub(in crate::node) fn remote_receiver<'a>(&'a self, far: Option<&'a FarClient>) -> Receiver<'a> {
-        let listed = far.and_then(|far| far.peer.as_ref());
-        let listed = listed.or_else(|| far.and_then(|far| Some(self.peers.at(&far.address)?.name())));
+    pub(in crate::node) fn remote_receiver<'a>(&'a self, remote: Option<&'a RemoteClient>) -> Receiver<'a> {
+        let listed = remote.and_then(|remote| remote.peer.as_ref());
+        let listed = listed.or_else(|| remote.and_then(|remote| Some(self.peers.at(&remote.address)?.name())));
         listed.map_or(Receiver::Unknown, Receiver::Peer)
     }
 
@@ -74,7 +74,7 @@ impl Disclosure {
         number: &Number,
     ) -> Result<Vec<Binding>, StoreError> {
         // The reason may have become another since: a decision that came too late is still right about this.
-        let is_elsewhere = |call: &Call| call.far.served_by.is_elsewhere() && call.called == *number;
+        let is_elsewhere = |call: &Call| call.remote.served_by.is_elsewhere() && call.called == *number;
         let left = self.live.read(|exchange| exchange.call(call).is_some_and(is_elsewhere));
         if left {
             return Ok(Vec::new());
@@ -110,14 +110,14 @@ impl Disclosure {
     pub(in crate::node) async fn clients_of_pair(
         &self,
         pair: &Pair,
-        far: Option<&FarClient>,
+        remote: Option<&RemoteClient>,
     ) -> Result<(Vec<Binding>, Vec<Binding>), StoreError> {
         let mut first = self.participating_clients(&pair.call, &pair.first).await?;
         let mut second = self.participating_clients(&pair.call, &pair.second).await?;
         // Who has clients here is served here. Where one side has none, nothing is given to it but by way
         // of its own node.
         let both = !first.is_empty() && !second.is_empty();
-        let to = if both { Receiver::Served } else { self.remote_receiver(far) };
+        let to = if both { Receiver::Served } else { self.remote_receiver(remote) };
         first.retain(|client| client.offer.allows(&to));
         second.retain(|client| client.offer.allows(&to));
         Ok((first, second))
@@ -133,14 +133,14 @@ impl Disclosure {
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }
-        let (others, far): (BTreeSet<Number>, _) = self.live.read(|exchange| {
+        let (others, remote): (BTreeSet<Number>, _) = self.live.read(|exchange| {
             let call = exchange.call(call);
             let legs = call.into_iter().flat_map(|call| call.legs.values().filter_map(|leg| leg.number.clone()));
             let ends = call.into_iter().flat_map(|call| call.calling.iter().chain([&call.called]).cloned());
-            let far = call.and_then(|call| call.far.client.clone());
-            (legs.chain(ends).filter(|other| other != number).collect(), far)
+            let remote = call.and_then(|call| call.remote.client.clone());
+            (legs.chain(ends).filter(|other| other != number).collect(), remote)
         });
-        let mut there = vec![self.remote_receiver(far.as_ref())];
+        let mut there = vec![self.remote_receiver(remote.as_ref())];
         for other in &others {
             there.push(self.receiver(other, self.store.facts(other, now()).await?.known.served));
         }
@@ -156,7 +156,7 @@ impl Disclosure {
         role: Role,
         number: &Number,
         clients: &[Binding],
-    ) -> Result<Option<Peer>, StoreError> {
+    ) -> Result<Option<PeerClient>, StoreError> {
         if clients.is_empty() {
             return Ok(None);
         }
@@ -169,10 +169,10 @@ impl Disclosure {
             }
         }
         if self.live.read(|exchange| exchange.withholds(call, number)) {
-            return Ok(Some(Peer { number: None, name: None, address, capabilities }));
+            return Ok(Some(PeerClient { number: None, name: None, address, capabilities }));
         }
         let name = self.store.number(number).await?.and_then(|view| view.entry.name);
-        Ok(Some(Peer { number: Some(number.clone()), name, address, capabilities }))
+        Ok(Some(PeerClient { number: Some(number.clone()), name, address, capabilities }))
     }
 }
 
@@ -180,11 +180,11 @@ impl Disclosure {
 pub(in crate::node) fn sender_of(delivery: &Delivery) -> Number {
     let call = &delivery.message.call;
     let hidden = match &delivery.message.body {
-        Body::Peer { peer, .. } => peer.number.is_none(),
+        MessageBody::Peer { peer, .. } => peer.number.is_none(),
         // As they were shown when it began.
-        Body::Ended { number } => number.is_none(),
+        MessageBody::Ended { number } => number.is_none(),
         // Decided when it was posted.
-        Body::Message { .. } => false,
+        MessageBody::Message { .. } => false,
     };
     if hidden { Number::withheld(call) } else { delivery.other.clone() }
 }

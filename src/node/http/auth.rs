@@ -9,8 +9,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::contract::OfferRefusal;
-use crate::core::name::{PbxName, PeerName};
-use crate::core::number::Number;
+use crate::core::base::name::{PbxName, PeerName};
+use crate::core::numbering::number::Number;
 use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::config::Monitoring;

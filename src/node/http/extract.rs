@@ -13,7 +13,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 
 use crate::contract::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES};
-use crate::core::time::UnixMillis;
+use crate::core::base::time::UnixMillis;
 use crate::node::Problem;
 
 /// What the clock of the agent that reports shows; none if it is of a version that doesn't say.
@@ -130,15 +130,15 @@ pub(in crate::node) trait Named {
     const NAME: &'static str;
 }
 
-impl Named for crate::core::number::Number {
+impl Named for crate::core::numbering::number::Number {
     const NAME: &'static str = "number";
 }
-impl Named for crate::core::name::CallId {
+impl Named for crate::core::base::name::CallId {
     const NAME: &'static str = "call";
 }
-impl Named for crate::core::name::ClientId {
+impl Named for crate::core::base::name::ClientId {
     const NAME: &'static str = "id";
 }
-impl Named for crate::core::name::PbxName {
+impl Named for crate::core::base::name::PbxName {
     const NAME: &'static str = "pbx";
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use moka::sync::Cache;
 
-use crate::core::bucket::Bucket;
-use crate::core::name::PeerName;
-use crate::core::number::Number;
+use crate::core::base::name::PeerName;
+use crate::core::base::token_bucket::TokenBucket;
+use crate::core::numbering::number::Number;
 use crate::node::Problem;
 use crate::node::http::auth::Identity;
 
@@ -29,7 +29,7 @@ const NUMBERS: u64 = 100_000;
 
 /// How often each number's clients bind and unbind.
 #[derive(Debug)]
-pub(in crate::node) struct BindingLimit(Cache<Number, Arc<Mutex<Bucket>>>);
+pub(in crate::node) struct BindingLimit(Cache<Number, Arc<Mutex<TokenBucket>>>);
 
 impl BindingLimit {
     pub(in crate::node) fn new() -> BindingLimit {
@@ -49,7 +49,7 @@ impl BindingLimit {
     }
 
     fn take(&self, number: &Number, now: Instant) -> bool {
-        let fresh = || Arc::new(Mutex::new(Bucket::full(BINDINGS_BURST, now)));
+        let fresh = || Arc::new(Mutex::new(TokenBucket::full(BINDINGS_BURST, now)));
         let bucket = self.0.get_with(number.clone(), fresh);
         bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1.0, BINDINGS_BURST, BINDINGS_RATE, now)
     }
@@ -57,13 +57,13 @@ impl BindingLimit {
 
 /// How often each peer makes requests of one kind. Peers are configured, so they are few.
 #[derive(Debug, Default)]
-pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, Bucket>>);
+pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, TokenBucket>>);
 
 impl PeerLimit {
     /// Takes one request of a peer; false if there is none left.
     pub(super) fn take(&self, peer: &PeerName, now: Instant) -> bool {
         let mut peers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = peers.entry(peer.clone()).or_insert_with(|| Bucket::full(OFFERS_BURST, now));
+        let bucket = peers.entry(peer.clone()).or_insert_with(|| TokenBucket::full(OFFERS_BURST, now));
         bucket.take(1.0, OFFERS_BURST, OFFERS_RATE, now)
     }
 }

@@ -17,7 +17,7 @@ use axum::http::{HeaderMap, StatusCode};
 use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use crate::core::bucket::Bucket;
+use crate::core::base::token_bucket::TokenBucket;
 use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::config::connections::ConnectionsConfig;
@@ -40,7 +40,7 @@ pub(in crate::node) struct Logins {
 /// What is known of an address that clients log in from.
 #[derive(Debug)]
 struct Source {
-    attempts: Mutex<Bucket>,
+    attempts: Mutex<TokenBucket>,
     /// Held from before a lookup's place in the queue until after the lookup.
     queueing: Arc<Semaphore>,
 }
@@ -102,7 +102,7 @@ impl Logins {
 
     fn of(&self, source: IpAddr) -> Arc<Source> {
         self.sources.get_with(source, || {
-            let attempts = Bucket::full(f64::from(self.config.failed_logins), Instant::now());
+            let attempts = TokenBucket::full(f64::from(self.config.failed_logins), Instant::now());
             Source { attempts: Mutex::new(attempts), queueing: Semaphore::new(1).into() }.into()
         })
     }

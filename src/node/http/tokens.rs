@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::core::secret::Secret;
+use crate::core::base::secret::Secret;
 use crate::node::NodeError;
 use crate::node::config::NodeConfig;
 use crate::node::config::access::{AgentAccess, BootstrapTokens, SHARED, fits};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::time::UnixMillis;
+use crate::core::base::time::UnixMillis;
 use crate::monitor::{Beat, Tasks, now};
 use crate::node::config::KeepCalls;
 use crate::node::lifecycle::Upkeep;

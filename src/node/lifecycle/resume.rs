@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
-use crate::core::exchange::{Exchange, Pair};
-use crate::core::far::{Sent, SentState};
-use crate::core::time::UnixMillis;
+use crate::core::call::exchange::{Exchange, Pair};
+use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
 use crate::monitor::now;
 use crate::node::lifecycle::Upkeep;
 use crate::node::state::GRACE;
@@ -74,6 +74,6 @@ impl Upkeep {
 
 /// Whether the node of the called number has not said yet what it thinks of our offer.
 fn is_unanswered(call: &Call) -> bool {
-    let pending = |offer: &Sent| offer.state == SentState::Pending;
-    call.ended.is_none() && call.far.offer.as_ref().is_some_and(pending)
+    let pending = |offer: &PeerDelivery| offer.state == PeerDeliveryState::Pending;
+    call.ended.is_none() && call.remote.offer.as_ref().is_some_and(pending)
 }

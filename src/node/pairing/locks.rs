@@ -5,7 +5,7 @@ use std::hash::{Hash, Hasher};
 
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
 
 /// Calls share a few locks.
 pub(super) struct PairLocks(Vec<Mutex<()>>);

@@ -1,8 +1,8 @@
 //! The deliveries that tell a side of a pair of the other side.
 
-use crate::contract::{Body, Message, Peer, Role};
+use crate::contract::{Message, MessageBody, PeerClient, Role};
 use crate::core::call::Call;
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::store::{Binding, Delivery};
 
@@ -18,11 +18,11 @@ pub(super) fn messages(
     call: &Call,
     to: &Party<'_>,
     other: &Number,
-    peer: &Peer,
-    own: Option<&Peer>,
+    peer: &PeerClient,
+    own: Option<&PeerClient>,
 ) -> Vec<(Delivery, Binding)> {
     let made = to.clients.iter().map(|client| {
-        let body = Body::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
+        let body = MessageBody::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
         let delivery = Delivery {
             number: to.number.clone(),
             other: other.clone(),

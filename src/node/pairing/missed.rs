@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::core::exchange::Pair;
+use crate::core::call::exchange::Pair;
 use crate::monitor::Beat;
 use crate::node::pairing::Pairing;
 use crate::push::{Rested, SipRoute};

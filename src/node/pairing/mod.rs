@@ -13,13 +13,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::{ClientForm, Peer, Role};
+use crate::contract::{ClientForm, PeerClient, Role};
 use crate::core::address::AddressKind;
+use crate::core::base::name::{CallId, PbxName};
 use crate::core::call::Call;
-use crate::core::exchange::{Effect, Pair};
-use crate::core::name::{CallId, PbxName};
-use crate::core::number::Number;
-use crate::core::route::Side;
+use crate::core::call::exchange::{Effect, Pair};
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::Side;
 use crate::monitor::{Totals, brief, now};
 use crate::node::delivery::Deliveries;
 use crate::node::disclosure::Disclosure;
@@ -67,15 +67,15 @@ impl Pairing {
     /// As [`Pairing::reconcile`]; returns the softphones for which that made a delivery.
     async fn reconcile_for_softphones(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _lock = self.locks.of(&pair.call).await;
-        let (talks, call, far) = self.live.read(|exchange| {
+        let (talks, call, remote) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
             let talks = exchange.pairs_in(&pair.call).iter().any(|other| other.same_people(pair));
             let talks = talks && !call.is_some_and(|call| exchange.continues_at_another_pbx(call, pair));
-            let far = exchange.far_end(pair).map(|(home, number)| (home.clone(), number.clone()));
-            (talks, call.cloned(), far)
+            let remote = exchange.remote_party(pair).map(|(home, number)| (home.clone(), number.clone()));
+            (talks, call.cloned(), remote)
         });
         match call {
-            Some(call) if talks => self.tell(pair, &call, far.as_ref()).await,
+            Some(call) if talks => self.tell(pair, &call, remote.as_ref()).await,
             call => {
                 let told = self.end_pair(pair, call.as_ref().map(|call| &call.pbx)).await?;
                 // One side alone was told here: the other one is another node's.
@@ -93,10 +93,10 @@ impl Pairing {
         &self,
         pair: &Pair,
         call: &Call,
-        far: Option<&(Call, Number)>,
+        remote: Option<&(Call, Number)>,
     ) -> Result<HashSet<SipRoute>, StoreError> {
         let (first, second) =
-            self.disclosure.clients_of_pair(pair, far.and_then(|(home, _)| home.far.client.as_ref())).await?;
+            self.disclosure.clients_of_pair(pair, remote.and_then(|(home, _)| home.remote.client.as_ref())).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
         let mut wanted = Vec::new();
@@ -111,7 +111,7 @@ impl Pairing {
             }
             (false, true) | (true, false) => {
                 let (ours, other) = if second.clients.is_empty() { (&first, &second) } else { (&second, &first) };
-                match far.filter(|(_, number)| number == other.number) {
+                match remote.filter(|(_, number)| number == other.number) {
                     // B6, B7: one side is another node's.
                     Some((home, _)) => (wanted, answer) = self.tell_with_remote(call, home, ours, other).await?,
                     // Our client came after the call had begun.
@@ -133,7 +133,7 @@ impl Pairing {
         routed.retain(|routed| new.contains(&routed.delivery.message.id));
         let told = routed.iter().filter_map(|routed| sip_route(&routed.client, &routed.via)).collect();
         self.deliveries.push(routed);
-        if let (Some((number, own)), Some((home, _))) = (answer, far) {
+        if let (Some((number, own)), Some((home, _))) = (answer, remote) {
             self.outbound.answer(&home.id, &number, own);
         }
         Ok(told)
@@ -147,15 +147,15 @@ impl Pairing {
         home: &Call,
         ours: &Party<'_>,
         other: &Party<'_>,
-    ) -> Result<(Vec<(Delivery, Binding)>, Option<(Number, Peer)>), StoreError> {
-        let Some(far) = &home.far.client else { return Ok((Vec::new(), None)) };
-        let peer = Peer::from(far);
+    ) -> Result<(Vec<(Delivery, Binding)>, Option<(Number, PeerClient)>), StoreError> {
+        let Some(remote) = &home.remote.client else { return Ok((Vec::new(), None)) };
+        let peer = PeerClient::from(remote);
         // Its node has the caller's address already: that is where we were told of it.
         let knows = home.side == Side::Originating && home.caller().as_ref() == Some(ours.number);
-        let knows = !home.far.left && (knows || home.far.was_introduced(ours.number));
+        let knows = !home.remote.left && (knows || home.remote.was_introduced(ours.number));
         let own = if knows { None } else { self.shown_party(call, ours).await? };
         let ourselves =
-            far.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
+            remote.address.kind() == AddressKind::Sip || ours.clients.iter().any(|c| c.form != ClientForm::Hosted);
         if own.is_some() {
             self.outbound.switch_announced_client(&home.id, ours.number);
         }
@@ -166,7 +166,7 @@ impl Pairing {
         })
     }
 
-    async fn shown_party(&self, call: &Call, party: &Party<'_>) -> Result<Option<Peer>, StoreError> {
+    async fn shown_party(&self, call: &Call, party: &Party<'_>) -> Result<Option<PeerClient>, StoreError> {
         self.disclosure.shown_as(&call.id, party.role, party.number, &party.clients).await
     }
 
@@ -205,8 +205,10 @@ impl Pairing {
     /// A number was switched on or off, or one of its clients offers its address to others than before.
     pub(in crate::node) async fn reconsider(&self, number: &Number) -> Result<(), StoreError> {
         for pair in self.live.pairs_of(number) {
-            let far = self.live.read(|exchange| exchange.far_end(&pair).and_then(|(home, _)| home.far.client.clone()));
-            let (first, second) = self.disclosure.clients_of_pair(&pair, far.as_ref()).await?;
+            let remote = self
+                .live
+                .read(|exchange| exchange.remote_party(&pair).and_then(|(home, _)| home.remote.client.clone()));
+            let (first, second) = self.disclosure.clients_of_pair(&pair, remote.as_ref()).await?;
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {
                 true => self.withdraw(&pair).await?,

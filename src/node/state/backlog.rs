@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::core::exchange::Effect;
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
+use crate::core::call::exchange::Effect;
 
 /// Calls whose state could not be written, and what still follows from their events. The agent is
 /// told of the failure and repeats itself, or the sweep does it.

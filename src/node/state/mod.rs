@@ -15,14 +15,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::contract::{CallEvent, CallReport};
+use crate::core::base::name::{AgentId, CallId, LegId, PbxName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::exchange::{Effect, EventRefusal, Exchange, Pair};
+use crate::core::call::remote_side::RemoteSide;
+use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport, Phase};
-use crate::core::exchange::{Effect, Exchange, Pair, Refused};
-use crate::core::far::Far;
-use crate::core::name::{AgentId, CallId, LegId, PbxName};
-use crate::core::number::Number;
-use crate::core::overtaken::Serial;
-use crate::core::route::{Reason, Route};
-use crate::core::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
 use backlog::Backlog;
 
@@ -62,7 +62,7 @@ pub(in crate::node) struct Applied {
     pub(in crate::node) changed: Vec<CallId>,
     pub(in crate::node) write: Result<Commit, StoreError>,
     pub(in crate::node) effects: Vec<Effect>,
-    pub(in crate::node) refused: Option<Refused>,
+    pub(in crate::node) refused: Option<EventRefusal>,
     /// The call had ended before one of the events.
     pub(in crate::node) was_over: bool,
 }
@@ -200,7 +200,7 @@ impl LiveCalls {
                 match exchange.apply(id, serial, report.at, &report.event) {
                     Ok(new) => effects.extend(new),
                     // Late news of a call that is over is no news.
-                    Err(Refused::Ended) => was_over = true,
+                    Err(EventRefusal::Ended) => was_over = true,
                     Err(error) => refused = Some(error),
                 }
             }
@@ -212,12 +212,16 @@ impl LiveCalls {
     }
 
     /// Changes what a call knows of its other side, and writes it down.
-    pub(in crate::node) fn change_remote<T>(&self, id: &CallId, change: impl FnOnce(&mut Far) -> T) -> Option<T> {
+    pub(in crate::node) fn change_remote<T>(
+        &self,
+        id: &CallId,
+        change: impl FnOnce(&mut RemoteSide) -> T,
+    ) -> Option<T> {
         self.locked(|Calls { exchange, backlog }| {
-            let far = exchange.far(id)?;
-            let before = far.clone();
-            let changed = change(far);
-            if before != *far {
+            let remote = exchange.remote_mut(id)?;
+            let before = remote.clone();
+            let changed = change(remote);
+            if before != *remote {
                 exchange.call(id).into_iter().for_each(|call| self.write_behind(backlog, call));
             }
             Some(changed)

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
-use crate::core::route::Side;
+use crate::core::routing::route::Side;
 use crate::node::timeline::tests::call;
 
 /// Live calls, their store, and the folder of its database.

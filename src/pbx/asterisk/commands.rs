@@ -6,8 +6,8 @@ use async_trait::async_trait;
 
 use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
-use crate::core::endpoint::Endpoints;
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
+use crate::core::numbering::endpoint::Endpoints;
 use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Release, Snapshot};
 
 use super::messages::AsteriskMessages;

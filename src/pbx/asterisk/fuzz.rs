@@ -8,7 +8,7 @@ pub use crate::ami::AmiEvent;
 use super::snapshot;
 use super::translator::AsteriskTranslator;
 use crate::ami::{AmiFrame, fuzz::decode};
-use crate::core::endpoint::Endpoints;
+use crate::core::numbering::endpoint::Endpoints;
 use crate::pbx::fuzz::Told;
 use crate::pbx::reader::Translate;
 use crate::pbx::{PbxEvent, Snapshot};

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{AsteriskCommands, AsteriskEndpoint, spawn};
 use crate::ami::{self, Action, AmiClient};
-use crate::core::name::TrunkName;
+use crate::core::base::name::TrunkName;
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 
 /// One command connection.

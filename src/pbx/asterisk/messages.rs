@@ -34,7 +34,7 @@ impl AsteriskMessages {
     }
 
     async fn send_until(&self, until: Instant, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
-        let Some((user, host)) = message.to.sip_parts() else {
+        let Some((user, host)) = message.to.sip_user_and_host() else {
             return Err(PbxError::unexpected("MessageSend", "not a SIP address"));
         };
         let AsteriskEndpoint { domain, message_endpoint, .. } = &self.endpoint;

@@ -27,7 +27,7 @@ use self::translator::AsteriskTranslator;
 use super::reader::EventReader;
 use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
 use crate::ami::{self, AmiAuth, AmiClient, AmiConnection, AmiEvents, AmiOptions};
-use crate::core::endpoint::Endpoints;
+use crate::core::numbering::endpoint::Endpoints;
 use crate::wire::Tap;
 
 /// What sets an Asterisk apart.

@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use tokio::time::timeout;
 
 use crate::ami::{Action, AmiClient};
-use crate::core::endpoint::Endpoints;
+use crate::core::numbering::endpoint::Endpoints;
 use crate::pbx::PbxError;
 
 /// An answer is used again for so long: one more question for each message would double what Asterisk has to do.

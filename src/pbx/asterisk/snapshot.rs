@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::translator::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, AmiClient, AmiEvent};
-use crate::core::endpoint::Endpoints;
+use crate::core::numbering::endpoint::Endpoints;
 use crate::pbx::event::{raw_number, side, tenant};
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{CallTags, LiveLeg, PbxError, Snapshot};
@@ -75,7 +75,7 @@ fn tags(entry: &AmiEvent) -> Option<CallTags> {
 mod tests {
     use super::*;
     use crate::ami::{AmiFrame, fuzz::decode};
-    use crate::core::route::Side;
+    use crate::core::routing::route::Side;
     use crate::pbx::Device;
 
     const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/status.recv");

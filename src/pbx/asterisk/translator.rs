@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::ami::AmiEvent;
-use crate::core::endpoint::Endpoints;
-use crate::core::name::{LegId, TrunkName};
+use crate::core::base::name::{LegId, TrunkName};
+use crate::core::numbering::endpoint::Endpoints;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
 use crate::pbx::reader::Translate;
 use crate::pbx::topology::{ChannelKind, Member, Topology};

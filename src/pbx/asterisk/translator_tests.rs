@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ami::{AmiEvent, AmiFrame, fuzz::decode};
-use crate::core::route::Side;
+use crate::core::routing::route::Side;
 use bytes::Bytes;
 use std::time::Duration;
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use crate::contract::SipMessage;
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::esl::{Command, EslClient};
 use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Snapshot};
 

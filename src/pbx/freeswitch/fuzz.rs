@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::snapshot;
 use super::translator::FreeswitchTranslator;
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::esl::{EslEvent, EslFrame, fuzz::decode};
 use crate::pbx::fuzz::Told;
 use crate::pbx::reader::Translate;

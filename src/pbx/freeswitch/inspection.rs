@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{FreeswitchCommands, FreeswitchEndpoint, spawn};
-use crate::core::name::TrunkName;
+use crate::core::base::name::TrunkName;
 use crate::esl::{self, EslClient, EslOptions};
 use crate::pbx::{Dialplan, Inspection, Messaging, PbxCommands, PbxError, Settings, Trunk};
 

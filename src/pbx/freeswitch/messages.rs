@@ -28,7 +28,7 @@ impl FreeswitchMessages {
 
     /// Sends one to any address and waits for its outcome. When FreeSWITCH began to send it.
     pub(super) async fn send(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
-        let Some((user, host)) = message.to.sip_parts() else {
+        let Some((user, host)) = message.to.sip_user_and_host() else {
             return Err(PbxError::unexpected("chat", "not a SIP address"));
         };
         // chat PROTO|FROM|TO|MESSAGE|CONTENT-TYPE (`chat_api_function` in mod_dptools.c); the text has none of its

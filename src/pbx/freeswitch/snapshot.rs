@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 
 use super::translator::{made_for, member, room, tags};
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::esl::{Command, EslClient, EslEvent};
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{LiveLeg, PbxError, Snapshot};

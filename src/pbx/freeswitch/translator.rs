@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::core::name::LegId;
+use crate::core::base::name::LegId;
 use crate::esl::EslEvent;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
 use crate::pbx::reader::Translate;

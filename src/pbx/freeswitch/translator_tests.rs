@@ -1,7 +1,7 @@
 //! FreeSWITCH's events, recorded and malformed, in our words.
 
 use super::*;
-use crate::core::route::Side;
+use crate::core::routing::route::Side;
 use crate::esl::{EslEvent, EslFrame, fuzz::decode};
 use bytes::Bytes;
 use std::time::Duration;

@@ -8,12 +8,12 @@ use super::Record;
 use super::remote::RemoteRecord;
 use super::words::{PhaseRecord, ReasonRecord, RouteRecord, SideRecord};
 use crate::core::address::Address;
-use crate::core::call::{Bridge, Call, Leg, Talk, Tie};
-use crate::core::far::Far;
-use crate::core::name::{AgentId, CallId, LegId, PbxName, TrunkName};
-use crate::core::number::Number;
-use crate::core::overtaken::Reported;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{AgentId, CallId, LegId, PbxName, TrunkName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::RemoteSide;
+use crate::core::call::report_order::LatestReport;
+use crate::core::call::{Bridge, Call, Leg, Membership, Talk};
+use crate::core::numbering::number::Number;
 
 /// A call.
 #[derive(Debug, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ impl From<Call> for CallRecord {
             legs,
             parted,
             talks,
-            far,
+            remote,
             last_seq,
             last_by,
         } = call;
@@ -163,7 +163,7 @@ impl From<Call> for CallRecord {
             legs: legs.into_iter().map(|(id, leg)| (id, leg.into())).collect(),
             parted,
             talks: talks.into_iter().map(TalkRecord::from).collect(),
-            far: (!far.is_empty()).then(|| far.into()),
+            far: (!remote.is_empty()).then(|| remote.into()),
             last_seq,
             last_by,
         }
@@ -218,7 +218,7 @@ impl From<CallRecord> for Call {
             legs: legs.into_iter().map(|(id, leg)| (id, leg.into())).collect(),
             parted,
             talks: talks.into_iter().map(Talk::from).collect(),
-            far: far.map(Far::from).unwrap_or_default(),
+            remote: far.map(RemoteSide::from).unwrap_or_default(),
             last_seq,
             last_by,
         }
@@ -227,10 +227,10 @@ impl From<CallRecord> for Call {
 
 impl From<Leg> for LegRecord {
     fn from(leg: Leg) -> LegRecord {
-        let Leg { number, trunk, since, answered, ended, bridges, reported, tie } = leg;
+        let Leg { number, trunk, since, answered, ended, bridges, reported, membership } = leg;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
         let reported = reported.into_iter().map(ReportedRecord::from).collect();
-        LegRecord { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
+        LegRecord { number, trunk, since, answered, ended, bridges, reported, tie: membership.into() }
     }
 }
 
@@ -238,27 +238,27 @@ impl From<LegRecord> for Leg {
     fn from(record: LegRecord) -> Leg {
         let LegRecord { number, trunk, since, answered, ended, bridges, reported, tie } = record;
         let bridges = bridges.into_iter().map(|(other, bridge)| (other, bridge.into())).collect();
-        let reported = reported.into_iter().map(Reported::from).collect();
-        Leg { number, trunk, since, answered, ended, bridges, reported, tie: tie.into() }
+        let reported = reported.into_iter().map(LatestReport::from).collect();
+        Leg { number, trunk, since, answered, ended, bridges, reported, membership: tie.into() }
     }
 }
 
-impl From<Tie> for TieRecord {
-    fn from(tie: Tie) -> TieRecord {
-        match tie {
-            Tie::Member => TieRecord::Member,
-            Tie::Stranger => TieRecord::Stranger,
-            Tie::Moved(at) => TieRecord::Moved(at),
+impl From<Membership> for TieRecord {
+    fn from(membership: Membership) -> TieRecord {
+        match membership {
+            Membership::Member => TieRecord::Member,
+            Membership::Stranger => TieRecord::Stranger,
+            Membership::Moved(at) => TieRecord::Moved(at),
         }
     }
 }
 
-impl From<TieRecord> for Tie {
-    fn from(record: TieRecord) -> Tie {
+impl From<TieRecord> for Membership {
+    fn from(record: TieRecord) -> Membership {
         match record {
-            TieRecord::Member => Tie::Member,
-            TieRecord::Stranger => Tie::Stranger,
-            TieRecord::Moved(at) => Tie::Moved(at),
+            TieRecord::Member => Membership::Member,
+            TieRecord::Stranger => Membership::Stranger,
+            TieRecord::Moved(at) => Membership::Moved(at),
         }
     }
 }
@@ -277,17 +277,17 @@ impl From<BridgeRecord> for Bridge {
     }
 }
 
-impl From<Reported> for ReportedRecord {
-    fn from(reported: Reported) -> ReportedRecord {
-        let Reported { leg, agent, seq } = reported;
+impl From<LatestReport> for ReportedRecord {
+    fn from(reported: LatestReport) -> ReportedRecord {
+        let LatestReport { leg, agent, seq } = reported;
         ReportedRecord { leg, agent, seq }
     }
 }
 
-impl From<ReportedRecord> for Reported {
-    fn from(record: ReportedRecord) -> Reported {
+impl From<ReportedRecord> for LatestReport {
+    fn from(record: ReportedRecord) -> LatestReport {
         let ReportedRecord { leg, agent, seq } = record;
-        Reported { leg, agent, seq }
+        LatestReport { leg, agent, seq }
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Record;
-use crate::core::time::Mark;
+use crate::core::base::time::ClockReading;
 
 /// A clock reading, in microseconds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,16 +17,16 @@ impl Record for ClockRecord {
     const WHAT: &'static str = "clock";
 }
 
-impl From<Mark> for ClockRecord {
-    fn from(mark: Mark) -> ClockRecord {
-        let Mark { boot, since_boot, at } = mark;
+impl From<ClockReading> for ClockRecord {
+    fn from(mark: ClockReading) -> ClockRecord {
+        let ClockReading { boot, since_boot, at } = mark;
         ClockRecord { boot, since_boot, at }
     }
 }
 
-impl From<ClockRecord> for Mark {
-    fn from(record: ClockRecord) -> Mark {
+impl From<ClockRecord> for ClockReading {
+    fn from(record: ClockRecord) -> ClockReading {
         let ClockRecord { boot, since_boot, at } = record;
-        Mark { boot, since_boot, at }
+        ClockReading { boot, since_boot, at }
     }
 }

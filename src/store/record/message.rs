@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use super::words::RoleRecord;
-use crate::contract::{Body, Capability, Message, Peer};
+use crate::contract::{Capability, Message, MessageBody, PeerClient};
 use crate::core::address::Address;
-use crate::core::name::CallId;
-use crate::core::number::Number;
+use crate::core::base::name::CallId;
+use crate::core::numbering::number::Number;
 
 /// A message.
 #[derive(Debug, Serialize, Deserialize)]
@@ -58,13 +58,13 @@ impl From<Message> for MessageRecord {
     fn from(message: Message) -> MessageRecord {
         let Message { id, call, body } = message;
         let body = match body {
-            Body::Peer { role, peer, own } => BodyRecord::Peer {
+            MessageBody::Peer { role, peer, own } => BodyRecord::Peer {
                 role: role.into(),
                 peer: peer.into(),
                 own: own.map(|own| Box::new(PeerRecord::from(*own))),
             },
-            Body::Ended { number } => BodyRecord::Ended { number },
-            Body::Message { content } => BodyRecord::Message { content },
+            MessageBody::Ended { number } => BodyRecord::Ended { number },
+            MessageBody::Message { content } => BodyRecord::Message { content },
         };
         MessageRecord { id, call, body }
     }
@@ -74,26 +74,28 @@ impl From<MessageRecord> for Message {
     fn from(record: MessageRecord) -> Message {
         let MessageRecord { id, call, body } = record;
         let body = match body {
-            BodyRecord::Peer { role, peer, own } => {
-                Body::Peer { role: role.into(), peer: peer.into(), own: own.map(|own| Box::new(Peer::from(*own))) }
-            }
-            BodyRecord::Ended { number } => Body::Ended { number },
-            BodyRecord::Message { content } => Body::Message { content },
+            BodyRecord::Peer { role, peer, own } => MessageBody::Peer {
+                role: role.into(),
+                peer: peer.into(),
+                own: own.map(|own| Box::new(PeerClient::from(*own))),
+            },
+            BodyRecord::Ended { number } => MessageBody::Ended { number },
+            BodyRecord::Message { content } => MessageBody::Message { content },
         };
         Message { id, call, body }
     }
 }
 
-impl From<Peer> for PeerRecord {
-    fn from(peer: Peer) -> PeerRecord {
-        let Peer { number, name, address, capabilities } = peer;
+impl From<PeerClient> for PeerRecord {
+    fn from(peer: PeerClient) -> PeerRecord {
+        let PeerClient { number, name, address, capabilities } = peer;
         PeerRecord { number, name, address, capabilities }
     }
 }
 
-impl From<PeerRecord> for Peer {
-    fn from(record: PeerRecord) -> Peer {
+impl From<PeerRecord> for PeerClient {
+    fn from(record: PeerRecord) -> PeerClient {
         let PeerRecord { number, name, address, capabilities } = record;
-        Peer { number, name, address, capabilities }
+        PeerClient { number, name, address, capabilities }
     }
 }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Record;
 use crate::contract::{Capability, Offer};
 use crate::core::address::Address;
-use crate::core::name::CallId;
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
 
 /// An offer.
 #[derive(Debug, Serialize, Deserialize)]

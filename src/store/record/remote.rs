@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::words::{HowRecord, ReasonRecord, RouteRecord, SentStateRecord};
 use crate::contract::Capability;
 use crate::core::address::Address;
-use crate::core::far::{Far, FarClient, Milestone, Sent, There};
-use crate::core::name::{CallId, PeerName};
-use crate::core::number::Number;
-use crate::core::offer::OfferId;
-use crate::core::portability::ServedBy;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{CallId, PeerName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::offer_matching::OfferId;
+use crate::core::call::remote_side::{Milestone, PeerDelivery, RemoteClient, RemoteEvent, RemoteSide};
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::ServedBy;
 
 /// The remote side.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -124,36 +124,36 @@ enum MilestoneRecord {
     Ended,
 }
 
-impl From<Far> for RemoteRecord {
-    fn from(far: Far) -> RemoteRecord {
-        let Far { served_by, client, offered, offer, answers, told, left, half, there } = far;
+impl From<RemoteSide> for RemoteRecord {
+    fn from(remote: RemoteSide) -> RemoteRecord {
+        let RemoteSide { served_by, client, offered, offer, answers, announced, left, linked_call, events } = remote;
         RemoteRecord {
             served_by: served_by.into(),
             client: client.map(RemoteClientRecord::from),
             offered: offered.map(OfferIdRecord::from),
             offer: offer.map(SentRecord::from),
             answers: answers.into_iter().map(|(number, sent)| (number, sent.into())).collect(),
-            told,
+            told: announced,
             left,
-            half,
-            there: there.into_iter().map(ThereRecord::from).collect(),
+            half: linked_call,
+            there: events.into_iter().map(ThereRecord::from).collect(),
         }
     }
 }
 
-impl From<RemoteRecord> for Far {
-    fn from(record: RemoteRecord) -> Far {
+impl From<RemoteRecord> for RemoteSide {
+    fn from(record: RemoteRecord) -> RemoteSide {
         let RemoteRecord { served_by, client, offered, offer, answers, told, left, half, there } = record;
-        Far {
+        RemoteSide {
             served_by: served_by.into(),
-            client: client.map(FarClient::from),
+            client: client.map(RemoteClient::from),
             offered: offered.map(OfferId::from),
-            offer: offer.map(Sent::from),
+            offer: offer.map(PeerDelivery::from),
             answers: answers.into_iter().map(|(number, sent)| (number, sent.into())).collect(),
-            told,
+            announced: told,
             left,
-            half,
-            there: there.into_iter().map(There::from).collect(),
+            linked_call: half,
+            events: there.into_iter().map(RemoteEvent::from).collect(),
         }
     }
 }
@@ -180,17 +180,17 @@ impl From<ServedByRecord> for ServedBy {
     }
 }
 
-impl From<FarClient> for RemoteClientRecord {
-    fn from(client: FarClient) -> RemoteClientRecord {
-        let FarClient { number, name, address, capabilities, how, peer, at } = client;
-        RemoteClientRecord { number, name, address, capabilities, how: how.into(), peer, at }
+impl From<RemoteClient> for RemoteClientRecord {
+    fn from(client: RemoteClient) -> RemoteClientRecord {
+        let RemoteClient { number, name, address, capabilities, source, peer, at } = client;
+        RemoteClientRecord { number, name, address, capabilities, how: source.into(), peer, at }
     }
 }
 
-impl From<RemoteClientRecord> for FarClient {
-    fn from(record: RemoteClientRecord) -> FarClient {
+impl From<RemoteClientRecord> for RemoteClient {
+    fn from(record: RemoteClientRecord) -> RemoteClient {
         let RemoteClientRecord { number, name, address, capabilities, how, peer, at } = record;
-        FarClient { number, name, address, capabilities, how: how.into(), peer, at }
+        RemoteClient { number, name, address, capabilities, source: how.into(), peer, at }
     }
 }
 
@@ -208,23 +208,23 @@ impl From<OfferIdRecord> for OfferId {
     }
 }
 
-impl From<Sent> for SentRecord {
-    fn from(sent: Sent) -> SentRecord {
-        let Sent { peer, state, attempts, error, made, settled } = sent;
+impl From<PeerDelivery> for SentRecord {
+    fn from(sent: PeerDelivery) -> SentRecord {
+        let PeerDelivery { peer, state, attempts, error, made, settled } = sent;
         SentRecord { peer, state: state.into(), attempts, error, made, settled }
     }
 }
 
-impl From<SentRecord> for Sent {
-    fn from(record: SentRecord) -> Sent {
+impl From<SentRecord> for PeerDelivery {
+    fn from(record: SentRecord) -> PeerDelivery {
         let SentRecord { peer, state, attempts, error, made, settled } = record;
-        Sent { peer, state: state.into(), attempts, error, made, settled }
+        PeerDelivery { peer, state: state.into(), attempts, error, made, settled }
     }
 }
 
-impl From<There> for ThereRecord {
-    fn from(there: There) -> ThereRecord {
-        let There { at, what } = there;
+impl From<RemoteEvent> for ThereRecord {
+    fn from(there: RemoteEvent) -> ThereRecord {
+        let RemoteEvent { at, what } = there;
         let what = match what {
             Milestone::Announced => MilestoneRecord::Announced,
             Milestone::Decided { route, reason } => {
@@ -239,8 +239,8 @@ impl From<There> for ThereRecord {
     }
 }
 
-impl From<ThereRecord> for There {
-    fn from(record: ThereRecord) -> There {
+impl From<ThereRecord> for RemoteEvent {
+    fn from(record: ThereRecord) -> RemoteEvent {
         let ThereRecord { at, what } = record;
         let what = match what {
             MilestoneRecord::Announced => Milestone::Announced,
@@ -252,6 +252,6 @@ impl From<ThereRecord> for There {
             MilestoneRecord::Pushed => Milestone::Pushed,
             MilestoneRecord::Ended => Milestone::Ended,
         };
-        There { at, what }
+        RemoteEvent { at, what }
     }
 }

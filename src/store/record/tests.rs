@@ -10,8 +10,8 @@ use super::words::{HowRecord, PhaseRecord, ReasonRecord, RoleRecord, RouteRecord
 use super::{CallRecord, ClockRecord, MessageRecord, OfferRecord, Record, read, write};
 use crate::contract::Role;
 use crate::core::call::Phase;
-use crate::core::far::{How, SentState};
-use crate::core::route::{Reason, Route, Side};
+use crate::core::call::remote_side::{AddressSource, PeerDeliveryState};
+use crate::core::routing::route::{Reason, Route, Side};
 
 mod any_call;
 mod columns;
@@ -101,8 +101,16 @@ fn words_of_closed_lists_stay() {
     are_words::<RouteRecord, _>("route", &[Route::Pstn, Route::Packet, Route::Local]);
     are_words::<ReasonRecord, _>("reason", Reason::ALL);
     are_words::<PhaseRecord, _>("phase", &[Phase::Decided, Phase::Answered, Phase::Talking, Phase::Ended]);
-    are_words::<HowRecord, _>("how", &[How::Signalling, How::Offer, How::Message, How::Introduced]);
-    let states = [SentState::Pending, SentState::Accepted, SentState::Refused, SentState::Dropped];
+    are_words::<HowRecord, _>(
+        "how",
+        &[AddressSource::Signalling, AddressSource::Offer, AddressSource::Message, AddressSource::Introduced],
+    );
+    let states = [
+        PeerDeliveryState::Pending,
+        PeerDeliveryState::Accepted,
+        PeerDeliveryState::Refused,
+        PeerDeliveryState::Dropped,
+    ];
     are_words::<SentStateRecord, _>("sent", &states);
     are_words::<RoleRecord, _>("role", &[Role::First, Role::Second]);
 }

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contract::Role;
 use crate::core::call::Phase;
-use crate::core::far::{How, SentState};
-use crate::core::route::{Reason, Route, Side};
+use crate::core::call::remote_side::{AddressSource, PeerDeliveryState};
+use crate::core::routing::route::{Reason, Route, Side};
 
 /// Defines the words for an enum, with conversions in both directions. Fails to compile if the two differ in their
 /// variants.
@@ -64,7 +64,7 @@ words! {
         Late = "late",
         NodeUnreachable = "node-unreachable",
         NodeError = "node-error",
-        Attended = "attended",
+        MainNumber = "attended",
         NotAnnounced = "not-announced",
     }
 }
@@ -81,7 +81,7 @@ words! {
 
 words! {
     /// How we got the remote side's address.
-    HowRecord for How {
+    HowRecord for AddressSource {
         Signalling = "signalling",
         Offer = "offer",
         Message = "message",
@@ -91,7 +91,7 @@ words! {
 
 words! {
     /// The state of an offer or an answer to another node.
-    SentStateRecord for SentState {
+    SentStateRecord for PeerDeliveryState {
         Pending = "pending",
         Accepted = "accepted",
         Refused = "refused",

@@ -19,7 +19,7 @@ fn run(domains: &Domains, client: &Hosted, report: &mut Report) -> Result<()> {
     let clients = [domains.alice(), client, domains.there(1)].map(Since::now);
     let offered = || {
         let calls = calls_to(a.sidecall(), &number).into_iter();
-        calls.filter(|call| call["phase"] != "ended" && call["far"]["offer"]["state"] == "accepted").count()
+        calls.filter(|call| call["phase"] != "ended" && call["remote"]["offer"]["state"] == "accepted").count()
     };
     let wire = Wire::tap(domains, report)?;
     let calls = callers.each_ref().map(|phone| phone.call(&number));

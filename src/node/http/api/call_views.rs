@@ -1,9 +1,9 @@
 //! Calls as the API shows them, with their deliveries and their timelines.
 
-use crate::contract::{AnswerView, CallView, FarView, Step};
+use crate::contract::{AnswerView, CallView, RemoteSideView, TimelineEvent};
+use crate::core::base::name::CallId;
 use crate::core::call::Call;
-use crate::core::far::Far;
-use crate::core::name::CallId;
+use crate::core::call::remote_side::RemoteSide;
 use crate::node::state::LiveCalls;
 use crate::node::timeline::{in_order, timeline};
 use crate::store::{Store, StoreError};
@@ -33,19 +33,19 @@ impl CallViews {
     /// Calls with their timelines: where a call goes on in a linked one, that one's part is in it too.
     pub(super) async fn with_timelines(&self, calls: Vec<Call>) -> Result<Vec<CallView>, StoreError> {
         let mut all = calls.clone();
-        let linked: Vec<CallId> = calls.iter().filter_map(|call| call.far.half.clone()).collect();
+        let linked: Vec<CallId> = calls.iter().filter_map(|call| call.remote.linked_call.clone()).collect();
         for other in linked {
             if !all.iter().any(|call| call.id == other) {
                 all.extend(self.find(&other).await?);
             }
         }
         let mut views = self.list(all.clone()).await?;
-        let timelines: Vec<Vec<Step>> =
+        let timelines: Vec<Vec<TimelineEvent>> =
             all.iter().zip(&views).map(|(call, view)| timeline(call, &view.deliveries)).collect();
         views.truncate(calls.len());
         for (view, call) in views.iter_mut().zip(&calls) {
             let parts = all.iter().zip(&timelines).filter(|(other, _)| is_one(&all, call, other));
-            view.story = in_order(parts.flat_map(|(_, steps)| steps).cloned().collect());
+            view.timeline = in_order(parts.flat_map(|(_, steps)| steps).cloned().collect());
             view.with = all
                 .iter()
                 .filter(|other| other.id != call.id && is_one(&all, call, other))
@@ -66,7 +66,9 @@ impl CallViews {
 
 /// Whether two calls of this node are one: either goes on in the other, or both in a third.
 fn is_one(all: &[Call], a: &Call, b: &Call) -> bool {
-    let linked = |a: &Call, b: &Call| a.far.half.as_ref() == Some(&b.id) || b.far.half.as_ref() == Some(&a.id);
+    let linked = |a: &Call, b: &Call| {
+        a.remote.linked_call.as_ref() == Some(&b.id) || b.remote.linked_call.as_ref() == Some(&a.id)
+    };
     a.id == b.id || linked(a, b) || all.iter().any(|third| linked(a, third) && linked(third, b))
 }
 
@@ -92,23 +94,23 @@ fn view(call: Call) -> CallView {
         answered: call.answered,
         ended: call.ended,
         cause: call.cause,
-        far: (!call.far.is_empty()).then(|| remote_view(call.far)),
+        remote: (!call.remote.is_empty()).then(|| remote_view(call.remote)),
         with: Vec::new(),
-        story: Vec::new(),
+        timeline: Vec::new(),
         deliveries: Vec::new(),
     }
 }
 
 /// Without the address: whoever reads it could write there.
-fn remote_view(far: Far) -> FarView {
-    let (how, client) = (far.client.as_ref().map(|client| client.how), far.client);
+fn remote_view(remote: RemoteSide) -> RemoteSideView {
+    let (source, client) = (remote.client.as_ref().map(|client| client.source), remote.client);
     let peer = client.as_ref().and_then(|client| client.peer.clone());
-    FarView {
-        how,
+    RemoteSideView {
+        source,
         peer,
         number: client.and_then(|client| client.number),
-        offer: far.offer,
-        answers: far.answers.into_iter().map(|(number, sent)| AnswerView { number, sent }).collect(),
-        half: far.half,
+        offer: remote.offer,
+        answers: remote.answers.into_iter().map(|(number, sent)| AnswerView { number, sent }).collect(),
+        linked_call: remote.linked_call,
     }
 }

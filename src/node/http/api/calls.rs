@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 use crate::contract::{
     CallDecision, CallEvents, CallList, CallReport, CallRequest, CallView, EventsReply, SipMessages,
 };
-use crate::core::name::{CallId, PbxName};
+use crate::core::base::name::{CallId, PbxName};
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::call::decide::Decisions;

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+use crate::core::address::disclosure::{OfferTo, PEERS_MAX};
 use crate::core::address::{Address, AddressKind};
-use crate::core::name::ClientId;
-use crate::core::number::Number;
-use crate::core::policy::{OfferTo, PEERS_MAX};
+use crate::core::base::name::ClientId;
+use crate::core::numbering::number::Number;
 use crate::guard;
 use crate::monitor::now;
 use crate::node::Problem;

@@ -18,8 +18,8 @@ use super::stream::{SAID, acknowledged};
 use super::{clients, inbox, lines, numbers};
 use crate::contract::{
     CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, EventsReply,
-    ImportReport, Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, Part,
-    PbxReport, PbxView, Peer, SipMessages,
+    ImportReport, Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport,
+    PbxView, PeerClient, SharedTimeline, SipMessages,
 };
 use crate::node::http::extract::Body;
 
@@ -36,7 +36,7 @@ pub fn body(data: &[u8]) {
     again(parsed::<NumberSwitch>(data));
     again(parsed::<PbxReport>(data));
     again(parsed::<Offer>(data));
-    again(parsed::<Part>(data));
+    again(parsed::<SharedTimeline>(data));
     if let Some(entry) = again(parsed::<NumberEntry>(data))
         && numbers::check(&entry).is_ok()
     {
@@ -52,7 +52,7 @@ pub fn body(data: &[u8]) {
         for (kind, key) in [("ended", "address"), ("peer", "instead")] {
             inbox::address(&content, kind, key).iter().for_each(crate::core::fuzz::passes_on);
         }
-        let peer = content.get("peer").and_then(|peer| serde_json::from_value::<Peer>(peer.clone()).ok());
+        let peer = content.get("peer").and_then(|peer| serde_json::from_value::<PeerClient>(peer.clone()).ok());
         if let Some(peer) = peer.filter(inbox::harmless) {
             crate::core::fuzz::passes_on(&peer.address);
         }

@@ -23,7 +23,7 @@ use utoipa::IntoParams;
 use super::lines::{self, Line};
 use super::numbers::DirectoryApi;
 use crate::contract::{ImportMode, ImportReport, LineError};
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::node::Problem;
 use crate::node::http::auth::Admin;
 use crate::node::http::extract::Parameters;

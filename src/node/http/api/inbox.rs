@@ -14,10 +14,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::contract::{Body as Said, Message, Peer};
+use crate::contract::{Message, MessageBody as Said, PeerClient};
 use crate::core::address::Address;
-use crate::core::name::PbxName;
-use crate::core::number::Number;
+use crate::core::base::name::PbxName;
+use crate::core::numbering::number::Number;
 use crate::monitor::{Metrics, now};
 use crate::node::Problem;
 use crate::node::delivery::Deliveries;
@@ -184,9 +184,9 @@ fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
 }
 
 /// The other side's own address, if that is what was sent.
-fn peer(api: &InboxesApi, content: &Map<String, Value>) -> Option<Peer> {
+fn peer(api: &InboxesApi, content: &Map<String, Value>) -> Option<PeerClient> {
     let peer = content.get("peer").filter(|_| content.get("type").is_some_and(|kind| kind == "peer"))?;
-    let peer = serde_json::from_value::<Peer>(peer.clone()).ok()?;
+    let peer = serde_json::from_value::<PeerClient>(peer.clone()).ok()?;
     (harmless(&peer) && api.disclosure.inbox_tokens().allows(&peer.address)).then_some(peer)
 }
 
@@ -196,7 +196,7 @@ pub(super) fn address(content: &Map<String, Value>, kind: &str, key: &str) -> Op
     address.as_str()?.parse().ok()
 }
 
-pub(super) fn harmless(peer: &Peer) -> bool {
+pub(super) fn harmless(peer: &PeerClient) -> bool {
     let name = peer.name.as_deref().unwrap_or_default();
     name.chars().count() <= 100 && !name.chars().any(char::is_control) && peer.capabilities.len() <= CAPABILITIES_MAX
 }

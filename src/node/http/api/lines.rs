@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::numbers;
 use crate::contract::{NumberEntry, NumberKind};
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::store::NumberRow;
 
 /// Lines handed on at a time.

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::call_views::CallViews;
 use crate::contract::{CallView, PbxView};
-use crate::core::time::UnixMillis;
+use crate::core::base::time::UnixMillis;
 use crate::monitor::{PAGE, PAGE_CSP, TaskView, Tasks, Totals, TotalsView, now};
 use crate::node::delivery::pbx_links::PbxLinks;
 use crate::node::http::auth::Monitor;

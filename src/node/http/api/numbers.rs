@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
-use crate::core::number::Number;
+use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::disclosure::Disclosure;

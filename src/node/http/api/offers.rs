@@ -7,8 +7,8 @@ use axum::Json;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 
-use crate::contract::{Offer, OfferRefusal, Part};
-use crate::core::name::CallId;
+use crate::contract::{Offer, OfferRefusal, SharedTimeline};
+use crate::core::base::name::CallId;
 use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::http::auth::FromPeer;
@@ -85,14 +85,14 @@ pub(in crate::node) async fn withdraw(
 #[utoipa::path(post, path = "/v1/peer/offers/{id}/part", operation_id = "compare", tag = "peers",
     security(("bearer" = ["peer"]), ("certificate" = [])),
     params(("id" = String, Path, description = "The offering node's call")),
-    request_body = Part, responses((status = 200, body = Part), Problems,
+    request_body = SharedTimeline, responses((status = 200, body = SharedTimeline), Problems,
         (status = 429, description = "Too many", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn sync_timeline(
     State(api): State<Arc<OffersApi>>,
     FromPeer(peer): FromPeer,
     InPath(call): InPath<CallId>,
-    Body(part): Body<Part>,
-) -> Result<Json<Part>, Problem> {
+    Body(part): Body<SharedTimeline>,
+) -> Result<Json<SharedTimeline>, Problem> {
     if !api.timeline_limit.take(peer.name(), Instant::now()) {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many of these; slow down");
         return Err(problem.retry_after(1));

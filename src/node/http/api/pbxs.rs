@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 
 use crate::contract::{PbxReport, SipMessages};
-use crate::core::name::PbxName;
+use crate::core::base::name::PbxName;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::delivery::sip_messages::SipHandout;

@@ -22,7 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::contract::ClientForm;
-use crate::core::name::ClientId;
+use crate::core::base::name::ClientId;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::http::auth::{Identity, agreed_protocol};

@@ -6,10 +6,10 @@ pub(in crate::node) mod remote_client;
 
 use std::sync::Arc;
 
-use crate::contract::Part;
+use crate::contract::SharedTimeline;
+use crate::core::base::name::CallId;
 use crate::core::call::Call;
-use crate::core::name::CallId;
-use crate::core::offer::OfferId;
+use crate::core::call::offer_matching::OfferId;
 use crate::lnp::Lnp;
 use crate::monitor::Metrics;
 use crate::node::disclosure::Disclosure;
@@ -55,12 +55,12 @@ impl Inbound {
         &self,
         peer: &PeerNode,
         call: CallId,
-        part: Part,
-    ) -> Result<Part, StoreError> {
+        part: SharedTimeline,
+    ) -> Result<SharedTimeline, StoreError> {
         let offered = Some(OfferId { peer: peer.name().clone(), call });
-        let has_used = |call: &&Call| call.far.offered == offered;
+        let has_used = |call: &&Call| call.remote.offered == offered;
         let ours = self.live.read(|exchange| exchange.calls().find(has_used).map(|call| call.id.clone()));
-        let Some(ours) = ours else { return Ok(Part::default()) };
+        let Some(ours) = ours else { return Ok(SharedTimeline::default()) };
         self.outbound.keep_remote_timeline(&ours, part);
         self.outbound.own_timeline(&ours).await
     }

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sha2::{Digest, Sha256};
 
 use crate::contract::Offer;
-use crate::core::name::{CallId, PeerName};
-use crate::core::number::Number;
-use crate::core::offer::OfferId;
-use crate::core::time::UnixMillis;
+use crate::core::base::name::{CallId, PeerName};
+use crate::core::base::time::UnixMillis;
+use crate::core::call::offer_matching::OfferId;
+use crate::core::numbering::number::Number;
 use crate::store::StoredOffer;
 
 /// Offers of one peer that wait for their calls: none locks out the others.

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::contract::{NumberKind, Offer, OfferRefusal};
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::exchange::Pair;
+use crate::core::call::offer_matching::{MatchKind, OfferId, OpenOffer, UnmatchedCall, match_offers};
+use crate::core::call::remote_side::{AddressSource, RemoteClient};
 use crate::core::call::{Call, Phase};
-use crate::core::exchange::Pair;
-use crate::core::far::{FarClient, How};
-use crate::core::name::CallId;
-use crate::core::number::Number;
-use crate::core::offer::{Arrived, Likeness, OfferId, Waiting, match_up};
-use crate::core::portability::ServedBy;
-use crate::core::route::Side;
-use crate::core::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::ServedBy;
+use crate::core::routing::route::Side;
 use crate::monitor::{brief, now, wall};
 use crate::node::disclosure::CAPABILITIES_MAX;
 use crate::node::peering::inbound::Inbound;
@@ -138,9 +138,9 @@ impl Inbound {
     }
 
     /// As it is matched. When its call began is reckoned by our clock: the other one may be wrong.
-    fn waiting(&self, kept: &KeptOffer) -> Waiting {
+    fn waiting(&self, kept: &KeptOffer) -> OpenOffer {
         let StoredOffer { peer, offer, received } = &kept.stored;
-        Waiting {
+        OpenOffer {
             id: kept.stored.id(),
             calling: offer.calling.clone(),
             called: kept.called.clone(),
@@ -162,10 +162,10 @@ impl Inbound {
 
     /// Finds the calls to these numbers that offers belong to, and tells their clients if they talk.
     async fn match_offers(&self, called: &[Number]) -> Result<(), StoreError> {
-        let (offers, mut calls): (Vec<Waiting>, Vec<Arrived>) = {
+        let (offers, mut calls): (Vec<OpenOffer>, Vec<UnmatchedCall>) = {
             let book = self.offers.lock();
             let (about, wanted) = book.about(called);
-            let calls: Vec<Arrived> = self.live.read(|exchange| {
+            let calls: Vec<UnmatchedCall> = self.live.read(|exchange| {
                 let calls = wanted.into_iter().flat_map(|number| exchange.calls_to(number));
                 calls.filter(|call| free(call)).map(arrived).collect()
             });
@@ -181,7 +181,7 @@ impl Inbound {
                 call.ours = self.store.facts(calling, now()).await?.known.served;
             }
         }
-        let matches = match_up(&offers, &calls);
+        let matches = match_offers(&offers, &calls);
         {
             let mut book = self.offers.lock();
             for id in &matches.ambiguous {
@@ -200,7 +200,7 @@ impl Inbound {
     }
 
     /// Gives an offer to a call; false if either was used meanwhile.
-    fn use_offer(&self, id: &OfferId, call: &CallId, how: Likeness) -> bool {
+    fn use_offer(&self, id: &OfferId, call: &CallId, how: MatchKind) -> bool {
         let mut book = self.offers.lock();
         let Some(kept) = book.waiting.get(id) else { return false };
         let calling = self.live.read(|exchange| {
@@ -211,9 +211,9 @@ impl Inbound {
         let client = remote_client(&kept.stored, calling, how);
         let said = Some(said(&kept.stored.offer));
         let used = UsedOffer { received: kept.stored.received, call: call.clone(), said };
-        let learned = self.live.change_remote(call, |far| {
-            far.learn(client);
-            far.offered = Some(id.clone());
+        let learned = self.live.change_remote(call, |remote| {
+            remote.learn(client);
+            remote.offered = Some(id.clone());
         });
         if learned.is_none() {
             return false;
@@ -261,7 +261,7 @@ impl Inbound {
         let (mut numbers, mut gone) = (BTreeSet::new(), Vec::new());
         // A call stands alone then: what was said with its offer is gone.
         let used = |call: &Call| {
-            Some((call.far.offered.clone()?, UsedOffer { received: now(), call: call.id.clone(), said: None }))
+            Some((call.remote.offered.clone()?, UsedOffer { received: now(), call: call.id.clone(), said: None }))
         };
         let used: HashMap<OfferId, UsedOffer> = self.live.read(|exchange| exchange.calls().filter_map(used).collect());
         self.offers.lock().used.extend(used);
@@ -318,17 +318,17 @@ impl Inbound {
 fn free(call: &Call) -> bool {
     call.side == Side::Terminating
         && call.phase != Phase::Ended
-        && call.far.offered.is_none()
-        && call.far.half.is_none()
+        && call.remote.offered.is_none()
+        && call.remote.linked_call.is_none()
 }
 
-fn arrived(call: &Call) -> Arrived {
-    Arrived {
+fn arrived(call: &Call) -> UnmatchedCall {
+    UnmatchedCall {
         call: call.id.clone(),
         calling: call.calling.clone(),
         ours: false,
         called: call.called.clone(),
-        received: call.far.client.as_ref().map(|client| client.address.clone()),
+        received: call.remote.client.as_ref().map(|client| client.address.clone()),
         at: call.decided,
         answered: call.answered,
     }
@@ -336,17 +336,17 @@ fn arrived(call: &Call) -> Arrived {
 
 /// The caller's client as ours may be shown it: what the voice call withholds, or says otherwise, is not
 /// told by another way.
-fn remote_client(stored: &StoredOffer, calling: Option<Number>, how: Likeness) -> FarClient {
+fn remote_client(stored: &StoredOffer, calling: Option<Number>, how: MatchKind) -> RemoteClient {
     let offer = &stored.offer;
-    let named = calling.is_some() && how != Likeness::Alone;
+    let named = calling.is_some() && how != MatchKind::Alone;
     // The same number, better written.
-    let number = if how == Likeness::Digits { offer.calling.clone() } else { calling };
-    FarClient {
+    let number = if how == MatchKind::Digits { offer.calling.clone() } else { calling };
+    RemoteClient {
         number,
         name: offer.name.clone().filter(|_| named),
         address: offer.address.clone(),
         capabilities: offer.capabilities.clone(),
-        how: How::Offer,
+        source: AddressSource::Offer,
         peer: Some(stored.peer.clone()),
         at: Some(stored.received),
     }

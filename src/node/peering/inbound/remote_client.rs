@@ -1,12 +1,12 @@
 //! A client of the other side makes itself known to a number of ours, or leaves it.
 
-use crate::contract::Peer;
+use crate::contract::PeerClient;
 use crate::core::address::Address;
+use crate::core::base::name::CallId;
 use crate::core::call::Phase;
-use crate::core::far::{Far, FarClient, How, Learned};
-use crate::core::name::CallId;
-use crate::core::number::Number;
-use crate::core::route::Side;
+use crate::core::call::remote_side::{AddressSource, Learned, RemoteClient, RemoteSide};
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::Side;
 use crate::monitor::now;
 use crate::node::peering::inbound::Inbound;
 use crate::store::StoreError;
@@ -30,39 +30,39 @@ impl Inbound {
         &self,
         id: &CallId,
         number: &Number,
-        peer: &Peer,
+        peer: &PeerClient,
         instead: Option<&Address>,
     ) -> Result<Reception, StoreError> {
         let known = self.live.read(|exchange| {
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended)?;
-            let half = call.far.half.as_ref().and_then(|half| exchange.call(half));
-            let far_half = half.is_some_and(|half| half.far.client.is_some());
-            Some((call.clone(), exchange.opposite(call, number), far_half))
+            let linked_call = call.remote.linked_call.as_ref().and_then(|linked_call| exchange.call(linked_call));
+            let linked_has_client = linked_call.is_some_and(|linked_call| linked_call.remote.client.is_some());
+            Some((call.clone(), exchange.opposite(call, number), linked_has_client))
         });
-        let Some((call, other, far_half)) = known else { return Ok(Reception::Moot) };
+        let Some((call, other, linked_has_client)) = known else { return Ok(Reception::Moot) };
         // The far end is the called one of a call that went out, and the caller of one that came in.
-        let far_end = match call.side {
+        let remote_party = match call.side {
             Side::Originating => Some(&other) != call.caller().as_ref(),
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
-        if !far_end || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
+        if !remote_party || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
             // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
             // known of the other half, and its client makes itself known as anybody's does.
-            return Ok(if far_half { Reception::News } else { Reception::Moot });
+            return Ok(if linked_has_client { Reception::News } else { Reception::Moot });
         }
-        let told = FarClient {
+        let told = RemoteClient {
             number: peer.number.clone(),
             name: peer.name.clone(),
             address: peer.address.clone(),
             capabilities: peer.capabilities.clone(),
-            how: if instead.is_some() { How::Introduced } else { How::Message },
+            source: if instead.is_some() { AddressSource::Introduced } else { AddressSource::Message },
             peer: self.peers.at(&peer.address).map(|peer| peer.name().clone()),
             at: Some(now()),
         };
-        let known = call.far.client.as_ref().is_some_and(|known| known.address == told.address);
-        let learn = |far: &mut Far| match instead {
-            Some(instead) => far.introduced(number, told, instead),
-            None => far.learn(told),
+        let known = call.remote.client.as_ref().is_some_and(|known| known.address == told.address);
+        let learn = |remote: &mut RemoteSide| match instead {
+            Some(instead) => remote.introduce(number, told, instead),
+            None => remote.learn(told),
         };
         let learned = self.live.change_remote(id, learn).unwrap_or(Learned::Same);
         if !known && learned == Learned::Same {
@@ -70,12 +70,12 @@ impl Inbound {
         }
         let pairs = self.live.pairs_in(id);
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
-            if learned != Learned::Instead {
+            if learned != Learned::Replaced {
                 // Said again, it may be because the first time something failed.
                 self.pairing.reconcile(pair).await?;
             } else if let Err(error) = self.pairing.replace_remote_client(pair).await {
                 // Said again, it is to be another one again.
-                self.live.change_remote(id, |far| far.client.clone_from(&call.far.client));
+                self.live.change_remote(id, |remote| remote.client.clone_from(&call.remote.client));
                 return Err(error);
             }
         }
@@ -90,14 +90,14 @@ impl Inbound {
         address: &Address,
     ) -> Result<(), StoreError> {
         let pairs = self.live.read(|exchange| {
-            let known = exchange.call(id)?.far.client.as_ref()?;
+            let known = exchange.call(id)?.remote.client.as_ref()?;
             (known.address == *address).then(|| exchange.pairs_in(id))
         });
         let Some(pairs) = pairs else { return Ok(()) };
         for pair in pairs.iter().filter(|pair| pair.first == *number || pair.second == *number) {
             self.pairing.withdraw(pair).await?;
         }
-        self.live.change_remote(id, |far| _ = far.client.take_if(|client| client.address == *address));
+        self.live.change_remote(id, |remote| _ = remote.client.take_if(|client| client.address == *address));
         Ok(())
     }
 }

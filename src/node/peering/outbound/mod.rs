@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::far::{Sent, SentState};
-use crate::core::name::CallId;
+use crate::core::base::name::CallId;
+use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
 use crate::monitor::{Metrics, brief};
 use crate::node::disclosure::Disclosure;
 use crate::node::state::{GRACE, LiveCalls};
@@ -56,10 +56,13 @@ impl Outbound {
     /// The call is over, and so is what is sent for it.
     pub(in crate::node) fn end_call(&self, call: &CallId) {
         self.tasks.end(call);
-        let unused = self.live.change_remote(call, |far| {
-            let unused = far.offer.as_ref().filter(|offer| far.client.is_none() && offer.state != SentState::Refused);
+        let unused = self.live.change_remote(call, |remote| {
+            let unused = remote
+                .offer
+                .as_ref()
+                .filter(|offer| remote.client.is_none() && offer.state != PeerDeliveryState::Refused);
             let peer = unused.and_then(|offer| offer.peer.clone());
-            far.offer.iter_mut().chain(far.answers.values_mut()).for_each(Sent::drop_pending);
+            remote.offer.iter_mut().chain(remote.answers.values_mut()).for_each(PeerDelivery::drop_pending);
             peer
         });
         if let Some(peer) = unused.flatten().and_then(|name| self.peers.get(&name).cloned()) {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::contract::{Offer, Role};
+use crate::core::address::disclosure::Receiver;
+use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
-use crate::core::far::{Sent, SentState};
-use crate::core::number::Number;
-use crate::core::policy::Receiver;
-use crate::core::route::{Reason, Side};
-use crate::core::time::UnixMillis;
+use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Side};
 use crate::monitor::clock::step;
 use crate::monitor::{now, wall};
 use crate::node::peering::outbound::Outbound;
@@ -21,11 +21,11 @@ impl Outbound {
     /// caller has no client is nobody's business (B2).
     pub(in crate::node) fn offer(self: &Arc<Self>, call: &Call) {
         let wanted = call.side == Side::Originating && call.reason != Reason::CalledHasClient;
-        let (Some(peer), Some(calling)) = (self.peers.for_called(&call.called, &call.far.served_by), &call.calling)
+        let (Some(peer), Some(calling)) = (self.peers.for_called(&call.called, &call.remote.served_by), &call.calling)
         else {
             return;
         };
-        let settled = call.far.offer.as_ref().is_some_and(|offer| offer.state != SentState::Pending);
+        let settled = call.remote.offer.as_ref().is_some_and(|offer| offer.state != PeerDeliveryState::Pending);
         if !wanted || settled {
             return;
         }
@@ -42,7 +42,7 @@ impl Outbound {
 
     async fn first_offer(&self, peer: &PeerNode, calling: &Number, call: &Call) -> Result<Option<Offer>, StoreError> {
         // Served here: whoever it is, we know them better than a peer.
-        if !call.far.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
+        if !call.remote.served_by.is_elsewhere() && self.store.facts(&call.called, now()).await?.known.served {
             return Ok(None);
         }
         let mut clients = self.disclosure.participating_clients(&call.id, calling).await?;
@@ -50,8 +50,8 @@ impl Outbound {
         let Some(own) = self.disclosure.shown_as(&call.id, Role::First, calling, &clients).await? else {
             return Ok(None);
         };
-        self.live.change_remote(&call.id, |far| {
-            far.offer.get_or_insert_with(|| Sent::pending(Some(peer.name().clone()), now()));
+        self.live.change_remote(&call.id, |remote| {
+            remote.offer.get_or_insert_with(|| PeerDelivery::pending(Some(peer.name().clone()), now()));
         });
         Ok(Some(Offer {
             id: call.id.clone(),
@@ -74,7 +74,7 @@ impl Outbound {
                 let offer = Offer { sent: wall(), ..offer.clone() };
                 self.disclosure.send_if_disclosed(calling, &Receiver::Peer(peer.name()), peer.offer(&offer)).await
             },
-            |state, error| _ = self.live.change_remote(&id, |far| attempted(far.offer.as_mut(), state, error)),
+            |state, error| _ = self.live.change_remote(&id, |remote| attempted(remote.offer.as_mut(), state, error)),
         )
         .await;
         self.metrics.offer_sent(peer.name(), state);

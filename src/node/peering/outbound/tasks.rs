@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::core::backoff::Backoff;
-use crate::core::far::{Sent, SentState};
-use crate::core::name::CallId;
-use crate::core::number::Number;
+use crate::core::base::backoff::Backoff;
+use crate::core::base::name::CallId;
+use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
+use crate::core::numbering::number::Number;
 use crate::monitor::{brief, now};
 use crate::node::peering::outbound::Outbound;
 use crate::peer::Outcome;
@@ -90,25 +90,25 @@ impl Outbound {
 /// Asks again until the other side has said yes or no; the caller ends it when nobody needs it.
 pub(super) async fn until_settled<F: Future<Output = Outcome>>(
     ask: impl Fn() -> F,
-    note: impl Fn(SentState, Option<String>),
-) -> SentState {
+    note: impl Fn(PeerDeliveryState, Option<String>),
+) -> PeerDeliveryState {
     let mut attempt = 0;
     loop {
         attempt += 1;
         let (state, error, after) = match ask().await {
-            Outcome::Accepted => (SentState::Accepted, None, None),
-            Outcome::Refused(error) => (SentState::Refused, Some(error), None),
-            Outcome::Again { error, after } => (SentState::Pending, Some(error), after),
+            Outcome::Accepted => (PeerDeliveryState::Accepted, None, None),
+            Outcome::Refused(error) => (PeerDeliveryState::Refused, Some(error), None),
+            Outcome::Again { error, after } => (PeerDeliveryState::Pending, Some(error), after),
         };
         note(state, error);
-        if state != SentState::Pending {
+        if state != PeerDeliveryState::Pending {
             return state;
         }
         tokio::time::sleep(Backoff::HTTP.wait_for(attempt, rand::random(), after)).await;
     }
 }
 
-pub(super) fn attempted(sent: Option<&mut Sent>, state: SentState, error: Option<String>) {
+pub(super) fn attempted(sent: Option<&mut PeerDelivery>, state: PeerDeliveryState, error: Option<String>) {
     if let Some(sent) = sent {
         sent.attempted(state, error, now());
     }

@@ -11,12 +11,12 @@ use std::mem::discriminant;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::contract::{Happening, Part, PartStep, Step};
+use crate::contract::{SharedTimeline, SharedTimelineEvent, TimelineDetail, TimelineEvent};
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::{Milestone, PeerDeliveryState, RemoteEvent};
 use crate::core::call::{Call, Phase};
-use crate::core::far::{Milestone, SentState, There};
-use crate::core::name::CallId;
-use crate::core::route::Side;
-use crate::core::time::UnixMillis;
+use crate::core::routing::route::Side;
 use crate::monitor::{brief, now};
 use crate::node::peering::outbound::Outbound;
 use crate::node::peering::outbound::tasks::until_settled;
@@ -44,8 +44,8 @@ impl TimelineSyncs {
 impl Outbound {
     /// Our part of a call has changed: the node that has taken its offer is told, and tells its own.
     pub(in crate::node) fn sync_timeline(self: &Arc<Self>, id: &CallId) {
-        let taken = self.live.read(|exchange| exchange.call(id).and_then(|call| call.far.offer.clone()));
-        let taken = taken.filter(|offer| offer.state == SentState::Accepted).and_then(|offer| offer.peer);
+        let taken = self.live.read(|exchange| exchange.call(id).and_then(|call| call.remote.offer.clone()));
+        let taken = taken.filter(|offer| offer.state == PeerDeliveryState::Accepted).and_then(|offer| offer.peer);
         let Some(peer) = taken.and_then(|name| self.peers.get(&name).cloned()) else { return };
         if !self.syncs.lock().insert(id.clone()) {
             return;
@@ -70,9 +70,9 @@ impl Outbound {
 
     /// Whether our part of a call is over, and theirs isn't as far as we know.
     fn lacks_remote_end(&self, id: &CallId) -> bool {
-        let is_end = |there: &There| matches!(there.what, Milestone::Ended);
+        let is_end = |there: &RemoteEvent| matches!(there.what, Milestone::Ended);
         let lacks = |call: &Call| {
-            call.phase == Phase::Ended && !call.far.there.is_empty() && !call.far.there.iter().any(is_end)
+            call.phase == Phase::Ended && !call.remote.events.is_empty() && !call.remote.events.iter().any(is_end)
         };
         self.live.read(|exchange| exchange.call(id).is_some_and(lacks))
     }
@@ -93,48 +93,49 @@ impl Outbound {
     }
 
     /// Our part of a call.
-    pub(in crate::node) async fn own_timeline(&self, id: &CallId) -> Result<Part, StoreError> {
-        let Some(call) = self.live.call(id) else { return Ok(Part::default()) };
+    pub(in crate::node) async fn own_timeline(&self, id: &CallId) -> Result<SharedTimeline, StoreError> {
+        let Some(call) = self.live.call(id) else { return Ok(SharedTimeline::default()) };
         let deliveries = self.store.deliveries_of(std::slice::from_ref(id)).await?;
         let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
         Ok(part_of(&call, &timeline(&call, &deliveries), now()))
     }
 
     /// Keeps what the other node says. It knows nothing of calls that were forgotten there.
-    pub(in crate::node) fn keep_remote_timeline(&self, id: &CallId, part: Part) {
+    pub(in crate::node) fn keep_remote_timeline(&self, id: &CallId, part: SharedTimeline) {
         let now = now();
-        let there = |step: PartStep| There { at: UnixMillis(now.0 - i64::from(step.ago)), what: step.what };
+        let there =
+            |step: SharedTimelineEvent| RemoteEvent { at: UnixMillis(now.0 - i64::from(step.ago)), what: step.what };
         if !part.steps.is_empty() {
-            self.live.change_remote(id, |far| far.there = part.steps.into_iter().map(there).collect());
+            self.live.change_remote(id, |remote| remote.events = part.steps.into_iter().map(there).collect());
         }
     }
 }
 
 /// What is told of a call's timeline.
-fn part_of(call: &Call, timeline: &[Step], now: UnixMillis) -> Part {
+fn part_of(call: &Call, timeline: &[TimelineEvent], now: UnixMillis) -> SharedTimeline {
     // Who offers has given an address; the called side has once the other was told of one of its clients.
-    let given = call.side == Side::Originating || call.far.told.is_some();
-    let mut steps: Vec<PartStep> = Vec::new();
+    let given = call.side == Side::Originating || call.remote.announced.is_some();
+    let mut steps: Vec<SharedTimelineEvent> = Vec::new();
     for step in timeline {
         let (at, what) = match &step.what {
-            Happening::Announced { .. } => (step.at, Milestone::Announced),
-            Happening::Decided { route, reason, .. } => {
+            TimelineDetail::Announced { .. } => (step.at, Milestone::Announced),
+            TimelineDetail::Decided { route, reason, .. } => {
                 let (route, reason) = (given.then_some(*route), given.then_some(*reason));
                 (step.at, Milestone::Decided { route, reason })
             }
-            Happening::Answered { machine: false, .. } => (step.at, Milestone::Answered),
-            Happening::Paired(_) => (step.at, Milestone::Paired),
-            Happening::Pushed { message, delivered: Some(at), .. } if given && message == "peer" => {
+            TimelineDetail::Answered { machine: false, .. } => (step.at, Milestone::Answered),
+            TimelineDetail::Paired(_) => (step.at, Milestone::Paired),
+            TimelineDetail::Pushed { message, delivered: Some(at), .. } if given && message == "peer" => {
                 (*at, Milestone::Pushed)
             }
-            Happening::Ended { .. } => (step.at, Milestone::Ended),
+            TimelineDetail::Ended { .. } => (step.at, Milestone::Ended),
             _ => continue,
         };
         // Of each the first: whom a call is handed on to inside isn't told.
         if !steps.iter().any(|known| discriminant(&known.what) == discriminant(&what)) {
             let ago = u32::try_from((now - at).as_millis()).unwrap_or(u32::MAX);
-            steps.push(PartStep { ago, what });
+            steps.push(SharedTimelineEvent { ago, what });
         }
     }
-    Part { steps }
+    SharedTimeline { steps }
 }

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::contract::{Peer as PeerClient, Role};
+use crate::contract::{PeerClient, Role};
 use crate::core::address::{Address, AddressKind};
 use crate::core::call::Call;
-use crate::core::exchange::Pair;
-use crate::core::far::SentState;
-use crate::core::number::Number;
-use crate::core::route::Side;
+use crate::core::call::exchange::Pair;
+use crate::core::call::remote_side::PeerDeliveryState;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::Side;
 use crate::monitor::brief;
 use crate::node::peering::outbound::Outbound;
 use crate::node::peering::outbound::tasks::{PeerTask, until_settled};
@@ -32,7 +32,7 @@ impl Outbound {
         };
         let Some(own) = self.disclosure.inbox_tokens().address(&pair.call, role, ours) else { return };
         let end = self.live.read(|exchange| {
-            let end = exchange.far_end_of(pair, other);
+            let end = exchange.remote_leg_of(pair, other);
             end.and_then(|(home, leg)| Some((home.id.clone(), home.pbx.clone(), leg.clone(), reached_at(home)?)))
         });
         let Some((home, pbx, leg, to)) = end else { return };
@@ -45,7 +45,7 @@ impl Outbound {
                 if !outbound.live.read(|exchange| exchange.is_up(&pbx, &leg)) || outbound.talks_again(&pair) {
                     return;
                 }
-                outbound.live.change_remote(&home, |far| far.leave(&ours));
+                outbound.live.change_remote(&home, |remote| remote.leave(&ours));
                 let ask = || async {
                     match outbound.talks_again(&pair) {
                         true => Outcome::Refused("they talk again".to_owned()),
@@ -53,7 +53,7 @@ impl Outbound {
                     }
                 };
                 let told = tokio::time::timeout(GRACE, until_settled(ask, |_, _| ())).await;
-                if told == Ok(SentState::Accepted) {
+                if told == Ok(PeerDeliveryState::Accepted) {
                     tracing::info!(call = %pair.call, "the other side was told that a pair is over");
                 }
             }),
@@ -69,7 +69,7 @@ impl Outbound {
     pub(in crate::node) fn introduce(self: &Arc<Self>, pair: &Pair) {
         let ends = self.live.read(|exchange| {
             let mut ends: Vec<Call> = Vec::new();
-            for (home, _) in exchange.far_ends(pair) {
+            for (home, _) in exchange.remote_parties(pair) {
                 if ends.iter().all(|known| known.id != home.id) {
                     ends.push(home.clone());
                 }
@@ -79,7 +79,7 @@ impl Outbound {
         let [one, other] = &ends[..] else { return };
         for (home, met) in [(one, other), (other, one)] {
             let (Some(to), Some(instead), Some(met)) =
-                (reached_at(home), self.announced_address(home), met.far.client.as_ref())
+                (reached_at(home), self.announced_address(home), met.remote.client.as_ref())
             else {
                 continue;
             };
@@ -94,7 +94,7 @@ impl Outbound {
     fn announced_address(&self, home: &Call) -> Option<Address> {
         let (role, ours) = match home.side {
             Side::Originating => (Role::First, home.caller()),
-            Side::Terminating => (Role::Second, home.far.told.clone()),
+            Side::Terminating => (Role::Second, home.remote.announced.clone()),
         };
         self.disclosure.inbox_tokens().address(&home.id, role, &ours?)
     }
@@ -102,5 +102,5 @@ impl Outbound {
 
 /// Where the other side's client takes messages from a node.
 fn reached_at(home: &Call) -> Option<Address> {
-    home.far.client.as_ref().map(|client| client.address.clone()).filter(|to| to.kind() == AddressKind::Http)
+    home.remote.client.as_ref().map(|client| client.address.clone()).filter(|to| to.kind() == AddressKind::Http)
 }

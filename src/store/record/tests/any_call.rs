@@ -10,15 +10,17 @@ use proptest::sample::select;
 
 use crate::contract::Capability;
 use crate::core::address::Address;
-use crate::core::call::{Bridge, Call, Leg, Phase, Talk, Tie};
-use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
-use crate::core::name::LegId;
-use crate::core::number::Number;
-use crate::core::offer::OfferId;
-use crate::core::overtaken::Reported;
-use crate::core::portability::ServedBy;
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::UnixMillis;
+use crate::core::base::name::LegId;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::offer_matching::OfferId;
+use crate::core::call::remote_side::{
+    AddressSource, Milestone, PeerDelivery, PeerDeliveryState, RemoteClient, RemoteEvent, RemoteSide,
+};
+use crate::core::call::report_order::LatestReport;
+use crate::core::call::{Bridge, Call, Leg, Membership, Phase, Talk};
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::ServedBy;
+use crate::core::routing::route::{Reason, Route, Side};
 use crate::store::record::{self, CallRecord};
 
 fn named<T: FromStr<Err: Debug> + Debug>() -> impl Strategy<Value = T> {
@@ -64,24 +66,24 @@ fn phase() -> impl Strategy<Value = Phase> {
     select(vec![Phase::Decided, Phase::Answered, Phase::Talking, Phase::Ended])
 }
 
-fn tie() -> impl Strategy<Value = Tie> {
-    prop_oneof![Just(Tie::Member), Just(Tie::Stranger), time().prop_map(Tie::Moved)]
+fn membership() -> impl Strategy<Value = Membership> {
+    prop_oneof![Just(Membership::Member), Just(Membership::Stranger), time().prop_map(Membership::Moved)]
 }
 
 fn bridge() -> impl Strategy<Value = Bridge> {
     (named(), time(), any::<bool>()).prop_map(|(call, since, beyond)| Bridge { call, since, beyond })
 }
 
-fn reported() -> impl Strategy<Value = Reported> {
-    (leg_id(), option::of(named()), any::<u64>()).prop_map(|(leg, agent, seq)| Reported { leg, agent, seq })
+fn reported() -> impl Strategy<Value = LatestReport> {
+    (leg_id(), option::of(named()), any::<u64>()).prop_map(|(leg, agent, seq)| LatestReport { leg, agent, seq })
 }
 
 fn leg() -> impl Strategy<Value = Leg> {
     let times = (time(), option::of(time()), option::of(time()));
     let bridges = vec((leg_id(), bridge()), 0..3);
     let reported = vec(reported(), 0..3);
-    (option::of(number()), option::of(named()), times, bridges, reported, tie()).prop_map(
-        |(number, trunk, (since, answered, ended), bridges, reported, tie)| Leg {
+    (option::of(number()), option::of(named()), times, bridges, reported, membership()).prop_map(
+        |(number, trunk, (since, answered, ended), bridges, reported, membership)| Leg {
             number,
             trunk,
             since,
@@ -89,7 +91,7 @@ fn leg() -> impl Strategy<Value = Leg> {
             ended,
             bridges,
             reported,
-            tie,
+            membership,
         },
     )
 }
@@ -112,31 +114,41 @@ fn capability() -> impl Strategy<Value = Capability> {
     "[a-z0-9-]{1,32}".prop_map(|text| text.try_into().unwrap())
 }
 
-fn client() -> impl Strategy<Value = FarClient> {
-    let how = select(vec![How::Signalling, How::Offer, How::Message, How::Introduced]);
+fn client() -> impl Strategy<Value = RemoteClient> {
+    let source = select(vec![
+        AddressSource::Signalling,
+        AddressSource::Offer,
+        AddressSource::Message,
+        AddressSource::Introduced,
+    ]);
     let shown = (option::of(number()), option::of(text()));
-    (shown, address(), vec(capability(), 0..3), how, option::of(named()), option::of(time())).prop_map(
-        |((number, name), address, capabilities, how, peer, at)| FarClient {
+    (shown, address(), vec(capability(), 0..3), source, option::of(named()), option::of(time())).prop_map(
+        |((number, name), address, capabilities, source, peer, at)| RemoteClient {
             number,
             name,
             address,
             capabilities,
-            how,
+            source,
             peer,
             at,
         },
     )
 }
 
-fn sent() -> impl Strategy<Value = Sent> {
-    let state = select(vec![SentState::Pending, SentState::Accepted, SentState::Refused, SentState::Dropped]);
+fn sent() -> impl Strategy<Value = PeerDelivery> {
+    let state = select(vec![
+        PeerDeliveryState::Pending,
+        PeerDeliveryState::Accepted,
+        PeerDeliveryState::Refused,
+        PeerDeliveryState::Dropped,
+    ]);
     let times = (option::of(time()), option::of(time()));
     (option::of(named()), state, any::<u32>(), option::of(text()), times).prop_map(
-        |(peer, state, attempts, error, (made, settled))| Sent { peer, state, attempts, error, made, settled },
+        |(peer, state, attempts, error, (made, settled))| PeerDelivery { peer, state, attempts, error, made, settled },
     )
 }
 
-fn there() -> impl Strategy<Value = There> {
+fn there() -> impl Strategy<Value = RemoteEvent> {
     let decided = (option::of(route()), option::of(reason()));
     let what = prop_oneof![
         Just(Milestone::Announced),
@@ -146,23 +158,15 @@ fn there() -> impl Strategy<Value = There> {
         Just(Milestone::Pushed),
         Just(Milestone::Ended),
     ];
-    (time(), what).prop_map(|(at, what)| There { at, what })
+    (time(), what).prop_map(|(at, what)| RemoteEvent { at, what })
 }
 
-fn far() -> impl Strategy<Value = Far> {
+fn remote() -> impl Strategy<Value = RemoteSide> {
     let id = (named(), named()).prop_map(|(peer, call)| OfferId { peer, call });
     let said = (option::of(sent()), btree_map(number(), sent(), 0..3), option::of(number()), any::<bool>());
     let known = (served_by(), option::of(client()), option::of(id), option::of(named()), vec(there(), 0..4));
-    (said, known).prop_map(|((offer, answers, told, left), (served_by, client, offered, half, there))| Far {
-        served_by,
-        client,
-        offered,
-        offer,
-        answers,
-        told,
-        left,
-        half,
-        there,
+    (said, known).prop_map(|((offer, answers, announced, left), (served_by, client, offered, linked_call, events))| {
+        RemoteSide { served_by, client, offered, offer, answers, announced, left, linked_call, events }
     })
 }
 
@@ -173,40 +177,42 @@ fn call() -> impl Strategy<Value = Call> {
     let times = (option::of(time()), time(), option::of(time()), option::of(time()));
     let progress = (option::of(text()), phase(), any::<u64>(), option::of((named(), time())));
     let legs = (btree_map(leg_id(), leg(), 0..4), btree_map(number(), time(), 0..3), vec(talk(), 0..3));
-    let far = prop_oneof![Just(Far::default()), far()];
-    (ids, who, decision, times, progress, legs, far).prop_map(|(ids, who, decision, times, progress, legs, far)| {
-        let (id, pbx, leg) = ids;
-        let (calling, withheld, called, side) = who;
-        let (route, trunk, reason, carried) = decision;
-        let (announced, decided, answered, ended) = times;
-        let (cause, phase, last_seq, last_by) = progress;
-        let (legs, parted, talks) = legs;
-        Call {
-            id,
-            pbx,
-            leg,
-            calling,
-            withheld,
-            called,
-            side,
-            route,
-            trunk,
-            reason,
-            carried,
-            announced,
-            decided,
-            answered,
-            ended,
-            cause,
-            phase,
-            legs,
-            parted,
-            talks,
-            far,
-            last_seq,
-            last_by,
-        }
-    })
+    let remote = prop_oneof![Just(RemoteSide::default()), remote()];
+    (ids, who, decision, times, progress, legs, remote).prop_map(
+        |(ids, who, decision, times, progress, legs, remote)| {
+            let (id, pbx, leg) = ids;
+            let (calling, withheld, called, side) = who;
+            let (route, trunk, reason, carried) = decision;
+            let (announced, decided, answered, ended) = times;
+            let (cause, phase, last_seq, last_by) = progress;
+            let (legs, parted, talks) = legs;
+            Call {
+                id,
+                pbx,
+                leg,
+                calling,
+                withheld,
+                called,
+                side,
+                route,
+                trunk,
+                reason,
+                carried,
+                announced,
+                decided,
+                answered,
+                ended,
+                cause,
+                phase,
+                legs,
+                parted,
+                talks,
+                remote,
+                last_seq,
+                last_by,
+            }
+        },
+    )
 }
 
 proptest! {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sqlx::Row;
 
 use crate::contract::{ClientForm, NumberKind};
-use crate::core::policy::OfferTo;
-use crate::core::time::UnixMillis;
+use crate::core::address::disclosure::OfferTo;
+use crate::core::base::time::UnixMillis;
 use crate::store::{Binding, NumberRow, Store};
 
 #[tokio::test]

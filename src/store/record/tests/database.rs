@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::values;
-use crate::contract::{Body, ClientForm};
-use crate::core::call::{Call, Phase, Tie};
-use crate::core::far::SentState;
-use crate::core::name::PeerName;
-use crate::core::number::Number;
-use crate::core::time::UnixMillis;
+use crate::contract::{ClientForm, MessageBody};
+use crate::core::base::name::PeerName;
+use crate::core::base::time::UnixMillis;
+use crate::core::call::remote_side::PeerDeliveryState;
+use crate::core::call::{Call, Membership, Phase};
+use crate::core::numbering::number::Number;
 use crate::store::{CallFilter, Delivery, Store, StoredOffer};
 
 /// Runs statements on a closed database.
@@ -97,11 +97,11 @@ async fn a_database_from_before_records_is_read_and_continued() {
     );
     let [own, hidden, inside, come, over] = &calls[..] else { unreachable!() };
     assert!(own.withheld && hidden.caller().is_some_and(|caller| caller.is_withheld()));
-    assert_eq!(hidden.legs[&"b-6".parse().unwrap()].tie, Tie::Stranger);
+    assert_eq!(hidden.legs[&"b-6".parse().unwrap()].membership, Membership::Stranger);
     assert_eq!((inside.hears().len(), inside.talks.len(), over.parted.len()), (1, 1, 2));
-    assert_eq!(come.far.client.as_ref().and_then(|client| client.peer.as_ref()).map(PeerName::as_str), Some("a"));
-    assert_eq!((over.far.there.len(), over.far.told.as_ref()), (6, Some(&over.called)));
-    assert_eq!(over.far.answers.values().map(|sent| sent.state).collect::<Vec<_>>(), [SentState::Accepted]);
+    assert_eq!(come.remote.client.as_ref().and_then(|client| client.peer.as_ref()).map(PeerName::as_str), Some("a"));
+    assert_eq!((over.remote.events.len(), over.remote.announced.as_ref()), (6, Some(&over.called)));
+    assert_eq!(over.remote.answers.values().map(|sent| sent.state).collect::<Vec<_>>(), [PeerDeliveryState::Accepted]);
     let pending = store.pending().await.unwrap();
     let kinds: Vec<_> = pending.iter().map(|delivery| delivery.message.body.kind()).collect();
     assert_eq!(kinds, ["peer", "peer", "message"]);
@@ -117,7 +117,7 @@ async fn a_database_from_before_records_is_read_and_continued() {
     let parted = store.part(&inside.id, [fred.clone(), gina.clone()], UnixMillis(1)).await.unwrap();
     assert_eq!(parted.dropped, [pending[1].message.id.clone()]);
     let ended: Vec<_> = parted.ended.into_iter().map(|delivery| (delivery.number, delivery.message.body)).collect();
-    assert_eq!(ended, [(fred, Body::Ended { number: Some(gina) })]);
+    assert_eq!(ended, [(fred, MessageBody::Ended { number: Some(gina) })]);
     let bodies = sqlx::query_scalar::<_, String>("SELECT body FROM calls").fetch_all(&store.pool).await.unwrap();
     assert!(bodies.iter().all(|body| body.starts_with(r#"{"v":1,"id":"#)), "{bodies:?}");
 }

@@ -4,16 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use crate::contract::{Body, Capability, Message, Offer, Peer, Role};
-use crate::core::call::{Bridge, Call, Leg, Phase, Talk, Tie};
-use crate::core::far::{Far, FarClient, How, Milestone, Sent, SentState, There};
-use crate::core::name::LegId;
-use crate::core::number::Number;
-use crate::core::offer::OfferId;
-use crate::core::overtaken::Reported;
-use crate::core::portability::ServedBy;
-use crate::core::route::{Reason, Route, Side};
-use crate::core::time::{Mark, UnixMillis};
+use crate::contract::{Capability, Message, MessageBody, Offer, PeerClient, Role};
+use crate::core::base::name::LegId;
+use crate::core::base::time::{ClockReading, UnixMillis};
+use crate::core::call::offer_matching::OfferId;
+use crate::core::call::remote_side::{
+    AddressSource, Milestone, PeerDelivery, PeerDeliveryState, RemoteClient, RemoteEvent, RemoteSide,
+};
+use crate::core::call::report_order::LatestReport;
+use crate::core::call::{Bridge, Call, Leg, Membership, Phase, Talk};
+use crate::core::numbering::number::Number;
+use crate::core::routing::portability::ServedBy;
+use crate::core::routing::route::{Reason, Route, Side};
 
 const ALICE: &str = "+12125550100";
 const BOB: &str = "+12125550101";
@@ -40,7 +42,16 @@ fn capability(word: &str) -> Capability {
 
 fn leg(number: Option<Number>, since: i64) -> Leg {
     let (bridges, reported) = (Vec::new(), Vec::new());
-    Leg { number, trunk: None, since: at(since), answered: None, ended: None, bridges, reported, tie: Tie::Member }
+    Leg {
+        number,
+        trunk: None,
+        since: at(since),
+        answered: None,
+        ended: None,
+        bridges,
+        reported,
+        membership: Membership::Member,
+    }
 }
 
 fn bridge(other: &str, since: i64) -> (LegId, Bridge) {
@@ -51,8 +62,8 @@ fn legs(all: impl IntoIterator<Item = (&'static str, Leg)>) -> BTreeMap<LegId, L
     all.into_iter().map(|(id, leg)| (parsed(id), leg)).collect()
 }
 
-fn sent(state: SentState, attempts: u32) -> Sent {
-    Sent { peer: None, state, attempts, error: None, made: None, settled: None }
+fn sent(state: PeerDeliveryState, attempts: u32) -> PeerDelivery {
+    PeerDelivery { peer: None, state, attempts, error: None, made: None, settled: None }
 }
 
 /// Only the fields without a default.
@@ -78,7 +89,7 @@ fn minimal() -> Call {
         legs: legs([("a-1", leg(None, 0))]),
         parted: BTreeMap::new(),
         talks: Vec::new(),
-        far: Far::default(),
+        remote: RemoteSide::default(),
         last_seq: 0,
         last_by: None,
     }
@@ -138,18 +149,22 @@ fn ended() -> Call {
 
 /// A call between two nodes, with everything that is known of the other side.
 fn remote() -> Call {
-    let client = FarClient {
+    let client = RemoteClient {
         number: some(ALICE),
         name: Some("Alice \"A\" Ängström".to_owned()),
         address: parsed("https://node-a.example/a/token-2"),
         capabilities: vec![capability("text"), capability("video")],
-        how: How::Offer,
+        source: AddressSource::Offer,
         peer: some("node-a"),
         at: Some(at(3)),
     };
-    let accepted =
-        Sent { peer: some("node-a"), made: Some(at(50)), settled: Some(at(70)), ..sent(SentState::Accepted, 2) };
-    let refused = Sent { error: Some("404 not-served".to_owned()), ..sent(SentState::Refused, 1) };
+    let accepted = PeerDelivery {
+        peer: some("node-a"),
+        made: Some(at(50)),
+        settled: Some(at(70)),
+        ..sent(PeerDeliveryState::Accepted, 2)
+    };
+    let refused = PeerDelivery { error: Some("404 not-served".to_owned()), ..sent(PeerDeliveryState::Refused, 1) };
     let decided = Milestone::Decided { route: Some(Route::Packet), reason: Some(Reason::PortedIn) };
     let there = [
         Milestone::Announced,
@@ -160,20 +175,20 @@ fn remote() -> Call {
         Milestone::Pushed,
         Milestone::Ended,
     ];
-    let far = Far {
+    let remote = RemoteSide {
         served_by: ServedBy::Peer(parsed("node-a")),
         client: Some(client),
         offered: Some(OfferId { peer: parsed("node-a"), call: parsed("0188-7") }),
         offer: Some(refused),
         answers: BTreeMap::from([
             (parsed(BOB), accepted),
-            (parsed(CAROL), sent(SentState::Pending, 0)),
-            (parsed(WITHHELD), sent(SentState::Dropped, 3)),
+            (parsed(CAROL), sent(PeerDeliveryState::Pending, 0)),
+            (parsed(WITHHELD), sent(PeerDeliveryState::Dropped, 3)),
         ]),
-        told: some(BOB),
+        announced: some(BOB),
         left: true,
-        half: some("0199-3"),
-        there: there.into_iter().zip(60..).map(|(what, millis)| There { at: at(millis), what }).collect(),
+        linked_call: some("0199-3"),
+        events: there.into_iter().zip(60..).map(|(what, millis)| RemoteEvent { at: at(millis), what }).collect(),
     };
     let bridged = Leg { bridges: vec![bridge("b-2", 40)], ..leg(some(ALICE), 0) };
     Call {
@@ -184,7 +199,7 @@ fn remote() -> Call {
         phase: Phase::Answered,
         answered: Some(at(20)),
         legs: legs([("a-1", bridged)]),
-        far,
+        remote,
         ..minimal()
     }
 }
@@ -197,25 +212,29 @@ fn withheld() -> Call {
         reason: Reason::CallerKeepsAddress,
         legs: legs([("a-1", leg(some(WITHHELD), 0))]),
         parted: BTreeMap::from([(parsed(WITHHELD), at(80))]),
-        far: Far { served_by: ServedBy::Other, ..Far::default() },
+        remote: RemoteSide { served_by: ServedBy::Other, ..RemoteSide::default() },
         ..minimal()
     }
 }
 
 /// A leg with each kind of tie.
 fn ties() -> Call {
-    let tied = |tie| Leg { tie, ..leg(None, 10) };
+    let tied = |membership| Leg { membership, ..leg(None, 10) };
     Call {
         reason: Reason::NotAnnounced,
-        legs: legs([("a-1", leg(some(ALICE), 0)), ("a-2", tied(Tie::Stranger)), ("a-3", tied(Tie::Moved(at(90))))]),
-        far: Far { served_by: ServedBy::Ours, ..Far::default() },
+        legs: legs([
+            ("a-1", leg(some(ALICE), 0)),
+            ("a-2", tied(Membership::Stranger)),
+            ("a-3", tied(Membership::Moved(at(90)))),
+        ]),
+        remote: RemoteSide { served_by: ServedBy::Ours, ..RemoteSide::default() },
         ..minimal()
     }
 }
 
 /// The latest reports, and the agents that made them. Only rows with a version have these.
 fn reported() -> Call {
-    let by = |leg: &str, agent, seq| Reported { leg: parsed(leg), agent, seq };
+    let by = |leg: &str, agent, seq| LatestReport { leg: parsed(leg), agent, seq };
     let reported = vec![by("a-2", some("0199a6f000007000"), 1_795_345_005_000_040), by("a-1", None, 7)];
     Call {
         legs: legs([("a-1", Leg { reported, ..leg(None, 0) })]),
@@ -226,7 +245,7 @@ fn reported() -> Call {
 }
 
 fn attended() -> Call {
-    Call { reason: Reason::Attended, calling: some(ALICE), ..minimal() }
+    Call { reason: Reason::MainNumber, calling: some(ALICE), ..minimal() }
 }
 
 pub(super) fn calls() -> Vec<(&'static str, Call)> {
@@ -242,28 +261,32 @@ pub(super) fn calls() -> Vec<(&'static str, Call)> {
     ]
 }
 
-fn message(body: Body) -> Message {
+fn message(body: MessageBody) -> Message {
     Message { id: "0199a6f0-0000-7000-8000-000000000001".to_owned(), call: parsed("0199-1"), body }
 }
 
 pub(super) fn messages() -> Vec<(&'static str, Message)> {
-    let bob = Peer {
+    let bob = PeerClient {
         number: some(BOB),
         name: Some("Bob".to_owned()),
         address: parsed("sip:bob@pbx.example"),
         capabilities: vec![capability("text")],
     };
-    let nobody =
-        Peer { number: None, name: None, address: parsed("https://node.example/a/token-3"), capabilities: Vec::new() };
+    let nobody = PeerClient {
+        number: None,
+        name: None,
+        address: parsed("https://node.example/a/token-3"),
+        capabilities: Vec::new(),
+    };
     let content = serde_json::json!({"text": "hello", "type": "chat", "v": 7, "parts": [1, 2.5, null, {"a": true}]});
     let serde_json::Value::Object(content) = content else { unreachable!() };
     let own = Some(Box::new(bob.clone()));
     vec![
-        ("message-peer", message(Body::Peer { role: Role::First, peer: nobody.clone(), own: None })),
-        ("message-peer-own", message(Body::Peer { role: Role::Second, peer: bob, own })),
-        ("message-ended", message(Body::Ended { number: some(BOB) })),
-        ("message-ended-withheld", message(Body::Ended { number: None })),
-        ("message-message", message(Body::Message { content })),
+        ("message-peer", message(MessageBody::Peer { role: Role::First, peer: nobody.clone(), own: None })),
+        ("message-peer-own", message(MessageBody::Peer { role: Role::Second, peer: bob, own })),
+        ("message-ended", message(MessageBody::Ended { number: some(BOB) })),
+        ("message-ended-withheld", message(MessageBody::Ended { number: None })),
+        ("message-message", message(MessageBody::Message { content })),
     ]
 }
 
@@ -289,7 +312,7 @@ pub(super) fn offers() -> Vec<(&'static str, Offer)> {
     vec![("offer-minimal", minimal), ("offer", full)]
 }
 
-pub(super) fn clocks() -> Vec<(&'static str, Mark)> {
+pub(super) fn clocks() -> Vec<(&'static str, ClockReading)> {
     let boot = "6f2f3c5e-4f1d-4d3a-9a55-0c1f6c2b7a10".to_owned();
-    vec![("clock", Mark { boot, since_boot: 86_400_000_000, at: T * 1000 })]
+    vec![("clock", ClockReading { boot, since_boot: 86_400_000_000, at: T * 1000 })]
 }

@@ -1,0 +1,367 @@
+//! The exchange: which legs hear each other, and so which two numbers are paired.
+//!
+//! Every leg stands for a number, or for nobody (see [`identity`](super::identity)). A bridge between
+//! two legs pairs their numbers, whichever calls the legs came from; nothing else does. That is what
+//! carries transfers, pick-ups and conferences.
+//!
+//! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::remote_side::RemoteSide;
+use super::report_order::Serial;
+use super::{Call, Leg, LegEvent, Membership, Phase};
+use crate::core::base::name::{CallId, LegId, PbxName, TrunkName};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::Side;
+
+/// Two numbers that hear each other.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The call in which they talk.
+    pub call: CallId,
+    /// The calling side.
+    pub first: Number,
+    /// The called side.
+    pub second: Number,
+}
+
+/// What follows from an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Two numbers hear each other: their clients are to get each other's address.
+    Paired(Pair),
+    /// They no longer do.
+    Parted(Pair),
+    /// The last leg is gone.
+    Ended(CallId),
+}
+
+/// Why an event was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EventRefusal {
+    /// Nobody opened this call, or it is long over.
+    #[error("no such call")]
+    UnknownCall,
+    /// The call has ended.
+    #[error("the call has ended")]
+    Ended,
+    /// More legs than any call has.
+    #[error("a call has at most {0} legs at a time")]
+    TooManyLegs(usize),
+}
+
+/// Legs of one call that are believed: a ring group is large, a flood is larger.
+const LEGS_MAX: usize = 256;
+/// Those of them that are gone: a queue that rings everybody makes new ones for as long as the caller waits, and a
+/// call is written down with all that it has.
+const GONE_MAX: usize = 64;
+
+/// All live calls of a node.
+#[derive(Debug)]
+pub struct Exchange {
+    pub(super) calls: HashMap<CallId, Call>,
+    pub(super) legs: HashMap<(PbxName, LegId), CallId>,
+    /// By whom they call, which no call changes.
+    called: HashMap<Number, HashSet<CallId>>,
+    pub(super) conference: usize,
+}
+
+impl Exchange {
+    /// An exchange in which at most `conference` people of one conference are paired with each other.
+    /// Who comes to a conference of that many is paired with nobody there, also when others have left;
+    /// the pairs that there are stay.
+    pub fn new(conference: usize) -> Exchange {
+        Exchange { calls: HashMap::new(), legs: HashMap::new(), called: HashMap::new(), conference }
+    }
+
+    /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
+    /// call that it was in before, or is claimed from it with whom it hears (see [`Membership`]). Returns the other calls that
+    /// this changes, each with its effects.
+    pub fn open(&mut self, mut call: Call) -> Vec<(CallId, Vec<Effect>)> {
+        self.leave_if_late(&mut call);
+        // One that is read back may have been left by its announced leg long ago.
+        let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
+        let before = before.filter(|before| *before != call.id && call.has(&call.leg));
+        // The caller of a call that came in brings along by what address their client is reached.
+        if let Some(old) = before.as_ref().and_then(|before| self.calls.get(before))
+            && (old.side, call.side) == (Side::Terminating, Side::Terminating)
+            && old.leg == call.leg
+        {
+            call.remote.client = call.remote.client.or_else(|| old.remote.client.clone());
+        }
+        let (id, leg, caller, at) = (call.id.clone(), call.leg.clone(), call.caller(), call.decided);
+        let claimed = before.as_ref().is_some_and(|before| self.is_stranger(before, &leg));
+        let heard = before.as_ref().map_or_else(BTreeSet::new, |before| self.heard_in(before, &leg));
+        let mut changed: Vec<_> = heard.into_iter().map(|other| (other, Vec::new())).collect();
+        if let Some(before) = before.as_ref().filter(|_| !claimed) {
+            changed.push((before.clone(), self.move_on(before, &leg, at, call.announced)));
+        }
+        for leg in call.legs.keys() {
+            let elsewhere = self.call_of(&call.pbx, leg).is_some_and(|other| other.id != call.id && other.has(leg));
+            if call.has(leg) || !elsewhere {
+                self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
+            }
+        }
+        self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
+        self.calls.insert(call.id.clone(), call);
+        if let Some(before) = before.filter(|_| claimed) {
+            let effects = self.claim(&before, &id, &leg, caller.as_ref(), at);
+            changed.push((before, effects));
+        }
+        changed
+    }
+
+    /// The live call.
+    pub fn call(&self, id: &CallId) -> Option<&Call> {
+        self.calls.get(id)
+    }
+
+    /// What a live call knows of its other side, to be changed.
+    pub fn remote_mut(&mut self, id: &CallId) -> Option<&mut RemoteSide> {
+        self.calls.get_mut(id).map(|call| &mut call.remote)
+    }
+
+    /// All live calls.
+    pub fn calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// The live calls to a number.
+    pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
+        self.called.get(called).into_iter().flatten().filter_map(|id| self.calls.get(id))
+    }
+
+    /// The live call that this leg belongs to: an announcement that is repeated is the same call.
+    pub fn call_of(&self, pbx: &PbxName, leg: &LegId) -> Option<&Call> {
+        self.calls.get(self.legs.get(&(pbx.clone(), leg.clone()))?)
+    }
+
+    /// A call, and those whose legs are heard in it.
+    pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+        let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
+        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&call.id, other)?));
+        [call].into_iter().chain(owners)
+    }
+
+    /// Applies one event. A repeat (see [`Call::is_repeat`]) changes nothing.
+    ///
+    /// # Errors
+    /// If the call is unknown or over, or has too many legs.
+    pub fn apply(
+        &mut self,
+        id: &CallId,
+        serial: Serial,
+        at: UnixMillis,
+        event: &LegEvent,
+    ) -> Result<Vec<Effect>, EventRefusal> {
+        let call = self.calls.get_mut(id).ok_or(EventRefusal::UnknownCall)?;
+        if call.is_repeat(serial, at) {
+            return Ok(Vec::new());
+        }
+        if call.phase == Phase::Ended {
+            return Err(EventRefusal::Ended);
+        }
+        call.note_last(serial, at);
+        if self.is_out_of_date(id, event, serial, at) {
+            return Ok(Vec::new());
+        }
+        match event {
+            LegEvent::Dialled { leg, party, trunk } => {
+                let effects = self.dialled(id, leg, party.as_ref(), serial, at)?;
+                self.goes_over(id, leg, trunk.as_ref());
+                Ok(effects)
+            }
+            LegEvent::Identified { leg, party } => self.identified(id, leg, party.as_ref(), serial, at),
+            LegEvent::Answered { leg } => self.answered(id, leg, serial, at).map(|()| Vec::new()),
+            LegEvent::Bridged { legs } => {
+                let effects = self.bridged(id, legs, serial, at);
+                self.note_report(id, legs.each_ref(), serial);
+                effects
+            }
+            LegEvent::Unbridged { legs } => {
+                self.note_report(id, legs.each_ref(), serial);
+                Ok(self.unbridged(id, legs, at))
+            }
+            LegEvent::Ended { leg, cause } => {
+                self.moved_away(id, leg);
+                let effects = self.ended(id, leg, cause.as_deref(), at);
+                self.note_end(id, leg, serial);
+                Ok(effects.into_iter().chain(self.end_if_over(id, at)).collect())
+            }
+        }
+    }
+
+    /// Forgets a call that has ended.
+    pub fn forget(&mut self, id: &CallId) -> Option<Call> {
+        let call = self.calls.remove(id)?;
+        if let Some(others) = self.called.get_mut(&call.called) {
+            others.remove(id);
+            if others.is_empty() {
+                self.called.remove(&call.called);
+            }
+        }
+        for leg in call.legs.keys() {
+            // A leg that has been announced anew belongs to that call now.
+            let key = (call.pbx.clone(), leg.clone());
+            if self.legs.get(&key) == Some(id) {
+                self.legs.remove(&key);
+            }
+        }
+        Some(call)
+    }
+
+    /// Whether nothing is left of any call.
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty() && self.legs.is_empty() && self.called.is_empty()
+    }
+
+    fn dialled(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        serial: Serial,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, EventRefusal> {
+        // Told again after the agent's restart: it may have become another phone meanwhile. What was
+        // announced stands for who announced it.
+        let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.introduced(leg));
+        if known || self.stranger_in(id, leg).is_some() {
+            return self.identified(id, leg, number, serial, at);
+        }
+        self.join(id, leg, number, serial, at, Membership::Member).map(|()| Vec::new())
+    }
+
+    fn goes_over(&mut self, id: &CallId, leg: &LegId, trunk: Option<&TrunkName>) {
+        let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));
+        if let (Some(leg), Some(trunk)) = (leg, trunk) {
+            leg.trunk = Some(trunk.clone());
+        }
+    }
+
+    fn join(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        serial: Serial,
+        at: UnixMillis,
+        membership: Membership,
+    ) -> Result<(), EventRefusal> {
+        if let Some(owner) = self.stays_with(id, leg, serial, at, membership) {
+            self.introduced_late(id, &owner, leg, at, membership);
+            return Ok(());
+        }
+        let call = self.calls.get_mut(id).ok_or(EventRefusal::UnknownCall)?;
+        let gone = call.gone();
+        if call.legs.len() >= LEGS_MAX || gone.len() > GONE_MAX {
+            let first = gone.first().map(|leg| (*leg).clone()).ok_or(EventRefusal::TooManyLegs(LEGS_MAX))?;
+            call.legs.remove(&first);
+            let key = (call.pbx.clone(), first);
+            if self.legs.get(&key) == Some(id) {
+                self.legs.remove(&key);
+            }
+        }
+        call.legs.insert(leg.clone(), Leg::new(number.cloned(), at, membership));
+        self.legs.insert((call.pbx.clone(), leg.clone()), id.clone());
+        Ok(())
+    }
+
+    fn identified(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        number: Option<&Number>,
+        serial: Serial,
+        at: UnixMillis,
+    ) -> Result<Vec<Effect>, EventRefusal> {
+        if let Some(from) = self.stranger_in(id, leg) {
+            return Ok(self.claim(&from, id, leg, number, at));
+        }
+        self.join(id, leg, number, serial, at, Membership::Member)?;
+        if self.has_moved(id, leg, at) {
+            return Ok(Vec::new());
+        }
+        let owner = self.owner(id, leg).ok_or(EventRefusal::UnknownCall)?;
+        if owner != *id && self.calls.get(&owner).is_some_and(|call| call.introduced(leg)) {
+            // Its own call knows better for whom it was dialled.
+            return Ok(Vec::new());
+        }
+        let before = self.pairs_by(&owner, leg);
+        if let Some(leg) = self.calls.get_mut(&owner).and_then(|call| call.legs.get_mut(leg)) {
+            leg.number = number.cloned();
+        }
+        let after = self.pairs_by(&owner, leg);
+        if before == after {
+            return Ok(Vec::new());
+        }
+        let parted: Vec<_> = before.into_iter().map(|pair| self.parted(pair, at)).collect();
+        let paired: Vec<_> = after.into_iter().map(|pair| self.talking(pair, at)).collect();
+        Ok(parted.into_iter().chain(paired).collect())
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        id: &CallId,
+        leg: &LegId,
+        serial: Serial,
+        at: UnixMillis,
+    ) -> Result<(), EventRefusal> {
+        // The agent says who a leg is before anything else. This one is another call's, whose report comes later.
+        self.join(id, leg, None, serial, at, Membership::Stranger)?;
+        let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
+        if let Some(leg) = call.legs.get_mut(leg) {
+            leg.answered.get_or_insert(at);
+        }
+        call.advance(Phase::Answered);
+        call.answered.get_or_insert(at);
+        Ok(())
+    }
+
+    pub(super) fn ended(&mut self, id: &CallId, leg: &LegId, cause: Option<&str>, at: UnixMillis) -> Vec<Effect> {
+        if self.goes_on_elsewhere(id, leg) {
+            return Vec::new();
+        }
+        let Some(owner) = self.owner(id, leg) else { return Vec::new() };
+        let partners: Vec<LegId> = match self.calls.get(&owner).and_then(|c| c.legs.get(leg)) {
+            Some(leg) => leg.bridges.iter().map(|(with, _)| with.clone()).collect(),
+            None => Vec::new(),
+        };
+        let mut effects = Vec::new();
+        for partner in partners {
+            effects.extend(self.unbridged(id, &[leg.clone(), partner], at));
+        }
+        let Some(call) = self.calls.get_mut(&owner) else { return effects };
+        if let Some(leg) = call.legs.get_mut(leg) {
+            leg.ended.get_or_insert(at);
+            leg.reported.clear();
+        }
+        // The announced leg's own cause, if it says one, is what the caller got.
+        if *leg == call.leg || (call.is_over() && call.cause.is_none()) {
+            call.cause = cause.map(str::to_owned).or(call.cause.take());
+        }
+        effects.extend(self.end_if_over(&owner, at));
+        effects
+    }
+
+    /// The call that a leg belongs to: seen from `id`, on the same PBX.
+    pub(super) fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
+        let call = self.calls.get(id)?;
+        // A leg that calls somewhere else now has left this one.
+        if call.has(leg) {
+            return Some(id.clone());
+        }
+        self.legs.get(&(call.pbx.clone(), leg.clone())).cloned()
+    }
+}
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -1,0 +1,322 @@
+//! One call and its legs.
+
+mod bridges;
+pub mod exchange;
+pub mod identity;
+pub mod offer_matching;
+mod remote_legs;
+pub mod remote_side;
+pub mod report_order;
+mod strangers;
+mod talks;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::address::Address;
+use crate::core::base::name::{AgentId, CallId, LegId, PbxName, TrunkName};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+use crate::core::routing::route::{Reason, Route, Side};
+use remote_side::RemoteSide;
+use report_order::LatestReport;
+
+/// How far a call has come.
+///
+/// Decided → Answered → Talking ⇄ Answered; any → Ended. Nothing leads back to Decided or out of
+/// Ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Routed; nobody has answered.
+    Decided,
+    /// Somebody has answered; nobody hears the caller yet, or no longer.
+    Answered,
+    /// Two legs hear each other.
+    Talking,
+    /// All legs are gone.
+    Ended,
+}
+
+/// What happened to a leg of a call. `P` is the party behind the leg: in the exchange the number that the leg stands for,
+/// or nobody. The agent's tracker only has the device that the PBX names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LegEvent<P = Option<Number>> {
+    /// A leg was made to reach the called number.
+    Dialled {
+        /// The new leg.
+        leg: LegId,
+        /// Who is behind it.
+        party: P,
+        /// The trunk that it goes over, if the PBX says so.
+        trunk: Option<TrunkName>,
+    },
+    /// A leg turns out to be another phone: picked up, moved there, or joined by a bridge.
+    Identified {
+        /// Which one.
+        leg: LegId,
+        /// Who is behind it now.
+        party: P,
+    },
+    /// A leg answered.
+    Answered {
+        /// Which one.
+        leg: LegId,
+    },
+    /// Two legs hear each other.
+    Bridged {
+        /// In either order.
+        legs: [LegId; 2],
+    },
+    /// Two legs no longer hear each other.
+    Unbridged {
+        /// In either order.
+        legs: [LegId; 2],
+    },
+    /// A leg is gone.
+    Ended {
+        /// Which one.
+        leg: LegId,
+        /// The hang-up cause in the PBX's words.
+        cause: Option<String>,
+    },
+}
+
+impl<P> LegEvent<P> {
+    /// The legs that it names.
+    pub fn legs(&self) -> &[LegId] {
+        match self {
+            LegEvent::Dialled { leg, .. }
+            | LegEvent::Identified { leg, .. }
+            | LegEvent::Answered { leg }
+            | LegEvent::Ended { leg, .. } => std::slice::from_ref(leg),
+            LegEvent::Bridged { legs } | LegEvent::Unbridged { legs } => legs,
+        }
+    }
+}
+
+/// An event that is about to be applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LegReport {
+    /// Its number, by the agent that reported it.
+    pub seq: u64,
+    /// When it happened.
+    pub at: UnixMillis,
+    /// What happened.
+    pub event: LegEvent,
+}
+
+/// One channel of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// The number that it stands for.
+    pub number: Option<Number>,
+    /// The trunk that it goes over, if the PBX says so.
+    pub trunk: Option<TrunkName>,
+    /// When it was first heard of.
+    pub since: UnixMillis,
+    /// When it answered.
+    pub answered: Option<UnixMillis>,
+    /// When it went.
+    pub ended: Option<UnixMillis>,
+    /// The legs that it hears.
+    pub bridges: Vec<(LegId, Bridge)>,
+    /// The latest reports on whom it hears, or on its end.
+    pub reported: Vec<LatestReport>,
+    /// How the call knows it.
+    pub membership: Membership,
+}
+
+impl Leg {
+    /// A leg that has just been heard of.
+    pub(super) fn new(number: Option<Number>, since: UnixMillis, membership: Membership) -> Leg {
+        let (bridges, reported) = (Vec::new(), Vec::new());
+        Leg { number, trunk: None, since, answered: None, ended: None, bridges, reported, membership }
+    }
+}
+
+/// How a call knows a leg. The reports of one call arrive in order, but those of two calls can overtake each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Membership {
+    /// The call's own reports introduced it.
+    Member,
+    /// Only an answer or a bridge named it. It stands for nobody until the call that introduces it claims it.
+    Stranger,
+    /// A later call announced it anew at this time. What this call reports from before that is out of date.
+    Moved(UnixMillis),
+}
+
+/// A bridge between two legs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge {
+    /// The call that reported it.
+    pub call: CallId,
+    /// Since when.
+    pub since: UnixMillis,
+    /// One of the two came to a conference that was full: they hear each other and are no pair.
+    pub beyond: bool,
+}
+
+/// Two numbers that hear each other in a call, or have heard each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// The calling side.
+    pub first: Number,
+    /// The called side.
+    pub second: Number,
+    /// Since when.
+    pub since: UnixMillis,
+    /// Until when; none if they still do.
+    pub until: Option<UnixMillis>,
+}
+
+/// Talks that a call remembers: enough for transfers and a conference, and no call grows without end.
+const TALKS_MAX: usize = 64;
+
+/// A call, from its announcement to its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Its id, ours.
+    pub id: CallId,
+    /// Where it was announced.
+    pub pbx: PbxName,
+    /// The announced leg.
+    pub leg: LegId,
+    /// Who calls; none if withheld on its way here, or not a number.
+    pub calling: Option<Number>,
+    /// The caller is one of ours, wherever the call is announced, and withholds the number from everybody
+    /// else (CLIR, 3GPP TS 22.081 §2).
+    pub withheld: bool,
+    /// Who is called.
+    pub called: Number,
+    /// Which end we are.
+    pub side: Side,
+    /// Where it went.
+    pub route: Route,
+    /// Through which trunk.
+    pub trunk: Option<TrunkName>,
+    /// Why.
+    pub reason: Reason,
+    /// The address that travels in its signalling.
+    pub carried: Option<Address>,
+    /// When the PBX announced it.
+    pub announced: Option<UnixMillis>,
+    /// When it was decided.
+    pub decided: UnixMillis,
+    /// When somebody first answered.
+    pub answered: Option<UnixMillis>,
+    /// When its last leg went.
+    pub ended: Option<UnixMillis>,
+    /// The hang-up cause in the PBX's words.
+    pub cause: Option<String>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// All its legs, gone ones too.
+    pub legs: BTreeMap<LegId, Leg>,
+    /// Who talked in it and no longer heard the other, and since when.
+    pub parted: BTreeMap<Number, UnixMillis>,
+    /// Who talked in it with whom, in order; the last ones.
+    pub talks: Vec<Talk>,
+    /// Its other side, where that is another node's.
+    pub remote: RemoteSide,
+    /// The sequence number of the last event that was applied.
+    pub last_seq: u64,
+    /// The agent that reported it, and when it happened; none if the agent didn't say its id.
+    pub last_by: Option<(AgentId, UnixMillis)>,
+}
+
+impl Call {
+    /// Whom the announced leg stands for: the calling number or, from a trunk, what stands for a
+    /// withheld one.
+    pub fn caller(&self) -> Option<Number> {
+        Call::caller_of(&self.id, self.calling.as_ref(), self.side)
+    }
+
+    /// As [`Call::caller`], of a call that is about to be.
+    pub fn caller_of(id: &CallId, calling: Option<&Number>, side: Side) -> Option<Number> {
+        calling.cloned().or_else(|| (side == Side::Terminating).then(|| Number::withheld(id)))
+    }
+
+    /// A leg map with the announced leg alone.
+    pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
+        BTreeMap::from([(leg.clone(), Leg::new(calling.cloned(), at, Membership::Member))])
+    }
+
+    /// Whether the leg is in it, and not gone or called somewhere else.
+    pub fn has(&self, leg: &LegId) -> bool {
+        self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
+    }
+
+    /// The legs whose end the call has yet to report: those that are up, and those that a later call has announced.
+    pub fn unfinished(&self) -> impl Iterator<Item = &LegId> {
+        let unfinished = |leg: &Leg| leg.ended.is_none() || matches!(leg.membership, Membership::Moved(_));
+        self.legs.iter().filter(move |(_, leg)| unfinished(leg)).map(|(id, _)| id)
+    }
+
+    /// Whether its last leg is gone, and that isn't said yet. A leg that a later call has announced may not be the last
+    /// one before the call's own reports have come so far.
+    pub(super) fn is_over(&self) -> bool {
+        self.phase != Phase::Ended && self.unfinished().next().is_none()
+    }
+
+    /// Its legs and whom they hear: each two once, whichever call the other one is in.
+    pub fn hears(&self) -> Vec<[LegId; 2]> {
+        let heard = self.legs.iter().flat_map(|(leg, state)| state.bridges.iter().map(move |(other, _)| (leg, other)));
+        let once = heard.filter(|(leg, other)| leg < other || !self.has(other));
+        once.map(|(leg, other)| [leg.clone(), other.clone()]).collect()
+    }
+
+    /// The legs that are gone, the first to go first; not the announced one, which the call is known by.
+    pub(super) fn gone(&self) -> Vec<&LegId> {
+        let gone = self.legs.iter().filter(|(leg, _)| **leg != self.leg);
+        let mut gone: Vec<_> = gone.filter_map(|(leg, state)| Some((state.ended?, leg))).collect();
+        gone.sort_unstable();
+        gone.into_iter().map(|(_, leg)| leg).collect()
+    }
+
+    /// When something was last heard of it.
+    pub fn last_activity(&self) -> UnixMillis {
+        let of_leg = |leg: &Leg| {
+            let own = [Some(leg.since), leg.answered, leg.ended].into_iter().flatten();
+            own.chain(leg.bridges.iter().map(|(_, bridge)| bridge.since)).max()
+        };
+        let legs = self.legs.values().filter_map(of_leg);
+        legs.chain(self.parted.values().copied()).fold(self.decided, UnixMillis::max)
+    }
+
+    /// These two hear each other from now on.
+    pub(super) fn begin_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
+        if self.talks.len() >= TALKS_MAX
+            && let Some(over) = self.talks.iter().position(|talk| talk.until.is_some())
+        {
+            self.talks.remove(over);
+        }
+        if self.talks.len() < TALKS_MAX {
+            self.talks.push(Talk { first: first.clone(), second: second.clone(), since: at, until: None });
+        }
+    }
+
+    /// These two no longer do.
+    pub(super) fn end_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
+        let talks = self.talks.iter_mut().filter(|talk| talk.until.is_none());
+        let mut same = talks.filter(|talk| {
+            (&talk.first, &talk.second) == (first, second) || (&talk.first, &talk.second) == (second, first)
+        });
+        if let Some(talk) = same.next() {
+            talk.until = Some(at);
+        }
+    }
+
+    /// It goes back to Answered once nobody talks.
+    pub(super) fn fall_back_to_answered(&mut self) {
+        if self.phase == Phase::Talking && self.legs.values().all(|leg| leg.bridges.is_empty()) {
+            self.phase = Phase::Answered;
+        }
+    }
+
+    /// The one place where a call goes forward; it never goes back by this way.
+    pub(super) fn advance(&mut self, to: Phase) {
+        self.phase = self.phase.max(to);
+    }
+}
