@@ -1,4 +1,4 @@
-//! `POST /v1/calls/{call}/events`: what an agent reports of a call.
+//! `POST /v1/calls/{call}/events`: the reported events of a call.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,7 +8,7 @@ use crate::core::base::name::{LegId, TrunkName};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
-/// `POST /v1/calls/{call}/events`: what happened since, in order.
+/// `POST /v1/calls/{call}/events`: events since the last report, in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CallEvents {
@@ -17,20 +17,19 @@ pub struct CallEvents {
     pub events: Vec<CallReport>,
 }
 
-/// The header in which an agent says what its own clock shows, in milliseconds since 1970. A node of an earlier version
-/// ignores a header; it would refuse a report with a field that it doesn't know.
+/// Header with the agent's clock, in milliseconds since 1970. It is a header because earlier nodes refuse unknown
+/// fields.
 pub const AGENT_CLOCK: &str = "sidecall-clock";
 
-/// The header in which an agent says its id, at most [`AGENT_ID_BYTES`] long: the reply to its reports hands SIP MESSAGEs to
-/// it, and their numbers are compared with its own only.
+/// Header with the agent's id, at most [`AGENT_ID_BYTES`] long. Replies hand SIP MESSAGEs to this agent, and its `seq`
+/// is compared only with its own.
 pub const AGENT_ID: &str = "sidecall-agent";
 
-/// How long an agent's id may be.
+/// Maximum length of an agent's id.
 pub const AGENT_ID_BYTES: usize = 500;
 
 impl CallEvents {
-    /// The events with the times of the clock that shows `now`, if the clock that they were written by showed `sent`.
-    /// None is later than now.
+    /// Converts the times from a clock that showed `sent` to the one that shows `now`. None is later than `now`.
     pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> Vec<CallReport> {
         for event in &mut self.events {
             event.at = event.at.by_clock(sent, now);
@@ -46,7 +45,7 @@ pub struct CallReport {
     /// legs, the one with the lower number is the earlier one. In a call, one that is not above `last_seq` is taken for a
     /// repeat, unless another agent reported the last event and this one happened later. At most 2⁶³ − 1.
     pub seq: u64,
-    /// When it happened (the agent's clock).
+    /// When it happened (agent's clock).
     pub at: UnixMillis,
     /// What happened.
     #[serde(flatten)]
@@ -54,7 +53,7 @@ pub struct CallReport {
 }
 
 impl CallReport {
-    /// The largest `seq` that a node takes: there is always room for the reports that follow.
+    /// The largest accepted `seq`; higher numbers remain for the reports that follow.
     pub const SEQ_MAX: u64 = i64::MAX.unsigned_abs();
 }
 
@@ -118,7 +117,7 @@ pub enum CallEvent {
 /// The answer to events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EventsReply {
-    /// What the agent is to send.
+    /// SIP MESSAGEs for the agent to send.
     #[serde(flatten)]
     pub sip: SipMessages,
     /// The call had ended before one of the events, which was dropped. The legs that the agent still has in this call need

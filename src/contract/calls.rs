@@ -1,4 +1,4 @@
-//! `/v1/calls`: the decision, SIP MESSAGEs for the agent, and what an administrator sees of a call.
+//! `/v1/calls`: the decision, SIP MESSAGEs for the agent, and the view that administrators get.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -22,30 +22,30 @@ pub struct CallRequest {
     pub pbx: PbxName,
     /// The announced leg.
     pub leg: LegId,
-    /// Who calls; absent if withheld or not a number.
+    /// The calling number; absent if withheld or not a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calling: Option<Number>,
-    /// The caller is one of ours and withholds the number: it decides and pairs, and nobody is shown it.
+    /// One of our own callers withholds the number. It is used to decide and pair, and shown to nobody.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub withheld: bool,
-    /// Who is called.
+    /// The called number.
     pub called: Number,
-    /// Which end of the call the PBX is.
+    /// Which side of the call the PBX is on.
     pub side: Side,
-    /// The client address that came in the call signalling from a trusted trunk.
+    /// The client address that a trusted trunk sent in the call signalling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub received_address: Option<Address>,
-    /// Set when the PBX has routed the call by its own default already, and why: the call is only
-    /// registered, so that it can be paired.
+    /// Why the PBX has already routed the call itself. The node then only registers the call, so that it can be
+    /// paired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub routed: Option<Reason>,
-    /// When the PBX announced it (the agent's clock); absent if it was found in a snapshot.
+    /// When the PBX announced it (agent's clock); absent if a snapshot revealed the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub announced: Option<UnixMillis>,
 }
 
 impl CallRequest {
-    /// The request with its time by the clock that shows `now`, if the agent's showed `sent`.
+    /// Converts the time from the agent's clock, which showed `sent`, to the one that shows `now`.
     #[must_use]
     pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> CallRequest {
         self.announced = self.announced.map(|at| at.by_clock(sent, now));
@@ -56,42 +56,40 @@ impl CallRequest {
 /// The node's answer.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallDecision {
-    /// The call's id from now on.
+    /// The id of the call.
     pub call: CallId,
     /// Where it goes.
     pub route: Route,
-    /// Through which trunk, on a packet route.
+    /// The trunk of a packet route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<TrunkName>,
-    /// The address to carry, on a packet route.
+    /// The address to carry in the signalling of a packet route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
     /// Why.
     pub reason: Reason,
 }
 
-/// A SIP MESSAGE that the agent is asked to send through its PBX. It stands in the replies to
-/// events and to `PUT /v1/pbxs/{pbx}`.
+/// A SIP MESSAGE for the agent to send through its PBX, in replies to events and to `PUT /v1/pbxs/{pbx}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipMessage {
     /// The delivery.
     pub id: String,
     /// The client's address, of the `sip:` kind.
     pub to: Address,
-    /// The number in whose name it is sent: the other party's.
+    /// The number shown as the sender: the other party's.
     pub from: Number,
     /// Printable ASCII on one line, without `| ' \ $ { }`: safe in a command of either PBX.
     pub text: String,
-    /// The call after which nobody needs the message: the agent drops it if that call ends first. Absent if the
-    /// message is of use after the call too.
+    /// The agent drops the message if this call ends first. Absent if the message is useful after the call too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
-    /// The call that the message is about. An address gets messages about the same call one after the other.
+    /// The call that the message is about. Messages about one call to one address are sent one after the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<CallId>,
 }
 
-/// The answer to `PUT /v1/pbxs/{pbx}`, and part of that to events: what the agent is to send.
+/// SIP MESSAGEs to send: the reply to `PUT /v1/pbxs/{pbx}`, and part of the reply to events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SipMessages {
     /// In order.
@@ -103,19 +101,19 @@ pub struct SipMessages {
 pub struct SipMessageOutcome {
     /// The delivery.
     pub id: String,
-    /// Absent if the PBX took it.
+    /// Absent if the PBX accepted it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When the PBX began to send it (the agent's clock). What became of it is known later, on FreeSWITCH 100 ms and more.
+    /// When the PBX began to send it (agent's clock). The outcome comes later: on FreeSWITCH after 100 ms or more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<UnixMillis>,
-    /// Whether the PBX took it is not known: sent again, it might be there twice.
+    /// It is unknown whether the PBX sent it. A second attempt might deliver it twice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unknown: bool,
-    /// The PBX was never asked to send it, so it can be asked for again.
+    /// The PBX was never asked to send it, so another attempt is safe.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unsent: bool,
-    /// How long the agent sends nothing to this address, since it didn't take a message.
+    /// How long the agent pauses sending to this address, because a message failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest_ms: Option<u64>,
 }
@@ -123,11 +121,11 @@ pub struct SipMessageOutcome {
 /// `GET /v1/calls`: the newest first.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallList {
-    /// At most `limit`.
+    /// At most `limit` calls.
     pub calls: Vec<CallView>,
 }
 
-/// A call as an administrator sees it.
+/// A call, as administrators see it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallView {
     /// Its id.
@@ -136,14 +134,14 @@ pub struct CallView {
     pub pbx: PbxName,
     /// The announced leg.
     pub leg: LegId,
-    /// Legs whose end has not been reported.
+    /// Legs whose end the call has not reported.
     #[schema(value_type = Vec<String>)]
     pub legs: Vec<LegId>,
-    /// Those of `legs` that the call has only heard of: the report of the call that they belong to may come yet.
+    /// Those of `legs` known only from an answer or a bridge. The call they belong to may not have been reported yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub strangers: Vec<LegId>,
-    /// Those of `legs` that a later call has announced: this call has yet to report that they left it.
+    /// Those of `legs` that a later call has announced. This call has not yet reported that they left.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub moved: Vec<LegId>,
@@ -151,101 +149,101 @@ pub struct CallView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<[String; 2]>)]
     pub hears: Vec<[LegId; 2]>,
-    /// Who calls.
+    /// The calling number.
     pub calling: Option<Number>,
-    /// Who is called.
+    /// The called number.
     pub called: Number,
-    /// Which end the PBX is.
+    /// Which side the PBX is on.
     pub side: Side,
     /// Where it went.
     pub route: Route,
-    /// Through which trunk.
+    /// The trunk it took.
     pub trunk: Option<TrunkName>,
     /// Why.
     pub reason: Reason,
-    /// The address that travels in its signalling.
+    /// The client address in its signalling.
     pub address: Option<Address>,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
-    /// The `seq` of the last event that counted. An agent that has just started numbers its reports, those about other
-    /// calls included, behind the highest one of the PBX. 0 before the first event, and from a node of an earlier version.
+    /// The `seq` of the last applied event; 0 before the first one, and from earlier nodes. A new agent numbers its
+    /// reports above the highest `last_seq` of the PBX's calls.
     #[serde(default)]
     pub last_seq: u64,
-    /// When it was decided.
+    /// When the node decided.
     pub decided: UnixMillis,
     /// When somebody answered.
     pub answered: Option<UnixMillis>,
     /// When it ended.
     pub ended: Option<UnixMillis>,
-    /// The hang-up cause in the PBX's words.
+    /// The PBX's hang-up cause.
     pub cause: Option<String>,
-    /// Its other side, where that is another node's.
+    /// The remote side, if another node serves it.
     #[serde(flatten, with = "legacy::remote")]
     #[schema(value_type = legacy::RemoteNames)]
     pub remote: Option<RemoteSideView>,
-    /// Other calls of this node that are one with it: the call goes from one of our PBXs to another.
+    /// Calls of this node linked to this one: the call goes from one of our PBXs to another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     pub with: Vec<CallId>,
-    /// What happened at its ends, those of `with` included, in order. `GET /v1/calls` leaves it out.
+    /// What happened, in order, in this call and those in `with`. `GET /v1/calls` omits it.
     #[serde(flatten, with = "legacy::timeline")]
     #[schema(value_type = legacy::TimelineNames)]
     pub timeline: Vec<TimelineEvent>,
-    /// What was sent to clients.
+    /// Messages to clients.
     pub deliveries: Vec<DeliveryView>,
 }
 
-/// What a call knows of its other side, and what was said to that side's node.
+/// What this node knows of the remote side, and what it sent there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RemoteSideView {
-    /// How its client's address came here, if it did.
+    /// How this node received the remote client's address.
     #[serde(flatten, with = "legacy::known_source")]
     #[schema(value_type = legacy::KnownSourceNames)]
     pub source: Option<AddressSource>,
     /// The node that offered it.
     pub peer: Option<PeerName>,
-    /// The number that ours are shown.
+    /// The number that our clients are shown.
     pub number: Option<Number>,
     /// Our own offer to the node that serves the called number.
     pub offer: Option<PeerDelivery>,
-    /// What this node told the other side for clients that can't themselves.
+    /// Answers that this node sent on behalf of clients that can't.
     pub answers: Vec<AnswerView>,
-    /// The call of this node that is the other half of this one.
+    /// The call of this node that continues this one, or that this one continues.
     #[serde(flatten, with = "legacy::linked_call")]
     #[schema(value_type = legacy::LinkedCallNames)]
     pub linked_call: Option<CallId>,
 }
 
-/// An answer to the other side's address.
+/// An answer sent to the remote client's address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AnswerView {
-    /// Whose client it tells of.
+    /// The number whose client it announces.
     pub number: Number,
-    /// What became of it.
+    /// How the delivery went.
     #[serde(flatten)]
     pub sent: PeerDelivery,
 }
 
-/// One message on its way to one client.
+/// A message to one client.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryView {
-    /// Its id; the message carries the same.
+    /// The id of the delivery and of the message.
     pub id: String,
-    /// The number whose client it is for.
+    /// The number of the client.
     pub number: Number,
     /// The client.
     pub client: ClientId,
     /// `hosted`, `sip` or `webhook`.
     pub form: String,
-    /// What is sent: `peer`, `ended` or `message`.
+    /// The message: `peer`, `ended` or `message`.
     pub message: String,
     /// `pending`, `delivered`, `failed` or `dropped` (the call ended first).
     pub state: String,
     /// Attempts so far.
     pub attempts: u32,
-    /// When it was made.
+    /// When it was created.
     pub created: UnixMillis,
-    /// When the client had it.
+    /// When the client received it.
     pub delivered: Option<UnixMillis>,
     /// Why the last attempt failed.
     pub error: Option<String>,

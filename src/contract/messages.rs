@@ -1,4 +1,4 @@
-//! What a multimedia client gets, whatever its form.
+//! Messages to multimedia clients, in the same form for every kind of client.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -17,39 +17,39 @@ use crate::core::numbering::number::Number;
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Message {
-    /// The same at each attempt to deliver it: a client that has seen it ignores it.
+    /// The same at each attempt, so that a client can ignore a repeat.
     pub id: String,
     /// The call that it belongs to.
     pub call: CallId,
-    /// What it says.
+    /// The content.
     #[serde(flatten)]
     pub body: MessageBody,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum MessageBody {
-    /// The call is up: here is who you talk to and how their client is reached.
+    /// You are connected: this is the other party and the address of their client.
     Peer {
         /// Your own side of the call.
         role: Role,
         /// The other side.
         peer: PeerClient,
-        /// Your own side, for the other one to be told: POST `{"type":"peer","peer":OWN}` to
-        /// `peer.address`. Absent if their node knows it, or yours tells them.
+        /// Your own side, for you to send to the other: POST `{"type":"peer","peer":OWN}` to `peer.address`. Absent if
+        /// their node has it already, or your node sends it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         own: Option<Box<PeerClient>>,
     },
-    /// You no longer talk to them; the addresses end soon.
+    /// You are no longer connected; the addresses expire soon.
     Ended {
-        /// Whom you talked to; absent if it was withheld.
+        /// The number you talked to; absent if withheld.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
     },
-    /// Somebody who has your address for this call sent you this.
+    /// Somebody who has your address for this call sent you a message.
     Message {
-        /// As it came: a JSON object.
+        /// A JSON object, as it was received.
         #[schema(value_type = Object)]
         content: serde_json::Map<String, serde_json::Value>,
     },
@@ -66,24 +66,23 @@ impl MessageBody {
     }
 }
 
-/// The other side of a call.
+/// A party of a call and its client, as the other party sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerClient {
-    /// Their number; absent if they withhold it.
+    /// Their number; absent if withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<Number>,
     /// Their name in the directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How their client is reached: POST a JSON object to an `https:` address, send a SIP MESSAGE
-    /// to a `sip:` address.
+    /// The address of their client: POST a JSON object to an `https:` address, send a SIP MESSAGE to a `sip:` address.
     pub address: Address,
     /// What their client can do.
     #[serde(default)]
     pub capabilities: Vec<Capability>,
 }
 
-/// Another node's client, as ours are told of it.
+/// A remote client, as our clients see it.
 impl From<&RemoteClient> for PeerClient {
     fn from(client: &RemoteClient) -> PeerClient {
         PeerClient {

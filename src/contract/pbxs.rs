@@ -1,5 +1,5 @@
-//! `PUT /v1/pbxs/{pbx}`: an agent tells how its link to a PBX is. It does so at each change and
-//! every two seconds; the reply may hold SIP MESSAGEs to send.
+//! `PUT /v1/pbxs/{pbx}`: an agent reports the state of its link to a PBX, at each change and every two seconds. The reply
+//! may hold SIP MESSAGEs to send.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,7 +8,7 @@ use super::{SipMessageOutcome, legacy};
 use crate::core::base::name::PbxName;
 use crate::core::base::time::UnixMillis;
 
-/// Which PBX it is.
+/// The kind of a PBX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PbxKind {
@@ -19,7 +19,7 @@ pub enum PbxKind {
 }
 
 impl PbxKind {
-    /// The word, as config and API write it.
+    /// The word in configuration and API.
     pub fn as_str(self) -> &'static str {
         match self {
             PbxKind::Freeswitch => "freeswitch",
@@ -28,22 +28,22 @@ impl PbxKind {
     }
 }
 
-/// How a link is.
+/// The state of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LinkState {
-    /// Not there; trying.
+    /// Disconnected; trying to connect.
     Down,
     /// Connected, reading the snapshot.
     Syncing,
-    /// Calls are announced to us and followed.
+    /// The agent decides and follows calls.
     Up,
-    /// Another agent has attached to this PBX after us: we follow, it decides.
+    /// Another agent attached later and decides. This one follows calls.
     Standby,
 }
 
 impl LinkState {
-    /// Whether SIP MESSAGEs can be sent over it.
+    /// Whether SIP MESSAGEs can be sent over the link.
     pub fn sends(self) -> bool {
         matches!(self, LinkState::Up | LinkState::Standby)
     }
@@ -56,18 +56,17 @@ pub struct PbxReport {
     pub kind: PbxKind,
     /// The agent's id.
     pub agent: String,
-    /// How the link is.
+    /// The state of the link.
     pub link: LinkState,
-    /// Since when.
+    /// When it entered this state.
     pub since: UnixMillis,
     /// Why it is down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The PBX's own words for its version.
+    /// The version that the PBX reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// Addresses in headers that were not taken, since the agent's start: from phones and trunks that
-    /// aren't trusted, or unreadable.
+    /// Addresses in headers refused since the agent started: unreadable, or from untrusted phones and trunks.
     #[serde(default)]
     pub refused: u64,
     /// SIP MESSAGEs that were sent since the last report.
@@ -76,7 +75,7 @@ pub struct PbxReport {
 }
 
 impl PbxReport {
-    /// The report with the times of messages by the clock that shows `now`, if the agent's showed `sent`.
+    /// Converts the times of messages from the agent's clock, which showed `sent`, to the one that shows `now`.
     #[must_use]
     pub fn by_clock(mut self, sent: Option<UnixMillis>, now: UnixMillis) -> PbxReport {
         for outcome in &mut self.sent {
@@ -94,7 +93,7 @@ pub struct PbxView {
     /// The last report.
     #[serde(flatten)]
     pub report: PbxReport,
-    /// When it came.
+    /// When the node received it.
     #[serde(flatten, with = "legacy::reported")]
     #[schema(value_type = legacy::ReportedNames)]
     pub reported: UnixMillis,

@@ -1,4 +1,4 @@
-//! `/v1/peer/offers`: what one node tells another (B11).
+//! `/v1/peer/offers`: what nodes send each other (B11).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,84 +10,84 @@ use crate::core::base::time::UnixMillis;
 use crate::core::call::remote_side::Milestone;
 use crate::core::numbering::number::Number;
 
-/// `POST /v1/peer/offers`: one of our numbers calls one of yours, and this is how its client is reached.
+/// `POST /v1/peer/offers`: one of the sender's numbers calls one of the receiver's, and its client has this address.
 ///
-/// The same call is offered once: repeats of an offer are told by `id`, and must say the same.
+/// A call is offered once. A repeat has the same `id` and must have the same content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Offer {
     /// The offering node's call.
     pub id: CallId,
-    /// Who calls; absent if that is not to be told.
+    /// The calling number; absent if withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calling: Option<Number>,
-    /// Who is called.
+    /// The called number.
     pub called: Number,
-    /// How the caller's client is reached.
+    /// The address of the caller's client.
     pub address: Address,
     /// The caller's name, at most 100 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What their client can do.
+    /// What the client can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 16)]
     pub capabilities: Vec<Capability>,
     /// When the call began.
     pub at: UnixMillis,
-    /// When this was sent, each time anew: what is older than a minute is a replay.
+    /// When this attempt was sent. After a minute it is a replay.
     pub sent: UnixMillis,
-    /// The nodes that it has passed, the first one first, by their public URLs.
+    /// Public URLs of the nodes it has passed, the first one first.
     #[schema(max_items = 8)]
     pub via: Vec<String>,
 }
 
 impl Offer {
-    /// Whether it is the same offer, sent again.
+    /// Whether this is a repeat of an earlier offer.
     pub fn repeats(&self, earlier: &Offer) -> bool {
         *self == Offer { sent: self.sent, ..earlier.clone() }
     }
 }
 
-/// `POST /v1/peer/offers/{id}/part`: one node's part of a call that was offered, so that the other can show both.
+/// `POST /v1/peer/offers/{id}/part`: one node's events of an offered call, so that the other node can show both sides.
 ///
-/// It says when, and never who: no number, name, PBX or leg.
+/// It has times, and no number, name, PBX or leg.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SharedTimeline {
-    /// In order; of each kind the first.
+    /// In order, and only the first of each kind.
     #[schema(max_items = 8)]
     pub steps: Vec<SharedTimelineEvent>,
 }
 
-/// One step of it.
+/// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SharedTimelineEvent {
-    /// How long before this was sent, in ms: the two clocks may differ.
+    /// Milliseconds before this was sent. The two clocks may differ, so it is no absolute time.
     pub ago: u32,
     /// What happened.
     #[serde(flatten)]
     pub what: Milestone,
 }
 
-/// Why an offer is not taken: a closed list, the same words in answers, metrics and logs.
+/// Why an offer is refused: a closed list, with the same words in answers, metrics and logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OfferRefusal {
-    /// Neither token nor certificate is one of a peer.
+    /// The token or certificate belongs to no peer.
     UnknownPeer,
-    /// The calling number is not one of that peer's.
+    /// The calling number is not the peer's.
     NotItsNumber,
-    /// We don't serve the called number.
+    /// This node does not serve the called number.
     NotServed,
-    /// The same id, and something else in it.
+    /// The id was used before, with other content.
     Replayed,
-    /// Sent too long ago, or not yet.
+    /// The time of sending is too old, or in the future.
     Stale,
-    /// It has been here before, or has passed too many nodes.
+    /// It has passed this node before, or too many nodes.
     Loop,
     /// Too many offers.
     Limited,
-    /// A value can't be taken.
+    /// A value is not acceptable.
     Invalid,
 }
 

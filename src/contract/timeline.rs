@@ -1,4 +1,4 @@
-//! A call told in order: what happened at each of its ends, and when.
+//! The timeline of a call: what happened on each side, and when.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,25 +10,25 @@ use crate::core::call::remote_side::{AddressSource, Milestone, PeerDeliveryState
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route};
 
-/// One thing that happened.
+/// One event of a call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct TimelineEvent {
-    /// When, by the clock of whoever saw it: the agent's for what happened on the PBX, else the node's.
+    /// When it happened: by the agent's clock for what happened on the PBX, otherwise by the node's.
     pub at: UnixMillis,
-    /// Where.
+    /// On which side of the call it happened.
     #[serde(flatten, with = "legacy::side")]
     #[schema(value_type = legacy::SideNames)]
     pub side: TimelineSide,
-    /// The PBX that it is known from; of what another node says, the PBX at this end.
+    /// The PBX that reported it. If another node reported it, the PBX on this node's side.
     pub pbx: PbxName,
-    /// The call of this node that it belongs to: one that goes from PBX to PBX is two.
+    /// The call of this node that it belongs to. A call from one PBX to another has two.
     pub call: CallId,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub what: TimelineDetail,
 }
 
-/// Which end of a call something concerns.
+/// A side of a call, in its timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimelineSide {
@@ -38,7 +38,7 @@ pub enum TimelineSide {
     Second,
     /// Both.
     Both,
-    /// The other side, which is another node's or nobody's: what we know of it from here.
+    /// The remote side, which another node serves, or none. Only what this node knows of it.
     #[serde(alias = "far")]
     Remote,
 }
@@ -53,17 +53,17 @@ pub enum TimelineDetail {
         #[schema(value_type = String)]
         leg: LegId,
     },
-    /// The node decided, or got to know what the PBX had decided by itself.
+    /// The node decided, or learned what the PBX had decided by itself.
     Decided {
         /// Where it goes.
         route: Route,
         /// Why.
         reason: Reason,
-        /// Who serves the called number, if a portability source says a peer does.
+        /// The peer that serves the called number, according to a portability source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         serves: Option<PeerName>,
     },
-    /// The call went that way.
+    /// The call took this route.
     Routed {
         /// Where it goes.
         route: Route,
@@ -75,34 +75,34 @@ pub enum TimelineDetail {
     },
     /// The call was offered to another node.
     Offered(PeerDeliveryView),
-    /// The address of the other side's client came here.
+    /// This node received the address of the remote client.
     Heard {
-        /// By which way.
+        /// How it was received.
         #[serde(flatten, with = "legacy::source")]
         #[schema(value_type = legacy::SourceNames)]
         source: AddressSource,
-        /// From which node, if it is a known one.
+        /// The node that sent it, if it is a configured peer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         peer: Option<PeerName>,
-        /// Whose client it is; absent if that is withheld.
+        /// The number of the client; absent if withheld.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
     },
     /// A leg answered.
     Answered {
-        /// Whom it stands for; absent if that is nobody's number.
+        /// The number that the leg stands for, if any.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
-        /// The PBX answered by itself: an attendant, a mailbox.
+        /// The PBX itself answered, with an attendant or a mailbox.
         machine: bool,
     },
     /// Two numbers hear each other.
     Paired(PairedNumbers),
-    /// They no longer do.
+    /// Two numbers no longer hear each other.
     Parted(PairedNumbers),
-    /// A client was told of the other side, or that it is over.
+    /// A client was sent the other side's address, or the end of the call.
     Pushed {
-        /// The number whose client it is.
+        /// The number of the client.
         number: Number,
         /// The client.
         client: ClientId,
@@ -114,26 +114,26 @@ pub enum TimelineDetail {
         state: String,
         /// Attempts so far.
         attempts: u32,
-        /// When the client had it.
+        /// When the client received it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         delivered: Option<UnixMillis>,
         /// Why the last attempt failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
-    /// This node answered the other side's client, for a client that can't itself.
+    /// This node answered the remote client on behalf of a client that can't.
     Replied {
-        /// Whose client it tells of.
+        /// The number whose client was announced.
         number: Number,
-        /// How that went.
+        /// How the delivery went.
         #[serde(flatten)]
         delivery_to_peer: PeerDeliveryView,
     },
-    /// What happened in another node's part of the call, as that node says.
+    /// Another node reported an event on its side of the call.
     There {
-        /// Which node.
+        /// The node.
         node: PeerName,
-        /// What.
+        /// What happened there.
         #[serde(flatten)]
         what: Milestone,
     },
@@ -145,28 +145,28 @@ pub enum TimelineDetail {
     },
 }
 
-/// The two who are paired.
+/// Two paired numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PairedNumbers {
-    /// The calling side; absent if it is withheld.
+    /// The calling side; absent if withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<Number>,
-    /// The called side; absent if it is withheld.
+    /// The called side; absent if withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second: Option<Number>,
 }
 
-/// Something that is sent to another node.
+/// A delivery to another node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerDeliveryView {
-    /// The node, if it is a known one.
+    /// The node, if it is a configured peer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerName>,
-    /// How far it has come.
+    /// Its state.
     pub state: PeerDeliveryState,
     /// Attempts so far.
     pub attempts: u32,
-    /// When it was taken or refused.
+    /// When the other node accepted or refused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<UnixMillis>,
     /// Why the last attempt failed, or why it was refused.

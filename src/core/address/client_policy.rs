@@ -1,4 +1,4 @@
-//! Where a number's clients may let themselves be reached: the `[node.clients]` table of the configuration.
+//! Which addresses a number's clients may bind: the `[node.clients]` table of the configuration.
 //!
 //! | address | allowed if its host is |
 //! |---|---|
@@ -19,22 +19,23 @@ use serde::Deserialize;
 use super::network::{HostList, HostRule, may_be_public};
 use super::{Address, AddressKind};
 
-/// What an administrator allows the clients of this node's numbers.
+/// The addresses that an administrator allows.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientPolicy {
     /// Hosts of `sip:` addresses, beside our own domains.
     pub sip_hosts: HostList,
-    /// Hosts of other organisations' `sip:` addresses that are answered; if absent, all that trusted trunks and peers name.
+    /// Hosts of other organisations' `sip:` addresses that are answered; if absent, all that trusted trunks and peers
+    /// name.
     pub answer_hosts: Option<HostList>,
     /// Hosts of webhooks that need not be on the public internet.
     pub webhook_hosts: HostList,
-    /// How many SIP MESSAGEs a number's clients are sent in a minute, all together.
+    /// Maximum number of SIP MESSAGEs per minute to all clients of a number.
     pub messages_per_minute: u32,
     /// Our own SIP domains: those of the PBXs in the same configuration.
     #[serde(skip)]
     pub own_domains: HostList,
-    /// Users at our own domains that are trunks: an Asterisk would send to them with their credentials.
+    /// Users at our own domains that are trunks. Asterisk would send to them with their credentials.
     #[serde(skip)]
     pub trunks: BTreeSet<String>,
 }

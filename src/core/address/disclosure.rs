@@ -1,4 +1,4 @@
-//! To whom a client's address may go.
+//! Who may learn a client's address.
 //!
 //! | a client offers it to | a number of this node | a listed peer | another peer | anybody else |
 //! |---|---|---|---|---|
@@ -7,7 +7,7 @@
 //! | `peers` | yes | yes | no | no |
 //! | `everyone` | yes | yes | yes | yes |
 //!
-//! Who gives none gets none: a client that keeps its address from somebody isn't told theirs either.
+//! It applies both ways: a client that keeps its address from somebody does not get theirs.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,25 +17,25 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::base::name::{NameError, PeerName};
 
-/// Peers of one list.
+/// Maximum number of peers in a list.
 pub const PEERS_MAX: usize = 64;
 
-/// To whom a client's address is offered.
+/// Who may learn a client's address.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OfferTo {
-    /// To nobody.
+    /// Nobody.
     Never,
-    /// To numbers of this node.
+    /// Numbers of this node.
     Served,
-    /// To numbers of this node and of these peers, at most 64.
+    /// Numbers of this node and of these peers, at most 64.
     Peers(BTreeSet<PeerName>),
-    /// To whoever the phone call is with.
+    /// Anybody the call is with.
     #[default]
     Everyone,
 }
 
-/// Who would get an address.
+/// The receiver of an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receiver<'a> {
     /// A number of this node.
@@ -47,7 +47,7 @@ pub enum Receiver<'a> {
 }
 
 impl OfferTo {
-    /// Whether an address that is offered so may go to this one.
+    /// Whether this receiver may learn the address.
     pub fn allows(&self, receiver: &Receiver<'_>) -> bool {
         match (self, receiver) {
             (OfferTo::Never, _) => false,
@@ -58,7 +58,7 @@ impl OfferTo {
     }
 }
 
-/// Why a text is not one.
+/// Why a text is not an [`OfferTo`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OfferToError {
     /// None of the words.

@@ -35,7 +35,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Breaker<T> {
         Breaker { limit: limit.max(1), rest, state: State::Closed { failures: 0 } }
     }
 
-    /// Whether to ask now. The first that may ask after the rest is the trial.
+    /// Whether to ask now. The first request after the rest is the trial.
     pub fn allows(&mut self, now: T) -> bool {
         if self.rests(now) {
             return false;
@@ -46,7 +46,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Breaker<T> {
         true
     }
 
-    /// Whether nobody may ask now, not even a trial. Looking begins no trial.
+    /// Whether no request may be made now, not even a trial. This begins no trial.
     pub fn rests(&self, now: T) -> bool {
         match self.state {
             State::Closed { .. } => false,
@@ -56,19 +56,19 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Breaker<T> {
         }
     }
 
-    /// An answer came in time. True if that closed the breaker.
+    /// Records an answer in time. True if that closed the breaker.
     pub fn succeeded(&mut self) -> bool {
         let was_open = self.is_open();
         self.state = State::Closed { failures: 0 };
         was_open
     }
 
-    /// No answer, or none in time. True if that opened the breaker.
+    /// Records a failure or a timeout. True if that opened the breaker.
     pub fn failed(&mut self, now: T) -> bool {
         let failures = match self.state {
             State::Closed { failures } => failures + 1,
             State::Trial { .. } => self.limit,
-            // A request that was under way when the breaker opened.
+            // A request that was in flight when the breaker opened.
             State::Open { .. } => return false,
         };
         let opens = failures >= self.limit;
@@ -76,7 +76,7 @@ impl<T: Copy + Ord + Add<Duration, Output = T>> Breaker<T> {
         opens
     }
 
-    /// Whether calls go on without asking.
+    /// Whether the breaker is open, or on trial.
     pub fn is_open(&self) -> bool {
         !matches!(self.state, State::Closed { .. })
     }

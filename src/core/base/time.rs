@@ -1,4 +1,4 @@
-//! Moments as the core sees them: numbers that somebody else read off a clock.
+//! Times, as values that the caller has read from a clock.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -12,14 +12,12 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct UnixMillis(pub i64);
 
-/// A sender's clock that seems to be behind by no more than this may be right: the report may have been on its way for so
-/// long.
+/// Maximum time a report may be in transit. A sender's clock that seems behind by less may be right.
 const TRANSIT_MAX: i64 = 5_000;
 
 impl UnixMillis {
-    /// This time of the clock that showed `sent` when the one here showed `now`, by the clock here. Nothing is corrected if
-    /// the report's way here can explain the difference, which it can't if `sent` is later than `now`. The result is never
-    /// later than `now`.
+    /// Converts a time from a clock that showed `sent` to ours, which shows `now`. A difference that the transit of the
+    /// report explains is not corrected. The result is never later than `now`.
     #[must_use]
     pub fn by_clock(self, sent: Option<UnixMillis>, now: UnixMillis) -> UnixMillis {
         let ahead = sent.map_or(0, |sent| sent.0.saturating_sub(now.0));
@@ -37,25 +35,25 @@ impl Add<Duration> for UnixMillis {
 
 impl Sub for UnixMillis {
     type Output = Duration;
-    /// The time from `earlier` to `self`; zero if `earlier` is later.
+    /// The time since `earlier`; zero if that is later.
     fn sub(self, earlier: UnixMillis) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 }
 
-/// Where a clock was at a moment, for the process that comes after this one. All times are microseconds.
+/// What a clock showed, kept for the next process. All times are microseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClockReading {
-    /// Which boot of the machine that was.
+    /// The boot of the machine.
     pub boot: String,
-    /// How long after the boot.
+    /// Time since that boot.
     pub since_boot: i64,
-    /// What the clock showed, since 1970.
+    /// What the clock showed then, since 1970.
     pub at: i64,
 }
 
 impl ClockReading {
-    /// What the clock shows now, if the machine was not restarted since.
+    /// What the clock shows now, unless the machine has restarted.
     pub fn reads(&self, boot: &str, since_boot: i64) -> Option<i64> {
         let passed = since_boot.checked_sub(self.since_boot)?;
         (!boot.is_empty() && self.boot == boot && passed >= 0).then(|| self.at.saturating_add(passed))

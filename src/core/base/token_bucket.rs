@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// How much is left of what may be taken.
+/// The tokens that are left, and since when.
 #[derive(Debug)]
 pub struct TokenBucket {
     left: f64,
@@ -10,12 +10,12 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// Begins with `burst` in it.
+    /// A bucket that holds `burst` tokens.
     pub fn full(burst: f64, now: Instant) -> TokenBucket {
         TokenBucket { left: burst, at: now }
     }
 
-    /// Whether so much is in it, once it is filled up for the time that has passed: `rate` per second.
+    /// Refills the bucket, by `rate` tokens per second, and says whether enough tokens remain.
     pub fn holds(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
         let since = now.saturating_duration_since(self.at).as_secs_f64();
         self.left = (self.left + since * rate).min(burst);
@@ -23,7 +23,7 @@ impl TokenBucket {
         self.left >= wanted
     }
 
-    /// Takes so much, if there is.
+    /// Takes tokens if enough remain.
     pub fn take(&mut self, wanted: f64, burst: f64, rate: f64, now: Instant) -> bool {
         let allowed = self.holds(wanted, burst, rate, now);
         if allowed {
@@ -32,7 +32,7 @@ impl TokenBucket {
         allowed
     }
 
-    /// Takes more than may be in it; it is filled up again from below.
+    /// Takes tokens even if too few remain; refilling then starts below zero.
     pub fn owe(&mut self, amount: f64) {
         self.left -= amount;
     }

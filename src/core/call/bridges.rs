@@ -15,15 +15,15 @@ impl Exchange {
         at: UnixMillis,
     ) -> Result<Vec<Effect>, EventRefusal> {
         if legs.iter().any(|leg| self.gone_at(id, leg).is_some()) {
-            // Late news of a bridge that is over.
+            // A late report: the bridge has ended.
             return Ok(Vec::new());
         }
         for leg in legs {
-            // A bridge says that both were answered, even if that event was lost.
+            // A bridge implies that both were answered, even if those events were lost.
             self.answered(id, leg, serial, at)?;
         }
         let owners = [self.owner(id, &legs[0]), self.owner(id, &legs[1])];
-        // It is found again at a call that has one of the legs.
+        // The bridge is kept in a call that has one of the legs.
         let told = if owners.iter().flatten().any(|owner| owner == id) { Some(id.clone()) } else { owners[0].clone() };
         let call = told.ok_or(EventRefusal::UnknownCall)?;
         let beyond = legs.iter().any(|leg| self.hears(id, leg) + 1 >= self.conference);
@@ -55,8 +55,7 @@ impl Exchange {
             }
             call.fall_back_to_answered();
         }
-        // After a transfer the end is told to one call and the bridge was to the other: the pair is the
-        // one that was made.
+        // After a transfer, one call reports the bridge and another one its end. The pair is the one that was made.
         let pair = bridge.and_then(|bridge| self.paired_by(&bridge, legs));
         pair.map(|pair| self.parted(pair, at)).into_iter().collect()
     }
@@ -77,7 +76,7 @@ impl Exchange {
         Effect::Parted(pair)
     }
 
-    /// How many others a leg hears.
+    /// The number of legs that a leg hears.
     fn hears(&self, id: &CallId, leg: &LegId) -> usize {
         let call = self.owner(id, leg).and_then(|owner| self.calls.get(&owner));
         call.and_then(|call| call.legs.get(leg)).map_or(0, |leg| leg.bridges.len())

@@ -1,10 +1,9 @@
 //! The exchange: which legs hear each other, and so which two numbers are paired.
 //!
-//! Every leg stands for a number, or for nobody (see [`identity`](super::identity)). A bridge between
-//! two legs pairs their numbers, whichever calls the legs came from; nothing else does. That is what
-//! carries transfers, pick-ups and conferences.
+//! Every leg stands for a number, or for nobody (see [`identity`](super::identity)). Only a bridge between two legs pairs
+//! their numbers, whichever calls the legs belong to. So transfers, pick-ups and conferences need no rules of their own.
 //!
-//! The numbers in the events are those that the legs stand for: whoever applies them has looked them up.
+//! The numbers in the events are those that the legs stand for; the caller of `apply` has looked them up.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -27,21 +26,21 @@ pub struct Pair {
     pub second: Number,
 }
 
-/// What follows from an event.
+/// An effect of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    /// Two numbers hear each other: their clients are to get each other's address.
+    /// Two numbers hear each other. Their clients get each other's address.
     Paired(Pair),
-    /// They no longer do.
+    /// Two numbers no longer hear each other.
     Parted(Pair),
-    /// The last leg is gone.
+    /// The last leg of the call ended.
     Ended(CallId),
 }
 
-/// Why an event was not taken.
+/// Why an event was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EventRefusal {
-    /// Nobody opened this call, or it is long over.
+    /// The call was never opened, or is forgotten.
     #[error("no such call")]
     UnknownCall,
     /// The call has ended.
@@ -52,10 +51,10 @@ pub enum EventRefusal {
     TooManyLegs(usize),
 }
 
-/// Legs of one call that are believed: a ring group is large, a flood is larger.
+/// Maximum number of legs of a call: more than a large ring group has.
 const LEGS_MAX: usize = 256;
-/// Those of them that are gone: a queue that rings everybody makes new ones for as long as the caller waits, and a
-/// call is written down with all that it has.
+/// Maximum number of ended legs kept. A queue makes new legs for as long as the caller waits, and all legs of a call
+/// are stored.
 const GONE_MAX: usize = 64;
 
 /// All live calls of a node.
@@ -69,22 +68,21 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// An exchange in which at most `conference` people of one conference are paired with each other.
-    /// Who comes to a conference of that many is paired with nobody there, also when others have left;
-    /// the pairs that there are stay.
+    /// Creates an exchange that pairs at most `conference` members of one conference with each other. A member who
+    /// joins later is paired with nobody there, even when others have left; existing pairs stay.
     pub fn new(conference: usize) -> Exchange {
         Exchange { calls: HashMap::new(), legs: HashMap::new(), called: HashMap::new(), conference }
     }
 
-    /// Takes up a call: one just decided, or one read back after a restart. Its announced leg leaves the
-    /// call that it was in before, or is claimed from it with whom it hears (see [`Membership`]). Returns the other calls that
-    /// this changes, each with its effects.
+    /// Opens a call: a new one, or one restored after a restart. Its announced leg leaves its previous call, or is
+    /// claimed from it together with its bridges (see [`Membership`]). Returns the other calls that change, with the
+    /// effects.
     pub fn open(&mut self, mut call: Call) -> Vec<(CallId, Vec<Effect>)> {
         self.leave_if_late(&mut call);
-        // One that is read back may have been left by its announced leg long ago.
+        // The announced leg of a restored call may have left it long ago.
         let before = self.call_of(&call.pbx, &call.leg).map(|before| before.id.clone());
         let before = before.filter(|before| *before != call.id && call.has(&call.leg));
-        // The caller of a call that came in brings along by what address their client is reached.
+        // The caller of an inbound call keeps the address of their client.
         if let Some(old) = before.as_ref().and_then(|before| self.calls.get(before))
             && (old.side, call.side) == (Side::Terminating, Side::Terminating)
             && old.leg == call.leg
@@ -118,7 +116,7 @@ impl Exchange {
         self.calls.get(id)
     }
 
-    /// What a live call knows of its other side, to be changed.
+    /// The remote side of a live call, for changes.
     pub fn remote_mut(&mut self, id: &CallId) -> Option<&mut RemoteSide> {
         self.calls.get_mut(id).map(|call| &mut call.remote)
     }
@@ -128,7 +126,7 @@ impl Exchange {
         self.calls.values()
     }
 
-    /// How many there are.
+    /// The number of live calls.
     pub fn len(&self) -> usize {
         self.calls.len()
     }
@@ -138,12 +136,12 @@ impl Exchange {
         self.called.get(called).into_iter().flatten().filter_map(|id| self.calls.get(id))
     }
 
-    /// The live call that this leg belongs to: an announcement that is repeated is the same call.
+    /// The live call of this leg. A repeated announcement is about the same call.
     pub fn call_of(&self, pbx: &PbxName, leg: &LegId) -> Option<&Call> {
         self.calls.get(self.legs.get(&(pbx.clone(), leg.clone()))?)
     }
 
-    /// A call, and those whose legs are heard in it.
+    /// A call, and the calls whose legs it hears.
     pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
         let owners = heard.filter_map(|other| self.calls.get(&self.owner(&call.id, other)?));
@@ -217,7 +215,7 @@ impl Exchange {
         Some(call)
     }
 
-    /// Whether nothing is left of any call.
+    /// Whether no call is left, and no index entry.
     pub fn is_empty(&self) -> bool {
         self.calls.is_empty() && self.legs.is_empty() && self.called.is_empty()
     }
@@ -230,8 +228,7 @@ impl Exchange {
         serial: Serial,
         at: UnixMillis,
     ) -> Result<Vec<Effect>, EventRefusal> {
-        // Told again after the agent's restart: it may have become another phone meanwhile. What was
-        // announced stands for who announced it.
+        // A repeat after the agent's restart: the leg may be another phone by now. The announced leg stands for its caller.
         let known = self.calls.get(id).is_some_and(|call| call.leg != *leg && call.introduced(leg));
         if known || self.stranger_in(id, leg).is_some() {
             return self.identified(id, leg, number, serial, at);
@@ -291,7 +288,7 @@ impl Exchange {
         }
         let owner = self.owner(id, leg).ok_or(EventRefusal::UnknownCall)?;
         if owner != *id && self.calls.get(&owner).is_some_and(|call| call.introduced(leg)) {
-            // Its own call knows better for whom it was dialled.
+            // The leg's own call knows for whom it was dialled.
             return Ok(Vec::new());
         }
         let before = self.pairs_by(&owner, leg);
@@ -314,7 +311,7 @@ impl Exchange {
         serial: Serial,
         at: UnixMillis,
     ) -> Result<(), EventRefusal> {
-        // The agent says who a leg is before anything else. This one is another call's, whose report comes later.
+        // An agent introduces a leg before any other report, so this leg belongs to a call whose report is yet to come.
         self.join(id, leg, None, serial, at, Membership::Stranger)?;
         let Some(call) = self.owner(id, leg).and_then(|owner| self.calls.get_mut(&owner)) else { return Ok(()) };
         if let Some(leg) = call.legs.get_mut(leg) {
@@ -343,7 +340,7 @@ impl Exchange {
             leg.ended.get_or_insert(at);
             leg.reported.clear();
         }
-        // The announced leg's own cause, if it says one, is what the caller got.
+        // The announced leg's cause, if any, is what the caller got.
         if *leg == call.leg || (call.is_over() && call.cause.is_none()) {
             call.cause = cause.map(str::to_owned).or(call.cause.take());
         }
@@ -351,10 +348,10 @@ impl Exchange {
         effects
     }
 
-    /// The call that a leg belongs to: seen from `id`, on the same PBX.
+    /// The call that a leg of this call's PBX belongs to; `id` itself if it has the leg.
     pub(super) fn owner(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
         let call = self.calls.get(id)?;
-        // A leg that calls somewhere else now has left this one.
+        // A leg that started another call has left this one.
         if call.has(leg) {
             return Some(id.clone());
         }

@@ -2,18 +2,18 @@
 
 use crate::core::numbering::number::Number;
 
-/// How a leg comes to be in a call.
+/// How a leg joined a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LegOrigin {
     /// The PBX made it to reach the called number.
     Dialled,
-    /// The PBX made it, and names its phone by what is no number, or nobody's.
+    /// The PBX made it, and names its phone by text that is no known number.
     Unreadable,
-    /// It turned out to be another phone: a pick-up, or a bridge that nobody announced.
+    /// It is another phone than the dialled one: a pick-up, or an unannounced bridge.
     Joined,
 }
 
-/// What the directory says of a called number and of the device that was found behind it.
+/// What the directory knows of a called number and of the device that answered for it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeviceFacts {
     /// The called number is a main number: an attendant finds the extension.
@@ -24,7 +24,7 @@ pub struct DeviceFacts {
     pub served: bool,
 }
 
-/// Digits that two writings of one number share at their end; fewer may be chance.
+/// Minimum number of trailing digits that two forms of one number share. Fewer may be chance.
 const COMMON: usize = 7;
 
 /// The number that a leg stands for: the announced leg stands for the calling number, every other one
@@ -51,12 +51,12 @@ pub fn stands_for(called: &Number, device: Option<&Number>, origin: LegOrigin, k
     Some(if called_for { called.clone() } else { device.clone() })
 }
 
-/// Whether both are one number, perhaps written as a trunk wants it: `+1 212 555 0100`, `9 212 555 0100`.
+/// Whether both are the same number, one perhaps in a trunk's format: `+1 212 555 0100`, `9 212 555 0100`.
 pub fn is_same_number(one: &Number, other: &Number) -> bool {
     one == other || is_tail(one.digits(), other.digits())
 }
 
-/// Whether `text` is the number as a trunk wants it, whatever its rules.
+/// Whether `text` is the number in some trunk's format.
 pub fn is_dialled_as(number: &Number, text: &str) -> bool {
     is_tail(number.digits(), text)
 }

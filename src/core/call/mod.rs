@@ -22,20 +22,19 @@ use crate::core::routing::route::{Reason, Route, Side};
 use remote_side::RemoteSide;
 use report_order::LatestReport;
 
-/// How far a call has come.
+/// The phase of a call.
 ///
-/// Decided → Answered → Talking ⇄ Answered; any → Ended. Nothing leads back to Decided or out of
-/// Ended.
+/// Decided → Answered → Talking ⇄ Answered; any → Ended. Nothing leads back to Decided or out of Ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Routed; nobody has answered.
     Decided,
-    /// Somebody has answered; nobody hears the caller yet, or no longer.
+    /// Answered, but no two legs hear each other yet, or any more.
     Answered,
     /// Two legs hear each other.
     Talking,
-    /// All legs are gone.
+    /// All legs have ended.
     Ended,
 }
 
@@ -107,43 +106,44 @@ pub struct LegReport {
     pub event: LegEvent,
 }
 
-/// One channel of a call.
+/// A channel of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leg {
     /// The number that it stands for.
     pub number: Option<Number>,
-    /// The trunk that it goes over, if the PBX says so.
+    /// Its trunk, if the PBX reports one.
     pub trunk: Option<TrunkName>,
-    /// When it was first heard of.
+    /// When it was first reported.
     pub since: UnixMillis,
     /// When it answered.
     pub answered: Option<UnixMillis>,
-    /// When it went.
+    /// When it ended.
     pub ended: Option<UnixMillis>,
     /// The legs that it hears.
     pub bridges: Vec<(LegId, Bridge)>,
-    /// The latest reports on whom it hears, or on its end.
+    /// The latest reports about its bridges, or its end.
     pub reported: Vec<LatestReport>,
-    /// How the call knows it.
+    /// Whether it belongs to the call.
     pub membership: Membership,
 }
 
 impl Leg {
-    /// A leg that has just been heard of.
+    /// A newly reported leg.
     pub(super) fn new(number: Option<Number>, since: UnixMillis, membership: Membership) -> Leg {
         let (bridges, reported) = (Vec::new(), Vec::new());
         Leg { number, trunk: None, since, answered: None, ended: None, bridges, reported, membership }
     }
 }
 
-/// How a call knows a leg. The reports of one call arrive in order, but those of two calls can overtake each other.
+/// Whether a leg belongs to a call. The reports of one call arrive in order; those of two calls can overtake each
+/// other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Membership {
     /// The call's own reports introduced it.
     Member,
-    /// Only an answer or a bridge named it. It stands for nobody until the call that introduces it claims it.
+    /// Known only from an answer or a bridge. It stands for nobody until the call that introduces it claims it.
     Stranger,
-    /// A later call announced it anew at this time. What this call reports from before that is out of date.
+    /// A later call announced it at this time. This call's earlier reports are out of date.
     Moved(UnixMillis),
 }
 
@@ -154,11 +154,11 @@ pub struct Bridge {
     pub call: CallId,
     /// Since when.
     pub since: UnixMillis,
-    /// One of the two came to a conference that was full: they hear each other and are no pair.
+    /// A leg joined a full conference: the two hear each other without being paired.
     pub beyond: bool,
 }
 
-/// Two numbers that hear each other in a call, or have heard each other.
+/// Two numbers that hear or heard each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Talk {
     /// The calling side.
@@ -167,83 +167,82 @@ pub struct Talk {
     pub second: Number,
     /// Since when.
     pub since: UnixMillis,
-    /// Until when; none if they still do.
+    /// Until when; none if they still hear each other.
     pub until: Option<UnixMillis>,
 }
 
-/// Talks that a call remembers: enough for transfers and a conference, and no call grows without end.
+/// Maximum number of talks kept: enough for transfers and a conference, and bounded.
 const TALKS_MAX: usize = 64;
 
 /// A call, from its announcement to its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its id, ours.
+    /// Its id.
     pub id: CallId,
     /// Where it was announced.
     pub pbx: PbxName,
     /// The announced leg.
     pub leg: LegId,
-    /// Who calls; none if withheld on its way here, or not a number.
+    /// The calling number; none if withheld before the call reached us, or not a number.
     pub calling: Option<Number>,
     /// The caller is one of ours, wherever the call is announced, and withholds the number from everybody
     /// else (CLIR, 3GPP TS 22.081 §2).
     pub withheld: bool,
-    /// Who is called.
+    /// The called number.
     pub called: Number,
-    /// Which end we are.
+    /// Which side its PBX is on.
     pub side: Side,
-    /// Where it went.
+    /// The route it took.
     pub route: Route,
-    /// Through which trunk.
+    /// The trunk of that route.
     pub trunk: Option<TrunkName>,
-    /// Why.
+    /// Why it took the route.
     pub reason: Reason,
-    /// The address that travels in its signalling.
+    /// The client address in its signalling.
     pub carried: Option<Address>,
     /// When the PBX announced it.
     pub announced: Option<UnixMillis>,
     /// When it was decided.
     pub decided: UnixMillis,
-    /// When somebody first answered.
+    /// When it was first answered.
     pub answered: Option<UnixMillis>,
-    /// When its last leg went.
+    /// When its last leg ended.
     pub ended: Option<UnixMillis>,
     /// The hang-up cause in the PBX's words.
     pub cause: Option<String>,
-    /// How far it has come.
+    /// Its phase.
     pub phase: Phase,
-    /// All its legs, gone ones too.
+    /// All its legs, including ended ones.
     pub legs: BTreeMap<LegId, Leg>,
-    /// Who talked in it and no longer heard the other, and since when.
+    /// Numbers that talked in it and no longer hear the other party, and since when.
     pub parted: BTreeMap<Number, UnixMillis>,
-    /// Who talked in it with whom, in order; the last ones.
+    /// The latest talks, in order.
     pub talks: Vec<Talk>,
-    /// Its other side, where that is another node's.
+    /// The remote side, if another node serves it.
     pub remote: RemoteSide,
     /// The sequence number of the last event that was applied.
     pub last_seq: u64,
-    /// The agent that reported it, and when it happened; none if the agent didn't say its id.
+    /// The agent that reported this event, and when it happened; none if the agent sent no id.
     pub last_by: Option<(AgentId, UnixMillis)>,
 }
 
 impl Call {
-    /// Whom the announced leg stands for: the calling number or, from a trunk, what stands for a
-    /// withheld one.
+    /// The number of the announced leg: the calling number, or a placeholder if a trunk withheld it.
     pub fn caller(&self) -> Option<Number> {
         Call::caller_of(&self.id, self.calling.as_ref(), self.side)
     }
 
-    /// As [`Call::caller`], of a call that is about to be.
+    /// As [`Call::caller`], for a call that is being opened.
     pub fn caller_of(id: &CallId, calling: Option<&Number>, side: Side) -> Option<Number> {
         calling.cloned().or_else(|| (side == Side::Terminating).then(|| Number::withheld(id)))
     }
 
-    /// A leg map with the announced leg alone.
+    /// A map with only the announced leg.
     pub fn announced_leg(leg: &LegId, calling: Option<&Number>, at: UnixMillis) -> BTreeMap<LegId, Leg> {
         BTreeMap::from([(leg.clone(), Leg::new(calling.cloned(), at, Membership::Member))])
     }
 
-    /// Whether the leg is in it, and not gone or called somewhere else.
+    /// Whether the leg is in the call and has neither ended nor moved to another call.
     pub fn has(&self, leg: &LegId) -> bool {
         self.legs.get(leg).is_some_and(|leg| leg.ended.is_none())
     }
@@ -254,20 +253,20 @@ impl Call {
         self.legs.iter().filter(move |(_, leg)| unfinished(leg)).map(|(id, _)| id)
     }
 
-    /// Whether its last leg is gone, and that isn't said yet. A leg that a later call has announced may not be the last
-    /// one before the call's own reports have come so far.
+    /// Whether its last leg has ended and the phase has yet to follow. A leg that a later call announced counts until
+    /// this call's own reports say that it left.
     pub(super) fn is_over(&self) -> bool {
         self.phase != Phase::Ended && self.unfinished().next().is_none()
     }
 
-    /// Its legs and whom they hear: each two once, whichever call the other one is in.
+    /// Pairs of legs that hear each other, each pair once. The other leg may belong to another call.
     pub fn hears(&self) -> Vec<[LegId; 2]> {
         let heard = self.legs.iter().flat_map(|(leg, state)| state.bridges.iter().map(move |(other, _)| (leg, other)));
         let once = heard.filter(|(leg, other)| leg < other || !self.has(other));
         once.map(|(leg, other)| [leg.clone(), other.clone()]).collect()
     }
 
-    /// The legs that are gone, the first to go first; not the announced one, which the call is known by.
+    /// Ended legs, the earliest first, without the announced one, which identifies the call.
     pub(super) fn gone(&self) -> Vec<&LegId> {
         let gone = self.legs.iter().filter(|(leg, _)| **leg != self.leg);
         let mut gone: Vec<_> = gone.filter_map(|(leg, state)| Some((state.ended?, leg))).collect();
@@ -275,7 +274,7 @@ impl Call {
         gone.into_iter().map(|(_, leg)| leg).collect()
     }
 
-    /// When something was last heard of it.
+    /// When the call last changed.
     pub fn last_activity(&self) -> UnixMillis {
         let of_leg = |leg: &Leg| {
             let own = [Some(leg.since), leg.answered, leg.ended].into_iter().flatten();
@@ -285,7 +284,7 @@ impl Call {
         legs.chain(self.parted.values().copied()).fold(self.decided, UnixMillis::max)
     }
 
-    /// These two hear each other from now on.
+    /// Records that two numbers begin to hear each other.
     pub(super) fn begin_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
         if self.talks.len() >= TALKS_MAX
             && let Some(over) = self.talks.iter().position(|talk| talk.until.is_some())
@@ -297,7 +296,7 @@ impl Call {
         }
     }
 
-    /// These two no longer do.
+    /// Records that two numbers no longer hear each other.
     pub(super) fn end_talk(&mut self, first: &Number, second: &Number, at: UnixMillis) {
         let talks = self.talks.iter_mut().filter(|talk| talk.until.is_none());
         let mut same = talks.filter(|talk| {
@@ -308,14 +307,14 @@ impl Call {
         }
     }
 
-    /// It goes back to Answered once nobody talks.
+    /// Goes back to Answered if no two legs hear each other.
     pub(super) fn fall_back_to_answered(&mut self) {
         if self.phase == Phase::Talking && self.legs.values().all(|leg| leg.bridges.is_empty()) {
             self.phase = Phase::Answered;
         }
     }
 
-    /// The one place where a call goes forward; it never goes back by this way.
+    /// Advances the phase; never moves it back.
     pub(super) fn advance(&mut self, to: Phase) {
         self.phase = self.phase.max(to);
     }

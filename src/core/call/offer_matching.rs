@@ -1,7 +1,7 @@
-//! Which offer of another node belongs to which call that has come in (B11).
+//! Matches other nodes' offers with inbound calls (B11).
 //!
-//! A trunk that strips headers leaves calling number, called number and time. Each offer and each call
-//! is used once; what can't be told apart is left alone.
+//! A trunk that strips headers leaves calling number, called number and time. Each offer and each call is matched once;
+//! ambiguous ones are not matched.
 //!
 //! | likeness | the voice call | and |
 //! |---|---|---|
@@ -10,10 +10,9 @@
 //! | digits | has a calling number that ends in the same digits: a national format | only one offer and one call are so alike |
 //! | alone | has no calling number, or another one of the offering peer's that isn't ours | somebody has answered it, it didn't come before the offer was made, and there is no other offer and no other call |
 //!
-//! "Alone" waits for the answer: by then a call of the right number would be there and would have taken
-//! its offer. A whole number that is somebody else's is a stranger's call, and no peer speaks for strangers.
-//! A call whose other side is known already by another address, or that was answered before an offer was made,
-//! has no use for it.
+//! "Alone" waits for the answer: by then a call with the right number would have arrived and taken its offer. A complete
+//! number that is not the peer's belongs to a stranger, for whom no peer speaks. A call whose remote address is already
+//! known, or that was answered before the offer was made, takes no offer.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,16 +24,16 @@ use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::numbering::prefix::{NumberPrefix, longest};
 
-/// A voice call arrives at most so long after the other side began it.
+/// Maximum delay of a voice call after the other side began it.
 const LATE: Duration = Duration::from_secs(180);
-/// What two nodes' clocks may differ by, if the numbers agree.
+/// Maximum difference of two nodes' clocks if the numbers agree.
 const SKEW: Duration = Duration::from_secs(60);
-/// And if they don't: a voice call that was there before is another one.
+/// The same if they don't: an earlier voice call is another one.
 const SKEW_ALONE: Duration = Duration::from_secs(5);
-/// Digits that are significant enough to tell subscribers apart.
+/// Minimum number of trailing digits that identify a subscriber.
 const DIGITS: usize = 7;
 
-/// An offer, by who made it and which of their calls it is for.
+/// An offer's id: the node that made it, and that node's call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OfferId {
     /// The node that made it.
@@ -43,57 +42,57 @@ pub struct OfferId {
     pub call: CallId,
 }
 
-/// An offer that no call has used.
+/// An offer that is not matched yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenOffer {
-    /// Which one.
+    /// Its id.
     pub id: OfferId,
-    /// Who calls; none if they don't say.
+    /// The calling number, if the offer has one.
     pub calling: Option<Number>,
-    /// Who is called, and the extensions behind it.
+    /// The called number, and the extensions behind it.
     pub called: Arc<BTreeSet<Number>>,
     /// The caller's client.
     pub address: Address,
-    /// Whose numbers the peer speaks for.
+    /// The ranges that the peer speaks for.
     pub prefixes: Arc<[NumberPrefix]>,
     /// When the call began there.
     pub at: UnixMillis,
 }
 
-/// A call from a trunk that has used no offer.
+/// An inbound call that is not matched yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnmatchedCall {
-    /// Which one.
+    /// Its id.
     pub call: CallId,
-    /// Who calls, as the trunk says.
+    /// The calling number from the trunk.
     pub calling: Option<Number>,
-    /// Whether that is a number that we serve: then nobody has rewritten it.
+    /// Whether this node serves that number. Then no trunk has rewritten it.
     pub ours: bool,
-    /// Who is called.
+    /// The called number.
     pub called: Number,
-    /// The address of its caller's client, if that is known: as it came in the signalling, or by a message.
+    /// The address of the caller's client, if known from the signalling or a message.
     pub received: Option<Address>,
-    /// When it came, by our clock.
+    /// When it arrived, by our clock.
     pub at: UnixMillis,
-    /// When somebody answered.
+    /// When it was answered.
     pub answered: Option<UnixMillis>,
 }
 
-/// How an offer and a call belong together.
+/// What an offer and a call were matched by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MatchKind {
-    /// By the same address.
+    /// The same address.
     Address,
-    /// By the same calling number.
+    /// The same calling number.
     Number,
-    /// By the same digits at its end.
+    /// The same trailing digits.
     Digits,
-    /// Since nothing else is there.
+    /// There is no other candidate.
     Alone,
 }
 
 impl MatchKind {
-    /// The word, as metrics and logs have it.
+    /// The word in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             MatchKind::Address => "address",
@@ -104,28 +103,28 @@ impl MatchKind {
     }
 }
 
-/// What belongs together, and what can't be told.
+/// The matches, and the ambiguous offers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OfferMatches {
     /// Each offer and each call at most once.
     pub found: Vec<(OfferId, CallId, MatchKind)>,
-    /// Offers that more than one call could use, or the other way round.
+    /// Offers with several candidate calls, or whose call has several candidate offers.
     pub ambiguous: BTreeSet<OfferId>,
 }
 
-/// Finds what belongs together now.
+/// Matches offers with calls.
 pub fn match_offers(offers: &[OpenOffer], calls: &[UnmatchedCall]) -> OfferMatches {
     let mut rest = Rest { offers: offers.iter().collect(), calls: calls.iter().collect() };
-    // The newest first; ids make the order the same however they came.
+    // The newest first; ids make the order independent of the input's.
     rest.offers.sort_by(|a, b| (b.at, &b.id).cmp(&(a.at, &a.id)));
     rest.calls.sort_by(|a, b| (b.at, &b.call).cmp(&(a.at, &a.call)));
     let mut matches = OfferMatches::default();
     rest.take_first(MatchKind::Address, same_address, &mut matches);
-    // A call that brought its own address has no use for somebody else's.
+    // A call that carried its own address takes no other.
     let known: Vec<&UnmatchedCall> = rest.calls.extract_if(.., |call| call.received.is_some()).collect();
     rest.take_first(MatchKind::Number, |offer, call| same_number(offer, call, SKEW_ALONE), &mut matches);
     rest.take_first(MatchKind::Number, |offer, call| same_number(offer, call, SKEW), &mut matches);
-    // But an offer that may be meant for it isn't guessed to be another's.
+    // But an offer that may be for such a call is not guessed to be for another.
     rest.offers.retain(|offer| !known.iter().any(|call| same_number(offer, call, SKEW)));
     rest.take_only(MatchKind::Digits, same_digits, &mut matches);
     rest.take_only(MatchKind::Alone, may_be, &mut matches);

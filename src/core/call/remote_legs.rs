@@ -1,4 +1,4 @@
-//! The ends of calls that aren't ours: where another node's client takes part.
+//! Remote legs: legs that lead to another organisation's PBX, whose client may belong to another node.
 
 use super::exchange::{Exchange, Pair};
 use super::{Call, Leg, Phase};
@@ -7,13 +7,13 @@ use crate::core::numbering::number::Number;
 use crate::core::routing::route::Side;
 
 impl Exchange {
-    /// The call whose far end takes part in a pair, and that end's number: the caller of one that came in,
-    /// whoever is called in one that went out. After a transfer it is another call than the pair's.
+    /// The call whose remote side takes part in a pair, and the remote number: the caller of an inbound call, the
+    /// called number of an outbound one. After a transfer it is not the pair's own call.
     pub fn remote_party<'a>(&'a self, pair: &'a Pair) -> Option<(&'a Call, &'a Number)> {
         self.remote_parties(pair).next()
     }
 
-    /// The same of both, where two others talk to each other through one of our PBXs.
+    /// As [`Exchange::remote_party`], but two if two remote parties talk through one of our PBXs.
     pub fn remote_parties<'a>(&'a self, pair: &'a Pair) -> impl Iterator<Item = (&'a Call, &'a Number)> {
         let joined = self.call(&pair.call).into_iter().flat_map(|call| self.joined(call));
         joined.filter_map(|home| {
@@ -25,12 +25,12 @@ impl Exchange {
         })
     }
 
-    /// The call in which a pair that has parted had another node's client, and the leg that leads there. It may
-    /// have been another call than the pair's: the only one of that number then.
+    /// The call that connected a parted pair with another node's client, and the leg that leads there: the pair's own
+    /// call, or else the only live call with that number.
     pub fn remote_leg_of<'a>(&'a self, pair: &Pair, number: &Number) -> Option<(&'a Call, &'a LegId)> {
         let find = |home: &'a Call| {
             let legs = || remote_legs(home).filter(|(_, state)| state.number.as_ref() == Some(number));
-            // Of a trunk that has failed there may be one as well.
+            // A trunk that failed may have left an ended leg.
             let leg = legs().find(|(_, state)| state.ended.is_none()).or_else(|| legs().next());
             home.remote.client.as_ref().and_then(|_| Some((home, leg?.0)))
         };
@@ -42,7 +42,7 @@ impl Exchange {
     }
 }
 
-/// The legs of a call at whose other end somebody else's PBX may be.
+/// The legs of a call that may lead to another organisation's PBX.
 fn remote_legs(call: &Call) -> impl Iterator<Item = (&LegId, &Leg)> {
     call.legs.iter().filter(|(leg, _)| (call.side == Side::Terminating) == (**leg == call.leg))
 }

@@ -1,4 +1,4 @@
-//! What a call knows of its other side, when that is another node's.
+//! The remote side of a call: what this node knows of it and has sent there.
 
 use std::collections::BTreeMap;
 
@@ -13,157 +13,157 @@ use crate::core::numbering::number::Number;
 use crate::core::routing::portability::ServedBy;
 use crate::core::routing::route::{Reason, Route};
 
-/// The other side of a call, as far as it isn't ours.
+/// The side of a call that another node serves.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RemoteSide {
-    /// Who serves the called number, as a portability source says.
+    /// Who serves the called number, according to a portability source.
     pub served_by: ServedBy,
-    /// Its client, once we have been told of it.
+    /// Its client, once known.
     pub client: Option<RemoteClient>,
-    /// The offer of another node that this call has used.
+    /// The other node's offer that this call was matched with.
     pub offered: Option<OfferId>,
-    /// Our own offer to the node that serves the called number.
+    /// Our offer to the node that serves the called number.
     pub offer: Option<PeerDelivery>,
-    /// Answers to the client's address that this node made for clients that can't, by whose they are.
+    /// Answers to the remote client that this node sends for clients that can't, by the number of our client.
     pub answers: BTreeMap<Number, PeerDelivery>,
-    /// Of whose client the other side was told last, by whomever.
+    /// The number whose client was last announced to the remote side.
     pub announced: Option<Number>,
-    /// The other side was told that it no longer talks to our client. If it does again, it is told anew.
+    /// The remote side was told that it no longer talks to our client. If they talk again, we announce it again.
     pub left: bool,
-    /// The call of this very node that goes on in this one, or in which this one goes on: one of our
-    /// PBXs called another one over a trunk.
+    /// The call of this node that continues this one, or that this one continues: one of our PBXs called another over a
+    /// trunk.
     pub linked_call: Option<CallId>,
-    /// The other node's part of the call, as it says.
+    /// Events that the other node reported of its side.
     pub events: Vec<RemoteEvent>,
 }
 
-/// Something that happened in the other node's part of a call.
+/// An event on the other node's side of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteEvent {
-    /// When, by our clock.
+    /// When it happened, by our clock.
     pub at: UnixMillis,
-    /// What.
+    /// What happened.
     pub what: Milestone,
 }
 
-/// What nodes tell each other of their parts of a call: nothing of who, and of what happens inside only when.
+/// The events that nodes tell each other. They name nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "what", rename_all = "lowercase")]
 pub enum Milestone {
-    /// The PBX there told of the call.
+    /// The PBX announced the call.
     Announced,
-    /// The node there decided.
+    /// The node decided.
     Decided {
-        /// Where it goes; absent as long as no client there is known to the other side.
+        /// Where the call goes; absent until a client of that node is known to the other side.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<Route>,
-        /// Why; absent as long.
+        /// Why; absent until then too.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// Somebody answered.
     Answered,
-    /// The two hear each other.
+    /// The two parties hear each other.
     Paired,
-    /// A client there has the other side's address.
+    /// A client received the other side's address.
     Pushed,
-    /// The last leg there is gone.
+    /// The last leg ended.
     Ended,
 }
 
 /// Another node's client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteClient {
-    /// Its number as ours may be shown it; none if it is withheld.
+    /// The number that our clients may see; none if withheld.
     pub number: Option<Number>,
-    /// Its name, if we may show one.
+    /// The name that our clients may see.
     pub name: Option<String>,
-    /// How it is reached.
+    /// Its address.
     pub address: Address,
     /// What it can do.
     pub capabilities: Vec<Capability>,
-    /// How we were told.
+    /// How we learned the address.
     pub source: AddressSource,
-    /// The node that told us, if it offered.
+    /// The node that offered it.
     pub peer: Option<PeerName>,
-    /// When we were told.
+    /// When we learned it.
     pub at: Option<UnixMillis>,
 }
 
-/// How the other side's address came here.
+/// How this node received a remote client's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AddressSource {
-    /// In the call signalling, by a trusted trunk.
+    /// In the call signalling, from a trusted trunk.
     Signalling,
-    /// By the offer of another node.
+    /// In another node's offer.
     Offer,
-    /// By a message to our own address.
+    /// In a message to our address.
     Message,
-    /// By the node of whoever has connected the two: theirs and ours have each other's address.
+    /// From the node of the person who connected the two parties. Both clients have each other's address already.
     Introduced,
 }
 
-/// Something that is sent to another node until it is taken, refused or no longer needed.
+/// A delivery to another node: an offer or an answer. It is retried until it is accepted, refused or no longer needed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PeerDelivery {
-    /// The node, if it is a known one.
+    /// The node, if it is a configured peer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peer: Option<PeerName>,
-    /// How far it has come.
+    /// Its state.
     pub state: PeerDeliveryState,
     /// Attempts so far.
     pub attempts: u32,
     /// Why the last attempt failed, or why it was refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// When it was made.
+    /// When it was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<UnixMillis>,
-    /// When it was taken or refused.
+    /// When it was accepted or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<UnixMillis>,
 }
 
-/// How far it has come. Nothing leads back to pending.
+/// The state of a delivery to another node. Nothing leads back to pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum PeerDeliveryState {
-    /// It is tried until the call ends.
+    /// Retried until the call ends.
     Pending,
-    /// The other node has it.
+    /// The other node accepted it.
     Accepted,
-    /// The other node won't take it.
+    /// The other node refused it.
     Refused,
     /// The call ended first.
     Dropped,
 }
 
-/// What [`RemoteSide::learn`] came to.
+/// What [`RemoteSide::learn`] changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Learned {
-    /// The first that we are told.
+    /// The first client that we learn of.
     New,
-    /// Nobody has to be told anything.
+    /// Nothing to tell anybody.
     Same,
-    /// Another client in the place of the first.
+    /// Another client replaces the first.
     Replaced,
 }
 
 impl RemoteSide {
-    /// Whether nothing is known, and nothing was said.
+    /// Whether nothing is known and nothing was sent.
     pub fn is_empty(&self) -> bool {
         *self == RemoteSide::default()
     }
 
-    /// The other side is told that it no longer talks to this number's client.
+    /// Records that the remote side is told that it no longer talks to this number's client.
     pub fn leave(&mut self, number: &Number) {
         self.left = true;
         self.announced.take_if(|told| told == number);
         self.answers.remove(number);
     }
 
-    /// From now on the other side is told of this number's client. Gives back of whom it isn't any more.
+    /// Announces this number's client to the remote side from now on. Returns the numbers whose answers it cancels.
     pub fn announce(&mut self, number: &Number) -> Vec<Number> {
         self.left = false;
         if self.announced.as_ref() == Some(number) {
@@ -175,7 +175,7 @@ impl RemoteSide {
         stopped.map(|(other, sent)| (sent.drop_pending(), other.clone()).1).collect()
     }
 
-    /// Takes in what we are told of the client.
+    /// Learns of the remote client.
     ///
     /// | known | told | |
     /// |---|---|---|
@@ -208,8 +208,7 @@ impl RemoteSide {
         Learned::Same
     }
 
-    /// Whoever talked to a number of ours has connected it with this client, which takes the place of the one
-    /// behind `instead`, however that was learned.
+    /// Someone who talked to our number has connected it with this client, which replaces the client at `instead`.
     pub fn introduce(&mut self, ours: &Number, told: RemoteClient, instead: &Address) -> Learned {
         let learned = match &self.client {
             None => Learned::New,
@@ -221,7 +220,7 @@ impl RemoteSide {
         learned
     }
 
-    /// Whether the other side has this number's address already: from us, or from who introduced them.
+    /// Whether the remote side has this number's address from an introduction.
     pub fn was_introduced(&self, ours: &Number) -> bool {
         let introduced = self.client.as_ref().is_some_and(|client| client.source == AddressSource::Introduced);
         introduced && self.announced.as_ref() == Some(ours)
@@ -229,7 +228,7 @@ impl RemoteSide {
 }
 
 impl PeerDeliveryState {
-    /// The word, as API, metrics and logs have it.
+    /// The word in API, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             PeerDeliveryState::Pending => "pending",
@@ -241,7 +240,7 @@ impl PeerDeliveryState {
 }
 
 impl PeerDelivery {
-    /// About to be sent.
+    /// A new delivery.
     pub fn pending(peer: Option<PeerName>, at: UnixMillis) -> PeerDelivery {
         PeerDelivery {
             peer,
@@ -253,13 +252,13 @@ impl PeerDelivery {
         }
     }
 
-    /// An attempt was made. What is settled stays so.
+    /// Records an attempt and its outcome. An accepted or refused delivery does not change.
     pub fn attempted(&mut self, state: PeerDeliveryState, error: Option<String>, at: UnixMillis) {
         self.hand_out();
         self.outcome(state, error, at);
     }
 
-    /// An attempt begins whose outcome comes later.
+    /// Records the start of an attempt whose outcome comes later.
     pub fn hand_out(&mut self) {
         if self.state == PeerDeliveryState::Pending {
             self.attempts += 1;
@@ -267,7 +266,7 @@ impl PeerDelivery {
         }
     }
 
-    /// What became of the attempt that was begun last. What is settled stays so.
+    /// Records the outcome of the last attempt. An accepted or refused delivery does not change.
     pub fn outcome(&mut self, state: PeerDeliveryState, error: Option<String>, at: UnixMillis) {
         if self.state == PeerDeliveryState::Pending {
             (self.state, self.error) = (state, error);
@@ -275,12 +274,12 @@ impl PeerDelivery {
         }
     }
 
-    /// Whether an attempt was begun and its outcome isn't known.
+    /// Whether an attempt is in flight.
     pub fn is_handed_out(&self) -> bool {
         self.state == PeerDeliveryState::Pending && self.attempts > 0 && self.error.is_none()
     }
 
-    /// The call ended.
+    /// Drops the delivery, because the call ended.
     pub fn drop_pending(&mut self) {
         if self.state == PeerDeliveryState::Pending {
             self.state = PeerDeliveryState::Dropped;

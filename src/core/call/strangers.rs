@@ -1,5 +1,5 @@
-//! Legs whose calls report out of turn: a bridge is known before the call that its leg belongs to, or a call still
-//! reports about a leg that a later call has announced anew (see [`Membership`]).
+//! Legs whose calls report out of order: a bridge is reported before the call that its leg belongs to, or a call still
+//! reports about a leg that a later call has announced (see [`Membership`]).
 
 use std::collections::BTreeSet;
 
@@ -11,24 +11,24 @@ use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
 impl Exchange {
-    /// Whether only an answer or a bridge told this call of the leg.
+    /// Whether this call knows the leg only from an answer or a bridge.
     pub(super) fn is_stranger(&self, id: &CallId, leg: &LegId) -> bool {
         let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
         state.is_some_and(|leg| leg.membership == Membership::Stranger && leg.ended.is_none())
     }
 
-    /// The call that knows the leg as a stranger: seen from `id`, on the same PBX.
+    /// The call on this call's PBX that has the leg as a stranger.
     pub(super) fn stranger_in(&self, id: &CallId, leg: &LegId) -> Option<CallId> {
         self.owner(id, leg).filter(|owner| self.is_stranger(owner, leg))
     }
 
-    /// Whether a later call had announced this leg of the call anew by then.
+    /// Whether a later call had announced this leg of the call by `at`.
     pub(super) fn has_moved(&self, id: &CallId, leg: &LegId, at: UnixMillis) -> bool {
         self.calls.get(id).is_some_and(|call| call.had_left(leg, at))
     }
 
-    /// Whether news has overtaken this report: a later call has announced a leg that it names, or a later report has told
-    /// whether its two legs hear each other, or that its leg is gone. The end of a leg is never out of date.
+    /// Whether this report is out of date: a later call has announced one of its legs, or a later report is about the
+    /// same bridge or the end of its leg. The end of a leg is never out of date.
     pub(super) fn is_out_of_date(&self, id: &CallId, event: &LegEvent, serial: Serial, at: UnixMillis) -> bool {
         match event {
             LegEvent::Ended { .. } => false,
@@ -73,8 +73,8 @@ impl Exchange {
         heard.filter_map(|(other, _)| self.owner(id, other)).filter(|owner| owner != id).collect()
     }
 
-    /// A call has introduced a stranger: the leg moves there with whom it hears, and stands for somebody from now on. What
-    /// it heard before that call announced it, it hears no longer.
+    /// A call introduces a stranger: the leg moves there with its bridges, and stands for a number from now on. Bridges
+    /// from before the call's announcement end.
     pub(super) fn claim(
         &mut self,
         from: &CallId,
@@ -84,10 +84,10 @@ impl Exchange {
         at: UnixMillis,
     ) -> Vec<Effect> {
         for other in self.heard_before(from, id, leg) {
-            // Nobody is parted: a stranger is in no pair.
+            // No pair ends: a stranger is in none.
             self.unbridged(from, &[leg.clone(), other], at);
         }
-        // A late report of its end in the call that it leaves is not its end in this one.
+        // If the old call reports the leg's end late, the leg has not ended in this one.
         let left = Leg { ended: Some(at), ..Leg::new(None, at, Membership::Stranger) };
         let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
         let Some(mut state) = self.calls.get_mut(from).and_then(leave) else { return Vec::new() };
@@ -112,7 +112,7 @@ impl Exchange {
         effects
     }
 
-    /// Whom a leg of the call `from` heard before the call `id` announced it.
+    /// The legs that a leg of the call `from` heard before the call `id` announced it.
     fn heard_before(&self, from: &CallId, id: &CallId, leg: &LegId) -> Vec<LegId> {
         let announced = self.calls.get(id).filter(|call| call.leg == *leg).and_then(|call| call.announced);
         let state = self.calls.get(from).and_then(|call| call.legs.get(leg));
@@ -121,7 +121,7 @@ impl Exchange {
         before.map(|(other, _)| other.clone()).collect()
     }
 
-    /// A bridge is found again at a call that has one of its legs.
+    /// Keeps a bridge in a call that has one of its legs.
     fn find_home(&mut self, id: &CallId, leg: &LegId, other: &LegId) {
         let owner = self.owner(id, other).unwrap_or_else(|| id.clone());
         for (at, leg, with) in [(id, leg, other), (&owner, other, leg)] {
@@ -135,7 +135,7 @@ impl Exchange {
         }
     }
 
-    /// A later call announces this leg of the call. The call's own report of that may have come before.
+    /// A later call announces this leg of the call, which may have reported that already.
     pub(super) fn move_on(
         &mut self,
         id: &CallId,
@@ -151,7 +151,7 @@ impl Exchange {
         self.ended(id, leg, Some("moved on"), at)
     }
 
-    /// A call is opened late if its announced leg has been announced anew since: the leg has left it for that call.
+    /// Marks the announced leg of a call that is opened late as moved, if a later call has announced it since.
     pub(super) fn leave_if_late(&self, call: &mut Call) {
         let later = self.call_of(&call.pbx, &call.leg).filter(|later| later.id != call.id && later.leg == call.leg);
         let later = later.filter(|later| call.announced < later.announced).and_then(|later| later.announced);
@@ -161,7 +161,7 @@ impl Exchange {
         }
     }
 
-    /// The call has reported itself that the leg has left it: what it reports later is not out of date.
+    /// The call itself has reported that the leg left. Its later reports are not out of date.
     pub(super) fn moved_away(&mut self, id: &CallId, leg: &LegId) {
         let leg = self.calls.get_mut(id).and_then(|call| call.legs.get_mut(leg));
         if let Some(leg) = leg.filter(|leg| matches!(leg.membership, Membership::Moved(_))) {
@@ -169,8 +169,8 @@ impl Exchange {
         }
     }
 
-    /// The call that a leg stays with although this call names it: the one that introduced it first. A leg that is gone
-    /// there comes up again only with a report from after its end. The numbers tell if the same agent has reported the end.
+    /// The call that keeps a leg although this call names it: the one that introduced it first. A leg that ended there
+    /// comes up again only with a report from after its end; the numbers tell, if the same agent reported the end.
     pub(super) fn stays_with(
         &self,
         id: &CallId,
@@ -186,8 +186,8 @@ impl Exchange {
         self.owner(id, leg).filter(|owner| owner == id || membership == Membership::Stranger || is_late(owner))
     }
 
-    /// A call introduces a leg that is another call's. If that one had announced it by then, the leg has gone on to there,
-    /// and this report is late. Where nobody knows when it was announced, it was before the decision.
+    /// A call introduces a leg of another call. If that call announced the leg later than `at`, this report is late:
+    /// the leg has moved there. If the time of the announcement is unknown, the time of the decision stands in.
     pub(super) fn introduced_late(
         &mut self,
         id: &CallId,
@@ -208,23 +208,23 @@ impl Exchange {
         }
     }
 
-    /// Ends a call whose last leg is gone.
+    /// Ends a call whose last leg has ended.
     pub(super) fn end_if_over(&mut self, id: &CallId, at: UnixMillis) -> Option<Effect> {
         let call = self.calls.get_mut(id).filter(|call| call.is_over())?;
         call.phase = Phase::Ended;
-        // Two reports may be corrected by different clocks: no call ends before it is answered.
+        // Two clocks may have timed the reports: no call ends before it is answered.
         call.ended = Some(call.answered.map_or(at, |answered| at.max(answered)));
         Some(Effect::Ended(id.clone()))
     }
 }
 
 impl Call {
-    /// Legs that a later call has announced. The call has yet to report that they left it.
+    /// Legs that a later call has announced, and this call has not yet reported as gone.
     pub fn moved(&self) -> impl Iterator<Item = &LegId> {
         self.legs.iter().filter(|(_, leg)| matches!(leg.membership, Membership::Moved(_))).map(|(id, _)| id)
     }
 
-    /// Legs that only an answer or a bridge has told the call of.
+    /// Legs known only from an answer or a bridge.
     pub fn strangers(&self) -> impl Iterator<Item = &LegId> {
         self.legs
             .iter()

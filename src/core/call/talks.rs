@@ -1,4 +1,4 @@
-//! Who talks with whom, and may still be written to: what is asked of the exchange.
+//! Queries of the exchange: who talks with whom, and whose address is still valid.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::Side;
 
-/// A call that goes on at another of our PBXs arrives there at most so much later.
+/// Maximum delay until a call from one of our PBXs arrives at another.
 const ARRIVES: Duration = Duration::from_secs(180);
 
 impl Pair {
-    /// Whether it is the same two people, whoever called.
+    /// Whether both pairs are of the same two numbers, in either order.
     pub fn same_people(&self, other: &Pair) -> bool {
         (&self.first, &self.second) == (&other.first, &other.second)
             || (&self.first, &self.second) == (&other.second, &other.first)
@@ -33,7 +33,7 @@ impl Exchange {
         self.call(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
     }
 
-    /// Whom a number of a call talks with there; before anybody does, whom it will.
+    /// The number that `number` talks with in the call, or will once it is connected.
     pub fn opposite(&self, call: &Call, number: &Number) -> Number {
         let talks = self.pairs(call).find(|pair| pair.first == *number || pair.second == *number);
         let (first, second) = match talks {
@@ -43,19 +43,19 @@ impl Exchange {
         if second == *number { first } else { second }
     }
 
-    /// Whether these two people talk in a call that has gone out of one of our PBXs, or through a call server of
-    /// ours, and come in at another: the one that came in knows who is at its end, and tells. One that was turned away
-    /// there doesn't: the call goes on by another way.
+    /// Whether this pair's call left one of our PBXs, or passed a call server of ours, and arrived at another. The
+    /// arriving call knows its party and reports it. A call that was rejected there doesn't count: it continues on
+    /// another route.
     pub fn continues_at_another_pbx(&self, call: &Call, pair: &Pair) -> bool {
         if call.caller().as_ref() != Some(&pair.first) || call.called != pair.second {
             return false;
         }
-        // In that call, or in the one that its caller was led on to.
+        // In that call, or in the one that its announced leg moved to.
         let is_up = |other: &Call| self.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
         let linked_call = call.remote.linked_call.as_ref().and_then(|linked_call| self.call(linked_call));
         let like = |other: &Call| {
             let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
-            // The same address has come with both, also where an attendant there has found somebody else since.
+            // Both carried the same address, even if an attendant has found another extension since.
             let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
             other.side == Side::Terminating
                 && (call.side == Side::Originating || other.pbx != call.pbx)
@@ -67,19 +67,19 @@ impl Exchange {
             || self.calls().any(like)
     }
 
-    /// Whether a leg is up, whichever call it is in by now.
+    /// Whether a leg is up, in whichever call.
     pub fn is_up(&self, pbx: &PbxName, leg: &LegId) -> bool {
         self.call_of(pbx, leg).is_some_and(|call| call.has(leg))
     }
 
-    /// Whether a number that takes part in this call withholds itself from the others there.
+    /// Whether a number in this call is withheld from the others.
     pub fn withholds(&self, id: &CallId, number: &Number) -> bool {
         let call = self.call(id);
         call.is_some_and(|call| self.joined(call).any(|home| home.withheld && home.calling.as_ref() == Some(number)))
     }
 
-    /// Whose address in this call is good: of those who talk there, of those who may still come to it,
-    /// and for a `grace` of those who talked there before.
+    /// The numbers whose address in this call is valid: those that talk, those that may still join, and for `grace`
+    /// those that have left.
     pub fn reachable(&self, id: &CallId, now: UnixMillis, grace: Duration) -> BTreeSet<Number> {
         let Some(call) = self.call(id) else { return BTreeSet::new() };
         let talk = self.pairs(call).flat_map(|pair| [pair.first, pair.second]);
@@ -89,7 +89,7 @@ impl Exchange {
         talk.chain(parted).chain(may_come).collect()
     }
 
-    /// Live calls of which nothing was heard for so long: whoever followed them has not come back.
+    /// Live calls without a report for `after`: their agent has not come back.
     pub fn lost(&self, now: UnixMillis, after: Duration) -> Vec<CallId> {
         let lost = self.calls().filter(|call| call.phase != Phase::Ended && now - call.last_activity() >= after);
         lost.map(|call| call.id.clone()).collect()
@@ -102,7 +102,7 @@ impl Exchange {
         bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
     }
 
-    /// Who is paired by this bridge between these legs.
+    /// The pair that a bridge between these legs makes.
     pub(super) fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
         if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
     }
@@ -124,7 +124,7 @@ impl Exchange {
     pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
         call.legs.iter().flat_map(move |(leg, state)| {
             let bridges = state.bridges.iter().filter(move |(other, bridge)| {
-                // Each bridge stands at both of its legs: take it once, where its call is told of it.
+                // Both legs hold the bridge: take it once, in the call that reported it.
                 bridge.call == call.id && (leg < other || !call.has(other))
             });
             bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))

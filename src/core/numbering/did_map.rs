@@ -1,7 +1,6 @@
-//! Extensions that are reached from outside: `1XXX` here is `+12125551XXX` to the world.
+//! DID maps, which give extensions outside numbers: `1XXX` here is `+12125551XXX` outside.
 //!
-//! A rule is a bijection: the digits at the `X` of one side are those at the `X` of the other, so
-//! nothing is lost in either direction.
+//! A rule is a bijection: the digits at the `X` of one side are those at the `X` of the other.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,7 +16,7 @@ pub struct DidMap {
     number: DigitMask,
 }
 
-/// A rule as the configuration has it.
+/// A rule in the configuration.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DidMapConfig {
@@ -30,19 +29,19 @@ struct DidMapConfig {
 #[serde(try_from = "String", into = "String")]
 pub(super) struct DigitMask(String);
 
-/// The largest number of `X` that is written out: ten thousand texts.
+/// Maximum number of `X` in a mask that is expanded: ten thousand numbers.
 const EXPANDED_MAX: usize = 4;
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DidMapError {
-    /// Something else than digits and `X`, or too much of it.
+    /// Not only digits and `X`, or too many.
     #[error("{0:?} is not 1 to 15 digits, with X for any digit")]
     Mask(String),
-    /// The outer number is no E.164 number.
+    /// The outside number is not an E.164 number.
     #[error("number {0:?} must begin with +, such as \"+12125551XXX\"")]
     NotGlobal(String),
-    /// What stands for the `X` of one side must stand for those of the other.
+    /// Both sides must have the same number of `X`.
     #[error("extension {extension:?} and number {number:?} must have the same number of X")]
     Uneven {
         /// As it was written.
@@ -53,17 +52,17 @@ pub enum DidMapError {
 }
 
 impl DidMap {
-    /// The digits of the E.164 number that this extension is.
+    /// The digits of the E.164 number for this extension.
     pub fn number(&self, extension: &str) -> Option<String> {
         translate(&self.extension.0, &self.number.0, extension)
     }
 
-    /// The extension that these digits of an E.164 number are.
+    /// The extension for these digits of an E.164 number.
     pub fn extension(&self, number: &str) -> Option<String> {
         translate(&self.number.0, &self.extension.0, number)
     }
 
-    /// Its extensions, one by one; none if there are more than ten thousand.
+    /// All its extensions; none if there are more than ten thousand.
     pub fn extensions(&self) -> Vec<String> {
         self.extension.expand()
     }
@@ -79,7 +78,7 @@ impl DidMap {
     }
 }
 
-/// What `text`, which has digits where `from` has an `X` and is like it elsewhere, is as `to` writes it.
+/// Rewrites `text` by the mask `to`, if it matches the mask `from`.
 pub(super) fn translate(from: &str, to: &str, text: &str) -> Option<String> {
     if from.len() != text.len() {
         return None;
@@ -97,7 +96,7 @@ pub(super) fn translate(from: &str, to: &str, text: &str) -> Option<String> {
     to.chars().map(|mask| if mask == 'X' { digits.next() } else { Some(mask) }).collect()
 }
 
-/// Whether some text is like both.
+/// Whether some text matches both masks.
 pub(super) fn overlap(a: &str, b: &str) -> bool {
     let digit = |mask: char, other: char| mask == 'X' && other.is_ascii_digit();
     a.len() == b.len() && a.chars().zip(b.chars()).all(|(a, b)| a == b || digit(a, b) || digit(b, a))
@@ -108,7 +107,7 @@ impl DigitMask {
         &self.0
     }
 
-    /// Everything that is like it; nothing if that is more than [`EXPANDED_MAX`].
+    /// All texts that match the mask; none if it has more than [`EXPANDED_MAX`] `X`.
     pub(super) fn expand(&self) -> Vec<String> {
         let wild = self.0.matches('X').count();
         if wild > EXPANDED_MAX {

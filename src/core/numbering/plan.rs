@@ -1,4 +1,4 @@
-//! What a PBX says, turned into a number, and back: the rules of one PBX and of its tenants.
+//! Numbering plans: how one PBX and its tenants write numbers.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,24 +10,24 @@ use crate::core::base::name::TenantName;
 /// How a PBX, or one tenant of it, writes numbers.
 #[derive(Debug, Clone)]
 pub struct NumberingPlan {
-    /// Where its extensions are valid; without one nothing is an extension.
+    /// The context of its extensions; without one there are no extensions.
     pub context: Option<Context>,
     /// The country whose national format it uses (ISO 3166-1 alpha-2); without one, only numbers
     /// that begin with `+` are global.
     pub region: Option<Region>,
-    /// What has at most this many digits, and no `+`, is an extension.
+    /// Maximum number of digits of an extension.
     pub extension_digits: usize,
-    /// What is dialled for an outside line, before the number.
+    /// Dialled before a number for an outside line.
     pub outside_prefix: Option<DialPrefix>,
-    /// What is dialled before a country code; that of the region if absent.
+    /// Dialled before a country code; by default the region's prefix.
     pub international_prefix: Option<DialPrefix>,
-    /// How numbers of the outside are written in calls that come by a trunk, and as caller IDs.
+    /// How calls from trunks, and caller IDs, write outside numbers.
     pub outside_numbers: OutsideNumbers,
-    /// Caller IDs that name nobody, besides those that are words or zeros alone.
+    /// Caller IDs that count as withheld, besides words and zeros.
     pub withheld: Vec<String>,
-    /// Extensions that are reached from outside.
+    /// Outside numbers of extensions.
     pub map: Vec<DidMap>,
-    /// Which dialled strings are emergency calls.
+    /// Which dialled digits are emergency calls.
     pub emergency: EmergencyRule,
 }
 
@@ -61,7 +61,7 @@ pub enum NumberReadError {
     /// A name, a feature code, an address.
     #[error("not a number")]
     NotANumber,
-    /// An extension, but nobody knows whose.
+    /// An extension of an unknown tenant.
     #[error("an extension of no known tenant")]
     NoTenant,
 }
@@ -116,8 +116,7 @@ impl From<DialPrefix> for String {
 }
 
 impl NumberingPlan {
-    /// The number that the PBX shows as `raw`: a caller ID, a device, the called number of a call that
-    /// came by a trunk.
+    /// Reads a number that the PBX shows: a caller ID, a device, or the called number of a call from a trunk.
     ///
     /// # Errors
     /// If it is none.
@@ -129,7 +128,7 @@ impl NumberingPlan {
         self.number(&text, self.outside_numbers)
     }
 
-    /// The number that somebody dialled as `raw` at a phone of this PBX.
+    /// Reads a number that was dialled at a phone of this PBX.
     ///
     /// # Errors
     /// If it is none.
@@ -143,8 +142,8 @@ impl NumberingPlan {
         }
     }
 
-    /// Whether a call to `raw` is an emergency call: sidecall leaves it alone. Read in every way that the text
-    /// may be meant, since a call that is left alone for nothing loses less than one that is not.
+    /// Whether a call to `raw` is an emergency call, which sidecall leaves alone. Every possible reading counts:
+    /// leaving an ordinary call alone costs less than touching an emergency call.
     pub fn is_emergency(&self, raw: &str) -> bool {
         let global = |read: Result<Number, NumberReadError>| match read {
             Ok(Number::E164(digits)) => self.emergency.covers(&format!("+{digits}")),
@@ -153,8 +152,8 @@ impl NumberingPlan {
         self.emergency.covers(&without_separators(raw)) || global(self.dialled(raw)) || global(self.read(raw))
     }
 
-    /// What is dialled on this PBX for a number, and shown as the number of who calls; none for an
-    /// extension of somewhere else. [`NumberingPlan::dialled`] reads it as the same number again.
+    /// How this PBX dials a number, and shows it as a caller ID; none for an extension of another context.
+    /// [`NumberingPlan::dialled`] reads it back as the same number.
     pub fn dial(&self, number: &Number) -> Option<String> {
         let same = |text: &String| self.dialled(text).as_ref() == Ok(number);
         match number {
@@ -173,18 +172,18 @@ impl NumberingPlan {
         }
     }
 
-    /// The number by which the outside knows the extension that the PBX shows as `raw`.
+    /// The outside number of the extension that the PBX shows as `raw`.
     pub fn outer(&self, raw: &str) -> Option<Number> {
         self.mapped(&without_separators(raw))
     }
 
-    /// The extension that a number is here.
+    /// The extension of a number on this PBX.
     pub fn inner(&self, number: &Number) -> Option<String> {
         let Number::E164(digits) = number else { return None };
         self.map.iter().find_map(|rule| rule.extension(digits))
     }
 
-    /// The one form of a number that has two: an extension that a rule makes an E.164 number.
+    /// The canonical form: the E.164 number of an extension that has one.
     pub fn canonical(&self, number: &Number) -> Number {
         match number {
             Number::Local { digits, context } if self.context.as_ref() == Some(context) => {
@@ -251,7 +250,7 @@ impl NumberingPlan {
         Number::e164(&format!("{code}{national}")).ok()
     }
 
-    /// As one dials it in its own country, if that is ours.
+    /// The national format, if the number is of our region.
     fn national(&self, digits: &str) -> Option<String> {
         let region = self.region?;
         let number = phonenumber::parse(None, format!("+{digits}")).ok()?;
@@ -260,7 +259,7 @@ impl NumberingPlan {
         (number.code().value() == here).then(|| text.chars().filter(char::is_ascii_digit).collect())
     }
 
-    /// As one dials it in another country.
+    /// The number behind each international prefix.
     fn international(&self, digits: &str) -> Vec<String> {
         let own = self.international_prefix.as_ref().map(|prefix| prefix.0.as_str());
         own.into_iter().chain(["00", "011"]).map(|prefix| format!("{prefix}{digits}")).collect()
@@ -293,8 +292,8 @@ fn without_separators(raw: &str) -> String {
 }
 
 impl PbxNumberingPlan {
-    /// For a PBX with these tenants. With any, extensions are theirs alone: `own` serves for what is
-    /// the same for everybody, E.164 numbers.
+    /// The plan of a PBX with these tenants. If there are any, only they have extensions, and `own` reads E.164
+    /// numbers.
     pub fn new(own: NumberingPlan, tenants: Vec<(TenantName, NumberingPlan)>) -> PbxNumberingPlan {
         let own = match tenants.is_empty() {
             true => own,
@@ -303,8 +302,7 @@ impl PbxNumberingPlan {
         PbxNumberingPlan { own, tenants }
     }
 
-    /// The rules for a channel that the dialplan says is this tenant's. A tenant that nobody knows,
-    /// where there are tenants, has no extensions.
+    /// The plan for a channel of this tenant. An unknown tenant has no extensions if there are tenants.
     pub fn of(&self, tenant: Option<&str>) -> &NumberingPlan {
         let known = tenant.and_then(|said| self.tenants.iter().find(|(name, plan)| is(name, plan, said)));
         known.map_or(&self.own, |(_, plan)| plan)
@@ -330,12 +328,12 @@ impl PbxNumberingPlan {
         own.into_iter().chain(self.tenants.iter().map(|(_, plan)| plan))
     }
 
-    /// Whether there is a tenant that is called so.
+    /// Whether there is a tenant of this name or domain.
     pub fn has(&self, tenant: &str) -> bool {
         self.tenants.iter().any(|(name, plan)| is(name, plan, tenant))
     }
 
-    /// What is shown on this PBX as the number of who calls, or writes.
+    /// How this PBX shows a number as that of the caller or sender.
     pub fn show(&self, number: &Number) -> Option<String> {
         match number {
             Number::E164(_) => self.own.dial(number),

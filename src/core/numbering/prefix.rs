@@ -1,4 +1,4 @@
-//! Which numbers are whose: the beginnings of E.164 numbers.
+//! Prefixes of E.164 numbers, which say whose a number is.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,18 +13,18 @@ use super::number::{Number, NumberError};
 pub struct NumberPrefix(String);
 
 impl NumberPrefix {
-    /// Whether a number is in the range. A local one is in none.
+    /// Whether a number is in the range. A local number is in none.
     pub fn covers(&self, number: &Number) -> bool {
         matches!(number, Number::E164(digits) if digits.starts_with(&self.0))
     }
 
-    /// How many digits it has: of two that cover a number the longer one counts.
+    /// Its number of digits. Of two prefixes that cover a number, the longer one counts.
     pub fn digits(&self) -> usize {
         self.0.len()
     }
 }
 
-/// Of those that cover a number, how long the longest is.
+/// The length of the longest prefix that covers a number.
 pub fn longest(prefixes: &[NumberPrefix], number: &Number) -> Option<usize> {
     prefixes.iter().filter(|prefix| prefix.covers(number)).map(NumberPrefix::digits).max()
 }

@@ -1,4 +1,4 @@
-//! Who serves a number today: what a portability source says, and what that means for us.
+//! Number portability: what a source answers about a number, and what that means for the route.
 
 use std::fmt;
 use std::str::FromStr;
@@ -55,13 +55,13 @@ impl fmt::Display for NodeUrl {
     }
 }
 
-/// What one source says about one number. Everything may be left unsaid.
+/// A source's answer about a number. Every field is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct PortabilityAnswer {
-    /// It has moved away from the operator that its range belongs to.
+    /// It was ported away from the operator of its range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ported: Option<bool>,
-    /// Where it has moved to.
+    /// Where calls to it are routed.
     #[serde(rename = "rn", skip_serializing_if = "Option::is_none")]
     pub routing_number: Option<RoutingNumber>,
     /// The operator that serves it.
@@ -79,32 +79,32 @@ pub struct PortabilityAnswer {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServedBy {
-    /// Nobody knows more than our directory.
+    /// Unknown, apart from what our directory says.
     #[default]
     Unknown,
-    /// We do.
+    /// This node.
     Ours,
-    /// An organisation whose node ours talks to.
+    /// A configured peer.
     Peer(PeerName),
-    /// Somebody else.
+    /// Another operator.
     Other,
 }
 
 impl ServedBy {
-    /// Somebody who isn't us serves the number.
+    /// Whether another operator serves the number.
     pub fn is_elsewhere(&self) -> bool {
         matches!(self, ServedBy::Peer(_) | ServedBy::Other)
     }
 }
 
-/// What a portability query comes to, for the route decision.
+/// The result of a portability query, for the route decision.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Portability {
     /// Who serves the number.
     pub served_by: ServedBy,
     /// It was ported to get there.
     pub ported: bool,
-    /// The packet trunk that leads to who serves it.
+    /// The packet trunk to its operator.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk: Option<TrunkName>,
     /// It has a client, as far as the source knows.
@@ -113,13 +113,13 @@ pub struct Portability {
 }
 
 impl Portability {
-    /// Somebody who isn't us serves the number.
+    /// Whether another operator serves the number.
     pub fn is_elsewhere(&self) -> bool {
         self.served_by.is_elsewhere()
     }
 }
 
-/// What answers mean here: who we are, and how others are reached.
+/// How answers are interpreted: who we are, and how others are reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PortabilityRules {
     /// Our node, as others know it.
@@ -159,7 +159,7 @@ pub struct RouteRule {
 }
 
 impl PortabilityRules {
-    /// What an answer means; none if it says nothing, so that the next source is asked.
+    /// Interprets an answer; none if it says nothing, so that the next source is asked.
     ///
     /// | the answer names | served by |
     /// |---|---|

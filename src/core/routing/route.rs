@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::portability::{Portability, ServedBy};
 use crate::core::base::name::PbxName;
 
-/// Which end of the call the PBX is.
+/// Which side of the call the PBX is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
@@ -19,16 +19,16 @@ pub enum Side {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Route {
-    /// Whatever route the dialplan would take without us.
+    /// The route that the dialplan takes without sidecall.
     Pstn,
     /// The packet trunk, with the caller's client address in the signalling.
     Packet,
-    /// The called device is on this very PBX.
+    /// The called device is on the same PBX.
     Local,
 }
 
 impl Route {
-    /// The word, as API, dialplan, metrics and logs write it.
+    /// The word in API, dialplan, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Route::Pstn => "pstn",
@@ -91,22 +91,21 @@ reasons! {
     NotAnnounced = "not-announced",
 }
 
-/// What the node knows about one number.
+/// What the node knows about a number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NumberFacts {
     /// It is in our directory.
     pub served: bool,
     /// A client is bound to it.
     pub has_client: bool,
-    /// The PBX that its telephony device is on.
+    /// The PBX of its phone.
     pub home: Option<PbxName>,
 }
 
 /// The decision for a call on `pbx`.
 ///
-/// `called` is asked for only if the caller has a client: where it has none, nothing else is looked
-/// up (B2). `trunk` says whether this PBX has a packet trunk. `ported` is what portability sources know of
-/// the called number; by default nothing.
+/// `called` is looked up only if the caller has a client (B2). `trunk` says whether this PBX has a packet trunk.
+/// `ported` is what portability sources know of the called number; by default nothing.
 ///
 /// | side | caller has client | called | route | reason |
 /// |---|---|---|---|---|
