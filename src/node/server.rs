@@ -31,7 +31,7 @@ use crate::node::http::api::stream::StreamsApi;
 use crate::node::http::auth::Authenticator;
 use crate::node::http::connections::Connections;
 use crate::node::http::hosts::Hosts;
-use crate::node::http::limit::BindingLimit;
+use crate::node::http::limit::{BindingLimit, PeerLimit};
 use crate::node::http::logins::Logins;
 use crate::node::http::router::{ApiState, router};
 use crate::node::http::server::{Server, listen};
@@ -156,7 +156,7 @@ impl Node {
             metrics,
         };
         upkeep.resume(&shutdown).await?;
-        let views = CallViews { live: live.clone(), store: store.clone() };
+        let views = CallViews::new(live.clone(), store.clone());
         let auth = Authenticator {
             tokens,
             logins: Logins::new(&config.connections, metrics),
@@ -171,10 +171,10 @@ impl Node {
             push: push.clone(),
             disclosure: disclosure.clone(),
             pairing,
-            bindings: BindingLimit::new(),
+            binding_limit: BindingLimit::new(),
         };
         let inboxes = InboxesApi {
-            live,
+            live: live.clone(),
             store: store.clone(),
             disclosure,
             posts,
@@ -186,6 +186,8 @@ impl Node {
         let monitoring = MonitoringApi {
             push: push.clone(),
             links,
+            live: live.clone(),
+            store: store.clone(),
             views: views.clone(),
             totals,
             tasks: tasks.clone(),
@@ -194,14 +196,15 @@ impl Node {
             started: now(),
             shutdown: shutdown.clone(),
         };
-        let (offer_limit, timeline_limit) = Default::default();
+        let offers =
+            OffersApi { inbound, offer_limit: PeerLimit::default(), timeline_limit: PeerLimit::default(), metrics };
         let state = ApiState {
             auth: auth.into(),
             directory: directory.into(),
             streams: StreamsApi { store: store.clone(), push: push.clone(), shutdown: shutdown.clone() }.into(),
-            calls: CallsApi { decisions, reports, sip: sip.clone(), views }.into(),
+            calls: CallsApi { decisions, reports, sip: sip.clone(), live, store: store.clone(), views }.into(),
             pbxs: PbxsApi { outbound, push, sip }.into(),
-            offers: OffersApi { inbound, offer_limit, timeline_limit, metrics }.into(),
+            offers: offers.into(),
             inboxes: inboxes.into(),
             monitoring: monitoring.into(),
             space,

@@ -63,6 +63,7 @@ impl Reports {
             }
         }
         if let Some(error) = failed {
+            tracing::warn!(call = %id, %error, "what follows from a call's events failed: it is tried again");
             self.live.retry_later(&changed, id, left);
             return Err(error.into());
         }

@@ -7,33 +7,38 @@ use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
-use crate::node::state::LiveCalls;
+use crate::node::call::CallError;
+use crate::node::state::{CallUnavailable, LiveCalls};
 use crate::store::{Store, StoreError};
 
-/// What the exchange is to apply: new reports, with the numbers that their legs stand for in the place of devices.
-/// Afterwards the call remembers: a leg is looked up once.
+/// Returns the reports with each device replaced by the number it stands for. A repeat, which the exchange ignores, is
+/// not looked up.
 pub(super) async fn identify(
     live: &LiveCalls,
     store: &Store,
     id: &CallId,
     agent: Option<&AgentId>,
     reports: Vec<CallReport>,
-) -> Result<Vec<LegReport>, StoreError> {
+) -> Result<Vec<LegReport>, CallError> {
     let is_new = |call: &Call, report: &CallReport| !call.is_repeat(Serial { agent, seq: report.seq }, report.at);
-    let new = live.read(|exchange| {
-        let call = exchange.call(id)?;
-        Some((call.called.clone(), reports.into_iter().filter(|report| is_new(call, report)).collect::<Vec<_>>()))
-    });
-    let Some((called, new)) = new else { return Ok(Vec::new()) };
-    let mut identified = Vec::with_capacity(new.len());
-    for CallReport { seq, at, event } in new {
+    let (called, new) = live
+        .read(|exchange| {
+            let call = exchange.call(id)?;
+            Some((call.called.clone(), reports.iter().map(|report| is_new(call, report)).collect::<Vec<_>>()))
+        })
+        .ok_or(CallUnavailable::Unknown)?;
+    let mut identified = Vec::with_capacity(reports.len());
+    for (CallReport { seq, at, event }, is_new) in reports.into_iter().zip(new) {
         let event = match event {
             CallEvent::Dialled { leg, device, unreadable, trunk } => {
                 let origin = if unreadable { LegOrigin::Unreadable } else { LegOrigin::Dialled };
-                LegEvent::Dialled { leg, party: party(store, &called, device.as_ref(), origin).await?, trunk }
+                let party = if is_new { party(store, &called, device.as_ref(), origin).await? } else { None };
+                LegEvent::Dialled { leg, party, trunk }
             }
             CallEvent::Identified { leg, device } => {
-                LegEvent::Identified { leg, party: party(store, &called, device.as_ref(), LegOrigin::Joined).await? }
+                let origin = LegOrigin::Joined;
+                let party = if is_new { party(store, &called, device.as_ref(), origin).await? } else { None };
+                LegEvent::Identified { leg, party }
             }
             CallEvent::Answered { leg } => LegEvent::Answered { leg },
             CallEvent::Bridged { legs } => LegEvent::Bridged { legs },

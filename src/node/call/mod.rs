@@ -8,7 +8,7 @@ use crate::core::call::exchange::EventRefusal;
 use crate::node::state::CallUnavailable;
 use crate::store::StoreError;
 
-/// Why a call is not decided, or what is said of it not applied.
+/// Why a call could not be decided, or its events not applied.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::node) enum CallError {
     #[error("the node follows as many calls as it may")]

@@ -105,7 +105,7 @@ impl Disclosure {
         }
     }
 
-    /// The clients on both sides of a pair that offer their address to the other side; `far` is the other
+    /// The clients on both sides of a pair that offer their address to the other side; `remote` is the other
     /// node's client, if there is one.
     pub(in crate::node) async fn clients_of_pair(
         &self,

@@ -112,7 +112,7 @@ impl Scope {
     }
 }
 
-/// Tells who asks.
+/// Identifies the caller of a request.
 pub(in crate::node) struct Authenticator {
     pub(in crate::node) tokens: ConfiguredTokens,
     pub(in crate::node) logins: Logins,

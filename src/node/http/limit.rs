@@ -27,7 +27,7 @@ const BINDINGS_FULL: Duration = Duration::from_secs(240);
 /// Numbers that are remembered.
 const NUMBERS: u64 = 100_000;
 
-/// How often each number's clients bind and unbind.
+/// How often each number's clients may bind and unbind.
 #[derive(Debug)]
 pub(in crate::node) struct BindingLimit(Cache<Number, Arc<Mutex<TokenBucket>>>);
 
@@ -55,7 +55,7 @@ impl BindingLimit {
     }
 }
 
-/// How often each peer makes requests of one kind. Peers are configured, so they are few.
+/// How often each peer may make requests of one kind. Peers are configured, so they are few.
 #[derive(Debug, Default)]
 pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, TokenBucket>>);
 

@@ -61,8 +61,8 @@ fn problem(response: Response) -> Response {
     made
 }
 
-/// Whoever asked may have gone: what was begun is done all the same.
-pub(in crate::node) async fn to_the_end(request: Request, next: Next) -> Response {
+/// Completes each request, even if the caller has gone.
+pub(in crate::node) async fn complete(request: Request, next: Next) -> Response {
     run_to_completion(next.run(request)).await
 }
 

@@ -22,7 +22,7 @@ const BODY: usize = 256 * 1024;
 /// How long an answer may take, but for imports.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What requests share. A handler extracts the part of its own noun.
+/// What requests share. Each handler extracts the state of its own area.
 #[derive(Clone, FromRef)]
 pub(in crate::node) struct ApiState {
     pub(in crate::node) auth: Arc<Authenticator>,
@@ -108,7 +108,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
         .merge(peers)
         .merge(inboxes)
         .layer(RequestBodyTimeoutLayer::new(config.stall()))
-        .layer(axum::middleware::from_fn(middleware::to_the_end))
+        .layer(axum::middleware::from_fn(middleware::complete))
         .layer(axum::middleware::from_fn_with_state(state.clone(), disk_guard::guard))
         .layer(CatchPanicLayer::new())
         .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))

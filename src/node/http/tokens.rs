@@ -10,7 +10,7 @@ use crate::node::config::access::{AgentAccess, BootstrapTokens, SHARED, fits};
 use crate::node::http::auth::{Identity, Scope};
 use crate::store::{Store, TokenRole, credential_hash};
 
-/// Whose tokens they are, by the tokens' hashes.
+/// Owners of the configured tokens, by token hash.
 #[derive(Default)]
 pub(in crate::node) struct ConfiguredTokens(HashMap<[u8; 32], Identity>);
 

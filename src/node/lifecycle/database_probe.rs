@@ -43,7 +43,7 @@ async fn beating<T>(beat: &Beat, work: impl Future<Output = T>) -> T {
     }
 }
 
-/// Asks the database, and knows what is wrong with it where it doesn't say so itself.
+/// Probes the database, and keeps the last fault that the store itself doesn't report.
 pub(in crate::node) struct DatabaseProbe {
     store: Store,
     tasks: Tasks,
@@ -55,10 +55,10 @@ impl DatabaseProbe {
         DatabaseProbe { store, tasks, trouble: Mutex::default() }
     }
 
-    /// What keeps the node from doing its work: an internal task, or the database. Everybody may read it: it names no file.
+    /// What is wrong with the database. Everybody may read it: it names no file.
     pub(in crate::node) fn trouble(&self) -> Option<String> {
-        let database = || self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        self.tasks.trouble().or_else(database).or_else(|| self.store.failure())
+        let probed = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        probed.or_else(|| self.store.failure())
     }
 
     fn set_trouble(&self, trouble: Option<String>) {

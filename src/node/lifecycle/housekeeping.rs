@@ -77,9 +77,9 @@ impl Upkeep {
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
             self.end_lost().await;
-            self.old_calls.find(&self.store).await?;
+            self.old_calls.set_limit(&self.store).await?;
         }
-        self.old_calls.forget(&self.store, beat).await
+        self.old_calls.delete_some(&self.store, beat).await
     }
 
     /// Ends calls that nobody follows any more, as their agent would have.
@@ -92,7 +92,7 @@ impl Upkeep {
     }
 }
 
-/// The calls that ended too long ago to be kept, or are too many.
+/// Deletes ended calls that are too old or too many.
 pub(in crate::node) struct OldCalls {
     keep: KeepCalls,
     deliveries_max: u64,
@@ -106,14 +106,14 @@ impl OldCalls {
         OldCalls { keep, deliveries_max, before: None }
     }
 
-    async fn find(&mut self, store: &Store) -> Result<(), StoreError> {
+    async fn set_limit(&mut self, store: &Store) -> Result<(), StoreError> {
         let before = UnixMillis(now().0 - i64::from(self.keep.days) * DAY.as_millis() as i64);
         let before = before.max(store.crowded(self.deliveries_max).await?.unwrap_or(before));
         self.before = Some(store.prune_before(before, self.keep.count).await?);
         Ok(())
     }
 
-    async fn forget(&mut self, store: &Store, beat: &Beat) -> Result<(), StoreError> {
+    async fn delete_some(&mut self, store: &Store, beat: &Beat) -> Result<(), StoreError> {
         let Some(before) = self.before else { return Ok(()) };
         for _ in 0..BATCHES {
             beat.tick();

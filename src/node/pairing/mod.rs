@@ -87,7 +87,7 @@ impl Pairing {
         }
     }
 
-    /// `far` is the call in which the pair has another node's client, and that one's number. Returns the softphones for
+    /// `remote` is the call in which the pair has another node's client, and that one's number. Returns the softphones for
     /// which a delivery was made.
     async fn tell(
         &self,

@@ -11,11 +11,15 @@ use crate::store::{Store, StoreError};
 /// Calls, live and stored.
 #[derive(Clone)]
 pub(in crate::node) struct CallViews {
-    pub(in crate::node) live: LiveCalls,
-    pub(in crate::node) store: Store,
+    live: LiveCalls,
+    store: Store,
 }
 
 impl CallViews {
+    pub(in crate::node) fn new(live: LiveCalls, store: Store) -> CallViews {
+        CallViews { live, store }
+    }
+
     /// Calls as they are listed, with their deliveries.
     pub(super) async fn list(&self, calls: Vec<Call>) -> Result<Vec<CallView>, StoreError> {
         let mut views: Vec<CallView> = calls.into_iter().map(view).collect();

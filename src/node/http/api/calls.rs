@@ -21,7 +21,8 @@ use crate::node::http::api::call_views::CallViews;
 use crate::node::http::auth::{AdminOrAgent, FromAgent};
 use crate::node::http::extract::{Body, InPath, Parameters, agent_clock, agent_id};
 use crate::node::http::problem::Problems;
-use crate::store::CallFilter;
+use crate::node::state::LiveCalls;
+use crate::store::{CallFilter, Store};
 
 /// Events of one report.
 const EVENTS: usize = 64;
@@ -34,6 +35,8 @@ pub(in crate::node) struct CallsApi {
     pub(in crate::node) decisions: Decisions,
     pub(in crate::node) reports: Reports,
     pub(in crate::node) sip: Arc<SipHandout>,
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) store: Store,
     pub(in crate::node) views: CallViews,
 }
 
@@ -71,7 +74,7 @@ pub(in crate::node) async fn events(
     if let Some(n) = events.iter().position(|event| event.seq > CallReport::SEQ_MAX) {
         return Err(Problem::invalid(format!("events[{n}].seq"), format!("must be at most {}", CallReport::SEQ_MAX)));
     }
-    let pbx = api.views.live.pbx_of(&call);
+    let pbx = api.live.pbx_of(&call);
     pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     let agent = agent_id(&headers);
     // One that is no name says as little as none.
@@ -113,8 +116,8 @@ pub(in crate::node) async fn list(
     wanted.pbx.as_ref().map_or(Ok(()), |pbx| scope.check(pbx))?;
     let mut calls = match wanted.live {
         // An agent compares these with its PBX: what is in memory is never behind.
-        Some(true) => api.views.live.list(wanted.pbx.as_ref(), limit as usize),
-        live => api.views.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
+        Some(true) => api.live.list(wanted.pbx.as_ref(), limit as usize),
+        live => api.store.calls(&CallFilter { live, pbx: wanted.pbx, limit }).await?,
     };
     calls.retain(|call| scope.covers(&call.pbx));
     Ok(Json(CallList { calls: api.views.list(calls).await? }))

@@ -44,7 +44,7 @@ pub(in crate::node) async fn create(
     identity: Identity,
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
-    api.bindings.check(&identity)?;
+    api.binding_limit.check(&identity)?;
     let number = number(&identity, new.number.as_ref())?;
     let named = named(&new)?;
     if let Some(address) = &new.address {
@@ -218,7 +218,7 @@ pub(in crate::node) async fn change(
     InPath(id): InPath<ClientId>,
     Body(ClientChange { offer }): Body<ClientChange>,
 ) -> Result<Json<ClientView>, Problem> {
-    api.bindings.check(&identity)?;
+    api.binding_limit.check(&identity)?;
     check(&offer)?;
     let mut binding = managed(&api, &identity, &id).await?;
     if !api.store.offer_to(&id, offer.clone()).await? {
@@ -245,7 +245,7 @@ pub(in crate::node) async fn remove(
     identity: Identity,
     InPath(id): InPath<ClientId>,
 ) -> Result<StatusCode, Problem> {
-    api.bindings.check(&identity)?;
+    api.binding_limit.check(&identity)?;
     let binding = managed(&api, &identity, &id).await?;
     api.store.delete_binding(&id).await?;
     api.push.end_client(&id);

@@ -21,8 +21,9 @@ use crate::node::http::openapi::document;
 use crate::node::http::problem::{Problem, Problems};
 use crate::node::lifecycle::database_probe::DatabaseProbe;
 use crate::node::lifecycle::disk_space::Space;
+use crate::node::state::LiveCalls;
 use crate::push::Push;
-use crate::store::CallFilter;
+use crate::store::{CallFilter, Store};
 
 /// Calls that the page shows.
 const RECENT: u32 = 50;
@@ -30,6 +31,8 @@ const RECENT: u32 = 50;
 pub(in crate::node) struct MonitoringApi {
     pub(in crate::node) push: Push,
     pub(in crate::node) links: Arc<PbxLinks>,
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) store: Store,
     pub(in crate::node) views: CallViews,
     pub(in crate::node) totals: Arc<Totals>,
     pub(in crate::node) tasks: Tasks,
@@ -37,6 +40,13 @@ pub(in crate::node) struct MonitoringApi {
     pub(in crate::node) space: Arc<Space>,
     pub(in crate::node) started: UnixMillis,
     pub(in crate::node) shutdown: CancellationToken,
+}
+
+impl MonitoringApi {
+    /// What keeps the node from doing its work: an internal task, or the database.
+    fn trouble(&self) -> Option<String> {
+        self.tasks.trouble().or_else(|| self.probe.trouble())
+    }
 }
 
 /// The node at a glance.
@@ -85,11 +95,11 @@ pub(in crate::node) async fn readyz(State(api): State<Arc<MonitoringApi>>) -> Re
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the node is stopping"));
     }
     // Whether the database can be written is found out by the probe, not by whoever asks.
-    if let Some(trouble) = api.probe.trouble() {
+    if let Some(trouble) = api.trouble() {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, trouble));
     }
     let failing = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database can't be read");
-    api.views.store.check().await.map_err(failing)?;
+    api.store.check().await.map_err(failing)?;
     if api.space.is_low() {
         let detail = "the database's disk is nearly full: only decisions and pairs are kept";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail));
@@ -112,7 +122,7 @@ pub(in crate::node) async fn status(
     State(api): State<Arc<MonitoringApi>>,
     _: Monitor,
 ) -> Result<Json<StatusView>, Problem> {
-    let calls = api.views.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
+    let calls = api.store.calls(&CallFilter { live: None, pbx: None, limit: RECENT }).await?;
     let mut calls = api.views.with_timelines(calls).await?;
     // Whoever has a call's address can send to its client: that isn't for whoever may look.
     calls.iter_mut().for_each(|call| call.address = None);
@@ -121,11 +131,11 @@ pub(in crate::node) async fn status(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: api.started,
         now,
-        store_ok: !api.views.store.is_failing(),
+        store_ok: !api.store.is_failing(),
         tasks: api.tasks.views(),
-        trouble: api.probe.trouble(),
+        trouble: api.trouble(),
         pbxs: api.links.views(now),
-        live: api.views.live.count() as u64,
+        live: api.live.count() as u64,
         connected: api.push.hub().connected() as u64,
         totals: api.totals.view(),
         calls,

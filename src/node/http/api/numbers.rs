@@ -32,7 +32,7 @@ pub(in crate::node) struct DirectoryApi {
     pub(in crate::node) push: Push,
     pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) pairing: Arc<Pairing>,
-    pub(in crate::node) bindings: BindingLimit,
+    pub(in crate::node) binding_limit: BindingLimit,
 }
 
 impl DirectoryApi {
@@ -128,7 +128,7 @@ pub(in crate::node) async fn set_switch(
     Body(switch): Body<NumberSwitch>,
 ) -> Result<Json<NumberSwitch>, Problem> {
     own(&identity, &number)?;
-    api.bindings.check(&identity)?;
+    api.binding_limit.check(&identity)?;
     if !api.store.enable(&number, switch.enabled).await? {
         return Err(Problem::not_found("number"));
     }

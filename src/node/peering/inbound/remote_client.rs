@@ -35,19 +35,19 @@ impl Inbound {
     ) -> Result<Reception, StoreError> {
         let known = self.live.read(|exchange| {
             let call = exchange.call(id).filter(|call| call.phase != Phase::Ended)?;
-            let linked_call = call.remote.linked_call.as_ref().and_then(|linked_call| exchange.call(linked_call));
-            let linked_has_client = linked_call.is_some_and(|linked_call| linked_call.remote.client.is_some());
+            let linked = call.remote.linked_call.as_ref().and_then(|id| exchange.call(id));
+            let linked_has_client = linked.is_some_and(|linked| linked.remote.client.is_some());
             Some((call.clone(), exchange.opposite(call, number), linked_has_client))
         });
         let Some((call, other, linked_has_client)) = known else { return Ok(Reception::Moot) };
-        // The far end is the called one of a call that went out, and the caller of one that came in.
-        let remote_party = match call.side {
+        // The remote party is the called one of a call that went out, and the caller of one that came in.
+        let is_remote_party = match call.side {
             Side::Originating => Some(&other) != call.caller().as_ref(),
             Side::Terminating => Some(&other) == call.caller().as_ref(),
         };
-        if !remote_party || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
+        if !is_remote_party || !self.disclosure.participating_clients(id, &other).await?.is_empty() {
             // Where the number was withheld on its way from one of our PBXs to another, the address is all that is
-            // known of the other half, and its client makes itself known as anybody's does.
+            // known of the linked call, and its client makes itself known as anybody's does.
             return Ok(if linked_has_client { Reception::News } else { Reception::Moot });
         }
         let told = RemoteClient {
