@@ -98,13 +98,13 @@ async fn the_page_has_a_sentence_for_every_reason_and_every_step() {
         assert!(keyed.iter().any(|key| table("words").contains(key)), "no sentence for {word}");
     }
     let schemas = node.get("/openapi.json", ADMIN).await["components"]["schemas"].clone();
-    let steps: Vec<String> = all_steps(&schemas["Happening"]);
+    let steps: Vec<String> = all_steps(&schemas["TimelineDetail"]);
     assert_eq!(steps.len(), 12, "{steps:?}");
     for word in steps {
         assert!(table("tells").contains(&format!("\n  {word}: ")), "no sentence for {word}");
     }
-    for end in schemas["End"]["enum"].as_array().unwrap() {
-        assert!(table("ends").contains(&format!("{}: ", end.as_str().unwrap())), "no word for {end}");
+    for side in schemas["TimelineSide"]["enum"].as_array().unwrap() {
+        assert!(table("sides").contains(&format!("{}: ", side.as_str().unwrap())), "no word for {side}");
     }
 }
 
