@@ -116,7 +116,7 @@ pub(super) enum SendResult {
 }
 
 #[derive(Debug)]
-struct HeldCall {
+struct QueuedMessage {
     message: SipMessage,
     to: Target,
     since: Instant,
@@ -169,7 +169,7 @@ impl Record {
 pub(super) struct Outbox {
     slots: Slots,
     own: Option<SipHost>,
-    waiting: VecDeque<HeldCall>,
+    waiting: VecDeque<QueuedMessage>,
     flights: HashMap<String, Flight>,
     unproven: usize,
     failed: usize,
@@ -220,7 +220,7 @@ impl Outbox {
             return dropped(Why::Full, None);
         }
         self.ids.remember(&message.id);
-        self.waiting.push_back(HeldCall { message, to, since: now });
+        self.waiting.push_back(QueuedMessage { message, to, since: now });
         Ok(())
     }
 
@@ -241,7 +241,7 @@ impl Outbox {
             return None;
         }
         let at = self.waiting.iter().position(|waiting| self.may_go(waiting, now))?;
-        let HeldCall { message, to, .. } = self.waiting.remove(at)?;
+        let QueuedMessage { message, to, .. } = self.waiting.remove(at)?;
         let record = self.addresses.get(&to.address);
         let is_proven = record.is_some_and(|record| record.is_proven(now));
         let has_failed = record.is_some_and(|record| record.rests.is_some());
@@ -251,7 +251,7 @@ impl Outbox {
         Some(message)
     }
 
-    fn may_go(&self, HeldCall { message, to, .. }: &HeldCall, now: Instant) -> bool {
+    fn may_go(&self, QueuedMessage { message, to, .. }: &QueuedMessage, now: Instant) -> bool {
         let nothing = Record::default();
         let address = self.addresses.get(&to.address).unwrap_or(&nothing);
         let is_proven = address.is_proven(now);
@@ -319,7 +319,12 @@ impl Outbox {
         self.ids.forget(id);
     }
 
-    fn drop_waiting(&mut self, why: Why, rest: Option<Duration>, is_over: impl Fn(&HeldCall) -> bool) -> Vec<Dropped> {
+    fn drop_waiting(
+        &mut self,
+        why: Why,
+        rest: Option<Duration>,
+        is_over: impl Fn(&QueuedMessage) -> bool,
+    ) -> Vec<Dropped> {
         let (over, left): (VecDeque<_>, VecDeque<_>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|waiting| is_over(waiting));
         self.waiting = left;
