@@ -98,7 +98,11 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "received-header",
         run: agent::fuzz::header,
-        seeds: &[Literals("src/core/uui.rs"), Literals("src/core/address.rs"), Literals("src/agent/follow.rs")],
+        seeds: &[
+            Literals("src/core/address/uui.rs"),
+            Literals("src/core/address/mod.rs"),
+            Literals("src/agent/follow.rs"),
+        ],
     },
     Target {
         name: "config",
