@@ -39,6 +39,8 @@ impl Fields {
 struct Shared {
     reply: Reply,
     announcements: Vec<Fields>,
+    /// The PBX has said that it sends events.
+    subscribed: bool,
 }
 
 /// The double, attached to a PBX.
@@ -62,10 +64,11 @@ impl AgentDouble {
     }
 
     fn subscribe(pbx: &Pbx, reply: Reply) -> AgentDouble {
-        let shared = Arc::new(Mutex::new(Shared { reply, announcements: Vec::new() }));
+        let shared = Arc::new(Mutex::new(Shared { reply, announcements: Vec::new(), subscribed: false }));
         let mut socket = TcpStream::connect(pbx.event_addr()).unwrap();
         socket.set_nodelay(true).unwrap();
-        let hello = match pbx.kind() {
+        let kind = pbx.kind();
+        let hello = match kind {
             Kind::FreeSwitch => format!("auth {}\n\nevent plain CUSTOM sidecall::setup\n\n", pbx.event_secret()),
             Kind::Asterisk => format!(
                 "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: call,user\r\n\r\n",
@@ -74,7 +77,7 @@ impl AgentDouble {
             ),
         };
         socket.write_all(hello.as_bytes()).unwrap();
-        let (reader, kind, state) = (socket.try_clone().unwrap(), pbx.kind(), Arc::clone(&shared));
+        let (reader, state) = (socket.try_clone().unwrap(), Arc::clone(&shared));
         // Commands go over a connection of their own: FreeSWITCH serves a connection from one thread,
         // and at 20 calls/s events and commands on one fall behind on a busy machine.
         let mut commands = TcpStream::connect(pbx.event_addr()).unwrap();
@@ -88,7 +91,7 @@ impl AgentDouble {
             Kind::FreeSwitch => freeswitch(reader, commands, &state),
             Kind::Asterisk => asterisk(reader, &state),
         });
-        thread::sleep(Duration::from_millis(100));
+        assert!(wait_until(Duration::from_secs(10), || shared.lock().unwrap().subscribed), "no events: {}", pbx.log());
         AgentDouble { shared, socket, legs: Mutex::default() }
     }
 
@@ -199,6 +202,9 @@ fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>)
         if lines.read_exact(&mut body).is_err() {
             return;
         }
+        if head.get("Reply-Text").is_some_and(|text| text.contains("event listener enabled")) {
+            state.lock().unwrap().subscribed = true;
+        }
         let Some(event) = block(&mut &body[..]).filter(|event| event.contains_key("Event-Subclass")) else {
             continue;
         };
@@ -217,6 +223,9 @@ fn freeswitch(socket: TcpStream, mut commands: TcpStream, state: &Mutex<Shared>)
 fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
     let mut lines = BufReader::new(socket.try_clone().unwrap());
     while let Some(event) = block(&mut lines) {
+        if event.get("Response").is_some_and(|response| response == "Success") {
+            state.lock().unwrap().subscribed = true;
+        }
         if event.get("UserEvent").map(String::as_str) != Some("SidecallSetup") {
             continue;
         }
