@@ -13,13 +13,13 @@ test *ARGS:
 
 # Tests that need no PBX
 unit:
-    cargo test --lib
+    cargo test -p sidecall -p sidecall-lab --lib
 
 # Format and lint
 lint:
     cargo fmt --all --check
-    cargo clippy --locked --all-targets -- -D warnings
-    cargo clippy --locked -p sidecall-lab -p sidecall-tidy --all-targets -- -D warnings
+    cargo clippy --locked -p sidecall -p sidecall-lab --all-targets -- -D warnings
+    cargo clippy --locked -p sidecall-tidy --all-targets -- -D warnings
     shellcheck -x install.sh install/*.sh tests/run lab/*.sh fuzz/run fuzz/instrument .ci/run
 
 # The rules of the house (tests/tidy), in seconds
