@@ -66,8 +66,8 @@ fn main() {
 }
 
 fn measure(args: &Args, name: &str, kind: Kind, direct: Option<SocketAddr>) -> lab::Result<()> {
-    let without = Site::set(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
-    let mut with = Site::set(kind, PbxConfig { direct, ..PbxConfig::default() })?;
+    let without = Site::start(kind, PbxConfig { snippets: false, ..PbxConfig::default() })?;
+    let mut with = Site::start(kind, PbxConfig { direct, ..PbxConfig::default() })?;
     // Asterisk sends to addresses of other domains by way of an endpoint.
     let pbx_lines = if kind == Kind::Asterisk { "message_endpoint = \"phones\"\n" } else { "" }.to_owned();
     let clients_lines = "sip_hosts = [\"127.0.0.1\"]\n".to_owned();

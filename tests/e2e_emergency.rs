@@ -146,7 +146,7 @@ fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
     let Some(plain) = without_sidecall(kind) else { return };
     let http = ports::local();
     let proxy = ChaosProxy::start(http).unwrap();
-    let mut site = Site::set(kind, PbxConfig::default()).unwrap();
+    let mut site = Site::start(kind, PbxConfig::default()).unwrap();
     let config = SidecallConfig { http: Some(http), node: Some(proxy.addr()), ..SidecallConfig::default() };
     site.start_sidecall(&config).unwrap();
     let listener = AgentDouble::listen(&site.pbx);
@@ -172,7 +172,7 @@ fn emergency_calls_are_as_without_sidecall_whatever_state_it_is_in(kind: Kind) {
 
 /// The snippet's list is empty: it is an older copy, or somebody has edited it.
 fn an_emergency_call_that_is_announced_is_left_alone(kind: Kind) {
-    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::start(kind, PbxConfig::default())) else { return };
     let config = SidecallConfig { pbx_lines: "outside_prefix = \"9\"\n".to_owned(), ..SidecallConfig::default() };
     site.start_sidecall(&config).unwrap();
     site.pbx.set("sidecall_emergency", "none");
@@ -193,7 +193,7 @@ fn an_emergency_call_that_is_announced_is_left_alone(kind: Kind) {
 
 /// `9011442071838750` has sixteen digits.
 fn long_dialled_strings_are_announced(kind: Kind) {
-    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::start(kind, PbxConfig::default())) else { return };
     let config = SidecallConfig { pbx_lines: "outside_prefix = \"9\"\n".to_owned(), ..SidecallConfig::default() };
     site.start_sidecall(&config).unwrap();
     let listener = AgentDouble::listen(&site.pbx);
@@ -226,7 +226,7 @@ fn freeswitch_direct_leaves_emergency_calls_alone_while_the_agent_hangs() {
     let kind = Kind::FreeSwitch;
     let Some(plain) = without_sidecall(kind) else { return };
     let direct = ports::local();
-    let mut site = Site::set(kind, PbxConfig { direct: Some(direct), ..PbxConfig::default() }).unwrap();
+    let mut site = Site::start(kind, PbxConfig { direct: Some(direct), ..PbxConfig::default() }).unwrap();
     site.start_sidecall(&SidecallConfig { direct: Some(direct), ..SidecallConfig::default() }).unwrap();
     site.sidecall().child().stop();
     each_emergency_call_is_left_alone(&site, &plain, "hung, direct mode");

@@ -24,7 +24,7 @@ const NOISE: Duration = Duration::from_millis(700);
 const RATE: u32 = 20;
 
 fn site(kind: Kind) -> Option<Site> {
-    lab::or_skip(kind, Site::set(kind, PbxConfig::default()))
+    lab::or_skip(kind, Site::start(kind, PbxConfig::default()))
 }
 
 fn started(kind: Kind) -> Option<Site> {

@@ -41,7 +41,7 @@ fn rate(kind: Kind) -> u32 {
 
 fn site(kind: Kind) -> Option<Site> {
     let start_sidecall = |mut site: Site| site.start_sidecall(&config(kind)).map(|()| site);
-    lab::or_skip(kind, Site::set(kind, PbxConfig::default()).and_then(start_sidecall))
+    lab::or_skip(kind, Site::start(kind, PbxConfig::default()).and_then(start_sidecall))
 }
 
 /// The value of a metric, summed over all series whose labels contain `label`.
@@ -187,7 +187,7 @@ fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
 
 /// While the agent has no link it sends nothing, and knows it: the message is sent when the link is back.
 fn a_message_waits_for_the_link(kind: Kind) {
-    let Some(mut site) = lab::or_skip(kind, Site::set(kind, PbxConfig::default())) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::start(kind, PbxConfig::default())) else { return };
     let proxy = ChaosProxy::start(site.pbx.event_addr()).unwrap();
     site.start_sidecall(&SidecallConfig { event_addr: Some(proxy.addr()), ..config(kind) }).unwrap();
     let call = Calls::new(ALICE.dialled, BOB.dialled).hold(14_000).start(site.pbx.sip()).unwrap();

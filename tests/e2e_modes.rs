@@ -96,5 +96,5 @@ fn both_pbxs_at_once() {
 }
 
 fn set(kind: Kind) -> Option<Site> {
-    lab::or_skip(kind, Site::set(kind, PbxConfig::default()))
+    lab::or_skip(kind, Site::start(kind, PbxConfig::default()))
 }

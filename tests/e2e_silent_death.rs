@@ -20,7 +20,7 @@ const DAY: i64 = 86_400;
 const TIDY: Duration = Duration::from_secs(62);
 
 fn site(kind: Kind, surroundings: Surroundings) -> Option<Site> {
-    let mut site = lab::or_skip(kind, Site::set(kind, PbxConfig::default()))?;
+    let mut site = lab::or_skip(kind, Site::start(kind, PbxConfig::default()))?;
     site.start_sidecall(&SidecallConfig { surroundings, ..SidecallConfig::default() }).unwrap();
     Some(site)
 }

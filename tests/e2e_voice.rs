@@ -17,7 +17,7 @@ use lab::{Answer, Kind, PbxConfig, SidecallConfig, SippPhone};
 
 fn site(kind: Kind) -> Option<Site> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
-    lab::or_skip(kind, Site::set_with(kind, PbxConfig::patient(), &Answer::after(300)))
+    lab::or_skip(kind, Site::start_with(kind, PbxConfig::patient(), &Answer::after(300)))
 }
 
 /// How long sidecall may take to end.

@@ -26,7 +26,7 @@ struct Plain {
 /// Runs what is wanted; the site, if it still stands.
 pub(crate) fn run(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Site>, Interrupted> {
     let (place, scenarios) = (Place::On(kind), bill.scenarios());
-    let bare = || Ok(Site::set(kind, PbxConfig::patient())?);
+    let bare = || Ok(Site::start(kind, PbxConfig::patient())?);
     let mut venue = Venue::new();
     show.step(&format!(
         "starting {kind} in a private instance, with its vanilla configuration and our dialplan snippets,\n     \

@@ -1,13 +1,13 @@
 //! The lab: real PBXs, phones and trunks in private instances, on loopback, gone when dropped.
 //!
-//! Shared by the tests and the examples. Everything here blocks on `std` alone, so it runs inside any runtime or none.
+//! Shared by the tests and the examples. Most of it blocks: call it outside a runtime.
 //! Nothing of a real installation is written to.
 //!
-//! Who has which address: [`PHONES`], [`PACKET`] and [`PSTN`] are three loopback addresses, which is
+//! Who has which address: `PHONES`, [`PACKET`] and [`PSTN`] are three loopback addresses, which is
 //! how a PBX tells a phone from a trunk; scriptable phones have a fourth, [`HANDSETS`]. PBXs of two
 //! organisations ([`Domains`]) have one each.
 //!
-//! Whom one can call on a PBX of the lab: 1000 to 1009 ([`Plan`]; 1008 forwards to 1002), 2000 (ring group of
+//! Numbers to call on a PBX of the lab: 1000 to 1009 ([`Plan`]; 1008 forwards to 1002), 2000 (ring group of
 //! 1001 and 1002), 3000 (queue, the same agents), 4000 (conference), 5000 (menu; the main number from
 //! outside), 700 (parks; 701 takes back), `*8` (group pick-up), `*81001` (Asterisk) or `**1001` (FreeSWITCH)
 //! (directed pick-up), and everything longer (PSTN). From outside the group is `+12125551200`, the queue 300, the

@@ -349,9 +349,12 @@ impl Domains {
         }
     }
 
-    /// Two people are each told of the other, and write to each other. The address of the first, as the other has it.
+    /// Two people are each told of the other, and write to each other. Returns the first's address as the other has it.
     pub(super) fn pair(&self, one: Partner, other: Partner, report: &mut Report) -> Option<String> {
         let (to_one, to_other) = (other.client.peer(Some(one.number)), one.client.peer(Some(other.number)));
+        for (who, of, told) in [(&one, &other, &to_other), (&other, &one, &to_one)] {
+            report.expect(told.is_some(), format!("{}'s client was not told of {}", who.name, of.name));
+        }
         let [at_one, at_other] = [&one, &other].map(|who| (who.name, who.client.client() as _));
         self.write_both((to_one.as_deref(), at_one), (to_other.as_deref(), at_other), report);
         to_one

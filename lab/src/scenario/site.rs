@@ -45,12 +45,12 @@ pub struct Site {
 
 impl Site {
     /// Starts one without sidecall: this is what baselines are measured on.
-    pub fn set(kind: Kind, config: PbxConfig) -> Result<Site> {
-        Site::set_with(kind, config, &Answer::at_once())
+    pub fn start(kind: Kind, config: PbxConfig) -> Result<Site> {
+        Site::start_with(kind, config, &Answer::at_once())
     }
 
     /// The same with phones and far ends that answer in their own way.
-    pub fn set_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Site> {
+    pub fn start_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Site> {
         let pbx = Pbx::start_with(kind, config)?;
         let site = Site {
             hosted: None,
@@ -95,7 +95,7 @@ impl Site {
 
     /// A site with sidecall.
     pub fn ready_with(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Result<Site> {
-        let mut site = Site::set(kind, config)?;
+        let mut site = Site::start(kind, config)?;
         site.start_sidecall(sidecall)?;
         Ok(site)
     }

@@ -74,9 +74,9 @@ fn line(step: &Value) -> String {
         "routed" if step["address"] == true => format!("routed {} with the address", word("route")),
         "routed" => format!("routed {}", word("route")),
         "offered" => format!("offered to {}: {}", word("peer"), word("state")),
-        "heard" => format!("heard by {}{}", word("how"), with(" of ", "peer")),
+        "heard" => format!("heard by {}{}", word("source"), with(" of ", "peer")),
         "answered" if step["machine"] == true => "answered by a machine".to_owned(),
-        "answered" => format!("answered at {}", word("end")),
+        "answered" => format!("answered at {}", word("side")),
         "pushed" => format!("pushed {}: {}", word("message"), word("state")),
         other => other.to_owned(),
     }

@@ -47,7 +47,7 @@ pub struct SidecallConfig {
     pub routing_lines: String,
     /// More lines of the `[[pbx]]`.
     pub pbx_lines: String,
-    /// More lines at the end: another `[[pbx]]` (see [`pbx_entry`]), a `[[peer]]`.
+    /// More lines at the end: another `[[pbx]]` (see `pbx_entry`), a `[[peer]]`.
     pub more: String,
     /// Files that those lines name, beside `sidecall.toml`.
     pub files: Vec<(String, String)>,
@@ -89,13 +89,13 @@ pub struct Sidecall {
     client: reqwest::blocking::Client,
 }
 
-/// The binary under test: the one that `SIDECALL_BINARY` names, else the one that cargo has built. Cargo puts it into
-/// `target/PROFILE`, tests into `deps` beside it, and examples into `examples`.
+/// The binary under test: the one that `SIDECALL_BINARY` names, else the one that cargo has built with the tests. An
+/// example isn't told where that is: cargo puts it beside the folder of the examples.
 ///
 /// # Panics
 /// If it isn't there. Cargo builds it with the tests, but not with an example.
 pub fn binary() -> PathBuf {
-    if let Some(path) = std::env::var_os("SIDECALL_BINARY") {
+    if let Some(path) = ["SIDECALL_BINARY", "CARGO_BIN_EXE_sidecall"].into_iter().find_map(std::env::var_os) {
         return path.into();
     }
     let here = std::env::current_exe().expect("the path of this program");

@@ -199,7 +199,7 @@ pub struct Calls {
     pub headers: Vec<String>,
     /// The caller gives up so many ms after the INVITE was taken.
     pub cancel_ms: Option<u32>,
-    /// Where they come from: [`PHONES`], or a trunk's address.
+    /// Where they come from: `PHONES`, or a trunk's address.
     pub local: std::net::IpAddr,
 }
 

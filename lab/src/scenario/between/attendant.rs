@@ -64,7 +64,7 @@ pub(super) fn operator(domains: &mut Domains, report: &mut Report) -> Result<()>
     let Some((call, there)) = domains.connect(&alice, &number, &dan, report) else { return Ok(()) };
     report.expect(carols.stays_without(0), "somebody was told while the operator talked");
     report.expect(there.refer_to(&domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
-    let third = answer(&carol)?;
+    let Some(third) = answer("Carol's", &carol, report) else { return Ok(()) };
     report.sound_both_ways((&call, &alice), (&third, &carol));
     let received = domains.pair(partner("Alice", &first, alices), partner("Carol", &extension, carols), report);
     report.say("the operator transfers to Carol: her client and Alice's have each other's address, and both write");
@@ -124,12 +124,12 @@ fn connected(domains: &mut Domains, main: &str, reach: impl Fn(&Call, &mut Repor
     let wire = Wire::tap(domains, report)?;
     let call = alice.call(main);
     reach(&call, report);
-    let there = answer(&bob)?;
+    let Some(there) = answer("the operator's", &bob, report) else { return Ok(()) };
     report.sound_both_ways((&call, &alice), (&there, &bob));
     report.expect(bobs.peer(Some(&first)).is_some(), "the operator's client was not told of Alice");
     report.expect(there.hold(), "the operator can't hold the call");
     let consult = bob.call(&domains.b.plan().extension(2));
-    let asked = answer(&carol)?;
+    let Some(asked) = answer("Carol's", &carol, report) else { return Ok(()) };
     report
         .expect(consult.wait_answered(SOON) && carols.peer(Some(&operator)).is_some(), "Carol was not paired with Bob");
     report.sound_both_ways((&consult, &bob), (&asked, &carol));
@@ -163,7 +163,7 @@ pub(super) fn behind(domains: &mut Domains, report: &mut Report) -> Result<()> {
         return Ok(());
     }
     call.dtmf(&keys);
-    let there = answer(&carol)?;
+    let Some(there) = answer("Carol's", &carol, report) else { return Ok(()) };
     report.sound_both_ways((&call, &alice), (&there, &carol));
     let received = domains.pair(partner("Alice", &first, alices), partner("Carol behind B", &number, carols), report);
     report.say(

@@ -23,7 +23,7 @@ fn transferred(between: Between, domains: &mut Domains, report: &mut Report) -> 
     let [at_alice, at_bob] = [("Alice", domains.alice()), ("Bob", domains.there(1))].map(|(who, at)| (who, at as _));
     domains.write_both((from_bob.as_deref(), at_alice), (to_bob.as_deref(), at_bob), report);
     report.expect(there.refer_to(&domains.b.plan().extension(2)) == Some(202), "the transfer was refused");
-    let now = answer(&carol)?;
+    let Some(now) = answer("Carol's", &carol, report) else { return Ok(()) };
     report.sound_both_ways((&call, &alice), (&now, &carol));
     report.say("Bob transfers to Carol, who answers");
     report.expect(bobs.ended(Some(&first)), "Bob's client was not told that it is over");

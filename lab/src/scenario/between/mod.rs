@@ -22,7 +22,7 @@ use crate::scenario::sides::Between;
 use crate::scenario::timeline::Timeline;
 use crate::scenario::wire::Wire;
 use crate::sidecall::domain;
-use crate::{Call, Client, Hosted, Kind, LabError, PSTN, Phone, Result, Webhook, arrives, wait_until};
+use crate::{Call, Client, Hosted, Kind, PSTN, Phone, Result, Webhook, arrives, wait_until};
 
 /// One scenario between two organisations.
 #[derive(Debug, Clone, Copy)]
@@ -148,14 +148,11 @@ impl DomainScenario {
     }
 }
 
-/// Somebody whose phone has to ring answers.
-fn answer(phone: &Phone) -> Result<Call> {
-    let late = || LabError::Late {
-        what: format!("{} does not ring", phone.number()),
-        seconds: SOON.as_secs(),
-        log: String::new(),
-    };
-    phone.answer_next(SOON).ok_or_else(late)
+/// Answers the next call at this phone. It is reported if the phone does not ring.
+fn answer(whose: &str, phone: &Phone, report: &mut Report) -> Option<Call> {
+    let call = phone.answer_next(SOON);
+    report.expect(call.is_some(), format!("{whose} phone does not ring"));
+    call
 }
 
 fn hang_up(call: &Call, there: &Call, report: &mut Report) {
@@ -179,7 +176,7 @@ fn over_the_trunk(domains: &mut Domains, report: &mut Report) -> Result<()> {
     hang_up(&call, &there, report);
     report.expect(bobs.ended(Some(&first)), "Bob's client was not told of the end");
     let (a, b) = (domains.a.sidecall(), domains.b.sidecall());
-    let out = ["announced", "decided packet called-not-served", "routed packet with the address", "answered at far"];
+    let out = ["announced", "decided packet called-not-served", "routed packet with the address", "answered at remote"];
     Timeline::of(a, &second).begins(&out, report);
     let come = ["announced", "decided local called-has-client", "routed local", "answered at second"];
     Timeline::of(b, &second).begins(&come, report);

@@ -36,7 +36,7 @@ pub(super) fn offered_and_paired(domains: &mut Domains, shown: CallerId, report:
     wire.on_the_network(1, domains, report)?;
     let second = domains.b.number(1);
     let (a, b) = (domains.a.sidecall(), domains.b.sidecall());
-    let out = ["announced", "decided pstn no-trunk", "routed pstn", "offered to b: accepted", "answered at far"];
+    let out = ["announced", "decided pstn no-trunk", "routed pstn", "offered to b: accepted", "answered at remote"];
     Timeline::of(a, &second).begins(&out, report);
     let come = Timeline::of(b, &second);
     come.begins(&["announced", "decided local called-has-client", "routed local", "answered at second"], report);
