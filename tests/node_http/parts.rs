@@ -190,7 +190,7 @@ async fn the_page_shows_both_ends_as_one_story() {
     for (end, what) in [
         ("caller", "decided: called number is not served here"),
         ("caller", "sent through to-b"),
-        ("far end", "offered to b"),
+        ("remote side", "offered to b"),
         ("called", "announced says b"),
         ("called", "decided: both have clients route local"),
         ("called", "answered says b"),
