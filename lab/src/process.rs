@@ -151,7 +151,7 @@ pub fn wait_until(limit: Duration, mut test: impl FnMut() -> bool) -> bool {
 /// The longest that [`arrives`] has waited in this process until something arrived, in ms.
 static SLOWEST: AtomicU64 = AtomicU64::new(0);
 
-/// Waits until something that must arrive has arrived. [`never`] remembers how long that took.
+/// Waits until something that must arrive has arrived. [`never()`] remembers how long that took.
 pub fn arrives(limit: Duration, test: impl FnMut() -> bool) -> bool {
     let begun = Instant::now();
     let arrived = wait_until(limit, test);

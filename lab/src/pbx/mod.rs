@@ -77,7 +77,7 @@ pub struct PbxConfig {
     pub direct: Option<SocketAddr>,
     /// Packet trunks that get the address as Call-Info too. With one, FreeSWITCH reads that header as well.
     pub call_info: &'static str,
-    /// Asterisk only: the manager speaks TLS as well (see [`Pbx::event_tls`]).
+    /// Asterisk only: the manager speaks TLS as well (see `Pbx::event_tls`).
     pub tls: bool,
     /// Where it lives: its SIP and its sound. The event socket stays on 127.0.0.1.
     pub ip: Ipv4Addr,

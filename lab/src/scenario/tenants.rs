@@ -9,7 +9,7 @@ use crate::{Kind, Pbx, PbxConfig, Result, Sidecall, SidecallConfig};
 #[derive(Debug)]
 pub struct TenantSite {
     // Dropped in this order.
-    /// People of [`ACME`].
+    /// People of `ACME`.
     pub acme: People,
     /// People of [`BETA`].
     pub beta: People,
