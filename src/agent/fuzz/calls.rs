@@ -64,7 +64,7 @@ pub(super) struct World {
     announced: UnixMillis,
     /// A call's id is given when the node decides it, not when it is announced: the node is told late of some.
     pub(super) late_ids: bool,
-    /// Some have overtaken others.
+    /// Some have overtaken others, or another agent's have overtaken them.
     pub(super) overtook: bool,
     pub(super) asked: Option<AskedSnapshot>,
     claims: Claims,
@@ -237,21 +237,12 @@ impl World {
         self.ids_given += 1;
     }
 
-    /// Another agent is in charge: it has the node decide a call.
-    fn other_opens(&mut self, leg: &LegId, tags: &CallTags) {
-        let Some(mut call) = self.decide(leg, tags, true) else { return };
-        self.give_id(&mut call);
-        self.made += 1;
-        self.pbx.decided(leg, Some(call.id.clone()));
-        self.open(call);
-    }
-
     /// The agent's clock when it makes this report.
     pub(super) fn at(&self, made: u64) -> UnixMillis {
         UnixMillis(i64::try_from(made / self.per_tick).unwrap_or_default())
     }
 
-    fn decide(&mut self, leg: &LegId, tags: &CallTags, held: bool) -> Option<Call> {
+    pub(super) fn decide(&mut self, leg: &LegId, tags: &CallTags, held: bool) -> Option<Call> {
         // Other reports can share their time with an announcement, but no leg is announced twice at once.
         if self.at(self.made + 1) == self.announced {
             self.made = ((self.made + 1) / self.per_tick + 1) * self.per_tick - 1;

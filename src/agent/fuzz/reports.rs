@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 
 use super::super::tracker::Key;
 use super::calls::World;
-use crate::core::base::name::{AgentId, CallId};
+use crate::core::base::name::{AgentId, CallId, LegId};
 use crate::core::base::time::UnixMillis;
 use crate::core::call::exchange::EventRefusal;
 use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, Phase};
+use crate::pbx::CallTags;
 
 /// Something on its way from the agent to the node: in order for each task, and numbered when it is made.
 pub(super) enum QueuedReport {
@@ -122,6 +123,18 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// Another agent is in charge: it has the node decide a call. If the agent is still registering an earlier call of the
+    /// leg, the node takes that one for the later call, and ends this one.
+    pub(super) fn other_opens(&mut self, leg: &LegId, tags: &CallTags) {
+        let Some(mut call) = self.decide(leg, tags, true) else { return };
+        let is_earlier = |(_, report): &(u64, QueuedReport)| matches!(report, QueuedReport::Open(of) if of.leg == *leg);
+        self.overtook |= self.reports.values().flatten().any(is_earlier);
+        self.give_id(&mut call);
+        self.made += 1;
+        self.pbx.decided(leg, Some(call.id.clone()));
+        self.open(call);
     }
 
     pub(super) fn open(&mut self, call: Call) {
