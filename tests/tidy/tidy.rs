@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+mod alerts;
 mod documents;
 mod files;
 mod imports;
@@ -40,7 +41,7 @@ fn nothing_breaks_a_rule_that_is_not_known_to() {
         ("exchange", words::exchanges(&mentions)),
         ("sql", words::sql(&mentions)),
         ("anyhow", words::anyhow(&mentions)),
-        ("metrics", words::metrics(&tree, &page("docs/OPERATIONS.md"))),
+        ("metrics", words::metrics(&tree, &page("docs/METRICS.md"))),
         ("size", files::sizes(&tree)),
         ("purpose", files::purposes(&tree)),
         ("mirror", files::mirrors(&tree)),

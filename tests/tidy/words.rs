@@ -71,7 +71,7 @@ const MACROS: [&str; 3] = ["counter", "gauge", "histogram"];
 const NAMES: &str = "src/monitor/names.rs";
 
 /// Metrics are counted in `monitor` alone, by constants of `names.rs`; each of these is counted, described there, and in the
-/// table of `docs/OPERATIONS.md`.
+/// table of `docs/METRICS.md`.
 pub fn metrics(tree: &Tree, page: &str) -> Vec<Finding> {
     let mut counted = BTreeSet::new();
     let mut found = Vec::new();
