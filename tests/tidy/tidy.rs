@@ -75,7 +75,7 @@ fn every_claim_has_a_test_on_each_pbx() {
 
 #[test]
 fn every_fault_of_others_has_a_test() {
-    assert_eq!(documents::faults(&page("docs/OPERATIONS.md"), &Tree::read_texts()), Vec::<String>::new());
+    assert_eq!(documents::faults(&page("docs/FAULTS.md"), &Tree::read_texts()), Vec::<String>::new());
 }
 
 #[test]
