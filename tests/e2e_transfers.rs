@@ -82,10 +82,10 @@ lab::on_both_pbxs! {
     after_a_restart_they_talk_to_the_same_people,
 }
 
-/// `docs/BEHAVIOURS.md` says of each transfer, setting and PBX whether it is played.
+/// `docs/CLAIMS.md` says of each transfer, setting and PBX whether it is played.
 #[test]
 fn the_table_in_the_documentation_is_what_is_played() {
-    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/BEHAVIOURS.md")).unwrap();
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/CLAIMS.md")).unwrap();
     let section = page.split_once("\n## Transfers\n").unwrap().1.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
     // One name, and a cell for each setting and PBX.

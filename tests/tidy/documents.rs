@@ -56,10 +56,10 @@ pub fn behaviours(page: &str, tree: &Tree) -> Vec<String> {
     found
 }
 
-/// Rows of the claims whose tests are not there. A row names a test on each PBX; one that isn't about a behaviour may be of
-/// one PBX alone.
+/// Rows of the claims in `docs/CLAIMS.md` whose tests are not there. A row names a test on each PBX; one that isn't about a
+/// behaviour may be of one PBX alone.
 pub fn claims(page: &str, tree: &Tree) -> Vec<String> {
-    let Some(table) = section(page, "Claims and their tests\n") else { return vec!["there are no claims".to_owned()] };
+    let Some(table) = section(page, "Claims\n") else { return vec!["there are no claims".to_owned()] };
     let mut found = Vec::new();
     let mut behaviours = BTreeSet::new();
     for row in rows(table) {
@@ -158,7 +158,7 @@ mod tests {
         let claim = |n| format!("| B{n}.1 | They are paired. | `e2e::asterisk::pairs` | `e2e::freeswitch::pairs` |\n");
         let sections: String = BEHAVIOURS.map(one).collect();
         let claims: String = BEHAVIOURS.map(claim).collect();
-        format!("{sections}\n## Claims and their tests\n\n| claim | | A | F |\n|---|---|---|---|\n{claims}")
+        format!("{sections}\n## Claims\n\n| claim | | A | F |\n|---|---|---|---|\n{claims}")
     }
 
     #[test]

@@ -70,7 +70,7 @@ fn every_behaviour_has_a_diagram_and_tests_that_there_are() {
 
 #[test]
 fn every_claim_has_a_test_on_each_pbx() {
-    assert_eq!(documents::claims(&page("docs/BEHAVIOURS.md"), &Tree::read_texts()), Vec::<String>::new());
+    assert_eq!(documents::claims(&page("docs/CLAIMS.md"), &Tree::read_texts()), Vec::<String>::new());
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! B12's verdict: a call with sidecall is exactly the same call without it, but for the differences that
-//! `docs/BEHAVIOURS.md` lists.
+//! `docs/DIFFERENCES.md` lists.
 //!
 //! Some calls vary by themselves: threads of a PBX race, and the same call gives now these records and now others.
 //! So a call with sidecall must be, as a whole, one of the runs without: what every phone got and what every PBX wrote
@@ -31,7 +31,7 @@ pub struct Compared<'a> {
     pub with: Observation,
 }
 
-/// A table of differences in `docs/BEHAVIOURS.md`.
+/// A table of differences in `docs/DIFFERENCES.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// What sidecall adds to a call over one trunk.
@@ -43,8 +43,8 @@ pub enum Table {
 impl Table {
     fn heading(self) -> &'static str {
         match self {
-            Table::Sidecall => "#### On the same trunk",
-            Table::Trunk => "#### Packet trunk instead of the telephone network",
+            Table::Sidecall => "## On the same trunk",
+            Table::Trunk => "## Packet trunk instead of the telephone network",
         }
     }
 
@@ -53,7 +53,7 @@ impl Table {
     /// # Panics
     /// If the document doesn't have it, or a row can't be read.
     fn rows(self) -> Vec<Listed> {
-        let text = conf::project_file("docs/BEHAVIOURS.md").expect("docs/BEHAVIOURS.md");
+        let text = conf::project_file("docs/DIFFERENCES.md").expect("docs/DIFFERENCES.md");
         let (_, rest) =
             text.split_once(self.heading()).unwrap_or_else(|| panic!("no {:?} in the document", self.heading()));
         let lines = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
