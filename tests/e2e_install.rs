@@ -1,4 +1,4 @@
-//! Two organisations set up as docs/INSTALL.md and docs/BEHAVIOURS.md tell an administrator: `install.sh` beside a PBX
+//! Two organisations set up as docs/INSTALL.md tells an administrator: `install.sh` beside a PBX
 //! that is there, and the blocks of the page in `sidecall.toml`. Nothing else is edited.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test that can't go on says where
@@ -16,11 +16,10 @@ use lab::sidecall::{Sidecall, binary};
 use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone};
 use serde_json::{Value, json};
 
-/// The blocks of configuration of the page's "Two domains, step by step".
+/// The page's blocks of configuration.
 fn blocks() -> Vec<String> {
-    let page = conf::project_file("docs/BEHAVIOURS.md").unwrap();
-    let steps = page.split("## Two domains, step by step").nth(1).unwrap().split("\n## ").next().unwrap();
-    let fenced = steps.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let page = conf::project_file("docs/INSTALL.md").unwrap();
+    let fenced = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     fenced.map(|block| block.lines().map(|line| line.trim_start().to_owned() + "\n").collect()).collect()
 }
 
