@@ -50,10 +50,7 @@ impl Default for AgentConfig {
 }
 
 impl AgentConfig {
-    /// Looks for values that can't work.
-    ///
-    /// # Errors
-    /// Names the key that is wrong.
+    /// Looks for values that can't work, and names the key that is wrong.
     pub fn check(&self) -> Result<(), String> {
         match self.node.scheme() {
             "https" => Ok(()),
@@ -266,10 +263,7 @@ impl PbxConfig {
         Ok(())
     }
 
-    /// Looks for rules that contradict each other.
-    ///
-    /// # Errors
-    /// Names the key that is wrong.
+    /// Looks for rules that contradict each other, and names the key that is wrong.
     pub fn check_plan(&self) -> Result<(), String> {
         if let Some(bad) = self.withheld.iter().find(|w| w.is_empty() || !w.bytes().all(|b| b.is_ascii_digit())) {
             return Err(format!("withheld: {bad:?} is not digits; words such as \"anonymous\" are known already"));

@@ -220,10 +220,7 @@ impl Follower {
         }));
     }
 
-    /// What the node is asked.
-    ///
-    /// # Errors
-    /// The reason why it isn't asked: an emergency number, or no number at all.
+    /// What the node is asked, or why it isn't: an emergency number, or no number at all.
     fn request(&self, leg: &LegId, tags: &CallTags, routed: Option<Reason>) -> Result<CallRequest, Reason> {
         Ok(self.request_to(leg, tags, self.number_called(tags)?, routed))
     }

@@ -82,10 +82,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// An agent for the PBXs of a configuration.
-    ///
-    /// # Errors
-    /// If the HTTP client can't be made.
+    /// An agent for the PBXs of a configuration. Fails if the HTTP client can't be made.
     pub fn new(config: AgentConfig, pbxs: Vec<PbxConfig>) -> Result<Agent, NodeClientError> {
         let id = uuid::Uuid::now_v7().simple().to_string();
         let shared = Shared {
@@ -115,10 +112,7 @@ impl Agent {
     }
 
     /// Attaches to every PBX and serves until `shutdown`. Then says goodbye, so that no call waits
-    /// for us any more, and gives reports that are under way a moment.
-    ///
-    /// # Errors
-    /// If a `direct` listener can't be bound.
+    /// for us any more, and gives reports that are under way a moment. Fails if a `direct` listener can't be bound.
     pub async fn run(self, shutdown: CancellationToken) -> std::io::Result<()> {
         // All before the first link is made: an agent that can't start must not have attached.
         let mut listeners = Vec::new();

@@ -79,10 +79,7 @@ pub struct NodeClient {
 }
 
 impl NodeClient {
-    /// A client for the configured node, for the agent with this id. Nothing is sent yet.
-    ///
-    /// # Errors
-    /// If TLS can't be set up.
+    /// A client for the configured node, for the agent with this id. Nothing is sent yet. Fails if TLS can't be set up.
     pub fn new(config: &AgentConfig, agent: String) -> Result<NodeClient, NodeClientError> {
         let http = Client::builder()
             .tcp_nodelay(true)
@@ -103,10 +100,7 @@ impl NodeClient {
         })
     }
 
-    /// Asks for a decision, if the breaker lets us.
-    ///
-    /// # Errors
-    /// If there is none within `deadline`.
+    /// Asks for a decision within `deadline`, if the breaker lets us.
     pub async fn decide(&self, request: &CallRequest, deadline: Duration) -> Result<CallDecision, NodeClientError> {
         if !self.breaker(|breaker| breaker.allows(Instant::now())) {
             return Err(NodeClientError::BreakerOpen);
@@ -133,33 +127,21 @@ impl NodeClient {
     }
 
     /// Registers a call, without the breaker: nobody waits for this.
-    ///
-    /// # Errors
-    /// If the node doesn't take it.
     pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeClientError> {
         self.send(Method::POST, &["v1", "calls"], Some(request)).await
     }
 
     /// Reports what happened to a call.
-    ///
-    /// # Errors
-    /// If the node doesn't take it.
     pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<EventsReply, NodeClientError> {
         self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
     }
 
     /// Reports how a link is.
-    ///
-    /// # Errors
-    /// If the node doesn't take it.
     pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<SipMessages, NodeClientError> {
         self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], Some(report)).await
     }
 
     /// The calls on a PBX that the node takes for live.
-    ///
-    /// # Errors
-    /// If the node doesn't say.
     pub async fn live_calls(&self, pbx: &PbxName) -> Result<Vec<CallView>, NodeClientError> {
         let mut url = self.url(&["v1", "calls"])?;
         url.query_pairs_mut().append_pair("live", "true").append_pair("pbx", pbx.as_str());
@@ -167,9 +149,6 @@ impl NodeClient {
     }
 
     /// Whether the node is there and takes our token.
-    ///
-    /// # Errors
-    /// If it isn't, or doesn't.
     pub async fn check(&self) -> Result<(), NodeClientError> {
         let mut url = self.url(&["v1", "calls"])?;
         url.query_pairs_mut().append_pair("live", "true").append_pair("limit", "1");

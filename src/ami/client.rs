@@ -54,12 +54,6 @@ impl Default for AmiOptions {
 }
 
 /// Connects to `address` (`host:port`) and logs in.
-///
-/// # Errors
-///
-/// [`AmiError::is_auth`] if Asterisk rejects us, [`AmiError::is_tls`] if its certificate isn't trusted,
-/// [`AmiError::is_timeout`] after [`AmiOptions::connect_timeout`], [`AmiError::is_disconnect`] if the connection
-/// fails.
 pub async fn connect(
     address: &str,
     auth: &AmiAuth,
@@ -74,10 +68,6 @@ pub async fn connect(
 }
 
 /// Logs in over an existing stream, with TLS if the options say so.
-///
-/// # Errors
-///
-/// As [`connect`].
 pub async fn connect_stream<S>(
     stream: S,
     auth: &AmiAuth,
@@ -143,20 +133,12 @@ impl AmiClient {
     }
 
     /// Sends one action. A refusal isn't an error here: see [`AmiReply::accepted`].
-    ///
-    /// # Errors
-    ///
-    /// [`AmiError::is_timeout`] or [`AmiError::is_disconnect`]; then the outcome is unknown.
     pub async fn send(&self, action: Action) -> Result<AmiReply, AmiError> {
         let mut replies = self.pipeline([action]).await?;
         replies.pop().ok_or_else(gone)
     }
 
     /// Sends actions in one write. Returns all replies in the same order, or an error.
-    ///
-    /// # Errors
-    ///
-    /// As [`AmiClient::send`].
     pub async fn pipeline(&self, actions: impl IntoIterator<Item = Action>) -> Result<Vec<AmiReply>, AmiError> {
         let (actions, waiting): (Vec<_>, Vec<_>) = actions
             .into_iter()
@@ -178,11 +160,6 @@ impl AmiClient {
 
     /// Sends an action that is answered with a list of events, and returns the complete list. It is empty only if
     /// Asterisk says so.
-    ///
-    /// # Errors
-    ///
-    /// As [`AmiClient::send`]; [`AmiError::Refused`] if Asterisk refuses, as it does for some empty lists;
-    /// [`AmiError::is_list_cut`] if the list has fewer entries than announced or exceeds [`AmiLimits`].
     pub async fn list(&self, action: Action) -> Result<Vec<AmiEvent>, AmiError> {
         let (waiter, entries) = oneshot::channel();
         let actions = vec![(action, Waiter::List(waiter, List::default()))];
@@ -194,10 +171,6 @@ impl AmiClient {
     }
 
     /// Sends `Logoff`; Asterisk closes the connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`AmiClient::send`].
     pub async fn logoff(&self) -> Result<(), AmiError> {
         self.send(Action::logoff()).await.map(drop)
     }

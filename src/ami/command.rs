@@ -16,7 +16,8 @@ const MAX_LINE: usize = 1024;
 /// Maximum number of fields that Asterisk reads (`AST_MAX_MANHEADERS` in `manager.h`).
 const MAX_FIELDS: usize = 128;
 
-/// One action. It gets its `ActionID` when it is sent.
+/// One action. It gets its `ActionID` when it is sent. No text is taken that would begin another field or action, or that
+/// Asterisk wouldn't read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Action {
     name: String,
@@ -27,21 +28,12 @@ pub struct Action {
 
 impl Action {
     /// An action without fields.
-    ///
-    /// # Errors
-    ///
-    /// [`AmiError::Invalid`] or [`AmiError::Forbidden`] if the name is invalid.
     pub fn new(name: &str) -> Result<Self, AmiError> {
         key("an action's name", name)?;
         Ok(Self::bare(name))
     }
 
-    /// Adds a field. Some keys, such as `Variable`, may be added more than once.
-    ///
-    /// # Errors
-    ///
-    /// [`AmiError::Forbidden`] if key or value contain a forbidden character; [`AmiError::Invalid`] if Asterisk
-    /// wouldn't read the line, or if the key is reserved for us.
+    /// Adds a field. Some keys, such as `Variable`, may be added more than once; `Action` and `ActionID` are ours.
     pub fn with(mut self, name: &str, value: &str) -> Result<Self, AmiError> {
         key("a field's name", name)?;
         refuse("a field's value", value, |_| false)?;
@@ -64,10 +56,6 @@ impl Action {
     ///
     /// Refuses names with parentheses, which would write a dialplan function. Refuses values with characters that have
     /// a meaning in an application's arguments.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn set_variable(channel: Option<&str>, name: &str, value: &str) -> Result<Self, AmiError> {
         variable(name, value)?;
         let action = match channel {
@@ -82,10 +70,6 @@ impl Action {
     ///
     /// `ARRAY` splits the values at commas and processes quotes, backslashes, parentheses and brackets
     /// (`__ast_app_separate_args` in `app.c`). All of these are refused, except the brackets of an IPv6 address.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::set_variable`]; [`AmiError::Invalid`] if there are none.
     pub fn set_variables(channel: &str, variables: &[(String, String)]) -> Result<Self, AmiError> {
         if variables.is_empty() {
             return Err(AmiError::Invalid("no variables to set"));
@@ -105,10 +89,6 @@ impl Action {
     }
 
     /// `Getvar` on a channel, or PBX-wide without one. The reply has the value in `Value`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn get_variable(channel: Option<&str>, name: &str) -> Result<Self, AmiError> {
         let action = match channel {
             Some(channel) => Self::bare("Getvar").with("Channel", channel)?,
@@ -118,10 +98,6 @@ impl Action {
     }
 
     /// `Redirect`: the channel continues at this place in the dialplan.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn redirect(channel: &str, context: &str, extension: &str, priority: &str) -> Result<Self, AmiError> {
         Self::bare("Redirect")
             .with("Channel", channel)?
@@ -132,29 +108,17 @@ impl Action {
 
     /// `Filter`: adds a filter to this connection, a regular expression. Only events pass that match one of its
     /// filters. With a leading `!`, matching events are dropped.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn filter(expression: &str) -> Result<Self, AmiError> {
         Self::bare("Filter").with("Operation", "Add")?.with("Filter", expression)
     }
 
     /// `Events`: the classes of events that this connection gets, such as `call,user`, `on` or
     /// `off`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn event_mask(classes: &str) -> Result<Self, AmiError> {
         Self::bare("Events").with("EventMask", classes)
     }
 
     /// `Command`: a line of the command-line interface.
-    ///
-    /// # Errors
-    ///
-    /// As [`Action::with`].
     pub fn command(line: &str) -> Result<Self, AmiError> {
         Self::bare("Command").with("Command", line)
     }

@@ -121,14 +121,6 @@ impl AmiConnection {
     /// Runs until the connection ends. Spawn it: it never waits for the reader of the events.
     ///
     /// Actions and lists in flight at the end fail with [`AmiError::is_disconnect`]; none is repeated.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection ended. `Ok` after `Logoff`, or when every [`AmiClient`] and the [`AmiEvents`] were
-    /// dropped.
-    ///
-    /// [`AmiClient`]: super::AmiClient
-    /// [`AmiEvents`]: super::AmiEvents
     pub async fn run(mut self) -> Result<(), AmiError> {
         loop {
             let writing = !self.out.is_empty() || self.unflushed;

@@ -17,10 +17,6 @@ pub fn bytes(data: &[u8]) {
 }
 
 /// No bytes make the parsers panic, and where the network cuts them changes nothing.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn stream(data: &[u8], chunks: &[usize]) {
     let (whole, error) = decode(data, &[]);
     let (cut, cut_error) = decode(data, chunks);
@@ -45,10 +41,6 @@ pub fn event(data: &[u8]) {
 }
 
 /// Whatever the argument, an action is one action or none.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn command(text: &str) {
     let actions = [
         Action::new(text),

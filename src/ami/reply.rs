@@ -32,11 +32,7 @@ impl AmiReply {
         !self.get("Response").is_some_and(|response| response.eq_ignore_ascii_case("Error"))
     }
 
-    /// Turns a refusal into an error.
-    ///
-    /// # Errors
-    ///
-    /// [`AmiError::Refused`] with Asterisk's text.
+    /// Turns a refusal into [`AmiError::Refused`].
     pub fn accepted(self) -> Result<Self, AmiError> {
         if self.is_ok() { Ok(self) } else { Err(AmiError::Refused(self.message().into_owned())) }
     }

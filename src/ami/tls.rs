@@ -20,10 +20,6 @@ pub struct Tls {
 
 impl Tls {
     /// TLS to the host whose certificate is for `name`, a host name or an IP address.
-    ///
-    /// # Errors
-    ///
-    /// [`AmiError::Invalid`] if `name` is neither.
     pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, AmiError> {
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| AmiError::Invalid("a TLS name is a host name or an IP address"))?;

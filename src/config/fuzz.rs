@@ -8,10 +8,6 @@ use super::overlay::Environment;
 
 /// Any text is either a usable configuration or one error that names the file. Reads no secrets, since the text may
 /// name any file.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn text(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let path = Path::new("sidecall.toml");

@@ -44,10 +44,7 @@ const DEFAULT_PASSWORDS: &[&str] = &["ClueCon", "CHANGE-ME", "changeme", "passwo
 pub const DEFAULT_PATH: &str = "/etc/sidecall/sidecall.toml";
 
 impl Config {
-    /// Reads a configuration.
-    ///
-    /// # Errors
-    /// If the file can't be read, or a key or value is wrong.
+    /// Reads a configuration. Fails if the file can't be read, or a key or value is wrong.
     pub fn load(path: &Path) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::File { path: path.to_owned(), error })?;
         Config::from_text(&text, path)

@@ -48,11 +48,6 @@ impl Default for EslOptions {
 }
 
 /// Connects to `address` (`host:port`) and logs in.
-///
-/// # Errors
-///
-/// [`EslError::is_auth`] if FreeSWITCH rejects us, [`EslError::is_timeout`] after [`EslOptions::connect_timeout`],
-/// [`EslError::is_disconnect`] if the connection fails.
 pub async fn connect(
     address: &str,
     auth: &EslAuth,
@@ -67,10 +62,6 @@ pub async fn connect(
 }
 
 /// Logs in over an existing stream.
-///
-/// # Errors
-///
-/// As [`connect`].
 pub async fn connect_stream<S>(
     stream: S,
     auth: &EslAuth,
@@ -107,10 +98,6 @@ pub struct Job {
 
 impl Job {
     /// Waits for its `BACKGROUND_JOB` event, up to the client's time-out.
-    ///
-    /// # Errors
-    ///
-    /// [`EslError::is_timeout`] or [`EslError::is_disconnect`]; then the outcome is unknown.
     pub async fn done(self) -> Result<EslEvent, EslError> {
         timeout_at(self.deadline, self.done).await.map_err(|_| EslError::Timeout)?.map_err(|_| gone())
     }
@@ -143,20 +130,12 @@ impl EslClient {
     }
 
     /// Sends one command. A refusal isn't an error here: see [`EslReply::accepted`].
-    ///
-    /// # Errors
-    ///
-    /// [`EslError::is_timeout`] or [`EslError::is_disconnect`]; then the outcome is unknown.
     pub async fn send(&self, command: Command) -> Result<EslReply, EslError> {
         let mut replies = self.pipeline([command]).await?;
         replies.pop().ok_or_else(gone)
     }
 
     /// Sends commands in one write. Returns all replies in the same order, or an error.
-    ///
-    /// # Errors
-    ///
-    /// As [`EslClient::send`].
     pub async fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Result<Vec<EslReply>, EslError> {
         self.within(async {
             let replies = self.request(commands, None).await?;
@@ -166,29 +145,17 @@ impl EslClient {
     }
 
     /// `api NAME ARG…`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::api`] and [`EslClient::send`].
     pub async fn api(&self, name: &str, args: &[&str]) -> Result<EslReply, EslError> {
         self.send(Command::api(name, args)?).await
     }
 
     /// Sends `bgapi NAME ARG…` and waits for its `BACKGROUND_JOB` event, to which this connection must be
     /// subscribed. [`EslEvents`] doesn't include that event.
-    ///
-    /// # Errors
-    ///
-    /// As [`EslClient::api`]; [`EslError::Refused`] if the job wasn't started.
     pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<EslEvent, EslError> {
         self.within(async { self.begin(name, args).await?.done().await }).await
     }
 
     /// Sends `bgapi NAME ARG…` and waits until FreeSWITCH has started the job; see [`EslClient::bgapi`].
-    ///
-    /// # Errors
-    ///
-    /// As [`EslClient::bgapi`].
     pub async fn begin(&self, name: &str, args: &[&str]) -> Result<Job, EslError> {
         let id = Uuid::now_v7().to_string();
         let command = Command::bgapi(name, args, &id)?;
@@ -204,30 +171,18 @@ impl EslClient {
     }
 
     /// Subscribes this connection to events.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::event`] and [`EslClient::send`]; [`EslError::Refused`].
     pub async fn subscribe(&self, names: &[&str]) -> Result<(), EslError> {
         let reply = self.send(Command::event(names)?).await?;
         reply.accepted().map(drop)
     }
 
     /// Limits the events to those that match this filter or an earlier one.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::filter`] and [`EslClient::send`]; [`EslError::Refused`].
     pub async fn filter(&self, header: &str, value: &str) -> Result<(), EslError> {
         let reply = self.send(Command::filter(header, value)?).await?;
         reply.accepted().map(drop)
     }
 
     /// Sends `exit`; FreeSWITCH closes the connection.
-    ///
-    /// # Errors
-    ///
-    /// As [`EslClient::send`].
     pub async fn exit(&self) -> Result<(), EslError> {
         self.send(Command::exit()).await.map(drop)
     }

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use super::error::EslError;
 use super::scrub;
 
-/// One command, ready to be sent.
+/// One command, ready to be sent. No constructor takes an argument with a line break, NUL or another character that isn't
+/// allowed at its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Command {
     wire: Bytes,
@@ -19,21 +20,12 @@ pub struct Command {
 
 impl Command {
     /// `auth PASSWORD`
-    ///
-    /// # Errors
-    ///
-    /// [`EslError::Forbidden`], here and in the other constructors, if an argument contains a line break, NUL or
-    /// another character that isn't allowed at its place.
     pub fn auth(password: &str) -> Result<Self, EslError> {
         clean("a password", password)?;
         Ok(Self::line(format!("auth {password}")))
     }
 
     /// `userauth USER@DOMAIN:PASSWORD`
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`]; a user name has no colon.
     pub fn userauth(user: &str, password: &str) -> Result<Self, EslError> {
         refuse("a user name", user, |c| c == ':' || c == ' ')?;
         clean("a password", password)?;
@@ -50,20 +42,13 @@ impl Command {
         Self { exits: true, ..Self::line("exit".into()) }
     }
 
-    /// `api NAME ARG…`, for example `api uuid_break UUID all`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`]. Only the last argument may hold blanks, so that no argument becomes two.
+    /// `api NAME ARG…`, for example `api uuid_break UUID all`. Only the last argument may hold blanks, so that no argument
+    /// becomes two.
     pub fn api(name: &str, args: &[&str]) -> Result<Self, EslError> {
         Ok(Self::line(format!("api {}", call(name, args)?)))
     }
 
     /// `bgapi NAME ARG…`, with the job's id of our choosing.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::api`].
     pub fn bgapi(name: &str, args: &[&str], job: &str) -> Result<Self, EslError> {
         token("a job id", job)?;
         let call = call(name, args)?;
@@ -74,12 +59,7 @@ impl Command {
     ///
     /// FreeSWITCH splits the list at `;` and processes quotes and backslashes (`switch_separate_string`). A `${…}` in a
     /// variable runs a function where the dialplan uses the variable in an argument. Values with any of these are
-    /// refused, not escaped.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`]; [`EslError::Invalid`] if there is no variable, or more than the 63 that
-    /// FreeSWITCH can take apart.
+    /// refused, not escaped. FreeSWITCH can take apart 63 variables at most.
     pub fn set_variables(uuid: &str, variables: &[(&str, &str)]) -> Result<Self, EslError> {
         if variables.is_empty() || variables.len() > 63 {
             return Err(EslError::Invalid("between 1 and 63 variables can be set"));
@@ -101,10 +81,6 @@ impl Command {
     }
 
     /// `event plain NAME… [CUSTOM SUBCLASS…]`: subscribes to more events.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`]; [`EslError::Invalid`] if there is no name.
     pub fn event(names: &[&str]) -> Result<Self, EslError> {
         if names.is_empty() {
             return Err(EslError::Invalid("a subscription names events"));
@@ -117,10 +93,6 @@ impl Command {
     }
 
     /// `filter HEADER VALUE`: limits the events to those that match this filter or another one.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`].
     pub fn filter(header: &str, value: &str) -> Result<Self, EslError> {
         token("a header's name", header)?;
         clean("a filter's value", value)?;
@@ -128,10 +100,6 @@ impl Command {
     }
 
     /// `sendmsg` that runs an application on the channel of an outbound socket.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`].
     pub fn execute(application: &str, argument: &str) -> Result<Self, EslError> {
         token("an application's name", application)?;
         clean("an application's argument", argument)?;
@@ -143,11 +111,7 @@ impl Command {
         Ok(Self::line(text))
     }
 
-    /// `sendevent NAME` with headers and a body, which may be empty.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::auth`]; the body may hold anything but NUL.
+    /// `sendevent NAME` with headers and a body, which may be empty or hold anything but NUL.
     pub fn sendevent(name: &str, headers: &[(&str, &str)], body: &str) -> Result<Self, EslError> {
         token("an event's name", name)?;
         let mut text = format!("sendevent {name}");

@@ -83,14 +83,6 @@ impl EslConnection {
     /// Runs until the connection ends. Spawn it: it never waits for the reader of the events.
     ///
     /// Commands in flight at the end fail with [`EslError::is_disconnect`]; none is repeated.
-    ///
-    /// # Errors
-    ///
-    /// Why the connection ended. `Ok` after `exit`, or when every [`EslClient`] and the [`EslEvents`] were
-    /// dropped.
-    ///
-    /// [`EslClient`]: super::EslClient
-    /// [`EslEvents`]: super::EslEvents
     pub async fn run(mut self) -> Result<(), EslError> {
         loop {
             let writing = !self.out.is_empty() || self.unflushed;

@@ -17,10 +17,6 @@ pub fn bytes(data: &[u8]) {
 }
 
 /// No bytes make the parsers panic, and where the network cuts them changes nothing.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn stream(data: &[u8], chunks: &[usize]) {
     let (whole, error) = decode(data, &[]);
     let (cut, cut_error) = decode(data, chunks);
@@ -34,10 +30,6 @@ pub fn stream(data: &[u8], chunks: &[usize]) {
 }
 
 /// Any bytes can be asked for fields, one by one or together.
-///
-/// # Panics
-///
-/// If the two ways differ.
 pub fn event(data: &[u8]) {
     let event = EslEvent::new(data.to_vec().into());
     let [a, b] = event.fields(["Event-Name", "Unique-ID"]);
@@ -47,10 +39,6 @@ pub fn event(data: &[u8]) {
 }
 
 /// Whatever the argument, a command is one command or none.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn command(text: &str) {
     let commands = [
         Command::auth(text),

@@ -36,11 +36,6 @@ pub struct Session {
 
 /// Sends `connect` on a connection from FreeSWITCH, and reads the channel data. Must be called within a Tokio
 /// runtime, since it spawns the session's task.
-///
-/// # Errors
-///
-/// [`EslError::is_timeout`] after [`EslOptions::connect_timeout`], [`EslError::is_disconnect`] if the caller
-/// hung up, [`EslError::Refused`] if FreeSWITCH refuses.
 pub async fn accept<S>(stream: S, options: EslOptions) -> Result<(EslEvent, Session), EslError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -67,10 +62,6 @@ where
 
 impl Session {
     /// Runs an application on the channel.
-    ///
-    /// # Errors
-    ///
-    /// As [`Command::execute`] and [`EslClient::send`]; [`EslError::Refused`].
     pub async fn execute(&self, application: &str, argument: &str) -> Result<EslReply, EslError> {
         let command = Command::execute(application, argument)?;
         self.client.send(command).await?.accepted()
@@ -82,10 +73,6 @@ impl Session {
     }
 
     /// Ends the session; the dialplan continues.
-    ///
-    /// # Errors
-    ///
-    /// As [`EslClient::send`]. The socket is closed in any case.
     pub async fn exit(self) -> Result<(), EslError> {
         self.client.exit().await
     }

@@ -36,11 +36,7 @@ impl EslReply {
         !(text.starts_with("-ERR") || text.starts_with("-USAGE"))
     }
 
-    /// Turns a refusal into an error.
-    ///
-    /// # Errors
-    ///
-    /// [`EslError::Refused`] with FreeSWITCH's text.
+    /// Turns a refusal into [`EslError::Refused`].
     pub fn accepted(self) -> Result<Self, EslError> {
         if self.is_ok() { Ok(self) } else { Err(EslError::Refused(self.text().into_owned())) }
     }

@@ -140,10 +140,7 @@ impl LnpConfig {
         }
     }
 
-    /// Checks the values.
-    ///
-    /// # Errors
-    /// Names the invalid key.
+    /// Checks the values, and names the invalid key.
     pub fn check(&self) -> Result<(), LnpError> {
         let wrong = |key, reason: &str| Err(LnpError::Key { key, reason: reason.to_owned() });
         if self.deadline_ms == 0 {

@@ -49,9 +49,6 @@ pub struct Heard {
 
 impl Lnp {
     /// `own_node` is our node's public URL.
-    ///
-    /// # Errors
-    /// If the configuration is invalid.
     pub fn new(config: &LnpConfig, own_node: Option<NodeUrl>, peers: Vec<PeerRule>) -> Result<Lnp, LnpError> {
         config.check()?;
         let sources = config.source.iter().map(|source| Source::new(source, config)).collect::<Result<_, _>>()?;

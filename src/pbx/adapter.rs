@@ -19,28 +19,17 @@ pub trait Pbx: Debug + Send + Sync {
     /// What sets it apart from other kinds.
     fn quirks(&self) -> PbxQuirks;
 
-    /// Checks for what no attempt to connect could get past.
-    ///
-    /// # Errors
-    /// If a CA file can't be read, or the host has no name that a certificate could be for.
+    /// Checks for what no attempt to connect could get past: a CA file that can't be read, or a host without a name that a
+    /// certificate could be for.
     fn check(&self) -> Result<(), PbxError>;
 
     /// Connects, logs in and subscribes.
-    ///
-    /// # Errors
-    /// If the PBX can't be reached or refuses.
     async fn connect(&self) -> Result<PbxLink, PbxError>;
 
     /// Connects, logs in and subscribes as the agent does, or to `all` events; `tap` is shown every byte.
-    ///
-    /// # Errors
-    /// If the PBX can't be reached or refuses.
     async fn record(&self, tap: Arc<dyn Tap>, all: bool) -> Result<Recording, PbxError>;
 
     /// Connects and logs in, for questions.
-    ///
-    /// # Errors
-    /// If the PBX can't be reached or refuses.
     async fn inspect(&self) -> Result<Box<dyn Inspection>, PbxError>;
 }
 

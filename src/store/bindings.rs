@@ -52,17 +52,11 @@ pub struct Renewal {
 
 impl Store {
     /// Adds a binding; false if its number isn't in the directory, or already has a client with this address.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn add_binding(&self, binding: Binding) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
     }
 
     /// Extends a binding by its lifetime from now. `None` if it doesn't exist or has expired.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn renew_binding(
         &self,
         id: &ClientId,
@@ -76,41 +70,26 @@ impl Store {
     }
 
     /// Changes who may get a client's address; false if the client doesn't exist.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn offer_to(&self, id: &ClientId, offer: OfferTo) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::OfferTo(id.clone(), offer)).await?.rows() > 0)
     }
 
     /// Removes a binding; false if it didn't exist.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn delete_binding(&self, id: &ClientId) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::DeleteBinding(id.clone())).await?.rows() > 0)
     }
 
     /// Extends the bindings of connected clients by their lifetimes from now.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn extend_bindings(&self, ids: Vec<ClientId>, now: UnixMillis) -> Result<(), StoreError> {
         self.writer.run(Write::ExtendBindings(ids, now)).await.map(drop)
     }
 
     /// Removes expired bindings.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn expire_bindings(&self, now: UnixMillis) -> Result<(), StoreError> {
         self.writer.run(Write::ExpireBindings(now)).await.map(drop)
     }
 
     /// A binding that hasn't expired.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn binding(&self, id: &ClientId, now: UnixMillis) -> Result<Option<Binding>, StoreError> {
         let query = sqlx::query(
             "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
@@ -121,9 +100,6 @@ impl Store {
     }
 
     /// The clients of a number, newest first; none if it is switched off.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn taking_part(&self, number: &Number, now: UnixMillis, limit: u32) -> Result<Vec<Binding>, StoreError> {
         let query = sqlx::query(
             "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
@@ -136,9 +112,6 @@ impl Store {
     }
 
     /// The clients of a number, or of all numbers, newest first.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn bindings(
         &self,
         number: Option<&Number>,

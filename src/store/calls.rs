@@ -24,17 +24,11 @@ pub struct CallFilter {
 
 impl Store {
     /// Queues a write of calls. The caller may wait for the returned commit.
-    ///
-    /// # Errors
-    /// If the queue is full or the store is closed.
     pub fn save_calls(&self, calls: Vec<Call>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Calls(calls.into_iter().map(CallRecord::from).collect()))
     }
 
     /// One call.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn call(&self, id: &CallId) -> Result<Option<Call>, StoreError> {
         let query = sqlx::query_scalar::<_, String>("SELECT body FROM calls WHERE id = $1");
         let found = query.bind(id.to_string()).fetch_optional(&self.pool).await?;
@@ -42,9 +36,6 @@ impl Store {
     }
 
     /// The calls that match a filter, newest first.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn calls(&self, filter: &CallFilter) -> Result<Vec<Call>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT body FROM calls WHERE ");
         query.push(match filter.live {

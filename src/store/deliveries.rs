@@ -66,9 +66,6 @@ pub struct Parted {
 
 impl Store {
     /// All pending deliveries, in order.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn pending(&self) -> Result<Vec<Delivery>, StoreError> {
         let query = sqlx::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
@@ -79,9 +76,6 @@ impl Store {
 
     /// The deliveries that a client still needs: all pending ones and, with `after`, those sent after that id for
     /// live calls.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn pending_of(&self, client: &ClientId, after: Option<&str>) -> Result<Vec<Delivery>, StoreError> {
         let query = sqlx::query(
             "SELECT number, other, client, form, body, attempts, created FROM deliveries
@@ -96,9 +90,6 @@ impl Store {
     }
 
     /// The number of a call's pending deliveries.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn waiting(&self, call: &CallId) -> Result<u64, StoreError> {
         let query =
             sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM deliveries WHERE call = $1 AND state = 'pending'");
@@ -107,9 +98,6 @@ impl Store {
     }
 
     /// Size of the stored message contents of each call, in bytes.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn kept_posts(&self) -> Result<Vec<(CallId, u64)>, StoreError> {
         let rows = sqlx::query(
             "SELECT call, SUM(OCTET_LENGTH(body)) FROM deliveries WHERE kind = 'message' AND body <> '' GROUP BY call",
@@ -122,9 +110,6 @@ impl Store {
     }
 
     /// If more than `max` deliveries are stored: the time before which the oldest tenth of the calls ended.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn crowded(&self, max: u64) -> Result<Option<UnixMillis>, StoreError> {
         let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM deliveries").fetch_one(&self.pool).await?;
         if u64::try_from(count).unwrap_or(0) <= max {
@@ -140,9 +125,6 @@ impl Store {
     }
 
     /// Pairs whose clients know of each other and weren't told of its end.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn open_pairs(&self) -> Result<Vec<(CallId, [Number; 2])>, StoreError> {
         let rows = sqlx::query("SELECT DISTINCT call, number, other FROM deliveries WHERE is_open = 1");
         let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("delivery", e);
@@ -155,9 +137,6 @@ impl Store {
     }
 
     /// The deliveries of calls, for administrators.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn deliveries_of(&self, calls: &[CallId]) -> Result<Vec<(CallId, DeliveryView)>, StoreError> {
         if calls.is_empty() {
             return Ok(Vec::new());

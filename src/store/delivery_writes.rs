@@ -14,9 +14,6 @@ use crate::core::numbering::number::Number;
 
 impl Store {
     /// Stores deliveries and returns the ids of the new ones. A client that knows of a pair isn't told again.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn add_deliveries(&self, deliveries: Vec<Delivery>) -> Result<Vec<String>, StoreError> {
         match self.writer.run(Write::Deliveries(deliveries)).await? {
             Done::Ids(ids) => Ok(ids),
@@ -25,25 +22,16 @@ impl Store {
     }
 
     /// Marks a delivery as delivered. With `client`, only if it belongs to that client.
-    ///
-    /// # Errors
-    /// If the queue is full or the store is closed.
     pub fn delivered(&self, id: &str, client: Option<&ClientId>, at: UnixMillis) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Delivered { id: id.to_owned(), client: client.cloned(), at })
     }
 
     /// Records an attempt and the resulting state.
-    ///
-    /// # Errors
-    /// If the queue is full or the store is closed.
     pub fn attempted(&self, id: &str, state: DeliveryState, error: Option<String>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Attempted { id: id.to_owned(), state, error })
     }
 
     /// Ends a pair: drops its pending messages, and creates those that announce its end.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn part(&self, call: &CallId, numbers: [Number; 2], at: UnixMillis) -> Result<Parted, StoreError> {
         match self.writer.run(Write::Part { call: call.clone(), numbers, at }).await? {
             Done::Parted(parted) => Ok(parted),
@@ -53,9 +41,6 @@ impl Store {
 
     /// Drops a call's pending peer messages. With `all`, drops all pending messages and clears the contents of the
     /// others.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn drop_pending(&self, call: &CallId, all: bool) -> Result<(), StoreError> {
         self.writer.run(Write::DropPending { call: call.clone(), all }).await.map(drop)
     }

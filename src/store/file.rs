@@ -38,9 +38,6 @@ impl Store {
 
     /// Copies the open database to a new file beside the path, and returns its name. The file gets this name once it is
     /// complete and synced.
-    ///
-    /// # Errors
-    /// If it can't be read, or the disk is full.
     pub async fn copy_aside(&self, name: &str) -> Result<PathBuf, StoreError> {
         let beside = |suffix: &str| {
             let mut path = self.file.path.clone().into_os_string();

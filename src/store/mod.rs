@@ -33,7 +33,9 @@ use sqlx::SqlitePool;
 
 use writer::Writer;
 
-/// The database, shared by everything that reads or writes it.
+/// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read,
+/// and one that waits for a write fails if that can't be written. One that returns a [`Commit`] fails if the queue is
+/// full or the store is closed.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: SqlitePool,
@@ -63,9 +65,6 @@ impl Store {
     }
 
     /// Checks that the database can be read.
-    ///
-    /// # Errors
-    /// If it can't.
     pub async fn check(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())

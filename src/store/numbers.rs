@@ -62,9 +62,6 @@ pub struct Facts {
 
 impl Store {
     /// Reads the facts about a number in one query.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn facts(&self, number: &Number, now: UnixMillis) -> Result<Facts, StoreError> {
         // Ids of bindings grow with time: the greatest is the newest.
         let query = sqlx::query(
@@ -81,34 +78,22 @@ impl Store {
         Ok(Facts { known: NumberFacts { served: true, has_client: !offers.is_empty(), home }, offers })
     }
 
-    /// Adds or replaces entries: all or none.
-    ///
-    /// # Errors
-    /// If a credential belongs to another number, or the database can't be written.
+    /// Adds or replaces entries: all, or none if a credential belongs to another number.
     pub async fn put_numbers(&self, rows: Vec<NumberRow>) -> Result<(), StoreError> {
         self.writer.run(Write::Numbers(rows)).await.map(drop)
     }
 
     /// Removes a number and its clients; false if it didn't exist.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn delete_number(&self, number: &Number) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
     }
 
     /// Switches a number's clients on or off; false if the number doesn't exist.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn enable(&self, number: &Number, enabled: bool) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Enable(number.clone(), enabled)).await?.rows() > 0)
     }
 
     /// One entry.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn number(&self, number: &Number) -> Result<Option<NumberView>, StoreError> {
         let query = sqlx::query(
             "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers WHERE number = $1",
@@ -118,9 +103,6 @@ impl Store {
     }
 
     /// At most `limit` entries after `after`, in order.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn numbers(&self, after: Option<&Number>, limit: u32) -> Result<Vec<NumberView>, StoreError> {
         let query = sqlx::query(
             "SELECT number, name, pbx, kind, extensions, COALESCE(enabled, 1), credential IS NOT NULL FROM numbers
@@ -131,9 +113,6 @@ impl Store {
     }
 
     /// The number whose clients have this credential.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn number_of_credential(&self, hash: &[u8; 32]) -> Result<Option<Number>, StoreError> {
         let query = sqlx::query_scalar::<_, String>("SELECT number FROM numbers WHERE credential = $1");
         let found = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
@@ -141,9 +120,6 @@ impl Store {
     }
 
     /// The numbers whose credential these rows would replace.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn credentials_changed(&self, rows: &[NumberRow]) -> Result<Vec<Number>, StoreError> {
         let new: HashMap<String, &NumberRow> = rows.iter().map(|row| (row.number.to_string(), row)).collect();
         let with: Vec<&String> = new.iter().filter(|(_, row)| row.credential.is_some()).map(|(text, _)| text).collect();
@@ -165,9 +141,6 @@ impl Store {
     }
 
     /// The numbers whose wanted credential belongs to another number.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn credentials_in_use(&self, wanted: &[(Number, [u8; 32])]) -> Result<Vec<Number>, StoreError> {
         let mut taken = Vec::new();
         for chunk in wanted.chunks(ROWS) {

@@ -32,25 +32,16 @@ impl StoredOffer {
 
 impl Store {
     /// Stores an offer.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn put_offer(&self, offer: StoredOffer) -> Result<(), StoreError> {
         self.writer.run(Write::Offer(Box::new(offer))).await.map(drop)
     }
 
     /// Deletes offers that are used or expired.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn delete_offers(&self, ids: Vec<OfferId>) -> Result<(), StoreError> {
         self.writer.run(Write::DeleteOffers(ids)).await.map(drop)
     }
 
     /// All offers.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn offers(&self) -> Result<Vec<StoredOffer>, StoreError> {
         let rows = sqlx::query("SELECT peer, received, body FROM offers ORDER BY received").fetch_all(&self.pool);
         rows.await?.iter().filter_map(|row| legible(read(row))).collect()

@@ -23,10 +23,8 @@ const OPENING: u32 = 40;
 const READERS: u32 = 3;
 
 impl Store {
-    /// Opens the SQLite database at `path`, creates it if necessary, and runs migrations.
-    ///
-    /// # Errors
-    /// If the file can't be opened, or isn't a sidecall database.
+    /// Opens the SQLite database at `path`, creates it if necessary, and runs migrations. Fails if the file isn't a
+    /// sidecall database.
     pub async fn open(path: &Path) -> Result<Store, StoreError> {
         let failed = |reason: String| StoreError::Open { path: path.display().to_string(), reason };
         create(path).map_err(|e| failed(e.to_string()))?;

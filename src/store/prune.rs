@@ -11,9 +11,6 @@ const PRUNED: i64 = 500;
 
 impl Store {
     /// The time before which calls are deleted: `before`, or later if more than `keep` calls ended since then.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn prune_before(&self, before: UnixMillis, keep: u64) -> Result<UnixMillis, StoreError> {
         let over = "SELECT ended FROM calls WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT 1 OFFSET $1";
         let keep = i64::try_from(keep).unwrap_or(i64::MAX);
@@ -23,9 +20,6 @@ impl Store {
 
     /// Deletes one batch of the calls that ended before `before`, with their deliveries. Returns the number of deleted
     /// rows, which is 0 once nothing is left. Other writes may run between batches.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn prune_batch(&self, before: UnixMillis) -> Result<u64, StoreError> {
         Ok(self.writer.run(Write::Prune { before }).await?.rows())
     }

@@ -37,9 +37,6 @@ const CLOCK: &str = "clock";
 
 impl Store {
     /// The node's secret. At the first start, stores `fresh` as the secret.
-    ///
-    /// # Errors
-    /// If it can't be read or written.
     pub async fn secret(&self, fresh: [u8; 32]) -> Result<[u8; 32], StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         if let Some(found) = query.bind(SECRET).fetch_optional(&self.pool).await? {
@@ -51,9 +48,6 @@ impl Store {
     }
 
     /// The clock reading of the last run, if known.
-    ///
-    /// # Errors
-    /// If it can't be read.
     pub async fn clock(&self) -> Result<Option<ClockReading>, StoreError> {
         let query = sqlx::query_scalar::<_, Vec<u8>>("SELECT value FROM settings WHERE name = $1");
         let found = query.bind(CLOCK).fetch_optional(&self.pool).await?;
@@ -63,9 +57,6 @@ impl Store {
 
     /// Shifts the expiry of clients and the age of offers when the clock is set, and stores the new clock reading in
     /// the same transaction: an interrupted start must not shift twice.
-    ///
-    /// # Errors
-    /// If it can't be written.
     pub async fn shift(&self, millis: i64, mark: &ClockReading) -> Result<(), StoreError> {
         let clock = record::write(&ClockRecord::from(mark.clone()))?;
         self.writer.run(Write::Shift { millis, clock: clock.into_bytes() }).await.map(drop)
@@ -85,9 +76,6 @@ impl Store {
     }
 
     /// Replaces the token with this name, or removes it if `hash` is `None`.
-    ///
-    /// # Errors
-    /// If it can't be written.
     pub async fn put_token(
         &self,
         role: TokenRole,
@@ -98,9 +86,6 @@ impl Store {
     }
 
     /// The role of the token with this hash.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn token(&self, hash: &[u8; 32]) -> Result<Option<TokenRole>, StoreError> {
         let query = sqlx::query_scalar::<_, String>("SELECT role FROM tokens WHERE hash = $1");
         let role = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;

@@ -23,25 +23,16 @@ pub struct SipFailure {
 impl Store {
     /// Records that SIP MESSAGEs are handed to an agent: one attempt each, whose outcome [`Store::sip_outcomes`] adds
     /// later.
-    ///
-    /// # Errors
-    /// If the database can't be written.
     pub async fn hand_out(&self, ids: Vec<String>) -> Result<(), StoreError> {
         self.writer.run(Write::HandedOut(ids)).await.map(drop)
     }
 
     /// Records the outcome of SIP MESSAGEs that couldn't be delivered.
-    ///
-    /// # Errors
-    /// If the queue is full or the store is closed.
     pub fn sip_outcomes(&self, outcomes: Vec<SipFailure>) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Outcomes(outcomes))
     }
 
     /// The pending SIP MESSAGEs that were handed out and have no outcome.
-    ///
-    /// # Errors
-    /// If the database can't be read.
     pub async fn handed_out(&self) -> Result<HashSet<String>, StoreError> {
         let query = sqlx::query_scalar::<_, String>(
             "SELECT id FROM deliveries WHERE state = 'pending' AND form = $1 AND attempts > 0 AND error IS NULL",

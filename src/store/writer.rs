@@ -76,10 +76,7 @@ struct Job {
 pub struct Commit(oneshot::Receiver<Result<Done, StoreError>>);
 
 impl Commit {
-    /// Waits for the commit.
-    ///
-    /// # Errors
-    /// If the write failed.
+    /// Waits for the commit, or for the failure of the write.
     pub async fn wait(self) -> Result<(), StoreError> {
         self.done().await.map(drop)
     }

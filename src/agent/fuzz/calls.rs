@@ -86,14 +86,10 @@ pub(super) struct World {
     ids_given: usize,
 }
 
-/// Does what the bytes say at a PBX, and follows it.
-///
-/// # Panics
-///
-/// If somebody is paired with somebody whom they don't hear or who isn't there at all, somebody isn't paired whom they
-/// hear, people are parted who have heard each other ever since they met and no reports overtook each other, a pair
-/// outlives one of its legs, a call ends while one of its legs is up, clients are told something else than the exchange
-/// knows, or something is left when all have hung up.
+/// Does what the bytes say at a PBX, and follows it. Panics if somebody is paired with somebody whom they don't hear or
+/// who isn't there at all, somebody isn't paired whom they hear, people are parted who have heard each other ever since
+/// they met and no reports overtook each other, a pair outlives one of its legs, a call ends while one of its legs is up,
+/// clients are told something else than the exchange knows, or something is left when all have hung up.
 pub fn calls(data: &[u8]) {
     let Some(name) = "pbx".parse().ok() else { return };
     let (head, script) = data.split_at(data.len().min(1));

@@ -78,11 +78,8 @@ impl Phones {
         !self.has_told.load(Ordering::Relaxed) && self.since.elapsed() < STARTS_WITHIN
     }
 
-    /// Refuses an endpoint that is no phone.
-    ///
-    /// # Errors
-    /// `EndpointRefused` if it is no phone, or our manager user may not ask. `Unsent` if Asterisk didn't answer or may still
-    /// be starting.
+    /// Refuses an endpoint that is no phone, or that our manager user may not ask about, with `EndpointRefused`. The error
+    /// is `Unsent` if Asterisk didn't answer or may still be starting.
     pub(super) async fn check(&self, client: &AmiClient, name: &str) -> Result<(), PbxError> {
         if self.known.contains_key(name) {
             return Ok(());

@@ -21,10 +21,7 @@ pub enum Trust {
 }
 
 impl Trust {
-    /// TLS with the Asterisk at `address` (`host:port`).
-    ///
-    /// # Errors
-    /// If the file can't be read, or no certificate can be for that host.
+    /// TLS with the Asterisk at `address` (`host:port`). Fails if no certificate can be for that host.
     pub(super) fn read(&self, address: &str) -> Result<ami::Tls, PbxError> {
         let mut roots = RootCertStore::empty();
         match self {

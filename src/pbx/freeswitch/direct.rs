@@ -23,10 +23,7 @@ pub struct Held {
     session: outbound::Session,
 }
 
-/// Reads the channel data. None if the channel has no tags: somebody else's `socket`.
-///
-/// # Errors
-/// If the connection breaks, or says something else, or nothing within [`DATA_WITHIN`].
+/// Reads the channel data, within [`DATA_WITHIN`]. None if the channel has no tags: somebody else's `socket`.
 pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, PbxError> {
     stream.set_nodelay(true).map_err(EslError::from)?;
     let options = EslOptions { connect_timeout: DATA_WITHIN, ..EslOptions::default() };
@@ -37,9 +34,6 @@ pub async fn accept(stream: TcpStream) -> Result<Option<(Announcement, Held)>, P
 
 impl Held {
     /// Writes the answer and lets the dialplan go on.
-    ///
-    /// # Errors
-    /// If the connection breaks, or FreeSWITCH refuses the variables.
     pub async fn answer(self, answer: &DialplanAnswer) -> Result<(), PbxError> {
         // `multiset` takes NAME=VALUE separated by blanks, which no value has.
         let variables: Vec<_> = answer.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();

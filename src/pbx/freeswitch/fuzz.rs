@@ -12,10 +12,6 @@ use crate::pbx::reader::Translate;
 
 /// Reads a stream of events, and in the middle of it a snapshot of its first half. When every channel
 /// that was ever named has hung up, the translator keeps nothing.
-///
-/// # Panics
-///
-/// If that doesn't hold.
 pub fn translator(data: &[u8]) {
     let (frames, _) = decode(data, &[]);
     let mut events: Vec<EslEvent> = Vec::new();
