@@ -139,7 +139,7 @@ async fn a_list_that_is_short_or_cancelled_or_refused_is_an_error() {
         pbx.reply(&id, "EventList: start").await;
         pbx.event(&id, "CoreShowChannel\r\nChannel: a").await;
         pbx.event(&id, &format!("X\r\nEventList: {end}")).await;
-        assert!(asked.await.unwrap().unwrap_err().is_list_cut());
+        assert!(matches!(asked.await.unwrap(), Err(AmiError::ListCut { got: 1 })));
     }
     let asked = tokio::spawn(async move { client.list(Action::core_show_channels()).await });
     let (id, _) = pbx.next_action().await;
@@ -160,7 +160,7 @@ async fn a_list_that_is_too_long_is_an_error_and_its_rest_is_swallowed() {
             pbx.event(&id, &format!("CoreShowChannel\r\nChannel: PJSIP/a-{n}")).await;
         }
         let error = asked.await.unwrap().unwrap_err();
-        assert!(matches!(error, AmiError::ListTooLong { .. }) && error.is_list_cut(), "{error}");
+        assert!(matches!(error, AmiError::ListTooLong { .. }), "{error}");
         pbx.event(&id, "CoreShowChannelsComplete\r\nEventList: Complete\r\nListItems: 4").await;
         pbx.say("Event: Hangup\r\n\r\n").await;
         let Some(Item::Event(next)) = events.next().await else { panic!("no event") };
@@ -197,8 +197,7 @@ async fn a_lost_link_fails_lists_and_actions_alike() {
     let action = tokio::spawn(async move { client.send(Action::ping()).await });
     pbx.next_action().await;
     drop(pbx);
-    let error = list.await.unwrap().unwrap_err();
-    assert!(error.is_disconnect() && error.is_outcome_unknown());
+    assert!(list.await.unwrap().unwrap_err().is_disconnect());
     assert!(action.await.unwrap().unwrap_err().is_disconnect());
     assert!(run.await.unwrap().unwrap_err().is_disconnect());
 }
@@ -339,6 +338,6 @@ async fn a_certificate_that_is_not_trusted_is_refused_before_login() {
     });
     let strangers = trusting(tls_listener().await.2);
     let error = connect(&address, &auth(Method::Plain), strangers).await.unwrap_err();
-    assert!(error.is_tls() && !error.is_disconnect(), "{error}");
+    assert!(matches!(error, AmiError::Tls(_)), "{error}");
     asterisk.await.unwrap();
 }

@@ -15,20 +15,14 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
 
-use futures_util::{SinkExt, StreamExt};
 use md5::{Digest, Md5};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::Framed;
 
-use super::codec::AmiCodec;
 use super::command::Action;
+use super::connection::AmiSocket;
 use super::error::AmiError;
-use super::frame::AmiFrameKind;
 use super::reply::AmiReply;
 use super::scrub::scrub;
-use crate::wire::Tap;
 
 /// Our credentials for Asterisk.
 #[derive(Clone, PartialEq, Eq)]
@@ -58,48 +52,31 @@ impl fmt::Debug for AmiAuth {
 }
 
 /// Waits for the greeting, logs in, and subscribes to the given classes of events.
-pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, AmiCodec>,
-    auth: &AmiAuth,
-    events: &str,
-    tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), AmiError> {
+pub(super) async fn login(socket: &mut AmiSocket, auth: &AmiAuth, events: &str) -> Result<(), AmiError> {
     let login = Action::new("Login")?.with("Username", &auth.user)?;
     let login = match auth.method {
         Method::Plain => login.with("Secret", &auth.secret)?,
         Method::Md5 => {
             let ask = Action::new("Challenge")?.with("AuthType", "MD5")?;
-            let challenge = say(framed, &ask, "challenge", tap).await?;
+            let challenge = say(socket, &ask, "challenge").await?;
             let challenge = challenge
                 .get("Challenge")
                 .ok_or_else(|| AmiError::AuthRejected(format!("no challenge: {}", challenge.message())))?;
             login.with("AuthType", "MD5")?.with("Key", &answer(&challenge, &auth.secret))?
         }
     };
-    let reply = say(framed, &login.with("Events", events)?, "login", tap).await?;
+    let reply = say(socket, &login.with("Events", events)?, "login").await?;
     match reply.is_ok() {
         true => Ok(()),
         false => Err(AmiError::AuthRejected(reply.message().into_owned())),
     }
 }
 
-/// Sends one action before the connection task exists, and waits for its reply.
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, AmiCodec>,
-    action: &Action,
-    id: &str,
-    tap: Option<&Arc<dyn Tap>>,
-) -> Result<AmiReply, AmiError> {
-    let wire = action.to_bytes(id);
-    if let Some(tap) = tap {
-        tap.sent(&scrub(&wire));
-    }
-    framed.send(wire).await?;
-    while let Some(frame) = framed.next().await {
-        let frame = frame?;
-        if frame.kind() == AmiFrameKind::Reply
-            && let Some(reply) = frame.into_reply()
-        {
+/// Sends one action before clients are served, and waits for its reply.
+async fn say(socket: &mut AmiSocket, action: &Action, id: &str) -> Result<AmiReply, AmiError> {
+    socket.send(&action.to_bytes(id), scrub);
+    while let Some(frame) = socket.frame().await? {
+        if let Some(reply) = frame.into_reply() {
             return Ok(reply);
         }
     }
@@ -121,11 +98,9 @@ mod tests {
     #[test]
     fn a_challenge_is_answered_with_the_md5_of_both() {
         // md5("840415273" + "secret")
-        assert_eq!(answer("840415273", "secret"), MD5_OF_BOTH);
+        assert_eq!(answer("840415273", "secret"), "81c3ab5534a432bec402f6d988ee45b4");
         assert_eq!(answer("", ""), "d41d8cd98f00b204e9800998ecf8427e");
     }
-
-    const MD5_OF_BOTH: &str = "81c3ab5534a432bec402f6d988ee45b4";
 
     #[test]
     fn a_secret_is_not_shown() {

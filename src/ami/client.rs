@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::codec::Framed;
+use tokio::time::timeout;
 
 use super::AmiEvents;
 use super::auth::{AmiAuth, login};
@@ -18,7 +16,7 @@ use super::error::AmiError;
 use super::event::AmiEvent;
 use super::reply::AmiReply;
 use super::tls::Tls;
-use crate::wire::{Tap, Tapped, queue};
+use crate::wire::{ByteStream, Socket, Tap};
 
 /// Options of a connection.
 #[derive(Debug, Clone)]
@@ -53,62 +51,55 @@ impl Default for AmiOptions {
     }
 }
 
-/// Connects to `address` (`host:port`) and logs in.
-pub async fn connect(
-    address: &str,
-    auth: &AmiAuth,
-    options: AmiOptions,
-) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError> {
-    let started = Instant::now();
-    let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| AmiError::Timeout)??;
-    // An action is one small write that must not wait for an acknowledgement.
-    stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| AmiError::Timeout)?
+type Connected = (AmiClient, AmiEvents, AmiConnection);
+
+/// Connects to `address` (`host:port`) and logs in, within [`AmiOptions::connect_timeout`].
+pub async fn connect(address: &str, auth: &AmiAuth, options: AmiOptions) -> Result<Connected, AmiError> {
+    within(options.connect_timeout, async {
+        let stream = TcpStream::connect(address).await?;
+        // An action is one small write that must not wait for an acknowledgement.
+        stream.set_nodelay(true)?;
+        connect_stream(stream, auth, options).await
+    })
+    .await
 }
 
 /// Logs in over an existing stream, with TLS if the options say so.
-pub async fn connect_stream<S>(
-    stream: S,
+pub async fn connect_stream(
+    stream: impl ByteStream + 'static,
     auth: &AmiAuth,
     options: AmiOptions,
-) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let limit = options.connect_timeout;
-    let work = async {
+) -> Result<Connected, AmiError> {
+    within(options.connect_timeout, async {
         match &options.tls {
             Some(tls) => begin(tls.handshake(stream).await?, auth, &options).await,
             None => begin(stream, auth, &options).await,
         }
-    };
-    timeout(limit, work).await.map_err(|_| AmiError::Timeout)?
+    })
+    .await
 }
 
-async fn begin<S>(
-    stream: S,
-    auth: &AmiAuth,
-    options: &AmiOptions,
-) -> Result<(AmiClient, AmiEvents, AmiConnection), AmiError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let tap = options.tap.clone();
-    let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, AmiCodec::new(options.limits));
-    login(&mut framed, auth, &options.event_mask, tap.as_ref()).await?;
-    let (requests, receiver) = mpsc::channel(64);
-    let (sender, events) = queue(options.event_queue);
-    let prefix = format!("{:08x}", rand::random::<u32>());
-    let connection = AmiConnection::new(framed, options.limits, options.tls.is_some(), prefix, receiver, sender, tap);
+async fn begin(stream: impl ByteStream + 'static, auth: &AmiAuth, options: &AmiOptions) -> Result<Connected, AmiError> {
+    let codec = AmiCodec::new(options.limits);
+    let (mut socket, requests, events) = Socket::open(stream, codec, options.tap.clone(), options.event_queue);
+    if options.tls.is_some() {
+        // Each write is a TLS record. Asterisk polls the bare socket and misses data that OpenSSL has already buffered
+        // (`get_input` in `manager.c`), so a second action in one record would wait for the next record.
+        socket.write_separately(b"\r\n\r\n");
+    }
+    login(&mut socket, auth, &options.event_mask).await?;
     let client = AmiClient { requests, timeout: options.request_timeout };
-    Ok((client, events, connection))
+    Ok((client, events, AmiConnection::new(socket, options.limits)))
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, AmiError>>) -> Result<T, AmiError> {
+    timeout(limit, work).await.map_err(|_| AmiError::Timeout)?
 }
 
 /// Sends actions. Clones share the connection.
 ///
-/// Every request ends within the time-out. Dropping a request's future cancels it, unless it is already written.
+/// Every request ends within the time-out. Its outcome is unknown after [`AmiError::is_timeout`] and
+/// [`AmiError::is_disconnect`]. Dropping a request's future cancels it, unless it is already written.
 #[derive(Debug, Clone)]
 pub struct AmiClient {
     requests: mpsc::Sender<AmiRequest>,
@@ -147,7 +138,7 @@ impl AmiClient {
                 ((action, Waiter::Reply(waiter)), reply)
             })
             .unzip();
-        self.within(async {
+        within(self.timeout, async {
             self.request(actions).await?;
             let mut replies = Vec::with_capacity(waiting.len());
             for reply in waiting {
@@ -159,11 +150,11 @@ impl AmiClient {
     }
 
     /// Sends an action that is answered with a list of events, and returns the complete list. It is empty only if
-    /// Asterisk says so.
+    /// Asterisk says so. Asterisk refuses some empty lists, and a list that ends early or exceeds [`AmiLimits`] is an error.
     pub async fn list(&self, action: Action) -> Result<Vec<AmiEvent>, AmiError> {
         let (waiter, entries) = oneshot::channel();
         let actions = vec![(action, Waiter::List(waiter, List::default()))];
-        self.within(async {
+        within(self.timeout, async {
             self.request(actions).await?;
             entries.await.map_err(|_| gone())?
         })
@@ -181,10 +172,6 @@ impl AmiClient {
         }
         let request = AmiRequest { actions };
         self.requests.send(request).await.map_err(|_| gone())
-    }
-
-    async fn within<T>(&self, work: impl Future<Output = Result<T, AmiError>>) -> Result<T, AmiError> {
-        timeout(self.timeout, work).await.map_err(|_| AmiError::Timeout)?
     }
 }
 

@@ -1,8 +1,8 @@
 //! Delimits frames in a byte stream. Parses nothing else.
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use memchr::{memchr, memmem};
-use tokio_util::codec::{Decoder, Encoder};
+use tokio_util::codec::Decoder;
 
 use super::error::AmiError;
 use super::frame::{AmiFrame, AmiFrameKind, END_OF_OUTPUT, GREETING, is_follows, kind};
@@ -133,16 +133,6 @@ impl Decoder for AmiCodec {
     }
 }
 
-/// An action [as bytes](super::Action::to_bytes) with its id.
-impl Encoder<Bytes> for AmiCodec {
-    type Error = AmiError;
-
-    fn encode(&mut self, action: Bytes, dst: &mut BytesMut) -> Result<(), AmiError> {
-        dst.extend_from_slice(&action);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -166,7 +156,7 @@ mod tests {
         let kinds: Vec<_> = kinds.iter().map(AmiFrame::kind).collect();
         assert_eq!(kinds, [AmiFrameKind::Greeting, AmiFrameKind::Reply, AmiFrameKind::Event]);
         let error = frames("SSH-2.0-OpenSSH\r\n", AmiLimits::default()).unwrap_err();
-        assert!(error.is_protocol());
+        assert!(matches!(error, AmiError::Malformed(_)));
     }
 
     #[test]
@@ -192,7 +182,7 @@ mod tests {
             format!("Asterisk Call Manager/{}", "1".repeat(2000)),
             format!("Asterisk Call Manager/{}\r\n", "1".repeat(2000)),
         ] {
-            assert!(frames(&text, limits).unwrap_err().is_protocol());
+            assert!(matches!(frames(&text, limits), Err(AmiError::TooLarge { .. })));
         }
     }
 

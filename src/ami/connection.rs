@@ -4,15 +4,8 @@
 //! `ActionID`, which is unique to this connection.
 
 use std::collections::HashMap;
-use std::io;
-use std::sync::Arc;
 
-use bytes::{Buf, BytesMut};
-use futures_util::StreamExt;
-use memchr::memmem;
-use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::codec::{Encoder, Framed, FramedRead};
+use tokio::sync::oneshot;
 
 use super::codec::{AmiCodec, AmiLimits};
 use super::command::Action;
@@ -21,11 +14,13 @@ use super::event::AmiEvent;
 use super::frame::{AmiFrame, AmiFrameKind};
 use super::reply::AmiReply;
 use super::scrub::scrub;
-use crate::wire::{self, ByteStream, Tap};
+use crate::wire::{Next, Socket};
 
 /// Maximum number of actions that wait for a reply. Beyond it, new ones aren't sent, which bounds the memory if
 /// Asterisk stops answering.
 const MAX_PENDING: usize = 1024;
+
+pub(super) type AmiSocket = Socket<AmiCodec, AmiRequest, AmiEvent>;
 
 /// Actions to send in one write.
 #[derive(Debug)]
@@ -60,104 +55,43 @@ impl Waiter {
 
 /// A connection after login. Does nothing until [`run`](Self::run) is polled.
 pub struct AmiConnection {
-    reader: FramedRead<ReadHalf<Box<dyn ByteStream>>, AmiCodec>,
-    writer: WriteHalf<Box<dyn ByteStream>>,
-    encoder: AmiCodec,
+    pub(super) socket: AmiSocket,
     limits: AmiLimits,
-    out: BytesMut,
-    /// Whether each action needs its own TLS record.
-    records: bool,
-    unflushed: bool,
-    requests: mpsc::Receiver<AmiRequest>,
-    /// Whether any client is left.
-    has_clients: bool,
     /// The prefix of our `ActionID`s. An `OriginateResponse` event shows another connection's id.
     prefix: String,
     next_id: u64,
     pending: HashMap<String, Waiter>,
     /// Whether a waiter gave up on a list, whose entries may still arrive.
     has_given_up: bool,
-    events: wire::EventSender<AmiEvent>,
-    tap: Option<Arc<dyn Tap>>,
     exiting: bool,
 }
 
 impl AmiConnection {
-    pub(super) fn new<S: ByteStream + 'static>(
-        framed: Framed<S, AmiCodec>,
-        limits: AmiLimits,
-        records: bool,
-        prefix: String,
-        requests: mpsc::Receiver<AmiRequest>,
-        events: wire::EventSender<AmiEvent>,
-        tap: Option<Arc<dyn Tap>>,
-    ) -> Self {
-        let parts = framed.into_parts();
-        let stream: Box<dyn ByteStream> = Box::new(parts.io);
-        let (reader, writer) = tokio::io::split(stream);
-        let mut reader = FramedRead::with_capacity(reader, parts.codec, 64 * 1024);
-        // Bytes received after the login's last frame.
-        reader.read_buffer_mut().extend_from_slice(&parts.read_buf);
-        Self {
-            reader,
-            writer,
-            encoder: AmiCodec::default(),
-            limits,
-            out: BytesMut::new(),
-            records,
-            unflushed: false,
-            requests,
-            has_clients: true,
-            prefix,
-            next_id: 0,
-            pending: HashMap::new(),
-            has_given_up: false,
-            events,
-            tap,
-            exiting: false,
-        }
+    pub(super) fn new(socket: AmiSocket, limits: AmiLimits) -> Self {
+        let prefix = format!("{:08x}", rand::random::<u32>());
+        Self { socket, limits, prefix, next_id: 0, pending: HashMap::new(), has_given_up: false, exiting: false }
     }
 
     /// Runs until the connection ends. Spawn it: it never waits for the reader of the events.
     ///
-    /// Actions and lists in flight at the end fail with [`AmiError::is_disconnect`]; none is repeated.
+    /// Actions and lists in flight at the end fail with [`AmiError::is_disconnect`]; none is repeated. Returns why the
+    /// connection ended; `Ok` after `Logoff`, or when every client and the reader of the events were dropped.
     pub async fn run(mut self) -> Result<(), AmiError> {
-        loop {
-            let writing = !self.out.is_empty() || self.unflushed;
-            tokio::select! {
-                frame = self.reader.next() => {
-                    let Some(frame) = frame else {
-                        return match self.exiting {
-                            true => Ok(()),
-                            false => Err(AmiError::Disconnected("by Asterisk".to_owned())),
-                        };
-                    };
-                    self.read(frame?);
-                    if !self.has_clients && self.events.is_unread() {
-                        return Ok(());
-                    }
-                }
-                request = self.requests.recv(),
-                    if self.has_clients && !writing && self.pending.len() < MAX_PENDING =>
-                {
-                    match request {
-                        Some(request) => self.begin(request)?,
-                        None if self.events.is_unread() => return Ok(()),
-                        None => self.has_clients = false,
-                    }
-                }
-                written = write(&mut self.writer, &mut self.out, self.records), if writing => {
-                    written?;
-                    self.unflushed = false;
-                }
+        while let Some(next) = self.socket.next(self.pending.len() < MAX_PENDING).await? {
+            match next {
+                Next::Request(request) => self.begin(request),
+                Next::Frame(frame) => self.read(frame),
+                Next::Closed if self.exiting => return Ok(()),
+                Next::Closed => return Err(AmiError::Disconnected("by Asterisk".to_owned())),
             }
         }
+        Ok(())
     }
 
     /// Puts a request's actions in one write, unless all of its waiters have given up.
-    fn begin(&mut self, request: AmiRequest) -> Result<(), AmiError> {
+    fn begin(&mut self, request: AmiRequest) {
         if request.actions.iter().all(|(_, waiter)| waiter.is_closed()) {
-            return Ok(());
+            return;
         }
         self.pending.retain(|_, waiter| {
             let keep = !waiter.is_closed();
@@ -167,16 +101,10 @@ impl AmiConnection {
         for (action, waiter) in request.actions {
             let id = format!("{}-{}", self.prefix, self.next_id);
             self.next_id += 1;
-            let wire = action.to_bytes(&id);
-            if let Some(tap) = &self.tap {
-                tap.sent(&scrub(&wire));
-            }
-            self.encoder.encode(wire, &mut self.out)?;
+            self.socket.send(&action.to_bytes(&id), scrub);
             self.exiting |= action.exits();
             self.pending.insert(id, waiter);
         }
-        self.unflushed = true;
-        Ok(())
     }
 
     /// Dispatches a frame.
@@ -184,7 +112,7 @@ impl AmiConnection {
         match frame.kind() {
             AmiFrameKind::Event => {
                 if let Some(event) = frame.into_event().and_then(|event| self.entry(event)) {
-                    self.events.push(event);
+                    self.socket.events.push(event);
                 }
             }
             AmiFrameKind::Reply => {
@@ -265,20 +193,4 @@ impl std::fmt::Debug for AmiConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("AmiConnection").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
-}
-
-/// Writes all of `out`. Cancel-safe: the next call continues.
-///
-/// Over TLS each action gets its own record. Asterisk polls the bare socket and misses data that OpenSSL has already
-/// buffered (`get_input` in `manager.c`), so a second action in the same record would wait for the next record.
-async fn write(writer: &mut WriteHalf<Box<dyn ByteStream>>, out: &mut BytesMut, records: bool) -> io::Result<()> {
-    while !out.is_empty() {
-        let end = if records { memmem::find(out, b"\r\n\r\n").map(|at| at + 4) } else { None };
-        let written = writer.write(&out[..end.unwrap_or(out.len())]).await?;
-        if written == 0 {
-            return Err(io::ErrorKind::WriteZero.into());
-        }
-        out.advance(written);
-    }
-    writer.flush().await
 }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::wire::CommandError;
+
 /// An error of a manager connection. Prefer the predicates to matching on variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -51,17 +53,9 @@ pub enum AmiError {
         /// The limit.
         limit: usize,
     },
-    /// A field contains a character that would end it or begin another one.
-    #[error("{what} may not contain {found:?}")]
-    Forbidden {
-        /// Which part of the action.
-        what: &'static str,
-        /// The first forbidden character.
-        found: char,
-    },
-    /// A part of an action is missing, empty or too long.
-    #[error("{0}")]
-    Invalid(&'static str),
+    /// The command was not sent.
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 impl AmiError {
@@ -80,33 +74,8 @@ impl AmiError {
         matches!(self, Self::AuthRejected(_))
     }
 
-    /// The certificate or the TLS set-up is wrong.
-    pub fn is_tls(&self) -> bool {
-        matches!(self, Self::Tls(_))
-    }
-
     /// Asterisk refused the action.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_))
-    }
-
-    /// A list is incomplete.
-    pub fn is_list_cut(&self) -> bool {
-        matches!(self, Self::ListCut { .. } | Self::ListTooLong { .. })
-    }
-
-    /// The peer violated the protocol or the limits. The connection is unusable.
-    pub fn is_protocol(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::TooLarge { .. })
-    }
-
-    /// The action was not sent, because it is unsafe.
-    pub fn is_invalid_command(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::Invalid(_))
-    }
-
-    /// The action may have taken effect: don't repeat it blindly.
-    pub fn is_outcome_unknown(&self) -> bool {
-        self.is_disconnect() || self.is_timeout()
     }
 }

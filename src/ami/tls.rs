@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::error::AmiError;
+use crate::wire::CommandError;
 
 /// The TLS settings for one Asterisk.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ impl Tls {
     /// TLS to the host whose certificate is for `name`, a host name or an IP address.
     pub fn new(config: Arc<ClientConfig>, name: &str) -> Result<Self, AmiError> {
         let name = ServerName::try_from(name.to_owned())
-            .map_err(|_| AmiError::Invalid("a TLS name is a host name or an IP address"))?;
+            .map_err(|_| CommandError::Invalid("a TLS name is a host name or an IP address"))?;
         Ok(Self { config, name })
     }
 

@@ -8,19 +8,14 @@
 //! ```
 
 use std::fmt;
-use std::sync::Arc;
 
-use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_util::codec::Framed;
-
-use super::codec::EslCodec;
 use super::command::Command;
+use super::connection::EslSocket;
 use super::error::EslError;
 use super::frame::EslFrameKind;
 use super::reply::EslReply;
 use super::scrub::scrub;
-use crate::wire::Tap;
+use crate::wire::CommandError;
 
 /// Our credentials for FreeSWITCH.
 #[derive(Clone, PartialEq, Eq)]
@@ -37,7 +32,7 @@ pub enum EslAuth {
 }
 
 impl EslAuth {
-    pub(super) fn command(&self) -> Result<Command, EslError> {
+    pub(super) fn command(&self) -> Result<Command, CommandError> {
         match self {
             Self::Password(password) => Command::auth(password),
             Self::User { user, password } => Command::userauth(user, password),
@@ -55,16 +50,11 @@ impl fmt::Debug for EslAuth {
 }
 
 /// Answers `auth/request` and waits for the result.
-pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, EslCodec>,
-    auth: &EslAuth,
-    tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), EslError> {
+pub(super) async fn login(socket: &mut EslSocket, auth: &EslAuth) -> Result<(), EslError> {
     let command = auth.command()?;
-    while let Some(frame) = framed.next().await {
-        let frame = frame?;
+    while let Some(frame) = socket.frame().await? {
         match frame.kind() {
-            EslFrameKind::AuthRequest => say(framed, &command, tap).await?,
+            EslFrameKind::AuthRequest => socket.send(command.as_bytes(), scrub),
             EslFrameKind::CommandReply => {
                 let reply = EslReply::new(frame);
                 return match reply.is_ok() {
@@ -81,16 +71,4 @@ pub(super) async fn login<S: AsyncRead + AsyncWrite + Unpin>(
         }
     }
     Err(EslError::Disconnected("before log-in".to_owned()))
-}
-
-/// Sends one command before the connection task exists.
-pub(super) async fn say<S: AsyncRead + AsyncWrite + Unpin>(
-    framed: &mut Framed<S, EslCodec>,
-    command: &Command,
-    tap: Option<&Arc<dyn Tap>>,
-) -> Result<(), EslError> {
-    if let Some(tap) = tap {
-        tap.sent(&scrub(command.as_bytes()));
-    }
-    framed.send(command).await
 }

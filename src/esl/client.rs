@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::codec::Framed;
 use uuid::Uuid;
 
 use super::EslEvents;
@@ -18,7 +16,7 @@ use super::connection::{EslConnection, EslRequest};
 use super::error::EslError;
 use super::event::EslEvent;
 use super::reply::EslReply;
-use crate::wire::{ByteStream, Tap, Tapped, queue};
+use crate::wire::{ByteStream, Socket, Tap};
 
 /// Options of a connection.
 #[derive(Debug, Clone)]
@@ -47,46 +45,40 @@ impl Default for EslOptions {
     }
 }
 
-/// Connects to `address` (`host:port`) and logs in.
-pub async fn connect(
-    address: &str,
-    auth: &EslAuth,
-    options: EslOptions,
-) -> Result<(EslClient, EslEvents, EslConnection), EslError> {
-    let started = Instant::now();
-    let limit = options.connect_timeout;
-    let stream = timeout(limit, TcpStream::connect(address)).await.map_err(|_| EslError::Timeout)??;
-    // A command is one small write that must not wait for an acknowledgement.
-    stream.set_nodelay(true)?;
-    timeout_at(started + limit, connect_stream(stream, auth, options)).await.map_err(|_| EslError::Timeout)?
+type Connected = (EslClient, EslEvents, EslConnection);
+
+/// Connects to `address` (`host:port`) and logs in, within [`EslOptions::connect_timeout`].
+pub async fn connect(address: &str, auth: &EslAuth, options: EslOptions) -> Result<Connected, EslError> {
+    within(options.connect_timeout, async {
+        let stream = TcpStream::connect(address).await?;
+        // A command is one small write that must not wait for an acknowledgement.
+        stream.set_nodelay(true)?;
+        connect_stream(stream, auth, options).await
+    })
+    .await
 }
 
 /// Logs in over an existing stream.
-pub async fn connect_stream<S>(
-    stream: S,
+pub async fn connect_stream(
+    stream: impl ByteStream + 'static,
     auth: &EslAuth,
     options: EslOptions,
-) -> Result<(EslClient, EslEvents, EslConnection), EslError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let tap = options.tap.clone();
-    let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, EslCodec::new(options.limits));
-    timeout(options.connect_timeout, login(&mut framed, auth, tap.as_ref())).await.map_err(|_| EslError::Timeout)??;
-    Ok(client(framed, &options))
+) -> Result<Connected, EslError> {
+    let (client, events, mut connection) = open(stream, &options);
+    within(options.connect_timeout, login(&mut connection.socket, auth)).await?;
+    Ok((client, events, connection))
 }
 
-/// Makes the client of a stream, after the login or the channel data of an outbound socket.
-pub(super) fn client<S: ByteStream + 'static>(
-    framed: Framed<S, EslCodec>,
-    options: &EslOptions,
-) -> (EslClient, EslEvents, EslConnection) {
-    let (requests, receiver) = mpsc::channel(64);
-    let (sender, events) = queue(options.event_queue);
-    let connection = EslConnection::new(framed, receiver, sender, options.tap.clone());
+/// A connection over a stream, before the login or the channel data of an outbound socket.
+pub(super) fn open(stream: impl ByteStream + 'static, options: &EslOptions) -> Connected {
+    let codec = EslCodec::new(options.limits);
+    let (socket, requests, events) = Socket::open(stream, codec, options.tap.clone(), options.event_queue);
     let client = EslClient { requests, timeout: options.request_timeout };
-    (client, events, connection)
+    (client, events, EslConnection::new(socket))
+}
+
+pub(super) async fn within<T>(limit: Duration, work: impl Future<Output = Result<T, EslError>>) -> Result<T, EslError> {
+    timeout(limit, work).await.map_err(|_| EslError::Timeout)?
 }
 
 /// A running background job.
@@ -105,7 +97,8 @@ impl Job {
 
 /// Sends commands. Clones share the connection.
 ///
-/// Every request ends within the time-out. Dropping a request's future cancels it, unless it is already written.
+/// Every request ends within the time-out. Its outcome is unknown after [`EslError::is_timeout`] and
+/// [`EslError::is_disconnect`]. Dropping a request's future cancels it, unless it is already written.
 #[derive(Debug, Clone)]
 pub struct EslClient {
     requests: mpsc::Sender<EslRequest>,
@@ -137,7 +130,7 @@ impl EslClient {
 
     /// Sends commands in one write. Returns all replies in the same order, or an error.
     pub async fn pipeline(&self, commands: impl IntoIterator<Item = Command>) -> Result<Vec<EslReply>, EslError> {
-        self.within(async {
+        within(self.timeout, async {
             let replies = self.request(commands, None).await?;
             collect(replies).await
         })
@@ -152,7 +145,7 @@ impl EslClient {
     /// Sends `bgapi NAME ARG…` and waits for its `BACKGROUND_JOB` event, to which this connection must be
     /// subscribed. [`EslEvents`] doesn't include that event.
     pub async fn bgapi(&self, name: &str, args: &[&str]) -> Result<EslEvent, EslError> {
-        self.within(async { self.begin(name, args).await?.done().await }).await
+        within(self.timeout, async { self.begin(name, args).await?.done().await }).await
     }
 
     /// Sends `bgapi NAME ARG…` and waits until FreeSWITCH has started the job; see [`EslClient::bgapi`].
@@ -160,7 +153,7 @@ impl EslClient {
         let id = Uuid::now_v7().to_string();
         let command = Command::bgapi(name, args, &id)?;
         let (waiter, done) = oneshot::channel();
-        self.within(async {
+        within(self.timeout, async {
             let replies = self.request([command], Some((id, waiter))).await?;
             for reply in collect(replies).await? {
                 reply.accepted()?;
@@ -206,10 +199,6 @@ impl EslClient {
         let request = EslRequest { commands, job };
         self.requests.send(request).await.map_err(|_| gone())?;
         Ok(replies)
-    }
-
-    async fn within<T>(&self, work: impl Future<Output = Result<T, EslError>>) -> Result<T, EslError> {
-        timeout(self.timeout, work).await.map_err(|_| EslError::Timeout)?
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::wire::CommandError;
+
 /// An error of an event socket connection. Prefer the predicates to matching on variants.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,17 +42,9 @@ pub enum EslError {
         /// The limit.
         limit: usize,
     },
-    /// A command's argument contains a character that would end the command or begin another one.
-    #[error("{what} may not contain {found:?}")]
-    Forbidden {
-        /// Which argument.
-        what: &'static str,
-        /// The first forbidden character.
-        found: char,
-    },
-    /// A command has a missing or empty argument, or too many.
-    #[error("{0}")]
-    Invalid(&'static str),
+    /// The command was not sent.
+    #[error(transparent)]
+    Command(#[from] CommandError),
 }
 
 impl EslError {
@@ -72,20 +66,5 @@ impl EslError {
     /// FreeSWITCH refused the command.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Refused(_))
-    }
-
-    /// The peer violated the protocol or the limits. The connection is unusable.
-    pub fn is_protocol(&self) -> bool {
-        matches!(self, Self::Malformed(_) | Self::ContentLength(_) | Self::TooLarge { .. })
-    }
-
-    /// The command was not sent, because it is unsafe.
-    pub fn is_invalid_command(&self) -> bool {
-        matches!(self, Self::Forbidden { .. } | Self::Invalid(_))
-    }
-
-    /// The command may have taken effect: don't repeat it blindly.
-    pub fn is_outcome_unknown(&self) -> bool {
-        self.is_disconnect() || self.is_timeout()
     }
 }

@@ -11,21 +11,16 @@
 //! In the synchronous form the channel waits for us indefinitely: always [`exit`](Session::exit) or drop the
 //! session. When the socket closes, the dialplan continues.
 
-use futures_util::StreamExt;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
-use tokio_util::codec::Framed;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::auth::say;
-use super::client::{EslClient, EslOptions, client};
-use super::codec::EslCodec;
+use super::client::{EslClient, EslOptions, open, within};
 use super::command::Command;
 use super::error::EslError;
 use super::event::EslEvent;
 use super::frame::EslFrameKind;
 use super::reply::EslReply;
-use crate::wire::Tapped;
+use super::scrub::scrub;
+use crate::wire::ByteStream;
 
 /// One call's outbound socket. Dropping it closes the socket.
 #[derive(Debug)]
@@ -36,26 +31,18 @@ pub struct Session {
 
 /// Sends `connect` on a connection from FreeSWITCH, and reads the channel data. Must be called within a Tokio
 /// runtime, since it spawns the session's task.
-pub async fn accept<S>(stream: S, options: EslOptions) -> Result<(EslEvent, Session), EslError>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let tap = options.tap.clone();
-    let stream = Tapped::new(stream, tap.clone());
-    let mut framed = Framed::new(stream, EslCodec::new(options.limits));
-    let reply = timeout(options.connect_timeout, async {
-        say(&mut framed, &Command::connect(), tap.as_ref()).await?;
-        while let Some(frame) = framed.next().await {
-            let frame = frame?;
+pub async fn accept(stream: impl ByteStream + 'static, options: EslOptions) -> Result<(EslEvent, Session), EslError> {
+    let (client, _events, mut connection) = open(stream, &options);
+    connection.socket.send(Command::connect().as_bytes(), scrub);
+    let reply = within(options.connect_timeout, async {
+        while let Some(frame) = connection.socket.frame().await? {
             if frame.kind() == EslFrameKind::CommandReply {
                 return EslReply::new(frame).accepted();
             }
         }
         Err(EslError::Disconnected("before the channel data".to_owned()))
     })
-    .await
-    .map_err(|_| EslError::Timeout)??;
-    let (client, _events, connection) = client(framed, &options);
+    .await?;
     let session = Session { client, _driver: AbortOnDropHandle::new(tokio::spawn(connection.run())) };
     Ok((reply.into_channel_data(), session))
 }
@@ -65,11 +52,6 @@ impl Session {
     pub async fn execute(&self, application: &str, argument: &str) -> Result<EslReply, EslError> {
         let command = Command::execute(application, argument)?;
         self.client.send(command).await?.accepted()
-    }
-
-    /// The client, for other commands.
-    pub fn client(&self) -> &EslClient {
-        &self.client
     }
 
     /// Ends the session; the dialplan continues.

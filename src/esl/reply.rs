@@ -46,11 +46,6 @@ impl EslReply {
         &self.frame.body
     }
 
-    /// The raw value of a header, such as `Job-UUID` of `bgapi`.
-    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.frame.header(name).map(String::from_utf8_lossy)
-    }
-
     /// The channel data in the reply to `connect`.
     pub(super) fn into_channel_data(self) -> EslEvent {
         EslEvent::new(self.frame.head)

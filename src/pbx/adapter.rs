@@ -66,8 +66,8 @@ pub struct Slots {
 
 /// What we can say to a PBX.
 ///
-/// Whatever returns a result fails if the PBX doesn't reply, or refuses, and ends within [`super::REPLY_WITHIN`], but for
-/// [`PbxCommands::send_message`]. None is ever repeated by itself: after a disconnect or a time-out its outcome is unknown.
+/// Whatever returns a result fails if the PBX doesn't reply within 5 s, or refuses. [`PbxCommands::send_message`] may take
+/// longer. None is ever repeated by itself: after a disconnect or a time-out its outcome is unknown.
 #[async_trait]
 pub trait PbxCommands: Debug + Send + Sync {
     /// The PBX's own words for its version.

@@ -2,6 +2,7 @@
 
 use crate::ami::AmiError;
 use crate::esl::EslError;
+use crate::wire::CommandError;
 
 /// An error of either PBX.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum PbxError {
     /// Asterisk's manager interface.
     #[error(transparent)]
     Ami(#[from] AmiError),
+    /// A command that is not sent.
+    #[error(transparent)]
+    Command(#[from] CommandError),
     /// TLS can't be set up.
     #[error("{0}")]
     Trust(String),
@@ -37,39 +41,24 @@ pub enum PbxError {
 impl PbxError {
     /// The link is gone: whatever was under way has an unknown outcome.
     pub fn is_disconnect(&self) -> bool {
-        match self {
-            PbxError::Esl(error) => error.is_disconnect(),
-            PbxError::Ami(error) => error.is_disconnect(),
-            PbxError::Trust(_)
-            | PbxError::Unanswered
-            | PbxError::Unsent(_)
-            | PbxError::EndpointRefused(_)
-            | PbxError::Unexpected { .. } => false,
-        }
+        self.is(EslError::is_disconnect, AmiError::is_disconnect)
     }
 
     /// No reply came in time.
     pub fn is_timeout(&self) -> bool {
-        match self {
-            PbxError::Esl(error) => error.is_timeout(),
-            PbxError::Ami(error) => error.is_timeout(),
-            PbxError::Unanswered => true,
-            PbxError::Trust(_) | PbxError::Unsent(_) | PbxError::EndpointRefused(_) | PbxError::Unexpected { .. } => {
-                false
-            }
-        }
+        matches!(self, PbxError::Unanswered) || self.is(EslError::is_timeout, AmiError::is_timeout)
     }
 
     /// The PBX refused the password.
     pub fn is_auth(&self) -> bool {
+        self.is(EslError::is_auth, AmiError::is_auth)
+    }
+
+    fn is(&self, esl: fn(&EslError) -> bool, ami: fn(&AmiError) -> bool) -> bool {
         match self {
-            PbxError::Esl(error) => error.is_auth(),
-            PbxError::Ami(error) => error.is_auth(),
-            PbxError::Trust(_)
-            | PbxError::Unanswered
-            | PbxError::Unsent(_)
-            | PbxError::EndpointRefused(_)
-            | PbxError::Unexpected { .. } => false,
+            PbxError::Esl(error) => esl(error),
+            PbxError::Ami(error) => ami(error),
+            _ => false,
         }
     }
 

@@ -33,6 +33,3 @@ pub use topology::Topology;
 /// How long a PBX may take to say what became of a SIP MESSAGE: FreeSWITCH waits 20 s for the phone's answer
 /// (`sofia_presence_chat_send` in sofia_presence.c).
 pub const MESSAGE_WITHIN: std::time::Duration = std::time::Duration::from_secs(25);
-
-/// How long a PBX may take to reply to a command before its outcome counts as unknown.
-pub const REPLY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);

@@ -2,18 +2,22 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `command` | what a command may contain |
 //! | `queue` | events between connection and consumer: bounded, never blocking |
-//! | `stream` | the byte stream of a connection |
+//! | `socket` | reads frames and writes commands |
 //! | `tap` | the recorder's view |
 //! | `fuzz` | helpers for fuzzing both protocols |
 
+mod command;
 pub(crate) mod fuzz;
 mod queue;
-mod stream;
+mod socket;
 mod tap;
 
+pub use command::CommandError;
+pub(crate) use command::refuse;
 pub(crate) use queue::{EventSender, queue};
 pub use queue::{Events, Item};
-pub(crate) use stream::ByteStream;
+pub use socket::ByteStream;
+pub(crate) use socket::{Next, Socket};
 pub use tap::Tap;
-pub(crate) use tap::Tapped;

@@ -20,7 +20,7 @@ pub enum Item<E> {
 /// The events of one connection, in order.
 #[derive(Debug)]
 pub struct Events<E> {
-    shared: Arc<Shared<E>>,
+    state: Arc<Mutex<State<E>>>,
 }
 
 impl<E> Events<E> {
@@ -31,7 +31,7 @@ impl<E> Events<E> {
 
     /// As [`Events::next`].
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item<E>>> {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.state);
         let item = state.pop();
         if item.is_some() || state.closed {
             return Poll::Ready(item);
@@ -46,7 +46,7 @@ impl<E> Events<E> {
 
 impl<E> Drop for Events<E> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.state);
         state.unread = true;
         state.items.clear();
     }
@@ -55,22 +55,21 @@ impl<E> Drop for Events<E> {
 /// The sending half of the queue.
 #[derive(Debug)]
 pub(crate) struct EventSender<E> {
-    shared: Arc<Shared<E>>,
+    state: Arc<Mutex<State<E>>>,
     capacity: usize,
 }
 
 /// Creates a queue for up to `capacity` events.
 pub(crate) fn queue<E>(capacity: usize) -> (EventSender<E>, Events<E>) {
     let state = State { items: VecDeque::new(), lost: 0, closed: false, unread: false, reader: None };
-    let shared = Arc::new(Shared { state: Mutex::new(state) });
-    let sender = EventSender { shared: Arc::clone(&shared), capacity };
-    (sender, Events { shared })
+    let state = Arc::new(Mutex::new(state));
+    (EventSender { state: Arc::clone(&state), capacity }, Events { state })
 }
 
 impl<E> EventSender<E> {
     /// Queues the event, or counts it as lost.
     pub(crate) fn push(&self, event: E) {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.state);
         if state.unread {
             return;
         }
@@ -87,13 +86,13 @@ impl<E> EventSender<E> {
 
     /// Whether the receiver was dropped.
     pub(crate) fn is_unread(&self) -> bool {
-        self.shared.lock().unread
+        lock(&self.state).unread
     }
 }
 
 impl<E> Drop for EventSender<E> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
+        let mut state = lock(&self.state);
         state.closed = true;
         wake(state);
     }
@@ -108,16 +107,9 @@ fn wake<E>(mut state: MutexGuard<'_, State<E>>) {
     }
 }
 
-#[derive(Debug)]
-struct Shared<E> {
-    state: Mutex<State<E>>,
-}
-
-impl<E> Shared<E> {
-    fn lock(&self) -> MutexGuard<'_, State<E>> {
-        // No update can be left incomplete, so a poisoned lock is still usable.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<E>(state: &Mutex<State<E>>) -> MutexGuard<'_, State<E>> {
+    // No update can be left incomplete, so a poisoned lock is still usable.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[derive(Debug)]
@@ -186,6 +178,6 @@ mod tests {
         drop(events);
         sender.push("2");
         assert!(sender.is_unread());
-        assert!(sender.shared.lock().items.is_empty());
+        assert!(lock(&sender.state).items.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 /// Records a connection. Called from the connection's task, so it must not block for long.
 pub trait Tap: Send + Sync + fmt::Debug {
@@ -18,16 +18,9 @@ pub trait Tap: Send + Sync + fmt::Debug {
 }
 
 /// A stream that passes received bytes to a tap.
-#[derive(Debug)]
-pub(crate) struct Tapped<S> {
-    stream: S,
-    tap: Option<Arc<dyn Tap>>,
-}
-
-impl<S> Tapped<S> {
-    pub(crate) fn new(stream: S, tap: Option<Arc<dyn Tap>>) -> Self {
-        Self { stream, tap }
-    }
+pub(super) struct Tapped<S> {
+    pub(super) stream: S,
+    pub(super) tap: Option<Arc<dyn Tap>>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
@@ -38,19 +31,5 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
             tap.received(&buf.filled()[before..]);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
