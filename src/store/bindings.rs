@@ -118,22 +118,16 @@ impl Store {
         now: UnixMillis,
         limit: u32,
     ) -> Result<Vec<Binding>, StoreError> {
-        let rows = match number {
-            Some(number) => sqlx::query(
-                "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
-                 WHERE expires > $1 AND number = $3 ORDER BY id DESC LIMIT $2",
-            )
-            .bind(now.0)
-            .bind(limit)
-            .bind(number.to_string()),
-            None => sqlx::query(
-                "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
-                 WHERE expires > $1 ORDER BY id DESC LIMIT $2",
-            )
-            .bind(now.0)
-            .bind(limit),
-        };
-        rows.fetch_all(&self.pool).await?.iter().map(read).collect()
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
+             WHERE expires > ",
+        );
+        query.push_bind(now.0);
+        if let Some(number) = number {
+            query.push(" AND number = ").push_bind(number.to_string());
+        }
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.build().fetch_all(&self.pool).await?.iter().map(read).collect()
     }
 }
 
@@ -231,12 +225,8 @@ pub(super) async fn extend(
 ) -> Result<Done, StoreError> {
     for chunk in ids.chunks(500) {
         let mut query = QueryBuilder::<Sqlite>::new("UPDATE bindings SET expires = lifetime + ");
-        query.push_bind(now.0).push(" WHERE id IN (");
-        let mut list = query.separated(", ");
-        for id in chunk {
-            list.push_bind(id.to_string());
-        }
-        query.push(")");
+        query.push_bind(now.0).push(" WHERE id");
+        super::push_in(&mut query, chunk.iter().map(ClientId::to_string));
         query.build().execute(&mut *connection).await?;
     }
     Ok(Done::Rows(ids.len() as u64))

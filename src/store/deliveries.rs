@@ -143,13 +143,10 @@ impl Store {
         }
         let mut query = QueryBuilder::<Sqlite>::new(
             "SELECT call, id, number, client, form, kind, state, attempts, created, delivered, error FROM deliveries
-             WHERE call IN (",
+             WHERE call",
         );
-        let mut list = query.separated(", ");
-        for call in calls {
-            list.push_bind(call.to_string());
-        }
-        query.push(") ORDER BY id LIMIT 10000");
+        super::push_in(&mut query, calls.iter().map(CallId::to_string));
+        query.push(" ORDER BY id LIMIT 10000");
         query.build().fetch_all(&self.pool).await?.iter().filter_map(|row| legible(view(row))).collect()
     }
 }

@@ -29,9 +29,19 @@ pub use settings::TokenRole;
 pub use sip_messages::SipFailure;
 pub use writer::Commit;
 
-use sqlx::SqlitePool;
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
 use writer::Writer;
+
+/// Adds ` IN (…)` with these values.
+fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = String>) {
+    query.push(" IN (");
+    let mut list = query.separated(", ");
+    for value in values {
+        list.push_bind(value);
+    }
+    query.push(")");
+}
 
 /// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read,
 /// and one that waits for a write fails if that can't be written. One that returns a [`Commit`] fails if the queue is
@@ -44,26 +54,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Whether the last write failed.
-    pub fn is_failing(&self) -> bool {
-        self.writer.is_failing()
-    }
-
-    /// Why the last write failed, if it did.
-    pub fn failure(&self) -> Option<String> {
-        self.writer.failure()
-    }
-
-    /// Waits until the writer ends: the store was closed, or the writer failed.
-    pub async fn ended(&self) {
-        self.writer.ended().await;
-    }
-
-    /// The number of failed writes since the start.
-    pub fn failed_writes(&self) -> u64 {
-        self.writer.failed()
-    }
-
     /// Checks that the database can be read.
     pub async fn check(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;

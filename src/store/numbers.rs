@@ -125,12 +125,9 @@ impl Store {
         let with: Vec<&String> = new.iter().filter(|(_, row)| row.credential.is_some()).map(|(text, _)| text).collect();
         let mut changed = Vec::new();
         for chunk in with.chunks(ROWS) {
-            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE number IN (");
-            let mut list = query.separated(", ");
-            for number in chunk {
-                list.push_bind((*number).clone());
-            }
-            query.push(") AND credential IS NOT NULL");
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT number, credential FROM numbers WHERE number");
+            super::push_in(&mut query, chunk.iter().map(|number| (*number).clone()));
+            query.push(" AND credential IS NOT NULL");
             for row in query.build().fetch_all(&self.pool).await? {
                 let (number, old): (String, Vec<u8>) = (row.try_get(0)?, row.try_get(1)?);
                 let row = new.get(&number).filter(|row| row.credential.is_some_and(|hash| hash[..] != old[..]));

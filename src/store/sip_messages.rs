@@ -44,13 +44,9 @@ impl Store {
 /// Uses one statement, since a call may have many unreachable clients.
 pub(super) async fn handed_out(connection: &mut SqliteConnection, ids: &[String]) -> Result<Done, StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new(
-        "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id IN (",
+        "UPDATE deliveries SET attempts = attempts + 1, error = NULL WHERE state = 'pending' AND id",
     );
-    let mut list = query.separated(", ");
-    for id in ids {
-        list.push_bind(id.clone());
-    }
-    query.push(")");
+    super::push_in(&mut query, ids.iter().cloned());
     Ok(Done::Rows(query.build().execute(connection).await?.rows_affected()))
 }
 
@@ -68,12 +64,8 @@ pub(super) async fn outcomes(connection: &mut SqliteConnection, all: &[SipFailur
             if state == DeliveryState::Pending.as_str() {
                 query.push(", attempts = 0");
             }
-            query.push(" WHERE state = 'pending' AND id IN (");
-            let mut list = query.separated(", ");
-            for id in ids {
-                list.push_bind((*id).to_owned());
-            }
-            query.push(")");
+            query.push(" WHERE state = 'pending' AND id");
+            super::push_in(&mut query, ids.iter().map(|id| (*id).to_owned()));
             rows += query.build().execute(&mut *connection).await?.rows_affected();
         }
     }

@@ -10,7 +10,7 @@ use super::deliveries::Parted;
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
-use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, StoreError, StoredOffer};
+use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, Store, StoreError, StoredOffer};
 use crate::core::address::disclosure::OfferTo;
 use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
@@ -125,28 +125,32 @@ impl Writer {
         self.submit(write)?.done().await
     }
 
-    pub(super) fn is_failing(&self) -> bool {
-        self.state.failing.load(Ordering::Relaxed)
-    }
-
-    /// The database's error from the last write, if it failed.
-    pub(super) fn failure(&self) -> Option<String> {
-        let why = self.state.why.lock().unwrap_or_else(PoisonError::into_inner);
-        self.is_failing().then(|| why.clone())
-    }
-
-    /// Waits until the task has ended.
-    pub(super) async fn ended(&self) {
-        self.state.closed.cancelled().await;
-    }
-
-    pub(super) fn failed(&self) -> u64 {
-        self.state.failed.load(Ordering::Relaxed)
-    }
-
     pub(super) async fn close(&self) {
         self.state.closing.cancel();
         self.state.closed.cancelled().await;
+    }
+}
+
+impl Store {
+    /// Whether the last write failed.
+    pub fn is_failing(&self) -> bool {
+        self.writer.state.failing.load(Ordering::Relaxed)
+    }
+
+    /// The database's error from the last write, if it failed.
+    pub fn failure(&self) -> Option<String> {
+        let why = self.writer.state.why.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_failing().then(|| why.clone())
+    }
+
+    /// Waits until the writer ends: the store was closed, or the writer failed.
+    pub async fn ended(&self) {
+        self.writer.state.closed.cancelled().await;
+    }
+
+    /// The number of failed writes since the start.
+    pub fn failed_writes(&self) -> u64 {
+        self.writer.state.failed.load(Ordering::Relaxed)
     }
 }
 
