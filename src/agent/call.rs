@@ -128,9 +128,7 @@ impl Task {
         let (context, introduced) = (Arc::clone(context), Introduced::default());
         Task { context, request, call: None, routed, introduced, over: Arc::default() }
     }
-}
 
-impl Task {
     async fn run(mut self, start: Start, mut events: UnboundedReceiver<Told>) {
         let stop = self.context.shared.stop.clone();
         let work = async {

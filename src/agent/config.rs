@@ -71,30 +71,23 @@ pub struct PbxConfig {
     /// `host:port` of the event socket or the manager interface.
     pub address: String,
     /// FreeSWITCH: `user@domain` for `userauth`. Asterisk: the manager user.
-    #[serde(default)]
     pub user: Option<String>,
     /// The password.
-    #[serde(default)]
     pub password: Option<Secret>,
     /// The file that holds the password.
-    #[serde(default)]
     pub password_file: Option<PathBuf>,
     /// The domain in which its extensions are valid (RFC 3966 `phone-context`).
     pub context: Context,
     /// The country whose national number format it uses.
-    #[serde(default)]
     pub region: Option<Region>,
     /// What has at most this many digits, and no `+`, is an extension.
     #[serde(default = "extension_digits")]
     pub extension_digits: usize,
     /// What its phones dial for an outside line, before the number.
-    #[serde(default)]
     pub outside_prefix: Option<DialPrefix>,
     /// What is dialled before a country code, if not what the region has.
-    #[serde(default)]
     pub international_prefix: Option<DialPrefix>,
     /// Emergency numbers, if not those of the region.
-    #[serde(default)]
     pub emergency: Option<Vec<EmergencyNumber>>,
     /// How its trunks and its caller IDs write numbers that have no `+`.
     #[serde(default)]
@@ -112,7 +105,6 @@ pub struct PbxConfig {
     #[serde(default)]
     pub tenant: Vec<TenantConfig>,
     /// FreeSWITCH: where the `socket` application finds us (`direct` mode).
-    #[serde(default)]
     pub direct: Option<SocketAddr>,
     /// FreeSWITCH: the SIP profile that messages to softphones leave by.
     #[serde(default = "sip_profile")]
@@ -121,10 +113,8 @@ pub struct PbxConfig {
     #[serde(default)]
     pub tls: bool,
     /// Asterisk: the CA that signed its certificate, if the system doesn't know it.
-    #[serde(default)]
     pub tls_ca_file: Option<PathBuf>,
     /// Asterisk: the endpoint that messages to addresses of other domains leave by.
-    #[serde(default)]
     pub message_endpoint: Option<String>,
 }
 
@@ -135,19 +125,14 @@ pub struct TenantConfig {
     /// What the dialplan calls it: a name or a domain.
     pub name: TenantName,
     /// The domain in which its extensions are valid; its name, if that is a domain.
-    #[serde(default)]
     pub context: Option<Context>,
     /// The country whose national number format it uses.
-    #[serde(default)]
     pub region: Option<Region>,
     /// What has at most this many digits, and no `+`, is an extension.
-    #[serde(default)]
     pub extension_digits: Option<usize>,
     /// What its phones dial for an outside line, before the number.
-    #[serde(default)]
     pub outside_prefix: Option<DialPrefix>,
     /// What is dialled before a country code.
-    #[serde(default)]
     pub international_prefix: Option<DialPrefix>,
     /// Extensions that are reached from outside.
     #[serde(default)]

@@ -128,17 +128,17 @@ impl NodeClient {
 
     /// Registers a call, without the breaker: nobody waits for this.
     pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeClientError> {
-        self.send(Method::POST, &["v1", "calls"], Some(request)).await
+        self.send(Method::POST, &["v1", "calls"], request).await
     }
 
     /// Reports what happened to a call.
     pub async fn report(&self, call: &CallId, events: &CallEvents) -> Result<EventsReply, NodeClientError> {
-        self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], Some(events)).await
+        self.send(Method::POST, &["v1", "calls", call.as_str(), "events"], events).await
     }
 
     /// Reports how a link is.
     pub async fn report_pbx(&self, pbx: &PbxName, report: &PbxReport) -> Result<SipMessages, NodeClientError> {
-        self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], Some(report)).await
+        self.send(Method::PUT, &["v1", "pbxs", pbx.as_str()], report).await
     }
 
     /// The calls on a PBX that the node takes for live.
@@ -166,14 +166,10 @@ impl NodeClient {
         &self,
         method: Method,
         path: &[&str],
-        body: Option<&T>,
+        body: &T,
     ) -> Result<A, NodeClientError> {
         let request = self.http.request(method, self.url(path)?);
-        let mut request = request.header(AGENT_CLOCK, now().0).header(AGENT_ID, &self.agent);
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        self.answer(request).await
+        self.answer(request.header(AGENT_CLOCK, now().0).header(AGENT_ID, &self.agent).json(body)).await
     }
 
     async fn answer<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, NodeClientError> {

@@ -65,16 +65,13 @@ pub struct SourceConfig {
     /// `enum` or `http`.
     pub kind: SourceKind,
     /// ENUM: the suffix after the reversed digits.
-    #[serde(default)]
     pub suffix: Option<Context>,
     /// ENUM: the name servers; the system's if empty.
     #[serde(default)]
     pub servers: Vec<SocketAddr>,
     /// HTTP: the URL, with `{number}` in place of the number.
-    #[serde(default)]
     pub url: Option<String>,
     /// HTTP: the file with the bearer token.
-    #[serde(default)]
     pub token_file: Option<PathBuf>,
     /// The token.
     #[serde(skip)]
@@ -86,16 +83,12 @@ pub struct SourceConfig {
 #[serde(deny_unknown_fields)]
 pub struct RouteConfig {
     /// Matches routing numbers with this prefix.
-    #[serde(default)]
     pub rn_prefix: Option<RoutingNumber>,
     /// Matches this operator.
-    #[serde(default)]
     pub operator: Option<OperatorName>,
     /// The peer to use, with its trunk.
-    #[serde(default)]
     pub peer: Option<PeerName>,
     /// The trunk to use instead.
-    #[serde(default)]
     pub trunk: Option<TrunkName>,
 }
 

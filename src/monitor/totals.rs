@@ -1,6 +1,6 @@
 //! The node's totals since its start, for the status page.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -14,12 +14,7 @@ use crate::core::routing::route::{Reason, Route};
 pub struct Totals {
     /// The metrics, which have more labels.
     pub metrics: Metrics,
-    packet: AtomicU64,
-    local: AtomicU64,
-    pstn: AtomicU64,
-    pairs: AtomicU64,
-    delivered: AtomicU64,
-    failed: AtomicU64,
+    counts: Mutex<TotalsView>,
 }
 
 /// The totals in `/v1/status`.
@@ -42,43 +37,35 @@ pub struct TotalsView {
 impl Totals {
     /// All at zero.
     pub fn new(metrics: Metrics) -> Totals {
-        let zero = AtomicU64::default;
-        Totals {
-            metrics,
-            packet: zero(),
-            local: zero(),
-            pstn: zero(),
-            pairs: zero(),
-            delivered: zero(),
-            failed: zero(),
-        }
+        Totals { metrics, counts: Mutex::default() }
     }
 
     /// A call was decided or registered.
     pub fn decided(&self, route: Route, reason: Reason, took: Duration) {
-        let count = match route {
-            Route::Packet => &self.packet,
-            Route::Local => &self.local,
-            Route::Pstn => &self.pstn,
-        };
-        count.fetch_add(1, Ordering::Relaxed);
+        let mut counts = self.counts();
+        match route {
+            Route::Packet => counts.packet += 1,
+            Route::Local => counts.local += 1,
+            Route::Pstn => counts.pstn += 1,
+        }
+        drop(counts);
         self.metrics.decided(route, reason, took);
     }
 
     /// Clients were told of a pair.
     pub fn paired(&self) {
-        self.pairs.fetch_add(1, Ordering::Relaxed);
+        self.counts().pairs += 1;
     }
 
     /// A message was delivered, this long after it was created.
     pub fn delivered(&self, form: &'static str, took: Option<Duration>) {
-        self.delivered.fetch_add(1, Ordering::Relaxed);
+        self.counts().delivered += 1;
         self.metrics.delivery(form, "delivered", took);
     }
 
     /// A message failed.
     pub fn failed(&self, form: &'static str) {
-        self.failed.fetch_add(1, Ordering::Relaxed);
+        self.counts().failed += 1;
         self.metrics.delivery(form, "failed", None);
     }
 
@@ -89,14 +76,10 @@ impl Totals {
 
     /// The current totals.
     pub fn view(&self) -> TotalsView {
-        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        TotalsView {
-            packet: read(&self.packet),
-            local: read(&self.local),
-            pstn: read(&self.pstn),
-            pairs: read(&self.pairs),
-            delivered: read(&self.delivered),
-            failed: read(&self.failed),
-        }
+        self.counts().clone()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, TotalsView> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -59,34 +59,28 @@ impl AsteriskCommands {
 
 #[async_trait]
 impl PbxCommands for AsteriskCommands {
-    /// Asterisk's own words for its version.
     async fn version(&self) -> Result<String, PbxError> {
         let reply = self.client.send(Action::new("CoreSettings")?).await?.accepted()?;
         let version = reply.get("AsteriskVersion").unwrap_or_default();
         Ok(format!("Asterisk {version}"))
     }
 
-    /// The agent that the dialplan speaks to.
     async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.global(OWNER).await
     }
 
-    /// Its last heartbeat.
     async fn heartbeat(&self) -> Result<Option<String>, PbxError> {
         self.global(HEARTBEAT).await
     }
 
-    /// Makes `agent` the one that the dialplan speaks to, or nobody.
     async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError> {
         self.set_global(OWNER, agent.unwrap_or_default()).await
     }
 
-    /// Writes the heartbeat.
     async fn beat(&self, at: i64) -> Result<(), PbxError> {
         self.set_global(HEARTBEAT, &at.to_string()).await
     }
 
-    /// The time on Asterisk's clock, in microseconds since its epoch.
     async fn clock(&self) -> Result<Option<i64>, PbxError> {
         let reply = self.client.send(Action::get_variable(None, "STRFTIME(,,%s.%6q)")?).await?.accepted()?;
         Ok(reply.get("Value").and_then(|v| micros(&v)))
@@ -107,7 +101,6 @@ impl PbxCommands for AsteriskCommands {
         Ok(())
     }
 
-    /// All channels.
     async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, PbxError> {
         snapshot::take(&self.client, &self.endpoints).await
     }
@@ -117,12 +110,10 @@ impl PbxCommands for AsteriskCommands {
         self.messages.send(from, message).await
     }
 
-    /// Closes the connection for messages until the next one.
     fn close_messages(&self) {
         self.messages.close();
     }
 
-    /// Waits until a command connection is over.
     async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
@@ -130,7 +121,6 @@ impl PbxCommands for AsteriskCommands {
         }
     }
 
-    /// Whether all connections are alive.
     async fn ping(&self) -> Result<(), PbxError> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.send(Action::ping()).await?.accepted()?;

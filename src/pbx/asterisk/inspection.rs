@@ -1,7 +1,5 @@
 //! A person's questions to Asterisk.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 
 use super::{AsteriskCommands, AsteriskEndpoint, spawn};
@@ -72,35 +70,30 @@ impl Inspection for AsteriskInspection {
     /// The whole dialplan, since the snippet may be called from anywhere.
     async fn dialplan(&self) -> Result<Dialplan, PbxError> {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
-        let (mut originating, mut terminating, mut attendants) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        let mut outgoing = BTreeSet::new();
-        let mut announces = false;
-        let mut missing = ENTRIES.to_vec();
+        let mut dialplan = Dialplan { missing: ENTRIES.to_vec(), ..Dialplan::default() };
         for entry in &entries {
             let [context, label, data] = entry.fields(["Context", "ExtensionLabel", "AppData"]);
             let (context, data) = (context.unwrap_or_default(), data.unwrap_or_default());
-            missing.retain(|entry| *entry != context);
+            dialplan.missing.retain(|entry| *entry != context);
             if context == "sidecall" {
-                announces |= label.as_deref() == Some("sidecall-go");
-            } else if data.starts_with("sidecall-originating,") {
-                originating.insert(context.into_owned());
-            } else if data.starts_with("sidecall-terminating,") {
-                terminating.insert(context.into_owned());
-            } else if data.starts_with("sidecall-attendant,") {
-                attendants.insert(context.into_owned());
-            } else if data.starts_with("sidecall-out,") {
-                outgoing.insert(context.into_owned());
+                dialplan.announces |= label.as_deref() == Some("sidecall-go");
+                continue;
             }
+            let contexts = match data.split_once(',').map(|(entry, _)| entry) {
+                Some("sidecall-originating") => &mut dialplan.originating,
+                Some("sidecall-terminating") => &mut dialplan.terminating,
+                Some("sidecall-attendant") => &mut dialplan.attendants,
+                Some("sidecall-out") => &mut dialplan.outgoing,
+                _ => continue,
+            };
+            contexts.push(context.into_owned());
         }
-        let list = |contexts: BTreeSet<String>| contexts.into_iter().collect();
-        Ok(Dialplan {
-            announces,
-            originating: list(originating),
-            terminating: list(terminating),
-            attendants: list(attendants),
-            outgoing: list(outgoing),
-            missing,
-        })
+        let Dialplan { originating, terminating, attendants, outgoing, .. } = &mut dialplan;
+        for contexts in [originating, terminating, attendants, outgoing] {
+            contexts.sort_unstable();
+            contexts.dedup();
+        }
+        Ok(dialplan)
     }
 
     async fn settings(&self) -> Result<Settings, PbxError> {

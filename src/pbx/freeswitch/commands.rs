@@ -56,32 +56,26 @@ impl FreeswitchCommands {
 
 #[async_trait]
 impl PbxCommands for FreeswitchCommands {
-    /// FreeSWITCH's own words for its version.
     async fn version(&self) -> Result<String, PbxError> {
         Ok(self.client.api("version", &[]).await?.accepted()?.text().into_owned())
     }
 
-    /// The agent that the dialplan speaks to.
     async fn owner(&self) -> Result<Option<String>, PbxError> {
         self.global(OWNER).await
     }
 
-    /// Its last heartbeat.
     async fn heartbeat(&self) -> Result<Option<String>, PbxError> {
         self.global(HEARTBEAT).await
     }
 
-    /// Makes `agent` the one that the dialplan speaks to, or nobody.
     async fn set_owner(&self, agent: Option<&str>) -> Result<(), PbxError> {
         self.set_global(OWNER, agent.unwrap_or_default()).await
     }
 
-    /// Writes the heartbeat.
     async fn beat(&self, at: i64) -> Result<(), PbxError> {
         self.set_global(HEARTBEAT, &at.to_string()).await
     }
 
-    /// The time on FreeSWITCH's clock, in microseconds since its epoch.
     async fn clock(&self) -> Result<Option<i64>, PbxError> {
         let reply = self.client.api("strmicroepoch", &[]).await?.accepted()?;
         Ok(reply.text().parse().ok())
@@ -102,23 +96,20 @@ impl PbxCommands for FreeswitchCommands {
         Ok(())
     }
 
-    /// All channels. What is asked about `known` legs is answered by the channel itself; the
+    /// What is asked about `known` legs is answered by the channel itself; the
     /// channel list, which FreeSWITCH writes with a delay, only serves to find others.
     async fn snapshot(&self, known: &[LegId]) -> Result<Snapshot, PbxError> {
         snapshot::take(&self.client, known).await
     }
 
-    /// A SIP MESSAGE to any address.
     async fn send_message(&self, from: &str, message: &SipMessage) -> Result<Instant, PbxError> {
         self.messages.send(from, message).await
     }
 
-    /// Closes the connection for messages until the next one.
     fn close_messages(&self) {
         self.messages.close();
     }
 
-    /// Waits until a command connection is over.
     async fn closed(&self) {
         tokio::select! {
             () = self.answers.closed() => {}
@@ -126,7 +117,6 @@ impl PbxCommands for FreeswitchCommands {
         }
     }
 
-    /// Whether all connections are alive.
     async fn ping(&self) -> Result<(), PbxError> {
         for client in [&self.answers, &self.client, &self.listener] {
             client.api("uptime", &[]).await?.accepted()?;
