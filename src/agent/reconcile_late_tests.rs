@@ -9,10 +9,9 @@ fn a_call_that_was_registered_late_takes_no_leg_back() {
     for id in [Some("d"), None] {
         let mut agent = Agent::default();
         let new = agent.announce(identity(N, id));
-        let asked = agent.ask();
         let there = snapshot(vec![live("X", Some(tags(N, id)))]);
         let late = CallView { moved: vec![leg("X")], ..view("e", M, &["X"]) };
-        reconcile(&mut agent, &there, &asked, vec![view("d", N, &["X"]), late]);
+        agent.compare(&there, vec![view("d", N, &["X"]), late]);
         assert_eq!(agent.tracker.call_of(&leg("X")), Some(new), "{id:?}");
         assert!(agent.told.is_empty(), "{:?}", agent.told);
         assert_eq!(agent.ended, [("e".parse().unwrap(), vec![leg("X")])]);
@@ -24,10 +23,9 @@ fn a_call_that_was_registered_late_takes_no_leg_back() {
 fn a_call_is_told_that_a_leg_has_left_it() {
     let mut agent = Agent::default();
     let third = agent.announce(identity("+12125550102", None));
-    let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(tags("", None)))]);
     let first = CallView { moved: vec![leg("X")], ..view("c", N, &["X"]) };
-    reconcile(&mut agent, &there, &asked, vec![first, view("d", M, &["X"])]);
+    agent.compare(&there, vec![first, view("d", M, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(third));
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
 }
@@ -44,8 +42,7 @@ fn a_leg_goes_over_to_the_call_that_the_node_has_it_in_whatever_its_mark_names()
         let there = snapshot(vec![live("X", Some(tags(N, Some("c"))))]);
         // The second list says the same.
         for _ in 0..2 {
-            let asked = agent.ask();
-            reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("d", M, &["X"])]);
+            agent.compare(&there, vec![view("c", N, &["Y"]), view("d", M, &["X"])]);
             let key = agent.tracker.call_of(&leg("X")).unwrap();
             assert_eq!(agent.identity(key).unwrap().id, Some("d".parse().unwrap()), "{is_followed}");
             assert_eq!(agent.ended_in(key), Vec::<&LegId>::new(), "{is_followed}");
@@ -60,10 +57,9 @@ fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
     let mut agent = Agent::default();
     let old = agent.announce(identity(N, Some("c")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
-    let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
     let later = CallView { strangers: vec![leg("Y")], ..view("d", M, &["X", "Y"]) };
-    reconcile(&mut agent, &there, &asked, vec![view("c", N, &[]), later]);
+    agent.compare(&there, vec![view("c", N, &[]), later]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
 

@@ -4,12 +4,11 @@ use super::*;
 use crate::pbx::PbxEvent;
 
 fn hears(name: &str, others: &[&str]) -> LiveLeg {
-    let device = Device::Named { number: name.into(), tenant: None };
-    LiveLeg { device, hears: others.iter().map(|other| leg(other)).collect(), ..live(name, None) }
+    LiveLeg { device: Device::named(name), hears: others.iter().map(|other| leg(other)).collect(), ..live(name, None) }
 }
 
 fn bridged(a: &str, b: &str) -> PbxEvent {
-    PbxEvent::Bridged { legs: [leg(a), leg(b)], devices: [Device::Unnamed, Device::Unnamed] }
+    PbxEvent::bridged([leg(a), leg(b)])
 }
 
 fn events(agent: &Agent, key: Key) -> Vec<LegEvent<Device>> {
@@ -50,8 +49,7 @@ fn the_announced_leg_of_a_call_that_is_over_for_the_node_is_registered_anew() {
     let mut agent = Agent::default();
     let over = agent.announce(identity(N, Some("c")));
     agent.over = vec![over];
-    let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags(N, Some("c"))))]), &asked, Vec::new());
+    agent.compare(&snapshot(vec![live("X", Some(tags(N, Some("c"))))]), Vec::new());
     let again = agent.tracker.call_of(&leg("X")).unwrap();
     assert!(again > over && agent.identity(over).is_none());
     assert_eq!(agent.identity(again).unwrap().called, number(N));
@@ -80,9 +78,8 @@ fn a_bridge_that_the_nodes_list_lacks_is_told_again() {
 fn a_stranger_whom_nobody_follows_is_introduced() {
     let mut agent = Agent::default();
     let call = agent.announce(identity(N, Some("c")));
-    let asked = agent.ask();
     let there = snapshot(vec![hears("X", &["Y"]), hears("Y", &["X"])]);
-    reconcile(&mut agent, &there, &asked, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
+    agent.compare(&there, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
     assert!(events(&agent, call).iter().any(|event| is_introduced(event, "Y")), "{:?}", agent.told);
 }
 

@@ -1,9 +1,7 @@
 //! Followed calls against snapshots of the PBX and the calls that the node claims.
 
 use super::*;
-use crate::core::base::time::UnixMillis;
-use crate::core::call::{LegEvent, Phase};
-use crate::core::routing::route::{Reason, Route, Side};
+use crate::core::call::LegEvent;
 use crate::pbx::{Device, LiveLeg};
 
 #[path = "reconcile_late_tests.rs"]
@@ -27,16 +25,8 @@ fn identity(called: &str, id: Option<&str>) -> CallIdentity {
 }
 
 fn tags(called: &str, call: Option<&str>) -> CallTags {
-    CallTags {
-        side: Side::Originating,
-        calling: "+13105550100".into(),
-        called: called.into(),
-        received: None,
-        tenant: None,
-        withheld: false,
-        refused: false,
-        call: call.map(|call| call.parse().unwrap()),
-    }
+    let call = call.map(|call| call.parse().unwrap());
+    CallTags { call, ..CallTags::originating("+13105550100", called) }
 }
 
 fn live(name: &str, tags: Option<CallTags>) -> LiveLeg {
@@ -49,32 +39,7 @@ fn snapshot(legs: Vec<LiveLeg>) -> Snapshot {
 
 /// A call of leg X that the node takes for live. Later calls have later ids.
 fn view(call: &str, called: &str, legs: &[&str]) -> CallView {
-    CallView {
-        call: call.parse().unwrap(),
-        pbx: "pbx".parse().unwrap(),
-        leg: leg("X"),
-        legs: legs.iter().map(|name| leg(name)).collect(),
-        strangers: Vec::new(),
-        moved: Vec::new(),
-        hears: Vec::new(),
-        calling: None,
-        called: number(called),
-        side: Side::Originating,
-        route: Route::Local,
-        trunk: None,
-        reason: Reason::CalledHasClient,
-        address: None,
-        phase: Phase::Decided,
-        last_seq: LAST,
-        decided: UnixMillis(0),
-        answered: None,
-        ended: None,
-        cause: None,
-        remote: None,
-        with: Vec::new(),
-        timeline: Vec::new(),
-        deliveries: Vec::new(),
-    }
+    CallView { last_seq: LAST, ..CallView::live(call, "X", called, legs) }
 }
 
 #[derive(Default)]
@@ -99,6 +64,12 @@ impl Agent {
 
     fn ask(&self) -> Asked {
         Asked { legs: self.tracker.legs(), next: self.tracker.next(), listed: self.tracker.next() }
+    }
+
+    /// A snapshot that is asked for now.
+    fn compare(&mut self, snapshot: &Snapshot, claimed: Vec<CallView>) {
+        let asked = self.ask();
+        reconcile(self, snapshot, &asked, claimed);
     }
 
     /// Which legs have ended in the call with this key.
@@ -171,8 +142,7 @@ const M: &str = "+12125550101";
 fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
-    let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags(N, None)))]), &asked, vec![view("c", N, &["X"])]);
+    agent.compare(&snapshot(vec![live("X", Some(tags(N, None)))]), vec![view("c", N, &["X"])]);
     assert_eq!(agent.last_seq, LAST);
     assert!(agent.told.is_empty() && agent.ended.is_empty());
 }
@@ -182,9 +152,8 @@ fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
 fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
     let mut agent = Agent::default();
     agent.announce(identity(N, Some("lost")));
-    let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(tags(N, Some("lost"))))]);
-    reconcile(&mut agent, &there, &asked, vec![view("again", N, &["X"])]);
+    agent.compare(&there, vec![view("again", N, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -195,10 +164,9 @@ fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
         let mut agent = Agent::default();
         let old = agent.announce(identity(N, Some("c")));
         agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
-        let asked = agent.ask();
         let there = snapshot(vec![live("X", Some(tags(called, of_tags))), live("Y", None)]);
         let claimed = vec![view("c", N, &["X"]), view("d", called, &["X", "Y"])];
-        reconcile(&mut agent, &there, &asked, claimed);
+        agent.compare(&there, claimed);
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert!(new > old, "{called} {of_tags:?}");
         assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
@@ -213,10 +181,9 @@ fn a_leg_goes_over_to_the_latest_call_that_the_node_knows() {
     for knows_the_old_one in [true, false] {
         let mut agent = Agent::default();
         let old = agent.announce(identity(N, Some("c")));
-        let asked = agent.ask();
         let there = snapshot(vec![live("X", Some(tags("+12125550102", None)))]);
         let old_one = knows_the_old_one.then(|| view("c", N, &["X"]));
-        reconcile(&mut agent, &there, &asked, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
+        agent.compare(&there, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert_eq!(agent.identity(new).and_then(|call| call.id.clone()), Some("d".parse().unwrap()));
         assert_eq!((agent.ended_in(old), agent.ended_in(new), agent.ended.len()), (vec![&leg("X")], vec![], 0));
@@ -240,9 +207,8 @@ fn a_leg_announced_since_stays_in_the_later_call() {
 fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one() {
     let mut agent = Agent::default();
     let new = agent.announce(identity(N, Some("e")));
-    let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(tags(N, Some("e"))))]);
-    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
+    agent.compare(&there, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert!(agent.told.is_empty());
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
@@ -253,8 +219,7 @@ fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one
 fn no_leg_ends_in_a_call_that_may_be_the_later_one() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
-    let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![live("X", Some(tags("", None)))]), &asked, vec![view("d", M, &["X"])]);
+    agent.compare(&snapshot(vec![live("X", Some(tags("", None)))]), vec![view("d", M, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -262,9 +227,8 @@ fn no_leg_ends_in_a_call_that_may_be_the_later_one() {
 fn legs_that_are_gone_end_in_every_call_that_the_node_takes_them_for() {
     let mut agent = Agent::default();
     let key = agent.announce(identity(N, None));
-    let asked = agent.ask();
     let claimed = vec![view("c", N, &["X", "Y"]), view("d", M, &["X", "Z"])];
-    reconcile(&mut agent, &snapshot(Vec::new()), &asked, claimed);
+    agent.compare(&snapshot(Vec::new()), claimed);
     assert_eq!(agent.ended_in(key), [&leg("Y"), &leg("X")], "its own report of the last leg is the last one");
     assert_eq!(agent.ended, [("d".parse().unwrap(), vec![leg("X"), leg("Z")])]);
 }
@@ -320,9 +284,8 @@ fn a_leg_that_two_calls_claim_stays_in_the_later_one() {
     let mut agent = Agent::default();
     let new = agent.announce(identity(M, Some("d")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == new);
-    let asked = agent.ask();
     let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
-    reconcile(&mut agent, &there, &asked, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
+    agent.compare(&there, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
 }
 
@@ -333,11 +296,10 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
     let other = agent.announce(CallIdentity { leg: leg("A"), ..identity(M, Some("d")) });
     let own = agent.announce(identity(N, Some("c")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == own);
-    let asked = agent.ask();
     let there = snapshot(vec![live("A", None), live("X", None), live("Y", None)]);
     let claimed =
         vec![view("c", N, &["X"]), CallView { leg: leg("A"), strangers: vec![leg("Y")], ..view("d", M, &["A", "Y"]) }];
-    reconcile(&mut agent, &there, &asked, claimed);
+    agent.compare(&there, claimed);
     assert_eq!((agent.tracker.call_of(&leg("A")), agent.tracker.call_of(&leg("Y"))), (Some(other), Some(own)));
 }
 
@@ -345,7 +307,6 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
 fn a_number_near_the_largest_holds_up_no_other_call() {
     let mut agent = Agent::default();
     let poisoned = CallView { last_seq: CallReport::SEQ_MAX - 1, ..view("d", M, &[]) };
-    let asked = agent.ask();
-    reconcile(&mut agent, &snapshot(vec![]), &asked, vec![poisoned, view("c", N, &[])]);
+    agent.compare(&snapshot(vec![]), vec![poisoned, view("c", N, &[])]);
     assert_eq!(agent.last_seq, LAST);
 }

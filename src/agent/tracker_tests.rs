@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::agent::told_bridges::HEARS_MAX;
-use crate::core::routing::route::Side;
 use crate::pbx::LiveLeg;
 
 fn leg(text: &str) -> LegId {
@@ -14,16 +13,7 @@ fn pair(a: &str, b: &str) -> [LegId; 2] {
 }
 
 fn tags() -> CallTags {
-    CallTags {
-        side: Side::Originating,
-        calling: "1001".into(),
-        called: "1002".into(),
-        received: None,
-        tenant: None,
-        withheld: false,
-        refused: false,
-        call: None,
-    }
+    CallTags::originating("1001", "1002")
 }
 
 fn live(name: &str, by: Option<&str>, hears: &[&str]) -> LiveLeg {
@@ -45,11 +35,15 @@ fn catch_up(tracker: &mut Tracker, snapshot: &Snapshot) -> Vec<TrackedEvent> {
     tracker.catch_up(snapshot, &snapshot.shown())
 }
 
+fn dial(tracker: &mut Tracker, name: &str, by: &str, device: Device) -> Vec<TrackedEvent> {
+    tracker.apply(&PbxEvent::Dialled { leg: leg(name), by: leg(by), device, trunk: None })
+}
+
 fn answered_call(tracker: &mut Tracker) -> Key {
     let (key, _) = tracker.announce(&leg("A"));
-    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
+    dial(tracker, "B", "A", Device::Unnamed);
     tracker.apply(&PbxEvent::Answered { leg: leg("B") });
-    tracker.apply(&PbxEvent::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    tracker.apply(&PbxEvent::bridged(pair("A", "B")));
     key
 }
 
@@ -60,7 +54,7 @@ fn a_call_from_announcement_to_end() {
     let one = &tracker.apply(&PbxEvent::HungUp { leg: leg("B"), cause: Some("X".into()) })[0];
     assert_eq!((one.key, one.last), (key, false));
     assert!(tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None })[0].last);
-    assert!(tracker.legs().is_empty());
+    assert!(tracker.is_empty(), "{tracker:?}");
     assert!(tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None }).is_empty(), "hang-ups repeat");
 }
 
@@ -68,11 +62,7 @@ fn a_call_from_announcement_to_end() {
 fn other_peoples_legs_are_not_followed() {
     let mut tracker = Tracker::default();
     assert!(tracker.apply(&PbxEvent::Answered { leg: leg("X") }).is_empty());
-    assert!(
-        tracker
-            .apply(&PbxEvent::Bridged { legs: pair("X", "Y"), devices: [Device::Unnamed, Device::Unnamed] })
-            .is_empty()
-    );
+    assert!(tracker.apply(&PbxEvent::bridged(pair("X", "Y"))).is_empty());
     assert!(tracker.legs().is_empty());
 }
 
@@ -90,24 +80,20 @@ fn a_bridge_across_two_calls_is_told_to_the_younger() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
     let (second, _) = tracker.announce(&leg("P"));
-    tracker.apply(&PbxEvent::Dialled { leg: leg("Q"), by: leg("P"), device: Device::Unnamed, trunk: None });
-    let said = tracker.apply(&PbxEvent::Bridged { legs: pair("A", "Q"), devices: [Device::Unnamed, Device::Unnamed] });
+    dial(&mut tracker, "Q", "P", Device::Unnamed);
+    let said = tracker.apply(&PbxEvent::bridged(pair("A", "Q")));
     assert_eq!(said[0].key, second);
-}
-
-fn number(text: &str) -> Device {
-    Device::Named { number: text.to_owned(), tenant: None }
 }
 
 #[test]
 fn who_joins_by_a_bridge_is_named_first() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    let said = tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
-    assert_eq!(said[0].event, LegEvent::Dialled { leg: leg("B"), party: number("1002"), trunk: None });
-    let bridged = PbxEvent::Bridged { legs: pair("A", "P"), devices: [number("1000"), number("1003")] };
+    let said = dial(&mut tracker, "B", "A", Device::named("1002"));
+    assert_eq!(said[0].event, LegEvent::Dialled { leg: leg("B"), party: Device::named("1002"), trunk: None });
+    let bridged = PbxEvent::Bridged { legs: pair("A", "P"), devices: [Device::named("1000"), Device::named("1003")] };
     let said = tracker.apply(&bridged);
-    assert_eq!(said[0].event, LegEvent::Identified { leg: leg("P"), party: number("1003") });
+    assert_eq!(said[0].event, LegEvent::Identified { leg: leg("P"), party: Device::named("1003") });
     assert_eq!(said[1].event, LegEvent::Bridged { legs: pair("A", "P") });
     assert_eq!(said.len(), 2, "who was announced needs no other name");
     assert!(tracker.apply(&bridged).is_empty());
@@ -117,11 +103,11 @@ fn who_joins_by_a_bridge_is_named_first() {
 fn a_pick_up_that_no_event_told_is_found() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: number("1002"), trunk: None });
+    dial(&mut tracker, "B", "A", Device::named("1002"));
     let mut legs = vec![live("A", None, &["B"]), live("B", Some("A"), &["A"])];
-    (legs[0].device, legs[1].device) = (number("1000"), number("1003"));
+    (legs[0].device, legs[1].device) = (Device::named("1000"), Device::named("1003"));
     let told = catch_up(&mut tracker, &snapshot(legs.clone()));
-    let identified = LegEvent::Identified { leg: leg("B"), party: number("1003") };
+    let identified = LegEvent::Identified { leg: leg("B"), party: Device::named("1003") };
     assert!(told.contains(&TrackedEvent::new(told[0].key, identified)));
     assert!(catch_up(&mut tracker, &snapshot(legs)).is_empty());
 }
@@ -142,7 +128,7 @@ fn calls_that_were_answered_meanwhile_are_found() {
 fn answered_legs_without_a_bridge_are_doubted_once() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: Device::Unnamed, trunk: None });
+    dial(&mut tracker, "B", "A", Device::Unnamed);
     tracker.apply(&PbxEvent::Answered { leg: leg("B") });
     assert!(!tracker.doubts(), "the caller's leg is not up yet");
     tracker.apply(&PbxEvent::Answered { leg: leg("A") });
@@ -194,23 +180,12 @@ fn a_call_that_may_be_waiting_now_is_left_to_its_announcement() {
 }
 
 #[test]
-fn nothing_is_kept_of_calls_that_are_over() {
-    let mut tracker = Tracker::default();
-    answered_call(&mut tracker);
-    tracker.apply(&PbxEvent::HungUp { leg: leg("A"), cause: None });
-    tracker.apply(&PbxEvent::HungUp { leg: leg("B"), cause: None });
-    assert!(tracker.told.is_empty() && tracker.answered.is_empty() && tracker.calls.is_empty());
-}
-
-#[test]
 fn a_large_conference_does_not_cost_the_square_of_its_size() {
     let told = |people: usize| {
         let mut tracker = Tracker::default();
         let names: Vec<_> = (0..people).map(|n| format!("L{n:03}")).collect();
         names.iter().for_each(|name| drop(tracker.announce(&leg(name))));
-        let meet = |tracker: &mut Tracker, a: &str, b: &str| {
-            tracker.apply(&PbxEvent::Bridged { legs: pair(a, b), devices: [Device::Unnamed, Device::Unnamed] }).len()
-        };
+        let meet = |tracker: &mut Tracker, a: &str, b: &str| tracker.apply(&PbxEvent::bridged(pair(a, b))).len();
         let mut told = 0;
         for (n, name) in names.iter().enumerate() {
             told += names[..n].iter().map(|other| meet(&mut tracker, name, other)).sum::<usize>();
@@ -299,12 +274,11 @@ fn a_leg_that_goes_over_to_a_later_call_hears_whom_it_heard() {
 /// The node has B in another call than the one in which it was followed when its phone changed.
 #[test]
 fn the_call_that_has_a_leg_is_told_of_its_new_phone() {
-    let phone = |number: &str| Device::Named { number: number.into(), tenant: None };
     for picked_up in [false, true] {
         let mut tracker = Tracker::default();
         tracker.announce(&leg("A"));
-        tracker.apply(&PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device: phone("1001"), trunk: None });
-        let now = phone(if picked_up { "1002" } else { "1001" });
+        dial(&mut tracker, "B", "A", Device::named("1001"));
+        let now = Device::named(if picked_up { "1002" } else { "1001" });
         // Other events name the phone again.
         tracker.apply(&PbxEvent::Identified { leg: leg("B"), device: now.clone() });
         assert_eq!(tracker.release(&leg("B")), None);
@@ -323,10 +297,9 @@ fn what_a_leg_of_a_large_conference_hears_is_repeated_too() {
     answered_call(&mut tracker);
     tracker.apply(&PbxEvent::Unbridged { legs: pair("A", "B") });
     for n in 0..HEARS_MAX {
-        let legs = pair("A", &format!("X{n}"));
-        tracker.apply(&PbxEvent::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] });
+        tracker.apply(&PbxEvent::bridged(pair("A", &format!("X{n}"))));
     }
-    tracker.apply(&PbxEvent::Bridged { legs: pair("A", "B"), devices: [Device::Unnamed, Device::Unnamed] });
+    tracker.apply(&PbxEvent::bridged(pair("A", "B")));
     assert_eq!(tracker.release(&leg("B")), None);
     let home = tracker.adopt(&[leg("B")], |_| false).unwrap();
     let still = snapshot(vec![live("A", None, &["B"]), live("B", None, &["A"])]);

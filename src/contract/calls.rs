@@ -193,6 +193,19 @@ pub struct CallView {
     pub deliveries: Vec<DeliveryView>,
 }
 
+#[cfg(test)]
+impl CallView {
+    /// A call that was announced and has no more to it.
+    pub(crate) fn live(call: &str, leg: &str, called: &str, legs: &[&str]) -> CallView {
+        let call = serde_json::json!({
+            "call": call, "pbx": "office", "leg": leg, "legs": legs, "calling": null, "called": called,
+            "side": "originating", "route": "local", "trunk": null, "reason": "called-has-client", "address": null,
+            "phase": "decided", "decided": 0, "answered": null, "ended": null, "cause": null, "deliveries": [],
+        });
+        serde_json::from_value(call).unwrap()
+    }
+}
+
 /// What this node knows of the remote side, and what it sent there.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RemoteSideView {

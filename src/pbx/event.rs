@@ -252,3 +252,35 @@ pub(super) fn tenant(text: &str) -> Option<String> {
 pub(super) fn raw_number(text: &str) -> String {
     text.chars().take(64).collect()
 }
+
+#[cfg(test)]
+impl CallTags {
+    /// Those of an originating call, and nothing else.
+    pub(crate) fn originating(calling: &str, called: &str) -> CallTags {
+        CallTags {
+            side: Side::Originating,
+            calling: calling.to_owned(),
+            withheld: false,
+            called: called.to_owned(),
+            received: None,
+            tenant: None,
+            refused: false,
+            call: None,
+        }
+    }
+}
+
+#[cfg(test)]
+impl Device {
+    pub(crate) fn named(number: &str) -> Device {
+        Device::Named { number: number.to_owned(), tenant: None }
+    }
+}
+
+#[cfg(test)]
+impl PbxEvent {
+    /// Two legs of which no phone is known.
+    pub(crate) fn bridged(legs: [LegId; 2]) -> PbxEvent {
+        PbxEvent::Bridged { legs, devices: [Device::Unnamed, Device::Unnamed] }
+    }
+}

@@ -14,7 +14,6 @@ use crate::agent::context::LinkContext;
 use crate::agent::{Agent, AgentConfig};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
-use crate::core::routing::route::Side;
 use crate::monitor::micros;
 use crate::pbx::{Announcement, CallTags, DialplanAnswer, PbxError, PbxEvent, PbxQuirks, Release, Slots, Snapshot};
 
@@ -197,7 +196,7 @@ impl Test {
     async fn attach(&mut self) {
         self.expect(["version"]).await;
         self.pbx.version.notify_one();
-        self.expect(["our name"]).await;
+        self.expect(["our name", "hold", "list"]).await;
     }
 
     async fn end(mut self) -> (SessionEnd, Vec<String>) {
@@ -215,7 +214,6 @@ fn gap() -> PbxEvent {
 async fn events_are_held_back_before_a_list_is_asked_for_and_read_after_it() {
     let mut test = Test::start(vec![gap()]);
     test.attach().await;
-    test.expect(["hold", "list"]).await;
     // Announcements come out while the list is slow.
     test.events.send(Vec::new()).unwrap();
     test.expect(["event"]).await;
@@ -233,7 +231,6 @@ async fn events_are_held_back_before_a_list_is_asked_for_and_read_after_it() {
 async fn a_gap_in_the_events_causes_another_list() {
     let mut test = Test::start(Vec::new());
     test.attach().await;
-    test.expect(["hold", "list"]).await;
     test.lists.send(Ok(Snapshot::default())).unwrap();
     test.expect(["release"]).await;
     test.events.send(vec![gap()]).unwrap();
@@ -244,7 +241,6 @@ async fn a_gap_in_the_events_causes_another_list() {
 async fn after_a_failed_list_events_go_on_and_the_list_is_asked_for_again() {
     let mut test = Test::start(Vec::new());
     test.attach().await;
-    test.expect(["hold", "list"]).await;
     test.lists.send(Err(PbxError::Unanswered)).unwrap();
     test.expect(["release unread", "hold", "list"]).await;
     test.events = mpsc::unbounded_channel().0;
@@ -314,16 +310,7 @@ async fn it_is_noted_which_calls_are_followed_when_the_node_is_asked_for_its_own
 /// Announces a call of this leg.
 fn announce(scripted: &mut Scripted, leg: &str) {
     let Scripted { link, pbx, .. } = scripted;
-    let tags = CallTags {
-        side: Side::Originating,
-        calling: "+12125550199".to_owned(),
-        called: "+12125550100".to_owned(),
-        received: None,
-        tenant: None,
-        withheld: false,
-        refused: false,
-        call: None,
-    };
+    let tags = CallTags::originating("+12125550199", "+12125550100");
     let agent = link.context.shared.id.clone();
     let (hold, sent, release) = (Duration::from_secs(1), None, Release::Break);
     let held = Announcement { leg: leg.parse().unwrap(), tags, agent, hold, sent, release };

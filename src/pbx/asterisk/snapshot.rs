@@ -75,7 +75,6 @@ fn tags(entry: &AmiEvent) -> Option<CallTags> {
 mod tests {
     use super::*;
     use crate::ami::{AmiFrame, fuzz::decode};
-    use crate::core::routing::route::Side;
     use crate::pbx::Device;
 
     const RECORDED: &[u8] = include_bytes!("../../../fixtures/ami/status.recv");
@@ -89,18 +88,9 @@ mod tests {
         let entries: Vec<_> = entries.into_iter().filter(|entry| entry.name() == "Status").collect();
         let legs = read(&entries, &[], &Endpoints::default()).legs;
         let all_tags: Vec<_> = legs.iter().map(|leg| leg.tags.clone()).collect();
-        let tags = |calling: &str, called: &str| CallTags {
-            side: Side::Originating,
-            calling: calling.to_owned(),
-            withheld: false,
-            called: called.to_owned(),
-            received: None,
-            tenant: None,
-            refused: false,
-            call: None,
-        };
-        assert_eq!(all_tags, [None, Some(tags("1000", "1001")), Some(tags("", "")), Some(tags("1000", ""))]);
-        assert_eq!(legs[1].device, Device::Named { number: "1000".to_owned(), tenant: None });
+        let tags = |calling: &str, called: &str| Some(CallTags::originating(calling, called));
+        assert_eq!(all_tags, [None, tags("1000", "1001"), tags("", ""), tags("1000", "")]);
+        assert_eq!(legs[1].device, Device::named("1000"));
         assert_eq!((&legs[0].by, &legs[0].hears[..]), (&Some(legs[1].leg.clone()), &[legs[1].leg.clone()][..]));
     }
 }

@@ -17,10 +17,6 @@ fn leg(text: &str) -> LegId {
     text.parse().unwrap()
 }
 
-fn named(number: &str) -> Device {
-    Device::Named { number: number.to_owned(), tenant: None }
-}
-
 #[test]
 fn a_recorded_call_in_our_words() {
     let (frames, error) = decode(RECORDED, &[]);
@@ -58,17 +54,7 @@ fn a_call_that_our_snippet_announced() {
         exten: "s".to_owned(),
     };
     assert_eq!(announced.release, release);
-    let tags = CallTags {
-        side: Side::Originating,
-        calling: "1000".to_owned(),
-        called: "+12125550100".to_owned(),
-        received: None,
-        tenant: None,
-        withheld: false,
-        refused: false,
-        call: None,
-    };
-    assert_eq!(announced.tags, tags);
+    assert_eq!(announced.tags, CallTags::originating("1000", "+12125550100"));
     let words: Vec<_> = rest
         .iter()
         .map(|event| match event {
@@ -184,7 +170,8 @@ fn a_local_channel_that_is_taken_out_parts_nobody() {
     read("BridgeEnter", "x", "PJSIP/1003-2", "Q", "");
     read("BridgeEnter", "x", two, "L2", "");
     read("BridgeEnter", "y", "PJSIP/1000-0", "A", "");
-    let together = PbxEvent::Bridged { legs: [leg("A"), leg("Q")], devices: [named("1000"), named("1003")] };
+    let together =
+        PbxEvent::Bridged { legs: [leg("A"), leg("Q")], devices: [Device::named("1000"), Device::named("1003")] };
     assert_eq!(read("BridgeEnter", "y", one, "L1", ""), std::slice::from_ref(&together));
     assert_eq!(read("LocalOptimizationBegin", "", "", "", ""), []);
     assert_eq!(read("BridgeLeave", "y", "PJSIP/1000-0", "A", ""), []);
@@ -217,25 +204,28 @@ fn time_stamps() {
     }
 }
 
+/// The phone that is dialled for a call to 1002.
+fn dialled(endpoints: &Endpoints, dest: &str, string: &str, caller: &str, more: &str) -> Device {
+    let begin = event(&format!(
+        "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: a\nExten: 1002\nDestChannel: {dest}\n\
+         DestUniqueid: b\nDestCallerIDNum: {caller}\nDialString: {string}\n{more}"
+    ));
+    match AsteriskTranslator::new(endpoints.clone()).read(&begin).remove(0) {
+        PbxEvent::Dialled { device, .. } => device,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_phone_that_is_dialled() {
-    let dialled = |dest: &str, string: &str, caller: &str, more: &str| {
-        let begin = event(&format!(
-            "Event: DialBegin\nChannel: PJSIP/1001-1\nUniqueid: a\nExten: 1002\nDestChannel: {dest}\n\
-             DestUniqueid: b\nDestCallerIDNum: {caller}\nDialString: {string}\n{more}"
-        ));
-        match AsteriskTranslator::default().read(&begin).remove(0) {
-            PbxEvent::Dialled { device, .. } => device,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(dialled("PJSIP/1002-2", "1002", "1002", ""), named("1002"));
+    let dialled = |dest: &str, string: &str, more: &str| dialled(&Endpoints::default(), dest, string, "1002", more);
+    assert_eq!(dialled("PJSIP/1002-2", "1002", ""), Device::named("1002"));
     let beta = Device::Named { number: "1002".to_owned(), tenant: Some("beta".to_owned()) };
-    assert_eq!(dialled("PJSIP/1002-2", "1002", "1002", "DestChanVariable: SIDECALL_TENANT=beta\n"), beta);
-    assert_eq!(dialled("PJSIP/sidecall-2", "+12125550100@sidecall", "1002", ""), named("+12125550100"));
-    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall/sip:+12125550100@x", "1002", ""), named("+12125550100"));
-    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall", "1002", ""), Device::Unnamed);
-    assert_eq!(dialled("PJSIP/sidecall-2", "alice@sidecall", "1002", ""), Device::Unreadable);
+    assert_eq!(dialled("PJSIP/1002-2", "1002", "DestChanVariable: SIDECALL_TENANT=beta\n"), beta);
+    assert_eq!(dialled("PJSIP/sidecall-2", "+12125550100@sidecall", ""), Device::named("+12125550100"));
+    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall/sip:+12125550100@x", ""), Device::named("+12125550100"));
+    assert_eq!(dialled("PJSIP/sidecall-2", "sidecall", ""), Device::Unnamed);
+    assert_eq!(dialled("PJSIP/sidecall-2", "alice@sidecall", ""), Device::Unreadable);
 }
 
 #[test]
@@ -244,16 +234,7 @@ fn a_phone_is_known_by_its_endpoints_name() {
     let rules = [("acme-XXXX", tenant("acme")), ("0004f2a1b2c3 = 1002", tenant("beta"))];
     let endpoints: Endpoints = rules.into_iter().map(|(rule, tenant)| (rule.parse().unwrap(), tenant)).collect();
     let of = |number: &str, tenant: &str| Device::Named { number: number.into(), tenant: Some(tenant.into()) };
-    let dialled = |dest: &str, string: &str, more: &str| {
-        let begin = event(&format!(
-            "Event: DialBegin\nChannel: PJSIP/acme-1000-1\nUniqueid: a\nExten: 2000\nDestChannel: {dest}\n\
-             DestUniqueid: b\nDestCallerIDNum: 1009\nDialString: {string}\n{more}"
-        ));
-        match AsteriskTranslator::new(endpoints.clone()).read(&begin).remove(0) {
-            PbxEvent::Dialled { device, .. } => device,
-            other => panic!("{other:?}"),
-        }
-    };
+    let dialled = |dest: &str, string: &str, more: &str| dialled(&endpoints, dest, string, "1009", more);
     assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-1001", ""), of("1001", "acme"));
     assert_eq!(dialled("PJSIP/acme-1001-00000002", "PJSIP/acme-1001", ""), of("1001", "acme"), "from a queue");
     let contact = "acme-1001/sip:9999@192.0.2.7";
@@ -261,7 +242,7 @@ fn a_phone_is_known_by_its_endpoints_name() {
     let other = "DestChanVariable: SIDECALL_TENANT=beta\n";
     assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-1001", other), of("1001", "acme"), "as without channelvars");
     assert_eq!(dialled("PJSIP/acme-1001-00000002", "acme-2000@acme-1001", ""), Device::Unreadable, "a trunk's number");
-    assert_eq!(dialled("PJSIP/acme-sales-00000002", "acme-sales", ""), named("1009"), "by its caller ID");
+    assert_eq!(dialled("PJSIP/acme-sales-00000002", "acme-sales", ""), Device::named("1009"), "by its caller ID");
 
     let member = |channel: &str, caller: &str| {
         let entry = format!("Event: BridgeEnter\nChannel: {channel}\nUniqueid: a\nCallerIDNum: {caller}\n");
@@ -284,8 +265,8 @@ fn who_joins_is_who_the_snippet_says() {
     assert_eq!(joins("PJSIP/trunk-1", "+12125550100", ""), Device::Unnamed, "who may be withheld");
     assert_eq!(joins("PJSIP/trunk-1", "+12125550100", side), Device::Unnamed, "withheld");
     let calling = format!("{side}ChanVariable: SIDECALL_CALLING=+12125550199\n");
-    assert_eq!(joins("PJSIP/trunk-1", "2000", &calling), named("+12125550199"), "at an attendant");
-    assert_eq!(joins("PJSIP/1001-1", "2000", ""), named("1001"));
+    assert_eq!(joins("PJSIP/trunk-1", "2000", &calling), Device::named("+12125550199"), "at an attendant");
+    assert_eq!(joins("PJSIP/1001-1", "2000", ""), Device::named("1001"));
 }
 
 #[test]
