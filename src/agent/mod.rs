@@ -1,26 +1,7 @@
 //! The event-socket client: attaches to PBXs, holds calls for a decision, follows them and tells the
 //! node.
 //!
-//! | file | what |
-//! |---|---|
-//! | `hold` | pure: how much of a hold is left for a decision |
-//! | `told_bridges` | pure: which bridges the node has been told of |
-//! | `tracker` | pure: which leg belongs to which call; what a snapshot changes |
-//! | `reconcile` | pure: what a snapshot and the node's claims mean to the calls that are followed |
-//! | `link` | one PBX: connect, reconnect |
-//! | `link::session` | pure: one connection to it: attach, when a snapshot is taken, who is in charge |
-//! | `link::driver` | does what the session says |
-//! | `link::ownership` | which agent is in charge of a PBX, and what time it is there |
-//! | `link::pending` | what the session has asked for |
-//! | `follow` | its calls: what events and snapshots mean to them |
-//! | `context` | what the calls of one PBX share |
-//! | `call` | one call: decide, answer, register, report in order |
-//! | `reply_path` | how the answer gets back to a held call |
-//! | `node_client` | the node, over HTTP, behind a circuit breaker |
-//! | `direct` | FreeSWITCH's outbound sockets |
-//! | `outbox` | pure: which SIP MESSAGE goes to the PBX next, and which one is dropped |
-//! | `messages` | SIP MESSAGEs that the node asks for |
-//! | `status` | what the node is told about a link |
+//! `hold`, `told_bridges`, `tracker`, `reconcile`, `link::session` and `outbox` are pure.
 
 mod call;
 mod config;

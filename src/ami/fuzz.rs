@@ -4,8 +4,7 @@
 use super::{Action, AmiCodec, AmiError, AmiEvent, AmiFrame};
 use crate::wire;
 
-/// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
-/// first error.
+/// Decodes `data` cut into chunks of these sizes, until its end or the first error.
 pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<AmiFrame>, Option<AmiError>) {
     wire::fuzz::decode(AmiCodec::default(), data, chunks)
 }

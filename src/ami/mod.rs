@@ -3,18 +3,7 @@
 //! [`connect`] logs in and returns an [`AmiClient`] that sends actions, the received [`AmiEvents`], and the
 //! [`AmiConnection`], which must be spawned.
 //!
-//! | file | what |
-//! |---|---|
-//! | `frame` | pure: bytes → frame |
-//! | `event` | pure: lazy access to an event's fields |
-//! | `reply` | pure: the answer to an action |
-//! | `command` | pure: typed actions → bytes |
-//! | `codec` | where a frame ends |
-//! | `auth` | login, plain or by challenge |
-//! | `scrub` | removes secrets for recordings and logs |
-//! | `connection` | owns the socket; replies and lists are matched by `ActionID` |
-//! | `client` | the handle |
-//! | `tls` | TLS |
+//! `frame`, `event`, `reply` and `command` are pure; `codec` only delimits.
 
 mod auth;
 mod client;

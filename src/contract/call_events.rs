@@ -158,40 +158,23 @@ mod tests {
         let leg = |name: &str| name.parse().unwrap();
         let number = Some("+12125550101".parse().unwrap());
         let trunk = Some("carrier".parse().unwrap());
+        let dialled = |device, unreadable, trunk| CallEvent::Dialled { leg: leg("b"), device, unreadable, trunk };
+        let identified = |device| CallEvent::Identified { leg: leg("b"), device };
+        let both = || [leg("a"), leg("b")];
         for (event, json) in [
-            (
-                CallEvent::Dialled { leg: leg("b"), device: number.clone(), unreadable: false, trunk },
-                r#"{"seq":1,"at":2,"event":"dialled","leg":"b","number":"+12125550101","trunk":"carrier"}"#,
-            ),
-            (
-                CallEvent::Dialled { leg: leg("b"), device: None, unreadable: true, trunk: None },
-                r#"{"seq":1,"at":2,"event":"dialled","leg":"b","unreadable":true}"#,
-            ),
-            (
-                CallEvent::Identified { leg: leg("b"), device: number },
-                r#"{"seq":1,"at":2,"event":"identified","leg":"b","number":"+12125550101"}"#,
-            ),
-            (
-                CallEvent::Identified { leg: leg("b"), device: None },
-                r#"{"seq":1,"at":2,"event":"identified","leg":"b"}"#,
-            ),
-            (CallEvent::Answered { leg: leg("b") }, r#"{"seq":1,"at":2,"event":"answered","leg":"b"}"#),
-            (
-                CallEvent::Bridged { legs: [leg("a"), leg("b")] },
-                r#"{"seq":1,"at":2,"event":"bridged","legs":["a","b"]}"#,
-            ),
-            (
-                CallEvent::Unbridged { legs: [leg("a"), leg("b")] },
-                r#"{"seq":1,"at":2,"event":"unbridged","legs":["a","b"]}"#,
-            ),
-            (
-                CallEvent::Ended { leg: leg("b"), cause: None },
-                r#"{"seq":1,"at":2,"event":"ended","leg":"b","cause":null}"#,
-            ),
+            (dialled(number.clone(), false, trunk), r#"dialled","leg":"b","number":"+12125550101","trunk":"carrier""#),
+            (dialled(None, true, None), r#"dialled","leg":"b","unreadable":true"#),
+            (identified(number), r#"identified","leg":"b","number":"+12125550101""#),
+            (identified(None), r#"identified","leg":"b""#),
+            (CallEvent::Answered { leg: leg("b") }, r#"answered","leg":"b""#),
+            (CallEvent::Bridged { legs: both() }, r#"bridged","legs":["a","b"]"#),
+            (CallEvent::Unbridged { legs: both() }, r#"unbridged","legs":["a","b"]"#),
+            (CallEvent::Ended { leg: leg("b"), cause: None }, r#"ended","leg":"b","cause":null"#),
         ] {
+            let json = format!(r#"{{"seq":1,"at":2,"event":"{json}}}"#);
             let report = CallReport { seq: 1, at: UnixMillis(2), event };
             assert_eq!(serde_json::to_string(&report).unwrap(), json);
-            assert_eq!(serde_json::from_str::<CallReport>(json).unwrap(), report);
+            assert_eq!(serde_json::from_str::<CallReport>(&json).unwrap(), report);
         }
     }
 }

@@ -4,8 +4,7 @@
 use super::{Command, EslCodec, EslError, EslEvent, EslFrame, EslLimits};
 use crate::wire;
 
-/// Decodes `data` cut into chunks of the given sizes (the last is repeated), until its end or the
-/// first error.
+/// Decodes `data` cut into chunks of these sizes, until its end or the first error.
 pub fn decode(data: &[u8], chunks: &[usize]) -> (Vec<EslFrame>, Option<EslError>) {
     wire::fuzz::decode(EslCodec::new(EslLimits { head: 1024 * 1024, body: 1024 * 1024 }), data, chunks)
 }

@@ -3,18 +3,7 @@
 //! [`connect`] logs in and returns an [`EslClient`] that sends commands, the received [`EslEvents`], and the
 //! [`EslConnection`], which must be spawned. In [`outbound`], the `socket` application of the dialplan connects to us.
 //!
-//! | file | what |
-//! |---|---|
-//! | `frame` | pure: bytes → frame |
-//! | `event` | pure: lazy access to an event's fields |
-//! | `reply` | pure: the answer to a command |
-//! | `command` | pure: typed commands → bytes |
-//! | `codec` | where a frame ends |
-//! | `auth` | login |
-//! | `scrub` | removes secrets for recordings and logs |
-//! | `connection` | owns the socket; replies are matched in order |
-//! | `client` | the handle |
-//! | `outbound` | the `socket` application |
+//! `frame`, `event`, `reply` and `command` are pure; `codec` only delimits.
 
 mod auth;
 mod client;

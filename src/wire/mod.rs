@@ -1,12 +1,4 @@
 //! Parts shared by the connections to both PBXs.
-//!
-//! | file | what |
-//! |---|---|
-//! | `command` | what a command may contain |
-//! | `queue` | events between connection and consumer: bounded, never blocking |
-//! | `socket` | reads frames and writes commands |
-//! | `tap` | the recorder's view |
-//! | `fuzz` | helpers for fuzzing both protocols |
 
 mod command;
 pub(crate) mod fuzz;

@@ -52,10 +52,8 @@ impl NaivePbx {
         (!alive.is_empty()).then(|| alive[usize::from(byte) % alive.len()])
     }
 
-    fn say(&mut self, event: &str, fields: &[(&str, &str)]) {
-        let mut text = format!("Event: {event}\r\n");
-        fields.iter().for_each(|(key, value)| text.push_str(&format!("{key}: {value}\r\n")));
-        self.said.push(AmiEvent::new(text.into()));
+    fn say(&mut self, lines: &str) {
+        self.said.push(AmiEvent::new(lines.replace('\n', "\r\n").into()));
     }
 
     fn make(&mut self, name: String, linked: Option<usize>, intermediate: Option<(usize, usize)>) -> Option<usize> {
@@ -96,21 +94,10 @@ impl NaivePbx {
         }
         self.channels[n].tags = Some((called.to_owned(), None));
         let (id, name, number) = self.names(n);
-        self.say(
-            "UserEvent",
-            &[
-                ("UserEvent", "SidecallSetup"),
-                ("Channel", &name),
-                ("Uniqueid", &id),
-                ("Context", "c"),
-                ("Exten", "s"),
-                ("Agent", "agent"),
-                ("Side", "originating"),
-                ("Calling", &number),
-                ("Called", called),
-                ("Hold", "500"),
-            ],
-        );
+        self.say(&format!(
+            "Event: UserEvent\nUserEvent: SidecallSetup\nChannel: {name}\nUniqueid: {id}\nContext: c\n\
+             Exten: s\nAgent: agent\nSide: originating\nCalling: {number}\nCalled: {called}\nHold: 500\n"
+        ));
     }
 
     /// The dialplan is told the id of the call.
@@ -159,23 +146,17 @@ impl NaivePbx {
 
     fn dial_begin(&mut self, by: usize, dest: usize) {
         let ((id, name, _), (dest_id, dest_name, number)) = (self.names(by), self.names(dest));
-        self.say(
-            "DialBegin",
-            &[
-                ("Channel", &name),
-                ("Uniqueid", &id),
-                ("DestChannel", &dest_name),
-                ("DestUniqueid", &dest_id),
-                ("DialString", &number),
-            ],
-        );
+        self.say(&format!(
+            "Event: DialBegin\nChannel: {name}\nUniqueid: {id}\nDestChannel: {dest_name}\n\
+             DestUniqueid: {dest_id}\nDialString: {number}\n"
+        ));
     }
 
     /// It answers.
     pub(super) fn answer(&mut self, n: usize) {
         self.channels[n].up = true;
         let (id, name, _) = self.names(n);
-        self.say("Newstate", &[("Channel", &name), ("Uniqueid", &id), ("ChannelState", "6")]);
+        self.say(&format!("Event: Newstate\nChannel: {name}\nUniqueid: {id}\nChannelState: 6\n"));
     }
 
     /// It comes into a bridge, from another one perhaps, and in another one's place perhaps.
@@ -193,16 +174,10 @@ impl NaivePbx {
         let (id, name, _) = self.names(n);
         let technology = if bridge == HOLDING { "holding_bridge" } else { "softmix" };
         let swap_id = swapped.map(|other| self.names(other).0).unwrap_or_default();
-        self.say(
-            "BridgeEnter",
-            &[
-                ("BridgeUniqueid", &format!("b{bridge}")),
-                ("BridgeTechnology", technology),
-                ("Channel", &name),
-                ("Uniqueid", &id),
-                ("SwapUniqueid", &swap_id),
-            ],
-        );
+        self.say(&format!(
+            "Event: BridgeEnter\nBridgeUniqueid: b{bridge}\nBridgeTechnology: {technology}\n\
+             Channel: {name}\nUniqueid: {id}\nSwapUniqueid: {swap_id}\n"
+        ));
         swapped.into_iter().for_each(|other| self.leave(other));
     }
 
@@ -211,14 +186,14 @@ impl NaivePbx {
         let Some(bridge) = self.channels[n].bridge.take() else { return };
         let (id, name, _) = self.names(n);
         let bridge = format!("b{bridge}");
-        self.say("BridgeLeave", &[("BridgeUniqueid", &bridge), ("Channel", &name), ("Uniqueid", &id)]);
+        self.say(&format!("Event: BridgeLeave\nBridgeUniqueid: {bridge}\nChannel: {name}\nUniqueid: {id}\n"));
     }
 
     /// Everybody leaves, and the bridge goes.
     pub(super) fn destroy(&mut self, bridge: u8) {
         let bridge = bridge % BRIDGES;
         self.members(bridge).into_iter().for_each(|n| self.leave(n));
-        self.say("BridgeDestroy", &[("BridgeUniqueid", &format!("b{bridge}"))]);
+        self.say(&format!("Event: BridgeDestroy\nBridgeUniqueid: b{bridge}\n"));
     }
 
     /// It hangs up; both halves of a `Local` channel go together.
@@ -235,7 +210,7 @@ impl NaivePbx {
             self.leave(n);
             self.channels[n].alive = false;
             let (id, name, _) = self.names(n);
-            self.say("Hangup", &[("Channel", &name), ("Uniqueid", &id), ("Cause-txt", "Normal Clearing")]);
+            self.say(&format!("Event: Hangup\nChannel: {name}\nUniqueid: {id}\nCause-txt: Normal Clearing\n"));
         }
     }
 
@@ -247,7 +222,7 @@ impl NaivePbx {
         };
         self.taking_out.push(local);
         let name = format!("Local/9@c-{local:08x};1");
-        self.say("LocalOptimizationBegin", &[("LocalOneChannel", &name)]);
+        self.say(&format!("Event: LocalOptimizationBegin\nLocalOneChannel: {name}\n"));
     }
 
     /// It has taken it out: who was behind one half comes in the other's place, and the halves go.
@@ -265,7 +240,7 @@ impl NaivePbx {
             self.enter(behind, here, place);
         }
         let name = format!("Local/9@c-{local:08x};1");
-        self.say("LocalOptimizationEnd", &[("LocalOneChannel", &name)]);
+        self.say(&format!("Event: LocalOptimizationEnd\nLocalOneChannel: {name}\n"));
         self.hang_up(one);
     }
 
