@@ -11,7 +11,7 @@ fn a_call_that_was_registered_late_takes_no_leg_back() {
         let new = agent.announce(identity(N, id));
         let there = snapshot(vec![live("X", Some(tags(N, id)))]);
         let late = CallView { moved: vec![leg("X")], ..view("e", M, &["X"]) };
-        agent.compare(&there, vec![view("d", N, &["X"]), late]);
+        agent.reconcile(&there, vec![view("d", N, &["X"]), late]);
         assert_eq!(agent.tracker.call_of(&leg("X")), Some(new), "{id:?}");
         assert!(agent.told.is_empty(), "{:?}", agent.told);
         assert_eq!(agent.ended, [("e".parse().unwrap(), vec![leg("X")])]);
@@ -25,7 +25,7 @@ fn a_call_is_told_that_a_leg_has_left_it() {
     let third = agent.announce(identity("+12125550102", None));
     let there = snapshot(vec![live("X", Some(tags("", None)))]);
     let first = CallView { moved: vec![leg("X")], ..view("c", N, &["X"]) };
-    agent.compare(&there, vec![first, view("d", M, &["X"])]);
+    agent.reconcile(&there, vec![first, view("d", M, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(third));
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
 }
@@ -42,7 +42,7 @@ fn a_leg_goes_over_to_the_call_that_the_node_has_it_in_whatever_its_mark_names()
         let there = snapshot(vec![live("X", Some(tags(N, Some("c"))))]);
         // The second list says the same.
         for _ in 0..2 {
-            agent.compare(&there, vec![view("c", N, &["Y"]), view("d", M, &["X"])]);
+            agent.reconcile(&there, vec![view("c", N, &["Y"]), view("d", M, &["X"])]);
             let key = agent.tracker.call_of(&leg("X")).unwrap();
             assert_eq!(agent.identity(key).unwrap().id, Some("d".parse().unwrap()), "{is_followed}");
             assert_eq!(agent.ended_in(key), Vec::<&LegId>::new(), "{is_followed}");
@@ -59,7 +59,7 @@ fn a_stranger_does_not_go_over_with_the_leg_that_it_hears() {
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
     let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
     let later = CallView { strangers: vec![leg("Y")], ..view("d", M, &["X", "Y"]) };
-    agent.compare(&there, vec![view("c", N, &[]), later]);
+    agent.reconcile(&there, vec![view("c", N, &[]), later]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(old));
 }
 

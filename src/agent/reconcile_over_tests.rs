@@ -49,7 +49,7 @@ fn the_announced_leg_of_a_call_that_is_over_for_the_node_is_registered_anew() {
     let mut agent = Agent::default();
     let over = agent.announce(identity(N, Some("c")));
     agent.over = vec![over];
-    agent.compare(&snapshot(vec![live("X", Some(tags(N, Some("c"))))]), Vec::new());
+    agent.reconcile(&snapshot(vec![live("X", Some(tags(N, Some("c"))))]), Vec::new());
     let again = agent.tracker.call_of(&leg("X")).unwrap();
     assert!(again > over && agent.identity(over).is_none());
     assert_eq!(agent.identity(again).unwrap().called, number(N));
@@ -79,7 +79,7 @@ fn a_stranger_whom_nobody_follows_is_introduced() {
     let mut agent = Agent::default();
     let call = agent.announce(identity(N, Some("c")));
     let there = snapshot(vec![hears("X", &["Y"]), hears("Y", &["X"])]);
-    agent.compare(&there, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
+    agent.reconcile(&there, vec![CallView { strangers: vec![leg("Y")], ..view("c", N, &["X", "Y"]) }]);
     assert!(events(&agent, call).iter().any(|event| is_introduced(event, "Y")), "{:?}", agent.told);
 }
 

@@ -67,7 +67,7 @@ impl Agent {
     }
 
     /// A snapshot that is asked for now.
-    fn compare(&mut self, snapshot: &Snapshot, claimed: Vec<CallView>) {
+    fn reconcile(&mut self, snapshot: &Snapshot, claimed: Vec<CallView>) {
         let asked = self.ask();
         reconcile(self, snapshot, &asked, claimed);
     }
@@ -142,7 +142,7 @@ const M: &str = "+12125550101";
 fn a_followed_call_goes_on_behind_what_the_node_has_of_it() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
-    agent.compare(&snapshot(vec![live("X", Some(tags(N, None)))]), vec![view("c", N, &["X"])]);
+    agent.reconcile(&snapshot(vec![live("X", Some(tags(N, None)))]), vec![view("c", N, &["X"])]);
     assert_eq!(agent.last_seq, LAST);
     assert!(agent.told.is_empty() && agent.ended.is_empty());
 }
@@ -153,7 +153,7 @@ fn an_id_that_the_node_does_not_claim_tells_no_two_calls_apart() {
     let mut agent = Agent::default();
     agent.announce(identity(N, Some("lost")));
     let there = snapshot(vec![live("X", Some(tags(N, Some("lost"))))]);
-    agent.compare(&there, vec![view("again", N, &["X"])]);
+    agent.reconcile(&there, vec![view("again", N, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -166,7 +166,7 @@ fn a_leg_goes_over_to_the_later_call_that_its_mark_names() {
         agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == old);
         let there = snapshot(vec![live("X", Some(tags(called, of_tags))), live("Y", None)]);
         let claimed = vec![view("c", N, &["X"]), view("d", called, &["X", "Y"])];
-        agent.compare(&there, claimed);
+        agent.reconcile(&there, claimed);
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert!(new > old, "{called} {of_tags:?}");
         assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
@@ -183,7 +183,7 @@ fn a_leg_goes_over_to_the_latest_call_that_the_node_knows() {
         let old = agent.announce(identity(N, Some("c")));
         let there = snapshot(vec![live("X", Some(tags("+12125550102", None)))]);
         let old_one = knows_the_old_one.then(|| view("c", N, &["X"]));
-        agent.compare(&there, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
+        agent.reconcile(&there, old_one.into_iter().chain([view("d", M, &["X"])]).collect());
         let new = agent.tracker.call_of(&leg("X")).unwrap();
         assert_eq!(agent.identity(new).and_then(|call| call.id.clone()), Some("d".parse().unwrap()));
         assert_eq!((agent.ended_in(old), agent.ended_in(new), agent.ended.len()), (vec![&leg("X")], vec![], 0));
@@ -208,7 +208,7 @@ fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one
     let mut agent = Agent::default();
     let new = agent.announce(identity(N, Some("e")));
     let there = snapshot(vec![live("X", Some(tags(N, Some("e"))))]);
-    agent.compare(&there, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
+    agent.reconcile(&there, vec![view("c", N, &["X"]), view("e", N, &["X"])]);
     assert_eq!(agent.tracker.call_of(&leg("X")), Some(new));
     assert!(agent.told.is_empty());
     assert_eq!(agent.ended, [("c".parse().unwrap(), vec![leg("X")])]);
@@ -219,7 +219,7 @@ fn a_leg_that_a_later_call_to_the_same_number_has_announced_left_the_earlier_one
 fn no_leg_ends_in_a_call_that_may_be_the_later_one() {
     let mut agent = Agent::default();
     agent.announce(identity(N, None));
-    agent.compare(&snapshot(vec![live("X", Some(tags("", None)))]), vec![view("d", M, &["X"])]);
+    agent.reconcile(&snapshot(vec![live("X", Some(tags("", None)))]), vec![view("d", M, &["X"])]);
     assert!(agent.told.is_empty() && agent.ended.is_empty(), "{:?} {:?}", agent.told, agent.ended);
 }
 
@@ -228,7 +228,7 @@ fn legs_that_are_gone_end_in_every_call_that_the_node_takes_them_for() {
     let mut agent = Agent::default();
     let key = agent.announce(identity(N, None));
     let claimed = vec![view("c", N, &["X", "Y"]), view("d", M, &["X", "Z"])];
-    agent.compare(&snapshot(Vec::new()), claimed);
+    agent.reconcile(&snapshot(Vec::new()), claimed);
     assert_eq!(agent.ended_in(key), [&leg("Y"), &leg("X")], "its own report of the last leg is the last one");
     assert_eq!(agent.ended, [("d".parse().unwrap(), vec![leg("X"), leg("Z")])]);
 }
@@ -285,7 +285,7 @@ fn a_leg_that_two_calls_claim_stays_in_the_later_one() {
     let new = agent.announce(identity(M, Some("d")));
     agent.tracker.adopt(&[leg("X"), leg("Y")], |key| key == new);
     let there = snapshot(vec![live("X", Some(tags(M, Some("d")))), live("Y", None)]);
-    agent.compare(&there, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
+    agent.reconcile(&there, vec![view("c", N, &["Y"]), view("d", M, &["X", "Y"])]);
     assert_eq!(agent.tracker.call_of(&leg("Y")), Some(new));
 }
 
@@ -299,7 +299,7 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
     let there = snapshot(vec![live("A", None), live("X", None), live("Y", None)]);
     let claimed =
         vec![view("c", N, &["X"]), CallView { leg: leg("A"), strangers: vec![leg("Y")], ..view("d", M, &["A", "Y"]) }];
-    agent.compare(&there, claimed);
+    agent.reconcile(&there, claimed);
     assert_eq!((agent.tracker.call_of(&leg("A")), agent.tracker.call_of(&leg("Y"))), (Some(other), Some(own)));
 }
 
@@ -307,6 +307,6 @@ fn a_stranger_to_the_call_that_claims_it_stays_where_it_is() {
 fn a_number_near_the_largest_holds_up_no_other_call() {
     let mut agent = Agent::default();
     let poisoned = CallView { last_seq: CallReport::SEQ_MAX - 1, ..view("d", M, &[]) };
-    agent.compare(&snapshot(vec![]), vec![poisoned, view("c", N, &[])]);
+    agent.reconcile(&snapshot(vec![]), vec![poisoned, view("c", N, &[])]);
     assert_eq!(agent.last_seq, LAST);
 }

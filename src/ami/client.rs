@@ -16,7 +16,7 @@ use super::error::AmiError;
 use super::event::AmiEvent;
 use super::reply::AmiReply;
 use super::tls::Tls;
-use crate::wire::{ByteStream, Socket, Tap};
+use crate::wire::{ByteStream, PbxSocket, Tap};
 
 /// Options of a connection.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ pub async fn connect_stream(
 
 async fn begin(stream: impl ByteStream + 'static, auth: &AmiAuth, options: &AmiOptions) -> Result<Connected, AmiError> {
     let codec = AmiCodec::new(options.limits);
-    let (mut socket, requests, events) = Socket::open(stream, codec, options.tap.clone(), options.event_queue);
+    let (mut socket, requests, events) = PbxSocket::open(stream, codec, options.tap.clone(), options.event_queue);
     if options.tls.is_some() {
         // Each write is a TLS record. Asterisk polls the bare socket and misses data that OpenSSL has already buffered
         // (`get_input` in `manager.c`), so a second action in one record would wait for the next record.

@@ -14,13 +14,13 @@ use super::event::AmiEvent;
 use super::frame::{AmiFrame, AmiFrameKind};
 use super::reply::AmiReply;
 use super::scrub::scrub;
-use crate::wire::{Next, Socket};
+use crate::wire::{Next, PbxSocket};
 
 /// Maximum number of actions that wait for a reply. Beyond it, new ones aren't sent, which bounds the memory if
 /// Asterisk stops answering.
 const MAX_PENDING: usize = 1024;
 
-pub(super) type AmiSocket = Socket<AmiCodec, AmiRequest, AmiEvent>;
+pub(super) type AmiSocket = PbxSocket<AmiCodec, AmiRequest, AmiEvent>;
 
 /// Actions to send in one write.
 #[derive(Debug)]

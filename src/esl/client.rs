@@ -16,7 +16,7 @@ use super::connection::{EslConnection, EslRequest};
 use super::error::EslError;
 use super::event::EslEvent;
 use super::reply::EslReply;
-use crate::wire::{ByteStream, Socket, Tap};
+use crate::wire::{ByteStream, PbxSocket, Tap};
 
 /// Options of a connection.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub async fn connect_stream(
 /// A connection over a stream, before the login or the channel data of an outbound socket.
 pub(super) fn open(stream: impl ByteStream + 'static, options: &EslOptions) -> Connected {
     let codec = EslCodec::new(options.limits);
-    let (socket, requests, events) = Socket::open(stream, codec, options.tap.clone(), options.event_queue);
+    let (socket, requests, events) = PbxSocket::open(stream, codec, options.tap.clone(), options.event_queue);
     let client = EslClient { requests, timeout: options.request_timeout };
     (client, events, EslConnection::new(socket))
 }

@@ -14,13 +14,13 @@ use super::event::EslEvent;
 use super::frame::{EslFrame, EslFrameKind};
 use super::reply::EslReply;
 use super::scrub::scrub;
-use crate::wire::{Next, Socket};
+use crate::wire::{Next, PbxSocket};
 
 /// Maximum number of commands that wait for a reply. Beyond it, new ones aren't sent, which bounds the memory if
 /// FreeSWITCH stops answering.
 const MAX_OWED: usize = 1024;
 
-pub(super) type EslSocket = Socket<EslCodec, EslRequest, EslEvent>;
+pub(super) type EslSocket = PbxSocket<EslCodec, EslRequest, EslEvent>;
 
 /// Commands to send in one write.
 #[derive(Debug)]

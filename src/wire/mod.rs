@@ -11,5 +11,5 @@ pub(crate) use command::refuse;
 pub(crate) use queue::{EventSender, queue};
 pub use queue::{Events, Item};
 pub use socket::ByteStream;
-pub(crate) use socket::{Next, Socket};
+pub(crate) use socket::{Next, PbxSocket};
 pub use tap::Tap;

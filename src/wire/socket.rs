@@ -27,7 +27,7 @@ pub(crate) enum Next<F, R> {
 }
 
 /// A socket with the clients' requests `R` and the queue of events `E`. The codec `C` delimits frames.
-pub(crate) struct Socket<C, R, E> {
+pub(crate) struct PbxSocket<C, R, E> {
     reader: FramedRead<Tapped<ReadHalf<Box<dyn ByteStream>>>, C>,
     writer: WriteHalf<Box<dyn ByteStream>>,
     out: BytesMut,
@@ -41,7 +41,7 @@ pub(crate) struct Socket<C, R, E> {
     tap: Option<Arc<dyn Tap>>,
 }
 
-impl<C: Decoder, R, E> Socket<C, R, E> {
+impl<C: Decoder, R, E> PbxSocket<C, R, E> {
     /// A socket over this stream, the sender of its requests, and its events.
     pub(crate) fn open(
         stream: impl ByteStream + 'static,
@@ -73,7 +73,7 @@ impl<C: Decoder, R, E> Socket<C, R, E> {
         self.command_end = Some(end);
     }
 
-    /// Writes a command while [`Socket::next`] waits. The tap is shown what `scrub` leaves of it.
+    /// Writes a command while [`PbxSocket::next`] waits. The tap is shown what `scrub` leaves of it.
     pub(crate) fn send(&mut self, command: &[u8], scrub: fn(&[u8]) -> Vec<u8>) {
         if let Some(tap) = &self.tap {
             tap.sent(&scrub(command));
