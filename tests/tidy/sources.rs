@@ -114,7 +114,7 @@ pub fn parse(path: &str, text: &str) -> syn::File {
 fn files() -> Vec<(String, String)> {
     let root = root();
     let mut files = Vec::new();
-    for dir in ["src", "tests", "lab", "benches", "benches-peers", "examples", "fuzz"] {
+    for dir in ["src", "tests", "lab", "benches", "examples", "fuzz"] {
         if root.join(dir).is_dir() {
             collect(&root, &root.join(dir), &mut files);
         }

@@ -9,7 +9,6 @@
 //! `cargo bench --bench decode` prints Criterion's figures, and the ratios at the end.
 #![allow(clippy::unwrap_used, reason = "a bench that can't run stops")]
 #![allow(clippy::print_stdout, reason = "a bench's output is its result")]
-#![allow(missing_docs, reason = "criterion_group! makes an undocumented function")]
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -24,8 +23,8 @@ use sidecall::ami::{self, AmiFrameKind};
 use sidecall::esl::{self, EslAuth, EslFrameKind, EslOptions};
 use tokio_util::codec::Decoder;
 
-const ESL: &[u8] = include_bytes!("../fixtures/esl/hold-call-plain.recv");
-const AMI: &[u8] = include_bytes!("../fixtures/ami/hold-call.recv");
+const ESL: &[u8] = include_bytes!("../../fixtures/esl/hold-call-plain.recv");
+const AMI: &[u8] = include_bytes!("../../fixtures/ami/hold-call.recv");
 
 /// How often the recorded call is repeated: about 7 MB.
 const CALLS: usize = 150;
