@@ -8,9 +8,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use scripted::node::live;
-use scripted::{Freeswitch, Node, agent, until, until_within};
+use scripted::{Freeswitch, Node, Running, agent, until, until_within};
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 /// Its connections may each wait for a greeting.
 async fn attached(node: &mut Node) {
@@ -32,8 +31,7 @@ async fn events_of_one_call_are_reported_in_their_order() {
     let mut node = Node::start().await;
     // Replies come back in any order: a report that overtook another would be seen.
     node.slow_up_to(Duration::from_millis(15));
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let agent = Running::start(agent(freeswitch.address, node.address));
     attached(&mut node).await;
     for call in 0..CALLS {
         freeswitch.announce(&format!("leg-{call}"), "2125550100");
@@ -77,8 +75,7 @@ async fn events_of_one_call_are_reported_in_their_order() {
         assert_eq!(bridges, expected.collect::<Vec<_>>(), "{call}");
         assert_eq!(events.last().unwrap()["event"], "ended", "{call}");
     }
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    agent.stop().await;
 }
 
 /// After each reconnect it subscribes on the new connection alone, and an event is one report.
@@ -86,8 +83,7 @@ async fn events_of_one_call_are_reported_in_their_order() {
 async fn after_a_reconnect_it_subscribes_once_and_hears_each_event_once() {
     let mut freeswitch = Freeswitch::start().await;
     let mut node = Node::start().await;
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let agent = Running::start(agent(freeswitch.address, node.address));
     attached(&mut node).await;
     for n in 0..3 {
         while freeswitch.commands.try_recv().is_ok() {}
@@ -113,8 +109,7 @@ async fn after_a_reconnect_it_subscribes_once_and_hears_each_event_once() {
     }
     let subscriptions = said.iter().filter(|line| line.starts_with("event ")).count();
     assert_eq!(subscriptions, 1, "{said:?}");
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    agent.stop().await;
 }
 
 /// A FreeSWITCH that takes its time to ask for the password is sent nothing meanwhile, and only the password then.
@@ -122,16 +117,14 @@ async fn after_a_reconnect_it_subscribes_once_and_hears_each_event_once() {
 async fn nothing_is_written_before_the_login_is_over() {
     let mut freeswitch = Freeswitch::start_greeting_after(Duration::from_secs(2)).await;
     let mut node = Node::start().await;
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let agent = Running::start(agent(freeswitch.address, node.address));
     attached(&mut node).await;
     let mut first = Vec::new();
     while let Ok((_, said)) = freeswitch.first.try_recv() {
         first.push(said);
     }
     assert!(first.len() >= 2 && first.iter().all(|said| *said == ("auth secret".to_owned(), false)), "{first:?}");
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    agent.stop().await;
 }
 
 /// The node may have ended a call because the last leg that it knew of was gone. It drops what it is told of other legs.
@@ -141,8 +134,7 @@ async fn a_call_that_is_over_for_the_node_is_registered_anew_by_its_leg() {
     let mut node = Node::start().await;
     freeswitch.decided("leg-1", "2125550100", "ended-call");
     node.end("ended-call");
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let agent = Running::start(agent(freeswitch.address, node.address));
     attached(&mut node).await;
     freeswitch.event("Event-Name: CHANNEL_ANSWER\nUnique-ID: leg-1\n\n".to_owned());
     until(&mut node.events, |(call, told)| call == "ended-call" && told["events"][0]["event"] == "answered").await;
@@ -152,8 +144,7 @@ async fn a_call_that_is_over_for_the_node_is_registered_anew_by_its_leg() {
     freeswitch.hang_up("leg-1");
     let (call, _) = until(&mut node.events, |(_, told)| told["events"][0]["event"] == "ended").await;
     assert_eq!(call, "leg-1", "the PBX still says the old one");
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    agent.stop().await;
 }
 
 /// The node doesn't answer for a while, and then lists a call that is over on the PBX. What the call itself has yet to tell
@@ -165,8 +156,7 @@ async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
     freeswitch.decided("other", "2125550100", "ended-call");
     node.end("ended-call");
     node.stall("leg-1");
-    let stop = CancellationToken::new();
-    let running = tokio::spawn(agent(freeswitch.address, node.address).run(stop.clone()));
+    let agent = Running::start(agent(freeswitch.address, node.address));
     // The second list of channels follows the first one.
     for _ in 0..2 {
         until(&mut freeswitch.commands, |said| said == "api show channels as json").await;
@@ -188,6 +178,5 @@ async fn nobody_ends_a_call_whose_own_last_report_is_under_way() {
         // It is sent again when the node has not answered for a while.
         assert!(call != "leg-1" || told == own, "{told}");
     }
-    stop.cancel();
-    running.await.unwrap().unwrap();
+    agent.stop().await;
 }

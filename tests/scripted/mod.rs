@@ -17,6 +17,8 @@ use sidecall::agent::{Agent, AgentConfig};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// What was said to one of the two, and when.
 pub type Heard<T> = mpsc::UnboundedReceiver<(Instant, T)>;
@@ -287,4 +289,42 @@ pub fn agent_with(freeswitch: SocketAddr, node: SocketAddr, keys: Value) -> Agen
         pbx[key] = value.clone();
     }
     Agent::new(config, vec![serde_json::from_value(pbx).unwrap()]).unwrap()
+}
+
+/// An agent that runs.
+pub struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Running {
+    pub fn start(agent: Agent) -> Running {
+        let stop = CancellationToken::new();
+        Running { task: tokio::spawn(agent.run(stop.clone())), stop }
+    }
+
+    /// Waits for its goodbye.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.task.await.unwrap().unwrap();
+    }
+
+    /// Kills it.
+    pub fn abort(self) {
+        self.task.abort();
+    }
+}
+
+/// An agent whose link to both is up.
+pub async fn linked() -> (Freeswitch, Node, Running) {
+    linked_with(json!({})).await
+}
+
+/// The same with more keys in its `[[pbx]]`.
+pub async fn linked_with(keys: Value) -> (Freeswitch, Node, Running) {
+    let freeswitch = Freeswitch::start().await;
+    let mut node = Node::start().await;
+    let agent = Running::start(agent_with(freeswitch.address, node.address, keys));
+    until(&mut node.links, |report| report["link"] == "up").await;
+    (freeswitch, node, agent)
 }
