@@ -1,0 +1,73 @@
+//! The dialplan snippets on real PBXs, with a stand-in for the agent: what an administrator installs
+//! does what it says, and a voice call stays what it was.
+
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
+
+#[path = "../agent_double/mod.rs"]
+mod agent_double;
+mod announcements;
+mod hold;
+mod trunk;
+
+use announcements::*;
+use hold::*;
+use lab::{Answer, CallReport, Calls, Kind, Pbx, PbxConfig, SippPhone};
+use trunk::*;
+
+const NUMBER: &str = "+12125550100";
+const UUI: &str = "68747470733a2f2f6e6f64652f612f54";
+
+/// Runs a behaviour on a PBX.
+fn on_one(kind: Kind, test: impl Fn(&Pbx)) {
+    on(kind, PbxConfig::default(), test);
+}
+
+/// Where it matters what the agent says, and not when.
+fn on_one_that_waits(kind: Kind, test: impl Fn(&Pbx)) {
+    on(kind, PbxConfig::patient(), test);
+}
+
+fn on(kind: Kind, config: PbxConfig, test: impl Fn(&Pbx)) {
+    if let Some(pbx) = lab::or_skip(kind, Pbx::start_with(kind, config)) {
+        test(&pbx);
+    }
+}
+
+/// The remote side of the PSTN trunk, which answers at once.
+fn pstn(pbx: &Pbx) -> SippPhone {
+    SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap()
+}
+
+/// The remote side of the packet trunk, which answers at once.
+fn packet(pbx: &Pbx) -> SippPhone {
+    SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap()
+}
+
+fn call(pbx: &Pbx) -> CallReport {
+    Calls::new("1000", NUMBER).place(pbx.sip()).unwrap()
+}
+
+fn millis(report: &CallReport) -> u128 {
+    report.calls[0].answered.unwrap().as_millis()
+}
+
+lab::on_both_pbxs! {
+    without_an_agent_nothing_happens,
+    a_silent_agent_costs_the_hold_and_no_more,
+    a_silent_agent_costs_a_call_one_hold_however_many_numbers_it_has,
+    the_announcement_says_who_calls_whom,
+    an_answer_releases_the_call_quickly,
+    the_packet_route_carries_the_address_and_the_caller_id,
+    a_call_whose_trunk_fails_falls_back_to_the_pstn,
+    a_call_whose_trunk_is_gone_falls_back_to_the_pstn,
+    what_the_called_person_does_is_not_tried_again,
+    a_caller_may_give_up_during_the_hold,
+    what_a_phone_claims_goes_no_further,
+    a_received_address_is_believed_from_the_trusted_trunk_only,
+    a_call_that_passes_two_contexts_is_announced_once,
+    early_media_comes_through_as_it_did,
+    what_a_caller_can_write_is_never_obeyed,
+    the_call_carries_what_a_snapshot_needs,
+    emergency_calls_never_wait,
+    call_info_is_added_on_the_trunks_that_are_named,
+}
