@@ -1,4 +1,6 @@
-//! Contexts and trunks, as they are named on the command line of `install.sh`.
+//! Contexts, attendants and trunks, as they are named on the command line of `install.sh`.
+
+use std::process::Command;
 
 use super::{INSTALL, made_of, on_each, text};
 
@@ -177,4 +179,113 @@ fn a_trunk_that_cannot_be_found_is_named() {
             assert!(said.contains("no endpoint [mine]") && said.contains("no transport that binds an IPv6"), "{said}");
         }
     });
+}
+
+#[test]
+fn attendants_trunks_and_pbxs_behind_are_set_and_taken_back() {
+    on_each("attendants", |scratch| {
+        let asked = [
+            ["--attendant", "public"],
+            ["--attendant", "default"],
+            ["--main", "+12125552000|(+1212555)?30[01]0"],
+            ["--trunk", "192.0.2.10"],
+            ["--trunk", "carrier=198.51.100.7:5080"],
+            ["--behind", "inner"],
+            ["--behind", "other"],
+        ];
+        let said = scratch.install(&[INSTALL, &asked.concat()].concat());
+        let main = "[+]12125552000|([+]1212555)?30[01]0";
+        match scratch.kind {
+            "asterisk" => {
+                let snippet = scratch.read("sidecall.conf");
+                for line in [
+                    format!("\nSIDECALL_MAIN={main} "),
+                    "\nSIDECALL_TRUNK=sidecall ".to_owned(),
+                    "\nSIDECALL_TRUSTED=sidecall|carrier ".to_owned(),
+                    "\nSIDECALL_BEHIND=inner|other ".to_owned(),
+                ] {
+                    assert!(snippet.contains(&line), "{line}");
+                }
+                let entry = scratch.read("sidecall-entry.conf");
+                for name in ["public", "default"] {
+                    assert!(entry.contains(&format!("[sidecall-attendant-{name}]\neswitch => ")), "{entry}");
+                }
+                let trunks = scratch.read("sidecall-trunk.conf");
+                for line in
+                    ["[carrier]\ntype=endpoint", "aors=carrier\n", "contact=sip:198.51.100.7:5080", "match=192.0.2.10"]
+                {
+                    assert!(trunks.contains(line), "{line}: {trunks}");
+                }
+                assert!(said.contains("sidecall-attendant-public") && said.contains("sidecall-pass"), "{said}");
+            }
+            _ => {
+                let snippet = scratch.read("dialplan/sidecall.xml");
+                for setting in [
+                    format!("sidecall_main={main}"),
+                    "sidecall_trunk=sidecall".to_owned(),
+                    "sidecall_trusted=192.0.2.10/32,198.51.100.7/32".to_owned(),
+                    "sidecall_behind=yes".to_owned(),
+                ] {
+                    assert!(snippet.contains(&format!("data=\"{setting}\"")), "{setting}");
+                }
+                assert!(scratch.read("dialplan/default.xml").contains("sidecall/attendant.xml"));
+                let carrier = scratch.read("sip_profiles/external/carrier.xml");
+                assert!(carrier.contains("name=\"carrier\"") && carrier.contains("198.51.100.7:5080"), "{carrier}");
+                assert!(said.contains("{${sidecall_pass}}sofia/gateway/inner"), "{said}");
+            }
+        }
+        let config = std::fs::read_to_string(scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert!(config.contains("\ntrunk = \"sidecall\""), "{config}");
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert_eq!(scratch.difference("before"), "");
+    });
+}
+
+#[test]
+fn a_trunk_by_another_name_is_the_one_that_calls_take() {
+    on_each("named", |scratch| {
+        scratch.install(&[INSTALL, &["--trunk", "b.example=192.0.2.10:5070"]].concat());
+        let (snippet, setting) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "sidecall_trunk=b.example\""),
+            _ => ("sidecall.conf", "\nSIDECALL_TRUNK=b.example "),
+        };
+        assert!(scratch.read(snippet).contains(setting));
+        let config = sidecall::config::Config::load(&scratch.root().join("etc/sidecall/sidecall.toml")).unwrap();
+        assert_eq!(config.node.routing.trunk(&config.pbx[0].name).unwrap().as_str(), "b.example");
+    });
+}
+
+#[test]
+fn wrong_options_are_named() {
+    let root = std::env::temp_dir();
+    for (args, what) in [
+        (&["--pbx", "yate"][..], "yate"),
+        (&["--trunk", "a;b"], "a;b"),
+        (&["--trunk", "a b=192.0.2.1"], "a b"),
+        (&["--trunk", "192.0.2.1", "--trunk", "sidecall=192.0.2.2"], "two trunks"),
+        (&["--trunk", "192.0.2.1", "--existing-trunk", "sidecall"], "two trunks"),
+        (&["--trunk", "300.0.2.1"], "300.0.2.1"),
+        (&["--trunk", "192.0.2.1:70000"], "70000"),
+        (&["--trunk", "2001:db8::1"], "brackets"),
+        (&["--trunk", "[2001:db8::1::2]"], "brackets"),
+        (&["--trunk", "[2001:db8::1]5060"], "brackets"),
+        (&["--trunk", "sip..example"], "sip..example"),
+        (&["--trunk", "$(id)"], "$(id)"),
+        (&["--existing-trunk", "a b"], "a b"),
+        (&["--phones", "a", "--phones", "a"], "named twice"),
+        (&["--trunks", "a b"], "--trunks a b"),
+        (&["--main", "x"], "--main x"),
+        (&["--attendant", "a/b"], "--attendant"),
+        (&["--context", "x y"], "x y"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["--prefix"], "--prefix"),
+    ] {
+        let mut command = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh"));
+        let done = command.args(args).arg("--dry-run").env("SIDECALL_ROOT", &root).output().unwrap();
+        let said = text(&done);
+        assert!(!done.status.success() && said.contains(what), "{args:?}: {said}");
+    }
 }

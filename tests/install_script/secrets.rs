@@ -1,8 +1,9 @@
 //! Secrets of any characters reach the configuration as they are, and no command line shows one.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use super::{Scratch, on_each, text};
+use super::{INSTALL, Scratch, on_each, text};
 use lab::pbx::machine::{NASTY, Recorders, xml};
 
 impl Scratch {
@@ -88,4 +89,25 @@ fn a_secret_of_any_characters_is_written() {
             assert_eq!(scratch.secrets()[2], NASTY);
         },
     );
+}
+
+#[test]
+fn secrets_are_generated_private_and_not_shown() {
+    on_each("secrets", |scratch| {
+        let said = scratch.install(INSTALL);
+        for secret in scratch.secrets() {
+            assert_eq!(secret.len(), 48, "{secret}");
+            assert!(!said.contains(&secret), "{said}");
+        }
+        for name in ["admin.token", "agent.token"] {
+            let file = scratch.root().join("etc/sidecall").join(name);
+            assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let (file, password) = match scratch.kind {
+            "freeswitch" => ("autoload_configs/event_socket.conf.xml", scratch.secrets()[2].clone()),
+            _ => ("manager.d/sidecall.conf", scratch.secrets()[2].clone()),
+        };
+        assert!(scratch.read(file).contains(&password));
+        assert!(!scratch.read(file).contains("ClueCon") && !scratch.read(file).contains("CHANGE-ME"));
+    });
 }

@@ -1,0 +1,85 @@
+//! What the administrator edits between two runs is kept, and what no longer fits is named.
+
+use super::{INSTALL, on_each, text};
+
+#[test]
+fn what_the_administrator_edits_is_kept() {
+    on_each("edited", |scratch| {
+        scratch.install(INSTALL);
+        let (snippet, edited) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "dialplan/default.xml"),
+            _ => ("sidecall.conf", "extensions.conf"),
+        };
+        let mine = scratch.read(snippet).replace("500", "300");
+        std::fs::write(scratch.file(snippet), &mine).unwrap();
+        let hand = if scratch.kind == "freeswitch" { "<!-- by hand -->\n" } else { "; by hand\n" };
+        let with_hand = scratch.read(edited) + hand;
+        std::fs::write(scratch.file(edited), with_hand).unwrap();
+
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("kept as you edited it"), "{said}");
+        assert_eq!(scratch.read(snippet), mine);
+
+        scratch.install(&["--uninstall", "--yes"]);
+        let before = std::fs::read_to_string(scratch.dir.join("before").join(scratch.conf).join(edited)).unwrap();
+        assert_eq!(scratch.read(edited), before + hand);
+        assert!(!scratch.file(snippet).exists());
+    });
+}
+
+#[test]
+fn uninstall_refuses_while_calls_still_lead_there() {
+    on_each("refuse", |scratch| {
+        if scratch.kind != "asterisk" {
+            return;
+        }
+        scratch.install(INSTALL);
+        let with_call = scratch.read("extensions.conf") + "[mine]\nexten => _X.,1,Gosub(sidecall-originating,s,1)\n";
+        std::fs::write(scratch.file("extensions.conf"), with_call).unwrap();
+        scratch.keep("after");
+        let refused = scratch.try_install(&["--uninstall", "--yes"]);
+        assert!(!refused.status.success());
+        assert!(text(&refused).contains("Gosub(sidecall-originating"), "{}", text(&refused));
+        assert_eq!(scratch.difference("after"), "");
+    });
+}
+
+#[test]
+fn an_edited_snippet_finds_its_new_version_beside_it() {
+    on_each("newer", |scratch| {
+        scratch.install(INSTALL);
+        let snippet = if scratch.kind == "freeswitch" { "dialplan/sidecall.xml" } else { "sidecall.conf" };
+        let mine = scratch.read(snippet).replace("500", "300");
+        std::fs::write(scratch.file(snippet), &mine).unwrap();
+        scratch.install(INSTALL);
+        let beside = format!("{snippet}.sidecall-new");
+        assert!(!scratch.file(&beside).exists());
+        // With other options it is another file, as it is with another version.
+        let said = scratch.install(&[INSTALL, &["--main", "+12125552000|2000"]].concat());
+        assert!(said.contains("sidecall-new"), "{said}");
+        assert_eq!(scratch.read(snippet), mine);
+        assert!(scratch.read(&beside).contains("[+]12125552000|2000"), "{}", scratch.read(&beside));
+        scratch.keep("after");
+        assert!(scratch.install(INSTALL).contains("Nothing to do"));
+        assert_eq!(scratch.difference("after"), "");
+        scratch.install(&["--uninstall", "--yes"]);
+        assert!(!scratch.file(&beside).exists());
+    });
+}
+
+/// A snippet of the version that dialled the packet trunk on the first line, with an edit.
+#[test]
+fn an_edited_snippet_of_an_earlier_version_is_named() {
+    on_each("older", |scratch| {
+        scratch.install(INSTALL);
+        let (snippet, new) = match scratch.kind {
+            "freeswitch" => ("dialplan/sidecall.xml", "sidecall_emergency="),
+            _ => ("sidecall.conf", "[sidecall-out]"),
+        };
+        let old = scratch.read(snippet).replace(new, "gone").replace("500", "300");
+        std::fs::write(scratch.file(snippet), old).unwrap();
+        let said = scratch.install(INSTALL);
+        assert!(said.contains("is of an earlier version"), "{said}");
+        assert!(!said.contains("Gosub(sidecall-out,s,1(60"), "{said}");
+    });
+}
