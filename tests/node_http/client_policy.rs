@@ -4,8 +4,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use sidecall::core::address::client_policy::ClientPolicy;
 
-use crate::peers::talks;
 use crate::support::{ADMIN, AGENT, ALICE, BOB, TestNode, answer, bridged, credential, dialled, unbridged};
+use crate::two_nodes::talks;
 use crate::webhooks::Receiver;
 
 async fn node_with(clients: Value) -> TestNode {

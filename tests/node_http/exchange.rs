@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sidecall::push::SipText;
 
-use crate::peers::{FRED, Two, talks};
 use crate::support::{ADMIN, AGENT, ALICE, BOB, CAROL, TestNode, answer, bridged, dialled, ended, unbridged};
+use crate::two_nodes::{FRED, Two, talks};
 use crate::webhooks::Receiver;
 
 /// The SIP MESSAGEs that the agent of a PBX is given.
@@ -17,8 +17,7 @@ async fn messages(node: &TestNode, pbx: &str, sent: Value) -> Vec<Value> {
 
 /// A call from Alice that has come to Fred, and is up on both sides.
 async fn up(two: &Two) -> (String, String) {
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     talks(&two.a, &out, "a-1").await;
     talks(&two.b, &come, "b-1").await;
@@ -102,8 +101,7 @@ async fn an_answer_is_tried_until_it_is_taken() {
     let (mut two, (_hook, address)) = (Two::start().await, Receiver::start(&[]).await);
     let id = two.a.client(ALICE, json!({})).await;
     two.b.client(FRED, json!({"address": address})).await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     talks(&two.a, &out, "a-1").await;
     two.a.kill().await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;

@@ -8,8 +8,8 @@ use sqlx::Executor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::peers::{FRED, Two, talks};
 use crate::support::{AGENT, ALICE, BOB, TestNode, answer};
+use crate::two_nodes::{FRED, Two, talks};
 
 #[tokio::test]
 async fn a_report_whose_agent_gives_up_is_taken_all_the_same() {
@@ -36,8 +36,7 @@ async fn a_report_whose_agent_gives_up_is_taken_all_the_same() {
 #[tokio::test]
 async fn an_address_that_was_told_while_the_store_failed_is_told_on_when_it_comes_again() {
     let (two, mut alice, mut fred) = Two::with_clients().await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     talks(&two.b, &come, "b-1").await;
     talks(&two.a, &out, "a-1").await;

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::peers::{FRED, GINA, TOKEN, Two, offer, rows};
 use crate::support::{AGENT, ALICE, BOB, TestNode};
+use crate::two_nodes::{FRED, GINA, TOKEN, Two, offer, rows};
 
 /// How many of so many requests, a few at a time, got which status.
 async fn flood<F: Future<Output = u16> + Send + 'static>(n: usize, one: impl Fn(usize) -> F) -> Vec<u16> {

@@ -3,8 +3,8 @@
 use serde_json::json;
 use sidecall::node::{NodeConfig, PeerConfig, TlsFiles};
 
-use crate::peers::{FRED, TOKEN, Two, peer, sign, talks, write};
 use crate::support::{ALICE, TestNode, answer};
+use crate::two_nodes::{FRED, TOKEN, Two, peer, sign, talks, write};
 use crate::webhooks::Receiver;
 use lab::net::ca::Ca;
 
@@ -48,8 +48,7 @@ async fn offered_and_answered(by_certificate: bool) {
     let ((alices, at_alices), (freds, at_freds)) = (Receiver::start(&[]).await, Receiver::start(&[]).await);
     two.a.client(ALICE, json!({"address": at_alices})).await;
     two.b.client(FRED, json!({"address": at_freds})).await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     talks(&two.a, &out, "a-1").await;
     talks(&two.b, &come, "b-1").await;

@@ -4,8 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::peers::{FRED, GINA, Two, talks};
 use crate::support::{AGENT, ALICE, Stream, TestNode, answer, bridged, dialled, ended, unbridged};
+use crate::two_nodes::{FRED, GINA, Two, talks};
 
 /// Alice, Fred and Gina, with their clients.
 struct Three {

@@ -1,20 +1,20 @@
-//! A call between two organisations as one story at each node: what they tell each other of their parts.
+//! The timeline of a call between two organisations: each node tells the other of its side.
 
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::peers::{FRED, TOKEN, Two, talks};
 use crate::support::{ADMIN, AGENT, ALICE, Stream, TestNode, answer, ended};
+use crate::two_nodes::{FRED, TOKEN, Two, talks};
 
-/// What a call's story says of another node's part, and of whose end.
+/// What a call's timeline says of the other node's side.
 fn there(call: &Value) -> Vec<(&str, &str)> {
     let steps = call["timeline"].as_array().unwrap().iter().filter(|step| step["step"] == "there");
     steps.map(|step| (step["what"].as_str().unwrap(), step["side"].as_str().unwrap())).collect()
 }
 
-/// A call as an administrator sees it, once the other node has told so much of its part.
+/// A call as an administrator sees it, once the other node has told this many steps of its side.
 async fn told_of_the_other(node: &TestNode, call: &str, steps: usize) -> Value {
     for _ in 0..250 {
         let view = node.get(&format!("/v1/calls/{call}"), ADMIN).await;
@@ -50,8 +50,7 @@ async fn talk_and_hang_up(two: &Two, [alice, fred]: [&mut Stream; 2], (out, come
 #[tokio::test]
 async fn both_nodes_tell_the_call_as_one_story() {
     let (two, mut alice, mut fred) = Two::with_clients().await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = announced(&two).await;
     // While it rings, before anybody's address was given: that there is a client is nobody's business.
     let ringing = told_of_the_other(&two.a, &out, 2).await;
@@ -84,8 +83,7 @@ async fn both_nodes_tell_the_call_as_one_story() {
 #[tokio::test]
 async fn an_end_that_comes_late_is_asked_for_again() {
     let (two, _alice, _fred) = Two::with_clients().await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = announced(&two).await;
     talks(&two.b, &come, "b-1").await;
     talks(&two.a, &out, "a-1").await;
@@ -103,8 +101,7 @@ async fn whose_client_gives_its_address_to_nobody_there_is_not_said_to_have_one(
     let two = Two::start().await;
     two.a.client(ALICE, json!({})).await;
     two.b.client(FRED, json!({"offer": "served"})).await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     talks(&two.b, &come, "b-1").await;
     talks(&two.a, &out, "a-1").await;
@@ -116,8 +113,7 @@ async fn whose_client_gives_its_address_to_nobody_there_is_not_said_to_have_one(
 #[tokio::test]
 async fn a_part_of_a_call_is_for_the_node_that_offered_it() {
     let (two, _alice, _fred) = Two::with_clients().await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = two.b.arrive("b-1", Some(ALICE), FRED, None).await;
     let tell = async |call: &str, token: &str, part: Value| {
         two.b.send(Method::POST, &format!("/v1/peer/offers/{call}/part"), token, part).await
@@ -177,8 +173,7 @@ fn text(markup: &str) -> String {
 #[tokio::test]
 async fn the_page_shows_both_ends_as_one_story() {
     let (two, mut alice, mut fred) = Two::with_clients().await;
-    let out = two.call("a-1").await;
-    two.accepted(&out).await;
+    let out = two.offered("a-1").await;
     let come = announced(&two).await;
     talk_and_hang_up(&two, [&mut alice, &mut fred], (&out, &come)).await;
     told_of_the_other(&two.a, &out, 6).await;
