@@ -206,7 +206,7 @@ fn recordings(folder: &PathBuf) -> Vec<(PathBuf, u64)> {
     files.iter().map(|file| (file.path(), file.metadata().map_or(0, |meta| meta.len()))).collect()
 }
 
-fn a_time_limit_ends_the_call(kind: Kind) {
+fn a_call_is_over_at_its_time_limit(kind: Kind) {
     let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
     let outcomes = rules.takes_the_packet_trunk("+12125550140", "+12125551000", |call| {
         talk(call);
@@ -321,7 +321,7 @@ fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
 }
 
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
-fn without_the_line_the_call_goes_its_old_way_and_is_paired(kind: Kind) {
+fn without_the_line_the_call_takes_its_old_route_and_is_paired(kind: Kind) {
     let Some(mut domains) = lab::or_skip(kind, Domains::start(kind, kind)) else { return };
     let (number, first) = (domains.b.number(1), domains.a.number(1));
     let passed = |domains: &Domains| domains.pstn.log().matches(&format!("{number}@network:1")).count();
@@ -370,11 +370,11 @@ lab::on_both_pbxs! {
     a_phone_without_toll_permission_is_refused,
     a_pin_is_asked,
     a_recording_is_made,
-    a_time_limit_ends_the_call,
+    a_call_is_over_at_its_time_limit,
     the_caller_id_of_the_route_is_shown,
     it_rings_as_long_as_the_route_says,
     a_silent_trunk_has_as_long_as_the_route_rings,
     a_changed_number_takes_no_packet_route,
     a_number_without_its_prefix_is_the_same_call,
-    without_the_line_the_call_goes_its_old_way_and_is_paired,
+    without_the_line_the_call_takes_its_old_route_and_is_paired,
 }

@@ -30,8 +30,8 @@ pub enum Place {
     Other,
 }
 
-/// A path as it is written.
-struct Written {
+/// A path before it is resolved.
+struct RawPath {
     line: usize,
     module: Module,
     test: bool,
@@ -50,24 +50,24 @@ pub fn mentions(tree: &Tree) -> Vec<Mention> {
     let mut all = Vec::new();
     for (source, code) in tree.code() {
         let (module, test) = (code.module.clone(), code.test);
-        let mut walk = Walk { module, test, place: Place::Other, written: Vec::new() };
+        let mut walk = Walk { module, test, place: Place::Other, paths: Vec::new() };
         walk.visit_file(&code.file);
-        all.extend(walk.written.into_iter().map(|written| (&source.path, written)));
+        all.extend(walk.paths.into_iter().map(|raw| (&source.path, raw)));
     }
     let mut bindings = Bindings::new();
     // A `use` may begin with a name that another one makes.
     for _ in 0..2 {
-        let made = all.iter().filter_map(|(_, written)| {
-            let path = absolute(written, &bindings, tree)?;
-            Some((written.module.clone(), written.name.clone()?, path))
+        let made = all.iter().filter_map(|(_, raw)| {
+            let path = absolute(raw, &bindings, tree)?;
+            Some((raw.module.clone(), raw.name.clone()?, path))
         });
         for (module, name, path) in made.collect::<Vec<_>>() {
             bindings.entry(module).or_default().insert(name, path);
         }
     }
-    let mentions = all.iter().filter_map(|(file, written)| {
-        let path = absolute(written, &bindings, tree)?;
-        let Written { line, module, test, place, .. } = written;
+    let mentions = all.iter().filter_map(|(file, raw)| {
+        let path = absolute(raw, &bindings, tree)?;
+        let RawPath { line, module, test, place, .. } = raw;
         let origin = origin(path.clone(), &bindings, tree);
         let (file, module) = ((*file).clone(), module.clone());
         Some(Mention { file, line: *line, module, test: *test, place: *place, path, origin })
@@ -76,14 +76,14 @@ pub fn mentions(tree: &Tree) -> Vec<Mention> {
 }
 
 /// From the root; `None` if it is a name of the function or module that stands alone.
-fn absolute(written: &Written, bindings: &Bindings, tree: &Tree) -> Option<Vec<String>> {
-    let Written { path, module, place, .. } = written;
+fn absolute(raw: &RawPath, bindings: &Bindings, tree: &Tree) -> Option<Vec<String>> {
+    let RawPath { path, module, place, .. } = raw;
     let from = |module: &[String], rest: &[String]| {
         Some(["crate".to_owned()].iter().chain(module).chain(rest).cloned().collect::<Vec<_>>())
     };
     let supers = path.iter().take_while(|part| *part == "super").count();
     match path[0].as_str() {
-        _ if written.external => Some(path.clone()),
+        _ if raw.external => Some(path.clone()),
         "crate" => Some(path.clone()),
         "super" => from(&module[..module.len().saturating_sub(supers)], &path[supers..]),
         "self" if *place == Place::Use || path.len() > 1 => from(module, &path[1..]),
@@ -127,14 +127,14 @@ struct Walk {
     module: Module,
     test: bool,
     place: Place,
-    written: Vec<Written>,
+    paths: Vec<RawPath>,
 }
 
 impl Walk {
     fn found(&mut self, path: &[String], external: bool, line: usize, name: Option<String>) {
         if !path.is_empty() {
             let (module, path) = (self.module.clone(), path.to_vec());
-            self.written.push(Written { line, module, test: self.test, place: self.place, path, external, name });
+            self.paths.push(RawPath { line, module, test: self.test, place: self.place, path, external, name });
         }
     }
 
