@@ -48,13 +48,13 @@ fn no_task_is_started_that_nobody_watches() {
     // They watch what they start: a request waits for it, a store and a connection are told by its end, and the last two
     // do something after the brief task in them.
     const WATCHED: [&str; 9] = [
-        "node/completion.rs",
+        "node/run_to_completion.rs",
         "store/writer.rs",
         "esl/outbound.rs",
         "pbx/freeswitch/mod.rs",
         "pbx/asterisk/mod.rs",
         "cli/",
-        "node/peering/outbound/tasks.rs",
+        "node/peering/outbound/peer_tasks.rs",
         "push/mod.rs",
         "guard/mod.rs",
     ];

@@ -72,7 +72,7 @@ pub(crate) const ALL: &[Target] = &[
         seeds: &[
             Literals("src/node/http/extract.rs"),
             Literals("src/node/http/openapi.rs"),
-            Literals("src/cli/client/peers.rs"),
+            Literals("src/cli/client/contacts.rs"),
         ],
     },
     Target {
@@ -83,14 +83,14 @@ pub(crate) const ALL: &[Target] = &[
     Target {
         name: "node-frames",
         run: cli::fuzz::frames,
-        seeds: &[Frames { source: "src/cli/client/peers.rs", masked: false }],
+        seeds: &[Frames { source: "src/cli/client/contacts.rs", masked: false }],
     },
     Target {
         name: "naptr",
         run: core::fuzz::naptr,
         seeds: &[
             Literals("src/core/routing/naptr_tests.rs"),
-            Literals("src/core/numbering/tel.rs"),
+            Literals("src/core/numbering/tel_uri.rs"),
             Literals("src/core/numbering/number.rs"),
         ],
     },
@@ -101,7 +101,7 @@ pub(crate) const ALL: &[Target] = &[
         seeds: &[
             Literals("src/core/address/uui.rs"),
             Literals("src/core/address/mod.rs"),
-            Literals("src/agent/follow.rs"),
+            Literals("src/agent/follow/mod.rs"),
         ],
     },
     Target {
@@ -109,7 +109,7 @@ pub(crate) const ALL: &[Target] = &[
         run: config::fuzz::text,
         seeds: &[File("etc/sidecall.toml"), Literals("src/config/mod.rs"), Literals("tests/sample_config.rs")],
     },
-    Target { name: "csv", run: node::fuzz::csv, seeds: &[Literals("src/node/http/api/lines.rs")] },
+    Target { name: "csv", run: node::fuzz::csv, seeds: &[Literals("src/node/http/api/csv_lines.rs")] },
 ];
 
 /// Octets of a piece of a recording.

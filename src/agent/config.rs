@@ -11,9 +11,9 @@ use crate::core::base::name::{PbxName, TenantName};
 use crate::core::base::secret::Secret;
 use crate::core::numbering::did_map::DidMap;
 use crate::core::numbering::emergency::{EmergencyNumber, EmergencyRule};
-use crate::core::numbering::endpoint::{EndpointRule, Endpoints};
+use crate::core::numbering::endpoint_names::{EndpointRule, Endpoints};
 use crate::core::numbering::number::Context;
-use crate::core::numbering::plan::{DialPrefix, NumberingPlan, OutsideNumbers, PbxNumberingPlan, Region};
+use crate::core::numbering::numbering_plan::{DialPrefix, NumberingPlan, OutsideNumbers, PbxNumberingPlan, Region};
 use crate::pbx::asterisk::{self, Trust};
 use crate::pbx::{Pbx, freeswitch};
 

@@ -1,30 +1,24 @@
 //! The event-socket client: attaches to PBXs, holds calls for a decision, follows them and tells the
 //! node.
 //!
-//! `hold`, `told_bridges`, `tracker`, `reconcile`, `link::session` and `outbox` are pure.
+//! | module | what |
+//! |---|---|
+//! | `link` | one PBX: connect, reconnect, and what is done on a connection |
+//! | `follow` | its calls: what events and snapshots mean to them |
+//! | `call` | one call: decide, answer, register, report in order |
+//! | `sip_messages` | SIP MESSAGEs that the node asks for |
+//! | `direct_listener` | FreeSWITCH's outbound sockets |
+//! | `node_client` | the node, over HTTP, behind a circuit breaker |
 
 mod call;
 mod config;
-mod context;
-mod direct;
-mod finishing;
+mod direct_listener;
 mod follow;
-mod followed;
 #[doc(hidden)]
 pub mod fuzz;
-mod hold;
-mod introduced;
 mod link;
-mod messages;
 mod node_client;
-mod outbox;
-mod recent_ids;
-mod reconcile;
-mod reply_path;
-mod status;
-mod told_bridges;
-mod tracked_event;
-mod tracker;
+mod sip_messages;
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -8,15 +8,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::config::AgentConfig;
 use super::now;
+use crate::agent::config::AgentConfig;
 use crate::contract::{
     AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EventsReply, PbxReport,
     SipMessages,
 };
 use crate::core::base::breaker::Breaker;
-use crate::core::base::cause::cause;
 use crate::core::base::name::{CallId, PbxName};
+use crate::core::base::root_cause::cause;
 use crate::core::base::secret::Secret;
 
 /// How long a report may take; unlike a decision nobody waits for it.

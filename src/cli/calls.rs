@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
-use super::access::AdminArgs;
-use super::http::Api;
+use super::api_access::AdminArgs;
+use super::api_client::Api;
 use super::output;
 use crate::contract::{
     CallList, CallView, DeliveryView, PairedNumbers, PeerDeliveryView, RemoteSideView, TimelineDetail, TimelineEvent,

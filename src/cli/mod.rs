@@ -1,11 +1,11 @@
 //! The subcommands, one file each.
 
-mod access;
+mod api_access;
+mod api_client;
 mod calls;
 mod client;
 mod completions;
 mod doctor;
-mod http;
 mod logging;
 mod number;
 mod output;

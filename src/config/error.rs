@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_path_to_error::Segment;
 
-use super::overlay::Overlaid;
+use super::environment::Overlaid;
 
 /// A configuration error.
 #[derive(Debug, thiserror::Error)]
@@ -107,7 +107,7 @@ fn plain(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
-    use crate::config::overlay::Environment;
+    use crate::config::environment::Environment;
     use std::path::Path;
 
     #[test]

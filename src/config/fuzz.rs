@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::Config;
-use super::overlay::Environment;
+use super::environment::Environment;
 
 /// Any text is either a usable configuration or one error that names the file. Reads no secrets, since the text may
 /// name any file.

@@ -3,10 +3,10 @@
 //! Each room defines its own part. This one reads the file, applies overrides from the environment, reads secrets
 //! from their files, and reports errors before anything binds.
 
+mod environment;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
-mod overlay;
 
 pub use error::ConfigError;
 
@@ -18,7 +18,7 @@ use toml::de::{DeTable, Deserializer};
 use crate::agent::{AgentConfig, PbxConfig};
 use crate::core::base::secret::Secret;
 use crate::node::{BootstrapTokens, NodeConfig, PeerConfig};
-use overlay::Environment;
+use environment::Environment;
 
 /// The whole file.
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -2,12 +2,12 @@
 
 mod call_events;
 mod calls;
+mod client_messages;
 mod clients;
 mod legacy;
-mod messages;
 mod numbers;
 mod pbxs;
-mod peers;
+mod peer_offers;
 mod timeline;
 
 pub use crate::core::address::capability::Capability;
@@ -16,9 +16,9 @@ pub use calls::{
     AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView, SipMessage,
     SipMessageOutcome, SipMessages,
 };
+pub use client_messages::{Message, MessageBody, PeerClient, Role};
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
-pub use messages::{Message, MessageBody, PeerClient, Role};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
-pub use peers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
+pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
 pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use url::Host;
 
 use crate::core::address::client_policy::{AddressRefusal, ClientPolicy};
-use crate::core::address::network::{HostList, is_public};
+use crate::core::address::hosts::{HostList, is_public};
 use crate::core::address::{Address, AddressKind};
 
 /// Time limit for resolving a name during a check.

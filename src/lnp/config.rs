@@ -12,7 +12,7 @@ use crate::core::address::Address;
 use crate::core::base::name::{OperatorName, PeerName, SourceName, TrunkName};
 use crate::core::base::secret::Secret;
 use crate::core::numbering::number::Context;
-use crate::core::numbering::tel::RoutingNumber;
+use crate::core::numbering::tel_uri::RoutingNumber;
 use crate::core::routing::portability::{NodeUrl, PeerRule, PortabilityRules, RouteRule};
 
 /// The placeholder for the number in a URL.

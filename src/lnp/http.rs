@@ -19,7 +19,7 @@ use super::source::{FLIGHT, SourceAnswer};
 use crate::core::base::name::OperatorName;
 use crate::core::base::secret::Secret;
 use crate::core::numbering::number::Number;
-use crate::core::numbering::tel::RoutingNumber;
+use crate::core::numbering::tel_uri::RoutingNumber;
 use crate::core::routing::portability::{NodeUrl, PortabilityAnswer};
 
 /// Maximum size of an answer, in bytes.

@@ -18,7 +18,7 @@ use crate::core::base::name::SourceName;
 use crate::core::numbering::number::Number;
 use crate::core::routing::portability::PortabilityAnswer;
 use crate::monitor::brief;
-use crate::monitor::lnp::asked;
+use crate::monitor::metrics::lnp::asked;
 
 /// Time limit for a query. Longer than any call waits: a late answer is cached for the next call.
 pub(super) const FLIGHT: Duration = Duration::from_secs(1);

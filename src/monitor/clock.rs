@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use metrics::gauge;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::names::CLOCK_STEP;
+use super::metrics::names::CLOCK_STEP;
 use crate::core::base::time::{ClockReading, UnixMillis};
 
 /// Minimum step to log, in microseconds.

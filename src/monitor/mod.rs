@@ -1,17 +1,13 @@
 //! What operators see: metrics, totals, and the status page.
 
-pub mod agent;
 pub mod clock;
-pub mod lnp;
-mod metrics;
-mod names;
-mod page;
+pub mod metrics;
+mod status_page;
 mod tasks;
 mod totals;
 
 pub use clock::{micros, now, wall};
-pub use metrics::Metrics;
-pub use names::NAMES;
-pub use page::{PAGE, PAGE_CSP};
+pub use metrics::{Metrics, NAMES};
+pub use status_page::{PAGE, PAGE_CSP};
 pub use tasks::{Beat, Ended, TaskView, Tasks, brief, panicked};
 pub use totals::{Totals, TotalsView};

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 
-use super::names::TASK_PANICS;
+use super::metrics::names::TASK_PANICS;
 
 /// The registry, shared by agent and node.
 #[derive(Debug, Clone, Default)]

@@ -1,22 +1,23 @@
 //! The service node: directory, decisions, and who is told of whom, over HTTP.
 
 mod call;
-mod completion;
 mod config;
 mod delivery;
 mod disclosure;
 mod error;
 mod http;
 mod lifecycle;
+mod live_calls;
+mod new_id;
 mod pairing;
 mod peering;
+mod run_to_completion;
 mod server;
-mod state;
 mod timeline;
 
 pub use crate::peer::PeerConfig;
-pub use config::access::{AgentAccess, BootstrapTokens};
 pub use config::connections::ConnectionsConfig;
+pub use config::tokens::{AgentAccess, BootstrapTokens};
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, StorageConfig, TlsFiles};
 pub use error::NodeError;
 pub use http::api::StatusView;

@@ -1,6 +1,6 @@
 //! The events and commands of both PBXs in our words, and a translator for each.
 //!
-//! A [`Pbx`] is one or the other; nobody who has one needs to know which. `reader.rs` takes events from the
+//! A [`Pbx`] is one or the other; nobody who has one needs to know which. `event_reader.rs` takes events from the
 //! connection for both.
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
@@ -8,23 +8,23 @@
 //! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands),
 //! `mod.rs` (connect).
 
-mod adapter;
 pub mod asterisk;
 mod error;
 mod event;
+mod event_reader;
 pub mod freeswitch;
 mod fuzz;
 mod inspection;
-mod on_demand;
-mod reader;
+mod interface;
+mod lazy_connection;
 mod recording;
 mod snapshot;
 mod topology;
 
-pub use adapter::{Pbx, PbxCommands, PbxEvents, PbxLink, PbxQuirks, Slots};
 pub use error::PbxError;
 pub use event::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, PbxEvent, Release};
 pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
+pub use interface::{Pbx, PbxCommands, PbxEvents, PbxLink, PbxQuirks, Slots};
 pub use recording::Recording;
 pub(crate) use snapshot::sorted;
 pub use snapshot::{LiveLeg, Shown, Snapshot};

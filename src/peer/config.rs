@@ -8,7 +8,7 @@ use url::Url;
 use crate::core::address::is_loopback;
 use crate::core::base::name::{PeerName, TrunkName};
 use crate::core::base::secret::Secret;
-use crate::core::numbering::prefix::NumberPrefix;
+use crate::core::numbering::number_prefix::NumberPrefix;
 
 /// Another organisation's node.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

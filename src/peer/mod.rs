@@ -2,11 +2,11 @@
 //!
 //! Offers go only to configured nodes. Answers go to the address that came with a call, whoever owns it.
 
-mod client;
 mod config;
+mod request;
 
-pub use client::Outcome;
 pub use config::PeerConfig;
+pub use request::Outcome;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use url::Url;
 
 use crate::contract::{Offer, PeerClient, SharedTimeline};
-use crate::core::address::network::may_be_public;
+use crate::core::address::hosts::may_be_public;
 use crate::core::address::{Address, AddressKind};
 use crate::core::base::name::{CallId, PeerName, TrunkName};
 use crate::core::base::secret::Secret;
 use crate::core::numbering::number::Number;
-use crate::core::numbering::prefix::{NumberPrefix, longest};
+use crate::core::numbering::number_prefix::{NumberPrefix, longest};
 use crate::core::routing::portability::ServedBy;
 use crate::guard::PublicOnly;
 
@@ -85,7 +85,7 @@ pub struct PeerNode {
 
 impl PeerNode {
     fn new(config: &PeerConfig) -> Result<PeerNode, PeerError> {
-        let mut builder = client::builder();
+        let mut builder = request::builder();
         if let Some(path) = &config.ca_file {
             let pem = read("ca_file", path)?;
             let wrong = |reason: String| PeerError::File { key: "ca_file", path: path.display().to_string(), reason };
@@ -114,7 +114,7 @@ impl PeerNode {
             token: config.token.clone(),
             certificate: config.certificate.clone(),
             trunk: config.trunk.clone(),
-            http: client::build(builder)?,
+            http: request::build(builder)?,
             permits: Semaphore::new(AT_ONCE_EACH),
             withdrawals: Arc::new(Semaphore::new(WITHDRAWALS)),
         })
@@ -162,7 +162,7 @@ impl PeerNode {
 
     async fn send(&self, request: RequestBuilder) -> Outcome {
         match self.turn().await {
-            Ok(_permit) => client::send(request).await,
+            Ok(_permit) => request::send(request).await,
             Err(again) => again,
         }
     }
@@ -170,14 +170,14 @@ impl PeerNode {
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Outcome> {
         match tokio::time::timeout(TURN, self.permits.acquire()).await {
             Ok(Ok(permit)) => Ok(permit),
-            _ => Err(client::again("too many requests to it are under way")),
+            _ => Err(request::again("too many requests to it are under way")),
         }
     }
 
     /// Exchanges timelines for a call that we offered: sends ours and returns the peer's. Doesn't retry.
     pub async fn sync_timeline(&self, id: &CallId, part: &SharedTimeline) -> Result<SharedTimeline, Outcome> {
         let _permit = self.turn().await?;
-        client::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
+        request::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
     }
 
     fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {
@@ -223,10 +223,10 @@ impl Peers {
             peer.map(Arc::new).map_err(|error| PeerError::Of { name: config.name.clone(), error: Box::new(error) })
         });
         let known = known.collect::<Result<Vec<_>, _>>()?;
-        let builder = client::builder();
+        let builder = request::builder();
         // Even without peers, the node answers addresses from call signalling.
         let strangers = if at_home { builder } else { builder.dns_resolver(PublicOnly::default()) };
-        Ok(Peers { known, strangers: client::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
+        Ok(Peers { known, strangers: request::build(strangers)?, at_home, permits: Semaphore::new(AT_ONCE) })
     }
 
     /// All configured peers.
@@ -298,8 +298,8 @@ impl Peers {
         if !self.at_home && !may_be_public(url.host()) {
             return Outcome::Refused("leads into a private network".to_owned());
         }
-        let Ok(_permit) = self.permits.acquire().await else { return client::again("shutting down") };
-        client::send(self.strangers.post(url).json(content)).await
+        let Ok(_permit) = self.permits.acquire().await else { return request::again("shutting down") };
+        request::send(self.strangers.post(url).json(content)).await
     }
 }
 

@@ -9,7 +9,7 @@ mod calls;
 mod deliveries;
 mod delivery_writes;
 mod error;
-mod file;
+mod lost_file;
 mod numbers;
 mod offers;
 mod open;
@@ -50,7 +50,7 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = St
 pub struct Store {
     pool: SqlitePool,
     writer: Writer,
-    file: std::sync::Arc<file::Opened>,
+    file: std::sync::Arc<lost_file::Opened>,
 }
 
 impl Store {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::file::Opened;
+use super::lost_file::Opened;
 use super::writer::Writer;
 use super::{Store, StoreError};
 

@@ -125,7 +125,7 @@ mod tests {
             "impl<T: crate::node::Trait> X for T {}",
             "my_macro! { use crate::{a::{b}, node::{c}}; }",
         ] {
-            let found = rooms_in("src/store/file.rs", text);
+            let found = rooms_in("src/store/lost_file.rs", text);
             assert!(found.contains(&"imports node".to_owned()), "{text}: {found:?}");
         }
     }
@@ -179,8 +179,8 @@ mod tests {
     #[test]
     fn a_re_export_hides_no_layer() {
         let module =
-            ("src/node/mod.rs", "mod http; mod state; pub use http::Problem; pub use state::Live; pub struct Node;");
-        let rest = [("src/node/http/mod.rs", ""), ("src/node/state/mod.rs", "")];
+            ("src/node/mod.rs", "mod http; mod live_calls; pub use http::Problem; pub use live_calls::Live; pub struct Node;");
+        let rest = [("src/node/http/mod.rs", ""), ("src/node/live_calls/mod.rs", "")];
         let of = |text| node(&[module, rest[0], rest[1], ("src/node/call/mod.rs", text)]);
         assert_eq!(of("use crate::node::Problem;"), ["imports node::http (http, above call)"]);
         assert_eq!(of("use crate::node; fn f(_: node::Problem) {}"), ["imports node::http (http, above call)"]);

@@ -45,8 +45,8 @@ const fn layer(name: &'static str, modules: &'static [&'static str], unmoved: &'
 pub const NODE: Layers = Layers {
     room: "node",
     layers: &[
-        layer("base", &["completion", "config", "error", "timeline"], &[]),
-        layer("state", &["state"], &[]),
+        layer("base", &["config", "error", "new_id", "run_to_completion", "timeline"], &[]),
+        layer("live_calls", &["live_calls"], &[]),
         layer("disclosure", &["disclosure"], &[]),
         layer("delivery", &["delivery"], &[]),
         layer("peering::outbound", &["peering::outbound"], &[]),

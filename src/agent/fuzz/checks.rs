@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::calls::World;
+use super::world::World;
 use crate::core::base::name::LegId;
 use crate::core::call::exchange::Effect;
 use crate::core::numbering::number::Number;

@@ -1,13 +1,13 @@
 //! What must hold for any header and for any sequence of events. Compiled with the crate so that it can't fall
 //! behind it; run by the fuzzer (`fuzz/`).
 
-mod calls;
 mod checks;
-mod claims;
-mod model;
+mod naive_pbx;
+mod reconciled_calls;
 mod reports;
+mod world;
 
-pub use calls::calls;
+pub use world::calls;
 
 use crate::core::address::uui::received;
 use crate::core::fuzz::passes_on;

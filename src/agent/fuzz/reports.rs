@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::tracker::Key;
-use super::calls::World;
+use super::world::World;
+use crate::agent::follow::tracker::Key;
 use crate::core::base::name::{AgentId, CallId, LegId};
 use crate::core::base::time::UnixMillis;
 use crate::core::call::exchange::EventRefusal;

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::Supervised;
 use super::ownership::Ownership;
-use super::pending::PendingInputs;
+use super::requests_in_flight::RequestsInFlight;
 use super::session::{LinkAction, LinkInput, LinkSession, SessionEnd};
-use crate::agent::reconcile::Asked;
-use crate::agent::reply_path::ReplyPath;
+use crate::agent::call::reply_path::ReplyPath;
+use crate::agent::follow::reconcile::Asked;
 use crate::contract::LinkState;
-use crate::monitor::agent as metrics;
+use crate::monitor::metrics::agent as metrics;
 use crate::pbx::{PbxCommands, PbxEvents, PbxLink};
 
 /// How often each connection is asked for a sign of life, and the PBX who is in charge.
@@ -44,7 +44,7 @@ struct Driver<'a> {
     ownership: Arc<Mutex<Ownership>>,
     /// What was followed when the last snapshot was asked for.
     asked: Asked,
-    pending: PendingInputs,
+    pending: RequestsInFlight,
 }
 
 async fn sleep_until(wake: Option<Instant>) {
@@ -61,7 +61,7 @@ impl Driver<'_> {
         let ownership = Ownership::new(Arc::clone(&commands), link.context.pbx.name.clone(), us.clone());
         let asked = link.follower.ask();
         let (session, actions) = LinkSession::start(now(), us, link.context.quirks);
-        let (ownership, pending) = (Arc::new(Mutex::new(ownership)), PendingInputs::default());
+        let (ownership, pending) = (Arc::new(Mutex::new(ownership)), RequestsInFlight::default());
         (Driver { link, commands, events, session, ownership, asked, pending }, actions)
     }
 

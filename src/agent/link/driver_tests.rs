@@ -10,7 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::agent::context::LinkContext;
+use crate::agent::link::context::LinkContext;
 use crate::agent::{Agent, AgentConfig};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;

@@ -5,10 +5,12 @@
 //! While a snapshot is under way announcements are answered at once, and all other events wait until it is
 //! reconciled, so that none is older than what it is applied to.
 
+pub(super) mod context;
 mod driver;
 mod ownership;
-mod pending;
+mod requests_in_flight;
 mod session;
+pub(super) mod status;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,16 +21,16 @@ use tokio::time::Interval;
 use tokio_util::sync::CancellationToken;
 
 use self::session::SessionEnd;
-use super::config::PbxConfig;
-use super::context::LinkContext;
-use super::follow::Follower;
-use super::messages::Courier;
-use super::reply_path::ReplyPath;
-use super::{Shared, direct};
+use super::{Shared, direct_listener};
+use crate::agent::call::reply_path::ReplyPath;
+use crate::agent::config::PbxConfig;
+use crate::agent::follow::Follower;
+use crate::agent::link::context::LinkContext;
+use crate::agent::sip_messages::Courier;
 use crate::contract::LinkState;
 use crate::core::base::backoff::Backoff;
 use crate::monitor::Beat;
-use crate::monitor::agent as metrics;
+use crate::monitor::metrics::agent as metrics;
 use crate::pbx::freeswitch::direct::Held;
 use crate::pbx::{Announcement, Pbx, PbxCommands, PbxLink};
 
@@ -50,9 +52,9 @@ pub(super) async fn supervise(
     let quirks = endpoint.quirks();
     let context = Arc::new(LinkContext::new(shared, pbx, quirks));
     let (held_sender, held) = mpsc::channel(256);
-    let _direct = listener.map(|listener| direct::listen(&context, listener, held_sender.clone()));
+    let _direct = listener.map(|listener| direct_listener::listen(&context, listener, held_sender.clone()));
     let over = CancellationToken::new();
-    let reporter = super::status::report(&context, over.clone());
+    let reporter = status::report(&context, over.clone());
     let mut link = Supervised::new(context, held);
     link.run(&*endpoint, shutdown).await;
     link.courier.stop().await;

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::agent::micros;
-use crate::core::base::event_age::ROUND_TRIP_MAX;
 use crate::core::base::name::PbxName;
+use crate::core::base::pbx_clock::ROUND_TRIP_MAX;
 use crate::pbx::{PbxCommands, PbxError};
 
 /// Checks in a row without a new heartbeat before the agent in charge counts as dead. One that was only cut off for longer

@@ -1,7 +1,7 @@
 //! `client`: a multimedia client in the terminal.
 
+mod contacts;
 pub mod fuzz;
-mod peers;
 mod sender;
 mod show;
 mod stream;
@@ -15,13 +15,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use url::Url;
 
-use super::access;
-use super::http::Api;
+use super::api_access;
+use super::api_client::Api;
 use crate::config::Config;
 use crate::contract::{Capability, Message, MessageBody, NewClient};
 use crate::core::address::disclosure::OfferTo;
 use crate::core::numbering::number::Number;
-use peers::{Contacts, TypedLine};
+use contacts::{Contacts, TypedLine};
 use sender::Words;
 use show::Show;
 use stream::{News, Stream};
@@ -84,14 +84,14 @@ pub(super) struct ClientArgs {
 }
 
 pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
-    let Some(token) = access::token(args.token, args.token_file.as_deref())? else {
+    let Some(token) = api_access::token(args.token, args.token_file.as_deref())? else {
         bail!(
             "no credential: give --token-file, or set SIDECALL_TOKEN (an administrator makes one with `sidecall number put NUMBER --new-credential`)"
         );
     };
     let node = match args.node {
         Some(node) => node,
-        None => access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
+        None => api_access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
     };
     let api = Api::new(node, token)?;
     let new = NewClient {

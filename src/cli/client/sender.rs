@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::peers::Label;
-use crate::cli::http::{self, ApiError};
+use super::contacts::Label;
+use crate::cli::api_client::{self, ApiError};
 use crate::contract::PeerClient;
 use crate::core::address::{Address, AddressKind};
 use crate::core::base::backoff::Backoff;
-use crate::core::base::cause::cause;
+use crate::core::base::root_cause::cause;
 
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub(super) struct SendOutcome {
 }
 
 pub(super) fn start() -> Result<(Sender, mpsc::Receiver<SendOutcome>), ApiError> {
-    let client = http::client()?;
+    let client = api_client::client()?;
     let (posts, mut queue) = mpsc::channel::<Post>(QUEUE);
     let (sender, outcomes) = mpsc::channel(QUEUE);
     let in_flight = Arc::new(AtomicUsize::new(0));

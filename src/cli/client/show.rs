@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::peers::{Label, called, shown};
+use super::contacts::{Label, called, shown};
 use super::sender::{SendOutcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
 use crate::contract::{Capability, Message, MessageBody};

@@ -13,11 +13,11 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use crate::cli::http::{Api, ApiError};
+use crate::cli::api_client::{Api, ApiError};
 use crate::contract::{ClientCreated, Message, NewClient};
 use crate::core::base::backoff::Backoff;
-use crate::core::base::cause::cause;
 use crate::core::base::name::ClientId;
+use crate::core::base::root_cause::cause;
 use crate::core::numbering::number::Number;
 
 const CONNECT: Duration = Duration::from_secs(10);

@@ -1,7 +1,7 @@
 //! Finds bindings that the policy in `[node.clients]` refuses: no message reaches them.
 
 use super::report::DoctorReport;
-use crate::cli::http::Api;
+use crate::cli::api_client::Api;
 use crate::config::Config;
 use crate::contract::{CLIENTS_LISTED, ClientList};
 use crate::core::numbering::number::Number;

@@ -7,11 +7,11 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::report::DoctorReport;
 use crate::agent::PbxConfig;
-use crate::cli::http::Api;
+use crate::cli::api_client::Api;
 use crate::contract::{NumberPage, PbxKind};
 use crate::core::numbering::emergency::EmergencyRule;
 use crate::core::numbering::number::Number;
-use crate::core::numbering::plan::NumberingPlan;
+use crate::core::numbering::numbering_plan::NumberingPlan;
 use crate::pbx::Settings;
 
 /// Maximum number of directory pages to read, and the numbers on each.

@@ -3,13 +3,12 @@
 mod clients;
 mod emergency;
 mod files;
-mod listening;
+mod listening_ports;
 mod lnp;
 mod node;
 mod number;
 mod pbx;
 mod peers;
-mod probe;
 mod report;
 
 use std::path::Path;

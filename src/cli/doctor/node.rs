@@ -3,8 +3,8 @@
 use url::Url;
 
 use super::report::DoctorReport;
-use crate::cli::access;
-use crate::cli::http::{Api, ApiError};
+use crate::cli::api_access;
+use crate::cli::api_client::{Api, ApiError};
 use crate::config::Config;
 use crate::contract::CallList;
 use crate::core::address::is_loopback;
@@ -31,7 +31,7 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
             return Ok(none);
         }
     };
-    let local = access::url(&config.node)?;
+    let local = api_access::url(&config.node)?;
     if let Err(error) = agent.touch(&["healthz"]).await {
         let start = if same_place(node, &local) { "start it: systemctl start sidecall, or sidecall run" } else { "" };
         let todo = match start {

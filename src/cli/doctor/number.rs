@@ -2,11 +2,11 @@
 
 use super::report::DoctorReport;
 use crate::agent::PbxConfig;
-use crate::cli::http::Api;
+use crate::cli::api_client::Api;
 use crate::config::Config;
 use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
 use crate::core::numbering::number::Number;
-use crate::core::numbering::plan::PbxNumberingPlan;
+use crate::core::numbering::numbering_plan::PbxNumberingPlan;
 
 pub(super) async fn check(
     config: &Config,

@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use tokio::io::AsyncRead;
 use tokio_util::io::ReaderStream;
 
-use crate::cli::http::{Api, ApiError};
+use crate::cli::api_client::{Api, ApiError};
 use crate::cli::output;
 use crate::contract::ImportReport;
 

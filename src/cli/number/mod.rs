@@ -13,8 +13,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 
-use super::access::AdminArgs;
-use super::http::Api;
+use super::api_access::AdminArgs;
+use super::api_client::Api;
 use super::output;
 use crate::contract::{ClientList, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::base::name::PbxName;

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::contract::PbxKind;
 use crate::core::base::name::{PbxName, TenantName};
 use crate::core::numbering::number::Number;
-use crate::core::numbering::plan::NumberReadError;
+use crate::core::numbering::numbering_plan::NumberReadError;
 
 /// Shows how text from a PBX is read as a number, and what is dialled there for that number.
 ///

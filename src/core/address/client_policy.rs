@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::network::{HostList, HostRule, may_be_public};
+use super::hosts::{HostList, HostRule, may_be_public};
 use super::{Address, AddressKind};
 
 /// The addresses that an administrator allows.

@@ -3,7 +3,7 @@
 pub mod capability;
 pub mod client_policy;
 pub mod disclosure;
-pub mod network;
+pub mod hosts;
 pub mod uui;
 
 use std::fmt;

@@ -2,9 +2,9 @@
 
 pub mod backoff;
 pub mod breaker;
-pub mod cause;
-pub mod event_age;
 pub mod name;
+pub mod pbx_clock;
+pub mod root_cause;
 pub mod secret;
 pub mod time;
 pub mod token_bucket;

@@ -1,6 +1,6 @@
 //! The exchange: which legs hear each other, and so which two numbers are paired.
 //!
-//! Every leg stands for a number, or for nobody (see [`identity`](super::identity)). Only a bridge between two legs pairs
+//! Every leg stands for a number, or for nobody (see [`leg_identity`](super::leg_identity)). Only a bridge between two legs pairs
 //! their numbers, whichever calls the legs belong to. So transfers, pick-ups and conferences need no rules of their own.
 //!
 //! The numbers in the events are those that the legs stand for; the caller of `apply` has looked them up.

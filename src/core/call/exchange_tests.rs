@@ -8,12 +8,12 @@ use crate::core::routing::route::{Reason, Route, Side};
 
 #[path = "call_lifetime_tests.rs"]
 mod call_lifetime;
+#[path = "membership_tests.rs"]
+mod membership;
 #[path = "random_events_tests.rs"]
 mod random_events;
 #[path = "report_order_tests.rs"]
 mod report_order;
-#[path = "strangers_tests.rs"]
-mod strangers;
 
 const T: UnixMillis = UnixMillis(1_000);
 

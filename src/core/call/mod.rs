@@ -2,13 +2,13 @@
 
 mod bridges;
 pub mod exchange;
-pub mod identity;
+pub mod leg_identity;
+mod membership;
 pub mod offer_matching;
+mod pairs;
 mod remote_legs;
 pub mod remote_side;
 pub mod report_order;
-mod strangers;
-mod talks;
 
 use std::collections::BTreeMap;
 

@@ -22,7 +22,7 @@ use crate::core::address::Address;
 use crate::core::base::name::{CallId, PeerName};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
-use crate::core::numbering::prefix::{NumberPrefix, longest};
+use crate::core::numbering::number_prefix::{NumberPrefix, longest};
 
 /// Maximum delay of a voice call after the other side began it.
 const LATE: Duration = Duration::from_secs(180);

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::did_map::{DigitMask, overlap};
-use super::emergency_numbers::REGIONS;
+use super::emergency_regions::REGIONS;
 use super::number::Number;
 
 /// Reach help from any mobile phone of the world (3GPP TS 22.101 §10.1), so people try them everywhere.

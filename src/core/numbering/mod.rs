@@ -2,9 +2,9 @@
 
 pub mod did_map;
 pub mod emergency;
-mod emergency_numbers;
-pub mod endpoint;
+mod emergency_regions;
+pub mod endpoint_names;
 pub mod number;
-pub mod plan;
-pub mod prefix;
-pub mod tel;
+pub mod number_prefix;
+pub mod numbering_plan;
+pub mod tel_uri;

@@ -8,7 +8,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use super::portability::PortabilityAnswer;
 use crate::core::base::name::OperatorName;
 use crate::core::numbering::number::Number;
-use crate::core::numbering::tel::TelUri;
+use crate::core::numbering::tel_uri::TelUri;
 
 /// Records that are looked at; a number has a few.
 const RECORDS_MAX: usize = 32;

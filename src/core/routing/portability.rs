@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::core::address::{Address, AddressKind};
 use crate::core::base::name::{OperatorName, PeerName, TrunkName};
-use crate::core::numbering::tel::RoutingNumber;
+use crate::core::numbering::tel_uri::RoutingNumber;
 
 /// The URL of a node: `https:`, or `http:` on loopback, with nothing behind its path.
 ///

@@ -18,10 +18,10 @@ use crate::monitor::{Totals, now};
 use crate::node::call::CallError;
 use crate::node::config::Routing;
 use crate::node::disclosure::Disclosure;
+use crate::node::live_calls::{LiveCalls, Opening};
+use crate::node::new_id::new_id;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
-use crate::node::state::ids::new_id;
-use crate::node::state::{LiveCalls, Opening};
 use crate::peer::Peers;
 use crate::store::{Facts, Store, StoreError};
 

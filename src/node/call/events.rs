@@ -7,11 +7,11 @@ use crate::core::base::name::{AgentId, CallId};
 use crate::core::call::exchange::Effect;
 use crate::node::call::CallError;
 use crate::node::call::identify::identify;
-use crate::node::completion::run_to_completion;
+use crate::node::live_calls::{Applied, LiveCalls};
 use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
-use crate::node::state::{Applied, LiveCalls};
+use crate::node::run_to_completion::run_to_completion;
 use crate::push::Push;
 use crate::store::{Store, StoreError};
 

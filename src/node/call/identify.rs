@@ -2,13 +2,13 @@
 
 use crate::contract::{CallEvent, CallReport, NumberKind};
 use crate::core::base::name::{AgentId, CallId};
-use crate::core::call::identity::{DeviceFacts, LegOrigin, is_same_number, stands_for};
+use crate::core::call::leg_identity::{DeviceFacts, LegOrigin, is_same_number, stands_for};
 use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::call::CallError;
-use crate::node::state::{CallUnavailable, LiveCalls};
+use crate::node::live_calls::{CallUnavailable, LiveCalls};
 use crate::store::{Store, StoreError};
 
 /// Returns the reports with each device replaced by the number it stands for. A repeat, which the exchange ignores, is

@@ -5,7 +5,7 @@ pub(in crate::node) mod events;
 mod identify;
 
 use crate::core::call::exchange::EventRefusal;
-use crate::node::state::CallUnavailable;
+use crate::node::live_calls::CallUnavailable;
 use crate::store::StoreError;
 
 /// Why a call could not be decided, or its events not applied.

@@ -1,7 +1,7 @@
 //! The `[node]` table of the configuration.
 
-pub(in crate::node) mod access;
 pub(in crate::node) mod connections;
+pub(in crate::node) mod tokens;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,8 +17,8 @@ use crate::core::routing::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
 use crate::peer::PeerConfig;
-use access::AgentAccess;
 use connections::ConnectionsConfig;
+use tokens::AgentAccess;
 
 pub(in crate::node) const MB: u64 = 1024 * 1024;
 /// Characters of the path of a call-scoped address: `/a/` and the token.
@@ -199,7 +199,7 @@ impl NodeConfig {
             return Err(NodeError::Config { key: "node.clients.messages_per_minute", reason });
         }
         self.connections.check()?;
-        access::check(&self.agent)?;
+        tokens::check(&self.agent)?;
         self.base(self.listen)?;
         for (n, peer) in self.peers.iter().enumerate() {
             let wrong = |reason: String| NodeError::Config { key: "peer", reason };

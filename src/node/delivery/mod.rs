@@ -2,7 +2,7 @@
 
 pub(in crate::node) mod pbx_links;
 pub(in crate::node) mod post_budget;
-pub(in crate::node) mod sip_messages;
+pub(in crate::node) mod sip_handout;
 
 use std::collections::HashMap;
 

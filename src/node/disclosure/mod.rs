@@ -14,7 +14,7 @@ use crate::core::call::exchange::Pair;
 use crate::core::call::remote_side::RemoteClient;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
-use crate::node::state::LiveCalls;
+use crate::node::live_calls::LiveCalls;
 use crate::peer::{Outcome, Peers};
 use crate::store::{Binding, Delivery, Store, StoreError};
 use inbox_token::InboxTokens;

@@ -14,11 +14,11 @@ use crate::core::numbering::number::Number;
 use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::config::Monitoring;
-use crate::node::http::certificate::ClientCertificate;
-use crate::node::http::hosts::Hosts;
-use crate::node::http::logins::Logins;
+use crate::node::http::client_certificate::ClientCertificate;
+use crate::node::http::configured_tokens::ConfiguredTokens;
+use crate::node::http::dns_rebinding::Hosts;
+use crate::node::http::failed_logins::Logins;
 use crate::node::http::router::ApiState;
-use crate::node::http::tokens::ConfiguredTokens;
 use crate::peer::{PeerNode, Peers};
 use crate::store::{Store, TokenRole, credential_hash};
 

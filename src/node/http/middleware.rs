@@ -8,8 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use crate::monitor::Metrics;
 use crate::node::Problem;
-use crate::node::completion::run_to_completion;
 use crate::node::http::problem::PROBLEM_JSON;
+use crate::node::run_to_completion::run_to_completion;
 
 /// Counts the request, makes a problem of every error that isn't one yet, and adds the headers that
 /// keep browsers from guessing.

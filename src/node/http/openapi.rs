@@ -5,18 +5,20 @@ use utoipa::{Modify, OpenApi};
 
 use crate::contract::Message;
 use crate::node::Problem;
-use crate::node::http::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
+use crate::node::http::api::{
+    calls, client_stream, clients, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+};
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457)."),
     paths(
-        numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, import::import,
-        clients::create, clients::list, clients::change, clients::remove, stream::open,
+        numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
+        clients::create, clients::list, clients::change, clients::remove, client_stream::open,
         calls::decide, calls::list, calls::show, calls::events,
         pbxs::report,
         inbox::post, inbox::page,
-        offers::create, offers::withdraw, offers::sync_timeline,
+        peer_offers::create, peer_offers::withdraw, peer_offers::sync_timeline,
         monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
         monitoring::openapi,
     ),

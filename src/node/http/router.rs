@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
-use crate::node::http::api::{calls, clients, import, inbox, monitoring, numbers, offers, pbxs, stream};
+use crate::node::http::api::{
+    calls, client_stream, clients, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+};
 use crate::node::http::auth::Authenticator;
 use crate::node::http::{disk_guard, middleware};
 use crate::node::lifecycle::disk_space::Space;
@@ -27,10 +29,10 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 pub(in crate::node) struct ApiState {
     pub(in crate::node) auth: Arc<Authenticator>,
     pub(in crate::node) directory: Arc<numbers::DirectoryApi>,
-    pub(in crate::node) streams: Arc<stream::StreamsApi>,
+    pub(in crate::node) streams: Arc<client_stream::StreamsApi>,
     pub(in crate::node) calls: Arc<calls::CallsApi>,
     pub(in crate::node) pbxs: Arc<pbxs::PbxsApi>,
-    pub(in crate::node) offers: Arc<offers::OffersApi>,
+    pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
     pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
     pub(in crate::node) space: Arc<Space>,
@@ -65,7 +67,7 @@ all! {
         get "/v1/clients" => clients::list;
         patch "/v1/clients/{id}" => clients::change;
         delete "/v1/clients/{id}" => clients::remove;
-        get "/v1/clients/{id}/stream" => stream::open;
+        get "/v1/clients/{id}/stream" => client_stream::open;
         post "/v1/calls" => calls::decide;
         get "/v1/calls" => calls::list;
         get "/v1/calls/{call}" => calls::show;
@@ -79,12 +81,12 @@ all! {
         get "/openapi.json" => monitoring::openapi;
     }
     slow {
-        post "/v1/numbers:import" => import::import;
+        post "/v1/numbers:import" => number_import::import;
     }
     peers {
-        post "/v1/peer/offers" => offers::create;
-        delete "/v1/peer/offers/{id}" => offers::withdraw;
-        post "/v1/peer/offers/{id}/part" => offers::sync_timeline;
+        post "/v1/peer/offers" => peer_offers::create;
+        delete "/v1/peer/offers/{id}" => peer_offers::withdraw;
+        post "/v1/peer/offers/{id}/part" => peer_offers::sync_timeline;
     }
     inboxes {
         post "/a/{token}" => inbox::post;
@@ -97,7 +99,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
-    let peers = peers().layer(DefaultBodyLimit::max(offers::BODY)).layer(timeout);
+    let peers = peers().layer(DefaultBodyLimit::max(peer_offers::BODY)).layer(timeout);
     let inboxes = inboxes()
         .layer(DefaultBodyLimit::max(inbox::BODY))
         .layer(timeout)

@@ -22,8 +22,8 @@ use tokio_util::task::TaskTracker;
 use tower_layer::Layer;
 
 use crate::node::config::connections::ConnectionsConfig;
-use crate::node::http::certificate::ClientCertificate;
-use crate::node::http::connections::Connections;
+use crate::node::http::client_certificate::ClientCertificate;
+use crate::node::http::connection_limit::Connections;
 use crate::node::http::socket::Socket;
 
 /// How long requests have to finish when the node stops.

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_io_timeout::TimeoutWriter;
 
-use crate::node::http::connections::Place;
+use crate::node::http::connection_limit::Place;
 
 /// See the module. A WebSocket keeps it, and with it the place, when it leaves HTTP behind.
 ///

@@ -8,7 +8,7 @@ use crate::core::base::time::UnixMillis;
 use crate::monitor::{Beat, Tasks, now};
 use crate::node::config::KeepCalls;
 use crate::node::lifecycle::Upkeep;
-use crate::node::state::GRACE;
+use crate::node::live_calls::GRACE;
 use crate::store::{Store, StoreError};
 
 const TICK: Duration = Duration::from_secs(1);

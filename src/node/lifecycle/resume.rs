@@ -10,7 +10,7 @@ use crate::core::call::exchange::{Exchange, Pair};
 use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
 use crate::monitor::now;
 use crate::node::lifecycle::Upkeep;
-use crate::node::state::GRACE;
+use crate::node::live_calls::GRACE;
 use crate::store::{CallFilter, StoreError};
 
 /// Live calls that are taken up; a PBX has fewer.

@@ -3,9 +3,9 @@
 //! What is to be told follows from what is: a pair that talks is told, one that doesn't is told that
 //! it is over. So a pair can be looked at any number of times, late, twice, or after a restart.
 
-mod locks;
-mod messages;
-mod missed;
+mod missed_calls;
+mod pair_locks;
+mod peer_messages;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -23,12 +23,12 @@ use crate::core::routing::route::Side;
 use crate::monitor::{Totals, brief, now};
 use crate::node::delivery::Deliveries;
 use crate::node::disclosure::Disclosure;
+use crate::node::live_calls::LiveCalls;
 use crate::node::peering::outbound::Outbound;
-use crate::node::state::LiveCalls;
 use crate::push::{Push, SipRoute, sip_route};
 use crate::store::{Binding, Delivery, Store, StoreError};
-use locks::PairLocks;
-use messages::{Party, messages};
+use pair_locks::PairLocks;
+use peer_messages::{Party, messages};
 
 /// How long what could not be told waits for the database.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -123,7 +123,7 @@ impl Pairing {
             (true, true) => self.outbound.introduce(pair),
         }
         let mut routed = self.deliveries.route(wanted, &call.pbx).await?;
-        routed.retain(|routed| !self.push.skip_resting(&routed.client, &routed.via, pair));
+        routed.retain(|routed| !self.push.skip_unreachable(&routed.client, &routed.via, pair));
         let new = self.store.add_deliveries(routed.iter().map(|routed| routed.delivery.clone()).collect()).await?;
         if !new.is_empty() {
             self.totals.paired();

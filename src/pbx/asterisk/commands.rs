@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
 use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Release, Snapshot};
 
-use super::messages::AsteriskMessages;
+use super::sip_messages::AsteriskMessages;
 use super::translator::micros;
 use super::{AsteriskEndpoint, snapshot};
 

@@ -8,9 +8,9 @@ pub use crate::ami::AmiEvent;
 use super::snapshot;
 use super::translator::AsteriskTranslator;
 use crate::ami::{AmiFrame, fuzz::decode};
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
+use crate::pbx::event_reader::Translate;
 use crate::pbx::fuzz::Told;
-use crate::pbx::reader::Translate;
 use crate::pbx::{PbxEvent, Snapshot};
 
 /// Reads the events of an Asterisk whose phones are named by their extensions.

@@ -4,10 +4,10 @@ mod commands;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;
-mod messages;
 mod phones;
 #[cfg(test)]
-mod scripted;
+mod scripted_ami;
+mod sip_messages;
 mod snapshot;
 mod tls;
 mod translator;
@@ -24,10 +24,10 @@ use async_trait::async_trait;
 use self::commands::AsteriskCommands;
 use self::inspection::AsteriskInspection;
 use self::translator::AsteriskTranslator;
-use super::reader::EventReader;
+use super::event_reader::EventReader;
 use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
 use crate::ami::{self, AmiAuth, AmiClient, AmiConnection, AmiEvents, AmiOptions};
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
 use crate::wire::Tap;
 
 /// What sets an Asterisk apart.

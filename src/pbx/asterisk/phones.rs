@@ -11,7 +11,7 @@ use moka::sync::Cache;
 use tokio::time::timeout;
 
 use crate::ami::{Action, AmiClient};
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
 use crate::pbx::PbxError;
 
 /// An answer is used again for so long: one more question for each message would double what Asterisk has to do.
@@ -151,7 +151,7 @@ async fn values<const N: usize>(client: &AmiClient, names: [String; N]) -> Resul
 mod tests {
     use super::*;
     use crate::ami::{AmiAuth, AmiOptions, Method, connect_stream};
-    use crate::pbx::asterisk::scripted::serve;
+    use crate::pbx::asterisk::scripted_ami::serve;
     use tokio::io::duplex;
 
     /// A client of such an Asterisk.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::translator::{HOLDING, UP, leg, member, variable};
 use crate::ami::{Action, AmiClient, AmiEvent};
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
 use crate::pbx::event::{raw_number, side, tenant};
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{CallTags, LiveLeg, PbxError, Snapshot};

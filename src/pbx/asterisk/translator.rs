@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::ami::AmiEvent;
 use crate::core::base::name::{LegId, TrunkName};
-use crate::core::numbering::endpoint::Endpoints;
+use crate::core::numbering::endpoint_names::Endpoints;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
-use crate::pbx::reader::Translate;
+use crate::pbx::event_reader::Translate;
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{Announcement, CallTags, Device, PbxEvent, Release, Snapshot};
 

@@ -9,7 +9,7 @@ use crate::core::base::name::LegId;
 use crate::esl::{Command, EslClient};
 use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Snapshot};
 
-use super::messages::FreeswitchMessages;
+use super::sip_messages::FreeswitchMessages;
 use super::{FreeswitchEndpoint, snapshot};
 
 /// The connection for answers, the one for questions, the sending side of the event connection, and what sends

@@ -7,8 +7,8 @@ use super::snapshot;
 use super::translator::FreeswitchTranslator;
 use crate::core::base::name::LegId;
 use crate::esl::{EslEvent, EslFrame, fuzz::decode};
+use crate::pbx::event_reader::Translate;
 use crate::pbx::fuzz::Told;
-use crate::pbx::reader::Translate;
 
 /// Reads a stream of events, and in the middle of it a snapshot of its first half. When every channel
 /// that was ever named has hung up, the translator keeps nothing.

@@ -5,7 +5,7 @@ pub mod direct;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;
-mod messages;
+mod sip_messages;
 mod snapshot;
 mod translator;
 
@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use self::commands::FreeswitchCommands;
 use self::inspection::FreeswitchInspection;
 use self::translator::FreeswitchTranslator;
-use super::reader::EventReader;
+use super::event_reader::EventReader;
 use super::{Inspection, Pbx, PbxError, PbxLink, PbxQuirks, Recording, Slots};
 use crate::esl::{self, EslAuth, EslClient, EslConnection, EslEvents, EslOptions};
 use crate::wire::Tap;

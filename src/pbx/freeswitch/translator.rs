@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::core::base::name::LegId;
 use crate::esl::EslEvent;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
-use crate::pbx::reader::Translate;
+use crate::pbx::event_reader::Translate;
 use crate::pbx::topology::{ChannelKind, Member, Topology};
 use crate::pbx::{Announcement, CallTags, Device, PbxEvent, Release, Snapshot};
 

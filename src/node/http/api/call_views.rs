@@ -4,7 +4,7 @@ use crate::contract::{AnswerView, CallView, RemoteSideView, TimelineEvent};
 use crate::core::base::name::CallId;
 use crate::core::call::Call;
 use crate::core::call::remote_side::RemoteSide;
-use crate::node::state::LiveCalls;
+use crate::node::live_calls::LiveCalls;
 use crate::node::timeline::{in_order, timeline};
 use crate::store::{Store, StoreError};
 

@@ -16,12 +16,12 @@ use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::call::decide::Decisions;
 use crate::node::call::events::Reports;
-use crate::node::delivery::sip_messages::SipHandout;
+use crate::node::delivery::sip_handout::SipHandout;
 use crate::node::http::api::call_views::CallViews;
 use crate::node::http::auth::{AdminOrAgent, FromAgent};
 use crate::node::http::extract::{Body, InPath, Parameters, agent_clock, agent_id};
 use crate::node::http::problem::Problems;
-use crate::node::state::LiveCalls;
+use crate::node::live_calls::LiveCalls;
 use crate::store::{CallFilter, Store};
 
 /// Events of one report.

@@ -22,7 +22,7 @@ use crate::node::http::api::numbers::DirectoryApi;
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
-use crate::node::state::ids::new_id;
+use crate::node::new_id::new_id;
 use crate::push::{SigningSecret, SigningSecretError};
 use crate::store::{Binding, Renewal, StoreError};
 

@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocket, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::import::Tally;
-use super::stream::{SAID, acknowledged};
-use super::{clients, inbox, lines, numbers};
+use super::client_stream::{SAID, acknowledged};
+use super::number_import::Tally;
+use super::{clients, csv_lines, inbox, numbers};
 use crate::contract::{
     CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, EventsReply,
     ImportReport, Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport,
@@ -152,7 +152,7 @@ impl Write for Wire<'_> {
 pub fn csv(data: &[u8]) {
     // A batch has a thousand lines, and a line at least a byte.
     let (sender, mut batches) = mpsc::channel(data.len() / 1000 + 2);
-    if lines::read(data, &sender).is_err() {
+    if csv_lines::read(data, &sender).is_err() {
         return;
     }
     drop(sender);

@@ -28,9 +28,9 @@ use crate::node::http::disk_guard;
 use crate::node::http::extract::Body;
 use crate::node::http::problem::Problems;
 use crate::node::lifecycle::disk_space::Space;
+use crate::node::live_calls::{GRACE, LiveCalls};
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::inbound::remote_client::Reception;
-use crate::node::state::{GRACE, LiveCalls};
 use crate::store::{Binding, Delivery, Store};
 
 /// Bytes of a message.

@@ -2,15 +2,15 @@
 
 pub(in crate::node) mod call_views;
 pub(in crate::node) mod calls;
+pub(in crate::node) mod client_stream;
 pub(in crate::node) mod clients;
+mod csv_lines;
 pub mod fuzz;
-pub(in crate::node) mod import;
 pub(in crate::node) mod inbox;
-mod lines;
 pub(in crate::node) mod monitoring;
+pub(in crate::node) mod number_import;
 pub(in crate::node) mod numbers;
-pub(in crate::node) mod offers;
 pub(in crate::node) mod pbxs;
-pub(in crate::node) mod stream;
+pub(in crate::node) mod peer_offers;
 
 pub use monitoring::StatusView;

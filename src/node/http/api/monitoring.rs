@@ -21,7 +21,7 @@ use crate::node::http::openapi::document;
 use crate::node::http::problem::{Problem, Problems};
 use crate::node::lifecycle::database_probe::DatabaseProbe;
 use crate::node::lifecycle::disk_space::Space;
-use crate::node::state::LiveCalls;
+use crate::node::live_calls::LiveCalls;
 use crate::push::Push;
 use crate::store::{CallFilter, Store};
 

@@ -10,7 +10,7 @@ use crate::contract::{PbxReport, SipMessages};
 use crate::core::base::name::PbxName;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::delivery::sip_messages::SipHandout;
+use crate::node::delivery::sip_handout::SipHandout;
 use crate::node::http::auth::FromAgent;
 use crate::node::http::extract::{Body, InPath, agent_clock};
 use crate::node::http::problem::Problems;

@@ -10,7 +10,7 @@ use crate::core::call::remote_side::{AddressSource, PeerDelivery, PeerDeliverySt
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::peering::outbound::Outbound;
-use crate::node::peering::outbound::tasks::{PeerTask, attempted, until_settled};
+use crate::node::peering::outbound::peer_tasks::{PeerTask, attempted, until_settled};
 use crate::push::SipAnswer;
 
 impl Outbound {

@@ -5,9 +5,9 @@
 
 mod answer;
 mod offer;
-mod tasks;
-mod timeline;
-mod updates;
+mod peer_tasks;
+mod peer_updates;
+mod timeline_sync;
 
 use std::sync::Arc;
 
@@ -17,14 +17,14 @@ use crate::core::base::name::CallId;
 use crate::core::call::remote_side::{PeerDelivery, PeerDeliveryState};
 use crate::monitor::{Metrics, brief};
 use crate::node::disclosure::Disclosure;
-use crate::node::state::{GRACE, LiveCalls};
+use crate::node::live_calls::{GRACE, LiveCalls};
 use crate::peer::{PeerNode, Peers};
 use crate::push::Push;
 use crate::store::Store;
-use tasks::{PeerTasks, until_settled};
-use timeline::TimelineSyncs;
+use peer_tasks::{PeerTasks, until_settled};
+use timeline_sync::TimelineSyncs;
 
-pub(in crate::node) use timeline::STEPS_MAX;
+pub(in crate::node) use timeline_sync::STEPS_MAX;
 
 /// Tells other nodes of this node's calls.
 pub(in crate::node) struct Outbound {

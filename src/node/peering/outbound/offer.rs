@@ -12,7 +12,7 @@ use crate::core::routing::route::{Reason, Side};
 use crate::monitor::clock::step;
 use crate::monitor::{now, wall};
 use crate::node::peering::outbound::Outbound;
-use crate::node::peering::outbound::tasks::{PeerTask, attempted, until_settled};
+use crate::node::peering::outbound::peer_tasks::{PeerTask, attempted, until_settled};
 use crate::peer::PeerNode;
 use crate::store::StoreError;
 

@@ -1,0 +1,177 @@
+//! The command line's client for the node's HTTP API.
+
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::contract::ImportReport;
+use crate::core::base::root_cause::cause;
+
+/// Time limit for a request, except for imports.
+const WITHIN: Duration = Duration::from_secs(15);
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApiError {
+    /// The connection failed.
+    #[error("{node} can't be reached: {why} (is the node running there? `sidecall doctor` looks closer)")]
+    Unreachable { node: String, why: String },
+    /// The node answered with an error.
+    #[error("{node} answered {refusal}")]
+    Refused { node: String, refusal: Box<ProblemDetails> },
+    /// The answer isn't a sidecall node's.
+    #[error("{node} answered what no node does ({why}); is that the address of a sidecall node?")]
+    Strange { node: String, why: String },
+    /// The URL or the TLS set-up is unusable.
+    #[error("{0}")]
+    Setup(String),
+}
+
+/// The problem details (RFC 9457) that are shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ProblemDetails {
+    pub(super) status: u16,
+    pub(super) detail: String,
+    pub(super) field: Option<String>,
+    /// The report of an import that was rejected.
+    #[serde(flatten)]
+    pub(super) import: Option<ImportReport>,
+}
+
+impl std::fmt::Display for ProblemDetails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let detail = super::output::clean(&self.detail);
+        match (&self.field, self.status) {
+            (_, 401) => f.write_str("401: it doesn't know the token (see --token-file and SIDECALL_TOKEN)"),
+            (Some(field), status) => write!(f, "{status}: {}: {detail}", super::output::clean(field)),
+            (None, status) => write!(f, "{status}: {detail}"),
+        }
+    }
+}
+
+impl ApiError {
+    /// The HTTP status, if the node answered.
+    pub(super) fn status(&self) -> Option<u16> {
+        match self {
+            ApiError::Refused { refusal, .. } => Some(refusal.status),
+            _ => None,
+        }
+    }
+
+    /// Whether a retry would fail the same way: the token or the request is wrong.
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            ApiError::Refused { refusal, .. } => !matches!(refusal.status, 408 | 429 | 500..),
+            ApiError::Setup(_) => true,
+            _ => false,
+        }
+    }
+}
+
+/// A node and the token to use with it.
+#[derive(Debug, Clone)]
+pub(super) struct Api {
+    http: Client,
+    base: Url,
+    token: String,
+}
+
+/// An HTTP client without redirects and proxies.
+pub(super) fn client() -> Result<Client, ApiError> {
+    Client::builder()
+        .tcp_nodelay(true)
+        .connect_timeout(Duration::from_secs(5))
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|e| ApiError::Setup(format!("HTTP can't be set up: {e}")))
+}
+
+impl Api {
+    pub(super) fn new(base: Url, token: impl Into<String>) -> Result<Api, ApiError> {
+        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
+            return Err(ApiError::Setup(format!("{base} is not a node's URL: write https://node.example")));
+        }
+        Ok(Api { http: client()?, base, token: token.into() })
+    }
+
+    pub(super) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// The URL of a path. Each segment is percent-encoded.
+    pub(super) fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    pub(super) async fn get<A: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<A, ApiError> {
+        let mut url = self.url(path);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        self.json(self.http.get(url).timeout(WITHIN)).await
+    }
+
+    pub(super) async fn send<A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<A, ApiError> {
+        self.json(self.http.request(method, self.url(path)).timeout(WITHIN).json(body)).await
+    }
+
+    pub(super) async fn delete(&self, path: &[&str]) -> Result<(), ApiError> {
+        self.answer(self.http.delete(self.url(path)).timeout(WITHIN)).await.map(drop)
+    }
+
+    /// Uploads a CSV file.
+    pub(super) async fn import<A: DeserializeOwned>(&self, mode: &str, csv: reqwest::Body) -> Result<A, ApiError> {
+        let mut url = self.url(&["v1", "numbers:import"]);
+        url.query_pairs_mut().append_pair("mode", mode);
+        self.json(self.http.post(url).header("content-type", "text/csv").body(csv)).await
+    }
+
+    /// Checks that a GET request succeeds, and ignores its body.
+    pub(super) async fn touch(&self, path: &[&str]) -> Result<(), ApiError> {
+        self.answer(self.http.get(self.url(path)).timeout(WITHIN)).await.map(drop)
+    }
+
+    async fn json<A: DeserializeOwned>(&self, request: RequestBuilder) -> Result<A, ApiError> {
+        let body = self.answer(request).await?.bytes().await.map_err(|e| self.unreachable(&e))?;
+        let strange = |e: serde_json::Error| ApiError::Strange { node: self.base.to_string(), why: e.to_string() };
+        serde_json::from_slice(&body).map_err(strange)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, ApiError> {
+        let request = if self.token.is_empty() { request } else { request.bearer_auth(&self.token) };
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let body = response.bytes().await.unwrap_or_default();
+        let mut refusal: ProblemDetails = serde_json::from_slice(&body).unwrap_or_default();
+        refusal.status = status.as_u16();
+        if refusal.detail.is_empty() {
+            refusal.detail = status.canonical_reason().unwrap_or("an error").to_owned();
+        }
+        Err(ApiError::Refused { node: self.base.to_string(), refusal: Box::new(refusal) })
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> ApiError {
+        ApiError::Unreachable { node: self.base.to_string(), why: cause(error) }
+    }
+}

@@ -1,0 +1,188 @@
+//! The text of a SIP MESSAGE: a sentence for people, then the same for programs.
+//!
+//! ```text
+//! Call with Bob (+12125550100): reach their client at https://node.example/a/x sidecall:peer id=0199… call=0199… role=first number=+12125550100 name=Bob address=https://node.example/a/x caps=text,video
+//! ```
+//!
+//! The text is passed in a PBX command, so it is one line of printable ASCII without `| ' " \ $ { } < >`. Values
+//! contain no spaces; names and contents are percent-encoded UTF-8.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::contract::{Capability, Message, MessageBody, PeerClient, Role};
+use crate::core::numbering::number::Number;
+
+/// Separates the sentence from the part for programs.
+const SEPARATOR: &str = " sidecall:";
+
+/// A message as the text of a SIP MESSAGE.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SipText(pub Message);
+
+/// Why a text can't be parsed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SipTextError {
+    /// It has no part for programs.
+    #[error("has no sidecall: part")]
+    NotOurs,
+    /// A key is missing, or its value is invalid.
+    #[error("has no valid {0}=")]
+    Value(&'static str),
+    /// The kind of message is unknown to this version.
+    #[error("is of an unknown kind")]
+    Kind,
+}
+
+impl fmt::Display for SipText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Message { id, call, body } = &self.0;
+        let id = Escaped(id);
+        match body {
+            // A person can't send their own address to the other side: their node does.
+            MessageBody::Peer { role, peer, own: _ } => {
+                f.write_str("Call with ")?;
+                match (&peer.name, &peer.number) {
+                    (Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name))?,
+                    (Some(name), None) => write!(f, "{}", Plain(name))?,
+                    (None, number) => write!(f, "{}", Shown(number.as_ref()))?,
+                }
+                let role = if *role == Role::First { "first" } else { "second" };
+                write!(f, ": reach their client at {}{SEPARATOR}peer id={id} call={call}", peer.address)?;
+                write!(f, " role={role}")?;
+                if let Some(number) = &peer.number {
+                    write!(f, " number={number}")?;
+                }
+                if let Some(name) = &peer.name {
+                    write!(f, " name={}", Escaped(name))?;
+                }
+                let caps: Vec<&str> = peer.capabilities.iter().map(Capability::as_str).collect();
+                write!(f, " address={} caps={}", peer.address, caps.join(","))
+            }
+            MessageBody::Ended { number } => {
+                write!(f, "Call with {} has ended{SEPARATOR}ended id={id} call={call}", Shown(number.as_ref()))?;
+                number.iter().try_for_each(|number| write!(f, " number={number}"))
+            }
+            MessageBody::Message { content } => {
+                let text = content.get("text").and_then(|text| text.as_str());
+                let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
+                write!(f, "{}{SEPARATOR}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
+                write!(f, " content={}", Escaped(&json))
+            }
+        }
+    }
+}
+
+/// A number, for people.
+struct Shown<'a>(Option<&'a Number>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(f, "{number}"),
+            None => f.write_str("a withheld number"),
+        }
+    }
+}
+
+/// Text for people: characters that aren't allowed become question marks.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || " .,:-_+()/!?@&#%*=".contains(c);
+        self.0.chars().try_for_each(|c| fmt::Write::write_char(f, if harmless(c) { c } else { '?' }))
+    }
+}
+
+/// Text for programs: everything but unreserved characters is percent-encoded (RFC 3986 §2.1).
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.bytes().try_for_each(|b| match b {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(f, "{}", b as char),
+            _ => write!(f, "%{b:02X}"),
+        })
+    }
+}
+
+fn unescape(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(b) = rest.next() {
+        bytes.push(match b {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                *hex::decode(digits).ok()?.first()?
+            }
+            _ => b,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The `key=value` words of the part for programs.
+struct Values<'a>(&'a str);
+
+impl<'a> Values<'a> {
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.split(' ').find_map(|word| word.split_once('=').filter(|(k, _)| *k == key)).map(|(_, value)| value)
+    }
+
+    fn parse<T: FromStr>(&self, key: &'static str) -> Result<T, SipTextError> {
+        self.get(key).and_then(|value| value.parse().ok()).ok_or(SipTextError::Value(key))
+    }
+
+    fn number(&self) -> Result<Option<Number>, SipTextError> {
+        self.get("number").map(|_| self.parse("number")).transpose()
+    }
+
+    fn text(&self, key: &'static str) -> Result<String, SipTextError> {
+        self.get(key).and_then(unescape).ok_or(SipTextError::Value(key))
+    }
+}
+
+impl FromStr for SipText {
+    type Err = SipTextError;
+
+    fn from_str(text: &str) -> Result<SipText, SipTextError> {
+        // The last one counts: no value after it contains a space.
+        let (_, part) = text.rsplit_once(SEPARATOR).ok_or(SipTextError::NotOurs)?;
+        let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
+        let values = Values(values);
+        let body = match kind {
+            "peer" => MessageBody::Peer { role: role(&values)?, peer: peer(&values)?, own: None },
+            "ended" => MessageBody::Ended { number: values.number()? },
+            "message" => {
+                let content = serde_json::from_str(&values.text("content")?);
+                MessageBody::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
+            }
+            _ => return Err(SipTextError::Kind),
+        };
+        Ok(SipText(Message { id: values.text("id")?, call: values.parse("call")?, body }))
+    }
+}
+
+fn role(values: &Values<'_>) -> Result<Role, SipTextError> {
+    match values.get("role") {
+        Some("first") => Ok(Role::First),
+        Some("second") => Ok(Role::Second),
+        _ => Err(SipTextError::Value("role")),
+    }
+}
+
+fn peer(values: &Values<'_>) -> Result<PeerClient, SipTextError> {
+    let caps = values.get("caps").unwrap_or_default().split(',').filter(|word| !word.is_empty());
+    let caps: Result<Vec<Capability>, _> = caps.map(|word| Capability::try_from(word.to_owned())).collect();
+    Ok(PeerClient {
+        number: values.number()?,
+        name: values.get("name").map(|_| values.text("name")).transpose()?,
+        address: values.parse("address")?,
+        capabilities: caps.map_err(|_| SipTextError::Value("caps"))?,
+    })
+}
+
+#[cfg(test)]
+#[path = "text_tests.rs"]
+mod tests;
