@@ -8,17 +8,16 @@ mod legacy;
 mod numbers;
 mod pbxs;
 mod peer_offers;
+mod sip_messages;
 mod timeline;
 
 pub use crate::core::address::capability::Capability;
 pub use call_events::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, CallEvent, CallEvents, CallReport, EventsReply};
-pub use calls::{
-    AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView, SipMessage,
-    SipMessageOutcome, SipMessages,
-};
+pub use calls::{AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView};
 pub use client_messages::{Message, MessageBody, PeerClient, Role};
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};
+pub use sip_messages::{SipMessage, SipMessageOutcome, SipMessages};
 pub use timeline::{PairedNumbers, PeerDeliveryView, TimelineDetail, TimelineEvent, TimelineSide};
