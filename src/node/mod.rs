@@ -13,6 +13,7 @@ mod pairing;
 mod peering;
 mod run_to_completion;
 mod server;
+mod services;
 mod timeline;
 
 pub use crate::peer::PeerConfig;

@@ -175,9 +175,9 @@ impl PeerNode {
     }
 
     /// Exchanges timelines for a call that we offered: sends ours and returns the peer's. Doesn't retry.
-    pub async fn sync_timeline(&self, id: &CallId, part: &SharedTimeline) -> Result<SharedTimeline, Outcome> {
+    pub async fn sync_timeline(&self, id: &CallId, ours: &SharedTimeline) -> Result<SharedTimeline, Outcome> {
         let _permit = self.turn().await?;
-        request::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(part)).await
+        request::ask(self.request(Method::POST, &[id.as_str(), "part"]).json(ours)).await
     }
 
     fn request(&self, method: Method, more: &[&str]) -> RequestBuilder {

@@ -56,7 +56,7 @@ pub const NODE: Layers = Layers {
         layer("lifecycle", &["lifecycle"], &[]),
         layer(HTTP, &["http"], &[]),
         // Puts the services together.
-        layer("wiring", &["server"], &[]),
+        layer("wiring", &["server", "services"], &[]),
     ],
 };
 

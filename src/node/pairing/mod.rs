@@ -35,30 +35,17 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// Tells clients of each other.
 pub(in crate::node) struct Pairing {
-    live: LiveCalls,
-    disclosure: Arc<Disclosure>,
-    deliveries: Arc<Deliveries>,
-    outbound: Arc<Outbound>,
-    store: Store,
-    push: Push,
-    locks: PairLocks,
-    totals: Arc<Totals>,
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) deliveries: Arc<Deliveries>,
+    pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) locks: PairLocks,
+    pub(in crate::node) totals: Arc<Totals>,
 }
 
 impl Pairing {
-    pub(in crate::node) fn new(
-        live: LiveCalls,
-        disclosure: Arc<Disclosure>,
-        deliveries: Arc<Deliveries>,
-        outbound: Arc<Outbound>,
-        store: Store,
-        push: Push,
-        totals: Arc<Totals>,
-    ) -> Pairing {
-        let locks = PairLocks::default();
-        Pairing { live, disclosure, deliveries, outbound, store, push, locks, totals }
-    }
-
     /// Brings what clients know of a pair in line with whether it talks.
     pub(in crate::node) async fn reconcile(&self, pair: &Pair) -> Result<(), StoreError> {
         self.reconcile_for_softphones(pair).await.map(drop)

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::core::base::name::CallId;
 
 /// Calls share a few locks.
-pub(super) struct PairLocks(Vec<Mutex<()>>);
+pub(in crate::node) struct PairLocks(Vec<Mutex<()>>);
 
 impl Default for PairLocks {
     fn default() -> PairLocks {

@@ -91,14 +91,14 @@ pub(in crate::node) async fn sync_timeline(
     State(api): State<Arc<OffersApi>>,
     FromPeer(peer): FromPeer,
     InPath(call): InPath<CallId>,
-    Body(part): Body<SharedTimeline>,
+    Body(theirs): Body<SharedTimeline>,
 ) -> Result<Json<SharedTimeline>, Problem> {
     if !api.timeline_limit.take(peer.name(), Instant::now()) {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many of these; slow down");
         return Err(problem.retry_after(1));
     }
-    if part.steps.len() > STEPS_MAX {
+    if theirs.steps.len() > STEPS_MAX {
         return Err(Problem::invalid("steps", format!("at most {STEPS_MAX}")));
     }
-    Ok(Json(api.inbound.sync_timeline(&peer, call, part).await?))
+    Ok(Json(api.inbound.sync_timeline(&peer, call, theirs).await?))
 }

@@ -24,44 +24,31 @@ pub(in crate::node) use offers::OfferError;
 
 /// Learns from other nodes, and from clients of theirs, how the other side of a call is reached.
 pub(in crate::node) struct Inbound {
-    offers: OfferBook,
-    live: LiveCalls,
-    disclosure: Arc<Disclosure>,
-    pairing: Arc<Pairing>,
-    outbound: Arc<Outbound>,
-    store: Store,
-    peers: Arc<Peers>,
-    lnp: Lnp,
-    metrics: Metrics,
+    pub(in crate::node) offers: OfferBook,
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) pairing: Arc<Pairing>,
+    pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) peers: Arc<Peers>,
+    pub(in crate::node) lnp: Lnp,
+    pub(in crate::node) metrics: Metrics,
 }
 
 impl Inbound {
-    #[allow(clippy::too_many_arguments, reason = "they are put together in one place")]
-    pub(in crate::node) fn new(
-        live: LiveCalls,
-        disclosure: Arc<Disclosure>,
-        pairing: Arc<Pairing>,
-        outbound: Arc<Outbound>,
-        store: Store,
-        peers: Arc<Peers>,
-        lnp: Lnp,
-        metrics: Metrics,
-    ) -> Inbound {
-        Inbound { offers: OfferBook::default(), live, disclosure, pairing, outbound, store, peers, lnp, metrics }
-    }
-
-    /// A peer tells its part of a call that it has offered; ours, if one of our calls has used the offer.
+    /// Keeps what a peer shares of the timeline of a call that it has offered. Returns ours, if one of our calls has used
+    /// the offer.
     pub(in crate::node) async fn sync_timeline(
         &self,
         peer: &PeerNode,
         call: CallId,
-        part: SharedTimeline,
+        theirs: SharedTimeline,
     ) -> Result<SharedTimeline, StoreError> {
         let offered = Some(OfferId { peer: peer.name().clone(), call });
         let has_used = |call: &&Call| call.remote.offered == offered;
         let ours = self.live.read(|exchange| exchange.calls().find(has_used).map(|call| call.id.clone()));
         let Some(ours) = ours else { return Ok(SharedTimeline::default()) };
-        self.outbound.keep_remote_timeline(&ours, part);
+        self.outbound.keep_remote_timeline(&ours, theirs);
         self.outbound.own_timeline(&ours).await
     }
 }

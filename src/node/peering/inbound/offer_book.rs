@@ -18,7 +18,7 @@ pub(super) const OFFERS: usize = 2_000;
 
 /// The offers of other nodes, behind a lock.
 #[derive(Debug, Default)]
-pub(super) struct OfferBook(Mutex<InboundOffers>);
+pub(in crate::node) struct OfferBook(Mutex<InboundOffers>);
 
 /// The offers that wait for their calls, and what became of others.
 #[derive(Debug, Default)]

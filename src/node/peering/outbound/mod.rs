@@ -28,31 +28,18 @@ pub(in crate::node) use timeline_sync::STEPS_MAX;
 
 /// Tells other nodes of this node's calls.
 pub(in crate::node) struct Outbound {
-    live: LiveCalls,
-    disclosure: Arc<Disclosure>,
-    store: Store,
-    push: Push,
-    peers: Arc<Peers>,
-    tasks: PeerTasks,
-    syncs: TimelineSyncs,
-    metrics: Metrics,
-    shutdown: CancellationToken,
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) push: Push,
+    pub(in crate::node) peers: Arc<Peers>,
+    pub(in crate::node) tasks: PeerTasks,
+    pub(in crate::node) syncs: TimelineSyncs,
+    pub(in crate::node) metrics: Metrics,
+    pub(in crate::node) shutdown: CancellationToken,
 }
 
 impl Outbound {
-    pub(in crate::node) fn new(
-        live: LiveCalls,
-        disclosure: Arc<Disclosure>,
-        store: Store,
-        push: Push,
-        peers: Arc<Peers>,
-        metrics: Metrics,
-        shutdown: CancellationToken,
-    ) -> Outbound {
-        let (tasks, syncs) = Default::default();
-        Outbound { live, disclosure, store, push, peers, tasks, syncs, metrics, shutdown }
-    }
-
     /// The call is over, and so is what is sent for it.
     pub(in crate::node) fn end_call(&self, call: &CallId) {
         self.tasks.end(call);

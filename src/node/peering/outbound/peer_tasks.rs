@@ -16,7 +16,7 @@ use crate::peer::Outcome;
 
 /// The tasks in flight.
 #[derive(Debug, Default)]
-pub(super) struct PeerTasks(Mutex<HashMap<CallId, HashMap<PeerTask, CancellationToken>>>);
+pub(in crate::node) struct PeerTasks(Mutex<HashMap<CallId, HashMap<PeerTask, CancellationToken>>>);
 
 /// What is sent for a call.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -33,7 +33,7 @@ pub(in crate::node) const STEPS_MAX: usize = 8;
 
 /// Calls whose parts are compared in a moment: what changes until then is told with the rest.
 #[derive(Debug, Default)]
-pub(super) struct TimelineSyncs(Mutex<HashSet<CallId>>);
+pub(in crate::node) struct TimelineSyncs(Mutex<HashSet<CallId>>);
 
 impl TimelineSyncs {
     fn lock(&self) -> MutexGuard<'_, HashSet<CallId>> {
@@ -70,7 +70,7 @@ impl Outbound {
 
     /// Whether our part of a call is over, and theirs isn't as far as we know.
     fn lacks_remote_end(&self, id: &CallId) -> bool {
-        let is_end = |there: &RemoteEvent| matches!(there.what, Milestone::Ended);
+        let is_end = |event: &RemoteEvent| matches!(event.what, Milestone::Ended);
         let lacks = |call: &Call| {
             call.phase == Phase::Ended && !call.remote.events.is_empty() && !call.remote.events.iter().any(is_end)
         };
@@ -78,11 +78,11 @@ impl Outbound {
     }
 
     async fn sync_now(&self, id: &CallId, peer: &PeerNode) -> Outcome {
-        let part = match self.own_timeline(id).await {
-            Ok(part) => part,
+        let ours = match self.own_timeline(id).await {
+            Ok(ours) => ours,
             Err(error) => return Outcome::Again { error: error.to_string(), after: None },
         };
-        match peer.sync_timeline(id, &part).await {
+        match peer.sync_timeline(id, &ours).await {
             Ok(theirs) if theirs.steps.len() <= STEPS_MAX => {
                 self.keep_remote_timeline(id, theirs);
                 Outcome::Accepted
@@ -92,27 +92,27 @@ impl Outbound {
         }
     }
 
-    /// Our part of a call.
+    /// What this node shares of a call's timeline.
     pub(in crate::node) async fn own_timeline(&self, id: &CallId) -> Result<SharedTimeline, StoreError> {
         let Some(call) = self.live.call(id) else { return Ok(SharedTimeline::default()) };
         let deliveries = self.store.deliveries_of(std::slice::from_ref(id)).await?;
         let deliveries: Vec<_> = deliveries.into_iter().map(|(_, delivery)| delivery).collect();
-        Ok(part_of(&call, &timeline(&call, &deliveries), now()))
+        Ok(shared_timeline(&call, &timeline(&call, &deliveries), now()))
     }
 
     /// Keeps what the other node says. It knows nothing of calls that were forgotten there.
-    pub(in crate::node) fn keep_remote_timeline(&self, id: &CallId, part: SharedTimeline) {
+    pub(in crate::node) fn keep_remote_timeline(&self, id: &CallId, theirs: SharedTimeline) {
         let now = now();
-        let there =
+        let remote_event =
             |step: SharedTimelineEvent| RemoteEvent { at: UnixMillis(now.0 - i64::from(step.ago)), what: step.what };
-        if !part.steps.is_empty() {
-            self.live.change_remote(id, |remote| remote.events = part.steps.into_iter().map(there).collect());
+        if !theirs.steps.is_empty() {
+            self.live.change_remote(id, |remote| remote.events = theirs.steps.into_iter().map(remote_event).collect());
         }
     }
 }
 
-/// What is told of a call's timeline.
-fn part_of(call: &Call, timeline: &[TimelineEvent], now: UnixMillis) -> SharedTimeline {
+/// The milestones of a timeline, for the other node.
+fn shared_timeline(call: &Call, timeline: &[TimelineEvent], now: UnixMillis) -> SharedTimeline {
     // Who offers has given an address; the called side has once the other was told of one of its clients.
     let given = call.side == Side::Originating || call.remote.announced.is_some();
     let mut steps: Vec<SharedTimelineEvent> = Vec::new();
