@@ -15,7 +15,6 @@ use crate::core::routing::portability::{Portability, ServedBy};
 use crate::core::routing::route::{NumberFacts, Reason, Route, Side, decide};
 use crate::lnp::Lnp;
 use crate::monitor::{Totals, now};
-use crate::node::call::CallError;
 use crate::node::config::Routing;
 use crate::node::disclosure::Disclosure;
 use crate::node::live_calls::{LiveCalls, Opening};
@@ -38,6 +37,15 @@ pub(in crate::node) struct Decisions {
     pub(in crate::node) totals: Arc<Totals>,
 }
 
+/// Why a call was not decided.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::node) enum DecisionError {
+    #[error("the node follows as many calls as it may")]
+    Full,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What a decision comes to.
 struct Decided {
     route: Route,
@@ -58,7 +66,7 @@ impl Decided {
 
 impl Decisions {
     /// Decides, or registers a call that the PBX has routed by itself. The same leg is the same call.
-    pub(in crate::node) async fn decide(&self, mut request: CallRequest) -> Result<CallDecision, CallError> {
+    pub(in crate::node) async fn decide(&self, mut request: CallRequest) -> Result<CallDecision, DecisionError> {
         let begun = Instant::now();
         if self.store.is_failing() {
             // What can't be written down can't be paired either: let the dialplan do as ever, at once.
@@ -68,7 +76,7 @@ impl Decisions {
             return Ok(known);
         }
         if self.live.is_full() {
-            return Err(CallError::Full);
+            return Err(DecisionError::Full);
         }
         let id: CallId = new_id();
         let decided = match request.routed {

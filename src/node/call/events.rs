@@ -4,16 +4,26 @@ use std::sync::Arc;
 
 use crate::contract::CallReport;
 use crate::core::base::name::{AgentId, CallId};
-use crate::core::call::exchange::Effect;
-use crate::node::call::CallError;
+use crate::core::call::exchange::{Effect, EventRefusal};
 use crate::node::call::identify::identify;
-use crate::node::live_calls::{Applied, LiveCalls};
+use crate::node::live_calls::{Applied, CallUnavailable, LiveCalls};
 use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
 use crate::node::run_to_completion::run_to_completion;
 use crate::push::Push;
 use crate::store::{Store, StoreError};
+
+/// Why a call's events were not applied.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::node) enum ReportError {
+    #[error(transparent)]
+    Unknown(#[from] CallUnavailable),
+    #[error(transparent)]
+    Refused(#[from] EventRefusal),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Applies what agents report of calls.
 #[derive(Clone)]
@@ -35,7 +45,7 @@ impl Reports {
         id: &CallId,
         agent: Option<AgentId>,
         reports: Vec<CallReport>,
-    ) -> Result<bool, CallError> {
+    ) -> Result<bool, ReportError> {
         let (own, id) = (self.clone(), id.clone());
         run_to_completion(async move { own.apply_now(&id, agent.as_ref(), reports).await }).await
     }
@@ -45,7 +55,7 @@ impl Reports {
         id: &CallId,
         agent: Option<&AgentId>,
         reports: Vec<CallReport>,
-    ) -> Result<bool, CallError> {
+    ) -> Result<bool, ReportError> {
         let reports = identify(&self.live, &self.store, id, agent, reports).await?;
         let Applied { changed, write, effects, refused, was_over } = self.live.apply(id, agent, &reports)?;
         let written = match write {

@@ -7,7 +7,7 @@ use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
-use crate::node::call::CallError;
+use crate::node::call::events::ReportError;
 use crate::node::live_calls::{CallUnavailable, LiveCalls};
 use crate::store::{Store, StoreError};
 
@@ -19,7 +19,7 @@ pub(super) async fn identify(
     id: &CallId,
     agent: Option<&AgentId>,
     reports: Vec<CallReport>,
-) -> Result<Vec<LegReport>, CallError> {
+) -> Result<Vec<LegReport>, ReportError> {
     let is_new = |call: &Call, report: &CallReport| !call.is_repeat(Serial { agent, seq: report.seq }, report.at);
     let (called, new) = live
         .read(|exchange| {
@@ -29,16 +29,17 @@ pub(super) async fn identify(
         .ok_or(CallUnavailable::Unknown)?;
     let mut identified = Vec::with_capacity(reports.len());
     for (CallReport { seq, at, event }, is_new) in reports.into_iter().zip(new) {
+        let party = async |device: Option<Number>, origin| match is_new {
+            true => party(store, &called, device.as_ref(), origin).await,
+            false => Ok(None),
+        };
         let event = match event {
             CallEvent::Dialled { leg, device, unreadable, trunk } => {
                 let origin = if unreadable { LegOrigin::Unreadable } else { LegOrigin::Dialled };
-                let party = if is_new { party(store, &called, device.as_ref(), origin).await? } else { None };
-                LegEvent::Dialled { leg, party, trunk }
+                LegEvent::Dialled { leg, party: party(device, origin).await?, trunk }
             }
             CallEvent::Identified { leg, device } => {
-                let origin = LegOrigin::Joined;
-                let party = if is_new { party(store, &called, device.as_ref(), origin).await? } else { None };
-                LegEvent::Identified { leg, party }
+                LegEvent::Identified { leg, party: party(device, LegOrigin::Joined).await? }
             }
             CallEvent::Answered { leg } => LegEvent::Answered { leg },
             CallEvent::Bridged { legs } => LegEvent::Bridged { legs },

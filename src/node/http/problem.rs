@@ -7,7 +7,8 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::contract::{ImportReport, OfferRefusal};
-use crate::node::call::CallError;
+use crate::node::call::decide::DecisionError;
+use crate::node::call::events::ReportError;
 use crate::node::peering::inbound::OfferError;
 use crate::store::StoreError;
 
@@ -110,13 +111,21 @@ impl From<StoreError> for Problem {
     }
 }
 
-impl From<CallError> for Problem {
-    fn from(error: CallError) -> Problem {
+impl From<DecisionError> for Problem {
+    fn from(error: DecisionError) -> Problem {
         match error {
-            CallError::Full => Problem::full(&error.to_string()),
-            CallError::Unknown(error) => Problem::field(StatusCode::NOT_FOUND, "call", error.to_string()),
-            CallError::Events(error) => Problem::invalid("events", error.to_string()),
-            CallError::Store(error) => error.into(),
+            DecisionError::Full => Problem::full(&error.to_string()),
+            DecisionError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Problem {
+        match error {
+            ReportError::Unknown(error) => Problem::field(StatusCode::NOT_FOUND, "call", error.to_string()),
+            ReportError::Refused(error) => Problem::invalid("events", error.to_string()),
+            ReportError::Store(error) => error.into(),
         }
     }
 }
