@@ -163,7 +163,7 @@ fn remote_side(remote: &RemoteSideView) -> Vec<(&'static str, String)> {
     };
     let mut facts = Vec::new();
     facts.extend(remote.source.map(|source| ("remote", format!("by {}{}", word(&source), by(&remote.peer)))));
-    facts.extend(remote.linked_call.as_ref().map(|linked_call| ("linked", linked_call.to_string())));
+    facts.extend(remote.linked_call.as_ref().map(|id| ("linked", id.to_string())));
     facts.extend(remote.offer.as_ref().map(|offer| ("offer", sent(offer))));
     facts.extend(remote.answers.iter().map(|answer| ("answer", format!("{} {}", answer.number, sent(&answer.sent)))));
     facts
@@ -203,7 +203,7 @@ fn describe(what: &TimelineDetail) -> String {
             let trunk = trunk.as_ref().map(|trunk| format!(" by {trunk}")).unwrap_or_default();
             format!("routed {}{trunk}{}", route.as_str(), if *address { ", with the caller's address" } else { "" })
         }
-        TimelineDetail::Offered(delivery_to_peer) => format!("offered: {}", outcome(delivery_to_peer)),
+        TimelineDetail::Offered(delivery) => format!("offered: {}", outcome(delivery)),
         TimelineDetail::Heard { source, peer, number: whose } => {
             format!("address of {} received by {}{}", number(whose.as_ref()), word(source), by(peer))
         }
@@ -218,8 +218,8 @@ fn describe(what: &TimelineDetail) -> String {
             format!("pushed {message} to {number}, {form}: {state}{}", because(error))
         }
         TimelineDetail::There { what, .. } => there(what),
-        TimelineDetail::Replied { number, delivery_to_peer } => {
-            format!("answered for {number}: {}", outcome(delivery_to_peer))
+        TimelineDetail::Replied { number, delivery } => {
+            format!("answered for {number}: {}", outcome(delivery))
         }
         TimelineDetail::Ended { cause } => {
             format!("ended{}", cause.as_deref().map(|cause| format!(", {}", output::clean(cause))).unwrap_or_default())

@@ -127,7 +127,7 @@ pub enum TimelineDetail {
         number: Number,
         /// How the delivery went.
         #[serde(flatten)]
-        delivery_to_peer: PeerDeliveryView,
+        delivery: PeerDeliveryView,
     },
     /// Another node reported an event on its side of the call.
     There {

@@ -63,8 +63,8 @@ pub fn reading() -> ClockReading {
 
 /// Continues from the reading of an earlier run, unless the machine was restarted since. Then [`step`] includes the
 /// steps between the runs.
-pub fn carry_on(mark: &ClockReading) {
-    if let Some(at) = mark.reads(&boot_id(), since_boot()) {
+pub fn carry_on(reading: &ClockReading) {
+    if let Some(at) = reading.reads(&boot_id(), since_boot()) {
         OFFSET.store(at - since_boot(), Ordering::Relaxed);
     }
 }

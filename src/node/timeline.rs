@@ -7,7 +7,7 @@ use crate::contract::{DeliveryView, PairedNumbers, PeerDeliveryView, TimelineDet
 use crate::core::base::name::TrunkName;
 use crate::core::base::time::UnixMillis;
 use crate::core::call::Call;
-use crate::core::call::remote_side::{Milestone, PeerDelivery};
+use crate::core::call::remote_side::{Milestone, PeerDelivery, RemoteEvent};
 use crate::core::numbering::number::Number;
 use crate::core::routing::portability::ServedBy;
 use crate::core::routing::route::{Route, Side};
@@ -135,15 +135,15 @@ impl Builder<'_> {
             self.add(client.at.unwrap_or(call.decided), TimelineSide::Remote, heard);
         }
         for (number, answer) in &call.remote.answers {
-            let replied = TimelineDetail::Replied { number: number.clone(), delivery_to_peer: sent_view(answer) };
+            let replied = TimelineDetail::Replied { number: number.clone(), delivery: sent_view(answer) };
             self.add(answer.made.unwrap_or(call.decided), TimelineSide::Remote, replied);
         }
         let end = if self.here() == TimelineSide::First { TimelineSide::Second } else { TimelineSide::First };
         let offering = call.remote.offered.as_ref().map(|offered| &offered.peer);
         let node = offering.or_else(|| call.remote.offer.as_ref()?.peer.as_ref());
-        for (node, there) in node.into_iter().flat_map(|node| call.remote.events.iter().map(move |there| (node, there)))
-        {
-            self.add(there.at, end, TimelineDetail::There { node: node.clone(), what: there.what });
+        for event in node.into_iter().flat_map(|node| call.remote.events.iter().map(move |event| (node, event))) {
+            let (node, RemoteEvent { at, what }) = event;
+            self.add(*at, end, TimelineDetail::There { node: node.clone(), what: *what });
         }
     }
 

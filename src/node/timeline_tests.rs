@@ -123,8 +123,8 @@ fn lines(steps: &[TimelineEvent]) -> Vec<String> {
             TimelineDetail::Routed { trunk, address, .. } => {
                 format!("routed {} {address}", trunk.as_ref().map_or("-", |trunk| trunk.as_str()))
             }
-            TimelineDetail::Offered(delivery_to_peer) => {
-                format!("offered {} {:?}", delivery_to_peer.state.as_str(), delivery_to_peer.settled.map(|t| t.0))
+            TimelineDetail::Offered(delivery) => {
+                format!("offered {} {:?}", delivery.state.as_str(), delivery.settled.map(|t| t.0))
             }
             TimelineDetail::Heard { source, .. } => format!("heard {source:?}"),
             TimelineDetail::Answered { machine: true, .. } => "answered itself".to_owned(),
@@ -136,8 +136,8 @@ fn lines(steps: &[TimelineEvent]) -> Vec<String> {
                 format!("parted {} {}", digits(first), digits(second))
             }
             TimelineDetail::Pushed { number, message, state, .. } => format!("pushed {message} {number} {state}"),
-            TimelineDetail::Replied { number, delivery_to_peer } => {
-                format!("replied {number} {}", delivery_to_peer.state.as_str())
+            TimelineDetail::Replied { number, delivery } => {
+                format!("replied {number} {}", delivery.state.as_str())
             }
             TimelineDetail::There { node, what } => format!("{node} says {what:?}"),
             TimelineDetail::Ended { cause } => format!("ended {}", cause.as_deref().unwrap_or("-")),

@@ -57,14 +57,14 @@ impl Store {
 
     /// Shifts the expiry of clients and the age of offers when the clock is set, and stores the new clock reading in
     /// the same transaction: an interrupted start must not shift twice.
-    pub async fn shift(&self, millis: i64, mark: &ClockReading) -> Result<(), StoreError> {
-        let clock = record::write(&ClockRecord::from(mark.clone()))?;
+    pub async fn shift(&self, millis: i64, reading: &ClockReading) -> Result<(), StoreError> {
+        let clock = record::write(&ClockRecord::from(reading.clone()))?;
         self.writer.run(Write::Shift { millis, clock: clock.into_bytes() }).await.map(drop)
     }
 
     /// Checks that the writer responds, and stores a clock reading if given. Returns true even if the write fails.
-    pub async fn probe(&self, mark: Option<&ClockReading>) -> bool {
-        let value = mark.and_then(|mark| record::write(&ClockRecord::from(mark.clone())).ok());
+    pub async fn probe(&self, reading: Option<&ClockReading>) -> bool {
+        let value = reading.and_then(|reading| record::write(&ClockRecord::from(reading.clone())).ok());
         let write = value.map_or(Write::Probe, |value| Write::Setting { name: CLOCK, value: value.into_bytes() });
         match self.writer.submit(write) {
             Ok(commit) => {
@@ -104,10 +104,10 @@ pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[
     Ok(Done::Rows(1))
 }
 
-pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64, mark: &[u8]) -> Result<Done, StoreError> {
+pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64, reading: &[u8]) -> Result<Done, StoreError> {
     sqlx::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
     sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(&mut *connection).await?;
-    put(connection, CLOCK, mark).await
+    put(connection, CLOCK, reading).await
 }
 
 pub(super) async fn put_token(

@@ -52,7 +52,7 @@ impl Exchange {
         }
         // In that call, or in the one that its announced leg moved to.
         let is_up = |other: &Call| self.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
-        let linked_call = call.remote.linked_call.as_ref().and_then(|linked_call| self.call(linked_call));
+        let linked = call.remote.linked_call.as_ref().and_then(|id| self.call(id));
         let like = |other: &Call| {
             let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
             // Both carried the same address, even if an attendant has found another extension since.
@@ -63,8 +63,7 @@ impl Exchange {
                 && (address || numbers && other.decided - call.decided <= ARRIVES)
                 && is_up(other)
         };
-        linked_call.is_some_and(|linked_call| call.side == Side::Originating && is_up(linked_call))
-            || self.calls().any(like)
+        linked.is_some_and(|linked| call.side == Side::Originating && is_up(linked)) || self.calls().any(like)
     }
 
     /// Whether a leg is up, in whichever call.

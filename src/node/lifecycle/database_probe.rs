@@ -19,15 +19,15 @@ const STEP: i64 = 1_000_000;
 /// Goes on by the clock of the last run, so that nothing expires by a step of the wall clock between the two. While no
 /// call is up, the wall clock is believed again, and what expires by the clock is moved along.
 pub(in crate::node) async fn set_clock(store: &Store) -> Result<(), StoreError> {
-    let Some(mark) = store.clock().await? else { return Ok(()) };
-    clock::carry_on(&mark);
+    let Some(reading) = store.clock().await? else { return Ok(()) };
+    clock::carry_on(&reading);
     let step = clock::step();
     if step.abs() < STEP || !store.calls(&CallFilter { live: Some(true), pbx: None, limit: 1 }).await?.is_empty() {
         return Ok(());
     }
-    let mark = clock::wall_reading();
-    store.shift(step / 1_000, &mark).await?;
-    clock::carry_on(&mark);
+    let reading = clock::wall_reading();
+    store.shift(step / 1_000, &reading).await?;
+    clock::carry_on(&reading);
     tracing::info!(seconds = step / 1_000_000, "the wall clock was stepped since the last run: it is believed again");
     Ok(())
 }
@@ -77,8 +77,8 @@ impl DatabaseProbe {
                 self.lost_database(what, &beat).await;
                 return std::future::pending().await;
             }
-            let mark = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::reading);
-            let mut asked = std::pin::pin!(self.store.probe(mark.as_ref()));
+            let reading = (n.is_multiple_of(WRITE) || self.store.is_failing()).then(clock::reading);
+            let mut asked = std::pin::pin!(self.store.probe(reading.as_ref()));
             let answered = match tokio::time::timeout(ANSWER, &mut asked).await {
                 Ok(answered) => answered,
                 Err(_) => {

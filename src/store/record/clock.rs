@@ -18,8 +18,8 @@ impl Record for ClockRecord {
 }
 
 impl From<ClockReading> for ClockRecord {
-    fn from(mark: ClockReading) -> ClockRecord {
-        let ClockReading { boot, since_boot, at } = mark;
+    fn from(reading: ClockReading) -> ClockRecord {
+        let ClockReading { boot, since_boot, at } = reading;
         ClockRecord { boot, since_boot, at }
     }
 }

@@ -37,8 +37,8 @@ impl CallViews {
     /// Calls with their timelines: where a call goes on in a linked one, that one's part is in it too.
     pub(super) async fn with_timelines(&self, calls: Vec<Call>) -> Result<Vec<CallView>, StoreError> {
         let mut all = calls.clone();
-        let linked: Vec<CallId> = calls.iter().filter_map(|call| call.remote.linked_call.clone()).collect();
-        for other in linked {
+        let linked_ids: Vec<CallId> = calls.iter().filter_map(|call| call.remote.linked_call.clone()).collect();
+        for other in linked_ids {
             if !all.iter().any(|call| call.id == other) {
                 all.extend(self.find(&other).await?);
             }
