@@ -97,7 +97,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "portability-answer", run: lnp::fuzz::answer, seeds: &[Literals("src/lnp/http.rs")] },
     Target {
         name: "received-header",
-        run: agent::fuzz::header,
+        run: core::fuzz::header,
         seeds: &[
             Literals("src/core/address/uui.rs"),
             Literals("src/core/address/mod.rs"),

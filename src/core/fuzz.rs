@@ -1,4 +1,4 @@
-//! What must hold for any portability record and any address. Compiled with the crate so that it can't fall
+//! What must hold for any portability record, any header and any address. Compiled with the crate so that it can't fall
 //! behind it; run by the fuzzer (`fuzz/`).
 
 use crate::core::address::uui;
@@ -43,6 +43,13 @@ pub fn naptr(data: &[u8]) {
     if let Ok(number) = String::from_utf8_lossy(data).parse::<Number>() {
         assert_eq!(number.to_string().parse().as_ref(), Ok(&number));
         assert!(labels(&number).is_none_or(|labels| labels.len() <= 29));
+    }
+}
+
+/// `User-to-User` and `Call-Info` from a trusted trunk: an address that may be passed on, or a reason why not.
+pub fn header(data: &[u8]) {
+    if let Ok(address) = uui::received(&String::from_utf8_lossy(data)) {
+        passes_on(&address);
     }
 }
 
