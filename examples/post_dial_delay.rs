@@ -14,7 +14,7 @@ use serde_json::json;
 use lab::net::ports;
 use lab::scenario::calls::{ALICE, CALL_SCENARIOS, CallScenario, DAVE};
 use lab::scenario::site::Site;
-use lab::{CallReport, Kind, Manner, PbxConfig, SidecallConfig, Softphone, wait_until};
+use lab::{CallReport, Habit, Kind, PbxConfig, Phone, SidecallConfig, wait_until};
 
 /// Measures the added post-dial delay, with and without sidecall, interleaved.
 #[derive(Debug, Parser)]
@@ -124,7 +124,7 @@ struct Beside {
 }
 
 fn softphones(site: &mut Site, scenario: &CallScenario, calls: u32) -> lab::Result<Beside> {
-    let phones = [Softphone::start(Manner::Answers)?, Softphone::start(Manner::Answers)?];
+    let phones = [Phone::listen(ports::local(), &Habit::Wait)?, Phone::listen(ports::local(), &Habit::Wait)?];
     for (person, phone) in [scenario.caller, scenario.called].into_iter().zip(&phones) {
         let number = site.number(person);
         site.sidecall().bind(&number, &phone.address());
@@ -132,8 +132,8 @@ fn softphones(site: &mut Site, scenario: &CallScenario, calls: u32) -> lab::Resu
     round(site, scenario, calls, 2)?;
     let sidecall = site.sidecall();
     wait_until(Duration::from_secs(5), || sidecall.calls().iter().all(|c| c["phase"] == "ended"));
-    let first_at = |phone: &Softphone, call: &str| {
-        let copies = phone.copies();
+    let first_at = |phone: &Phone, call: &str| {
+        let copies = phone.received("MESSAGE");
         let copy = copies.iter().find(|copy| copy.is_peer() && copy.value("call") == Some(call))?;
         Some(copy.at.as_secs_f64() * 1e3)
     };

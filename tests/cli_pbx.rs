@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use lab::sidecall::{PBX, Sidecall, SidecallConfig, binary};
-use lab::{Calls, Kind, Pbx, PbxConfig, SippPhone};
+use lab::{Calls, Kind, Pbx, PbxConfig, Phone};
 use serde_json::Value;
 
 fn start(kind: Kind, config: PbxConfig) -> Option<Pbx> {
@@ -194,7 +194,7 @@ fn a_recording_touches_nothing(kind: Kind) {
     let Some(pbx) = start(kind, PbxConfig::default()) else { return };
     let sidecall = Sidecall::start(&pbx).unwrap();
     let dir = sidecall.dir().to_path_buf();
-    let _far = SippPhone::start(pbx.config().pstn, &lab::Answer::at_once()).unwrap();
+    let _far = Phone::listen(pbx.config().pstn, &lab::Habit::at_once()).unwrap();
     let prefix = dir.join("story").display().to_string();
     let recording = std::thread::spawn({
         let (dir, prefix) = (dir.clone(), prefix.clone());

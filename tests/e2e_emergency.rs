@@ -13,9 +13,7 @@ use agent_double::AgentDouble;
 use lab::net::ports;
 use lab::scenario::calls::{ALICE, FRANK};
 use lab::scenario::site::{Site, carried};
-use lab::{
-    Answer, Call, ChaosProxy, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, SippPhone, never, wait_until,
-};
+use lab::{Call, ChaosProxy, Habit, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, wait_until};
 
 /// What the stand-in's packet route would carry. Here it only listens.
 const UUI: &str = "";
@@ -68,12 +66,12 @@ fn marks(pbx: &Pbx) -> Vec<String> {
 }
 
 /// Alice calls, and `end` answers. What she says there comes back to her.
-fn call(pbx: &Pbx, end: &SippPhone, number: &str) -> Arrived {
+fn call(pbx: &Pbx, end: &Phone, number: &str) -> Arrived {
     calls(pbx, end, &[number]).remove(0)
 }
 
 /// Alice makes all these calls at once. Each has the marks of all.
-fn calls(pbx: &Pbx, end: &SippPhone, numbers: &[&str]) -> Vec<Arrived> {
+fn calls(pbx: &Pbx, end: &Phone, numbers: &[&str]) -> Vec<Arrived> {
     let before = end.invites().len();
     let alice = Phone::connect(pbx.sip(), ALICE.dialled).unwrap();
     let calls: Vec<_> = numbers.iter().map(|number| alice.call(number)).collect();
@@ -105,7 +103,7 @@ fn calls(pbx: &Pbx, end: &SippPhone, numbers: &[&str]) -> Vec<Arrived> {
 /// All emergency numbers as the far end sees them on a PBX without the snippet.
 fn without_sidecall(kind: Kind) -> Option<Vec<(Facts, Duration)>> {
     let pbx = lab::or_skip(kind, Pbx::start_with(kind, PbxConfig { snippets: false, ..PbxConfig::default() }))?;
-    let pstn = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let pstn = Phone::listen(pbx.config().pstn, &Habit::at_once()).unwrap();
     let arrived = calls(&pbx, &pstn, &EMERGENCY);
     Some(arrived.iter().map(|arrived| (arrived.facts(), arrived.took)).collect())
 }

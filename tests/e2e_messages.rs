@@ -8,7 +8,7 @@ use lab::scenario::calls::{ALICE, BOB, CAROL, DAVE, ERIN};
 use lab::scenario::site::Site;
 use lab::sidecall::ADMIN;
 use lab::{
-    CallReport, Calls, ChaosProxy, Hosted, Kind, Manner, PbxConfig, Sidecall, SidecallConfig, Softphone, on_both_pbxs,
+    CallReport, Calls, ChaosProxy, Habit, Hosted, Kind, PbxConfig, Phone, Sidecall, SidecallConfig, on_both_pbxs,
     wait_until,
 };
 
@@ -44,6 +44,10 @@ fn site(kind: Kind) -> Option<Site> {
     lab::or_skip(kind, Site::start(kind, PbxConfig::default()).and_then(start_sidecall))
 }
 
+fn new_softphone(habit: &Habit) -> Phone {
+    Phone::listen(lab::net::ports::local(), habit).unwrap()
+}
+
 /// The value of a metric, summed over all series whose labels contain `label`.
 fn metric(sidecall: &Sidecall, name: &str, label: &str) -> f64 {
     let page = sidecall.http_client().get(sidecall.url("/metrics")).bearer_auth(ADMIN).send().unwrap().text().unwrap();
@@ -75,12 +79,13 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let Some(mut site) = site(kind) else { return };
     let (rate, calls, usual_calls) = (rate(kind), SECONDS * rate(kind), USUAL_SECONDS * rate(kind));
     let [alice, bob, carol, erin] = [ALICE, BOB, CAROL, ERIN].map(|person| site.number(person));
-    let softphone = Softphone::start(Manner::Answers).unwrap();
+    let softphone = new_softphone(&Habit::Wait);
     site.sidecall().bind(&alice, &softphone.address());
     let carols = Hosted::start(site.sidecall(), &carol).unwrap();
-    let silent: Vec<_> = (0..DEAD / 2).map(|_| Softphone::start(Manner::Silent).unwrap()).collect();
-    let closed = (0..DEAD - silent.len()).map(|_| Softphone::closed().unwrap());
-    for address in silent.iter().map(Softphone::address).chain(closed) {
+    let silent: Vec<_> = (0..DEAD / 2).map(|_| new_softphone(&Habit::Silent)).collect();
+    // Nobody listens there any more.
+    let closed = (0..DEAD - silent.len()).map(|_| new_softphone(&Habit::Silent).address());
+    for address in silent.iter().map(Phone::address).chain(closed) {
         site.sidecall().bind(&erin, &address);
     }
     let to = site.pbx.sip();
@@ -145,7 +150,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let mut tried = 0;
     for dead in &silent {
         let mut ids: Vec<String> =
-            dead.copies().iter().filter_map(|copy| copy.value("id")).map(str::to_owned).collect();
+            dead.received("MESSAGE").iter().filter_map(|copy| copy.value("id")).map(str::to_owned).collect();
         let all = ids.len();
         ids.sort_unstable();
         ids.dedup();
@@ -163,8 +168,8 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
 /// Whatever a softphone does with a message, and while the node that handed it out is killed, it gets one copy.
 fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
     let Some(mut site) = site(kind) else { return };
-    let manners = [Manner::Answers, Manner::AnswersAfter(Duration::from_secs(7)), Manner::Silent, Manner::Silent];
-    let softphones = manners.map(|manner| Softphone::start(manner).unwrap());
+    let manners = [Habit::Wait, Habit::Late(Duration::from_secs(7)), Habit::Silent, Habit::Silent];
+    let softphones = manners.clone().map(|manner| new_softphone(&manner));
     let alice = site.number(ALICE);
     for softphone in &softphones {
         site.sidecall().bind(&alice, &softphone.address());
@@ -180,7 +185,7 @@ fn a_softphone_gets_one_copy_of_a_message(kind: Kind) {
     site.sidecall().wait_until_attached().unwrap();
     assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
     for (softphone, manner) in softphones.iter().zip(manners) {
-        let peers = softphone.copies().iter().filter(|copy| copy.is_peer()).count();
+        let peers = softphone.received("MESSAGE").iter().filter(|copy| copy.is_peer()).count();
         assert_eq!(peers, 1, "{manner:?}\n{}", site.sidecall().log());
     }
 }
@@ -200,18 +205,18 @@ fn a_message_waits_for_the_link(kind: Kind) {
     proxy.cut();
     assert!(wait_until(Duration::from_secs(3), || site.sidecall().log().contains("no link to the PBX")));
     // A client that comes now is told of the call that is up.
-    let softphone = Softphone::start(Manner::Answers).unwrap();
+    let softphone = new_softphone(&Habit::Wait);
     site.sidecall().bind(&alice, &softphone.address());
     // The agent says every two seconds how its link is, and is given nothing.
     std::thread::sleep(Duration::from_secs(3));
-    assert!(softphone.copies().is_empty());
+    assert!(softphone.received("MESSAGE").is_empty());
     let unsent = metric(site.sidecall(), "sidecall_agent_sip_messages_total", "result=\"unsent\"");
     let dropped = metric(site.sidecall(), "sidecall_agent_sip_messages_dropped_total", "");
     assert_eq!((unsent, dropped), (0.0, 0.0), "{}", site.sidecall().log());
     proxy.refuse(false);
     assert_eq!(softphone.wait_for_peers(1, Duration::from_secs(6)).len(), 1, "{}", site.sidecall().log());
     assert_eq!(call.finish(Duration::from_secs(40)).unwrap().answered(), 1);
-    assert_eq!(softphone.copies().iter().filter(|copy| copy.is_peer()).count(), 1);
+    assert_eq!(softphone.received("MESSAGE").iter().filter(|copy| copy.is_peer()).count(), 1);
 }
 
 /// `sip:pstn@DOMAIN` names a trunk, as an endpoint of Asterisk. It gets no message; Bob's phone, which is named in the same
@@ -256,7 +261,7 @@ fn a_softphone_that_is_back_is_told_of_the_call_that_is_up() {
     assert!(wait_until(Duration::from_secs(3), || failed(&mut site) > 0.0), "{}", site.sidecall().log());
     let second = Calls::new(ALICE.dialled, BOB.dialled).hold(15_000).start(site.pbx.sip()).unwrap();
     assert_eq!(site.hosted().wait_for("peer", 2, Duration::from_secs(5)).len(), 2, "{}", site.sidecall().log());
-    let softphone = Softphone::start_at(addr, Manner::Answers).unwrap();
+    let softphone = Phone::listen(addr, &Habit::Wait).unwrap();
     let copies = softphone.wait_for_peers(1, Duration::from_secs(14));
     let up = site.sidecall().calls().into_iter().find(|call| call["phase"] != "ended").unwrap();
     let told: Vec<_> = copies.iter().filter_map(|copy| copy.value("call")).collect();

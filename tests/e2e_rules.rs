@@ -11,9 +11,7 @@ use lab::Domains;
 use lab::pbx::conf::{project_file, read, replace, write};
 use lab::scenario::report::Since;
 use lab::scenario::sides::Between;
-use lab::{
-    Answer, Call, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, SippPhone, wait_until,
-};
+use lab::{Call, Habit, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -24,8 +22,8 @@ const QUIET: Duration = Duration::from_millis(700);
 struct Rules {
     alice: Phone,
     sidecall: Option<(Hosted, Sidecall)>,
-    packet: SippPhone,
-    pstn: SippPhone,
+    packet: Phone,
+    pstn: Phone,
     pbx: Pbx,
 }
 
@@ -42,12 +40,12 @@ struct Outcome {
 
 impl Rules {
     /// The decision is what counts here, not how fast it is: the hold is a long one.
-    fn set(kind: Kind, answer: &Answer) -> Option<Rules> {
+    fn set(kind: Kind, answer: &Habit) -> Option<Rules> {
         let config = PbxConfig { hold_ms: 2_000, ..PbxConfig::default() };
         let pbx = lab::or_skip(kind, Pbx::start_with(kind, config))?;
         install(&pbx);
-        let packet = SippPhone::start(pbx.config().packet, answer).unwrap();
-        let pstn = SippPhone::start(pbx.config().pstn, answer).unwrap();
+        let packet = Phone::listen(pbx.config().packet, answer).unwrap();
+        let pstn = Phone::listen(pbx.config().pstn, answer).unwrap();
         let alice = Phone::register(pbx.sip(), "1000").unwrap();
         Some(Rules { alice, sidecall: None, packet, pstn, pbx })
     }
@@ -70,7 +68,7 @@ impl Rules {
         call.hang_up();
         assert!(call.wait_ended(SOON), "{}", self.pbx.log());
         std::thread::sleep(QUIET);
-        let since = |end: &SippPhone, before| end.invites().iter().skip(before).map(numbers).collect();
+        let since = |end: &Phone, before| end.invites().iter().skip(before).map(numbers).collect();
         Outcome {
             status: call.status(),
             provisional: call.provisional(),
@@ -164,7 +162,7 @@ fn talk(call: &Call) {
 }
 
 fn a_phone_without_toll_permission_is_refused(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let [without, with] = rules.both("+12125550110", |call| _ = call.wait_status(SOON));
     assert!(without.status.is_some_and(|status| status >= 400), "{without:?} {}", rules.pbx.log());
     assert_eq!((&without.packet[..], &without.pstn[..]), (&[][..], &[][..]), "nothing reaches a trunk");
@@ -173,7 +171,7 @@ fn a_phone_without_toll_permission_is_refused(kind: Kind) {
 }
 
 fn a_pin_is_asked(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let wrong = |call: &Call| {
         assert!(call.wait_answered(SOON));
         call.dtmf("1234");
@@ -190,7 +188,7 @@ fn a_pin_is_asked(kind: Kind) {
 }
 
 fn a_recording_is_made(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let folder = rules.pbx.dir().join(if kind == Kind::Asterisk { "spool/monitor" } else { "recordings" });
     rules.takes_the_packet_trunk("+12125550130", "+12125551000", |call| {
         talk(call);
@@ -207,7 +205,7 @@ fn recordings(folder: &PathBuf) -> Vec<(PathBuf, u64)> {
 }
 
 fn a_call_is_over_at_its_time_limit(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let outcomes = rules.takes_the_packet_trunk("+12125550140", "+12125551000", |call| {
         talk(call);
         call.wait_ended(Duration::from_secs(6));
@@ -222,14 +220,14 @@ fn a_call_is_over_at_its_time_limit(kind: Kind) {
 }
 
 fn the_caller_id_of_the_route_is_shown(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let [without, with] = rules.takes_the_packet_trunk("+12125550150", "+12125559999", talk);
     assert_eq!(without.pstn, with.packet);
 }
 
 /// And nobody is called a second time. On Asterisk the dialplan goes on behind its own Dial.
 fn it_rings_as_long_as_the_route_says(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::after(20_000)) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::after(20_000)) else { return };
     rules.takes_the_packet_trunk("+12125550160", "+12125551000", |call| {
         assert!(call.wait_status(Duration::from_secs(8)).is_some());
     });
@@ -241,7 +239,7 @@ fn it_rings_as_long_as_the_route_says(kind: Kind) {
 
 /// The packet trunk is silent: it gets as long as the route lets it ring, and then the call goes its old way.
 fn a_silent_trunk_has_as_long_as_the_route_rings(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let silent = std::net::UdpSocket::bind("127.0.0.12:0").unwrap();
     rules.point_packet_trunk_at(silent.local_addr().unwrap());
     let [without, with] = rules.both("+12125550160", talk);
@@ -254,7 +252,7 @@ fn a_silent_trunk_has_as_long_as_the_route_rings(kind: Kind) {
 }
 
 fn a_changed_number_takes_no_packet_route(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let [without, with] = rules.both("+12125550170", talk);
     assert_eq!(without.pstn, [("1000".to_owned(), "+12125550171".to_owned())], "{}", rules.pbx.log());
     assert_eq!(with, without, "{}", rules.pbx.log());
@@ -264,7 +262,7 @@ fn a_changed_number_takes_no_packet_route(kind: Kind) {
 /// A feature code is looked up where the dialplan's own Dial would look, although the packet trunk is dialled elsewhere.
 #[test]
 fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
-    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Habit::at_once()) else { return };
     let bob = Phone::register(rules.pbx.sip(), "1001").unwrap();
     rules.takes_the_packet_trunk("+12125550180", "+12125551000", |call| {
         talk(call);
@@ -279,7 +277,7 @@ fn a_feature_code_transfers_into_the_phones_context_on_asterisk() {
 /// The option `F` without a place means the line behind the administrator's own Dial.
 #[test]
 fn the_called_person_goes_on_behind_the_routes_own_dial_on_asterisk() {
-    let Some(mut rules) = Rules::set(Kind::Asterisk, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(Kind::Asterisk, &Habit::at_once()) else { return };
     let [without, with] = rules.both("+12125550185", talk);
     assert_eq!((without.status, without.pstn.len()), (Some(200), 1), "{}", rules.pbx.log());
     assert_eq!(with, without, "{}", rules.pbx.log());
@@ -290,7 +288,7 @@ fn the_called_person_goes_on_behind_the_routes_own_dial_on_asterisk() {
 
 /// It is one call in two contexts, and in the second one the packet trunk hasn't been tried yet.
 fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
-    let Some(mut rules) = Rules::set(kind, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(kind, &Habit::at_once()) else { return };
     let without = rules.call("912125550190", talk);
     assert_eq!(without.pstn, [("1000".to_owned(), "12125550190".to_owned())], "{}", rules.pbx.log());
     rules.start_sidecall();
@@ -304,7 +302,7 @@ fn a_number_without_its_prefix_is_the_same_call(kind: Kind) {
 #[lab::needs_freeswitch]
 #[test]
 fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
-    let Some(mut rules) = Rules::set(Kind::FreeSwitch, &Answer::at_once()) else { return };
+    let Some(mut rules) = Rules::set(Kind::FreeSwitch, &Habit::at_once()) else { return };
     rules.start_sidecall();
     let outcome = rules.call("+12125550172", |call| {
         talk(call);

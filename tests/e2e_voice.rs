@@ -13,19 +13,19 @@ use lab::scenario::calls::{ALICE, Arrives, CALL_SCENARIOS, CallScenario, DAVE, E
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::site::Site;
 use lab::scenario::voice::{Observation, Watch};
-use lab::{Answer, Kind, PbxConfig, SidecallConfig, SippPhone};
+use lab::{Habit, Kind, PbxConfig, Phone, SidecallConfig};
 
 fn site(kind: Kind) -> Option<Site> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
-    lab::or_skip(kind, Site::start_with(kind, PbxConfig::patient(), &Answer::after(300)))
+    lab::or_skip(kind, Site::start_with(kind, PbxConfig::patient(), &Habit::after(300)))
 }
 
 /// How long sidecall may take to end.
 const SOON: Duration = Duration::from_secs(12);
 
 /// One call of a scenario, of which one of `ends` is the far end. With `gives_up` the caller hangs up while it rings.
-fn place(site: &Site, scenario: &CallScenario, ends: Vec<&SippPhone>, gives_up: bool) -> Observation {
-    let watch = Watch::default().sipp_phones(ends).pbx("the PBX", &site.pbx);
+fn place(site: &Site, scenario: &CallScenario, ends: Vec<&Phone>, gives_up: bool) -> Observation {
+    let watch = Watch::default().trunk_phones(ends).pbx("the PBX", &site.pbx);
     let (mut calls, to) = site.calls(scenario);
     calls.display = "\"Alice A.\" ".into();
     calls.cancel_ms = gives_up.then_some(900);
@@ -36,7 +36,7 @@ fn place(site: &Site, scenario: &CallScenario, ends: Vec<&SippPhone>, gives_up: 
 }
 
 /// The same before sidecall is there, or after it has gone.
-fn place_without(site: &Site, scenario: &CallScenario, ends: Vec<&SippPhone>, gives_up: bool) -> Observation {
+fn place_without(site: &Site, scenario: &CallScenario, ends: Vec<&Phone>, gives_up: bool) -> Observation {
     site.pbx.call_out_over(if scenario.arrives == Arrives::Packet { "sidecall" } else { "pstn" });
     let observed = place(site, scenario, ends, gives_up);
     site.pbx.call_out_over("pstn");
@@ -69,7 +69,7 @@ fn portability() -> Option<(Knot, SidecallConfig)> {
 }
 
 /// All far ends of a site: a scenario's call reaches one.
-fn sipp_phones(site: &Site) -> Vec<&SippPhone> {
+fn trunk_phones(site: &Site) -> Vec<&Phone> {
     let trunks = site.packet.iter().chain(&site.pstn);
     trunks.chain([site.phone(lab::scenario::calls::BOB), site.phone(lab::scenario::calls::CAROL)]).collect()
 }
@@ -80,14 +80,14 @@ fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
     let (_knot, asking) = ported.unzip();
     let moved = if asking.is_some() { &MOVED[..] } else { &[] };
     let scenarios: Vec<&CallScenario> = CALL_SCENARIOS.iter().chain(moved).collect();
-    let without = |site: &Site, scenario: &CallScenario| place_without(site, scenario, sipp_phones(site), false);
+    let without = |site: &Site, scenario: &CallScenario| place_without(site, scenario, trunk_phones(site), false);
     let mut plain: Vec<Observation> = scenarios.iter().map(|scenario| without(&site, scenario)).collect();
     let mut compared = Vec::new();
     for (config, scenarios) in [(Some(SidecallConfig::default()), &CALL_SCENARIOS[..]), (asking, moved)] {
         let Some(config) = config else { continue };
         site.start_sidecall(&config).unwrap();
         for scenario in scenarios {
-            let with = place(&site, scenario, sipp_phones(&site), false);
+            let with = place(&site, scenario, trunk_phones(&site), false);
             let is_answer = |line: &String| line.starts_with("200 to INVITE");
             assert!(
                 with.lines("caller, call 1").iter().any(is_answer),
@@ -108,14 +108,14 @@ fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
 }
 
 /// The far ends of both trunks do the same. Each call without sidecall, then with it.
-fn over_either_trunk(kind: Kind, calls: &[(&str, Answer, bool)]) {
+fn over_either_trunk(kind: Kind, calls: &[(&str, Habit, bool)]) {
     let Some(mut site) = site(kind) else { return };
     site.clear_trunks();
     let scenario = &CALL_SCENARIOS[0];
-    let ends = |site: &Site, answer: &Answer| {
-        [site.pbx.config().packet, site.pbx.config().pstn].map(|at| SippPhone::start(at, answer).unwrap())
+    let ends = |site: &Site, answer: &Habit| {
+        [site.pbx.config().packet, site.pbx.config().pstn].map(|at| Phone::listen(at, answer).unwrap())
     };
-    let without = |site: &Site, (_, answer, gives_up): &(&str, Answer, bool)| {
+    let without = |site: &Site, (_, answer, gives_up): &(&str, Habit, bool)| {
         place_without(site, scenario, ends(site, answer).iter().collect(), *gives_up)
     };
     let plain: Vec<Observation> = calls.iter().map(|call| without(&site, call)).collect();
@@ -136,8 +136,8 @@ fn over_either_trunk(kind: Kind, calls: &[(&str, Answer, bool)]) {
 
 fn b12_hang_up_causes_are_the_same(kind: Kind) {
     let refusals = ["486 Busy Here", "480 Temporarily Unavailable", "603 Decline"];
-    let mut calls: Vec<_> = refusals.iter().map(|status| (*status, Answer::refuse(status), false)).collect();
-    calls.push(("the caller gives up", Answer::after(20_000), true));
+    let mut calls: Vec<_> = refusals.iter().map(|status| (*status, Habit::Refuse(status), false)).collect();
+    calls.push(("the caller gives up", Habit::after(20_000), true));
     over_either_trunk(kind, &calls);
 }
 

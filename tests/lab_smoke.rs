@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use lab::{Answer, Calls, Habit, Kind, Pbx, Phone, SippPhone};
+use lab::{Calls, Habit, Kind, Pbx, Phone};
 
 /// The PBX, if this machine has it; else one line says that the test was skipped.
 fn start(kind: Kind) -> Option<Pbx> {
@@ -39,7 +39,7 @@ fn no_port_is_given_to_two_processes() {
 
 fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
     let Some(pbx) = start(kind) else { return };
-    let far = SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap();
+    let far = Phone::listen(pbx.config().pstn, &Habit::at_once()).unwrap();
     let report = Calls::new("1000", "+12125550100").place(pbx.sip()).unwrap();
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
     assert!(report.calls[0].answered.unwrap() < Duration::from_millis(400), "held: {report:?}");
@@ -53,7 +53,7 @@ fn a_call_without_an_agent_is_an_ordinary_call(kind: Kind) {
 
 fn a_phone_registers_and_is_called(kind: Kind) {
     let Some(pbx) = start(kind) else { return };
-    let phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+    let phone = Phone::register_plain(pbx.sip(), "1001", &Habit::at_once()).unwrap();
     let report = Calls::new("1000", "1001").place(pbx.sip()).unwrap();
     assert_eq!(report.statuses(), [Some(200)], "{}", pbx.log());
     assert_eq!(phone.invites().len(), 1);

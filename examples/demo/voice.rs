@@ -8,7 +8,7 @@ use lab::scenario::calls::{CALL_SCENARIOS, CallScenario};
 use lab::scenario::report::SOON;
 use lab::scenario::sides::Between;
 use lab::scenario::site::Site;
-use lab::{Answer, LabError, SippPhone};
+use lab::{Habit, LabError, Phone};
 
 /// Alice calls Frank: without sidecall over the PSTN, with it over the packet trunk.
 const SCENARIO: &CallScenario = &CALL_SCENARIOS[0];
@@ -50,12 +50,12 @@ pub(crate) fn listen(site: &mut Site) -> Result<Vec<Heard>, String> {
     // It rings for a while: whether ringing is passed on must be no matter of who is faster. Nobody declines here: an
     // Asterisk by itself says one of two causes then, by chance. The tests of B12 play that, too.
     let cases = [
-        ("rings, then answers", Answer::after(300)),
-        ("is busy", Answer::refuse("486 Busy Here")),
-        (ABSENT.0, Answer::refuse(ABSENT.1)),
+        ("rings, then answers", Habit::after(300)),
+        ("is busy", Habit::Refuse("486 Busy Here")),
+        (ABSENT.0, Habit::Refuse(ABSENT.1)),
     ];
     let heard = cases.into_iter().map(|(case, answer)| one(site, case, &answer)).collect();
-    replace_trunks(site, &Answer::at_once())?;
+    replace_trunks(site, &Habit::at_once())?;
     heard
 }
 
@@ -119,21 +119,21 @@ pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Re
 }
 
 /// Both trunks' far ends do the same, so that the route doesn't matter.
-fn replace_trunks(site: &mut Site, answer: &Answer) -> Result<(), String> {
+fn replace_trunks(site: &mut Site, answer: &Habit) -> Result<(), String> {
     site.clear_trunks();
     let config = site.pbx.config();
-    let start = |at| SippPhone::start(at, answer).map_err(|e| e.to_string());
+    let start = |at| Phone::listen(at, answer).map_err(|e| e.to_string());
     let (packet, pstn) = (start(config.packet)?, start(config.pstn)?);
     (site.packet, site.pstn) = (Some(packet), Some(pstn));
     Ok(())
 }
 
-fn one(site: &mut Site, case: &'static str, answer: &Answer) -> Result<Heard, String> {
+fn one(site: &mut Site, case: &'static str, answer: &Habit) -> Result<Heard, String> {
     replace_trunks(site, answer)?;
     let (mut calls, to) = site.calls(SCENARIO);
     calls.display = "\"Alice A.\" ".into();
     let report = calls.place(to).map_err(|e| e.to_string())?;
-    let invites = [&site.packet, &site.pstn].into_iter().flatten().flat_map(SippPhone::invites).collect::<Vec<_>>();
+    let invites = [&site.packet, &site.pstn].into_iter().flatten().flat_map(Phone::invites).collect::<Vec<_>>();
     let from = invites.first().and_then(|invite| invite.header("From")).unwrap_or("nothing: no call arrived");
     let call = report.calls.first().ok_or("the caller has no trace of its call")?;
     Ok(Heard {

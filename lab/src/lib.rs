@@ -36,15 +36,13 @@ pub use sidecall::clients::{Client, Hosted, Webhook};
 pub use sidecall::surroundings::Surroundings;
 pub use sidecall::{Https, Sidecall, SidecallConfig};
 pub use sip::baresip::Baresip;
+pub use sip::calls::{CallReport, Calls};
 pub use sip::message::SipMessage;
 pub use sip::phone::{Call, HANDSETS, Habit, Phone};
-pub use sip::report::{CallOutcome, CallReport};
-pub use sip::sipp::{Answer, Caller, Calls, SippPhone};
-pub use sip::softphone::{Manner, Softphone};
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
-/// Where phones live.
 pub(crate) const PHONES: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 11));
 /// Where the far end of the packet trunk lives: a trusted trunk.
 pub const PACKET: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 12));
@@ -57,24 +55,15 @@ pub enum LabError {
     /// The software isn't on this machine. The text says what was looked for: print it and skip.
     #[error("not here: {0}")]
     Missing(String),
-    /// Something did not happen in time.
     #[error("{what} within {seconds} s; log: {log}")]
     Late {
-        /// What was waited for.
         what: String,
-        /// How long.
         seconds: u64,
         /// The last lines of the log, or its path.
         log: String,
     },
-    /// A file or a process failed.
     #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// Why it failed.
-        source: std::io::Error,
-    },
+    Io { what: String, source: std::io::Error },
 }
 
 impl LabError {
@@ -83,22 +72,22 @@ impl LabError {
         matches!(self, LabError::Missing(_))
     }
 
+    pub(crate) fn late(what: impl Into<String>, limit: Duration, log: String) -> LabError {
+        LabError::Late { what: what.into(), seconds: limit.as_secs(), log }
+    }
+
     pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> LabError {
         let what = what.into();
         move |source| LabError::Io { what, source }
     }
 }
 
-/// A result in the lab.
 pub type Result<T> = std::result::Result<T, LabError>;
 
 pub use sidecall_lab_marks::{had_freeswitch, needs_freeswitch};
 
 /// What a test was set up with. Where there is no Asterisk, one line says that the test was skipped; in CI that is
 /// a failure.
-///
-/// # Panics
-/// If it is here and can't be set up, and if there is no FreeSWITCH: tests on one are marked [`needs_freeswitch`].
 pub fn or_skip<T>(kind: Kind, set_up: Result<T>) -> Option<T> {
     match set_up {
         Ok(ready) => Some(ready),

@@ -35,12 +35,10 @@ impl Child {
         Ok(Child { inner, log, stopped: false })
     }
 
-    /// The pid.
     pub fn pid(&self) -> u32 {
         self.inner.id()
     }
 
-    /// Its output so far.
     pub fn log(&self) -> String {
         fs::read(&self.log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
     }
@@ -59,7 +57,6 @@ impl Child {
         self.stopped = true;
     }
 
-    /// SIGCONT.
     pub fn cont(&mut self) {
         self.signal("CONT");
         self.stopped = false;
@@ -84,7 +81,6 @@ impl Child {
         ended
     }
 
-    /// Waits for its end at most `limit`.
     pub fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
         let mut status = None;
         wait_until(limit, || {
@@ -94,17 +90,14 @@ impl Child {
         status
     }
 
-    /// True while it runs.
     pub(crate) fn is_running(&mut self) -> bool {
         matches!(self.inner.try_wait(), Ok(None))
     }
 
-    /// Waits until its output contains `text`.
     pub(crate) fn wait_for_line(&mut self, text: &str, limit: Duration) -> Result<()> {
         self.wait_for(&format!("no “{text}”"), limit, |child| child.log().contains(text))
     }
 
-    /// Waits until `addr` accepts TCP connections.
     pub(crate) fn wait_for_port(&mut self, addr: SocketAddr, limit: Duration) -> Result<()> {
         self.wait_for(&format!("no listener on {addr}"), limit, |_| TcpStream::connect(addr).is_ok())
     }
@@ -120,11 +113,7 @@ impl Child {
         }
         let log = self.log();
         let tail: Vec<&str> = log.lines().rev().take(15).collect();
-        Err(LabError::Late {
-            what: what.to_owned(),
-            seconds: limit.as_secs(),
-            log: tail.into_iter().rev().collect::<Vec<_>>().join("\n"),
-        })
+        Err(LabError::late(what, limit, tail.into_iter().rev().collect::<Vec<_>>().join("\n")))
     }
 }
 

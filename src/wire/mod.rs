@@ -1,8 +1,8 @@
 //! Parts shared by the connections to both PBXs.
 
 mod command;
-pub(crate) mod fuzz;
 mod event_queue;
+pub(crate) mod fuzz;
 mod socket;
 mod tap;
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{Answer, Calls, Kind, PACKET, PSTN, SippPhone};
+use lab::{Calls, Habit, Kind, PACKET, PSTN, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
 use crate::{NUMBER, UUI, call, on_one, on_one_that_waits, packet, pstn};
@@ -45,7 +45,7 @@ pub(super) fn what_a_phone_claims_goes_no_further(kind: Kind) {
 
 pub(super) fn a_received_address_is_believed_from_the_trusted_trunk_only(kind: Kind) {
     on_one(kind, |pbx| {
-        let phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let phone = Phone::register_plain(pbx.sip(), "1001", &Habit::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         for via in [PACKET, PSTN] {
             let calls = Calls::new("+13015550199", "+12125551001").via(via).header("User-to-User: 6162;encoding=hex");
@@ -62,7 +62,7 @@ pub(super) fn a_received_address_is_believed_from_the_trusted_trunk_only(kind: K
 
 pub(super) fn a_call_that_passes_two_contexts_is_announced_once(kind: Kind) {
     on_one(kind, |pbx| {
-        let phone = SippPhone::register(pbx.sip(), "1001", &Answer::at_once()).unwrap();
+        let phone = Phone::register_plain(pbx.sip(), "1001", &Habit::at_once()).unwrap();
         let agent = AgentDouble::start(pbx, Reply::Route("local"));
         // Vanilla FreeSWITCH sends an extension from `public` on to `default`.
         let calls = Calls::new("+13015550199", "1001").via(PACKET);

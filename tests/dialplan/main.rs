@@ -11,7 +11,7 @@ mod trunk;
 
 use announcements::*;
 use hold::*;
-use lab::{Answer, CallReport, Calls, Kind, Pbx, PbxConfig, SippPhone};
+use lab::{CallReport, Calls, Habit, Kind, Pbx, PbxConfig, Phone};
 use trunk::*;
 
 const NUMBER: &str = "+12125550100";
@@ -34,13 +34,13 @@ fn on(kind: Kind, config: PbxConfig, test: impl Fn(&Pbx)) {
 }
 
 /// The remote side of the PSTN trunk, which answers at once.
-fn pstn(pbx: &Pbx) -> SippPhone {
-    SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap()
+fn pstn(pbx: &Pbx) -> Phone {
+    Phone::listen(pbx.config().pstn, &Habit::at_once()).unwrap()
 }
 
 /// The remote side of the packet trunk, which answers at once.
-fn packet(pbx: &Pbx) -> SippPhone {
-    SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap()
+fn packet(pbx: &Pbx) -> Phone {
+    Phone::listen(pbx.config().packet, &Habit::at_once()).unwrap()
 }
 
 fn call(pbx: &Pbx) -> CallReport {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::{Answer, Calls, Kind, PACKET, Pbx, PbxConfig, SippPhone};
+use lab::{Calls, Habit, Kind, PACKET, Pbx, PbxConfig, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
 use crate::{NUMBER, UUI, call, millis, on_one_that_waits, packet, pstn};
@@ -67,7 +67,7 @@ pub(super) fn a_call_whose_trunk_fails_falls_back_to_the_pstn(kind: Kind) {
                 "403 Forbidden",
             ]
         {
-            let packet = SippPhone::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let packet = Phone::listen(pbx.config().packet, &Habit::Refuse(status)).unwrap();
             let before = pstn.invites().len();
             let report = call(pbx);
             assert_eq!(report.statuses(), [Some(200)], "{status}: {}", pbx.log());
@@ -117,12 +117,12 @@ pub(super) fn a_call_whose_trunk_is_gone_falls_back_to_the_pstn(kind: Kind) {
 
 pub(super) fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let pstn = SippPhone::start(pbx.config().pstn, &Answer::refuse("486 Busy Here")).unwrap();
+        let pstn = Phone::listen(pbx.config().pstn, &Habit::Refuse("486 Busy Here")).unwrap();
         let plain = call(pbx);
         assert_eq!(plain.statuses(), [Some(486)]);
         let _agent = AgentDouble::start(pbx, Reply::Packet);
         for (status, expected) in [("486 Busy Here", 486), ("480 Temporarily Unavailable", 480), ("603 Decline", 603)] {
-            let packet = SippPhone::start(pbx.config().packet, &Answer::refuse(status)).unwrap();
+            let packet = Phone::listen(pbx.config().packet, &Habit::Refuse(status)).unwrap();
             let report = call(pbx);
             eprintln!("{}: {status} → {:?} {:?}", pbx.kind(), report.statuses(), report.calls[0].reason);
             assert_eq!((packet.invites().len(), pstn.invites().len()), (1, 1));
@@ -131,7 +131,7 @@ pub(super) fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
             }
         }
         // The caller gives up while it rings.
-        let packet = SippPhone::start(pbx.config().packet, &Answer::after(20_000)).unwrap();
+        let packet = Phone::listen(pbx.config().packet, &Habit::after(20_000)).unwrap();
         let mut calls = Calls::new("1000", NUMBER);
         calls.cancel_ms = Some(700);
         let report = calls.place(pbx.sip()).unwrap();
@@ -148,9 +148,9 @@ pub(super) fn what_the_called_person_does_is_not_tried_again(kind: Kind) {
 
 pub(super) fn early_media_comes_through_as_it_did(kind: Kind) {
     on_one_that_waits(kind, |pbx| {
-        let early = Answer { ring: Some("183 Session Progress"), delay_ms: 200, ..Answer::at_once() };
-        let _packet = SippPhone::start(pbx.config().packet, &early).unwrap();
-        let _pstn = SippPhone::start(pbx.config().pstn, &early).unwrap();
+        let early = Habit::Early { ms: 200 };
+        let _packet = Phone::listen(pbx.config().packet, &early).unwrap();
+        let _pstn = Phone::listen(pbx.config().pstn, &early).unwrap();
         let plain = call(pbx);
         let agent = AgentDouble::start(pbx, Reply::Packet);
         let packet = call(pbx);

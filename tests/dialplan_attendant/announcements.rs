@@ -1,6 +1,6 @@
 //! What is announced of withheld callers, tenants, phones and Local channels, and how the numbers go out.
 
-use lab::{Answer, Calls, Kind, PACKET, SippPhone};
+use lab::{Calls, Habit, Kind, PACKET, Phone};
 
 use crate::agent_double::{AgentDouble, Reply};
 use crate::{MAIN, MENU, OUTSIDE, RECEIVED, SENT, append, from_trunk, on_one, phone, pstn, start, told};
@@ -91,14 +91,14 @@ pub(super) fn the_tenant_is_announced(kind: Kind) {
 
 pub(super) fn the_agent_may_write_the_numbers_for_the_trunk(kind: Kind) {
     on_one(kind, |pbx| {
-        let packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
+        let packet = Phone::listen(pbx.config().packet, &Habit::at_once()).unwrap();
         let _agent = AgentDouble::start(pbx, Reply::PacketBetween("+12125551000", "+13015550100"));
         let calls = Calls::new("1000", "913015550100");
         assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!((packet.invites()[0].calling(), packet.invites()[0].called()), ("+12125551000", "+13015550100"));
         // On the route that the call takes today, both are as ever.
         drop(packet);
-        let _down = SippPhone::start(pbx.config().packet, &Answer::refuse("503 Service Unavailable")).unwrap();
+        let _down = Phone::listen(pbx.config().packet, &Habit::Refuse("503 Service Unavailable")).unwrap();
         let pstn = pstn(pbx);
         assert_eq!(calls.place(pbx.sip()).unwrap().statuses(), [Some(200)], "{}", pbx.log());
         assert_eq!((pstn.invites()[0].calling(), pstn.invites()[0].called()), ("1000", "913015550100"));

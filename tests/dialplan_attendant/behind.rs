@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use lab::{Answer, Calls, Kind, PACKET, PSTN, Pbx, SippPhone, wait_until};
+use lab::{Calls, Habit, Kind, PACKET, PSTN, Pbx, Phone, wait_until};
 
 use crate::agent_double::{AgentDouble, Reply};
 use crate::{OUTSIDE, RECEIVED, append, from_trunk, on_one, told};
 
 /// A PBX behind this one, on the trunk `inner`, has the numbers 3xxx.
-fn inner_pbx(pbx: &Pbx) -> SippPhone {
+fn inner_pbx(pbx: &Pbx) -> Phone {
     let addr = SocketAddr::new(PSTN, lab::net::ports::free());
     match pbx.kind() {
         Kind::Asterisk => {
@@ -50,7 +50,7 @@ fn inner_pbx(pbx: &Pbx) -> SippPhone {
             wait_until(Duration::from_secs(5), || pbx.console("sofia status gateway inner").contains("Proxy"));
         }
     }
-    SippPhone::start(addr, &Answer::at_once()).unwrap()
+    Phone::listen(addr, &Habit::at_once()).unwrap()
 }
 
 pub(super) fn the_address_crosses_to_a_pbx_behind_this_one(kind: Kind) {

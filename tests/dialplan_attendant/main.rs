@@ -13,7 +13,7 @@ mod transfers;
 use agent_double::AgentDouble;
 use announcements::*;
 use behind::*;
-use lab::{Answer, Calls, Kind, Pbx, PbxConfig, SippPhone};
+use lab::{Calls, Habit, Kind, Pbx, PbxConfig, Phone};
 use main_numbers::*;
 use transfers::*;
 
@@ -37,13 +37,13 @@ fn on_one(kind: Kind, test: impl Fn(&Pbx)) {
 }
 
 /// A phone of the PBX that answers at once.
-fn phone(pbx: &Pbx, extension: &str) -> SippPhone {
-    SippPhone::register(pbx.sip(), extension, &Answer::at_once()).unwrap()
+fn phone(pbx: &Pbx, extension: &str) -> Phone {
+    Phone::register_plain(pbx.sip(), extension, &Habit::at_once()).unwrap()
 }
 
 /// The remote side of the PSTN trunk, which answers at once.
-fn pstn(pbx: &Pbx) -> SippPhone {
-    SippPhone::start(pbx.config().pstn, &Answer::at_once()).unwrap()
+fn pstn(pbx: &Pbx) -> Phone {
+    Phone::listen(pbx.config().pstn, &Habit::at_once()).unwrap()
 }
 
 /// Adds to a file of the PBX's configuration.

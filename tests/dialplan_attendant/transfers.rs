@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use lab::{Answer, Calls, Kind, PACKET, Pbx, SippPhone, wait_until};
+use lab::{Calls, Habit, Kind, PACKET, Pbx, Phone, wait_until};
 
 use crate::agent_double::{AgentDouble, Reply};
 use crate::{OUTSIDE, RECEIVED, SENT, on_one, phone, pstn, start, told};
@@ -106,7 +106,7 @@ pub(super) fn who_is_transferred_calls_with_their_own_number(kind: Kind) {
 #[test]
 fn who_is_transferred_from_the_packet_trunk_has_the_settings_from_before_on_freeswitch() {
     let Some(pbx) = start(Kind::FreeSwitch) else { return };
-    let _packet = SippPhone::start(pbx.config().packet, &Answer::at_once()).unwrap();
+    let _packet = Phone::listen(pbx.config().packet, &Habit::at_once()).unwrap();
     let pstn = pstn(&pbx);
     let agent = AgentDouble::start(&pbx, Reply::Packet);
     let caller = Calls::new("1000", "+13015550100").hold(4_000).start(pbx.sip()).unwrap();

@@ -178,8 +178,10 @@ mod tests {
 
     #[test]
     fn a_re_export_hides_no_layer() {
-        let module =
-            ("src/node/mod.rs", "mod http; mod live_calls; pub use http::Problem; pub use live_calls::Live; pub struct Node;");
+        let module = (
+            "src/node/mod.rs",
+            "mod http; mod live_calls; pub use http::Problem; pub use live_calls::Live; pub struct Node;",
+        );
         let rest = [("src/node/http/mod.rs", ""), ("src/node/live_calls/mod.rs", "")];
         let of = |text| node(&[module, rest[0], rest[1], ("src/node/call/mod.rs", text)]);
         assert_eq!(of("use crate::node::Problem;"), ["imports node::http (http, above call)"]);

@@ -10,7 +10,6 @@ pub struct Ca {
 }
 
 impl Ca {
-    /// With a new key.
     pub fn generate() -> Ca {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         // With the name of what it signs it would be self-signed for OpenSSL.
@@ -21,7 +20,6 @@ impl Ca {
         Ca { certificate, issuer: Issuer::new(params, key) }
     }
 
-    /// Its own certificate, PEM.
     pub fn pem(&self) -> String {
         self.certificate.pem()
     }

@@ -9,13 +9,11 @@ use tempfile::TempDir;
 
 use crate::net::ports;
 use crate::process::{Child, folder, on_path, wait_until};
-use crate::sip::message::local_time;
 use crate::{LabError, Result, SipMessage};
 
 /// How long the capture may take to begin, and to write down its last packet.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What `dumpcap` writes.
 const FILE: &str = "wire.pcap";
 
 /// A capture that is running. Dropping it ends it.
@@ -30,11 +28,7 @@ pub struct Capture {
 /// One SIP message on its way.
 #[derive(Debug, Clone)]
 pub struct Packet {
-    /// When, since 1970.
-    pub at: Duration,
-    /// Who sent it.
     pub from: SocketAddr,
-    /// To whom.
     pub to: SocketAddr,
     /// The message; `received` has no meaning here and is true.
     pub message: SipMessage,
@@ -43,15 +37,11 @@ pub struct Packet {
 /// What one UDP packet carries.
 #[derive(Debug, Clone)]
 pub struct Datagram {
-    /// Who sent it.
     pub from: SocketAddr,
-    /// To whom.
     pub to: SocketAddr,
-    /// Its octets.
     pub payload: Vec<u8>,
 }
 
-/// What was captured, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Packets(pub Vec<Packet>);
 
@@ -100,8 +90,7 @@ impl Capture {
         if seen && !ended {
             return Ok(());
         }
-        let what = "no packet was captured".to_owned();
-        Err(LabError::Late { what, seconds: PATIENCE.as_secs(), log: self.child.log() })
+        Err(LabError::late("no packet was captured", PATIENCE, self.child.log()))
     }
 
     /// Ends it and reads what it has.
@@ -163,20 +152,17 @@ fn datagram(frame: &[u8]) -> Option<Datagram> {
     Some(Datagram { from, to, payload: payload.to_vec() })
 }
 
-/// A SIP message in a frame.
 fn packet(at: Duration, frame: &[u8]) -> Option<Packet> {
     let Datagram { from, to, payload } = datagram(frame)?;
-    let message = SipMessage::parse(local_time(at), true, &String::from_utf8_lossy(&payload))?;
-    Some(Packet { at, from, to, message })
+    let message = SipMessage::parse(at, true, &String::from_utf8_lossy(&payload))?;
+    Some(Packet { from, to, message })
 }
 
 impl Packets {
-    /// Those from a moment on.
     pub fn since(self, at: Duration) -> Packets {
-        Packets(self.0.into_iter().filter(|p| p.at >= at).collect())
+        Packets(self.0.into_iter().filter(|p| p.message.at >= at).collect())
     }
 
-    /// Those from one host to another.
     pub fn between(&self, from: IpAddr, to: IpAddr) -> Packets {
         Packets(self.0.iter().filter(|p| p.from.ip() == from && p.to.ip() == to).cloned().collect())
     }
@@ -194,12 +180,10 @@ impl Packets {
         found
     }
 
-    /// Those with a header of that name.
     pub fn with_header(&self, name: &str) -> Packets {
         Packets(self.0.iter().filter(|p| p.message.header(name).is_some()).cloned().collect())
     }
 
-    /// The messages alone.
     pub fn messages(&self) -> Vec<SipMessage> {
         self.0.iter().map(|p| p.message.clone()).collect()
     }
@@ -226,7 +210,7 @@ mod tests {
         assert_eq!(packets.len(), 1);
         let packet = &packets[0];
         assert_eq!((packet.from.to_string().as_str(), packet.to.port()), ("127.0.1.1:5060", 5070));
-        assert_eq!(packet.at, Duration::from_millis(1_700_000_000_500));
+        assert_eq!(packet.message.at, Duration::from_millis(1_700_000_000_500));
         assert_eq!(packet.message.header("User-to-User"), Some("0461;encoding=hex"));
     }
 }

@@ -19,7 +19,6 @@ pub const ZONE: &str = "e164.test";
 const ELSEWHERE: &str = "/usr/sbin/knotd";
 const READY: Duration = Duration::from_secs(15);
 
-/// The records of a zone.
 #[derive(Debug, Clone, Default)]
 pub struct Records(String);
 
@@ -69,9 +68,6 @@ pub struct Knot {
 
 impl Knot {
     /// Starts one, or one line says that the test was skipped.
-    ///
-    /// # Panics
-    /// If the server is here and doesn't start; in CI, if it isn't here.
     pub fn or_skip(records: &Records, negative: u32) -> Option<Knot> {
         match Knot::start(records, negative) {
             Ok(knot) => Some(knot),
@@ -84,17 +80,11 @@ impl Knot {
     }
 
     /// Starts one. That a name isn't there may be kept for `negative` seconds.
-    ///
-    /// # Errors
-    /// If the server isn't on this machine, or doesn't start.
     pub fn start(records: &Records, negative: u32) -> Result<Knot> {
         Knot::start_at(ports::local(), records, negative)
     }
 
     /// The same where the system's resolver asks: at port 53 of an address of its own.
-    ///
-    /// # Errors
-    /// If the server isn't on this machine, or doesn't start.
     pub(crate) fn start_for_resolvers(records: &Records) -> Result<Knot> {
         let [high, low] = ports::free().to_be_bytes();
         Knot::start_at(SocketAddr::from((Ipv4Addr::new(127, 53, high, low), 53)), records, 60)
@@ -124,7 +114,6 @@ impl Knot {
         Ok(knot)
     }
 
-    /// Where it answers.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -134,15 +123,11 @@ impl Knot {
         self.child.stop();
     }
 
-    /// Stops it.
     pub fn stop(&mut self) {
         self.child.kill();
     }
 
     /// Starts it again, at the same address.
-    ///
-    /// # Errors
-    /// If it doesn't start.
     pub fn restart(&mut self) -> Result<()> {
         self.child.kill();
         self.child = spawn(&self.dir, &self.binary)?;

@@ -5,7 +5,7 @@
 //! process ends. So no process even probes a port of another one. Within a block a port counts as free when both UDP
 //! and TCP can be bound on every address: something that a killed test left may still have it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixDatagram};
 use std::sync::{Mutex, PoisonError};
@@ -66,9 +66,6 @@ impl Blocks {
     }
 
     /// The first of `n` consecutive ports that nothing has bound.
-    ///
-    /// # Panics
-    /// If there is none.
     pub fn take(&mut self, n: u16) -> u16 {
         assert!(n <= self.size, "{n} ports are more than a block has");
         let tries = self.most * usize::from(self.size / n) * 2;
@@ -88,20 +85,6 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok() && UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
-/// Whether somebody has bound this UDP address. The kernel's table is read: a trial of our own could take the address from
-/// the server that is about to bind it.
-pub fn is_bound(addr: SocketAddr) -> bool {
-    let (table, ip) = match addr.ip() {
-        IpAddr::V4(ip) => ("/proc/net/udp", ip.octets().to_vec()),
-        IpAddr::V6(ip) => ("/proc/net/udp6", ip.octets().to_vec()),
-    };
-    // Words of four bytes in the machine's own order, in hexadecimal (Documentation/networking/proc_net_tcp.rst of Linux).
-    let words = ip.chunks_exact(4).map(|word| u32::from_ne_bytes([word[0], word[1], word[2], word[3]]));
-    let local = format!("{}:{:04X}", words.map(|word| format!("{word:08X}")).collect::<String>(), addr.port());
-    let text = std::fs::read_to_string(table).unwrap_or_default();
-    text.lines().any(|line| line.split_whitespace().nth(1) == Some(&local))
-}
-
 fn from(blocks: &Mutex<Blocks>, n: u16) -> u16 {
     blocks.lock().unwrap_or_else(PoisonError::into_inner).take(n)
 }
@@ -111,7 +94,6 @@ pub fn free() -> u16 {
     from(&SINGLE, 1)
 }
 
-/// Such a port of 127.0.0.1.
 pub fn local() -> SocketAddr {
     SocketAddr::new(Ipv4Addr::LOCALHOST.into(), free())
 }
@@ -119,19 +101,4 @@ pub fn local() -> SocketAddr {
 /// The first of `n` consecutive free ports, even (an RTP range begins there).
 pub(crate) fn free_range(n: u16) -> u16 {
     from(&RANGES, n.next_multiple_of(2))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bound_address_is_seen_without_binding_it() {
-        for ip in ["127.0.0.13", "::1"] {
-            let addr = SocketAddr::new(ip.parse().unwrap(), free());
-            assert!(!is_bound(addr), "{addr}");
-            let _server = UdpSocket::bind(addr).unwrap();
-            assert!(is_bound(addr), "{addr}");
-        }
-    }
 }

@@ -12,8 +12,7 @@ use crate::scenario::wire;
 use crate::sidecall::clients::{Hosted, Webhook};
 use crate::sidecall::{Sidecall, SidecallConfig, domain};
 use crate::{
-    Answer, Calls, Capture, Client, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, SippPhone, arrives, never,
-    wait_until,
+    Calls, Capture, Client, Habit, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, arrives, never, wait_until,
 };
 
 /// How long a client may take until it counts as not reached.
@@ -33,11 +32,11 @@ pub struct Site {
     /// Agent and node; absent until [`Site::start_sidecall`].
     sidecall: Option<Sidecall>,
     /// Far end of the packet trunk.
-    pub packet: Option<SippPhone>,
+    pub packet: Option<Phone>,
     /// Far end of the PSTN trunk.
-    pub pstn: Option<SippPhone>,
-    bob: SippPhone,
-    carol: SippPhone,
+    pub pstn: Option<Phone>,
+    bob: Phone,
+    carol: Phone,
     /// The PBX.
     pub pbx: Pbx,
     pub domain: String,
@@ -46,21 +45,21 @@ pub struct Site {
 impl Site {
     /// Starts one without sidecall: this is what baselines are measured on.
     pub fn start(kind: Kind, config: PbxConfig) -> Result<Site> {
-        Site::start_with(kind, config, &Answer::at_once())
+        Site::start_with(kind, config, &Habit::at_once())
     }
 
     /// The same with phones and far ends that answer in their own way.
-    pub fn start_with(kind: Kind, config: PbxConfig, answer: &Answer) -> Result<Site> {
+    pub fn start_with(kind: Kind, config: PbxConfig, answer: &Habit) -> Result<Site> {
         let pbx = Pbx::start_with(kind, config)?;
         let site = Site {
             hosted: None,
             wire: None,
             webhook: Webhook::start()?,
             sidecall: None,
-            packet: Some(SippPhone::start(pbx.config().packet, answer)?),
-            pstn: Some(SippPhone::start(pbx.config().pstn, answer)?),
-            bob: SippPhone::register(pbx.sip(), BOB.dialled, answer)?,
-            carol: SippPhone::register(pbx.sip(), CAROL.dialled, answer)?,
+            packet: Some(Phone::listen(pbx.config().packet, answer)?),
+            pstn: Some(Phone::listen(pbx.config().pstn, answer)?),
+            bob: Phone::register_plain(pbx.sip(), BOB.dialled, answer)?,
+            carol: Phone::register_plain(pbx.sip(), CAROL.dialled, answer)?,
             domain: domain(&pbx),
             pbx,
         };
@@ -204,7 +203,7 @@ impl Site {
         }
     }
 
-    fn end(&self, scenario: &CallScenario) -> &SippPhone {
+    fn end(&self, scenario: &CallScenario) -> &Phone {
         match scenario.arrives {
             Arrives::Packet => self.packet.as_ref().expect("a far end of the packet trunk"),
             Arrives::Pstn => self.pstn.as_ref().expect("a far end of the PSTN"),
@@ -213,7 +212,7 @@ impl Site {
     }
 
     /// The phone of a person on this PBX who is called.
-    pub fn phone(&self, person: Person) -> &SippPhone {
+    pub fn phone(&self, person: Person) -> &Phone {
         if person == BOB { &self.bob } else { &self.carol }
     }
 

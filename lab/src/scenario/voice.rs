@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Cdr, Pbx, Phone, SipMessage, SippPhone, wait_until};
+use crate::{Cdr, Pbx, Phone, SipMessage, wait_until};
 
 /// How long anything may take.
 const SOON: Duration = Duration::from_secs(12);
@@ -173,15 +173,6 @@ impl<'a> Watch<'a> {
             self.phones.push(phone);
             let before = phone.messages().len();
             self.ears.push((TRUNK_END.to_owned(), Box::new(move || phone.messages()), before));
-        }
-        self
-    }
-
-    /// Far ends of trunks, or their phones, of which a call reaches one.
-    #[must_use]
-    pub fn sipp_phones(mut self, ends: Vec<&'a SippPhone>) -> Watch<'a> {
-        for end in ends {
-            self.ears.push((TRUNK_END.to_owned(), Box::new(move || end.messages()), end.messages().len()));
         }
         self
     }

@@ -16,14 +16,13 @@ use tempfile::TempDir;
 
 use crate::process::{Child, folder, wait_until};
 use crate::sidecall::{Sidecall, binary, credential};
-use crate::{LabError, Phone, Result, SippPhone};
+use crate::{LabError, Phone, Result};
 
 /// A multimedia client of any form, as the person in front of it sees it.
 pub trait Client {
     /// Everything that it has shown so far, in its own format.
     fn shown(&self) -> Vec<String>;
 
-    /// Whether it has shown this text.
     fn shows(&self, text: &str) -> bool {
         self.shown().iter().any(|shown| shown.contains(text))
     }
@@ -42,12 +41,6 @@ impl Client for Webhook {
 }
 
 // A softphone shows each SIP MESSAGE as it is.
-
-impl Client for SippPhone {
-    fn shown(&self) -> Vec<String> {
-        self.received("MESSAGE").into_iter().map(|message| message.body).collect()
-    }
-}
 
 impl Client for Phone {
     fn shown(&self) -> Vec<String> {
@@ -77,7 +70,6 @@ impl Hosted {
         Ok(Hosted { child, http: sidecall.http_client(), _dir: dir })
     }
 
-    /// The process.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
@@ -94,12 +86,10 @@ impl Hosted {
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Those of one kind.
     pub fn events(&self, kind: &str) -> Vec<Value> {
         self.all().into_iter().filter(|event| event["event"] == kind).collect()
     }
 
-    /// Waits for the `n`-th event of a kind.
     pub fn wait_for(&self, kind: &str, n: usize, limit: Duration) -> Vec<Value> {
         wait_until(limit, || self.events(kind).len() >= n);
         self.events(kind)
@@ -109,7 +99,6 @@ impl Hosted {
 /// A webhook on loopback that takes what is signed as Standard Webhooks says, and nothing else.
 #[derive(Debug)]
 pub struct Webhook {
-    /// Its address.
     pub url: String,
     state: Arc<Mutex<State>>,
 }
@@ -124,7 +113,6 @@ struct State {
 }
 
 impl Webhook {
-    /// Listens on a free port.
     pub fn start() -> Result<Webhook> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(LabError::io("webhook"))?;
         let addr: SocketAddr = listener.local_addr().map_err(LabError::io("webhook"))?;
@@ -152,18 +140,15 @@ impl Webhook {
         self.lock().failing = n;
     }
 
-    /// What it has accepted, of one type.
     pub fn accepted(&self, kind: &str) -> Vec<Value> {
         self.lock().accepted.iter().filter(|m| m["type"] == kind).cloned().collect()
     }
 
-    /// Waits for the `n`-th message of a type.
     pub fn wait_for(&self, kind: &str, n: usize, limit: Duration) -> Vec<Value> {
         wait_until(limit, || self.accepted(kind).len() >= n);
         self.accepted(kind)
     }
 
-    /// Requests whose signature was wrong.
     pub fn refused(&self) -> u32 {
         self.lock().refused
     }

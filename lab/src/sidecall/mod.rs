@@ -19,9 +19,7 @@ use crate::{Kind, LabError, Pbx, Result};
 
 /// The PBX's name in the configuration.
 pub const PBX: &str = "lab";
-/// The token of the administrator.
 pub const ADMIN: &str = "admin-token-of-the-laboratory";
-/// The token of the agent.
 const AGENT: &str = "agent-token-of-the-laboratory";
 
 /// What differs from the sample configuration.
@@ -33,36 +31,27 @@ pub struct SidecallConfig {
     pub node: Option<SocketAddr>,
     /// FreeSWITCH: `direct` mode, listening here instead of where the PBX connects to: behind a proxy.
     pub direct: Option<SocketAddr>,
-    /// No packet trunk.
     pub no_trunk: bool,
     /// Asterisk: speak TLS.
     pub tls: bool,
     /// Where the node listens, if others have to know it before it starts.
     pub http: Option<SocketAddr>,
-    /// More lines of `[node]`.
     pub node_lines: String,
-    /// More lines of `[node.clients]`.
     pub clients_lines: String,
-    /// More lines of `[node.routing]`.
     pub routing_lines: String,
-    /// More lines of the `[[pbx]]`.
     pub pbx_lines: String,
     /// More lines at the end: another `[[pbx]]` (see `pbx_entry`), a `[[peer]]`.
     pub more: String,
     /// Files that those lines name, beside `sidecall.toml`.
     pub files: Vec<(String, String)>,
-    /// The node speaks HTTPS.
     pub https: Option<Https>,
-    /// What the process runs in.
     pub surroundings: Surroundings,
 }
 
 /// A node's certificate, and who believes it; everything PEM.
 #[derive(Debug, Clone)]
 pub struct Https {
-    /// Its certificate.
     pub certificate: String,
-    /// The key.
     pub key: String,
     /// The file with the CA of peers that show a certificate.
     pub client_ca: Option<&'static str>,
@@ -91,9 +80,6 @@ pub struct Sidecall {
 
 /// The binary under test: the one that `SIDECALL_BINARY` names, else the one that cargo has built with the tests. An
 /// example isn't told where that is: cargo puts it beside the folder of the examples.
-///
-/// # Panics
-/// If it isn't there. Cargo builds it with the tests, but not with an example.
 pub fn binary() -> PathBuf {
     if let Some(path) = ["SIDECALL_BINARY", "CARGO_BIN_EXE_sidecall"].into_iter().find_map(std::env::var_os) {
         return path.into();
@@ -191,7 +177,6 @@ impl Sidecall {
         self.restart()
     }
 
-    /// Waits until the link to the PBX is up.
     pub fn wait_until_attached(&mut self) -> Result<()> {
         let up = || {
             let status = self.get("/v1/status");
@@ -204,22 +189,18 @@ impl Sidecall {
         Err(LabError::Late { what: "not attached".into(), seconds: 15, log: self.child.log() })
     }
 
-    /// The process.
     pub fn child(&mut self) -> &mut Child {
         &mut self.child
     }
 
-    /// What it logged.
     pub fn log(&self) -> String {
         self.child.log()
     }
 
-    /// Its folder, with `sidecall.toml`.
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// A URL of the node.
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.http)
     }
@@ -229,7 +210,6 @@ impl Sidecall {
         Some(self.dir().join(ALL_CAS)).filter(|file| file.is_file())
     }
 
-    /// Status and text of `/readyz`.
     pub fn readiness(&self) -> (u16, String) {
         let answer = self.client.get(self.url("/readyz")).send();
         answer.map_or((0, String::new()), |a| (a.status().as_u16(), a.text().unwrap_or_default()))
@@ -286,7 +266,6 @@ impl Sidecall {
         answer
     }
 
-    /// Live and recent calls.
     pub fn calls(&self) -> Vec<Value> {
         let mut answer = self.get("/v1/calls?limit=1000");
         answer["calls"].as_array_mut().map(std::mem::take).unwrap_or_default()

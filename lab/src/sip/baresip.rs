@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use crate::net::ca::Ca;
 use crate::net::ports;
+use crate::pbx::asterisk::SECRET;
 use crate::pbx::conf;
-use crate::pbx::freeswitch;
 use crate::process::{Child, folder, on_path};
 use crate::{LabError, Result};
 
@@ -65,7 +65,7 @@ impl Baresip {
             &format!(
                 "<sip:{number}@{pbx};transport=tls>;auth_user={number};auth_pass={};mediaenc=srtp-mand;\
                  answermode=auto;audio_codecs=pcmu;regint=600\n",
-                freeswitch::PASSWORD
+                SECRET
             ),
         )?;
         conf::write(&dir.path().join("contacts"), "")?;
@@ -77,12 +77,10 @@ impl Baresip {
         Ok(Baresip { child, _dir: dir, control, ports })
     }
 
-    /// Calls a number.
     pub fn call(&self, number: &str) -> Result<()> {
         self.command("dial", number)
     }
 
-    /// Hangs up.
     pub fn hang_up(&self) -> Result<()> {
         self.command("hangup", "")
     }
@@ -103,7 +101,6 @@ impl Baresip {
         &self.ports
     }
 
-    /// What it has logged.
     pub fn log(&self) -> String {
         self.child.log()
     }

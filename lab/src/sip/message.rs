@@ -1,13 +1,11 @@
 //! SIP messages as a phone or a trunk saw them.
 
-use std::process::Command;
-use std::sync::OnceLock;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// One SIP message out of a trace: read-only, as it was on the wire.
+/// One SIP message: read-only, as it was on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SipMessage {
-    /// Time of day, local time.
+    /// When it was sent or received, since 1970.
     pub at: Duration,
     /// True if the phone or trunk received it, false if it sent it.
     pub received: bool,
@@ -26,10 +24,8 @@ impl SipMessage {
         let (head, body) = text.split_once("\n\n").unwrap_or((&text, ""));
         let mut lines = head.lines();
         let start_line = lines.next().filter(|line| line.contains("SIP/2.0"))?.to_owned();
-        let headers = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-            .collect();
+        let headers = lines.filter_map(|line| line.split_once(':'));
+        let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
         Some(SipMessage { at, received, start_line, headers, body: body.trim_end().to_owned() })
     }
 
@@ -45,7 +41,11 @@ impl SipMessage {
 
     /// The first header of that name, in any case of letters.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.all(name).next()
+    }
+
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
     /// The user part of the request URI: the called number.
@@ -58,9 +58,24 @@ impl SipMessage {
         between(self.header("From").unwrap_or(""), "sip:", '@')
     }
 
-    /// Call-ID.
     pub(crate) fn call_id(&self) -> &str {
         self.header("Call-ID").unwrap_or("")
+    }
+
+    /// Number and method of CSeq.
+    pub(crate) fn cseq(&self) -> (&str, &str) {
+        self.header("CSeq").and_then(|cseq| cseq.split_once(' ')).unwrap_or_default()
+    }
+
+    /// The value of a `key=` in the part of a MESSAGE that is for programs.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        let (_, ours) = self.body.split_once("sidecall:")?;
+        ours.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    /// Whether a MESSAGE tells of a peer.
+    pub fn is_peer(&self) -> bool {
+        self.body.contains("sidecall:peer ")
     }
 }
 
@@ -68,49 +83,8 @@ fn between<'a>(text: &'a str, start: &str, end: char) -> &'a str {
     text.split_once(start).and_then(|(_, rest)| rest.split_once(end)).map_or("", |(user, _)| user)
 }
 
-/// `2026-11-22 11:00:00.000000` → since midnight.
-fn time_of_day(text: &str) -> Option<Duration> {
-    let mut parts = text.split_whitespace().nth(1)?.split(':');
-    let mut next = || parts.next()?.parse::<f64>().ok();
-    let (hours, minutes, seconds) = (next()?, next()?, next()?);
-    Some(Duration::from_secs_f64(hours * 3600.0 + minutes * 60.0 + seconds))
-}
-
-/// The time of day now, as SIPp stamps its messages.
-pub fn now() -> Duration {
-    local_time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
-}
-
-/// Since 1970 → since midnight, local time.
-pub(crate) fn local_time(since_epoch: Duration) -> Duration {
-    // The standard library doesn't know the time zone.
-    static OFFSET: OnceLock<i64> = OnceLock::new();
-    let offset = *OFFSET.get_or_init(|| {
-        let out = Command::new("date").arg("+%z").output().map(|out| out.stdout).unwrap_or_default();
-        let text = String::from_utf8_lossy(&out).trim().to_owned();
-        let part = |range: std::ops::Range<usize>| text.get(range).and_then(|t| t.parse::<i64>().ok()).unwrap_or(0);
-        let sign = if text.starts_with('-') { -1 } else { 1 };
-        sign * (part(1..3) * 3600 + part(3..5) * 60)
-    });
-    let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(0) + offset;
-    Duration::new(u64::try_from(seconds.rem_euclid(86_400)).unwrap_or(0), since_epoch.subsec_nanos())
-}
-
-/// Parses what SIPp's `-trace_msg` writes: a dashed line with the time, `UDP message received [n]
-/// bytes :`, a blank line, the message.
-pub(crate) fn parse_trace(text: &str) -> Vec<SipMessage> {
-    text.split("----------------------------------------------- ")
-        .filter_map(|entry| {
-            let (time, rest) = entry.split_once('\n')?;
-            let (what, message) = rest.split_once("\n\n")?;
-            // `[123] bytes` or `(123 bytes)`: the last one may be half written.
-            let whole = what.split(['[', '(']).nth(1).and_then(|rest| rest.split([']', ' ']).next()?.parse().ok());
-            if whole.is_some_and(|whole: usize| message.len() < whole) {
-                return None;
-            }
-            SipMessage::parse(time_of_day(time)?, what.contains("message received"), message)
-        })
-        .collect()
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,27 +92,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trace_is_split_into_messages() {
+    fn a_message_is_read_as_it_is_written() {
         let invite = "INVITE sip:+123@10.0.0.1 SIP/2.0\r\nFrom: \"A\" <sip:1000@x>;tag=1\r\n\
             user-to-user: 61;encoding=hex\r\n\r\nv=0\r\n";
-        let busy = "SIP/2.0 486 Busy Here\r\nCall-ID: x\r\n\r\n";
-        let text = format!(
-            "----------------------------------------------- 2026-11-22 11:00:00.000000\n\
-             UDP message received [{}] bytes :\n\n{invite}\n\
-             ----------------------------------------------- 2026-11-22 11:00:00.100000\n\
-             UDP message sent ({} bytes):\n\n{busy}\n",
-            invite.len(),
-            busy.len()
-        );
-        let half = &text[..text.len() - 10];
-        assert_eq!(parse_trace(half).len(), 1, "what is half written is no message yet");
-        let messages = parse_trace(&text);
-        assert_eq!(messages.len(), 2);
-        assert!(messages[0].received);
-        assert_eq!(messages[0].called(), "+123");
-        assert_eq!(messages[0].calling(), "1000");
-        assert_eq!(messages[0].header("User-to-User"), Some("61;encoding=hex"));
-        assert_eq!(messages[0].body, "v=0");
-        assert_eq!((messages[1].received, messages[1].status()), (false, Some(486)));
+        let invite = SipMessage::parse(Duration::ZERO, true, invite).unwrap();
+        assert!(invite.received);
+        assert_eq!((invite.called(), invite.calling(), invite.method()), ("+123", "1000", "INVITE"));
+        assert_eq!(invite.header("User-to-User"), Some("61;encoding=hex"));
+        assert_eq!(invite.body, "v=0");
+        let busy = SipMessage::parse(Duration::ZERO, false, "SIP/2.0 486 Busy Here\r\nCall-ID: x\r\n\r\n").unwrap();
+        assert_eq!((busy.received, busy.status(), busy.call_id()), (false, Some(486), "x"));
     }
 }

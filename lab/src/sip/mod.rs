@@ -1,8 +1,6 @@
-//! Everything that speaks SIP: phones, far ends of trunks, and their messages.
+//! Everything that speaks SIP: phones, calls by the dozen, and their messages.
 
 pub mod baresip;
+pub mod calls;
 pub mod message;
 pub mod phone;
-pub mod report;
-pub mod sipp;
-pub mod softphone;

@@ -1,6 +1,5 @@
 //! A call as the person at the phone handles it.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,7 +34,6 @@ impl Call {
 
     // What the phone shows.
 
-    /// The first INVITE.
     pub fn invite(&self) -> SipMessage {
         self.read(|d| d.invite.clone())
     }
@@ -45,7 +43,6 @@ impl Call {
         self.invite().calling().to_owned()
     }
 
-    /// The final status of the INVITE.
     pub fn status(&self) -> Option<u16> {
         self.read(|d| d.status)
     }
@@ -73,12 +70,10 @@ impl Call {
         self.read(|d| d.is_over() && d.ended_there)
     }
 
-    /// True while it is answered and hasn't ended.
     pub fn is_up(&self) -> bool {
         self.read(|d| d.phase == Phase::Up)
     }
 
-    /// All its messages.
     pub fn messages(&self) -> Vec<SipMessage> {
         let state = self.line.lock();
         let id = &state.dialogs[self.id].call_id;
@@ -95,42 +90,38 @@ impl Call {
         self.wait(limit, |d| d.phase >= Phase::Up) && self.is_up()
     }
 
-    /// Waits for the final status of the INVITE.
     pub fn wait_status(&self, limit: Duration) -> Option<u16> {
         self.wait(limit, |d| d.status.is_some());
         self.status()
     }
 
-    /// Waits for its end.
     pub fn wait_ended(&self, limit: Duration) -> bool {
         self.wait(limit, Dialog::is_over)
     }
 
     // Keys.
 
-    /// 180 Ringing.
     pub fn ring(&self) {
-        self.line.lock().ring(&self.line, self.id);
+        self.line.lock().ring(self.id);
     }
 
     /// 183 Session Progress: it is heard before it is answered.
     pub fn speak_early(&self) {
-        self.line.lock().speak_early(&self.line, self.id);
+        self.line.lock().speak_early(self.id);
     }
 
-    /// Takes it.
     pub fn answer(&self) {
-        self.line.lock().answer(&self.line, self.id);
+        self.line.lock().answer(self.id);
     }
 
     /// Refuses it, e.g. with `486 Busy Here`.
     pub fn refuse(&self, status: &str) {
-        self.line.lock().finish(&self.line, self.id, status, &[]);
+        self.line.lock().finish(self.id, status, &[]);
     }
 
     /// BYE, CANCEL, or 480, whatever is right now.
     pub fn hang_up(&self) {
-        self.line.lock().hang_up(&self.line, self.id);
+        self.line.lock().hang_up(self.id);
     }
 
     /// Puts it on hold (`sendonly`). True if the PBX agreed.
@@ -143,30 +134,29 @@ impl Call {
         self.turn(Direction::Inactive)
     }
 
-    /// Takes it back.
     pub fn resume(&self) -> bool {
         self.turn(Direction::SendRecv)
     }
 
     /// Offers another codec, or a fax, and nothing else. True if the PBX agreed.
     pub fn change_to(&self, codec: Codec) -> bool {
-        let asked = {
-            let mut state = self.line.lock();
-            let dialog = &mut state.dialogs[self.id];
-            let (timer, body) = (dialog.timer(), dialog.offer(codec));
-            state.ask(&self.line, self.id, "INVITE", timer, body)
-        };
-        self.outcome(asked).is_some_and(|status| status < 300)
+        self.offer(|dialog| dialog.offer(codec))
     }
 
     fn turn(&self, direction: Direction) -> bool {
+        self.offer(|dialog| {
+            dialog.direction = direction;
+            dialog.media.speak(direction == Direction::SendRecv);
+            dialog.description("")
+        })
+    }
+
+    fn offer(&self, offer: impl FnOnce(&mut Dialog) -> String) -> bool {
         let asked = {
             let mut state = self.line.lock();
             let dialog = &mut state.dialogs[self.id];
-            dialog.direction = direction;
-            dialog.media.speak(direction == Direction::SendRecv);
-            let (timer, body) = (dialog.timer(), dialog.description(""));
-            state.ask(&self.line, self.id, "INVITE", timer, body)
+            let (timer, body) = (dialog.timer(), offer(dialog));
+            state.ask(self.id, "INVITE", timer, body)
         };
         self.outcome(asked).is_some_and(|status| status < 300)
     }
@@ -204,7 +194,7 @@ impl Call {
             let mut state = self.line.lock();
             state.dialogs[self.id].transfer = None;
             state.dialogs[self.id].consult = consult;
-            state.ask(&self.line, self.id, "REFER", headers, String::new())
+            state.ask(self.id, "REFER", headers, String::new())
         };
         self.outcome(asked)
     }
@@ -221,7 +211,6 @@ impl Call {
 
     // What the person hears.
 
-    /// Packets of sound received so far.
     pub fn sound(&self) -> u64 {
         self.read(|d| d.media.packets())
     }
@@ -237,28 +226,25 @@ impl Call {
         self.read(|d| d.media.codec())
     }
 
-    /// Packets of that kind received so far.
     pub fn received_as(&self, codec: Codec) -> u64 {
         self.read(|d| d.media.received_as(codec))
     }
 
     /// True if that phone is heard now.
     pub fn hears(&self, other: &Phone) -> bool {
-        self.read(|d| d.media.hears(other.line.party.tone))
+        self.read(|d| d.media.hears(other.line.party.sound))
     }
 
-    /// Waits until that phone is heard.
     pub fn wait_hears(&self, other: &Phone, limit: Duration) -> bool {
         wait_until(limit, || self.hears(other))
     }
 
     /// Waits until the phone hears itself: the far end sends back what it gets, so sound goes both ways.
     pub fn wait_echo(&self, limit: Duration) -> bool {
-        let own = self.line.party.tone;
+        let own = self.line.party.sound;
         wait_until(limit, || self.read(|d| d.media.hears(own)))
     }
 
-    /// Waits until that phone isn't heard any more.
     pub fn wait_deaf_to(&self, other: &Phone, limit: Duration) -> bool {
         wait_until(limit, || !self.hears(other))
     }
@@ -266,13 +252,6 @@ impl Call {
 
 /// What may stand in a header of a URI (RFC 3261 §25.1).
 fn escape(text: &str) -> String {
-    let mut escaped = String::new();
-    for octet in text.bytes() {
-        if octet.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&octet) {
-            escaped.push(char::from(octet));
-        } else {
-            let _ = write!(escaped, "%{octet:02X}");
-        }
-    }
-    escaped
+    let may_stand = |octet: u8| octet.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&octet);
+    text.bytes().map(|o| if may_stand(o) { char::from(o).to_string() } else { format!("%{o:02X}") }).collect()
 }

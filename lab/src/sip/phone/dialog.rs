@@ -1,8 +1,9 @@
 //! One call of a phone: what RFC 3261 §12 calls a dialog, and what its requests are made of.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::media::Media;
+use super::line::Party;
+use super::media::{Media, Sound};
 use super::sdp::{self, Codec, Direction};
 use crate::SipMessage;
 
@@ -43,55 +44,53 @@ pub(super) struct Draft {
     pub dialog: Option<usize>,
 }
 
-/// One call.
 #[derive(Debug)]
-pub(super) struct Dialog {
-    pub call_id: String,
+pub(crate) struct Dialog {
+    pub(super) call_id: String,
     /// Our side: From of our requests.
-    pub local: String,
+    pub(super) local: String,
     /// The other side: To of our requests.
-    pub remote: String,
+    pub(super) remote: String,
     /// Its Contact.
-    pub target: String,
-    pub routes: Vec<String>,
-    pub cseq: u32,
-    pub incoming: bool,
+    pub(super) target: String,
+    pub(super) routes: Vec<String>,
+    pub(super) cseq: u32,
+    pub(super) incoming: bool,
     /// As it was sent or received first.
-    pub invite: SipMessage,
-    pub phase: Phase,
+    pub(super) invite: SipMessage,
+    pub(super) phase: Phase,
     /// Final status of the INVITE.
-    pub status: Option<u16>,
-    pub provisional: Vec<u16>,
+    pub(super) status: Option<u16>,
+    pub(super) provisional: Vec<u16>,
     /// `Reason` of the final response, the BYE or the CANCEL.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
     /// The other side ended it.
-    pub ended_there: bool,
-    pub media: Media,
-    pub direction: Direction,
-    pub version: u32,
+    pub(super) ended_there: bool,
+    pub(super) media: Media,
+    pub(super) direction: Direction,
+    pub(super) version: u32,
     /// The INVITE that is out, with its branch: CANCEL needs it.
-    pub out: Option<(Draft, String)>,
+    pub(super) out: Option<(Draft, String)>,
     /// Given up, but INVITE may still be answered.
-    pub cancelled: bool,
+    pub(super) cancelled: bool,
     /// The last ACK to a 200, which may come again.
-    pub ack: String,
+    pub(super) ack: String,
     /// Final statuses of our requests by CSeq.
-    pub outcomes: Vec<(u32, u16)>,
+    pub(super) outcomes: Vec<(u32, u16)>,
     /// What the PBX says about a transfer.
-    pub transfer: Option<u16>,
+    pub(super) transfer: Option<u16>,
     /// The second call of an attended transfer.
-    pub consult: Option<usize>,
-    pub due: Option<(Instant, Due)>,
+    pub(super) consult: Option<usize>,
+    pub(super) due: Option<(Instant, Due)>,
+    /// It hangs up so long after the answer.
+    pub(super) talk: Option<Duration>,
 }
 
 impl Dialog {
     /// The call that `message`, the first INVITE, begins.
     pub(super) fn new(invite: SipMessage, local: String, remote: String, media: Media) -> Dialog {
         let incoming = invite.received;
-        let mut routes = all(&invite, "Record-Route");
-        if !incoming {
-            routes.clear();
-        }
+        let routes = if incoming { all(&invite, "Record-Route") } else { Vec::new() };
         Dialog {
             call_id: invite.call_id().to_owned(),
             local,
@@ -116,10 +115,11 @@ impl Dialog {
             transfer: None,
             consult: None,
             due: None,
+            talk: None,
         }
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.phase == Phase::Over
     }
 
@@ -140,8 +140,7 @@ impl Dialog {
     /// The other side's media, if a message brings any.
     pub(super) fn take_media(&mut self, body: &str) {
         if let Some(remote) = sdp::read(body) {
-            self.media.send_to(remote.addr);
-            self.media.carry(remote.codec);
+            self.media.send_to(remote.addr, remote.codec);
             self.media.speak(self.phase == Phase::Up && remote.listens && self.direction == Direction::SendRecv);
         }
     }
@@ -160,7 +159,7 @@ impl Dialog {
 
     fn describe(&mut self, direction: Direction, codec: Codec) -> String {
         self.version += 1;
-        sdp::write(self.media.addr, self.version, direction, codec)
+        sdp::write(&self.media, self.version, direction, codec)
     }
 
     /// What asks for a session timer, if our first INVITE did: each INVITE asks again (RFC 4028 §7.4).
@@ -207,37 +206,37 @@ impl Dialog {
 }
 
 impl Draft {
-    /// As it goes on the wire from `local`.
-    pub(super) fn text(&self, local: std::net::SocketAddr, user: &str, branch: &str) -> String {
+    /// As it goes on the wire.
+    pub(super) fn text(&self, party: &Party, branch: &str) -> String {
+        let Party { number, local, sound, .. } = party;
         let mut text = format!(
             "{} {} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch={branch};rport\r\nMax-Forwards: 70\r\nFrom: {}\r\nTo: {}\r\n\
-             Call-ID: {}\r\nCSeq: {} {}\r\nContact: <sip:{user}@{local}>\r\n",
+             Call-ID: {}\r\nCSeq: {} {}\r\nContact: <sip:{number}@{local}>\r\n",
             self.method, self.uri, self.from, self.to, self.call_id, self.cseq, self.method
         );
         for (name, value) in &self.headers {
             text += &format!("{name}: {value}\r\n");
         }
-        text + &with_body(&self.body)
+        text + &with_body(&self.body, *sound)
     }
 }
 
-/// The end of a message.
-pub(super) fn with_body(body: &str) -> String {
+/// The end of a message. A plain phone doesn't say what it can.
+pub(super) fn with_body(body: &str, sound: Sound) -> String {
+    let abilities = if sound.is_plain() { "" } else { ABILITIES };
     let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    format!("{ABILITIES}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
+    format!("{abilities}{kind}Content-Length: {}\r\n\r\n{body}", body.len())
 }
 
 const ABILITIES: &str = "Allow: INVITE, ACK, BYE, CANCEL, OPTIONS, MESSAGE, NOTIFY, INFO, UPDATE, REFER\r\n\
     Supported: replaces\r\nUser-Agent: sidecall-lab\r\n";
 
-/// All headers of a name, in order.
-pub(super) fn all(message: &SipMessage, name: &str) -> Vec<String> {
-    let named = message.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
-    named.map(|(_, value)| value.clone()).collect()
+fn all(message: &SipMessage, name: &str) -> Vec<String> {
+    message.all(name).map(str::to_owned).collect()
 }
 
 /// The URI in `"A" <sip:a@b>;tag=1`.
-pub(super) fn uri(value: &str) -> String {
+fn uri(value: &str) -> String {
     match value.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
         Some((uri, _)) => uri.to_owned(),
         None => value.split(';').next().unwrap_or_default().trim().to_owned(),

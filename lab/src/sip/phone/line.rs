@@ -3,16 +3,19 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::dialog::{Dialog, Draft, Due, Phase, all, with_body};
-use super::{Habit, digest, gives_up};
+use super::dialog::{Dialog, Draft, Due, Phase, with_body};
+use super::media::{Media, Sound};
+use super::{Habit, digest};
 use crate::sip::message::now;
-use crate::{LabError, Result, SipMessage};
+use crate::{LabError, Result, SipMessage, wait_until};
 
 /// T1 of RFC 3261: the first repetition comes so long after.
 const T1: Duration = Duration::from_millis(500);
+/// Timer B of RFC 3261: how long a request is repeated.
+const GIVES_UP: Duration = Duration::from_secs(32);
 /// How often the line looks at its clock.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -22,17 +25,14 @@ pub(super) struct Party {
     pub number: String,
     /// What stands behind the `@`.
     pub domain: String,
-    pub password: String,
     pub pbx: SocketAddr,
     pub local: SocketAddr,
-    /// Its tone in Hz.
-    pub tone: u32,
+    pub sound: Sound,
 }
 
 #[derive(Debug)]
-pub(super) struct Line {
-    pub party: Party,
-    socket: UdpSocket,
+pub(crate) struct Line {
+    pub(super) party: Arc<Party>,
     state: Mutex<State>,
     changed: Condvar,
     open: AtomicBool,
@@ -44,6 +44,7 @@ struct Pending {
     /// Branch and method of a request, or the call whose ACK is waited for.
     key: String,
     text: String,
+    to: SocketAddr,
     /// `None`: a provisional response stopped it.
     next: Option<Instant>,
     pause: Duration,
@@ -52,41 +53,61 @@ struct Pending {
 }
 
 #[derive(Debug)]
-pub(super) struct State {
-    pub messages: Vec<SipMessage>,
-    pub dialogs: Vec<Dialog>,
+pub(crate) struct State {
+    pub(super) party: Arc<Party>,
+    socket: UdpSocket,
+    /// Where the last message came from: responses go there (RFC 3261 §18.2.2).
+    source: SocketAddr,
+    /// The media of all calls of a plain phone.
+    plain: Option<Media>,
+    pub(super) messages: Vec<SipMessage>,
+    pub(crate) dialogs: Vec<Dialog>,
     /// Calls that came in and wait to be taken.
-    pub incoming: VecDeque<usize>,
-    pub habit: Habit,
+    pub(super) incoming: VecDeque<usize>,
+    pub(super) habit: Habit,
     /// The registrar's final answer.
-    pub registered: Option<u16>,
+    pub(super) registered: Option<u16>,
     pending: Vec<Pending>,
     /// Responses by branch and method, for repeated requests.
     replies: HashMap<String, String>,
 }
 
 impl Line {
-    pub(super) fn open(party: Party) -> Result<Line> {
-        let socket = UdpSocket::bind(party.local).map_err(LabError::io("a phone's port"))?;
+    pub(super) fn open(party: Party, habit: Habit) -> Result<Line> {
+        let mut socket = UdpSocket::bind(party.local);
+        // A phone that was dropped a moment ago may still have the address.
+        wait_until(T1, || {
+            if socket.is_err() {
+                socket = UdpSocket::bind(party.local);
+            }
+            socket.is_ok()
+        });
+        let socket = socket.map_err(LabError::io("a phone's port"))?;
         socket.set_read_timeout(Some(TICK)).map_err(LabError::io("a phone's port"))?;
+        let plain = if party.sound.is_plain() { Some(Media::open(party.local.ip(), party.sound)?) } else { None };
+        let party = Arc::new(party);
         let state = State {
+            party: Arc::clone(&party),
+            socket,
+            source: party.pbx,
+            plain,
             messages: Vec::new(),
             dialogs: Vec::new(),
             incoming: VecDeque::new(),
-            habit: Habit::Wait,
+            habit,
             registered: None,
             pending: Vec::new(),
             replies: HashMap::new(),
         };
-        Ok(Line { party, socket, state: Mutex::new(state), changed: Condvar::new(), open: AtomicBool::new(true) })
+        Ok(Line { party, state: Mutex::new(state), changed: Condvar::new(), open: AtomicBool::new(true) })
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("a phone's state")
     }
 
     /// Waits until `test` finds something; `None` after `limit`.
-    pub(super) fn wait<T>(&self, limit: Duration, mut test: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+    pub(crate) fn wait<T>(&self, limit: Duration, mut test: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let deadline = Instant::now() + limit;
         let mut state = self.lock();
         loop {
@@ -98,28 +119,34 @@ impl Line {
         }
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
     pub(super) fn close(&self) {
         self.open.store(false, Ordering::Relaxed);
     }
 
     /// Receives until the phone is dropped.
     pub(super) fn serve(&self) {
+        let socket = self.lock().socket.try_clone().expect("a phone's socket");
         let mut buffer = vec![0; 65_536];
-        while self.open.load(Ordering::Relaxed) {
-            let received = self.socket.recv_from(&mut buffer).ok();
+        while self.is_open() {
+            let received = socket.recv_from(&mut buffer).ok();
             let mut state = self.lock();
-            if let Some((length, _)) = received {
+            if let Some((length, from)) = received {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                 if let Some(message) = SipMessage::parse(now(), true, &text) {
+                    state.source = from;
                     state.messages.push(message.clone());
                     match message.status() {
-                        Some(status) => state.response(self, status, &message),
-                        None => state.request(self, message),
+                        Some(status) => state.response(status, &message),
+                        None => state.request(message),
                     }
                 }
             }
-            state.repeat(self);
-            state.act(self);
+            state.repeat();
+            state.act();
             drop(state);
             self.changed.notify_all();
         }
@@ -129,120 +156,124 @@ impl Line {
 }
 
 impl State {
-    pub(super) fn put(&mut self, line: &Line, to: SocketAddr, text: &str) {
+    pub(super) fn put(&mut self, to: SocketAddr, text: &str) {
         self.messages.extend(SipMessage::parse(now(), false, text));
-        let _ = line.socket.send_to(text.as_bytes(), to);
+        let _ = self.socket.send_to(text.as_bytes(), to);
+    }
+
+    /// The media of a new call: its own, or the one that all calls of a plain phone share.
+    pub(super) fn media(&self) -> Media {
+        let open = || Media::open(self.party.local.ip(), self.party.sound).expect("a port for RTP");
+        self.plain.clone().unwrap_or_else(open)
+    }
+
+    /// True once none of its calls is up or being set up, and every request of its own is answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.dialogs.iter().all(Dialog::is_over) && self.pending.iter().all(|pending| pending.request.is_none())
     }
 
     /// Sends a request and repeats it until it is answered. Its branch.
-    pub(super) fn send(&mut self, line: &Line, draft: Draft) -> String {
+    pub(super) fn send(&mut self, draft: Draft) -> String {
         let branch = format!("z9hG4bK{:016x}", rand::random::<u64>());
-        let text = draft.text(line.party.local, &line.party.number, &branch);
-        self.put(line, line.party.pbx, &text);
-        let key = format!("{branch} {}", draft.method);
-        self.keep(key, text, Some(draft));
+        self.send_in(&branch, draft);
         branch
     }
 
-    pub(super) fn keep(&mut self, key: String, text: String, request: Option<Draft>) {
-        let next = Some(Instant::now() + T1);
-        self.pending.push(Pending { key, text, next, pause: T1, until: gives_up(), request });
+    pub(super) fn send_in(&mut self, branch: &str, draft: Draft) {
+        let text = draft.text(&self.party, branch);
+        self.put(self.party.pbx, &text);
+        self.keep(format!("{branch} {}", draft.method), text, self.party.pbx, Some(draft));
+    }
+
+    fn keep(&mut self, key: String, text: String, to: SocketAddr, request: Option<Draft>) {
+        let now = Instant::now();
+        self.pending.push(Pending { key, text, to, next: Some(now + T1), pause: T1, until: now + GIVES_UP, request });
     }
 
     /// What hasn't been answered goes out again (RFC 3261 §17.1.1.2).
-    fn repeat(&mut self, line: &Line) {
+    fn repeat(&mut self) {
         let now = Instant::now();
-        self.pending.retain(|pending| now < pending.until);
-        let mut again = Vec::new();
-        for pending in &mut self.pending {
-            if pending.next.is_some_and(|next| next <= now) {
-                pending.pause = (pending.pause * 2).min(T1 * 8);
-                pending.next = Some(now + pending.pause);
-                again.push(pending.text.clone());
+        for over in self.pending.extract_if(.., |pending| now >= pending.until) {
+            if let Some(id) = over.request.filter(|draft| draft.method == "INVITE").and_then(|draft| draft.dialog) {
+                self.dialogs[id].end(None);
             }
         }
-        for text in again {
-            self.put(line, line.party.pbx, &text);
+        let mut again = Vec::new();
+        for pending in self.pending.iter_mut().filter(|pending| pending.next.is_some_and(|next| next <= now)) {
+            pending.pause = (pending.pause * 2).min(T1 * 8);
+            pending.next = Some(now + pending.pause);
+            again.push((pending.to, pending.text.clone()));
         }
+        again.into_iter().for_each(|(to, text)| self.put(to, &text));
     }
 
     /// What habits have come due.
-    fn act(&mut self, line: &Line) {
+    fn act(&mut self) {
         let now = Instant::now();
         for id in 0..self.dialogs.len() {
-            let Some((_, due)) = self.dialogs[id].due.filter(|(at, _)| *at <= now) else { continue };
-            self.dialogs[id].due = None;
+            let Some((_, due)) = self.dialogs[id].due.take_if(|(at, _)| *at <= now) else { continue };
             match due {
                 Due::Answer { talk_ms } => {
-                    self.answer(line, id);
+                    self.answer(id);
                     let end = talk_ms.map(|ms| (now + Duration::from_millis(ms), Due::HangUp));
                     self.dialogs[id].due = end;
                 }
-                Due::HangUp => self.hang_up(line, id),
+                Due::HangUp => self.hang_up(id),
             }
         }
     }
 
-    fn response(&mut self, line: &Line, status: u16, message: &SipMessage) {
+    fn response(&mut self, status: u16, message: &SipMessage) {
         let branch = message.header("Via").and_then(|via| via.split("branch=").nth(1)).unwrap_or_default();
         let branch = branch.split(';').next().unwrap_or_default();
-        let method = message.header("CSeq").and_then(|cseq| cseq.split(' ').nth(1)).unwrap_or_default();
+        let method = message.cseq().1;
         let key = format!("{branch} {method}");
         let Some(at) = self.pending.iter().position(|pending| pending.key == key) else {
             // A 200 that comes again: its ACK was lost.
             let call = self.dialogs.iter().find(|d| d.call_id == message.call_id() && !d.ack.is_empty());
             if let Some(ack) = call.filter(|_| method == "INVITE" && status == 200).map(|d| d.ack.clone()) {
-                self.put(line, line.party.pbx, &ack);
+                self.put(self.party.pbx, &ack);
             }
             return;
         };
         if status < 200 {
             self.pending[at].next = None;
             self.pending[at].until += Duration::from_secs(300);
-            if let Some(id) = self.pending[at].request.as_ref().and_then(|draft| draft.dialog) {
-                self.provisional(id, status, message);
+            let id = self.pending[at].request.as_ref().and_then(|draft| draft.dialog);
+            if let Some(dialog) = id.map(|id| &mut self.dialogs[id]).filter(|d| status > 100 && d.phase < Phase::Up) {
+                dialog.provisional.push(status);
+                dialog.phase = Phase::Ringing;
+                dialog.take_media(&message.body);
             }
             return;
         }
         let Some(draft) = self.pending.swap_remove(at).request else { return };
         if method == "INVITE" && status >= 300 {
-            self.acknowledge(line, &draft, message.header("To").unwrap_or_default(), Some(branch));
+            self.acknowledge(&draft, message.header("To").unwrap_or_default(), Some(branch));
         }
         let authorized = draft.headers.iter().any(|(name, _)| name.ends_with("uthorization"));
         let challenge = message.header("WWW-Authenticate").or(message.header("Proxy-Authenticate"));
         match challenge.filter(|_| matches!(status, 401 | 407) && !authorized) {
-            Some(challenge) => self.authorize(line, draft, status, challenge),
-            None => self.outcome(line, &draft, status, message),
+            Some(challenge) => self.authorize(draft, status, challenge),
+            None => self.outcome(&draft, status, message),
         }
     }
 
-    fn provisional(&mut self, id: usize, status: u16, message: &SipMessage) {
-        let dialog = &mut self.dialogs[id];
-        if status > 100 && dialog.phase < Phase::Up {
-            dialog.provisional.push(status);
-            dialog.phase = Phase::Ringing;
-            dialog.take_media(&message.body);
-        }
-    }
-
-    fn authorize(&mut self, line: &Line, mut draft: Draft, status: u16, challenge: &str) {
-        let Party { number, password, .. } = &line.party;
+    fn authorize(&mut self, mut draft: Draft, status: u16, challenge: &str) {
         let name = if status == 401 { "Authorization" } else { "Proxy-Authorization" };
-        let value = digest::answer(challenge, number, password, draft.method, &draft.uri);
+        let value = digest::answer(challenge, &self.party.number, super::PASSWORD, draft.method, &draft.uri);
         draft.headers.push((name.to_owned(), value));
         draft.cseq += 1;
-        let id = draft.dialog;
-        if let Some(id) = id {
-            self.dialogs[id].cseq = self.dialogs[id].cseq.max(draft.cseq);
-        }
-        let branch = self.send(line, draft.clone());
-        if let Some(out) = id.filter(|_| draft.method == "INVITE").and_then(|id| self.dialogs[id].out.as_mut()) {
+        let branch = self.send(draft.clone());
+        let Some(dialog) = draft.dialog.map(|id| &mut self.dialogs[id]) else { return };
+        dialog.cseq = dialog.cseq.max(draft.cseq);
+        if let Some(out) = dialog.out.as_mut().filter(|_| draft.method == "INVITE") {
             *out = (draft, branch);
         }
     }
 
     /// A final response to one of our requests.
-    fn outcome(&mut self, line: &Line, draft: &Draft, status: u16, message: &SipMessage) {
+    fn outcome(&mut self, draft: &Draft, status: u16, message: &SipMessage) {
         let Some(id) = draft.dialog else {
             self.registered = Some(status);
             return;
@@ -264,26 +295,26 @@ impl State {
             return;
         }
         dialog.establish(message);
-        if dialog.phase < Phase::Up {
-            dialog.phase = Phase::Up;
-        }
+        dialog.phase = dialog.phase.max(Phase::Up);
         dialog.take_media(&message.body);
+        if let Some(talk) = dialog.talk.filter(|_| first) {
+            dialog.due = Some((Instant::now() + talk, Due::HangUp));
+        }
         let (uri, to, cancelled) = (dialog.target.clone(), dialog.remote.clone(), dialog.cancelled && first);
-        let mut ack = Draft { uri, headers: Vec::new(), body: String::new(), ..draft.clone() };
-        ack.headers.extend(dialog.routes.iter().map(|route| ("Route".to_owned(), route.clone())));
-        self.acknowledge(line, &ack, &to, None);
+        let headers = dialog.routes.iter().map(|route| ("Route".to_owned(), route.clone())).collect();
+        self.acknowledge(&Draft { uri, headers, ..draft.clone() }, &to, None);
         if cancelled {
             self.dialogs[id].phase = Phase::Up;
-            self.hang_up(line, id);
+            self.hang_up(id);
         }
     }
 
     /// ACK: with the branch of the INVITE for a refusal, else with a new one.
-    fn acknowledge(&mut self, line: &Line, invite: &Draft, to: &str, branch: Option<&str>) {
+    fn acknowledge(&mut self, invite: &Draft, to: &str, branch: Option<&str>) {
         let ack = Draft { method: "ACK", to: to.to_owned(), body: String::new(), ..invite.clone() };
         let own = format!("z9hG4bK{:016x}", rand::random::<u64>());
-        let text = ack.text(line.party.local, &line.party.number, branch.unwrap_or(&own));
-        self.put(line, line.party.pbx, &text);
+        let text = ack.text(&self.party, branch.unwrap_or(&own));
+        self.put(self.party.pbx, &text);
         if let Some(id) = invite.dialog.filter(|_| branch.is_none()) {
             self.dialogs[id].ack = text;
         }
@@ -292,42 +323,61 @@ impl State {
     /// Any response; kept, in case the request comes again.
     pub(super) fn reply(
         &mut self,
-        line: &Line,
         request: &SipMessage,
         to: Option<&str>,
         status: &str,
         headers: &[(&str, String)],
         body: &str,
     ) {
-        let value = |name: &str| request.header(name).unwrap_or_default().to_owned();
-        let mut text = format!("SIP/2.0 {status}\r\n");
-        for name in ["Via", "Record-Route"] {
-            text.extend(all(request, name).iter().map(|via| format!("{name}: {via}\r\n")));
-        }
-        text += &format!("From: {}\r\nTo: {}\r\n", value("From"), to.map_or_else(|| value("To"), str::to_owned));
-        text += &format!("Call-ID: {}\r\nCSeq: {}\r\n", request.call_id(), value("CSeq"));
-        if headers.iter().all(|(name, _)| *name != "Contact") {
-            text += &format!("Contact: <sip:{}@{}>\r\n", line.party.number, line.party.local);
-        }
-        text.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
-        text += &with_body(body);
-        self.put(line, line.party.pbx, &text);
+        let text = self.response_to(request, to, status, headers, body);
+        self.put(self.source, &text);
         if request.method() == "INVITE" && !status.starts_with('1') {
-            self.keep(awaited(request), text.clone(), None);
+            self.keep(awaited(request), text.clone(), self.source, None);
         }
         self.replies.insert(transaction(request), text);
     }
 
+    /// 200 after so long, and again for each time that the request comes.
+    pub(super) fn reply_after(&mut self, request: &SipMessage, wait: Duration) {
+        let text = self.response_to(request, None, "200 OK", &[], "");
+        let next = Instant::now() + wait;
+        let until = next + T1 / 2;
+        let key = transaction(request);
+        self.pending.push(Pending { key, text, to: self.source, next: Some(next), pause: T1, until, request: None });
+    }
+
+    fn response_to(
+        &self,
+        request: &SipMessage,
+        to: Option<&str>,
+        status: &str,
+        headers: &[(&str, String)],
+        body: &str,
+    ) -> String {
+        let value = |name: &str| request.header(name).unwrap_or_default();
+        let mut text = format!("SIP/2.0 {status}\r\n");
+        for name in ["Via", "Record-Route"] {
+            text.extend(request.all(name).map(|via| format!("{name}: {via}\r\n")));
+        }
+        let to = to.unwrap_or_else(|| value("To"));
+        text += &format!("From: {}\r\nTo: {to}\r\nCall-ID: {}\r\n", value("From"), value("Call-ID"));
+        text += &format!("CSeq: {}\r\n", value("CSeq"));
+        if headers.iter().all(|(name, _)| *name != "Contact") {
+            text += &format!("Contact: <sip:{}@{}>\r\n", self.party.number, self.party.local);
+        }
+        text.extend(headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        text + &with_body(body, self.party.sound)
+    }
+
     /// True if the request was answered before: the answer goes out again.
-    pub(super) fn answered_before(&mut self, line: &Line, request: &SipMessage) -> bool {
+    pub(super) fn answered_before(&mut self, request: &SipMessage) -> bool {
         let known = self.replies.get(&transaction(request)).cloned();
         if let Some(text) = &known {
-            self.put(line, line.party.pbx, text);
+            self.put(self.source, text);
         }
         known.is_some()
     }
 
-    /// An ACK has come.
     pub(super) fn acknowledged(&mut self, ack: &SipMessage) {
         let key = awaited(ack);
         self.pending.retain(|pending| pending.key != key);
@@ -336,8 +386,7 @@ impl State {
 
 /// Call and CSeq number, of an INVITE and of its ACK.
 fn awaited(message: &SipMessage) -> String {
-    let number = message.header("CSeq").and_then(|cseq| cseq.split(' ').next()).unwrap_or_default();
-    format!("ack {} {number}", message.call_id())
+    format!("ack {} {}", message.call_id(), message.cseq().0)
 }
 
 fn transaction(request: &SipMessage) -> String {

@@ -1,10 +1,10 @@
 //! The sound of a call: every phone sends a tone of its own (G.711, 20 ms), and recognises the tones of
 //! others in what it receives, mixed or not. So a test sees who hears whom. In a fax it sends T.38 packets instead.
 
+use std::collections::VecDeque;
 use std::f64::consts::TAU;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -32,129 +32,144 @@ pub(super) fn tone(n: u32) -> u32 {
     700 + 90 * (n % 28)
 }
 
+/// What a phone does with the sound of its calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sound {
+    /// It sends a tone of so many Hz, and listens.
+    Tone(u32),
+    /// It sends what it gets back to where that came from, so a caller who hears himself is heard there.
+    Echo,
+    /// It neither sends nor listens.
+    Silence,
+}
+
+impl Sound {
+    /// One port is enough for all calls of a phone that only echoes or is silent, and its SIP is as short as can be.
+    pub(super) fn is_plain(self) -> bool {
+        !matches!(self, Sound::Tone(_))
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     socket: UdpSocket,
-    to: Mutex<Option<SocketAddr>>,
-    /// The phone's tone goes out.
-    speaks: AtomicBool,
-    open: AtomicBool,
-    digits: Mutex<Vec<u8>>,
-    heard: Mutex<Heard>,
-    packets: AtomicU64,
-    codec: Mutex<Codec>,
-    /// Packets of A-law, and of a fax.
-    alaw: AtomicU64,
-    faxed: AtomicU64,
+    flow: Mutex<Flow>,
 }
 
 #[derive(Debug, Default)]
-struct Heard {
-    samples: Vec<i16>,
-    at: Option<Instant>,
+struct Flow {
+    to: Option<SocketAddr>,
+    /// The phone's tone goes out.
+    speaks: bool,
+    codec: Codec,
+    digits: VecDeque<u8>,
+    heard: Vec<i16>,
+    heard_at: Option<Instant>,
+    packets: u64,
+    alaw: u64,
+    faxed: u64,
 }
 
-/// The media of one call. Dropping it ends it.
-#[derive(Debug)]
+impl Shared {
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().expect("media")
+    }
+}
+
+/// The media of one call, or of all calls of a plain phone. Dropping it ends it.
+#[derive(Debug, Clone)]
 pub(super) struct Media {
     shared: Arc<Shared>,
+    sound: Sound,
     /// Where it listens.
     pub addr: SocketAddr,
 }
 
 impl Media {
     /// Opens a port and begins to listen; it speaks once it knows where to.
-    pub(super) fn open(ip: IpAddr, hertz: u32) -> Result<Media> {
-        let socket = UdpSocket::bind((ip, 0)).map_err(LabError::io("a port for RTP"))?;
-        let addr = socket.local_addr().map_err(LabError::io("a port for RTP"))?;
-        socket.set_read_timeout(Some(Duration::from_millis(100))).map_err(LabError::io("a port for RTP"))?;
-        let shared = Arc::new(Shared {
-            socket,
-            to: Mutex::default(),
-            speaks: AtomicBool::new(true),
-            open: AtomicBool::new(true),
-            digits: Mutex::default(),
-            heard: Mutex::default(),
-            packets: AtomicU64::new(0),
-            codec: Mutex::new(Codec::Pcmu),
-            alaw: AtomicU64::new(0),
-            faxed: AtomicU64::new(0),
-        });
-        let (speaking, listening) = (Arc::clone(&shared), Arc::clone(&shared));
-        thread::spawn(move || speak(&speaking, hertz));
-        thread::spawn(move || listen(&listening));
-        Ok(Media { shared, addr })
+    pub(super) fn open(ip: IpAddr, sound: Sound) -> Result<Media> {
+        let error = || LabError::io("a port for RTP");
+        let socket = UdpSocket::bind((ip, 0)).map_err(error())?;
+        let addr = socket.local_addr().map_err(error())?;
+        socket.set_read_timeout(Some(Duration::from_millis(100))).map_err(error())?;
+        let shared = Arc::new(Shared { socket, flow: Mutex::default() });
+        if sound != Sound::Silence {
+            let listening = Arc::downgrade(&shared);
+            thread::spawn(move || listen(&listening, sound));
+        }
+        if let Sound::Tone(hertz) = sound {
+            let speaking = Arc::downgrade(&shared);
+            thread::spawn(move || speak(&speaking, hertz));
+        }
+        Ok(Media { shared, sound, addr })
     }
 
-    /// Sends to that address from now on.
-    pub(super) fn send_to(&self, to: SocketAddr) {
-        *self.shared.to.lock().expect("media") = Some(to);
+    pub(super) fn is_plain(&self) -> bool {
+        self.sound.is_plain()
     }
 
-    /// Sends this from now on.
-    pub(super) fn carry(&self, codec: Codec) {
-        *self.shared.codec.lock().expect("media") = codec;
+    /// Sends this to that address from now on.
+    pub(super) fn send_to(&self, to: SocketAddr, codec: Codec) {
+        let mut flow = self.shared.flow();
+        (flow.to, flow.codec) = (Some(to), codec);
     }
 
     /// What it sends.
     pub(super) fn codec(&self) -> Codec {
-        *self.shared.codec.lock().expect("media")
+        self.shared.flow().codec
     }
 
-    /// Packets of that kind received so far.
     pub(super) fn received_as(&self, codec: Codec) -> u64 {
+        let flow = self.shared.flow();
         match codec {
-            Codec::Pcmu => self.packets() - self.received_as(Codec::Pcma),
-            Codec::Pcma => self.shared.alaw.load(Ordering::Relaxed),
-            Codec::T38 => self.shared.faxed.load(Ordering::Relaxed),
+            Codec::Pcmu => flow.packets - flow.alaw,
+            Codec::Pcma => flow.alaw,
+            Codec::T38 => flow.faxed,
         }
     }
 
-    /// Sends its tone, or nothing.
     pub(super) fn speak(&self, speaks: bool) {
-        self.shared.speaks.store(speaks, Ordering::Relaxed);
+        self.shared.flow().speaks = speaks;
     }
 
     /// Sends digits, one after the other.
     pub(super) fn digits(&self, digits: &str) {
         let codes = digits.bytes().filter_map(|d| b"0123456789*#ABCD".iter().position(|c| *c == d));
-        self.shared.digits.lock().expect("media").extend(codes.filter_map(|code| u8::try_from(code).ok()));
+        self.shared.flow().digits.extend(codes.filter_map(|code| u8::try_from(code).ok()));
     }
 
     /// True while digits wait to be sent.
     pub(super) fn is_dialling(&self) -> bool {
-        !self.shared.digits.lock().expect("media").is_empty()
+        !self.shared.flow().digits.is_empty()
     }
 
-    /// Packets of sound received so far.
     pub(super) fn packets(&self) -> u64 {
-        self.shared.packets.load(Ordering::Relaxed)
+        self.shared.flow().packets
     }
 
-    /// True if that tone is in what came in the last 100 ms.
-    pub(super) fn hears(&self, hertz: u32) -> bool {
-        let heard = self.shared.heard.lock().expect("media");
-        heard.at.is_some_and(|at| at.elapsed() < FRESH) && has_tone(&heard.samples, f64::from(hertz))
-    }
-}
-
-impl Drop for Media {
-    fn drop(&mut self) {
-        self.shared.open.store(false, Ordering::Relaxed);
+    /// True if that phone's tone is in what came in the last 100 ms.
+    pub(super) fn hears(&self, other: Sound) -> bool {
+        let Sound::Tone(hertz) = other else { return false };
+        let flow = self.shared.flow();
+        flow.heard_at.is_some_and(|at| at.elapsed() < FRESH) && has_tone(&flow.heard, f64::from(hertz))
     }
 }
 
-fn speak(shared: &Shared, hertz: u32) {
+fn speak(shared: &Weak<Shared>, hertz: u32) {
     let step = TAU * f64::from(hertz) / RATE;
     let (mut sequence, mut stamp, mut phase) = (rand::random::<u16>(), rand::random::<u32>(), 0.0_f64);
     let source = rand::random::<u32>();
     let mut page = 0_u16;
     let mut next = Instant::now();
-    while shared.open.load(Ordering::Relaxed) {
+    loop {
         next += Duration::from_millis(20);
         thread::sleep(next.saturating_duration_since(Instant::now()));
-        let Some(to) = *shared.to.lock().expect("media") else { continue };
-        let digit = shared.digits.lock().expect("media").first().copied();
+        let Some(shared) = shared.upgrade() else { return };
+        let (to, digit, speaks, codec) = {
+            let flow = shared.flow();
+            (flow.to, flow.digits.front().copied(), flow.speaks, flow.codec)
+        };
+        let Some(to) = to else { continue };
         if let Some(digit) = digit {
             // 100 ms of key, its end three times, 80 ms of pause.
             for n in 0..8_u16 {
@@ -166,16 +181,15 @@ fn speak(shared: &Shared, hertz: u32) {
                 thread::sleep(Duration::from_millis(if n < 5 { 20 } else { 5 }));
             }
             thread::sleep(Duration::from_millis(80));
-            shared.digits.lock().expect("media").remove(0);
+            shared.flow().digits.pop_front();
             stamp = stamp.wrapping_add(1_600);
             next = Instant::now();
             continue;
         }
         stamp = stamp.wrapping_add(160);
-        if !shared.speaks.load(Ordering::Relaxed) {
+        if !speaks {
             continue;
         }
-        let codec = *shared.codec.lock().expect("media");
         let Some(kind) = codec.payload_type() else {
             let _ = shared.socket.send_to(&[&page.to_be_bytes()[..], &CALLING_TONE].concat(), to);
             page = (page + 1) & 0x7fff;
@@ -203,25 +217,28 @@ fn packet(kind: u8, marker: bool, sequence: u16, stamp: u32, source: u32, payloa
     packet
 }
 
-fn listen(shared: &Shared) {
+fn listen(shared: &Weak<Shared>, sound: Sound) {
     let mut buffer = [0_u8; 2_048];
-    while shared.open.load(Ordering::Relaxed) {
-        let Ok((length, _)) = shared.socket.recv_from(&mut buffer) else { continue };
+    while let Some(shared) = shared.upgrade() {
+        let Ok((length, from)) = shared.socket.recv_from(&mut buffer) else { continue };
+        let packet = &buffer[..length];
+        if sound == Sound::Echo {
+            let _ = shared.socket.send_to(packet, from);
+            continue;
+        }
+        let mut flow = shared.flow();
         // A PBX repeats earlier packets behind it.
-        if buffer[0] < 0x80 && buffer[2..4] == CALLING_TONE[..2] {
-            shared.faxed.fetch_add(1, Ordering::Relaxed);
+        if packet.len() > 3 && packet[0] < 0x80 && packet[2..4] == CALLING_TONE[..2] {
+            flow.faxed += 1;
         }
         // Nothing else was offered. RTCP goes to another port.
-        let Some(samples) = samples(&buffer[..length]) else { continue };
-        shared.packets.fetch_add(1, Ordering::Relaxed);
-        if buffer[1] & 0x7f == 8 {
-            shared.alaw.fetch_add(1, Ordering::Relaxed);
-        }
-        let mut heard = shared.heard.lock().expect("media");
-        heard.samples.extend(samples);
-        let surplus = heard.samples.len().saturating_sub(WINDOW);
-        heard.samples.drain(..surplus);
-        heard.at = Some(Instant::now());
+        let Some(samples) = samples(packet) else { continue };
+        flow.packets += 1;
+        flow.alaw += u64::from(packet[1] & 0x7f == 8);
+        flow.heard.extend(samples);
+        let surplus = flow.heard.len().saturating_sub(WINDOW);
+        flow.heard.drain(..surplus);
+        flow.heard_at = Some(Instant::now());
     }
 }
 
@@ -237,7 +254,8 @@ fn samples(packet: &[u8]) -> Option<Vec<i16>> {
 }
 
 /// True if that tone is somewhere in these RTP packets.
-pub(super) fn is_tone_in<'a>(packets: impl Iterator<Item = &'a [u8]>, hertz: u32) -> bool {
+pub(super) fn is_tone_in<'a>(packets: impl Iterator<Item = &'a [u8]>, sound: Sound) -> bool {
+    let Sound::Tone(hertz) = sound else { return false };
     let sound: Vec<i16> = packets.filter_map(samples).flatten().collect();
     sound.chunks_exact(WINDOW).any(|window| has_tone(window, f64::from(hertz)))
 }

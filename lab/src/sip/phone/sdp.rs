@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use super::media::Media;
+
 /// Which way the sound of a call goes, as this phone offers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Direction {
@@ -27,9 +29,10 @@ impl Direction {
 }
 
 /// What a call carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// G.711 µ-law.
+    #[default]
     Pcmu,
     /// G.711 A-law.
     Pcma,
@@ -61,11 +64,14 @@ impl Codec {
     }
 }
 
-/// The media that the phone offers or answers with.
-pub(super) fn write(rtp: SocketAddr, version: u32, direction: Direction, codec: Codec) -> String {
-    let (ip, port, way) = (rtp.ip(), rtp.port(), direction.word());
+/// What the phone offers or answers with.
+pub(super) fn write(media: &Media, version: u32, direction: Direction, codec: Codec) -> String {
+    let (ip, port, way) = (media.addr.ip(), media.addr.port(), direction.word());
     let audio = |codec: &str| {
         let (number, _) = codec.split_once(' ').unwrap_or_default();
+        if media.is_plain() {
+            return format!("m=audio {port} RTP/AVP {number}\r\na=rtpmap:{codec}\r\n");
+        }
         format!(
             "m=audio {port} RTP/AVP {number} 101\r\na=rtpmap:{codec}\r\na=rtpmap:101 telephone-event/8000\r\n\
              a=fmtp:101 0-15\r\na=ptime:20\r\na={way}\r\n"
@@ -132,18 +138,19 @@ pub(super) fn read(body: &str) -> Option<Remote> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::media::Sound;
     use super::*;
 
     #[test]
     fn what_is_written_is_read() {
-        let rtp: SocketAddr = "127.0.0.14:4000".parse().unwrap();
-        let both = Remote { addr: rtp, listens: true, speaks: true, codec: Codec::Pcmu };
+        let media = Media::open(crate::HANDSETS, Sound::Tone(700)).unwrap();
+        let both = Remote { addr: media.addr, listens: true, speaks: true, codec: Codec::Pcmu };
         for codec in [Codec::Pcmu, Codec::Pcma, Codec::T38] {
             let expected = Remote { codec, ..both };
-            assert_eq!(read(&write(rtp, 1, Direction::SendRecv, codec)), Some(expected));
+            assert_eq!(read(&write(&media, 1, Direction::SendRecv, codec)), Some(expected));
         }
         let held = Remote { listens: false, ..both };
-        assert_eq!(read(&write(rtp, 1, Direction::SendOnly, Codec::Pcmu)), Some(held));
+        assert_eq!(read(&write(&media, 1, Direction::SendOnly, Codec::Pcmu)), Some(held));
         assert_eq!(held.answer(Direction::SendRecv), Direction::RecvOnly);
         assert_eq!(read("v=0"), None);
     }
