@@ -17,14 +17,12 @@ pub fn project_file(path: &str) -> Result<String> {
     read(&project().join(path))
 }
 
-/// Reads a text file.
 pub fn read(path: &Path) -> Result<String> {
     fs::read(path)
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .map_err(LabError::io(format!("read {}", path.display())))
 }
 
-/// Writes a text file, and the folders above it.
 pub fn write(path: &Path, text: &str) -> Result<()> {
     let error = || LabError::io(format!("write {}", path.display()));
     if let Some(dir) = path.parent() {
@@ -43,27 +41,18 @@ pub fn replace(path: &Path, from: &str, to: &str) -> Result<()> {
     write(path, &text.replace(from, to))
 }
 
-/// Copies a folder with everything in it. Links are followed.
+/// Copies a folder with everything in it. Links are followed, and `name.sample` becomes `name`.
 pub fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     let error = || LabError::io(format!("copy {}", from.display()));
     fs::create_dir_all(to).map_err(error())?;
     for entry in fs::read_dir(from).map_err(error())? {
         let entry = entry.map_err(error())?;
-        let target = to.join(entry.file_name());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let target = to.join(name.strip_suffix(".sample").unwrap_or(&name));
         if entry.path().is_dir() {
             copy_dir(&entry.path(), &target)?;
         } else if entry.path().is_file() {
             fs::copy(entry.path(), target).map_err(error())?;
-        }
-    }
-    Ok(())
-}
-
-/// Renames `name.conf.sample` to `name.conf`, as packages ship their samples.
-pub fn strip_suffix(dir: &Path, suffix: &str) -> Result<()> {
-    for entry in fs::read_dir(dir).map_err(LabError::io("samples"))?.flatten() {
-        if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(suffix)) {
-            fs::rename(entry.path(), dir.join(name)).map_err(LabError::io("samples"))?;
         }
     }
     Ok(())
@@ -95,6 +84,34 @@ impl Changes {
         self
     }
 
+    /// Takes a part of a file of `lab/pbx/`, with values for its `@NAME@`s. After `=== FILE` come lines that are added to
+    /// it, and edits: `--- FROM` and, in one or more lines, `+++ TO`. `# ` begins a comment.
+    /// A section of Asterisk's may stand in one line.
+    pub(super) fn part(mut self, text: &str, name: &str, values: &[(&str, &dyn ToString)]) -> Changes {
+        let is_it = |part: &&str| part.split(['\n', ':']).next() == Some(name);
+        let part = text.split("# PART ").find(is_it).unwrap_or_else(|| panic!("no part {name}"));
+        let put = |text: String, (name, value): &(&str, &dyn ToString)| {
+            text.replace(&format!("@{name}@"), &value.to_string())
+        };
+        let part = values.iter().fold(part.to_owned(), put);
+        let mut file = "";
+        for line in part.lines().skip(1).filter(|line| !line.starts_with("# ")) {
+            if let Some(name) = line.strip_prefix("=== ") {
+                file = name;
+                self.added.push((name.to_owned(), String::new()));
+            } else if let Some(from) = line.strip_prefix("--- ") {
+                self.edited.push((file.to_owned(), from.to_owned(), String::new()));
+            } else if let (Some(line), Some((_, _, to))) = (line.strip_prefix("+++ "), self.edited.last_mut()) {
+                *to += if to.is_empty() { "" } else { "\n" };
+                *to += line;
+            } else if let Some((_, text)) = self.added.last_mut() {
+                let line = if line.starts_with('[') { line.replace(' ', "\n") } else { line.to_owned() };
+                *text += &format!("{line}\n");
+            }
+        }
+        self
+    }
+
     /// The PBX asks this DNS server and no other.
     #[must_use]
     pub fn resolver(self, resolver: Ipv4Addr) -> Changes {
@@ -116,7 +133,7 @@ impl Changes {
 
     /// Makes the changes in the folder `etc`, which the PBX sees as `inside`.
     pub(super) fn apply(&self, etc: &Path, inside: &Path) -> Result<()> {
-        for (file, text) in &self.added {
+        for (file, text) in self.added.iter().filter(|(_, text)| !text.trim().is_empty()) {
             let path = etc.join(file);
             let before = if path.is_file() { read(&path)? + "\n" } else { String::new() };
             write(&path, &(before + &text.replace("@ETC@", &inside.display().to_string())))?;

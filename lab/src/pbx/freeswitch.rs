@@ -7,14 +7,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::net::ports;
+use crate::pbx::asterisk::SECRET;
 use crate::pbx::{Software, conf, vanilla};
 use crate::process::{Child, folder, on_path, wait_until};
 use crate::{LabError, Pbx, PbxConfig, Result};
 
-/// The event socket's password in the lab. Not the well-known one: the agent refuses that.
-pub(crate) const PASSWORD: &str = crate::pbx::asterisk::SECRET;
-
-/// Where a FreeSWITCH is.
 #[derive(Debug, Clone)]
 pub(super) struct Installation {
     binary: PathBuf,
@@ -97,7 +94,6 @@ pub(super) fn start(config: PbxConfig) -> Result<Pbx> {
     Ok(Pbx { child, dir, software: Software::FreeSwitch(installation), config, sip, trunk_sip, event: esl, tls: None })
 }
 
-/// One command of the console.
 pub(super) fn console(esl: SocketAddr, command: &str) -> String {
     api(esl, command).unwrap_or_default()
 }
@@ -108,7 +104,7 @@ fn api(esl: SocketAddr, command: &str) -> std::io::Result<String> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut lines = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
-    stream.write_all(format!("auth {PASSWORD}\n\napi {command}\n\n").as_bytes())?;
+    stream.write_all(format!("auth {SECRET}\n\napi {command}\n\n").as_bytes())?;
     loop {
         let (mut length, mut line) = (0, String::new());
         let mut is_answer = false;

@@ -20,9 +20,6 @@ pub struct Installed {
 impl Installed {
     /// Runs `install.sh` with these options on the configuration of `pbx`. Everything outside that configuration goes
     /// below a root of its own.
-    ///
-    /// # Panics
-    /// If the script fails.
     pub fn beside(pbx: &Pbx, options: &[&str]) -> Result<Installed> {
         let root = folder("root-")?;
         conf::write(&root.path().join("etc/sidecall/admin.token"), ADMIN)?;
@@ -33,7 +30,6 @@ impl Installed {
         Ok(installed)
     }
 
-    /// `/etc/sidecall`.
     pub fn etc(&self) -> PathBuf {
         self.root.path().join("etc/sidecall")
     }
@@ -48,10 +44,6 @@ impl Installed {
         Sidecall::in_folder(dir, http)
     }
 
-    /// `install.sh --uninstall`.
-    ///
-    /// # Panics
-    /// If the script fails.
     pub fn take_back(&self) {
         self.script(&["--uninstall"], None);
     }
@@ -90,7 +82,6 @@ pub fn let_calls_out(pbx: &Pbx) -> Result<()> {
     conf::replace(&pbx.etc().join(file), route, &format!("{line}{route}"))
 }
 
-/// Takes that back.
 pub fn let_no_calls_out(pbx: &Pbx) -> Result<()> {
     let (file, _, line) = route_out(pbx.kind());
     conf::replace(&pbx.etc().join(file), line, "")

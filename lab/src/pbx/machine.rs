@@ -73,9 +73,6 @@ pub struct Recorders {
 
 impl Recorders {
     /// Makes them in a folder.
-    ///
-    /// # Panics
-    /// If it can't be written to.
     pub fn in_folder(dir: &Path) -> Recorders {
         let (bin, log, recorder) = (dir.join("bin"), dir.join("command-lines"), dir.join("recorder"));
         if !bin.exists() {
@@ -103,9 +100,6 @@ impl Recorders {
     }
 
     /// Every command line until now.
-    ///
-    /// # Panics
-    /// If there is none.
     pub fn command_lines(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("commands")).into_owned()
     }
@@ -128,9 +122,6 @@ impl Drop for Machine {
 
 impl Machine {
     /// One that has what this one has in /etc, and no systemd.
-    ///
-    /// # Panics
-    /// If it can't be made.
     pub fn make() -> Machine {
         let dir = tempfile::Builder::new().prefix("sidecall-machine-").tempdir().expect("a folder");
         // The service's user has to get there.
@@ -152,35 +143,21 @@ impl Machine {
     }
 
     /// Puts a program first in the machine's path.
-    ///
-    /// # Panics
-    /// If it can't be written.
     pub fn program(&self, name: &str, text: &str) {
         let file = self.path("bin").join(name);
         std::fs::write(&file, text).expect("a program");
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o755)).expect("its mode");
     }
 
-    /// From now on there is systemd.
-    ///
-    /// # Panics
-    /// If the folder can't be made.
     pub fn boot(&self) {
         std::fs::create_dir_all(self.path("run/systemd/system")).expect("a folder");
     }
 
     /// From now on every command is on record.
-    ///
-    /// # Panics
-    /// If the recorders can't be made.
     pub fn record(&mut self) -> &Recorders {
         self.recorders.insert(Recorders::in_folder(&self.dir.path().join("recorders")))
     }
 
-    /// Runs a program in the machine.
-    ///
-    /// # Panics
-    /// If there is no `unshare`, or it may not be used.
     pub fn run(&self, program: &str, args: &[&str]) -> Output {
         let path = match &self.recorders {
             Some(recorders) => recorders.bin.display().to_string(),

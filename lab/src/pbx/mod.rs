@@ -26,12 +26,9 @@ use crate::pbx::plan::{Inner, Plan};
 use crate::pbx::tenants::Tenant;
 use crate::{Child, PACKET, PSTN, Result};
 
-/// Which PBX.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Asterisk 22.
     Asterisk,
-    /// FreeSWITCH 1.10.
     FreeSwitch,
 }
 
@@ -62,7 +59,6 @@ impl fmt::Display for Kind {
     }
 }
 
-/// How a PBX of the lab is set up.
 #[derive(Debug, Clone)]
 pub struct PbxConfig {
     /// The far end of the packet trunk; its network is the trusted one.
@@ -71,7 +67,6 @@ pub struct PbxConfig {
     pub pstn: SocketAddr,
     /// The project's snippets are installed.
     pub snippets: bool,
-    /// The hold in ms.
     pub hold_ms: u32,
     /// FreeSWITCH only: `direct` mode, connecting to this agent for each call.
     pub direct: Option<SocketAddr>,
@@ -83,9 +78,7 @@ pub struct PbxConfig {
     pub ip: Ipv4Addr,
     /// Where trunks find it, if that has to be known before it starts.
     pub trunk_port: Option<u16>,
-    /// Its numbers.
     pub plan: Plan,
-    /// A PBX behind it.
     pub inner: Option<Inner>,
     /// Tenants, each with ten phones of the same extensions, besides those that are nobody's.
     pub tenants: &'static [Tenant],
@@ -120,6 +113,11 @@ impl PbxConfig {
     /// For what is decided, and not for how fast: calls wait longer for the agent, which may be starved here.
     pub fn patient() -> PbxConfig {
         PbxConfig { hold_ms: 2_000, ..PbxConfig::default() }
+    }
+
+    /// Without the project's snippets: somebody else's.
+    pub(crate) fn bare() -> PbxConfig {
+        PbxConfig { snippets: false, ..PbxConfig::default() }
     }
 
     /// The same in `direct` mode, with a port of its own for the agent to listen on.
@@ -172,7 +170,6 @@ impl Pbx {
         }
     }
 
-    /// Which one it is.
     pub fn kind(&self) -> Kind {
         match self.software {
             Software::Asterisk(_) => Kind::Asterisk,
@@ -185,12 +182,10 @@ impl Pbx {
         &self.config
     }
 
-    /// Where phones send their SIP to.
     pub fn sip(&self) -> SocketAddr {
         self.sip
     }
 
-    /// Where trunks send their SIP to.
     pub fn trunk_sip(&self) -> SocketAddr {
         self.trunk_sip
     }
@@ -210,7 +205,6 @@ impl Pbx {
         (self.kind() == Kind::Asterisk).then_some(asterisk::USER)
     }
 
-    /// The secret of the event socket.
     pub fn event_secret(&self) -> &str {
         asterisk::SECRET
     }
@@ -220,12 +214,10 @@ impl Pbx {
         self.dir.path()
     }
 
-    /// Its configuration.
     pub fn etc(&self) -> PathBuf {
         self.dir().join(if self.kind() == Kind::Asterisk { "etc" } else { "conf" })
     }
 
-    /// The pid.
     pub fn pid(&self) -> u32 {
         self.child.pid()
     }

@@ -42,7 +42,6 @@ impl Plan {
         Plan { digit: '7', did: "+13105557", main: "+13105552007", context: "c.example", shows_did: true }
     }
 
-    /// The n-th extension.
     pub fn extension(&self, n: u8) -> String {
         format!("{}00{}", self.digit, n % 10)
     }
@@ -52,7 +51,6 @@ impl Plan {
         format!("{}9", &self.main[..self.main.len() - 1])
     }
 
-    /// All ten.
     pub fn extensions(&self) -> Vec<String> {
         (0..10).map(|n| self.extension(n)).collect()
     }
@@ -66,9 +64,7 @@ impl Plan {
 /// A PBX behind this one: its numbers, and where its trunk is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inner {
-    /// Its numbers.
     pub plan: Plan,
-    /// Where its trunk listens.
     pub sip: SocketAddr,
 }
 

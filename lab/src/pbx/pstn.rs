@@ -3,10 +3,10 @@
 
 use std::net::SocketAddr;
 
-use crate::pbx::asterisk::{self, Plans};
+use crate::pbx::asterisk;
 use crate::pbx::conf;
 use crate::pbx::endpoints::{phone, transport, trunk};
-use crate::{PSTN, Pbx, PbxConfig, Phone, Result};
+use crate::{Changes, PSTN, Pbx, PbxConfig, Phone, Result};
 
 /// Mobiles that may register with it.
 const MOBILES: [&str; 3] = ["+19175550100", "+19175550101", "+19175550102"];
@@ -22,7 +22,6 @@ pub enum CallerId {
     Withheld,
 }
 
-/// The running network.
 #[derive(Debug)]
 pub struct Pstn {
     asterisk: Pbx,
@@ -32,15 +31,13 @@ impl Pstn {
     /// Starts it at `port` with an organisation on either side.
     pub fn start(port: u16, a: SocketAddr, b: SocketAddr) -> Result<Pstn> {
         let sip = SocketAddr::new(PSTN, port);
-        let mut pjsip = transport(sip) + &trunk("a", a, "network", &[a.ip()]) + &trunk("b", b, "network", &[b.ip()]);
-        pjsip.extend(MOBILES.iter().map(|number| phone(number, "network")));
-        let dialplan = conf::project_file("lab/dialplan/pstn.conf")?;
-        let plans = Plans { pjsip, queues: String::new(), dialplan };
-        let config = PbxConfig { snippets: false, ..PbxConfig::default() };
-        Ok(Pstn { asterisk: asterisk::launch(config, sip, &plans)? })
+        let trunks = trunk(transport(Changes::default(), sip), "a", a, "network", &[a.ip()]);
+        let trunks = trunk(trunks, "b", b, "network", &[b.ip()]);
+        let changes = MOBILES.iter().fold(trunks, |changes, number| phone(changes, number, "network"));
+        let changes = changes.add("extensions.conf", conf::project_file("lab/dialplan/pstn.conf")?);
+        Ok(Pstn { asterisk: asterisk::launch(PbxConfig::bare(), sip, &changes)? })
     }
 
-    /// Where it is reached.
     pub fn sip(&self) -> SocketAddr {
         self.asterisk.sip()
     }
@@ -65,7 +62,6 @@ impl Pstn {
         Phone::register(self.sip(), MOBILES[n])
     }
 
-    /// What it has logged.
     pub fn log(&self) -> String {
         self.asterisk.log()
     }

@@ -2,7 +2,6 @@
 
 use crate::{Kind, Pbx, Phone, Result};
 
-/// One of them.
 #[derive(Debug)]
 pub struct Tenant {
     /// What the dialplan of an Asterisk calls it.
@@ -22,7 +21,6 @@ impl Tenant {
         format!("{}.example", self.name)
     }
 
-    /// A phone of its own.
     pub fn phone(&self, pbx: &Pbx, extension: &str) -> Result<Phone> {
         match pbx.kind() {
             Kind::Asterisk => Phone::register(pbx.sip(), &self.endpoint(extension)),
