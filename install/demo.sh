@@ -73,8 +73,8 @@ demo() {
   fi
   # Between two organisations the telephone network is an Asterisk.
   if [ "$two" = no ] && [ "$near" = freeswitch ]; then asterisk=no; fi
-  step "1/3 What the demonstration needs: SIPp plays phones$([ "$asterisk" = no ] || have asterisk || printf ', Debian brings an Asterisk')"
-  need_packages gcc:cc sip-tester:sipp
+  step "1/3 What the demonstration needs$([ "$asterisk" = no ] || have asterisk || printf ': Debian brings an Asterisk')"
+  need_packages gcc:cc
   if [ "$two" = yes ]; then
     # Debian keeps knotd where only root looks.
     PATH=$PATH:/usr/sbin need_packages knot:knotd tshark:tshark
