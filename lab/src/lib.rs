@@ -11,7 +11,7 @@
 //! 1001 and 1002), 3000 (queue, the same agents), 4000 (conference), 5000 (menu; the main number from
 //! outside), 700 (parks; 701 takes back), `*8` (group pick-up), `*81001` (Asterisk) or `**1001` (FreeSWITCH)
 //! (directed pick-up), and everything longer (PSTN). From outside the group is `+12125551200`, the queue 300, the
-//! conference 400. The dialplans are in `lab/dialplan/`.
+//! conference 400. The dialplans are in `lab/dialplan/`, the rest of the configuration in `lab/pbx/`.
 
 pub mod net;
 pub mod pbx;

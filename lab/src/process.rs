@@ -1,6 +1,5 @@
 //! Child processes: started with a log file, watched with a deadline, stopped by their own pid.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
@@ -17,7 +16,6 @@ use crate::{LabError, Result};
 pub struct Child {
     inner: std::process::Child,
     log: PathBuf,
-    stopped: bool,
 }
 
 impl Child {
@@ -32,7 +30,7 @@ impl Child {
             .stderr(err)
             .spawn()
             .map_err(LabError::io(format!("start {:?}", command.get_program())))?;
-        Ok(Child { inner, log, stopped: false })
+        Ok(Child { inner, log })
     }
 
     pub fn pid(&self) -> u32 {
@@ -45,21 +43,19 @@ impl Child {
 
     /// Sends a signal by name, e.g. `TERM`.
     pub fn signal(&mut self, name: &str) {
-        if matches!(self.inner.try_wait(), Ok(None)) {
+        if self.is_running() {
             let pid = self.inner.id().to_string();
-            let _ = Command::new("kill").args([OsStr::new("-s"), OsStr::new(name), OsStr::new(&pid)]).status();
+            let _ = Command::new("kill").args(["-s", name, &pid]).status();
         }
     }
 
     /// SIGSTOP: the process hangs, its sockets stay open.
     pub fn stop(&mut self) {
         self.signal("STOP");
-        self.stopped = true;
     }
 
     pub fn cont(&mut self) {
         self.signal("CONT");
-        self.stopped = false;
     }
 
     /// SIGKILL, and waits for its end.
@@ -70,9 +66,7 @@ impl Child {
 
     /// SIGTERM, and SIGKILL if it hasn't ended after `grace`. The status, if it ended by itself.
     pub fn terminate(&mut self, grace: Duration) -> Option<ExitStatus> {
-        if self.stopped {
-            self.cont();
-        }
+        self.cont();
         self.signal("TERM");
         let ended = self.wait(grace);
         if ended.is_none() {

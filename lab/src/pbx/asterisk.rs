@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::net::ports;
 use crate::pbx::conf::Changes;
-use crate::pbx::endpoints::{self, PARTS};
+use crate::pbx::endpoints::{self, TEMPLATE};
 use crate::pbx::{Software, conf};
 use crate::process::{Child, on_path};
 use crate::{LabError, Pbx, PbxConfig, Result};
@@ -158,14 +158,14 @@ fn write_configuration(
     ];
     // What an administrator installs, with the secret changed.
     let user = conf::project_file("dialplan/asterisk/manager.conf")?.replace("CHANGE-ME", SECRET);
-    let mut changes = Changes::default().part(PARTS, "base", &base).add("manager.conf", user);
+    let mut changes = Changes::default().part(TEMPLATE, "base", &base).add("manager.conf", user);
     if config.snippets {
         conf::write(&etc.join("sidecall.conf"), &conf::project_file("dialplan/asterisk/sidecall.conf")?)?;
         let values: [(&str, &dyn ToString); 2] = [("HOLD", &config.hold_ms), ("CALL_INFO", &config.call_info)];
-        changes = changes.part(PARTS, "snippets", &values);
+        changes = changes.part(TEMPLATE, "snippets", &values);
     }
     if config.inner.is_some() && config.snippets {
-        changes = changes.part(PARTS, "behind", &[]);
+        changes = changes.part(TEMPLATE, "behind", &[]);
     }
     [&changes, more, &config.changes]
         .into_iter()

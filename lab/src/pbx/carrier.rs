@@ -11,7 +11,7 @@ use crate::pbx::conf;
 use crate::pbx::endpoints::phone;
 use crate::{Changes, Kind, Pbx, PbxConfig, Phone, Result};
 
-const PARTS: &str = include_str!("../../pbx/carrier.conf");
+const TEMPLATE: &str = include_str!("../../pbx/carrier.conf");
 
 /// Who registers with it.
 const CUSTOMER: &str = "orga";
@@ -84,7 +84,7 @@ impl Carrier {
                 ("PBX_SIX", &pbx_six),
                 ("PASSWORD", &SECRET),
             ];
-            Changes::default().part(PARTS, name, &values)
+            Changes::default().part(TEMPLATE, name, &values)
         };
         let ca = Ca::generate();
         let certified = |changes: Changes, ip: IpAddr| {

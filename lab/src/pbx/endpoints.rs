@@ -8,7 +8,7 @@ use crate::pbx::plan::{Plan, fill};
 use crate::pbx::tenants::Tenant;
 use crate::{PACKET, PHONES, PSTN, PbxConfig, Result};
 
-pub(super) const PARTS: &str = include_str!("../../pbx/asterisk.conf");
+pub(super) const TEMPLATE: &str = include_str!("../../pbx/asterisk.conf");
 
 const COMMON: &str = "disallow=all\nallow=ulaw,alaw\ndirect_media=no\nmessage_context=messages";
 
@@ -16,7 +16,7 @@ const COMMON: &str = "disallow=all\nallow=ulaw,alaw\ndirect_media=no\nmessage_co
 pub(super) fn all(config: &PbxConfig, sip: SocketAddr) -> Result<Changes> {
     let extensions = config.plan.extensions();
     let plain: [(&str, &dyn ToString); 3] = [("AORS", &extensions.join(",")), ("PHONES", &PHONES), ("COMMON", &COMMON)];
-    let mut changes = transport(Changes::default(), sip).part(PARTS, "plain-phones", &plain);
+    let mut changes = transport(Changes::default(), sip).part(TEMPLATE, "plain-phones", &plain);
     for number in &extensions {
         changes = phone(changes, number, "from-internal");
     }
@@ -31,7 +31,7 @@ pub(super) fn all(config: &PbxConfig, sip: SocketAddr) -> Result<Changes> {
                 ("TENANT", &tenant.name),
                 ("COMMON", &COMMON),
             ];
-            changes = changes.part(PARTS, "tenant-phone", &values);
+            changes = changes.part(TEMPLATE, "tenant-phone", &values);
         }
     }
     // The packet trunk is trusted; a second PBX of the lab (127.0.0.1) is one as well.
@@ -47,28 +47,28 @@ pub(super) fn all(config: &PbxConfig, sip: SocketAddr) -> Result<Changes> {
 }
 
 pub(super) fn transport(changes: Changes, sip: SocketAddr) -> Changes {
-    changes.part(PARTS, "transport", &[("SIP", &sip)])
+    changes.part(TEMPLATE, "transport", &[("SIP", &sip)])
 }
 
 pub(super) fn phone(changes: Changes, number: &str, context: &str) -> Changes {
-    changes.part(PARTS, "phone", &[("NUMBER", &number), ("CONTEXT", &context), ("COMMON", &COMMON)])
+    changes.part(TEMPLATE, "phone", &[("NUMBER", &number), ("CONTEXT", &context), ("COMMON", &COMMON)])
 }
 
 /// A trunk to `far`; calls from these addresses are its.
 pub(super) fn trunk(changes: Changes, name: &str, far: SocketAddr, context: &str, from: &[IpAddr]) -> Changes {
     let values: [(&str, &dyn ToString); 4] =
         [("NAME", &name), ("FAR", &far), ("CONTEXT", &context), ("COMMON", &COMMON)];
-    let changes = changes.part(PARTS, "trunk", &values);
+    let changes = changes.part(TEMPLATE, "trunk", &values);
     let from: BTreeSet<String> = from.iter().map(IpAddr::to_string).collect();
     if from.is_empty() {
         return changes;
     }
     let from = from.into_iter().collect::<Vec<_>>().join(",");
-    changes.part(PARTS, "identify", &[("NAME", &name), ("FROM", &from)])
+    changes.part(TEMPLATE, "identify", &[("NAME", &name), ("FROM", &from)])
 }
 
 fn queue(changes: Changes, name: &str, [one, two]: &[String; 2]) -> Changes {
-    changes.part(PARTS, "queue", &[("NAME", &name), ("ONE", one), ("TWO", two)])
+    changes.part(TEMPLATE, "queue", &[("NAME", &name), ("ONE", one), ("TWO", two)])
 }
 
 /// What phones can call, once more for a tenant's: its own phones, queue and conference.

@@ -10,7 +10,7 @@ use super::plan::{Plan, fill};
 use crate::net::ports;
 use crate::{LabError, PACKET, PHONES, PbxConfig, Result};
 
-const PARTS: &str = include_str!("../../pbx/freeswitch.conf");
+const TEMPLATE: &str = include_str!("../../pbx/freeswitch.conf");
 
 /// The files of `lab/dialplan/`: what an administrator has today.
 const FILES: [(&str, &str); 5] = [
@@ -40,7 +40,7 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
     }
     let rtp = ports::free_range(400);
     let mut changes = Changes::default().part(
-        PARTS,
+        TEMPLATE,
         "base",
         &[
             ("IP", &sip.ip()),
@@ -55,21 +55,21 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
     );
     let [one, two] = [1, 2].map(|n| plan.extension(n));
     let queue = |changes: Changes, domain: &str| {
-        changes.part(PARTS, "queue", &[("DOMAIN", &domain), ("ONE", &one), ("TWO", &two)])
+        changes.part(TEMPLATE, "queue", &[("DOMAIN", &domain), ("ONE", &one), ("TWO", &two)])
     };
     changes = queue(changes, "$${domain}");
     gateway(conf, "pstn", config.pstn)?;
     if let Some(inner) = inner {
         gateway(conf, "inner", inner.sip)?;
         let Plan { digit, did, main, .. } = &inner.plan;
-        changes = changes.part(PARTS, "inner", &[("X", digit), ("DID", did), ("MAIN", main)]);
+        changes = changes.part(TEMPLATE, "inner", &[("X", digit), ("DID", did), ("MAIN", main)]);
     }
     if plan.digit != '1' {
-        changes = changes.part(PARTS, "digit", &[("X", &plan.digit)]);
+        changes = changes.part(TEMPLATE, "digit", &[("X", &plan.digit)]);
         renumber(&conf.join("directory/default"), plan)?;
     }
     if !config.tenants.is_empty() {
-        changes = changes.part(PARTS, "domains", &[]);
+        changes = changes.part(TEMPLATE, "domains", &[]);
     }
     let own = conf::read(&conf.join("directory/default.xml"))?;
     for tenant in config.tenants {
@@ -81,7 +81,7 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
         changes = queue(changes, &domain);
     }
     if plan.shows_did {
-        changes = changes.part(PARTS, "did", &[]);
+        changes = changes.part(TEMPLATE, "did", &[]);
     }
     if config.snippets {
         conf::write(&conf.join("dialplan/sidecall.xml"), &conf::project_file("dialplan/freeswitch/sidecall.xml")?)?;
@@ -89,7 +89,7 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
         gateway(conf, "sidecall", *packet)?;
         let behind = inner.as_ref().map(|inner| format!("\\{}|", inner.plan.main)).unwrap_or_default();
         changes = changes.part(
-            PARTS,
+            TEMPLATE,
             "snippets",
             &[
                 ("HOLD", &config.hold_ms),
@@ -102,13 +102,13 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
             ],
         );
         if inner.is_some() {
-            changes = changes.part(PARTS, "behind", &[]);
+            changes = changes.part(TEMPLATE, "behind", &[]);
         }
         if let Some(agent) = config.direct {
-            changes = changes.part(PARTS, "direct", &[("AGENT", &agent)]);
+            changes = changes.part(TEMPLATE, "direct", &[("AGENT", &agent)]);
         }
         if !config.call_info.is_empty() {
-            changes = changes.part(PARTS, "call-info", &[("CALL_INFO", &config.call_info)]);
+            changes = changes.part(TEMPLATE, "call-info", &[("CALL_INFO", &config.call_info)]);
         }
     }
     changes.apply(conf, conf)?;

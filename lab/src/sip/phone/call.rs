@@ -126,16 +126,16 @@ impl Call {
 
     /// Puts it on hold (`sendonly`). True if the PBX agreed.
     pub fn hold(&self) -> bool {
-        self.turn(Direction::SendOnly)
+        self.turn(Direction::SEND_ONLY)
     }
 
     /// Puts it on hold without music (`inactive`).
     pub fn hold_inactive(&self) -> bool {
-        self.turn(Direction::Inactive)
+        self.turn(Direction::INACTIVE)
     }
 
     pub fn resume(&self) -> bool {
-        self.turn(Direction::SendRecv)
+        self.turn(Direction::BOTH)
     }
 
     /// Offers another codec, or a fax, and nothing else. True if the PBX agreed.
@@ -146,7 +146,7 @@ impl Call {
     fn turn(&self, direction: Direction) -> bool {
         self.offer(|dialog| {
             dialog.direction = direction;
-            dialog.media.speak(direction == Direction::SendRecv);
+            dialog.media.speak(direction == Direction::BOTH);
             dialog.description("")
         })
     }

@@ -106,7 +106,7 @@ impl Dialog {
             reason: None,
             ended_there: false,
             media,
-            direction: Direction::SendRecv,
+            direction: Direction::BOTH,
             version: 1,
             out: None,
             cancelled: false,
@@ -141,7 +141,7 @@ impl Dialog {
     pub(super) fn take_media(&mut self, body: &str) {
         if let Some(remote) = sdp::read(body) {
             self.media.send_to(remote.addr, remote.codec);
-            self.media.speak(self.phase == Phase::Up && remote.listens && self.direction == Direction::SendRecv);
+            self.media.speak(self.phase == Phase::Up && remote.listens && self.direction == Direction::BOTH);
         }
     }
 

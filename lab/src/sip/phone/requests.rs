@@ -47,7 +47,7 @@ impl State {
         let headers = headers.iter().filter_map(|line| line.split_once(": "));
         let draft = Draft {
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            body: sdp::write(&media, 1, Direction::SendRecv, Codec::Pcmu),
+            body: sdp::write(&media, 1, Direction::BOTH, Codec::Pcmu),
             dialog: Some(id),
             ..self.first("INVITE", from, &format!("<{uri}>"), uri.clone())
         };

@@ -6,25 +6,21 @@ use super::media::Media;
 
 /// Which way the sound of a call goes, as this phone offers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    /// Both talk.
-    SendRecv,
-    /// On hold, with music.
-    SendOnly,
-    /// The other side holds.
-    RecvOnly,
-    /// On hold, silent.
-    Inactive,
+pub(super) struct Direction {
+    sends: bool,
+    listens: bool,
 }
 
 impl Direction {
+    /// Both talk.
+    pub(super) const BOTH: Direction = Direction { sends: true, listens: true };
+    /// On hold, with music.
+    pub(super) const SEND_ONLY: Direction = Direction { sends: true, listens: false };
+    /// On hold, silent.
+    pub(super) const INACTIVE: Direction = Direction { sends: false, listens: false };
+
     fn word(self) -> &'static str {
-        match self {
-            Direction::SendRecv => "sendrecv",
-            Direction::SendOnly => "sendonly",
-            Direction::RecvOnly => "recvonly",
-            Direction::Inactive => "inactive",
-        }
+        ["inactive", "recvonly", "sendonly", "sendrecv"][usize::from(self.sends) * 2 + usize::from(self.listens)]
     }
 }
 
@@ -105,12 +101,8 @@ pub(super) struct Remote {
 impl Remote {
     /// The answer to its offer (RFC 3264 §6.1), while this phone is in `own` state.
     pub(super) fn answer(self, own: Direction) -> Direction {
-        match (self.listens, self.speaks) {
-            (true, true) => own,
-            (false, true) => Direction::RecvOnly,
-            (true, false) => Direction::SendOnly,
-            (false, false) => Direction::Inactive,
-        }
+        let other = Direction { sends: self.listens, listens: self.speaks };
+        if other == Direction::BOTH { own } else { other }
     }
 }
 
@@ -147,11 +139,11 @@ mod tests {
         let both = Remote { addr: media.addr, listens: true, speaks: true, codec: Codec::Pcmu };
         for codec in [Codec::Pcmu, Codec::Pcma, Codec::T38] {
             let expected = Remote { codec, ..both };
-            assert_eq!(read(&write(&media, 1, Direction::SendRecv, codec)), Some(expected));
+            assert_eq!(read(&write(&media, 1, Direction::BOTH, codec)), Some(expected));
         }
         let held = Remote { listens: false, ..both };
-        assert_eq!(read(&write(&media, 1, Direction::SendOnly, Codec::Pcmu)), Some(held));
-        assert_eq!(held.answer(Direction::SendRecv), Direction::RecvOnly);
+        assert_eq!(read(&write(&media, 1, Direction::SEND_ONLY, Codec::Pcmu)), Some(held));
+        assert_eq!(held.answer(Direction::BOTH).word(), "recvonly");
         assert_eq!(read("v=0"), None);
     }
 
