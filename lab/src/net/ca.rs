@@ -2,7 +2,6 @@
 
 use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
-/// It signs what it is asked to.
 #[derive(Debug)]
 pub struct Ca {
     certificate: Certificate,

@@ -25,7 +25,6 @@ pub struct Capture {
     marker: SocketAddr,
 }
 
-/// One SIP message on its way.
 #[derive(Debug, Clone)]
 pub struct Packet {
     pub from: SocketAddr,
@@ -34,7 +33,6 @@ pub struct Packet {
     pub message: SipMessage,
 }
 
-/// What one UDP packet carries.
 #[derive(Debug, Clone)]
 pub struct Datagram {
     pub from: SocketAddr,

@@ -38,13 +38,11 @@ impl Records {
         self
     }
 
-    /// The address of a host below the zone.
     pub fn host(mut self, name: &str, ip: Ipv4Addr) -> Records {
         writeln!(self.0, "{name} 60 A {ip}").expect("a string");
         self
     }
 
-    /// A number that is an alias of another.
     pub fn alias(mut self, number: &str, ttl: u32, other: &str) -> Records {
         writeln!(self.0, "{} {ttl} CNAME {}", name(number), name(other)).expect("a string");
         self
@@ -127,7 +125,6 @@ impl Knot {
         self.child.kill();
     }
 
-    /// Starts it again, at the same address.
     pub fn restart(&mut self) -> Result<()> {
         self.child.kill();
         self.child = spawn(&self.dir, &self.binary)?;

@@ -25,7 +25,6 @@ pub struct Blocks {
     next: u16,
 }
 
-/// How long a process waits for its first block.
 const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(100);
 

@@ -76,7 +76,6 @@ impl ChaosProxy {
         lock(&self.switches).paused = false;
     }
 
-    /// Everything passes `delay` later.
     pub fn delay(&self, delay: Duration) {
         lock(&self.switches).delay = delay;
     }

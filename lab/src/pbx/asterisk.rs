@@ -101,7 +101,6 @@ fn root_dir() -> PathBuf {
     )
 }
 
-/// Sets up a private instance and waits until it is ready.
 pub(super) fn start(config: PbxConfig) -> Result<Pbx> {
     let sip = SocketAddr::new(config.ip.into(), config.trunk_port.unwrap_or_else(ports::free));
     let changes = endpoints::all(&config, sip)?;

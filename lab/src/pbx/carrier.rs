@@ -19,7 +19,6 @@ const CUSTOMER: &str = "orga";
 /// Whose phones are its own: the first is in our directory, the other isn't.
 pub const SUBSCRIBERS: [&str; 2] = ["+12125550110", "+13015550199"];
 
-/// A trunk, from a PBX to the carrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trunk {
     /// The PBX registers, and says who it is when it calls.
@@ -109,17 +108,14 @@ impl Carrier {
         Ok((Carrier { asterisk, addresses: [registered, named, secure, six], _knot: knot }, config))
     }
 
-    /// Registers the phone of a subscriber.
     pub fn subscriber(&self, n: usize) -> Result<Phone> {
         Phone::register(self.addresses[Trunk::Registered as usize], SUBSCRIBERS[n])
     }
 
-    /// Where its side of a trunk is.
     pub fn at(&self, trunk: Trunk) -> SocketAddr {
         self.addresses[trunk as usize]
     }
 
-    /// True if the PBX has registered.
     pub fn is_registered(&self) -> bool {
         self.asterisk.console("pjsip show aor orga").contains("sip:")
     }

@@ -5,7 +5,6 @@ use crate::{Kind, Pbx, wait_until};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cdr {
-    /// Caller ID number.
     pub src: String,
     /// The called number, as the dialplan knew it last.
     pub dst: String,

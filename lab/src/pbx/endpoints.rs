@@ -86,7 +86,6 @@ fn dialplan_of(tenant: &Tenant, config: &PbxConfig, text: &str) -> String {
     config.plan.extensions().into_iter().fold(own, phone)
 }
 
-/// The dialplan, with or without the project's snippet.
 fn dialplan(config: &PbxConfig) -> Result<String> {
     let Plan { did, shows_did, .. } = config.plan;
     let shown = format!(

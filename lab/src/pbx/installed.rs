@@ -101,7 +101,6 @@ fn route_out(kind: Kind) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-/// The packet trunk that `install.sh` has made.
 pub struct PacketTrunk {
     file: PathBuf,
     text: String,

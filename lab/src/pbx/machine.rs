@@ -50,7 +50,6 @@ case $1 in
 esac
 "#;
 
-/// Whether this is root, who may mount.
 pub fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n")
 }
@@ -72,7 +71,6 @@ pub struct Recorders {
 }
 
 impl Recorders {
-    /// Makes them in a folder.
     pub fn in_folder(dir: &Path) -> Recorders {
         let (bin, log, recorder) = (dir.join("bin"), dir.join("command-lines"), dir.join("recorder"));
         if !bin.exists() {
@@ -99,7 +97,6 @@ impl Recorders {
         Recorders { bin, log }
     }
 
-    /// Every command line until now.
     pub fn command_lines(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).expect("commands")).into_owned()
     }
@@ -142,7 +139,6 @@ impl Machine {
         self.dir.path().join(name)
     }
 
-    /// Puts a program first in the machine's path.
     pub fn program(&self, name: &str, text: &str) {
         let file = self.path("bin").join(name);
         std::fs::write(&file, text).expect("a program");

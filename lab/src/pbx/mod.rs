@@ -33,7 +33,6 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Looks whether it is on this machine.
     pub fn find(self) -> Result<()> {
         match self {
             Kind::Asterisk => asterisk::Installation::find().map(drop),
@@ -65,7 +64,6 @@ pub struct PbxConfig {
     pub packet: SocketAddr,
     /// The far end of the PSTN trunk: where the dialplan sends numbers of five digits and more.
     pub pstn: SocketAddr,
-    /// The project's snippets are installed.
     pub snippets: bool,
     pub hold_ms: u32,
     /// FreeSWITCH only: `direct` mode, connecting to this agent for each call.

@@ -55,7 +55,6 @@ impl Plan {
         (0..10).map(|n| self.extension(n)).collect()
     }
 
-    /// The number from outside of the n-th extension.
     pub fn number(&self, n: u8) -> String {
         format!("{}00{}", self.did, n % 10)
     }

@@ -11,7 +11,6 @@ use crate::{Changes, PSTN, Pbx, PbxConfig, Phone, Result};
 /// Mobiles that may register with it.
 const MOBILES: [&str; 3] = ["+19175550100", "+19175550101", "+19175550102"];
 
-/// What it does with the caller's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallerId {
     /// `+12125551000` stays so.
@@ -42,7 +41,6 @@ impl Pstn {
         self.asterisk.sip()
     }
 
-    /// Rewrites callers' numbers from now on.
     pub fn caller_id(&self, shown: CallerId) {
         let value = match shown {
             CallerId::AsIs => "as-is",

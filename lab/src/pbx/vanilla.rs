@@ -115,7 +115,6 @@ pub(super) fn configure(conf: &Path, built: &Path, config: &PbxConfig, at: [Sock
     config.changes.apply(conf, conf)
 }
 
-/// Takes out every module that isn't built.
 fn only_built(modules: &Path, built: &Path) -> Result<()> {
     let is_built = |line: &&str| match line.split("module=\"").nth(1).and_then(|rest| rest.split('"').next()) {
         Some(name) if line.trim_start().starts_with("<load") => built.join(format!("{name}.so")).is_file(),

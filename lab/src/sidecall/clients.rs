@@ -57,7 +57,6 @@ pub struct Hosted {
 }
 
 impl Hosted {
-    /// Starts it and waits until it is connected.
     pub fn start(sidecall: &Sidecall, number: &str) -> Result<Hosted> {
         let dir = folder("client-")?;
         let mut command = Command::new(binary());
@@ -80,7 +79,6 @@ impl Hosted {
         self.http.post(address).json(&body).send().map_or(0, |answer| answer.status().as_u16())
     }
 
-    /// All events that it has shown so far.
     pub fn all(&self) -> Vec<Value> {
         let log = self.child.log();
         log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
@@ -135,7 +133,6 @@ impl Webhook {
         self.lock().secret = Some(secret);
     }
 
-    /// Makes the next `n` requests fail.
     pub fn fail(&self, n: u32) {
         self.lock().failing = n;
     }

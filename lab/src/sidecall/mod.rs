@@ -17,7 +17,6 @@ use crate::process::{Child, folder, wait_until};
 use crate::sidecall::surroundings::Surroundings;
 use crate::{Kind, LabError, Pbx, Result};
 
-/// The PBX's name in the configuration.
 pub const PBX: &str = "lab";
 pub const ADMIN: &str = "admin-token-of-the-laboratory";
 const AGENT: &str = "agent-token-of-the-laboratory";
@@ -72,7 +71,6 @@ pub struct Sidecall {
     surroundings: Surroundings,
     dir: TempDir,
     role: &'static str,
-    /// Where the node's API is.
     pub http: SocketAddr,
     scheme: &'static str,
     client: reqwest::blocking::Client,
@@ -104,7 +102,6 @@ impl Sidecall {
         Sidecall::start_with(pbx, &SidecallConfig::default())
     }
 
-    /// The same with another configuration.
     pub fn start_with(pbx: &Pbx, config: &SidecallConfig) -> Result<Sidecall> {
         let mut sidecall = Sidecall::launch(pbx, config, "run")?;
         sidecall.wait_until_attached()?;
@@ -272,7 +269,6 @@ impl Sidecall {
     }
 }
 
-/// The credential of a number's clients.
 pub fn credential(number: &str) -> String {
     format!("credential-of-{}", number.trim_start_matches('+').replace([';', '='], "-"))
 }

@@ -38,7 +38,6 @@ pub fn on_disk(pid: u32, dir: &Path, name: &str) -> PathBuf {
 }
 
 impl Surroundings {
-    /// Where the database is, in the folder of the process.
     pub fn database(&self) -> &'static str {
         if self.disk_kb.is_some() { "disk/sidecall.db" } else { "sidecall.db" }
     }
@@ -48,7 +47,6 @@ impl Surroundings {
         if self.disk_kb.is_some() { "[node.storage]\nfree_mb = 0\n" } else { "" }
     }
 
-    /// The program in them.
     pub fn command(&self, dir: &Path, program: &Path) -> Result<Command> {
         let mut command = match self.disk_kb {
             None => Command::new(program),

@@ -16,7 +16,6 @@ use crate::pbx::conf;
 use crate::process::{Child, folder, on_path};
 use crate::{LabError, Result};
 
-/// Where it lives.
 pub const SOFTPHONE: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 15));
 
 /// Debian's, on every architecture.

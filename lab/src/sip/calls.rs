@@ -6,10 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sip::message::SipMessage;
-use crate::sip::phone::Phone;
+use crate::sip::phone::{Dialog, Phone};
 use crate::{LabError, PHONES, Result};
 
-/// Calls to be placed by one phone.
 #[derive(Debug, Clone)]
 pub struct Calls {
     /// The user part of From.
@@ -19,7 +18,6 @@ pub struct Calls {
     /// The user part of the request URI.
     pub to: String,
     pub count: u32,
-    /// How many per second.
     pub rate: u32,
     /// How long each talks, in ms.
     pub hold_ms: u32,
@@ -66,7 +64,6 @@ impl Calls {
         Calls { local, ..self }
     }
 
-    /// Starts them towards `pbx`.
     pub fn start(&self, pbx: SocketAddr) -> Result<Caller> {
         let phone = Phone::caller(self.local, pbx)?;
         let (line, calls) = (Arc::clone(&phone.line), self.clone());
@@ -84,14 +81,12 @@ impl Calls {
         Ok(Caller { phone, count: self.count as usize })
     }
 
-    /// Places them and waits for their end.
     pub fn place(&self, pbx: SocketAddr) -> Result<CallReport> {
         let seconds = self.count / self.rate.max(1) + self.hold_ms / 1000 + 40;
         self.start(pbx)?.finish(Duration::from_secs(u64::from(seconds)))
     }
 }
 
-/// A phone that is calling.
 #[derive(Debug)]
 pub struct Caller {
     phone: Phone,
@@ -99,12 +94,11 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// What has happened so far.
     pub fn report(&self) -> CallReport {
-        CallReport::read(self.phone.messages())
+        let state = self.phone.line.lock();
+        CallReport { calls: state.dialogs.iter().map(Dialog::experience).collect(), messages: state.messages.clone() }
     }
 
-    /// Waits for the end of all calls.
     pub fn finish(self, limit: Duration) -> Result<CallReport> {
         let over =
             self.phone.line.wait(limit, |state| (state.is_idle() && state.dialogs.len() == self.count).then_some(()));
@@ -114,9 +108,8 @@ impl Caller {
 }
 
 /// One call as the caller saw it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct CallOutcome {
-    pub call_id: String,
     /// The final status; `None` if there was none.
     pub status: Option<u16>,
     /// The provisional statuses in order, without 100.
@@ -136,23 +129,6 @@ pub struct CallReport {
 }
 
 impl CallReport {
-    fn read(messages: Vec<SipMessage>) -> CallReport {
-        let mut calls: Vec<(Duration, CallOutcome)> = Vec::new();
-        for message in &messages {
-            let known = calls.iter_mut().find(|(_, call)| call.call_id == message.call_id());
-            match known {
-                None if !message.received && message.method() == "INVITE" => {
-                    let call_id = message.call_id().to_owned();
-                    calls.push((message.at, CallOutcome { call_id, ..CallOutcome::default() }));
-                }
-                Some((begin, call)) if message.received => note(*begin, call, message),
-                _ => {}
-            }
-        }
-        CallReport { calls: calls.into_iter().map(|(_, call)| call).collect(), messages }
-    }
-
-    /// How many were answered.
     pub fn answered(&self) -> usize {
         self.calls.iter().filter(|call| call.status == Some(200)).count()
     }
@@ -166,7 +142,6 @@ impl CallReport {
         assert!(longest <= limit, "a call took {longest:?}\n{log}");
     }
 
-    /// The final status of each call.
     pub fn statuses(&self) -> Vec<Option<u16>> {
         self.calls.iter().map(|call| call.status).collect()
     }
@@ -179,21 +154,5 @@ impl CallReport {
         let last = times.len().checked_sub(1)?;
         #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         times.get((last as f64 * percentile / 100.0).round() as usize).copied()
-    }
-}
-
-fn note(begin: Duration, call: &mut CallOutcome, message: &SipMessage) {
-    if message.method() == "BYE" {
-        call.reason = message.header("Reason").map(str::to_owned);
-    }
-    let is_open = message.cseq().1 == "INVITE" && call.status.is_none();
-    match message.status().filter(|_| is_open) {
-        None | Some(100) => {}
-        Some(status @ 101..200) => call.provisional.push(status),
-        Some(status) => {
-            call.status = Some(status);
-            call.answered = Some(message.at.saturating_sub(begin));
-            call.reason = message.header("Reason").map(str::to_owned);
-        }
     }
 }

@@ -29,12 +29,10 @@ impl SipMessage {
         Some(SipMessage { at, received, start_line, headers, body: body.trim_end().to_owned() })
     }
 
-    /// The method of a request, else empty.
     pub fn method(&self) -> &str {
         if self.start_line.starts_with("SIP/2.0") { "" } else { self.start_line.split(' ').next().unwrap_or("") }
     }
 
-    /// The status of a response.
     pub fn status(&self) -> Option<u16> {
         self.start_line.strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()
     }
@@ -62,7 +60,6 @@ impl SipMessage {
         self.header("Call-ID").unwrap_or("")
     }
 
-    /// Number and method of CSeq.
     pub(crate) fn cseq(&self) -> (&str, &str) {
         self.header("CSeq").and_then(|cseq| cseq.split_once(' ')).unwrap_or_default()
     }
@@ -73,7 +70,6 @@ impl SipMessage {
         ours.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
     }
 
-    /// Whether a MESSAGE tells of a peer.
     pub fn is_peer(&self) -> bool {
         self.body.contains("sidecall:peer ")
     }

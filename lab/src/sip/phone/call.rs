@@ -12,7 +12,6 @@ use crate::{SipMessage, wait_until};
 /// How long a PBX may take to answer a request within a call.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// One call of a phone, made or received.
 #[derive(Debug, Clone)]
 pub struct Call {
     line: Arc<Line>,
@@ -47,12 +46,8 @@ impl Call {
         self.read(|d| d.status)
     }
 
-    /// From the INVITE to the answer.
     pub fn set_up_time(&self) -> Option<Duration> {
-        let messages = self.messages();
-        let answer = messages.iter().find(|m| m.received && m.status() == Some(200))?;
-        let is_asked = |m: &&SipMessage| m.method() == "INVITE" && m.header("CSeq") == answer.header("CSeq");
-        Some(answer.at.saturating_sub(messages.iter().find(is_asked)?.at))
+        self.read(|d| d.took.filter(|_| d.status == Some(200)))
     }
 
     /// Provisional statuses in order, without 100.
@@ -60,12 +55,10 @@ impl Call {
         self.read(|d| d.provisional.clone())
     }
 
-    /// `Reason` of whatever ended it.
     pub fn reason(&self) -> Option<String> {
         self.read(|d| d.reason.clone())
     }
 
-    /// True if it has ended, and the other side did that.
     pub fn ended_there(&self) -> bool {
         self.read(|d| d.is_over() && d.ended_there)
     }
@@ -221,7 +214,6 @@ impl Call {
         wait_until(limit, || self.sound() >= before + packets)
     }
 
-    /// What the call carries, as it was agreed last.
     pub fn codec(&self) -> Codec {
         self.read(|d| d.media.codec())
     }
@@ -230,7 +222,6 @@ impl Call {
         self.read(|d| d.media.received_as(codec))
     }
 
-    /// True if that phone is heard now.
     pub fn hears(&self, other: &Phone) -> bool {
         self.read(|d| d.media.hears(other.line.party.sound))
     }

@@ -6,17 +6,15 @@ use super::line::Party;
 use super::media::{Media, Sound};
 use super::sdp::{self, Codec, Direction};
 use crate::SipMessage;
+use crate::sip::calls::CallOutcome;
 
 /// Where a call is. It only goes downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     /// INVITE is out or in, without a word yet.
     Calling,
-    /// It rings.
     Ringing,
-    /// Answered.
     Up,
-    /// Ended, refused or cancelled.
     Over,
 }
 
@@ -40,7 +38,6 @@ pub(super) struct Draft {
     pub asked: u32,
     pub headers: Vec<(String, String)>,
     pub body: String,
-    /// The call that it belongs to.
     pub dialog: Option<usize>,
 }
 
@@ -51,7 +48,6 @@ pub(crate) struct Dialog {
     pub(super) local: String,
     /// The other side: To of our requests.
     pub(super) remote: String,
-    /// Its Contact.
     pub(super) target: String,
     pub(super) routes: Vec<String>,
     pub(super) cseq: u32,
@@ -59,12 +55,12 @@ pub(crate) struct Dialog {
     /// As it was sent or received first.
     pub(super) invite: SipMessage,
     pub(super) phase: Phase,
-    /// Final status of the INVITE.
     pub(super) status: Option<u16>,
+    /// INVITE → final response, if it is ours.
+    pub(super) took: Option<Duration>,
     pub(super) provisional: Vec<u16>,
     /// `Reason` of the final response, the BYE or the CANCEL.
     pub(super) reason: Option<String>,
-    /// The other side ended it.
     pub(super) ended_there: bool,
     pub(super) media: Media,
     pub(super) direction: Direction,
@@ -102,6 +98,7 @@ impl Dialog {
             invite,
             phase: Phase::Calling,
             status: None,
+            took: None,
             provisional: Vec::new(),
             reason: None,
             ended_there: false,
@@ -117,6 +114,11 @@ impl Dialog {
             due: None,
             talk: None,
         }
+    }
+
+    pub(crate) fn experience(&self) -> CallOutcome {
+        let (status, provisional, reason) = (self.status, self.provisional.clone(), self.reason.clone());
+        CallOutcome { status, provisional, answered: self.took, reason }
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -152,7 +154,6 @@ impl Dialog {
         self.describe(direction, remote.map_or(self.media.codec(), |remote| remote.codec))
     }
 
-    /// An offer of something else.
     pub(super) fn offer(&mut self, codec: Codec) -> String {
         self.describe(self.direction, codec)
     }
@@ -180,7 +181,6 @@ impl Dialog {
         self.routes.reverse();
     }
 
-    /// The next request within it.
     pub(super) fn draft(
         &mut self,
         id: usize,
@@ -206,7 +206,6 @@ impl Dialog {
 }
 
 impl Draft {
-    /// As it goes on the wire.
     pub(super) fn text(&self, party: &Party, branch: &str) -> String {
         let Party { number, local, sound, .. } = party;
         let mut text = format!(
@@ -243,7 +242,6 @@ fn uri(value: &str) -> String {
     }
 }
 
-/// The tag in it.
 pub(super) fn tag(value: &str) -> &str {
     value.split(";tag=").nth(1).map_or("", |rest| rest.split(';').next().unwrap_or(""))
 }

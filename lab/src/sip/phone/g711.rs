@@ -1,6 +1,5 @@
 //! Speech as bytes: µ-law and A-law (ITU-T G.711).
 
-/// µ-law.
 pub(super) fn to_ulaw(sample: i16) -> u8 {
     let sign = if sample < 0 { 0x80 } else { 0 };
     let magnitude = sample.unsigned_abs().min(32_635) + 132;
@@ -9,7 +8,6 @@ pub(super) fn to_ulaw(sample: i16) -> u8 {
     !(sign | exponent << 4 | mantissa)
 }
 
-/// And back.
 pub(super) fn from_ulaw(octet: u8) -> i16 {
     let octet = !octet;
     let (exponent, mantissa) = ((octet >> 4) & 7, i16::from(octet & 0x0f));
@@ -17,7 +15,6 @@ pub(super) fn from_ulaw(octet: u8) -> i16 {
     if octet & 0x80 == 0 { magnitude } else { -magnitude }
 }
 
-/// A-law.
 pub(super) fn to_alaw(sample: i16) -> u8 {
     let magnitude = if sample < 0 { !sample } else { sample }.unsigned_abs() >> 4;
     // The position of the first bit above the lowest four.
@@ -27,7 +24,6 @@ pub(super) fn to_alaw(sample: i16) -> u8 {
     (sign | u8::try_from(exponent).unwrap_or(7) << 4 | mantissa) ^ 0x55
 }
 
-/// And back.
 pub(super) fn from_alaw(octet: u8) -> i16 {
     let octet = octet ^ 0x55;
     let (exponent, mantissa) = ((octet >> 4) & 7, i16::from(octet & 0x0f));

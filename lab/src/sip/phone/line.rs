@@ -19,7 +19,6 @@ const GIVES_UP: Duration = Duration::from_secs(32);
 /// How often the line looks at its clock.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Who the phone is.
 #[derive(Debug)]
 pub(super) struct Party {
     pub number: String,
@@ -60,7 +59,7 @@ pub(crate) struct State {
     source: SocketAddr,
     /// The media of all calls of a plain phone.
     plain: Option<Media>,
-    pub(super) messages: Vec<SipMessage>,
+    pub(crate) messages: Vec<SipMessage>,
     pub(crate) dialogs: Vec<Dialog>,
     /// Calls that came in and wait to be taken.
     pub(super) incoming: VecDeque<usize>,
@@ -207,7 +206,6 @@ impl State {
         again.into_iter().for_each(|(to, text)| self.put(to, &text));
     }
 
-    /// What habits have come due.
     fn act(&mut self) {
         let now = Instant::now();
         for id in 0..self.dialogs.len() {
@@ -269,6 +267,7 @@ impl State {
         dialog.cseq = dialog.cseq.max(draft.cseq);
         if let Some(out) = dialog.out.as_mut().filter(|_| draft.method == "INVITE") {
             *out = (draft, branch);
+            dialog.invite.at = now();
         }
     }
 
@@ -287,6 +286,7 @@ impl State {
         if first {
             dialog.status = Some(status);
             dialog.out = None;
+            dialog.took = Some(message.at.saturating_sub(dialog.invite.at));
         }
         if status >= 300 {
             if first {

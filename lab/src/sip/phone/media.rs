@@ -12,9 +12,7 @@ use super::g711::{from_alaw, from_ulaw, to_alaw, to_ulaw};
 use super::sdp::Codec;
 use crate::{LabError, Result};
 
-/// Samples per second.
 const RATE: f64 = 8_000.0;
-/// Samples per packet.
 const FRAME: usize = 160;
 /// What is listened to: the last 100 ms.
 const WINDOW: usize = 800;
@@ -81,7 +79,6 @@ impl Shared {
 pub(super) struct Media {
     shared: Arc<Shared>,
     sound: Sound,
-    /// Where it listens.
     pub addr: SocketAddr,
 }
 
@@ -114,7 +111,6 @@ impl Media {
         (flow.to, flow.codec) = (Some(to), codec);
     }
 
-    /// What it sends.
     pub(super) fn codec(&self) -> Codec {
         self.shared.flow().codec
     }
@@ -132,13 +128,11 @@ impl Media {
         self.shared.flow().speaks = speaks;
     }
 
-    /// Sends digits, one after the other.
     pub(super) fn digits(&self, digits: &str) {
         let codes = digits.bytes().filter_map(|d| b"0123456789*#ABCD".iter().position(|c| *c == d));
         self.shared.flow().digits.extend(codes.filter_map(|code| u8::try_from(code).ok()));
     }
 
-    /// True while digits wait to be sent.
     pub(super) fn is_dialling(&self) -> bool {
         !self.shared.flow().digits.is_empty()
     }

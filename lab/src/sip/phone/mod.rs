@@ -30,6 +30,7 @@ use std::thread;
 use std::time::Duration;
 
 pub use call::Call;
+pub(crate) use dialog::Dialog;
 pub use sdp::Codec;
 
 use crate::net::ports;
@@ -49,12 +50,16 @@ const REGISTER_LIMIT: Duration = Duration::from_secs(10);
 pub enum Habit {
     /// Nothing but `100 Trying`: the test takes the call with [`Phone::next_call`] and goes on.
     Wait,
-    /// It rings until the test answers.
     Ring,
     /// It rings so many ms, then answers; and hangs up so many ms later, or leaves that to others.
-    Answer { ring_ms: u64, talk_ms: Option<u64> },
+    Answer {
+        ring_ms: u64,
+        talk_ms: Option<u64>,
+    },
     /// It is heard at once (183), and answers so many ms later.
-    Early { ms: u64 },
+    Early {
+        ms: u64,
+    },
     /// It refuses, e.g. with `486 Busy Here`.
     Refuse(&'static str),
     /// It forwards to this number: `302 Moved Temporarily`.
@@ -84,12 +89,10 @@ pub struct Phone {
 }
 
 impl Phone {
-    /// Registers `number` with the PBX at `pbx`.
     pub fn register(pbx: SocketAddr, number: &str) -> Result<Phone> {
         Phone::register_in(pbx, number, &pbx.to_string())
     }
 
-    /// Registers `number` in a domain of that PBX.
     pub(crate) fn register_in(pbx: SocketAddr, number: &str, domain: &str) -> Result<Phone> {
         Phone::open(free(HANDSETS), pbx, number, domain, own_tone(), Habit::Wait)?.registered()
     }
@@ -171,7 +174,6 @@ impl Phone {
         })
     }
 
-    /// What it does from now on when it is called.
     pub fn habit(&self, habit: Habit) {
         self.line.lock().habit = habit;
     }
@@ -195,7 +197,6 @@ impl Phone {
         Some(Call::new(Arc::clone(&self.line), id))
     }
 
-    /// Takes the next call and answers it.
     pub fn answer_next(&self, limit: Duration) -> Option<Call> {
         let call = self.next_call(limit)?;
         call.answer();
@@ -219,7 +220,6 @@ impl Phone {
         found
     }
 
-    /// The INVITEs that it received.
     pub fn invites(&self) -> Vec<SipMessage> {
         self.received("INVITE")
     }

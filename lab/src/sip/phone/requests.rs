@@ -100,14 +100,12 @@ impl State {
         }
     }
 
-    /// A response to the INVITE of an incoming call.
     fn respond(&mut self, id: usize, status: &str, headers: &[(&str, String)], body: &str) {
         let dialog = &self.dialogs[id];
         let (invite, to) = (dialog.invite.clone(), dialog.local.clone());
         self.reply(&invite, Some(&to), status, headers, body);
     }
 
-    /// Refuses an incoming call.
     pub(super) fn finish(&mut self, id: usize, status: &str, headers: &[(&str, String)]) {
         if self.dialogs[id].phase >= Phase::Up {
             return;
@@ -145,7 +143,6 @@ impl State {
         }
     }
 
-    /// Answers a request.
     pub(super) fn request(&mut self, message: SipMessage) {
         if message.method() != "ACK" && self.answered_before(&message) {
             return;
@@ -192,7 +189,6 @@ impl State {
         }
     }
 
-    /// A new call.
     fn called(&mut self, invite: SipMessage) {
         let media = self.media();
         let to = invite.header("To").unwrap_or_default();

@@ -24,13 +24,11 @@ impl Direction {
     }
 }
 
-/// What a call carries.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Codec {
     /// G.711 µ-law.
     #[default]
     Pcmu,
-    /// G.711 A-law.
     Pcma,
     /// A fax over UDPTL (T.38) in place of the sound.
     T38,
@@ -46,7 +44,6 @@ impl Codec {
         }
     }
 
-    /// What the phone answers an offer with.
     fn in_offer(body: &str) -> Codec {
         let wanted = |line: &&str| line.starts_with("m=") && line.split(' ').nth(1) != Some("0");
         let media = body.lines().find(wanted).unwrap_or_default();
@@ -60,7 +57,6 @@ impl Codec {
     }
 }
 
-/// What the phone offers or answers with.
 pub(super) fn write(media: &Media, version: u32, direction: Direction, codec: Codec) -> String {
     let (ip, port, way) = (media.addr.ip(), media.addr.port(), direction.word());
     let audio = |codec: &str| {
@@ -85,14 +81,11 @@ pub(super) fn write(media: &Media, version: u32, direction: Direction, codec: Co
     format!("v=0\r\no=phone 1 {version} IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\n{media}")
 }
 
-/// What the other side said about its media.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Remote {
-    /// Where it listens.
     pub addr: SocketAddr,
     /// It wants to hear something.
     pub listens: bool,
-    /// It sends something.
     pub speaks: bool,
     /// What it wants, or has chosen.
     pub codec: Codec,
