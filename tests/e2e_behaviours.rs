@@ -11,7 +11,7 @@ use lab::{Kind, PbxConfig, SidecallConfig};
 fn site(kind: Kind) -> Option<Site> {
     let config = PbxConfig::direct(PbxConfig { tls: true, ..PbxConfig::patient() });
     let sidecall = SidecallConfig { tls: true, ..SidecallConfig::default() };
-    lab::or_skip(kind, Site::ready_with(kind, config, &sidecall))
+    lab::or_skip(kind, Site::ready(kind, config, &sidecall))
 }
 
 fn behaviour(kind: Kind, behaviour: &str) {

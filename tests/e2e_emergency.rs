@@ -12,7 +12,8 @@ use std::time::Duration;
 use agent_double::AgentDouble;
 use lab::net::ports;
 use lab::scenario::calls::{ALICE, FRANK};
-use lab::scenario::site::{Site, carried};
+use lab::scenario::site::Site;
+use lab::scenario::wire::carried;
 use lab::{Call, ChaosProxy, Habit, Kind, Pbx, PbxConfig, Phone, SidecallConfig, SipMessage, never, wait_until};
 
 /// What the stand-in's packet route would carry. Here it only listens.

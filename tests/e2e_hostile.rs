@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use lab::scenario::calls::{ALICE, DAVE};
 use lab::scenario::site::Site;
-use lab::{Calls, Kind, PACKET, PSTN, wait_until};
+use lab::{Calls, Kind, PACKET, PSTN, PbxConfig, SidecallConfig, wait_until};
 use serde_json::json;
 
 fn hostile(kind: Kind) {
-    let Some(mut site) = lab::or_skip(kind, Site::ready(kind)) else { return };
+    let Some(mut site) = lab::or_skip(kind, Site::ready(kind, PbxConfig::default(), &SidecallConfig::default())) else {
+        return;
+    };
     let file = std::env::temp_dir().join(format!("sidecall-executed-{kind}-{}", std::process::id()));
     let (system, shell) =
         (format!("${{system(touch {})}}", file.display()), format!("${{SHELL(touch {})}}", file.display()));

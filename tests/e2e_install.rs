@@ -13,7 +13,7 @@ use lab::pbx::machine::{Machine, NASTY, is_root, xml};
 use lab::scenario::domains::{Domain, Domains};
 use lab::scenario::report::{SOON, Since, write};
 use lab::sidecall::{Sidecall, binary};
-use lab::{Changes, Installed, Kind, PSTN, Pbx, PbxConfig, Phone};
+use lab::{Changes, Hosted, Installed, Kind, PSTN, Pbx, PbxConfig, Phone};
 use serde_json::{Value, json};
 
 /// The page's blocks of configuration.
@@ -94,14 +94,13 @@ fn two_domains(a: Kind, b: Kind) {
     };
     let installed = [at(&domains.a, &domains.b, false), at(&domains.b, &domains.a, true)];
     let [at_a, at_b] = installed;
-    domains.a.adopt(at_a);
-    domains.b.adopt(at_b);
+    (domains.a.running, domains.b.running) = (Some(at_a), Some(at_b));
 
     // A number each, and a client: docs/INSTALL.md, "Numbers" and "Clients".
-    for (domain, name) in [(&domains.a, "Alice"), (&domains.b, "Bob")] {
+    let [alice, bob] = [(&domains.a, "Alice"), (&domains.b, "Bob")].map(|(domain, name)| {
         domain.sidecall().entry(&domain.number(1), json!({"name": name}));
-    }
-    let (alice, bob) = (domains.a.client(1).unwrap(), domains.b.client(1).unwrap());
+        Hosted::start(domain.sidecall(), &domain.number(1)).unwrap()
+    });
     let (phone, far_phone) = (domains.a.phone(1).unwrap(), domains.b.phone(1).unwrap());
     for way_back in [false, true] {
         let (told, told_there) = (Since::now(&alice), Since::now(&bob));

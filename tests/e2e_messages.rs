@@ -130,7 +130,7 @@ fn dead_addresses_hold_up_nothing(kind: Kind) {
     let copies = softphone.wait_for_peers(12, Duration::from_secs(5));
     let copies: Vec<String> = copies.iter().filter_map(|copy| copy.value("call")).map(str::to_owned).collect();
     problems.extend(told_once(&to_bob, &copies, "Alice's softphone"));
-    let bobs = site.phone(BOB).received("MESSAGE");
+    let bobs = site.bob.received("MESSAGE");
     let bobs: Vec<String> = to_bob
         .iter()
         .flat_map(|call| {

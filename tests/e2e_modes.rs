@@ -10,7 +10,7 @@ use lab::scenario::site::Site;
 use lab::{Kind, PbxConfig, Sidecall, SidecallConfig, wait_until};
 
 fn site(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Option<Site> {
-    lab::or_skip(kind, Site::ready_with(kind, config, sidecall))
+    lab::or_skip(kind, Site::ready(kind, config, sidecall))
 }
 
 #[lab::needs_freeswitch]

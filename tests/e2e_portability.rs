@@ -5,8 +5,9 @@
 use lab::scenario::calls::{ALICE, Arrives, CAROL, CallScenario, DAVE, ERIN, FRANK, Person, call};
 use std::net::SocketAddr;
 
-use lab::net::knot::{Knot, Records, ZONE};
+use lab::net::knot::{Knot, Records};
 use lab::net::ports;
+use lab::scenario::portability::{asking, moved, route};
 use lab::scenario::site::Site;
 use lab::{Capture, Kind, PbxConfig, SidecallConfig};
 
@@ -18,11 +19,7 @@ const TO_OTHERS: &str = "+44-20-7946-0000";
 const TO_US: &str = "+1-212-444-0000";
 
 fn knot(ported: &[(Person, &str)]) -> Option<Knot> {
-    let records = ported.iter().fold(Records::default(), |records, (person, rn)| {
-        let regexp = format!("!^(.*)$!tel:\\1;npdi;rn={rn}!");
-        records.naptr(person.dialled, (100, 10), 60, "E2U+pstn:tel", &regexp)
-    });
-    Knot::or_skip(&records, 60)
+    Knot::or_skip(&moved(ported.iter().map(|(person, rn)| (person.dialled, *rn)), 60), 60)
 }
 
 /// The DNS knows of one number that its node is the one at that address.
@@ -32,12 +29,7 @@ fn serving(person: Person, node: SocketAddr) -> Option<Knot> {
 }
 
 fn config(knot: &Knot) -> SidecallConfig {
-    let more = format!(
-        "[node.lnp]\nown_routing_numbers = [\"+1212444\"]\n\
-         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
-         [[node.lnp.route]]\nrn_prefix = \"+1303\"\ntrunk = \"sidecall\"\n",
-        knot.address()
-    );
+    let more = asking(knot, "own_routing_numbers = [\"+1212444\"]\n") + &route("+1303");
     SidecallConfig { more, ..SidecallConfig::default() }
 }
 
@@ -52,7 +44,7 @@ fn run(kind: Kind, ported: &[(Person, &str)], scenarios: &[CallScenario]) {
 }
 
 fn run_with(kind: Kind, config: &SidecallConfig, scenarios: &[CallScenario]) {
-    let set = Site::ready_with(kind, PbxConfig::patient(), config);
+    let set = Site::ready(kind, PbxConfig::patient(), config);
     let Some(mut site) = lab::or_skip(kind, set) else { return };
     for scenario in scenarios {
         let result = site.run(scenario);
@@ -78,7 +70,7 @@ fn b5_a_ported_in_number_is_ours(kind: Kind) {
 /// Carol has no client, so nobody asks the DNS about whom she calls. Alice has one, and then it is asked.
 fn b2_nothing_is_looked_up_for_a_caller_without_a_client(kind: Kind) {
     let Some(knot) = knot(&[(DAVE, TO_B)]) else { return };
-    let set = Site::ready_with(kind, PbxConfig::patient(), &config(&knot));
+    let set = Site::ready(kind, PbxConfig::patient(), &config(&knot));
     let Some(mut site) = lab::or_skip(kind, set) else { return };
     let mut wire =
         Capture::start(&[knot.address().port()]).unwrap_or_else(|error| panic!("the wire can't be captured: {error}"));

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use lab::Domains;
 use lab::pbx::conf::{project_file, read, replace, write};
-use lab::scenario::report::Since;
 use lab::scenario::sides::Between;
 use lab::{Call, Habit, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, SipMessage, wait_until};
 
@@ -320,22 +319,21 @@ fn a_transfer_after_a_packet_call_reaches_the_new_number_on_freeswitch() {
 
 /// The decision is the packet trunk, and the dialplan has no line that takes it: the address goes from node to node.
 fn without_the_line_the_call_takes_its_old_route_and_is_paired(kind: Kind) {
-    let Some(mut domains) = lab::or_skip(kind, Domains::start(kind, kind)) else { return };
+    let Some(mut domains) = lab::or_skip(kind, Domains::start(kind, kind, None)) else { return };
     let (number, first) = (domains.b.number(1), domains.a.number(1));
     let passed = |domains: &Domains| domains.pstn.log().matches(&format!("{number}@network:1")).count();
     take_the_line_out(&domains.a.pbx);
-    domains.start_sidecall(Between::TrunkOfPeers, "").unwrap();
-    let (alice, bob) = (domains.a.phone(1).unwrap(), domains.b.phone(1).unwrap());
-    let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
-    let call = alice.call(&number);
-    let there = bob.answer_next(SOON).unwrap();
+    domains.start_sidecall(Between::TrunkOfPeers, ["", ""]).unwrap();
+    let [alice, bob, _] = domains.people().unwrap();
+    let call = alice.phone.call(&number);
+    let there = bob.phone.answer_next(SOON).unwrap();
     assert!(call.wait_answered(SOON), "{}", domains.log());
-    assert!(call.wait_hears(&bob, SOON) && there.wait_hears(&alice, SOON), "{}", domains.log());
+    assert!(call.wait_hears(&bob.phone, SOON) && there.wait_hears(&alice.phone, SOON), "{}", domains.log());
     let decided = domains.a.sidecall().calls()[0].clone();
     assert_eq!(decided["reason"], "called-not-served", "{decided}");
     assert_eq!(passed(&domains), 1, "{}", domains.log());
-    assert!(bobs.peer(Some(&first)).is_some(), "{}", domains.log());
-    assert!(alices.peer(Some(&number)).is_some(), "{}", domains.log());
+    assert!(bob.client.peer(Some(&first)).is_some(), "{}", domains.log());
+    assert!(alice.client.peer(Some(&number)).is_some(), "{}", domains.log());
     call.hang_up();
     assert!(there.wait_ended(SOON));
     // And that is what is told of it.

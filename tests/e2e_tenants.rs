@@ -5,11 +5,10 @@
 use std::thread;
 use std::time::Duration;
 
-use lab::pbx::tenants::BETA;
+use lab::pbx::tenants::{ACME, BETA, Tenant};
 use lab::scenario::people::People;
-use lab::scenario::tenants::TenantSite;
 use lab::scenario::transfers::TRANSFERS;
-use lab::{Kind, Phone, never, wait_until};
+use lab::{Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, never, wait_until};
 use serde_json::{Value, json};
 
 /// What acme's people do while beta's do the other.
@@ -22,14 +21,40 @@ const AT_ONCE: [(&str, &str); 4] = [
 
 const SOON: Duration = Duration::from_secs(5);
 
+/// A PBX with both tenants, four people of each, and sidecall. Dropped in this order.
+struct House {
+    acme: People,
+    beta: People,
+    sidecall: Sidecall,
+    pbx: Pbx,
+}
+
+fn open(kind: Kind) -> lab::Result<House> {
+    let pbx = Pbx::start_with(kind, PbxConfig { tenants: &[ACME, BETA], ..PbxConfig::patient() })?;
+    let tenant = |Tenant { name, endpoints }: Tenant| {
+        // FreeSWITCH says itself whose phone it rings.
+        let endpoints = format!("endpoints = [\"{endpoints}\"]\n");
+        let endpoints = if kind == Kind::Asterisk { &endpoints } else { "" };
+        format!("[[pbx.tenant]]\nname = \"{name}\"\ncontext = \"{name}.example\"\n{endpoints}")
+    };
+    let direct = "[[pbx.tenant.map]]\nextension = \"100X\"\nnumber = \"+1212555900X\"\n";
+    let more = tenant(ACME) + &tenant(BETA) + direct;
+    let sidecall = Sidecall::start_with(&pbx, &SidecallConfig { more, ..SidecallConfig::default() })?;
+    let local = |extension: &str| format!("{extension};phone-context={}", ACME.domain());
+    let outer = |extension: &str| format!("+121255590{}", &extension[2..]);
+    let acme = People::on_one(&pbx, &sidecall, local, |extension| ACME.phone(&pbx, extension))?;
+    let beta = People::on_one(&pbx, &sidecall, outer, |extension| BETA.phone(&pbx, extension))?;
+    Ok(House { acme, beta, sidecall, pbx })
+}
+
 /// Whoever talks is paired, and the others' clients hear nothing: a stranger would stand in what was told.
 fn run(people: &mut People, name: &str) -> Result<(), String> {
     let transfer = TRANSFERS.iter().find(|transfer| transfer.name == name).unwrap();
-    transfer.run(people).map(drop).map_err(|problem| format!("{name}: {problem}"))
+    transfer.run(people, || ()).map_err(|problem| format!("{name}: {problem}"))
 }
 
 /// The newest call, once it has ended.
-fn ended(house: &TenantSite, before: usize) -> Value {
+fn ended(house: &House, before: usize) -> Value {
     let calls = || house.sidecall.calls();
     let over = || calls().len() > before && calls()[0]["phase"] == "ended";
     assert!(wait_until(SOON, over), "{:#?}\n{}", calls(), house.sidecall.log());
@@ -46,7 +71,7 @@ fn call(caller: &Phone, called: &Phone) {
 }
 
 fn tenants_are_apart(kind: Kind) {
-    let Some(mut house) = lab::or_skip(kind, TenantSite::open(kind)) else { return };
+    let Some(mut house) = lab::or_skip(kind, open(kind)) else { return };
     for (ours, theirs) in AT_ONCE {
         let (acme, beta) = (&mut house.acme, &mut house.beta);
         let played = thread::scope(|scope| {
@@ -62,7 +87,7 @@ fn tenants_are_apart(kind: Kind) {
     house.acme.rewind().unwrap();
     house.beta.rewind().unwrap();
     let known = house.sidecall.calls().len();
-    call(&BETA.phone(&house.pbx, "1004").unwrap(), house.beta.phone(1));
+    call(&BETA.phone(&house.pbx, "1004").unwrap(), &house.beta.phones[1]);
     let last = ended(&house, known);
     assert_eq!((&last["calling"], &last["called"]), (&json!("+12125559004"), &json!("+12125559001")));
     assert_eq!((&last["reason"], &last["deliveries"]), (&json!("caller-has-no-client"), &json!([])));

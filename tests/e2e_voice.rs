@@ -8,12 +8,12 @@
 
 use std::time::Duration;
 
-use lab::net::knot::{Knot, Records, ZONE};
 use lab::scenario::calls::{ALICE, Arrives, CALL_SCENARIOS, CallScenario, DAVE, ERIN, FRANK, Person, call};
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
+use lab::scenario::portability::{asking, moved, route};
 use lab::scenario::site::Site;
 use lab::scenario::voice::{Observation, Watch};
-use lab::{Habit, Kind, PbxConfig, Phone, SidecallConfig};
+use lab::{Habit, Kind, Knot, PbxConfig, Phone, SidecallConfig};
 
 fn site(kind: Kind) -> Option<Site> {
     // They ring for a while: whether ringing is passed on is no matter of who is faster.
@@ -55,23 +55,14 @@ const MOVED: [CallScenario; 3] = [
 
 /// A name server with these, and what makes a node ask it.
 fn portability() -> Option<(Knot, SidecallConfig)> {
-    let records = PORTED.iter().fold(Records::default(), |records, (person, rn)| {
-        records.naptr(person.dialled, (100, 10), 60, "E2U+pstn:tel", &format!("!^(.*)$!tel:\\1;npdi;rn={rn}!"))
-    });
-    let knot = Knot::or_skip(&records, 60)?;
-    let more = format!(
-        "[node.lnp]\nown_routing_numbers = [\"+1212444\"]\n\
-         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
-         [[node.lnp.route]]\nrn_prefix = \"+1303\"\ntrunk = \"sidecall\"\n",
-        knot.address()
-    );
+    let knot = Knot::or_skip(&moved(PORTED.map(|(person, rn)| (person.dialled, rn)), 60), 60)?;
+    let more = asking(&knot, "own_routing_numbers = [\"+1212444\"]\n") + &route("+1303");
     Some((knot, SidecallConfig { more, ..SidecallConfig::default() }))
 }
 
 /// All far ends of a site: a scenario's call reaches one.
 fn trunk_phones(site: &Site) -> Vec<&Phone> {
-    let trunks = site.packet.iter().chain(&site.pstn);
-    trunks.chain([site.phone(lab::scenario::calls::BOB), site.phone(lab::scenario::calls::CAROL)]).collect()
+    site.packet.iter().chain(&site.pstn).chain([&site.bob, &site.carol]).collect()
 }
 
 fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
@@ -110,7 +101,7 @@ fn b12_caller_id_ringback_codecs_and_records_are_the_same(kind: Kind) {
 /// The far ends of both trunks do the same. Each call without sidecall, then with it.
 fn over_either_trunk(kind: Kind, calls: &[(&str, Habit, bool)]) {
     let Some(mut site) = site(kind) else { return };
-    site.clear_trunks();
+    (site.packet, site.pstn) = (None, None);
     let scenario = &CALL_SCENARIOS[0];
     let ends = |site: &Site, answer: &Habit| {
         [site.pbx.config().packet, site.pbx.config().pstn].map(|at| Phone::listen(at, answer).unwrap())

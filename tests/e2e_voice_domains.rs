@@ -9,11 +9,11 @@
 
 use std::time::Duration;
 
-use lab::net::knot::{Knot, Records, ZONE};
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
+use lab::scenario::portability::{asking, moved, route};
 use lab::scenario::sides::Between;
 use lab::scenario::voice::{Observation, Watch};
-use lab::{Call, CallerId, Domains, Hosted, Kind, Phone};
+use lab::{Call, CallerId, Domains, Hosted, Kind, Knot, Phone};
 use serde_json::json;
 
 /// How long anything may take.
@@ -224,24 +224,18 @@ fn observe_over(domains: &Domains, phones: &Phones, scenario: &VoiceScenario, tr
 
 /// A's node asks a name server, which says that Grace's number is B's.
 fn portability(grace: &str) -> Option<(Knot, String)> {
-    let regexp = "!^(.*)$!tel:\\1;npdi;rn=+13105559999!";
-    let knot = Knot::or_skip(&Records::default().naptr(grace, (100, 10), 60, "E2U+pstn:tel", regexp), 60)?;
-    let lines = format!(
-        "[node.lnp]\nown_routing_numbers = [\"+1212555\"]\ndeadline_ms = 300\n\
-         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
-         [[node.lnp.route]]\nrn_prefix = \"+1310555\"\ntrunk = \"sidecall\"\n",
-        knot.address()
-    );
-    Some((knot, lines))
+    let knot = Knot::or_skip(&moved([(grace, "+13105559999")], 60), 60)?;
+    let lines = "own_routing_numbers = [\"+1212555\"]\ndeadline_ms = 300\n";
+    let more = asking(&knot, lines) + &route("+1310555");
+    Some((knot, more))
 }
 
 /// Agents, nodes and clients at both sides.
 fn start_sidecall(domains: &mut Domains, between: Between, lnp: &str) -> Vec<Hosted> {
-    domains.start_sidecall(between, if between == Between::Trunk { lnp } else { "" }).unwrap();
-    domains.a.serve(2, "Dave");
+    domains.start_sidecall(between, [if between == Between::Trunk { lnp } else { "" }, ""]).unwrap();
+    domains.a.sidecall().number(&domains.a.number(2), "Dave", true);
     domains.a.sidecall().number(&domains.b.number(6), "Grace, before she left", false);
-    domains.b.serve(6, "Grace");
-    let mut clients = vec![domains.b.client(6).unwrap()];
+    let mut clients = vec![domains.b.client(6, "Grace").unwrap()];
     if let Some(behind) = &domains.c {
         let number = behind.number(2);
         domains.b.sidecall().entry(&number, json!({"name": "Carol", "pbx": lab::scenario::domains::INNER}));
@@ -255,7 +249,7 @@ fn start_sidecall(domains: &mut Domains, between: Between, lnp: &str) -> Vec<Hos
 fn b12_between(a: Kind, b: Kind) {
     // B9 is played with either call server, and either PBX behind it. Two FreeSWITCHes are in `direct` mode.
     let alike = (a, b) == (Kind::FreeSwitch, Kind::FreeSwitch);
-    let set = if alike { Domains::direct(a, b, None) } else { Domains::with_inner(a, b, a) };
+    let set = if alike { Domains::direct(a, b, None) } else { Domains::start(a, b, Some(a)) };
     let missing = [a, b].into_iter().find(|kind| kind.find().is_err()).unwrap_or(a);
     let Some(mut domains) = lab::or_skip(missing, set) else { return };
     let phones = Phones {

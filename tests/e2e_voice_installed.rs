@@ -14,10 +14,10 @@ use lab::pbx::conf;
 use lab::pbx::installed;
 use lab::pbx::installed::PacketTrunk;
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
-use lab::scenario::office::on_one;
-use lab::scenario::people::{People, Setting, Step, expect};
+use lab::scenario::people::People;
 use lab::scenario::transfers::TRANSFERS;
 use lab::scenario::voice::{Observation, Watch};
+use lab::scenario::{Step, expect};
 use lab::sidecall::{PBX, domain};
 use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone};
 
@@ -75,7 +75,7 @@ struct House {
 
 impl House {
     fn phones(&self) -> impl Iterator<Item = &Phone> {
-        (0..4).map(|n| self.people.phone(n)).chain([&self.fifth])
+        self.people.phones.iter().chain([&self.fifth])
     }
 }
 
@@ -108,7 +108,7 @@ impl VoiceScenario {
 
 fn scenarios(kind: Kind) -> Vec<VoiceScenario> {
     let chosen = TRANSFERS.iter().filter(|transfer| TRANSFERRED.contains(&transfer.name));
-    let chosen = chosen.filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
+    let chosen = chosen.filter(|transfer| transfer.left_out(false, kind).is_none());
     let transfers = chosen.map(|transfer| VoiceScenario {
         name: transfer.name,
         only: None,
@@ -137,10 +137,9 @@ fn scenarios(kind: Kind) -> Vec<VoiceScenario> {
 }
 
 /// Both are up and hear each other.
-fn sound_both_ways((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) -> Step<()> {
-    expect(a.wait_answered(SOON), "it is not answered")?;
-    let both = a.wait_hears(to, SOON) && b.wait_hears(from, SOON);
-    expect(both, &format!("{} and {} don't hear each other", from.number(), to.number()))
+fn sound_both_ways(a: (&Call, &Phone), b: (&Call, &Phone)) -> Step<()> {
+    expect(a.0.wait_answered(SOON), "it is not answered")?;
+    lab::scenario::sound_both_ways(a, b, SOON)
 }
 
 /// `from` calls `number`; `to` rings and answers, and they talk.
@@ -159,16 +158,16 @@ fn outside(house: &House) -> Step<Vec<Call>> {
 }
 
 fn over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(house.people.phone(0), OUTSIDE, &house.packet)?.0])
+    Ok(vec![talk(&house.people.phones[0], OUTSIDE, &house.packet)?.0])
 }
 
 fn called_hangs_up(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = talk(house.people.phone(0), OUTSIDE, &house.packet)?;
+    let (call, there) = talk(&house.people.phones[0], OUTSIDE, &house.packet)?;
     Ok(vec![there, call])
 }
 
 fn busy_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    let call = house.people.phone(0).call(OUTSIDE);
+    let call = house.people.phones[0].call(OUTSIDE);
     let there = house.packet.next_call(SOON).ok_or("the far end isn't called")?;
     there.refuse("486 Busy Here");
     let refused = call.wait_status(SOON).is_some_and(|status| status >= 400);
@@ -177,27 +176,27 @@ fn busy_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
 }
 
 fn transferred_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    let (call, there) = talk(house.people.phone(0), OUTSIDE, &house.packet)?;
+    let (call, there) = talk(&house.people.phones[0], OUTSIDE, &house.packet)?;
     expect(call.refer_to("1003") == Some(202), "the transfer is refused")?;
     let third = house.people.answer(3)?;
-    sound_both_ways((&there, &house.packet), (&third, house.people.phone(3)))?;
+    sound_both_ways((&there, &house.packet), (&third, &house.people.phones[3]))?;
     expect(call.wait_ended(SOON), "who transferred is still there")?;
     Ok(vec![there])
 }
 
 fn from_packet_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(&house.packet, "+12125551001", house.people.phone(1))?.0])
+    Ok(vec![talk(&house.packet, "+12125551001", &house.people.phones[1])?.0])
 }
 
 fn unknown(house: &House) -> Step<Vec<Call>> {
-    let call = house.people.phone(0).call(UNKNOWN);
+    let call = house.people.phones[0].call(UNKNOWN);
     expect(call.wait_ended(SOON), "a call to nobody does not end")?;
     // A call that is written down at any rate.
     Ok(vec![house.people.talk(0, 1)?.0])
 }
 
 fn from_trunk(house: &House) -> Step<Vec<Call>> {
-    Ok(vec![talk(&house.pstn, "+12125551001", house.people.phone(1))?.0])
+    Ok(vec![talk(&house.pstn, "+12125551001", &house.people.phones[1])?.0])
 }
 
 fn unknown_from_trunk(house: &House) -> Step<Vec<Call>> {
@@ -220,50 +219,43 @@ fn transferred_to_unknown(house: &House) -> Step<Vec<Call>> {
 
 /// The menu in the phones' own context, and what was entered there.
 fn enters(house: &House, digits: &str) -> Step<Call> {
-    let call = house.people.phone(0).call("6500");
+    let call = house.people.phones[0].call("6500");
     expect(call.wait_answered(SOON), "the menu does not answer")?;
     call.dtmf(digits);
     Ok(call)
 }
 
-/// Whoever is reached by then answers.
-fn reaches(house: &House, call: Call, who: usize) -> Step<Vec<Call>> {
-    let there = house.people.answer(who)?;
-    house.people.sound_both_ways((&call, 0), (&there, who))?;
-    Ok(vec![call])
-}
-
 fn entered(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, "1001")?;
-    reaches(house, call, 1)
+    house.people.comes_to(call, 1)
 }
 
 fn entered_unknown(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, UNKNOWN)?;
-    reaches(house, call, 3)
+    house.people.comes_to(call, 3)
 }
 
 fn entered_nothing(house: &House) -> Step<Vec<Call>> {
     let call = enters(house, "")?;
-    reaches(house, call, 2)
+    house.people.comes_to(call, 2)
 }
 
 fn service_code(house: &House) -> Step<Vec<Call>> {
-    let call = house.people.phone(0).call("*60");
-    reaches(house, call, 2)
+    let call = house.people.phones[0].call("*60");
+    house.people.comes_to(call, 2)
 }
 
 fn blind_by_feature_code(house: &House) -> Step<Vec<Call>> {
     let (call, there) = house.people.talk(0, 1)?;
     there.dtmf("##1003");
-    reaches(house, call, 3)
+    house.people.comes_to(call, 3)
 }
 
 fn unknown_by_feature_code(house: &House) -> Step<Vec<Call>> {
     let (call, there) = house.people.talk(0, 1)?;
     there.dtmf(&format!("##{UNKNOWN}"));
-    expect(call.wait_deaf_to(house.people.phone(1), SOON), "it is not held while a number is entered")?;
-    let back = call.wait_hears(house.people.phone(1), SOON) && there.wait_hears(house.people.phone(0), SOON);
+    expect(call.wait_deaf_to(&house.people.phones[1], SOON), "it is not held while a number is entered")?;
+    let back = call.wait_hears(&house.people.phones[1], SOON) && there.wait_hears(&house.people.phones[0], SOON);
     expect(back, "they don't talk on")?;
     Ok(vec![call])
 }
@@ -353,8 +345,9 @@ fn b12_what_install_sh_makes_is_unheard(kind: Kind) {
 
     let mut sidecall = made.start(ports::local()).unwrap();
     let number = |extension: &str| format!("{extension};phone-context={context}");
-    let mut people = on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
-    let clients = people.hand_out_clients();
+    let mut people =
+        People::on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension)).unwrap();
+    let clients = std::mem::take(&mut people.clients);
     let fifth = Phone::register(pbx.sip(), "1004").unwrap();
     let mut house = House { people, fifth, packet, pstn, pbx, context: IN_FRONT[0] };
     let with: Vec<Observation> = scenarios.iter().map(|scenario| observe(&house, scenario)).collect();

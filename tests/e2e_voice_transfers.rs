@@ -7,10 +7,10 @@
 
 use std::time::Duration;
 
+use lab::scenario::Step;
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
-use lab::scenario::office::Office;
-use lab::scenario::people::{People, Setting, Step};
-use lab::scenario::transfers::TRANSFERS;
+use lab::scenario::people::{Office, People};
+use lab::scenario::transfers::{Steps, TRANSFERS};
 use lab::scenario::voice::{Observation, Watch};
 use lab::{Call, Habit, Kind};
 
@@ -21,16 +21,16 @@ const SOON: Duration = Duration::from_secs(12);
 const FULL: &str = "one too many, and one leaves";
 
 /// One way in which a call goes; the calls that are up at its end.
-type VoiceScenario = (&'static str, fn(&People) -> Step<Vec<Call>>);
+type VoiceScenario = (&'static str, Steps);
 
 /// Those that stay with whom they were for.
 const STAY: [VoiceScenario; 2] = [("early media", early_media), ("the caller gives up", gives_up)];
 
 fn early_media(people: &People) -> Step<Vec<Call>> {
-    let call = people.phone(0).call("1001");
-    let there = people.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+    let call = people.phones[0].call("1001");
+    let there = people.phones[1].next_call(SOON).ok_or("1001 isn't called")?;
     there.speak_early();
-    if !call.wait_hears(people.phone(1), SOON) || call.status().is_some() {
+    if !call.wait_hears(&people.phones[1], SOON) || call.status().is_some() {
         return Err("what the called phone plays is not heard before it answers".into());
     }
     there.answer();
@@ -39,8 +39,8 @@ fn early_media(people: &People) -> Step<Vec<Call>> {
 }
 
 fn gives_up(people: &People) -> Step<Vec<Call>> {
-    let call = people.phone(0).call("1001");
-    let there = people.phone(1).next_call(SOON).ok_or("1001 isn't called")?;
+    let call = people.phones[0].call("1001");
+    let there = people.phones[1].next_call(SOON).ok_or("1001 isn't called")?;
     there.ring();
     if !call.wait_ringing(SOON) {
         return Err("it does not ring".into());
@@ -50,9 +50,8 @@ fn gives_up(people: &People) -> Step<Vec<Call>> {
 
 /// Makes its calls until everybody has hung up.
 fn observe(office: &Office, (name, steps): &VoiceScenario) -> Observation {
-    let (people, pbx) = (&office.people, office.house.pbx());
-    let phones = || (0..4).map(|n| people.phone(n));
-    let watch = Watch::default().phones(phones()).pbx("the PBX", pbx);
+    let Office { people, pbx, .. } = office;
+    let watch = Watch::default().phones(&people.phones).pbx("the PBX", pbx);
     let calls = steps(people).unwrap_or_else(|problem| panic!("{name}: {problem}\n{}", pbx.log()));
     // Of two who talk to each other one hangs up, of more each does.
     let hang_up = if calls.len() == 2 { 1 } else { calls.len() };
@@ -63,7 +62,7 @@ fn observe(office: &Office, (name, steps): &VoiceScenario) -> Observation {
         assert!(call.wait_ended(SOON), "{name}: a call does not end");
     }
     let observed = watch.end();
-    for phone in phones() {
+    for phone in &people.phones {
         phone.habit(Habit::Wait);
         while phone.next_call(Duration::ZERO).is_some() {}
     }
@@ -72,16 +71,16 @@ fn observe(office: &Office, (name, steps): &VoiceScenario) -> Observation {
 
 fn b12_however_a_call_comes_to_somebody_else_it_sounds_the_same(kind: Kind) {
     let Some(mut office) = lab::or_skip(kind, Office::open(kind)) else { return };
-    let transfers = TRANSFERS.iter().filter(|transfer| transfer.left_out(Setting::OnePbx, kind).is_none());
+    let transfers = TRANSFERS.iter().filter(|transfer| transfer.left_out(false, kind).is_none());
     // Whom the clients of a full conference are told of is no matter of its voice.
     let transfers = transfers.filter(|transfer| transfer.name != FULL);
     let scenarios: Vec<VoiceScenario> = transfers.map(|transfer| (transfer.name, transfer.steps)).chain(STAY).collect();
-    let clients = office.people.hand_out_clients();
+    let clients = std::mem::take(&mut office.people.clients);
     let with: Vec<Observation> = scenarios.iter().map(|scenario| observe(&office, scenario)).collect();
-    let announced = office.house.sidecall().calls().len();
+    let announced = office.sidecall.calls().len();
     assert!(announced >= scenarios.len(), "{announced} calls were announced");
     drop(clients);
-    assert!(office.house.sidecall().child().terminate(SOON).is_some(), "sidecall does not end");
+    assert!(office.sidecall.child().terminate(SOON).is_some(), "sidecall does not end");
     let without = |n: usize| observe(&office, &scenarios[n]);
     let compared = with.into_iter().enumerate().map(|(n, with)| {
         let without = vec![without(n)];

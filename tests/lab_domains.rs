@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lab::scenario::site::carried;
+use lab::scenario::wire::carried;
 use lab::{Call, CallerId, Capture, Domains, Kind, PSTN, Phone, SidecallConfig};
 
 /// How long anything may take.
@@ -86,12 +86,11 @@ fn the_packet_trunk_carries_the_address_and_the_network_does_not(kind: Kind) {
         let (alice, bob) = (domains.a.phone(0).unwrap(), domains.b.phone(1).unwrap());
         let wire = capture(domains);
         domains.a.start_sidecall(&SidecallConfig::default()).unwrap();
-        domains.a.serve(0, "Alice");
-        let client = domains.a.client(0).unwrap();
+        let client = domains.a.client(0, "Alice").unwrap();
         let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
         end(domains, &call, &there);
         drop(client);
-        domains.a.stop_sidecall();
+        domains.a.running = None;
         let (call, there) = talk(domains, &alice, &domains.b.number(1), &bob);
         end(domains, &call, &there);
         let packets = wire.stop().unwrap();
@@ -123,11 +122,10 @@ fn a_pbx_behind_the_call_server_is_reached_through_it() {
         assert_eq!(there.calling(), inner.number(2));
         end(&domains, &call, &there);
         let wire = capture(&domains);
-        domains.start_b_with_inner(&SidecallConfig::default()).unwrap();
+        domains.start_b(&SidecallConfig::default()).unwrap();
         assert_eq!(domains.b.sidecall().get("/v1/status")["pbxs"].as_array().unwrap().len(), 2);
         domains.a.start_sidecall(&SidecallConfig::default()).unwrap();
-        domains.a.serve(0, "Alice");
-        let _client = domains.a.client(0).unwrap();
+        let _client = domains.a.client(0, "Alice").unwrap();
         menu(&domains, &alice, &carol);
         let packets = wire.stop().unwrap();
         let [a, b, c] = [&domains.a, &domains.b, domains.c.as_ref().unwrap()].map(|d| d.pbx.trunk_sip().ip());

@@ -7,7 +7,7 @@ use crate::show::Show;
 use crate::trouble::{Venue, sentence};
 use crate::{Interrupted, go_on, text};
 use lab::Kind;
-use lab::scenario::office::Office;
+use lab::scenario::people::Office;
 use lab::scenario::transfers::Transfer;
 
 /// One transfer on one PBX: one line of `--json`.
@@ -67,7 +67,7 @@ fn one(
     let moved = office.run(
         || Ok(Office::open(kind)?),
         |open| {
-            let played = transfer.run(&mut open.people);
+            let played = transfer.run(&mut open.people, || ());
             let told = [0, 1, 2, 3].map(|n| open.people.told(n));
             let problems: Vec<String> = played.err().iter().map(|problem| sentence(problem)).collect();
             let (title, near, ok) = (transfer.name, kind.word(), problems.is_empty());

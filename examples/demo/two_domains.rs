@@ -12,9 +12,9 @@ use crate::trouble::{Trouble, Venue, guard, sentence};
 use crate::{Interrupted, go_on, text, voice};
 use lab::net::knot::{Knot, Records};
 use lab::scenario::between::DomainScenario;
-use lab::scenario::report::{Report, Since};
+use lab::scenario::report::Report;
 use lab::scenario::sides::Between;
-use lab::scenario::site::carried;
+use lab::scenario::wire::carried;
 use lab::sidecall::encode;
 use lab::{Capture, Domains, Kind, PSTN, Sidecall};
 
@@ -104,22 +104,17 @@ pub(crate) fn run(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Op
 
 /// Where nothing can be captured, plays are shown without that.
 fn open((near, far): (Kind, Kind), inner: bool) -> Result<Domains, Trouble> {
-    let mut domains = if inner { Domains::with_inner(near, far, near)? } else { Domains::start(near, far)? };
-    if tap(&domains)?.is_err() {
-        domains.may_be_unwatched();
-    }
+    let mut domains = Domains::start(near, far, inner.then_some(near))?;
+    domains.may_be_unwatched = tap(&domains)?.is_err();
     Ok(domains)
 }
 
 /// Both status pages, with a call to look at.
 pub(crate) fn pages(domains: &mut Domains) -> Result<Vec<(&'static str, String)>, Trouble> {
-    domains.start_sidecall(Between::TrunkOfPeers, "")?;
-    let (alice, bob) = (domains.a.phone(1)?, domains.b.phone(1)?);
-    let mut report = domains.tell("B6", "One more call, to look at");
-    let (first, second) = (domains.a.number(1), domains.b.number(1));
-    let (alices, bobs) = (Since::now(domains.alice()), Since::now(domains.there(1)));
-    if let Some((call, _there)) = domains.connect(&alice, &second, &bob, &mut report) {
-        let _ = (bobs.peer(Some(&first)), alices.peer(Some(&second)));
+    domains.start_sidecall(Between::TrunkOfPeers, ["", ""])?;
+    let [alice, bob, _] = domains.people()?;
+    if let Ok((call, _there)) = domains.connect(&alice.phone, &bob.number, &bob.phone) {
+        let _ = (bob.client.peer(Some(&alice.number)), alice.client.peer(Some(&bob.number)));
         // People talk for longer than it takes to tell their clients.
         std::thread::sleep(Duration::from_secs(1));
         call.hang_up();
@@ -130,7 +125,7 @@ pub(crate) fn pages(domains: &mut Domains) -> Result<Vec<(&'static str, String)>
 /// The nodes that run.
 fn nodes(domains: &Domains) -> Vec<(&'static str, &Sidecall)> {
     let both = [("A", &domains.a), ("B", &domains.b)];
-    both.into_iter().filter_map(|(name, domain)| Some((name, domain.running()?))).collect()
+    both.into_iter().filter_map(|(name, domain)| Some((name, domain.running.as_ref()?))).collect()
 }
 
 /// What a play needs beyond PBXs is here.

@@ -103,14 +103,13 @@ pub(crate) fn listen_between(domains: &Domains) -> Result<Vec<Heard>, String> {
 
 /// Makes the calls between the two again, over the packet trunk, and compares.
 pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Result<Compared, String> {
-    domains.start_sidecall(Between::Trunk, "").map_err(|error| error.to_string())?;
+    domains.start_sidecall(Between::Trunk, ["", ""]).map_err(|error| error.to_string())?;
     let with = listen_between(domains)?;
-    let blank = domains.tell("B12", BETWEEN);
     Ok(Compared {
-        behaviour: blank.behaviour,
-        title: blank.title,
-        near: blank.near,
-        remote: Some(blank.remote),
+        behaviour: "B12",
+        title: BETWEEN,
+        near: domains.a.pbx.kind().word(),
+        remote: Some(domains.b.pbx.kind().word()),
         what: "Alice calls Bob, first without sidecall over the network, then with it over the packet trunk; Bob's phone",
         ok: with == without,
         without,
@@ -120,7 +119,7 @@ pub(crate) fn compared_between(domains: &mut Domains, without: Vec<Heard>) -> Re
 
 /// Both trunks' far ends do the same, so that the route doesn't matter.
 fn replace_trunks(site: &mut Site, answer: &Habit) -> Result<(), String> {
-    site.clear_trunks();
+    (site.packet, site.pstn) = (None, None);
     let config = site.pbx.config();
     let start = |at| Phone::listen(at, answer).map_err(|e| e.to_string());
     let (packet, pstn) = (start(config.packet)?, start(config.pstn)?);

@@ -7,10 +7,10 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Executor};
 
 use super::{RATE, no_call_lost_none_held_too_long, site, told};
-use lab::net::knot::{Knot, Records, ZONE};
 use lab::scenario::calls::{ALICE, BOB, CALL_SCENARIOS, DAVE, ERIN, FRANK, Person};
+use lab::scenario::portability::{asking, moved, route};
 use lab::scenario::site::Site;
-use lab::{Calls, Kind, Sidecall, SidecallConfig, wait_until};
+use lab::{Calls, Kind, Knot, Sidecall, SidecallConfig, wait_until};
 
 /// What the DNS says of whom, why they are called as they are then, and why without a word of it.
 const PORTED: [(Person, &str, &str, &str); 3] = [
@@ -25,20 +25,12 @@ const STALL: Duration = Duration::from_millis(300);
 
 /// On one site, since each needs little of it.
 pub(super) fn portability_and_then_the_database_fail_under_load(kind: Kind) {
-    let records = PORTED.iter().fold(Records::default(), |records, (person, rn, ..)| {
-        let regexp = format!("!^(.*)$!tel:\\1;npdi;rn={rn}!");
-        // Known for a second, so that the server is needed all the time.
-        records.naptr(person.dialled, (100, 10), 1, "E2U+pstn:tel", &regexp)
-    });
+    // Known for a second, so that the server is needed all the time.
+    let records = moved(PORTED.map(|(person, rn, ..)| (person.dialled, rn)), 1);
     let Some(mut knot) = Knot::or_skip(&records, 1) else { return };
     let Some(mut site) = site(kind) else { return };
-    let more = format!(
-        "[node.lnp]\nown_routing_numbers = [\"+1212444\"]\ndeadline_ms = {}\n\
-         [[node.lnp.source]]\nname = \"enum\"\nkind = \"enum\"\nsuffix = \"{ZONE}\"\nservers = [\"{}\"]\n\
-         [[node.lnp.route]]\nrn_prefix = \"+1303\"\ntrunk = \"sidecall\"\n",
-        DEADLINE.as_millis(),
-        knot.address()
-    );
+    let lines = format!("own_routing_numbers = [\"+1212444\"]\ndeadline_ms = {}\n", DEADLINE.as_millis());
+    let more = asking(&knot, &lines) + &route("+1303");
     site.start_sidecall(&SidecallConfig { more, ..SidecallConfig::default() }).unwrap();
     the_source_hangs_dies_and_comes_back(&mut site, &mut knot);
     the_database_is_locked(&mut site);

@@ -40,7 +40,8 @@ fn hang_up(call: &Call, there: &Call) {
 
 /// How many peers both clients have been told of: Alice's and Bob's.
 fn peers(domains: &Domains) -> [usize; 2] {
-    [domains.alice(), domains.there(1)].map(|client| client.events("peer").len())
+    let [alice, bob, _] = domains.clients();
+    [alice, bob].map(|client| client.events("peer").len())
 }
 
 fn both_are_told(domains: &Domains, since: [usize; 2]) {
@@ -48,16 +49,17 @@ fn both_are_told(domains: &Domains, since: [usize; 2]) {
         wait_until(SOON, || client.events("peer").iter().skip(since).any(|event| event["peer"]["number"] == number))
     };
     let (first, second) = (domains.a.number(1), domains.b.number(1));
-    assert!(told(domains.there(1), since[1], &first), "Bob's client was not told\n{}", domains.log());
-    assert!(told(domains.alice(), since[0], &second), "Alice's client was not told\n{}", domains.log());
+    let [alice, bob, _] = domains.clients();
+    assert!(told(bob, since[1], &first), "Bob's client was not told\n{}", domains.log());
+    assert!(told(alice, since[0], &second), "Alice's client was not told\n{}", domains.log());
 }
 
 #[test]
 fn while_the_peers_node_fails_the_voice_goes_on_and_the_pair_is_made_when_it_is_back() {
     // One of each, where both are here.
     let b = if Kind::FreeSwitch.find().is_ok() { Kind::FreeSwitch } else { Kind::Asterisk };
-    let Some(mut domains) = lab::or_skip(Kind::Asterisk, Domains::start(Kind::Asterisk, b)) else { return };
-    domains.start_sidecall(Between::Network, "").unwrap();
+    let Some(mut domains) = lab::or_skip(Kind::Asterisk, Domains::start(Kind::Asterisk, b, None)) else { return };
+    domains.start_sidecall(Between::Network, ["", ""]).unwrap();
     let (alice, bob) = (domains.a.phone(1).unwrap(), domains.b.phone(1).unwrap());
     let dora = domains.b.phone(3).unwrap();
     let second = domains.b.number(1);

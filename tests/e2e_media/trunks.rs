@@ -4,7 +4,7 @@
 use crate::house::{House, SOON, both_are_told_of_the_end};
 use lab::pbx::carrier::{Carrier, SUBSCRIBERS, Trunk};
 use lab::scenario::report::{Since, calls_to};
-use lab::scenario::site::carried;
+use lab::scenario::wire::carried;
 use lab::{Capture, Changes, Hosted, Kind, Pbx, PbxConfig, Phone, Sidecall, SidecallConfig, or_skip, wait_until};
 
 /// What comes in.

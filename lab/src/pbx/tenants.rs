@@ -30,6 +30,6 @@ impl Tenant {
 }
 
 /// The first and the second.
-pub(crate) const ACME: Tenant = Tenant { name: "acme", endpoints: "acme-XXXX" };
+pub const ACME: Tenant = Tenant { name: "acme", endpoints: "acme-XXXX" };
 /// Its extensions have direct numbers.
 pub const BETA: Tenant = Tenant { name: "beta", endpoints: "XXXX_beta" };

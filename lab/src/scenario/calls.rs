@@ -91,9 +91,9 @@ pub enum Arrives {
 }
 
 impl CallScenario {
-    /// The called number's client is another organisation's, which the address in the call signalling reaches.
-    pub(crate) fn has_remote_client(&self) -> bool {
-        self.arrives == Arrives::Packet && !self.paired
+    /// Both clients get each other's address.
+    pub const fn paired(self) -> CallScenario {
+        CallScenario { paired: true, ..self }
     }
 
     /// Where the caller's SIP comes from.
@@ -132,26 +132,22 @@ pub const CALL_SCENARIOS: [CallScenario; 9] = [
         ("pstn", "caller-has-no-client"),
         Arrives::Phone,
     ),
-    CallScenario {
-        paired: true,
-        ..call(
-            "B3",
-            "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
-            [ALICE, DAVE],
-            ("packet", "called-has-client"),
-            Arrives::Packet,
-        )
-    },
-    CallScenario {
-        paired: true,
-        ..call(
-            "B3",
-            "Both have clients, the called phone is on this PBX: local, both get each other's address",
-            [ALICE, BOB],
-            ("local", "called-has-client"),
-            Arrives::Phone,
-        )
-    },
+    call(
+        "B3",
+        "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
+        [ALICE, DAVE],
+        ("packet", "called-has-client"),
+        Arrives::Packet,
+    )
+    .paired(),
+    call(
+        "B3",
+        "Both have clients, the called phone is on this PBX: local, both get each other's address",
+        [ALICE, BOB],
+        ("local", "called-has-client"),
+        Arrives::Phone,
+    )
+    .paired(),
     call(
         "B4",
         "The called number is ours and has no client, its phone is elsewhere: the PSTN",
@@ -168,7 +164,6 @@ pub const CALL_SCENARIOS: [CallScenario; 9] = [
     ),
     CallScenario {
         from_pstn: true,
-        paired: true,
         ..call(
             "B10",
             "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
@@ -176,6 +171,7 @@ pub const CALL_SCENARIOS: [CallScenario; 9] = [
             ("local", "called-has-client"),
             Arrives::Phone,
         )
+        .paired()
     },
 ];
 

@@ -8,9 +8,10 @@
 //! rewritten.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use crate::pbx::conf;
-use crate::scenario::busy::Busy;
 use crate::scenario::voice::{Observation, RECORDS};
 
 /// Maximum number of runs of a call without sidecall. An Asterisk gives its rarest variant about once in ten runs.
@@ -41,21 +42,17 @@ pub enum Table {
 }
 
 impl Table {
-    fn heading(self) -> &'static str {
-        match self {
-            Table::Sidecall => "## On the same trunk",
-            Table::Trunk => "## Packet trunk instead of the telephone network",
-        }
-    }
-
     /// Its rows.
     ///
     /// # Panics
     /// If the document doesn't have it, or a row can't be read.
     fn rows(self) -> Vec<Listed> {
         let text = conf::project_file("docs/DIFFERENCES.md").expect("docs/DIFFERENCES.md");
-        let (_, rest) =
-            text.split_once(self.heading()).unwrap_or_else(|| panic!("no {:?} in the document", self.heading()));
+        let heading = match self {
+            Table::Sidecall => "## On the same trunk",
+            Table::Trunk => "## Packet trunk instead of the telephone network",
+        };
+        let (_, rest) = text.split_once(heading).unwrap_or_else(|| panic!("no {heading:?} in the document"));
         let lines = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
         lines.skip(2).map(|line| Listed::parse(line).unwrap_or_else(|| panic!("unreadable row: {line}"))).collect()
     }
@@ -147,8 +144,9 @@ pub fn differences(
     for (n, call) in calls.iter_mut().enumerate() {
         let rows = call.rows(&listed, pbxs);
         while !call.nearest(&rows).1.is_empty() && call.without.len() < RUNS && left > 0 {
-            let _busy = (call.without.len() % 2 == 0).then(Busy::start);
-            call.without.push(again(n));
+            let mut run = || again(n);
+            let run = if call.without.len() % 2 == 0 { while_all_cores_are_busy(&mut run) } else { run() };
+            call.without.push(run);
             left -= 1;
         }
         let (run, places) = call.nearest(&rows);
@@ -158,6 +156,28 @@ pub fn differences(
         }
     }
     found
+}
+
+/// Runs something while every core has work.
+fn while_all_cores_are_busy<T>(run: impl FnOnce() -> T) -> T {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stopped = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = Stop(&stopped);
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        run()
+    })
 }
 
 /// Fails if there are differences that aren't as listed.
@@ -191,7 +211,7 @@ impl Compared<'_> {
 
     /// The places where a run without sidecall differs otherwise than listed.
     fn unlisted(&self, run: &Observation, rows: &[&Listed]) -> Vec<String> {
-        let mut places: BTreeSet<String> = self.with.places().chain(run.places()).collect();
+        let mut places: BTreeSet<String> = self.with.places().chain(run.places()).cloned().collect();
         places.extend(rows.iter().filter_map(|row| Some(row.change.place.rsplit_once(": ")?.0.to_owned())));
         let as_listed = |place: &String| {
             let here = listed_at(place, rows);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::process::{arrives, quiet};
+use crate::scenario::{Step, expect};
 use crate::sidecall::clients::Client;
 
 /// How long a text may take.
@@ -19,47 +20,35 @@ pub struct Letters {
 }
 
 impl Letters {
-    /// A text that no other test or scenario writes.
-    pub fn text(&mut self, to: &str) -> String {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let text = format!("letter {:06} to {to}", COUNT.fetch_add(1, Ordering::Relaxed));
-        self.sent.push((text.clone(), to.to_owned()));
-        text
-    }
-
     /// Writes to an address and waits until the text is at the client it is for; `post` sends it and returns the status.
-    ///
-    /// # Errors
-    /// Says what became of the text instead.
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         address: &str,
         (to, client): (&str, &dyn Client),
         post: impl FnOnce(&str, &str) -> u16,
-    ) -> Result<(), String> {
-        let text = self.text(to);
+    ) -> Step<()> {
+        // No other test or scenario writes the same text.
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let text = format!("letter {:06} to {to}", COUNT.fetch_add(1, Ordering::Relaxed));
+        self.sent.push((text.clone(), to.to_owned()));
         let status = post(address, &text);
         self.last = Some(Instant::now());
-        if status != 202 {
-            return Err(format!("a text to {to} at {address} is answered with {status}"));
-        }
-        match arrives(LIMIT, || client.shows(&text)) {
-            true => Ok(()),
-            false => Err(format!("a text that was taken at {address} did not reach the client of {to}")),
-        }
+        expect(status == 202, format!("a text to {to} at {address} is answered with {status}"))?;
+        let arrived = arrives(LIMIT, || client.shows(&text));
+        expect(arrived, format!("a text that was taken at {address} did not reach the client of {to}"))
     }
 
-    /// The texts that reached a client of somebody else. Waits until a stray text would have arrived.
-    pub(crate) fn astray(&self, everybody: &[(&str, &dyn Client)]) -> Vec<String> {
+    /// No text has reached anybody's client but that of the person it was for. Waits until a stray text would have
+    /// arrived.
+    pub(crate) fn none_astray<'a>(&self, everybody: impl IntoIterator<Item = (&'a str, &'a dyn Client)>) -> Step<()> {
         if let Some(last) = self.last {
             std::thread::sleep(quiet().saturating_sub(last.elapsed()));
         }
-        let mut astray = Vec::new();
         for (name, client) in everybody {
             let shown = client.shown().join("\n");
-            let wrong = self.sent.iter().filter(|(text, to)| to != name && shown.contains(text));
-            astray.extend(wrong.map(|(text, _)| format!("the client of {name} shows {text:?}")));
+            let stray = self.sent.iter().find(|(text, to)| to != name && shown.contains(text));
+            expect(stray.is_none(), format!("the client of {name} shows {stray:?}"))?;
         }
-        astray
+        Ok(())
     }
 }

@@ -1,19 +1,48 @@
-//! What tests and demo do with all this: people, their calls, and what must come of them.
+//! Who sits where, the calls that they make, and what must come of them: for the tests and the demonstration.
 
 pub mod between;
-pub mod busy;
 pub mod calls;
 pub mod differences;
 pub mod domains;
 pub mod letters;
-pub mod office;
-pub mod outcome;
 pub mod people;
+pub mod portability;
 pub mod report;
 pub mod sides;
 pub mod site;
-pub mod tenants;
-pub mod timeline;
+mod timeline;
 pub mod transfers;
 pub mod voice;
 pub mod wire;
+
+use std::time::Duration;
+
+use crate::{Call, LabError, Phone};
+
+/// What a step of a scenario gives, or what went wrong in it.
+pub type Step<T> = Result<T, String>;
+
+impl From<LabError> for String {
+    fn from(error: LabError) -> String {
+        error.to_string()
+    }
+}
+
+/// A problem, unless all is well.
+pub fn expect(ok: bool, problem: impl Into<String>) -> Step<()> {
+    if ok { Ok(()) } else { Err(problem.into()) }
+}
+
+/// Answers the next call of a phone, which must come within `limit`.
+pub fn answer(phone: &Phone, limit: Duration) -> Step<Call> {
+    phone.answer_next(limit).ok_or_else(|| format!("{} does not ring", phone.number()))
+}
+
+/// The phones of two ends of a call hear each other within `limit`.
+pub fn sound_both_ways((a, at_a): (&Call, &Phone), (b, at_b): (&Call, &Phone), limit: Duration) -> Step<()> {
+    for (call, here, there) in [(a, at_a, at_b), (b, at_b, at_a)] {
+        let hears = call.wait_hears(there, limit);
+        expect(hears, format!("{} does not hear {}", here.number(), there.number()))?;
+    }
+    Ok(())
+}

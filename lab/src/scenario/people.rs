@@ -5,107 +5,89 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::scenario::letters::Letters;
-use crate::{Call, Client, Hosted, Kind, Pbx, Phone, Plan, arrives};
+use crate::scenario::{Step, expect, sound_both_ways};
+use crate::sidecall::domain;
+use crate::{Call, Client, Hosted, Kind, Pbx, PbxConfig, Phone, Plan, Result, Sidecall, SidecallConfig, arrives};
 
 /// How long anything may take.
-pub const SOON: Duration = Duration::from_secs(12);
+pub(super) const SOON: Duration = Duration::from_secs(12);
 
 /// How long a phone rings: so whether ringing is passed on is no matter of who is faster.
 const RINGS: Duration = Duration::from_millis(100);
 
-/// What happened to a step of a scenario, if not what should.
-pub type Step<T> = std::result::Result<T, String>;
-
-/// Where the four are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Setting {
-    /// All on one PBX.
-    OnePbx,
-    /// The first in another organisation: calls come over the packet trunk, with the address of that client.
-    FromOutside,
-    /// The same, and the three are on a PBX behind the one that the trunk leads to.
-    Behind,
-}
-
-impl Setting {
-    /// All of them.
-    pub const ALL: [Setting; 3] = [Setting::OnePbx, Setting::FromOutside, Setting::Behind];
-
-    /// In the head of a table.
-    pub fn title(self) -> &'static str {
-        match self {
-            Setting::OnePbx => "one PBX",
-            Setting::FromOutside => "from outside",
-            Setting::Behind => "behind",
-        }
-    }
-}
-
 /// What they are called.
-pub(crate) const NAMES: [&str; 4] = ["Alice", "Bob", "Carol", "Dan"];
+pub const NAMES: [&str; 4] = ["Alice", "Bob", "Carol", "Dan"];
 
 /// The four. The PBX of the three who are called is "that PBX".
 #[derive(Debug)]
 pub struct People {
-    setting: Setting,
-    kind: Kind,
-    plan: Plan,
-    clients: Vec<Hosted>,
+    /// Empty where what they are told doesn't count, but the voice alone.
+    pub clients: Vec<Hosted>,
     /// How many events each client had shown before.
     shown: Vec<usize>,
-    phones: Vec<Phone>,
+    pub phones: Vec<Phone>,
     /// As the directory has them.
     numbers: Vec<String>,
+    /// The first one calls that PBX from another organisation.
+    outside: bool,
+    kind: Kind,
+    plan: Plan,
 }
 
 impl People {
     /// They have come: a number of the directory, a client and a phone for each. `pbx` is that PBX.
-    pub fn new(setting: Setting, pbx: &Pbx, everybody: Vec<(String, Hosted, Phone)>) -> People {
-        let (kind, plan) = (pbx.kind(), pbx.config().plan.clone());
-        let shown = vec![0; everybody.len()];
-        let mut people =
-            People { setting, kind, plan, clients: Vec::new(), shown, phones: Vec::new(), numbers: Vec::new() };
+    pub fn new(outside: bool, pbx: &Pbx, everybody: Vec<(String, Hosted, Phone)>) -> People {
+        let (mut numbers, mut clients, mut phones) = (Vec::new(), Vec::new(), Vec::new());
         for (number, client, phone) in everybody {
-            people.numbers.push(number);
-            people.clients.push(client);
-            people.phones.push(phone);
+            numbers.push(number);
+            clients.push(client);
+            phones.push(phone);
         }
-        people
+        let (kind, plan) = (pbx.kind(), pbx.config().plan.clone());
+        People { clients, shown: vec![0; phones.len()], phones, numbers, outside, kind, plan }
+    }
+
+    /// All four on one PBX. `number` and `phone` are those of an extension, 1000 to 1003.
+    pub fn on_one(
+        pbx: &Pbx,
+        sidecall: &Sidecall,
+        number: impl Fn(&str) -> String,
+        phone: impl Fn(&str) -> Result<Phone>,
+    ) -> Result<People> {
+        let person = |(n, name)| {
+            let extension = pbx.config().plan.extension(n);
+            let number = number(&extension);
+            sidecall.number(&number, name, true);
+            Ok((number.clone(), Hosted::start(sidecall, &number)?, phone(&extension)?))
+        };
+        let everybody = (0..).zip(NAMES).map(person).collect::<Result<_>>()?;
+        Ok(People::new(false, pbx, everybody))
     }
 
     /// Everybody has hung up, nobody has a habit, and what was told before is no matter any more.
     pub fn rewind(&mut self) -> Step<()> {
         for phone in &self.phones {
-            expect(phone.rest(SOON), &format!("{} does not hang up", phone.number()))?;
+            expect(phone.rest(SOON), format!("{} does not hang up", phone.number()))?;
         }
         self.shown = self.clients.iter().map(|client| client.all().len()).collect();
         Ok(())
     }
 
-    /// Hands out the clients: what they are told is not waited for any more, where the voice alone counts.
-    pub fn hand_out_clients(&mut self) -> Vec<Hosted> {
-        std::mem::take(&mut self.clients)
-    }
-
     /// The kind of that PBX.
-    pub fn kind(&self) -> Kind {
+    pub(super) fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// A phone.
-    pub fn phone(&self, n: usize) -> &Phone {
-        &self.phones[n]
-    }
-
     /// What somebody dials for somebody else.
-    pub fn dials(&self, from: usize, to: usize) -> String {
-        self.reaches(from, &self.extension(to))
+    pub(super) fn dials(&self, from: usize, to: usize) -> String {
+        self.dials_extension(from, &self.extension(to))
     }
 
     /// What somebody dials for an extension of that PBX.
-    pub fn reaches(&self, from: usize, extension: &str) -> String {
-        let Some(plan) = self.outside().filter(|_| from == 0) else { return extension.to_owned() };
+    fn dials_extension(&self, from: usize, extension: &str) -> String {
+        let plan = &self.plan;
         match extension {
+            _ if !self.outside || from != 0 => extension.to_owned(),
             // The menu has a main number.
             "5000" => plan.main.to_owned(),
             // `+13105556200` is 2000.
@@ -115,24 +97,19 @@ impl People {
     }
 
     /// An extension of that PBX: `1008`, `6008`.
-    pub fn extension(&self, n: usize) -> String {
+    pub(super) fn extension(&self, n: usize) -> String {
         self.plan.extension(n as u8)
-    }
-
-    /// The numbers there, if the first person isn't.
-    fn outside(&self) -> Option<&Plan> {
-        (self.setting != Setting::OnePbx).then_some(&self.plan)
     }
 
     /// What a client was told in this scenario so far: `+1 -1 +3`.
     pub fn told(&self, n: usize) -> String {
         let word = |event: &Value| {
             let (sign, number) = match event["event"].as_str()? {
-                "peer" => ("+", event.pointer("/peer/number").or_else(|| event.pointer("/message/peer/number"))),
-                "ended" => ("-", event.pointer("/number").or_else(|| event.pointer("/message/number"))),
+                "peer" => ("+", &event["peer"]["number"]),
+                "ended" => ("-", &event["number"]),
                 _ => return None,
             };
-            let number = number.and_then(Value::as_str).unwrap_or("nobody");
+            let number = number.as_str().unwrap_or("nobody");
             let who = self.numbers.iter().position(|known| known == number).map(|n| n.to_string());
             Some(format!("{sign}{}", who.as_deref().unwrap_or(number)))
         };
@@ -140,10 +117,15 @@ impl People {
         words.join(" ")
     }
 
+    /// What all are told, in alphabetical order: PBXs differ in which of two legs they move first.
+    pub(super) fn all_told(&self) -> [String; 4] {
+        [0, 1, 2, 3].map(|n| sorted(&self.told(n)))
+    }
+
     /// Everybody writes to each address that the own client was given in this scenario. Of a pair that talks, the text must
     /// reach the other's client. The address of somebody one no longer talks to may be good for a while yet, and then
     /// reaches the client of that person.
-    pub fn write(&self) -> Step<Letters> {
+    pub(super) fn write(&self) -> Step<Letters> {
         let mut letters = Letters::default();
         for (from, client) in self.clients.iter().enumerate() {
             let given = client.all().into_iter().skip(self.shown[from]).filter(|event| event["event"] == "peer");
@@ -155,11 +137,10 @@ impl People {
                 let talks = current.iter().position(|who| *who == to).map(|at| current.remove(at)).is_some();
                 let post = |address: &str, text: &str| client.write(address, text);
                 let written = letters.write(&address, (NAMES[to], &self.clients[to]), post);
-                match written {
-                    Err(problem) if talks || !problem.contains("404") => {
-                        return Err(format!("{from} writes: {problem}"));
-                    }
-                    _ => {}
+                if let Err(problem) = written
+                    && (talks || !problem.contains("404"))
+                {
+                    return Err(format!("{from} writes: {problem}"));
                 }
             }
         }
@@ -167,15 +148,13 @@ impl People {
     }
 
     /// No text was shown by anybody's client but that of the person it was for.
-    pub(crate) fn none_astray(&self, letters: &Letters) -> Step<()> {
-        let everybody = self.clients.iter().zip(NAMES).map(|(client, name)| (name, client as &dyn Client));
-        let astray = letters.astray(&everybody.collect::<Vec<_>>());
-        expect(astray.is_empty(), &astray.join("; "))
+    pub(super) fn none_astray(&self, letters: &Letters) -> Step<()> {
+        letters.none_astray(NAMES.into_iter().zip(self.clients.iter().map(|client| client as &dyn Client)))
     }
 
     /// Whom a client was given an address of, and that.
-    fn given(&self, peer: &Value) -> Option<(usize, String)> {
-        let field = |at: &str| peer.pointer(&format!("/peer/{at}"))?.as_str().map(str::to_owned);
+    fn given(&self, event: &Value) -> Option<(usize, String)> {
+        let field = |name: &str| event["peer"][name].as_str().map(str::to_owned);
         let number = field("number")?;
         Some((self.numbers.iter().position(|known| *known == number)?, field("address")?))
     }
@@ -193,15 +172,20 @@ impl People {
         talks
     }
 
+    /// The first one calls an extension of that PBX.
+    pub(super) fn call(&self, extension: &str) -> Call {
+        self.phones[0].call(&self.dials_extension(0, extension))
+    }
+
     /// One phone calls another; both ends, answered.
     pub fn talk(&self, from: usize, to: usize) -> Step<(Call, Call)> {
-        let call = self.phone(from).call(&self.dials(from, to));
+        let call = self.phones[from].call(&self.dials(from, to));
         let there = self.answer(to)?;
         self.sound_both_ways((&call, from), (&there, to))?;
         Ok((call, there))
     }
 
-    /// Whoever rings is answered.
+    /// The next call of a phone is answered.
     pub fn answer(&self, n: usize) -> Step<Call> {
         let call = self.ring(n)?;
         std::thread::sleep(RINGS);
@@ -211,34 +195,65 @@ impl People {
 
     /// The next call of a phone, which rings.
     pub fn ring(&self, n: usize) -> Step<Call> {
-        let call = self.phone(n).next_call(SOON).ok_or_else(|| format!("{n} isn't called"))?;
+        let call = self.phones[n].next_call(SOON).ok_or_else(|| format!("{n} isn't called"))?;
         call.ring();
         Ok(call)
     }
 
+    /// A call of the first one's comes to somebody, who answers it.
+    pub fn comes_to(&self, call: Call, who: usize) -> Step<Vec<Call>> {
+        let there = self.answer(who)?;
+        self.sound_both_ways((&call, 0), (&there, who))?;
+        Ok(vec![call])
+    }
+
     /// Two calls hear each other's phones.
     pub fn sound_both_ways(&self, (a, from): (&Call, usize), (b, to): (&Call, usize)) -> Step<()> {
-        let both = a.wait_hears(self.phone(to), SOON) && b.wait_hears(self.phone(from), SOON);
-        expect(both, &format!("{from} and {to} don't hear each other"))
+        sound_both_ways((a, &self.phones[from]), (b, &self.phones[to]), SOON)
     }
 
     /// Waits until a client was told that.
-    pub(crate) fn wait_told(&self, n: usize, told: &str) -> Step<()> {
-        if self.clients.is_empty() {
+    pub(super) fn wait_told(&self, n: usize, told: &str) -> Step<()> {
+        if self.clients.is_empty() || arrives(SOON, || self.told(n) == told) {
             return Ok(());
         }
-        let in_time = arrives(SOON, || self.told(n) == told);
-        expect(in_time, &format!("{n} was told {:?}, not {told:?}", self.told(n)))
-    }
-
-    /// Waits until two clients were told of each other and of nobody else.
-    pub fn paired(&self, a: usize, b: usize) -> Step<()> {
-        self.wait_told(a, &format!("+{b}"))?;
-        self.wait_told(b, &format!("+{a}"))
+        Err(format!("{n} was told {:?}, not {told:?}", self.told(n)))
     }
 }
 
-/// A problem, unless all is well.
-pub fn expect(ok: bool, problem: &str) -> Step<()> {
-    if ok { Ok(()) } else { Err(problem.to_owned()) }
+/// The words of what somebody was told, in alphabetical order.
+pub(super) fn sorted(words: &str) -> String {
+    let mut words: Vec<_> = words.split_whitespace().collect();
+    words.sort_unstable();
+    words.join(" ")
+}
+
+/// The four on one PBX, with sidecall.
+#[derive(Debug)]
+pub struct Office {
+    // Dropped in this order.
+    pub people: People,
+    pub sidecall: Sidecall,
+    pub pbx: Pbx,
+}
+
+impl Office {
+    /// Opens it.
+    pub fn open(kind: Kind) -> Result<Office> {
+        let pbx = Pbx::start_with(kind, PbxConfig { feature_codes: true, ..PbxConfig::patient() })?;
+        let sidecall = Sidecall::start_with(&pbx, &Office::config())?;
+        let number = |extension: &str| format!("{extension};phone-context={}", domain(&pbx));
+        let people = People::on_one(&pbx, &sidecall, number, |extension| Phone::register(pbx.sip(), extension))?;
+        Ok(Office { people, sidecall, pbx })
+    }
+
+    /// A conference is full soon.
+    pub fn config() -> SidecallConfig {
+        SidecallConfig { node_lines: "conference_size = 3\n".into(), ..SidecallConfig::default() }
+    }
+
+    /// What everything logged, for a test that fails.
+    pub fn log(&self) -> String {
+        format!("{:#?}\n{}\n{}", self.sidecall.calls(), self.sidecall.log(), self.pbx.log())
+    }
 }

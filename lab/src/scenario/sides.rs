@@ -35,25 +35,27 @@ pub enum Known {
 
 /// A's and B's, whose nodes listen there.
 pub(super) fn sides(at: [SocketAddr; 2], between: Between) -> [SidecallConfig; 2] {
-    let cas = matches!(between, Between::Https(_)).then(|| [Ca::generate(), Ca::generate()]);
-    [0, 1].map(|own| match between {
-        Between::Trunk => SidecallConfig { http: Some(at[own]), ..SidecallConfig::default() },
-        Between::Routed => SidecallConfig { http: Some(at[own]), no_trunk: true, ..SidecallConfig::default() },
-        Between::Carrier => SidecallConfig {
-            http: Some(at[own]),
-            no_trunk: true,
-            routing_lines: "trunk = \"pstn\"\n".into(),
-            ..SidecallConfig::default()
-        },
-        Between::TrunkOfPeers => SidecallConfig { no_trunk: false, ..peers(at, own, true, Known::ByToken, None) },
-        Between::Network => peers(at, own, true, Known::ByToken, None),
-        Between::Unlisted => peers(at, own, own == 1, Known::ByToken, None),
-        Between::Https(known) => peers(at, own, true, known, cas.as_ref()),
+    let (known, https) = match between {
+        Between::Https(known) => (known, true),
+        _ => (Known::ByToken, false),
+    };
+    let cas = https.then(|| [Ca::generate(), Ca::generate()]);
+    [0, 1].map(|own| {
+        let alone = SidecallConfig { http: Some(at[own]), ..SidecallConfig::default() };
+        let peers = |listed| peer(at, own, listed, known, cas.as_ref());
+        match between {
+            Between::Trunk => alone,
+            Between::Routed => SidecallConfig { no_trunk: true, ..alone },
+            Between::Carrier => SidecallConfig { no_trunk: true, routing_lines: "trunk = \"pstn\"\n".into(), ..alone },
+            Between::TrunkOfPeers => SidecallConfig { no_trunk: false, ..peers(true) },
+            Between::Unlisted => peers(own == 1),
+            Between::Network | Between::Https(_) => peers(true),
+        }
     })
 }
 
 /// One that has the other for a peer; `listed` if it knows the other's numbers.
-fn peers(at: [SocketAddr; 2], own: usize, listed: bool, known: Known, cas: Option<&[Ca; 2]>) -> SidecallConfig {
+fn peer(at: [SocketAddr; 2], own: usize, listed: bool, known: Known, cas: Option<&[Ca; 2]>) -> SidecallConfig {
     let other = 1 - own;
     let (names, prefixes) = (["a", "b"], ["+1212555", "+1310555"]);
     let scheme = if cas.is_some() { "https" } else { "http" };

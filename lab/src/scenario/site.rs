@@ -1,14 +1,15 @@
 //! A site: a PBX, sidecall, phones, trunks' far ends and clients of all three forms.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::scenario::calls::{ALICE, Arrives, BOB, CAROL, CallScenario, DAVE, EVERYBODY, Form, Person};
 use crate::scenario::letters::Letters;
-pub use crate::scenario::outcome::{CallResult, carried};
-use crate::scenario::outcome::{REMOTE_CLIENT, judge};
-use crate::scenario::wire;
+use crate::scenario::report::write;
+use crate::scenario::wire::{arrives_once, carried, now};
+use crate::scenario::{Step, expect};
 use crate::sidecall::clients::{Hosted, Webhook};
 use crate::sidecall::{Sidecall, SidecallConfig, domain};
 use crate::{
@@ -19,6 +20,55 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Once nothing has come for so long, nothing more comes of the calls before.
 const SETTLED: Duration = Duration::from_millis(400);
+/// The address of a client at another organisation.
+const REMOTE_CLIENT: &str = "https://far.example/a/frank";
+
+/// What became of a scenario: one line of `--json`.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct CallResult {
+    /// `B1` …
+    pub behaviour: &'static str,
+    /// One line for a person.
+    pub title: &'static str,
+    /// Which PBX.
+    pub near: &'static str,
+    /// The far end is no PBX.
+    #[serde(rename = "far")]
+    pub remote: Option<&'static str>,
+    /// Who called.
+    pub calling: String,
+    /// Who was called.
+    pub called: String,
+    /// The route that the call took.
+    pub route: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it was answered.
+    pub answered: bool,
+    /// What the caller's client got: the address of the other side, or what it sent.
+    pub first_client_received: Option<String>,
+    /// What the called side's client got.
+    pub second_client_received: Option<String>,
+    /// The address that the far end read out of the call signalling.
+    pub carried_address: Option<String>,
+    /// INVITE → 200 as the caller saw it, in ms: the median of the calls.
+    pub setup_ms: Option<f64>,
+    /// The same call without sidecall.
+    pub baseline_ms: Option<f64>,
+    /// Answer → both clients have the address, in ms.
+    pub push_ms: Option<i64>,
+    /// Answer → the first client has it, in ms.
+    #[serde(skip)]
+    pub first_ms: Option<i64>,
+    /// Answer → the second client has it, in ms.
+    #[serde(skip)]
+    pub second_ms: Option<i64>,
+    /// Everything was as it must be.
+    pub ok: bool,
+    /// What was not; absent if all was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+}
 
 /// Everything that is needed to run a scenario.
 #[derive(Debug)]
@@ -35,12 +85,15 @@ pub struct Site {
     pub packet: Option<Phone>,
     /// Far end of the PSTN trunk.
     pub pstn: Option<Phone>,
-    bob: Phone,
-    carol: Phone,
+    pub bob: Phone,
+    pub carol: Phone,
     /// The PBX.
     pub pbx: Pbx,
     pub domain: String,
 }
+
+/// How many texts and how many addresses a person's client had shown before a scenario.
+type Before = (Person, [usize; 2]);
 
 impl Site {
     /// Starts one without sidecall: this is what baselines are measured on.
@@ -51,7 +104,7 @@ impl Site {
     /// The same with phones and far ends that answer in their own way.
     pub fn start_with(kind: Kind, config: PbxConfig, answer: &Habit) -> Result<Site> {
         let pbx = Pbx::start_with(kind, config)?;
-        let site = Site {
+        Ok(Site {
             hosted: None,
             wire: None,
             webhook: Webhook::start()?,
@@ -62,8 +115,7 @@ impl Site {
             carol: Phone::register_plain(pbx.sip(), CAROL.dialled, answer)?,
             domain: domain(&pbx),
             pbx,
-        };
-        Ok(site)
+        })
     }
 
     /// Starts sidecall, fills its directory and connects the clients.
@@ -79,6 +131,13 @@ impl Site {
         Ok(())
     }
 
+    /// A site with sidecall.
+    pub fn ready(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Result<Site> {
+        let mut site = Site::start(kind, config)?;
+        site.start_sidecall(sidecall)?;
+        Ok(site)
+    }
+
     /// Captures from now on: what a scenario's call carries is then taken from the wire too.
     pub fn tap(&mut self) -> Result<()> {
         let config = self.pbx.config();
@@ -87,21 +146,13 @@ impl Site {
         Ok(())
     }
 
-    /// A site with sidecall, both at their defaults.
-    pub fn ready(kind: Kind) -> Result<Site> {
-        Site::ready_with(kind, PbxConfig::default(), &SidecallConfig::default())
-    }
-
-    /// A site with sidecall.
-    pub fn ready_with(kind: Kind, config: PbxConfig, sidecall: &SidecallConfig) -> Result<Site> {
-        let mut site = Site::start(kind, config)?;
-        site.start_sidecall(sidecall)?;
-        Ok(site)
-    }
-
     /// Agent and node.
     pub fn sidecall(&mut self) -> &mut Sidecall {
         self.sidecall.as_mut().expect("sidecall was started")
+    }
+
+    fn node(&self) -> &Sidecall {
+        self.sidecall.as_ref().expect("sidecall was started")
     }
 
     /// Alice's client.
@@ -120,86 +171,74 @@ impl Site {
         (calls, if scenario.from_pstn { self.pbx.trunk_sip() } else { self.pbx.sip() })
     }
 
-    /// INVITE → 200 in ms: the median of `n` calls, one after the other.
-    pub fn setup_time(&self, scenario: &CallScenario, n: u32) -> Option<f64> {
-        let (calls, to) = self.calls(scenario);
-        let report = calls.times(n, 4).hold(100).place(to).ok()?;
-        report.answer_time(50.0).map(|time| (time.as_secs_f64() * 1e5).round() / 1e2)
-    }
-
     /// Runs a scenario with one call and checks all of it. The caller hangs up once everybody has heard, and been told, what
     /// they must.
     pub fn run(&mut self, scenario: &CallScenario) -> CallResult {
-        let before = Before::note(self, scenario);
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut result = self.blank(scenario);
-        let mut invite = None;
-        match self.caller(scenario) {
-            Ok(phone) => {
-                let call = phone.call(scenario.called.dialled);
-                invite = self.arrival(scenario, &before);
-                result.carried_address = invite.as_ref().and_then(carried);
-                result.answered = call.wait_answered(PATIENCE);
-                // What comes back from the far end is what went there.
-                if !call.wait_hears(&phone, PATIENCE) {
-                    result.problems.push("the two don't hear each other".into());
-                }
-                if scenario.has_remote_client() {
-                    self.remote_client_answers(&result);
-                }
-                self.watch([scenario.caller, scenario.called], &before);
-                result.first_client_received = self.received(scenario.caller, &before);
-                result.second_client_received = self.received(scenario.called, &before);
-                self.write(scenario, &before, &mut result);
-                call.hang_up();
-                if !call.wait_ended(PATIENCE) {
-                    result.problems.push("the call does not end".into());
-                }
-            }
-            Err(error) => result.problems.push(error.to_string()),
-        }
-        self.read_call(scenario, &before, &mut result);
-        let pbx = self.pbx.trunk_sip().ip();
-        match self.wire.as_mut().map(Capture::packets).transpose() {
-            Ok(captured) => result.problems.extend(captured.into_iter().flat_map(|packets| {
-                wire::problems(&packets.since(since), pbx, scenario.arrives, result.decided_address.as_deref())
-            })),
-            Err(error) => result.problems.push(error.to_string()),
-        }
-        judge(scenario, invite.as_ref(), &mut result);
-        result
-    }
-
-    /// The phone of a scenario's caller, or the caller behind the PSTN trunk.
-    fn caller(&self, scenario: &CallScenario) -> Result<Phone> {
-        match scenario.from_pstn {
-            true => Phone::behind_trunk(self.pbx.trunk_sip(), scenario.caller.dialled, PSTN),
-            false => Phone::connect(self.pbx.sip(), scenario.caller.dialled),
-        }
-    }
-
-    fn blank(&self, scenario: &CallScenario) -> CallResult {
-        CallResult {
+        let mut result = CallResult {
             behaviour: scenario.behaviour,
             title: scenario.title,
             near: self.pbx.kind().word(),
-            remote: None,
             calling: self.number(scenario.caller),
             called: self.number(scenario.called),
-            route: String::new(),
-            reason: String::new(),
-            answered: false,
-            first_client_received: None,
-            second_client_received: None,
-            carried_address: None,
-            decided_address: None,
-            setup_ms: None,
-            baseline_ms: None,
-            push_ms: None,
-            first_ms: None,
-            second_ms: None,
-            ok: false,
-            problems: Vec::new(),
+            ..CallResult::default()
+        };
+        let played = self.play(scenario, &mut result);
+        result.ok = played.is_ok();
+        result.problems.extend(played.err());
+        result
+    }
+
+    fn play(&mut self, scenario: &CallScenario, result: &mut CallResult) -> Step<()> {
+        let CallScenario { caller, called, paired, .. } = *scenario;
+        let packet = scenario.arrives == Arrives::Packet;
+        // The client of a called number that isn't ours, which the address in the call signalling reaches.
+        let remote_client = packet && !paired;
+        let before = self.settled();
+        let known: Vec<Value> = self.node().calls().into_iter().map(|call| call["call"].clone()).collect();
+        let (end, since) = (self.end(scenario), now());
+        let invites = end.invites().len();
+        let phone = match scenario.from_pstn {
+            true => Phone::behind_trunk(self.pbx.trunk_sip(), caller.dialled, PSTN)?,
+            false => Phone::connect(self.pbx.sip(), caller.dialled)?,
+        };
+        let call = phone.call(called.dialled);
+        let invite = end.wait_for("INVITE", invites + 1, PATIENCE).get(invites).cloned();
+        let invite = invite.ok_or_else(|| format!("no call arrived at {:?}", scenario.arrives))?;
+        expect(invite.header("User-to-User").is_some() == packet, "User-to-User is there, or isn't")?;
+        expect(invite.calling() == caller.dialled, format!("the caller ID has become {:?}", invite.calling()))?;
+        result.carried_address = carried(&invite);
+        result.answered = call.wait_answered(PATIENCE);
+        expect(result.answered, "the call was not answered")?;
+        // What comes back from the far end is what went there.
+        expect(call.wait_hears(&phone, PATIENCE), "the two don't hear each other")?;
+        if let Some(address) = result.carried_address.as_ref().filter(|_| remote_client) {
+            let peer =
+                json!({"number": result.called, "name": "Frank", "address": REMOTE_CLIENT, "capabilities": ["text"]});
+            self.node().post(address, &json!({"type": "peer", "role": "first", "peer": peer}));
+        }
+        let told = [(caller, paired || remote_client), (called, paired)];
+        let told: Vec<Person> = told.into_iter().filter_map(|(person, is)| is.then_some(person)).collect();
+        [result.first_client_received, result.second_client_received] = self.watch([caller, called], &told, &before);
+        for (person, received) in [(caller, &result.first_client_received), (called, &result.second_client_received)] {
+            let right = received.is_some() == told.contains(&person);
+            expect(right, format!("{}'s client got {received:?}", person.name))?;
+        }
+        if remote_client {
+            let received = result.first_client_received.as_deref();
+            expect(received == Some(REMOTE_CLIENT), format!("the far client's address arrived as {received:?}"))?;
+        }
+        self.write(scenario, &told, &before, result)?;
+        call.hang_up();
+        expect(call.wait_ended(PATIENCE), "the call does not end")?;
+        let decided = self.read_call(scenario, &known, result)?;
+        if packet {
+            expect(result.carried_address.is_some(), "no address travelled along")?;
+            expect(result.carried_address == decided, "another address than the caller's did")?;
+        }
+        let pbx = self.pbx.trunk_sip().ip();
+        match self.wire.as_mut().map(Capture::packets).transpose()? {
+            Some(packets) => arrives_once(&packets.since(since), pbx, scenario.arrives, decided.as_deref()),
+            None => Ok(()),
         }
     }
 
@@ -207,70 +246,9 @@ impl Site {
         match scenario.arrives {
             Arrives::Packet => self.packet.as_ref().expect("a far end of the packet trunk"),
             Arrives::Pstn => self.pstn.as_ref().expect("a far end of the PSTN"),
-            Arrives::Phone => self.phone(scenario.called),
+            Arrives::Phone if scenario.called == BOB => &self.bob,
+            Arrives::Phone => &self.carol,
         }
-    }
-
-    /// The phone of a person on this PBX who is called.
-    pub fn phone(&self, person: Person) -> &Phone {
-        if person == BOB { &self.bob } else { &self.carol }
-    }
-
-    /// Leaves both trunks without a far end, so that a test brings its own.
-    pub fn clear_trunks(&mut self) {
-        (self.packet, self.pstn) = (None, None);
-    }
-
-    fn arrival(&self, scenario: &CallScenario, before: &Before) -> Option<SipMessage> {
-        let invites = self.end(scenario).wait_for("INVITE", before.invites + 1, PATIENCE);
-        invites.get(before.invites).cloned()
-    }
-
-    /// What a client at the far end does with an address that came in the signalling.
-    fn remote_client_answers(&mut self, result: &CallResult) {
-        let Some(address) = &result.carried_address else { return };
-        let peer = json!({"type": "peer", "role": "first", "peer": {
-            "number": result.called, "name": "Frank", "address": REMOTE_CLIENT, "capabilities": ["text"],
-        }});
-        let sidecall = self.sidecall();
-        sidecall.post(address, &peer);
-    }
-
-    /// Waits until those who must be told have been, and watches those who must be told nothing for as long as a message
-    /// might take.
-    fn watch(&self, people: [Person; 2], before: &Before) {
-        let (tells, others): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| before.tells.contains(person));
-        let received = |person: &Person| self.received(*person, before).is_some();
-        for person in tells {
-            arrives(PATIENCE, || received(&person));
-        }
-        if others.iter().any(|person| person.client.is_some()) {
-            never(|| others.iter().any(received));
-        }
-    }
-
-    /// The peer's address, as the person's client got it since `before`.
-    fn received(&self, person: Person, before: &Before) -> Option<String> {
-        let skip = before.peers.iter().find(|(known, _)| *known == person)?.1;
-        self.peers(person).get(skip).cloned()
-    }
-
-    /// The addresses that a person's client was given so far; what can't be read is one, too.
-    fn peers(&self, person: Person) -> Vec<String> {
-        let messages = match person.client {
-            Some(Form::Hosted) => self.hosted.as_ref().map(|hosted| hosted.events("peer")).unwrap_or_default(),
-            Some(Form::Webhook) => self.webhook.accepted("peer"),
-            Some(Form::Sip) => {
-                let bodies = self.bob.shown().into_iter().filter(|body| !body.contains("letter"));
-                return bodies.map(|body| address_in(&body).unwrap_or(body)).collect();
-            }
-            None => return Vec::new(),
-        };
-        let address = |message: &Value| {
-            let at = ["/message/peer/address", "/peer/address"];
-            at.iter().find_map(|at| message.pointer(at)?.as_str().map(str::to_owned))
-        };
-        messages.iter().map(|message| address(message).unwrap_or_else(|| message.to_string())).collect()
     }
 
     /// A person's client.
@@ -282,102 +260,101 @@ impl Site {
         })
     }
 
+    /// What everybody's client has shown, once nothing more is told of the calls before.
+    fn settled(&self) -> Vec<Before> {
+        let shown = || -> Vec<Before> {
+            let shown = |person| Some((person, [self.client(person)?.shown().len(), self.peers(person).len()]));
+            EVERYBODY.into_iter().filter_map(shown).collect()
+        };
+        let mut last = shown();
+        while wait_until(SETTLED, || shown() != last) {
+            last = shown();
+        }
+        last
+    }
+
+    /// Waits until those who must be told have been, and watches those who must be told nothing for as long as a message
+    /// might take. The address that each was given.
+    fn watch(&self, people: [Person; 2], told: &[Person], before: &[Before]) -> [Option<String>; 2] {
+        let received = |person: &Person| {
+            let (_, [_, skip]) = before.iter().find(|(known, _)| known == person)?;
+            self.peers(*person).get(*skip).cloned()
+        };
+        for person in told {
+            arrives(PATIENCE, || received(person).is_some());
+        }
+        let others = || people.iter().filter(|person| !told.contains(person) && person.client.is_some());
+        if others().next().is_some() {
+            never(|| others().any(|person| received(person).is_some()));
+        }
+        people.each_ref().map(received)
+    }
+
+    /// The addresses that a person's client was given so far; what can't be read is one, too.
+    fn peers(&self, person: Person) -> Vec<String> {
+        let address =
+            |message: &Value| message["peer"]["address"].as_str().map_or_else(|| message.to_string(), str::to_owned);
+        match person.client {
+            Some(Form::Hosted) => {
+                self.hosted.iter().flat_map(|client| client.events("peer")).map(|e| address(&e)).collect()
+            }
+            Some(Form::Webhook) => self.webhook.accepted("peer").iter().map(address).collect(),
+            Some(Form::Sip) => {
+                let bodies = self.bob.shown().into_iter().filter(|body| !body.contains("letter"));
+                bodies.map(|body| address_in(&body).unwrap_or(body)).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
     /// Both write to the address that they were given, and the far end of the packet trunk to the one that came with the
     /// call: each text reaches its client, and no other client is shown anything.
-    fn write(&self, scenario: &CallScenario, before: &Before, result: &mut CallResult) {
+    fn write(&self, scenario: &CallScenario, told: &[Person], before: &[Before], result: &CallResult) -> Step<()> {
         let mut letters = Letters::default();
-        let there = result.second_client_received.clone().filter(|_| scenario.paired);
-        let back = result.first_client_received.clone().filter(|_| scenario.paired);
-        for (address, to) in
-            [(&there, scenario.caller), (&back, scenario.called), (&result.carried_address, scenario.caller)]
-        {
+        let [there, back] = [&result.second_client_received, &result.first_client_received]
+            .map(|address| address.as_ref().filter(|_| scenario.paired));
+        let carried = result.carried_address.as_ref();
+        for (address, to) in [(there, scenario.caller), (back, scenario.called), (carried, scenario.caller)] {
             let (Some(address), Some(client)) = (address, self.client(to)) else { continue };
-            let sidecall = self.sidecall.as_ref().expect("sidecall was started");
-            let post = |address: &str, text: &str| sidecall.post(address, &json!({"type": "text", "text": text}));
-            result.problems.extend(letters.write(address, (to.name, client), post).err());
+            letters.write(address, (to.name, client), |address, text| write(self.node(), address, text))?;
         }
-        let everybody = EVERYBODY.into_iter().filter_map(|person| Some((person.name, self.client(person)?)));
-        result.problems.extend(letters.astray(&everybody.collect::<Vec<_>>()));
-        for (person, shown) in &before.shown {
-            let new: Vec<String> =
-                self.client(*person).map(|client| client.shown()[*shown..].to_vec()).unwrap_or_default();
-            if !before.tells.contains(person) && !new.is_empty() {
-                result.problems.push(format!("{} was told {new:?}", person.name));
-            }
+        letters.none_astray(EVERYBODY.into_iter().filter_map(|person| Some((person.name, self.client(person)?))))?;
+        for (person, [shown, _]) in before.iter().filter(|(person, _)| !told.contains(person)) {
+            let new = self.client(*person).map(|client| client.shown().split_off(*shown)).unwrap_or_default();
+            expect(new.is_empty(), format!("{} was told {new:?}", person.name))?;
         }
+        Ok(())
     }
 
-    fn read_call(&mut self, scenario: &CallScenario, before: &Before, result: &mut CallResult) {
-        let (calling, called) = (self.number(scenario.caller), self.number(scenario.called));
-        let known = before.calls.clone();
-        let sidecall = self.sidecall();
-        let find = || {
-            let calls = sidecall.calls();
-            calls
-                .into_iter()
-                .find(|c| c["calling"] == *calling && c["called"] == *called && !known.contains(&c["call"]))
-        };
+    /// What the node says of the call, which it didn't know before. The caller's address, as the node has it.
+    fn read_call(&self, scenario: &CallScenario, known: &[Value], result: &mut CallResult) -> Step<Option<String>> {
+        let is_it =
+            |c: &Value| c["calling"] == *result.calling && c["called"] == *result.called && !known.contains(&c["call"]);
+        let find = || self.node().calls().into_iter().find(is_it);
         // The last report of a call comes just after the caller has gone.
         wait_until(Duration::from_secs(3), || find().is_some_and(|c| c["phase"] == "ended"));
-        let Some(call) = find() else { return result.problems.push("the node does not know the call".into()) };
-        result.route = call["route"].as_str().unwrap_or_default().to_owned();
-        result.decided_address = call["address"].as_str().map(str::to_owned);
-        result.reason = call["reason"].as_str().unwrap_or_default().to_owned();
-        if call["phase"] != "ended" {
-            result.problems.push(format!("the call has not ended: {}", call["phase"]));
+        let call = find().ok_or("the node does not know the call")?;
+        let text = |key: &str| call[key].as_str().unwrap_or_default().to_owned();
+        (result.route, result.reason) = (text("route"), text("reason"));
+        expect(call["phase"] == "ended", format!("the call has not ended: {}", call["phase"]))?;
+        expect(result.route == scenario.route, format!("route {:?}, not {:?}", result.route, scenario.route))?;
+        expect(result.reason == scenario.reason, format!("reason {:?}, not {:?}", result.reason, scenario.reason))?;
+        if let Some(answered) = call["answered"].as_i64().filter(|_| scenario.paired) {
+            let after = |number: &str| {
+                let deliveries = call["deliveries"].as_array()?;
+                let peer = deliveries.iter().find(|d| d["message"] == "peer" && d["number"] == number)?;
+                Some(peer["delivered"].as_i64()? - answered)
+            };
+            (result.first_ms, result.second_ms) = (after(&result.calling), after(&result.called));
+            result.push_ms = result.first_ms.max(result.second_ms);
         }
-        let Some(answered) = call["answered"].as_i64().filter(|_| scenario.paired) else { return };
-        let after = |number: &str| {
-            let deliveries = call["deliveries"].as_array()?;
-            let peer = deliveries.iter().find(|d| d["message"] == "peer" && d["number"] == number)?;
-            Some(peer["delivered"].as_i64()? - answered)
-        };
-        (result.first_ms, result.second_ms) = (after(&calling), after(&called));
-        result.push_ms = result.first_ms.max(result.second_ms);
-    }
-}
-
-/// What was there before a scenario.
-struct Before {
-    invites: usize,
-    /// How many addresses each client had been given, and how much it had shown.
-    peers: Vec<(Person, usize)>,
-    shown: Vec<(Person, usize)>,
-    /// Whose clients must be told something.
-    tells: Vec<Person>,
-    calls: Vec<Value>,
-}
-
-impl Before {
-    fn note(site: &mut Site, scenario: &CallScenario) -> Before {
-        let with_client = || EVERYBODY.into_iter().filter(|person| person.client.is_some());
-        // What is still told of a call before doesn't belong to this one.
-        let shown = |site: &Site| with_client().map(|person| site.client(person)?.shown().len().into()).collect();
-        let mut last: Vec<Option<usize>> = shown(site);
-        while wait_until(SETTLED, || shown(site) != last) {
-            last = shown(site);
-        }
-        let mut tells = Vec::new();
-        if scenario.paired || scenario.has_remote_client() {
-            tells.push(scenario.caller);
-        }
-        if scenario.paired {
-            tells.push(scenario.called);
-        }
-        Before {
-            invites: site.end(scenario).invites().len(),
-            peers: with_client().map(|person| (person, site.peers(person).len())).collect(),
-            shown: with_client().filter_map(|person| Some((person, site.client(person)?.shown().len()))).collect(),
-            tells,
-            calls: site.sidecall().calls().into_iter().map(|c| c["call"].clone()).collect(),
-        }
+        Ok(call["address"].as_str().map(str::to_owned))
     }
 }
 
 /// The first URI in a text.
 fn address_in(text: &str) -> Option<String> {
-    let word = text
-        .split_whitespace()
-        .find(|w| w.starts_with("http://") || w.starts_with("https://") || w.starts_with("sip:"))?;
+    let is_uri = |word: &&str| ["http://", "https://", "sip:"].iter().any(|scheme| word.starts_with(scheme));
+    let word = text.split_whitespace().find(is_uri)?;
     Some(word.trim_end_matches(['.', ',']).to_owned())
 }

@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use crate::scenario::report::{Report, SOON, calls_to};
+use crate::scenario::report::{SOON, calls_to};
+use crate::scenario::{Step, expect};
 use crate::sidecall::Sidecall;
 use crate::wait_until;
 
 /// The timeline of the last call to a number, once that is over and everybody was told.
 #[derive(Debug)]
-pub struct Timeline {
+pub(super) struct Timeline {
     /// By `/v1/calls/{call}`.
     steps: Vec<Value>,
     /// By `/v1/status`.
@@ -17,7 +18,7 @@ pub struct Timeline {
 
 impl Timeline {
     /// As this node tells it.
-    pub fn of(sidecall: &Sidecall, called: &str) -> Timeline {
+    pub(super) fn of(sidecall: &Sidecall, called: &str) -> Timeline {
         let last = || calls_to(sidecall, called).into_iter().next().unwrap_or_default();
         let pending = |call: &Value| {
             let deliveries = call["deliveries"].as_array();
@@ -28,41 +29,58 @@ impl Timeline {
         let mut timeline = Timeline { steps: Vec::new(), status: Value::Null };
         // What the other node tells of its part may come between the two.
         wait_until(SOON, || {
-            let call = sidecall.get(&format!("/v1/calls/{}", id.as_str().unwrap_or_default()));
             let mut status = sidecall.get("/v1/status");
             let calls = status["calls"].as_array_mut().map(std::mem::take).unwrap_or_default();
             let status = calls.into_iter().find(|call| call["call"] == id).unwrap_or_default()["timeline"].take();
-            timeline = Timeline { steps: call["timeline"].as_array().cloned().unwrap_or_default(), status };
+            timeline = Timeline { steps: steps(sidecall, &id), status };
             timeline.status == Value::from(timeline.steps.clone())
         });
         timeline
     }
 
     /// It begins with these steps; then the two are paired, told, parted and told, and it ends.
-    pub fn begins(&self, begin: &[&str], report: &mut Report) {
+    pub(super) fn begins(&self, begin: &[&str]) -> Step<()> {
         let parted = [begin, &["paired", "pushed peer: delivered", "parted"]].concat();
-        self.tells(&[parted.as_slice(), &["ended"]].concat(), report);
+        self.tells(&[parted.as_slice(), &["ended"]].concat())?;
         // By the clock of the node, which hears of the end a moment after it.
-        self.tells(&[parted.as_slice(), &["pushed ended: delivered"]].concat(), report);
+        self.tells(&[parted.as_slice(), &["pushed ended: delivered"]].concat())
     }
 
     /// These steps are in it, in this order, and time doesn't go backwards.
-    pub fn tells(&self, wanted: &[&str], report: &mut Report) {
+    pub(super) fn tells(&self, wanted: &[&str]) -> Step<()> {
         let lines: Vec<String> = self.steps.iter().map(line).collect();
         let mut rest = lines.iter();
         for step in wanted {
             let there = rest.any(|line| line.starts_with(step));
-            report.expect(there, format!("{step:?} is not in its place: {lines:#?}"));
+            expect(there, format!("{step:?} is not in its place: {lines:#?}"))?;
         }
-        report.expect(self.status == Value::from(self.steps.clone()), format!("the status page tells {}", self.status));
+        expect(self.status == Value::from(self.steps.clone()), format!("the status page tells {}", self.status))?;
         let time = |step: &Value, key: &str| step[key].as_i64();
         let begins = self.steps.iter().map(|step| time(step, "at").unwrap_or_default());
-        report.expect(begins.is_sorted(), format!("time goes backwards: {:#?}", self.steps));
+        expect(begins.is_sorted(), format!("time goes backwards: {:#?}", self.steps))?;
         for step in &self.steps {
             let done = ["delivered", "settled"].into_iter().find_map(|key| time(step, key));
-            report.expect(done.is_none_or(|done| time(step, "at") <= Some(done)), format!("done before begun: {step}"));
+            expect(done.is_none_or(|done| time(step, "at") <= Some(done)), format!("done before begun: {step}"))?;
         }
+        Ok(())
     }
+}
+
+fn steps(sidecall: &Sidecall, call: &Value) -> Vec<Value> {
+    let mut view = sidecall.get(&format!("/v1/calls/{}", call.as_str().unwrap_or_default()));
+    view["timeline"].as_array_mut().map(std::mem::take).unwrap_or_default()
+}
+
+/// The newest call to a number is told to its end at that end too, which is another node's.
+pub(super) fn tells_the_other_end(sidecall: &Sidecall, called: &str, end: &str) -> Step<()> {
+    let mut timeline = Vec::new();
+    let whole = wait_until(SOON, || {
+        let call = calls_to(sidecall, called).first().map(|call| call["call"].clone()).unwrap_or_default();
+        timeline = steps(sidecall, &call);
+        let has = |what| timeline.iter().any(|s| s["step"] == "there" && s["side"] == end && s["what"] == what);
+        ["announced", "decided", "answered", "paired", "pushed", "ended"].into_iter().all(has)
+    });
+    expect(whole, format!("of the {end} end: {timeline:?}"))
 }
 
 /// A step as one line.

@@ -1,6 +1,7 @@
 //! What can be told from a call by those who are in it (B12): what each phone got, in order, and what each PBX
 //! wrote down. The same call without sidecall and with it is compared line by line.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::{Cdr, Pbx, Phone, SipMessage, wait_until};
@@ -33,16 +34,22 @@ const READ: [&str; 14] = [
 
 /// A call as it was: lines, by where they were seen.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Observation(pub Vec<(String, Vec<String>)>);
+pub struct Observation(BTreeMap<String, Vec<String>>);
 
 impl Observation {
-    /// The lines of a place; none if nothing was seen there.
+    /// The lines of a place, to be written.
     pub fn at(&mut self, place: &str) -> &mut Vec<String> {
-        let at = self.0.iter().position(|(name, _)| name == place).unwrap_or_else(|| {
-            self.0.push((place.to_owned(), Vec::new()));
-            self.0.len() - 1
-        });
-        &mut self.0[at].1
+        self.0.entry(place.to_owned()).or_default()
+    }
+
+    /// The lines of a place; none if nothing was seen there.
+    pub fn lines(&self, place: &str) -> &[String] {
+        self.0.get(place).map_or(&[], Vec::as_slice)
+    }
+
+    /// The places where something was seen.
+    pub(super) fn places(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
     }
 
     /// Adds what somebody received: a place for each call, in the order in which they began. Within a call the
@@ -60,16 +67,6 @@ impl Observation {
             let lines = lines.filter_map(|(_, m)| Some(format!("{}{}", what(m)?, details(m))));
             self.at(&format!("{who}, call {}", n + 1)).extend(lines);
         }
-    }
-
-    /// The places where something was seen.
-    pub fn places(&self) -> impl Iterator<Item = String> + use<'_> {
-        self.0.iter().map(|(place, _)| place.clone())
-    }
-
-    /// The lines of a place; none if nothing was seen there.
-    pub fn lines(&self, place: &str) -> &[String] {
-        self.0.iter().find(|(name, _)| name == place).map_or(&[], |(_, lines)| lines)
     }
 }
 
@@ -158,22 +155,19 @@ impl<'a> Watch<'a> {
 
     /// Phones: each is to be idle at the end.
     #[must_use]
-    pub fn phones(mut self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
-        for phone in phones {
-            self.phones.push(phone);
-            self.ears.push((phone.number().to_owned(), Box::new(move || phone.messages()), phone.messages().len()));
-        }
-        self
+    pub fn phones(self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
+        phones.into_iter().fold(self, |watch, phone| watch.phone(phone.number(), phone))
     }
 
     /// Far ends of trunks that are phones, of which a call reaches one or comes from one.
     #[must_use]
-    pub fn trunk_phones(mut self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
-        for phone in phones {
-            self.phones.push(phone);
-            let before = phone.messages().len();
-            self.ears.push((TRUNK_END.to_owned(), Box::new(move || phone.messages()), before));
-        }
+    pub fn trunk_phones(self, phones: impl IntoIterator<Item = &'a Phone>) -> Watch<'a> {
+        phones.into_iter().fold(self, |watch, phone| watch.phone(TRUNK_END, phone))
+    }
+
+    fn phone(mut self, who: &str, phone: &'a Phone) -> Watch<'a> {
+        self.phones.push(phone);
+        self.ears.push((who.to_owned(), Box::new(move || phone.messages()), phone.messages().len()));
         self
     }
 
@@ -210,7 +204,7 @@ impl<'a> Watch<'a> {
             let mut rows: Vec<String> = pbx.cdrs()[*before..].iter().map(row).collect();
             // Legs that end together are written down in the order in which their threads come to it.
             rows.sort();
-            *observed.at(&records(name)) = rows;
+            *observed.at(&format!("{RECORDS}{name}")) = rows;
         }
         observed
     }
@@ -218,11 +212,6 @@ impl<'a> Watch<'a> {
 
 /// What the place begins with where the rows of a PBX stand.
 pub(crate) const RECORDS: &str = "records of ";
-
-/// Where the rows of a PBX stand.
-pub fn records(pbx: &str) -> String {
-    format!("{RECORDS}{pbx}")
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,49 +1,106 @@
-//! B11: the first address goes from node to node.
+//! B6 and B11 where a trunk drops `User-to-User`: the first address goes from node to node, or as `Call-Info`.
 
 use super::*;
+use crate::net::knot::Records;
+use crate::scenario::portability::asking;
+use crate::{Kind, Knot, PSTN, wait_until};
 
-pub(super) fn as_is(domains: &mut Domains, report: &mut Report) -> Result<()> {
-    between_nodes(domains, CallerId::AsIs, report)
-}
-
-pub(super) fn national(domains: &mut Domains, report: &mut Report) -> Result<()> {
-    between_nodes(domains, CallerId::National, report)
-}
-
-pub(super) fn withheld(domains: &mut Domains, report: &mut Report) -> Result<()> {
-    between_nodes(domains, CallerId::Withheld, report)
-}
-
-fn between_nodes(domains: &mut Domains, shown: CallerId, report: &mut Report) -> Result<()> {
-    domains.start_sidecall(Between::Network, "")?;
-    offered_and_paired(domains, shown, report)
-}
-
-pub(super) fn offered_and_paired(domains: &mut Domains, shown: CallerId, report: &mut Report) -> Result<()> {
+/// Alice calls Bob, and the network shows her number so.
+pub(super) fn from_node_to_node(domains: &mut Domains, between: Between, more: [&str; 2], shown: CallerId) -> Step<()> {
+    domains.start_sidecall(between, more)?;
     domains.pstn.caller_id(shown);
-    let (alice, bob) = (domains.a.phone(1)?, domains.b.phone(1)?);
-    let first = domains.a.number(1);
-    let wire = Wire::tap(domains, report)?;
-    talk_and_write(domains, &alice, &bob, (shown != CallerId::Withheld).then_some(first.as_str()), report);
+    talk_and_write(domains, shown != CallerId::Withheld)?;
     domains.pstn.caller_id(CallerId::AsIs);
+    let (a, b, second) = (domains.a.sidecall(), domains.b.sidecall(), domains.b.number(1));
     if shown == CallerId::AsIs {
-        for (node, end) in [(domains.a.sidecall(), "second"), (domains.b.sidecall(), "first")] {
-            let whole = crate::scenario::report::there(node, &domains.b.number(1), end);
-            report.expect(whole.is_ok(), format!("of the {end} end: {whole:?}"));
-        }
-        report.say("both nodes tell the call as one story, the other organisation's part included");
+        tells_the_other_end(a, &second, "second")?;
+        tells_the_other_end(b, &second, "first")?;
+        domains.say("both nodes tell the call as one story, the other organisation's part included");
     }
-    wire.on_the_network(1, domains, report)?;
-    let second = domains.b.number(1);
-    let (a, b) = (domains.a.sidecall(), domains.b.sidecall());
+    domains.carry_nothing(1)?;
     let out = ["announced", "decided pstn no-trunk", "routed pstn", "offered to b: accepted", "answered at remote"];
-    Timeline::of(a, &second).begins(&out, report);
+    Timeline::of(a, &second).begins(&out)?;
     let come = Timeline::of(b, &second);
-    come.begins(&["announced", "decided local called-has-client", "routed local", "answered at second"], report);
-    come.tells(&["heard by offer of a", "paired", "pushed peer: delivered"], report);
+    come.begins(&["announced", "decided local called-has-client", "routed local", "answered at second"])?;
+    come.tells(&["heard by offer of a", "paired", "pushed peer: delivered"])?;
     if shown == CallerId::Withheld {
-        let everything = format!("{:?}", domains.there(1).all().iter().rev().take(6).collect::<Vec<_>>());
-        report.expect(!everything.contains(&first), "the withheld number was shown to Bob's client");
+        let everything = format!("{:?}", domains.clients()[1].all().iter().rev().take(6).collect::<Vec<_>>());
+        expect(!everything.contains(&domains.a.number(1)), "the withheld number was shown to Bob's client")?;
     }
+    Ok(())
+}
+
+/// A's configuration doesn't say which numbers are B's, but the DNS does. Alice calls Bob, and Bob calls Alice.
+pub(super) fn found_in_the_dns(domains: &mut Domains) -> Step<()> {
+    let second = domains.b.number(1);
+    let node = format!("!^.*$!http://{}!", domains.nodes[1]);
+    let knot = Knot::start(&Records::default().naptr(&second, (100, 10), 60, "E2U+x-sidecall:https", &node), 60)?;
+    let lnp = asking(&knot, "own_routing_numbers = [\"+1212555\"]\ndeadline_ms = 300\n");
+    from_node_to_node(domains, Between::Unlisted, [&lnp, ""], CallerId::AsIs)?;
+    let served = ["decided pstn no-trunk served by b", "offered to b: accepted"];
+    Timeline::of(domains.a.sidecall(), &second).tells(&served)?;
+    let [alice, bob, _] = domains.people()?;
+    let (call, there) = domains.connect(&bob.phone, &alice.number, &alice.phone)?;
+    domains.pair(&alice, &bob)?;
+    domains.say("the DNS says too that B may offer a call of Bob's");
+    hang_up(&call, &there)?;
+    Timeline::of(domains.b.sidecall(), &alice.number).tells(&["offered to a: accepted", "pushed peer"])
+}
+
+/// Alice and Anna call Bob at the same time, and the network withholds both numbers. B's node has two offers and can't
+/// know which call each belongs to, so it must tell nobody.
+pub(super) fn two_withheld(domains: &mut Domains) -> Step<()> {
+    domains.start_sidecall(Between::Network, NO_MORE)?;
+    let client = domains.a.client(2, "Anna")?;
+    domains.pstn.caller_id(CallerId::Withheld);
+    let ([alice, bob, _], anna) = (domains.people()?, domains.a.participant(2, "Anna", &client)?);
+    let clients = [&alice, &anna, &bob].map(|who| who.client);
+    let accepted = || {
+        let calls = calls_to(domains.a.sidecall(), &bob.number).into_iter();
+        calls.filter(|call| call["phase"] != "ended" && call["remote"]["offer"]["state"] == "accepted").count()
+    };
+    domains.tap()?;
+    let calls = [&alice, &anna].map(|who| (who, who.phone.call(&bob.number)));
+    let there: Vec<Call> = (0..2).filter_map(|_| bob.phone.next_call(SOON)).collect();
+    expect(there.len() == 2, format!("{} calls came", there.len()))?;
+    expect(wait_until(SOON, || accepted() == 2), "not both offers were taken")?;
+    there.iter().for_each(Call::answer);
+    for (who, call) in &calls {
+        let hears = call.wait_answered(SOON) && call.wait_hears(&bob.phone, SOON);
+        expect(hears, format!("{} doesn't hear Bob", who.name))?;
+        let heard = || there.iter().any(|there| there.hears(&who.phone));
+        expect(wait_until(SOON, heard), format!("Bob doesn't hear {}", who.name))?;
+    }
+    expect(Since::all_stay_without(&clients), "somebody's client was told of somebody")?;
+    domains.say("both calls are answered, everybody hears everybody, and no client is told of anybody");
+    domains.carry_nothing(2)?;
+    calls.iter().for_each(|(_, call)| call.hang_up());
+    expect(there.iter().all(|there| there.wait_ended(SOON)), "a call did not end at the other side")?;
+    expect(Since::all_stay_without(&clients), "somebody was told of somebody at the end")?;
+    domains.pstn.caller_id(CallerId::AsIs);
+    Ok(())
+}
+
+/// Alice calls Bob over a trunk of the network's, which hands on `Call-Info` and which B trusts.
+pub(super) fn by_call_info(domains: &mut Domains) -> Step<()> {
+    domains.start_sidecall(Between::Carrier, NO_MORE)?;
+    let pbx = &domains.b.pbx;
+    let (before, with) = match pbx.kind() {
+        Kind::Asterisk => ("sidecall".to_owned(), "sidecall|pstn".to_owned()),
+        Kind::FreeSwitch => {
+            let before = pbx.console("global_getvar sidecall_trusted").trim().to_owned();
+            (before.clone(), format!("{before},{PSTN}/32"))
+        }
+    };
+    let carries = |does: bool| {
+        domains.pstn.carries_call_info(does);
+        pbx.set("sidecall_trusted", if does { &with } else { &before });
+    };
+    carries(true);
+    let [to_alice, _] = talk_and_write(domains, true)?;
+    domains.carry_by_call_info(&to_alice)?;
+    let heard = ["heard by signalling", "pushed peer: delivered"];
+    Timeline::of(domains.b.sidecall(), &domains.b.number(1)).tells(&heard)?;
+    carries(false);
     Ok(())
 }
