@@ -35,7 +35,7 @@ fn config(knot: &Knot) -> SidecallConfig {
 
 fn scenario(called: Person, route: &'static str, reason: &'static str, arrives: Arrives, paired: bool) -> CallScenario {
     let title = "What the DNS says of the called number decides";
-    CallScenario { paired, ..call("B5", title, [ALICE, called], (route, reason), arrives) }
+    CallScenario { paired, title, ..call("B5", [ALICE, called], (route, reason), arrives) }
 }
 
 fn run(kind: Kind, ported: &[(Person, &str)], scenarios: &[CallScenario]) {

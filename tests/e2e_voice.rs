@@ -48,9 +48,9 @@ const PORTED: [(Person, &str); 3] = [(DAVE, "+1-303-555-9999"), (ERIN, "+44-20-7
 
 /// B5: as [`CALL_SCENARIOS`], once a name server is asked.
 const MOVED: [CallScenario; 3] = [
-    call("B5", "ported out, to where a trunk leads", [ALICE, DAVE], ("packet", "ported-out"), Arrives::Packet),
-    call("B5", "ported out, to others", [ALICE, ERIN], ("pstn", "ported-out"), Arrives::Pstn),
-    call("B5", "ported in", [ALICE, FRANK], ("pstn", "ported-in"), Arrives::Pstn),
+    call("B5", [ALICE, DAVE], ("packet", "ported-out"), Arrives::Packet).titled("ported out, to where a trunk leads"),
+    call("B5", [ALICE, ERIN], ("pstn", "ported-out"), Arrives::Pstn).titled("ported out, to others"),
+    call("B5", [ALICE, FRANK], ("pstn", "ported-in"), Arrives::Pstn).titled("ported in"),
 ];
 
 /// A name server with these, and what makes a node ask it.

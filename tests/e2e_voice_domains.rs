@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use lab::scenario;
 use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::portability::{asking, moved, route};
 use lab::scenario::sides::Between;
@@ -54,7 +55,7 @@ const TRUNK: &[Between] = &[Between::Trunk];
 const NETWORK: &[Between] = &[Between::Network];
 const BOTH: &[Between] = &[Between::Trunk, Between::Network];
 
-const fn scenario(
+const fn voice(
     name: &'static str,
     between: &'static [Between],
     packet: bool,
@@ -69,17 +70,17 @@ const PORTED: &str = "B5, a number that has moved";
 
 /// B6, B7, B11 where nothing else is said.
 const SCENARIOS: &[VoiceScenario] = &[
-    scenario("the caller hangs up", BOTH, true, |domains, phones| {
+    voice("the caller hangs up", BOTH, true, |domains, phones| {
         let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario("the called hangs up", TRUNK, true, |domains, phones| {
+    voice("the called hangs up", TRUNK, true, |domains, phones| {
         let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         there.hang_up();
         assert!(call.wait_ended(SOON));
     }),
-    scenario("early media", BOTH, true, |domains, phones| {
+    voice("early media", BOTH, true, |domains, phones| {
         let call = phones.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
         let there = phones.bob.next_call(SOON).unwrap();
         there.speak_early();
@@ -89,19 +90,19 @@ const SCENARIOS: &[VoiceScenario] = &[
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario("B2, a caller without a client", TRUNK, false, |domains, phones| {
+    voice("B2, a caller without a client", TRUNK, false, |domains, phones| {
         let (call, there) = talk(&phones.dave, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario("busy", TRUNK, true, |domains, phones| refused(domains, phones, "486 Busy Here")),
-    scenario("declined", TRUNK, true, |domains, phones| refused(domains, phones, "603 Decline")),
-    scenario("no answer", TRUNK, true, |domains, phones| refused(domains, phones, "480 Temporarily Unavailable")),
-    scenario("a number that nobody has", TRUNK, true, |domains, phones| {
+    voice("busy", TRUNK, true, |domains, phones| refused(domains, phones, "486 Busy Here")),
+    voice("declined", TRUNK, true, |domains, phones| refused(domains, phones, "603 Decline")),
+    voice("no answer", TRUNK, true, |domains, phones| refused(domains, phones, "480 Temporarily Unavailable")),
+    voice("a number that nobody has", TRUNK, true, |domains, phones| {
         let call = phones.alice.call_as(&domains.b.number(9), "Alice A.", &[]);
         assert!(call.wait_status(SOON).is_some_and(|status| status >= 400), "{:#?}{}", call.messages(), domains.log());
     }),
-    scenario("the caller gives up", BOTH, true, |domains, phones| {
+    voice("the caller gives up", BOTH, true, |domains, phones| {
         let call = phones.alice.call_as(&domains.b.number(1), "Alice A.", &[]);
         let there = phones.bob.next_call(SOON).unwrap();
         there.ring();
@@ -109,15 +110,15 @@ const SCENARIOS: &[VoiceScenario] = &[
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario(PORTED, TRUNK, true, |domains, phones| {
+    voice(PORTED, TRUNK, true, |domains, phones| {
         let (call, there) = talk(&phones.alice, &domains.b.number(6), &phones.grace);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario("B8, a menu finds the extension", TRUNK, true, |domains, phones| {
+    voice("B8, a menu finds the extension", TRUNK, true, |domains, phones| {
         menu(&phones.alice, domains, domains.b.plan().main, &phones.carol);
     }),
-    scenario("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, phones| {
+    voice("B8 and B13, Bob transfers to Carol", BOTH, true, |domains, phones| {
         let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         assert_eq!(there.refer_to(phones.carol.number()), Some(202));
         let third = answer(&phones.carol);
@@ -126,7 +127,7 @@ const SCENARIOS: &[VoiceScenario] = &[
         call.hang_up();
         assert!(third.wait_ended(SOON));
     }),
-    scenario("B8, Bob answers the main number, asks Carol and connects her", TRUNK, true, |domains, phones| {
+    voice("B8, Bob answers the main number, asks Carol and connects her", TRUNK, true, |domains, phones| {
         let (call, there) = talk(&phones.alice, &domains.b.plan().reception(), &phones.bob);
         assert!(there.hold());
         let (consult, third) = talk(&phones.bob, phones.carol.number(), &phones.carol);
@@ -135,16 +136,16 @@ const SCENARIOS: &[VoiceScenario] = &[
         call.hang_up();
         assert!(third.wait_ended(SOON));
     }),
-    scenario(BEHIND, TRUNK, true, |domains, phones| {
+    voice(BEHIND, TRUNK, true, |domains, phones| {
         let Some((behind, phone)) = domains.c.as_ref().zip(phones.inner.as_ref()) else { return };
         menu(&phones.alice, domains, behind.plan().main, phone);
     }),
-    scenario(MOBILE, TRUNK, false, |domains, phones| {
+    voice(MOBILE, TRUNK, false, |domains, phones| {
         let (call, there) = talk(&phones.mobile, &domains.b.number(1), &phones.bob);
         call.hang_up();
         assert!(there.wait_ended(SOON));
     }),
-    scenario("the network withholds the caller", NETWORK, false, |domains, phones| {
+    voice("the network withholds the caller", NETWORK, false, |domains, phones| {
         domains.pstn.caller_id(CallerId::Withheld);
         let (call, there) = talk(&phones.alice, &domains.b.number(1), &phones.bob);
         domains.pstn.caller_id(CallerId::AsIs);
@@ -156,7 +157,7 @@ const SCENARIOS: &[VoiceScenario] = &[
 /// Both are up and hear each other.
 fn sound_both_ways((a, from): (&Call, &Phone), (b, to): (&Call, &Phone)) {
     assert!(a.wait_answered(SOON), "{:?}", a.status());
-    assert!(a.wait_hears(to, SOON) && b.wait_hears(from, SOON));
+    scenario::sound_both_ways((a, from), (b, to), SOON).unwrap();
 }
 
 fn answer(phone: &Phone) -> Call {
@@ -168,13 +169,7 @@ fn answer(phone: &Phone) -> Call {
 
 /// `from` calls `number`; `to` rings, answers, and they talk.
 fn talk(from: &Phone, number: &str, to: &Phone) -> (Call, Call) {
-    let call = from.call_as(number, "Alice A.", &[]);
-    let there = to.next_call(SOON).unwrap_or_else(|| panic!("{number} isn't called: {:?}", call.status()));
-    there.ring();
-    assert!(call.wait_ringing(SOON));
-    there.answer();
-    sound_both_ways((&call, from), (&there, to));
-    (call, there)
+    scenario::talk(from.call_as(number, "Alice A.", &[]), from, to, SOON).unwrap()
 }
 
 fn menu(from: &Phone, domains: &Domains, main: &str, to: &Phone) {

@@ -17,7 +17,7 @@ use lab::scenario::differences::{Compared, Table, differences, none_but_listed};
 use lab::scenario::people::People;
 use lab::scenario::transfers::TRANSFERS;
 use lab::scenario::voice::{Observation, Watch};
-use lab::scenario::{Step, expect};
+use lab::scenario::{self, Step, expect, sound_both_ways};
 use lab::sidecall::{PBX, domain};
 use lab::{Call, Habit, Installed, Kind, Pbx, PbxConfig, Phone};
 
@@ -136,21 +136,9 @@ fn scenarios(kind: Kind) -> Vec<VoiceScenario> {
     transfers.chain(own).filter(|scenario| scenario.only.is_none_or(|only| only == kind)).collect()
 }
 
-/// Both are up and hear each other.
-fn sound_both_ways(a: (&Call, &Phone), b: (&Call, &Phone)) -> Step<()> {
-    expect(a.0.wait_answered(SOON), "it is not answered")?;
-    lab::scenario::sound_both_ways(a, b, SOON)
-}
-
 /// `from` calls `number`; `to` rings and answers, and they talk.
 fn talk(from: &Phone, number: &str, to: &Phone) -> Step<(Call, Call)> {
-    let call = from.call(number);
-    let there = to.next_call(SOON).ok_or_else(|| format!("{number} does not ring: {:?}", call.status()))?;
-    there.ring();
-    expect(call.wait_ringing(SOON), "the caller does not hear it ring")?;
-    there.answer();
-    sound_both_ways((&call, from), (&there, to))?;
-    Ok((call, there))
+    scenario::talk(from.call(number), from, to, SOON)
 }
 
 fn outside(house: &House) -> Step<Vec<Call>> {
@@ -179,7 +167,8 @@ fn transferred_over_packet_trunk(house: &House) -> Step<Vec<Call>> {
     let (call, there) = talk(&house.people.phones[0], OUTSIDE, &house.packet)?;
     expect(call.refer_to("1003") == Some(202), "the transfer is refused")?;
     let third = house.people.answer(3)?;
-    sound_both_ways((&there, &house.packet), (&third, &house.people.phones[3]))?;
+    expect(there.wait_answered(SOON), "it is not answered")?;
+    sound_both_ways((&there, &house.packet), (&third, &house.people.phones[3]), SOON)?;
     expect(call.wait_ended(SOON), "who transferred is still there")?;
     Ok(vec![there])
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use lab::scenario::wire::carried;
+use lab::scenario::{self, wire::carried};
 use lab::{Call, CallerId, Capture, Domains, Kind, PSTN, Phone, SidecallConfig};
 
 /// How long anything may take.
@@ -28,13 +28,7 @@ fn capture(domains: &Domains) -> Capture {
 /// `from` calls `number`, and `to` answers.
 fn talk(domains: &Domains, from: &Phone, number: &str, to: &Phone) -> (Call, Call) {
     let call = from.call_as(number, "", &["User-to-User: 0461;encoding=hex", "X-Lab: 1"]);
-    let there = to.next_call(SOON).unwrap_or_else(|| panic!("{number} isn't called: {}", domains.log()));
-    there.ring();
-    assert!(call.wait_ringing(SOON));
-    there.answer();
-    assert!(call.wait_answered(SOON), "{}", domains.log());
-    assert!(call.wait_hears(to, SOON) && there.wait_hears(from, SOON), "{}", domains.log());
-    (call, there)
+    scenario::talk(call, from, to, SOON).unwrap_or_else(|problem| panic!("{problem}\n{}", domains.log()))
 }
 
 /// The one hangs up, and the other notices.

@@ -91,8 +91,12 @@ pub enum Arrives {
 }
 
 impl CallScenario {
-    /// Both clients get each other's address.
-    pub const fn paired(self) -> CallScenario {
+    /// One line for a person.
+    pub const fn titled(self, title: &'static str) -> CallScenario {
+        CallScenario { title, ..self }
+    }
+
+    const fn paired(self) -> CallScenario {
         CallScenario { paired: true, ..self }
     }
 
@@ -104,84 +108,37 @@ impl CallScenario {
 
 /// All scenarios, in the order of the behaviours.
 pub const CALL_SCENARIOS: [CallScenario; 9] = [
-    call(
-        "B1",
+    call("B1", [ALICE, FRANK], ("packet", "called-not-served"), Arrives::Packet).titled(
         "The caller has a client, the called number is somebody else's: packet trunk, and the address travels along",
-        [ALICE, FRANK],
-        ("packet", "called-not-served"),
-        Arrives::Packet,
     ),
-    call(
-        "B2",
-        "The caller has no client: an ordinary call, and nothing is added to it",
-        [CAROL, FRANK],
-        ("pstn", "caller-has-no-client"),
-        Arrives::Pstn,
-    ),
-    call(
-        "B2",
-        "The caller has no client, the called mobile has: an ordinary call, and that client is told nothing",
-        [CAROL, DAVE],
-        ("pstn", "caller-has-no-client"),
-        Arrives::Pstn,
-    ),
-    call(
-        "B2",
+    call("B2", [CAROL, FRANK], ("pstn", "caller-has-no-client"), Arrives::Pstn)
+        .titled("The caller has no client: an ordinary call, and nothing is added to it"),
+    call("B2", [CAROL, DAVE], ("pstn", "caller-has-no-client"), Arrives::Pstn)
+        .titled("The caller has no client, the called mobile has: an ordinary call, and that client is told nothing"),
+    call("B2", [CAROL, BOB], ("pstn", "caller-has-no-client"), Arrives::Phone).titled(
         "The caller has no client, the called phone here has: an ordinary call, and that client is told nothing",
-        [CAROL, BOB],
-        ("pstn", "caller-has-no-client"),
-        Arrives::Phone,
     ),
-    call(
-        "B3",
-        "Both have clients, the called phone is elsewhere: packet trunk, both get each other's address",
-        [ALICE, DAVE],
-        ("packet", "called-has-client"),
-        Arrives::Packet,
-    )
-    .paired(),
-    call(
-        "B3",
-        "Both have clients, the called phone is on this PBX: local, both get each other's address",
-        [ALICE, BOB],
-        ("local", "called-has-client"),
-        Arrives::Phone,
-    )
-    .paired(),
-    call(
-        "B4",
-        "The called number is ours and has no client, its phone is elsewhere: the PSTN",
-        [ALICE, ERIN],
-        ("pstn", "called-has-no-client"),
-        Arrives::Pstn,
-    ),
-    call(
-        "B4",
-        "The called number is ours and has no client, its phone is on this PBX: local",
-        [ALICE, CAROL],
-        ("local", "called-has-no-client"),
-        Arrives::Phone,
-    ),
-    CallScenario {
-        from_pstn: true,
-        ..call(
-            "B10",
-            "The call comes from the PSTN, nothing was done at its origin: our node knows both numbers",
-            [DAVE, BOB],
-            ("local", "called-has-client"),
-            Arrives::Phone,
-        )
-        .paired()
-    },
+    call("B3", [ALICE, DAVE], ("packet", "called-has-client"), Arrives::Packet)
+        .titled("Both have clients, the called phone is elsewhere: packet trunk, both get each other's address")
+        .paired(),
+    call("B3", [ALICE, BOB], ("local", "called-has-client"), Arrives::Phone)
+        .titled("Both have clients, the called phone is on this PBX: local, both get each other's address")
+        .paired(),
+    call("B4", [ALICE, ERIN], ("pstn", "called-has-no-client"), Arrives::Pstn)
+        .titled("The called number is ours and has no client, its phone is elsewhere: the PSTN"),
+    call("B4", [ALICE, CAROL], ("local", "called-has-no-client"), Arrives::Phone)
+        .titled("The called number is ours and has no client, its phone is on this PBX: local"),
+    CallScenario { from_pstn: true, ..call("B10", [DAVE, BOB], ("local", "called-has-client"), Arrives::Phone) }
+        .titled("The call comes from the PSTN, nothing was done at its origin: our node knows both numbers")
+        .paired(),
 ];
 
-/// A call from a phone, after which nobody is paired.
+/// A call from a phone, after which nobody is paired. Its title is to be added.
 pub const fn call(
     behaviour: &'static str,
-    title: &'static str,
     [caller, called]: [Person; 2],
     (route, reason): (&'static str, &'static str),
     arrives: Arrives,
 ) -> CallScenario {
-    CallScenario { behaviour, title, caller, called, from_pstn: false, route, reason, arrives, paired: false }
+    CallScenario { behaviour, title: "", caller, called, from_pstn: false, route, reason, arrives, paired: false }
 }

@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(8);
 
 /// The texts that were written in one scenario.
 #[derive(Debug, Default)]
-pub struct Letters {
+pub(super) struct Letters {
     /// Each text, and the name of the person it was written to.
     sent: Vec<(String, String)>,
     last: Option<Instant>,

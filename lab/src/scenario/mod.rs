@@ -4,7 +4,7 @@ pub mod between;
 pub mod calls;
 pub mod differences;
 pub mod domains;
-pub mod letters;
+mod letters;
 pub mod people;
 pub mod portability;
 pub mod report;
@@ -36,6 +36,17 @@ pub fn expect(ok: bool, problem: impl Into<String>) -> Step<()> {
 /// Answers the next call of a phone, which must come within `limit`.
 pub fn answer(phone: &Phone, limit: Duration) -> Step<Call> {
     phone.answer_next(limit).ok_or_else(|| format!("{} does not ring", phone.number()))
+}
+
+/// A call of `from`'s rings at `to`, who answers, and both hear each other. Each step may take `limit`.
+pub fn talk(call: Call, from: &Phone, to: &Phone, limit: Duration) -> Step<(Call, Call)> {
+    let there = to.next_call(limit).ok_or_else(|| format!("{} isn't called: {:?}", to.number(), call.status()))?;
+    there.ring();
+    expect(call.wait_ringing(limit), format!("{} does not hear it ring", from.number()))?;
+    there.answer();
+    expect(call.wait_answered(limit), format!("{} does not answer: {:?}", to.number(), call.status()))?;
+    sound_both_ways((&call, from), (&there, to), limit)?;
+    Ok((call, there))
 }
 
 /// The phones of two ends of a call hear each other within `limit`.

@@ -35,7 +35,7 @@ pub struct People {
 }
 
 impl People {
-    /// They have come: a number of the directory, a client and a phone for each. `pbx` is that PBX.
+    /// `everybody` has a number of the directory, a client and a phone for each. `pbx` is that PBX.
     pub fn new(outside: bool, pbx: &Pbx, everybody: Vec<(String, Hosted, Phone)>) -> People {
         let (mut numbers, mut clients, mut phones) = (Vec::new(), Vec::new(), Vec::new());
         for (number, client, phone) in everybody {
@@ -122,9 +122,8 @@ impl People {
         [0, 1, 2, 3].map(|n| sorted(&self.told(n)))
     }
 
-    /// Everybody writes to each address that the own client was given in this scenario. Of a pair that talks, the text must
-    /// reach the other's client. The address of somebody one no longer talks to may be good for a while yet, and then
-    /// reaches the client of that person.
+    /// Everybody writes to each address that their client was given in this scenario. While two people talk, a text must
+    /// reach the other's client. Afterwards the address may be gone (404); until then a text to it reaches the same client.
     pub(super) fn write(&self) -> Step<Letters> {
         let mut letters = Letters::default();
         for (from, client) in self.clients.iter().enumerate() {
@@ -152,14 +151,14 @@ impl People {
         letters.none_astray(NAMES.into_iter().zip(self.clients.iter().map(|client| client as &dyn Client)))
     }
 
-    /// Whom a client was given an address of, and that.
+    /// The person and the address in a `peer` event.
     fn given(&self, event: &Value) -> Option<(usize, String)> {
         let field = |name: &str| event["peer"][name].as_str().map(str::to_owned);
         let number = field("number")?;
         Some((self.numbers.iter().position(|known| *known == number)?, field("address")?))
     }
 
-    /// Whom a person's client takes him to talk to.
+    /// The people whom a person's client shows as connected.
     fn talks_to(&self, n: usize) -> Vec<usize> {
         let mut talks = Vec::new();
         for word in self.told(n).split_whitespace() {

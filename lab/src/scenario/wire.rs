@@ -37,7 +37,7 @@ impl Domains {
         Capture::start(&ports.chain([self.pstn.sip().port()]).collect::<Vec<_>>())
     }
 
-    /// What is checked later is on the wire from now on.
+    /// Captures from now on: the checks below ignore what was on the wire before.
     pub(super) fn tap(&self) -> Step<()> {
         let mut play = self.play.borrow_mut();
         if play.wire.is_none() {
@@ -53,7 +53,7 @@ impl Domains {
         Ok(())
     }
 
-    /// One call went from A to B by the way that there is, with this address if that is one for it.
+    /// One call went from A to B over the trunk that this setting leads to, with this address if the trunk carries it.
     pub(super) fn carry(&self, between: Between, address: &str) -> Step<()> {
         match between {
             Between::Trunk | Between::Routed | Between::TrunkOfPeers => self.carry_over(2, address),
@@ -62,7 +62,8 @@ impl Domains {
         }
     }
 
-    /// One call went with this address over the packet trunks between so many PBXs: A, B, and the one behind B.
+    /// One call went over the packet trunks between the first PBXs of A, B and the one behind B, and each trunk carries this
+    /// address.
     pub(super) fn carry_over(&self, pbxs: usize, address: &str) -> Step<()> {
         let (Some(packets), hosts) = self.packets()? else { return Ok(()) };
         let hops: Vec<Hop> = hosts[..pbxs].windows(2).map(|hop| (hop[0], hop[1])).collect();
@@ -79,7 +80,7 @@ impl Domains {
         Ok(())
     }
 
-    /// So many calls went to B over the network, with no address. What the network shows as the caller.
+    /// This many calls went to B over the network, and no leg carries an address.
     pub(super) fn carry_nothing(&self, calls: usize) -> Step<()> {
         let (Some(packets), hosts) = self.packets()? else { return Ok(()) };
         let on = packets.between(PSTN, hosts[1]).invites();

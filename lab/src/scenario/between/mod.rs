@@ -34,99 +34,71 @@ pub struct DomainScenario {
 
 /// All of them.
 pub const DOMAIN_SCENARIOS: &[DomainScenario] = &[
-    scenario("B5", "The DNS says that the number has moved to B: it takes the trunk there", ported::moved_to_b),
-    scenario(
-        "B5",
+    scenario("B5", ported::moved_to_b).titled("The DNS says that the number has moved to B: it takes the trunk there"),
+    scenario("B5", ported::only_in_the_dns).titled(
         "Only the DNS knows that B has the number: its client is found, and that of one without a record isn't",
-        ported::only_in_the_dns,
     ),
-    scenario(
-        "B5",
-        "B asks the DNS before the call is let in: a number that has come is paired, one that has left isn't",
-        ported::asked_where_it_arrives,
-    ),
-    scenario("B5", "The DNS says that B's node serves the number, and the offer goes there", offered::found_in_the_dns)
+    scenario("B5", ported::asked_where_it_arrives)
+        .titled("B asks the DNS before the call is let in: a number that has come is paired, one that has left isn't"),
+    scenario("B5", offered::found_in_the_dns)
+        .titled("The DNS says that B's node serves the number, and the offer goes there")
         .once(),
-    scenario("B6", "The first address comes with the call over the packet trunk, to the second client", over_the_trunk),
-    scenario("B6", "The carrier drops User-to-User: the first address comes as Call-Info", offered::by_call_info),
-    scenario("B7", "The second client's address goes back; then both write to each other", and_back),
-    scenario("B7", "A softphone can't answer an address: its node does", |domains| {
-        other_client(domains, Between::Trunk, &DAN)
-    }),
-    scenario("B7", "A webhook needn't answer an address: its node does", |domains| {
-        other_client(domains, Between::Trunk, &ERIN)
-    }),
-    scenario("B7", "Alice's client is a softphone: her node takes the second address for it", |domains| {
-        other_client(domains, Between::Trunk, &ADA)
-    })
-    .once(),
-    scenario("B7", "Alice's client is a webhook: her node takes the second address for it", |domains| {
-        other_client(domains, Between::Trunk, &EVA)
-    })
-    .once(),
-    scenario(
-        "B8",
-        "A menu finds the extension: its client is told, and nobody is asked about the main number",
-        attendant::menu,
-    ),
-    scenario("B8", "The operator finds the extension and transfers the call", attendant::operator),
-    scenario("B8", "The menu's operator asks Carol first, and then connects her", |domains| {
-        attendant::consulted(domains, true)
-    }),
-    scenario("B8", "Somebody answers the main number in person, asks Carol, and then connects her", |domains| {
-        attendant::consulted(domains, false)
-    }),
-    scenario(
-        "B8",
-        "The agent starts again while the main number rings: who answers is found all the same",
-        attendant::resumed,
-    ),
-    DomainScenario {
-        inner: true,
-        ..scenario(
-            "B9",
-            "The attendant is a PBX behind the call server: the address crosses the second hop",
-            attendant::behind,
-        )
-    },
-    scenario("B10", "Nothing was done where the call comes from: B's node knows both numbers", from_a_mobile),
-    scenario("B11", "The network drops the header: the address goes from node to node", |domains| {
-        offered::from_node_to_node(domains, Between::Network, NO_MORE, CallerId::AsIs)
-    }),
-    scenario("B11", "The network shows the caller in national format: still the same call", |domains| {
-        offered::from_node_to_node(domains, Between::Network, NO_MORE, CallerId::National)
-    }),
-    scenario("B11", "The caller's number is withheld: matched, and still withheld", |domains| {
-        offered::from_node_to_node(domains, Between::Network, NO_MORE, CallerId::Withheld)
-    }),
-    scenario("B11", "Two withheld calls with two offers at once: nobody is told anything", offered::two_withheld),
-    // Every request between nodes, agents and clients goes over TLS, and each node's certificate is signed by a CA that
-    // only those know who were told of it.
-    scenario("B11", "Over HTTPS, between nodes that know each other by tokens: the same", |domains| {
-        offered::from_node_to_node(domains, Between::Https(Known::ByToken), NO_MORE, CallerId::AsIs)
-    })
-    .once(),
-    scenario("B11", "Over HTTPS, between nodes that know each other by certificates: the same", |domains| {
-        let between = Between::Https(Known::ByCertificate);
-        offered::from_node_to_node(domains, between, NO_MORE, CallerId::AsIs)?;
-        other_client(domains, between, &DAN)
-    })
-    .once(),
-    scenario(
-        "B13",
-        "Bob transfers Alice to Carol: the old pair ends, the new one is made, across the trunk",
-        |domains| transferred(domains, Between::Trunk),
-    ),
-    scenario("B13", "The same where the address came from node to node", |domains| {
-        transferred(domains, Between::Network)
-    }),
+    scenario("B6", over_the_trunk)
+        .titled("The first address comes with the call over the packet trunk, to the second client"),
+    scenario("B6", offered::by_call_info)
+        .titled("The carrier drops User-to-User: the first address comes as Call-Info"),
+    scenario("B7", and_back).titled("The second client's address goes back; then both write to each other"),
+    scenario("B7", |domains| other_client(domains, Between::Trunk, &DAN))
+        .titled("A softphone can't answer an address: its node does"),
+    scenario("B7", |domains| other_client(domains, Between::Trunk, &ERIN))
+        .titled("A webhook needn't answer an address: its node does"),
+    scenario("B7", |domains| other_client(domains, Between::Trunk, &ADA))
+        .titled("Alice's client is a softphone: her node takes the second address for it")
+        .once(),
+    scenario("B7", |domains| other_client(domains, Between::Trunk, &EVA))
+        .titled("Alice's client is a webhook: her node takes the second address for it")
+        .once(),
+    scenario("B8", attendant::menu)
+        .titled("A menu finds the extension: its client is told, and nobody is asked about the main number"),
+    scenario("B8", attendant::operator).titled("The operator finds the extension and transfers the call"),
+    scenario("B8", |domains| attendant::consulted(domains, true))
+        .titled("The menu's operator asks Carol first, and then connects her"),
+    scenario("B8", |domains| attendant::consulted(domains, false))
+        .titled("Somebody answers the main number in person, asks Carol, and then connects her"),
+    scenario("B8", attendant::resumed)
+        .titled("The agent starts again while the main number rings: who answers is found all the same"),
+    DomainScenario { inner: true, ..scenario("B9", attendant::behind) }
+        .titled("The attendant is a PBX behind the call server: the address crosses the second hop"),
+    scenario("B10", from_a_mobile).titled("Nothing was done where the call comes from: B's node knows both numbers"),
+    scenario("B11", |domains| offered::shown(domains, CallerId::AsIs))
+        .titled("The network drops the header: the address goes from node to node"),
+    scenario("B11", |domains| offered::shown(domains, CallerId::National))
+        .titled("The network shows the caller in national format: still the same call"),
+    scenario("B11", |domains| offered::shown(domains, CallerId::Withheld))
+        .titled("The caller's number is withheld: matched, and still withheld"),
+    scenario("B11", offered::two_withheld)
+        .titled("Two withheld calls with two offers at once: nobody is told anything"),
+    scenario("B11", |domains| offered::over_https(domains, Known::ByToken))
+        .titled("Over HTTPS, between nodes that know each other by tokens: the same")
+        .once(),
+    scenario("B11", |domains| offered::over_https(domains, Known::ByCertificate))
+        .titled("Over HTTPS, between nodes that know each other by certificates: the same")
+        .once(),
+    scenario("B13", |domains| transferred(domains, Between::Trunk))
+        .titled("Bob transfers Alice to Carol: the old pair ends, the new one is made, across the trunk"),
+    scenario("B13", |domains| transferred(domains, Between::Network))
+        .titled("The same where the address came from node to node"),
 ];
 
-const fn scenario(behaviour: &'static str, title: &'static str, run: fn(&mut Domains) -> Step<()>) -> DomainScenario {
-    DomainScenario { behaviour, title, inner: false, once: false, run }
+const fn scenario(behaviour: &'static str, run: fn(&mut Domains) -> Step<()>) -> DomainScenario {
+    DomainScenario { behaviour, title: "", inner: false, once: false, run }
 }
 
 impl DomainScenario {
+    const fn titled(self, title: &'static str) -> DomainScenario {
+        DomainScenario { title, ..self }
+    }
+
     const fn once(self) -> DomainScenario {
         DomainScenario { once: true, ..self }
     }

@@ -5,8 +5,20 @@ use crate::net::knot::Records;
 use crate::scenario::portability::asking;
 use crate::{Kind, Knot, PSTN, wait_until};
 
+/// The network shows Alice's number so.
+pub(super) fn shown(domains: &mut Domains, shown: CallerId) -> Step<()> {
+    from_node_to_node(domains, Between::Network, NO_MORE, shown)
+}
+
+/// Every request between nodes, agents and clients goes over TLS, and each node's certificate is signed by a CA that only
+/// those know who were told of it. B's node answers for a softphone too, at an https address.
+pub(super) fn over_https(domains: &mut Domains, known: Known) -> Step<()> {
+    from_node_to_node(domains, Between::Https(known), NO_MORE, CallerId::AsIs)?;
+    if known == Known::ByToken { Ok(()) } else { other_client(domains, Between::Https(known), &DAN) }
+}
+
 /// Alice calls Bob, and the network shows her number so.
-pub(super) fn from_node_to_node(domains: &mut Domains, between: Between, more: [&str; 2], shown: CallerId) -> Step<()> {
+fn from_node_to_node(domains: &mut Domains, between: Between, more: [&str; 2], shown: CallerId) -> Step<()> {
     domains.start_sidecall(between, more)?;
     domains.pstn.caller_id(shown);
     talk_and_write(domains, shown != CallerId::Withheld)?;
