@@ -65,13 +65,8 @@ pub(crate) fn run(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Sit
         let baseline = plain.setup_ms.get(n).copied().flatten();
         let result = venue.run(ready, |site| Ok(one(site, scenario, baseline)), |result| result.ok);
         go_on()?;
-        match result {
-            Ok(result) => {
-                show.outcome((scenario.behaviour, place), result.ok, &result, |result| text::call(scenario, result));
-                all.push(result);
-            }
-            Err(trouble) => show.failed((scenario.behaviour, place), scenario.title, &trouble),
-        }
+        let tell = |result: &CallResult| text::call(scenario, result);
+        all.extend(show.played((scenario.behaviour, place), scenario.title, result, |result| result.ok, tell));
     }
     if !all.is_empty() {
         show.words(|| text::calls(&all));
@@ -86,10 +81,7 @@ pub(crate) fn run(kind: Kind, bill: &Bill, show: &mut Show) -> Result<Option<Sit
             |compared| compared.ok,
         );
         go_on()?;
-        match compared {
-            Ok(compared) => show.outcome(("B12", place), compared.ok, &compared, text::voice),
-            Err(trouble) => show.failed(("B12", place), VOICE, &trouble),
-        }
+        show.played(("B12", place), VOICE, compared, |compared| compared.ok, text::voice);
     }
     Ok(venue.into_open())
 }

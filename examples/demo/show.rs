@@ -57,63 +57,55 @@ impl Show {
         }
     }
 
-    /// One play.
-    pub(crate) fn outcome<T: Serialize>(
+    /// One play: it went well or not, can't be played here, or was not played to its end.
+    pub(crate) fn played<T: Serialize>(
         &mut self,
         (behaviour, place): (&'static str, Place),
-        ok: bool,
-        one: &T,
+        title: &str,
+        played: Result<T, Trouble>,
+        ok: impl Fn(&T) -> bool,
         tell: impl FnOnce(&T),
-    ) {
-        if self.json {
-            print_json(one)
-        } else {
-            tell(one)
-        }
-        self.note(behaviour, place, if ok { Outcome::Ok } else { Outcome::NotOk });
-    }
-
-    /// One that can't be played here, and why.
-    pub(crate) fn skip(&mut self, (behaviour, place): (&'static str, Place), title: &str, why: &str) {
+    ) -> Option<T> {
         let (near, remote) = place.words();
-        if self.json {
-            let skipped = Some(why);
-            print_json(&Unplayed { behaviour, title, near, remote, ok: false, skipped, problems: None });
-        } else {
-            println!("{behaviour:4} {title}\n     skipped: {why}\n");
-        }
-        self.note(behaviour, place, Outcome::Skipped);
-    }
-
-    /// One that was not played to its end, and why.
-    pub(crate) fn failed(&mut self, (behaviour, place): (&'static str, Place), title: &str, trouble: &Trouble) {
-        let why = match trouble {
-            Trouble::Missing(why) => return self.skip((behaviour, place), title, why),
-            Trouble::Broke(why) => why.as_str(),
+        let unplayed =
+            |skipped, problems| print_json(&Unplayed { behaviour, title, near, remote, ok: false, skipped, problems });
+        let outcome = match &played {
+            Ok(one) => {
+                if self.json {
+                    print_json(one)
+                } else {
+                    tell(one)
+                }
+                if ok(one) { Outcome::Ok } else { Outcome::NotOk }
+            }
+            Err(Trouble::Missing(why)) => {
+                match self.json {
+                    true => unplayed(Some(why.as_str()), None),
+                    false => println!("{behaviour:4} {title}\n     skipped: {why}\n"),
+                }
+                Outcome::Skipped
+            }
+            Err(Trouble::Broke(why)) => {
+                match self.json {
+                    true => unplayed(None, Some([why.as_str()])),
+                    false => println!("{behaviour:4} {title}\n     PROBLEM on {place}: {why}\n     NOT OK\n"),
+                }
+                Outcome::NotOk
+            }
         };
-        let (near, remote) = place.words();
-        if self.json {
-            let problems = Some([why]);
-            print_json(&Unplayed { behaviour, title, near, remote, ok: false, skipped: None, problems });
-        } else {
-            println!("{behaviour:4} {title}\n     PROBLEM on {place}: {why}\n     NOT OK\n");
-        }
-        self.note(behaviour, place, Outcome::NotOk);
-    }
-
-    /// Something beside the plays that did not work; the plays that need it say so again.
-    pub(crate) fn trouble(&self, what: &str, trouble: &Trouble) {
-        let (Trouble::Missing(why) | Trouble::Broke(why)) = trouble;
-        eprintln!("     PROBLEM with {what}: {why}");
-    }
-
-    fn note(&mut self, behaviour: &'static str, place: Place, outcome: Outcome) {
         self.outcomes.push((behaviour, place, outcome));
         // Else the story says it.
         if self.json || !stdout().is_terminal() {
             let what = if outcome == Outcome::Ok { "ok" } else { "NOT OK" };
             eprintln!("     {} of {}  {behaviour}  {place}  {what}", self.outcomes.len(), self.plays);
         }
+        played.ok()
+    }
+
+    /// Something beside the plays that did not work; the plays that need it say so again.
+    pub(crate) fn trouble(&self, what: &str, trouble: &Trouble) {
+        let (Trouble::Missing(why) | Trouble::Broke(why)) = trouble;
+        eprintln!("     PROBLEM with {what}: {why}");
     }
 
     /// Everything was played and went as it must.

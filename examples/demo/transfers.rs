@@ -76,15 +76,6 @@ fn one(
         |moved| moved.ok,
     );
     go_on()?;
-    let place = Place::On(kind);
-    Ok(match moved {
-        Ok(moved) => {
-            show.outcome((behaviour, place), moved.ok, &moved, |_| ());
-            Cell::Moved(moved)
-        }
-        Err(trouble) => {
-            show.failed((behaviour, place), transfer.name, &trouble);
-            Cell::Failed
-        }
-    })
+    let played = show.played((behaviour, Place::On(kind)), transfer.name, moved, |moved| moved.ok, |_| ());
+    Ok(played.map_or(Cell::Failed, Cell::Moved))
 }

@@ -85,19 +85,13 @@ pub(crate) fn run(pair: (Kind, Kind), bill: &Bill, show: &mut Show) -> Result<Op
         };
         let compared = venue.run(open, compare, |compared| compared.ok);
         go_on()?;
-        match compared {
-            Ok(compared) => show.outcome(("B12", place), compared.ok, &compared, text::voice),
-            Err(trouble) => show.failed(("B12", place), voice::BETWEEN, &trouble),
-        }
+        show.played(("B12", place), voice::BETWEEN, compared, |compared| compared.ok, text::voice);
     }
     for scenario in scenarios {
         let seen =
             guard(|| lacks(scenario)).and_then(|()| venue.run(open, |on| one(on, scenario), |seen| seen.report.ok));
         go_on()?;
-        match seen {
-            Ok(seen) => show.outcome((scenario.behaviour, place), seen.report.ok, &seen, text::observed),
-            Err(trouble) => show.failed((scenario.behaviour, place), scenario.title, &trouble),
-        }
+        show.played((scenario.behaviour, place), scenario.title, seen, |seen| seen.report.ok, text::observed);
     }
     Ok(venue.into_open())
 }

@@ -5,7 +5,6 @@ use crate::{PHONES, PSTN};
 /// Somebody with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Person {
-    /// The name in the directory.
     pub name: &'static str,
     /// What is dialled, and what the PBX shows.
     pub dialled: &'static str,
@@ -43,7 +42,6 @@ pub const ERIN: Person = Person { name: "Erin", dialled: "+12125550104", here: f
 /// Somebody of another organisation.
 pub const FRANK: Person = Person { name: "Frank", dialled: "+12125550100", here: false, served: false, client: None };
 
-/// Everybody.
 pub(crate) const EVERYBODY: [Person; 6] = [ALICE, BOB, CAROL, DAVE, ERIN, FRANK];
 
 impl Person {
@@ -59,19 +57,15 @@ impl Person {
 /// One call and what must become of it.
 #[derive(Debug, Clone, Copy)]
 pub struct CallScenario {
-    /// `B1` …
     pub behaviour: &'static str,
     /// One line for a person.
     pub title: &'static str,
-    /// Who calls.
     pub caller: Person,
-    /// Who is called.
     pub called: Person,
     /// The call comes in over the PSTN trunk; else from a phone.
     pub from_pstn: bool,
     /// The route that it must take.
     pub route: &'static str,
-    /// And why.
     pub reason: &'static str,
     /// Where it must arrive.
     pub arrives: Arrives,

@@ -38,7 +38,6 @@ pub struct Domain {
     // Dropped in this order: sidecall before its PBX.
     /// Agent and node, if they run.
     pub running: Option<Sidecall>,
-    /// Its PBX.
     pub pbx: Pbx,
 }
 
@@ -47,7 +46,6 @@ impl Domain {
         Ok(Domain { running: None, pbx: Pbx::start_with(kind, config)? })
     }
 
-    /// Its numbers.
     pub fn plan(&self) -> &Plan {
         &self.pbx.config().plan
     }
@@ -147,7 +145,6 @@ pub struct Domains {
     pub b: Domain,
     /// The PBX behind the second one's call server: 7000 to 7009, `+13105557…`.
     pub c: Option<Domain>,
-    /// The telephone network.
     pub pstn: Pstn,
     /// Where A's node and B's listen, if they are started for people with clients.
     pub(super) nodes: [SocketAddr; 2],

@@ -14,19 +14,15 @@ pub const SOON: Duration = Duration::from_secs(6);
 /// What became of a scenario between two organisations: one line of `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// `B5` …
     pub behaviour: &'static str,
-    /// One line for a person.
     pub title: &'static str,
     /// The PBX of the calling side.
     pub near: &'static str,
     /// The PBX of the called side.
     #[serde(rename = "far")]
     pub remote: &'static str,
-    /// What happened, in order.
     #[serde(rename = "story")]
     pub events: Vec<String>,
-    /// Everything was as it must be.
     pub ok: bool,
     /// What was not; absent if all was.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -26,24 +26,16 @@ const REMOTE_CLIENT: &str = "https://far.example/a/frank";
 /// What became of a scenario: one line of `--json`.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct CallResult {
-    /// `B1` …
     pub behaviour: &'static str,
-    /// One line for a person.
     pub title: &'static str,
-    /// Which PBX.
     pub near: &'static str,
     /// The far end is no PBX.
     #[serde(rename = "far")]
     pub remote: Option<&'static str>,
-    /// Who called.
     pub calling: String,
-    /// Who was called.
     pub called: String,
-    /// The route that the call took.
     pub route: String,
-    /// Why.
     pub reason: String,
-    /// Whether it was answered.
     pub answered: bool,
     /// What the caller's client got: the address of the other side, or what it sent.
     pub first_client_received: Option<String>,
@@ -63,7 +55,6 @@ pub struct CallResult {
     /// Answer → the second client has it, in ms.
     #[serde(skip)]
     pub second_ms: Option<i64>,
-    /// Everything was as it must be.
     pub ok: bool,
     /// What was not; absent if all was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -87,7 +78,6 @@ pub struct Site {
     pub pstn: Option<Phone>,
     pub bob: Phone,
     pub carol: Phone,
-    /// The PBX.
     pub pbx: Pbx,
     pub domain: String,
 }
@@ -146,7 +136,6 @@ impl Site {
         Ok(())
     }
 
-    /// Agent and node.
     pub fn sidecall(&mut self) -> &mut Sidecall {
         self.sidecall.as_mut().expect("sidecall was started")
     }

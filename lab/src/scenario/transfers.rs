@@ -20,7 +20,6 @@ pub struct Transfer {
     pub only: Option<Kind>,
     /// The first person talks to several at once.
     together: bool,
-    /// What people do.
     pub steps: Steps,
 }
 

@@ -21,9 +21,7 @@ const NO_MORE: [&str; 2] = ["", ""];
 /// One scenario between two organisations.
 #[derive(Debug, Clone, Copy)]
 pub struct DomainScenario {
-    /// `B5` …
     pub behaviour: &'static str,
-    /// One line for a person.
     pub title: &'static str,
     /// It needs a PBX behind B.
     pub inner: bool,
