@@ -125,8 +125,8 @@ impl<'a> Participant<'a> {
 
 /// What happens while a scenario runs.
 #[derive(Debug, Default)]
-pub(super) struct Play {
-    pub(super) story: Vec<String>,
+pub(super) struct ScenarioState {
+    pub(super) events: Vec<String>,
     letters: Letters,
     /// Captures as soon as a scenario wants it.
     pub(super) wire: Option<Capture>,
@@ -149,7 +149,7 @@ pub struct Domains {
     /// Where A's node and B's listen, if they are started for people with clients.
     pub(super) nodes: [SocketAddr; 2],
     started: Option<(Between, [String; 2])>,
-    pub(super) play: RefCell<Play>,
+    pub(super) state: RefCell<ScenarioState>,
     /// Scenarios run also where nothing can be captured, and say so.
     pub may_be_unwatched: bool,
 }
@@ -186,7 +186,7 @@ impl Domains {
             clients: Vec::new(),
             nodes: [(); 2].map(|()| ports::local()),
             started: None,
-            play: RefCell::default(),
+            state: RefCell::default(),
             may_be_unwatched: false,
             pstn: Pstn::start(network.port(), at_a, at_b)?,
             a: Domain::new(a, adapt(config(A, at_a, at_b, network, Plan::a())))?,
@@ -258,13 +258,13 @@ impl Domains {
 
     /// One more thing that happened.
     pub(super) fn say(&self, text: impl Into<String>) {
-        self.play.borrow_mut().story.push(text.into());
+        self.state.borrow_mut().events.push(text.into());
     }
 
     /// Forgets the story and the texts of the scenario before.
     pub(super) fn begin(&self) {
-        let mut play = self.play.borrow_mut();
-        (play.story, play.letters) = (Vec::new(), Letters::default());
+        let mut state = self.state.borrow_mut();
+        (state.events, state.letters) = (Vec::new(), Letters::default());
     }
 
     /// From now on the wire counts: one phone calls a number, and another one answers.
@@ -281,7 +281,7 @@ impl Domains {
     /// Texts are written to addresses, and each is shown by the client that the address is for.
     pub(super) fn write<'a>(&self, texts: [(&str, (&'a str, &'a dyn Client)); 2]) -> Step<()> {
         let post = |address: &str, text: &str| write(self.a.sidecall(), address, text);
-        texts.into_iter().try_for_each(|(address, to)| self.play.borrow_mut().letters.write(address, to, post))
+        texts.into_iter().try_for_each(|(address, to)| self.state.borrow_mut().letters.write(address, to, post))
     }
 
     /// Two people are each told of the other, and write to each other. Returns the first's address as the other has it.
@@ -295,7 +295,7 @@ impl Domains {
     /// those of both.
     pub(super) fn nothing_astray(&self, more: &[(&str, &dyn Client)]) -> Step<()> {
         let own = ["Alice", "Bob", "Carol"].into_iter().zip(&self.clients).map(|(name, client)| (name, client as _));
-        self.play.borrow().letters.none_astray(own.chain(more.iter().copied()))
+        self.state.borrow().letters.none_astray(own.chain(more.iter().copied()))
     }
 }
 

@@ -171,13 +171,13 @@ impl Site {
             called: self.number(scenario.called),
             ..CallResult::default()
         };
-        let played = self.play(scenario, &mut result);
+        let played = self.make_call(scenario, &mut result);
         result.ok = played.is_ok();
         result.problems.extend(played.err());
         result
     }
 
-    fn play(&mut self, scenario: &CallScenario, result: &mut CallResult) -> Step<()> {
+    fn make_call(&mut self, scenario: &CallScenario, result: &mut CallResult) -> Step<()> {
         let CallScenario { caller, called, paired, .. } = *scenario;
         let packet = scenario.arrives == Arrives::Packet;
         // The client of a called number that isn't ours, which the address in the call signalling reaches.

@@ -39,17 +39,17 @@ impl Domains {
 
     /// Captures from now on: the checks below ignore what was on the wire before.
     pub(super) fn tap(&self) -> Step<()> {
-        let mut play = self.play.borrow_mut();
-        if play.wire.is_none() {
+        let mut state = self.state.borrow_mut();
+        if state.wire.is_none() {
             match self.capture() {
-                Ok(capture) => play.wire = Some(capture),
+                Ok(capture) => state.wire = Some(capture),
                 Err(error) if error.is_missing() && self.may_be_unwatched => {
-                    play.story.push(format!("the wire was not captured: {error}"));
+                    state.events.push(format!("the wire was not captured: {error}"));
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        play.since = now();
+        state.since = now();
         Ok(())
     }
 
@@ -110,9 +110,9 @@ impl Domains {
 
     /// What was captured since the tap, if anything can be, and the hosts of the PBXs.
     fn packets(&self) -> Step<(Option<Packets>, Vec<IpAddr>)> {
-        let mut play = self.play.borrow_mut();
-        let packets = play.wire.as_mut().map(Capture::packets).transpose()?;
-        let since = packets.map(|packets| packets.since(play.since));
+        let mut state = self.state.borrow_mut();
+        let packets = state.wire.as_mut().map(Capture::packets).transpose()?;
+        let since = packets.map(|packets| packets.since(state.since));
         Ok((since, self.pbxs().map(|pbx| pbx.trunk_sip().ip()).collect()))
     }
 }

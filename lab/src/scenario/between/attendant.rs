@@ -34,7 +34,7 @@ pub(super) fn menu(domains: &mut Domains) -> Step<()> {
     let there = rings(&carol.phone)?;
     expect(carol.client.stays_without(0), "Carol's client was told before she answered")?;
     there.answer();
-    hear_each_other((&call, &alice), (&there, &carol))?;
+    sound_between((&call, &alice), (&there, &carol))?;
     let address = domains.pair(&alice, &carol)?;
     domains.say("the extension is found: Alice's and Carol's clients have each other's address, and both write");
     expect(bob.client.stays_without(0), "Bob's client was told of somebody")?;
@@ -53,7 +53,7 @@ pub(super) fn operator(domains: &mut Domains) -> Step<()> {
     expect(carol.client.stays_without(0), "somebody was told while the operator talked")?;
     expect(there.refer_to(carol.phone.number()) == Some(202), "the transfer was refused")?;
     let third = answer(&carol.phone, SOON)?;
-    hear_each_other((&call, &alice), (&third, &carol))?;
+    sound_between((&call, &alice), (&third, &carol))?;
     let received = domains.pair(&alice, &carol)?;
     domains.say("the operator transfers to Carol: her client and Alice's have each other's address, and both write");
     domains.carry_over(2, &received)?;
@@ -73,7 +73,7 @@ pub(super) fn resumed(domains: &mut Domains) -> Step<()> {
     let alice = Participant::new("Alice", &domains.a.number(1), alice, clients[0]);
     let bob = Participant::new("Bob", &domains.b.number(1), bob, clients[1]);
     there.answer();
-    hear_each_other((&call, &alice), (&there, &bob))?;
+    sound_between((&call, &alice), (&there, &bob))?;
     domains.pair(&alice, &bob)?;
     domains.say("B's agent starts again while Bob's phone rings; he answers, and his client and Alice's are paired");
     never_asked(domains, &main)?;
@@ -94,16 +94,16 @@ pub(super) fn consulted(domains: &mut Domains, by_menu: bool) -> Step<()> {
         alice.phone.call(&main)
     };
     let there = answer(&bob.phone, SOON)?;
-    hear_each_other((&call, &alice), (&there, &bob))?;
+    sound_between((&call, &alice), (&there, &bob))?;
     bob.is_told_of(&alice)?;
     expect(there.hold(), "the operator can't hold the call")?;
     let consult = bob.phone.call(carol.phone.number());
     let asked = answer(&carol.phone, SOON)?;
     expect(consult.wait_answered(SOON), "Carol does not answer Bob")?;
     carol.is_told_of(&bob)?;
-    hear_each_other((&consult, &bob), (&asked, &carol))?;
+    sound_between((&consult, &bob), (&asked, &carol))?;
     expect(there.consulted_transfer_to(&consult) == Some(202), "the transfer was refused")?;
-    hear_each_other((&call, &alice), (&asked, &carol))?;
+    sound_between((&call, &alice), (&asked, &carol))?;
     let received = domains.pair(&alice, &carol)?;
     carol.is_told_of_the_end_with(&bob)?;
     bob.is_told_of_the_end_with(&alice)?;
@@ -126,7 +126,7 @@ pub(super) fn behind(domains: &mut Domains) -> Step<()> {
     let main = inner.plan().main;
     let call = key(domains, &alice.phone, main, carol.phone.number())?;
     let there = answer(&carol.phone, SOON)?;
-    hear_each_other((&call, &alice), (&there, &carol))?;
+    sound_between((&call, &alice), (&there, &carol))?;
     let received = domains.pair(&alice, &carol)?;
     domains.say(
         "the attendant behind the call server finds Carol: both clients have each other's address, and both write",

@@ -110,7 +110,7 @@ impl DomainScenario {
             title: self.title,
             near: domains.a.pbx.kind().word(),
             remote: domains.b.pbx.kind().word(),
-            events: std::mem::take(&mut domains.play.borrow_mut().story),
+            events: std::mem::take(&mut domains.state.borrow_mut().events),
             ok: played.is_ok(),
             problems: played.err().into_iter().collect(),
         }
@@ -123,7 +123,7 @@ fn hang_up(call: &Call, there: &Call) -> Step<()> {
 }
 
 /// Two people in a call hear each other.
-fn hear_each_other((a, one): (&Call, &Participant), (b, other): (&Call, &Participant)) -> Step<()> {
+fn sound_between((a, one): (&Call, &Participant), (b, other): (&Call, &Participant)) -> Step<()> {
     sound_both_ways((a, &one.phone), (b, &other.phone), SOON)
 }
 
@@ -215,7 +215,7 @@ fn transferred(domains: &mut Domains, between: Between) -> Step<()> {
     old_pair_writes()?;
     expect(there.refer_to(carol.phone.number()) == Some(202), "the transfer was refused")?;
     let now = answer(&carol.phone, SOON)?;
-    hear_each_other((&call, &alice), (&now, &carol))?;
+    sound_between((&call, &alice), (&now, &carol))?;
     domains.say("Bob transfers to Carol, who answers");
     bob.is_told_of_the_end_with(&alice)?;
     let received = domains.pair(&alice, &carol)?;
