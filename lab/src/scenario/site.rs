@@ -12,9 +12,7 @@ use crate::scenario::wire::{arrives_once, carried, now};
 use crate::scenario::{Step, expect};
 use crate::sidecall::clients::{Hosted, Webhook};
 use crate::sidecall::{Sidecall, SidecallConfig, domain};
-use crate::{
-    Calls, Capture, Client, Habit, Kind, PSTN, Pbx, PbxConfig, Phone, Result, SipMessage, arrives, never, wait_until,
-};
+use crate::{Calls, Capture, Client, Habit, Kind, PSTN, Pbx, PbxConfig, Phone, Result, arrives, never, wait_until};
 
 /// How long a client may take until it counts as not reached.
 const PATIENCE: Duration = Duration::from_secs(5);
