@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::sources::root;
 
-/// Metrics that the rules use and `src/monitor/names.rs` does not have.
+/// Metrics that the rules use and `src/monitor/metrics/names.rs` does not have.
 fn unknown<'a>(rules: &'a str, names: &str) -> Vec<&'a str> {
     let words = rules.split(|c: char| !c.is_ascii_lowercase() && c != '_');
     let metrics = words.filter(|word| word.starts_with("sidecall_"));
@@ -24,7 +24,7 @@ fn promtool(check: [&str; 2], file: &Path) -> String {
 #[test]
 fn the_alerts_use_metrics_that_there_are() {
     let read = |path| fs::read_to_string(root().join(path)).unwrap();
-    let (rules, names) = (read("etc/sidecall.rules.yml"), read("src/monitor/names.rs"));
+    let (rules, names) = (read("etc/sidecall.rules.yml"), read("src/monitor/metrics/names.rs"));
     assert_eq!(unknown(&rules, &names), Vec::<&str>::new());
     assert_eq!(unknown("rate(sidecall_bugs_bucket[5m]) > sidecall_calls_live", &names), ["sidecall_bugs_bucket"]);
 }

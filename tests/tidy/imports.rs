@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::known::Finding;
+use crate::findings::Finding;
 use crate::mentions::Mention;
 use crate::plan::{Layers, ROOMS};
 use crate::sources::Tree;

@@ -6,7 +6,7 @@ use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{Item, Visibility};
 
-use crate::known::Finding;
+use crate::findings::Finding;
 use crate::sources::Tree;
 
 /// The public types and traits of a file: all that others than their own module can see.

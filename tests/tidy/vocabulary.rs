@@ -4,7 +4,7 @@ use proc_macro2::Ident;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Fields, ImplItem, Item, TraitItem};
 
-use crate::known::Finding;
+use crate::findings::Finding;
 use crate::sources::{Tree, for_tests, parse};
 
 const AVOIDED: [&str; 32] = [

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
 
-use crate::known::Finding;
+use crate::findings::Finding;
 use crate::mentions::{Mention, Place};
 use crate::plan::{HTTP, NODE};
 use crate::sources::{Source, Tree};
