@@ -5,7 +5,7 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `translator.rs` (events → [`PbxEvent`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands),
+//! `commands.rs` (our words → commands), `sip_messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands),
 //! `mod.rs` (connect).
 
 pub mod asterisk;
