@@ -16,8 +16,8 @@ const MAX_LINE: usize = 1024;
 /// Maximum number of fields that Asterisk reads (`AST_MAX_MANHEADERS` in `manager.h`).
 const MAX_FIELDS: usize = 128;
 
-/// One action. It gets its `ActionID` when it is sent. No text is taken that would begin another field or action, or that
-/// Asterisk wouldn't read.
+/// One action. It gets its `ActionID` when it is sent. Text that would begin another field or action is refused, and so is
+/// text that Asterisk wouldn't read.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Action {
     name: String,

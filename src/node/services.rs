@@ -45,7 +45,7 @@ use crate::store::Store;
 pub(super) struct Services {
     pub(super) probe: Arc<DatabaseProbe>,
     pub(super) tasks: Tasks,
-    /// Ends what the node does by itself, and its streams.
+    /// Stops the background work and the clients' streams.
     pub(super) shutdown: CancellationToken,
     store: Store,
     metrics: Metrics,

@@ -66,7 +66,7 @@ pub struct Slots {
 
 /// What we can say to a PBX.
 ///
-/// Whatever returns a result fails if the PBX doesn't reply within 5 s, or refuses. [`PbxCommands::send_message`] may take
+/// Whatever returns a result fails if the PBX doesn't reply in time (`request_timeout` of its client), or refuses. [`PbxCommands::send_message`] may take
 /// longer. None is ever repeated by itself: after a disconnect or a time-out its outcome is unknown.
 #[async_trait]
 pub trait PbxCommands: Debug + Send + Sync {

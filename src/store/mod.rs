@@ -44,7 +44,7 @@ fn push_in(query: &mut QueryBuilder<Sqlite>, values: impl IntoIterator<Item = St
 }
 
 /// The database, shared by everything that reads or writes it. A method that reads fails if the database can't be read,
-/// and one that waits for a write fails if that can't be written. One that returns a [`Commit`] fails if the queue is
+/// and a method that waits for a write fails if the write fails. A method that returns a [`Commit`] fails if the queue is
 /// full or the store is closed.
 #[derive(Debug, Clone)]
 pub struct Store {

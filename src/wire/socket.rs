@@ -68,7 +68,7 @@ impl<C: Decoder, R, E> PbxSocket<C, R, E> {
         (socket, sender, reader_of_events)
     }
 
-    /// Writes commands one by one from now on. Each ends with `end`.
+    /// Writes each command by itself from now on, for a PBX that reads only one from a TLS record. A command ends with `end`.
     pub(crate) fn write_separately(&mut self, end: &'static [u8]) {
         self.command_end = Some(end);
     }
@@ -82,15 +82,15 @@ impl<C: Decoder, R, E> PbxSocket<C, R, E> {
         self.unflushed = true;
     }
 
-    /// Waits for a frame or, if it `takes` one and all is written, for a request. None when every client and the reader of
-    /// the events were dropped. Cancel-safe.
-    pub(crate) async fn next(&mut self, takes: bool) -> Result<Option<Next<C::Item, R>>, C::Error> {
+    /// Waits for a frame. Also takes a request, if the caller accepts one and everything is written. None when every client
+    /// and the reader of the events were dropped. Cancel-safe.
+    pub(crate) async fn next(&mut self, accepts_requests: bool) -> Result<Option<Next<C::Item, R>>, C::Error> {
         while self.has_clients || !self.events.is_unread() {
             tokio::select! {
                 frame = self.reader.next() => {
                     return Ok(Some(frame.transpose()?.map_or(Next::Closed, Next::Frame)));
                 }
-                request = self.requests.recv(), if takes && self.has_clients && !self.unflushed => match request {
+                request = self.requests.recv(), if accepts_requests && self.has_clients && !self.unflushed => match request {
                     Some(request) => return Ok(Some(Next::Request(request))),
                     None => self.has_clients = false,
                 },

@@ -65,7 +65,7 @@ impl<P> LegEvent<P> {
 /// An event that is about to be applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegReport {
-    /// Its number, by the agent that reported it.
+    /// The number that the agent gave the report.
     pub seq: u64,
     /// When it happened.
     pub at: UnixMillis,

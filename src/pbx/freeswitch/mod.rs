@@ -41,7 +41,8 @@ pub struct FreeswitchEndpoint {
 }
 
 impl FreeswitchEndpoint {
-    /// Of an event socket: its own password, or that of a directory user (`user@domain`).
+    /// The event socket at this address. Without a user, the password is the event socket's own; otherwise it is that of
+    /// the directory user (`user@domain`).
     pub fn new(address: String, user: Option<String>, password: String, sip_profile: String) -> FreeswitchEndpoint {
         let auth = match user {
             Some(user) => EslAuth::User { user, password },
