@@ -41,6 +41,7 @@ fuzz *ARGS:
 # Benchmarks; docs/BENCHMARKS.md says what they mean
 bench:
     cargo bench
+    cargo bench -p sidecall-bench-decoding
 
 # See it work on real PBXs
 demo *ARGS:

@@ -6,7 +6,7 @@
 //! from socket to fields. The manager interface: `asterisk-rs` has a public codec, so both codecs
 //! read the same bytes from memory. In either case the same six fields of every event are read.
 //!
-//! `cargo bench --bench decode` prints Criterion's figures, and the ratios at the end.
+//! `cargo bench -p sidecall-bench-decoding` prints Criterion's figures, and the ratios at the end.
 #![allow(clippy::unwrap_used, reason = "a bench that can't run stops")]
 #![allow(clippy::print_stdout, reason = "a bench's output is its result")]
 

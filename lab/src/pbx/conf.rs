@@ -86,7 +86,7 @@ impl Changes {
 
     /// Takes a part of a file of `lab/pbx/`, with values for its `@NAME@`s. After `=== FILE` come lines that are added to
     /// it, and edits: `--- FROM` and, in one or more lines, `+++ TO`. `# ` begins a comment.
-    /// A section of Asterisk's may stand in one line.
+    /// A line that begins with `[` is split at its blanks into a section and its options.
     pub(super) fn part(mut self, text: &str, name: &str, values: &[(&str, &dyn ToString)]) -> Changes {
         let is_it = |part: &&str| part.split(['\n', ':']).next() == Some(name);
         let part = text.split("# PART ").find(is_it).unwrap_or_else(|| panic!("no part {name}"));

@@ -113,7 +113,7 @@ impl PbxConfig {
         PbxConfig { hold_ms: 2_000, ..PbxConfig::default() }
     }
 
-    /// Without the project's snippets: somebody else's.
+    /// Without the project's snippets, for a PBX of another company.
     pub(crate) fn bare() -> PbxConfig {
         PbxConfig { snippets: false, ..PbxConfig::default() }
     }

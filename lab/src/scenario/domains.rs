@@ -73,7 +73,7 @@ impl Domain {
         self.running.as_ref().expect("agent and node were started")
     }
 
-    /// The same, to be restarted.
+    /// The same, mutable.
     pub fn sidecall_mut(&mut self) -> &mut Sidecall {
         self.running.as_mut().expect("agent and node were started")
     }
@@ -219,8 +219,8 @@ impl Domains {
         self.b.start_sidecall(&SidecallConfig { more, ..config.clone() })
     }
 
-    /// Starts agents and nodes at both, and clients of Alice, Bob and Carol, unless they run so already. `more` goes to
-    /// A's configuration and to B's.
+    /// Starts agents and nodes at both, and clients of Alice, Bob and Carol, unless they already run with this
+    /// configuration. `more` goes to A's and to B's.
     pub fn start_sidecall(&mut self, between: Between, more: [&str; 2]) -> Result<()> {
         let wanted = (between, more.map(str::to_owned));
         if self.started.as_ref() == Some(&wanted) {

@@ -28,7 +28,7 @@ impl From<LabError> for String {
     }
 }
 
-/// A problem, unless all is well.
+/// `Err(problem)` unless `ok`.
 pub fn expect(ok: bool, problem: impl Into<String>) -> Step<()> {
     if ok { Ok(()) } else { Err(problem.into()) }
 }

@@ -199,7 +199,7 @@ impl People {
         Ok(call)
     }
 
-    /// A call of the first one's comes to somebody, who answers it.
+    /// The first person's call reaches somebody, who answers it.
     pub fn comes_to(&self, call: Call, who: usize) -> Step<Vec<Call>> {
         let there = self.answer(who)?;
         self.sound_both_ways((&call, 0), (&there, who))?;
@@ -237,7 +237,7 @@ pub struct Office {
 }
 
 impl Office {
-    /// Opens it.
+    /// Starts it.
     pub fn open(kind: Kind) -> Result<Office> {
         let pbx = Pbx::start_with(kind, PbxConfig { feature_codes: true, ..PbxConfig::patient() })?;
         let sidecall = Sidecall::start_with(&pbx, &Office::config())?;
@@ -246,7 +246,7 @@ impl Office {
         Ok(Office { people, sidecall, pbx })
     }
 
-    /// A conference is full soon.
+    /// Conferences are limited to three.
     pub fn config() -> SidecallConfig {
         SidecallConfig { node_lines: "conference_size = 3\n".into(), ..SidecallConfig::default() }
     }

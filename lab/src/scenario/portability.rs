@@ -18,7 +18,7 @@ pub fn asking(knot: &Knot, lines: &str) -> String {
     )
 }
 
-/// The route to the operator whose routing numbers begin so: the packet trunk.
+/// The route to the operator whose routing numbers begin with `rn_prefix`: the packet trunk.
 pub fn route(rn_prefix: &str) -> String {
     format!("[[node.lnp.route]]\nrn_prefix = \"{rn_prefix}\"\ntrunk = \"sidecall\"\n")
 }

@@ -71,7 +71,7 @@ fn steps(sidecall: &Sidecall, call: &Value) -> Vec<Value> {
     view["timeline"].as_array_mut().map(std::mem::take).unwrap_or_default()
 }
 
-/// The newest call to a number is told to its end at that end too, which is another node's.
+/// The timeline of the newest call to a number includes the part of the other end, which is another node's, up to the end.
 pub(super) fn tells_the_other_end(sidecall: &Sidecall, called: &str, end: &str) -> Step<()> {
     let mut timeline = Vec::new();
     let whole = wait_until(SOON, || {

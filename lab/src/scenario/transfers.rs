@@ -185,7 +185,7 @@ fn consulted(people: &People, calls: [Call; 2], by: usize) -> Step<Vec<Call>> {
     talks_to_the_fourth(people, calls, 1 - by, &third)
 }
 
-/// One of two calls stays up: that with the fourth.
+/// Of the two calls, only the one to the fourth person stays up.
 fn talks_to_the_fourth(people: &People, calls: [Call; 2], who: usize, fourth: &Call) -> Step<Vec<Call>> {
     people.sound_both_ways((&calls[who], who), (fourth, 3))?;
     Ok(calls.into_iter().skip(who).take(1).collect())

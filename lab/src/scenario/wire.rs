@@ -62,8 +62,8 @@ impl Domains {
         }
     }
 
-    /// One call went over the packet trunks between the first PBXs of A, B and the one behind B, and each trunk carries this
-    /// address.
+    /// One call went over the packet trunks between the first `pbxs` of A, B and the PBX behind B, and each trunk carries
+    /// this address.
     pub(super) fn carry_over(&self, pbxs: usize, address: &str) -> Step<()> {
         let (Some(packets), hosts) = self.packets()? else { return Ok(()) };
         let hops: Vec<Hop> = hosts[..pbxs].windows(2).map(|hop| (hop[0], hop[1])).collect();
@@ -108,9 +108,10 @@ impl Domains {
         Ok(())
     }
 
-    /// What was captured since the tap, if anything can be, and the hosts of the PBXs.
+    /// What was captured since the tap, and the hosts of the PBXs. Nothing only if the wire may be unwatched.
     fn packets(&self) -> Step<(Option<Packets>, Vec<IpAddr>)> {
         let mut state = self.state.borrow_mut();
+        expect(state.wire.is_some() || self.may_be_unwatched, "the wire was not tapped")?;
         let packets = state.wire.as_mut().map(Capture::packets).transpose()?;
         let since = packets.map(|packets| packets.since(state.since));
         Ok((since, self.pbxs().map(|pbx| pbx.trunk_sip().ip()).collect()))

@@ -23,7 +23,7 @@ pub struct Calls {
     pub hold_ms: u32,
     /// Header lines added to the INVITE.
     pub headers: Vec<String>,
-    /// The caller gives up so many ms after the INVITE.
+    /// The caller gives up this many ms after the INVITE.
     pub cancel_ms: Option<u32>,
     /// Where they come from: `PHONES`, or a trunk's address.
     pub local: IpAddr,
@@ -45,7 +45,7 @@ impl Calls {
         }
     }
 
-    /// So many calls, so many per second.
+    /// This many calls, this many per second.
     pub fn times(self, count: u32, rate: u32) -> Calls {
         Calls { count, rate, ..self }
     }
@@ -101,7 +101,7 @@ impl Caller {
 
     pub fn finish(self, limit: Duration) -> Result<CallReport> {
         let over =
-            self.phone.line.wait(limit, |state| (state.is_idle() && state.dialogs.len() == self.count).then_some(()));
+            self.phone.line.wait(limit, |state| (state.dialogs.len() == self.count && state.is_idle()).then_some(()));
         let late = || LabError::late("calls have not ended", limit, format!("{:#?}", self.phone.messages()));
         over.map(|()| self.report()).ok_or_else(late)
     }

@@ -132,10 +132,11 @@ impl Line {
         let mut buffer = vec![0; 65_536];
         while self.is_open() {
             let received = socket.recv_from(&mut buffer).ok();
+            let at = now();
             let mut state = self.lock();
             if let Some((length, from)) = received {
                 let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
-                if let Some(message) = SipMessage::parse(now(), true, &text) {
+                if let Some(message) = SipMessage::parse(at, true, &text) {
                     state.source = from;
                     state.messages.push(message.clone());
                     match message.status() {
@@ -179,9 +180,11 @@ impl State {
     }
 
     pub(super) fn send_in(&mut self, branch: &str, draft: Draft) {
+        // A phone that anybody may call has no PBX of its own.
+        let to = if self.party.pbx.port() == 0 { self.source } else { self.party.pbx };
         let text = draft.text(&self.party, branch);
-        self.put(self.party.pbx, &text);
-        self.keep(format!("{branch} {}", draft.method), text, self.party.pbx, Some(draft));
+        self.put(to, &text);
+        self.keep(format!("{branch} {}", draft.method), text, to, Some(draft));
     }
 
     fn keep(&mut self, key: String, text: String, to: SocketAddr, request: Option<Draft>) {

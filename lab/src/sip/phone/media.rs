@@ -143,7 +143,7 @@ impl Media {
 
     /// True if that phone's tone is in what came in the last 100 ms.
     pub(super) fn hears(&self, other: Sound) -> bool {
-        let Sound::Tone(hertz) = other else { return false };
+        let Sound::Tone(hertz) = other else { panic!("a plain phone has no tone to hear") };
         let flow = self.shared.flow();
         flow.heard_at.is_some_and(|at| at.elapsed() < FRESH) && has_tone(&flow.heard, f64::from(hertz))
     }
@@ -249,7 +249,7 @@ fn samples(packet: &[u8]) -> Option<Vec<i16>> {
 
 /// True if that tone is somewhere in these RTP packets.
 pub(super) fn is_tone_in<'a>(packets: impl Iterator<Item = &'a [u8]>, sound: Sound) -> bool {
-    let Sound::Tone(hertz) = sound else { return false };
+    let Sound::Tone(hertz) = sound else { panic!("a plain phone has no tone to find") };
     let sound: Vec<i16> = packets.filter_map(samples).flatten().collect();
     sound.chunks_exact(WINDOW).any(|window| has_tone(window, f64::from(hertz)))
 }

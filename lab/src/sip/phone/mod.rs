@@ -2,7 +2,7 @@
 //!
 //! Blocking, on `std` alone: a thread for each phone, and two for the sound of each call. It lives on
 //! [`HANDSETS`], so that a PBX of the lab takes it for the extension in its From: Asterisk by user name,
-//! FreeSWITCH by digest, both as they are shipped. A plain phone lives on `PHONES`, where any From goes. Its SIP is as
+//! FreeSWITCH by digest, both as they are shipped. A plain phone lives on `PHONES`, where any From is accepted. Its SIP is as
 //! short as can be, and all its calls share one RTP port.
 //!
 //! ```ignore
@@ -102,7 +102,7 @@ impl Phone {
         Phone::open(free(PHONES), pbx, number, &pbx.to_string(), Sound::Echo, habit.clone())?.registered()
     }
 
-    /// A plain phone that anybody may call there, at the other end of a trunk for example.
+    /// A plain phone that anybody may call at this address, at the other end of a trunk for example.
     pub fn listen(at: SocketAddr, habit: &Habit) -> Result<Phone> {
         let nobody = SocketAddr::new(at.ip(), 0);
         Phone::open(at, nobody, "phone", &nobody.to_string(), Sound::Echo, habit.clone())

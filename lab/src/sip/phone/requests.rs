@@ -39,12 +39,12 @@ impl State {
         self.send(Draft { headers: vec![("Expires".into(), "3600".into())], ..draft });
     }
 
-    /// Calls. The id of the new call.
+    /// Places a call and returns its id.
     pub(super) fn invite(&mut self, from: &str, to: &str, headers: &[&str]) -> usize {
         let media = self.media();
         let uri = format!("sip:{to}@{}", self.party.domain);
         let id = self.dialogs.len();
-        let headers = headers.iter().filter_map(|line| line.split_once(": "));
+        let headers = headers.iter().map(|line| line.split_once(": ").expect("a header line"));
         let draft = Draft {
             headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             body: sdp::write(&media, 1, Direction::BOTH, Codec::Pcmu),
