@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::is;
-use crate::scripted::{Freeswitch, Node, Running, agent, linked, until};
+use crate::scripted::{Freeswitch, Node, Running, agent, linked, micros, until};
 
 /// What is written can't be called back: behind a long list it would be carried out after the hold.
 #[tokio::test]
@@ -60,6 +62,20 @@ async fn an_address_from_where_none_is_believed_is_counted() {
     until(&mut node.links, |report| report["refused"] == 1).await;
     freeswitch.announce_with("leg-2", "2125550100", &[("received", "javascript%3Aalert")]);
     until(&mut node.links, |report| report["refused"] == 2).await;
+    agent.stop().await;
+}
+
+/// The dialplan forwards a call, and in between the agent corrects what it knows of the PBX's clock.
+#[tokio::test]
+async fn the_later_call_of_a_leg_is_announced_no_earlier() {
+    let (freeswitch, mut node, agent) = linked().await;
+    let sent = micros();
+    freeswitch.announce_at(sent, "leg-1", "2125550100", &[]);
+    let (first, _) = until(&mut node.decisions, |_| true).await;
+    freeswitch.announce_at(sent - 50_000, "leg-1", "2125550101", &[]);
+    let (second, _) = until(&mut node.decisions, |(request, _)| request["called"] != first["called"]).await;
+    let at = |request: &Value| request["announced"].as_i64().unwrap();
+    assert!(at(&second) >= at(&first), "{first} {second}");
     agent.stop().await;
 }
 

@@ -142,7 +142,12 @@ impl Freeswitch {
 
     /// The announcement of a call whose dialplan says more of it: `sidecall_…` without its prefix, and value.
     pub fn announce_with(&self, leg: &str, called: &str, fields: &[(&str, &str)]) {
-        let (sent, owner) = (micros(), self.owner());
+        self.announce_at(micros(), leg, called, fields);
+    }
+
+    /// The same with this time on it, in microseconds since 1970.
+    pub fn announce_at(&self, sent: u128, leg: &str, called: &str, fields: &[(&str, &str)]) {
+        let owner = self.owner();
         let more: String = fields.iter().map(|(name, value)| format!("variable_sidecall_{name}: {value}\n")).collect();
         self.event(format!(
             "Event-Name: CUSTOM\nEvent-Subclass: sidecall%3A%3Asetup\nEvent-Date-Timestamp: {sent}\n\
@@ -171,7 +176,7 @@ fn tags(called: &str) -> String {
     )
 }
 
-fn micros() -> u128 {
+pub fn micros() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros()
 }
 

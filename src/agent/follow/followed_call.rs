@@ -3,6 +3,7 @@
 use super::reconcile::CallIdentity;
 use crate::agent::call::CallHandle;
 use crate::contract::CallEvent;
+use crate::core::base::time::UnixMillis;
 use crate::core::call::LegEvent;
 use crate::core::call::leg_identity::is_dialled_as;
 use crate::core::numbering::number::Number;
@@ -14,6 +15,8 @@ pub(in crate::agent) struct FollowedCall {
     pub call: CallHandle,
     pub identity: CallIdentity,
     pub tenant: Option<String>,
+    /// When the PBX announced it, if it did.
+    pub announced: Option<UnixMillis>,
 }
 
 impl FollowedCall {

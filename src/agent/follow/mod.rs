@@ -157,13 +157,18 @@ impl Follower {
         if known.is_some_and(|known| (&known.identity.leg, &known.identity.called) == (&leg, &called)) {
             return CallHandle::answer_again(&self.context, request, waiting);
         }
+        let before = known.filter(|known| known.identity.leg == leg).and_then(|known| known.announced);
         let (key, old) = self.tracker.announce(&leg);
         self.tell(old);
         metrics::announced(&self.context.pbx.name, age.unwrap_or_default());
-        request.announced = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
+        let at = age.map(|age| UnixMillis(now().0 - i64::try_from(age.as_millis()).unwrap_or(0)));
+        // What is known of the PBX's clock may have changed since the leg's last call was announced. Their order hasn't.
+        request.announced = at.max(before);
+        let announced = request.announced;
         let start = Start::Held(Box::new(waiting));
         let call = CallHandle::start(&self.context, request, start);
-        self.calls.insert(key, FollowedCall { call, identity: CallIdentity { leg, called, id: None }, tenant });
+        self.calls
+            .insert(key, FollowedCall { call, identity: CallIdentity { leg, called, id: None }, tenant, announced });
     }
 
     /// Whom an attendant's caller hears, at the attendant's own phone or after a transfer, is who the call is for.
@@ -196,7 +201,7 @@ impl Follower {
         let (key, _) = self.tracker.announce(leg);
         let call = CallHandle::start(&self.context, request, Start::Found { call: None });
         let identity = CallIdentity { leg: leg.clone(), called, id: None };
-        self.calls.insert(key, FollowedCall { call, identity, tenant });
+        self.calls.insert(key, FollowedCall { call, identity, tenant, announced: None });
     }
 
     /// Nothing to decide and nobody to pair: the dialplan goes on.
@@ -332,7 +337,7 @@ impl Calls for Follower {
         let id = tags.call.filter(|call| !self.over.contains(call));
         let call = CallHandle::start(&self.context, request, Start::Found { call: id.clone() });
         let identity = CallIdentity { leg, called, id };
-        self.calls.insert(key, FollowedCall { call, identity, tenant: tags.tenant });
+        self.calls.insert(key, FollowedCall { call, identity, tenant: tags.tenant, announced: None });
     }
 
     fn adopt(&mut self, key: Key, view: &CallView) {
@@ -351,7 +356,7 @@ impl Calls for Follower {
         let start = Start::Found { call: Some(view.call.clone()) };
         let call = CallHandle::start(&self.context, request, start);
         let identity = CallIdentity { leg: view.leg.clone(), called: view.called.clone(), id: Some(view.call.clone()) };
-        self.calls.insert(key, FollowedCall { call, identity, tenant: None });
+        self.calls.insert(key, FollowedCall { call, identity, tenant: None, announced: None });
     }
 
     fn forget(&mut self, key: Key) {
