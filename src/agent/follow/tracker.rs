@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::told_bridges::ToldBridges;
 use super::tracked_event::TrackedEvent;
-use crate::core::base::name::LegId;
+use crate::core::base::name::{LegId, TrunkName};
 use crate::core::call::LegEvent;
 use crate::pbx::{CallTags, Device, PbxEvent, Shown, Snapshot};
 
@@ -83,7 +83,11 @@ impl Tracker {
     pub(in crate::agent) fn apply(&mut self, event: &PbxEvent) -> Vec<TrackedEvent> {
         match event {
             PbxEvent::Dialled { leg, by, device, trunk } => {
-                let Some(key) = self.call_of(by).filter(|key| self.join(*key, leg)) else { return Vec::new() };
+                let Some(key) = self.call_of(by) else { return Vec::new() };
+                let is_new = self.join(key, leg);
+                if !is_new && !self.brings_trunk(key, leg, device, trunk.as_ref()) {
+                    return Vec::new();
+                }
                 self.note_device(leg, device);
                 let (leg, party, trunk) = (leg.clone(), device.clone(), trunk.clone());
                 vec![TrackedEvent::new(key, LegEvent::Dialled { leg, party, trunk })]
@@ -122,6 +126,13 @@ impl Tracker {
             told.push(TrackedEvent::new(key, LegEvent::Bridged { legs: legs.clone() }));
         }
         told
+    }
+
+    /// Whether this late report is the first one with the leg's trunk. A snapshot that overtook it introduced the leg, and
+    /// names no trunk. If the leg is another phone by then, it was picked up, and the report would give it its old name.
+    fn brings_trunk(&self, key: Key, leg: &LegId, device: &Device, trunk: Option<&TrunkName>) -> bool {
+        let is_same = self.devices.get(leg).is_none_or(|known| device.number() == Some(known));
+        trunk.is_some() && is_same && self.call_of(leg) == Some(key)
     }
 
     fn identified(&mut self, key: Key, leg: &LegId, device: &Device) -> TrackedEvent {

@@ -100,6 +100,25 @@ fn who_joins_by_a_bridge_is_named_first() {
 }
 
 #[test]
+fn a_trunk_is_told_although_a_snapshot_came_first() {
+    let mut tracker = Tracker::default();
+    tracker.announce(&leg("A"));
+    let shown = |name: Device| snapshot(vec![live("A", None, &[]), LiveLeg { device: name, ..live("B", Some("A"), &[]) }]);
+    catch_up(&mut tracker, &shown(Device::named("1002")));
+    let trunk: Option<TrunkName> = Some("carrier".parse().unwrap());
+    let report = |device: Device| PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device, trunk: trunk.clone() };
+    let told = tracker.apply(&report(Device::named("1002")));
+    let dialled = LegEvent::Dialled { leg: leg("B"), party: Device::named("1002"), trunk: trunk.clone() };
+    assert_eq!(told.into_iter().map(|said| said.event).collect::<Vec<_>>(), [dialled]);
+    catch_up(&mut tracker, &shown(Device::named("1003")));
+    assert!(tracker.apply(&report(Device::named("1002"))).is_empty(), "who picked it up keeps the name");
+    assert!(dial(&mut tracker, "B", "A", Device::named("1003")).is_empty(), "without a trunk it is a repeat");
+    tracker.announce(&leg("P"));
+    let other = PbxEvent::Dialled { leg: leg("B"), by: leg("P"), device: Device::named("1003"), trunk: trunk.clone() };
+    assert!(tracker.apply(&other).is_empty(), "the leg stays in its call");
+}
+
+#[test]
 fn a_pick_up_that_no_event_told_is_found() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
