@@ -109,6 +109,10 @@ name!(
     ClientId, 64, ['-']
 );
 name!(
+    /// A device: one installation of a client, with a token of its own.
+    DeviceId, 64, ['-']
+);
+name!(
     /// An agent, as long as its process runs.
     AgentId, 64, ['-']
 );
