@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::contract::Message;
 use crate::core::base::name::ClientId;
@@ -56,6 +57,8 @@ struct Client {
     lifetime: Duration,
     expires: UnixMillis,
     streams: Vec<(u64, mpsc::Sender<Arc<Frame>>)>,
+    /// Shared by these streams.
+    closed: CancellationToken,
 }
 
 /// One stream of a client. Dropping it disconnects the stream.
@@ -63,6 +66,8 @@ struct Client {
 pub struct HostedStream {
     /// Messages for the client. When it ends, close the stream.
     pub frames: mpsc::Receiver<Arc<Frame>>,
+    /// Cancelled when the client may get nothing more, not even what is in the queue.
+    pub closed: CancellationToken,
     hub: Hub,
     client: ClientId,
     stream: u64,
@@ -85,13 +90,15 @@ impl Hub {
             lifetime: binding.lifetime,
             expires: binding.expires,
             streams: Vec::with_capacity(1),
+            closed: CancellationToken::new(),
         });
         if client.streams.len() == STREAMS {
             client.streams.remove(0);
         }
         client.streams.push((stream, sender));
+        let closed = client.closed.clone();
         self.metrics.clients_connected(clients.open);
-        HostedStream { frames, hub: self.clone(), client: binding.id.clone(), stream }
+        HostedStream { frames, closed, hub: self.clone(), client: binding.id.clone(), stream }
     }
 
     /// Sends a message to all streams of a client, if it is connected.
@@ -102,10 +109,12 @@ impl Hub {
         client.streams.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
     }
 
-    /// Closes all streams of a client whose binding is gone.
+    /// Closes all streams of a client whose binding or token is gone.
     pub fn close(&self, client: &ClientId) {
         if let Some(client) = self.lock().streams.get_mut(client) {
             client.streams.clear();
+            // A later stream is not closed.
+            std::mem::take(&mut client.closed).cancel();
         }
     }
 
@@ -161,10 +170,8 @@ mod tests {
     use super::*;
     use crate::contract::ClientForm;
 
-    #[test]
-    fn a_client_is_to_be_renewed_until_it_has_been() {
-        let hub = Hub::new(Metrics::install());
-        let binding = Binding {
+    fn binding() -> Binding {
+        Binding {
             id: "c-1".parse().unwrap(),
             number: "+12125550100".parse().unwrap(),
             form: ClientForm::Hosted,
@@ -174,7 +181,13 @@ mod tests {
             offer: Default::default(),
             lifetime: Duration::from_secs(60),
             expires: now() + Duration::from_secs(30),
-        };
+        }
+    }
+
+    #[test]
+    fn a_client_is_to_be_renewed_until_it_has_been() {
+        let hub = Hub::new(Metrics::install());
+        let binding = binding();
         let attached = hub.attach(&binding);
         // The first attempt to store it may fail.
         assert_eq!([hub.to_renew(), hub.to_renew()], [[binding.id.clone()], [binding.id.clone()]]);
@@ -183,5 +196,25 @@ mod tests {
         drop(attached);
         hub.renewed(std::slice::from_ref(&binding.id));
         assert!(hub.to_renew().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_closed_stream_says_so_before_its_queue_is_empty() {
+        let hub = Hub::new(Metrics::install());
+        let binding = binding();
+        let message = Message {
+            id: "1".to_owned(),
+            call: "call-1".parse().unwrap(),
+            body: crate::contract::MessageBody::Ended { number: None },
+        };
+        let mut stream = hub.attach(&binding);
+        hub.send(&binding.id, &message);
+        assert!(!stream.closed.is_cancelled());
+        hub.close(&binding.id);
+        let later = hub.attach(&binding);
+        assert!(stream.closed.is_cancelled() && !later.closed.is_cancelled());
+        assert!(stream.frames.recv().await.is_some() && stream.frames.recv().await.is_none());
+        hub.send(&binding.id, &message);
+        assert_eq!(later.frames.len(), 1);
     }
 }

@@ -29,7 +29,7 @@ use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::problem::Problems;
 use crate::push::{Frame, HostedStream, Push};
-use crate::store::{Binding, Store, StoreError};
+use crate::store::{Binding, Delivery, Store, StoreError};
 
 const PING: Duration = Duration::from_secs(30);
 /// Two pings and some: who hasn't said anything for so long is gone.
@@ -87,8 +87,8 @@ pub(in crate::node) async fn open(
     // Pongs for a client that pings and doesn't read would pile up.
     let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(UNSENT);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let mut stream =
-            Socket { attached: api.push.hub().attach(&binding), socket, api, binding, unacknowledged: HashSet::new() };
+        let attached = api.push.hub().attach(&binding);
+        let mut stream = Socket { attached, socket, api, binding, unacknowledged: HashSet::new() };
         let code = stream.run().await;
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
@@ -117,13 +117,13 @@ pub(super) fn acknowledged(text: &str) -> Option<String> {
 impl Socket {
     /// Until either side ends it; the code to close with.
     async fn run(&mut self) -> u16 {
-        let Ok(waiting) = self.api.store.pending_of(&self.binding.id, None).await else { return close_code::AGAIN };
+        let Ok(waiting) = waiting(&self.api, &self.binding, None).await else { return close_code::AGAIN };
         for delivery in waiting {
             if !self.send(&Frame::new(&delivery.message)).await {
                 return close_code::AWAY;
             }
         }
-        let shutdown = self.api.shutdown.clone();
+        let (shutdown, closed) = (self.api.shutdown.clone(), self.attached.closed.clone());
         let mut pings = tokio::time::interval_at(Instant::now() + PING, PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -131,9 +131,10 @@ impl Socket {
             tokio::select! {
                 frame = self.attached.frames.recv() => match frame {
                     Some(frame) => if !self.send(&frame).await { return close_code::AWAY },
-                    // Too slow, replaced by a newer stream, or the binding is gone.
+                    // Too slow, or replaced by a newer stream.
                     None => return close_code::AGAIN,
                 },
+                () = closed.cancelled() => return close_code::AGAIN,
                 said = self.socket.recv() => match said {
                     Some(Ok(Message::Close(_)) | Err(_)) | None => return close_code::NORMAL,
                     Some(Ok(message)) => {
@@ -161,8 +162,8 @@ impl Socket {
         }
         // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
         self.api.push.attempted(&frame.id);
-        let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into()))).await;
-        matches!(sent, Ok(Ok(())))
+        let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into())));
+        matches!(self.attached.closed.run_until_cancelled(sent).await, Some(Ok(Ok(()))))
     }
 
     fn acknowledge(&mut self, text: &str) {
@@ -172,6 +173,14 @@ impl Socket {
             self.api.push.delivered(&ack, &self.binding);
         }
     }
+}
+
+/// What an attached client has not received yet. A binding that was removed before the stream was attached ends it.
+async fn waiting(api: &StreamsApi, binding: &Binding, last: Option<&str>) -> Result<Vec<Delivery>, StoreError> {
+    if api.store.binding(&binding.id, now()).await?.is_none() {
+        api.push.hub().close(&binding.id);
+    }
+    api.store.pending_of(&binding.id, last).await
 }
 
 /// A stream of server-sent events.
@@ -192,7 +201,7 @@ async fn events(
     last: Option<&str>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, StoreError> {
     let attached = api.push.hub().attach(&binding);
-    let waiting = api.store.pending_of(&binding.id, last).await?;
+    let waiting = waiting(&api, &binding, last).await?;
     let waiting: VecDeque<_> = waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect();
     let stored = waiting.iter().map(|frame| frame.id.clone()).collect();
     let events = Events { api, binding, attached, waiting, stored, handed_over: None };
@@ -209,6 +218,7 @@ impl Events {
             self.api.push.delivered(&id, &self.binding);
         }
         let frame = match self.waiting.pop_front() {
+            Some(_) if self.attached.closed.is_cancelled() => return None,
             Some(frame) => frame,
             None => self.fresh().await?,
         };
@@ -220,6 +230,8 @@ impl Events {
     async fn fresh(&mut self) -> Option<Arc<Frame>> {
         loop {
             let frame = tokio::select! {
+                biased;
+                () = self.attached.closed.cancelled() => return None,
                 frame = self.attached.frames.recv() => frame?,
                 () = self.api.shutdown.cancelled() => return None,
             };
