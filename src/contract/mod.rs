@@ -4,6 +4,7 @@ mod call_events;
 mod calls;
 mod client_messages;
 mod clients;
+mod devices;
 mod legacy;
 mod numbers;
 mod pbxs;
@@ -16,6 +17,10 @@ pub use call_events::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, CallEvent, CallEven
 pub use calls::{AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView};
 pub use client_messages::{Message, MessageBody, PeerClient, Role};
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
+pub use devices::{
+    DEVICES_LISTED, DEVICES_MAX, DeviceChange, DeviceCreated, DeviceList, DeviceView, ENROLMENTS_MAX, EnrolmentCreated,
+    NewDevice, NewEnrolment,
+};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};

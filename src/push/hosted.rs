@@ -174,6 +174,7 @@ mod tests {
         Binding {
             id: "c-1".parse().unwrap(),
             number: "+12125550100".parse().unwrap(),
+            device: None,
             form: ClientForm::Hosted,
             address: None,
             secret: None,

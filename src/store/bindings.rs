@@ -10,7 +10,7 @@ use super::{Store, StoreError};
 use crate::contract::{Capability, ClientForm};
 use crate::core::address::Address;
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::ClientId;
+use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
@@ -21,6 +21,8 @@ pub struct Binding {
     pub id: ClientId,
     /// The number.
     pub number: Number,
+    /// The device that bound it; none if it was bound with the number's credential or by an administrator.
+    pub device: Option<DeviceId>,
     /// Its form.
     pub form: ClientForm,
     /// Its own address, unless it is hosted.
@@ -40,6 +42,8 @@ pub struct Binding {
 /// Changes by a renewal. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewal {
+    /// The device that binds it.
+    pub device: Option<DeviceId>,
     /// The secret that signs a webhook's messages.
     pub secret: Option<String>,
     /// The client's capabilities.
@@ -51,12 +55,14 @@ pub struct Renewal {
 }
 
 impl Store {
-    /// Adds a binding; false if its number isn't in the directory, or already has a client with this address.
+    /// Adds a binding. Returns false if its number isn't in the directory or already has a client with this address, or if
+    /// its device is gone or already has a hosted client.
     pub async fn add_binding(&self, binding: Binding) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Binding(Box::new(binding))).await?.rows() > 0)
     }
 
-    /// Extends a binding by its lifetime from now. `None` if it doesn't exist or has expired.
+    /// Extends a binding by its lifetime from now. `None` if it doesn't exist or has expired, or if the renewal's device is
+    /// gone.
     pub async fn renew_binding(
         &self,
         id: &ClientId,
@@ -92,7 +98,7 @@ impl Store {
     /// A binding that hasn't expired.
     pub async fn binding(&self, id: &ClientId, now: UnixMillis) -> Result<Option<Binding>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
              WHERE id = $1 AND expires > $2",
         );
         let row = query.bind(id.to_string()).bind(now.0).fetch_optional(&self.pool).await?;
@@ -102,7 +108,7 @@ impl Store {
     /// The clients of a number, newest first; none if it is switched off.
     pub async fn taking_part(&self, number: &Number, now: UnixMillis, limit: u32) -> Result<Vec<Binding>, StoreError> {
         let query = sqlx::query(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
              WHERE expires > $1 AND number = $3
                  AND EXISTS (SELECT 1 FROM numbers n WHERE n.number = $3 AND COALESCE(n.enabled, 1) = 1)
              ORDER BY id DESC LIMIT $2",
@@ -119,7 +125,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<Binding>, StoreError> {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer FROM bindings
+            "SELECT id, number, form, address, secret, capabilities, lifetime, expires, offer, device FROM bindings
              WHERE expires > ",
         );
         query.push_bind(now.0);
@@ -134,9 +140,11 @@ impl Store {
 fn read(row: &SqliteRow) -> Result<Binding, StoreError> {
     let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("binding", e);
     let address: Option<String> = row.try_get(3)?;
+    let device: Option<String> = row.try_get(9)?;
     Ok(Binding {
         id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
         number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
+        device: device.map(|id| id.parse()).transpose().map_err(|e| bad(&e))?,
         form: super::deliveries::form(&row.try_get::<String, _>(2)?),
         address: address.map(|text| text.parse()).transpose().map_err(|e| bad(&e))?,
         secret: row.try_get(4)?,
@@ -156,11 +164,13 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
 }
 
 pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) -> Result<Done, StoreError> {
-    // One statement, since the number's entry and its other clients may change meanwhile.
+    // One statement, since the number's entry, its devices and its other clients may change meanwhile.
     let done = sqlx::query(
-        "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer)
-         SELECT $1, number, $3, $4, $5, $6, $7, $8, $9 FROM numbers WHERE number = $2 AND NOT EXISTS (
-             SELECT 1 FROM bindings b WHERE b.number = $2 AND b.address = $4 AND b.expires > $8 - $7)",
+        "INSERT INTO bindings (id, number, form, address, secret, capabilities, lifetime, expires, offer, device)
+         SELECT $1, number, $3, $4, $5, $6, $7, $8, $9, $10 FROM numbers WHERE number = $2 AND NOT EXISTS (
+             SELECT 1 FROM bindings b WHERE b.number = $2 AND b.expires > $8 - $7
+                 AND (b.address = $4 OR ($4 IS NULL AND b.address IS NULL AND b.device = $10)))
+             AND ($10 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $10))",
     )
     .bind(binding.id.to_string())
     .bind(binding.number.to_string())
@@ -171,6 +181,7 @@ pub(super) async fn add(connection: &mut SqliteConnection, binding: &Binding) ->
     .bind(i64::try_from(binding.lifetime.as_millis()).unwrap_or(i64::MAX))
     .bind(binding.expires.0)
     .bind(json(&binding.offer)?)
+    .bind(binding.device.as_ref().map(DeviceId::to_string))
     .execute(connection)
     .await?;
     Ok(Done::Rows(done.rows_affected()))
@@ -186,9 +197,10 @@ pub(super) async fn renew(
     let lifetime = renewal.lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
     let rows = sqlx::query(
         "UPDATE bindings SET secret = COALESCE($3, secret), capabilities = COALESCE($4, capabilities),
-             offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime)
-         WHERE id = $1 AND expires > $2
-         RETURNING id, number, form, address, secret, capabilities, lifetime, expires, offer",
+             offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime),
+             device = COALESCE($7, device)
+         WHERE id = $1 AND expires > $2 AND ($7 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $7))
+         RETURNING id, number, form, address, secret, capabilities, lifetime, expires, offer, device",
     )
     .bind(id.to_string())
     .bind(now.0)
@@ -196,6 +208,7 @@ pub(super) async fn renew(
     .bind(renewal.capabilities.as_ref().map(json).transpose()?)
     .bind(renewal.offer.as_ref().map(json).transpose()?)
     .bind(lifetime)
+    .bind(renewal.device.as_ref().map(DeviceId::to_string))
     .fetch_all(connection)
     .await?;
     let binding = rows.first().map(read).transpose()?;

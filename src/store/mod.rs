@@ -1,4 +1,4 @@
-//! The database: directory, bindings, calls, deliveries, offers, tokens.
+//! The database: directory, bindings, devices, calls, deliveries, offers, tokens.
 //!
 //! Reads use a pool. All writes go through one task, in order, and are committed in groups. A decision queues
 //! its call and doesn't wait; a later report of the same call waits for its commit. The database is SQLite, but no
@@ -8,6 +8,7 @@ mod bindings;
 mod calls;
 mod deliveries;
 mod delivery_writes;
+mod devices;
 mod error;
 mod lost_file;
 mod numbers;
@@ -22,6 +23,7 @@ mod writer;
 pub use bindings::{Binding, Renewal};
 pub use calls::CallFilter;
 pub use deliveries::{Delivery, DeliveryState, Parted};
+pub use devices::{DeviceRow, EnrolOutcome, EnrolledDevice, Enrolment};
 pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;

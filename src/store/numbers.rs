@@ -83,7 +83,7 @@ impl Store {
         self.writer.run(Write::Numbers(rows)).await.map(drop)
     }
 
-    /// Removes a number and its clients; false if it didn't exist.
+    /// Removes a number, its clients, its devices and their codes; false if it didn't exist.
     pub async fn delete_number(&self, number: &Number) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::DeleteNumber(number.clone())).await?.rows() > 0)
     }
@@ -216,6 +216,7 @@ pub(super) async fn enable(
 pub(super) async fn delete(connection: &mut SqliteConnection, number: &Number) -> Result<Done, StoreError> {
     let number = number.to_string();
     sqlx::query("DELETE FROM bindings WHERE number = $1").bind(number.clone()).execute(&mut *connection).await?;
+    super::devices::delete_all_of(connection, &number).await?;
     let done = sqlx::query("DELETE FROM numbers WHERE number = $1").bind(number).execute(connection).await?;
     Ok(Done::Rows(done.rows_affected()))
 }

@@ -55,7 +55,7 @@ impl Store {
         Ok(clock.map(ClockReading::from))
     }
 
-    /// Shifts the expiry of clients and the age of offers when the clock is set, and stores the new clock reading in
+    /// Shifts the expiry of clients and codes and the age of offers when the clock is set, and stores the new clock reading in
     /// the same transaction: an interrupted start must not shift twice.
     pub async fn shift(&self, millis: i64, reading: &ClockReading) -> Result<(), StoreError> {
         let clock = record::write(&ClockRecord::from(reading.clone()))?;
@@ -106,6 +106,7 @@ pub(super) async fn put(connection: &mut SqliteConnection, name: &str, value: &[
 
 pub(super) async fn shift(connection: &mut SqliteConnection, millis: i64, reading: &[u8]) -> Result<Done, StoreError> {
     sqlx::query("UPDATE bindings SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
+    sqlx::query("UPDATE enrolments SET expires = expires + $1").bind(millis).execute(&mut *connection).await?;
     sqlx::query("UPDATE offers SET received = received + $1").bind(millis).execute(&mut *connection).await?;
     put(connection, CLOCK, reading).await
 }

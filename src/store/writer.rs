@@ -7,12 +7,14 @@ use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::deliveries::Parted;
+use super::devices::{DeviceRow, EnrolOutcome, Enrolment};
 use super::record::CallRecord;
 use super::settings::TokenRole;
 use super::sip_messages::SipFailure;
 use super::{Binding, Delivery, DeliveryState, NumberRow, Renewal, Store, StoreError, StoredOffer};
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::{CallId, ClientId};
+use crate::core::base::device_name::DeviceName;
+use crate::core::base::name::{CallId, ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::call::offer_matching::OfferId;
 use crate::core::numbering::number::Number;
@@ -36,6 +38,11 @@ pub(super) enum Write {
     OfferTo(ClientId, OfferTo),
     ExtendBindings(Vec<ClientId>, UnixMillis),
     ExpireBindings(UnixMillis),
+    Enrolment(Box<Enrolment>, UnixMillis),
+    ExpireEnrolments(UnixMillis),
+    Enrol([u8; 32], Box<DeviceRow>, UnixMillis),
+    RenameDevice(DeviceId, DeviceName),
+    DeleteDevice(DeviceId),
     Deliveries(Vec<Delivery>),
     Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
     Attempted { id: String, state: DeliveryState, error: Option<String> },
@@ -57,6 +64,8 @@ pub(super) enum Done {
     Rows(u64),
     Ids(Vec<String>),
     Renewed(Option<Box<Binding>>),
+    Enrol(Box<EnrolOutcome>),
+    Revoked(Option<Vec<ClientId>>),
     Parted(Parted),
 }
 
@@ -238,7 +247,7 @@ fn note(result: &Result<Done, StoreError>, state: &State) {
 }
 
 async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, StoreError> {
-    use super::{bindings, calls, delivery_writes, numbers, offers, prune, settings, sip_messages};
+    use super::{bindings, calls, delivery_writes, devices, numbers, offers, prune, settings, sip_messages};
     match write {
         Write::Calls(all) => calls::save(connection, all).await,
         Write::Prune { before } => prune::prune(connection, *before).await,
@@ -251,6 +260,11 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::OfferTo(id, offer) => bindings::offer_to(connection, id, offer).await,
         Write::ExtendBindings(ids, now) => bindings::extend(connection, ids, *now).await,
         Write::ExpireBindings(now) => bindings::expire(connection, *now).await,
+        Write::Enrolment(enrolment, now) => devices::add_enrolment(connection, enrolment, *now).await,
+        Write::ExpireEnrolments(now) => devices::expire_enrolments(connection, *now).await,
+        Write::Enrol(code, device, now) => devices::enrol(connection, code, device, *now).await,
+        Write::RenameDevice(id, name) => devices::rename(connection, id, name).await,
+        Write::DeleteDevice(id) => devices::delete(connection, id).await,
         Write::Deliveries(all) => delivery_writes::add(connection, all).await,
         Write::Delivered { id, client, at } => delivery_writes::delivered(connection, id, client.as_ref(), *at).await,
         Write::Attempted { id, state, error } => {

@@ -149,6 +149,7 @@ pub(super) fn named(new: &NewClient) -> Result<Renewal, Problem> {
     }
     new.offer.as_ref().map_or(Ok(()), check)?;
     Ok(Renewal {
+        device: None,
         secret,
         capabilities: new.capabilities.clone(),
         offer: new.offer.clone(),
@@ -164,6 +165,7 @@ fn binding(number: Number, address: Option<Address>, named: Renewal) -> Binding 
     Binding {
         id: new_id(),
         number,
+        device: named.device,
         form,
         address,
         secret: named.secret.or_else(made),

@@ -29,6 +29,7 @@ async fn plain_columns_stay_as_they_are() {
     let binding = |(n, (words, offer)): (usize, (&[&str], OfferTo))| Binding {
         id: format!("client-{n}").parse().unwrap(),
         number: rows[0].number.clone(),
+        device: None,
         form: ClientForm::Hosted,
         address: None,
         secret: None,

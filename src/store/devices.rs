@@ -1,0 +1,256 @@
+//! Devices, and the codes that enrol them.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::writer::{Done, Write};
+use super::{Store, StoreError};
+use crate::contract::{DEVICES_MAX, ENROLMENTS_MAX};
+use crate::core::base::device_name::DeviceName;
+use crate::core::base::name::{ClientId, DeviceId};
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+
+/// A device that has been enrolled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolledDevice {
+    /// Its id.
+    pub id: DeviceId,
+    /// The number that it belongs to.
+    pub number: Number,
+    /// Its name.
+    pub name: DeviceName,
+    /// When it was enrolled.
+    pub enrolled: UnixMillis,
+    /// Its hosted client, if it has bound one.
+    pub client: Option<ClientId>,
+}
+
+/// A code to store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    /// The hash of the code.
+    pub code: [u8; 32],
+    /// The number that the new device will belong to.
+    pub number: Number,
+    /// The device that asks for the code. When it is revoked, the code is void.
+    pub device: Option<DeviceId>,
+    /// When the code expires.
+    pub expires: UnixMillis,
+}
+
+/// A device to enrol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceRow {
+    /// Its id.
+    pub id: DeviceId,
+    /// Its name.
+    pub name: DeviceName,
+    /// The hash of its token.
+    pub token: [u8; 32],
+}
+
+/// The outcome of an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnrolOutcome {
+    /// The code is used up, and the device is there.
+    Enrolled(EnrolledDevice),
+    /// The code doesn't exist, or has expired.
+    NoCode,
+    /// The number has as many devices as it can have. The code can still be used.
+    Full,
+}
+
+impl Store {
+    /// Adds a code. Returns false if its number isn't in the directory, or has as many codes or devices as it can have,
+    /// or if the device that asks for it is gone.
+    pub async fn add_enrolment(&self, enrolment: Enrolment, now: UnixMillis) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::Enrolment(Box::new(enrolment), now)).await?.rows() > 0)
+    }
+
+    /// Whether there is a code with this hash that hasn't expired.
+    pub async fn has_enrolment(&self, code: &[u8; 32], now: UnixMillis) -> Result<bool, StoreError> {
+        let query = sqlx::query("SELECT 1 FROM enrolments WHERE code = $1 AND expires > $2");
+        Ok(query.bind(code.to_vec()).bind(now.0).fetch_optional(&self.pool).await?.is_some())
+    }
+
+    /// Uses up a code and adds a device to its number, or does neither.
+    pub async fn enrol(&self, code: [u8; 32], device: DeviceRow, now: UnixMillis) -> Result<EnrolOutcome, StoreError> {
+        match self.writer.run(Write::Enrol(code, Box::new(device), now)).await? {
+            Done::Enrol(outcome) => Ok(*outcome),
+            _ => Ok(EnrolOutcome::NoCode),
+        }
+    }
+
+    /// Removes expired codes.
+    pub async fn expire_enrolments(&self, now: UnixMillis) -> Result<(), StoreError> {
+        self.writer.run(Write::ExpireEnrolments(now)).await.map(drop)
+    }
+
+    /// The device with this id.
+    pub async fn device(&self, id: &DeviceId, now: UnixMillis) -> Result<Option<EnrolledDevice>, StoreError> {
+        let mut query = select(now);
+        query.push(" WHERE d.id = ").push_bind(id.to_string());
+        query.build().fetch_optional(&self.pool).await?.map(|row| read(&row)).transpose()
+    }
+
+    /// At most `limit` devices of a number, or of all numbers, newest first.
+    pub async fn devices(
+        &self,
+        number: Option<&Number>,
+        now: UnixMillis,
+        limit: u32,
+    ) -> Result<Vec<EnrolledDevice>, StoreError> {
+        let mut query = select(now);
+        if let Some(number) = number {
+            query.push(" WHERE d.number = ").push_bind(number.to_string());
+        }
+        query.push(" ORDER BY d.id DESC LIMIT ").push_bind(limit);
+        query.build().fetch_all(&self.pool).await?.iter().map(read).collect()
+    }
+
+    /// Renames a device; false if it doesn't exist.
+    pub async fn rename_device(&self, id: &DeviceId, name: DeviceName) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::RenameDevice(id.clone(), name)).await?.rows() > 0)
+    }
+
+    /// Removes a device, its clients, and the codes that it asked for. Returns the clients, or `None` if the device
+    /// doesn't exist.
+    pub async fn delete_device(&self, id: &DeviceId) -> Result<Option<Vec<ClientId>>, StoreError> {
+        match self.writer.run(Write::DeleteDevice(id.clone())).await? {
+            Done::Revoked(clients) => Ok(clients),
+            _ => Ok(None),
+        }
+    }
+
+    /// The number that a client's token belongs to, and the device if it is a device's token.
+    pub async fn client_of_token(&self, hash: &[u8; 32]) -> Result<Option<(Number, Option<DeviceId>)>, StoreError> {
+        let query = sqlx::query(
+            "SELECT number, NULL FROM numbers WHERE credential = $1
+             UNION ALL SELECT number, id FROM devices WHERE token = $1 LIMIT 1",
+        );
+        let Some(row) = query.bind(hash.to_vec()).fetch_optional(&self.pool).await? else { return Ok(None) };
+        let number: String = row.try_get(0)?;
+        let number = number.parse().map_err(|e| StoreError::unreadable("number", e))?;
+        let device: Option<String> = row.try_get(1)?;
+        let device = device.map(|id| id.parse()).transpose().map_err(|e| StoreError::unreadable("device", e))?;
+        Ok(Some((number, device)))
+    }
+}
+
+fn select(now: UnixMillis) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT d.id, d.number, d.name, d.enrolled, (SELECT MAX(b.id) FROM bindings b
+             WHERE b.device = d.id AND b.address IS NULL AND b.expires > ",
+    );
+    query.push_bind(now.0).push(") FROM devices d");
+    query
+}
+
+fn read(row: &SqliteRow) -> Result<EnrolledDevice, StoreError> {
+    let bad = |e: &dyn std::fmt::Display| StoreError::unreadable("device", e);
+    let client: Option<String> = row.try_get(4)?;
+    Ok(EnrolledDevice {
+        id: row.try_get::<String, _>(0)?.parse().map_err(|e| bad(&e))?,
+        number: row.try_get::<String, _>(1)?.parse().map_err(|e| bad(&e))?,
+        name: row.try_get::<String, _>(2)?.parse().map_err(|e| bad(&e))?,
+        enrolled: UnixMillis(row.try_get(3)?),
+        client: client.map(|id| id.parse()).transpose().map_err(|e| bad(&e))?,
+    })
+}
+
+pub(super) async fn add_enrolment(
+    connection: &mut SqliteConnection,
+    enrolment: &Enrolment,
+    now: UnixMillis,
+) -> Result<Done, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO enrolments (code, number, device, expires) SELECT $1, number, $3, $4 FROM numbers WHERE number = $2
+             AND ($3 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $3))
+             AND (SELECT COUNT(*) FROM enrolments e WHERE e.number = $2 AND e.expires > $5) < $6
+             AND (SELECT COUNT(*) FROM devices d WHERE d.number = $2) < $7",
+    )
+    .bind(enrolment.code.to_vec())
+    .bind(enrolment.number.to_string())
+    .bind(enrolment.device.as_ref().map(DeviceId::to_string))
+    .bind(enrolment.expires.0)
+    .bind(now.0)
+    .bind(ENROLMENTS_MAX)
+    .bind(DEVICES_MAX)
+    .execute(connection)
+    .await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+/// All or nothing, since a write that fails is rolled back as a whole.
+pub(super) async fn enrol(
+    connection: &mut SqliteConnection,
+    code: &[u8; 32],
+    device: &DeviceRow,
+    now: UnixMillis,
+) -> Result<Done, StoreError> {
+    let found = sqlx::query_scalar::<_, String>("SELECT number FROM enrolments WHERE code = $1 AND expires > $2");
+    let Some(number) = found.bind(code.to_vec()).bind(now.0).fetch_optional(&mut *connection).await? else {
+        return Ok(Done::Enrol(Box::new(EnrolOutcome::NoCode)));
+    };
+    let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM devices WHERE number = $1");
+    if count.bind(number.clone()).fetch_one(&mut *connection).await? >= i64::from(DEVICES_MAX) {
+        return Ok(Done::Enrol(Box::new(EnrolOutcome::Full)));
+    }
+    let enrolled = EnrolledDevice {
+        id: device.id.clone(),
+        number: number.parse().map_err(|e| StoreError::unreadable("number", e))?,
+        name: device.name.clone(),
+        enrolled: now,
+        client: None,
+    };
+    sqlx::query("DELETE FROM enrolments WHERE code = $1").bind(code.to_vec()).execute(&mut *connection).await?;
+    sqlx::query("INSERT INTO devices (id, number, name, token, enrolled) VALUES ($1, $2, $3, $4, $5)")
+        .bind(device.id.to_string())
+        .bind(number)
+        .bind(device.name.to_string())
+        .bind(device.token.to_vec())
+        .bind(now.0)
+        .execute(connection)
+        .await?;
+    Ok(Done::Enrol(Box::new(EnrolOutcome::Enrolled(enrolled))))
+}
+
+pub(super) async fn expire_enrolments(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {
+    let done = sqlx::query("DELETE FROM enrolments WHERE expires <= $1").bind(now.0).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn rename(
+    connection: &mut SqliteConnection,
+    id: &DeviceId,
+    name: &DeviceName,
+) -> Result<Done, StoreError> {
+    let update = sqlx::query("UPDATE devices SET name = $2 WHERE id = $1");
+    let done = update.bind(id.to_string()).bind(name.to_string()).execute(connection).await?;
+    Ok(Done::Rows(done.rows_affected()))
+}
+
+pub(super) async fn delete(connection: &mut SqliteConnection, id: &DeviceId) -> Result<Done, StoreError> {
+    let id = id.to_string();
+    let device = sqlx::query("DELETE FROM devices WHERE id = $1").bind(id.clone()).execute(&mut *connection).await?;
+    if device.rows_affected() == 0 {
+        return Ok(Done::Revoked(None));
+    }
+    sqlx::query("DELETE FROM enrolments WHERE device = $1").bind(id.clone()).execute(&mut *connection).await?;
+    let clients = sqlx::query_scalar::<_, String>("DELETE FROM bindings WHERE device = $1 RETURNING id");
+    let clients = clients.bind(id).fetch_all(connection).await?;
+    let clients = clients.into_iter().map(|id| id.parse()).collect::<Result<_, _>>();
+    Ok(Done::Revoked(Some(clients.map_err(|e| StoreError::unreadable("binding", e))?)))
+}
+
+pub(super) async fn delete_all_of(connection: &mut SqliteConnection, number: &str) -> Result<(), StoreError> {
+    for delete in ["DELETE FROM devices WHERE number = $1", "DELETE FROM enrolments WHERE number = $1"] {
+        sqlx::query(delete).bind(number.to_owned()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "devices_tests.rs"]
+mod tests;
