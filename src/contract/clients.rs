@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 use crate::core::address::Address;
 use crate::core::address::capability::Capability;
 use crate::core::address::disclosure::OfferTo;
-use crate::core::base::name::ClientId;
+use crate::core::base::name::{ClientId, DeviceId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
 /// `POST /v1/clients`: binds a client to the number of its token. If the number has a client with the same address,
-/// renews that client and changes only what is named.
+/// renews that client and changes only what is named. A device renews its hosted client in the same way.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewClient {
@@ -75,6 +75,9 @@ pub struct ClientView {
     pub id: ClientId,
     /// The number that it belongs to.
     pub number: Number,
+    /// The device that bound it; absent if it was bound with the number's credential or by an administrator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     /// How messages reach it.
     pub form: ClientForm,
     /// Its own address, if it isn't hosted.

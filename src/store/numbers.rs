@@ -112,13 +112,6 @@ impl Store {
         rows.fetch_all(&self.pool).await?.iter().map(view).collect()
     }
 
-    /// The number whose clients have this credential.
-    pub async fn number_of_credential(&self, hash: &[u8; 32]) -> Result<Option<Number>, StoreError> {
-        let query = sqlx::query_scalar::<_, String>("SELECT number FROM numbers WHERE credential = $1");
-        let found = query.bind(hash.to_vec()).fetch_optional(&self.pool).await?;
-        found.map(|text| text.parse().map_err(|e| StoreError::unreadable("number", e))).transpose()
-    }
-
     /// The numbers whose credential these rows would replace.
     pub async fn credentials_changed(&self, rows: &[NumberRow]) -> Result<Vec<Number>, StoreError> {
         let new: HashMap<String, &NumberRow> = rows.iter().map(|row| (row.number.to_string(), row)).collect();

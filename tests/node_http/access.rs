@@ -13,6 +13,7 @@ async fn each_role_does_its_own_and_no_more() {
     let id = node.client(ALICE, json!({})).await;
     let (number, stream) = (format!("/v1/numbers/{ALICE}"), format!("/v1/clients/{id}/stream"));
     let (one, switch, nobody) = (format!("/v1/clients/{id}"), format!("{number}/sidecall"), "/v1/clients/0199-nobody");
+    let (codes, device) = (format!("{number}/enrolments"), "/v1/devices/0199-none");
     // Path, then what admin, agent, client, another number's client and a stranger get. What deletes comes
     // last.
     let table = [
@@ -23,6 +24,12 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::GET, &switch, [200, 403, 200, 403, 401]),
         (Method::PUT, &switch, [415, 415, 415, 415, 401]),
         (Method::GET, "/v1/clients", [200, 403, 200, 200, 401]),
+        (Method::POST, &codes, [415, 415, 415, 415, 401]),
+        (Method::POST, "/v1/devices", [415; 5]),
+        (Method::GET, "/v1/devices", [200, 403, 200, 200, 401]),
+        (Method::GET, device, [404, 404, 404, 404, 401]),
+        (Method::PATCH, device, [415, 415, 415, 415, 401]),
+        (Method::DELETE, device, [404, 404, 404, 404, 401]),
         (Method::POST, "/v1/clients", [415, 415, 415, 415, 401]),
         (Method::PATCH, &one, [415, 415, 415, 415, 401]),
         (Method::GET, &stream, [403, 403, 426, 404, 401]),

@@ -6,7 +6,9 @@
 mod access;
 mod calls;
 mod client_policy;
+mod devices;
 mod directory;
+mod enrolments;
 mod exchange;
 mod failures;
 mod flood;
@@ -24,6 +26,7 @@ mod portability;
 mod renewal;
 mod restart;
 mod rests;
+mod revocation;
 mod streams;
 mod support;
 mod timeline;

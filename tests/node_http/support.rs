@@ -220,10 +220,34 @@ impl TestNode {
     }
 
     pub(crate) async fn websocket(&self, client: &str, number: &str) -> Stream {
+        self.websocket_of(client, &credential(number)).await
+    }
+
+    pub(crate) async fn websocket_of(&self, client: &str, token: &str) -> Stream {
         let mut request = format!("ws://{}/v1/clients/{client}/stream", self.address).into_client_request().unwrap();
-        let bearer = format!("Bearer {}", credential(number));
-        request.headers_mut().insert("authorization", bearer.parse().unwrap());
+        request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
         Stream(tokio_tungstenite::connect_async(request).await.unwrap().0)
+    }
+
+    /// A code that enrols a device of a number.
+    pub(crate) async fn code(&self, number: &str) -> String {
+        let (status, made) =
+            self.send(Method::POST, &format!("/v1/numbers/{number}/enrolments"), ADMIN, json!({})).await;
+        assert_eq!(status, 201, "{made}");
+        made["code"].as_str().unwrap().to_owned()
+    }
+
+    /// Tries to enrol a device.
+    pub(crate) async fn try_enrol(&self, code: &str, name: &str) -> (StatusCode, Value) {
+        let new = json!({"code": code, "name": name});
+        answer(self.http.post(self.url("/v1/devices")).json(&new)).await
+    }
+
+    /// A device of a number: its id and its token.
+    pub(crate) async fn device(&self, number: &str, name: &str) -> [String; 2] {
+        let (status, made) = self.try_enrol(&self.code(number).await, name).await;
+        assert_eq!(status, 201, "{made}");
+        [&made["device"]["id"], &made["token"]].map(|text| text.as_str().unwrap().to_owned())
     }
 
     pub(crate) async fn deliveries(&self, call: &str) -> Vec<Value> {

@@ -1,6 +1,8 @@
 //! Who asks: bearer tokens (RFC 6750) and their roles.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -9,9 +11,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 
 use crate::contract::OfferRefusal;
-use crate::core::base::name::{PbxName, PeerName};
+use crate::core::base::enrolment_code::EnrolmentCode;
+use crate::core::base::name::{DeviceId, PbxName, PeerName};
 use crate::core::numbering::number::Number;
-use crate::monitor::Metrics;
+use crate::monitor::{Metrics, now};
 use crate::node::Problem;
 use crate::node::config::Monitoring;
 use crate::node::http::client_certificate::ClientCertificate;
@@ -36,8 +39,11 @@ pub(in crate::node) enum Identity {
     /// An agent of these PBXs.
     Agent(Scope),
     Peer(PeerName),
-    /// A client of this number.
-    Client(Number),
+    /// A client of this number: one of this device, or one that has the number's credential.
+    Client {
+        number: Number,
+        device: Option<DeviceId>,
+    },
 }
 
 impl Identity {
@@ -45,8 +51,34 @@ impl Identity {
     pub(in crate::node) fn may_manage(&self, number: &Number) -> bool {
         match self {
             Identity::Admin => true,
-            Identity::Client(own) => own == number,
+            Identity::Client { number: own, .. } => own == number,
             Identity::Agent(_) | Identity::Peer(_) => false,
+        }
+    }
+
+    /// The device whose token was shown.
+    pub(in crate::node) fn device(&self) -> Option<&DeviceId> {
+        if let Identity::Client { device, .. } = self { device.as_ref() } else { None }
+    }
+
+    /// The number whose clients or devices a request is about, if it names `wanted`.
+    pub(super) fn number(&self, wanted: Option<Number>) -> Result<Number, Problem> {
+        match (self, wanted) {
+            (Identity::Client { number, .. }, None) => Ok(number.clone()),
+            (_, Some(number)) if self.may_manage(&number) => Ok(number),
+            (Identity::Admin, None) => Err(Problem::invalid("number", "say whose client it is")),
+            (Identity::Client { .. }, Some(_)) => {
+                Err(Problem::field(StatusCode::FORBIDDEN, "number", "the token is another number's"))
+            }
+            _ => Err(Problem::forbidden("this is for clients and administrators")),
+        }
+    }
+
+    /// As [`Identity::number`]; none is all numbers, which administrators may list.
+    pub(super) fn listed_number(&self, wanted: Option<Number>) -> Result<Option<Number>, Problem> {
+        match (self, wanted) {
+            (Identity::Admin, None) => Ok(None),
+            (_, wanted) => self.number(wanted).map(Some),
         }
     }
 }
@@ -136,11 +168,28 @@ impl Authenticator {
         if let Some(role) = self.store.token(&hash).await? {
             return Ok(role.into());
         }
-        let number = self.store.number_of_credential(&hash).await?;
-        number.map(Identity::Client).ok_or_else(|| self.logins.failed(source))
+        let client = self.store.client_of_token(&hash).await?;
+        let client = client.map(|(number, device)| Identity::Client { number, device });
+        client.ok_or_else(|| self.logins.failed(source, Problem::unauthorized()))
+    }
+
+    /// The hash of a code that can enrol a device. Every other code gets the same answer, and counts as a failed login.
+    pub(super) async fn check_code(&self, source: &LoginSource, code: &str) -> Result<[u8; 32], Problem> {
+        let code = code.parse::<EnrolmentCode>().map_err(|_| self.refuse_code(source))?;
+        let hash = credential_hash(&code.to_string());
+        let _turn = self.logins.turn(source.0).await;
+        if self.store.has_enrolment(&hash, now()).await? { Ok(hash) } else { Err(self.refuse_code(source)) }
+    }
+
+    /// Counts a failed login by code, and says what it is answered with.
+    pub(super) fn refuse_code(&self, source: &LoginSource) -> Problem {
+        let detail = "there is no such code: it may be mistyped, used or expired";
+        self.logins.failed(source.0, Problem::field(StatusCode::NOT_FOUND, "code", detail))
     }
 }
 
+/// The address to which a request's failed login is counted.
+pub(in crate::node) struct LoginSource(Option<IpAddr>);
 /// An administrator.
 pub(in crate::node) struct Admin;
 /// An agent, and the PBXs that it may speak for.
@@ -156,6 +205,13 @@ impl FromRequestParts<ApiState> for Identity {
     type Rejection = Problem;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<Identity, Problem> {
         state.auth.identify(parts).await
+    }
+}
+
+impl FromRequestParts<ApiState> for LoginSource {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<LoginSource, Infallible> {
+        Ok(LoginSource(state.auth.logins.source(parts)))
     }
 }
 

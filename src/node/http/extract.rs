@@ -139,6 +139,9 @@ impl Named for crate::core::base::name::CallId {
 impl Named for crate::core::base::name::ClientId {
     const NAME: &'static str = "id";
 }
+impl Named for crate::core::base::name::DeviceId {
+    const NAME: &'static str = "id";
+}
 impl Named for crate::core::base::name::PbxName {
     const NAME: &'static str = "pbx";
 }

@@ -88,11 +88,11 @@ impl Logins {
         Turn { _lookup: self.lookups.acquire().await.ok(), _queueing: queueing }
     }
 
-    /// Counts a failed login, and says what it is answered with.
-    pub(in crate::node) fn failed(&self, source: Option<IpAddr>) -> Problem {
+    /// Counts a failed login, and says what it is answered with: `refusal`, unless the address has failed too often.
+    pub(in crate::node) fn failed(&self, source: Option<IpAddr>, refusal: Problem) -> Problem {
         if source.is_none_or(|source| self.take_attempt(&self.of(source))) {
             self.metrics.failed_login("refused");
-            return Problem::unauthorized();
+            return refusal;
         }
         self.metrics.failed_login("throttled");
         let wait = MINUTE.as_secs_f64() / f64::from(self.config.failed_logins);

@@ -6,7 +6,7 @@ use utoipa::{Modify, OpenApi};
 use crate::contract::Message;
 use crate::node::Problem;
 use crate::node::http::api::{
-    calls, client_stream, clients, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
 };
 
 #[derive(OpenApi)]
@@ -14,6 +14,7 @@ use crate::node::http::api::{
     info(title = "sidecall", description = "The service node of sidecall. Errors are problem details (RFC 9457)."),
     paths(
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
+        enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
         calls::decide, calls::list, calls::show, calls::events,
         pbxs::report,
@@ -28,6 +29,7 @@ use crate::node::http::api::{
         (name = "calls", description = "What agents ask and report"),
         (name = "pbxs", description = "The links of agents"),
         (name = "clients", description = "Multimedia clients and their streams"),
+        (name = "devices", description = "Installations of clients, each with a token of its own"),
         (name = "addresses", description = "Call-scoped addresses: for whoever has one"),
         (name = "peers", description = "Other organisations' nodes"),
         (name = "numbers", description = "The directory"),
@@ -42,7 +44,9 @@ impl Modify for Bearer {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Of an administrator, an agent or a peer, or the credential of a number for its clients"))
+            .description(Some(
+                "Of an administrator, an agent, a peer or a device, or the credential of a number for its clients",
+            ))
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));

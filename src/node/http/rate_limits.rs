@@ -40,7 +40,7 @@ impl BindingLimit {
     /// with the number. Administrators set up many at once.
     pub(super) fn check(&self, identity: &Identity) -> Result<(), Problem> {
         match identity {
-            Identity::Client(number) if !self.take(number, Instant::now()) => {
+            Identity::Client { number, .. } if !self.take(number, Instant::now()) => {
                 let detail = "the number's clients come, go or switch too often; slow down";
                 Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
             }

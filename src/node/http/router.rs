@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
-    calls, client_stream, clients, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::{disk_guard, middleware};
@@ -63,6 +63,12 @@ all! {
         delete "/v1/numbers/{number}" => numbers::remove;
         get "/v1/numbers/{number}/sidecall" => numbers::switch;
         put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
+        post "/v1/numbers/{number}/enrolments" => enrolments::create;
+        post "/v1/devices" => devices::create;
+        get "/v1/devices" => devices::list;
+        get "/v1/devices/{id}" => devices::show;
+        patch "/v1/devices/{id}" => devices::change;
+        delete "/v1/devices/{id}" => devices::remove;
         post "/v1/clients" => clients::create;
         get "/v1/clients" => clients::list;
         patch "/v1/clients/{id}" => clients::change;

@@ -76,6 +76,7 @@ impl Upkeep {
         }
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
+            self.store.expire_enrolments(now()).await?;
             self.end_lost().await;
             self.old_calls.set_limit(&self.store).await?;
         }

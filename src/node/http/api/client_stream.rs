@@ -63,9 +63,10 @@ pub(in crate::node) async fn open(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
-    let Identity::Client(number) = identity else { return Err(Problem::forbidden("this is for clients")) };
-    let found = api.store.binding(&id, now()).await?.filter(|binding| binding.number == number);
-    let binding = found.ok_or_else(|| Problem::not_found("client"))?;
+    let Identity::Client { number, device } = identity else { return Err(Problem::forbidden("this is for clients")) };
+    // A device opens no other client's stream: it would keep that one after it has been revoked.
+    let own = |binding: &Binding| binding.number == number && (device.is_none() || binding.device == device);
+    let binding = api.store.binding(&id, now()).await?.filter(own).ok_or_else(|| Problem::not_found("client"))?;
     if binding.form != ClientForm::Hosted {
         return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
     }
@@ -90,6 +91,7 @@ pub(in crate::node) async fn open(
         let attached = api.push.hub().attach(&binding);
         let mut stream = Socket { attached, socket, api, binding, unacknowledged: HashSet::new() };
         let code = stream.run().await;
+        let code = if is_revoked(&stream.api, &stream.binding).await { close_code::POLICY } else { code };
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
     }))
@@ -183,6 +185,12 @@ async fn waiting(api: &StreamsApi, binding: &Binding, last: Option<&str>) -> Res
     api.store.pending_of(&binding.id, last).await
 }
 
+/// Whether the client's device is gone, so that the client need not come back.
+async fn is_revoked(api: &StreamsApi, binding: &Binding) -> bool {
+    let Some(device) = &binding.device else { return false };
+    matches!(api.store.device(device, now()).await, Ok(None))
+}
+
 /// A stream of server-sent events.
 struct Events {
     api: Arc<StreamsApi>,
@@ -239,5 +247,45 @@ impl Events {
                 return Some(frame);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::NumberEntry;
+    use crate::core::address::client_policy::ClientPolicy;
+    use crate::monitor::{Metrics, Totals};
+    use crate::store::NumberRow;
+
+    #[tokio::test]
+    async fn a_stream_of_a_client_that_is_gone_by_then_is_closed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        let shutdown = CancellationToken::new();
+        let totals = Arc::new(Totals::new(Metrics::install()));
+        let push = Push::new(store.clone(), totals, ClientPolicy::default(), shutdown.clone());
+        let api = StreamsApi { store, push, shutdown };
+        let binding = Binding {
+            id: "c-1".parse().unwrap(),
+            number: "+12125550100".parse().unwrap(),
+            device: None,
+            form: ClientForm::Hosted,
+            address: None,
+            secret: None,
+            capabilities: Vec::new(),
+            offer: Default::default(),
+            lifetime: Duration::from_secs(60),
+            expires: now() + Duration::from_secs(60),
+        };
+        api.store.put_numbers(vec![NumberRow::new(binding.number.clone(), NumberEntry::default())]).await.unwrap();
+        assert!(api.store.add_binding(binding.clone()).await.unwrap());
+        let attached = api.push.hub().attach(&binding);
+        waiting(&api, &binding, None).await.unwrap();
+        assert!(!attached.closed.is_cancelled());
+        // It is deleted after the request was let in and before the hub knows of the stream.
+        api.store.delete_binding(&binding.id).await.unwrap();
+        waiting(&api, &binding, None).await.unwrap();
+        assert!(attached.closed.is_cancelled());
     }
 }

@@ -31,12 +31,12 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Binds a client to a number. A second request with the same number and address renews the client, so a client may bind
 /// at each start, or repeat a request whose answer was lost, and is still told everything once. A webhook that does so
-/// must name its `secret`: only the answer to a new client shows one. Without an address, each request makes another
-/// hosted client.
+/// must name its `secret`: only the answer to a new client shows one. Without an address, a device renews its hosted client,
+/// and each request with the number's credential makes another one.
 #[utoipa::path(post, path = "/v1/clients", tag = "clients", security(("bearer" = ["client", "admin"])),
     request_body = NewClient, responses(
         (status = 201, description = "The client is bound", body = ClientCreated),
-        (status = 200, description = "The number has a client with this address: it is renewed, and what the request names is changed", body = ClientCreated),
+        (status = 200, description = "The number has a client with this address, or the device has a hosted client: it is renewed, and what the request names is changed", body = ClientCreated),
         Problems,
         (status = 409, description = "The number has as many clients as it can have, or other requests bind and remove this client at the same time", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn create(
@@ -45,15 +45,19 @@ pub(in crate::node) async fn create(
     Body(new): Body<NewClient>,
 ) -> Result<(StatusCode, Json<ClientCreated>), Problem> {
     api.binding_limit.check(&identity)?;
-    let number = number(&identity, new.number.as_ref())?;
-    let named = named(&new)?;
+    let number = identity.number(new.number.clone())?;
+    let named = Renewal { device: identity.device().cloned(), ..named(&new)? };
     if let Some(address) = &new.address {
         may_bind(&api, address).await?;
     }
     // Another request may bind or remove the client between the read and the write. The second round sees that.
     for _ in 0..2 {
         let bound = api.store.bindings(Some(&number), now(), CLIENTS_MAX).await?;
-        let same = bound.iter().find(|client| client.address.is_some() && client.address == new.address);
+        let same = bound.iter().find(|client| match (&new.address, &named.device) {
+            (Some(address), _) => client.address.as_ref() == Some(address),
+            (None, Some(device)) => client.address.is_none() && client.device.as_ref() == Some(device),
+            (None, None) => false,
+        });
         if let Some(same) = same {
             if let Some(binding) = api.store.renew_binding(&same.id, named.clone(), now()).await? {
                 return Ok(renewed(&api, binding, named.offer.is_some()).await);
@@ -71,6 +75,7 @@ pub(in crate::node) async fn create(
             return Err(Problem::invalid("number", "the number is not in the directory"));
         }
     }
+    api.check_device(&identity).await?;
     let detail = "other requests bind and remove this client at the same time; repeat the request";
     Err(Problem::new(StatusCode::CONFLICT, detail))
 }
@@ -109,18 +114,6 @@ async fn may_bind(api: &DirectoryApi, address: &Address) -> Result<(), Problem> 
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
     guard::check_client(api.push.policy(), address).await.map_err(|refusal| invalid(refusal.to_string()))
-}
-
-fn number(identity: &Identity, wanted: Option<&Number>) -> Result<Number, Problem> {
-    match (identity, wanted) {
-        (Identity::Client(own), None) => Ok(own.clone()),
-        (_, Some(number)) if identity.may_manage(number) => Ok(number.clone()),
-        (Identity::Admin, None) => Err(Problem::invalid("number", "say whose client it is")),
-        (Identity::Client(_), Some(_)) => {
-            Err(Problem::field(StatusCode::FORBIDDEN, "number", "the token is another number's"))
-        }
-        _ => Err(Problem::forbidden("this is for clients and administrators")),
-    }
 }
 
 fn form(address: Option<&Address>) -> ClientForm {
@@ -193,10 +186,7 @@ pub(in crate::node) async fn list(
     identity: Identity,
     Parameters(wanted): Parameters<ClientQuery>,
 ) -> Result<Json<ClientList>, Problem> {
-    let number = match (&identity, wanted.number) {
-        (Identity::Admin, None) => None,
-        (_, wanted) => Some(number(&identity, wanted.as_ref())?),
-    };
+    let number = identity.listed_number(wanted.number)?;
     let found = api.store.bindings(number.as_ref(), now(), CLIENTS_LISTED).await?;
     Ok(Json(ClientList { clients: found.into_iter().map(|binding| view(&api, binding)).collect() }))
 }
@@ -250,12 +240,8 @@ pub(in crate::node) async fn remove(
     api.binding_limit.check(&identity)?;
     let binding = managed(&api, &identity, &id).await?;
     api.store.delete_binding(&id).await?;
-    api.push.end_client(&id);
     tracing::info!(client = %id, number = %binding.number, "client gone");
-    // If telling fails, it is gone all the same.
-    if let Err(error) = api.pairing.reconsider(&binding.number).await {
-        tracing::warn!(%error, number = %binding.number, "who talks with a client that is gone could not be told");
-    }
+    api.end_clients(&binding.number, &[id]).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -264,6 +250,7 @@ fn view(api: &DirectoryApi, binding: Binding) -> ClientView {
         connected: api.push.hub().is_connected(&binding.id),
         id: binding.id,
         number: binding.number,
+        device: binding.device,
         form: binding.form,
         address: binding.address,
         capabilities: binding.capabilities,

@@ -17,9 +17,10 @@ use super::client_stream::{SAID, acknowledged};
 use super::number_import::Tally;
 use super::{clients, csv_lines, inbox, numbers};
 use crate::contract::{
-    CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, EventsReply,
-    ImportReport, Message as Told, NewClient, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport,
-    PbxView, PeerClient, SharedTimeline, SipMessages,
+    CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, DeviceChange,
+    DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClient, NewDevice,
+    NewEnrolment, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport, PbxView, PeerClient,
+    SharedTimeline, SipMessages,
 };
 use crate::node::http::extract::Body;
 
@@ -34,6 +35,9 @@ pub fn body(data: &[u8]) {
     again(parsed::<CallEvents>(data));
     again(parsed::<ClientChange>(data));
     again(parsed::<NumberSwitch>(data));
+    again(parsed::<NewEnrolment>(data));
+    again(parsed::<NewDevice>(data));
+    again(parsed::<DeviceChange>(data));
     again(parsed::<PbxReport>(data));
     again(parsed::<Offer>(data));
     again(parsed::<SharedTimeline>(data));
@@ -63,6 +67,9 @@ pub fn body(data: &[u8]) {
     again(read::<CallList>(data));
     again(read::<ClientCreated>(data));
     again(read::<ClientList>(data));
+    again(read::<EnrolmentCreated>(data));
+    again(read::<DeviceCreated>(data));
+    again(read::<DeviceList>(data));
     again(read::<NumberPage>(data));
     again(read::<NumberView>(data));
     again(read::<ImportReport>(data));

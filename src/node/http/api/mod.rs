@@ -5,6 +5,8 @@ pub(in crate::node) mod calls;
 pub(in crate::node) mod client_stream;
 pub(in crate::node) mod clients;
 mod csv_lines;
+pub(in crate::node) mod devices;
+pub(in crate::node) mod enrolments;
 pub mod fuzz;
 pub(in crate::node) mod inbox;
 pub(in crate::node) mod monitoring;

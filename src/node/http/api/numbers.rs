@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
+use crate::core::base::name::ClientId;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
@@ -26,7 +27,7 @@ const CREDENTIAL: std::ops::RangeInclusive<usize> = 16..=256;
 const EXTENSIONS: usize = 1000;
 const PAGE: u32 = 1000;
 
-/// Numbers, and the clients that are bound to them.
+/// Numbers, their devices, and the clients that are bound to them.
 pub(in crate::node) struct DirectoryApi {
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
@@ -42,9 +43,28 @@ impl DirectoryApi {
         self.store.put_numbers(rows).await?;
         for number in changed {
             let clients = self.store.bindings(Some(&number), now(), PAGE).await?;
-            clients.iter().for_each(|client| self.push.hub().close(&client.id));
+            // Devices have tokens of their own.
+            let clients = clients.iter().filter(|client| client.device.is_none());
+            clients.for_each(|client| self.push.hub().close(&client.id));
         }
         Ok(())
+    }
+
+    /// Ends the streams of clients that are gone, and tells whoever is on the phone with their number, if they were its
+    /// last. If telling fails, they are gone all the same.
+    pub(super) async fn end_clients(&self, number: &Number, clients: &[ClientId]) {
+        clients.iter().for_each(|client| self.push.end_client(client));
+        if let Err(error) = self.pairing.reconsider(number).await {
+            tracing::warn!(%error, %number, "who talks with a client that is gone could not be told");
+        }
+    }
+
+    /// Refuses a device that has been revoked since its request was let in.
+    pub(super) async fn check_device(&self, identity: &Identity) -> Result<(), Problem> {
+        match identity.device() {
+            Some(device) if self.store.device(device, now()).await?.is_none() => Err(Problem::unauthorized()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -82,7 +102,7 @@ pub(in crate::node) async fn put(
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
 }
 
-/// Removes an entry, and the clients of its number. Who is on the phone with it is told.
+/// Removes an entry, and the clients, devices and codes of its number. Who is on the phone with it is told.
 #[utoipa::path(delete, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 204, description = "It is gone"), Problems))]
@@ -95,11 +115,8 @@ pub(in crate::node) async fn remove(
     if !api.store.delete_number(&number).await? {
         return Err(Problem::not_found("number"));
     }
-    clients.iter().for_each(|client| api.push.end_client(&client.id));
-    // If telling fails, it is gone all the same.
-    if let Err(error) = api.pairing.reconsider(&number).await {
-        tracing::warn!(%error, %number, "who talks with a number that is gone could not be told");
-    }
+    let clients: Vec<ClientId> = clients.into_iter().map(|client| client.id).collect();
+    api.end_clients(&number, &clients).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -137,7 +154,7 @@ pub(in crate::node) async fn set_switch(
     Ok(Json(switch))
 }
 
-fn own(identity: &Identity, number: &Number) -> Result<(), Problem> {
+pub(super) fn own(identity: &Identity, number: &Number) -> Result<(), Problem> {
     if identity.may_manage(number) {
         return Ok(());
     }
