@@ -208,7 +208,7 @@ fn completions_and_help_need_nothing() {
         let output = run(nowhere, &["completions", shell]);
         assert!(output.status.success() && out(&output).contains("doctor"), "{shell}");
     }
-    for command in ["client", "number", "calls", "record", "doctor", "completions"] {
+    for command in ["client", "number", "device", "calls", "record", "doctor", "completions"] {
         let help = out(&run(nowhere, &[command, "--help"]));
         assert!(help.contains("Examples:") && help.contains(&format!("sidecall {command}")), "{help}");
     }

@@ -5,6 +5,7 @@ mod api_client;
 mod calls;
 mod client;
 mod completions;
+mod device;
 mod doctor;
 mod logging;
 mod number;
@@ -61,6 +62,7 @@ enum Command {
     Agent,
     Client(client::ClientArgs),
     Number(number::NumberArgs),
+    Device(device::DeviceArgs),
     Calls(calls::CallsArgs),
     Record(record::RecordArgs),
     Doctor(doctor::DoctorArgs),
@@ -85,6 +87,7 @@ impl Cli {
                 Command::Agent => serve::serve(config()?, serve::Roles::Agent).await,
                 Command::Client(args) => client::run(args, &self.config).await,
                 Command::Number(args) => number::run(args, &self.config).await,
+                Command::Device(args) => device::run(args, &self.config).await,
                 Command::Calls(args) => calls::run(args, &self.config).await,
                 Command::Record(args) => record::run(args, &self.config).await,
                 Command::Doctor(args) => doctor::run(args, &self.config).await,

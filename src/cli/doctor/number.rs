@@ -4,7 +4,7 @@ use super::report::DoctorReport;
 use crate::agent::PbxConfig;
 use crate::cli::api_client::Api;
 use crate::config::Config;
-use crate::contract::{ClientForm, ClientList, ClientView, NumberKind, NumberView};
+use crate::contract::{ClientForm, ClientList, ClientView, DeviceList, NumberKind, NumberView};
 use crate::core::numbering::number::Number;
 use crate::core::numbering::numbering_plan::PbxNumberingPlan;
 
@@ -95,11 +95,12 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut DoctorR
         report.ok(&about, "it is a main number: the extensions behind it have the clients")?;
         return main_number(config, number, &about, report).await;
     }
-    if !view.has_credential {
+    let devices: DeviceList = admin.get(&["v1", "devices"], &[("number", &text)]).await?;
+    if !view.has_credential && devices.devices.is_empty() {
         report.problem(
             &about,
-            "it has no credential: no client can bind",
-            format!("sidecall number put '{text}' --new-credential"),
+            "it has neither a device nor a credential: no client can bind",
+            format!("sidecall device enrol '{text}'"),
         )?;
     }
     match &view.entry.pbx {
@@ -139,7 +140,7 @@ async fn one(config: &Config, number: &Number, admin: &Api, report: &mut DoctorR
         (0, _) => report.problem(
             &about,
             "no client is bound to it: its calls take the PSTN",
-            format!("sidecall client --number '{text}' --token-file …"),
+            format!("sidecall device enrol '{text}', and start a client with the code"),
         ),
         (n, 0) if n == hosted => report.warning(
             &about,

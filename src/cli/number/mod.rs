@@ -230,8 +230,7 @@ async fn show(api: &Api, number: &Number, json: bool) -> anyhow::Result<()> {
     for extension in &view.entry.extensions {
         output::line(format!("{:<11} {extension}", "extension"))?;
     }
-    let credential =
-        if view.has_credential { "yes" } else { "none: no client can bind; see number put --new-credential" };
+    let credential = if view.has_credential { "yes" } else { "none: only devices can bind; see device enrol" };
     output::line(format!("{:<11} {credential}", "credential"))?;
     let off = "off, as if it had no client; see number on";
     output::line(format!("{:<11} {}", "sidecall", if view.entry.enabled == Some(false) { off } else { "on" }))?;
