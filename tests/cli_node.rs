@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+#[path = "cli/devices.rs"]
+mod devices;
 
 use std::os::unix::fs::PermissionsExt;
 

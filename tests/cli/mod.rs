@@ -22,7 +22,7 @@ pub const BOB: &str = "+12125550101";
 /// A command with nothing of the environment that would change what it does.
 pub fn sidecall(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sidecall"));
-    for name in ["SIDECALL_TOKEN", "SIDECALL_NODE", "SIDECALL_LOG", "SIDECALL_LOG_FORMAT"] {
+    for name in ["SIDECALL_TOKEN", "SIDECALL_NODE", "SIDECALL_LOG", "SIDECALL_LOG_FORMAT", "XDG_CONFIG_HOME", "HOME"] {
         command.env_remove(name);
     }
     command.env("SIDECALL_CONFIG", config);

@@ -1,6 +1,7 @@
 //! `client`: a multimedia client in the terminal.
 
 mod contacts;
+mod device_file;
 pub mod fuzz;
 mod sender;
 mod show;
@@ -20,6 +21,8 @@ use super::api_client::Api;
 use crate::config::Config;
 use crate::contract::{Capability, Message, MessageBody, NewClient};
 use crate::core::address::disclosure::OfferTo;
+use crate::core::base::device_name::DeviceName;
+use crate::core::base::enrolment_code::EnrolmentCode;
 use crate::core::numbering::number::Number;
 use contacts::{Contacts, TypedLine};
 use sender::Words;
@@ -32,6 +35,8 @@ use stream::{News, Stream};
 /// goes to that client.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
+  sidecall client --node https://node.example --enrol 3q7zk-0m2vx-8c1rt-hn5wy-d4g6b-e
+  sidecall client
   sidecall client --number +12125550100 --token-file alice.token --node https://node.example
   sidecall client --number +12125550100 --json --for 60 < /dev/null
   sidecall client --number +12125550101 --auto-answer 'Hello, I am a machine'
@@ -44,7 +49,7 @@ pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
     number: Option<Number>,
-    /// The node's URL [default: from the configuration, or this machine's node].
+    /// The node's URL [default: the one that the device was enrolled at, the configuration's, or this machine's node].
     #[arg(long, env = "SIDECALL_NODE", value_name = "URL")]
     node: Option<Url>,
     /// The number's credential (`sidecall number put … --new-credential` creates one). Other users of this machine can
@@ -54,6 +59,13 @@ pub(super) struct ClientArgs {
     /// The file with the credential.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// Enrol this client as a device of a number, with a code of `sidecall device enrol`, and start. The code works once.
+    /// The device's token is kept in ~/.config/sidecall/client.json, which only you can read; later starts use it.
+    #[arg(long, value_name = "CODE", conflicts_with = "token_file")]
+    enrol: Option<EnrolmentCode>,
+    /// What to call the device in lists [default: terminal on HOST].
+    #[arg(long, value_name = "NAME", requires = "enrol")]
+    device_name: Option<DeviceName>,
     /// A capability to announce to the other side; repeatable.
     #[arg(
         long = "capability",
@@ -83,17 +95,8 @@ pub(super) struct ClientArgs {
     keep: bool,
 }
 
-pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
-    let Some(token) = api_access::token(args.token, args.token_file.as_deref())? else {
-        bail!(
-            "no credential: give --token-file, or set SIDECALL_TOKEN (an administrator makes one with `sidecall number put NUMBER --new-credential`)"
-        );
-    };
-    let node = match args.node {
-        Some(node) => node,
-        None => api_access::url(&Config::load(config).map(|config| config.node).unwrap_or_default())?,
-    };
-    let api = Api::new(node, token)?;
+pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<()> {
+    let api = sign_in(&mut args, config).await?;
     let new = NewClient {
         number: args.number,
         address: None,
@@ -124,6 +127,30 @@ pub(super) async fn run(args: ClientArgs, config: &Path) -> anyhow::Result<()> {
         }
     }
     result
+}
+
+/// The node, with the token of this client: as a device that is enrolled now or was before, or with a given credential.
+async fn sign_in(args: &mut ClientArgs, config: &Path) -> anyhow::Result<Api> {
+    let own_node = || api_access::url(&Config::load(config).map(|config| config.node).unwrap_or_default());
+    let file = device_file::path();
+    if let Some(code) = args.enrol.take() {
+        let file = file.context("there is no home directory to keep the device in: set HOME")?;
+        let node = args.node.take().map_or_else(own_node, Ok)?;
+        let device = device_file::enrol(&file, node, code, args.device_name.take()).await?;
+        return Ok(Api::new(device.node, device.token)?);
+    }
+    if let Some(token) = api_access::token(args.token.take(), args.token_file.as_deref())? {
+        return Ok(Api::new(args.node.take().map_or_else(own_node, Ok)?, token)?);
+    }
+    match file.map(|file| device_file::load(&file)).transpose()?.flatten() {
+        Some(device) if args.node.as_ref().is_some_and(|node| *node != device.node) => {
+            bail!("this client is a device of {}: to enrol it elsewhere, add --enrol CODE", device.node)
+        }
+        Some(device) => Ok(Api::new(device.node, device.token)?),
+        None => bail!(
+            "no credential: enrol with --enrol CODE (`sidecall device enrol NUMBER` makes one), give --token-file, or set SIDECALL_TOKEN"
+        ),
+    }
 }
 
 struct Client {
