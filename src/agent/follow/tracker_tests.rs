@@ -103,7 +103,8 @@ fn who_joins_by_a_bridge_is_named_first() {
 fn a_trunk_is_told_although_a_snapshot_came_first() {
     let mut tracker = Tracker::default();
     tracker.announce(&leg("A"));
-    let shown = |name: Device| snapshot(vec![live("A", None, &[]), LiveLeg { device: name, ..live("B", Some("A"), &[]) }]);
+    let shown =
+        |name: Device| snapshot(vec![live("A", None, &[]), LiveLeg { device: name, ..live("B", Some("A"), &[]) }]);
     catch_up(&mut tracker, &shown(Device::named("1002")));
     let trunk: Option<TrunkName> = Some("carrier".parse().unwrap());
     let report = |device: Device| PbxEvent::Dialled { leg: leg("B"), by: leg("A"), device, trunk: trunk.clone() };
