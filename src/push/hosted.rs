@@ -13,9 +13,11 @@ use crate::core::base::time::UnixMillis;
 use crate::monitor::{Metrics, now};
 use crate::store::Binding;
 
-/// Maximum number of messages that wait for a slow reader. Beyond it, the stream is closed; the client gets the
-/// messages from the store when it reconnects.
+/// Maximum number of messages that wait for a slow reader. A stored message beyond it closes the stream; the client gets
+/// the stored messages when it reconnects.
 const QUEUE: usize = 64;
+/// Places in the queue that only stored messages may take, so that a flood of ephemeral ones closes no stream.
+const RESERVED: usize = 32;
 /// Maximum number of streams of one client. A new one replaces the oldest.
 const STREAMS: usize = 4;
 /// Remaining lifetime at which a connected client's binding is renewed.
@@ -24,17 +26,25 @@ const RENEW: Duration = Duration::from_secs(45);
 /// A message serialised once for all streams.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// The message's id.
-    pub id: String,
+    /// The id of a stored message; none if the message is ephemeral, since nothing is recorded of it.
+    pub id: Option<String>,
     /// The message as JSON.
     pub json: String,
 }
 
 impl Frame {
-    /// The frame for a message.
+    /// The frame for a stored message.
     pub fn new(message: &Message) -> Arc<Frame> {
-        let json = serde_json::to_string(message).unwrap_or_default();
-        Arc::new(Frame { id: message.id.clone(), json })
+        Frame::of(message, Some(message.id.clone()))
+    }
+
+    /// The frame for an ephemeral message.
+    pub fn ephemeral(message: &Message) -> Arc<Frame> {
+        Frame::of(message, None)
+    }
+
+    fn of(message: &Message, id: Option<String>) -> Arc<Frame> {
+        Arc::new(Frame { id, json: serde_json::to_string(message).unwrap_or_default() })
     }
 }
 
@@ -101,12 +111,21 @@ impl Hub {
         HostedStream { frames, closed, hub: self.clone(), client: binding.id.clone(), stream }
     }
 
-    /// Sends a message to all streams of a client, if it is connected.
+    /// Sends a stored message to all streams of a client, if it is connected.
     pub fn send(&self, client: &ClientId, message: &Message) {
         let mut clients = self.lock();
         let Some(client) = clients.streams.get_mut(client) else { return };
         let frame = Frame::new(message);
         client.streams.retain(|(_, queue)| queue.try_send(frame.clone()).is_ok());
+    }
+
+    /// Sends an ephemeral message to all streams of a client; false if no stream took it. A stream with a long queue
+    /// misses the message and stays open.
+    pub fn send_ephemeral(&self, client: &ClientId, frame: &Arc<Frame>) -> bool {
+        let clients = self.lock();
+        let streams = clients.streams.get(client).into_iter().flat_map(|client| &client.streams);
+        let sent = streams.filter(|(_, queue)| queue.capacity() > RESERVED && queue.try_send(frame.clone()).is_ok());
+        sent.count() > 0
     }
 
     /// Closes all streams of a client whose binding or token is gone.
@@ -168,7 +187,7 @@ impl Drop for HostedStream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::ClientForm;
+    use crate::contract::{ClientForm, MessageBody};
 
     fn binding() -> Binding {
         Binding {
@@ -185,10 +204,36 @@ mod tests {
         }
     }
 
+    fn message(id: usize) -> Message {
+        let body = MessageBody::Ended { number: None };
+        Message { id: id.to_string(), call: "0199-1".parse().unwrap(), body }
+    }
+
+    #[test]
+    fn a_full_queue_misses_ephemeral_messages_and_is_closed_by_a_stored_one() {
+        let (hub, binding) = (Hub::new(Metrics::install()), binding());
+        assert!(!hub.send_ephemeral(&binding.id, &Frame::ephemeral(&message(0))), "nobody is connected");
+        let mut slow = hub.attach(&binding);
+        let reached = |n: usize| hub.send_ephemeral(&binding.id, &Frame::ephemeral(&message(n)));
+        assert_eq!((0..1000).filter(|n| reached(*n)).count(), QUEUE - RESERVED);
+        (0..RESERVED).for_each(|n| hub.send(&binding.id, &message(n)));
+        assert!(hub.is_connected(&binding.id), "there is room for stored messages");
+        assert!(!reached(0));
+        // Another stream of the same client reads, so the client gets the message.
+        let mut other = hub.attach(&binding);
+        assert!(reached(7));
+        assert_eq!(other.frames.try_recv().unwrap(), Frame::ephemeral(&message(7)));
+        hub.send(&binding.id, &message(8));
+        assert_eq!(other.frames.try_recv().unwrap().id.as_deref(), Some("8"));
+        let left = std::iter::from_fn(|| slow.frames.try_recv().ok()).collect::<Vec<_>>();
+        assert_eq!(left.iter().filter(|frame| frame.id.is_none()).count(), QUEUE - RESERVED);
+        assert_eq!(left.iter().filter(|frame| frame.id.is_some()).count(), RESERVED);
+        assert!(slow.frames.is_closed(), "the stored message that found no room closed the slow stream");
+    }
+
     #[test]
     fn a_client_is_to_be_renewed_until_it_has_been() {
-        let hub = Hub::new(Metrics::install());
-        let binding = binding();
+        let (hub, binding) = (Hub::new(Metrics::install()), binding());
         let attached = hub.attach(&binding);
         // The first attempt to store it may fail.
         assert_eq!([hub.to_renew(), hub.to_renew()], [[binding.id.clone()], [binding.id.clone()]]);

@@ -53,6 +53,31 @@ async fn messages_of_all_calls_together_have_a_limit_that_survives_a_restart() {
 }
 
 #[tokio::test]
+async fn ephemeral_messages_need_no_room() {
+    let node = TestNode::start_with(|config, _| config.storage.posts_mb = 1).await;
+    numbers(&node).await;
+    node.client(ALICE, json!({})).await;
+    let ephemeral = json!({"sdp": "x".repeat(60_000), "ephemeral": true});
+    let post = async |address: &str| answer(node.http.post(address).json(&ephemeral)).await.0.as_u16();
+    for leg in ["leg-1", "leg-2"] {
+        let address = address(&node, leg, ALICE).await;
+        for _ in 0..12 {
+            assert_eq!(post(&address).await, 202);
+        }
+    }
+    let third = address(&node, "leg-3", ALICE).await;
+    let mut kept = 0;
+    while posts(&node, &third, 60_000).await == 202 {
+        kept += 1;
+    }
+    assert!(kept >= 16, "{kept} stored messages fit into 1 MB");
+    let fourth = address(&node, "leg-4", ALICE).await;
+    while posts(&node, &fourth, 1_000).await == 202 {}
+    assert_eq!(posts(&node, &fourth, 60_000).await, 507);
+    assert_eq!(post(&fourth).await, 202, "the room is full, but it takes none");
+}
+
+#[tokio::test]
 async fn a_node_follows_so_many_calls_and_no_more() {
     let node = TestNode::start_with(|config, _| config.storage.calls = 2).await;
     numbers(&node).await;

@@ -9,6 +9,7 @@ mod client_policy;
 mod devices;
 mod directory;
 mod enrolments;
+mod ephemeral;
 mod exchange;
 mod failures;
 mod flood;

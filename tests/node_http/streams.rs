@@ -65,7 +65,7 @@ async fn server_sent(
     node: &TestNode,
     client: &str,
     last: Option<&str>,
-) -> impl futures_util::Stream<Item = (String, Value)> + Unpin {
+) -> impl futures_util::Stream<Item = (Option<String>, Value)> + Unpin {
     let mut request = node.request(Method::GET, &format!("/v1/clients/{client}/stream"), &credential(ALICE));
     request = request.header("accept", "text/event-stream");
     if let Some(last) = last {
@@ -76,7 +76,7 @@ async fn server_sent(
     let chunks = response.bytes_stream().filter_map(|chunk| async move {
         let text = String::from_utf8(chunk.ok()?.to_vec()).ok()?;
         let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        Some((field("id: ")?, serde_json::from_str(&field("data: ")?).ok()?))
+        Some((field("id: "), serde_json::from_str(&field("data: ")?).ok()?))
     });
     Box::pin(chunks)
 }
@@ -87,6 +87,7 @@ async fn server_sent_events_resume_after_the_last_one() {
     let mut stream = server_sent(&node, &alice, None).await;
     let call = node.talk().await;
     let (first, peer) = stream.next().await.unwrap();
+    let first = first.unwrap();
     assert_eq!((&peer["type"], &peer["id"]), (&json!("peer"), &json!(first)));
     node.until(&call, |all| all.iter().any(|d| d["state"] == "delivered")).await;
     let address = {
@@ -97,6 +98,13 @@ async fn server_sent_events_resume_after_the_last_one() {
     };
     assert_eq!(answer(node.http.post(&address).json(&json!({"n": 2}))).await.0, 202);
     let (second, _) = stream.next().await.unwrap();
+    assert!(second.is_some());
+    // An ephemeral message has no id that the client could resume after, and is no delivery.
+    assert_eq!(answer(node.http.post(&address).json(&json!({"n": 3, "ephemeral": true}))).await.0, 202);
+    let (none, ephemeral) = stream.next().await.unwrap();
+    assert_eq!((none, &ephemeral["content"]["n"]), (None, &json!(3)));
+    let deliveries = node.until(&call, |all| all.iter().filter(|d| d["state"] == "delivered").count() == 3).await;
+    assert!(deliveries.iter().all(|delivery| delivery["id"] != ephemeral["id"]), "{deliveries:?}");
     drop(stream);
     // The second was written, but suppose it never arrived.
     let mut stream = server_sent(&node, &alice, Some(&first)).await;

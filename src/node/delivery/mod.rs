@@ -6,12 +6,12 @@ pub(in crate::node) mod sip_handout;
 
 use std::collections::HashMap;
 
-use crate::contract::ClientForm;
+use crate::contract::{ClientForm, Message};
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::disclosure::sender_of;
-use crate::push::Push;
+use crate::push::{Frame, Push};
 use crate::store::{Binding, Delivery, Store, StoreError};
 
 /// Where numbers are at home, as far as it was looked up.
@@ -44,6 +44,13 @@ impl Deliveries {
     ) -> Result<(), StoreError> {
         self.push(self.route(deliveries, pbx).await?);
         Ok(())
+    }
+
+    /// Sends an ephemeral message to those of these clients that are connected, past the store. Returns how many it
+    /// reached.
+    pub(in crate::node) fn send_ephemeral(&self, clients: &[Binding], message: &Message) -> usize {
+        let frame = Frame::ephemeral(message);
+        clients.iter().filter(|client| self.push.hub().send_ephemeral(&client.id, &frame)).count()
     }
 
     /// Finds the PBX that each delivery goes by; `pbx` is that of their call.

@@ -1,5 +1,5 @@
 //! How much somebody may post to one call-scoped address: two token buckets for each, of messages and of
-//! bytes, and an end to it.
+//! bytes, and an end to what is stored.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ const RATE: f64 = 20.0;
 const BYTES_BURST: f64 = 1024.0 * 1024.0;
 /// Bytes per second after that.
 const BYTES_RATE: f64 = 128.0 * 1024.0;
-/// Bytes in all: they are kept until the call ends. Files go from client to client.
+/// Stored bytes in all: they are kept until the call ends. Files go from client to client.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Whether a post may pass.
@@ -78,19 +78,25 @@ impl PostBudget {
     /// Takes so many bytes to an address of this call, or none of them. What is more than a burst is taken by a full
     /// bucket, which is filled up again from below.
     pub(in crate::node) fn take_bytes(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
-        self.spend(address, call, now, |spent, total| {
+        self.spend(address, call, now, |spent, _| {
             let bytes = length as f64;
-            let left = spent.bytes.holds(bytes.min(BYTES_BURST), BYTES_BURST, BYTES_RATE, now);
+            if !spent.bytes.holds(bytes.min(BYTES_BURST), BYTES_BURST, BYTES_RATE, now) {
+                return PostVerdict::NotNow;
+            }
+            spent.bytes.owe(bytes);
+            PostVerdict::Yes
+        })
+    }
+
+    /// Takes room for so many bytes that are stored until the call is forgotten, or none.
+    pub(in crate::node) fn take_room(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
+        self.spend(address, call, now, |spent, total| {
             if spent.total.saturating_add(length as u64) > BYTES_MAX {
                 return PostVerdict::NoMore;
-            }
-            if !left {
-                return PostVerdict::NotNow;
             }
             if total.saturating_add(length as u64) > self.bytes_max {
                 return PostVerdict::Full;
             }
-            spent.bytes.owe(bytes);
             spent.total += length as u64;
             *total += length as u64;
             PostVerdict::Yes
@@ -159,28 +165,27 @@ mod tests {
         let (budget, start, first) = (PostBudget::new(1000), Instant::now(), call());
         let second = "c-2".parse().unwrap();
         budget.kept(&first, 300, start);
-        assert_eq!(budget.take_bytes("a", &first, 400, start), PostVerdict::Yes);
-        assert_eq!(budget.take_bytes("b", &second, 301, start), PostVerdict::Full);
-        assert_eq!(budget.take_bytes("b", &second, 300, start), PostVerdict::Yes);
+        assert_eq!(budget.take_room("a", &first, 400, start), PostVerdict::Yes);
+        assert_eq!(budget.take_room("b", &second, 301, start), PostVerdict::Full);
+        assert_eq!(budget.take_bytes("b", &second, 301, start), PostVerdict::Yes, "what isn't stored needs no room");
+        assert_eq!(budget.take_room("b", &second, 300, start), PostVerdict::Yes);
         budget.forget(&first);
-        assert_eq!(budget.take_bytes("b", &second, 700, start), PostVerdict::Yes);
+        assert_eq!(budget.take_room("b", &second, 700, start), PostVerdict::Yes);
         budget.forget(&second);
         assert_eq!(budget.lock().total, 0);
     }
 
     #[test]
-    fn bytes_have_a_rate_and_an_end() {
+    fn bytes_have_a_rate_and_what_is_stored_has_an_end() {
         let (budget, start, call) = (PostBudget::new(u64::MAX), Instant::now(), call());
         const LARGE: usize = 64 * 1024;
         assert_eq!((0..50).filter(|_| budget.take_bytes("a", &call, LARGE, start) == PostVerdict::Yes).count(), 16);
         assert_eq!(budget.take_bytes("a", &call, 10, start), PostVerdict::NotNow);
-        let (mut taken, mut last) = (16, PostVerdict::Yes);
-        for second in 1..2000 {
-            last = budget.take_bytes("a", &call, LARGE, start + Duration::from_secs(second));
-            taken += usize::from(last == PostVerdict::Yes);
-        }
-        assert_eq!((taken, last), (1024, PostVerdict::NoMore));
-        assert_eq!(budget.take_bytes("b", &call, LARGE, start), PostVerdict::Yes, "another address has its own");
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..50).filter(|_| budget.take_bytes("a", &call, LARGE, later) == PostVerdict::Yes).count(), 2);
+        assert_eq!((0..2000).filter(|_| budget.take_room("a", &call, LARGE, start) == PostVerdict::Yes).count(), 1024);
+        assert_eq!(budget.take_room("a", &call, LARGE, start), PostVerdict::NoMore);
+        assert_eq!(budget.take_room("b", &call, LARGE, start), PostVerdict::Yes, "another address has its own");
         // The largest message to as many clients as a number can have.
         assert_eq!(budget.take_bytes("c", &call, 64 * LARGE, start), PostVerdict::Yes);
         assert_eq!(budget.take_bytes("c", &call, 10, start + Duration::from_secs(23)), PostVerdict::NotNow);

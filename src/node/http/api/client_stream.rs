@@ -2,7 +2,8 @@
 //!
 //! WebSocket: a text frame for each message; the client answers `{"ack":"<id>"}`, and gets again
 //! what it has not acknowledged when it comes back. SSE: a message is delivered when it is written;
-//! `Last-Event-ID` asks for what came after.
+//! `Last-Event-ID` asks for what came after. An ephemeral message is sent once and never acknowledged; its event has no
+//! id.
 
 use std::collections::{HashSet, VecDeque};
 use std::convert::Infallible;
@@ -158,12 +159,14 @@ impl Socket {
     }
 
     async fn send(&mut self, frame: &Frame) -> bool {
-        // Read from the store and put into the hub at the same time.
-        if !self.unacknowledged.insert(frame.id.clone()) {
-            return true;
+        if let Some(id) = &frame.id {
+            // Read from the store and put into the hub at the same time.
+            if !self.unacknowledged.insert(id.clone()) {
+                return true;
+            }
+            // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
+            self.api.push.attempted(id);
         }
-        // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
-        self.api.push.attempted(&frame.id);
         let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into())));
         matches!(self.attached.closed.run_until_cancelled(sent).await, Some(Ok(Ok(()))))
     }
@@ -199,7 +202,7 @@ struct Events {
     waiting: VecDeque<Arc<Frame>>,
     /// What was read from the store: it may come by the hub as well.
     stored: HashSet<String>,
-    /// What was handed over last. It has been written when the next is asked for.
+    /// The stored message that was handed over last. It has been written when the next is asked for.
     handed_over: Option<String>,
 }
 
@@ -211,11 +214,14 @@ async fn events(
     let attached = api.push.hub().attach(&binding);
     let waiting = waiting(&api, &binding, last).await?;
     let waiting: VecDeque<_> = waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect();
-    let stored = waiting.iter().map(|frame| frame.id.clone()).collect();
+    let stored = waiting.iter().filter_map(|frame| frame.id.clone()).collect();
     let events = Events { api, binding, attached, waiting, stored, handed_over: None };
     let stream = stream::unfold(events, |mut events| async move {
         let frame = events.next().await?;
-        Some((Ok(Event::default().id(&frame.id).data(&frame.json)), events))
+        let event = Event::default().data(&frame.json);
+        // An event without an id leaves the browser's `Last-Event-ID` as it is.
+        let event = if let Some(id) = &frame.id { event.id(id) } else { event };
+        Some((Ok(event), events))
     });
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(PING)))
 }
@@ -230,8 +236,10 @@ impl Events {
             Some(frame) => frame,
             None => self.fresh().await?,
         };
-        self.api.push.attempted(&frame.id);
-        self.handed_over = Some(frame.id.clone());
+        if let Some(id) = &frame.id {
+            self.api.push.attempted(id);
+        }
+        self.handed_over.clone_from(&frame.id);
         Some(frame)
     }
 
@@ -243,7 +251,7 @@ impl Events {
                 frame = self.attached.frames.recv() => frame?,
                 () = self.api.shutdown.cancelled() => return None,
             };
-            if !self.stored.remove(&frame.id) {
+            if !frame.id.as_ref().is_some_and(|id| self.stored.remove(id)) {
                 return Some(frame);
             }
         }

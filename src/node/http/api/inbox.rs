@@ -58,7 +58,8 @@ pub(in crate::node) struct InboxesApi {
 /// Clients that a message was passed on to.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::node) struct Accepted {
-    /// How many; those that are not connected get it when they return.
+    /// How many; those that are not connected get it when they return. Of an ephemeral message: how many it reached; 0
+    /// if no client is connected.
     clients: usize,
 }
 
@@ -77,6 +78,9 @@ struct Behind {
 /// `"instead":ADDRESS` it says that of somebody whom the client behind ADDRESS has connected with this one.
 /// `{"type":"ended","address":ADDRESS}` says that the client behind ADDRESS no longer talks to this one.
 /// Anything else is passed on as it is.
+///
+/// With `"ephemeral": true` a message is not stored. It reaches only hosted clients that are connected now, and nobody
+/// acknowledges it. `peer` and `ended` can't be ephemeral.
 #[utoipa::path(post, path = "/a/{token}", tag = "addresses",
     params(("token" = String, Path, description = "The capability")),
     request_body(content = Object, description = "At most 64 kB"),
@@ -100,16 +104,6 @@ pub(in crate::node) async fn post(
 
 async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepted, Problem> {
     let known = behind(api, token).ok_or_else(nobody)?;
-    let full = || Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1);
-    let spent = |taken| match taken {
-        PostVerdict::Yes => Ok(()),
-        PostVerdict::NotNow => Err(full()),
-        PostVerdict::NoMore => {
-            let detail = "this address has taken all that it may in one call";
-            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
-        }
-        PostVerdict::Full => Err(Problem::full("the node keeps as many messages as it may")),
-    };
     spent(api.posts.take_post(token, &known.claim.call, Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
@@ -130,13 +124,25 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
         }
         return Err(nobody());
     };
+    if is_ephemeral(&content)? {
+        return pass_on(api, &behind, content).await;
+    }
+    spent(api.posts.take_room(token, &behind.claim.call, bytes, Instant::now()))?;
+    keep(api, &behind, content).await
+}
+
+/// Passes an ephemeral message on to the clients that are connected.
+async fn pass_on(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) -> Result<Accepted, Problem> {
+    let clients = clients(api, behind).await?;
+    Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &message(behind, Said::Message { content })) })
+}
+
+/// Stores a message for each of the clients, and delivers it.
+async fn keep(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) -> Result<Accepted, Problem> {
     if api.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
-    let clients = api.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
-    if clients.is_empty() {
-        return Err(nobody());
-    }
+    let clients = clients(api, behind).await?;
     let accepted = Accepted { clients: clients.len() };
     if let Some(address) = address(&content, "ended", "address") {
         api.inbound.remote_client_left(&behind.claim.call, &behind.number, &address).await?;
@@ -158,7 +164,7 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     if matches!(body, Said::Message { .. }) {
         disk_guard::check(&api.space)?;
     }
-    let deliveries = clients.iter().map(|client| delivery(&behind, client, body.clone())).collect::<Vec<_>>();
+    let deliveries = clients.iter().map(|client| delivery(behind, client, body.clone())).collect::<Vec<_>>();
     api.store.add_deliveries(deliveries.clone()).await?;
     api.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
@@ -169,6 +175,43 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     Ok(accepted)
 }
 
+fn full() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many messages; slow down").retry_after(1)
+}
+
+fn spent(verdict: PostVerdict) -> Result<(), Problem> {
+    match verdict {
+        PostVerdict::Yes => Ok(()),
+        PostVerdict::NotNow => Err(full()),
+        PostVerdict::NoMore => {
+            let detail = "this address has taken all that it may in one call";
+            Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail))
+        }
+        PostVerdict::Full => Err(Problem::full("the node keeps as many messages as it may")),
+    }
+}
+
+/// Whether a message is ephemeral. One that decides about the call must reach clients that are away, too.
+fn is_ephemeral(content: &Map<String, Value>) -> Result<bool, Problem> {
+    let ephemeral = content.get("ephemeral") == Some(&Value::Bool(true));
+    match content.get("type").and_then(Value::as_str) {
+        Some(kind @ ("peer" | "ended")) if ephemeral => {
+            Err(Problem::invalid("ephemeral", format!("a message of the type \"{kind}\" can't be ephemeral")))
+        }
+        _ => Ok(ephemeral),
+    }
+}
+
+/// The clients behind an address: there must be one.
+async fn clients(api: &InboxesApi, behind: &Behind) -> Result<Vec<Binding>, Problem> {
+    let clients = api.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
+    if clients.is_empty() { Err(nobody()) } else { Ok(clients) }
+}
+
+fn message(behind: &Behind, body: Said) -> Message {
+    Message { id: uuid::Uuid::now_v7().to_string(), call: behind.claim.call.clone(), body }
+}
+
 fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
     // A peer message that is only passed on stands for no pair: it is about nobody but the receiver.
     let other = if matches!(body, Said::Peer { .. }) { &behind.number } else { &behind.other };
@@ -177,7 +220,7 @@ fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
         other: other.clone(),
         client: client.id.clone(),
         form: client.form,
-        message: Message { id: uuid::Uuid::now_v7().to_string(), call: behind.claim.call.clone(), body },
+        message: message(behind, body),
         attempts: 0,
         created: now(),
     }
