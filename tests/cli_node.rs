@@ -23,6 +23,7 @@ fn clients_meet_when_a_call_is_answered_and_chat() {
     let call = node.call("leg", ALICE, BOB);
     let met = bob.event("peer", 1);
     assert_eq!((met["role"].as_str(), met["peer"]["number"].as_str()), (Some("second"), Some(ALICE)));
+    assert_ne!(met["reply"].as_str().unwrap(), met["peer"]["address"]);
     assert!(met["at"].as_i64().unwrap() > 1_600_000_000_000 && met["call"] == call.as_str(), "{met}");
     alice.wait_for("[1] Bob +12125550101: the call is up, you called them");
     alice.wait_for("(video)");

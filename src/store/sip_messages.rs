@@ -96,7 +96,7 @@ mod tests {
             message: Message {
                 id: id.to_owned(),
                 call: call.clone(),
-                body: MessageBody::Peer { role: Role::First, peer, own: None },
+                body: MessageBody::Peer { role: Role::First, peer, own: None, reply: None },
             },
             attempts: 0,
             created: UnixMillis(1),

@@ -70,13 +70,15 @@ async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
     let mut bob = node.websocket(&bob, BOB).await;
     let call = node.arrive("b-1", Some(ALICE), BOB, Some("https://other.example/a/x")).await;
     node.events(&call, 1, &[dialled("b-2"), bridged("b-1", "b-2")]).await;
-    let address = bob.next().await["own"]["address"].as_str().unwrap().to_owned();
+    let told = bob.next().await;
+    let address = told["own"]["address"].as_str().unwrap().to_owned();
     // Somebody has taken over at the far side.
     let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y", "capabilities": ["video"]});
     let content = json!({"type": "peer", "role": "first", "peer": peer});
     assert_eq!(answer(node.http.post(&address).json(&content)).await.0, 202);
     let message = bob.next().await;
     assert_eq!((&message["type"], &message["role"], &message["peer"]), (&json!("peer"), &json!("second"), &peer));
+    assert!(message["reply"].is_string() && message["reply"] == told["reply"], "{message}");
 }
 
 #[tokio::test]

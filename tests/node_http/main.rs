@@ -25,6 +25,7 @@ mod peers;
 mod policy;
 mod portability;
 mod renewal;
+mod reply_addresses;
 mod restart;
 mod rests;
 mod revocation;

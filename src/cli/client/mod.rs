@@ -225,7 +225,7 @@ impl Client {
 
     fn heard(&mut self, message: &Message) -> anyhow::Result<()> {
         let label = match &message.body {
-            MessageBody::Peer { role, peer, own } => {
+            MessageBody::Peer { role, peer, own, reply: _ } => {
                 let label = self.peers.met(&message.call, *role, peer);
                 if let Some(own) = own {
                     // The remote node doesn't know our address, and our node leaves it to us to send it.

@@ -55,7 +55,7 @@ impl Show {
         let who =
             |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
         match &message.body {
-            MessageBody::Peer { role, peer: theirs, own: _ } => {
+            MessageBody::Peer { role, peer: theirs, own: _, reply: _ } => {
                 let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();
                 let number = shown(theirs.number.as_ref());
                 say(&format!("{} {number}: the call is up, {}", who(""), called(*role)))?;

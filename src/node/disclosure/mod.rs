@@ -17,7 +17,7 @@ use crate::monitor::now;
 use crate::node::live_calls::LiveCalls;
 use crate::peer::{Outcome, Peers};
 use crate::store::{Binding, Delivery, Store, StoreError};
-use inbox_token::InboxTokens;
+use inbox_token::{InboxToken, InboxTokens};
 
 /// Capabilities that a client names, and that are told of a number.
 pub(in crate::node) const CAPABILITIES_MAX: usize = 16;
@@ -123,13 +123,16 @@ impl Disclosure {
         Ok((first, second))
     }
 
-    /// The clients behind a number's address in a call: those that would offer it to somebody there.
+    /// The clients behind an address of a number: those that would offer it to somebody in the call. A client's own
+    /// address has none but that client behind it.
     pub(in crate::node) async fn inbox_clients(
         &self,
-        call: &CallId,
+        claim: &InboxToken,
         number: &Number,
     ) -> Result<Vec<Binding>, StoreError> {
+        let call = &claim.call;
         let mut clients = self.participating_clients(call, number).await?;
+        clients.retain(|client| self.inbox_tokens.reaches(claim, &client.id));
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }

@@ -86,13 +86,14 @@ impl Pairing {
             self.disclosure.clients_of_pair(pair, remote.and_then(|(home, _)| home.remote.client.as_ref())).await?;
         let first = Party { number: &pair.first, role: Role::First, clients: first };
         let second = Party { number: &pair.second, role: Role::Second, clients: second };
+        let tokens = self.disclosure.inbox_tokens();
         let mut wanted = Vec::new();
         let mut answer = None;
         match (first.clients.is_empty(), second.clients.is_empty()) {
             (false, false) => {
                 for (ours, other) in [(&first, &second), (&second, &first)] {
                     if let Some(peer) = self.shown_party(call, other).await? {
-                        wanted.extend(messages(call, ours, other.number, &peer, None));
+                        wanted.extend(messages(tokens, call, ours, other.number, &peer, None));
                     }
                 }
             }
@@ -146,10 +147,11 @@ impl Pairing {
         if own.is_some() {
             self.outbound.switch_announced_client(&home.id, ours.number);
         }
+        let tokens = self.disclosure.inbox_tokens();
         Ok(if ourselves {
-            (messages(call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))
+            (messages(tokens, call, ours, other.number, &peer, None), own.map(|own| (ours.number.clone(), own)))
         } else {
-            (messages(call, ours, other.number, &peer, own.as_ref()), None)
+            (messages(tokens, call, ours, other.number, &peer, own.as_ref()), None)
         })
     }
 

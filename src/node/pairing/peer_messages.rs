@@ -4,6 +4,7 @@ use crate::contract::{Message, MessageBody, PeerClient, Role};
 use crate::core::call::Call;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
+use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::store::{Binding, Delivery};
 
 /// One side of a pair.
@@ -15,6 +16,7 @@ pub(super) struct Party<'a> {
 
 /// Each client's message about its peer.
 pub(super) fn messages(
+    tokens: &InboxTokens,
     call: &Call,
     to: &Party<'_>,
     other: &Number,
@@ -22,7 +24,12 @@ pub(super) fn messages(
     own: Option<&PeerClient>,
 ) -> Vec<(Delivery, Binding)> {
     let made = to.clients.iter().map(|client| {
-        let body = MessageBody::Peer { role: to.role, peer: peer.clone(), own: own.cloned().map(Box::new) };
+        let body = MessageBody::Peer {
+            role: to.role,
+            peer: peer.clone(),
+            own: own.cloned().map(Box::new),
+            reply: tokens.client_address(&call.id, to.role, to.number, &client.id),
+        };
         let delivery = Delivery {
             number: to.number.clone(),
             other: other.clone(),

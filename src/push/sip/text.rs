@@ -39,8 +39,8 @@ impl fmt::Display for SipText {
         let Message { id, call, body } = &self.0;
         let id = Escaped(id);
         match body {
-            // A person can't send their own address to the other side: their node does.
-            MessageBody::Peer { role, peer, own: _ } => {
+            // A person can't send their own addresses to the other side: their node does.
+            MessageBody::Peer { role, peer, own: _, reply: _ } => {
                 f.write_str("Call with ")?;
                 match (&peer.name, &peer.number) {
                     (Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name))?,
@@ -152,7 +152,7 @@ impl FromStr for SipText {
         let (kind, values) = part.split_once(' ').ok_or(SipTextError::NotOurs)?;
         let values = Values(values);
         let body = match kind {
-            "peer" => MessageBody::Peer { role: role(&values)?, peer: peer(&values)?, own: None },
+            "peer" => MessageBody::Peer { role: role(&values)?, peer: peer(&values)?, own: None, reply: None },
             "ended" => MessageBody::Ended { number: values.number()? },
             "message" => {
                 let content = serde_json::from_str(&values.text("content")?);

@@ -16,6 +16,7 @@ fn peer_message(name: Option<String>) -> Message {
                 capabilities: vec!["text".to_owned().try_into().unwrap(), "video".to_owned().try_into().unwrap()],
             },
             own: None,
+            reply: None,
         },
     }
 }

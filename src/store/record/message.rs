@@ -32,6 +32,8 @@ enum BodyRecord {
         peer: PeerRecord,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         own: Option<Box<PeerRecord>>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<Address>,
     },
     #[serde(rename = "ended")]
     Ended {
@@ -58,10 +60,11 @@ impl From<Message> for MessageRecord {
     fn from(message: Message) -> MessageRecord {
         let Message { id, call, body } = message;
         let body = match body {
-            MessageBody::Peer { role, peer, own } => BodyRecord::Peer {
+            MessageBody::Peer { role, peer, own, reply } => BodyRecord::Peer {
                 role: role.into(),
                 peer: peer.into(),
                 own: own.map(|own| Box::new(PeerRecord::from(*own))),
+                reply,
             },
             MessageBody::Ended { number } => BodyRecord::Ended { number },
             MessageBody::Message { content } => BodyRecord::Message { content },
@@ -74,10 +77,11 @@ impl From<MessageRecord> for Message {
     fn from(record: MessageRecord) -> Message {
         let MessageRecord { id, call, body } = record;
         let body = match body {
-            BodyRecord::Peer { role, peer, own } => MessageBody::Peer {
+            BodyRecord::Peer { role, peer, own, reply } => MessageBody::Peer {
                 role: role.into(),
                 peer: peer.into(),
                 own: own.map(|own| Box::new(PeerClient::from(*own))),
+                reply,
             },
             BodyRecord::Ended { number } => MessageBody::Ended { number },
             BodyRecord::Message { content } => MessageBody::Message { content },

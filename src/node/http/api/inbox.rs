@@ -79,6 +79,9 @@ struct Behind {
 /// `{"type":"ended","address":ADDRESS}` says that the client behind ADDRESS no longer talks to this one.
 /// Anything else is passed on as it is.
 ///
+/// The `reply` address of a client leads to that client alone. `peer` and `ended` concern the whole number, whichever of
+/// its addresses they are posted to.
+///
 /// With `"ephemeral": true` a message is not stored. It reaches only hosted clients that are connected now, and nobody
 /// acknowledges it. `peer` and `ended` can't be ephemeral.
 #[utoipa::path(post, path = "/a/{token}", tag = "addresses",
@@ -112,7 +115,7 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
         let detail = format!("the body may have {BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let clients = api.disclosure.inbox_clients(&known.claim.call, &known.number).await?.len();
+    let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
     spent(api.posts.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
@@ -149,22 +152,26 @@ async fn keep(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) ->
         return Ok(accepted);
     }
     let instead = address(&content, "peer", "instead");
-    let body = match peer(api, &content) {
+    let peer = match peer(api, &content) {
         // B7: the other side's own address.
         Some(peer) => {
             match api.inbound.accept_remote_client(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
                 Reception::Kept => return Ok(accepted),
-                Reception::News => Said::Peer { role: behind.claim.role, peer, own: None },
+                Reception::News => Some(peer),
                 // What anybody says who has the address isn't said in this node's name.
-                Reception::Moot => Said::Message { content },
+                Reception::Moot => None,
             }
         }
-        None => Said::Message { content },
+        None => None,
     };
-    if matches!(body, Said::Message { .. }) {
+    if peer.is_none() {
         disk_guard::check(&api.space)?;
     }
-    let deliveries = clients.iter().map(|client| delivery(behind, client, body.clone())).collect::<Vec<_>>();
+    let said = |client: &Binding| match &peer {
+        Some(peer) => news(api, behind, peer, client),
+        None => Said::Message { content: content.clone() },
+    };
+    let deliveries = clients.iter().map(|client| delivery(behind, client, said(client))).collect::<Vec<_>>();
     api.store.add_deliveries(deliveries.clone()).await?;
     api.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
@@ -204,8 +211,15 @@ fn is_ephemeral(content: &Map<String, Value>) -> Result<bool, Problem> {
 
 /// The clients behind an address: there must be one.
 async fn clients(api: &InboxesApi, behind: &Behind) -> Result<Vec<Binding>, Problem> {
-    let clients = api.disclosure.inbox_clients(&behind.claim.call, &behind.number).await?;
+    let clients = api.disclosure.inbox_clients(&behind.claim, &behind.number).await?;
     if clients.is_empty() { Err(nobody()) } else { Ok(clients) }
+}
+
+/// What a client is told of another side's client that has taken over there.
+fn news(api: &InboxesApi, behind: &Behind, peer: &PeerClient, client: &Binding) -> Said {
+    let InboxToken { call, role, .. } = &behind.claim;
+    let reply = api.disclosure.inbox_tokens().client_address(call, *role, &behind.number, &client.id);
+    Said::Peer { role: *role, peer: peer.clone(), own: None, reply }
 }
 
 fn message(behind: &Behind, body: Said) -> Message {

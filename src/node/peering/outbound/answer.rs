@@ -105,7 +105,7 @@ impl Outbound {
         let message = Message {
             id: format!("answer-{call}-{}-{}", from.digits(), made.0),
             call: call.clone(),
-            body: MessageBody::Peer { role: Role::First, peer: own, own: None },
+            body: MessageBody::Peer { role: Role::First, peer: own, own: None, reply: None },
         };
         self.push.answer(&pbx, message, number.clone(), from, to, is_handed_out)
     }

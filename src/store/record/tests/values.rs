@@ -281,12 +281,14 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
     let content = serde_json::json!({"text": "hello", "type": "chat", "v": 7, "parts": [1, 2.5, null, {"a": true}]});
     let serde_json::Value::Object(content) = content else { unreachable!() };
     let own = Some(Box::new(bob.clone()));
+    let peer = |role, peer, own, reply| MessageBody::Peer { role, peer, own, reply };
     vec![
-        ("message-peer", message(MessageBody::Peer { role: Role::First, peer: nobody.clone(), own: None })),
-        ("message-peer-own", message(MessageBody::Peer { role: Role::Second, peer: bob, own })),
+        ("message-peer", message(peer(Role::First, nobody.clone(), None, None))),
+        ("message-peer-own", message(peer(Role::Second, bob, own, None))),
         ("message-ended", message(MessageBody::Ended { number: some(BOB) })),
         ("message-ended-withheld", message(MessageBody::Ended { number: None })),
         ("message-message", message(MessageBody::Message { content })),
+        ("message-peer-reply", message(peer(Role::First, nobody, None, some("https://node.example/a/token-4")))),
     ]
 }
 
