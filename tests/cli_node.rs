@@ -74,6 +74,24 @@ fn a_client_tells_the_other_side_how_it_is_reached() {
 }
 
 #[test]
+fn a_client_says_that_another_one_has_accepted_an_invitation() {
+    let node = Node::start();
+    let (alice, file) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
+    let _alice = Typist::start(&node, &alice, &[]);
+    let (bob, script) = (Typist::start(&node, &file, &[]), Typist::start(&node, &file, &["--json"]));
+    let token = std::fs::read_to_string(&file).unwrap();
+    let page = node.send("/v1/clients", &token, &json!({}))["id"].clone();
+    let call = node.call("leg", ALICE, BOB);
+    script.event("peer", 1);
+    bob.wait_for("[1] Alice");
+    let claim = json!({"client": page, "invitation": "screen-1"});
+    assert_eq!(node.send(&format!("/v1/calls/{call}/claims"), &token, &claim)["won"], true);
+    bob.wait_for("[1] Alice: another client of your number has accepted the invitation screen-1");
+    let notice = script.event("taken", 1);
+    assert_eq!((&notice["invitation"], &notice["client"], &notice["n"]), (&json!("screen-1"), &page, &json!(1)));
+}
+
+#[test]
 fn several_peers_are_told_apart() {
     let node = Node::start();
     let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));

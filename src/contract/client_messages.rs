@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::Capability;
 use crate::core::address::Address;
-use crate::core::base::name::CallId;
+use crate::core::base::name::{CallId, ClientId, InvitationId};
 use crate::core::call::remote_side::RemoteClient;
 use crate::core::numbering::number::Number;
 
@@ -66,6 +66,45 @@ impl MessageBody {
             MessageBody::Peer { .. } => "peer",
             MessageBody::Ended { .. } => "ended",
             MessageBody::Message { .. } => "message",
+        }
+    }
+}
+
+/// A message of the node's that only connected hosted clients get. It is never stored, and never acknowledged.
+///
+/// ```json
+/// {"id":"…","call":"…","type":"taken","invitation":"screen-1","client":"0199…"}
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Notice {
+    /// Its id.
+    pub id: String,
+    /// The call that it belongs to.
+    pub call: CallId,
+    /// The content.
+    #[serde(flatten)]
+    pub body: NoticeBody,
+}
+
+/// The content of a notice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "type")]
+pub enum NoticeBody {
+    /// Another client of your number has accepted an invitation: stop offering it to the user.
+    #[serde(rename = "taken")]
+    Claimed {
+        /// The invitation.
+        invitation: InvitationId,
+        /// The client that has accepted it.
+        client: ClientId,
+    },
+}
+
+impl NoticeBody {
+    /// The word in `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            NoticeBody::Claimed { .. } => "taken",
         }
     }
 }

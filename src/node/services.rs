@@ -18,6 +18,7 @@ use crate::node::disclosure::Disclosure;
 use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::node::http::api::call_views::CallViews;
 use crate::node::http::api::calls::CallsApi;
+use crate::node::http::api::claims::ClaimsApi;
 use crate::node::http::api::client_stream::StreamsApi;
 use crate::node::http::api::inbox::InboxesApi;
 use crate::node::http::api::monitoring::MonitoringApi;
@@ -164,6 +165,7 @@ impl Services {
             directory: self.directory().into(),
             streams: self.streams().into(),
             calls: self.calls(config, views.clone()).into(),
+            claims: self.claims().into(),
             pbxs: PbxsApi { outbound: self.outbound.clone(), push: self.push.clone(), sip: self.sip.clone() }.into(),
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
@@ -233,6 +235,10 @@ impl Services {
             store: self.store.clone(),
             views,
         }
+    }
+
+    fn claims(&self) -> ClaimsApi {
+        ClaimsApi { live: self.live.clone(), disclosure: self.disclosure.clone(), deliveries: self.deliveries.clone() }
     }
 
     fn offers(&self) -> OffersApi {

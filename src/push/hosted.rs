@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -39,11 +40,11 @@ impl Frame {
     }
 
     /// The frame for an ephemeral message.
-    pub fn ephemeral(message: &Message) -> Arc<Frame> {
+    pub fn ephemeral(message: &impl Serialize) -> Arc<Frame> {
         Frame::of(message, None)
     }
 
-    fn of(message: &Message, id: Option<String>) -> Arc<Frame> {
+    fn of(message: &impl Serialize, id: Option<String>) -> Arc<Frame> {
         Arc::new(Frame { id, json: serde_json::to_string(message).unwrap_or_default() })
     }
 }

@@ -37,6 +37,7 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::GET, "/v1/calls/x", [404, 404, 403, 403, 401]),
         (Method::POST, "/v1/calls", [403, 415, 403, 403, 401]),
         (Method::POST, "/v1/calls/x/events", [403, 415, 403, 403, 401]),
+        (Method::POST, "/v1/calls/x/claims", [415, 415, 415, 415, 401]),
         (Method::POST, "/v1/peer/offers", [403, 403, 403, 403, 401]),
         (Method::DELETE, "/v1/peer/offers/x", [403, 403, 403, 403, 401]),
         (Method::POST, "/v1/peer/offers/x/part", [403, 403, 403, 403, 401]),

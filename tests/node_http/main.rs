@@ -5,6 +5,7 @@
 
 mod access;
 mod calls;
+mod claims;
 mod client_policy;
 mod devices;
 mod directory;

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use super::show::content_text;
 use super::stream::id_of;
 use crate::cli::output::{clean, invisible};
-use crate::contract::{Message, MessageBody};
+use crate::contract::{Message, MessageBody, Notice, NoticeBody};
 use crate::node::fuzz::texts;
 
 /// Shows the messages in a node's frames: no output contains a character that a terminal acts on.
@@ -22,7 +22,10 @@ pub fn frames(data: &[u8]) {
             Ok(Message { body: MessageBody::Message { content }, .. }) => content_text(&content),
             Ok(Message { body: MessageBody::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,
-            Err(_) => clean(&id_of(&text).unwrap_or_default()),
+            Err(_) => match serde_json::from_str::<Notice>(&text) {
+                Ok(Notice { body: NoticeBody::Claimed { invitation, .. }, .. }) => invitation.to_string(),
+                Err(_) => clean(&id_of(&text).unwrap_or_default()),
+            },
         };
         assert!(!shown.contains(invisible), "{shown:?}");
     }

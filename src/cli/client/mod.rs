@@ -44,7 +44,8 @@ use stream::{News, Stream};
 What you can type: text for the other side; /to 2 text, if there are several; /peers; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
-disconnected, peer, answered (the other side knows you now), message, ended, sent, failed.")]
+disconnected, peer, answered (the other side knows you now), message, taken (another client of your number
+has accepted an invitation), ended, sent, failed.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -188,7 +189,11 @@ impl Client {
                     Some(News::Message(message)) => {
                         self.heard(&message)?;
                         let _ = acks.send(message.id).await;
-                        self.left = self.left.map(|left| left.saturating_sub(1));
+                        self.count();
+                    }
+                    Some(News::Notice(notice)) => {
+                        self.show.notice(&notice, self.peers.of(&notice.call).as_ref())?;
+                        self.count();
                     }
                     Some(News::Connected { client, number }) => self.show.connected(&client, &number)?,
                     Some(News::Lost { why, wait }) => self.show.lost(&why, wait)?,
@@ -221,6 +226,11 @@ impl Client {
             anyhow::Ok(())
         };
         tokio::time::timeout(Duration::from_secs(2), pending).await.unwrap_or(Ok(()))
+    }
+
+    /// Counts a message for `--exit-after`.
+    fn count(&mut self) {
+        self.left = self.left.map(|left| left.saturating_sub(1));
     }
 
     fn heard(&mut self, message: &Message) -> anyhow::Result<()> {

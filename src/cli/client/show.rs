@@ -3,12 +3,13 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::contacts::{Label, called, shown};
 use super::sender::{SendOutcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
-use crate::contract::{Capability, Message, MessageBody};
+use crate::contract::{Capability, Message, MessageBody, Notice, NoticeBody};
 use crate::core::base::name::ClientId;
 use crate::core::numbering::number::Number;
 
@@ -46,14 +47,9 @@ impl Show {
 
     pub(super) fn message(&self, message: &Message, peer: Option<&Label>) -> anyhow::Result<()> {
         if self.json {
-            let mut value = serde_json::to_value(message)?;
-            if let (Some(fields), Some(peer)) = (value.as_object_mut(), peer) {
-                fields.insert("n".to_owned(), peer.n.into());
-            }
-            return event(message.body.kind(), value);
+            return event(message.body.kind(), of_peer(message, peer)?);
         }
-        let who =
-            |otherwise: &str| peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name));
+        let who = |otherwise: &str| who(peer, otherwise);
         match &message.body {
             MessageBody::Peer { role, peer: theirs, own: _, reply: _ } => {
                 let capabilities: Vec<_> = theirs.capabilities.iter().map(Capability::as_str).collect();
@@ -67,6 +63,18 @@ impl Show {
             MessageBody::Message { content } => {
                 say(&format!("{}: {}", who("somebody of this call"), content_text(content)))
             }
+        }
+    }
+
+    pub(super) fn notice(&self, notice: &Notice, peer: Option<&Label>) -> anyhow::Result<()> {
+        if self.json {
+            return event(notice.body.kind(), of_peer(notice, peer)?);
+        }
+        match &notice.body {
+            NoticeBody::Claimed { invitation, client: _ } => say(&format!(
+                "{}: another client of your number has accepted the invitation {invitation}",
+                who(peer, "a call of yours")
+            )),
         }
     }
 
@@ -107,6 +115,20 @@ impl Show {
         }
         line(note)
     }
+}
+
+/// A peer, if it is known.
+fn who(peer: Option<&Label>, otherwise: &str) -> String {
+    peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name))
+}
+
+/// What came from the node as JSON, with the number of the peer that it is about.
+fn of_peer(received: &impl Serialize, peer: Option<&Label>) -> anyhow::Result<Value> {
+    let mut value = serde_json::to_value(received)?;
+    if let (Some(fields), Some(peer)) = (value.as_object_mut(), peer) {
+        fields.insert("n".to_owned(), peer.n.into());
+    }
+    Ok(value)
 }
 
 fn say(text: &str) -> anyhow::Result<()> {

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message as Frame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::cli::api_client::{Api, ApiError};
-use crate::contract::{ClientCreated, Message, NewClient};
+use crate::contract::{ClientCreated, Message, NewClient, Notice};
 use crate::core::base::backoff::Backoff;
 use crate::core::base::name::ClientId;
 use crate::core::base::root_cause::cause;
@@ -36,6 +36,8 @@ pub(super) enum News {
     Connected { client: ClientId, number: Number },
     /// A new message. It must be acknowledged.
     Message(Message),
+    /// A notice. It isn't acknowledged.
+    Notice(Notice),
     /// The stream broke and will be reopened.
     Lost { why: String, wait: Duration },
     /// A retry is useless.
@@ -207,6 +209,9 @@ impl Stream {
     }
 
     async fn take(&mut self, socket: &mut Socket, text: &str) -> Option<End> {
+        if let Ok(notice) = serde_json::from_str(text) {
+            return self.news.send(News::Notice(notice)).await.is_err().then_some(End::Unheard);
+        }
         let message: Message = match serde_json::from_str(text) {
             Ok(message) => message,
             Err(error) => {

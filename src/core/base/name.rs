@@ -113,6 +113,10 @@ name!(
     DeviceId, 64, ['-']
 );
 name!(
+    /// An invitation to video, a screen or a file, as the client that sends it calls it.
+    InvitationId, 64, ['.', '_', '-']
+);
+name!(
     /// An agent, as long as its process runs.
     AgentId, 64, ['-']
 );

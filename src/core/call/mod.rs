@@ -1,6 +1,7 @@
 //! One call, from its announcement to its end.
 
 mod bridges;
+pub mod claims;
 pub mod exchange;
 mod leg;
 pub mod leg_identity;

@@ -6,7 +6,9 @@ pub(in crate::node) mod sip_handout;
 
 use std::collections::HashMap;
 
-use crate::contract::{ClientForm, Message};
+use serde::Serialize;
+
+use crate::contract::ClientForm;
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
@@ -48,7 +50,7 @@ impl Deliveries {
 
     /// Sends an ephemeral message to those of these clients that are connected, past the store. Returns how many it
     /// reached.
-    pub(in crate::node) fn send_ephemeral(&self, clients: &[Binding], message: &Message) -> usize {
+    pub(in crate::node) fn send_ephemeral(&self, clients: &[Binding], message: &impl Serialize) -> usize {
         let frame = Frame::ephemeral(message);
         clients.iter().filter(|client| self.push.hub().send_ephemeral(&client.id, &frame)).count()
     }

@@ -29,9 +29,10 @@ pub(super) fn check(space: &Space) -> Result<(), Problem> {
 
 /// Reads, calls, and whatever takes something away: a person must be able to withhold an address on any disk.
 fn is_needed(method: &Method, path: &str) -> bool {
-    const CALLS: [&str; 6] = [
+    const CALLS: [&str; 7] = [
         "/v1/calls",
         "/v1/calls/{call}/events",
+        "/v1/calls/{call}/claims",
         "/v1/pbxs/{pbx}",
         "/v1/peer/offers",
         "/v1/peer/offers/{id}/part",

@@ -3,10 +3,10 @@
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::contract::Message;
+use crate::contract::{Message, Notice};
 use crate::node::Problem;
 use crate::node::http::api::{
-    calls, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, claims, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
 };
 
 #[derive(OpenApi)]
@@ -16,14 +16,14 @@ use crate::node::http::api::{
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
         enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
-        calls::decide, calls::list, calls::show, calls::events,
+        calls::decide, calls::list, calls::show, calls::events, claims::create,
         pbxs::report,
         inbox::post, inbox::page,
         peer_offers::create, peer_offers::withdraw, peer_offers::sync_timeline,
         monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
         monitoring::openapi,
     ),
-    components(schemas(Message, Problem)),
+    components(schemas(Message, Notice, Problem)),
     modifiers(&Bearer),
     tags(
         (name = "calls", description = "What agents ask and report"),

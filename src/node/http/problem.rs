@@ -9,6 +9,7 @@ use utoipa::{IntoResponses, ToSchema};
 use crate::contract::{ImportReport, OfferRefusal};
 use crate::node::call::decide::DecisionError;
 use crate::node::call::events::ReportError;
+use crate::node::live_calls::ClaimRefusal;
 use crate::node::peering::inbound::OfferError;
 use crate::store::StoreError;
 
@@ -126,6 +127,16 @@ impl From<ReportError> for Problem {
             ReportError::Unknown(error) => Problem::field(StatusCode::NOT_FOUND, "call", error.to_string()),
             ReportError::Refused(error) => Problem::invalid("events", error.to_string()),
             ReportError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<ClaimRefusal> for Problem {
+    fn from(refusal: ClaimRefusal) -> Problem {
+        match refusal {
+            // Whether there is such a call is none of the asker's business.
+            ClaimRefusal::Unreachable => Problem::not_found("call"),
+            ClaimRefusal::TooMany(error) => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
         }
     }
 }

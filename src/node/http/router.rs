@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
-    calls, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, claims, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::{disk_guard, middleware};
@@ -31,6 +31,7 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) directory: Arc<numbers::DirectoryApi>,
     pub(in crate::node) streams: Arc<client_stream::StreamsApi>,
     pub(in crate::node) calls: Arc<calls::CallsApi>,
+    pub(in crate::node) claims: Arc<claims::ClaimsApi>,
     pub(in crate::node) pbxs: Arc<pbxs::PbxsApi>,
     pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
@@ -78,6 +79,7 @@ all! {
         get "/v1/calls" => calls::list;
         get "/v1/calls/{call}" => calls::show;
         post "/v1/calls/{call}/events" => calls::events;
+        post "/v1/calls/{call}/claims" => claims::create;
         put "/v1/pbxs/{pbx}" => pbxs::report;
         get "/healthz" => monitoring::healthz;
         get "/readyz" => monitoring::readyz;

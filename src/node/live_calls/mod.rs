@@ -6,6 +6,7 @@
 //! builds panic instead. Code that also needs the offers of other nodes locks those first (`peering::inbound`).
 
 mod backlog;
+mod claims;
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use crate::contract::{CallEvent, CallReport};
 use crate::core::base::name::{AgentId, CallId, LegId, PbxName};
 use crate::core::base::time::UnixMillis;
+use crate::core::call::claims::InvitationClaims;
 use crate::core::call::exchange::{Effect, EventRefusal, Exchange, Pair};
 use crate::core::call::remote_side::RemoteSide;
 use crate::core::call::report_order::Serial;
@@ -24,6 +26,7 @@ use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
 use backlog::Backlog;
+pub(in crate::node) use claims::ClaimRefusal;
 
 /// How long a number's address is still good after it has parted, and farewells are tried after a call's end.
 pub(in crate::node) const GRACE: Duration = Duration::from_secs(60);
@@ -47,6 +50,7 @@ struct Inner {
 struct Calls {
     exchange: Exchange,
     backlog: Backlog,
+    claims: InvitationClaims,
 }
 
 /// A call that was opened, or the one of the same leg that there was.
@@ -78,7 +82,8 @@ impl LiveCalls {
     /// `conference_size` is how many people of one conference are paired at most, `calls_max` from how many calls on
     /// [`LiveCalls::is_full`] holds.
     pub(in crate::node) fn new(store: Store, conference_size: usize, calls_max: usize) -> LiveCalls {
-        let calls = Calls { exchange: Exchange::new(conference_size), backlog: Backlog::default() };
+        let exchange = Exchange::new(conference_size);
+        let calls = Calls { exchange, backlog: Backlog::default(), claims: InvitationClaims::default() };
         LiveCalls(Arc::new(Inner { calls: Mutex::new(calls), store, calls_max }))
     }
 
@@ -180,7 +185,7 @@ impl LiveCalls {
         agent: Option<&AgentId>,
         reports: &[LegReport],
     ) -> Result<Applied, CallUnavailable> {
-        self.locked(|Calls { exchange, backlog }| {
+        self.locked(|Calls { exchange, backlog, .. }| {
             exchange.call(id).ok_or(CallUnavailable::Unknown)?;
             let (mut touched, mut refused, mut was_over) = (BTreeSet::new(), None, false);
             let mut effects = match backlog.take(id) {
@@ -216,7 +221,7 @@ impl LiveCalls {
         id: &CallId,
         change: impl FnOnce(&mut RemoteSide) -> T,
     ) -> Option<T> {
-        self.locked(|Calls { exchange, backlog }| {
+        self.locked(|Calls { exchange, backlog, .. }| {
             let remote = exchange.remote_mut(id)?;
             let before = remote.clone();
             let changed = change(remote);
@@ -244,7 +249,7 @@ impl LiveCalls {
     pub(in crate::node) fn restore(&self, mut restored: Vec<Call>) -> Vec<Pair> {
         // As they came: a leg that was announced anew is in the later one.
         restored.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        self.locked(|Calls { exchange, backlog }| {
+        self.locked(|Calls { exchange, backlog, .. }| {
             for (other, effects) in restored.into_iter().flat_map(|call| exchange.open(call)) {
                 // The kill came between the two calls' writes.
                 backlog.add(&other, effects);
@@ -268,15 +273,18 @@ impl LiveCalls {
 
     /// The calls that ended at least `grace` ago, but for those in the backlog.
     pub(in crate::node) fn over(&self, now: UnixMillis, grace: Duration) -> Vec<CallId> {
-        self.locked(|Calls { exchange, backlog }| {
+        self.locked(|Calls { exchange, backlog, .. }| {
             let ended = exchange.calls().filter(|call| call.ended.is_some_and(|ended| now - ended >= grace));
             ended.filter(|call| !backlog.holds(&call.id)).map(|call| call.id.clone()).collect()
         })
     }
 
-    /// Forgets a call that is over.
+    /// Forgets a call that is over, and what was claimed in it.
     pub(in crate::node) fn forget(&self, id: &CallId) -> Option<Call> {
-        self.locked(|calls| calls.exchange.forget(id))
+        self.locked(|calls| {
+            calls.claims.forget(id);
+            calls.exchange.forget(id)
+        })
     }
 
     /// Takes back a call that was forgotten too early.
@@ -286,7 +294,7 @@ impl LiveCalls {
 
     fn announced_before(
         &self,
-        Calls { exchange, backlog }: &mut Calls,
+        Calls { exchange, backlog, .. }: &mut Calls,
         pbx: &PbxName,
         leg: &LegId,
         called: &Number,

@@ -54,8 +54,8 @@ pub(in crate::node) struct StreamsApi {
 #[utoipa::path(get, path = "/v1/clients/{id}/stream", tag = "clients", security(("bearer" = ["client"])),
     params(("id" = String, Path, description = "The client's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "With server-sent events: the last message that the client has")),
-    responses((status = 101, description = "A WebSocket; each text frame is a message"),
-        (status = 200, description = "Server-sent events; each one's data is a message", body = crate::contract::Message, content_type = "text/event-stream"),
+    responses((status = 101, description = "A WebSocket; each text frame is a message, or a notice, which needs no acknowledgement"),
+        (status = 200, description = "Server-sent events; each one's data is a message, or a notice, which has no id", body = crate::contract::Message, content_type = "text/event-stream"),
         Problems))]
 pub(in crate::node) async fn open(
     State(api): State<Arc<StreamsApi>>,

@@ -17,9 +17,9 @@ use super::client_stream::{SAID, acknowledged};
 use super::number_import::Tally;
 use super::{clients, csv_lines, inbox, numbers};
 use crate::contract::{
-    CallDecision, CallEvents, CallList, CallRequest, ClientChange, ClientCreated, ClientList, DeviceChange,
-    DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClient, NewDevice,
-    NewEnrolment, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport, PbxView, PeerClient,
+    CallDecision, CallEvents, CallList, CallRequest, ClaimOutcome, ClientChange, ClientCreated, ClientList, DeviceChange,
+    DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClaim, NewClient, NewDevice,
+    NewEnrolment, Notice, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport, PbxView, PeerClient,
     SharedTimeline, SipMessages,
 };
 use crate::node::http::extract::Body;
@@ -34,6 +34,7 @@ pub fn body(data: &[u8]) {
     again(parsed::<CallRequest>(data));
     again(parsed::<CallEvents>(data));
     again(parsed::<ClientChange>(data));
+    again(parsed::<NewClaim>(data));
     again(parsed::<NumberSwitch>(data));
     again(parsed::<NewEnrolment>(data));
     again(parsed::<NewDevice>(data));
@@ -75,6 +76,8 @@ pub fn body(data: &[u8]) {
     again(read::<ImportReport>(data));
     again(read::<PbxView>(data));
     again(read::<Told>(data));
+    again(read::<Notice>(data));
+    again(read::<ClaimOutcome>(data));
 }
 
 /// As a handler gets it.

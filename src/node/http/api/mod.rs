@@ -2,6 +2,7 @@
 
 pub(in crate::node) mod call_views;
 pub(in crate::node) mod calls;
+pub(in crate::node) mod claims;
 pub(in crate::node) mod client_stream;
 pub(in crate::node) mod clients;
 mod csv_lines;
