@@ -23,6 +23,7 @@ fn load(text: &str) -> Result<Config, String> {
         "our.token",
         "branch.token",
         "their.token",
+        "turn.secret",
     ] {
         std::fs::write(dir.path().join(name), "6f1d0c7a9b0d4e2f\n").unwrap();
     }
@@ -52,6 +53,7 @@ fn the_sample_loads_with_every_optional_key_set() {
     assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
     assert_eq!(config.node.peers[0].prefixes.len(), 1);
     assert!(config.node.agent[0].token.is_some() && config.node.connections.max.is_some());
+    assert!(config.node.ice.urls.len() == 3 && config.node.ice.secret.is_some());
 }
 
 #[test]
@@ -61,6 +63,7 @@ fn the_sample_shows_every_key() {
         ("node", "[node]\n"),
         ("node.agent", "[[node.agent]]\n"),
         ("node.connections", "[node.connections]\n"),
+        ("node.ice", "[node.ice]\n"),
         ("node.storage", "[node.storage]\n"),
         ("node.keep_calls", "[node.keep_calls]\n"),
         ("node.clients", "[node.clients]\n"),
@@ -82,7 +85,7 @@ fn the_sample_shows_every_key() {
         assert!(!keys.is_empty(), "{table}: {said}");
         for key in keys {
             // The secrets themselves are accepted, and files with them are what is shown.
-            let secret = matches!(key, "token" | "accept_token" | "password");
+            let secret = matches!(key, "token" | "accept_token" | "password" | "secret");
             let shown = |line: &str| {
                 let line = line.trim_start_matches('#');
                 line.starts_with(&format!("{key} = "))

@@ -21,6 +21,7 @@ pub mod sidecall;
 pub mod sip;
 
 pub use net::capture::{Capture, Datagram, Packet, Packets};
+pub use net::coturn::Coturn;
 pub use net::knot::Knot;
 pub use net::proxy::ChaosProxy;
 pub use pbx::carrier::Carrier;
@@ -97,6 +98,18 @@ pub fn or_skip<T>(kind: Kind, set_up: Result<T>) -> Option<T> {
         }
         Err(error) if error.is_missing() => panic!("this test needs {kind}, which is {error}"),
         Err(error) => panic!("{kind}: {error}"),
+    }
+}
+
+/// A server that a test needs. Where it isn't installed, one line says that the test was skipped; in CI that is a failure.
+pub(crate) fn server_or_skip<T>(name: &str, started: Result<T>) -> Option<T> {
+    match started {
+        Ok(server) => Some(server),
+        Err(error) if error.is_missing() && !in_ci() => {
+            eprintln!("skipped: {name}: {error}");
+            None
+        }
+        Err(error) => panic!("{name}: {error}"),
     }
 }
 

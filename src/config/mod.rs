@@ -83,10 +83,11 @@ impl Config {
             tokens.into_iter().chain([&mut peer.ca_file, &mut peer.client_cert, &mut peer.client_key])
         });
         let tokens = [&mut node.admin_token_file, &mut node.agent_token_file, &mut self.agent.token_file];
+        let tokens = tokens.into_iter().chain([&mut node.ice.secret_file]);
         let sources = node.lnp.source.iter_mut().map(|source| &mut source.token_file);
         let agents = node.agent.iter_mut().map(|agent| &mut agent.token_file);
         let pbxs = self.pbx.iter_mut().flat_map(|pbx| [&mut pbx.password_file, &mut pbx.tls_ca_file]);
-        let optional = tokens.into_iter().chain(sources).chain(agents).chain(pbxs).chain(peers).flatten();
+        let optional = tokens.chain(sources).chain(agents).chain(pbxs).chain(peers).flatten();
         for path in [&mut node.database].into_iter().chain(tls).chain(optional) {
             *path = base.join(&path);
         }
@@ -111,6 +112,7 @@ impl Config {
     fn read_secrets(&mut self, config: &Path) -> Result<(), ConfigError> {
         let files = [
             ("agent.token_file".to_owned(), &mut self.agent.token, &self.agent.token_file),
+            ("node.ice.secret_file".to_owned(), &mut self.node.ice.secret, &self.node.ice.secret_file),
             ("node.agent_token_file".to_owned(), &mut self.tokens.agent, &self.node.agent_token_file),
             ("node.admin_token_file".to_owned(), &mut self.tokens.admin, &self.node.admin_token_file),
         ];

@@ -6,6 +6,7 @@ mod claims;
 mod client_messages;
 mod clients;
 mod devices;
+mod ice;
 mod legacy;
 mod numbers;
 mod pbxs;
@@ -23,6 +24,7 @@ pub use devices::{
     DEVICES_LISTED, DEVICES_MAX, DeviceChange, DeviceCreated, DeviceList, DeviceView, ENROLMENTS_MAX, EnrolmentCreated,
     NewDevice, NewEnrolment,
 };
+pub use ice::{IceServer, IceServers};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};

@@ -8,5 +8,6 @@ pub mod base;
 pub mod call;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod ice;
 pub mod numbering;
 pub mod routing;

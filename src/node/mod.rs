@@ -18,6 +18,7 @@ mod timeline;
 
 pub use crate::peer::PeerConfig;
 pub use config::connections::ConnectionsConfig;
+pub use config::ice::IceConfig;
 pub use config::tokens::{AgentAccess, BootstrapTokens};
 pub use config::{KeepCalls, Monitoring, NodeConfig, PbxRouting, Routing, StorageConfig, TlsFiles};
 pub use error::NodeError;

@@ -20,6 +20,7 @@ use crate::node::http::api::call_views::CallViews;
 use crate::node::http::api::calls::CallsApi;
 use crate::node::http::api::claims::ClaimsApi;
 use crate::node::http::api::client_stream::StreamsApi;
+use crate::node::http::api::ice::IceApi;
 use crate::node::http::api::inbox::InboxesApi;
 use crate::node::http::api::monitoring::MonitoringApi;
 use crate::node::http::api::numbers::DirectoryApi;
@@ -29,7 +30,7 @@ use crate::node::http::auth::Authenticator;
 use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::failed_logins::Logins;
-use crate::node::http::rate_limits::{BindingLimit, PeerLimit};
+use crate::node::http::rate_limits::{BindingLimit, IceLimit, PeerLimit};
 use crate::node::http::router::ApiState;
 use crate::node::lifecycle::Upkeep;
 use crate::node::lifecycle::database_probe::DatabaseProbe;
@@ -60,6 +61,7 @@ pub(super) struct Services {
     links: Arc<PbxLinks>,
     sip: Arc<SipHandout>,
     posts: Arc<PostBudget>,
+    ice: Arc<IceApi>,
     outbound: Arc<Outbound>,
     pairing: Arc<Pairing>,
     inbound: Arc<Inbound>,
@@ -67,7 +69,7 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// `base` is the node's public URL, and `secret` signs the inbox tokens.
+    /// `base` is the node's public URL, and `secret` signs the inbox tokens and hides whose a TURN username is.
     pub(super) fn new(
         config: &NodeConfig,
         base: String,
@@ -120,6 +122,7 @@ impl Services {
             probe: Arc::new(DatabaseProbe::new(store.clone(), tasks.clone())),
             sip: Arc::new(SipHandout::new(live.clone(), push.clone(), links.clone())),
             posts: Arc::new(PostBudget::new(config.storage.posts())),
+            ice: Arc::new(IceApi { config: config.ice.clone(), key: secret, limit: IceLimit::new() }),
             space: Arc::new(Space::new(&config.database, &config.storage, metrics)),
             tasks,
             shutdown,
@@ -169,6 +172,7 @@ impl Services {
             pbxs: PbxsApi { outbound: self.outbound.clone(), push: self.push.clone(), sip: self.sip.clone() }.into(),
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
+            ice: self.ice.clone(),
             monitoring: self.monitoring(views).into(),
             space: self.space.clone(),
             metrics: self.metrics,

@@ -33,6 +33,7 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::POST, "/v1/clients", [415, 415, 415, 415, 401]),
         (Method::PATCH, &one, [415, 415, 415, 415, 401]),
         (Method::GET, &stream, [403, 403, 426, 404, 401]),
+        (Method::GET, "/v1/ice", [403, 403, 200, 200, 401]),
         (Method::GET, "/v1/calls", [200, 200, 403, 403, 401]),
         (Method::GET, "/v1/calls/x", [404, 404, 403, 403, 401]),
         (Method::POST, "/v1/calls", [403, 415, 403, 403, 401]),
@@ -51,6 +52,7 @@ async fn each_role_does_its_own_and_no_more() {
         // Who has an address needs no token, and who has none gets the same answer with any.
         (Method::GET, "/a/x", [404; 5]),
         (Method::POST, "/a/x", [404; 5]),
+        (Method::GET, "/a/x/ice", [404; 5]),
         (Method::DELETE, nobody, [404, 404, 404, 404, 401]),
         (Method::DELETE, "/v1/numbers/+1", [404, 403, 403, 403, 401]),
     ];

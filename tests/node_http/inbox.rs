@@ -7,7 +7,11 @@ use crate::support::{ALICE, BOB, Stream, TestNode, answer, bridged, dialled, end
 
 /// A call with both clients up: Bob's stream, and his address as Alice has it.
 async fn talk() -> (TestNode, Stream, String) {
-    let node = TestNode::start().await;
+    talk_on(TestNode::start().await).await
+}
+
+/// The same on this node.
+pub(crate) async fn talk_on(node: TestNode) -> (TestNode, Stream, String) {
     node.number(ALICE, json!({"pbx": "a"})).await;
     node.number(BOB, json!({"pbx": "a"})).await;
     let (alice, bob) = (node.client(ALICE, json!({})).await, node.client(BOB, json!({})).await);

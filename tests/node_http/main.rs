@@ -15,6 +15,7 @@ mod exchange;
 mod failures;
 mod flood;
 mod https;
+mod ice;
 mod inbox;
 mod legs;
 mod messages;

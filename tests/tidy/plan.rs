@@ -67,6 +67,7 @@ pub const CORE: Layers = Layers {
     room: "core",
     layers: &[
         layer("base", &["base"], &[]),
+        layer("ice", &["ice"], &[]),
         layer("address", &["address"], &[]),
         layer("numbering", &["numbering"], &[]),
         layer("routing", &["routing"], &[]),

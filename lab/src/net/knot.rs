@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::net::ports;
 use crate::process::{Child, folder, on_path};
-use crate::{LabError, Result};
+use crate::{LabError, Result, server_or_skip};
 
 /// The zone's name: nobody else's.
 pub const ZONE: &str = "e164.test";
@@ -67,14 +67,7 @@ pub struct Knot {
 impl Knot {
     /// Starts one, or one line says that the test was skipped.
     pub fn or_skip(records: &Records, negative: u32) -> Option<Knot> {
-        match Knot::start(records, negative) {
-            Ok(knot) => Some(knot),
-            Err(error) if error.is_missing() && !crate::in_ci() => {
-                eprintln!("skipped: Knot DNS: {error}");
-                None
-            }
-            Err(error) => panic!("Knot DNS: {error}"),
-        }
+        server_or_skip("Knot DNS", Knot::start(records, negative))
     }
 
     /// Starts one. That a name isn't there may be kept for `negative` seconds.

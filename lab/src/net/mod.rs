@@ -1,7 +1,8 @@
-//! What is between programs: ports, a packet capture, a proxy, a DNS server and a certificate authority.
+//! What is between programs: ports, a packet capture, a proxy, a DNS server, a TURN server and a certificate authority.
 
 pub mod ca;
 pub mod capture;
+pub mod coturn;
 pub mod knot;
 pub mod ports;
 pub mod proxy;

@@ -1,6 +1,7 @@
 //! The `[node]` table of the configuration.
 
 pub(in crate::node) mod connections;
+pub(in crate::node) mod ice;
 pub(in crate::node) mod tokens;
 
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
 use crate::peer::PeerConfig;
 use connections::ConnectionsConfig;
+use ice::IceConfig;
 use tokens::AgentAccess;
 
 pub(in crate::node) const MB: u64 = 1024 * 1024;
@@ -53,6 +55,8 @@ pub struct NodeConfig {
     pub agent: Vec<AgentAccess>,
     /// How many connections there may be, and how long a stalled one lasts.
     pub connections: ConnectionsConfig,
+    /// STUN and TURN servers for the clients' media.
+    pub ice: IceConfig,
     /// How much is stored.
     pub storage: StorageConfig,
     /// How many people of one conference are paired with each other, everyone with everyone; who comes
@@ -148,6 +152,7 @@ impl Default for NodeConfig {
             agent_token_file: None,
             agent: Vec::new(),
             connections: ConnectionsConfig::default(),
+            ice: IceConfig::default(),
             storage: StorageConfig::default(),
             conference_size: 8,
             keep_calls: KeepCalls::default(),
@@ -199,6 +204,7 @@ impl NodeConfig {
             return Err(NodeError::Config { key: "node.clients.messages_per_minute", reason });
         }
         self.connections.check()?;
+        self.ice.check()?;
         tokens::check(&self.agent)?;
         self.base(self.listen)?;
         for (n, peer) in self.peers.iter().enumerate() {

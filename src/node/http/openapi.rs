@@ -6,7 +6,8 @@ use utoipa::{Modify, OpenApi};
 use crate::contract::{Message, Notice};
 use crate::node::Problem;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
+    peer_offers,
 };
 
 #[derive(OpenApi)]
@@ -19,6 +20,7 @@ use crate::node::http::api::{
         calls::decide, calls::list, calls::show, calls::events, claims::create,
         pbxs::report,
         inbox::post, inbox::page,
+        ice::for_client, ice::for_guest,
         peer_offers::create, peer_offers::withdraw, peer_offers::sync_timeline,
         monitoring::healthz, monitoring::readyz, monitoring::metrics, monitoring::status, monitoring::page,
         monitoring::openapi,

@@ -1,6 +1,7 @@
-//! How many offers a peer may make, and how often a client binds.
+//! How many offers a peer may make, and how often a client binds and asks for ICE servers.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,34 +25,71 @@ const BINDINGS_BURST: f64 = 120.0;
 const BINDINGS_RATE: f64 = 0.5;
 /// In so long a number regains all of them, and is forgotten.
 const BINDINGS_FULL: Duration = Duration::from_secs(240);
-/// Numbers that are remembered.
-const NUMBERS: u64 = 100_000;
+/// Numbers and clients that are remembered.
+const REMEMBERED: u64 = 100_000;
+
+/// Requests for ICE servers at once, of one client: as many as it may post to one address.
+const ICE_BURST: f64 = 50.0;
+/// Requests per second after that.
+const ICE_RATE: f64 = 20.0;
+/// In so long a client regains all of them, and is forgotten.
+const ICE_FULL: Duration = Duration::from_secs(3);
+
+/// A token bucket for each key, until that is forgotten.
+struct Buckets<K> {
+    buckets: Cache<K, Arc<Mutex<TokenBucket>>>,
+    burst: f64,
+    rate: f64,
+}
+
+impl<K: Clone + Eq + Hash + Send + Sync + 'static> Buckets<K> {
+    /// Buckets that are full after `refill` at the latest.
+    fn new(burst: f64, rate: f64, refill: Duration) -> Buckets<K> {
+        Buckets { buckets: Cache::builder().max_capacity(REMEMBERED).time_to_idle(refill).build(), burst, rate }
+    }
+
+    fn take(&self, key: &K, now: Instant) -> bool {
+        let bucket = self.buckets.get_with_by_ref(key, || Arc::new(Mutex::new(TokenBucket::full(self.burst, now))));
+        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1.0, self.burst, self.rate, now)
+    }
+}
 
 /// How often each number's clients may bind and unbind.
-#[derive(Debug)]
-pub(in crate::node) struct BindingLimit(Cache<Number, Arc<Mutex<TokenBucket>>>);
+pub(in crate::node) struct BindingLimit(Buckets<Number>);
 
 impl BindingLimit {
     pub(in crate::node) fn new() -> BindingLimit {
-        BindingLimit(Cache::builder().max_capacity(NUMBERS).time_to_idle(BINDINGS_FULL).build())
+        BindingLimit(Buckets::new(BINDINGS_BURST, BINDINGS_RATE, BINDINGS_FULL))
     }
 
     /// Takes one change of a number's clients or of its switch: each is written down, and told to whoever is on the phone
     /// with the number. Administrators set up many at once.
     pub(super) fn check(&self, identity: &Identity) -> Result<(), Problem> {
         match identity {
-            Identity::Client { number, .. } if !self.take(number, Instant::now()) => {
+            Identity::Client { number, .. } if !self.0.take(number, Instant::now()) => {
                 let detail = "the number's clients come, go or switch too often; slow down";
                 Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
             }
             _ => Ok(()),
         }
     }
+}
 
-    fn take(&self, number: &Number, now: Instant) -> bool {
-        let fresh = || Arc::new(Mutex::new(TokenBucket::full(BINDINGS_BURST, now)));
-        let bucket = self.0.get_with(number.clone(), fresh);
-        bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1.0, BINDINGS_BURST, BINDINGS_RATE, now)
+/// How often each client may ask for ICE servers.
+pub(in crate::node) struct IceLimit(Buckets<String>);
+
+impl IceLimit {
+    pub(in crate::node) fn new() -> IceLimit {
+        IceLimit(Buckets::new(ICE_BURST, ICE_RATE, ICE_FULL))
+    }
+
+    /// Takes one request of this client.
+    pub(super) fn check(&self, client: &String, now: Instant) -> Result<(), Problem> {
+        if self.0.take(client, now) {
+            return Ok(());
+        }
+        let detail = "the client asks for ICE servers too often; slow down";
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(1))
     }
 }
 
@@ -82,9 +120,19 @@ mod tests {
     #[test]
     fn a_number_binds_so_often() {
         let (limit, start, number) = (BindingLimit::new(), Instant::now(), "+12125550100".parse().unwrap());
-        assert_eq!((0..200).filter(|_| limit.take(&number, start)).count(), 120);
+        assert_eq!((0..200).filter(|_| limit.0.take(&number, start)).count(), 120);
         let later = start + Duration::from_secs(10);
-        assert_eq!((0..200).filter(|_| limit.take(&number, later)).count(), 5);
-        assert!(limit.take(&"+12125550101".parse().unwrap(), start));
+        assert_eq!((0..200).filter(|_| limit.0.take(&number, later)).count(), 5);
+        assert!(limit.0.take(&"+12125550101".parse().unwrap(), start));
+    }
+
+    #[test]
+    fn a_client_asks_for_ice_servers_so_often() {
+        let (limit, start, client) = (IceLimit::new(), Instant::now(), "+12125550100".to_owned());
+        assert_eq!((0..100).filter(|_| limit.check(&client, start).is_ok()).count(), 50);
+        assert_eq!(limit.check(&client, start).unwrap_err().status, 429);
+        let later = start + Duration::from_secs(1);
+        assert_eq!((0..100).filter(|_| limit.check(&client, later).is_ok()).count(), 20);
+        assert!(limit.check(&"+12125550101".to_owned(), start).is_ok());
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, inbox, monitoring, number_import, numbers, pbxs, peer_offers,
+    calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
+    peer_offers,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::{disk_guard, middleware};
@@ -35,6 +36,7 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) pbxs: Arc<pbxs::PbxsApi>,
     pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
+    pub(in crate::node) ice: Arc<ice::IceApi>,
     pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
     pub(in crate::node) space: Arc<Space>,
     pub(in crate::node) metrics: Metrics,
@@ -75,6 +77,7 @@ all! {
         patch "/v1/clients/{id}" => clients::change;
         delete "/v1/clients/{id}" => clients::remove;
         get "/v1/clients/{id}/stream" => client_stream::open;
+        get "/v1/ice" => ice::for_client;
         post "/v1/calls" => calls::decide;
         get "/v1/calls" => calls::list;
         get "/v1/calls/{call}" => calls::show;
@@ -99,6 +102,7 @@ all! {
     inboxes {
         post "/a/{token}" => inbox::post;
         get "/a/{token}" => inbox::page;
+        get "/a/{token}/ice" => ice::for_guest;
     }
 }
 

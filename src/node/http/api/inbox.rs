@@ -262,6 +262,18 @@ fn nobody() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nobody at this address, or no longer")
 }
 
+/// Takes a request of whoever has this address, as if it were a post.
+pub(super) fn take_request(api: &InboxesApi, token: &str) -> Result<(), Problem> {
+    let call = behind(api, token).ok_or_else(nobody)?.claim.call;
+    let verdict = api.posts.take_post(token, &call, Instant::now());
+    // It may have been forgotten before this was counted.
+    if api.live.read(|exchange| exchange.call(&call).is_none()) {
+        api.posts.forget(&call);
+        return Err(nobody());
+    }
+    if verdict == PostVerdict::Yes { Ok(()) } else { Err(full()) }
+}
+
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
     let claim = InboxToken::read(token)?;

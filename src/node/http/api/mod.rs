@@ -9,6 +9,7 @@ mod csv_lines;
 pub(in crate::node) mod devices;
 pub(in crate::node) mod enrolments;
 pub mod fuzz;
+pub(in crate::node) mod ice;
 pub(in crate::node) mod inbox;
 pub(in crate::node) mod monitoring;
 pub(in crate::node) mod number_import;

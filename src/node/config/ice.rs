@@ -1,0 +1,106 @@
+//! `[node.ice]`: the STUN and TURN servers that clients use for their media.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::core::base::secret::Secret;
+use crate::core::ice::ice_uri::IceUri;
+use crate::node::NodeError;
+
+/// Servers at most: browsers ask them all, and warn of more than a few.
+const URLS_MAX: usize = 16;
+/// Characters of a secret: whoever gets one credential can try secrets without asking anybody.
+const SECRET_MIN: usize = 16;
+
+/// `[node.ice]`: STUN and TURN servers, and the secret that the TURN servers share with this node.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IceConfig {
+    /// The servers, at most 16. Clients get them in this order.
+    pub urls: Vec<IceUri>,
+    /// The file that holds the secret.
+    pub secret_file: Option<PathBuf>,
+    /// The secret itself: coturn's `static-auth-secret`.
+    pub secret: Option<Secret>,
+    /// Seconds for which a credential is valid.
+    pub lifetime: u64,
+}
+
+impl Default for IceConfig {
+    fn default() -> IceConfig {
+        IceConfig { urls: Vec::new(), secret_file: None, secret: None, lifetime: 43_200 }
+    }
+}
+
+impl IceConfig {
+    pub(in crate::node) fn check(&self) -> Result<(), NodeError> {
+        let wrong = |key, reason: String| Err(NodeError::Config { key, reason });
+        if self.urls.len() > URLS_MAX {
+            return wrong("node.ice.urls", format!("has {} servers; {URLS_MAX} are allowed", self.urls.len()));
+        }
+        if !(600..=86_400).contains(&self.lifetime) {
+            return wrong("node.ice.lifetime", format!("{} is not between 600 and 86400 seconds", self.lifetime));
+        }
+        let turn = self.urls.iter().find(|uri| uri.is_turn());
+        match (&self.secret, turn) {
+            (None, Some(uri)) => wrong(
+                "node.ice.secret_file",
+                format!("{uri} needs a secret: set secret_file to a file with the server's static-auth-secret"),
+            ),
+            (Some(_), None) => wrong(
+                "node.ice.urls",
+                "there is a secret, and no turn: or turns: server to use it at; add the server, or drop the secret"
+                    .to_owned(),
+            ),
+            (Some(secret), Some(_)) if secret.expose().len() < SECRET_MIN => wrong(
+                "node.ice.secret_file",
+                format!("the secret is shorter than {SECRET_MIN} characters: whoever gets a credential could guess it"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// For how long a credential is valid.
+    pub(in crate::node) fn validity(&self) -> Duration {
+        Duration::from_secs(self.lifetime)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(urls: &[&str], secret: Option<&str>) -> IceConfig {
+        let urls = urls.iter().map(|uri| uri.parse().unwrap()).collect();
+        IceConfig { urls, secret: secret.map(Secret::from), ..IceConfig::default() }
+    }
+
+    #[test]
+    fn a_turn_server_and_its_secret_need_each_other() {
+        let (stun, turn, secret) = ("stun:stun.example", "turn:turn.example", Some("6f1d0c7a9b0d4e2f"));
+        for (urls, secret, named) in [
+            (&[][..], None, None),
+            (&[stun], None, None),
+            (&[stun, turn], secret, None),
+            (&[stun, turn], None, Some("node.ice.secret_file: turn:turn.example needs a secret")),
+            (&[stun], secret, Some("node.ice.urls: there is a secret, and no turn:")),
+            (&[turn], Some("north"), Some("node.ice.secret_file: the secret is shorter")),
+            (&[stun; 17], None, Some("node.ice.urls: has 17 servers; 16 are allowed")),
+        ] {
+            let said = config(urls, secret).check().err().map(|error| error.to_string());
+            match named {
+                Some(named) => assert!(said.as_ref().is_some_and(|said| said.starts_with(named)), "{urls:?}: {said:?}"),
+                None => assert_eq!(said, None, "{urls:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_lifetime_is_ten_minutes_to_a_day() {
+        for (lifetime, is_valid) in [(599, false), (600, true), (86_400, true), (86_401, false)] {
+            assert_eq!(IceConfig { lifetime, ..IceConfig::default() }.check().is_ok(), is_valid, "{lifetime}");
+        }
+    }
+}
