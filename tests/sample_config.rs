@@ -53,6 +53,7 @@ fn the_sample_loads_with_every_optional_key_set() {
     assert!(config.pbx[0].plan().has("acme") && config.pbx[1].map.len() == 1);
     assert_eq!(config.node.peers[0].prefixes.len(), 1);
     assert!(config.node.agent[0].token.is_some() && config.node.connections.max.is_some());
+    assert_eq!(config.node.origins.len(), 1);
     assert!(config.node.ice.urls.len() == 3 && config.node.ice.secret.is_some());
 }
 

@@ -270,6 +270,8 @@ mod tests {
     fn values_that_cant_work_are_named_before_anything_is_made() {
         let said = problem("[node]\npublic_url = \"http://node.example\"");
         assert!(said.starts_with("sidecall.toml: node.public_url: "), "{said}");
+        let said = problem("[node]\norigins = [\"https://crm.example\", \"*\"]");
+        assert!(said.contains("[[node.origins]] no. 2: \"*\" would let"), "{said}");
         let said = problem("[node]\nlisten = \"localhost:8600\"");
         assert!(said.contains("node.listen") && said.contains("127.0.0.1:8600"), "{said}");
         for address in ["192.0.2.1", ":8021", "192.0.2.1:x", "192.0.2.1:0"] {

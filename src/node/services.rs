@@ -30,6 +30,7 @@ use crate::node::http::auth::Authenticator;
 use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::failed_logins::Logins;
+use crate::node::http::origins::ClientOrigins;
 use crate::node::http::rate_limits::{BindingLimit, IceLimit, PeerLimit};
 use crate::node::http::router::ApiState;
 use crate::node::lifecycle::Upkeep;
@@ -165,6 +166,7 @@ impl Services {
         let views = CallViews::new(self.live.clone(), self.store.clone());
         ApiState {
             auth: self.authenticator(config, tokens).into(),
+            origins: ClientOrigins::new(config).into(),
             directory: self.directory().into(),
             streams: self.streams().into(),
             calls: self.calls(config, views.clone()).into(),

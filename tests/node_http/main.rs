@@ -20,6 +20,7 @@ mod inbox;
 mod legs;
 mod messages;
 mod monitoring;
+mod origins;
 mod pairing;
 mod peer_refusals;
 mod peer_updates;

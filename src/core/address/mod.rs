@@ -4,6 +4,7 @@ pub mod capability;
 pub mod client_policy;
 pub mod disclosure;
 pub mod hosts;
+pub mod origin;
 pub mod uui;
 
 use std::fmt;

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::core::address::client_policy::ClientPolicy;
+use crate::core::address::origin::Origin;
 use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
 use crate::core::base::name::{PbxName, TrunkName};
 use crate::core::routing::portability::{NodeUrl, PeerRule};
@@ -47,6 +48,8 @@ pub struct NodeConfig {
     pub monitoring: Option<Monitoring>,
     /// Names by which monitoring may be read while it is open, besides those that the node knows.
     pub monitoring_hosts: Vec<String>,
+    /// Origins of web pages, besides the node's own, that may use the client API.
+    pub origins: Vec<Origin>,
     /// The file that holds the administrator's token.
     pub admin_token_file: Option<PathBuf>,
     /// The file that holds the agents' token.
@@ -148,6 +151,7 @@ impl Default for NodeConfig {
             tls: None,
             monitoring: None,
             monitoring_hosts: Vec::new(),
+            origins: Vec::new(),
             admin_token_file: None,
             agent_token_file: None,
             agent: Vec::new(),

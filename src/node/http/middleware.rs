@@ -2,7 +2,7 @@
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, HeaderName};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -10,6 +10,10 @@ use crate::monitor::Metrics;
 use crate::node::Problem;
 use crate::node::http::problem::PROBLEM_JSON;
 use crate::node::run_to_completion::run_to_completion;
+
+/// What an answer keeps when it becomes a problem.
+const KEPT: [HeaderName; 4] =
+    [header::ALLOW, header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_EXPOSE_HEADERS, header::VARY];
 
 /// Counts the request, makes a problem of every error that isn't one yet, and adds the headers that
 /// keep browsers from guessing.
@@ -55,30 +59,12 @@ fn problem(response: Response) -> Response {
         _ => "the request can't be taken as it is",
     };
     let mut made = Problem::new(status, detail).into_response();
-    if let Some(allow) = response.headers().get(header::ALLOW) {
-        made.headers_mut().insert(header::ALLOW, allow.clone());
-    }
+    let kept = KEPT.iter().filter_map(|name| Some((name.clone(), response.headers().get(name)?.clone())));
+    made.headers_mut().extend(kept);
     made
 }
 
 /// Completes each request, even if the caller has gone.
 pub(in crate::node) async fn complete(request: Request, next: Next) -> Response {
     run_to_completion(next.run(request)).await
-}
-
-/// Call-scoped addresses are posted to by pages of other organisations' nodes.
-pub(in crate::node) async fn any_origin(request: Request, next: Next) -> Response {
-    const ALLOWED: [(HeaderName, &str); 3] = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type"),
-        (header::ACCESS_CONTROL_MAX_AGE, "600"),
-    ];
-    let mut response = if request.method() == Method::OPTIONS {
-        let headers = ALLOWED.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        (StatusCode::NO_CONTENT, HeaderMap::from_iter(headers)).into_response()
-    } else {
-        problem(next.run(request).await)
-    };
-    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    response
 }

@@ -11,6 +11,7 @@ mod extract;
 pub(in crate::node) mod failed_logins;
 mod middleware;
 pub(in crate::node) mod openapi;
+pub(in crate::node) mod origins;
 pub(in crate::node) mod problem;
 pub(in crate::node) mod rate_limits;
 pub(in crate::node) mod router;

@@ -17,6 +17,7 @@ use crate::node::http::api::{
     peer_offers,
 };
 use crate::node::http::auth::Authenticator;
+use crate::node::http::origins::{self, ClientOrigins};
 use crate::node::http::{disk_guard, middleware};
 use crate::node::lifecycle::disk_space::Space;
 
@@ -29,6 +30,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 #[derive(Clone, FromRef)]
 pub(in crate::node) struct ApiState {
     pub(in crate::node) auth: Arc<Authenticator>,
+    pub(in crate::node) origins: Arc<ClientOrigins>,
     pub(in crate::node) directory: Arc<numbers::DirectoryApi>,
     pub(in crate::node) streams: Arc<client_stream::StreamsApi>,
     pub(in crate::node) calls: Arc<calls::CallsApi>,
@@ -66,6 +68,19 @@ all! {
         delete "/v1/numbers/{number}" => numbers::remove;
         get "/v1/numbers/{number}/sidecall" => numbers::switch;
         put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
+        post "/v1/calls" => calls::decide;
+        get "/v1/calls" => calls::list;
+        get "/v1/calls/{call}" => calls::show;
+        post "/v1/calls/{call}/events" => calls::events;
+        put "/v1/pbxs/{pbx}" => pbxs::report;
+        get "/healthz" => monitoring::healthz;
+        get "/readyz" => monitoring::readyz;
+        get "/metrics" => monitoring::metrics;
+        get "/v1/status" => monitoring::status;
+        get "/" => monitoring::page;
+        get "/openapi.json" => monitoring::openapi;
+    }
+    client_api {
         post "/v1/numbers/{number}/enrolments" => enrolments::create;
         post "/v1/devices" => devices::create;
         get "/v1/devices" => devices::list;
@@ -77,19 +92,8 @@ all! {
         patch "/v1/clients/{id}" => clients::change;
         delete "/v1/clients/{id}" => clients::remove;
         get "/v1/clients/{id}/stream" => client_stream::open;
-        get "/v1/ice" => ice::for_client;
-        post "/v1/calls" => calls::decide;
-        get "/v1/calls" => calls::list;
-        get "/v1/calls/{call}" => calls::show;
-        post "/v1/calls/{call}/events" => calls::events;
         post "/v1/calls/{call}/claims" => claims::create;
-        put "/v1/pbxs/{pbx}" => pbxs::report;
-        get "/healthz" => monitoring::healthz;
-        get "/readyz" => monitoring::readyz;
-        get "/metrics" => monitoring::metrics;
-        get "/v1/status" => monitoring::status;
-        get "/" => monitoring::page;
-        get "/openapi.json" => monitoring::openapi;
+        get "/v1/ice" => ice::for_client;
     }
     slow {
         post "/v1/numbers:import" => number_import::import;
@@ -109,22 +113,26 @@ all! {
 /// The whole of it.
 pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Router {
     let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
+    let guarded = |routes: Router<ApiState>| {
+        routes
+            .layer(RequestBodyTimeoutLayer::new(config.stall()))
+            .layer(axum::middleware::from_fn(middleware::complete))
+            .layer(axum::middleware::from_fn_with_state(state.clone(), disk_guard::guard))
+            .layer(CatchPanicLayer::new())
+    };
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let client_api = client_api().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let slow = slow().layer(DefaultBodyLimit::disable());
     let peers = peers().layer(DefaultBodyLimit::max(peer_offers::BODY)).layer(timeout);
-    let inboxes = inboxes()
-        .layer(DefaultBodyLimit::max(inbox::BODY))
-        .layer(timeout)
-        .layer(axum::middleware::from_fn(middleware::any_origin));
+    let inboxes = inboxes().layer(DefaultBodyLimit::max(inbox::BODY)).layer(timeout);
+    // A page of another origin can read every refusal too.
     Router::new()
-        .merge(quick)
-        .merge(slow)
-        .merge(peers)
-        .merge(inboxes)
-        .layer(RequestBodyTimeoutLayer::new(config.stall()))
-        .layer(axum::middleware::from_fn(middleware::complete))
-        .layer(axum::middleware::from_fn_with_state(state.clone(), disk_guard::guard))
-        .layer(CatchPanicLayer::new())
+        .merge(guarded(client_api).layer(state.origins.cors()))
+        .merge(guarded(inboxes).layer(origins::any()))
+        .merge(guarded(slow))
+        .merge(guarded(peers))
+        // The last one's layers answer where no route fits.
+        .merge(guarded(quick))
         .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))
         .with_state(state)
 }

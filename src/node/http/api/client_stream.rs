@@ -28,6 +28,7 @@ use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
+use crate::node::http::origins::ClientOrigins;
 use crate::node::http::problem::Problems;
 use crate::push::{Frame, HostedStream, Push};
 use crate::store::{Binding, Delivery, Store, StoreError};
@@ -59,6 +60,7 @@ pub(in crate::node) struct StreamsApi {
         Problems))]
 pub(in crate::node) async fn open(
     State(api): State<Arc<StreamsApi>>,
+    State(origins): State<Arc<ClientOrigins>>,
     identity: Identity,
     InPath(id): InPath<ClientId>,
     headers: HeaderMap,
@@ -82,6 +84,7 @@ pub(in crate::node) async fn open(
             "this needs a WebSocket, or \"Accept: text/event-stream\"",
         ));
     };
+    origins.check(&headers)?;
     if let Some(protocol) = agreed_protocol(&headers)? {
         upgrade.set_selected_protocol(protocol);
     }
