@@ -319,6 +319,30 @@ fn doctor_looks_at_other_nodes() {
 }
 
 #[test]
+fn doctor_asks_the_stun_and_turn_servers() {
+    let secret = "what-coturn-and-the-node-share";
+    let Some(coturn) = lab::Coturn::or_skip(secret) else { return };
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (there, silent) = (coturn.address(), socket.local_addr().unwrap());
+    let wanted = [
+        (format!("stun:{there}"), "ok", "answers at"),
+        (format!("turn:{there}?transport=udp"), "ok", "answers at"),
+        (format!("turn:{silent}"), "problem", "does not answer at"),
+        ("turn:turn.invalid".to_owned(), "problem", "has no address"),
+        ("turns:localhost".to_owned(), "unknown", "only servers on UDP were asked"),
+    ];
+    let urls: Vec<_> = wanted.iter().map(|(uri, _, _)| uri).collect();
+    let node = Node::start_with(&format!("[node.ice]\nsecret = \"{secret}\"\nurls = {urls:?}\n"));
+    let report: Value = serde_json::from_str(&out(&node.run(&["doctor", "--json"]))).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["about"] == "ice");
+    let found: Vec<_> = findings.map(|f| (f["verdict"].as_str().unwrap(), f["found"].as_str().unwrap())).collect();
+    assert_eq!(found.len(), wanted.len(), "{report:#}");
+    for ((verdict, text), (uri, expected, said)) in found.iter().zip(&wanted) {
+        assert!(verdict == expected && text.contains(uri.as_str()) && text.contains(said), "{uri}: {verdict}: {text}");
+    }
+}
+
+#[test]
 fn a_program_half_of_which_has_ended_ends() {
     let node = Node::start();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

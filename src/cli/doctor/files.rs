@@ -17,12 +17,14 @@ pub(super) fn check(config: &Config, path: &Path, report: &mut DoctorReport) -> 
 
 fn permissions(config: &Config, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     let inline = config.agent.token.is_some() && config.agent.token_file.is_none()
+        || config.node.ice.secret.is_some() && config.node.ice.secret_file.is_none()
         || config.pbx.iter().any(|pbx| pbx.password_file.is_none());
     let mut secrets: Vec<&Path> = Vec::new();
     if inline {
         secrets.push(path);
     }
-    let tokens = [&config.agent.token_file, &config.node.admin_token_file, &config.node.agent_token_file];
+    let node = &config.node;
+    let tokens = [&config.agent.token_file, &node.admin_token_file, &node.agent_token_file, &node.ice.secret_file];
     let passwords = config.pbx.iter().map(|pbx| &pbx.password_file);
     secrets.extend(tokens.into_iter().chain(passwords).flatten().map(|file| file.as_path()));
     secrets.extend(config.node.tls.as_ref().map(|tls| tls.key.as_path()));

@@ -3,6 +3,7 @@
 mod clients;
 mod emergency;
 mod files;
+mod ice;
 mod listening_ports;
 mod lnp;
 mod node;
@@ -23,8 +24,8 @@ use report::DoctorReport;
 /// Checks everything between a call and a client, and says how to fix what is wrong.
 ///
 /// Checks the configuration and its files, each PBX (reachable, snippet loaded, rights, trunk, an
-/// agent attached), the node (reachable, ready, tokens, public address), other organisations' nodes, the
-/// portability sources, and a number's clients.
+/// agent attached), the node (reachable, ready, tokens, public address), the STUN and TURN servers, other
+/// organisations' nodes, the portability sources, and a number's clients.
 /// Changes nothing and touches no call. Exits with success if there is no problem.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -32,7 +33,8 @@ use report::DoctorReport;
   sidecall doctor --pbx office --number +12125550100
   sidecall doctor --json | jq '.findings[] | select(.verdict == \"problem\")'
 
-A problem keeps calls from being paired, or secrets from being secret; a warning may be as you want it.")]
+A problem keeps calls from being paired, clients from reaching each other, or secrets from being
+secret; a warning may be as you want it.")]
 pub(super) struct DoctorArgs {
     /// Check only this PBX.
     #[arg(long, value_name = "NAME")]
@@ -66,6 +68,7 @@ pub(super) async fn run(args: DoctorArgs, path: &Path) -> anyhow::Result<()> {
 async fn examine(config: &Config, args: &DoctorArgs, path: &Path, report: &mut DoctorReport) -> anyhow::Result<()> {
     files::check(config, path, report)?;
     let node = node::check(config, report).await?;
+    ice::check(config, report).await?;
     peers::check(config, report).await?;
     lnp::check(config, args.number.as_ref(), report).await?;
     let wanted: Vec<_> =
