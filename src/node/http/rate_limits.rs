@@ -1,5 +1,6 @@
 //! How many offers a peer may make, and how often a client binds and asks for ICE servers.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +49,11 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> Buckets<K> {
         Buckets { buckets: Cache::builder().max_capacity(REMEMBERED).time_to_idle(refill).build(), burst, rate }
     }
 
-    fn take(&self, key: &K, now: Instant) -> bool {
+    fn take<Q>(&self, key: &Q, now: Instant) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
         let bucket = self.buckets.get_with_by_ref(key, || Arc::new(Mutex::new(TokenBucket::full(self.burst, now))));
         bucket.lock().unwrap_or_else(PoisonError::into_inner).take(1.0, self.burst, self.rate, now)
     }
@@ -84,7 +89,7 @@ impl IceLimit {
     }
 
     /// Takes one request of this client.
-    pub(super) fn check(&self, client: &String, now: Instant) -> Result<(), Problem> {
+    pub(super) fn check(&self, client: &str, now: Instant) -> Result<(), Problem> {
         if self.0.take(client, now) {
             return Ok(());
         }
@@ -128,11 +133,11 @@ mod tests {
 
     #[test]
     fn a_client_asks_for_ice_servers_so_often() {
-        let (limit, start, client) = (IceLimit::new(), Instant::now(), "+12125550100".to_owned());
-        assert_eq!((0..100).filter(|_| limit.check(&client, start).is_ok()).count(), 50);
-        assert_eq!(limit.check(&client, start).unwrap_err().status, 429);
+        let (limit, start, client) = (IceLimit::new(), Instant::now(), "+12125550100");
+        assert_eq!((0..100).filter(|_| limit.check(client, start).is_ok()).count(), 50);
+        assert_eq!(limit.check(client, start).unwrap_err().status, 429);
         let later = start + Duration::from_secs(1);
-        assert_eq!((0..100).filter(|_| limit.check(&client, later).is_ok()).count(), 20);
-        assert!(limit.check(&"+12125550101".to_owned(), start).is_ok());
+        assert_eq!((0..100).filter(|_| limit.check(client, later).is_ok()).count(), 20);
+        assert!(limit.check("+12125550101", start).is_ok());
     }
 }

@@ -66,8 +66,6 @@ all! {
         get "/v1/numbers/{number}" => numbers::show;
         put "/v1/numbers/{number}" => numbers::put;
         delete "/v1/numbers/{number}" => numbers::remove;
-        get "/v1/numbers/{number}/sidecall" => numbers::switch;
-        put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
         post "/v1/calls" => calls::decide;
         get "/v1/calls" => calls::list;
         get "/v1/calls/{call}" => calls::show;
@@ -81,6 +79,8 @@ all! {
         get "/openapi.json" => monitoring::openapi;
     }
     client_api {
+        get "/v1/numbers/{number}/sidecall" => numbers::switch;
+        put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
         post "/v1/numbers/{number}/enrolments" => enrolments::create;
         post "/v1/devices" => devices::create;
         get "/v1/devices" => devices::list;

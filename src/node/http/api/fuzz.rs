@@ -17,10 +17,10 @@ use super::client_stream::{SAID, acknowledged};
 use super::number_import::Tally;
 use super::{clients, csv_lines, inbox, numbers};
 use crate::contract::{
-    CallDecision, CallEvents, CallList, CallRequest, ClaimOutcome, ClientChange, ClientCreated, ClientList, DeviceChange,
-    DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClaim, NewClient, NewDevice,
-    NewEnrolment, Notice, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport, PbxView, PeerClient,
-    SharedTimeline, SipMessages,
+    CallDecision, CallEvents, CallList, CallRequest, ClaimOutcome, ClientChange, ClientCreated, ClientList,
+    DeviceChange, DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClaim,
+    NewClient, NewDevice, NewEnrolment, Notice, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport,
+    PbxView, PeerClient, SharedTimeline, SipMessages,
 };
 use crate::node::http::extract::Body;
 
