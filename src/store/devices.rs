@@ -33,10 +33,21 @@ pub struct Enrolment {
     pub code: [u8; 32],
     /// The number that the new device will belong to.
     pub number: Number,
-    /// The device that asks for the code. When it is revoked, the code is void.
-    pub device: Option<DeviceId>,
+    /// Who asks for the code.
+    pub by: EnrolmentAuthor,
     /// When the code expires.
     pub expires: UnixMillis,
+}
+
+/// Who asks for a code. The code is void when its author loses access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnrolmentAuthor {
+    /// An administrator.
+    Admin,
+    /// Whoever has the number's credential, until that is replaced.
+    Credential,
+    /// A device, until it is revoked.
+    Device(DeviceId),
 }
 
 /// A device to enrol.
@@ -55,22 +66,26 @@ pub struct DeviceRow {
 pub enum EnrolOutcome {
     /// The code is used up, and the device is there.
     Enrolled(EnrolledDevice),
-    /// The code doesn't exist, or has expired.
+    /// The code doesn't exist, has expired, or is void.
     NoCode,
     /// The number has as many devices as it can have. The code can still be used.
     Full,
 }
 
+/// The number of a code that hasn't expired and whose author still has access. A revoked device's codes are deleted.
+const VALID: &str = "SELECT e.number FROM enrolments e WHERE e.code = $1 AND e.expires > $2 AND (e.credential IS NULL
+    OR EXISTS (SELECT 1 FROM numbers n WHERE n.number = e.number AND n.credential = e.credential))";
+
 impl Store {
-    /// Adds a code. Returns false if its number isn't in the directory, or has as many codes or devices as it can have,
-    /// or if the device that asks for it is gone.
+    /// Adds a code. Returns false if its number isn't in the directory or has as many devices as it can have, or if its
+    /// author has as many codes as it can have or has lost access.
     pub async fn add_enrolment(&self, enrolment: Enrolment, now: UnixMillis) -> Result<bool, StoreError> {
         Ok(self.writer.run(Write::Enrolment(Box::new(enrolment), now)).await?.rows() > 0)
     }
 
-    /// Whether there is a code with this hash that hasn't expired.
+    /// Whether there is a valid code with this hash.
     pub async fn has_enrolment(&self, code: &[u8; 32], now: UnixMillis) -> Result<bool, StoreError> {
-        let query = sqlx::query("SELECT 1 FROM enrolments WHERE code = $1 AND expires > $2");
+        let query = sqlx::query(VALID);
         Ok(query.bind(code.to_vec()).bind(now.0).fetch_optional(&self.pool).await?.is_some())
     }
 
@@ -164,19 +179,24 @@ pub(super) async fn add_enrolment(
     enrolment: &Enrolment,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
+    let device = if let EnrolmentAuthor::Device(device) = &enrolment.by { Some(device) } else { None };
     let done = sqlx::query(
-        "INSERT INTO enrolments (code, number, device, expires) SELECT $1, number, $3, $4 FROM numbers WHERE number = $2
+        "INSERT INTO enrolments (code, number, device, credential, expires)
+         SELECT $1, number, $3, CASE WHEN $8 THEN credential END, $4 FROM numbers WHERE number = $2
              AND ($3 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $3))
-             AND (SELECT COUNT(*) FROM enrolments e WHERE e.number = $2 AND e.expires > $5) < $6
+             AND (NOT $8 OR credential IS NOT NULL)
+             AND (SELECT COUNT(*) FROM enrolments e WHERE e.number = $2 AND e.expires > $5 AND e.device IS $3
+                      AND (e.credential IS NOT NULL) = $8) < $6
              AND (SELECT COUNT(*) FROM devices d WHERE d.number = $2) < $7",
     )
     .bind(enrolment.code.to_vec())
     .bind(enrolment.number.to_string())
-    .bind(enrolment.device.as_ref().map(DeviceId::to_string))
+    .bind(device.map(DeviceId::to_string))
     .bind(enrolment.expires.0)
     .bind(now.0)
     .bind(ENROLMENTS_MAX)
     .bind(DEVICES_MAX)
+    .bind(enrolment.by == EnrolmentAuthor::Credential)
     .execute(connection)
     .await?;
     Ok(Done::Rows(done.rows_affected()))
@@ -189,7 +209,7 @@ pub(super) async fn enrol(
     device: &DeviceRow,
     now: UnixMillis,
 ) -> Result<Done, StoreError> {
-    let found = sqlx::query_scalar::<_, String>("SELECT number FROM enrolments WHERE code = $1 AND expires > $2");
+    let found = sqlx::query_scalar::<_, String>(VALID);
     let Some(number) = found.bind(code.to_vec()).bind(now.0).fetch_optional(&mut *connection).await? else {
         return Ok(Done::Enrol(Box::new(EnrolOutcome::NoCode)));
     };

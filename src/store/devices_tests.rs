@@ -30,9 +30,19 @@ impl Database {
     }
 
     async fn code(&self, code: u8, device: Option<&DeviceId>) -> bool {
+        let by = device.map_or(EnrolmentAuthor::Admin, |device| EnrolmentAuthor::Device(device.clone()));
+        self.code_by(code, by).await
+    }
+
+    async fn code_by(&self, code: u8, by: EnrolmentAuthor) -> bool {
         let expires = UnixMillis(NOW.0 + 60_000);
-        let enrolment = Enrolment { code: [code; 32], number: alice(), device: device.cloned(), expires };
+        let enrolment = Enrolment { code: [code; 32], number: alice(), by, expires };
         self.store.add_enrolment(enrolment, NOW).await.unwrap()
+    }
+
+    async fn credential(&self, text: &str) {
+        let entry = NumberEntry { credential: Some(text.to_owned()), ..NumberEntry::default() };
+        self.store.put_numbers(vec![NumberRow::new(alice(), entry)]).await.unwrap();
     }
 
     async fn enrol(&self, code: u8, id: &str, now: UnixMillis) -> EnrolOutcome {
@@ -104,7 +114,8 @@ async fn a_step_of_the_clock_moves_the_end_of_a_code() {
 #[tokio::test]
 async fn only_a_number_of_the_directory_has_codes() {
     let database = Database::new().await;
-    let stranger = Enrolment { code: [1; 32], number: number("+12125550109"), device: None, expires: NOW };
+    let stranger =
+        Enrolment { code: [1; 32], number: number("+12125550109"), by: EnrolmentAuthor::Admin, expires: NOW };
     assert!(!database.store.add_enrolment(stranger, UnixMillis(0)).await.unwrap());
 }
 
@@ -157,4 +168,36 @@ async fn devices_and_codes_go_with_their_number() {
     assert!(database.store.delete_number(&alice()).await.unwrap());
     assert_eq!(database.store.device(&device.id, NOW).await.unwrap(), None);
     assert!(!database.store.has_enrolment(&[2; 32], NOW).await.unwrap());
+}
+
+#[tokio::test]
+async fn codes_of_a_replaced_credential_are_void() {
+    let database = Database::new().await;
+    assert!(!database.code_by(1, EnrolmentAuthor::Credential).await, "the number has no credential");
+    database.credential("the-first-credential").await;
+    assert!(database.code_by(1, EnrolmentAuthor::Credential).await && database.code(2, None).await);
+    assert!(database.code_by(3, EnrolmentAuthor::Credential).await);
+    assert!(matches!(database.enrol(3, "d-3", NOW).await, EnrolOutcome::Enrolled(_)));
+    // An import that repeats the credential changes nothing.
+    database.credential("the-first-credential").await;
+    assert!(database.store.has_enrolment(&[1; 32], NOW).await.unwrap());
+    database.credential("another-credential").await;
+    assert!(!database.store.has_enrolment(&[1; 32], NOW).await.unwrap());
+    assert_eq!(database.enrol(1, "d-1", NOW).await, EnrolOutcome::NoCode);
+    assert!(matches!(database.enrol(2, "d-2", NOW).await, EnrolOutcome::Enrolled(_)), "the administrator's stays");
+}
+
+#[tokio::test]
+async fn nobody_uses_up_the_codes_of_others() {
+    let database = Database::new().await;
+    database.credential("the-first-credential").await;
+    let device = database.device(200, "d-1").await;
+    let authors = [EnrolmentAuthor::Admin, EnrolmentAuthor::Credential, EnrolmentAuthor::Device(device.id)];
+    let most = u8::try_from(ENROLMENTS_MAX).unwrap();
+    for (n, by) in (0..).zip(authors) {
+        for code in 0..most {
+            assert!(database.code_by(n * most + code, by.clone()).await, "{by:?} {code}");
+        }
+        assert!(!database.code_by(199, by).await);
+    }
 }

@@ -23,7 +23,7 @@ mod writer;
 pub use bindings::{Binding, Renewal};
 pub use calls::CallFilter;
 pub use deliveries::{Delivery, DeliveryState, Parted};
-pub use devices::{DeviceRow, EnrolOutcome, EnrolledDevice, Enrolment};
+pub use devices::{DeviceRow, EnrolOutcome, EnrolledDevice, Enrolment, EnrolmentAuthor};
 pub use error::StoreError;
 pub use numbers::{Facts, NumberRow, credential_hash};
 pub use offers::StoredOffer;

@@ -9,12 +9,14 @@ CREATE TABLE devices (
 CREATE UNIQUE INDEX devices_token ON devices (token);
 CREATE INDEX devices_number ON devices (number, id);
 
--- Codes that are not used yet: SHA-256 of the code. `device` is the device that asked for the code.
+-- Codes that are not used yet: SHA-256 of the code. `device` is the device that asked for the code; `credential` is the
+-- number's credential of that time, if somebody asked with the credential.
 CREATE TABLE enrolments (
-    code    BLOB   NOT NULL PRIMARY KEY,
-    number  TEXT   NOT NULL,
-    device  TEXT,
-    expires BIGINT NOT NULL
+    code       BLOB   NOT NULL PRIMARY KEY,
+    number     TEXT   NOT NULL,
+    device     TEXT,
+    credential BLOB,
+    expires    BIGINT NOT NULL
 );
 CREATE INDEX enrolments_number ON enrolments (number);
 

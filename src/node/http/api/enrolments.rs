@@ -17,20 +17,20 @@ use crate::node::http::api::numbers::{DirectoryApi, own};
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath};
 use crate::node::http::problem::Problems;
-use crate::store::{Enrolment, credential_hash};
+use crate::store::{Enrolment, EnrolmentAuthor, credential_hash};
 
 const EXPIRES: std::ops::RangeInclusive<u64> = 60..=604_800;
 /// Seconds until a code expires if the request doesn't say.
 const DAY: u64 = 24 * 60 * 60;
 
 /// Makes a code that enrols one device of the number. A client that asks for one adds another device of the same person. A
-/// code that a device has asked for is void once that device is revoked.
+/// code is void once the device that asked for it is revoked, or the credential that asked for it is replaced.
 #[utoipa::path(post, path = "/v1/numbers/{number}/enrolments", tag = "devices", security(("bearer" = ["client", "admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     request_body = NewEnrolment, responses(
         (status = 201, description = "The code", body = EnrolmentCreated),
         Problems,
-        (status = 409, description = "The number has as many unused codes or devices as it can have", body = Problem, content_type = "application/problem+json")))]
+        (status = 409, description = "The number has as many devices, or whoever asks as many unused codes, as can be", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn create(
     State(api): State<Arc<DirectoryApi>>,
     identity: Identity,
@@ -47,7 +47,7 @@ pub(in crate::node) async fn create(
     let enrolment = Enrolment {
         code: credential_hash(&code),
         number: number.clone(),
-        device: identity.device().cloned(),
+        by: author(&identity),
         expires: now() + Duration::from_secs(expires),
     };
     let expires = enrolment.expires;
@@ -56,6 +56,14 @@ pub(in crate::node) async fn create(
     }
     tracing::info!(%number, "code for a device made");
     Ok((StatusCode::CREATED, Json(EnrolmentCreated { code, number, expires })))
+}
+
+fn author(identity: &Identity) -> EnrolmentAuthor {
+    match identity {
+        Identity::Client { device: Some(device), .. } => EnrolmentAuthor::Device(device.clone()),
+        Identity::Client { device: None, .. } => EnrolmentAuthor::Credential,
+        _ => EnrolmentAuthor::Admin,
+    }
 }
 
 /// Why a code could not be added.
@@ -67,6 +75,6 @@ async fn refusal(api: &DirectoryApi, identity: &Identity, number: &Number) -> Re
     if api.store.devices(Some(number), now(), DEVICES_MAX).await?.len() >= DEVICES_MAX as usize {
         return Ok(too_many_devices());
     }
-    let detail = format!("the number has {ENROLMENTS_MAX} unused codes: use one, or wait until one expires");
+    let detail = format!("you have {ENROLMENTS_MAX} unused codes for this number: use one, or wait until one expires");
     Ok(Problem::new(StatusCode::CONFLICT, detail))
 }
