@@ -75,7 +75,7 @@ pub struct ClientView {
     pub id: ClientId,
     /// The number that it belongs to.
     pub number: Number,
-    /// The device that bound it; absent if it was bound with the number's credential or by an administrator.
+    /// The device that bound it first; absent if it was bound with the number's credential or by an administrator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<DeviceId>,
     /// How messages reach it.

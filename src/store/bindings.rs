@@ -42,7 +42,7 @@ pub struct Binding {
 /// Changes by a renewal. `None` keeps the value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Renewal {
-    /// The device that binds it.
+    /// The device that asks. The client stays with whoever bound it first.
     pub device: Option<DeviceId>,
     /// The secret that signs a webhook's messages.
     pub secret: Option<String>,
@@ -197,8 +197,7 @@ pub(super) async fn renew(
     let lifetime = renewal.lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
     let rows = sqlx::query(
         "UPDATE bindings SET secret = COALESCE($3, secret), capabilities = COALESCE($4, capabilities),
-             offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime),
-             device = COALESCE($7, device)
+             offer = COALESCE($5, offer), lifetime = COALESCE($6, lifetime), expires = $2 + COALESCE($6, lifetime)
          WHERE id = $1 AND expires > $2 AND ($7 IS NULL OR EXISTS (SELECT 1 FROM devices WHERE id = $7))
          RETURNING id, number, form, address, secret, capabilities, lifetime, expires, offer, device",
     )

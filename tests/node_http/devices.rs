@@ -75,15 +75,31 @@ async fn at_the_same_time_too_it_is_one_client() {
 }
 
 #[tokio::test]
-async fn a_client_belongs_to_the_device_that_bound_it_last() {
+async fn a_client_stays_with_whoever_bound_it_first() {
     let node = node().await;
     let soft = json!({"address": "sip:1001@pbx.example"});
     let (_, first) = bind(&node, &credential(ALICE), soft.clone()).await;
     let [device, token] = node.device(ALICE, "tablet").await;
-    for who in [&token, &credential(ALICE)] {
-        let (status, renewed) = bind(&node, who, soft.clone()).await;
-        assert_eq!((status, &renewed["id"], &renewed["device"]), (200, &first["id"], &json!(device)), "{renewed}");
+    let (status, renewed) = bind(&node, &token, soft).await;
+    assert_eq!((status, &renewed["id"], renewed.get("device")), (200, &first["id"], None), "{renewed}");
+    let revoked = answer(node.request(Method::DELETE, &format!("/v1/devices/{device}"), ADMIN)).await.0;
+    let left = node.get("/v1/clients", ADMIN).await;
+    assert_eq!((revoked.as_u16(), &left["clients"][0]["id"]), (204, &first["id"]));
+}
+
+#[tokio::test]
+async fn a_device_that_changes_too_much_does_not_keep_others_from_revoking_it() {
+    let node = node().await;
+    let [lost, noisy] = node.device(ALICE, "lost").await;
+    let [_, kept] = node.device(ALICE, "kept").await;
+    let path = format!("/v1/devices/{lost}");
+    let mut last = 0;
+    for _ in 0..200 {
+        last = node.send(Method::PATCH, &path, &noisy, json!({"name": "x"})).await.0.as_u16();
     }
+    assert_eq!(last, 429);
+    assert_eq!(bind(&node, &kept, json!({})).await.0, 201);
+    assert_eq!(answer(node.request(Method::DELETE, &path, &kept)).await.0, 204);
 }
 
 #[tokio::test]
@@ -140,7 +156,7 @@ async fn a_device_is_connected_while_its_client_has_a_stream() {
 }
 
 #[tokio::test]
-async fn a_device_reads_no_other_clients_stream() {
+async fn nobody_reads_the_stream_of_somebody_elses_client() {
     let node = node().await;
     let [_, tablet] = node.device(ALICE, "tablet").await;
     let [_, phone] = node.device(ALICE, "phone").await;
@@ -151,7 +167,8 @@ async fn a_device_reads_no_other_clients_stream() {
     };
     // 426: it may, by a WebSocket.
     assert_eq!(opens(&id(&tablets), &tablet).await, 426);
-    assert_eq!(opens(&id(&tablets), &credential(ALICE)).await, 426);
+    assert_eq!(opens(&plain, &credential(ALICE)).await, 426);
+    assert_eq!(opens(&id(&tablets), &credential(ALICE)).await, 404);
     assert_eq!(opens(&id(&tablets), &phone).await, 404);
     assert_eq!(opens(&plain, &phone).await, 404);
 }

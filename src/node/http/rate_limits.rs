@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::http::StatusCode;
 use moka::sync::Cache;
 
-use crate::core::base::name::PeerName;
+use crate::core::base::name::{DeviceId, PeerName};
 use crate::core::base::token_bucket::TokenBucket;
 use crate::core::numbering::number::Number;
 use crate::node::Problem;
@@ -59,8 +59,9 @@ impl<K: Clone + Eq + Hash + Send + Sync + 'static> Buckets<K> {
     }
 }
 
-/// How often each number's clients may bind and unbind.
-pub(in crate::node) struct BindingLimit(Buckets<Number>);
+/// How often each device may bind, unbind and change what the number has. Whoever has the number's credential counts as
+/// one. A device that makes too many changes doesn't keep the others from revoking it.
+pub(in crate::node) struct BindingLimit(Buckets<(Number, Option<DeviceId>)>);
 
 impl BindingLimit {
     pub(in crate::node) fn new() -> BindingLimit {
@@ -71,8 +72,8 @@ impl BindingLimit {
     /// with the number. Administrators set up many at once.
     pub(super) fn check(&self, identity: &Identity) -> Result<(), Problem> {
         match identity {
-            Identity::Client { number, .. } if !self.0.take(number, Instant::now()) => {
-                let detail = "the number's clients come, go or switch too often; slow down";
+            Identity::Client { number, device } if !self.0.take(&(number.clone(), device.clone()), Instant::now()) => {
+                let detail = "the client makes changes too often; slow down";
                 Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(2))
             }
             _ => Ok(()),
@@ -124,11 +125,13 @@ mod tests {
 
     #[test]
     fn a_number_binds_so_often() {
-        let (limit, start, number) = (BindingLimit::new(), Instant::now(), "+12125550100".parse().unwrap());
+        let (limit, start) = (BindingLimit::new(), Instant::now());
+        let number = ("+12125550100".parse().unwrap(), None);
         assert_eq!((0..200).filter(|_| limit.0.take(&number, start)).count(), 120);
         let later = start + Duration::from_secs(10);
         assert_eq!((0..200).filter(|_| limit.0.take(&number, later)).count(), 5);
-        assert!(limit.0.take(&"+12125550101".parse().unwrap(), start));
+        assert!(limit.0.take(&("+12125550101".parse().unwrap(), None), start));
+        assert!(limit.0.take(&(number.0, Some("d-1".parse().unwrap())), start), "a device has its own");
     }
 
     #[test]

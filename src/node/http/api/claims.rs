@@ -16,7 +16,6 @@ use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath};
 use crate::node::http::problem::Problems;
 use crate::node::live_calls::LiveCalls;
-use crate::store::Binding;
 
 pub(in crate::node) struct ClaimsApi {
     pub(in crate::node) live: LiveCalls,
@@ -40,9 +39,8 @@ pub(in crate::node) async fn create(
 ) -> Result<Json<ClaimOutcome>, Problem> {
     let Identity::Client { number, device } = identity else { return Err(Problem::forbidden("this is for clients")) };
     let mut clients = api.disclosure.participating_clients(&call, &number).await?;
-    // A device claims nothing for another device's client.
-    let is_own = |binding: &Binding| device.is_none() || binding.device == device;
-    if !clients.iter().any(|binding| binding.id == client && is_own(binding)) {
+    // Nobody claims for another's client.
+    if !clients.iter().any(|binding| binding.id == client && binding.device == device) {
         return Err(Problem::not_found("client"));
     }
     let Winner { client: winner, is_new } = api.live.claim(&call, &number, &invitation, &client, now())?;

@@ -67,8 +67,8 @@ pub(in crate::node) async fn open(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let Identity::Client { number, device } = identity else { return Err(Problem::forbidden("this is for clients")) };
-    // A device opens no other client's stream: it would keep that one after it has been revoked.
-    let own = |binding: &Binding| binding.number == number && (device.is_none() || binding.device == device);
+    // Nobody opens another's stream: it would stay open after the device is revoked or the credential replaced.
+    let own = |binding: &Binding| binding.number == number && binding.device == device;
     let binding = api.store.binding(&id, now()).await?.filter(own).ok_or_else(|| Problem::not_found("client"))?;
     if binding.form != ClientForm::Hosted {
         return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
