@@ -1,0 +1,294 @@
+// The signed-in client: takes what the node sends, keeps the calls, and gives each live call its conversation.
+import { type Call, type CallEvent, type Calls, type Line, type LineState, present, step } from "../core/calls.ts";
+import type { NodeMessage } from "../core/envelope.ts";
+import { parseAddress } from "../core/envelope.ts";
+import { parseSignal, type Signal } from "../core/signal.ts";
+import { cleanText } from "../core/text.ts";
+import { identityOf, newCertificate } from "../media/certificate.ts";
+import { keepOnly } from "../files/sink.ts";
+import type { Api, Device } from "../net/api.ts";
+import { isAlive, Outbox, type Posted } from "../net/outbox.ts";
+import { type Preferences, type SavedSession, type Storage } from "../net/storage.ts";
+import { Stream, type StreamState } from "../net/stream.ts";
+import { Conversation } from "./conversation.ts";
+import { randomHex } from "./random.ts";
+import type { TransferView } from "./transfers.ts";
+
+export interface ClientEvents {
+  changed(): void;
+  revoked(): void;
+  /** Something that the person should notice even if they look elsewhere. */
+  notice(call: Call, what: "ringing" | "missed" | "text" | "invite", text?: string): void;
+  preferences(): Preferences;
+}
+
+/** Others are told that we type at most this often, and see it for a little longer. */
+const TYPING = 3_000;
+const TYPED = 5_000;
+/** Milliseconds that a phone rings at most. */
+const RINGING = 300_000;
+/** Received files stay for so long after the call. */
+const FILES_KEPT = 24 * 3600 * 1000;
+
+export class Client {
+  readonly device: Device;
+  readonly #api: Api;
+  readonly #storage: Storage;
+  readonly #events: ClientEvents;
+  readonly #outbox = new Outbox();
+  readonly #conversations = new Map<string, Promise<Conversation>>();
+  readonly #ready = new Map<string, Conversation>();
+  #stream: Stream | undefined;
+  #client = "";
+  #typed = 0;
+  calls: Calls = new Map();
+  stream: StreamState = "connecting";
+  /** Whether the person sees the page. */
+  watching = true;
+
+  constructor(device: Device, api: Api, storage: Storage, events: ClientEvents) {
+    this.device = device;
+    this.#api = api;
+    this.#storage = storage;
+    this.#events = events;
+  }
+
+  /** Takes up what was stored, binds, and listens. Fails only if the node cannot be reached or refuses the device. */
+  async start(): Promise<void> {
+    if (this.calls.size === 0) await this.#restore();
+    this.#client = await this.#api.bind(this.device);
+    this.#stream = new Stream(this.#api.node, this.#client, this.device.token, {
+      message: (message) => this.#take(message),
+      state: (state) => this.#streamState(state),
+    });
+  }
+
+  stop(): void {
+    this.#stream?.stop();
+    this.#ready.forEach((conversation) => conversation.close());
+  }
+
+  conversation(call: string): Conversation | undefined {
+    return this.#ready.get(call);
+  }
+
+  networkChanged(): void {
+    this.#stream?.replace();
+    this.#ready.forEach((conversation) => conversation.networkChanged());
+  }
+
+  retry(): void {
+    this.#stream?.retry();
+  }
+
+  write(id: string, raw: string): void {
+    const [call, text] = [this.calls.get(id), cleanText(raw)];
+    if (call === undefined || text === undefined) return;
+    const line: Line = { id: randomHex(), at: Date.now(), own: true, kind: "text", text, state: "sending" };
+    this.#step({ type: "line", call: id, line, shown: true });
+    void this.#sendText(id, line.id, text);
+  }
+
+  /** Sends a text again that could not be sent. */
+  again(id: string, line: Line): void {
+    if (line.kind !== "text" || line.state !== "failed") return;
+    this.#step({ type: "state", call: id, ids: [line.id], state: "sending" });
+    void this.#sendText(id, line.id, line.text);
+  }
+
+  typing(id: string): void {
+    if (Date.now() - this.#typed < TYPING) return;
+    this.#typed = Date.now();
+    this.#tell(id, { type: "typing" });
+  }
+
+  /** The person sees this call's lines. */
+  read(id: string): void {
+    const call = this.calls.get(id);
+    if (call === undefined || call.unread === 0) return;
+    const ids = call.lines.filter((line) => !line.own && line.kind === "text").slice(-call.unread);
+    this.#step({ type: "read", call: id });
+    this.#tell(id, { type: "seen", ids: ids.map((line) => line.id).slice(-50) });
+  }
+
+  async #restore(): Promise<void> {
+    const [calls, sessions] = [await this.#storage.calls(), await this.#storage.sessions()];
+    calls.sort((a, b) => a.began - b.began);
+    this.calls = new Map(calls.map((call) => [call.id, call]));
+    this.#events.changed();
+    const recent = (call: Call) => call.ended === undefined || call.ended > Date.now() - FILES_KEPT;
+    const lines = calls.filter(recent).flatMap((call) => call.lines);
+    void keepOnly(new Set(lines.flatMap((line) => (line.kind === "files" ? [line.id] : []))));
+    const live = calls.filter(({ phase }) => phase === "active" || phase === "ringing");
+    for (const call of live) void this.#resume(call, sessions);
+    for (const session of sessions) {
+      if (!live.some(({ id }) => id === session.call)) void this.#storage.forgetSession(session.id);
+    }
+  }
+
+  /** A call that was live when the page was left. */
+  async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
+    const addresses = present(call).flatMap(({ address }) => address ?? []);
+    const alive = await Promise.all(addresses.map(isAlive));
+    if (!alive.includes(true)) return this.#step({ type: "over", call: call.id, now: Date.now() });
+    const conversation = await this.#converse(call.id);
+    conversation?.restore(sessions.filter((session) => session.call === call.id));
+  }
+
+  #streamState(state: StreamState): void {
+    this.stream = state;
+    if (state === "revoked") this.#events.revoked();
+    this.#events.changed();
+  }
+
+  async #take(message: NodeMessage): Promise<void> {
+    this.#step({ type: "node", message, now: Date.now() });
+    const call = this.calls.get(message.call);
+    switch (message.type) {
+      case "peer":
+        if (message.own !== undefined && message.peer.address !== undefined) {
+          void this.#outbox.post(message.peer.address, { type: "peer", peer: message.own });
+        }
+        void this.#converse(message.call);
+        break;
+      case "ringing":
+        setTimeout(() => this.#unanswered(message.call), RINGING);
+        if (call !== undefined) this.#events.notice(call, "ringing");
+        break;
+      case "missed":
+        if (call !== undefined) this.#events.notice(call, "missed");
+        break;
+      case "taken":
+        if (message.client !== this.#client) this.#ready.get(message.call)?.taken(message.invitation);
+        break;
+      case "message": {
+        const signal = parseSignal(message.content);
+        if (call !== undefined && signal !== undefined) this.#signal(call, message.id, signal);
+        break;
+      }
+    }
+    const after = this.calls.get(message.call);
+    if (after !== undefined) await this.#storage.saveCall(after);
+  }
+
+  /** A phone that rings for longer than any does: its end was not heard of. */
+  #unanswered(id: string): void {
+    if (this.calls.get(id)?.phase === "ringing") this.#step({ type: "over", call: id, now: Date.now() });
+  }
+
+  #signal(call: Call, id: string, signal: Signal): void {
+    switch (signal.type) {
+      case "text": {
+        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, kind: "text", text: signal.text };
+        this.#step({ type: "line", call: call.id, line, shown: this.watching });
+        if (!this.watching) this.#events.notice(call, "text", signal.text);
+        if (signal.id !== undefined) this.#tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
+        return;
+      }
+      case "delivered":
+      case "seen":
+        return this.#step({ type: "state", call: call.id, ids: signal.ids, state: signal.type });
+      case "typing":
+        this.#step({ type: "typing", call: call.id, until: Date.now() + TYPED });
+        setTimeout(() => this.#events.changed(), TYPED + 100);
+        return;
+      default: {
+        const address = replyTo(call, signal.reply);
+        if (address === undefined) return;
+        if (signal.type === "invite") this.#events.notice(call, "invite");
+        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address));
+      }
+    }
+  }
+
+  async #sendText(call: string, id: string, text: string): Promise<void> {
+    const addresses = present(this.calls.get(call)!).flatMap(({ address }) => address ?? []);
+    const content = { type: "text", text, id, sent: Date.now() };
+    const posted = await Promise.all(addresses.map((address) => this.#outbox.post(address, content)));
+    this.#step({ type: "state", call, ids: [id], state: outcome(posted) });
+  }
+
+  /** Something ephemeral for everybody in the call. */
+  #tell(id: string, content: object): void {
+    const call = this.calls.get(id);
+    if (call === undefined) return;
+    const from = this.#client.replace(/[^A-Za-z0-9_-]/g, "").padEnd(16, "0").slice(0, 43);
+    for (const { address } of present(call)) {
+      if (address !== undefined) void this.#outbox.post(address, { ...content, from, ephemeral: true });
+    }
+  }
+
+  /** The conversation of a live call, made when it is first needed. */
+  #converse(id: string): Promise<Conversation | undefined> {
+    const call = this.calls.get(id);
+    const known = this.#conversations.get(id);
+    if (known !== undefined) return known;
+    if (call === undefined || present(call).length === 0) return Promise.resolve(undefined);
+    const made = this.#makeConversation(call);
+    this.#conversations.set(id, made);
+    made.catch(() => this.#conversations.delete(id));
+    return made.catch(() => undefined);
+  }
+
+  async #makeConversation(call: Call): Promise<Conversation> {
+    const stored = await this.#storage.identity(call.id);
+    const { certificate, from } = stored ?? { certificate: await newCertificate(), from: randomHex() };
+    if (stored === undefined) await this.#storage.saveIdentity(call.id, { certificate, from });
+    const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#api.iceServers(this.device)]);
+    const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, iceServers }, {
+      post: (address, content) => void this.#outbox.post(address, content),
+      claim: (invitation) => this.#api.claim(this.device, this.#client, call.id, invitation),
+      changed: () => this.#events.changed(),
+      transferred: (id, transfer) => this.#transferred(call.id, id, transfer),
+      saveSession: (facts) => void this.#storage.saveSession(facts),
+      forgetSession: (id) => void this.#storage.forgetSession(id),
+      autoAccepts: (kind) => {
+        const { autoFiles, autoMedia } = this.#events.preferences();
+        return kind === "files" ? autoFiles : autoMedia;
+      },
+    });
+    this.#ready.set(call.id, conversation);
+    this.#events.changed();
+    return conversation;
+  }
+
+  #transferred(call: string, id: string, { bundle, incoming, saved }: TransferView): void {
+    const files = incoming ? { saved: saved.slice(0, 1000) } : {};
+    const line: Line = { id, at: Date.now(), own: !incoming, kind: "files", ...bundle, ...files };
+    this.#step({ type: "line", call, line, shown: true });
+  }
+
+  #step(event: CallEvent): void {
+    const before = this.calls;
+    this.calls = step(before, event);
+    for (const id of before.keys()) if (!this.calls.has(id)) void this.#storage.forgetCall(id);
+    const id = event.type === "node" ? event.message.call : event.call;
+    const call = this.calls.get(id);
+    if (call !== undefined && call !== before.get(id)) {
+      if (event.type !== "node" && event.type !== "typing") void this.#storage.saveCall(call);
+      this.#follow(call);
+    }
+    this.#events.changed();
+  }
+
+  #follow(call: Call): void {
+    this.#ready.get(call.id)?.update(call);
+    if (present(call).length > 0) return;
+    this.#ready.delete(call.id);
+    this.#conversations.delete(call.id);
+    void this.#storage.forgetIdentity(call.id);
+  }
+}
+
+/** Where an answer goes: the device's own address if it is on a node of somebody in the call, else everybody's. */
+function replyTo(call: Call, reply: string | undefined): string | undefined {
+  const addresses = present(call).flatMap(({ address }) => address ?? []);
+  const address = parseAddress(reply);
+  const nodes = addresses.map((known) => new URL(known).origin);
+  return address !== undefined && nodes.includes(new URL(address).origin) ? address : addresses[0];
+}
+
+function outcome(posted: readonly Posted[]): LineState {
+  if (posted.some((result) => typeof result === "number" && result > 0)) return "sent";
+  return posted.includes(0) ? "waiting" : "failed";
+}

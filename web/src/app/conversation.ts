@@ -1,0 +1,335 @@
+// What happens beside the voice in one call: invitations, sessions, shared sources and files.
+import { type Call, present } from "../core/calls.ts";
+import { advance, type Invitation, type InvitationEvent, OPEN_MAX } from "../core/invitations.ts";
+import type { Accept, Bundle, InvitationKind, Invite, Signal, Source } from "../core/signal.ts";
+import { commitment, type Proof } from "../core/verify.ts";
+import type { Entry } from "../files/entries.ts";
+import type { Identity } from "../media/certificate.ts";
+import { randomHex } from "./random.ts";
+import { Session, isPolite, type SessionFacts } from "./session.ts";
+import { Sources } from "./sources.ts";
+import { Transfers, type TransferView } from "./transfers.ts";
+
+export interface ConversationEvents {
+  post(address: string, content: object): void;
+  claim(invitation: string): Promise<boolean>;
+  changed(): void;
+  transferred(id: string, transfer: TransferView): void;
+  saveSession(facts: SessionFacts): void;
+  forgetSession(id: string): void;
+  /** Whether the person accepts these without being asked. */
+  autoAccepts(kind: InvitationKind): boolean;
+}
+
+/** Who this device is in the call, and the servers that help it to connect. */
+export interface Self {
+  readonly identity: Identity;
+  readonly from: string;
+  readonly iceServers: RTCIceServer[];
+}
+
+const SESSIONS_MAX = 16;
+const INVITATIONS_MAX = 200;
+
+export class Conversation {
+  readonly #self: Self;
+  readonly #events: ConversationEvents;
+  #call: Call;
+  readonly #invitations = new Map<string, Invitation>();
+  /** The invites themselves, by invitation: what an answer needs. */
+  readonly #invites = new Map<string, Invite>();
+  /** Own parts of the proofs that were committed to, by invitation. */
+  readonly #proofs = new Map<string, Proof>();
+  readonly #sessions = new Map<string, Session>();
+  readonly sources: Sources;
+  readonly transfers: Transfers;
+
+  constructor(call: Call, self: Self, events: ConversationEvents) {
+    this.#call = call;
+    this.#self = self;
+    this.#events = events;
+    this.sources = new Sources((source) => this.#sourceChanged(source));
+    this.transfers = new Transfers({ changed: events.changed, done: events.transferred });
+  }
+
+  get invitations(): readonly Invitation[] {
+    return [...this.#invitations.values()];
+  }
+
+  get sessions(): readonly Session[] {
+    return [...this.#sessions.values()];
+  }
+
+  /** The call has changed: whoever has left is no longer shown anything. */
+  update(call: Call): void {
+    this.#call = call;
+    const here = present(call);
+    if (here.length === 0) return this.close();
+    for (const session of this.sessions) {
+      const { party } = session.facts;
+      if (party !== "" && !here.some(({ number }) => number === party)) this.#end(session);
+    }
+  }
+
+  /** Takes sessions up again after a reload. */
+  restore(saved: readonly SessionFacts[]): void {
+    for (const facts of saved) this.#open(facts).restart();
+  }
+
+  networkChanged(): void {
+    this.sessions.forEach((session) => session.networkChanged());
+  }
+
+  close(): void {
+    this.sources.stopAll();
+    this.sessions.forEach((session) => this.#end(session));
+    this.transfers.dropAll();
+    for (const { id } of this.invitations) this.#advance(id, "withdrawn");
+    this.#events.changed();
+  }
+
+  /** Offers files to everybody in the call. */
+  share(entries: readonly Entry[]): void {
+    const first = entries[0];
+    if (first === undefined) return;
+    const folder = first.path.includes("/") ? first.path.split("/")[0] : undefined;
+    const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
+    const bundle: Bundle = { count: entries.length, bytes, name: folder ?? first.file.name };
+    for (const { address, number } of present(this.#call)) {
+      if (address !== undefined) this.transfers.offer(this.#invite("files", address, number, bundle), entries, bundle);
+    }
+  }
+
+  accept(id: string): void {
+    void this.#accept(id).catch(() => this.#advance(id, "failed"));
+  }
+
+  decline(id: string): void {
+    const invitation = this.#invitations.get(id);
+    if (invitation === undefined || !this.#advance(id, "declined")) return;
+    this.#post(invitation.address, { type: "decline", invitation: id });
+  }
+
+  withdraw(id: string): void {
+    const invitation = this.#invitations.get(id);
+    if (invitation === undefined || !this.#advance(id, "withdrawn")) return;
+    this.transfers.drop(id);
+    this.#post(invitation.address, { type: "bye", invitation: id });
+  }
+
+  /** Stops files that are on their way, or the offer of them. */
+  cancelTransfer(id: string): void {
+    this.transfers.cancel(id);
+    this.withdraw(id);
+  }
+
+  /** Another device of this number has accepted it. */
+  taken(id: string): void {
+    this.#advance(id, "taken");
+  }
+
+  /** What another device sent. `address` is where answers to it go. */
+  signal(signal: Signal, address: string): void {
+    if (!("from" in signal) || signal.from === this.#self.from) return;
+    switch (signal.type) {
+      case "invite":
+        return this.#invited(signal, address);
+      case "accept":
+        return this.#accepted(signal, address);
+      case "decline":
+        this.#advance(signal.invitation, "declined");
+        return this.transfers.drop(signal.invitation);
+      case "sdp":
+      case "ice":
+      case "restart": {
+        const session = this.#sessions.get(signal.session);
+        if (session?.facts.from === signal.from) session.signal(signal);
+        return;
+      }
+      case "bye": {
+        const invitation = this.#invitations.get(signal.invitation ?? "");
+        if (invitation?.from === signal.from) this.#advance(invitation.id, "withdrawn");
+        const session = this.#sessions.get(signal.session ?? "");
+        if (session?.facts.from === signal.from) this.#close(session);
+        return;
+      }
+    }
+  }
+
+  #sourceChanged(source: Source): void {
+    for (const session of this.sessions) session.setSources(this.sources.tracks);
+    if (this.sources.tracks.has(source)) {
+      const reached = (party: string | undefined) => this.sessions.some(({ facts }) => facts.party === (party ?? ""));
+      for (const { address, number } of present(this.#call)) {
+        if (address !== undefined && !reached(number)) this.#invite(source, address, number);
+      }
+    } else {
+      const pending = this.invitations.filter(({ incoming, kind }) => !incoming && kind === source);
+      for (const { id } of pending) this.withdraw(id);
+    }
+    this.#events.changed();
+  }
+
+  #invite(kind: InvitationKind, address: string, party: string | undefined, files?: Bundle): string {
+    const existing = this.sessions.find(({ facts }) => facts.party === (party ?? "") && facts.party !== "");
+    const id = randomHex();
+    const own = existing?.facts.own ?? { nonce: randomHex(), fingerprint: this.#self.identity.fingerprint };
+    const session = existing?.facts.id ?? id;
+    const to = existing?.facts.address ?? address;
+    this.#proofs.set(id, own);
+    this.#put({ id, incoming: false, kind, session, state: "open", address: to, ...(files && { files }) });
+    const commit = commitment(own);
+    this.#post(to, { type: "invite", invitation: id, session, kind, role: this.#call.role, commit, ...(files && { files }) });
+    return id;
+  }
+
+  #invited(invite: Invite, address: string): void {
+    const open = this.invitations.filter(({ incoming, state }) => incoming && state === "open");
+    if (this.#invitations.has(invite.invitation) || open.length >= OPEN_MAX) return;
+    const { invitation: id, kind, session, from, files } = invite;
+    this.#invites.set(id, invite);
+    this.#put({ id, incoming: true, kind, session, state: "open", address, from, ...(files && { files }) });
+    const connected = kind !== "files" && this.#sessionWith(from) !== undefined;
+    if (connected || this.#events.autoAccepts(kind)) this.accept(id);
+  }
+
+  async #accept(id: string): Promise<void> {
+    const invite = this.#invites.get(id);
+    if (invite === undefined || !this.#advance(id, "accepting")) return;
+    const won = await this.#events.claim(id);
+    if (!this.#advance(id, won ? "won" : "lost") || !won) return;
+    const invitation = this.#invitations.get(id)!;
+    const session = this.#sessionWith(invite.from) ?? this.#answering(invite, invitation.address);
+    if (session === undefined) return;
+    if (invite.files !== undefined) this.transfers.expect(id, invite.files, session);
+    const { nonce, fingerprint } = session.facts.own;
+    const role = this.#call.role;
+    this.#post(invitation.address, { type: "accept", invitation: id, session: session.facts.id, role, nonce, fingerprint });
+    session.setSources(this.sources.tracks);
+  }
+
+  /** The session that an invite proposes, from the accepting side. */
+  #answering(invite: Invite, address: string): Session | undefined {
+    if (this.#sessions.has(invite.session) || this.#sessions.size >= SESSIONS_MAX) return undefined;
+    const here = present(this.#call);
+    return this.#open({
+      id: invite.session,
+      call: this.#call.id,
+      inviter: false,
+      polite: isPolite(this.#call.role, invite.role, false),
+      party: here.length === 1 ? (here[0]!.number ?? "") : "",
+      from: invite.from,
+      address,
+      own: { nonce: randomHex(), fingerprint: this.#self.identity.fingerprint },
+      commit: invite.commit,
+    });
+  }
+
+  #accepted(accept: Accept, address: string): void {
+    const invitation = this.#invitations.get(accept.invitation);
+    const own = this.#proofs.get(accept.invitation);
+    if (invitation === undefined || own === undefined || !this.#advance(accept.invitation, "accepted")) {
+      // Another device was faster, or it is too late.
+      this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
+      return;
+    }
+    const known = this.#sessions.get(accept.session);
+    if (known !== undefined && known.facts.from !== accept.from) return;
+    const session = known ?? this.#inviting(accept, invitation, own, address);
+    if (session === undefined) return;
+    this.transfers.start(accept.invitation, session);
+    this.#onlyOne(session);
+  }
+
+  /** The session that was accepted, from the inviting side. */
+  #inviting(accept: Accept, invitation: Invitation, own: Proof, address: string): Session | undefined {
+    if (accept.session !== invitation.session || this.#sessions.size >= SESSIONS_MAX) return undefined;
+    const party = present(this.#call).find((party) => party.address === invitation.address);
+    const session = this.#open({
+      id: accept.session,
+      call: this.#call.id,
+      inviter: true,
+      polite: isPolite(this.#call.role, accept.role, true),
+      party: party?.number ?? "",
+      from: accept.from,
+      address,
+      own,
+      remote: { nonce: accept.nonce, fingerprint: accept.fingerprint },
+    });
+    session.setSources(this.sources.tracks);
+    session.begin();
+    return session;
+  }
+
+  #open(facts: SessionFacts): Session {
+    const { iceServers, identity } = this.#self;
+    const session = new Session(facts, { iceServers, certificates: [identity.certificate] }, {
+      send: (from, content) => this.#post(from.facts.address, content),
+      changed: this.#events.changed,
+      channel: (from, channel) => {
+        if (channel.label !== "control" && !this.transfers.take(from, channel)) channel.close();
+      },
+      connected: (from) => {
+        this.#onlyOne(from);
+        this.transfers.connected(from);
+      },
+      save: this.#events.saveSession,
+      impostor: (from) => this.#end(from),
+    });
+    this.#sessions.set(facts.id, session);
+    return session;
+  }
+
+  /** Both sides may have invited each other at once: of two sessions with a device, the one with the lower id stays. */
+  #onlyOne(session: Session): void {
+    const same = this.sessions.filter(({ facts }) => facts.from === session.facts.from);
+    const [kept, ...rest] = same.sort((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
+    for (const other of rest) {
+      this.transfers.moved(other, kept!);
+      this.#end(other);
+    }
+  }
+
+  #sessionWith(from: string): Session | undefined {
+    return this.sessions.find(({ facts }) => facts.from === from);
+  }
+
+  #end(session: Session): void {
+    this.#post(session.facts.address, { type: "bye", session: session.facts.id });
+    this.#close(session);
+  }
+
+  #close(session: Session): void {
+    session.close();
+    this.#sessions.delete(session.facts.id);
+    this.#events.forgetSession(session.facts.id);
+    this.transfers.closed(session);
+    this.#events.changed();
+  }
+
+  #post(address: string, content: object): void {
+    const { reply } = this.#call;
+    this.#events.post(address, { ...content, from: this.#self.from, ...(reply !== undefined && { reply }) });
+  }
+
+  /** False if the event changes nothing. */
+  #advance(id: string, event: InvitationEvent): boolean {
+    const before = this.#invitations.get(id);
+    if (before === undefined) return false;
+    const after = advance(before, event);
+    this.#invitations.set(id, after);
+    if (after !== before) this.#events.changed();
+    return after !== before;
+  }
+
+  #put(invitation: Invitation): void {
+    this.#invitations.set(invitation.id, invitation);
+    if (this.#invitations.size > INVITATIONS_MAX) {
+      const oldest = this.#invitations.keys().next().value!;
+      this.#invitations.delete(oldest);
+      this.#invites.delete(oldest);
+      this.#proofs.delete(oldest);
+    }
+    this.#events.changed();
+  }
+}

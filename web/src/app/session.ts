@@ -1,0 +1,210 @@
+// A session: the connection between this device and one other, who it is verified to be, and what it carries.
+import type { Role } from "../core/envelope.ts";
+import { type Counters, quality, sample, type Quality } from "../core/quality.ts";
+import type { Sdp, Signal, Source } from "../core/signal.ts";
+import { commitment, fourWords, isFrom, type Proof } from "../core/verify.ts";
+import { Link, type LinkSignal, type LinkState } from "../media/link.ts";
+
+/** What a session is, apart from its connection; kept across a reload. */
+export interface SessionFacts {
+  readonly id: string;
+  readonly call: string;
+  readonly inviter: boolean;
+  readonly polite: boolean;
+  /** The number that the other device belongs to; empty if it is not known. */
+  readonly party: string;
+  /** The other device, and where it is reached. */
+  readonly from: string;
+  readonly address: string;
+  readonly own: Proof;
+  readonly remote?: Proof;
+  /** What the inviter has committed to, until it is revealed. */
+  readonly commit?: string;
+}
+
+export interface SessionEvents {
+  send(session: Session, content: object): void;
+  changed(): void;
+  channel(session: Session, channel: RTCDataChannel): void;
+  /** A connection is up: the first, or another after the last was lost. */
+  connected(session: Session): void;
+  save(facts: SessionFacts): void;
+  /** Somebody else's certificate: the session must end. */
+  impostor(session: Session): void;
+}
+
+const SAMPLE = 3_000;
+/** Rebuilding is tried so often without success before the session waits for the network to change. */
+const REBUILDS = 5;
+
+export class Session {
+  #facts: SessionFacts;
+  readonly #configuration: RTCConfiguration;
+  readonly #events: SessionEvents;
+  #link: Link;
+  #sources: ReadonlyMap<Source, MediaStreamTrack> = new Map();
+  #rebuilds = 0;
+  #counters: Counters = { lost: 0, received: 0 };
+  readonly #sampler: ReturnType<typeof setInterval>;
+  state: LinkState = "connecting";
+  quality: Quality = "good";
+  relayed = false;
+  remote: ReadonlyMap<Source, MediaStreamTrack> = new Map();
+
+  constructor(facts: SessionFacts, configuration: RTCConfiguration, events: SessionEvents) {
+    this.#facts = facts;
+    this.#configuration = configuration;
+    this.#events = events;
+    this.#link = this.#connect();
+    this.#sampler = setInterval(() => void this.#measure(), SAMPLE);
+    events.save(facts);
+  }
+
+  get facts(): SessionFacts {
+    return this.#facts;
+  }
+
+  /** The words to compare by voice, once both sides' parts are known. */
+  get words(): readonly string[] {
+    const { inviter, own, remote } = this.#facts;
+    if (remote === undefined) return [];
+    return inviter ? fourWords(own, remote) : fourWords(remote, own);
+  }
+
+  /** The other side has given up trying to reach us by itself, or we have. */
+  get lost(): boolean {
+    return this.#rebuilds > REBUILDS;
+  }
+
+  /** Offers, as the inviter or for a device that asked for a new connection. */
+  begin(): void {
+    this.#link.openChannel("control");
+  }
+
+  setSources(sources: ReadonlyMap<Source, MediaStreamTrack>): void {
+    for (const source of ["camera", "screen", "microphone"] as const) {
+      if (this.#sources.get(source) === sources.get(source)) continue;
+      void this.#link.setSource(source, sources.get(source));
+    }
+    this.#sources = new Map(sources);
+  }
+
+  openChannel(label: string, protocol: string): RTCDataChannel {
+    return this.#link.openChannel(label, protocol);
+  }
+
+  signal(signal: Signal & { readonly session: string }): void {
+    if (signal.type === "ice") this.#link.signal(signal);
+    if (signal.type === "sdp" && this.#verified(signal)) this.#link.signal(signal);
+    if (signal.type === "restart") {
+      this.#rebuild();
+      this.begin();
+    }
+  }
+
+  /** Builds the connection anew and asks the other side to offer. */
+  restart(): void {
+    this.#rebuild();
+    this.#events.send(this, { type: "restart", session: this.#facts.id, ephemeral: true });
+  }
+
+  networkChanged(): void {
+    this.#rebuilds = 0;
+    if (this.state === "connected") this.#link.restartIce();
+    else this.restart();
+  }
+
+  close(): void {
+    clearInterval(this.#sampler);
+    this.#link.close();
+    this.remote = new Map();
+  }
+
+  #connect(): Link {
+    return new Link(this.#facts.polite, this.#configuration, {
+      send: (signal) => this.#send(signal),
+      state: (state) => this.#stateChanged(state),
+      remote: (tracks) => {
+        this.remote = tracks;
+        this.#events.changed();
+      },
+      channel: (channel) => this.#events.channel(this, channel),
+      stuck: () => this.#stuck(),
+    });
+  }
+
+  #rebuild(): void {
+    this.#link.close();
+    this.state = "connecting";
+    this.remote = new Map();
+    this.#counters = { lost: 0, received: 0 };
+    this.#link = this.#connect();
+    const sources = this.#sources;
+    this.#sources = new Map();
+    this.setSources(sources);
+    this.#events.changed();
+  }
+
+  #stuck(): void {
+    this.#rebuilds += 1;
+    if (this.lost) {
+      this.state = "interrupted";
+      this.#events.changed();
+      return;
+    }
+    this.restart();
+  }
+
+  #stateChanged(state: LinkState): void {
+    const before = this.state;
+    this.state = state;
+    if (state === "connected") {
+      this.#rebuilds = 0;
+      if (before !== "connected") this.#events.connected(this);
+    }
+    this.#events.changed();
+  }
+
+  #send(signal: LinkSignal): void {
+    const { id, inviter, own } = this.#facts;
+    const reveal = inviter && signal.type === "sdp" ? { nonce: own.nonce } : {};
+    this.#events.send(this, { ...signal, ...reveal, session: id, ephemeral: true });
+  }
+
+  /** Whether a description is from the device that the session was agreed with. */
+  #verified(signal: Sdp): boolean {
+    const { remote, commit } = this.#facts;
+    let fingerprint = remote?.fingerprint;
+    if (fingerprint === undefined && commit !== undefined && signal.nonce !== undefined) {
+      const found = /^a=fingerprint:sha-256 (\S+)/im.exec(signal.sdp)?.[1]?.toUpperCase() ?? "";
+      if (commitment({ nonce: signal.nonce, fingerprint: found }) === commit) {
+        fingerprint = found;
+        this.#facts = { ...this.#facts, remote: { nonce: signal.nonce, fingerprint } };
+        this.#events.save(this.#facts);
+      }
+    }
+    if (fingerprint !== undefined && isFrom(signal.sdp, fingerprint)) return true;
+    this.#events.impostor(this);
+    return false;
+  }
+
+  async #measure(): Promise<void> {
+    if (this.state !== "connected") return;
+    const reports = await this.#link.connection.getStats().catch(() => undefined);
+    if (reports === undefined) return;
+    const all: Record<string, unknown>[] = [];
+    reports.forEach((report: Record<string, unknown>) => all.push(report));
+    const measured = sample(all, this.#counters);
+    this.#counters = measured.counters;
+    if (measured.sample === undefined) return;
+    const [before, relayed] = [this.quality, this.relayed];
+    this.quality = quality(measured.sample);
+    this.relayed = measured.sample.relayed;
+    if (this.quality !== before || this.relayed !== relayed) this.#events.changed();
+  }
+}
+
+/** Who gives way when both sides offer at once. */
+export function isPolite(own: Role, remote: Role, inviter: boolean): boolean {
+  return own === remote ? !inviter : own === "second";
+}

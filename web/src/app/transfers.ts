@@ -1,0 +1,153 @@
+// The file transfers of one call, in both directions, and the channels that carry them.
+import type { Bundle } from "../core/signal.ts";
+import type { TransferState } from "../core/transfer/sender.ts";
+import { Download } from "../files/download.ts";
+import type { Entry } from "../files/entries.ts";
+import type { Saved } from "../files/sink.ts";
+import { Upload } from "../files/upload.ts";
+import type { Session } from "./session.ts";
+
+export const PROTOCOL = "sidecall-files";
+const LABEL = "files:";
+
+export interface TransferView {
+  readonly id: string;
+  readonly incoming: boolean;
+  readonly bundle: Bundle;
+  /** `asking` until the other side accepts. */
+  readonly state: TransferState | "asking";
+  readonly paused: boolean;
+  readonly progress: number;
+  readonly saved: readonly Saved[];
+}
+
+interface Transfer {
+  readonly bundle: Bundle;
+  readonly work: Upload | Download;
+  session: Session | undefined;
+  reported: boolean;
+}
+
+export interface TransferEvents {
+  changed(): void;
+  /** Complete and verified. */
+  done(id: string, transfer: TransferView): void;
+}
+
+export class Transfers {
+  readonly #events: TransferEvents;
+  readonly #all = new Map<string, Transfer>();
+
+  constructor(events: TransferEvents) {
+    this.#events = events;
+  }
+
+  /** Files to be sent once the invitation `id` is accepted. */
+  offer(id: string, entries: readonly Entry[], bundle: Bundle): void {
+    const work = new Upload(entries, () => this.#changed(id));
+    this.#all.set(id, { bundle, work, session: undefined, reported: false });
+    this.#events.changed();
+  }
+
+  /** Files that were accepted: the sender will open a channel. */
+  expect(id: string, bundle: Bundle, session: Session): void {
+    const work = new Download(id, bundle, () => this.#changed(id));
+    this.#all.set(id, { bundle, work, session, reported: false });
+    this.#events.changed();
+  }
+
+  /** The invitation was accepted: the files go over this session. */
+  start(id: string, session: Session): void {
+    const transfer = this.#all.get(id);
+    if (transfer === undefined) return;
+    transfer.session = session;
+    if (session.state === "connected") this.#open(id, transfer);
+  }
+
+  /** A session has a connection: what waits for one goes on. */
+  connected(session: Session): void {
+    for (const [id, transfer] of this.#all) if (transfer.session === session) this.#open(id, transfer);
+  }
+
+  /** A session has taken the place of another one. */
+  moved(from: Session, to: Session): void {
+    for (const [id, transfer] of this.#all) {
+      if (transfer.session !== from) continue;
+      transfer.session = to;
+      if (to.state === "connected") this.#open(id, transfer);
+    }
+  }
+
+  /** Takes a channel that the other side has opened; false if it is not for an expected transfer. */
+  take(session: Session, channel: RTCDataChannel): boolean {
+    const transfer = channel.label.startsWith(LABEL) ? this.#all.get(channel.label.slice(LABEL.length)) : undefined;
+    const expected = transfer?.work instanceof Download && transfer.session === session;
+    if (!expected || channel.protocol !== PROTOCOL) return false;
+    (transfer.work as Download).attach(channel);
+    return true;
+  }
+
+  pause(id: string, paused: boolean): void {
+    this.#all.get(id)?.work.pause(paused);
+  }
+
+  cancel(id: string): void {
+    this.#all.get(id)?.work.cancel("user");
+  }
+
+  /** The other side did not want it, or has left. */
+  drop(id: string): void {
+    const transfer = this.#all.get(id);
+    if (transfer === undefined || transfer.work.state === "done") return;
+    transfer.work.cancel("gone");
+  }
+
+  closed(session: Session): void {
+    for (const [id, transfer] of this.#all) if (transfer.session === session) this.drop(id);
+  }
+
+  dropAll(): void {
+    for (const id of this.#all.keys()) this.drop(id);
+  }
+
+  /** Removes a transfer that is over from the list. */
+  dismiss(id: string): void {
+    if (this.#all.get(id)?.work.state !== "sending") this.#all.delete(id);
+    this.#events.changed();
+  }
+
+  view(): TransferView[] {
+    return Array.from(this.#all, ([id, transfer]) => this.#view(id, transfer));
+  }
+
+  get active(): boolean {
+    return this.view().some(({ state }) => state === "sending" || state === "waiting");
+  }
+
+  #view(id: string, { bundle, work, session }: Transfer): TransferView {
+    const incoming = work instanceof Download;
+    return {
+      id,
+      incoming,
+      bundle,
+      state: !incoming && session === undefined && work.state === "waiting" ? "asking" : work.state,
+      paused: work.paused,
+      progress: work.progress,
+      saved: incoming ? work.saved : [],
+    };
+  }
+
+  #open(id: string, { work, session }: Transfer): void {
+    if (!(work instanceof Upload) || session === undefined || work.state === "done" || typeof work.state !== "string") return;
+    work.attach(session.openChannel(LABEL + id, PROTOCOL));
+  }
+
+  #changed(id: string): void {
+    const transfer = this.#all.get(id);
+    if (transfer !== undefined && transfer.work.state === "done" && !transfer.reported) {
+      transfer.reported = true;
+      this.#events.done(id, this.#view(id, transfer));
+    }
+    this.#events.changed();
+  }
+}

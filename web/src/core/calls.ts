@@ -1,0 +1,192 @@
+// The calls that this client knows: who is in them and what was said. Pure: an event in, the next state out.
+//
+// | phase   | event          | next    |
+// |---------|----------------|---------|
+// | –       | ringing        | ringing |
+// | –, any  | peer           | active  |
+// | ringing | missed, ended  | missed / ended |
+// | active  | ended (the last party) | ended |
+// | ended   | peer           | active  |
+import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
+
+export type Phase = "ringing" | "active" | "ended" | "missed";
+export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | "failed";
+
+export interface Party extends Peer {
+  readonly present: boolean;
+}
+
+export type LineBody =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "joined" | "left"; readonly who: Person }
+  | {
+      readonly kind: "files";
+      readonly name: string;
+      readonly count: number;
+      readonly bytes: number;
+      /** What was received, in order; the line has the id of the transfer. */
+      readonly saved?: readonly { readonly path: readonly string[]; readonly size: number }[];
+    };
+
+export type Line = {
+  readonly id: string;
+  readonly at: number;
+  readonly own: boolean;
+  /** For an own text: what became of it. */
+  readonly state?: LineState;
+} & LineBody;
+
+export interface Call {
+  readonly id: string;
+  readonly role: Role;
+  readonly phase: Phase;
+  readonly began: number;
+  /** When it was answered. */
+  readonly answered?: number;
+  readonly ended?: number;
+  readonly parties: readonly Party[];
+  /** This device's own address in the call. */
+  readonly reply?: string;
+  readonly lines: readonly Line[];
+  readonly unread: number;
+  /** Until when the other side is shown as typing. */
+  readonly typing?: number;
+}
+
+export type Calls = ReadonlyMap<string, Call>;
+
+export type CallEvent =
+  | { readonly type: "node"; readonly message: NodeMessage; readonly now: number }
+  | { readonly type: "line"; readonly call: string; readonly line: Line; readonly shown: boolean }
+  | { readonly type: "state"; readonly call: string; readonly ids: readonly string[]; readonly state: LineState }
+  | { readonly type: "typing"; readonly call: string; readonly until: number }
+  | { readonly type: "read"; readonly call: string }
+  | { readonly type: "over"; readonly call: string; readonly now: number };
+
+const LINES_MAX = 2000;
+const CALLS_MAX = 50;
+/** A later state of a line is never replaced by an earlier one: confirmations overtake answers. */
+const ORDER: readonly LineState[] = ["sending", "failed", "waiting", "sent", "delivered", "seen"];
+
+export function step(calls: Calls, event: CallEvent): Calls {
+  if (event.type === "node") return onNode(calls, event.message, event.now);
+  const call = calls.get(event.call);
+  if (call === undefined) return calls;
+  switch (event.type) {
+    case "line": {
+      if (call.lines.some((line) => line.id === event.line.id)) return calls;
+      const lines = [...call.lines, event.line].slice(-LINES_MAX);
+      const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
+      return put(calls, { ...without(call, "typing"), lines, unread });
+    }
+    case "state": {
+      const later = (line: Line) =>
+        line.state === "failed" || ORDER.indexOf(event.state) > ORDER.indexOf(line.state ?? "sending");
+      const changed = (line: Line) => line.own && event.ids.includes(line.id) && later(line);
+      return put(calls, {
+        ...call,
+        lines: call.lines.map((line) => (changed(line) ? { ...line, state: event.state } : line)),
+      });
+    }
+    case "typing":
+      return put(calls, { ...call, typing: event.until });
+    case "read":
+      return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
+    case "over":
+      return call.phase === "ended" || call.phase === "missed" ? calls : put(calls, over(call, event.now));
+  }
+}
+
+function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
+  const call = calls.get(message.call);
+  switch (message.type) {
+    case "ringing": {
+      if (call !== undefined) return calls;
+      const party: Party = { ...message.peer, capabilities: [], present: false };
+      return put(calls, { ...fresh(message.call, message.role, now), parties: [party] });
+    }
+    case "missed": {
+      const known = call ?? { ...fresh(message.call, message.role, now), parties: [missing(message.peer)] };
+      return known.phase === "active" ? calls : put(calls, { ...known, phase: "missed", ended: now });
+    }
+    case "peer":
+      return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));
+    case "ended":
+      return call === undefined ? calls : put(calls, left(call, message.number, message.id, now));
+    default:
+      return calls;
+  }
+}
+
+function fresh(id: string, role: Role, now: number): Call {
+  return { id, role, phase: "ringing", began: now, parties: [], lines: [], unread: 0 };
+}
+
+function missing(person: Person): Party {
+  return { ...person, capabilities: [], present: false };
+}
+
+function joined(call: Call, message: NodeMessage & { readonly type: "peer" }, now: number): Call {
+  const same = (party: Party) => party.number === message.peer.number;
+  const before = call.parties.find(same);
+  const party: Party = { ...message.peer, present: true };
+  const others = call.phase === "ringing" ? [] : call.parties.filter((other) => !same(other));
+  // The first one needs no line: the page shows who it is.
+  const introduce = call.answered !== undefined && before?.present !== true;
+  const line: Line = { id: `${message.id}.joined`, at: now, own: false, kind: "joined", who: message.peer };
+  return {
+    ...without(call, "ended"),
+    role: message.role,
+    phase: "active",
+    answered: call.answered ?? now,
+    parties: [...others, party],
+    ...(message.reply !== undefined && { reply: message.reply }),
+    lines: introduce ? [...call.lines, line] : call.lines,
+  };
+}
+
+function left(call: Call, number: string | undefined, id: string, now: number): Call {
+  const gone = call.parties.find((party) => party.present && party.number === number);
+  if (gone === undefined) return call.phase === "ringing" ? { ...call, phase: "ended", ended: now } : call;
+  const parties = call.parties.map((party) => (party === gone ? { ...party, present: false } : party));
+  if (!parties.some((party) => party.present)) return over({ ...call, parties }, now);
+  return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
+}
+
+function over(call: Call, now: number): Call {
+  const parties = call.parties.map((party) => ({ ...party, present: false }));
+  return { ...without(call, "typing"), phase: "ended", ended: now, parties };
+}
+
+/** Adds or replaces a call. The oldest of those that are over is forgotten. */
+function put(calls: Calls, call: Call): Calls {
+  const next = new Map(calls).set(call.id, call);
+  if (next.size > CALLS_MAX) {
+    const finished = [...next.values()].filter((known) => known.phase === "ended" || known.phase === "missed");
+    const oldest = finished.sort((a, b) => a.began - b.began)[0];
+    if (oldest !== undefined) next.delete(oldest.id);
+  }
+  return next;
+}
+
+function without<K extends "ended" | "typing">(call: Call, key: K): Call {
+  const { [key]: _, ...rest } = call;
+  return rest as Call;
+}
+
+export function present(call: Call): Party[] {
+  return call.parties.filter((party) => party.present);
+}
+
+/** Who the call is with: those present, or the last who were. */
+export function people(call: Call): readonly Party[] {
+  const here = present(call);
+  return here.length > 0 ? here : call.parties.slice(-1);
+}
+
+/** The call to show: an active one before one that rings, the newest first. */
+export function current(calls: Calls): Call | undefined {
+  const rank = (call: Call) => (call.phase === "active" ? 2 : call.phase === "ringing" ? 1 : 0);
+  const live = [...calls.values()].filter((call) => rank(call) > 0);
+  return live.sort((a, b) => rank(b) - rank(a) || (b.answered ?? b.began) - (a.answered ?? a.began))[0];
+}

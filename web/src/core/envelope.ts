@@ -1,0 +1,105 @@
+// What the node sends over the stream, parsed.
+import { type Json, list, object, oneOf, parse, text } from "./json.ts";
+import { cleanName } from "./text.ts";
+
+export type Role = "first" | "second";
+const ROLES: readonly Role[] = ["first", "second"];
+
+/** Somebody in a call, and how their client is reached. */
+export interface Person {
+  readonly number?: string;
+  readonly name?: string;
+}
+
+export interface Peer extends Person {
+  /** Where to post. Absent if they have no address that a browser can post to. */
+  readonly address?: string;
+  readonly capabilities: readonly string[];
+}
+
+export type NodeBody =
+  | { readonly type: "ringing"; readonly role: Role; readonly peer: Person }
+  | { readonly type: "missed"; readonly role: Role; readonly peer: Person }
+  | { readonly type: "peer"; readonly role: Role; readonly peer: Peer; readonly own?: Json; readonly reply?: string }
+  | { readonly type: "ended"; readonly number?: string }
+  | { readonly type: "taken"; readonly invitation: string; readonly client: string }
+  | { readonly type: "message"; readonly content: Json };
+
+export type NodeMessage = { readonly id: string; readonly call: string } & NodeBody;
+
+export const ID = /^[A-Za-z0-9._-]{1,64}$/;
+/** A number as a tel URI has it, without `tel:`. */
+const NUMBER = /^\+?[0-9A-Za-z*#.=;-]{1,128}$/;
+const ADDRESS_MAX = 1024;
+
+/** A frame of the stream. `id` alone is returned for a message of an unknown type, so that it can be acknowledged. */
+export function parseFrame(frame: string): NodeMessage | { readonly id: string } | undefined {
+  const message = parse(frame);
+  const id = message && text(message["id"], 128, /^[\x21-\x7e]+$/);
+  if (message === undefined || id === undefined) return undefined;
+  const call = text(message["call"], 128, /^[A-Za-z0-9._-]+$/);
+  const body = call === undefined ? undefined : parseBody(message);
+  return body === undefined || call === undefined ? { id } : { id, call, ...body };
+}
+
+function parseBody(message: Json): NodeBody | undefined {
+  const role = oneOf(message["role"], ROLES) ?? "first";
+  switch (message["type"]) {
+    case "ringing":
+    case "missed":
+      return { type: message["type"], role, peer: person(object(message["peer"]) ?? {}) };
+    case "peer":
+      return peer(message, role);
+    case "ended": {
+      const number = parseNumber(message["number"]);
+      return { type: "ended", ...(number !== undefined && { number }) };
+    }
+    case "taken": {
+      const invitation = text(message["invitation"], 64, ID);
+      const client = text(message["client"], 128);
+      return invitation && client ? { type: "taken", invitation, client } : undefined;
+    }
+    case "message": {
+      const content = object(message["content"]);
+      return content && { type: "message", content };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function peer(message: Json, role: Role): NodeBody | undefined {
+  const fields = object(message["peer"]);
+  if (fields === undefined) return undefined;
+  const address = parseAddress(fields["address"]);
+  const capabilities = list(fields["capabilities"], 64, (word) => text(word, 32, /^[a-z0-9-]+$/)) ?? [];
+  const own = object(message["own"]);
+  const reply = parseAddress(message["reply"]);
+  return {
+    type: "peer",
+    role,
+    peer: { ...person(fields), ...(address !== undefined && { address }), capabilities },
+    ...(own !== undefined && { own }),
+    ...(reply !== undefined && { reply }),
+  };
+}
+
+function person(fields: Json): Person {
+  const number = parseNumber(fields["number"]);
+  const raw = text(fields["name"], 400);
+  const name = raw === undefined ? undefined : cleanName(raw);
+  return { ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
+}
+
+function parseNumber(value: unknown): string | undefined {
+  return text(value, 129, NUMBER);
+}
+
+/** An address that a browser can post to: http or https, without credentials. */
+export function parseAddress(value: unknown): string | undefined {
+  const address = text(value, ADDRESS_MAX);
+  if (address === undefined || !URL.canParse(address)) return undefined;
+  const url = new URL(address);
+  const web = url.protocol === "https:" || url.protocol === "http:";
+  return web && url.username === "" && url.password === "" && url.hash === "" ? url.href : undefined;
+}

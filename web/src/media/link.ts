@@ -1,0 +1,216 @@
+// One RTCPeerConnection: carries out what the negotiation decides, sends the local sources, and reports the remote ones.
+import { negotiate, type Negotiation, negotiation, type NegotiationInput } from "../core/negotiation.ts";
+import type { Candidate, Ice, Sdp, Source, Tracks } from "../core/signal.ts";
+
+export type LinkState = "connecting" | "connected" | "interrupted";
+
+export type LinkSignal =
+  | { readonly type: "sdp"; readonly kind: "offer" | "answer"; readonly sdp: string; readonly tracks: Tracks }
+  | { readonly type: "ice"; readonly candidates: readonly Candidate[] };
+
+export interface LinkEvents {
+  send(signal: LinkSignal): void;
+  state(state: LinkState): void;
+  /** What the other side shows now. */
+  remote(tracks: ReadonlyMap<Source, MediaStreamTrack>): void;
+  channel(channel: RTCDataChannel): void;
+  /** This connection will not come back; only a new one helps. */
+  stuck(): void;
+}
+
+/** Candidates are gathered for so long before they are posted together. */
+const TRICKLE = 40;
+const CANDIDATES_MAX = 32;
+/** How long an interruption may last before ICE is restarted, and how long that may take. */
+const PATIENCE = 2_000;
+const RESTART = 12_000;
+
+const BITRATE: Record<Source, number> = { camera: 1_800_000, screen: 3_500_000, microphone: 48_000 };
+
+export class Link {
+  readonly connection: RTCPeerConnection;
+  readonly #events: LinkEvents;
+  readonly #senders = new Map<Source, RTCRtpSender>();
+  #negotiation: Negotiation;
+  #remoteTracks: Tracks = {};
+  #early: Candidate[] = [];
+  #gathered: Candidate[] = [];
+  #timers = new Map<string, ReturnType<typeof setTimeout>>();
+  #steps: Promise<void> = Promise.resolve();
+  #closed = false;
+
+  constructor(polite: boolean, configuration: RTCConfiguration, events: LinkEvents) {
+    this.#events = events;
+    this.#negotiation = negotiation(polite);
+    const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...configuration });
+    this.connection = connection;
+    connection.onnegotiationneeded = () => this.#input({ type: "needed" });
+    connection.onicecandidate = ({ candidate }) => candidate && this.#gather(candidate);
+    connection.onconnectionstatechange = () => this.#watch();
+    connection.ondatachannel = ({ channel }) => this.#events.channel(channel);
+    connection.onsignalingstatechange = () => this.#report();
+  }
+
+  /** Sends a source from now on, another track of it, or no longer. */
+  async setSource(source: Source, track: MediaStreamTrack | undefined): Promise<void> {
+    const sender = this.#senders.get(source);
+    if (track === undefined) {
+      if (sender !== undefined) this.connection.removeTrack(sender);
+      this.#senders.delete(source);
+    } else if (sender !== undefined) {
+      await sender.replaceTrack(track);
+    } else {
+      const added = this.connection.addTrack(track);
+      this.#senders.set(source, added);
+      await tune(added, source);
+    }
+  }
+
+  openChannel(label: string, protocol = ""): RTCDataChannel {
+    return this.connection.createDataChannel(label, { protocol });
+  }
+
+  /** Takes a description whose sender has been verified, or candidates. */
+  signal(signal: Sdp | Ice): void {
+    if (signal.type === "ice") {
+      this.#queue(() => this.#candidates(signal.candidates));
+    } else {
+      this.#input({ type: signal.kind }, signal);
+    }
+  }
+
+  /** The network has changed: looks for other ways. */
+  restartIce(): void {
+    if (this.#closed) return;
+    this.connection.restartIce();
+    this.#timer("restart", RESTART, () => this.connection.connectionState === "connected" || this.#events.stuck());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timers.forEach((timer) => clearTimeout(timer));
+    this.connection.close();
+  }
+
+  #input(input: NegotiationInput, signal?: Sdp): void {
+    this.#queue(async () => {
+      const [next, actions] = negotiate(this.#negotiation, input);
+      this.#negotiation = next;
+      for (const action of actions) {
+        if (action === "apply" && signal !== undefined) await this.#apply(signal);
+        if (action !== "apply") await this.#describe();
+      }
+    });
+  }
+
+  /** Steps run one after the other, each to its end. */
+  #queue(step: () => Promise<void>): void {
+    this.#steps = this.#steps.then(async () => {
+      if (this.#closed) return;
+      await step().catch(() => this.#closed || this.#events.stuck());
+    });
+  }
+
+  async #apply(signal: Sdp): Promise<void> {
+    this.#remoteTracks = signal.tracks;
+    await this.connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
+    const early = this.#early;
+    this.#early = [];
+    await this.#candidates(early);
+    this.#report();
+  }
+
+  /** An offer or an answer, whichever is due. */
+  async #describe(): Promise<void> {
+    await this.connection.setLocalDescription();
+    const description = this.connection.localDescription;
+    if (description === null || (description.type !== "offer" && description.type !== "answer")) return;
+    this.#events.send({ type: "sdp", kind: description.type, sdp: description.sdp, tracks: this.#localTracks() });
+  }
+
+  #localTracks(): Tracks {
+    const tracks: Record<string, Source> = {};
+    for (const [source, sender] of this.#senders) {
+      const mid = this.connection.getTransceivers().find((transceiver) => transceiver.sender === sender)?.mid;
+      if (mid != null) tracks[mid] = source;
+    }
+    return tracks;
+  }
+
+  async #candidates(candidates: readonly Candidate[]): Promise<void> {
+    if (this.connection.remoteDescription === null) {
+      this.#early = [...this.#early, ...candidates].slice(0, CANDIDATES_MAX * 2);
+      return;
+    }
+    for (const candidate of candidates) {
+      // One that belongs to an ignored offer, or that this browser cannot use: the others are enough.
+      await this.connection.addIceCandidate(candidate).catch(() => undefined);
+    }
+  }
+
+  #gather(candidate: RTCIceCandidate): void {
+    const { candidate: line, sdpMid, sdpMLineIndex } = candidate;
+    this.#gathered.push({ candidate: line, sdpMid, sdpMLineIndex });
+    if (!this.#timers.has("trickle")) this.#timer("trickle", TRICKLE, () => this.#trickle());
+  }
+
+  #trickle(): void {
+    const candidates = this.#gathered.splice(0, CANDIDATES_MAX);
+    this.#events.send({ type: "ice", candidates });
+    if (this.#gathered.length > 0) this.#timer("trickle", TRICKLE, () => this.#trickle());
+  }
+
+  #watch(): void {
+    switch (this.connection.connectionState) {
+      case "connected":
+        this.#stopTimer("patience");
+        this.#stopTimer("restart");
+        this.#events.state("connected");
+        this.#report();
+        break;
+      case "disconnected":
+        this.#events.state("interrupted");
+        this.#timer("patience", PATIENCE, () => this.restartIce());
+        break;
+      case "failed":
+        this.#events.state("interrupted");
+        this.restartIce();
+        break;
+    }
+  }
+
+  #report(): void {
+    if (this.#closed || this.connection.signalingState !== "stable") return;
+    const tracks = new Map<Source, MediaStreamTrack>();
+    for (const transceiver of this.connection.getTransceivers()) {
+      const source = transceiver.mid === null ? undefined : this.#remoteTracks[transceiver.mid];
+      const receives = transceiver.currentDirection === "recvonly" || transceiver.currentDirection === "sendrecv";
+      if (source !== undefined && receives) tracks.set(source, transceiver.receiver.track);
+    }
+    this.#events.remote(tracks);
+  }
+
+  #timer(name: string, after: number, run: () => unknown): void {
+    this.#stopTimer(name);
+    this.#timers.set(
+      name,
+      setTimeout(() => {
+        this.#timers.delete(name);
+        run();
+      }, after),
+    );
+  }
+
+  #stopTimer(name: string): void {
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+}
+
+/** A screen stays sharp and a camera stays fluid when there is too little bandwidth. */
+async function tune(sender: RTCRtpSender, source: Source): Promise<void> {
+  const parameters: RTCRtpSendParameters & { degradationPreference?: string } = sender.getParameters();
+  for (const encoding of parameters.encodings) encoding.maxBitrate = BITRATE[source];
+  if (source === "screen") parameters.degradationPreference = "maintain-resolution";
+  await sender.setParameters(parameters).catch(() => undefined);
+}

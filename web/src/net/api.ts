@@ -1,0 +1,102 @@
+// The node's HTTP API, as far as this client uses it.
+import { type Json, list, object, text } from "../core/json.ts";
+import { cleanName } from "../core/text.ts";
+
+/** This installation of the client, as it signs in. */
+export interface Device {
+  readonly id: string;
+  readonly number: string;
+  readonly name: string;
+  readonly token: string;
+}
+
+export type Failure = "unauthorized" | "absent" | "limited" | "refused" | "unreachable";
+
+/** What went wrong, as far as the client can do something about it. */
+export class ApiError extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure);
+    this.failure = failure;
+  }
+}
+
+export const CAPABILITIES = ["text", "video", "screen", "audio", "files"];
+/** Seconds that a binding lasts without a connection. */
+const EXPIRES = 7 * 24 * 3600;
+const TIMEOUT = 15_000;
+
+export class Api {
+  /** The node's address, with a slash at its end. */
+  readonly node: string;
+
+  constructor(node: string) {
+    this.node = node;
+  }
+
+  /** Exchanges a one-time code for a device. */
+  async enrol(code: string, name: string): Promise<Device> {
+    const answer = await this.#ask("POST", "v1/devices", undefined, { code, name });
+    const [device, token] = [object(answer["device"]), text(answer["token"], 512)];
+    const [id, number] = [text(device?.["id"], 128), text(device?.["number"], 129)];
+    if (!id || !number || !token) throw new ApiError("refused");
+    return { id, number, token, name: cleanName(text(device?.["name"], 400) ?? name) ?? name };
+  }
+
+  /** Binds the device's client to its number; the client's id. */
+  async bind(device: Device): Promise<string> {
+    const body = { capabilities: CAPABILITIES, expires: EXPIRES };
+    const id = text((await this.#ask("POST", "v1/clients", device.token, body))["id"], 128);
+    if (id === undefined) throw new ApiError("refused");
+    return id;
+  }
+
+  async iceServers(device: Device): Promise<RTCIceServer[]> {
+    const answer = await this.#ask("GET", "v1/ice", device.token).catch(() => undefined);
+    return list(answer?.["iceServers"], 16, iceServer) ?? [];
+  }
+
+  /** Whether this client, of all of its number's, may accept an invitation. */
+  async claim(device: Device, client: string, call: string, invitation: string): Promise<boolean> {
+    try {
+      const path = `v1/calls/${encodeURIComponent(call)}/claims`;
+      return (await this.#ask("POST", path, device.token, { client, invitation }))["won"] !== false;
+    } catch (error) {
+      // A node without claims: its clients decide among themselves.
+      if (error instanceof ApiError && error.failure === "absent") return true;
+      throw error;
+    }
+  }
+
+  async forget(device: Device): Promise<void> {
+    await this.#ask("DELETE", `v1/devices/${encodeURIComponent(device.id)}`, device.token);
+  }
+
+  async #ask(method: string, path: string, token: string | undefined, body?: object): Promise<Json> {
+    const headers: Record<string, string> = {};
+    if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
+    if (body !== undefined) headers["content-type"] = "application/json";
+    const request: RequestInit = { method, headers, signal: AbortSignal.timeout(TIMEOUT), cache: "no-store" };
+    if (body !== undefined) request.body = JSON.stringify(body);
+    const answer = await fetch(this.node + path, request).catch(() => {
+      throw new ApiError("unreachable");
+    });
+    if (!answer.ok) throw new ApiError(failure(answer.status));
+    return object(await answer.json().catch(() => undefined)) ?? {};
+  }
+}
+
+function failure(status: number): Failure {
+  if (status === 401 || status === 403) return "unauthorized";
+  if (status === 404 || status === 405 || status === 410) return "absent";
+  if (status === 429) return "limited";
+  return status >= 500 ? "unreachable" : "refused";
+}
+
+function iceServer(value: unknown): RTCIceServer | undefined {
+  const fields = object(value);
+  const urls = list(fields?.["urls"], 16, (url) => text(url, 512, /^(stuns?|turns?):/));
+  if (urls === undefined || urls.length === 0) return undefined;
+  const [username, credential] = [text(fields?.["username"], 512), text(fields?.["credential"], 512)];
+  return { urls, ...(username && { username }), ...(credential && { credential }) };
+}

@@ -1,0 +1,247 @@
+// The page: signs in, keeps one view in front of the person, and draws it again when something changes.
+import { Client } from "../app/client.ts";
+import { type Call, current } from "../core/calls.ts";
+import { catalogue, pick } from "../core/locale/mod.ts";
+import type { Source } from "../core/signal.ts";
+import type { Entry } from "../files/entries.ts";
+import { CaptureError } from "../media/capture.ts";
+import { type Api, ApiError, type Device, type Failure } from "../net/api.ts";
+import { backoff } from "../core/backoff.ts";
+import { loadDevice, loadPreferences, type Preferences, saveDevice, savePreferences, type Storage } from "../net/storage.ts";
+import { CallView } from "./call.ts";
+import { Context } from "./context.ts";
+import { confirm } from "./dialogs.ts";
+import { attribute, h, setChildren, setText, show } from "./dom.ts";
+import { IdleView } from "./idle.ts";
+import { icon } from "./icons.ts";
+import { Notices } from "./notices.ts";
+import { openSettings } from "./settings.ts";
+import { deviceName, SignInView } from "./signin.ts";
+import { streamStatus } from "./status.ts";
+
+/** Changes that come together are drawn together. */
+const FRAME = 30;
+
+export class App {
+  readonly #root: HTMLElement;
+  readonly #api: Api;
+  readonly #storage: Storage;
+  #preferences: Preferences = loadPreferences();
+  #context = contextOf(this.#preferences);
+  #notices = new Notices(this.#context);
+  #client: Client | undefined;
+  /** A past call that the person looks at. */
+  #opened: string | undefined;
+  #idle: IdleView | undefined;
+  #call: { readonly id: string; readonly view: CallView } | undefined;
+  #bar: { readonly element: HTMLElement; readonly status: HTMLElement; readonly retry: HTMLElement } | undefined;
+  #due: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
+
+  constructor(root: HTMLElement, api: Api, storage: Storage) {
+    this.#root = root;
+    this.#api = api;
+    this.#storage = storage;
+    this.#appearance();
+    addEventListener("online", () => this.#client?.networkChanged());
+    addEventListener("offline", () => this.#changed());
+    document.addEventListener("visibilitychange", () => this.#visible());
+    addEventListener("beforeunload", (event) => this.#busy() && event.preventDefault());
+    setInterval(() => this.#draw(), 1000);
+  }
+
+  /** Starts with the stored device, or a code from a link, or the page to sign in. */
+  start(code: string): void {
+    const device = loadDevice();
+    if (device !== undefined && code === "") void this.#enter(device);
+    else this.#askToSignIn(code, false);
+  }
+
+  stop(): void {
+    this.#client?.stop();
+    this.#client = undefined;
+  }
+
+  #askToSignIn(code: string, revoked: boolean): void {
+    const enrol = (typed: string, name: string) => this.#enrol(typed, name);
+    const view = new SignInView(this.#context.t, { enrol }, code, deviceName(navigator.userAgent), revoked);
+    setChildren(this.#root, [view.element]);
+    if (code !== "") void view.submit();
+    else view.element.querySelector("input")?.focus();
+  }
+
+  async #enrol(code: string, name: string): Promise<Failure | undefined> {
+    try {
+      const device = await this.#api.enrol(code.trim(), name);
+      await this.#storage.clear();
+      saveDevice(device);
+      void this.#enter(device);
+      return undefined;
+    } catch (error) {
+      return error instanceof ApiError ? error.failure : "refused";
+    }
+  }
+
+  async #enter(device: Device): Promise<void> {
+    const client = new Client(device, this.#api, this.#storage, {
+      changed: () => this.#changed(),
+      revoked: () => void this.#leave(true),
+      notice: (call, what, text) => this.#notices.show(call, what, text),
+      preferences: () => this.#preferences,
+    });
+    this.#client = client;
+    this.#build();
+    while (this.#client === client) {
+      try {
+        await client.start();
+        this.#attempt = 0;
+        return;
+      } catch (error) {
+        if (error instanceof ApiError && error.failure === "unauthorized") return this.#leave(true);
+        client.stream = "waiting";
+        this.#changed();
+        await new Promise((done) => setTimeout(done, backoff(this.#attempt, Math.random())));
+        this.#attempt += 1;
+      }
+    }
+  }
+
+  async #leave(revoked: boolean): Promise<void> {
+    this.stop();
+    await this.#storage.clear();
+    this.#askToSignIn("", revoked);
+  }
+
+  #build(): void {
+    const { t } = this.#context;
+    const settings = { class: "icon-button", type: "button", "aria-label": t.settings, title: t.settings };
+    const status = h("p", { class: "status", role: "status" });
+    const retry = h("button", { class: "link", type: "button", on: { click: () => this.#client?.retry() } }, t.tryNow);
+    const open = h("button", { ...settings, on: { click: () => this.#settings() } }, icon("settings"));
+    const element = h("header", { class: "bar" }, h("span", { class: "brand" }, icon("phone"), "sidecall"), status, retry, open);
+    this.#bar = { element, status, retry };
+    this.#idle = new IdleView(this.#context, {
+      open: (call) => this.#open(call),
+      notify: () => void Notification.requestPermission().then(() => this.#draw()),
+    });
+    this.#call = undefined;
+    this.#draw();
+  }
+
+  #open(call: string | undefined): void {
+    this.#opened = call;
+    this.#draw();
+    this.#root.querySelector<HTMLElement>("main h1")?.setAttribute("tabindex", "-1");
+    this.#root.querySelector<HTMLElement>("main h1")?.focus();
+  }
+
+  #changed(): void {
+    this.#due ??= setTimeout(() => this.#draw(), FRAME);
+  }
+
+  #draw(): void {
+    clearTimeout(this.#due);
+    this.#due = undefined;
+    const [client, bar] = [this.#client, this.#bar];
+    if (client === undefined || bar === undefined) return;
+    const now = Date.now();
+    const status = streamStatus(client.stream, navigator.onLine, this.#context.t);
+    setText(bar.status, status.text);
+    attribute(bar.status, "data-state", status.level);
+    show(bar.retry, client.stream === "waiting");
+    const live = current(client.calls);
+    const chosen = live?.id ?? this.#opened;
+    const call = chosen === undefined ? undefined : client.calls.get(chosen);
+    if (call === undefined) this.#drawIdle(client, bar.element, now);
+    else this.#drawCall(client, call, bar.element, now);
+    this.#notices.title(client.calls, live);
+  }
+
+  #drawIdle(client: Client, bar: HTMLElement, now: number): void {
+    this.#call = undefined;
+    const idle = this.#idle!;
+    idle.update(client.device.number, client.calls, client.stream, now);
+    setChildren(this.#root, [bar, idle.element]);
+  }
+
+  #drawCall(client: Client, call: Call, bar: HTMLElement, now: number): void {
+    if (this.#call?.id !== call.id) this.#call = { id: call.id, view: this.#callView(call.id) };
+    // A live call stays in front when it ends, until the person leaves it or another one begins.
+    if (call.phase === "active" || call.phase === "ringing") this.#opened = call.id;
+    this.#call.view.update(call, client.conversation(call.id), now);
+    setChildren(this.#root, [bar, this.#call.view.element]);
+    if (!document.hidden) client.read(call.id);
+  }
+
+  #callView(id: string): CallView {
+    return new CallView(this.#context, {
+      back: () => this.#open(undefined),
+      write: (text) => this.#client?.write(id, text),
+      again: (line) => this.#client?.again(id, line),
+      typing: () => this.#client?.typing(id),
+      toggle: (source) => void this.#toggle(id, source),
+      share: (entries: readonly Entry[]) => this.#client?.conversation(id)?.share(entries),
+      notice: (text) => this.#notices.toast(text),
+    });
+  }
+
+  async #toggle(call: string, source: Source): Promise<void> {
+    const { t } = this.#context;
+    const sources = this.#client?.conversation(call)?.sources;
+    if (sources === undefined) return;
+    if (sources.tracks.has(source)) return sources.stop(source);
+    if (source === "microphone" && !(await confirm(t.echoTitle, t.echoText, t.echoGo, t))) return;
+    const device = source === "camera" ? this.#preferences.camera : source === "microphone" ? this.#preferences.microphone : "";
+    try {
+      await sources.start(source, device);
+    } catch (error) {
+      const failure = error instanceof CaptureError ? error.failure : "absent";
+      const words = { denied: t.sourceDenied, absent: t.sourceAbsent, busy: t.sourceBusy };
+      // Somebody who closes the browser's choice of screens knows why.
+      if (source !== "screen" || failure !== "denied") this.#notices.toast(words[failure]);
+    }
+  }
+
+  #settings(): void {
+    const client = this.#client;
+    if (client === undefined) return;
+    const changed = (preferences: Preferences) => {
+      const { language } = this.#context;
+      this.#preferences = preferences;
+      savePreferences(preferences);
+      this.#appearance();
+      if (this.#context.language === language) return;
+      this.#build();
+    };
+    const signOut = () => {
+      void this.#api.forget(client.device).catch(() => undefined);
+      void this.#leave(false);
+    };
+    void openSettings(this.#context.t, client.device, this.#preferences, { changed, signOut });
+  }
+
+  #appearance(): void {
+    const root = document.documentElement;
+    attribute(root, "data-theme", this.#preferences.theme);
+    this.#context = contextOf(this.#preferences);
+    this.#notices.speak(this.#context);
+    attribute(root, "lang", this.#context.language);
+  }
+
+  #visible(): void {
+    if (this.#client !== undefined) this.#client.watching = !document.hidden;
+    if (!document.hidden) this.#client?.retry();
+    this.#draw();
+  }
+
+  /** Whether files would be lost if the page were left. */
+  #busy(): boolean {
+    const calls = [...(this.#client?.calls.keys() ?? [])];
+    return calls.some((id) => this.#client?.conversation(id)?.transfers.active === true);
+  }
+}
+
+function contextOf({ language }: Preferences): Context {
+  const chosen = pick(language, navigator.languages);
+  return new Context(catalogue(chosen), chosen);
+}

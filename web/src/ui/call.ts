@@ -1,0 +1,203 @@
+// A call: who it is with, what can be shared, the stage, and the chat.
+import type { Conversation } from "../app/conversation.ts";
+import { type Call, type Line, people, present } from "../core/calls.ts";
+import { duration } from "../core/format.ts";
+import { type InvitationKind, type Source, SOURCES } from "../core/signal.ts";
+import { type Entry, fromList, fromTransfer } from "../files/entries.ts";
+import { canShareScreen } from "../media/capture.ts";
+import { ChatView } from "./chat.ts";
+import type { Context } from "./context.ts";
+import { initials } from "./context.ts";
+import { showWords } from "./dialogs.ts";
+import { attribute, h, setText, show } from "./dom.ts";
+import { icon, type IconName } from "./icons.ts";
+import { InvitationsView } from "./invitations.ts";
+import { type Shown, StageView } from "./stage.ts";
+import { mediaStatus } from "./status.ts";
+import { TransfersView } from "./transfers.ts";
+
+export interface CallEvents {
+  back(): void;
+  write(text: string): void;
+  again(line: Line): void;
+  typing(): void;
+  toggle(source: Source): void;
+  share(entries: readonly Entry[]): void;
+  notice(text: string): void;
+}
+
+/** What a peer's app must have declared for each kind. An app that declares nothing is tried. */
+const NEEDS: Record<InvitationKind, string> = { camera: "video", screen: "screen", microphone: "audio", files: "files" };
+
+export class CallView {
+  readonly element: HTMLElement;
+  readonly #context: Context;
+  readonly #back: HTMLElement;
+  readonly #avatar = h("span", { class: "avatar", "aria-hidden": "true" });
+  readonly #name = h("h1", {});
+  readonly #detail = h("p", { class: "detail" });
+  readonly #media = h("p", { class: "media-status", role: "status" });
+  readonly #verify: HTMLButtonElement;
+  readonly #buttons = new Map<InvitationKind, HTMLButtonElement>();
+  readonly #actions: HTMLElement;
+  readonly #stage: StageView;
+  readonly #invitations: InvitationsView;
+  readonly #transfers: TransfersView;
+  readonly #chat: ChatView;
+  #conversation: Conversation | undefined;
+
+  constructor(context: Context, events: CallEvents) {
+    const { t } = context;
+    this.#context = context;
+    const back = { class: "icon-button", type: "button", "aria-label": t.back, title: t.back, on: { click: () => events.back() } };
+    this.#back = h("button", back, icon("back"));
+    this.#verify = h("button", { class: "quiet small", type: "button" }, icon("shield"), t.verify);
+    this.#verify.addEventListener("click", () => void showWords(this.#words(), t));
+    this.#stage = new StageView(context);
+    this.#invitations = new InvitationsView(context, {
+      accept: (id) => this.#conversation?.accept(id),
+      decline: (id) => this.#conversation?.decline(id),
+      withdraw: (id) => this.#conversation?.withdraw(id),
+    });
+    this.#transfers = new TransfersView(context, {
+      pause: (id, paused) => this.#conversation?.transfers.pause(id, paused),
+      cancel: (id) => this.#conversation?.cancelTransfer(id),
+      dismiss: (id) => this.#conversation?.transfers.dismiss(id),
+    });
+    this.#chat = new ChatView(context, {
+      ...events,
+      paste: (transfer) => void fromTransfer(transfer).then(events.share),
+    });
+    this.#chat.shelf.append(this.#transfers.element);
+    this.#actions = h("div", { class: "actions", role: "toolbar" }, ...this.#makeActions(events));
+    const who = h("div", { class: "who" }, this.#name, this.#detail);
+    const side = h("div", { class: "side" }, this.#media, this.#verify);
+    const head = h("header", { class: "call-head" }, this.#back, this.#avatar, who, side);
+    const left = h("div", { class: "left" }, head, this.#actions, this.#invitations.element, this.#stage.element);
+    this.element = h("main", { class: "call", "data-drop": t.dropHere }, left, this.#chat.element);
+    this.#takeDrops(events);
+  }
+
+  update(call: Call, conversation: Conversation | undefined, now: number): void {
+    const { t } = this.#context;
+    const name = this.#context.names(call);
+    this.#conversation = conversation;
+    setText(this.#name, name);
+    if (initials(name) === "") this.#avatar.replaceChildren(icon("phone"));
+    else setText(this.#avatar, initials(name));
+    setText(this.#detail, [this.#context.numbers(call), this.#phase(call, now)].filter((part) => part !== "").join(" · "));
+    show(this.#back, call.phase !== "active" && call.phase !== "ringing");
+    attribute(this.element, "data-phase", call.phase);
+    const live = conversation !== undefined && present(call).some((party) => party.address !== undefined);
+    show(this.#actions, live);
+    show(this.#stage.element, live);
+    const sessions = conversation?.sessions ?? [];
+    const status = mediaStatus(sessions, t);
+    setText(this.#media, status?.text ?? (call.phase === "active" && !live ? this.#unreachable(call) : ""));
+    attribute(this.#media, "data-state", status?.level);
+    show(this.#verify, sessions.some((session) => session.words.length > 0));
+    this.#updateActions(call, conversation);
+    this.#stage.update(conversation === undefined ? [] : shown(conversation, name));
+    this.#invitations.update(conversation?.invitations ?? [], name);
+    this.#transfers.update(conversation?.transfers.view() ?? []);
+    this.#chat.update(call, now);
+  }
+
+  #phase(call: Call, now: number): string {
+    const { t } = this.#context;
+    switch (call.phase) {
+      case "ringing":
+        return call.role === "first" ? t.ringingOut : t.ringingIn;
+      case "missed":
+        return t.missed;
+      case "active":
+        return duration(now - (call.answered ?? now));
+      case "ended":
+        return call.answered === undefined ? t.ended : `${t.ended} · ${duration((call.ended ?? now) - call.answered)}`;
+    }
+  }
+
+  #unreachable(call: Call): string {
+    return people(call).some((party) => party.address !== undefined) ? "" : this.#context.t.noClient;
+  }
+
+  #words(): readonly string[] {
+    return this.#conversation?.sessions.find((session) => session.words.length > 0)?.words ?? [];
+  }
+
+  #makeActions(events: CallEvents): HTMLElement[] {
+    const { t } = this.#context;
+    const make = (kind: InvitationKind, click: () => void) => {
+      const label = h("span", { class: "label" }, t[kind]);
+      const button = h("button", { class: "action", type: "button", on: { click } }, icon(kind as IconName), label);
+      this.#buttons.set(kind, button);
+      return button;
+    };
+    const input = (folder: boolean) => {
+      const field = h("input", { type: "file", multiple: true, webkitdirectory: folder, class: "visually-hidden", tabindex: -1 });
+      attribute(field, "aria-label", folder ? t.folder : t.files);
+      field.addEventListener("change", () => {
+        events.share(fromList(field.files ?? []));
+        field.value = "";
+      });
+      return field;
+    };
+    const [files, folder] = [input(false), input(true)];
+    const folderButton = h("button", { class: "action", type: "button", on: { click: () => folder.click() } });
+    folderButton.append(icon("folder"), h("span", { class: "label" }, t.folder));
+    return [
+      make("camera", () => events.toggle("camera")),
+      make("screen", () => events.toggle("screen")),
+      make("files", () => files.click()),
+      folderButton,
+      make("microphone", () => events.toggle("microphone")),
+      files,
+      folder,
+    ];
+  }
+
+  #updateActions(call: Call, conversation: Conversation | undefined): void {
+    const { t } = this.#context;
+    const stops: Record<Source, string> = { camera: t.stopCamera, screen: t.stopScreen, microphone: t.stopMicrophone };
+    const parties = present(call);
+    for (const [kind, button] of this.#buttons) {
+      const able = parties.some(({ capabilities }) => capabilities.length === 0 || capabilities.includes(NEEDS[kind]));
+      attribute(button, "disabled", !able);
+      attribute(button, "title", able ? undefined : t.notOffered);
+      const source = SOURCES.find((known) => known === kind);
+      if (source === undefined) continue;
+      const on = conversation?.sources.tracks.has(source) ?? false;
+      attribute(button, "aria-pressed", on ? "true" : "false");
+      setText(button.querySelector(".label")!, on ? stops[source] : t[source]);
+    }
+    show(this.#buttons.get("screen")!, canShareScreen());
+  }
+
+  #takeDrops(events: CallEvents): void {
+    let depth = 0;
+    const inside = (change: number) => {
+      depth = change === 0 ? 0 : Math.max(0, depth + change);
+      attribute(this.element, "data-dropping", depth > 0);
+    };
+    const carries = (event: DragEvent) => event.dataTransfer?.types.includes("Files") === true;
+    this.element.addEventListener("dragenter", (event) => carries(event) && inside(1));
+    this.element.addEventListener("dragleave", (event) => carries(event) && inside(-1));
+    this.element.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
+    this.element.addEventListener("drop", (event) => {
+      if (!carries(event) || event.dataTransfer === null) return;
+      event.preventDefault();
+      inside(0);
+      void fromTransfer(event.dataTransfer).then(events.share);
+    });
+  }
+}
+
+function shown(conversation: Conversation, name: string): Shown[] {
+  const own = Array.from(conversation.sources.tracks, ([source, track]): Shown => ({
+    id: `own-${source}`, source, track, own: true, name: "",
+  }));
+  const theirs = conversation.sessions.flatMap(({ facts, remote }) =>
+    Array.from(remote, ([source, track]): Shown => ({ id: `${facts.id}-${source}`, source, track, own: false, name })),
+  );
+  return [...theirs, ...own];
+}

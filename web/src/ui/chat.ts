@@ -1,0 +1,178 @@
+// The chat of a call: its lines, what became of the own ones, and the field to write.
+import type { Call, Line, LineState } from "../core/calls.ts";
+import { present } from "../core/calls.ts";
+import { pieces, TEXT_MAX } from "../core/text.ts";
+import { canSaveFolder, saveAll, saveFile } from "../files/save.ts";
+import type { Context } from "./context.ts";
+import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
+import { icon } from "./icons.ts";
+
+export interface ChatEvents {
+  write(text: string): void;
+  typing(): void;
+  again(line: Line): void;
+  paste(transfer: DataTransfer): void;
+  notice(text: string): void;
+}
+
+export class ChatView {
+  readonly element: HTMLElement;
+  /** Where transfers are shown, between the lines and the field. */
+  readonly shelf = h("div", { class: "shelf" });
+  readonly #context: Context;
+  readonly #events: ChatEvents;
+  readonly #scroller: HTMLElement;
+  readonly #lines: Keyed<Line, LineView>;
+  readonly #empty: HTMLElement;
+  readonly #typing = h("p", { class: "typing", "aria-live": "polite" });
+  readonly #form: HTMLFormElement;
+  readonly #field: HTMLTextAreaElement;
+  #count = 0;
+
+  constructor(context: Context, events: ChatEvents) {
+    const { t } = context;
+    this.#context = context;
+    this.#events = events;
+    const list = h("ol", { class: "lines", role: "log", "aria-live": "polite", "aria-label": t.chat });
+    this.#lines = new Keyed(list, (line) => new LineView(context, line, events));
+    this.#empty = h("p", { class: "hint empty" }, t.chatEmpty);
+    this.#scroller = h("div", { class: "scroller", tabindex: "0", "aria-label": t.chat, role: "region" }, this.#empty, list);
+    this.#field = h("textarea", {
+      rows: 1,
+      maxlength: TEXT_MAX,
+      placeholder: t.write,
+      "aria-label": t.write,
+      on: {
+        input: () => this.#typed(),
+        keydown: (event) => this.#key(event),
+        paste: (event) => this.#paste(event),
+      },
+    });
+    const submit = (event: Event) => {
+      event.preventDefault();
+      this.#send();
+    };
+    const send = h("button", { class: "icon-button primary", type: "submit", "aria-label": t.send, title: t.send }, icon("send"));
+    this.#form = h("form", { class: "composer", on: { submit } }, this.#field, send);
+    this.element = h("section", { class: "chat", "aria-label": t.chat }, this.#scroller, this.#typing, this.shelf, this.#form);
+  }
+
+  update(call: Call, now: number): void {
+    const { t } = this.#context;
+    const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
+    const atEnd = scrollHeight - scrollTop - clientHeight < 60;
+    const name = this.#context.names(call);
+    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, name));
+    show(this.#empty, call.lines.length === 0 && call.phase === "active");
+    const typing = call.typing !== undefined && call.typing > now;
+    setText(this.#typing, typing ? t.typing(name) : "");
+    show(this.#form, present(call).some((party) => party.address !== undefined));
+    const last = call.lines.at(-1);
+    if (call.lines.length !== this.#count && (atEnd || last?.own === true)) {
+      this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    }
+    this.#count = call.lines.length;
+  }
+
+  #typed(): void {
+    this.#events.typing();
+    this.#fit();
+  }
+
+  #fit(): void {
+    this.#field.style.height = "auto";
+    this.#field.style.height = `${Math.min(this.#field.scrollHeight + 2, 160)}px`;
+  }
+
+  #key(event: KeyboardEvent): void {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    this.#send();
+  }
+
+  #paste(event: ClipboardEvent): void {
+    const transfer = event.clipboardData;
+    if (transfer === null || transfer.files.length === 0) return;
+    event.preventDefault();
+    this.#events.paste(transfer);
+  }
+
+  #send(): void {
+    if (this.#field.value.trim() === "") return;
+    this.#events.write(this.#field.value);
+    this.#field.value = "";
+    this.#fit();
+    this.#field.focus();
+  }
+}
+
+class LineView {
+  readonly element: HTMLElement;
+  readonly #context: Context;
+  readonly #state = h("span", { class: "state" });
+  readonly #meta = h("span", { class: "meta" });
+  readonly #again: HTMLButtonElement;
+  readonly #author = h("span", { class: "visually-hidden" });
+  #line: Line;
+
+  constructor(context: Context, line: Line, events: ChatEvents) {
+    const { t } = context;
+    this.#context = context;
+    this.#line = line;
+    this.#again = h("button", { class: "link", type: "button", on: { click: () => events.again(this.#line) } }, t.retry);
+    this.#meta.append(h("time", {}, context.time(line.at)), this.#state, this.#again);
+    const kind = line.kind === "joined" || line.kind === "left" ? "note" : line.own ? "own" : "theirs";
+    this.element = h("li", { class: `line ${kind}` }, this.#author, body(context, line, events));
+    if (kind !== "note") this.element.append(this.#meta);
+  }
+
+  update(line: Line, name: string): void {
+    const { t } = this.#context;
+    this.#line = line;
+    const note = line.kind === "joined" || line.kind === "left";
+    setText(this.#author, note ? "" : t.lineBy(line.own ? t.you : name, this.#context.time(line.at)));
+    const words: Record<LineState, string> = t;
+    setText(this.#state, line.state === undefined ? "" : words[line.state]);
+    attribute(this.element, "data-state", line.state);
+    show(this.#again, line.state === "failed");
+  }
+}
+
+function body(context: Context, line: Line, events: ChatEvents): HTMLElement {
+  const { t } = context;
+  switch (line.kind) {
+    case "text": {
+      const parts = pieces(line.text).map(({ text, href }) =>
+        href === undefined ? text : h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, text),
+      );
+      return h("p", { class: "bubble", dir: "auto" }, ...parts);
+    }
+    case "joined":
+      return h("p", {}, t.joined(context.name(line.who)));
+    case "left":
+      return h("p", {}, t.left(context.name(line.who)));
+    case "files":
+      return files(context, line, events);
+  }
+}
+
+function files(context: Context, line: Line & { readonly kind: "files" }, events: ChatEvents): HTMLElement {
+  const { t } = context;
+  const title = h("p", { class: "files-title" }, icon("files"), context.bundle(line));
+  const box = h("div", { class: "bubble files" }, title);
+  const saved = line.saved ?? [];
+  const missing = (there: boolean) => there || events.notice(t.notHere);
+  const item = (index: number, label: string) => {
+    const click = () => void saveFile(line.id, index, saved[index]!).then(missing);
+    return h("button", { class: "link", type: "button", on: { click } }, icon("save"), label);
+  };
+  if (saved.length === 1) box.append(item(0, t.save));
+  if (saved.length > 1) {
+    const all = () => void saveAll(line.id, saved);
+    if (canSaveFolder()) box.append(h("button", { class: "link", type: "button", on: { click: all } }, icon("save"), t.saveAll));
+    const list = h("ul", {});
+    setChildren(list, saved.slice(0, 50).map(({ path }, index) => h("li", {}, item(index, path.join("/")))));
+    box.append(h("details", {}, h("summary", {}, t.files), list));
+  }
+  return box;
+}

@@ -1,0 +1,55 @@
+// What every view uses: the texts, the locale, and how people are named.
+import type { Call, Party } from "../core/calls.ts";
+import { people } from "../core/calls.ts";
+import type { Person } from "../core/envelope.ts";
+import { phone, size } from "../core/format.ts";
+import type { Catalogue, Language } from "../core/locale/mod.ts";
+import type { Bundle } from "../core/signal.ts";
+
+export class Context {
+  readonly t: Catalogue;
+  readonly language: Language;
+
+  constructor(t: Catalogue, language: Language) {
+    this.t = t;
+    this.language = language;
+  }
+
+  /** A person's name, or their number. */
+  name(person: Person | undefined): string {
+    return person?.name ?? (person?.number === undefined ? this.t.withheld : phone(person.number));
+  }
+
+  names(call: Call): string {
+    return this.t.and(people(call).map((party) => this.name(party)));
+  }
+
+  /** The numbers of those who are shown by name. */
+  numbers(call: Call): string {
+    const named = (party: Party) => party.name !== undefined && party.number !== undefined;
+    return people(call).filter(named).map((party) => phone(party.number!)).join(", ");
+  }
+
+  bundle({ count, bytes, name }: Bundle): string {
+    const total = size(bytes, this.language);
+    return count === 1 ? this.t.oneFile(name, total) : this.t.manyFiles(count, name, total);
+  }
+
+  time(at: number): string {
+    return new Date(at).toLocaleTimeString(this.language, { hour: "2-digit", minute: "2-digit" });
+  }
+
+  /** The time of today, or the day before it. */
+  moment(at: number, now: number): string {
+    const [day, today] = [new Date(at).toDateString(), new Date(now).toDateString()];
+    if (day === today) return this.time(at);
+    return new Date(at).toLocaleDateString(this.language, { day: "numeric", month: "short" });
+  }
+}
+
+/** Up to two letters for the circle beside a name. */
+export function initials(name: string): string {
+  const words = name.split(/\s+/).filter((word) => /^\p{L}/u.test(word));
+  const letters = [words[0], words.length > 1 ? words.at(-1) : undefined].map((word) => Array.from(word ?? "")[0] ?? "");
+  return letters.join("").toUpperCase();
+}

@@ -1,0 +1,97 @@
+// Files on their way: progress, pause, cancel.
+import type { TransferView } from "../app/transfers.ts";
+import { size } from "../core/format.ts";
+import type { Reason } from "../core/transfer/frames.ts";
+import type { Context } from "./context.ts";
+import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
+import { icon } from "./icons.ts";
+
+export interface TransferActions {
+  pause(id: string, paused: boolean): void;
+  cancel(id: string): void;
+  dismiss(id: string): void;
+}
+
+export class TransfersView {
+  readonly element: HTMLElement;
+  readonly #rows: Keyed<TransferView, RowView>;
+
+  constructor(context: Context, actions: TransferActions) {
+    this.element = h("ul", { class: "transfers", "aria-label": context.t.transfers });
+    this.#rows = new Keyed(this.element, () => new RowView(context, actions));
+  }
+
+  update(transfers: readonly TransferView[]): void {
+    const shown = transfers.filter(({ state }) => state !== "done");
+    this.#rows.update(shown, ({ id }) => id, (view, transfer) => view.update(transfer));
+    show(this.element, shown.length > 0);
+  }
+}
+
+class RowView {
+  readonly element: HTMLElement;
+  readonly #context: Context;
+  readonly #title = h("p", { class: "title" });
+  readonly #detail = h("p", { class: "detail" });
+  readonly #bar = h("progress", { max: 1 });
+  readonly #pause: HTMLButtonElement;
+  readonly #end: HTMLButtonElement;
+  #transfer: TransferView | undefined;
+
+  constructor(context: Context, actions: TransferActions) {
+    const { t } = context;
+    this.#context = context;
+    const pause = () => this.#transfer && actions.pause(this.#transfer.id, !this.#transfer.paused);
+    const end = () => {
+      if (this.#transfer === undefined) return;
+      if (typeof this.#transfer.state === "string") actions.cancel(this.#transfer.id);
+      else actions.dismiss(this.#transfer.id);
+    };
+    this.#pause = h("button", { class: "icon-button", type: "button", on: { click: pause } });
+    this.#end = h("button", { class: "icon-button", type: "button", "aria-label": t.cancel, on: { click: end } }, icon("close"));
+    const texts = h("div", { class: "texts" }, this.#title, this.#bar, this.#detail);
+    this.element = h("li", {}, texts, this.#pause, this.#end);
+  }
+
+  update(transfer: TransferView): void {
+    const { t, language } = this.#context;
+    const { incoming, bundle, state, paused, progress } = transfer;
+    this.#transfer = transfer;
+    const what = this.#context.bundle(bundle);
+    setText(this.#title, incoming ? t.receivingFiles(what) : t.sendingFiles(what));
+    this.#bar.value = bundle.bytes === 0 ? 1 : progress / bundle.bytes;
+    attribute(this.#bar, "aria-label", this.#title.textContent ?? "");
+    const done = t.progress(size(progress, language), size(bundle.bytes, language));
+    setText(this.#detail, this.#words(state, paused, done));
+    const failed = typeof state !== "string";
+    show(this.#bar, !failed);
+    show(this.#pause, state === "sending");
+    attribute(this.element, "data-failed", failed);
+    if (this.#pause.getAttribute("aria-label") !== (paused ? t.resume : t.pause)) {
+      attribute(this.#pause, "aria-label", paused ? t.resume : t.pause);
+      setChildren(this.#pause, [icon(paused ? "play" : "pause")]);
+    }
+    attribute(this.#end, "aria-label", failed ? t.dismiss : t.cancel);
+  }
+
+  #words(state: TransferView["state"], paused: boolean, done: string): string {
+    const { t } = this.#context;
+    if (typeof state !== "string") return this.#reason(state.failed);
+    if (state === "asking") return t.waitingFor(t.files);
+    if (state === "waiting") return t.waitingConnection;
+    return paused ? `${t.paused} · ${done}` : done;
+  }
+
+  #reason(reason: Reason): string {
+    const { t } = this.#context;
+    const words: Record<Reason, string> = {
+      user: t.cancelled,
+      digest: t.failedDigest,
+      limit: t.failedLimit,
+      disk: t.failedDisk,
+      gone: t.failedGone,
+      changed: t.failedChanged,
+    };
+    return words[reason];
+  }
+}
