@@ -1,0 +1,213 @@
+// Two people in a call, each with the client in a real browser.
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { NodeDouble } from "../double/node.ts";
+import { launch, Someone } from "./people.ts";
+
+const [ALICE, BOB, CAROL] = ["+12125550100", "1001;phone-context=pbx.b.example", "+13105552001"];
+
+let browser: Browser;
+let node: NodeDouble;
+let alice: Someone;
+let bob: Someone;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  node = new NodeDouble();
+  await node.start();
+  alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
+  bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
+});
+afterEach(async () => {
+  const complaints = [...alice.complaints, ...bob.complaints];
+  await alice.context.close();
+  await bob.context.close();
+  node.stop();
+  assert.deepEqual(complaints, []);
+});
+
+/** Alice shows her camera and Bob accepts. */
+async function cameraOn(): Promise<void> {
+  await alice.click("Camera");
+  await bob.sees("Alice Archer would like to show you a camera");
+  await bob.click("Accept");
+  await bob.watches("Camera of Alice Archer");
+}
+
+test("a phone that rings shows who it is, and an answered call the other person", { timeout: 60_000 }, async () => {
+  node.ring("c1", ALICE, BOB);
+  await alice.sees("Calling…");
+  await bob.sees("is calling your phone");
+  node.pair("c1", ALICE, BOB);
+  await alice.page.getByRole("heading", { name: "Bob Baker" }).waitFor();
+  await bob.sees("+1 212 555 0100");
+  node.part("c1", ALICE, BOB);
+  await bob.sees("Call ended");
+  await bob.click("Back");
+  await bob.sees("Recent calls");
+  await bob.sees("Alice Archer");
+});
+
+test("a missed call is in the list", { timeout: 60_000 }, async () => {
+  node.ring("c1", ALICE, BOB);
+  await bob.sees("is calling your phone");
+  node.missed("c1", ALICE, BOB);
+  await bob.sees("Missed call");
+});
+
+test("chat arrives, with links and its state", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await alice.sees("Bob Baker");
+  await alice.write("See https://example.org/a?b=1, <b>not bold</b>");
+  await bob.sees("<b>not bold</b>");
+  const link = bob.page.getByRole("link", { name: "https://example.org/a?b=1" });
+  assert.equal(await link.getAttribute("rel"), "noopener noreferrer nofollow");
+  await alice.sees("Seen");
+  await bob.page.getByLabel("Write a message").pressSequentially("Hm");
+  await alice.sees("Bob Baker is typing…");
+});
+
+test("a message waits for somebody whose stream is cut", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await bob.sees("Alice Archer");
+  node.cut(BOB);
+  await alice.write("Are you there?");
+  await bob.sees("Are you there?");
+});
+
+test("camera and screen go in both directions at once", { timeout: 90_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await cameraOn();
+  await bob.click("Camera");
+  await bob.click("Screen");
+  const theirs = await alice.watches("Camera of Bob Baker");
+  assert.ok(theirs.width >= 320);
+  await alice.watches("Screen of Bob Baker", 1);
+  await alice.click("Screen");
+  await bob.watches("Screen of Alice Archer", 1);
+  await bob.watches("Camera of Alice Archer");
+  await alice.click("Stop camera");
+  await bob.page.getByLabel("Camera of Alice Archer").waitFor({ state: "detached" });
+  await bob.watches("Screen of Alice Archer", 1);
+});
+
+test("both see the same four words", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await cameraOn();
+  const words = async (someone: Someone) => {
+    await someone.click("Verify");
+    return someone.page.locator(".words li").allTextContents();
+  };
+  const [hers, his] = [await words(alice), await words(bob)];
+  assert.equal(hers.length, 4);
+  assert.deepEqual(hers, his);
+  const commits = node.posted.filter((content) => content["type"] === "invite").map((content) => content["commit"]);
+  assert.equal(commits.length, 1);
+});
+
+test("an invitation that is declined says so", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await alice.click("Camera");
+  await bob.click("Not now");
+  await alice.sees("Camera: not accepted");
+});
+
+test("reloading the page returns to the call, its chat, its picture and its words", { timeout: 90_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await alice.write("before the reload");
+  await bob.sees("before the reload");
+  await cameraOn();
+  await bob.click("Verify");
+  const words = await bob.page.locator(".words li").allTextContents();
+  await bob.page.reload();
+  await bob.sees("before the reload");
+  await bob.watches("Camera of Alice Archer");
+  await bob.click("Verify");
+  assert.deepEqual(await bob.page.locator(".words li").allTextContents(), words);
+  await bob.click("Close");
+  await bob.write("after the reload");
+  await alice.sees("after the reload");
+});
+
+test("a broken connection is built again", { timeout: 90_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await cameraOn();
+  await alice.breakConnections();
+  await bob.sees("The connection was interrupted", 30_000);
+  await bob.sees("Connected directly", 45_000);
+  await bob.watches("Camera of Alice Archer");
+});
+
+test("after a transfer, the page is with the new person", { timeout: 90_000 }, async () => {
+  const carol = await Someone.enrol(browser, node, CAROL, "Carol Clark");
+  node.pair("c1", ALICE, BOB);
+  await cameraOn();
+  node.part("c1", ALICE, BOB);
+  node.pair("c1", ALICE, CAROL);
+  await alice.page.getByRole("heading", { name: "Carol Clark" }).waitFor();
+  await bob.sees("Call ended");
+  assert.equal(await bob.page.locator("video").count(), 0);
+  await alice.write("Hello Carol");
+  await carol.sees("Hello Carol");
+  assert.equal(await bob.page.getByText("Hello Carol").count(), 0);
+  await carol.click("Camera");
+  await alice.click("Accept");
+  await alice.watches("Camera of Carol Clark");
+  await carol.context.close();
+});
+
+test("of two devices, the first to accept gets it", { timeout: 90_000 }, async () => {
+  const second = await Someone.enrol(browser, node, BOB, "Bob Baker");
+  node.pair("c1", ALICE, BOB);
+  await alice.click("Camera");
+  await bob.sees("would like to show you a camera");
+  await second.sees("would like to show you a camera");
+  await second.click("Accept");
+  await bob.sees("Taken on another device");
+  await second.watches("Camera of Alice Archer");
+  await second.context.close();
+});
+
+test("what is accepted without asking is shown at once", { timeout: 60_000 }, async () => {
+  await bob.click("Settings");
+  await bob.page.getByLabel("Accept video, screens").check();
+  await bob.click("Close");
+  node.pair("c1", ALICE, BOB);
+  await alice.click("Camera");
+  await bob.watches("Camera of Alice Archer");
+});
+
+test("a removed device is signed out and forgets everything", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await bob.sees("Alice Archer");
+  node.revoke(BOB);
+  await bob.sees("This device was removed");
+  assert.equal(await bob.page.evaluate(() => localStorage.getItem("sidecall.device")), null);
+});
+
+test("a second tab asks to be used, and then is the one", { timeout: 60_000 }, async () => {
+  const other = await bob.context.newPage();
+  await other.goto(`${node.url}client/`);
+  await other.getByText("Open in another tab").waitFor();
+  await other.getByRole("button", { name: "Use this tab" }).click();
+  await bob.sees("Open in another tab");
+  node.pair("c1", ALICE, BOB);
+  await other.getByRole("heading", { name: "Alice Archer" }).waitFor();
+});
+
+test("hostile messages change nothing", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await bob.sees("Alice Archer");
+  const from = "0123456789abcdef";
+  node.post("c1", BOB, { type: "sdp", session: "x", kind: "offer", sdp: "v=0".repeat(15_000), from, ephemeral: true });
+  node.post("c1", BOB, { type: "ice", session: "__proto__", candidates: [{ candidate: 7 }], from, ephemeral: true });
+  node.post("c1", BOB, { type: "invite", invitation: "../../x", session: "a", kind: "camera", role: "first", commit: "0".repeat(64), from });
+  node.post("c1", BOB, { type: "text", text: "\u202Eevil\u0000 javascript:alert(1)" });
+  await bob.sees("evil javascript:alert(1)");
+  assert.equal(await bob.page.getByRole("link").count(), 0);
+  assert.equal(await bob.page.locator(".invitation").count(), 0);
+});

@@ -1,0 +1,223 @@
+// A node in memory: the client API, call-scoped addresses, and calls that a test makes.
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+
+type Json = Record<string, unknown>;
+
+interface DeviceRecord {
+  readonly id: string;
+  readonly number: string;
+  readonly token: string;
+  readonly client: string;
+  readonly sockets: Set<WebSocket>;
+  /** Kept messages that have not been acknowledged. */
+  readonly pending: Map<string, Json>;
+}
+
+interface Address {
+  readonly call: string;
+  readonly number: string;
+  /** For a device's own address. */
+  readonly client?: string;
+}
+
+const TYPES: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", png: "image/png" };
+const CSP = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; manifest-src 'self'; worker-src 'self'; " +
+  "media-src 'self' blob:; connect-src *; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+export class NodeDouble {
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "sidecall" });
+  readonly #codes = new Map<string, string>();
+  readonly #devices = new Map<string, DeviceRecord>();
+  readonly #addresses = new Map<string, Address>();
+  readonly #claims = new Map<string, string>();
+  readonly #names = new Map<string, string>();
+  /** Contents that were posted, for tests that look at what went over the wire. */
+  readonly posted: Json[] = [];
+  url = "";
+
+  constructor() {
+    this.#server = createServer((request, answer) => void this.#http(request, answer));
+    this.#server.on("upgrade", (request, socket, head) => {
+      const token = /bearer\.([^,\s]+)/.exec(request.headers["sec-websocket-protocol"] ?? "")?.[1];
+      const device = [...this.#devices.values()].find((known) => known.token === token);
+      if (device === undefined) return socket.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+      this.#sockets.handleUpgrade(request, socket, head, (opened) => this.#attach(device, opened));
+    });
+  }
+
+  async start(): Promise<void> {
+    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
+    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  /** A link that enrols a device of a number. */
+  link(number: string, name: string): string {
+    const code = randomBytes(8).toString("hex");
+    this.#codes.set(code, number);
+    this.#names.set(number, name);
+    return `${this.url}client/#enrol=${code}`;
+  }
+
+  connected(number: string): number {
+    return this.#of(number).filter(({ sockets }) => sockets.size > 0).length;
+  }
+
+  ring(call: string, first: string, second: string): void {
+    this.#send(first, { call, type: "ringing", role: "first", peer: this.#person(second) });
+    this.#send(second, { call, type: "ringing", role: "second", peer: this.#person(first) });
+  }
+
+  missed(call: string, first: string, second: string): void {
+    this.#send(second, { call, type: "missed", role: "second", peer: this.#person(first) });
+    this.#send(first, { call, type: "ended", number: second });
+  }
+
+  /** Two numbers talk. */
+  pair(call: string, first: string, second: string): void {
+    this.#tell(call, "first", first, second);
+    this.#tell(call, "second", second, first);
+  }
+
+  /** They no longer do. */
+  part(call: string, a: string, b: string): void {
+    this.#send(a, { call, type: "ended", number: b });
+    this.#send(b, { call, type: "ended", number: a });
+  }
+
+  /** The call's addresses are no longer there. */
+  forget(call: string): void {
+    for (const [token, address] of this.#addresses) if (address.call === call) this.#addresses.delete(token);
+  }
+
+  /** Cuts the streams of a number; its clients come back. */
+  cut(number: string): void {
+    for (const { sockets } of this.#of(number)) sockets.forEach((socket) => socket.terminate());
+  }
+
+  revoke(number: string): void {
+    for (const device of this.#of(number)) {
+      this.#devices.delete(device.id);
+      device.sockets.forEach((socket) => socket.close(1008));
+    }
+  }
+
+  /** A message that a stranger's client posts. */
+  post(call: string, number: string, content: Json): void {
+    this.#send(number, { call, type: "message", content }, content["ephemeral"] === true);
+  }
+
+  #of(number: string): DeviceRecord[] {
+    return [...this.#devices.values()].filter((device) => device.number === number);
+  }
+
+  #person(number: string): Json {
+    return { number, name: this.#names.get(number) };
+  }
+
+  #address(call: string, number: string, client?: string): string {
+    const known = [...this.#addresses].find(([, a]) => a.call === call && a.number === number && a.client === client);
+    const token = known?.[0] ?? randomBytes(16).toString("hex");
+    this.#addresses.set(token, { call, number, ...(client !== undefined && { client }) });
+    return `${this.url}a/${token}`;
+  }
+
+  #tell(call: string, role: string, to: string, about: string): void {
+    const peer = { ...this.#person(about), address: this.#address(call, about), capabilities: ["text", "video", "screen", "audio", "files"] };
+    for (const device of this.#of(to)) {
+      this.#deliver(device, { call, type: "peer", role, peer, reply: this.#address(call, to, device.client) });
+    }
+  }
+
+  #send(number: string, message: Json, ephemeral = false): number {
+    const reached = this.#of(number).map((device) => this.#deliver(device, message, ephemeral));
+    return reached.filter(Boolean).length;
+  }
+
+  #deliver(device: DeviceRecord, body: Json, ephemeral = false): boolean {
+    const message = { id: randomBytes(8).toString("hex"), ...body };
+    if (!ephemeral) device.pending.set(message.id, message);
+    device.sockets.forEach((socket) => socket.send(JSON.stringify(message)));
+    return device.sockets.size > 0;
+  }
+
+  #attach(device: DeviceRecord, socket: WebSocket): void {
+    device.sockets.add(socket);
+    socket.on("close", () => device.sockets.delete(socket));
+    socket.on("message", (data) => device.pending.delete(String((JSON.parse(String(data)) as Json)["ack"])));
+    device.pending.forEach((message) => socket.send(JSON.stringify(message)));
+  }
+
+  async #http(request: IncomingMessage, answer: ServerResponse): Promise<void> {
+    const path = new URL(request.url ?? "/", this.url).pathname;
+    answer.setHeader("access-control-allow-origin", "*");
+    answer.setHeader("access-control-allow-headers", "content-type");
+    if (request.method === "OPTIONS") return void answer.writeHead(204).end();
+    if (path.startsWith("/client/")) return this.#file(path.slice("/client/".length) || "index.html", answer);
+    const chunks: Buffer[] = [];
+    for await (const chunk of request) chunks.push(chunk as Buffer);
+    const body = chunks.length === 0 ? {} : (JSON.parse(Buffer.concat(chunks).toString()) as Json);
+    const [status, json] = this.#answer(`${request.method} ${path}`, body, request.headers.authorization ?? "");
+    answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
+  }
+
+  #file(name: string, answer: ServerResponse): void {
+    const path = `${process.cwd()}/dist/${name}`;
+    if (!/^[\w.-]+$/.test(name) || !existsSync(path)) return void answer.writeHead(404).end();
+    const type = TYPES[name.split(".").at(-1) ?? ""] ?? "application/manifest+json";
+    answer.writeHead(200, { "content-type": type, "content-security-policy": CSP }).end(readFileSync(path));
+  }
+
+  #answer(route: string, body: Json, authorization: string): [number, Json] {
+    const device = [...this.#devices.values()].find(({ token }) => authorization === `Bearer ${token}`);
+    const address = this.#addresses.get(/^\w+ \/a\/(\w+)$/.exec(route)?.[1] ?? "");
+    if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body);
+    if (route === "POST /v1/devices") return this.#enrol(body);
+    if (device === undefined) return [401, {}];
+    const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
+    if (call !== undefined) return this.#claim(device, call, body);
+    if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
+    if (route === "GET /v1/ice") return [200, { iceServers: [] }];
+    if (route === `DELETE /v1/devices/${device.id}`) this.#devices.delete(device.id);
+    return [route.startsWith("DELETE") ? 204 : 404, {}];
+  }
+
+  #enrol({ code, name }: Json): [number, Json] {
+    const number = this.#codes.get(String(code));
+    if (number === undefined) return [404, {}];
+    this.#codes.delete(String(code));
+    const id = randomBytes(8).toString("hex");
+    const token = randomBytes(16).toString("hex");
+    this.#devices.set(id, { id, number, token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
+    return [201, { device: { id, number, name, enrolled: Date.now(), connected: false }, token }];
+  }
+
+  #inbox(route: string, address: Address, body: Json): [number, Json] {
+    if (!route.startsWith("POST")) return [200, {}];
+    this.posted.push(body);
+    const ephemeral = body["ephemeral"] === true;
+    const message = { call: address.call, type: "message", content: body };
+    const devices = this.#of(address.number).filter(({ client }) => address.client === undefined || client === address.client);
+    const reached = devices.filter((device) => this.#deliver(device, message, ephemeral));
+    return [202, { clients: ephemeral ? reached.length : devices.length }];
+  }
+
+  #claim(device: DeviceRecord, call: string, { invitation }: Json): [number, Json] {
+    const key = `${call} ${device.number} ${String(invitation)}`;
+    const winner = this.#claims.get(key) ?? device.client;
+    if (!this.#claims.has(key)) {
+      this.#claims.set(key, winner);
+      this.#send(device.number, { call, type: "taken", invitation, client: winner }, true);
+    }
+    return [200, { client: winner, won: winner === device.client }];
+  }
+}
