@@ -1,6 +1,5 @@
 // Sends files over data channels: reads what the sender machine asks for and keeps the channel's buffer short.
-import { readFrame, type FileFrame, type Reason } from "../core/transfer/frames.ts";
-import { writeFrame } from "../core/transfer/frames.ts";
+import { type FileFrame, readFrame, type Reason, writeFrame } from "../core/transfer/frames.ts";
 import { Sender, type TransferState } from "../core/transfer/sender.ts";
 import type { Entry } from "./entries.ts";
 
@@ -44,6 +43,8 @@ export class Upload {
     this.#channel = channel;
     channel.bufferedAmountLowThreshold = LOW;
     channel.onbufferedamountlow = () => void this.#pump();
+    // The receiver may speak before this side knows that the channel is open.
+    channel.onopen = () => void this.#pump();
     channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#take(data);
     channel.onclose = () => {
       if (this.#channel !== channel) return;

@@ -1,0 +1,158 @@
+// Files between two browsers: many, large, interrupted, and refused.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import type { Browser } from "playwright-core";
+import { NodeDouble } from "../double/node.ts";
+import { launch, Someone, until } from "./people.ts";
+
+const [ALICE, BOB] = ["+12125550100", "+13105552001"];
+const MB = 1024 * 1024;
+
+let browser: Browser;
+let node: NodeDouble;
+let alice: Someone;
+let bob: Someone;
+let folder: string;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  folder = mkdtempSync(`${tmpdir()}/sidecall-files-`);
+  node = new NodeDouble();
+  await node.start();
+  alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
+  bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
+  node.pair("c1", ALICE, BOB);
+  await alice.sees("Bob Baker");
+});
+afterEach(async () => {
+  await alice.context.close();
+  await bob.context.close();
+  node.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** A file of bytes that do not repeat; its digest. */
+function write(path: string, size: number): string {
+  const bytes = Buffer.alloc(size);
+  for (let at = 0, x = size + 1; at + 4 <= size; at += 4) {
+    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+    bytes.writeUInt32LE(x, at);
+  }
+  writeFileSync(path, bytes);
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+const picker = (someone: Someone, label: "Files" | "Folder") => someone.page.locator(`input[type=file][aria-label=${label}]`);
+
+/** Saves the only received file. */
+async function save(someone: Someone): Promise<{ name: string; sha256: string }> {
+  const download = someone.page.waitForEvent("download");
+  await someone.page.getByRole("button", { name: "Save", exact: true }).last().click();
+  const file = await download;
+  return { name: file.suggestedFilename(), sha256: await digest((await file.path())!) };
+}
+
+test("50 MB arrive with equal digests, beside the picture", { timeout: 180_000 }, async () => {
+  await alice.click("Camera");
+  await bob.click("Accept");
+  await bob.watches("Camera of Alice Archer");
+  const sha256 = write(`${folder}/large.bin`, 50 * MB);
+  const begin = Date.now();
+  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await bob.sees("would like to send you “large.bin” (52.4 MB)");
+  await bob.click("Accept");
+  await bob.page.locator(".bubble.files").waitFor({ timeout: 120_000 });
+  process.stderr.write(`50 MB in ${Date.now() - begin} ms\n`);
+  await bob.watches("Camera of Alice Archer");
+  assert.deepEqual(await save(bob), { name: "large.bin", sha256 });
+  await alice.page.locator(".bubble.files").waitFor();
+});
+
+test("a folder arrives with its paths, and an empty file with it", { timeout: 120_000 }, async () => {
+  mkdirSync(`${folder}/plans/old`, { recursive: true });
+  write(`${folder}/plans/a.txt`, 70_000);
+  write(`${folder}/plans/old/b.bin`, MB + 3);
+  write(`${folder}/plans/empty`, 0);
+  await picker(alice, "Folder").setInputFiles(`${folder}/plans`);
+  await bob.sees("3 files, “plans”");
+  await bob.click("Accept");
+  await bob.page.locator(".bubble.files summary").click({ timeout: 60_000 });
+  const paths = await bob.page.locator(".bubble.files li").allTextContents();
+  assert.deepEqual(paths.sort(), ["plans/a.txt", "plans/empty", "plans/old/b.bin"]);
+});
+
+test("a transfer goes on after its connection has broken, and its digest is right", { timeout: 180_000 }, async () => {
+  const sha256 = write(`${folder}/large.bin`, 60 * MB);
+  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await bob.click("Accept");
+  const bar = bob.page.locator("progress");
+  await until(async () => Number(await bar.evaluate((element) => (element as HTMLProgressElement).value)) > 0.1, "some of it");
+  const before = Number(await bar.evaluate((element) => (element as HTMLProgressElement).value));
+  assert.ok(before < 0.9, `broken in time, not at ${before}`);
+  await alice.breakConnections();
+  await bob.page.locator(".bubble.files").waitFor({ timeout: 120_000 });
+  assert.equal((await save(bob)).sha256, sha256);
+});
+
+test("a paused transfer stands still until it is resumed", { timeout: 120_000 }, async () => {
+  const sha256 = write(`${folder}/large.bin`, 60 * MB);
+  await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+  await bob.click("Accept");
+  await bob.click("Pause");
+  await alice.sees("Paused");
+  const value = () => bob.page.locator("progress").evaluate((element) => (element as HTMLProgressElement).value);
+  await new Promise((done) => setTimeout(done, 1500));
+  const still = await value();
+  await new Promise((done) => setTimeout(done, 1000));
+  assert.equal(await value(), still);
+  await bob.click("Resume");
+  await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
+  assert.equal((await save(bob)).sha256, sha256);
+});
+
+test("received files are still there after a reload", { timeout: 120_000 }, async () => {
+  const sha256 = write(`${folder}/a.bin`, 300_000);
+  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await bob.click("Accept");
+  await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
+  await bob.page.reload();
+  assert.equal((await save(bob)).sha256, sha256);
+});
+
+test("files that are not wanted are not sent, and the sender may change its mind", { timeout: 60_000 }, async () => {
+  write(`${folder}/a.bin`, 300_000);
+  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await bob.click("Not now");
+  await alice.sees("Stopped");
+  await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);
+  await bob.sees("would like to send you");
+  await alice.page.locator(".transfers button[aria-label=Cancel]").click();
+  await bob.page.locator(".invitation").waitFor({ state: "detached" });
+});
+
+test("files can be dropped and pasted", { timeout: 60_000 }, async () => {
+  for (const type of ["drop", "paste"]) {
+    await alice.page.evaluate((type) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File(["dropped"], `${type}.txt`));
+      const target = document.querySelector(type === "drop" ? "main.call" : "textarea")!;
+      const event = type === "drop" ? new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }) : new ClipboardEvent(type, { clipboardData: transfer, bubbles: true, cancelable: true });
+      target.dispatchEvent(event);
+    }, type);
+    await bob.sees(`“${type}.txt”`);
+    await bob.click("Accept");
+    await bob.page.locator(".bubble.files", { hasText: `${type}.txt` }).waitFor();
+  }
+});
