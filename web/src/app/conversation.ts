@@ -1,10 +1,11 @@
 // What happens beside the voice in one call: invitations, sessions, shared sources and files.
 import { type Call, present } from "../core/calls.ts";
-import { advance, type Invitation, type InvitationEvent, OPEN_MAX } from "../core/invitations.ts";
+import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite, Signal, Source } from "../core/signal.ts";
 import { commitment, type Proof } from "../core/verify.ts";
 import type { Entry } from "../files/entries.ts";
 import type { Identity } from "../media/certificate.ts";
+import { Invitations } from "./invitations.ts";
 import { randomHex } from "./random.ts";
 import { Session, isPolite, type SessionFacts } from "./session.ts";
 import { Sources } from "./sources.ts";
@@ -29,17 +30,12 @@ export interface Self {
 }
 
 const SESSIONS_MAX = 16;
-const INVITATIONS_MAX = 200;
 
 export class Conversation {
   readonly #self: Self;
   readonly #events: ConversationEvents;
   #call: Call;
-  readonly #invitations = new Map<string, Invitation>();
-  /** The invites themselves, by invitation: what an answer needs. */
-  readonly #invites = new Map<string, Invite>();
-  /** Own parts of the proofs that were committed to, by invitation. */
-  readonly #proofs = new Map<string, Proof>();
+  readonly #invitations: Invitations;
   readonly #sessions = new Map<string, Session>();
   readonly sources: Sources;
   readonly transfers: Transfers;
@@ -48,12 +44,13 @@ export class Conversation {
     this.#call = call;
     this.#self = self;
     this.#events = events;
+    this.#invitations = new Invitations(events.changed);
     this.sources = new Sources((source) => this.#sourceChanged(source));
     this.transfers = new Transfers({ changed: events.changed, done: events.transferred });
   }
 
   get invitations(): readonly Invitation[] {
-    return [...this.#invitations.values()];
+    return this.#invitations.all;
   }
 
   get sessions(): readonly Session[] {
@@ -84,7 +81,7 @@ export class Conversation {
     this.sources.stopAll();
     this.sessions.forEach((session) => this.#end(session));
     this.transfers.dropAll();
-    for (const { id } of this.invitations) this.#advance(id, "withdrawn");
+    for (const { id } of this.invitations) this.#invitations.advance(id, "withdrawn");
     this.#events.changed();
   }
 
@@ -101,18 +98,18 @@ export class Conversation {
   }
 
   accept(id: string): void {
-    void this.#accept(id).catch(() => this.#advance(id, "failed"));
+    void this.#accept(id).catch(() => this.#invitations.advance(id, "failed"));
   }
 
   decline(id: string): void {
     const invitation = this.#invitations.get(id);
-    if (invitation === undefined || !this.#advance(id, "declined")) return;
+    if (invitation === undefined || !this.#invitations.advance(id, "declined")) return;
     this.#post(invitation.address, { type: "decline", invitation: id });
   }
 
   withdraw(id: string): void {
     const invitation = this.#invitations.get(id);
-    if (invitation === undefined || !this.#advance(id, "withdrawn")) return;
+    if (invitation === undefined || !this.#invitations.advance(id, "withdrawn")) return;
     this.transfers.drop(id);
     this.#post(invitation.address, { type: "bye", invitation: id });
   }
@@ -125,7 +122,7 @@ export class Conversation {
 
   /** Another device of this number has accepted it. */
   taken(id: string): void {
-    this.#advance(id, "taken");
+    this.#invitations.advance(id, "taken");
   }
 
   /** What another device sent. `address` is where answers to it go. */
@@ -137,7 +134,7 @@ export class Conversation {
       case "accept":
         return this.#accepted(signal, address);
       case "decline":
-        this.#advance(signal.invitation, "declined");
+        this.#invitations.advance(signal.invitation, "declined");
         return this.transfers.drop(signal.invitation);
       case "sdp":
       case "ice":
@@ -148,7 +145,7 @@ export class Conversation {
       }
       case "bye": {
         const invitation = this.#invitations.get(signal.invitation ?? "");
-        if (invitation?.from === signal.from) this.#advance(invitation.id, "withdrawn");
+        if (invitation?.from === signal.from) this.#invitations.advance(invitation.id, "withdrawn");
         const session = this.#sessions.get(signal.session ?? "");
         if (session?.facts.from === signal.from) this.#close(session);
         return;
@@ -176,28 +173,24 @@ export class Conversation {
     const own = existing?.facts.own ?? { nonce: randomHex(), fingerprint: this.#self.identity.fingerprint };
     const session = existing?.facts.id ?? id;
     const to = existing?.facts.address ?? address;
-    this.#proofs.set(id, own);
-    this.#put({ id, incoming: false, kind, session, state: "open", address: to, ...(files && { files }) });
+    this.#invitations.send({ id, incoming: false, kind, session, state: "open", address: to, ...(files && { files }) }, own);
     const commit = commitment(own);
     this.#post(to, { type: "invite", invitation: id, session, kind, role: this.#call.role, commit, ...(files && { files }) });
     return id;
   }
 
   #invited(invite: Invite, address: string): void {
-    const open = this.invitations.filter(({ incoming, state }) => incoming && state === "open");
-    if (this.#invitations.has(invite.invitation) || open.length >= OPEN_MAX) return;
-    const { invitation: id, kind, session, from, files } = invite;
-    this.#invites.set(id, invite);
-    this.#put({ id, incoming: true, kind, session, state: "open", address, from, ...(files && { files }) });
+    if (!this.#invitations.receive(invite, address)) return;
+    const { invitation: id, kind, from } = invite;
     const connected = kind !== "files" && this.#sessionWith(from) !== undefined;
     if (connected || this.#events.autoAccepts(kind)) this.accept(id);
   }
 
   async #accept(id: string): Promise<void> {
-    const invite = this.#invites.get(id);
-    if (invite === undefined || !this.#advance(id, "accepting")) return;
+    const invite = this.#invitations.invite(id);
+    if (invite === undefined || !this.#invitations.advance(id, "accepting")) return;
     const won = await this.#events.claim(id);
-    if (!this.#advance(id, won ? "won" : "lost") || !won) return;
+    if (!this.#invitations.advance(id, won ? "won" : "lost") || !won) return;
     const invitation = this.#invitations.get(id)!;
     const session = this.#sessionWith(invite.from) ?? this.#answering(invite, invitation.address);
     if (session === undefined) return;
@@ -227,8 +220,8 @@ export class Conversation {
 
   #accepted(accept: Accept, address: string): void {
     const invitation = this.#invitations.get(accept.invitation);
-    const own = this.#proofs.get(accept.invitation);
-    if (invitation === undefined || own === undefined || !this.#advance(accept.invitation, "accepted")) {
+    const own = this.#invitations.proof(accept.invitation);
+    if (invitation === undefined || own === undefined || !this.#invitations.advance(accept.invitation, "accepted")) {
       // Another device was faster, or it is too late.
       this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
       return;
@@ -310,26 +303,5 @@ export class Conversation {
   #post(address: string, content: object): void {
     const { reply } = this.#call;
     this.#events.post(address, { ...content, from: this.#self.from, ...(reply !== undefined && { reply }) });
-  }
-
-  /** False if the event changes nothing. */
-  #advance(id: string, event: InvitationEvent): boolean {
-    const before = this.#invitations.get(id);
-    if (before === undefined) return false;
-    const after = advance(before, event);
-    this.#invitations.set(id, after);
-    if (after !== before) this.#events.changed();
-    return after !== before;
-  }
-
-  #put(invitation: Invitation): void {
-    this.#invitations.set(invitation.id, invitation);
-    if (this.#invitations.size > INVITATIONS_MAX) {
-      const oldest = this.#invitations.keys().next().value!;
-      this.#invitations.delete(oldest);
-      this.#invites.delete(oldest);
-      this.#proofs.delete(oldest);
-    }
-    this.#events.changed();
   }
 }

@@ -9,6 +9,7 @@ export class Download {
   readonly #receiver: Receiver;
   readonly #changed: () => void;
   readonly #sink: Promise<Sink>;
+  readonly #last: number;
   readonly saved: Saved[] = [];
   #opening: Saved | undefined;
   #channel: RTCDataChannel | undefined;
@@ -18,6 +19,7 @@ export class Download {
   constructor(transfer: string, bundle: Bundle, changed: () => void) {
     this.#receiver = new Receiver(bundle);
     this.#changed = changed;
+    this.#last = bundle.count - 1;
     this.#sink = openSink(transfer);
   }
 
@@ -87,7 +89,7 @@ export class Download {
         this.saved.push(this.#opening!);
         return;
       case "frame":
-        if (action.frame.type === "ok" && this.#receiver.state === "done") this.#settled = "done";
+        if (action.frame.type === "ok" && action.frame.file === this.#last) this.#settled = "done";
         if (this.#channel?.readyState === "open") this.#channel.send(writeFrame(action.frame));
         return;
       case "discard":

@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Call, type Calls, current, people, present, step } from "../../src/core/calls.ts";
+import type { NodeMessage } from "../../src/core/envelope.ts";
+
+let id = 0;
+const node = (calls: Calls, body: object, now = 1000) =>
+  step(calls, { type: "node", message: { id: String((id += 1)), call: "c", ...body } as NodeMessage, now });
+const peer = (number: string | undefined, extra: object = {}) => ({
+  type: "peer", role: "first", peer: { ...(number && { number }), address: `https://n.example/a/${number}`, capabilities: [], ...extra },
+});
+const only = (calls: Calls): Call => calls.get("c")!;
+const EMPTY: Calls = new Map();
+
+test("a call rings, is answered, and ends", () => {
+  let calls = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1", name: "A" } });
+  assert.equal(only(calls).phase, "ringing");
+  assert.equal(people(only(calls))[0]!.name, "A");
+  calls = node(calls, peer("1"), 2000);
+  assert.deepEqual([only(calls).phase, only(calls).answered, present(only(calls)).length], ["active", 2000, 1]);
+  calls = node(calls, { type: "ended", number: "1" }, 9000);
+  assert.deepEqual([only(calls).phase, only(calls).ended], ["ended", 9000]);
+  assert.equal(current(calls), undefined);
+});
+
+test("a call without ringing, and one that nobody answers", () => {
+  assert.equal(only(node(EMPTY, peer("1"))).phase, "active");
+  const ringing = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } });
+  assert.equal(only(node(ringing, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
+  assert.equal(only(node(ringing, { type: "ended", number: "1" })).phase, "ended");
+  assert.equal(only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
+});
+
+test("a transfer changes the person and keeps the call, in either order", () => {
+  for (const order of ["ended first", "peer first"]) {
+    let calls = node(EMPTY, peer("1", { name: "Bob" }));
+    const ended = () => (calls = node(calls, { type: "ended", number: "1" }));
+    const joined = () => (calls = node(calls, peer("2", { name: "Carol" })));
+    for (const act of order === "ended first" ? [ended, joined] : [joined, ended]) act();
+    assert.equal(only(calls).phase, "active", order);
+    assert.deepEqual(present(only(calls)).map(({ number }) => number), ["2"]);
+    assert.equal(only(calls).ended, undefined);
+    assert.ok(only(calls).lines.some((line) => line.kind === "joined" && line.who.name === "Carol"));
+  }
+});
+
+test("a withheld number is one person", () => {
+  let calls = node(EMPTY, peer(undefined));
+  calls = node(calls, peer(undefined));
+  assert.equal(present(only(calls)).length, 1);
+  calls = node(calls, { type: "ended" });
+  assert.equal(only(calls).phase, "ended");
+});
+
+test("a conference has everybody until the last one leaves", () => {
+  let calls = node(node(EMPTY, peer("1")), peer("2"));
+  assert.equal(present(only(calls)).length, 2);
+  calls = node(calls, { type: "ended", number: "1" });
+  assert.equal(only(calls).phase, "active");
+  calls = node(calls, { type: "ended", number: "2" });
+  assert.equal(only(calls).phase, "ended");
+});
+
+test("a text's state never goes back, except to be sent again", () => {
+  const line = { id: "m", at: 0, own: true, kind: "text", text: "hi", state: "sending" } as const;
+  let calls = step(node(EMPTY, peer("1")), { type: "line", call: "c", line, shown: true });
+  const to = (state: "sending" | "sent" | "seen" | "delivered" | "failed") => {
+    calls = step(calls, { type: "state", call: "c", ids: ["m"], state });
+    return only(calls).lines[0]!.state;
+  };
+  assert.deepEqual([to("failed"), to("sending"), to("delivered"), to("sent"), to("seen"), to("failed")], [
+    "failed", "sending", "delivered", "delivered", "seen", "seen",
+  ]);
+});
+
+test("others' texts are counted until they are read, and repeats are not shown", () => {
+  const line = { id: "m", at: 0, own: false, kind: "text", text: "hi" } as const;
+  let calls = node(EMPTY, peer("1"));
+  for (let n = 0; n < 2; n += 1) calls = step(calls, { type: "line", call: "c", line, shown: false });
+  assert.deepEqual([only(calls).unread, only(calls).lines.length], [1, 1]);
+  assert.equal(only(step(calls, { type: "read", call: "c" })).unread, 0);
+});
+
+test("a peer cannot mark what it has sent itself, and a flood does not fill the memory", () => {
+  let calls = node(EMPTY, peer("1"));
+  for (let n = 0; n < 2100; n += 1) {
+    calls = step(calls, { type: "line", call: "c", line: { id: `m${n}`, at: n, own: false, kind: "text", text: "x" }, shown: true });
+  }
+  assert.equal(only(calls).lines.length, 2000);
+  calls = step(calls, { type: "state", call: "c", ids: ["m2050"], state: "seen" });
+  assert.equal(only(calls).lines.find((line) => line.id === "m2050")!.state, undefined);
+});
+
+test("the oldest call that is over is forgotten, never a live one", () => {
+  let calls: Calls = step(EMPTY, { type: "node", message: { id: "live", call: "live", ...peer("1") } as NodeMessage, now: 0 });
+  for (let n = 1; n < 100; n += 1) {
+    const message = { id: `x${n}`, call: `c${n}`, type: "missed", role: "second", peer: {} } as NodeMessage;
+    calls = step(calls, { type: "node", message, now: n });
+  }
+  assert.equal(calls.size, 50);
+  assert.ok(calls.has("live") && calls.has("c99"));
+  assert.equal(current(calls)!.id, "live");
+});
