@@ -3,7 +3,7 @@ import { type Call, present } from "../core/calls.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite, Signal, Source } from "../core/signal.ts";
 import { commitment, type Proof } from "../core/verify.ts";
-import type { Entry } from "../files/entries.ts";
+import { bundleOf, type Entry } from "../files/entries.ts";
 import type { Identity } from "../media/certificate.ts";
 import { Invitations } from "./invitations.ts";
 import { randomHex } from "./random.ts";
@@ -87,11 +87,8 @@ export class Conversation {
 
   /** Offers files to everybody in the call. */
   share(entries: readonly Entry[]): void {
-    const first = entries[0];
-    if (first === undefined) return;
-    const folder = first.path.includes("/") ? first.path.split("/")[0] : undefined;
-    const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
-    const bundle: Bundle = { count: entries.length, bytes, name: folder ?? first.file.name };
+    if (entries.length === 0) return;
+    const bundle = bundleOf(entries);
     for (const { address, number } of present(this.#call)) {
       if (address !== undefined) this.transfers.offer(this.#invite("files", address, number, bundle), entries, bundle);
     }

@@ -1,5 +1,5 @@
 // The files that a person picks, drops or pastes, with their paths in a folder.
-import { FILES_MAX } from "../core/signal.ts";
+import { type Bundle, FILES_MAX } from "../core/signal.ts";
 
 export interface Entry {
   readonly path: string;
@@ -36,4 +36,11 @@ async function walk(entry: FileSystemEntry, folder: string, found: Entry[]): Pro
     if (batch.length === 0) return;
     for (const child of batch) await walk(child, `${path}/`, found);
   }
+}
+
+/** What the other side is told before it accepts: the name is that of the folder or the first file. */
+export function bundleOf(entries: readonly Entry[]): Bundle {
+  const path = entries[0]?.path ?? "";
+  const bytes = entries.reduce((sum, { file }) => sum + file.size, 0);
+  return { count: entries.length, bytes, name: path.split("/")[0]! };
 }

@@ -33,10 +33,10 @@ export class ChatView {
     const { t } = context;
     this.#context = context;
     this.#events = events;
-    const list = h("ol", { class: "lines", role: "log", "aria-live": "polite", "aria-label": t.chat });
+    const list = h("ol", { class: "lines" });
     this.#lines = new Keyed(list, (line) => new LineView(context, line, events));
     this.#empty = h("p", { class: "hint empty" }, t.chatEmpty);
-    this.#scroller = h("div", { class: "scroller", tabindex: "0", "aria-label": t.chat, role: "region" }, this.#empty, list);
+    this.#scroller = h("div", { class: "scroller", tabindex: "0", role: "log", "aria-live": "polite", "aria-label": t.chat }, this.#empty, list);
     this.#field = h("textarea", {
       rows: 1,
       maxlength: TEXT_MAX,
