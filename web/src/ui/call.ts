@@ -89,6 +89,8 @@ export class CallView {
     show(this.#back, call.phase !== "active" && call.phase !== "ringing");
     attribute(this.element, "data-phase", call.phase);
     const live = conversation !== undefined && present(call).some((party) => party.address !== undefined);
+    attribute(this.element, "data-live", live);
+    show(this.#chat.element, live || call.lines.length > 0);
     show(this.#actions, live);
     show(this.#stage.element, live);
     const sessions = conversation?.sessions ?? [];
@@ -143,7 +145,7 @@ export class CallView {
       return field;
     };
     const [files, folder] = [input(false), input(true)];
-    const folderButton = h("button", { class: "action", type: "button", on: { click: () => folder.click() } });
+    const folderButton = h("button", { class: "action folder", type: "button", on: { click: () => folder.click() } });
     folderButton.append(icon("folder"), h("span", { class: "label" }, t.folder));
     return [
       make("camera", () => events.toggle("camera")),

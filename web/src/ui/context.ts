@@ -9,10 +9,13 @@ import type { Bundle } from "../core/signal.ts";
 export class Context {
   readonly t: Catalogue;
   readonly language: Language;
+  /** For dates and numbers: the browser's, if it is of the page's language. */
+  readonly locale: string;
 
   constructor(t: Catalogue, language: Language) {
     this.t = t;
     this.language = language;
+    this.locale = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
   }
 
   /** A person's name, or their number. */
@@ -31,19 +34,19 @@ export class Context {
   }
 
   bundle({ count, bytes, name }: Bundle): string {
-    const total = size(bytes, this.language);
+    const total = size(bytes, this.locale);
     return count === 1 ? this.t.oneFile(name, total) : this.t.manyFiles(count, name, total);
   }
 
   time(at: number): string {
-    return new Date(at).toLocaleTimeString(this.language, { hour: "2-digit", minute: "2-digit" });
+    return new Date(at).toLocaleTimeString(this.locale, { hour: "2-digit", minute: "2-digit" });
   }
 
   /** The time of today, or the day before it. */
   moment(at: number, now: number): string {
     const [day, today] = [new Date(at).toDateString(), new Date(now).toDateString()];
     if (day === today) return this.time(at);
-    return new Date(at).toLocaleDateString(this.language, { day: "numeric", month: "short" });
+    return new Date(at).toLocaleDateString(this.locale, { day: "numeric", month: "short" });
   }
 }
 

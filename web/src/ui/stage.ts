@@ -33,7 +33,9 @@ export class StageView {
     const sorted = [...pictures].sort((a, b) => rank(a) - rank(b));
     this.#tiles.update(sorted, ({ id }) => id, (view, item) => view.update(item));
     show(this.#empty, pictures.length === 0);
-    attribute(this.element, "data-tiles", Math.min(pictures.length, 4));
+    const theirs = pictures.filter(({ own }) => !own).length;
+    attribute(this.element, "data-watching", theirs > 0);
+    attribute(this.element, "data-tiles", theirs > 0 ? theirs : pictures.length);
     this.#play(shown.filter(({ own, source }) => source === "microphone" && !own));
   }
 

@@ -54,14 +54,14 @@ class RowView {
   }
 
   update(transfer: TransferView): void {
-    const { t, language } = this.#context;
+    const { t, locale } = this.#context;
     const { incoming, bundle, state, paused, progress } = transfer;
     this.#transfer = transfer;
     const what = this.#context.bundle(bundle);
     setText(this.#title, incoming ? t.receivingFiles(what) : t.sendingFiles(what));
     this.#bar.value = bundle.bytes === 0 ? 1 : progress / bundle.bytes;
     attribute(this.#bar, "aria-label", this.#title.textContent ?? "");
-    const done = t.progress(size(progress, language), size(bundle.bytes, language));
+    const done = t.progress(size(progress, locale), size(bundle.bytes, locale));
     setText(this.#detail, this.#words(state, paused, done));
     const failed = typeof state !== "string";
     show(this.#bar, !failed);

@@ -36,6 +36,8 @@ export class NodeDouble {
   readonly #addresses = new Map<string, Address>();
   readonly #claims = new Map<string, string>();
   readonly #names = new Map<string, string>();
+  /** A node of an earlier version: no devices' own addresses, no claims. */
+  old = false;
   /** Contents that were posted, for tests that look at what went over the wire. */
   readonly posted: Json[] = [];
   url = "";
@@ -134,7 +136,7 @@ export class NodeDouble {
   #tell(call: string, role: string, to: string, about: string): void {
     const peer = { ...this.#person(about), address: this.#address(call, about), capabilities: ["text", "video", "screen", "audio", "files"] };
     for (const device of this.#of(to)) {
-      this.#deliver(device, { call, type: "peer", role, peer, reply: this.#address(call, to, device.client) });
+      this.#deliver(device, { call, type: "peer", role, peer, ...(!this.old && { reply: this.#address(call, to, device.client) }) });
     }
   }
 
@@ -184,7 +186,7 @@ export class NodeDouble {
     if (route === "POST /v1/devices") return this.#enrol(body);
     if (device === undefined) return [401, {}];
     const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
-    if (call !== undefined) return this.#claim(device, call, body);
+    if (call !== undefined && !this.old) return this.#claim(device, call, body);
     if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
     if (route === "GET /v1/ice") return [200, { iceServers: [] }];
     if (route === `DELETE /v1/devices/${device.id}`) this.#devices.delete(device.id);
