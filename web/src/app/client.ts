@@ -1,7 +1,7 @@
 // The signed-in client: takes what the node sends, keeps the calls, and gives each live call its conversation.
 import { type Call, type CallEvent, type Calls, type Line, type LineState, present, step } from "../core/calls.ts";
-import type { NodeMessage } from "../core/envelope.ts";
-import { parseAddress } from "../core/envelope.ts";
+import type { Card } from "../core/card.ts";
+import { type NodeMessage, parseAddress } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { cleanText } from "../core/text.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
@@ -21,6 +21,8 @@ export interface ClientEvents {
   notice(call: Call, what: "ringing" | "missed" | "text" | "invite", text?: string): void;
   preferences(): Preferences;
 }
+
+type TextLine = Line & { readonly kind: "text" };
 
 /** Others are told that we type at most this often, and see it for a little longer. */
 const TYPING = 3_000;
@@ -81,19 +83,20 @@ export class Client {
     this.#stream?.retry();
   }
 
-  write(id: string, raw: string): void {
+  write(id: string, raw: string, card?: Card): void {
     const [call, text] = [this.calls.get(id), cleanText(raw)];
     if (call === undefined || text === undefined) return;
-    const line: Line = { id: randomHex(), at: Date.now(), own: true, kind: "text", text, state: "sending" };
+    const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
+    const line: TextLine = { id: randomHex(), at: Date.now(), own: true, state: "sending", ...body };
     this.#step({ type: "line", call: id, line, shown: true });
-    void this.#sendText(id, line.id, text);
+    void this.#sendText(id, line);
   }
 
   /** Sends a text again that could not be sent. */
   again(id: string, line: Line): void {
     if (line.kind !== "text" || line.state !== "failed") return;
     this.#step({ type: "state", call: id, ids: [line.id], state: "sending" });
-    void this.#sendText(id, line.id, line.text);
+    void this.#sendText(id, line);
   }
 
   typing(id: string): void {
@@ -179,7 +182,9 @@ export class Client {
   #signal(call: Call, id: string, signal: Signal): void {
     switch (signal.type) {
       case "text": {
-        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, kind: "text", text: signal.text };
+        const { text, card } = signal;
+        const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
+        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, ...body };
         this.#step({ type: "line", call: call.id, line, shown: this.watching });
         if (!this.watching) this.#events.notice(call, "text", signal.text);
         if (signal.id !== undefined) this.#tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
@@ -201,9 +206,9 @@ export class Client {
     }
   }
 
-  async #sendText(call: string, id: string, text: string): Promise<void> {
+  async #sendText(call: string, { id, text, card }: TextLine): Promise<void> {
     const addresses = present(this.calls.get(call)!).flatMap(({ address }) => address ?? []);
-    const content = { type: "text", text, id, sent: Date.now() };
+    const content = { type: "text", text, id, sent: Date.now(), ...(card !== undefined && { card }) };
     const posted = await Promise.all(addresses.map((address) => this.#outbox.post(address, content)));
     this.#step({ type: "state", call, ids: [id], state: outcome(posted) });
   }

@@ -4,10 +4,10 @@ import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite, Signal, Source } from "../core/signal.ts";
 import { commitment, type Proof } from "../core/verify.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
-import type { Identity } from "../media/certificate.ts";
 import { Invitations } from "./invitations.ts";
 import { randomHex } from "./random.ts";
-import { Session, isPolite, type SessionFacts } from "./session.ts";
+import { isPolite, type Session, type SessionFacts } from "./session.ts";
+import { type Self, Sessions } from "./sessions.ts";
 import { Sources } from "./sources.ts";
 import { Transfers, type TransferView } from "./transfers.ts";
 
@@ -22,21 +22,12 @@ export interface ConversationEvents {
   autoAccepts(kind: InvitationKind): boolean;
 }
 
-/** Who this device is in the call, and the servers that help it to connect. */
-export interface Self {
-  readonly identity: Identity;
-  readonly from: string;
-  readonly iceServers: RTCIceServer[];
-}
-
-const SESSIONS_MAX = 16;
-
 export class Conversation {
   readonly #self: Self;
   readonly #events: ConversationEvents;
   #call: Call;
   readonly #invitations: Invitations;
-  readonly #sessions = new Map<string, Session>();
+  readonly #sessions: Sessions;
   readonly sources: Sources;
   readonly transfers: Transfers;
 
@@ -47,6 +38,7 @@ export class Conversation {
     this.#invitations = new Invitations(events.changed);
     this.sources = new Sources((source) => this.#sourceChanged(source));
     this.transfers = new Transfers({ changed: events.changed, done: events.transferred });
+    this.#sessions = new Sessions(self, this.transfers, { ...events, post: (address, content) => this.#post(address, content) });
   }
 
   get invitations(): readonly Invitation[] {
@@ -54,7 +46,7 @@ export class Conversation {
   }
 
   get sessions(): readonly Session[] {
-    return [...this.#sessions.values()];
+    return this.#sessions.all;
   }
 
   /** The call has changed: whoever has left is no longer shown anything. */
@@ -64,13 +56,13 @@ export class Conversation {
     if (here.length === 0) return this.close();
     for (const session of this.sessions) {
       const { party } = session.facts;
-      if (party !== "" && !here.some(({ number }) => number === party)) this.#end(session);
+      if (party !== "" && !here.some(({ number }) => number === party)) this.#sessions.end(session);
     }
   }
 
   /** Takes sessions up again after a reload. */
   restore(saved: readonly SessionFacts[]): void {
-    for (const facts of saved) this.#open(facts).restart();
+    for (const facts of saved) this.#sessions.open(facts).restart();
   }
 
   networkChanged(): void {
@@ -79,7 +71,7 @@ export class Conversation {
 
   close(): void {
     this.sources.stopAll();
-    this.sessions.forEach((session) => this.#end(session));
+    this.sessions.forEach((session) => this.#sessions.end(session));
     this.transfers.dropAll();
     for (const { id } of this.invitations) this.#invitations.advance(id, "withdrawn");
     this.#events.changed();
@@ -96,6 +88,12 @@ export class Conversation {
 
   accept(id: string): void {
     void this.#accept(id).catch(() => this.#invitations.advance(id, "failed"));
+  }
+
+  /** Goes on here with what another device of this number has accepted. */
+  join(id: string): void {
+    const taken = this.#invitations.get(id);
+    if (taken?.state === "taken") this.#invite("join", taken.address, undefined);
   }
 
   decline(id: string): void {
@@ -144,7 +142,9 @@ export class Conversation {
         const invitation = this.#invitations.get(signal.invitation ?? "");
         if (invitation?.from === signal.from) this.#invitations.advance(invitation.id, "withdrawn");
         const session = this.#sessions.get(signal.session ?? "");
-        if (session?.facts.from === signal.from) this.#close(session);
+        if (session?.facts.from === signal.from) this.#sessions.close(session);
+        // Nobody is shown anything any more.
+        if (session !== undefined && this.sessions.length === 0) this.sources.stopAll();
         return;
       }
     }
@@ -179,8 +179,10 @@ export class Conversation {
   #invited(invite: Invite, address: string): void {
     if (!this.#invitations.receive(invite, address)) return;
     const { invitation: id, kind, from } = invite;
-    const connected = kind !== "files" && this.#sessionWith(from) !== undefined;
-    if (connected || this.#events.autoAccepts(kind)) this.accept(id);
+    const connected = kind !== "files" && this.#sessions.with(from) !== undefined;
+    // Between two, only the other person has the address, and has been accepted already.
+    const moves = kind === "join" && this.sessions.length > 0 && present(this.#call).length === 1;
+    if (connected || moves || this.#events.autoAccepts(kind)) this.accept(id);
   }
 
   async #accept(id: string): Promise<void> {
@@ -189,20 +191,22 @@ export class Conversation {
     const won = await this.#events.claim(id);
     if (!this.#invitations.advance(id, won ? "won" : "lost") || !won) return;
     const invitation = this.#invitations.get(id)!;
-    const session = this.#sessionWith(invite.from) ?? this.#answering(invite, invitation.address);
+    const session = this.#sessions.with(invite.from) ?? this.#answering(invite, invitation.address);
     if (session === undefined) return;
     if (invite.files !== undefined) this.transfers.expect(id, invite.files, session);
     const { nonce, fingerprint } = session.facts.own;
     const role = this.#call.role;
     this.#post(invitation.address, { type: "accept", invitation: id, session: session.facts.id, role, nonce, fingerprint });
     session.setSources(this.sources.tracks);
+    if (invite.kind !== "join") return;
+    for (const other of this.sessions) if (other !== session && other.facts.party === session.facts.party) this.#sessions.end(other);
   }
 
   /** The session that an invite proposes, from the accepting side. */
   #answering(invite: Invite, address: string): Session | undefined {
-    if (this.#sessions.has(invite.session) || this.#sessions.size >= SESSIONS_MAX) return undefined;
+    if (this.#sessions.get(invite.session) !== undefined || this.#sessions.full) return undefined;
     const here = present(this.#call);
-    return this.#open({
+    return this.#sessions.open({
       id: invite.session,
       call: this.#call.id,
       inviter: false,
@@ -228,14 +232,14 @@ export class Conversation {
     const session = known ?? this.#inviting(accept, invitation, own, address);
     if (session === undefined) return;
     this.transfers.start(accept.invitation, session);
-    this.#onlyOne(session);
+    this.#sessions.keepOne(session);
   }
 
   /** The session that was accepted, from the inviting side. */
   #inviting(accept: Accept, invitation: Invitation, own: Proof, address: string): Session | undefined {
-    if (accept.session !== invitation.session || this.#sessions.size >= SESSIONS_MAX) return undefined;
+    if (accept.session !== invitation.session || this.#sessions.full) return undefined;
     const party = present(this.#call).find((party) => party.address === invitation.address);
-    const session = this.#open({
+    const session = this.#sessions.open({
       id: accept.session,
       call: this.#call.id,
       inviter: true,
@@ -249,52 +253,6 @@ export class Conversation {
     session.setSources(this.sources.tracks);
     session.begin();
     return session;
-  }
-
-  #open(facts: SessionFacts): Session {
-    const { iceServers, identity } = this.#self;
-    const session = new Session(facts, { iceServers, certificates: [identity.certificate] }, {
-      send: (from, content) => this.#post(from.facts.address, content),
-      changed: this.#events.changed,
-      channel: (from, channel) => {
-        if (channel.label !== "control" && !this.transfers.take(from, channel)) channel.close();
-      },
-      connected: (from) => {
-        this.#onlyOne(from);
-        this.transfers.connected(from);
-      },
-      save: this.#events.saveSession,
-      impostor: (from) => this.#end(from),
-    });
-    this.#sessions.set(facts.id, session);
-    return session;
-  }
-
-  /** Both sides may have invited each other at once: of two sessions with a device, the one with the lower id stays. */
-  #onlyOne(session: Session): void {
-    const same = this.sessions.filter(({ facts }) => facts.from === session.facts.from);
-    const [kept, ...rest] = same.sort((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
-    for (const other of rest) {
-      this.transfers.moved(other, kept!);
-      this.#end(other);
-    }
-  }
-
-  #sessionWith(from: string): Session | undefined {
-    return this.sessions.find(({ facts }) => facts.from === from);
-  }
-
-  #end(session: Session): void {
-    this.#post(session.facts.address, { type: "bye", session: session.facts.id });
-    this.#close(session);
-  }
-
-  #close(session: Session): void {
-    session.close();
-    this.#sessions.delete(session.facts.id);
-    this.#events.forgetSession(session.facts.id);
-    this.transfers.closed(session);
-    this.#events.changed();
   }
 
   #post(address: string, content: object): void {

@@ -7,6 +7,7 @@
 // | ringing | missed, ended  | missed / ended |
 // | active  | ended (the last party) | ended |
 // | ended   | peer           | active  |
+import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
 
 export type Phase = "ringing" | "active" | "ended" | "missed";
@@ -17,7 +18,7 @@ export interface Party extends Peer {
 }
 
 export type LineBody =
-  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "text"; readonly text: string; readonly card?: Card }
   | { readonly kind: "joined" | "left"; readonly who: Person }
   | {
       readonly kind: "files";

@@ -1,12 +1,14 @@
 // What clients say to each other (PROTOCOL.md), parsed with limits.
+import { type Card, parseCard } from "./card.ts";
 import { ID, parseAddress, type Role } from "./envelope.ts";
 import { integer, type Json, list, object, oneOf, text } from "./json.ts";
 import { cleanFileName, cleanText, TEXT_MAX } from "./text.ts";
 
 export type Source = "camera" | "screen" | "microphone";
-export type InvitationKind = Source | "files";
+/** `join`: another device of the same number goes on with what one has accepted. */
+export type InvitationKind = Source | "files" | "join";
 export const SOURCES: readonly Source[] = ["camera", "screen", "microphone"];
-const KINDS: readonly InvitationKind[] = [...SOURCES, "files"];
+const KINDS: readonly InvitationKind[] = [...SOURCES, "files", "join"];
 const ROLES: readonly Role[] = ["first", "second"];
 
 export interface Bundle {
@@ -64,7 +66,7 @@ export interface Ice extends Sender {
 }
 
 export type Signal =
-  | { readonly type: "text"; readonly text: string; readonly id?: string }
+  | { readonly type: "text"; readonly text: string; readonly id?: string; readonly card?: Card }
   | ({ readonly type: "delivered" | "seen"; readonly ids: readonly string[] } & Sender)
   | ({ readonly type: "typing" } & Sender)
   | Invite
@@ -138,7 +140,9 @@ function parseText(content: Json): Signal | undefined {
   const raw = text(content["text"], TEXT_MAX * 4);
   const clean = raw === undefined ? undefined : cleanText(raw);
   const id = text(content["id"], 64, ID);
-  return clean === undefined ? undefined : { type: "text", text: clean, ...(id !== undefined && { id }) };
+  const card = parseCard(content["card"]);
+  if (clean === undefined) return undefined;
+  return { type: "text", text: clean, ...(id !== undefined && { id }), ...(card !== undefined && { card }) };
 }
 
 function parseInvite(content: Json, sender: Sender): Invite | undefined {

@@ -15,13 +15,18 @@ export async function saveFile(transfer: string, index: number, saved: Saved): P
   const blob = await received(transfer, index);
   if (blob === undefined) return false;
   // A type that no browser opens, whatever the sender called the file.
-  const url = URL.createObjectURL(blob.slice(0, blob.size, "application/octet-stream"));
+  saveBlob(blob.slice(0, blob.size, "application/octet-stream"), saved.path.at(-1) ?? "file");
+  return true;
+}
+
+/** Downloads bytes under a name. */
+export function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
   const link = document.createElement("a");
   link.href = url;
-  link.download = saved.path.at(-1) ?? "file";
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
-  return true;
 }
 
 /** Saves all files, in their folders; false if the person chose none or something is missing. */

@@ -1,5 +1,6 @@
 // What outlives a reload: the device and the preferences in local storage, calls and identities in IndexedDB.
 import type { Call } from "../core/calls.ts";
+import { type Card, parseCard } from "../core/card.ts";
 import { object, oneOf, parse, text } from "../core/json.ts";
 import type { Proof } from "../core/verify.ts";
 import type { Device } from "./api.ts";
@@ -13,6 +14,8 @@ export interface Preferences {
   readonly autoFiles: boolean;
   readonly language: "auto" | "en" | "de";
   readonly theme: "auto" | "light" | "dark";
+  /** What the own contact card says. */
+  readonly card: Card | undefined;
   readonly camera: string;
   readonly microphone: string;
 }
@@ -35,6 +38,7 @@ export function loadPreferences(): Preferences {
     autoFiles: fields["autoFiles"] === true,
     language: oneOf(fields["language"], ["auto", "en", "de"] as const) ?? "auto",
     theme: oneOf(fields["theme"], ["auto", "light", "dark"] as const) ?? "auto",
+    card: parseCard(fields["card"]),
     camera: text(fields["camera"], 256) ?? "",
     microphone: text(fields["microphone"], 256) ?? "",
   };

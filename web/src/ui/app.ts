@@ -19,8 +19,15 @@ import { openSettings } from "./settings.ts";
 import { deviceName, SignInView } from "./signin.ts";
 import { streamStatus } from "./status.ts";
 
+interface InstallPrompt extends Event {
+  prompt(): Promise<unknown>;
+}
+
 /** Changes that come together are drawn together. */
 const FRAME = 30;
+
+/** Milliseconds without a tick after which the machine must have slept. Tabs in the background tick once a minute. */
+const ASLEEP = 90_000;
 
 export class App {
   readonly #root: HTMLElement;
@@ -37,6 +44,9 @@ export class App {
   #bar: { readonly element: HTMLElement; readonly status: HTMLElement; readonly retry: HTMLElement } | undefined;
   #due: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
+  #awake = Date.now();
+  /** What the browser offers where the client can be installed as an app. */
+  #install: InstallPrompt | undefined;
 
   constructor(root: HTMLElement, api: Api, storage: Storage) {
     this.#root = root;
@@ -47,7 +57,12 @@ export class App {
     addEventListener("offline", () => this.#changed());
     document.addEventListener("visibilitychange", () => this.#visible());
     addEventListener("beforeunload", (event) => this.#busy() && event.preventDefault());
-    setInterval(() => this.#draw(), 1000);
+    addEventListener("beforeinstallprompt", (event) => {
+      event.preventDefault();
+      this.#install = event as InstallPrompt;
+      this.#changed();
+    });
+    setInterval(() => this.#second(), 1000);
   }
 
   /** Starts with the stored device, or a code from a link, or the page to sign in. */
@@ -123,6 +138,10 @@ export class App {
     this.#idle = new IdleView(this.#context, {
       open: (call) => this.#open(call),
       notify: () => void Notification.requestPermission().then(() => this.#draw()),
+      install: () => {
+        void this.#install?.prompt();
+        this.#install = undefined;
+      },
     });
     this.#call = undefined;
     this.#draw();
@@ -133,6 +152,13 @@ export class App {
     this.#draw();
     this.#root.querySelector<HTMLElement>("main h1")?.setAttribute("tabindex", "-1");
     this.#root.querySelector<HTMLElement>("main h1")?.focus();
+  }
+
+  #second(): void {
+    const now = Date.now();
+    if (now - this.#awake > ASLEEP) this.#client?.networkChanged();
+    this.#awake = now;
+    this.#draw();
   }
 
   #changed(): void {
@@ -160,7 +186,7 @@ export class App {
   #drawIdle(client: Client, bar: HTMLElement, now: number): void {
     this.#call = undefined;
     const idle = this.#idle!;
-    idle.update(client.device.number, client.calls, client.stream, now);
+    idle.update(client.device.number, client.calls, client.stream, this.#install !== undefined, now);
     setChildren(this.#root, [bar, idle.element]);
   }
 
@@ -176,7 +202,8 @@ export class App {
   #callView(id: string): CallView {
     return new CallView(this.#context, {
       back: () => this.#open(undefined),
-      write: (text) => this.#client?.write(id, text),
+      write: (text, card) => this.#client?.write(id, text, card),
+      card: () => this.#preferences.card,
       again: (line) => this.#client?.again(id, line),
       typing: () => this.#client?.typing(id),
       toggle: (source) => void this.#toggle(id, source),

@@ -1,5 +1,6 @@
 // A call: who it is with, what can be shared, the stage, and the chat.
 import type { Conversation } from "../app/conversation.ts";
+import type { Card } from "../core/card.ts";
 import { type Call, type Line, people, present } from "../core/calls.ts";
 import { duration } from "../core/format.ts";
 import { type InvitationKind, type Source, SOURCES } from "../core/signal.ts";
@@ -18,7 +19,9 @@ import { TransfersView } from "./transfers.ts";
 
 export interface CallEvents {
   back(): void;
-  write(text: string): void;
+  write(text: string, card?: Card): void;
+  /** The own contact card, once the person has written one. */
+  card(): Card | undefined;
   again(line: Line): void;
   typing(): void;
   toggle(source: Source): void;
@@ -26,8 +29,10 @@ export interface CallEvents {
   notice(text: string): void;
 }
 
+type Shareable = Exclude<InvitationKind, "join">;
+
 /** What a peer's app must have declared for each kind. An app that declares nothing is tried. */
-const NEEDS: Record<InvitationKind, string> = { camera: "video", screen: "screen", microphone: "audio", files: "files" };
+const NEEDS: Record<Shareable, string> = { camera: "video", screen: "screen", microphone: "audio", files: "files" };
 
 export class CallView {
   readonly element: HTMLElement;
@@ -38,7 +43,7 @@ export class CallView {
   readonly #detail = h("p", { class: "detail" });
   readonly #media = h("p", { class: "media-status", role: "status" });
   readonly #verify: HTMLButtonElement;
-  readonly #buttons = new Map<InvitationKind, HTMLButtonElement>();
+  readonly #buttons = new Map<Shareable, HTMLButtonElement>();
   readonly #actions: HTMLElement;
   readonly #stage: StageView;
   readonly #invitations: InvitationsView;
@@ -58,6 +63,7 @@ export class CallView {
       accept: (id) => this.#conversation?.accept(id),
       decline: (id) => this.#conversation?.decline(id),
       withdraw: (id) => this.#conversation?.withdraw(id),
+      join: (id) => this.#conversation?.join(id),
     });
     this.#transfers = new TransfersView(context, {
       pause: (id, paused) => this.#conversation?.transfers.pause(id, paused),
@@ -129,7 +135,7 @@ export class CallView {
 
   #makeActions(events: CallEvents): HTMLElement[] {
     const { t } = this.#context;
-    const make = (kind: InvitationKind, click: () => void) => {
+    const make = (kind: Shareable, click: () => void) => {
       const label = h("span", { class: "label" }, t[kind]);
       const button = h("button", { class: "action", type: "button", on: { click } }, icon(kind as IconName), label);
       this.#buttons.set(kind, button);

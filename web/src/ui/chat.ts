@@ -1,14 +1,16 @@
 // The chat of a call: its lines, what became of the own ones, and the field to write.
+import { type Card, CARD_FIELDS, cardText, vcard } from "../core/card.ts";
 import type { Call, Line, LineState } from "../core/calls.ts";
 import { present } from "../core/calls.ts";
 import { pieces, TEXT_MAX } from "../core/text.ts";
-import { canSaveFolder, saveAll, saveFile } from "../files/save.ts";
+import { canSaveFolder, saveAll, saveBlob, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
 
 export interface ChatEvents {
-  write(text: string): void;
+  write(text: string, card?: Card): void;
+  card(): Card | undefined;
   typing(): void;
   again(line: Line): void;
   paste(transfer: DataTransfer): void;
@@ -53,7 +55,9 @@ export class ChatView {
       this.#send();
     };
     const send = h("button", { class: "icon-button primary", type: "submit", "aria-label": t.send, title: t.send }, icon("send"));
-    this.#form = h("form", { class: "composer", on: { submit } }, this.#field, send);
+    const card = { class: "icon-button", type: "button", "aria-label": t.sendCard, title: t.sendCard };
+    const sendCard = h("button", { ...card, on: { click: () => this.#sendCard() } }, icon("card"));
+    this.#form = h("form", { class: "composer", on: { submit } }, sendCard, this.#field, send);
     this.element = h("section", { class: "chat", "aria-label": t.chat }, this.#scroller, this.#typing, this.shelf, this.#form);
   }
 
@@ -95,6 +99,12 @@ export class ChatView {
     if (transfer === null || transfer.files.length === 0) return;
     event.preventDefault();
     this.#events.paste(transfer);
+  }
+
+  #sendCard(): void {
+    const card = this.#events.card();
+    if (card === undefined) this.#events.notice(this.#context.t.noCard);
+    else this.#events.write(cardText(card), card);
   }
 
   #send(): void {
@@ -142,6 +152,7 @@ function body(context: Context, line: Line, events: ChatEvents): HTMLElement {
   const { t } = context;
   switch (line.kind) {
     case "text": {
+      if (line.card !== undefined) return contact(context, line.card);
       const parts = pieces(line.text).map(({ text, href }) =>
         href === undefined ? text : h("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, text),
       );
@@ -154,6 +165,13 @@ function body(context: Context, line: Line, events: ChatEvents): HTMLElement {
     case "files":
       return files(context, line, events);
   }
+}
+
+function contact({ t }: Context, card: Card): HTMLElement {
+  const rows = CARD_FIELDS.flatMap((field) => (card[field] === undefined ? [] : h("p", { class: field }, card[field])));
+  const file = () => saveBlob(new Blob([vcard(card)], { type: "text/vcard" }), "contact.vcf");
+  const save = h("button", { class: "link", type: "button", on: { click: file } }, icon("save"), t.saveCard);
+  return h("div", { class: "bubble files card-bubble", dir: "auto" }, ...rows, save);
 }
 
 function files(context: Context, line: Line & { readonly kind: "files" }, events: ChatEvents): HTMLElement {

@@ -10,6 +10,7 @@ import { icon } from "./icons.ts";
 export interface IdleEvents {
   open(call: string): void;
   notify(): void;
+  install(): void;
 }
 
 const SHOWN = 20;
@@ -21,6 +22,7 @@ export class IdleView {
   readonly #ready: HTMLElement;
   readonly #lead: HTMLElement;
   readonly #notify: HTMLButtonElement;
+  readonly #install: HTMLButtonElement;
   readonly #empty: HTMLElement;
   readonly #recent: Keyed<Call, RecentView>;
 
@@ -31,23 +33,25 @@ export class IdleView {
     this.#ready = h("p", { class: "ready", role: "status" });
     this.#lead = h("p", { class: "lead" }, t.idleLead);
     this.#notify = h("button", { class: "quiet", type: "button", on: { click: () => events.notify() } }, t.notify);
+    this.#install = h("button", { class: "quiet", type: "button", on: { click: () => events.install() } }, t.install);
     this.#empty = h("p", { class: "hint" }, t.noRecent);
     const list = h("ul", { class: "recent" });
     this.#recent = new Keyed(list, () => new RecentView(context, events));
     this.element = h(
       "main",
       { class: "idle" },
-      h("section", { class: "hero" }, this.#ready, this.#number, this.#lead, this.#notify),
+      h("section", { class: "hero" }, this.#ready, this.#number, this.#lead, this.#notify, this.#install),
       h("section", { class: "history", "aria-label": t.recent }, h("h2", {}, t.recent), this.#empty, list),
     );
   }
 
-  update(number: string, calls: Calls, stream: StreamState, now: number): void {
+  update(number: string, calls: Calls, stream: StreamState, installable: boolean, now: number): void {
     const { t } = this.#context;
     setText(this.#number, phone(number));
     setText(this.#ready, stream === "open" ? t.idleReady : stream === "connecting" ? t.connecting : t.idleNotReady);
     attribute(this.#ready, "data-state", stream === "open" ? "good" : "bad");
     show(this.#notify, "Notification" in window && Notification.permission === "default");
+    show(this.#install, installable);
     const past = [...calls.values()].sort((a, b) => b.began - a.began).slice(0, SHOWN);
     show(this.#empty, past.length === 0);
     this.#recent.update(past, (call) => call.id, (view, call) => view.update(call, now));

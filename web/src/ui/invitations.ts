@@ -8,6 +8,7 @@ export interface InvitationEvents {
   accept(id: string): void;
   decline(id: string): void;
   withdraw(id: string): void;
+  join(id: string): void;
 }
 
 export class InvitationsView {
@@ -37,6 +38,7 @@ class CardView {
   readonly #text = h("p", {});
   readonly #answers: HTMLElement;
   readonly #withdraw: HTMLElement;
+  readonly #join: HTMLElement;
 
   constructor(context: Context, { id }: Invitation, events: InvitationEvents) {
     const { t } = context;
@@ -50,7 +52,8 @@ class CardView {
       button(t.accept, "primary", () => events.accept(id)),
     );
     this.#withdraw = h("div", { class: "answers" }, button(t.cancel, "quiet", () => events.withdraw(id)));
-    this.element = h("div", { class: "invitation" }, this.#text, this.#answers, this.#withdraw);
+    this.#join = h("div", { class: "answers" }, button(t.join, "quiet", () => events.join(id)));
+    this.element = h("div", { class: "invitation" }, this.#text, this.#answers, this.#withdraw, this.#join);
   }
 
   update(invitation: Invitation, name: string): void {
@@ -58,6 +61,7 @@ class CardView {
     setText(this.#text, this.#words(invitation, name));
     show(this.#answers, incoming && state === "open");
     show(this.#withdraw, !incoming && state === "open");
+    show(this.#join, state === "taken" && invitation.kind !== "files");
   }
 
   #words({ incoming, kind, state, files }: Invitation, name: string): string {
@@ -72,6 +76,8 @@ class CardView {
         return t.invitesScreen(name);
       case "microphone":
         return t.invitesMicrophone(name);
+      case "join":
+        return t.invitesJoin(name);
       case "files":
         return t.invitesFiles(name, files === undefined ? t.files : this.#context.bundle(files));
     }

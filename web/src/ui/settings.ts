@@ -1,4 +1,5 @@
 // Settings: devices with a preview, what is accepted without asking, language and appearance, and leaving.
+import { type Card, CARD_FIELDS, parseCard } from "../core/card.ts";
 import type { Catalogue } from "../core/locale/mod.ts";
 import { phone } from "../core/format.ts";
 import { capture, devices, type MediaDevice } from "../media/capture.ts";
@@ -40,6 +41,7 @@ export async function openSettings(t: Catalogue, device: Device, now: Preference
       microphone.element,
       toggle(t.autoMedia, preferences.autoMedia, (autoMedia) => change({ autoMedia })),
       toggle(t.autoFiles, preferences.autoFiles, (autoFiles) => change({ autoFiles })),
+      cardFields(t, preferences.card, (card) => change({ card })),
       choice(t.language, { auto: t.automatic, en: "English", de: "Deutsch" }, preferences.language, (language) => change({ language })),
       choice(t.theme, { auto: t.automatic, light: t.light, dark: t.dark }, preferences.theme, (theme) => change({ theme })),
       h("p", { class: "hint" }, `${t.thisDevice}: ${device.name} · ${phone(device.number)}`),
@@ -77,6 +79,18 @@ function choice<T extends string>(label: string, options: Record<T, string>, cho
   select.value = chosen;
   select.addEventListener("change", () => changed(select.value as T));
   return h("label", { class: "row" }, h("span", {}, label), select);
+}
+
+function cardFields(t: Catalogue, card: Card | undefined, changed: (card: Card | undefined) => void): HTMLElement {
+  const labels = { name: t.cardName, company: t.cardCompany, phone: t.cardPhone, email: t.cardEmail };
+  const fields = CARD_FIELDS.map((key) => ({ key, input: h("input", { maxlength: 100, autocomplete: "off" }) }));
+  const read = () => changed(parseCard(Object.fromEntries(fields.map(({ key, input }) => [key, input.value]))));
+  const rows = fields.map(({ key, input }) => {
+    input.value = card?.[key] ?? "";
+    input.addEventListener("change", read);
+    return h("label", { class: "row" }, h("span", {}, labels[key]), input);
+  });
+  return h("details", {}, h("summary", {}, t.card), ...rows);
 }
 
 /** The own camera, before anybody else sees it. */

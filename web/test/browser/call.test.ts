@@ -160,7 +160,7 @@ test("after a transfer, the page is with the new person", { timeout: 90_000 }, a
   await carol.context.close();
 });
 
-test("of two devices, the first to accept gets it", { timeout: 90_000 }, async () => {
+test("of two devices, the first to accept gets it, and the other can take over", { timeout: 90_000 }, async () => {
   const second = await Someone.enrol(browser, node, BOB, "Bob Baker");
   node.pair("c1", ALICE, BOB);
   await alice.click("Camera");
@@ -169,7 +169,27 @@ test("of two devices, the first to accept gets it", { timeout: 90_000 }, async (
   await second.click("Accept");
   await bob.sees("Taken on another device");
   await second.watches("Camera of Alice Archer");
+  await bob.click("Continue here");
+  await bob.watches("Camera of Alice Archer");
+  await second.page.locator("video").waitFor({ state: "detached" });
   await second.context.close();
+});
+
+test("a contact card arrives and can be saved", { timeout: 60_000 }, async () => {
+  node.pair("c1", ALICE, BOB);
+  await alice.click("Send contact card");
+  await alice.sees("Fill in your contact card first.");
+  await alice.click("Settings");
+  await alice.page.getByText("Contact card", { exact: true }).click();
+  await alice.page.getByLabel("Name").fill("Alice Archer");
+  await alice.page.getByLabel("E-mail").fill("alice@a.example");
+  await alice.click("Close");
+  await alice.click("Send contact card");
+  await bob.sees("alice@a.example");
+  const download = bob.page.waitForEvent("download");
+  await bob.click("Save contact");
+  assert.equal((await download).suggestedFilename(), "contact.vcf");
+  assert.equal(node.posted.find((content) => content["card"] !== undefined)?.["text"], "Alice Archer\nalice@a.example");
 });
 
 test("what is accepted without asking is shown at once", { timeout: 60_000 }, async () => {

@@ -20,6 +20,13 @@ test("both languages have every text, and the browser's first known one is used"
   assert.equal(pick("en", ["de"]), "en");
 });
 
+test("every text is used", () => {
+  const pages = sources().filter(([path]) => path.startsWith("ui/") || path === "main.ts").map(([, text]) => text).join("\n");
+  const states = ["sending", "sent", "waiting", "delivered", "seen", "failed", "camera", "screen", "microphone", "files", "join"];
+  const unused = Object.keys(en).filter((key) => !states.includes(key) && !new RegExp(`\\bt\\.${key}\\b`).test(pages));
+  assert.deepEqual(unused, []);
+});
+
 /** All sources, by path below `src`. */
 function sources(folder = "src"): [string, string][] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry): [string, string][] => {
