@@ -9,8 +9,10 @@ const ARGUMENTS = [
   "--disable-features=WebRtcHideLocalIpsWithMdns",
 ];
 
-export function launch(): Promise<Browser> {
-  return chromium.launch({ executablePath: "/usr/bin/chromium", args: ARGUMENTS, chromiumSandbox: false });
+/** Starts the browser. `origin` is an http origin to trust as if it were local. */
+export function launch(executablePath = "/usr/bin/chromium", origin = ""): Promise<Browser> {
+  const args = origin === "" ? ARGUMENTS : [...ARGUMENTS, `--unsafely-treat-insecure-origin-as-secure=${origin}`];
+  return chromium.launch({ executablePath, args, chromiumSandbox: false });
 }
 
 export interface Viewport {

@@ -52,9 +52,9 @@ export class NodeDouble {
     });
   }
 
-  async start(): Promise<void> {
-    await new Promise<void>((done) => this.#server.listen(0, "127.0.0.1", done));
-    this.url = `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  async start(host = "127.0.0.1"): Promise<void> {
+    await new Promise<void>((done) => this.#server.listen(0, host, done));
+    this.url = `http://${host}:${(this.#server.address() as AddressInfo).port}/`;
   }
 
   stop(): void {
