@@ -1,4 +1,4 @@
-// The page before this browser belongs to a number. Each way to sign in is a section of its own.
+// The page before this browser belongs to a number. Each way to sign in is a card of its own: a code, so far.
 import type { Catalogue } from "../core/locale/mod.ts";
 import type { Failure } from "../net/api.ts";
 import { attribute, h, setText } from "./dom.ts";
