@@ -57,11 +57,13 @@ export class Sha256 {
 
   #compress(bytes: Uint8Array, at: number): void {
     const w = this.#words;
+    // Plain loops over integers: this is where a transfer spends its time.
     for (let n = 0; n < 16; n += 1, at += 4) {
       w[n] = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
     }
     for (let n = 16; n < 64; n += 1) {
-      const [x, y] = [w[n - 15]!, w[n - 2]!];
+      const x = w[n - 15]!;
+      const y = w[n - 2]!;
       const s0 = ((x >>> 7) | (x << 25)) ^ ((x >>> 18) | (x << 14)) ^ (x >>> 3);
       const s1 = ((y >>> 17) | (y << 15)) ^ ((y >>> 19) | (y << 13)) ^ (y >>> 10);
       w[n] = (w[n - 16]! + s0 + w[n - 7]! + s1) | 0;
@@ -71,9 +73,9 @@ export class Sha256 {
     let e = state[4]!, f = state[5]!, g = state[6]!, h = state[7]!;
     for (let n = 0; n < 64; n += 1) {
       const s1 = ((e >>> 6) | (e << 26)) ^ ((e >>> 11) | (e << 21)) ^ ((e >>> 25) | (e << 7));
-      const t1 = (h + s1 + ((e & f) ^ (~e & g)) + K[n]! + w[n]!) | 0;
+      const t1 = (h + s1 + (g ^ (e & (f ^ g))) + K[n]! + w[n]!) | 0;
       const s0 = ((a >>> 2) | (a << 30)) ^ ((a >>> 13) | (a << 19)) ^ ((a >>> 22) | (a << 10));
-      const t2 = (s0 + ((a & b) ^ (a & c) ^ (b & c))) | 0;
+      const t2 = (s0 + ((a & b) | (c & (a | b)))) | 0;
       h = g;
       g = f;
       f = e;

@@ -71,13 +71,17 @@ export class Download {
   }
 
   #do(actions: readonly ReceiverAction[]): void {
-    for (const action of actions) this.#work = this.#work.then(() => this.#carryOut(action));
-    this.#work = this.#work.catch(() => this.#failed());
-    void this.#work.then(this.#changed);
+    if (actions.length === 0) return;
+    this.#work = this.#work.then(() => this.#carryOutAll(actions)).catch(() => this.#failed());
   }
 
-  async #carryOut(action: ReceiverAction): Promise<void> {
+  async #carryOutAll(actions: readonly ReceiverAction[]): Promise<void> {
     const sink = await this.#sink;
+    for (const action of actions) await this.#carryOut(sink, action);
+    this.#changed();
+  }
+
+  async #carryOut(sink: Sink, action: ReceiverAction): Promise<void> {
     switch (action.do) {
       case "open":
         this.#opening = { path: action.path, size: action.size };

@@ -113,8 +113,9 @@ export class Upload {
     }
     // Meanwhile the channel may have been replaced, and the place to continue with it.
     if (this.#channel !== channel || channel.readyState !== "open" || this.#sender.state !== "sending") return true;
-    this.#sender.read(new Uint8Array(bytes));
-    for (let at = 0; at < bytes.byteLength; at += MESSAGE) channel.send(bytes.slice(at, at + MESSAGE));
+    const block = new Uint8Array(bytes);
+    this.#sender.read(block);
+    for (let at = 0; at < block.length; at += MESSAGE) channel.send(block.subarray(at, at + MESSAGE));
     return true;
   }
 }

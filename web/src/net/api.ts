@@ -10,6 +10,12 @@ export interface Device {
   readonly token: string;
 }
 
+export interface OtherDevice {
+  readonly id: string;
+  readonly name: string;
+  readonly connected: boolean;
+}
+
 export type Failure = "unauthorized" | "absent" | "limited" | "refused" | "unreachable";
 
 /** What went wrong, as far as the client can do something about it. */
@@ -68,8 +74,23 @@ export class Api {
     }
   }
 
-  async forget(device: Device): Promise<void> {
-    await this.#ask("DELETE", `v1/devices/${encodeURIComponent(device.id)}`, device.token);
+  /** The devices of the same number. */
+  async devices(device: Device): Promise<OtherDevice[]> {
+    const answer = await this.#ask("GET", `v1/devices?number=${encodeURIComponent(device.number)}`, device.token);
+    return list(answer["devices"], 64, otherDevice) ?? [];
+  }
+
+  /** A one-time code for another device of the same person. */
+  async invite(device: Device): Promise<string> {
+    const path = `v1/numbers/${encodeURIComponent(device.number)}/enrolments`;
+    const code = text((await this.#ask("POST", path, device.token, {}))["code"], 64, /^[0-9A-Za-z-]+$/);
+    if (code === undefined) throw new ApiError("refused");
+    return code;
+  }
+
+  /** Removes a device: this one, or another of the same number. */
+  async forget(device: Device, id = device.id): Promise<void> {
+    await this.#ask("DELETE", `v1/devices/${encodeURIComponent(id)}`, device.token);
   }
 
   async #ask(method: string, path: string, token: string | undefined, body?: object): Promise<Json> {
@@ -91,6 +112,13 @@ function failure(status: number): Failure {
   if (status === 404 || status === 405 || status === 410) return "absent";
   if (status === 429) return "limited";
   return status >= 500 ? "unreachable" : "refused";
+}
+
+function otherDevice(value: unknown): OtherDevice | undefined {
+  const fields = object(value);
+  const id = text(fields?.["id"], 128);
+  if (id === undefined) return undefined;
+  return { id, name: cleanName(text(fields?.["name"], 400) ?? id) ?? id, connected: fields?.["connected"] === true };
 }
 
 function iceServer(value: unknown): RTCIceServer | undefined {

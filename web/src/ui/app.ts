@@ -10,6 +10,7 @@ import { backoff } from "../core/backoff.ts";
 import { loadDevice, loadPreferences, type Preferences, saveDevice, savePreferences, type Storage } from "../net/storage.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
+import { openDevices } from "./devices.ts";
 import { confirm } from "./dialogs.ts";
 import { attribute, h, setChildren, setText, show } from "./dom.ts";
 import { IdleView } from "./idle.ts";
@@ -244,7 +245,8 @@ export class App {
       void this.#api.forget(client.device).catch(() => undefined);
       void this.#leave(false);
     };
-    void openSettings(this.#context.t, client.device, this.#preferences, { changed, signOut });
+    const devices = () => void openDevices(this.#context.t, this.#api, client.device);
+    void openSettings(this.#context.t, client.device, this.#preferences, { changed, signOut, devices });
   }
 
   #appearance(): void {

@@ -9,6 +9,7 @@ import { h, setChildren, show } from "./dom.ts";
 import { confirm, open } from "./dialogs.ts";
 
 export interface SettingsEvents {
+  devices(): void;
   changed(preferences: Preferences): void;
   signOut(): void;
 }
@@ -33,6 +34,8 @@ export async function openSettings(t: Catalogue, device: Device, now: Preference
   const signOut = async () => {
     if (await confirm(t.signOut, t.signOutConfirm, t.signOut, t)) events.signOut();
   };
+  const others = h("button", { class: "quiet", type: "button" }, t.devices);
+  others.addEventListener("click", () => others.closest("dialog")?.close("devices"));
   const leave = h("button", { class: "danger", type: "button", value: "leave" }, t.signOut);
   const body = [
     h("div", { class: "settings" },
@@ -45,7 +48,7 @@ export async function openSettings(t: Catalogue, device: Device, now: Preference
       choice(t.language, { auto: t.automatic, en: "English", de: "Deutsch" }, preferences.language, (language) => change({ language })),
       choice(t.theme, { auto: t.automatic, light: t.light, dark: t.dark }, preferences.theme, (theme) => change({ theme })),
       h("p", { class: "hint" }, `${t.thisDevice}: ${device.name} · ${phone(device.number)}`),
-      leave,
+      h("div", { class: "answers" }, others, leave),
     ),
   ];
   leave.addEventListener("click", () => leave.closest("dialog")?.close("leave"));
@@ -53,6 +56,7 @@ export async function openSettings(t: Catalogue, device: Device, now: Preference
   const closed = await open(t.settings, t, body, []);
   preview.stop();
   if (closed === "leave") await signOut();
+  if (closed === "devices") events.devices();
 }
 
 function picker(label: string, changed: (id: string) => void) {

@@ -209,6 +209,24 @@ test("a removed device is signed out and forgets everything", { timeout: 60_000 
   assert.equal(await bob.page.evaluate(() => localStorage.getItem("sidecall.device")), null);
 });
 
+test("a device adds another one, sees it, and removes it", { timeout: 60_000 }, async () => {
+  await bob.click("Settings");
+  await bob.click("Devices");
+  await bob.click("Add a device");
+  const link = await bob.page.getByText("#enrol=").textContent();
+  const context = await browser.newContext({ locale: "en-GB" });
+  const page = await context.newPage();
+  await page.goto(link!);
+  await page.getByText("When you are on the phone").waitFor();
+  assert.equal(new URL(page.url()).hash, "");
+  await bob.click("Close");
+  await bob.click("Settings");
+  await bob.click("Devices");
+  await bob.page.getByRole("button", { name: "Remove Chrome, Linux" }).click();
+  await page.getByText("This device was removed").waitFor();
+  await context.close();
+});
+
 test("a second tab asks to be used, and then is the one", { timeout: 60_000 }, async () => {
   const other = await bob.context.newPage();
   await other.goto(`${node.url}client/`);

@@ -103,6 +103,11 @@ test("the pages of a call", { timeout: 240_000 }, async () => {
   await alice.click("Show preview");
   await inspect(alice.page, "settings");
   await alice.click("Close");
+  await alice.click("Settings");
+  await alice.click("Devices");
+  await alice.click("Add a device");
+  await inspect(alice.page, "devices");
+  await alice.click("Close");
   await alice.click("Microphone");
   await inspect(alice.page, "microphone");
   await alice.page.locator("dialog").getByRole("button", { name: "Cancel" }).click();

@@ -10,6 +10,7 @@ type Json = Record<string, unknown>;
 interface DeviceRecord {
   readonly id: string;
   readonly number: string;
+  readonly name: string;
   readonly token: string;
   readonly client: string;
   readonly sockets: Set<WebSocket>;
@@ -64,10 +65,8 @@ export class NodeDouble {
 
   /** A link that enrols a device of a number. */
   link(number: string, name: string): string {
-    const code = randomBytes(8).toString("hex");
-    this.#codes.set(code, number);
     this.#names.set(number, name);
-    return `${this.url}client/#enrol=${code}`;
+    return `${this.url}client/#enrol=${this.#code(number)}`;
   }
 
   connected(number: string): number {
@@ -107,15 +106,27 @@ export class NodeDouble {
   }
 
   revoke(number: string): void {
-    for (const device of this.#of(number)) {
-      this.#devices.delete(device.id);
-      device.sockets.forEach((socket) => socket.close(1008));
-    }
+    this.#of(number).forEach((device) => this.#remove(device));
   }
 
   /** A message that a stranger's client posts. */
   post(call: string, number: string, content: Json): void {
     this.#send(number, { call, type: "message", content }, content["ephemeral"] === true);
+  }
+
+  #code(number: string): string {
+    const code = randomBytes(8).toString("hex");
+    this.#codes.set(code, number);
+    return code;
+  }
+
+  #remove(device: DeviceRecord): void {
+    this.#devices.delete(device.id);
+    device.sockets.forEach((socket) => socket.close(1008));
+  }
+
+  #view({ id, number, name, sockets }: DeviceRecord): Json {
+    return { id, number, name, enrolled: 0, connected: sockets.size > 0 };
   }
 
   #of(number: string): DeviceRecord[] {
@@ -189,8 +200,12 @@ export class NodeDouble {
     if (call !== undefined && !this.old) return this.#claim(device, call, body);
     if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
     if (route === "GET /v1/ice") return [200, { iceServers: [] }];
-    if (route === `DELETE /v1/devices/${device.id}`) this.#devices.delete(device.id);
-    return [route.startsWith("DELETE") ? 204 : 404, {}];
+    if (route === "GET /v1/devices") return [200, { devices: this.#of(device.number).map((other) => this.#view(other)) }];
+    if (route === `POST /v1/numbers/${encodeURIComponent(device.number)}/enrolments`) return [201, { code: this.#code(device.number) }];
+    const removed = this.#devices.get(/^DELETE \/v1\/devices\/(\w+)$/.exec(route)?.[1] ?? "");
+    if (removed?.number !== device.number) return [404, {}];
+    this.#remove(removed);
+    return [200, {}];
   }
 
   #enrol({ code, name }: Json): [number, Json] {
@@ -199,7 +214,7 @@ export class NodeDouble {
     this.#codes.delete(String(code));
     const id = randomBytes(8).toString("hex");
     const token = randomBytes(16).toString("hex");
-    this.#devices.set(id, { id, number, token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
+    this.#devices.set(id, { id, number, name: String(name), token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
     return [201, { device: { id, number, name, enrolled: Date.now(), connected: false }, token }];
   }
 

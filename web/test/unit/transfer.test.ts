@@ -129,6 +129,14 @@ test("a sender stops for a receiver that does not write, and while either side p
   assert.equal(sender.next(block.length).do, "read");
 });
 
+test("a pause outlives the channel", () => {
+  const receiver = begin(1, 10);
+  receiver.pause(true);
+  receiver.closed();
+  const frames = receiver.opened().map((action) => action.do === "frame" && action.frame.type);
+  assert.deepEqual(frames, ["pause", "have"]);
+});
+
 test("a receiver that claims what was never sent is not believed", () => {
   for (const at of [{ file: 0, offset: 5 }, { file: 1, offset: 0 }, { file: 0, offset: 11 }, { file: 7, offset: 0 }]) {
     const sender = new Sender([{ path: "a", size: 10 }]);

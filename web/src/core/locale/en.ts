@@ -157,6 +157,13 @@ export const en = {
   light: "Light",
   dark: "Dark",
   thisDevice: "This device",
+  devices: "Devices",
+  addDevice: "Add a device",
+  addDeviceHint: "Open the link there. It works once.",
+  notConnected: "Not connected",
+  remove: "Remove",
+  removeDevice: (name: string) => `Remove ${name}`,
+  devicesFailed: "That did not work. Check your network and try again.",
   signOut: "Remove this device",
   signOutConfirm: "Calls will no longer appear in this browser. Remove it?",
   // Other tabs

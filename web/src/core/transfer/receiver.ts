@@ -52,7 +52,8 @@ export class Receiver {
     if (this.#state === "done") return [this.#have()];
     if (this.#over()) return [];
     this.#state = "sending";
-    return [this.#have()];
+    // The sender may not have heard of it.
+    return this.#paused.here ? [{ do: "frame", frame: { type: "pause", paused: true } }, this.#have()] : [this.#have()];
   }
 
   closed(): void {

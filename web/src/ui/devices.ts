@@ -1,0 +1,25 @@
+// The devices of this number: which there are, removing one, and a code for another.
+import type { Catalogue } from "../core/locale/mod.ts";
+import type { Api, Device, OtherDevice } from "../net/api.ts";
+import { open } from "./dialogs.ts";
+import { h, setChildren, setText } from "./dom.ts";
+
+export async function openDevices(t: Catalogue, api: Api, device: Device): Promise<void> {
+  const list = h("ul", { class: "devices" });
+  const message = h("p", { class: "message", role: "alert" });
+  const code = h("p", { class: "link-code", role: "status" });
+  const fail = () => setText(message, t.devicesFailed);
+  const load = async () => setChildren(list, (await api.devices(device)).map(row));
+  const row = (other: OtherDevice) => {
+    const own = other.id === device.id;
+    const remove = h("button", { class: "quiet small", type: "button", "aria-label": t.removeDevice(other.name) }, t.remove);
+    remove.addEventListener("click", () => void api.forget(device, other.id).then(load).catch(fail));
+    const state = own ? t.thisDevice : other.connected ? t.online : t.notConnected;
+    return h("li", {}, h("span", {}, other.name), h("span", { class: "hint" }, state), !own && remove);
+  };
+  const add = h("button", { class: "quiet", type: "button" }, t.addDevice);
+  const offer = async () => setText(code, `${api.node}client/#enrol=${await api.invite(device)}`);
+  add.addEventListener("click", () => void offer().catch(fail));
+  void load().catch(fail);
+  await open(t.devices, t, [list, add, h("p", { class: "hint" }, t.addDeviceHint), code, message], []);
+}
