@@ -18,4 +18,5 @@ pub mod pbx;
 pub mod peer;
 pub mod push;
 pub mod store;
+pub mod web;
 pub mod wire;

@@ -30,6 +30,9 @@ pub struct EnrolmentCreated {
     /// The code. It is stored hashed and never shown again.
     #[schema(example = "3q7zk-0m2vx-8c1rt-hn5wy-d4g6b-e")]
     pub code: String,
+    /// A link that enrols the browser that opens it. The code is in the fragment, which browsers send to nobody.
+    #[schema(example = "https://node.example/client/#enrol=3q7zk-0m2vx-8c1rt-hn5wy-d4g6b-e")]
+    pub link: String,
     /// The number that the device will belong to.
     pub number: Number,
     /// When the code expires.

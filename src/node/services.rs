@@ -26,6 +26,7 @@ use crate::node::http::api::monitoring::MonitoringApi;
 use crate::node::http::api::numbers::DirectoryApi;
 use crate::node::http::api::pbxs::PbxsApi;
 use crate::node::http::api::peer_offers::OffersApi;
+use crate::node::http::api::web_client::WebClientApi;
 use crate::node::http::auth::Authenticator;
 use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::dns_rebinding::Hosts;
@@ -175,6 +176,7 @@ impl Services {
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
             ice: self.ice.clone(),
+            web_client: WebClientApi::new(is_at_home(self.disclosure.inbox_tokens().base())).into(),
             monitoring: self.monitoring(views).into(),
             space: self.space.clone(),
             metrics: self.metrics,

@@ -36,4 +36,5 @@ mod streams;
 mod support;
 mod timeline;
 mod two_nodes;
+mod web_client;
 mod webhooks;

@@ -4,6 +4,7 @@
 pub const ROOMS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("contract", &["core"]),
+    ("web", &[]),
     ("wire", &[]),
     ("esl", &["wire"]),
     ("ami", &["wire"]),
@@ -15,7 +16,7 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("push", &["contract", "core", "guard", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor"]),
     ("lnp", &["core", "monitor"]),
-    ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor"]),
+    ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor", "web"]),
     ("config", &["agent", "node", "core"]),
     (
         "cli",

@@ -7,7 +7,7 @@ use crate::contract::{Message, Notice};
 use crate::node::Problem;
 use crate::node::http::api::{
     calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
-    peer_offers,
+    peer_offers, web_client,
 };
 
 #[derive(OpenApi)]
@@ -17,6 +17,7 @@ use crate::node::http::api::{
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
         enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
+        web_client::slash, web_client::page, web_client::file,
         calls::decide, calls::list, calls::show, calls::events, claims::create,
         pbxs::report,
         inbox::post, inbox::page,

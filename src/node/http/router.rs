@@ -14,7 +14,7 @@ use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
     calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
-    peer_offers,
+    peer_offers, web_client,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::origins::{self, ClientOrigins};
@@ -39,6 +39,7 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
     pub(in crate::node) ice: Arc<ice::IceApi>,
+    pub(in crate::node) web_client: Arc<web_client::WebClientApi>,
     pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
     pub(in crate::node) space: Arc<Space>,
     pub(in crate::node) metrics: Metrics,
@@ -76,6 +77,9 @@ all! {
         get "/metrics" => monitoring::metrics;
         get "/v1/status" => monitoring::status;
         get "/" => monitoring::page;
+        get "/client" => web_client::slash;
+        get "/client/" => web_client::page;
+        get "/client/{file}" => web_client::file;
         get "/openapi.json" => monitoring::openapi;
     }
     client_api {

@@ -55,7 +55,8 @@ pub(in crate::node) async fn create(
         return Err(refusal(&api, &identity, &number).await?);
     }
     tracing::info!(%number, "code for a device made");
-    Ok((StatusCode::CREATED, Json(EnrolmentCreated { code, number, expires })))
+    let link = format!("{}/client/#enrol={code}", api.disclosure.inbox_tokens().base());
+    Ok((StatusCode::CREATED, Json(EnrolmentCreated { code, link, number, expires })))
 }
 
 fn author(identity: &Identity) -> EnrolmentAuthor {

@@ -16,5 +16,6 @@ pub(in crate::node) mod number_import;
 pub(in crate::node) mod numbers;
 pub(in crate::node) mod pbxs;
 pub(in crate::node) mod peer_offers;
+pub(in crate::node) mod web_client;
 
 pub use monitoring::StatusView;
