@@ -34,12 +34,24 @@ async fn pages_of_listed_origins_may_use_the_client_api() {
     let node = start().await;
     let id = node.client(ALICE, json!({})).await;
     let one = format!("/v1/clients/{id}");
+    let [device, _] = node.device(ALICE, "tablet").await;
+    let device = format!("/v1/devices/{device}");
+    let switch = format!("/v1/numbers/{ALICE}/sidecall");
     for (method, path) in [
         ("POST", "/v1/clients"),
         ("GET", "/v1/clients"),
         ("PATCH", &one),
         ("DELETE", &one),
         ("GET", &format!("{one}/stream")),
+        ("POST", "/v1/devices"),
+        ("GET", "/v1/devices"),
+        ("GET", &device),
+        ("PATCH", &device),
+        ("DELETE", &device),
+        ("POST", &format!("/v1/numbers/{ALICE}/enrolments")),
+        ("POST", "/v1/calls/0199-1/claims"),
+        ("GET", &switch),
+        ("PUT", &switch),
         ("GET", "/v1/ice"),
     ] {
         let response = from(CRM, preflight(&node, path, method)).await;

@@ -1,8 +1,7 @@
 //! Pages of other origins: which may use the client API (CORS), and which may open a client's stream.
 //!
-//! A browser asks before a page calls another origin with a token, and keeps the answer from a page that isn't named
-//! here. It does neither for a WebSocket, so the node looks at its `Origin` itself. Programs that are no browsers
-//! send none.
+//! Browsers enforce CORS on requests but not on WebSockets, so the node checks `Origin` itself. Other programs send no
+//! `Origin`.
 
 use std::time::Duration;
 
@@ -39,7 +38,7 @@ impl ClientOrigins {
         let listed = self.listed.iter().filter_map(|origin| HeaderValue::from_str(origin.as_str()).ok());
         CorsLayer::new()
             .allow_origin(AllowOrigin::list(listed))
-            .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+            .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
             .allow_headers([AUTHORIZATION, CONTENT_TYPE, LAST_EVENT_ID])
             .expose_headers([RETRY_AFTER])
             .max_age(MAX_AGE)
