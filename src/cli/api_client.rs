@@ -46,7 +46,7 @@ impl std::fmt::Display for ProblemDetails {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let detail = super::output::clean(&self.detail);
         match (&self.field, self.status) {
-            (_, 401) => f.write_str("401: it doesn't know the token (see --token-file and SIDECALL_TOKEN; a revoked device needs a new code)"),
+            (_, 401) => f.write_str("401: the node doesn't know the token (see --token-file and SIDECALL_TOKEN; a revoked device needs a new code)"),
             (Some(field), status) => write!(f, "{status}: {}: {detail}", super::output::clean(field)),
             (None, status) => write!(f, "{status}: {detail}"),
         }

@@ -23,9 +23,9 @@ use crate::core::numbering::number::Number;
 
 To give a person a client, run `enrol` and tell them the code. They enter it once, and their client
 gets a token of its own. In a terminal that is: sidecall client --enrol CODE
-To take it back, `revoke` that device. The number's other devices go on.
+To take it back, `revoke` that device. The number's other devices keep working.
 
-The number's credential, or the token of one of its devices, works as well as the administrator's.")]
+You can also use the number's credential or a device's token instead of the administrator's.")]
 pub(super) struct DeviceArgs {
     #[command(subcommand)]
     command: Command,
@@ -45,7 +45,7 @@ enum Command {
         #[command(flatten)]
         admin: AdminArgs,
     },
-    /// List devices, newest first.
+    /// List devices, newest first: the newest 1,000.
     List {
         /// Only the devices of this number.
         number: Option<Number>,
@@ -63,7 +63,7 @@ enum Command {
     },
     /// Revoke a device: it is disconnected at once, and its token is void.
     ///
-    /// The codes that it has made are void too. Devices that were enrolled with its codes stay: see `device list`.
+    /// Codes that the device requested become void too. Devices that were enrolled with its codes stay: see `device list`.
     Revoke {
         /// The device's id, from `device list`.
         device: DeviceId,
@@ -95,6 +95,7 @@ pub(super) async fn run(args: DeviceArgs, config: &Path) -> anyhow::Result<()> {
 
 async fn enrol(number: &Number, expires: u64, admin: AdminArgs, config: &Path) -> anyhow::Result<()> {
     let json = admin.json;
+    let public_url = admin.public_url(config);
     let api = admin.api(config)?;
     let path = ["v1", "numbers", &number.to_string(), "enrolments"];
     let made: EnrolmentCreated = api.send(Method::POST, &path, &NewEnrolment { expires: Some(expires) }).await?;
@@ -104,7 +105,8 @@ async fn enrol(number: &Number, expires: u64, admin: AdminArgs, config: &Path) -
     let (number, code) = (made.number, output::clean(&made.code));
     output::line(format!("This code enrols one device of {number}, until {}:", output::moment(made.expires)))?;
     output::line(&code)?;
-    output::line(format!("In a terminal: sidecall client --node {} --enrol {code}", api.base()))
+    let node = public_url.unwrap_or_else(|| api.base().to_string());
+    output::line(format!("In a terminal: sidecall client --node {node} --enrol {code}"))
 }
 
 async fn list(number: Option<&Number>, admin: AdminArgs, config: &Path) -> anyhow::Result<()> {
@@ -122,8 +124,8 @@ fn table(devices: &[DeviceView]) -> anyhow::Result<()> {
             device.number.to_string(),
             output::clean(device.name.as_str()),
             output::moment(device.enrolled),
-            if device.connected { "connected" } else { "-" }.to_owned(),
+            if device.connected { "yes" } else { "no" }.to_owned(),
         ]
     });
-    output::table(&["DEVICE", "NUMBER", "NAME", "ENROLLED", "STREAM"], &rows.collect::<Vec<_>>())
+    output::table(&["DEVICE", "NUMBER", "NAME", "ENROLLED", "CONNECTED"], &rows.collect::<Vec<_>>())
 }

@@ -79,12 +79,18 @@ fn a_client_without_a_place_for_its_device_uses_no_code_up() {
 }
 
 #[test]
-fn devices_are_kept_from_the_command_line() {
+fn devices_are_managed_from_the_command_line() {
     let node = Node::start();
     let (alice, _) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
     let shown = node.must(&["device", "enrol", ALICE]);
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].contains(ALICE) && lines[2].contains(&format!("--enrol {}", lines[1])), "{shown}");
+    assert!(lines[0].contains(ALICE), "{shown}");
+    assert!(lines[2].ends_with(&format!("--node {}/ --enrol {}", node.url, lines[1])), "{shown}");
+    // Behind a proxy, clients use its URL.
+    let mut behind_a_proxy = sidecall(&node.config());
+    behind_a_proxy.args(["device", "enrol", ALICE]).env("SIDECALL_NODE__PUBLIC_URL", "https://node.example");
+    let shown = out(&run(behind_a_proxy));
+    assert!(shown.contains("--node https://node.example --enrol "), "{shown}");
     for number in [ALICE, BOB] {
         let enrolled = run(client(&node, &node.path(number), &["--enrol", &code(&node, number)]));
         assert!(enrolled.status.success(), "{}", complaint(&enrolled));

@@ -33,7 +33,7 @@ pub(super) fn path() -> Option<PathBuf> {
     Some(config?.join("sidecall").join("client.json"))
 }
 
-/// Reads the device; none if there is none.
+/// Loads the stored device, if any.
 pub(super) fn load(path: &Path) -> anyhow::Result<Option<StoredDevice>> {
     let what = || format!("the device can't be read from {}", path.display());
     match fs::read(path) {
@@ -75,7 +75,7 @@ fn create(path: &Path) -> std::io::Result<File> {
     if let Some(folder) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    // One that an interrupted start has left may have other permissions.
+    // A leftover file may have other permissions.
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -61,7 +61,8 @@ pub(super) struct ClientArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Enrol this client as a device of a number, with a code of `sidecall device enrol`, and start. The code works once.
-    /// The device's token is kept in ~/.config/sidecall/client.json, which only you can read; later starts use it.
+    /// The device's token is kept in ~/.config/sidecall/client.json, which only you can read. Later starts use it, unless
+    /// SIDECALL_TOKEN is set: then they use that token and not the device.
     #[arg(long, value_name = "CODE", conflicts_with = "token_file")]
     enrol: Option<EnrolmentCode>,
     /// What to call the device in lists [default: terminal on HOST].

@@ -43,7 +43,10 @@ pub(super) async fn check(config: &Config, report: &mut DoctorReport) -> anyhow:
                 "correct the name in node.ice.urls, or its entry in the DNS",
             )?,
             ServerProbe::NotAsked => {
-                report.unknown(ABOUT, format!("the host of {uri} has an address; only servers on UDP were asked"))?;
+                report.unknown(
+                    ABOUT,
+                    format!("the host of {uri} resolves; not probed, because doctor probes only UDP servers"),
+                )?;
             }
             ServerProbe::Answers(address) => report.ok(ABOUT, format!("{uri} answers at {address}"))?,
             ServerProbe::Silent(addresses) => {
