@@ -40,7 +40,7 @@ pub enum MessageBody {
         /// their node has it already, or your node sends it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         own: Option<Box<PeerClient>>,
-        /// The address of your client alone: what is posted there reaches no other client of your number. Put it into
+        /// The reply address of your client: what is posted there reaches no other client of your number. Put it into
         /// what you send if only your client is to get the answer.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply: Option<Address>,

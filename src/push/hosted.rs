@@ -133,7 +133,7 @@ impl Hub {
     pub fn close(&self, client: &ClientId) {
         if let Some(client) = self.lock().streams.get_mut(client) {
             client.streams.clear();
-            // A later stream is not closed.
+            // Streams opened later get a new token.
             std::mem::take(&mut client.closed).cancel();
         }
     }

@@ -1,4 +1,4 @@
-//! A client's own address in a call: what is posted there reaches that client alone.
+//! A client's reply address in a call: what is posted there reaches that client alone.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{ADMIN, ALICE, BOB, Stream, TestNode, answer, credential};
 use crate::webhooks::Receiver;
 
-/// A client of Bob's: its id, its stream, and its address.
+/// A client of Bob's: its id, its stream, and its reply address.
 struct Client {
     id: String,
     stream: Stream,
@@ -37,7 +37,7 @@ async fn post(node: &TestNode, address: &str, content: &Value) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn a_message_reaches_the_client_whose_address_it_is_and_no_other() {
+async fn a_message_reaches_the_client_whose_reply_address_it_is_and_no_other() {
     let (node, [mut one, mut two], address) = talk().await;
     assert_eq!(address.rsplit('/').next().unwrap().len(), 44, "the other side is told the number's address as before");
     assert_ne!(one.reply, two.reply);
@@ -70,7 +70,7 @@ async fn it_is_good_while_its_client_is_bound_and_takes_part() {
     let (status, _) = node.send(Method::PATCH, &path, &credential(BOB), json!({"offer": "never"})).await;
     assert_eq!(status, 200);
     assert_eq!(post(&node, &two.reply, &content).await, gone);
-    // A client that comes later has another address, and the old ones stay what they are.
+    // A client that comes later has another reply address, and the old ones stay what they are.
     node.client(BOB, json!({})).await;
     assert_eq!(post(&node, &address, &content).await, (202, json!({"clients": 1})));
     assert_eq!(post(&node, &one.reply, &content).await, gone);

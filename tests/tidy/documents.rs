@@ -96,15 +96,24 @@ pub fn faults(page: &str, tree: &Tree) -> Vec<String> {
     if rows.len() != 14 {
         found.push(format!("there are {} faults, not 14", rows.len()));
     }
-    for row in rows {
-        let tests: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
-        if tests.is_empty() {
-            found.push(format!("no test: {row}"));
-        }
-        let absent = tests.into_iter().filter(|test| !is_test(test, tree, true));
-        found.extend(absent.map(|test| format!("there is no test {test}")));
-    }
+    found.extend(rows.into_iter().flat_map(|row| untested(row, tree)));
     found
+}
+
+/// Claims of messages between clients in `docs/CLAIMS.md`, which need no PBX, whose tests are not there.
+pub fn messages(page: &str, tree: &Tree) -> Vec<String> {
+    let Some(table) = section(page, "Messages between clients\n") else { return vec!["there are none".to_owned()] };
+    rows(table).flat_map(|row| untested(row, tree)).collect()
+}
+
+/// What is wrong with the tests that a row names: there are none, or one is not there.
+fn untested(row: &str, tree: &Tree) -> Vec<String> {
+    let tests: Vec<&str> = row.split('`').filter(|text| text.contains("::")).collect();
+    if tests.is_empty() {
+        return vec![format!("no test: {row}")];
+    }
+    let absent = tests.into_iter().filter(|test| !is_test(test, tree, true));
+    absent.map(|test| format!("there is no test {test}")).collect()
 }
 
 /// Whether there is this test, `binary::module::test`. Where `rooms` may stand for the binary (`core::…`), their modules are

@@ -65,6 +65,11 @@ fn every_claim_has_a_test_on_each_pbx() {
 }
 
 #[test]
+fn every_claim_of_messages_has_a_test() {
+    assert_eq!(documents::messages(&page("docs/CLAIMS.md"), &Tree::read_texts()), Vec::<String>::new());
+}
+
+#[test]
 fn every_fault_of_others_has_a_test() {
     assert_eq!(documents::faults(&page("docs/FAULTS.md"), &Tree::read_texts()), Vec::<String>::new());
 }

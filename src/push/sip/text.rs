@@ -39,7 +39,7 @@ impl fmt::Display for SipText {
         let Message { id, call, body } = &self.0;
         let id = Escaped(id);
         match body {
-            // A person can't send their own addresses to the other side: their node does.
+            // A softphone can't use `own` or `reply`; its node announces `own`.
             MessageBody::Peer { role, peer, own: _, reply: _ } => {
                 f.write_str("Call with ")?;
                 match (&peer.name, &peer.number) {

@@ -52,6 +52,9 @@ pub(in crate::node) struct StreamsApi {
 }
 
 /// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`.
+///
+/// From a browser, open the stream with `new WebSocket(url, ["sidecall", "bearer." + token])`. The node closes a
+/// WebSocket with code 1008 if the client's device was revoked: don't reconnect.
 #[utoipa::path(get, path = "/v1/clients/{id}/stream", tag = "clients", security(("bearer" = ["client"])),
     params(("id" = String, Path, description = "The client's id"),
         ("Last-Event-ID" = Option<String>, Header, description = "With server-sent events: the last message that the client has")),

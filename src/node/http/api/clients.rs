@@ -200,7 +200,7 @@ fn check(offer: &OfferTo) -> Result<(), Problem> {
     }
 }
 
-/// Changes to whom a client's address may go. Who is on the phone with it is told.
+/// Changes to whom a client's address may go. The remote side is told.
 #[utoipa::path(patch, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The client's id")),
     request_body = ClientChange, responses((status = 200, body = ClientView), Problems))]
@@ -228,7 +228,7 @@ async fn managed(api: &DirectoryApi, identity: &Identity, id: &ClientId) -> Resu
     found.filter(|binding| identity.may_manage(&binding.number)).ok_or_else(|| Problem::not_found("client"))
 }
 
-/// Ends a binding. Who is on the phone with its number is told, if it was the last one.
+/// Ends a binding. The remote side is told, if it was the last one.
 #[utoipa::path(delete, path = "/v1/clients/{id}", tag = "clients", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The client's id")),
     responses((status = 204, description = "It is gone"), Problems))]

@@ -22,8 +22,9 @@ use crate::node::http::problem::Problems;
 use crate::node::new_id::new_id;
 use crate::store::{DeviceRow, EnrolOutcome, EnrolledDevice, credential_hash};
 
-/// Enrols a device. The code takes the place of a token, and works once. The answer has the device's token, which does
-/// what the credential of its number does. A code that is wrong, used or expired counts as a failed login.
+/// Enrols a device. The code takes the place of a token, and works once. The answer has the device's token, which allows
+/// what the number's credential allows, except that it opens streams and claims invitations only for the device's own
+/// clients. A code that is wrong, used or expired counts as a failed login.
 #[utoipa::path(post, path = "/v1/devices", tag = "devices", request_body = NewDevice, responses(
         (status = 201, description = "The device is enrolled", body = DeviceCreated),
         Problems,
@@ -110,7 +111,7 @@ pub(in crate::node) async fn change(
 }
 
 /// Revokes a device: its token and the codes that it has asked for are void, its clients are gone, and their streams are
-/// closed. Who is on the phone with its number is told, if that was the last client.
+/// closed. The remote side is told, if that was the last client.
 #[utoipa::path(delete, path = "/v1/devices/{id}", tag = "devices", security(("bearer" = ["client", "admin"])),
     params(("id" = String, Path, description = "The device's id")),
     responses((status = 204, description = "It is gone"), Problems))]

@@ -58,7 +58,7 @@ pub(in crate::node) async fn for_client(
 
 /// ICE servers for whoever has a call-scoped address. A request counts as a post to that address.
 #[utoipa::path(get, path = "/a/{token}/ice", tag = "addresses",
-    params(("token" = String, Path, description = "The capability")),
+    params(("token" = String, Path, description = "The token at the end of the address")),
     responses((status = 200, body = IceServers), Problems))]
 pub(in crate::node) async fn for_guest(
     State(api): State<Arc<IceApi>>,

@@ -59,7 +59,7 @@ pub(in crate::node) struct InboxesApi {
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::node) struct Accepted {
     /// How many; those that are not connected get it when they return. Of an ephemeral message: how many it reached; 0
-    /// if no client is connected.
+    /// if no client is connected or all read too slowly.
     clients: usize,
 }
 
@@ -85,7 +85,7 @@ struct Behind {
 /// With `"ephemeral": true` a message is not stored. It reaches only hosted clients that are connected now, and nobody
 /// acknowledges it. `peer` and `ended` can't be ephemeral.
 #[utoipa::path(post, path = "/a/{token}", tag = "addresses",
-    params(("token" = String, Path, description = "The capability")),
+    params(("token" = String, Path, description = "The token at the end of the address")),
     request_body(content = Object, description = "At most 64 kB"),
     responses((status = 202, body = Accepted), Problems,
         (status = 429, description = "Too many messages", body = Problem, content_type = "application/problem+json")))]
@@ -290,7 +290,7 @@ fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
 
 /// For a person who opened the address: a page to send a text.
 #[utoipa::path(get, path = "/a/{token}", tag = "addresses",
-    params(("token" = String, Path, description = "The capability")),
+    params(("token" = String, Path, description = "The token at the end of the address")),
     responses((status = 200, description = "A page to send a text", body = String, content_type = "text/html"), Problems))]
 pub(in crate::node) async fn page(
     State(api): State<Arc<InboxesApi>>,

@@ -102,7 +102,7 @@ pub(in crate::node) async fn put(
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
 }
 
-/// Removes an entry, and the clients, devices and codes of its number. Who is on the phone with it is told.
+/// Removes an entry, and the clients, devices and codes of its number. The remote side is told.
 #[utoipa::path(delete, path = "/v1/numbers/{number}", tag = "numbers", security(("bearer" = ["admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     responses((status = 204, description = "It is gone"), Problems))]
@@ -134,7 +134,7 @@ pub(in crate::node) async fn switch(
     Ok(Json(NumberSwitch { enabled: found.entry.enabled != Some(false) }))
 }
 
-/// Switches a number's clients on or off. Whoever is on the phone with it is told.
+/// Switches a number's clients on or off. The remote side is told.
 #[utoipa::path(put, path = "/v1/numbers/{number}/sidecall", tag = "numbers", security(("bearer" = ["client", "admin"])),
     params(("number" = String, Path, description = "The number, percent-encoded")),
     request_body = NumberSwitch, responses((status = 200, body = NumberSwitch), Problems))]
