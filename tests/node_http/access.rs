@@ -15,7 +15,8 @@ async fn each_role_does_its_own_and_no_more() {
     let (one, switch, nobody) = (format!("/v1/clients/{id}"), format!("{number}/sidecall"), "/v1/clients/0199-nobody");
     let (codes, device) = (format!("{number}/enrolments"), "/v1/devices/0199-none");
     // Path, then what admin, agent, client, another number's client and a stranger get. What deletes comes
-    // last.
+    // last. 415, whoever asks: the body is refused before the role is looked at. The tests of codes, claims, devices and
+    // clients show who may send one.
     let table = [
         (Method::GET, number.as_str(), [200, 403, 403, 403, 401]),
         (Method::GET, "/v1/numbers", [200, 403, 403, 403, 401]),

@@ -148,7 +148,7 @@ async fn a_number_claims_so_many_invitations_in_a_call() {
 }
 
 #[tokio::test]
-async fn claims_end_with_the_call_and_a_restart_forgets_them() {
+async fn claims_hold_for_a_minute_after_the_call_and_a_restart_forgets_them() {
     let (mut node, call, bobs) = talk(2).await;
     let ids: Vec<String> = bobs.into_iter().map(|(id, _)| id).collect();
     assert_eq!(claim(&node, &call, BOB, &ids[0], "video").await, outcome(&ids[0], true));

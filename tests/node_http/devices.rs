@@ -22,7 +22,7 @@ fn id(client: &Value) -> String {
 }
 
 #[tokio::test]
-async fn a_devices_token_does_what_the_numbers_credential_does() {
+async fn a_devices_token_manages_its_number_as_the_credential_does() {
     let node = node().await;
     let [device, token] = node.device(ALICE, "tablet").await;
     let others = node.client(ALICE, json!({})).await;
@@ -64,7 +64,7 @@ async fn a_device_that_binds_again_renews_its_hosted_client() {
 }
 
 #[tokio::test]
-async fn at_the_same_time_too_it_is_one_client() {
+async fn concurrent_binds_of_a_device_make_one_client() {
     let node = node().await;
     let [_, token] = node.device(ALICE, "tablet").await;
     let all = futures_util::future::join_all((0..8).map(|_| bind(&node, &token, json!({})))).await;

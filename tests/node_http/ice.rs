@@ -1,5 +1,6 @@
 //! ICE servers and TURN credentials, with a real TURN server where it decides.
 
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -86,15 +87,20 @@ async fn the_answer_is_the_configuration_of_a_peer_connection() {
 }
 
 #[tokio::test]
-async fn a_username_is_each_clients_own_and_reveals_no_number() {
+async fn a_username_is_each_devices_own_and_reveals_no_number() {
     let (node, _bob, address) = talk_on(start("turn:turn.example").await).await;
     let id = |servers: &Value| turn(servers).0.split_once(':').unwrap().1.to_owned();
     let alice = id(&node.get("/v1/ice", &credential(ALICE)).await);
     let bob = id(&node.get("/v1/ice", &credential(BOB)).await);
     let guest = id(&at_address(&node, &address).await);
-    assert!(alice != bob && guest != alice && guest != bob, "{alice} {bob} {guest}");
+    let [_, tablet] = node.device(ALICE, "tablet").await;
+    let [_, phone] = node.device(ALICE, "phone").await;
+    let tablet = id(&node.get("/v1/ice", &tablet).await);
+    let phone = id(&node.get("/v1/ice", &phone).await);
+    let all = [&alice, &bob, &guest, &tablet, &phone];
+    assert_eq!(BTreeSet::from(all).len(), all.len(), "{all:?}");
     assert_eq!(alice, id(&node.get("/v1/ice", &credential(ALICE)).await));
-    assert!([&alice, &bob, &guest].iter().all(|id| !id.contains("2125550") && !address.contains(*id)));
+    assert!(all.iter().all(|id| !id.contains("2125550") && !address.contains(*id)));
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn names_of_people_and_places_are_taken() {
+    fn names_of_people_and_places_are_accepted() {
         for name in ["x", "Zoë's tablet 👍🏽", "日本の電話", "הטלפון של דנה", "<b>'\"$(rm)", &"é".repeat(CHARACTERS)]
         {
             assert_eq!(name.parse::<DeviceName>().unwrap().as_str(), name);

@@ -74,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_username_shows_nothing_of_whose_it_is(whose in "\\PC{0,60}", expires in 0..4_000_000_000_000_i64) {
+        fn a_username_is_the_expiry_and_24_hex_digits(whose in "\\PC{0,60}", expires in 0..4_000_000_000_000_i64) {
             let id = turn_id(&[7; 32], &whose);
             prop_assert!(id.len() == 24 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{}", id);
             let made = TurnCredential::new(&"north-of-the-border".into(), &id, UnixMillis(expires));

@@ -11,7 +11,7 @@ use crate::node::NodeError;
 
 /// Servers at most: browsers ask them all, and warn of more than a few.
 const URLS_MAX: usize = 16;
-/// Characters of a secret: whoever gets one credential can try secrets without asking anybody.
+/// Minimum secret length, in characters: a credential allows offline guessing.
 const SECRET_MIN: usize = 16;
 
 /// `[node.ice]`: STUN and TURN servers, and the secret that the TURN servers share with this node.
@@ -51,8 +51,7 @@ impl IceConfig {
             ),
             (Some(_), None) => wrong(
                 "node.ice.urls",
-                "there is a secret, and no turn: or turns: server to use it at; add the server, or drop the secret"
-                    .to_owned(),
+                "a secret is set, but there is no turn: or turns: server: add one, or remove the secret".to_owned(),
             ),
             (Some(secret), Some(_)) if secret.expose().len() < SECRET_MIN => wrong(
                 "node.ice.secret_file",
@@ -85,7 +84,7 @@ mod tests {
             (&[stun], None, None),
             (&[stun, turn], secret, None),
             (&[stun, turn], None, Some("node.ice.secret_file: turn:turn.example needs a secret")),
-            (&[stun], secret, Some("node.ice.urls: there is a secret, and no turn:")),
+            (&[stun], secret, Some("node.ice.urls: a secret is set, but there is no turn:")),
             (&[turn], Some("north"), Some("node.ice.secret_file: the secret is shorter")),
             (&[stun; 17], None, Some("node.ice.urls: has 17 servers; 16 are allowed")),
         ] {

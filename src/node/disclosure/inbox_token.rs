@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! https://NODE/a/ base64url( call (16) ‖ role (1) ‖ tag (16) )                          the number's clients
-//! https://NODE/a/ base64url( call (16) ‖ role | 0x80 (1) ‖ tag (16) ‖ client tag (8) )  one client of the number
+//! https://NODE/a/ base64url( call (16) ‖ role | 0x80 (1) ‖ tag (16) ‖ client tag (8) )  one client: its reply address
 //!
 //! tag        = HMAC-SHA256(secret, call ‖ role byte ‖ client tag ‖ number)[..16]
 //! client tag = HMAC-SHA256(secret, call ‖ role byte ‖ client id)[..8]
@@ -10,7 +10,7 @@
 //!
 //! Nothing is stored for one: it can be checked by every node that has the secret. It names neither
 //! number nor client, and can't be made or changed by anybody else. The tag covers the client tag, so an address with
-//! another client tag is known for a forgery before anybody looks for the client.
+//! another client tag is rejected before the client is looked up.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -28,7 +28,7 @@ use crate::node::config::is_at_home;
 
 const TAG: usize = 16;
 const CLIENT_TAG: usize = 8;
-/// In the role byte: the address is one client's.
+/// In the role byte: this is a reply address.
 const ONE_CLIENT: u8 = 0x80;
 
 /// Makes and checks them.
@@ -44,7 +44,7 @@ pub(in crate::node) struct InboxToken {
     pub(in crate::node) role: Role,
     id: Uuid,
     tag: [u8; TAG],
-    /// Of the only client that it reaches, if it is a client's own address.
+    /// Of the only client that it reaches, if it is a reply address.
     client: Option<[u8; CLIENT_TAG]>,
 }
 
@@ -79,7 +79,7 @@ impl InboxTokens {
         self.encode(id, byte(role), number, &[])
     }
 
-    /// The address of one client of a number for one call.
+    /// The reply address of one client of a number for one call.
     pub(in crate::node) fn client_address(
         &self,
         call: &CallId,
@@ -189,7 +189,7 @@ mod tests {
         prop_oneof![Just(Role::First), Just(Role::Second)]
     }
 
-    /// The token of a client's own address.
+    /// The token of a reply address.
     fn client_token(call: u128, role: Role, number: &str, client: &str) -> String {
         let call = Uuid::from_u128(call).to_string().parse().unwrap();
         let (number, client) = (number.parse().unwrap(), client.parse().unwrap());
@@ -215,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn a_clients_own_address_is_for_one_call_one_side_one_number_and_one_client(
+        fn a_reply_address_is_for_one_call_one_side_one_number_and_one_client(
             call in any::<u128>(), role in role(), number in "\\+[1-9][0-9]{6,14}", client in "[0-9a-f-]{1,36}", other in "[0-9a-f-]{1,36}",
         ) {
             let token = client_token(call, role, &number, &client);
@@ -231,7 +231,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_changes_a_clients_own_address(call in any::<u128>(), role in role(), at in 0..41_usize, bit in 0..8_u8) {
+        fn nobody_changes_a_reply_address(call in any::<u128>(), role in role(), at in 0..41_usize, bit in 0..8_u8) {
             let token = client_token(call, role, "+12125550100", "0199");
             let mut bytes = URL_SAFE_NO_PAD.decode(token).unwrap();
             bytes[at] ^= 1 << bit;

@@ -66,7 +66,7 @@ impl Identity {
         match (self, wanted) {
             (Identity::Client { number, .. }, None) => Ok(number.clone()),
             (_, Some(number)) if self.may_manage(&number) => Ok(number),
-            (Identity::Admin, None) => Err(Problem::invalid("number", "say whose client it is")),
+            (Identity::Admin, None) => Err(Problem::invalid("number", "name the number")),
             (Identity::Client { .. }, Some(_)) => {
                 Err(Problem::field(StatusCode::FORBIDDEN, "number", "the token is another number's"))
             }

@@ -33,7 +33,7 @@ const REMEMBERED: u64 = 100_000;
 const ICE_BURST: f64 = 50.0;
 /// Requests per second after that.
 const ICE_RATE: f64 = 20.0;
-/// In so long a client regains all of them, and is forgotten.
+/// Time to refill the bucket; then the client is forgotten.
 const ICE_FULL: Duration = Duration::from_secs(3);
 
 /// A token bucket for each key, until that is forgotten.

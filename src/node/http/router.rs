@@ -135,7 +135,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
         .merge(guarded(inboxes).layer(origins::any()))
         .merge(guarded(slow))
         .merge(guarded(peers))
-        // The last one's layers answer where no route fits.
+        // The last group's layers also apply to unmatched paths.
         .merge(guarded(quick))
         .layer(axum::middleware::from_fn_with_state(state.clone(), middleware::finish))
         .with_state(state)

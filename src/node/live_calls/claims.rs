@@ -10,7 +10,7 @@ use crate::core::numbering::number::Number;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(in crate::node) enum ClaimRefusal {
     /// The number isn't reachable in the call, or the call is unknown.
-    #[error("the number takes no part in such a call")]
+    #[error("the number is not reachable in this call")]
     Unreachable,
     /// The number has claimed too many.
     #[error(transparent)]

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::*;
+use crate::core::call::claims::Winner;
 use crate::core::routing::route::Side;
 use crate::node::timeline::tests::call;
 
@@ -51,6 +52,21 @@ async fn a_leg_that_is_announced_twice_is_one_call() {
     assert_eq!(again.call.reason, Reason::Late, "what the PBX says that it did holds");
     assert_eq!((live.count(), live.call(&first.call.id).unwrap().reason), (1, Reason::Late));
     assert!(live.call(&"0199-2".parse().unwrap()).is_none());
+}
+
+#[tokio::test]
+async fn a_call_that_is_forgotten_takes_its_claims_along() {
+    let (live, _store, _folder) = live_calls().await;
+    let call = live.open(decided("0199-1"), None).call;
+    let claim = |client: &str| {
+        let (invitation, client) = ("video".parse().unwrap(), client.parse().unwrap());
+        live.claim(&call.id, &call.called, &invitation, &client, UnixMillis(1_000)).unwrap()
+    };
+    assert!(claim("tablet").is_new);
+    assert_eq!(claim("phone"), Winner { client: "tablet".parse().unwrap(), is_new: false });
+    let forgotten = live.forget(&call.id).unwrap();
+    live.put_back(forgotten);
+    assert_eq!(claim("phone"), Winner { client: "phone".parse().unwrap(), is_new: true });
 }
 
 #[tokio::test]
