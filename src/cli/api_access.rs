@@ -50,14 +50,6 @@ impl AdminArgs {
         };
         Ok(Api::new(base, token)?)
     }
-
-    /// `node.public_url`, at which clients on other machines reach the node; none if the node was named by an option.
-    pub(super) fn public_url(&self, config: &Path) -> Option<String> {
-        if self.node.is_some() {
-            return None;
-        }
-        Config::load(config).ok()?.node.public_url
-    }
 }
 
 /// Reads a token from its file, or takes it as given.

@@ -95,18 +95,17 @@ pub(super) async fn run(args: DeviceArgs, config: &Path) -> anyhow::Result<()> {
 
 async fn enrol(number: &Number, expires: u64, admin: AdminArgs, config: &Path) -> anyhow::Result<()> {
     let json = admin.json;
-    let public_url = admin.public_url(config);
     let api = admin.api(config)?;
     let path = ["v1", "numbers", &number.to_string(), "enrolments"];
     let made: EnrolmentCreated = api.send(Method::POST, &path, &NewEnrolment { expires: Some(expires) }).await?;
     if json {
         return output::json(&made);
     }
-    let (number, code) = (made.number, output::clean(&made.code));
-    output::line(format!("This code enrols one device of {number}, until {}:", output::moment(made.expires)))?;
-    output::line(&code)?;
-    let node = public_url.unwrap_or_else(|| api.base().to_string());
-    output::line(format!("In a terminal: sidecall client --node {node} --enrol {code}"))
+    let (number, code, link) = (made.number, output::clean(&made.code), output::clean(&made.link));
+    output::line(format!("This link enrols one device of {number}, until {}:", output::moment(made.expires)))?;
+    output::line(&link)?;
+    let node = link.split_once("/client/").map_or("URL", |(node, _)| node);
+    output::line(format!("In a terminal instead: sidecall client --node {node} --enrol {code}"))
 }
 
 async fn list(number: Option<&Number>, admin: AdminArgs, config: &Path) -> anyhow::Result<()> {
