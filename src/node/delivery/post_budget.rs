@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::core::base::name::CallId;
 use crate::core::base::token_bucket::TokenBucket;
+use crate::node::live_calls::LiveCalls;
 
 /// Posts at once.
 const BURST: f64 = 50.0;
@@ -66,8 +67,18 @@ impl PostBudget {
         PostBudget { posts: Mutex::default(), bytes_max }
     }
 
+    /// Begins what one request takes of the budget of an address.
+    pub(in crate::node) fn spending<'a>(
+        &'a self,
+        live: &'a LiveCalls,
+        address: &'a str,
+        call: &'a CallId,
+    ) -> Spending<'a> {
+        Spending { budget: self, live, address, call }
+    }
+
     /// Takes a post to an address of this call.
-    pub(in crate::node) fn take_post(&self, address: &str, call: &CallId, now: Instant) -> PostVerdict {
+    fn take_post(&self, address: &str, call: &CallId, now: Instant) -> PostVerdict {
         let take = |spent: &mut Spent, _: &mut u64| match spent.posts.take(1.0, BURST, RATE, now) {
             true => PostVerdict::Yes,
             false => PostVerdict::NotNow,
@@ -77,7 +88,7 @@ impl PostBudget {
 
     /// Takes so many bytes to an address of this call, or none of them. What is more than a burst is taken by a full
     /// bucket, which is filled up again from below.
-    pub(in crate::node) fn take_bytes(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
+    fn take_bytes(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
         self.spend(address, call, now, |spent, _| {
             let bytes = length as f64;
             if !spent.bytes.holds(bytes.min(BYTES_BURST), BYTES_BURST, BYTES_RATE, now) {
@@ -89,7 +100,7 @@ impl PostBudget {
     }
 
     /// Takes room for so many bytes that are stored until the call is forgotten, or none.
-    pub(in crate::node) fn take_room(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
+    fn take_room(&self, address: &str, call: &CallId, length: usize, now: Instant) -> PostVerdict {
         self.spend(address, call, now, |spent, total| {
             if spent.total.saturating_add(length as u64) > BYTES_MAX {
                 return PostVerdict::NoMore;
@@ -139,9 +150,45 @@ impl PostBudget {
     }
 }
 
+/// What one request takes of the budget of an address. The call may be forgotten while the request is under way: then,
+/// whichever way the request ends, what it took is forgotten, too.
+pub(in crate::node) struct Spending<'a> {
+    budget: &'a PostBudget,
+    live: &'a LiveCalls,
+    address: &'a str,
+    call: &'a CallId,
+}
+
+impl Spending<'_> {
+    /// Takes a post.
+    pub(in crate::node) fn take_post(&self, now: Instant) -> PostVerdict {
+        self.budget.take_post(self.address, self.call, now)
+    }
+
+    /// Takes so many bytes, or none of them.
+    pub(in crate::node) fn take_bytes(&self, length: usize, now: Instant) -> PostVerdict {
+        self.budget.take_bytes(self.address, self.call, length, now)
+    }
+
+    /// Takes room for so many bytes that are stored until the call is forgotten, or none.
+    pub(in crate::node) fn take_room(&self, length: usize, now: Instant) -> PostVerdict {
+        self.budget.take_room(self.address, self.call, length, now)
+    }
+}
+
+impl Drop for Spending<'_> {
+    fn drop(&mut self) {
+        if self.live.read(|exchange| exchange.call(self.call).is_none()) {
+            self.budget.forget(self.call);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::routing::route::{Route, Side};
+    use crate::store::Store;
     use std::time::Duration;
 
     fn call() -> CallId {
@@ -172,6 +219,25 @@ mod tests {
         budget.forget(&first);
         assert_eq!(budget.take_room("b", &second, 700, start), PostVerdict::Yes);
         budget.forget(&second);
+        assert_eq!(budget.lock().total, 0);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_outlives_its_call_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let live = LiveCalls::new(Store::open(&folder.path().join("sidecall.db")).await.unwrap(), 8, 1);
+        let (budget, start) = (PostBudget::new(1000), Instant::now());
+        let opened = crate::node::timeline::tests::call("c-1", "a", Side::Terminating, Route::Local, "+12125550101");
+        let call = live.open(opened, None).call.id;
+        assert_eq!(budget.spending(&live, "a", &call).take_room(600, start), PostVerdict::Yes);
+        assert_eq!(budget.lock().total, 600, "it is kept while the call is known");
+        let late = budget.spending(&live, "a", &call);
+        assert!(live.forget(&call).is_some());
+        budget.forget(&call);
+        assert_eq!(late.take_post(start), PostVerdict::Yes);
+        assert_eq!(late.take_room(600, start), PostVerdict::Yes);
+        drop(late);
+        assert!(budget.lock().calls.is_empty());
         assert_eq!(budget.lock().total, 0);
     }
 

@@ -107,7 +107,8 @@ pub(in crate::node) async fn post(
 
 async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepted, Problem> {
     let known = behind(api, token).ok_or_else(nobody)?;
-    spent(api.posts.take_post(token, &known.claim.call, Instant::now()))?;
+    let spending = api.posts.spending(&api.live, token, &known.claim.call);
+    spent(spending.take_post(Instant::now()))?;
     // A body that doesn't say how long it is may be as long as any, and each client gets one.
     let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
     // Said in the head alone, it would be taken from everybody's share.
@@ -117,20 +118,14 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     }
     let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len();
     let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
-    spent(api.posts.take_bytes(token, &known.claim.call, bytes, Instant::now()))?;
+    spent(spending.take_bytes(bytes, Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
-    let Some(behind) = behind(api, token) else {
-        // It may have been forgotten before this post was counted.
-        if api.live.read(|exchange| exchange.call(&known.claim.call).is_none()) {
-            api.posts.forget(&known.claim.call);
-        }
-        return Err(nobody());
-    };
+    let behind = behind(api, token).ok_or_else(nobody)?;
     if is_ephemeral(&content)? {
         return pass_on(api, &behind, content).await;
     }
-    spent(api.posts.take_room(token, &behind.claim.call, bytes, Instant::now()))?;
+    spent(spending.take_room(bytes, Instant::now()))?;
     keep(api, &behind, content).await
 }
 
@@ -176,7 +171,6 @@ async fn keep(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) ->
     api.deliveries.send(deliveries.into_iter().zip(clients).collect(), &behind.pbx).await?;
     // Forgotten while it was written down: whoever forgot it has called off what there was by then.
     if api.live.read(|exchange| exchange.call(&behind.claim.call).is_none()) {
-        api.posts.forget(&behind.claim.call);
         api.deliveries.cancel_call(&behind.claim.call).await?;
     }
     Ok(accepted)
@@ -265,13 +259,7 @@ fn nobody() -> Problem {
 /// Takes a request of whoever has this address, as if it were a post.
 pub(super) fn take_request(api: &InboxesApi, token: &str) -> Result<(), Problem> {
     let call = behind(api, token).ok_or_else(nobody)?.claim.call;
-    let verdict = api.posts.take_post(token, &call, Instant::now());
-    // It may have been forgotten before this was counted.
-    if api.live.read(|exchange| exchange.call(&call).is_none()) {
-        api.posts.forget(&call);
-        return Err(nobody());
-    }
-    if verdict == PostVerdict::Yes { Ok(()) } else { Err(full()) }
+    spent(api.posts.spending(&api.live, token, &call).take_post(Instant::now()))
 }
 
 /// The number that a token was made for, while it is reachable in that call.
