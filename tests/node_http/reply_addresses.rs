@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::{ADMIN, ALICE, BOB, Stream, TestNode, answer, credential};
+use crate::support::{ADMIN, ALICE, BOB, Stream, TestNode, answer, bridged, credential, dialled};
 use crate::webhooks::Receiver;
 
 /// A client of Bob's: its id, its stream, and its reply address.
@@ -55,6 +55,52 @@ async fn a_message_reaches_the_client_whose_reply_address_it_is_and_no_other() {
     let mut returned = node.websocket(&two.id, BOB).await;
     assert_eq!(returned.next().await["content"]["n"], 4);
     one.stream.quiet().await;
+}
+
+/// Even if the client whose address it is has gone.
+#[tokio::test]
+async fn what_concerns_the_whole_number_reaches_all_its_clients() {
+    let node = TestNode::start().await;
+    node.number(BOB, json!({"pbx": "b"})).await;
+    let ids = [node.client(BOB, json!({})).await, node.client(BOB, json!({})).await];
+    let mut streams = [node.websocket(&ids[0], BOB).await, node.websocket(&ids[1], BOB).await];
+    let call = node.arrive("b-1", Some(ALICE), BOB, Some("https://other.example/a/x")).await;
+    node.events(&call, 1, &[dialled("b-2"), bridged("b-1", "b-2")]).await;
+    let told = [streams[0].next().await, streams[1].next().await];
+    let reply = told.map(|message| message["reply"].as_str().unwrap().to_owned());
+    let peer = |address: &str| json!({"type": "peer", "peer": {"number": "+442071838750", "address": address}});
+    assert_eq!(post(&node, &reply[0], &peer("https://other.example/a/y")).await, (202, json!({"clients": 2})));
+    for (stream, reply) in streams.iter_mut().zip(&reply) {
+        let told = stream.next().await;
+        assert_eq!((&told["type"], &told["reply"]), (&json!("peer"), &json!(reply)));
+        assert_eq!(told["peer"]["address"], "https://other.example/a/y");
+    }
+    let path = format!("/v1/clients/{}", ids[0]);
+    assert_eq!(answer(node.request(Method::DELETE, &path, &credential(BOB))).await.0, 204);
+    assert_eq!(post(&node, &reply[0], &json!({"n": 1})).await.0, 404);
+    assert_eq!(post(&node, &reply[0], &peer("https://other.example/a/z")).await, (202, json!({"clients": 1})));
+    assert_eq!(streams[1].next().await["peer"]["address"], "https://other.example/a/z");
+    let ended = json!({"type": "ended", "address": "https://other.example/a/x"});
+    assert_eq!(post(&node, &reply[0], &ended).await, (202, json!({"clients": 1})));
+    assert_eq!(streams[1].next().await["type"], "ended");
+    // Without any client there is nobody to tell.
+    let path = format!("/v1/clients/{}", ids[1]);
+    assert_eq!(answer(node.request(Method::DELETE, &path, &credential(BOB))).await.0, 204);
+    assert_eq!(post(&node, &reply[0], &ended).await.0, 404);
+}
+
+/// The node itself has told of whoever is its own: a message that says so is one like any other.
+#[tokio::test]
+async fn a_peer_message_that_is_no_news_reaches_one_client() {
+    let (node, [mut one, mut two], _) = talk().await;
+    let peer = json!({"number": "+442071838750", "address": "https://other.example/a/y"});
+    let content = json!({"type": "peer", "peer": peer});
+    assert_eq!(post(&node, &one.reply, &content).await, (202, json!({"clients": 1})));
+    assert_eq!(one.stream.next().await["content"], content);
+    two.stream.quiet().await;
+    let path = format!("/v1/clients/{}", one.id);
+    assert_eq!(answer(node.request(Method::DELETE, &path, &credential(BOB))).await.0, 204);
+    assert_eq!(post(&node, &one.reply, &content).await.0, 404);
 }
 
 #[tokio::test]

@@ -123,16 +123,24 @@ impl Disclosure {
         Ok((first, second))
     }
 
-    /// The clients behind an address of a number: those that would offer it to somebody in the call. A client's own
-    /// address has none but that client behind it.
+    /// The clients behind an address of a number. A client's own address has none but that client behind it.
     pub(in crate::node) async fn inbox_clients(
         &self,
         claim: &InboxToken,
         number: &Number,
     ) -> Result<Vec<Binding>, StoreError> {
-        let call = &claim.call;
-        let mut clients = self.participating_clients(call, number).await?;
+        let mut clients = self.disclosing_clients(&claim.call, number).await?;
         clients.retain(|client| self.inbox_tokens.reaches(claim, &client.id));
+        Ok(clients)
+    }
+
+    /// The clients of a number that would offer its address to somebody in the call.
+    pub(in crate::node) async fn disclosing_clients(
+        &self,
+        call: &CallId,
+        number: &Number,
+    ) -> Result<Vec<Binding>, StoreError> {
+        let mut clients = self.participating_clients(call, number).await?;
         if clients.iter().all(|client| client.offer == OfferTo::Everyone) {
             return Ok(clients);
         }

@@ -116,42 +116,44 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
         let detail = format!("the body may have {BODY} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     }
-    let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len();
-    let bytes = length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
-    spent(spending.take_bytes(bytes, Instant::now()))?;
+    let bytes = |clients: usize| length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
+    // The client may be gone, and yet the body is read.
+    let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len().max(1);
+    spent(spending.take_bytes(bytes(clients), Instant::now()))?;
     let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(api, token).ok_or_else(nobody)?;
-    if is_ephemeral(&content)? {
-        return pass_on(api, &behind, content).await;
+    let is_ephemeral = is_ephemeral(&content)?;
+    let clients = receivers(api, &behind, &content).await?;
+    if is_ephemeral {
+        // Only the clients that are connected get it.
+        let clients = api.deliveries.send_ephemeral(&clients, &message(&behind, Said::Message { content }));
+        return Ok(Accepted { clients });
     }
-    spent(spending.take_room(bytes, Instant::now()))?;
-    keep(api, &behind, content).await
+    spent(spending.take_room(bytes(clients.len()), Instant::now()))?;
+    keep(api, &behind, content, clients).await
 }
 
-/// Passes an ephemeral message on to the clients that are connected.
-async fn pass_on(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) -> Result<Accepted, Problem> {
-    let clients = clients(api, behind).await?;
-    Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &message(behind, Said::Message { content })) })
-}
-
-/// Stores a message for each of the clients, and delivers it.
-async fn keep(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) -> Result<Accepted, Problem> {
+/// Stores a message for each of these clients, and delivers it.
+async fn keep(
+    api: &InboxesApi,
+    behind: &Behind,
+    content: Map<String, Value>,
+    mut clients: Vec<Binding>,
+) -> Result<Accepted, Problem> {
     if api.store.waiting(&behind.claim.call).await? >= WAITING {
         return Err(full());
     }
-    let clients = clients(api, behind).await?;
-    let accepted = Accepted { clients: clients.len() };
     if let Some(address) = address(&content, "ended", "address") {
         api.inbound.remote_client_left(&behind.claim.call, &behind.number, &address).await?;
-        return Ok(accepted);
+        return Ok(Accepted { clients: clients.len() });
     }
     let instead = address(&content, "peer", "instead");
     let peer = match peer(api, &content) {
         // B7: the other side's own address.
         Some(peer) => {
             match api.inbound.accept_remote_client(&behind.claim.call, &behind.number, &peer, instead.as_ref()).await? {
-                Reception::Kept => return Ok(accepted),
+                Reception::Kept => return Ok(Accepted { clients: clients.len() }),
                 Reception::News => Some(peer),
                 // What anybody says who has the address isn't said in this node's name.
                 Reception::Moot => None,
@@ -160,8 +162,14 @@ async fn keep(api: &InboxesApi, behind: &Behind, content: Map<String, Value>) ->
         None => None,
     };
     if peer.is_none() {
+        // A peer message that is only passed on concerns those behind the address, as any other does.
+        clients.retain(|client| api.disclosure.inbox_tokens().reaches(&behind.claim, &client.id));
+        if clients.is_empty() {
+            return Err(nobody());
+        }
         disk_guard::check(&api.space)?;
     }
+    let accepted = Accepted { clients: clients.len() };
     let said = |client: &Binding| match &peer {
         Some(peer) => news(api, behind, peer, client),
         None => Said::Message { content: content.clone() },
@@ -203,9 +211,15 @@ fn is_ephemeral(content: &Map<String, Value>) -> Result<bool, Problem> {
     }
 }
 
-/// The clients behind an address: there must be one.
-async fn clients(api: &InboxesApi, behind: &Behind) -> Result<Vec<Binding>, Problem> {
-    let clients = api.disclosure.inbox_clients(&behind.claim, &behind.number).await?;
+/// The clients that a message concerns: all of the number's if it is about the sender's own client, or else those behind
+/// the address. There must be one.
+async fn receivers(api: &InboxesApi, behind: &Behind, content: &Map<String, Value>) -> Result<Vec<Binding>, Problem> {
+    let Behind { claim, number, .. } = behind;
+    let is_about_sender = peer(api, content).is_some() || address(content, "ended", "address").is_some();
+    let clients = match is_about_sender {
+        true => api.disclosure.disclosing_clients(&claim.call, number).await?,
+        false => api.disclosure.inbox_clients(claim, number).await?,
+    };
     if clients.is_empty() { Err(nobody()) } else { Ok(clients) }
 }
 
