@@ -26,8 +26,12 @@ async fn talk(clients: usize) -> (TestNode, String, Vec<(String, Stream)>) {
 }
 
 async fn claim(node: &TestNode, call: &str, number: &str, client: &str, invitation: &str) -> (StatusCode, Value) {
+    claim_with(node, call, &credential(number), client, invitation).await
+}
+
+async fn claim_with(node: &TestNode, call: &str, token: &str, client: &str, invitation: &str) -> (StatusCode, Value) {
     let body = json!({"client": client, "invitation": invitation});
-    node.send(Method::POST, &format!("/v1/calls/{call}/claims"), &credential(number), body).await
+    node.send(Method::POST, &format!("/v1/calls/{call}/claims"), token, body).await
 }
 
 fn outcome(client: &str, won: bool) -> (StatusCode, Value) {
@@ -91,6 +95,30 @@ async fn a_claim_is_one_numbers_in_one_call() {
     let other = node.decide("leg-9", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
     assert_eq!(claim(&node, &other, BOB, two, "video").await, outcome(two, true));
     assert_eq!(claim(&node, &call, BOB, two, "video").await, outcome(one, false));
+}
+
+#[tokio::test]
+async fn a_winner_that_is_gone_is_replaced_by_the_next_to_claim() {
+    let (node, call, mut bobs) = talk(3).await;
+    let ids: Vec<String> = bobs.iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(claim(&node, &call, BOB, &ids[0], "screen").await, outcome(&ids[0], true));
+    assert_eq!(claim(&node, &call, BOB, &ids[1], "screen").await, outcome(&ids[0], false));
+    for (_, stream) in &mut bobs[1..] {
+        assert_eq!(stream.peek().await["client"], json!(ids[0]));
+    }
+    let path = format!("/v1/clients/{}", ids[0]);
+    assert_eq!(answer(node.request(Method::DELETE, &path, &credential(BOB))).await.0, 204);
+    assert_eq!(claim(&node, &call, BOB, &ids[0], "screen").await.0, 404);
+    assert_eq!(claim(&node, &call, BOB, &ids[1], "screen").await, outcome(&ids[1], true));
+    let told = bobs[2].1.peek().await;
+    assert_eq!((&told["type"], &told["client"]), (&json!("taken"), &json!(ids[1])));
+    assert_eq!(claim(&node, &call, BOB, &ids[2], "screen").await, outcome(&ids[1], false));
+    let [id, token] = node.device(BOB, "tablet").await;
+    let (_, bound) = node.send(Method::POST, "/v1/clients", &token, json!({})).await;
+    let tablet = bound["id"].as_str().unwrap();
+    assert_eq!(claim_with(&node, &call, &token, tablet, "file").await, outcome(tablet, true));
+    assert_eq!(answer(node.request(Method::DELETE, &format!("/v1/devices/{id}"), &token)).await.0, 204);
+    assert_eq!(claim(&node, &call, BOB, &ids[2], "file").await, outcome(&ids[2], true));
 }
 
 #[tokio::test]
@@ -166,10 +194,6 @@ async fn a_device_claims_for_its_own_client_alone() {
     let [_, token] = node.device(BOB, "tablet").await;
     let (_, bound) = node.send(Method::POST, "/v1/clients", &token, json!({})).await;
     let own = bound["id"].as_str().unwrap();
-    let claim = async |client: &str| {
-        let body = json!({"client": client, "invitation": "screen-1"});
-        node.send(Method::POST, &format!("/v1/calls/{call}/claims"), &token, body).await
-    };
-    assert_eq!(claim(&bobs[0].0).await.0, StatusCode::NOT_FOUND);
-    assert_eq!(claim(own).await, outcome(own, true));
+    assert_eq!(claim_with(&node, &call, &token, &bobs[0].0, "screen-1").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(claim_with(&node, &call, &token, own, "screen-1").await, outcome(own, true));
 }

@@ -1,4 +1,4 @@
-//! Which of a number's clients has accepted an invitation in a call: the first one.
+//! Which of a number's clients has accepted an invitation in a call: the first one, as long as it is there.
 //!
 //! All clients of a number get an invitation to video, a screen or a file. Claims are kept with the live call alone.
 
@@ -19,7 +19,7 @@ pub struct InvitationClaims(HashMap<CallId, HashMap<Number, HashMap<InvitationId
 pub struct Winner {
     /// The client.
     pub client: ClientId,
-    /// Whether this claim was the first.
+    /// Whether it is the winner by this claim.
     pub is_new: bool,
 }
 
@@ -29,7 +29,8 @@ pub struct Winner {
 pub struct TooManyClaims;
 
 impl InvitationClaims {
-    /// Claims an invitation for a client of a number, unless another client of the number has it.
+    /// Claims an invitation for a client of a number, unless another client of the number has it. The client replaces
+    /// `gone`, if that one has it.
     ///
     /// # Errors
     /// If the invitation is new, and the number can claim no more in this call.
@@ -39,13 +40,13 @@ impl InvitationClaims {
         number: &Number,
         invitation: &InvitationId,
         client: &ClientId,
+        gone: Option<&ClientId>,
     ) -> Result<Winner, TooManyClaims> {
         let claims = self.0.entry(call.clone()).or_default().entry(number.clone()).or_default();
-        if let Some(winner) = claims.get(invitation) {
-            return Ok(Winner { client: winner.clone(), is_new: false });
-        }
-        if claims.len() >= CLAIMS_MAX {
-            return Err(TooManyClaims);
+        match claims.get(invitation) {
+            Some(winner) if gone != Some(winner) => return Ok(Winner { client: winner.clone(), is_new: false }),
+            None if claims.len() >= CLAIMS_MAX => return Err(TooManyClaims),
+            _ => {}
         }
         claims.insert(invitation.clone(), client.clone());
         Ok(Winner { client: client.clone(), is_new: true })
@@ -72,7 +73,7 @@ mod tests {
         client: &str,
     ) -> Result<Winner, TooManyClaims> {
         let (call, number) = (call.parse().unwrap(), number.parse().unwrap());
-        claims.claim(&call, &number, &invitation.parse().unwrap(), &client.parse().unwrap())
+        claims.claim(&call, &number, &invitation.parse().unwrap(), &client.parse().unwrap(), None)
     }
 
     fn winner(client: &str, is_new: bool) -> Result<Winner, TooManyClaims> {
@@ -92,6 +93,28 @@ mod tests {
         assert_eq!(claim(&mut claims, "2", BOB, "screen", "c"), winner("b", false));
         ["1", "2"].iter().for_each(|call| claims.forget(&call.parse().unwrap()));
         assert!(claims.0.is_empty());
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_replaced_once() {
+        let mut claims = InvitationClaims::default();
+        let mut replace = |client: &str, gone: Option<&str>| {
+            let (call, number, invitation) = ("1".parse().unwrap(), BOB.parse().unwrap(), "screen".parse().unwrap());
+            let gone: Option<ClientId> = gone.map(|gone| gone.parse().unwrap());
+            claims.claim(&call, &number, &invitation, &client.parse().unwrap(), gone.as_ref())
+        };
+        assert_eq!(replace("a", Some("x")), winner("a", true), "nobody had it");
+        assert_eq!(replace("b", Some("x")), winner("a", false), "another one has it");
+        assert_eq!(replace("b", Some("a")), winner("b", true));
+        assert_eq!(replace("c", Some("a")), winner("b", false), "it has been replaced already");
+        assert_eq!(replace("c", None), winner("b", false));
+        for n in 1..CLAIMS_MAX {
+            assert_eq!(claim(&mut claims, "1", BOB, &n.to_string(), "a"), winner("a", true));
+        }
+        let (call, number, invitation) = ("1".parse().unwrap(), BOB.parse().unwrap(), "screen".parse().unwrap());
+        let gone = "b".parse().unwrap();
+        let replaced = claims.claim(&call, &number, &invitation, &"c".parse().unwrap(), Some(&gone));
+        assert_eq!(replaced, winner("c", true), "it is no further claim");
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub(in crate::node) enum ClaimRefusal {
 }
 
 impl LiveCalls {
-    /// Claims an invitation for a client of a number that is reachable in the call.
+    /// Claims an invitation for a client of a number that is reachable in the call. The client replaces `gone`, if that one
+    /// has it.
     ///
     /// # Errors
     /// If the number isn't reachable there, or has claimed too many invitations.
@@ -28,13 +29,14 @@ impl LiveCalls {
         number: &Number,
         invitation: &InvitationId,
         client: &ClientId,
+        gone: Option<&ClientId>,
         now: UnixMillis,
     ) -> Result<Winner, ClaimRefusal> {
         self.locked(|calls| {
             if !calls.exchange.reachable(call, now, GRACE).contains(number) {
                 return Err(ClaimRefusal::Unreachable);
             }
-            Ok(calls.claims.claim(call, number, invitation, client)?)
+            Ok(calls.claims.claim(call, number, invitation, client, gone)?)
         })
     }
 }

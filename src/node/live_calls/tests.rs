@@ -60,7 +60,7 @@ async fn a_call_that_is_forgotten_takes_its_claims_along() {
     let call = live.open(decided("0199-1"), None).call;
     let claim = |client: &str| {
         let (invitation, client) = ("video".parse().unwrap(), client.parse().unwrap());
-        live.claim(&call.id, &call.called, &invitation, &client, UnixMillis(1_000)).unwrap()
+        live.claim(&call.id, &call.called, &invitation, &client, None, UnixMillis(1_000)).unwrap()
     };
     assert!(claim("tablet").is_new);
     assert_eq!(claim("phone"), Winner { client: "tablet".parse().unwrap(), is_new: false });

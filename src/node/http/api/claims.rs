@@ -16,6 +16,7 @@ use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath};
 use crate::node::http::problem::Problems;
 use crate::node::live_calls::LiveCalls;
+use crate::store::Binding;
 
 pub(in crate::node) struct ClaimsApi {
     pub(in crate::node) live: LiveCalls,
@@ -24,7 +25,9 @@ pub(in crate::node) struct ClaimsApi {
 }
 
 /// Claims an invitation for a client. The first client of the number to do so wins, and may repeat the request. The
-/// others are told at once with `{"type":"taken","invitation":…,"client":…}`, if they are hosted and connected.
+/// others are told at once with `{"type":"taken","invitation":…,"client":…}`, if they are hosted and connected. If the
+/// winner no longer takes part (it is deleted, expired or revoked, or offers its address to nobody), the next client to
+/// claim replaces it.
 ///
 /// Claims are kept in memory: they end with the call, and a restart of the node forgets them.
 #[utoipa::path(post, path = "/v1/calls/{call}/claims", tag = "clients", security(("bearer" = ["client"])),
@@ -43,7 +46,17 @@ pub(in crate::node) async fn create(
     if !clients.iter().any(|binding| binding.id == client && binding.device == device) {
         return Err(Problem::not_found("client"));
     }
-    let Winner { client: winner, is_new } = api.live.claim(&call, &number, &invitation, &client, now())?;
+    let claim = |gone| api.live.claim(&call, &number, &invitation, &client, gone, now());
+    let is_among = |clients: &[Binding], winner: &Winner| clients.iter().any(|binding| binding.id == winner.client);
+    let mut winner = claim(None)?;
+    if !is_among(&clients, &winner) {
+        // It may have been bound since they were listed.
+        clients = api.disclosure.participating_clients(&call, &number).await?;
+        if !is_among(&clients, &winner) {
+            winner = claim(Some(&winner.client))?;
+        }
+    }
+    let Winner { client: winner, is_new } = winner;
     if is_new {
         tracing::debug!(%call, %number, %invitation, client = %winner, "invitation accepted");
         clients.retain(|other| other.id != winner);
