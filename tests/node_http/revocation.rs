@@ -69,6 +69,19 @@ async fn a_revoked_device_is_disconnected_at_once_and_the_others_are_not() {
     assert_eq!(kept.revoke(&node, &kept.token).await, 204, "it may sign itself out");
 }
 
+/// At a stop up to tens of thousands of streams would have to wait for the database before they are closed.
+#[tokio::test]
+async fn a_stop_closes_a_stream_without_asking_for_its_device() {
+    let mut node = node().await;
+    let device = device(&node, ALICE).await;
+    let mut stream = device.stream(&node).await;
+    stream.quiet().await;
+    // Past the node: if it asks, it takes the device for revoked.
+    assert_eq!(node.database().await.execute("DELETE FROM devices").await.unwrap().rows_affected(), 1);
+    let ((), code) = tokio::join!(node.stop(), closed(&mut stream));
+    assert_eq!(code, 1012);
+}
+
 #[tokio::test]
 async fn server_sent_events_end_when_the_device_is_revoked() {
     let node = node().await;

@@ -98,7 +98,10 @@ pub(in crate::node) async fn open(
         let attached = api.push.hub().attach(&binding);
         let mut stream = Socket { attached, socket, api, binding, unacknowledged: HashSet::new() };
         let code = stream.run().await;
-        let code = if is_revoked(&stream.api, &stream.binding).await { close_code::POLICY } else { code };
+        // Whose binding is gone is closed. At a shutdown all end at once, and must not ask the database first.
+        let is_closed = stream.attached.closed.is_cancelled();
+        let is_revoked = is_closed && is_revoked(&stream.api, &stream.binding).await;
+        let code = if is_revoked { close_code::POLICY } else { code };
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
     }))
