@@ -85,13 +85,17 @@ async fn b7_a_peer_message_comes_as_one_and_the_role_is_the_receivers() {
     assert!(message["reply"].is_string() && message["reply"] == told["reply"], "{message}");
 }
 
+/// Pages of other origins can read for how long.
 #[tokio::test]
 async fn too_many_messages_are_turned_away_for_a_while() {
     let (node, _bob, address) = talk().await;
     let mut limited = None;
     for _ in 0..200 {
-        let response = node.http.post(&address).json(&json!({"n": 1})).send().await.unwrap();
+        let post = node.http.post(&address).header("origin", "https://other.example");
+        let response = post.json(&json!({"n": 1})).send().await.unwrap();
         if response.status() == 429 {
+            assert_eq!(response.headers()["access-control-allow-origin"], "*");
+            assert_eq!(response.headers()["access-control-expose-headers"], "retry-after");
             limited = Some(response.headers()["retry-after"].clone());
             break;
         }

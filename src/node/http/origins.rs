@@ -69,6 +69,7 @@ pub(super) fn any() -> CorsLayer {
         .allow_origin(Any)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER])
         .max_age(MAX_AGE)
 }
 
