@@ -23,8 +23,13 @@ fn now() -> i64 {
 
 /// A node with a STUN server and this TURN server.
 async fn start(turn: &str) -> TestNode {
+    start_with(turn, 600).await
+}
+
+/// One whose credentials are valid for so many seconds.
+async fn start_with(turn: &str, lifetime: u64) -> TestNode {
     let urls = [turn, STUN].map(|uri| uri.parse().unwrap()).to_vec();
-    let ice = IceConfig { urls, secret: Some(SECRET.into()), lifetime: 600, ..IceConfig::default() };
+    let ice = IceConfig { urls, secret: Some(SECRET.into()), lifetime, ..IceConfig::default() };
     TestNode::start_with(|config, _| config.ice = ice).await
 }
 
@@ -84,6 +89,22 @@ async fn the_answer_is_the_configuration_of_a_peer_connection() {
     assert_eq!(servers, wanted);
     assert!((begun + 599_000..=now() + 600_000).contains(&expires), "{expires}");
     assert!(username.starts_with(&format!("{}:", expires / 1000)) && expires % 1000 == 0, "{username}");
+}
+
+#[tokio::test]
+async fn a_guests_credentials_are_valid_for_an_hour_at_most() {
+    for (lifetime, of_guests) in [(600, 600), (43_200, 3_600)] {
+        let (node, _bob, address) = talk_on(start_with("turn:turn.example", lifetime).await).await;
+        let begun = now();
+        let of_client = node.get("/v1/ice", &credential(ALICE)).await;
+        let of_guest = at_address(&node, &address).await;
+        for (servers, seconds) in [(of_client, lifetime), (of_guest, of_guests)] {
+            let expires = servers["expires"].as_i64().unwrap();
+            let validity = i64::try_from(seconds).unwrap() * 1000;
+            assert!((begun + validity - 1000..=now() + validity).contains(&expires), "{lifetime}: {servers}");
+            assert!(turn(&servers).0.starts_with(&format!("{}:", expires / 1000)), "{servers}");
+        }
+    }
 }
 
 #[tokio::test]

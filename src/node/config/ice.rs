@@ -24,7 +24,7 @@ pub struct IceConfig {
     pub secret_file: Option<PathBuf>,
     /// The secret itself: coturn's `static-auth-secret`.
     pub secret: Option<Secret>,
-    /// Seconds for which a credential is valid.
+    /// Seconds for which a client's credential is valid. A guest's is valid for an hour at most.
     pub lifetime: u64,
 }
 
@@ -61,7 +61,7 @@ impl IceConfig {
         }
     }
 
-    /// For how long a credential is valid.
+    /// For how long a client's credential is valid.
     pub(in crate::node) fn validity(&self) -> Duration {
         Duration::from_secs(self.lifetime)
     }

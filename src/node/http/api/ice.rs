@@ -1,7 +1,7 @@
 //! `/v1/ice` and `/a/{token}/ice`: the ICE servers that clients and guests may use, with credentials that expire.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -18,6 +18,9 @@ use crate::node::http::auth::Identity;
 use crate::node::http::problem::Problems;
 use crate::node::http::rate_limits::IceLimit;
 
+/// Maximum validity of a guest's credentials: whoever has an address for one call isn't known otherwise.
+const GUEST_MAX: Duration = Duration::from_secs(60 * 60);
+
 pub(in crate::node) struct IceApi {
     pub(in crate::node) config: IceConfig,
     /// Makes the ids in usernames.
@@ -26,9 +29,9 @@ pub(in crate::node) struct IceApi {
 }
 
 impl IceApi {
-    fn servers(&self, whose: &str, now: UnixMillis) -> IceServers {
+    fn servers(&self, whose: &str, validity: Duration, now: UnixMillis) -> IceServers {
         // A username has whole seconds.
-        let expires = UnixMillis((now + self.config.validity()).0.div_euclid(1000) * 1000);
+        let expires = UnixMillis((now + validity).0.div_euclid(1000) * 1000);
         let (turn, stun): (Vec<IceUri>, Vec<IceUri>) = self.config.urls.iter().cloned().partition(IceUri::is_turn);
         let credential = self.config.secret.as_ref().map(|secret| {
             let TurnCredential { username, credential } =
@@ -53,10 +56,11 @@ pub(in crate::node) async fn for_client(
     let Identity::Client { number, device } = identity else { return Err(Problem::forbidden("this is for clients")) };
     let whose = device.map_or_else(|| number.to_string(), |device| device.to_string());
     api.limit.check(&whose, Instant::now())?;
-    Ok(Json(api.servers(&whose, now())))
+    Ok(Json(api.servers(&whose, api.config.validity(), now())))
 }
 
-/// ICE servers for whoever has a call-scoped address. A request counts as a post to that address.
+/// ICE servers for whoever has a call-scoped address. A request counts as a post to that address. The credentials are
+/// valid for an hour at most.
 #[utoipa::path(get, path = "/a/{token}/ice", tag = "addresses",
     params(("token" = String, Path, description = "The token at the end of the address")),
     responses((status = 200, body = IceServers), Problems))]
@@ -66,5 +70,5 @@ pub(in crate::node) async fn for_guest(
     Path(token): Path<String>,
 ) -> Result<Json<IceServers>, Problem> {
     inbox::take_request(&inboxes, &token)?;
-    Ok(Json(api.servers(&token, now())))
+    Ok(Json(api.servers(&token, api.config.validity().min(GUEST_MAX), now())))
 }
