@@ -23,6 +23,8 @@ pub(in crate::agent) struct Tracker {
     /// The phones behind legs that nobody announced, as the node was told.
     devices: HashMap<LegId, String>,
     answered: HashSet<LegId>,
+    /// Legs whose trunk the node was told.
+    trunk_told: HashSet<LegId>,
     told: ToldBridges,
     /// Legs whose phone has changed since they joined their call.
     renamed: HashSet<LegId>,
@@ -89,6 +91,9 @@ impl Tracker {
                     return Vec::new();
                 }
                 self.note_device(leg, device);
+                if trunk.is_some() {
+                    self.trunk_told.insert(leg.clone());
+                }
                 let (leg, party, trunk) = (leg.clone(), device.clone(), trunk.clone());
                 vec![TrackedEvent::new(key, LegEvent::Dialled { leg, party, trunk })]
             }
@@ -132,7 +137,7 @@ impl Tracker {
     /// names no trunk. If the leg is another phone by then, it was picked up, and the report would give it its old name.
     fn brings_trunk(&self, key: Key, leg: &LegId, device: &Device, trunk: Option<&TrunkName>) -> bool {
         let is_same = self.devices.get(leg).is_none_or(|known| device.number() == Some(known));
-        trunk.is_some() && is_same && self.call_of(leg) == Some(key)
+        trunk.is_some() && !self.trunk_told.contains(leg) && is_same && self.call_of(leg) == Some(key)
     }
 
     fn identified(&mut self, key: Key, leg: &LegId, device: &Device) -> TrackedEvent {
@@ -149,8 +154,9 @@ impl Tracker {
 
     /// Whether nobody is followed any more, and nothing is kept but what the last snapshot showed.
     pub(in crate::agent) fn is_empty(&self) -> bool {
-        let Tracker { next: _, calls, legs, devices, answered, told, renamed, gone_over: _, glimpsed: _ } = self;
-        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), renamed.len()];
+        let Tracker { next: _, calls, legs, devices, answered, trunk_told, told, renamed, gone_over: _, glimpsed: _ } =
+            self;
+        let kept = [calls.len(), legs.len(), devices.len(), answered.len(), trunk_told.len(), renamed.len()];
         told.is_empty() && kept.iter().all(|len| *len == 0)
     }
 
@@ -270,6 +276,7 @@ impl Tracker {
     /// key of the call, if no leg is left in it.
     pub(in crate::agent) fn release(&mut self, leg: &LegId) -> Option<Key> {
         let key = self.legs.remove(leg)?;
+        self.trunk_told.remove(leg);
         self.gone_over.insert(leg.clone());
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);
@@ -327,6 +334,7 @@ impl Tracker {
         self.devices.remove(leg);
         self.renamed.remove(leg);
         self.answered.remove(leg);
+        self.trunk_told.remove(leg);
         self.told.remove_leg(leg);
         let call = self.calls.get_mut(&key)?;
         call.legs.remove(leg);

@@ -111,12 +111,17 @@ fn a_trunk_is_told_although_a_snapshot_came_first() {
     let told = tracker.apply(&report(Device::named("1002")));
     let dialled = LegEvent::Dialled { leg: leg("B"), party: Device::named("1002"), trunk: trunk.clone() };
     assert_eq!(told.into_iter().map(|said| said.event).collect::<Vec<_>>(), [dialled]);
+    assert!(tracker.apply(&report(Device::named("1002"))).is_empty(), "it has been told");
     catch_up(&mut tracker, &shown(Device::named("1003")));
     assert!(tracker.apply(&report(Device::named("1002"))).is_empty(), "who picked it up keeps the name");
     assert!(dial(&mut tracker, "B", "A", Device::named("1003")).is_empty(), "without a trunk it is a repeat");
     tracker.announce(&leg("P"));
     let other = PbxEvent::Dialled { leg: leg("B"), by: leg("P"), device: Device::named("1003"), trunk: trunk.clone() };
     assert!(tracker.apply(&other).is_empty(), "the leg stays in its call");
+    for name in ["A", "B", "P"] {
+        tracker.apply(&PbxEvent::HungUp { leg: leg(name), cause: None });
+    }
+    assert!(tracker.is_empty());
 }
 
 #[test]
