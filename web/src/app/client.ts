@@ -42,6 +42,7 @@ export class Client {
   readonly #ready = new Map<string, Conversation>();
   #stream: Stream | undefined;
   #client = "";
+  readonly #from = randomHex();
   #typed = 0;
   calls: Calls = new Map();
   stream: StreamState = "connecting";
@@ -217,9 +218,8 @@ export class Client {
   #tell(id: string, content: object): void {
     const call = this.calls.get(id);
     if (call === undefined) return;
-    const from = this.#client.replace(/[^A-Za-z0-9_-]/g, "").padEnd(16, "0").slice(0, 43);
     for (const { address } of present(call)) {
-      if (address !== undefined) void this.#outbox.post(address, { ...content, from, ephemeral: true });
+      if (address !== undefined) void this.#outbox.post(address, { ...content, from: this.#from, ephemeral: true });
     }
   }
 
@@ -241,7 +241,7 @@ export class Client {
     if (stored === undefined) await this.#storage.saveIdentity(call.id, { certificate, from });
     const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#api.iceServers(this.device)]);
     const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, iceServers }, {
-      post: (address, content) => void this.#outbox.post(address, content),
+      post: (address, content) => this.#outbox.post(address, content),
       claim: (invitation) => this.#api.claim(this.device, this.#client, call.id, invitation),
       changed: () => this.#events.changed(),
       transferred: (id, transfer) => this.#transferred(call.id, id, transfer),

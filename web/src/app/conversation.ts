@@ -12,7 +12,8 @@ import { Sources } from "./sources.ts";
 import { Transfers, type TransferView } from "./transfers.ts";
 
 export interface ConversationEvents {
-  post(address: string, content: object): void;
+  /** Resolves when it has arrived, or is lost. */
+  post(address: string, content: object): Promise<unknown>;
   claim(invitation: string): Promise<boolean>;
   changed(): void;
   transferred(id: string, transfer: TransferView): void;
@@ -99,14 +100,14 @@ export class Conversation {
   decline(id: string): void {
     const invitation = this.#invitations.get(id);
     if (invitation === undefined || !this.#invitations.advance(id, "declined")) return;
-    this.#post(invitation.address, { type: "decline", invitation: id });
+    void this.#post(invitation.address, { type: "decline", invitation: id });
   }
 
   withdraw(id: string): void {
     const invitation = this.#invitations.get(id);
     if (invitation === undefined || !this.#invitations.advance(id, "withdrawn")) return;
     this.transfers.drop(id);
-    this.#post(invitation.address, { type: "bye", invitation: id });
+    void this.#post(invitation.address, { type: "bye", invitation: id });
   }
 
   /** Stops files that are on their way, or the offer of them. */
@@ -172,7 +173,7 @@ export class Conversation {
     const to = existing?.facts.address ?? address;
     this.#invitations.send({ id, incoming: false, kind, session, state: "open", address: to, ...(files && { files }) }, own);
     const commit = commitment(own);
-    this.#post(to, { type: "invite", invitation: id, session, kind, role: this.#call.role, commit, ...(files && { files }) });
+    void this.#post(to, { type: "invite", invitation: id, session, kind, role: this.#call.role, commit, ...(files && { files }) });
     return id;
   }
 
@@ -196,7 +197,7 @@ export class Conversation {
     if (invite.files !== undefined) this.transfers.expect(id, invite.files, session);
     const { nonce, fingerprint } = session.facts.own;
     const role = this.#call.role;
-    this.#post(invitation.address, { type: "accept", invitation: id, session: session.facts.id, role, nonce, fingerprint });
+    void this.#post(invitation.address, { type: "accept", invitation: id, session: session.facts.id, role, nonce, fingerprint });
     session.setSources(this.sources.tracks);
     if (invite.kind !== "join") return;
     for (const other of this.sessions) if (other !== session && other.facts.party === session.facts.party) this.#sessions.end(other);
@@ -210,6 +211,7 @@ export class Conversation {
       id: invite.session,
       call: this.#call.id,
       inviter: false,
+      round: 0,
       polite: isPolite(this.#call.role, invite.role, false),
       party: here.length === 1 ? (here[0]!.number ?? "") : "",
       from: invite.from,
@@ -224,7 +226,7 @@ export class Conversation {
     const own = this.#invitations.proof(accept.invitation);
     if (invitation === undefined || own === undefined || !this.#invitations.advance(accept.invitation, "accepted")) {
       // Another device was faster, or it is too late.
-      this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
+      void this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
       return;
     }
     const known = this.#sessions.get(accept.session);
@@ -243,6 +245,7 @@ export class Conversation {
       id: accept.session,
       call: this.#call.id,
       inviter: true,
+      round: 0,
       polite: isPolite(this.#call.role, accept.role, true),
       party: party?.number ?? "",
       from: accept.from,
@@ -255,8 +258,8 @@ export class Conversation {
     return session;
   }
 
-  #post(address: string, content: object): void {
+  #post(address: string, content: object): Promise<unknown> {
     const { reply } = this.#call;
-    this.#events.post(address, { ...content, from: this.#self.from, ...(reply !== undefined && { reply }) });
+    return this.#events.post(address, { ...content, from: this.#self.from, ...(reply !== undefined && { reply }) });
   }
 }

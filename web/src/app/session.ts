@@ -11,6 +11,8 @@ export interface SessionFacts {
   readonly call: string;
   readonly inviter: boolean;
   readonly polite: boolean;
+  /** Which connection it is: 0, then the time when a new one was asked for. The later one counts. */
+  readonly round: number;
   /** The number that the other device belongs to; empty if it is not known. */
   readonly party: string;
   /** The other device, and where it is reached. */
@@ -23,7 +25,7 @@ export interface SessionFacts {
 }
 
 export interface SessionEvents {
-  send(session: Session, content: object): void;
+  send(session: Session, content: object): Promise<unknown>;
   changed(): void;
   channel(session: Session, channel: RTCDataChannel): void;
   /** A connection is up: the first, or another after the last was lost. */
@@ -55,7 +57,7 @@ export class Session {
     this.#facts = facts;
     this.#configuration = configuration;
     this.#events = events;
-    this.#link = this.#connect();
+    this.#link = this.#connect(facts.inviter);
     this.#sampler = setInterval(() => void this.#measure(), SAMPLE);
     events.save(facts);
   }
@@ -94,18 +96,20 @@ export class Session {
   }
 
   signal(signal: Signal & { readonly session: string }): void {
-    if (signal.type === "ice") this.#link.signal(signal);
-    if (signal.type === "sdp" && this.#verified(signal)) this.#link.signal(signal);
-    if (signal.type === "restart") {
-      this.#rebuild();
+    const { round } = this.#facts;
+    if (signal.type === "ice" && signal.round === round) this.#link.signal(signal);
+    if (signal.type === "sdp" && signal.round === round && this.#verified(signal)) this.#link.signal(signal);
+    if (signal.type === "restart" && signal.round > round) {
+      this.#rebuild(true, signal.round);
       this.begin();
     }
   }
 
   /** Builds the connection anew and asks the other side to offer. */
   restart(): void {
-    this.#rebuild();
-    this.#events.send(this, { type: "restart", session: this.#facts.id, ephemeral: true });
+    const round = Math.max(Date.now(), this.#facts.round + 1);
+    this.#rebuild(false, round);
+    void this.#events.send(this, { type: "restart", session: this.#facts.id, round, ephemeral: true });
   }
 
   networkChanged(): void {
@@ -120,8 +124,8 @@ export class Session {
     this.remote = new Map();
   }
 
-  #connect(): Link {
-    return new Link(this.#facts.polite, this.#configuration, {
+  #connect(begins: boolean): Link {
+    return new Link(this.#facts.polite, begins, this.#configuration, {
       send: (signal) => this.#send(signal),
       state: (state) => this.#stateChanged(state),
       remote: (tracks) => {
@@ -133,12 +137,14 @@ export class Session {
     });
   }
 
-  #rebuild(): void {
+  #rebuild(begins: boolean, round: number): void {
     this.#link.close();
+    this.#facts = { ...this.#facts, round };
+    this.#events.save(this.#facts);
     this.state = "connecting";
     this.remote = new Map();
     this.#counters = { lost: 0, received: 0 };
-    this.#link = this.#connect();
+    this.#link = this.#connect(begins);
     const sources = this.#sources;
     this.#sources = new Map();
     this.setSources(sources);
@@ -165,10 +171,10 @@ export class Session {
     this.#events.changed();
   }
 
-  #send(signal: LinkSignal): void {
-    const { id, inviter, own } = this.#facts;
+  #send(signal: LinkSignal): Promise<unknown> {
+    const { id, inviter, own, round } = this.#facts;
     const reveal = inviter && signal.type === "sdp" ? { nonce: own.nonce } : {};
-    this.#events.send(this, { ...signal, ...reveal, session: id, ephemeral: true });
+    return this.#events.send(this, { ...signal, ...reveal, session: id, round, ephemeral: true });
   }
 
   /** Whether a description is from the device that the session was agreed with. */

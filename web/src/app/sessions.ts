@@ -11,7 +11,7 @@ export interface Self {
 }
 
 export interface SessionsEvents {
-  post(address: string, content: object): void;
+  post(address: string, content: object): Promise<unknown>;
   changed(): void;
   saveSession(facts: SessionFacts): void;
   forgetSession(id: string): void;
@@ -80,7 +80,7 @@ export class Sessions {
 
   /** Closes a session and tells the other side. */
   end(session: Session): void {
-    this.#events.post(session.facts.address, { type: "bye", session: session.facts.id });
+    void this.#events.post(session.facts.address, { type: "bye", session: session.facts.id });
     this.close(session);
   }
 

@@ -57,12 +57,15 @@ export interface Sdp extends Sender {
   readonly sdp: string;
   readonly tracks: Tracks;
   readonly nonce?: string;
+  /** Which connection of the session it belongs to. */
+  readonly round: number;
 }
 
 export interface Ice extends Sender {
   readonly type: "ice";
   readonly session: string;
   readonly candidates: readonly Candidate[];
+  readonly round: number;
 }
 
 export type Signal =
@@ -74,7 +77,7 @@ export type Signal =
   | ({ readonly type: "decline"; readonly invitation: string } & Sender)
   | Sdp
   | Ice
-  | ({ readonly type: "restart"; readonly session: string } & Sender)
+  | ({ readonly type: "restart"; readonly session: string; readonly round: number } & Sender)
   | ({ readonly type: "bye"; readonly session?: string; readonly invitation?: string } & Sender);
 
 export const FILES_MAX = 10_000;
@@ -120,11 +123,11 @@ export function parseSignal(content: Json): Signal | undefined {
     case "ice": {
       const session = id("session");
       const candidates = list(content["candidates"], CANDIDATES_MAX, parseCandidate);
-      return session === undefined || candidates === undefined ? undefined : { type: "ice", session, candidates, ...sender };
+      return session === undefined || candidates === undefined ? undefined : { type: "ice", session, candidates, round: round(content), ...sender };
     }
     case "restart": {
       const session = id("session");
-      return session === undefined ? undefined : { type: "restart", session, ...sender };
+      return session === undefined ? undefined : { type: "restart", session, round: round(content), ...sender };
     }
     case "bye": {
       const [session, invitation] = [id("session"), id("invitation")];
@@ -134,6 +137,10 @@ export function parseSignal(content: Json): Signal | undefined {
     default:
       return undefined;
   }
+}
+
+function round(content: Json): number {
+  return integer(content["round"], Number.MAX_SAFE_INTEGER) ?? 0;
 }
 
 function parseText(content: Json): Signal | undefined {
@@ -176,7 +183,7 @@ function parseSdp(content: Json, sender: Sender): Sdp | undefined {
     const source = oneOf(word, SOURCES);
     if (source !== undefined && mid.length <= 16) tracks[mid] = source;
   }
-  return { type: "sdp", session, kind, sdp, tracks, ...(nonce !== undefined && { nonce }), ...sender };
+  return { type: "sdp", session, kind, sdp, tracks, round: round(content), ...(nonce !== undefined && { nonce }), ...sender };
 }
 
 function parseCandidate(value: unknown): Candidate | undefined {

@@ -9,7 +9,8 @@ export type LinkSignal =
   | { readonly type: "ice"; readonly candidates: readonly Candidate[] };
 
 export interface LinkEvents {
-  send(signal: LinkSignal): void;
+  /** Resolves when it is on its way, or lost. */
+  send(signal: LinkSignal): Promise<unknown>;
   state(state: LinkState): void;
   /** What the other side shows now. */
   remote(tracks: ReadonlyMap<Source, MediaStreamTrack>): void;
@@ -18,12 +19,10 @@ export interface LinkEvents {
   stuck(): void;
 }
 
-/** Candidates are gathered for so long before they are posted together. */
-const TRICKLE = 40;
 const CANDIDATES_MAX = 32;
-/** How long an interruption may last before ICE is restarted, and how long that may take. */
+/** How long an interruption may last before ICE is restarted, and how long a connection may take. */
 const PATIENCE = 2_000;
-const RESTART = 12_000;
+const CONNECT = 15_000;
 
 const BITRATE: Record<Source, number> = { camera: 1_800_000, screen: 3_500_000, microphone: 48_000 };
 
@@ -35,13 +34,14 @@ export class Link {
   #remoteTracks: Tracks = {};
   #early: Candidate[] = [];
   #gathered: Candidate[] = [];
+  #trickling = false;
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
   #steps: Promise<void> = Promise.resolve();
   #closed = false;
 
-  constructor(polite: boolean, configuration: RTCConfiguration, events: LinkEvents) {
+  constructor(polite: boolean, begins: boolean, configuration: RTCConfiguration, events: LinkEvents) {
     this.#events = events;
-    this.#negotiation = negotiation(polite);
+    this.#negotiation = negotiation(polite, begins);
     const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...configuration });
     this.connection = connection;
     connection.onnegotiationneeded = () => this.#input({ type: "needed" });
@@ -49,6 +49,7 @@ export class Link {
     connection.onconnectionstatechange = () => this.#watch();
     connection.ondatachannel = ({ channel }) => this.#events.channel(channel);
     connection.onsignalingstatechange = () => this.#report();
+    this.#allow();
   }
 
   /** Sends a source from now on, another track of it, or no longer. */
@@ -83,7 +84,12 @@ export class Link {
   restartIce(): void {
     if (this.#closed) return;
     this.connection.restartIce();
-    this.#timer("restart", RESTART, () => this.connection.connectionState === "connected" || this.#events.stuck());
+    this.#allow();
+  }
+
+  /** How long the connection may take. */
+  #allow(): void {
+    this.#timer("connect", CONNECT, () => this.connection.connectionState === "connected" || this.#events.stuck());
   }
 
   close(): void {
@@ -125,7 +131,7 @@ export class Link {
     await this.connection.setLocalDescription();
     const description = this.connection.localDescription;
     if (description === null || (description.type !== "offer" && description.type !== "answer")) return;
-    this.#events.send({ type: "sdp", kind: description.type, sdp: description.sdp, tracks: this.#localTracks() });
+    void this.#events.send({ type: "sdp", kind: description.type, sdp: description.sdp, tracks: this.#localTracks() });
   }
 
   #localTracks(): Tracks {
@@ -151,20 +157,23 @@ export class Link {
   #gather(candidate: RTCIceCandidate): void {
     const { candidate: line, sdpMid, sdpMLineIndex } = candidate;
     this.#gathered.push({ candidate: line, sdpMid, sdpMLineIndex });
-    if (!this.#timers.has("trickle")) this.#timer("trickle", TRICKLE, () => this.#trickle());
+    if (!this.#trickling) void this.#trickle();
   }
 
-  #trickle(): void {
-    const candidates = this.#gathered.splice(0, CANDIDATES_MAX);
-    this.#events.send({ type: "ice", candidates });
-    if (this.#gathered.length > 0) this.#timer("trickle", TRICKLE, () => this.#trickle());
+  /** Those that are found while others are being sent go together. No timer: in a hidden page, it would be late. */
+  async #trickle(): Promise<void> {
+    this.#trickling = true;
+    while (this.#gathered.length > 0 && !this.#closed) {
+      await this.#events.send({ type: "ice", candidates: this.#gathered.splice(0, CANDIDATES_MAX) });
+    }
+    this.#trickling = false;
   }
 
   #watch(): void {
     switch (this.connection.connectionState) {
       case "connected":
         this.#stopTimer("patience");
-        this.#stopTimer("restart");
+        this.#stopTimer("connect");
         this.#events.state("connected");
         this.#report();
         break;

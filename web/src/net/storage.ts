@@ -60,6 +60,7 @@ export interface SavedSession {
   readonly call: string;
   readonly inviter: boolean;
   readonly polite: boolean;
+  readonly round: number;
   readonly party: string;
   readonly from: string;
   readonly address: string;

@@ -140,6 +140,10 @@ test("a broken connection is built again", { timeout: 90_000 }, async () => {
   await bob.sees("The connection was interrupted", 30_000);
   await bob.sees("Connected directly", 45_000);
   await bob.watches("Camera of Alice Archer");
+  const offers = () => node.posted.filter((content) => content["kind"] === "offer").length;
+  const before = offers();
+  await bob.watches("Camera of Alice Archer", 20);
+  assert.equal(offers(), before, "they have agreed");
 });
 
 test("after a transfer, the page is with the new person", { timeout: 90_000 }, async () => {

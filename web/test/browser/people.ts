@@ -1,6 +1,5 @@
 // People with the client in a real browser, for the tests.
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
-import type { NodeDouble } from "../double/node.ts";
 
 const ARGUMENTS = [
   "--use-fake-device-for-media-stream",
@@ -18,6 +17,12 @@ export function launch(executablePath = "/usr/bin/chromium", origin = ""): Promi
 export interface Viewport {
   readonly width: number;
   readonly height: number;
+}
+
+/** A node that enrols devices. */
+export interface Enrols {
+  link(number: string, name: string): string | Promise<string>;
+  connected(number: string): number | Promise<number>;
 }
 
 /** Somebody with a browser of their own. */
@@ -38,7 +43,7 @@ export class Someone {
   }
 
   /** Enrols a device of this number. */
-  static async enrol(browser: Browser, node: NodeDouble, number: string, name: string, options: object = {}): Promise<Someone> {
+  static async enrol(browser: Browser, node: Enrols, number: string, name: string, options: object = {}): Promise<Someone> {
     const context = await browser.newContext({ acceptDownloads: true, locale: "en-GB", ...options });
     await context.addInitScript(() => {
       const made: RTCPeerConnection[] = [];
@@ -53,9 +58,10 @@ export class Someone {
     });
     const page = await context.newPage();
     const someone = new Someone(context, page);
-    const before = node.connected(number);
-    await page.goto(node.link(number, name));
-    await until(() => node.connected(number) > before, `${name} is connected`);
+    const link = await node.link(number, name);
+    const before = await node.connected(number);
+    await page.goto(link);
+    await until(async () => (await node.connected(number)) > before, `${name} is connected`);
     return someone;
   }
 

@@ -8,7 +8,7 @@ import { quality, sample } from "../../src/core/quality.ts";
 test("two sides that offer at once come to an agreement, whatever the order", () => {
   // What each side has sent, and what it has applied last: the browser's part, in short.
   for (const order of ["ab", "ba"]) {
-    let [a, b]: Negotiation[] = [negotiation(false), negotiation(true)];
+    let [a, b]: Negotiation[] = [negotiation(false, true), negotiation(true, true)];
     [a] = negotiate(a!, { type: "needed" });
     [b] = negotiate(b!, { type: "needed" });
     const toB = () => negotiate(b!, { type: "offer" });
@@ -32,10 +32,19 @@ test("two sides that offer at once come to an agreement, whatever the order", ()
 });
 
 test("a late answer and a second question change nothing", () => {
-  const stable = negotiation(true);
+  const stable = negotiation(true, true);
   assert.deepEqual(negotiate(stable, { type: "answer" }), [stable, []]);
   const [offering] = negotiate(stable, { type: "needed" });
   assert.deepEqual(negotiate(offering, { type: "needed" }), [offering, []]);
+});
+
+test("the side that does not begin offers nothing before it has an offer", () => {
+  const waiting = negotiation(false, false);
+  assert.deepEqual(negotiate(waiting, { type: "needed" }), [waiting, []]);
+  assert.deepEqual(negotiate(waiting, { type: "answer" }), [waiting, []]);
+  const [stable, actions] = negotiate(waiting, { type: "offer" });
+  assert.deepEqual(actions, ["apply", "answer"]);
+  assert.deepEqual(negotiate(stable, { type: "needed" })[1], ["offer"]);
 });
 
 const invitation = (incoming: boolean, state: InvitationState): Invitation => ({
