@@ -5,7 +5,7 @@ import type { Browser } from "playwright-core";
 import { Program } from "../double/program.ts";
 import { launch, Someone, until } from "./people.ts";
 
-const BINARY = process.env["SIDECALL"];
+const BINARY = process.env["SIDECALL"] || undefined;
 const [ALICE, BOB] = ["+12125550100", "1001;phone-context=pbx.b.example"];
 
 let browser: Browser;
