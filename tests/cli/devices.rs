@@ -85,8 +85,8 @@ fn devices_are_managed_from_the_command_line() {
     let shown = node.must(&["device", "enrol", ALICE]);
     let lines: Vec<&str> = shown.lines().collect();
     assert!(lines[0].contains(ALICE), "{shown}");
-    let (node_url, code) = lines[1].split_once("/client/#enrol=").unwrap();
-    assert!(lines[2].ends_with(&format!("--node {node_url} --enrol {code}")), "{shown}");
+    let (node_url, enrolment) = lines[1].split_once("/client/#enrol=").unwrap();
+    assert!(lines[2].ends_with(&format!("--node {node_url} --enrol {enrolment}")), "{shown}");
     assert_eq!(node_url, node.url);
     for number in [ALICE, BOB] {
         let enrolled = run(client(&node, &node.path(number), &["--enrol", &code(&node, number)]));

@@ -14,7 +14,10 @@ async fn the_page_and_its_files_come_with_a_strict_policy() {
         assert_eq!(response.status(), 200, "{path}");
         let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
         assert!(header("content-type").starts_with(media_type), "{path}");
-        assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff".into(), "no-referrer".into()));
+        assert_eq!(
+            (header("x-content-type-options"), header("referrer-policy")),
+            ("nosniff".into(), "no-referrer".into())
+        );
         let policy = header("content-security-policy");
         for rule in ["default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'"] {
             assert!(policy.contains(rule), "{rule} in {policy}");
@@ -54,7 +57,8 @@ async fn the_page_is_found_without_its_slash_and_nothing_else_is() {
 async fn a_link_opens_the_page_with_the_code() {
     let node = TestNode::start_with(|config, _| config.public_url = Some("https://node.example/sidecall".into())).await;
     node.number(ALICE, json!({})).await;
-    let (_, made) = node.send(reqwest::Method::POST, &format!("/v1/numbers/{ALICE}/enrolments"), ADMIN, json!({})).await;
+    let (_, made) =
+        node.send(reqwest::Method::POST, &format!("/v1/numbers/{ALICE}/enrolments"), ADMIN, json!({})).await;
     let code = made["code"].as_str().unwrap();
     assert_eq!(made["link"], format!("https://node.example/sidecall/client/#enrol={code}"));
 }
