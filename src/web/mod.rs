@@ -54,7 +54,8 @@ mod tests {
         let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/web/dist")).unwrap();
         let mut made: Vec<_> = folder.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         let mut embedded: Vec<_> = FILES.iter().map(|file| file.name.to_owned()).collect();
-        (made.sort(), embedded.sort());
+        made.sort();
+        embedded.sort();
         assert_eq!(made, embedded);
     }
 
