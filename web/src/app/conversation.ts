@@ -71,7 +71,7 @@ export class Conversation {
   }
 
   close(): void {
-    this.sources.stopAll();
+    this.sources.close();
     this.sessions.forEach((session) => this.#sessions.end(session));
     this.transfers.dropAll();
     for (const { id } of this.invitations) this.#invitations.advance(id, "withdrawn");

@@ -215,13 +215,14 @@ export class App {
 
   async #toggle(call: string, source: Source): Promise<void> {
     const { t } = this.#context;
-    const sources = this.#client?.conversation(call)?.sources;
-    if (sources === undefined) return;
-    if (sources.tracks.has(source)) return sources.stop(source);
+    const open = this.#client?.conversation(call)?.sources;
+    if (open?.tracks.has(source) === true) return open.stop(source);
     if (source === "microphone" && !(await confirm(t.echoTitle, t.echoText, t.echoGo, t))) return;
+    // The call may have changed while the person was asked.
+    const sources = this.#client?.conversation(call)?.sources;
     const device = source === "camera" ? this.#preferences.camera : source === "microphone" ? this.#preferences.microphone : "";
     try {
-      await sources.start(source, device);
+      await sources?.start(source, device);
     } catch (error) {
       const failure = error instanceof CaptureError ? error.failure : "absent";
       const words = { denied: t.sourceDenied, absent: t.sourceAbsent, busy: t.sourceBusy };
