@@ -2,7 +2,8 @@
 import { type Card, CARD_FIELDS, parseCard } from "../core/card.ts";
 import type { Catalogue } from "../core/locale/mod.ts";
 import { phone } from "../core/format.ts";
-import { capture, devices, type MediaDevice } from "../media/capture.ts";
+import { devices, type MediaDevice } from "../media/capture.ts";
+import { CameraPreview } from "../media/preview.ts";
 import type { Device } from "../net/api.ts";
 import type { Preferences } from "../net/storage.ts";
 import { h, setChildren, show } from "./dom.ts";
@@ -97,12 +98,12 @@ function cardFields(t: Catalogue, card: Card | undefined, changed: (card: Card |
   return h("details", {}, h("summary", {}, t.card), ...rows);
 }
 
-/** The own camera, before anybody else sees it. */
+/** Shows the own camera. */
 class Preview {
   readonly button: HTMLButtonElement;
   readonly element: HTMLElement;
   readonly #video = h("video", { autoplay: true, playsinline: true });
-  #track: MediaStreamTrack | undefined;
+  readonly #camera = new CameraPreview();
 
   constructor(t: Catalogue) {
     this.#video.muted = true;
@@ -113,17 +114,16 @@ class Preview {
   }
 
   async restart(camera: string): Promise<void> {
-    this.stop();
-    const track = await capture("camera", camera).catch(() => undefined);
+    this.#video.srcObject = null;
+    const track = await this.#camera.open(camera);
     if (track === undefined) return;
-    this.#track = track;
     this.#video.srcObject = new MediaStream([track]);
     show(this.#video, true);
     show(this.button, false);
   }
 
   stop(): void {
-    this.#track?.stop();
+    this.#camera.close();
     this.#video.srcObject = null;
   }
 }
