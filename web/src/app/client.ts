@@ -1,17 +1,16 @@
 // The signed-in client: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { type Call, type CallEvent, type Calls, type Line, type LineState, present, step } from "../core/calls.ts";
-import type { Card } from "../core/card.ts";
+import { type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
 import { type NodeMessage, parseAddress } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
-import { cleanText } from "../core/text.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
 import type { Api, Device } from "../net/api.ts";
-import { isAlive, Outbox, type Posted } from "../net/outbox.ts";
+import { isAlive, Outbox } from "../net/outbox.ts";
 import { type Preferences, type SavedSession, type Storage } from "../net/storage.ts";
 import { Stream, type StreamState } from "../net/stream.ts";
 import { Conversation } from "./conversation.ts";
 import { randomHex } from "./random.ts";
+import { Texts } from "./texts.ts";
 import type { TransferView } from "./transfers.ts";
 
 export interface ClientEvents {
@@ -22,10 +21,7 @@ export interface ClientEvents {
   preferences(): Preferences;
 }
 
-type TextLine = Line & { readonly kind: "text" };
-
-/** Others are told that we type at most this often, and see it for a little longer. */
-const TYPING = 3_000;
+/** Milliseconds that somebody is shown as typing. */
 const TYPED = 5_000;
 /** Milliseconds that a phone rings at most. */
 const RINGING = 300_000;
@@ -42,8 +38,7 @@ export class Client {
   readonly #ready = new Map<string, Conversation>();
   #stream: Stream | undefined;
   #client = "";
-  readonly #from = randomHex();
-  #typed = 0;
+  readonly texts: Texts;
   calls: Calls = new Map();
   stream: StreamState = "connecting";
   /** Whether the person sees the page. */
@@ -54,6 +49,11 @@ export class Client {
     this.#api = api;
     this.#storage = storage;
     this.#events = events;
+    this.texts = new Texts({
+      call: (id) => this.calls.get(id),
+      step: (event) => this.#step(event),
+      post: (address, content) => this.#outbox.post(address, content),
+    });
   }
 
   /** Takes up what was stored, binds, and listens. Fails only if the node cannot be reached or refuses the device. */
@@ -82,37 +82,6 @@ export class Client {
 
   retry(): void {
     this.#stream?.retry();
-  }
-
-  write(id: string, raw: string, card?: Card): void {
-    const [call, text] = [this.calls.get(id), cleanText(raw)];
-    if (call === undefined || text === undefined) return;
-    const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
-    const line: TextLine = { id: randomHex(), at: Date.now(), own: true, state: "sending", ...body };
-    this.#step({ type: "line", call: id, line, shown: true });
-    void this.#sendText(id, line);
-  }
-
-  /** Sends a text again that could not be sent. */
-  again(id: string, line: Line): void {
-    if (line.kind !== "text" || line.state !== "failed") return;
-    this.#step({ type: "state", call: id, ids: [line.id], state: "sending" });
-    void this.#sendText(id, line);
-  }
-
-  typing(id: string): void {
-    if (Date.now() - this.#typed < TYPING) return;
-    this.#typed = Date.now();
-    this.#tell(id, { type: "typing" });
-  }
-
-  /** The person sees this call's lines. */
-  read(id: string): void {
-    const call = this.calls.get(id);
-    if (call === undefined || call.unread === 0) return;
-    const ids = call.lines.filter((line) => !line.own && line.kind === "text").slice(-call.unread);
-    this.#step({ type: "read", call: id });
-    this.#tell(id, { type: "seen", ids: ids.map((line) => line.id).slice(-50) });
   }
 
   async #restore(): Promise<void> {
@@ -188,7 +157,7 @@ export class Client {
         const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, ...body };
         this.#step({ type: "line", call: call.id, line, shown: this.watching });
         if (!this.watching) this.#events.notice(call, "text", signal.text);
-        if (signal.id !== undefined) this.#tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
+        if (signal.id !== undefined) this.texts.tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
         return;
       }
       case "delivered":
@@ -204,22 +173,6 @@ export class Client {
         if (signal.type === "invite") this.#events.notice(call, "invite");
         void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address));
       }
-    }
-  }
-
-  async #sendText(call: string, { id, text, card }: TextLine): Promise<void> {
-    const addresses = present(this.calls.get(call)!).flatMap(({ address }) => address ?? []);
-    const content = { type: "text", text, id, sent: Date.now(), ...(card !== undefined && { card }) };
-    const posted = await Promise.all(addresses.map((address) => this.#outbox.post(address, content)));
-    this.#step({ type: "state", call, ids: [id], state: outcome(posted) });
-  }
-
-  /** Something ephemeral for everybody in the call. */
-  #tell(id: string, content: object): void {
-    const call = this.calls.get(id);
-    if (call === undefined) return;
-    for (const { address } of present(call)) {
-      if (address !== undefined) void this.#outbox.post(address, { ...content, from: this.#from, ephemeral: true });
     }
   }
 
@@ -291,9 +244,4 @@ function replyTo(call: Call, reply: string | undefined): string | undefined {
   const address = parseAddress(reply);
   const nodes = addresses.map((known) => new URL(known).origin);
   return address !== undefined && nodes.includes(new URL(address).origin) ? address : addresses[0];
-}
-
-function outcome(posted: readonly Posted[]): LineState {
-  if (posted.some((result) => typeof result === "number" && result > 0)) return "sent";
-  return posted.includes(0) ? "waiting" : "failed";
 }

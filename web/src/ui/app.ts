@@ -197,16 +197,16 @@ export class App {
     if (call.phase === "active" || call.phase === "ringing") this.#opened = call.id;
     this.#call.view.update(call, client.conversation(call.id), now);
     setChildren(this.#root, [bar, this.#call.view.element]);
-    if (!document.hidden) client.read(call.id);
+    if (!document.hidden) client.texts.read(call.id);
   }
 
   #callView(id: string): CallView {
     return new CallView(this.#context, {
       back: () => this.#open(undefined),
-      write: (text, card) => this.#client?.write(id, text, card),
+      write: (text, card) => this.#client?.texts.write(id, text, card),
       card: () => this.#preferences.card,
-      again: (line) => this.#client?.again(id, line),
-      typing: () => this.#client?.typing(id),
+      again: (line) => this.#client?.texts.again(id, line),
+      typing: () => this.#client?.texts.typing(id),
       toggle: (source) => void this.#toggle(id, source),
       share: (entries: readonly Entry[]) => this.#client?.conversation(id)?.share(entries),
       notice: (text) => this.#notices.toast(text),
