@@ -75,6 +75,11 @@ export class Client {
     return this.#ready.get(call);
   }
 
+  /** The call in front of the person: of any other one, nothing is shown to anybody. */
+  front(call: string | undefined): void {
+    this.#ready.forEach((conversation, id) => id !== call && conversation.sources.stopAll());
+  }
+
   networkChanged(): void {
     this.#stream?.replace();
     this.#ready.forEach((conversation) => conversation.networkChanged());

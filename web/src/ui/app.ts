@@ -179,6 +179,7 @@ export class App {
     const live = current(client.calls);
     const chosen = live?.id ?? this.#opened;
     const call = chosen === undefined ? undefined : client.calls.get(chosen);
+    client.front(call?.id);
     if (call === undefined) this.#drawIdle(client, bar.element, now);
     else this.#drawCall(client, call, bar.element, now);
     this.#notices.title(client.calls, live);

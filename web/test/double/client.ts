@@ -1,0 +1,86 @@
+// A signed-in client for unit tests: the node, the storage and the other side are the test's.
+import { Client } from "../../src/app/client.ts";
+import type { Call } from "../../src/core/calls.ts";
+import type { Api, Device } from "../../src/net/api.ts";
+import type { SavedSession, Storage } from "../../src/net/storage.ts";
+import { type Devices, install, settle, Socket } from "./browser.ts";
+
+type Json = Record<string, unknown>;
+
+const DEVICE: Device = { id: "d", number: "+12125550100", name: "Browser", token: "t" };
+
+export class ClientDouble {
+  readonly devices: Devices = install();
+  /** What the client has posted to addresses. */
+  readonly posted: { readonly address: string; readonly content: Json }[] = [];
+  /** Addresses that are no longer there. */
+  readonly gone = new Set<string>();
+  readonly notices: string[] = [];
+  /** How often the device was bound, and what the node says to it. */
+  bound = 0;
+  bind: () => Promise<string> = async () => "c1";
+  revoked = false;
+  readonly client: Client;
+  #ids = 0;
+
+  constructor(calls: Call[] = [], sessions: SavedSession[] = []) {
+    Object.assign(globalThis, { fetch: (address: string, options: RequestInit) => this.#fetch(address, options) });
+    const nothing = async () => undefined;
+    const storage = {
+      calls: async () => calls,
+      sessions: async () => sessions,
+      identity: nothing,
+      saveCall: nothing,
+      saveSession: nothing,
+      saveIdentity: nothing,
+      forgetCall: nothing,
+      forgetSession: nothing,
+      forgetIdentity: nothing,
+    };
+    const api = {
+      node: "https://own.example/",
+      iceServers: async () => [],
+      claim: async () => true,
+      bind: () => {
+        this.bound += 1;
+        return this.bind();
+      },
+    };
+    this.client = new Client(DEVICE, api as unknown as Api, storage as unknown as Storage, {
+      changed: () => undefined,
+      revoked: () => (this.revoked = true),
+      notice: (_, what) => void this.notices.push(what),
+      preferences: () => ({ autoMedia: false, autoFiles: false, language: "en", theme: "auto", card: undefined, camera: "", microphone: "" }),
+    });
+  }
+
+  get socket(): Socket {
+    return Socket.all.at(-1)!;
+  }
+
+  /** Signs in and opens the stream. */
+  async start(): Promise<void> {
+    await this.client.start();
+    this.socket.opens();
+    await settle();
+  }
+
+  async takes(call: string, body: object): Promise<void> {
+    this.socket.takes({ id: `n${(this.#ids += 1)}`, call, ...body });
+    await settle();
+  }
+
+  /** The node introduces somebody. */
+  async meets(call: string, number: string): Promise<void> {
+    const peer = { number, name: `Name ${number}`, address: addressOf(number), capabilities: [] };
+    await this.takes(call, { type: "peer", role: "first", peer, reply: "https://own.example/a/reply" });
+  }
+
+  async #fetch(address: string, { method, body }: RequestInit): Promise<object> {
+    const status = this.gone.has(address) ? 404 : 200;
+    if (method === "POST") this.posted.push({ address, content: JSON.parse(String(body)) as Json });
+    return { ok: status === 200, status, json: async () => ({ clients: 1 }) };
+  }
+}
+
+export const addressOf = (number: string): string => `https://other.example/a/${encodeURIComponent(number)}`;
