@@ -180,10 +180,10 @@ export class Conversation {
   #invited(invite: Invite, address: string): void {
     if (!this.#invitations.receive(invite, address)) return;
     const { invitation: id, kind, from } = invite;
+    // Another device would see what this one shows, and nobody has compared words with it yet.
+    if (kind === "join") return;
     const connected = kind !== "files" && this.#sessions.with(from) !== undefined;
-    // Between two, only the other person has the address, and has been accepted already.
-    const moves = kind === "join" && this.sessions.length > 0 && present(this.#call).length === 1;
-    if (connected || moves || this.#events.autoAccepts(kind)) this.accept(id);
+    if (connected || this.#events.autoAccepts(kind)) this.accept(id);
   }
 
   async #accept(id: string): Promise<void> {

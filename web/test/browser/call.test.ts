@@ -174,6 +174,8 @@ test("of two devices, the first to accept gets it, and the other can take over",
   await bob.sees("Taken on another device");
   await second.watches("Camera of Alice Archer");
   await bob.click("Continue here");
+  await alice.sees("Bob Baker would like to continue on another device");
+  await alice.click("Accept");
   await bob.watches("Camera of Alice Archer");
   await second.page.locator("video").waitFor({ state: "detached" });
   await second.context.close();

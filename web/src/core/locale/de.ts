@@ -80,7 +80,7 @@ export const de: Catalogue = {
   invitesFiles: (name, what) => `${name} möchte Ihnen ${what} senden`,
   oneFile: (name, size) => `„${name}“ (${size})`,
   manyFiles: (n, name, size) => `${n} Dateien, „${name}“ (${size})`,
-  invitesJoin: (name) => `${name} möchte auf einem anderen Gerät weitermachen`,
+  invitesJoin: (name) => `${name} möchte auf einem anderen Gerät weitermachen. Es sieht dann, was Sie zeigen. Vergleichen Sie danach die Wörter noch einmal.`,
   join: "Hier fortsetzen",
   accept: "Annehmen",
   decline: "Jetzt nicht",

@@ -86,7 +86,7 @@ export const en = {
   invitesFiles: (name: string, what: string) => `${name} would like to send you ${what}`,
   oneFile: (name: string, size: string) => `“${name}” (${size})`,
   manyFiles: (n: number, name: string, size: string) => `${n} files, “${name}” (${size})`,
-  invitesJoin: (name: string) => `${name} would like to continue on another device`,
+  invitesJoin: (name: string) => `${name} would like to continue on another device. It will see what you show. Read the words to each other again then.`,
   join: "Continue here",
   accept: "Accept",
   decline: "Not now",
