@@ -39,7 +39,11 @@ export class Conversation {
     this.#invitations = new Invitations(events.changed);
     this.sources = new Sources((source) => this.#sourceChanged(source));
     this.transfers = new Transfers({ changed: events.changed, done: events.transferred });
-    this.#sessions = new Sessions(self, this.transfers, { ...events, post: (address, content) => this.#post(address, content) });
+    this.#sessions = new Sessions(self, this.transfers, {
+      ...events,
+      post: (address, content) => this.#post(address, content),
+      alone: () => this.sources.stopAll(),
+    });
   }
 
   get invitations(): readonly Invitation[] {
@@ -50,14 +54,16 @@ export class Conversation {
     return this.#sessions.all;
   }
 
-  /** The call has changed: whoever has left is no longer shown anything. */
+  /** The call has changed: those who have left are no longer shown anything, nor is anybody who may be one of them. */
   update(call: Call): void {
-    this.#call = call;
     const here = present(call);
+    const isHere = (party: string) => here.some(({ number }) => (number ?? "") === party);
+    const someoneLeft = present(this.#call).some(({ number }) => !isHere(number ?? ""));
+    this.#call = call;
     if (here.length === 0) return this.close();
     for (const session of this.sessions) {
       const { party } = session.facts;
-      if (party !== "" && !here.some(({ number }) => number === party)) this.#sessions.end(session);
+      if (party === "" ? someoneLeft : !isHere(party)) this.#sessions.end(session);
     }
   }
 
@@ -144,8 +150,6 @@ export class Conversation {
         if (invitation?.from === signal.from) this.#invitations.advance(invitation.id, "withdrawn");
         const session = this.#sessions.get(signal.session ?? "");
         if (session?.facts.from === signal.from) this.#sessions.close(session);
-        // Nobody is shown anything any more.
-        if (session !== undefined && this.sessions.length === 0) this.sources.stopAll();
         return;
       }
     }

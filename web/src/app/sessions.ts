@@ -15,6 +15,8 @@ export interface SessionsEvents {
   changed(): void;
   saveSession(facts: SessionFacts): void;
   forgetSession(id: string): void;
+  /** The last session has ended: nobody is shown anything any more. */
+  alone(): void;
 }
 
 const MAX = 16;
@@ -89,6 +91,7 @@ export class Sessions {
     this.#all.delete(session.facts.id);
     this.#events.forgetSession(session.facts.id);
     this.#transfers.closed(session);
+    if (this.#all.size === 0) this.#events.alone();
     this.#events.changed();
   }
 }
