@@ -2,7 +2,7 @@
 import { type Call, present } from "../core/calls.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite, Signal, Source } from "../core/signal.ts";
-import { commitment, type Proof } from "../core/verify.ts";
+import { commitment } from "../core/verify.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
 import { Invitations } from "./invitations.ts";
 import { randomHex } from "./random.ts";
@@ -175,7 +175,9 @@ export class Conversation {
     const own = existing?.facts.own ?? { nonce: randomHex(), fingerprint: this.#self.identity.fingerprint };
     const session = existing?.facts.id ?? id;
     const to = existing?.facts.address ?? address;
-    this.#invitations.send({ id, incoming: false, kind, session, state: "open", address: to, ...(files && { files }) }, own);
+    const optional = { ...(party !== undefined && { party }), ...(files && { files }) };
+    const invitation: Invitation = { id, incoming: false, kind, session, state: "open", address: to, ...optional };
+    this.#invitations.send(invitation, existing === undefined ? own : undefined);
     const commit = commitment(own);
     void this.#post(to, { type: "invite", invitation: id, session, kind, role: this.#call.role, commit, ...(files && { files }) });
     return id;
@@ -227,31 +229,35 @@ export class Conversation {
 
   #accepted(accept: Accept, address: string): void {
     const invitation = this.#invitations.get(accept.invitation);
-    const own = this.#invitations.proof(accept.invitation);
-    if (invitation === undefined || own === undefined || !this.#invitations.advance(accept.invitation, "accepted")) {
-      // Another device was faster, or it is too late.
-      void this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
+    const agreed = invitation !== undefined && this.#invitations.advance(invitation.id, "accepted");
+    const session = agreed ? (this.#known(accept) ?? this.#inviting(accept, invitation, address)) : undefined;
+    if (session !== undefined) {
+      this.transfers.start(accept.invitation, session);
+      this.#sessions.keepOne(session);
       return;
     }
+    // Another device was faster, or it is too late, or the session is gone.
+    void this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
+    if (agreed) this.#inviteAnew(invitation);
+  }
+
+  #known(accept: Accept): Session | undefined {
     const known = this.#sessions.get(accept.session);
-    if (known !== undefined && known.facts.from !== accept.from) return;
-    const session = known ?? this.#inviting(accept, invitation, own, address);
-    if (session === undefined) return;
-    this.transfers.start(accept.invitation, session);
-    this.#sessions.keepOne(session);
+    return known?.facts.from === accept.from ? known : undefined;
   }
 
   /** The session that was accepted, from the inviting side. */
-  #inviting(accept: Accept, invitation: Invitation, own: Proof, address: string): Session | undefined {
-    if (accept.session !== invitation.session || this.#sessions.full) return undefined;
-    const party = present(this.#call).find((party) => party.address === invitation.address);
+  #inviting(accept: Accept, invitation: Invitation, address: string): Session | undefined {
+    const own = this.#invitations.takeProof(invitation.id);
+    const free = this.#sessions.get(accept.session) === undefined && !this.#sessions.full;
+    if (own === undefined || !free || accept.session !== invitation.session) return undefined;
     const session = this.#sessions.open({
       id: accept.session,
       call: this.#call.id,
       inviter: true,
       round: 0,
       polite: isPolite(this.#call.role, accept.role, true),
-      party: party?.number ?? "",
+      party: invitation.party ?? "",
       from: accept.from,
       address,
       own,
@@ -260,6 +266,13 @@ export class Conversation {
     session.setSources(this.sources.tracks);
     session.begin();
     return session;
+  }
+
+  /** The session that an invitation was for is gone: another invitation is for a new one. */
+  #inviteAnew({ id, kind, session, party, files }: Invitation): void {
+    const to = present(this.#call).find(({ number }) => number === party);
+    if (session === id || to?.address === undefined) return this.transfers.drop(id);
+    this.transfers.renew(id, this.#invite(kind, to.address, party, files));
   }
 
   #post(address: string, content: object): Promise<unknown> {

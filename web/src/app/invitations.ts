@@ -10,6 +10,7 @@ export class Invitations {
   readonly #changed: () => void;
   readonly #all = new Map<string, Invitation>();
   readonly #invites = new Map<string, Invite>();
+  /** The own parts that invitations have committed to, each for the one session that it opens. */
   readonly #proofs = new Map<string, Proof>();
 
   constructor(changed: () => void) {
@@ -29,13 +30,16 @@ export class Invitations {
     return this.#invites.get(id);
   }
 
-  /** The own part that an invitation has committed to. */
-  proof(id: string): Proof | undefined {
-    return this.#proofs.get(id);
+  /** The own part for the session that an invitation opens, once: after that, it is known to others. */
+  takeProof(id: string): Proof | undefined {
+    const own = this.#proofs.get(id);
+    this.#proofs.delete(id);
+    return own;
   }
 
-  send(invitation: Invitation, own: Proof): void {
-    this.#proofs.set(invitation.id, own);
+  /** `own` is the part for a new session; an invitation into a session that there is opens none. */
+  send(invitation: Invitation, own: Proof | undefined): void {
+    if (own !== undefined) this.#proofs.set(invitation.id, own);
     this.#put(invitation);
   }
 

@@ -49,6 +49,14 @@ export class Transfers {
     this.#events.changed();
   }
 
+  /** The files of one invitation are offered by another one. */
+  renew(id: string, next: string): void {
+    const transfer = this.#all.get(id);
+    if (!(transfer?.work instanceof Upload)) return;
+    this.#all.delete(id);
+    this.offer(next, transfer.work.entries, transfer.bundle);
+  }
+
   /** Files that were accepted: the sender will open a channel. */
   expect(id: string, bundle: Bundle, session: Session): void {
     const work = new Download(id, bundle, () => this.#changed(id));

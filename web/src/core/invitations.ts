@@ -26,6 +26,8 @@ export interface Invitation {
   readonly state: InvitationState;
   /** Whom it is for, or whom answers go to: an address. */
   readonly address: string;
+  /** The number of the one whom it is for, if it is known. */
+  readonly party?: string;
   /** The device that invites, if it is another one. */
   readonly from?: string;
   readonly files?: Bundle;

@@ -12,14 +12,14 @@ const HIGH = 2 * 1024 * 1024;
 const LOW = 512 * 1024;
 
 export class Upload {
-  readonly #entries: readonly Entry[];
+  readonly entries: readonly Entry[];
   readonly #sender: Sender;
   readonly #changed: () => void;
   #channel: RTCDataChannel | undefined;
   #pumping = false;
 
   constructor(entries: readonly Entry[], changed: () => void) {
-    this.#entries = entries;
+    this.entries = entries;
     this.#sender = new Sender(entries.map(({ path, file }) => ({ path, size: file.size })));
     this.#changed = changed;
   }
@@ -102,7 +102,7 @@ export class Upload {
       channel.send(writeFrame(step.frame));
       return true;
     }
-    const { file } = this.#entries[step.file]!;
+    const { file } = this.entries[step.file]!;
     const bytes = await file
       .slice(step.offset, step.offset + step.length)
       .arrayBuffer()

@@ -1,8 +1,8 @@
 // What happens beside the voice in one call, with the browser and the other devices in memory.
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
-import { sdpOf, settle } from "../double/browser.ts";
-import { callWith, ConversationDouble, party, PHONE, TABLET } from "../double/conversation.ts";
+import { Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
+import { callWith, ConversationDouble, party, PHONE, STRANGER, TABLET } from "../double/conversation.ts";
 
 // Time stands still unless a test moves it.
 mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
@@ -54,4 +54,29 @@ test("an impostor's description ends the last session, and the camera with it", 
   const session = double.sessions[0]!.facts.id;
   await double.says(PHONE, { type: "sdp", session, kind: "answer", sdp: sdpOf("CC"), tracks: {} });
   assert.deepEqual([double.sessions.length, double.devices.tracks[0]!.readyState], [0, "ended"]);
+});
+
+const files = () => [{ path: "a.txt", file: new File(["text"], "a.txt") }];
+
+test("an invitation into a session opens no other one after that has ended: its nonce is known", async () => {
+  await double.show(PHONE);
+  await double.answers(PHONE);
+  const [first, session] = [double.last("invite"), double.sessions[0]!.facts.id];
+  assert.equal(typeof double.last("sdp")["nonce"], "string");
+  double.conversation.share(files());
+  const second = double.last("invite");
+  assert.deepEqual([second["session"], second["commit"]], [session, first["commit"]]);
+  // Somebody in between ends the session in the device's name, and answers in its place with a part that fits the words.
+  await double.says(PHONE, { type: "bye", session });
+  const before = Connection.all.length;
+  await double.accepts(STRANGER, { fingerprint: fingerprint("CC") });
+  assert.deepEqual([double.sessions.length, Connection.all.length], [0, before]);
+  assert.deepEqual([double.last("bye")["session"], double.last("bye")["invitation"]], [session, second["invitation"]]);
+  const third = double.last("invite");
+  assert.notEqual(third["session"], session);
+  assert.notEqual(third["commit"], first["commit"]);
+  assert.deepEqual(third["files"], { count: 1, bytes: 4, name: "a.txt" });
+  assert.deepEqual(double.conversation.transfers.view().map(({ id, state }) => [id, state]), [[third["invitation"], "asking"]]);
+  await double.accepts(PHONE);
+  assert.equal(double.sessions.length, 1);
 });
