@@ -9,13 +9,13 @@ import { canShareScreen } from "../media/capture.ts";
 import { ChatView } from "./chat.ts";
 import type { Context } from "./context.ts";
 import { initials } from "./context.ts";
-import { showWords } from "./dialogs.ts";
 import { attribute, h, setText, show } from "./dom.ts";
 import { icon, type IconName } from "./icons.ts";
 import { InvitationsView } from "./invitations.ts";
 import { type Shown, StageView } from "./stage.ts";
 import { mediaStatus } from "./status.ts";
 import { TransfersView } from "./transfers.ts";
+import { type SessionWords, showWords, wordsOf } from "./words.ts";
 
 export interface CallEvents {
   back(): void;
@@ -50,6 +50,7 @@ export class CallView {
   readonly #transfers: TransfersView;
   readonly #chat: ChatView;
   #conversation: Conversation | undefined;
+  #words: readonly SessionWords[] = [];
 
   constructor(context: Context, events: CallEvents) {
     const { t } = context;
@@ -57,7 +58,7 @@ export class CallView {
     const back = { class: "icon-button", type: "button", "aria-label": t.back, title: t.back, on: { click: () => events.back() } };
     this.#back = h("button", back, icon("back"));
     this.#verify = h("button", { class: "quiet small", type: "button" }, icon("shield"), t.verify);
-    this.#verify.addEventListener("click", () => void showWords(this.#words(), t));
+    this.#verify.addEventListener("click", () => void showWords(context, this.#words));
     this.#stage = new StageView(context);
     this.#invitations = new InvitationsView(context, {
       accept: (id) => this.#conversation?.accept(id),
@@ -103,7 +104,8 @@ export class CallView {
     const status = mediaStatus(sessions, t);
     setText(this.#media, status?.text ?? (call.phase === "active" && !live ? this.#unreachable(call) : ""));
     attribute(this.#media, "data-state", status?.level);
-    show(this.#verify, sessions.some((session) => session.words.length > 0));
+    this.#words = wordsOf(this.#context, call, sessions);
+    show(this.#verify, this.#words.length > 0);
     this.#updateActions(call, conversation);
     this.#stage.update(conversation === undefined ? [] : shown(conversation, name));
     this.#invitations.update(conversation?.invitations ?? [], name);
@@ -127,10 +129,6 @@ export class CallView {
 
   #unreachable(call: Call): string {
     return people(call).some((party) => party.address !== undefined) ? "" : this.#context.t.noClient;
-  }
-
-  #words(): readonly string[] {
-    return this.#conversation?.sessions.find((session) => session.words.length > 0)?.words ?? [];
   }
 
   #makeActions(events: CallEvents): HTMLElement[] {

@@ -27,6 +27,12 @@ export class Context {
     return this.t.and(people(call).map((party) => this.name(party)));
   }
 
+  /** Whom a session is with; everybody, if it is not known which of them. */
+  partyName(call: Call, party: string): string {
+    const found = call.parties.find(({ number }) => number === party);
+    return found === undefined ? this.names(call) : this.name(found);
+  }
+
   /** The numbers of those who are shown by name. */
   numbers(call: Call): string {
     const named = (party: Party) => party.name !== undefined && party.number !== undefined;

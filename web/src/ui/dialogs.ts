@@ -26,9 +26,3 @@ export async function confirm(title: string, text: string, go: string, t: Catalo
   const button = h("button", { class: "primary", type: "button", value: "go" }, go);
   return (await open(title, t, [h("p", {}, text)], [button])) === "go";
 }
-
-/** The words to read to each other. */
-export async function showWords(words: readonly string[], t: Catalogue): Promise<void> {
-  const list = h("ol", { class: "words", translate: "no", lang: "en" }, ...words.map((word) => h("li", {}, word)));
-  await open(t.verifyTitle, t, [h("p", {}, t.verifyText), list], []);
-}

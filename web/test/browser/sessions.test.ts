@@ -73,6 +73,17 @@ test("in a conference, everybody sees who is there and can be shown something", 
     await until(async () => (await shown(someone).count()) === 1, "the camera");
     await until(() => shown(someone).evaluate((video) => (video as HTMLVideoElement).videoWidth > 0), "its picture");
   }
+  const words = async (someone: Someone) => {
+    await someone.click("Verify");
+    const texts = await someone.page.locator(".words li").allTextContents();
+    const names = await someone.page.locator("dialog h3").allTextContents();
+    await someone.click("Close");
+    return { texts, names };
+  };
+  const [hers, his, carols] = [await words(alice), await words(bob), await words(carol)];
+  assert.deepEqual([...hers.names].sort(), ["Bob Baker", "Carol Clark"]);
+  const all = hers.names[0] === "Bob Baker" ? [his, carols] : [carols, his];
+  assert.deepEqual(hers.texts, all.flatMap(({ texts }) => texts));
   node.part("c1", ALICE, CAROL);
   node.part("c1", BOB, CAROL);
   await alice.page.getByRole("heading", { name: "Bob Baker", exact: true }).waitFor();
