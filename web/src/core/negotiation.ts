@@ -2,40 +2,63 @@
 //
 // One side begins a connection: the first offer carries the data channels, and a browser that rolls such an offer back loses them.
 //
-// | state    | input           | next     | actions       |                                              |
-// |----------|-----------------|----------|---------------|----------------------------------------------|
-// | waiting  | needed, answer  | waiting  | –             | the other side begins                        |
-// | waiting  | offer           | stable   | apply, answer | the browser asks then                        |
-// | stable   | needed          | offering | offer         |                                              |
-// | stable   | offer           | stable   | apply, answer |                                              |
-// | stable   | answer          | stable   | –             | a late one, to an offer that was rolled back |
-// | offering | needed          | offering | –             | the browser asks again once it is stable     |
-// | offering | answer          | stable   | apply         |                                              |
-// | offering | offer, polite   | stable   | apply, answer | rolls back; the browser asks again           |
-// | offering | offer, impolite | offering | –             |                                              |
+// | state    | input             | next     | actions       |                                              |
+// |----------|-------------------|----------|---------------|----------------------------------------------|
+// | waiting  | needed, answer    | waiting  | –             | the other side begins                        |
+// | waiting  | offer             | stable   | apply, answer | the browser asks then                        |
+// | stable   | needed            | offering | offer         |                                              |
+// | stable   | offer             | stable   | apply, answer |                                              |
+// | stable   | answer            | stable   | –             | a late one, to an offer that was rolled back |
+// | offering | needed            | offering | –             | the browser asks again once it is stable     |
+// | offering | answer            | stable   | apply         |                                              |
+// | offering | answer to another | offering | –             | to an offer that was repeated                |
+// | offering | offer, polite     | stable   | apply, answer | rolls back; the browser asks again           |
+// | offering | offer, impolite   | offering | –             |                                              |
+// | offering | undelivered       | offering | repeat        | nobody was there: there is time              |
+// | offering | unanswered        | offering | repeat        | the offer or the answer was lost             |
+// | offering | unanswered, often | offering | give up       |                                              |
+//
+// The last two inputs change nothing in another state.
+
+/** An offer is repeated so often before only a new connection helps. */
+const REPEATS = 3;
 
 export interface Negotiation {
   readonly polite: boolean;
   readonly offering: boolean;
+  /** The number of the last own offer, from 1. */
+  readonly offer: number;
+  /** How often it has been sent again. */
+  readonly repeats: number;
   /** The other side begins, and has not yet. */
   readonly waiting: boolean;
 }
 
-export type NegotiationInput = { readonly type: "needed" | "offer" | "answer" };
-export type NegotiationAction = "offer" | "apply" | "answer";
+export type NegotiationInput =
+  | { readonly type: "needed" | "offer" | "undelivered" | "unanswered" }
+  /** `offer` is the number of the offer that it answers, if the other side says so. */
+  | { readonly type: "answer"; readonly offer: number | undefined };
+export type NegotiationAction = "offer" | "apply" | "answer" | "repeat" | "give up";
 
 export function negotiation(polite: boolean, begins: boolean): Negotiation {
-  return { polite, offering: false, waiting: !begins };
+  return { polite, offering: false, offer: 0, repeats: 0, waiting: !begins };
 }
 
 export function negotiate(now: Negotiation, input: NegotiationInput): [Negotiation, readonly NegotiationAction[]] {
   switch (input.type) {
     case "needed":
-      return now.offering || now.waiting ? [now, []] : [{ ...now, offering: true }, ["offer"]];
+      if (now.offering || now.waiting) return [now, []];
+      return [{ ...now, offering: true, offer: now.offer + 1, repeats: 0 }, ["offer"]];
     case "answer":
-      return now.offering ? [{ ...now, offering: false }, ["apply"]] : [now, []];
+      if (!now.offering || (input.offer ?? now.offer) !== now.offer) return [now, []];
+      return [{ ...now, offering: false }, ["apply"]];
     case "offer":
       if (now.offering && !now.polite) return [now, []];
       return [{ ...now, offering: false, waiting: false }, ["apply", "answer"]];
+    case "undelivered":
+      return [now, now.offering ? ["repeat"] : []];
+    case "unanswered":
+      if (!now.offering) return [now, []];
+      return now.repeats < REPEATS ? [{ ...now, repeats: now.repeats + 1 }, ["repeat"]] : [now, ["give up"]];
   }
 }

@@ -57,6 +57,8 @@ export interface Sdp extends Sender {
   readonly sdp: string;
   readonly tracks: Tracks;
   readonly nonce?: string;
+  /** The number of the offer, or of the one that is answered. */
+  readonly offer?: number;
   /** Which connection of the session it belongs to. */
   readonly round: number;
 }
@@ -176,6 +178,7 @@ function parseSdp(content: Json, sender: Sender): Sdp | undefined {
   const kind = oneOf(content["kind"], ["offer", "answer"] as const);
   const sdp = text(content["sdp"], SDP_MAX);
   const nonce = text(content["nonce"], 32, HEX32);
+  const offer = integer(content["offer"], Number.MAX_SAFE_INTEGER);
   if (!session || !kind || !sdp) return undefined;
   const entries = Object.entries(object(content["tracks"]) ?? {}).slice(0, 16);
   const tracks: Record<string, Source> = Object.create(null) as Record<string, Source>;
@@ -183,7 +186,8 @@ function parseSdp(content: Json, sender: Sender): Sdp | undefined {
     const source = oneOf(word, SOURCES);
     if (source !== undefined && mid.length <= 16) tracks[mid] = source;
   }
-  return { type: "sdp", session, kind, sdp, tracks, round: round(content), ...(nonce !== undefined && { nonce }), ...sender };
+  const optional = { ...(nonce !== undefined && { nonce }), ...(offer !== undefined && { offer }) };
+  return { type: "sdp", session, kind, sdp, tracks, round: round(content), ...optional, ...sender };
 }
 
 function parseCandidate(value: unknown): Candidate | undefined {

@@ -5,11 +5,11 @@ import type { Candidate, Ice, Sdp, Source, Tracks } from "../core/signal.ts";
 export type LinkState = "connecting" | "connected" | "interrupted";
 
 export type LinkSignal =
-  | { readonly type: "sdp"; readonly kind: "offer" | "answer"; readonly sdp: string; readonly tracks: Tracks }
+  | { readonly type: "sdp"; readonly kind: "offer" | "answer"; readonly sdp: string; readonly tracks: Tracks; readonly offer?: number }
   | { readonly type: "ice"; readonly candidates: readonly Candidate[] };
 
 export interface LinkEvents {
-  /** Resolves when it is on its way, or lost. */
+  /** Resolves with how many devices it reached, or why none. */
   send(signal: LinkSignal): Promise<unknown>;
   state(state: LinkState): void;
   /** What the other side shows now. */
@@ -23,6 +23,9 @@ const CANDIDATES_MAX = 32;
 /** How long an interruption may last before ICE is restarted, and how long a connection may take. */
 const PATIENCE = 2_000;
 const CONNECT = 15_000;
+/** How long an offer waits for its answer, and for somebody to be there whom it can reach. */
+const ANSWER = 5_000;
+const ABSENT = 2_000;
 
 const BITRATE: Record<Source, number> = { camera: 1_800_000, screen: 3_500_000, microphone: 48_000 };
 
@@ -31,6 +34,8 @@ export class Link {
   readonly #events: LinkEvents;
   readonly #senders = new Map<Source, RTCRtpSender>();
   #negotiation: Negotiation;
+  /** The number of the other side's last offer. */
+  #remoteOffer: number | undefined;
   #remoteTracks: Tracks = {};
   #early: Candidate[] = [];
   #gathered: Candidate[] = [];
@@ -76,7 +81,7 @@ export class Link {
     if (signal.type === "ice") {
       this.#queue(() => this.#candidates(signal.candidates));
     } else {
-      this.#input({ type: signal.kind }, signal);
+      this.#input(signal.kind === "offer" ? { type: "offer" } : { type: "answer", offer: signal.offer }, signal);
     }
   }
 
@@ -104,7 +109,9 @@ export class Link {
       this.#negotiation = next;
       for (const action of actions) {
         if (action === "apply" && signal !== undefined) await this.#apply(signal);
-        if (action !== "apply") await this.#describe();
+        if (action === "offer" || action === "answer") await this.connection.setLocalDescription();
+        if (action === "offer" || action === "answer" || action === "repeat") this.#sendDescription();
+        if (action === "give up") this.#events.stuck();
       }
     });
   }
@@ -119,6 +126,7 @@ export class Link {
 
   async #apply(signal: Sdp): Promise<void> {
     this.#remoteTracks = signal.tracks;
+    if (signal.kind === "offer") this.#remoteOffer = signal.offer;
     await this.connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
     const early = this.#early;
     this.#early = [];
@@ -126,12 +134,20 @@ export class Link {
     this.#report();
   }
 
-  /** An offer or an answer, whichever is due. */
-  async #describe(): Promise<void> {
-    await this.connection.setLocalDescription();
+  /** An offer or an answer, whichever is due; an offer until it is answered. */
+  #sendDescription(): void {
     const description = this.connection.localDescription;
     if (description === null || (description.type !== "offer" && description.type !== "answer")) return;
-    void this.#events.send({ type: "sdp", kind: description.type, sdp: description.sdp, tracks: this.#localTracks() });
+    const { type: kind, sdp } = description;
+    const offer = kind === "offer" ? this.#negotiation.offer : this.#remoteOffer;
+    const sent = this.#events.send({ type: "sdp", kind, sdp, tracks: this.#localTracks(), ...(offer !== undefined && { offer }) });
+    if (kind === "offer") void sent.then((reached) => this.#expectAnswer(reached === 0 || reached === "unreachable"));
+  }
+
+  #expectAnswer(absent: boolean): void {
+    if (this.#closed || !this.#negotiation.offering) return;
+    const type = absent ? "undelivered" : "unanswered";
+    this.#timer("answer", absent ? ABSENT : ANSWER, () => this.#input({ type }));
   }
 
   #localTracks(): Tracks {

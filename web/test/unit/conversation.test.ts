@@ -80,3 +80,43 @@ test("an invitation into a session opens no other one after that has ended: its 
   await double.accepts(PHONE);
   assert.equal(double.sessions.length, 1);
 });
+
+/** Time passes, in steps that leave room for what it sets off. */
+async function pass(seconds: number): Promise<void> {
+  for (let n = 0; n < seconds; n += 1) {
+    mock.timers.tick(1000);
+    await settle();
+  }
+}
+
+test("an offer whose answer does not come is sent again, and then the connection is built anew", async () => {
+  await double.show(PHONE);
+  const connection = Connection.all.at(-1)!;
+  connection.becomes("connected");
+  const offer = double.last("sdp");
+  assert.deepEqual([double.count("sdp"), offer["kind"], offer["offer"]], [1, "offer", 1]);
+  await pass(6);
+  assert.deepEqual([double.count("sdp"), double.last("sdp")], [2, offer]);
+  await pass(10);
+  assert.deepEqual([double.count("sdp"), double.count("restart")], [4, 0]);
+  await pass(5);
+  assert.deepEqual([double.count("restart"), connection.connectionState], [1, "closed"]);
+});
+
+test("an offer that reaches nobody is sent again until somebody is there, over the same connection", async () => {
+  await double.show(PHONE);
+  await double.answers(PHONE);
+  const connection = Connection.all.at(-1)!;
+  connection.becomes("connected");
+  double.reach = 0;
+  await double.conversation.sources.start("screen", "");
+  await pass(60);
+  assert.ok(double.count("sdp") > 20);
+  assert.deepEqual([double.count("restart"), connection.signalingState], [0, "have-local-offer"]);
+  double.reach = 1;
+  await pass(2);
+  await double.answers(PHONE);
+  const count = double.count("sdp");
+  await pass(60);
+  assert.deepEqual([connection.signalingState, double.count("sdp"), double.count("restart")], ["stable", count, 0]);
+});

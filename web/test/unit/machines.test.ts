@@ -22,7 +22,7 @@ test("two sides that offer at once come to an agreement, whatever the order", ()
       else b = next;
     }
     assert.ok(answered);
-    const [done, actions] = negotiate(a!, { type: "answer" });
+    const [done, actions] = negotiate(a!, { type: "answer", offer: undefined });
     assert.deepEqual(actions, ["apply"]);
     assert.equal(done.offering, false);
     assert.equal(b!.offering, false);
@@ -33,7 +33,7 @@ test("two sides that offer at once come to an agreement, whatever the order", ()
 
 test("a late answer and a second question change nothing", () => {
   const stable = negotiation(true, true);
-  assert.deepEqual(negotiate(stable, { type: "answer" }), [stable, []]);
+  assert.deepEqual(negotiate(stable, { type: "answer", offer: undefined }), [stable, []]);
   const [offering] = negotiate(stable, { type: "needed" });
   assert.deepEqual(negotiate(offering, { type: "needed" }), [offering, []]);
 });
@@ -41,10 +41,31 @@ test("a late answer and a second question change nothing", () => {
 test("the side that does not begin offers nothing before it has an offer", () => {
   const waiting = negotiation(false, false);
   assert.deepEqual(negotiate(waiting, { type: "needed" }), [waiting, []]);
-  assert.deepEqual(negotiate(waiting, { type: "answer" }), [waiting, []]);
+  assert.deepEqual(negotiate(waiting, { type: "answer", offer: undefined }), [waiting, []]);
   const [stable, actions] = negotiate(waiting, { type: "offer" });
   assert.deepEqual(actions, ["apply", "answer"]);
   assert.deepEqual(negotiate(stable, { type: "needed" })[1], ["offer"]);
+});
+
+test("an offer is repeated until it is answered, but not for ever if somebody is there", () => {
+  let [now] = negotiate(negotiation(false, true), { type: "needed" });
+  const on = (type: "undelivered" | "unanswered") => {
+    const [next, actions] = negotiate(now, { type });
+    now = next;
+    return actions.join();
+  };
+  for (let n = 0; n < 100; n += 1) assert.equal(on("undelivered"), "repeat");
+  assert.deepEqual([1, 2, 3, 4].map(() => on("unanswered")), ["repeat", "repeat", "repeat", "give up"]);
+  [now] = negotiate(now, { type: "answer", offer: 1 });
+  assert.deepEqual([on("undelivered"), on("unanswered")], ["", ""]);
+});
+
+test("a second answer to a repeated offer does not answer the next one", () => {
+  let [now] = negotiate(negotiation(false, true), { type: "needed" });
+  [now] = negotiate(now, { type: "answer", offer: 1 });
+  [now] = negotiate(now, { type: "needed" });
+  assert.deepEqual(negotiate(now, { type: "answer", offer: 1 }), [now, []]);
+  assert.deepEqual(negotiate(now, { type: "answer", offer: 2 })[1], ["apply"]);
 });
 
 const invitation = (incoming: boolean, state: InvitationState): Invitation => ({
