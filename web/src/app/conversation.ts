@@ -147,7 +147,10 @@ export class Conversation {
       }
       case "bye": {
         const invitation = this.#invitations.get(signal.invitation ?? "");
-        if (invitation?.from === signal.from) this.#invitations.advance(invitation.id, "withdrawn");
+        if (invitation?.from === signal.from) {
+          this.#invitations.advance(invitation.id, "withdrawn");
+          this.transfers.drop(invitation.id);
+        }
         const session = this.#sessions.get(signal.session ?? "");
         if (session?.facts.from === signal.from) this.#sessions.close(session);
         return;
@@ -230,14 +233,17 @@ export class Conversation {
   #accepted(accept: Accept, address: string): void {
     const invitation = this.#invitations.get(accept.invitation);
     const agreed = invitation !== undefined && this.#invitations.advance(invitation.id, "accepted");
-    const session = agreed ? (this.#known(accept) ?? this.#inviting(accept, invitation, address)) : undefined;
+    const known = this.#known(accept);
+    const session = agreed ? (known ?? this.#inviting(accept, invitation, address)) : undefined;
     if (session !== undefined) {
       this.transfers.start(accept.invitation, session);
       this.#sessions.keepOne(session);
       return;
     }
-    // Another device was faster, or it is too late, or the session is gone.
-    void this.#post(address, { type: "bye", session: accept.session, invitation: accept.invitation });
+    // It was delivered twice.
+    if (known !== undefined && invitation?.state === "accepted") return;
+    // Another device was faster, or it is too late, or the session is gone. A session that there is goes on.
+    void this.#post(address, { type: "bye", invitation: accept.invitation, ...(known === undefined && { session: accept.session }) });
     if (agreed) this.#inviteAnew(invitation);
   }
 

@@ -120,3 +120,27 @@ test("an offer that reaches nobody is sent again until somebody is there, over t
   await pass(60);
   assert.deepEqual([connection.signalingState, double.count("sdp"), double.count("restart")], ["stable", count, 0]);
 });
+
+test("an acceptance that is delivered twice leaves its session alone", async () => {
+  await double.show(PHONE);
+  await double.accepts(PHONE);
+  assert.deepEqual([double.sessions.length, double.count("bye"), double.devices.tracks[0]!.readyState], [1, 0, "live"]);
+});
+
+test("an acceptance of files that are no longer offered costs the files alone, not the session", async () => {
+  await double.show(PHONE);
+  double.conversation.share(files());
+  double.conversation.withdraw(String(double.last("invite")["invitation"]));
+  await double.accepts(PHONE);
+  assert.equal(double.sessions.length, 1);
+  assert.deepEqual([double.last("bye")["session"], double.last("bye")["invitation"]], [undefined, double.last("invite")["invitation"]]);
+});
+
+test("files that the sender no longer offers are not waited for", async () => {
+  double.conversation.accept(await double.invites(PHONE, "files", { files: { count: 1, bytes: 4, name: "a.txt" } }));
+  await settle();
+  const [transfer] = double.conversation.transfers.view();
+  assert.equal(transfer?.state, "waiting");
+  await double.says(PHONE, { type: "bye", invitation: transfer!.id });
+  assert.deepEqual(double.conversation.transfers.view()[0]!.state, { failed: "gone" });
+});
