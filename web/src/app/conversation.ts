@@ -136,8 +136,7 @@ export class Conversation {
       case "accept":
         return this.#accepted(signal, address);
       case "decline":
-        this.#invitations.advance(signal.invitation, "declined");
-        return this.transfers.drop(signal.invitation);
+        return this.#declined(signal.invitation, signal.from);
       case "sdp":
       case "ice":
       case "restart": {
@@ -245,6 +244,15 @@ export class Conversation {
     // Another device was faster, or it is too late, or the session is gone. A session that there is goes on.
     void this.#post(address, { type: "bye", invitation: accept.invitation, ...(known === undefined && { session: accept.session }) });
     if (agreed) this.#inviteAnew(invitation);
+  }
+
+  #declined(id: string, from: string): void {
+    const invitation = this.#invitations.get(id);
+    const session = this.#sessions.get(invitation?.session ?? "");
+    // An invitation into a session is for its device alone.
+    const concerned = session === undefined || session.facts.from === from;
+    if (invitation?.incoming !== false || !concerned) return;
+    if (this.#invitations.advance(id, "declined")) this.transfers.drop(id);
   }
 
   #known(accept: Accept): Session | undefined {

@@ -144,3 +144,22 @@ test("files that the sender no longer offers are not waited for", async () => {
   await double.says(PHONE, { type: "bye", invitation: transfer!.id });
   assert.deepEqual(double.conversation.transfers.view()[0]!.state, { failed: "gone" });
 });
+
+test("a device that declines stops neither what another one receives nor what is offered to that one", async () => {
+  double.conversation.share(files());
+  const first = String(double.last("invite")["invitation"]);
+  await double.accepts(PHONE);
+  await double.says(TABLET, { type: "decline", invitation: first });
+  double.conversation.share(files());
+  const second = String(double.last("invite")["invitation"]);
+  await double.says(TABLET, { type: "decline", invitation: second });
+  assert.deepEqual(double.conversation.transfers.view().map(({ state }) => state), ["waiting", "asking"]);
+  await double.says(PHONE, { type: "decline", invitation: second });
+  assert.deepEqual(double.conversation.transfers.view()[1]!.state, { failed: "gone" });
+});
+
+test("nobody declines what they have offered themselves", async () => {
+  const id = await double.invites(PHONE, "camera");
+  await double.says(PHONE, { type: "decline", invitation: id });
+  assert.equal(state(id), "open");
+});
