@@ -7,7 +7,8 @@ import { keepOnly } from "../files/sink.ts";
 import type { Api, Device } from "../net/api.ts";
 import { isAlive, Outbox } from "../net/outbox.ts";
 import { type Preferences, type SavedSession, type Storage } from "../net/storage.ts";
-import { Stream, type StreamState } from "../net/stream.ts";
+import type { StreamState } from "../net/stream.ts";
+import { Binding } from "./binding.ts";
 import { Conversation } from "./conversation.ts";
 import { randomHex } from "./random.ts";
 import { Texts } from "./texts.ts";
@@ -36,8 +37,7 @@ export class Client {
   readonly #outbox = new Outbox();
   readonly #conversations = new Map<string, Promise<Conversation>>();
   readonly #ready = new Map<string, Conversation>();
-  #stream: Stream | undefined;
-  #client = "";
+  readonly #binding: Binding;
   readonly texts: Texts;
   calls: Calls = new Map();
   stream: StreamState = "connecting";
@@ -49,6 +49,10 @@ export class Client {
     this.#api = api;
     this.#storage = storage;
     this.#events = events;
+    this.#binding = new Binding(device, api, {
+      message: (message) => this.#take(message),
+      state: (state) => this.#streamState(state),
+    });
     this.texts = new Texts({
       call: (id) => this.calls.get(id),
       step: (event) => this.#step(event),
@@ -59,15 +63,11 @@ export class Client {
   /** Takes up what was stored, binds, and listens. Fails only if the node cannot be reached or refuses the device. */
   async start(): Promise<void> {
     if (this.calls.size === 0) await this.#restore();
-    this.#client = await this.#api.bind(this.device);
-    this.#stream = new Stream(this.#api.node, this.#client, this.device.token, {
-      message: (message) => this.#take(message),
-      state: (state) => this.#streamState(state),
-    });
+    await this.#binding.start();
   }
 
   stop(): void {
-    this.#stream?.stop();
+    this.#binding.stop();
     this.#ready.forEach((conversation) => conversation.close());
   }
 
@@ -81,12 +81,12 @@ export class Client {
   }
 
   networkChanged(): void {
-    this.#stream?.replace();
+    this.#binding.replace();
     this.#ready.forEach((conversation) => conversation.networkChanged());
   }
 
   retry(): void {
-    this.#stream?.retry();
+    this.#binding.retry();
   }
 
   async #restore(): Promise<void> {
@@ -137,7 +137,7 @@ export class Client {
         if (call !== undefined) this.#events.notice(call, "missed");
         break;
       case "taken":
-        if (message.client !== this.#client) this.#ready.get(message.call)?.taken(message.invitation);
+        if (message.client !== this.#binding.client) this.#ready.get(message.call)?.taken(message.invitation);
         break;
       case "message": {
         const signal = parseSignal(message.content);
@@ -200,7 +200,7 @@ export class Client {
     const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#api.iceServers(this.device)]);
     const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, iceServers }, {
       post: (address, content) => this.#outbox.post(address, content),
-      claim: (invitation) => this.#api.claim(this.device, this.#client, call.id, invitation),
+      claim: (invitation) => this.#api.claim(this.device, this.#binding.client, call.id, invitation),
       changed: () => this.#events.changed(),
       transferred: (id, transfer) => this.#transferred(call.id, id, transfer),
       saveSession: (facts) => void this.#storage.saveSession(facts),

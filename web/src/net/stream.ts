@@ -8,6 +8,8 @@ export interface StreamEvents {
   /** Resolves when the message is safe and may be acknowledged. */
   message(message: NodeMessage): Promise<void>;
   state(state: StreamState): void;
+  /** A connection could not be opened. It is tried again. */
+  refused(): void;
 }
 
 /** The close code of a node that has removed the device. */
@@ -61,7 +63,9 @@ export class Stream {
     this.#events.state("connecting");
     const socket = new WebSocket(this.#url, ["sidecall", `bearer.${this.#token}`]);
     this.#socket = socket;
+    let opened = false;
     socket.onopen = () => {
+      opened = true;
       this.#attempt = 0;
       this.#events.state("open");
     };
@@ -78,6 +82,7 @@ export class Stream {
       this.#events.state("waiting");
       this.#timer = setTimeout(() => this.#connect(), backoff(this.#attempt, Math.random()));
       this.#attempt += 1;
+      if (!opened) this.#events.refused();
     };
   }
 

@@ -1,6 +1,8 @@
 // The signed-in client, with a node and a browser in memory.
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
+import { ApiError } from "../../src/net/api.ts";
+import { settle, Socket } from "../double/browser.ts";
 import { ClientDouble } from "../double/client.ts";
 
 // Time stands still unless a test moves it.
@@ -26,4 +28,65 @@ test("a camera is stopped when its call is no longer the one in front", async ()
   await two.sources.start("camera", "");
   double.client.front("two");
   assert.equal(double.devices.tracks[1]!.readyState, "live");
+});
+
+/** Time passes, in steps that leave room for what it sets off. */
+async function pass(seconds: number): Promise<void> {
+  for (let n = 0; n < seconds; n += 1) {
+    mock.timers.tick(1000);
+    await settle();
+  }
+}
+
+test("a client that the node has forgotten binds again and listens under its new name", async () => {
+  await double.start();
+  double.socket.ends();
+  await pass(1);
+  assert.deepEqual([Socket.all.length, double.bound], [2, 1]);
+  double.bind = async () => "c2";
+  double.socket.ends();
+  await settle();
+  assert.equal(double.bound, 2);
+  assert.match(double.socket.url, /clients\/c2\/stream$/);
+  double.socket.opens();
+  await pass(120);
+  assert.deepEqual([Socket.all.length, double.client.stream], [3, "open"]);
+});
+
+test("a device that was removed while it was away is signed out", async () => {
+  await double.start();
+  double.bind = async () => {
+    throw new ApiError("unauthorized");
+  };
+  double.socket.ends();
+  await pass(1);
+  double.socket.ends();
+  await settle();
+  assert.equal(double.revoked, true);
+  const count = Socket.all.length;
+  await pass(120);
+  assert.equal(Socket.all.length, count);
+});
+
+test("a node that is away is asked again until it is back", async () => {
+  await double.start();
+  double.bind = async () => {
+    throw new ApiError("unreachable");
+  };
+  double.socket.ends();
+  for (let n = 0; n < 5; n += 1) {
+    await pass(31);
+    double.socket.ends();
+  }
+  assert.equal(double.revoked, false);
+  await pass(31);
+  double.socket.opens();
+  assert.equal(double.client.stream, "open");
+});
+
+test("a client that is stopped while it binds opens no stream", async () => {
+  const started = double.client.start();
+  double.client.stop();
+  await started;
+  assert.equal(Socket.all.length, 0);
 });
