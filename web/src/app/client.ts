@@ -106,9 +106,7 @@ export class Client {
 
   /** A call that was live when the page was left. */
   async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
-    const addresses = present(call).flatMap(({ address }) => address ?? []);
-    const alive = await Promise.all(addresses.map(isAlive));
-    if (!alive.includes(true)) return this.#step({ type: "over", call: call.id, now: Date.now() });
+    if (!(await isReachable(call))) return this.#step({ type: "over", call: call.id, now: Date.now() });
     const conversation = await this.#converse(call.id);
     conversation?.restore(sessions.filter((session) => session.call === call.id));
   }
@@ -116,7 +114,17 @@ export class Client {
   #streamState(state: StreamState): void {
     this.stream = state;
     if (state === "revoked") this.#events.revoked();
+    if (state === "open") this.calls.forEach((call) => void this.#check(call));
     this.#events.changed();
+  }
+
+  /** A call that may have ended while the node could not say so. */
+  async #check(call: Call): Promise<void> {
+    const before = addresses(call);
+    if (call.phase !== "active" || before.length === 0 || (await isReachable(call))) return;
+    // Others may have come meanwhile.
+    const now = this.calls.get(call.id);
+    if (now !== undefined && addresses(now).join() === before.join()) this.#step({ type: "over", call: call.id, now: Date.now() });
   }
 
   async #take(message: NodeMessage): Promise<void> {
@@ -243,10 +251,19 @@ export class Client {
   }
 }
 
+function addresses(call: Call): string[] {
+  return present(call).flatMap(({ address }) => address ?? []);
+}
+
+/** Whether anybody in the call still has an address. */
+async function isReachable(call: Call): Promise<boolean> {
+  return (await Promise.all(addresses(call).map(isAlive))).includes(true);
+}
+
 /** Where an answer goes: the device's own address if it is on a node of somebody in the call, else everybody's. */
 function replyTo(call: Call, reply: string | undefined): string | undefined {
-  const addresses = present(call).flatMap(({ address }) => address ?? []);
+  const known = addresses(call);
   const address = parseAddress(reply);
-  const nodes = addresses.map((known) => new URL(known).origin);
-  return address !== undefined && nodes.includes(new URL(address).origin) ? address : addresses[0];
+  const nodes = known.map((one) => new URL(one).origin);
+  return address !== undefined && nodes.includes(new URL(address).origin) ? address : known[0];
 }

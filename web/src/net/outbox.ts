@@ -60,5 +60,5 @@ export function postAtOnce(address: string, content: object): void {
 export async function isAlive(address: string): Promise<boolean> {
   const options: RequestInit = { signal: AbortSignal.timeout(TIMEOUT), credentials: "omit", cache: "no-store" };
   const answer = await fetch(address, options).catch(() => undefined);
-  return answer === undefined || answer.status !== 404;
+  return answer === undefined || (answer.status !== 404 && answer.status !== 410);
 }

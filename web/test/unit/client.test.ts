@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
 import { ApiError } from "../../src/net/api.ts";
 import { settle, Socket } from "../double/browser.ts";
-import { ClientDouble } from "../double/client.ts";
+import { addressOf, ClientDouble } from "../double/client.ts";
 
 // Time stands still unless a test moves it.
 mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
@@ -89,4 +89,18 @@ test("a client that is stopped while it binds opens no stream", async () => {
   double.client.stop();
   await started;
   assert.equal(Socket.all.length, 0);
+});
+
+test("a call that ended while the stream was cut is over once it is back", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  await double.meets("two", "2");
+  await double.client.conversation("one")!.sources.start("camera", "");
+  double.socket.ends();
+  double.gone.add(addressOf("1"));
+  await pass(1);
+  double.socket.opens();
+  await settle();
+  assert.deepEqual(["one", "two"].map((id) => double.client.calls.get(id)!.phase), ["ended", "active"]);
+  assert.equal(double.devices.tracks[0]!.readyState, "ended");
 });
