@@ -98,7 +98,7 @@ export class Client {
     const lines = calls.filter(recent).flatMap((call) => call.lines);
     void keepOnly(new Set(lines.flatMap((line) => (line.kind === "files" ? [line.id] : []))));
     const live = calls.filter(({ phase }) => phase === "active" || phase === "ringing");
-    for (const call of live) void this.#resume(call, sessions);
+    for (const call of calls) void (live.includes(call) ? this.#resume(call, sessions) : this.texts.resume(call));
     for (const session of sessions) {
       if (!live.some(({ id }) => id === session.call)) void this.#storage.forgetSession(session.id);
     }
@@ -106,7 +106,10 @@ export class Client {
 
   /** A call that was live when the page was left. */
   async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
-    if (!(await isReachable(call))) return this.#step({ type: "over", call: call.id, now: Date.now() });
+    const reachable = await isReachable(call);
+    if (!reachable) this.#step({ type: "over", call: call.id, now: Date.now() });
+    this.texts.resume(call);
+    if (!reachable) return;
     const conversation = await this.#converse(call.id);
     conversation?.restore(sessions.filter((session) => session.call === call.id));
   }
@@ -168,8 +171,9 @@ export class Client {
         const { text, card } = signal;
         const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
         const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, ...body };
+        const known = call.lines.some(({ id }) => id === line.id);
         this.#step({ type: "line", call: call.id, line, shown: this.watching });
-        if (!this.watching) this.#events.notice(call, "text", signal.text);
+        if (!this.watching && !known) this.#events.notice(call, "text", signal.text);
         if (signal.id !== undefined) this.texts.tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
         return;
       }

@@ -41,6 +41,11 @@ export class Texts {
     void this.#send(id, line);
   }
 
+  /** Goes on with what was being sent when the page was left. Others ignore what they have already. */
+  resume(call: Call): void {
+    for (const line of call.lines) if (line.kind === "text" && line.own && line.state === "sending") void this.#send(call.id, line);
+  }
+
   typing(id: string): void {
     if (Date.now() - this.#typed < TYPING) return;
     this.#typed = Date.now();

@@ -1,6 +1,7 @@
 // The signed-in client, with a node and a browser in memory.
 import assert from "node:assert/strict";
 import { beforeEach, mock, test } from "node:test";
+import type { Call } from "../../src/core/calls.ts";
 import { ApiError } from "../../src/net/api.ts";
 import { settle, Socket } from "../double/browser.ts";
 import { addressOf, ClientDouble } from "../double/client.ts";
@@ -103,4 +104,25 @@ test("a call that ended while the stream was cut is over once it is back", async
   await settle();
   assert.deepEqual(["one", "two"].map((id) => double.client.calls.get(id)!.phase), ["ended", "active"]);
   assert.equal(double.devices.tracks[0]!.readyState, "ended");
+});
+
+test("a text that was being sent when the page was left is sent, or said not to be", async () => {
+  const party = { number: "1", address: addressOf("1"), capabilities: [], present: true };
+  const line = { id: "m", at: 0, own: true, kind: "text", text: "hi", state: "sending" } as const;
+  const call: Call = { id: "one", role: "first", phase: "active", began: 0, answered: 0, parties: [party], lines: [line], unread: 0 };
+  const ended: Call = { ...call, id: "two", phase: "ended", parties: [{ ...party, present: false }] };
+  double = new ClientDouble([call, ended, { ...call, id: "three", parties: [{ ...party, address: addressOf("3") }] }]);
+  double.gone.add(addressOf("3"));
+  await double.start();
+  const states = ["one", "two", "three"].map((id) => double.client.calls.get(id)!.lines.map(({ state }) => state));
+  assert.deepEqual(states, [["sent"], ["failed"], ["failed"]]);
+  assert.deepEqual(double.posted.map(({ address, content }) => [address, content["id"]]), [[addressOf("1"), "m"]]);
+});
+
+test("a text that arrives twice is shown and announced once", async () => {
+  await double.start();
+  await double.meets("one", "1");
+  double.client.watching = false;
+  for (let n = 0; n < 2; n += 1) await double.takes("one", { type: "message", content: { type: "text", text: "hi", id: "m" } });
+  assert.deepEqual([double.notices, double.client.calls.get("one")!.lines.length], [["text"], 1]);
 });
