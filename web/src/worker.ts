@@ -1,4 +1,5 @@
-// The service worker: the page opens without a network too, and is always the newest when there is one.
+// The service worker: the page opens without a network too, and is always the newest when there is one. Its notifications lead
+// back to the page.
 
 interface FetchEvent extends Event {
   readonly request: Request;
@@ -6,6 +7,14 @@ interface FetchEvent extends Event {
 }
 interface Lifecycle extends Event {
   waitUntil(work: Promise<unknown>): void;
+}
+interface NotificationClick extends Lifecycle {
+  readonly notification: { close(): void };
+}
+/** The open pages, as a worker sees them. */
+interface Pages {
+  matchAll(options: { readonly type: "window" }): Promise<readonly { focus(): Promise<unknown> }[]>;
+  openWindow(url: string): Promise<unknown>;
 }
 
 const CACHE = "client";
@@ -23,6 +32,17 @@ self.addEventListener("fetch", (event) => {
   if (request.method === "GET" && known.includes(plain)) (event as FetchEvent).respondWith(answer(request, plain));
 });
 
+self.addEventListener("notificationclick", (event) => {
+  const click = event as NotificationClick;
+  click.notification.close();
+  click.waitUntil(toPage((self as unknown as { readonly clients: Pages }).clients));
+});
+
+async function toPage(pages: Pages): Promise<void> {
+  const [page] = await pages.matchAll({ type: "window" });
+  await (page === undefined ? pages.openWindow("./") : page.focus());
+}
+
 async function answer(request: Request, plain: string): Promise<Response> {
   const cache = await caches.open(CACHE);
   try {
@@ -35,3 +55,5 @@ async function answer(request: Request, plain: string): Promise<Response> {
     return stored;
   }
 }
+
+export {};

@@ -2,6 +2,7 @@
 import { type Call, type Calls, people } from "../core/calls.ts";
 import type { Context } from "./context.ts";
 import { h } from "./dom.ts";
+import { notify } from "./notification.ts";
 
 const TOAST = 6_000;
 
@@ -30,11 +31,7 @@ export class Notices {
     const { t } = this.#context;
     const name = this.#context.name(people(call)[0]);
     const titles = { ringing: t.noticeRinging(name), missed: t.noticeMissed(name), invite: t.noticeInvite(name), text: name };
-    const notification = new Notification(titles[what], { tag: call.id, icon: "icon-192.png", ...(text && { body: text }) });
-    notification.onclick = () => {
-      window.focus();
-      notification.close();
-    };
+    void notify(titles[what], { tag: call.id, icon: "icon-192.png", ...(text && { body: text }) });
   }
 
   /** The tab says who calls, and how much has not been read. */
