@@ -3,7 +3,7 @@ import { type Card, CARD_FIELDS, cardText, vcard } from "../core/card.ts";
 import type { Call, Line, LineState } from "../core/calls.ts";
 import { present } from "../core/calls.ts";
 import { pieces, TEXT_MAX } from "../core/text.ts";
-import { canSaveFolder, saveAll, saveBlob, saveFile } from "../files/save.ts";
+import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
@@ -186,7 +186,10 @@ function files(context: Context, line: Line & { readonly kind: "files" }, events
   };
   if (saved.length === 1) box.append(item(0, t.save));
   if (saved.length > 1) {
-    const all = () => void saveAll(line.id, saved);
+    const report = (result: SavedAll | undefined) => {
+      if (result !== undefined) events.notice(result.failed > 0 ? t.notSaved(result.failed, saved.length) : t.savedIn(result.folder));
+    };
+    const all = () => void saveAll(line.id, saved, t.files).then(report);
     if (canSaveFolder()) box.append(h("button", { class: "link", type: "button", on: { click: all } }, icon("save"), t.saveAll));
     const list = h("ul", {});
     setChildren(list, saved.slice(0, 50).map(({ path }, index) => h("li", {}, item(index, path.join("/")))));

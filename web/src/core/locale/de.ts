@@ -129,6 +129,8 @@ export const de: Catalogue = {
   failedChanged: "Abgebrochen: Die Datei wurde verändert oder ist verschwunden.",
   save: "Speichern",
   saveAll: "Alle speichern",
+  savedIn: (folder) => `In „${folder}“ gespeichert`,
+  notSaved: (failed, all) => `Nicht gespeichert: ${failed} von ${count(all, "Datei", "Dateien")}`,
   dismiss: "Ausblenden",
   notHere: "Nicht mehr auf diesem Gerät",
   preview: "Vorschau",

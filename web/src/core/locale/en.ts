@@ -138,6 +138,8 @@ export const en = {
   failedChanged: "Stopped: the file has changed or disappeared.",
   save: "Save",
   saveAll: "Save all",
+  savedIn: (folder: string) => `Saved in “${folder}”`,
+  notSaved: (failed: number, all: number) => `Not saved: ${failed} of ${count(all, "file", "files")}`,
   dismiss: "Dismiss",
   notHere: "No longer on this device",
   // Settings
