@@ -1,12 +1,12 @@
 // The service worker: the page opens without a network too, and is always the newest when there is one. Its notifications lead
 // back to the page.
 
-interface FetchEvent extends Event {
-  readonly request: Request;
-  respondWith(response: Promise<Response>): void;
-}
 interface Lifecycle extends Event {
   waitUntil(work: Promise<unknown>): void;
+}
+interface FetchEvent extends Lifecycle {
+  readonly request: Request;
+  respondWith(response: Promise<Response>): void;
 }
 interface NotificationClick extends Lifecycle {
   readonly notification: { close(): void };
@@ -26,10 +26,11 @@ self.addEventListener("install", (event) => {
 });
 
 self.addEventListener("fetch", (event) => {
-  const { request } = event as FetchEvent;
+  const fetching = event as FetchEvent;
+  const { request } = fetching;
   const known = FILES.map((name) => new URL(name, self.location.href).href);
   const plain = request.url.replace(/[?#].*$/, "");
-  if (request.method === "GET" && known.includes(plain)) (event as FetchEvent).respondWith(answer(request, plain));
+  if (request.method === "GET" && known.includes(plain)) fetching.respondWith(answer(fetching, plain));
 });
 
 self.addEventListener("notificationclick", (event) => {
@@ -43,17 +44,20 @@ async function toPage(pages: Pages): Promise<void> {
   await (page === undefined ? pages.openWindow("./") : page.focus());
 }
 
-async function answer(request: Request, plain: string): Promise<Response> {
-  const cache = await caches.open(CACHE);
-  try {
-    const fresh = await fetch(request);
-    if (fresh.ok) await cache.put(plain, fresh.clone());
+/** The newest, or the stored one if there is no node. */
+async function answer(event: FetchEvent, plain: string): Promise<Response> {
+  const fresh = await fetch(event.request).catch(() => undefined);
+  if (fresh !== undefined && fresh.status < 500) {
+    // A full disk costs the copy, not the page.
+    if (fresh.ok) event.waitUntil(store(plain, fresh.clone()).catch(() => undefined));
     return fresh;
-  } catch (error) {
-    const stored = await cache.match(plain);
-    if (stored === undefined) throw error;
-    return stored;
   }
+  const stored = await caches.match(plain, { cacheName: CACHE });
+  return stored ?? fresh ?? Response.error();
+}
+
+async function store(plain: string, response: Response): Promise<void> {
+  await (await caches.open(CACHE)).put(plain, response);
 }
 
 export {};
