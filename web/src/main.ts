@@ -34,13 +34,14 @@ async function run(steal: boolean): Promise<void> {
       await new Promise(() => undefined);
     })
     .catch(() => app?.stop());
-  elsewhere();
+  elsewhere(app === undefined ? code : "");
 }
 
-/** Another tab has the client. */
-function elsewhere(): void {
+/** Another tab has the client. A code that nobody has used yet stays with this one. */
+function elsewhere(code: string): void {
   const t = catalogue(pick(loadPreferences().language, navigator.languages));
-  const use = h("button", { class: "primary", type: "button", on: { click: () => location.assign("?here") } }, t.elsewhereGo);
+  const address = code === "" ? "?here" : `?here#enrol=${encodeURIComponent(code)}`;
+  const use = h("button", { class: "primary", type: "button", on: { click: () => location.assign(address) } }, t.elsewhereGo);
   setChildren(root, [h("main", { class: "sign-in" }, h("h1", {}, t.elsewhereTitle), h("p", { class: "lead" }, t.elsewhereText), use)]);
 }
 

@@ -1,6 +1,7 @@
 // The page: signs in, keeps one view in front of the person, and draws it again when something changes.
 import { Client } from "../app/client.ts";
 import { type Call, current } from "../core/calls.ts";
+import { phone } from "../core/format.ts";
 import { catalogue, pick } from "../core/locale/mod.ts";
 import type { Source } from "../core/signal.ts";
 import type { Entry } from "../files/entries.ts";
@@ -69,13 +70,22 @@ export class App {
   /** Starts with the stored device, or a code from a link, or the page to sign in. */
   start(code: string): void {
     const device = loadDevice();
-    if (device !== undefined && code === "") void this.#enter(device);
-    else this.#askToSignIn(code, false);
+    if (device === undefined) return this.#askToSignIn(code, false);
+    void this.#enter(device);
+    if (code !== "") void this.#askToReplace(device, code);
   }
 
   stop(): void {
     this.#client?.stop();
     this.#client = undefined;
+  }
+
+  /** A link is for another device: this one goes only if the person wants that. */
+  async #askToReplace({ number }: Device, code: string): Promise<void> {
+    const { t } = this.#context;
+    if (!(await confirm(t.replaceTitle, t.replaceText(phone(number)), t.replaceGo, t))) return;
+    this.stop();
+    this.#askToSignIn(code, false);
   }
 
   #askToSignIn(code: string, revoked: boolean): void {

@@ -243,6 +243,23 @@ test("a second tab asks to be used, and then is the one", { timeout: 60_000 }, a
   await other.getByRole("heading", { name: "Alice Archer" }).waitFor();
 });
 
+test("a link replaces the device only if the person agrees, also by way of another tab", { timeout: 60_000 }, async () => {
+  const link = node.link(CAROL, "Carol Clark");
+  const other = await bob.context.newPage();
+  await other.goto(link);
+  await other.getByRole("button", { name: "Use this tab" }).click();
+  await other.getByText("It belongs to 1001.").waitFor();
+  await other.locator("dialog").getByRole("button", { name: "Cancel" }).click();
+  node.pair("c1", ALICE, BOB);
+  await other.getByRole("heading", { name: "Alice Archer" }).waitFor();
+  await other.goto("about:blank");
+  await other.goto(link);
+  await other.getByRole("button", { name: "Use the link" }).click();
+  await other.getByText("When you are on the phone").waitFor();
+  assert.match(String(await other.evaluate(() => localStorage.getItem("sidecall.device"))), /13105552001/);
+  assert.equal(new URL(other.url()).hash, "");
+});
+
 test("hostile messages change nothing", { timeout: 60_000 }, async () => {
   node.pair("c1", ALICE, BOB);
   await bob.sees("Alice Archer");

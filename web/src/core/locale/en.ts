@@ -18,6 +18,9 @@ export const en = {
   signInUnreachable: "The server cannot be reached. Check your network and try again.",
   signInRefused: "The server refused this device. Ask your administrator.",
   signInRevoked: "This device was removed. Ask for a new code to connect it again.",
+  replaceTitle: "Connect this browser anew?",
+  replaceText: (number: string) => `It belongs to ${number}. If you use the link, it will no longer, and the calls and files that are stored here are deleted.`,
+  replaceGo: "Use the link",
   // The connection to the node
   online: "Connected",
   connecting: "Connecting…",
