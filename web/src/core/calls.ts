@@ -33,6 +33,8 @@ export type Line = {
   readonly id: string;
   readonly at: number;
   readonly own: boolean;
+  /** For another's: who was there, and may have written it. */
+  readonly by?: readonly Person[];
   /** For an own text: what became of it. */
   readonly state?: LineState;
 } & LineBody;
@@ -76,7 +78,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
   switch (event.type) {
     case "line": {
       if (call.lines.some((line) => line.id === event.line.id)) return calls;
-      const lines = [...call.lines, event.line].slice(-LINES_MAX);
+      const lines = [...call.lines, event.line.own ? event.line : { ...event.line, by: people(call).map(personOf) }].slice(-LINES_MAX);
       const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
       return put(calls, { ...without(call, "typing"), lines, unread });
     }
@@ -183,6 +185,10 @@ export function present(call: Call): Party[] {
 export function people(call: Call): readonly Party[] {
   const here = present(call);
   return here.length > 0 ? here : call.parties.slice(-1);
+}
+
+function personOf({ number, name }: Party): Person {
+  return { ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
 }
 
 /** The call to show: an active one before one that rings, the newest first. */

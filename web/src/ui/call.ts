@@ -12,7 +12,7 @@ import { initials } from "./context.ts";
 import { attribute, h, setText, show } from "./dom.ts";
 import { icon, type IconName } from "./icons.ts";
 import { InvitationsView } from "./invitations.ts";
-import { type Shown, StageView } from "./stage.ts";
+import { shown, StageView } from "./stage.ts";
 import { mediaStatus } from "./status.ts";
 import { TransfersView } from "./transfers.ts";
 import { type SessionWords, showWords, wordsOf } from "./words.ts";
@@ -107,7 +107,7 @@ export class CallView {
     this.#words = wordsOf(this.#context, call, sessions);
     show(this.#verify, this.#words.length > 0);
     this.#updateActions(call, conversation);
-    this.#stage.update(conversation === undefined ? [] : shown(conversation, name));
+    this.#stage.update(conversation === undefined ? [] : shown(this.#context, call, conversation));
     this.#invitations.update(conversation?.invitations ?? [], name);
     this.#transfers.update(conversation?.transfers.view() ?? []);
     this.#chat.update(call, now);
@@ -196,14 +196,4 @@ export class CallView {
       void fromTransfer(event.dataTransfer).then(events.share);
     });
   }
-}
-
-function shown(conversation: Conversation, name: string): Shown[] {
-  const own = Array.from(conversation.sources.tracks, ([source, track]): Shown => ({
-    id: `own-${source}`, source, track, own: true, name: "",
-  }));
-  const theirs = conversation.sessions.flatMap(({ facts, remote }) =>
-    Array.from(remote, ([source, track]): Shown => ({ id: `${facts.id}-${source}`, source, track, own: false, name })),
-  );
-  return [...theirs, ...own];
 }

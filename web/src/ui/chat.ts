@@ -66,7 +66,7 @@ export class ChatView {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
     const atEnd = scrollHeight - scrollTop - clientHeight < 60;
     const name = this.#context.names(call);
-    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, name));
+    this.#lines.update(call.lines, (line) => line.id, (view, line) => view.update(line, this.#context.author(call, line)));
     show(this.#empty, call.lines.length === 0 && call.phase === "active");
     const typing = call.typing !== undefined && call.typing > now;
     setText(this.#typing, typing ? t.typing(name) : "");

@@ -1,5 +1,5 @@
 // What every view uses: the texts, the locale, and how people are named.
-import type { Call, Party } from "../core/calls.ts";
+import type { Call, Line, Party } from "../core/calls.ts";
 import { people } from "../core/calls.ts";
 import type { Person } from "../core/envelope.ts";
 import { phone, size } from "../core/format.ts";
@@ -31,6 +31,11 @@ export class Context {
   partyName(call: Call, party: string): string {
     const found = call.parties.find(({ number }) => number === party);
     return found === undefined ? this.names(call) : this.name(found);
+  }
+
+  /** Who has written a line of another's. Lines of earlier versions do not say. */
+  author(call: Call, { by }: Line): string {
+    return by === undefined ? this.names(call) : this.t.and(by.map((person) => this.name(person)));
   }
 
   /** The numbers of those who are shown by name. */

@@ -1,4 +1,6 @@
 // The stage: a tile for each camera and screen, the other side's and one's own.
+import type { Conversation } from "../app/conversation.ts";
+import type { Call } from "../core/calls.ts";
 import type { Source } from "../core/signal.ts";
 import type { Context } from "./context.ts";
 import { attribute, h, Keyed, setText, show } from "./dom.ts";
@@ -11,6 +13,16 @@ export interface Shown {
   readonly own: boolean;
   /** Whose it is. */
   readonly name: string;
+}
+
+/** What is to be seen and heard in a call. */
+export function shown(context: Context, call: Call, { sources, sessions }: Pick<Conversation, "sources" | "sessions">): Shown[] {
+  const own = Array.from(sources.tracks, ([source, track]): Shown => ({ id: `own-${source}`, source, track, own: true, name: "" }));
+  const theirs = sessions.flatMap(({ facts, remote }) => {
+    const name = context.partyName(call, facts.party);
+    return Array.from(remote, ([source, track]): Shown => ({ id: `${facts.id}-${source}`, source, track, own: false, name }));
+  });
+  return [...theirs, ...own];
 }
 
 export class StageView {

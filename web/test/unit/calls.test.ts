@@ -44,6 +44,15 @@ test("a transfer changes the person and keeps the call, in either order", () => 
   }
 });
 
+test("after a transfer, what was written before is still the first person's", () => {
+  const line = { id: "m", at: 0, own: false, kind: "text", text: "hi" } as const;
+  let calls = step(node(EMPTY, peer("1", { name: "Bob" })), { type: "line", call: "c", line, shown: true });
+  calls = node(node(calls, { type: "ended", number: "1" }), peer("2", { name: "Carol" }));
+  calls = step(calls, { type: "line", call: "c", line: { ...line, id: "n" }, shown: true });
+  const texts = only(calls).lines.filter(({ kind }) => kind === "text");
+  assert.deepEqual(texts.map(({ by }) => by), [[{ number: "1", name: "Bob" }], [{ number: "2", name: "Carol" }]]);
+});
+
 test("a withheld number is one person", () => {
   let calls = node(EMPTY, peer(undefined));
   calls = node(calls, peer(undefined));

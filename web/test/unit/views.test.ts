@@ -1,9 +1,12 @@
 // What views say, as far as no page is needed.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Conversation } from "../../src/app/conversation.ts";
 import type { SessionFacts } from "../../src/app/session.ts";
+import type { Line } from "../../src/core/calls.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { Context } from "../../src/ui/context.ts";
+import { shown } from "../../src/ui/stage.ts";
 import { wordsOf } from "../../src/ui/words.ts";
 import { install } from "../double/browser.ts";
 import { callWith, party } from "../double/conversation.ts";
@@ -20,4 +23,18 @@ test("in a conference, the words of each session are read to the person whom it 
     { name: "Carol", words: ["b"] },
     { name: "Bob and Carol", words: ["c"] },
   ]);
+});
+
+test("in a conference, a picture has the name of the one whose it is", () => {
+  const call = callWith(named("2", "Bob"), named("3", "Carol"));
+  const [bob, carol] = ["2", "3"].map((of) => ({ ...session(of, []), remote: new Map([["camera", {}]]) }));
+  const conversation = { sources: { tracks: new Map([["screen", {}]]) }, sessions: [bob, carol] } as unknown as Conversation;
+  assert.deepEqual(shown(context, call, conversation).map(({ name, own }) => [name, own]), [["Bob", false], ["Carol", false], ["", true]]);
+});
+
+test("a line keeps the name of the one who was there when it came", () => {
+  const call = callWith(named("3", "Carol"));
+  const line: Line = { id: "m", at: 0, own: false, kind: "text", text: "hi" };
+  assert.equal(context.author(call, { ...line, by: [{ number: "2", name: "Bob" }] }), "Bob");
+  assert.equal(context.author(call, line), "Carol");
 });
