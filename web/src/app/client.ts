@@ -228,7 +228,7 @@ export class Client {
   }
 
   #transferred(call: string, id: string, { bundle, incoming, saved }: TransferView): void {
-    const files = incoming ? { saved: saved.slice(0, 1000) } : {};
+    const files = incoming ? { saved: [...saved] } : {};
     const line: Line = { id, at: Date.now(), own: !incoming, kind: "files", ...bundle, ...files };
     this.#step({ type: "line", call, line, shown: true });
   }

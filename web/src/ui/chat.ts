@@ -5,8 +5,11 @@ import { present } from "../core/calls.ts";
 import { pieces, TEXT_MAX } from "../core/text.ts";
 import { canSaveFolder, saveAll, saveBlob, type SavedAll, saveFile } from "../files/save.ts";
 import type { Context } from "./context.ts";
-import { attribute, h, Keyed, setChildren, setText, show } from "./dom.ts";
+import { attribute, h, Keyed, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
+
+/** Files of a line that are listed at first. */
+const LISTED = 50;
 
 export interface ChatEvents {
   write(text: string, card?: Card): void;
@@ -191,9 +194,23 @@ function files(context: Context, line: Line & { readonly kind: "files" }, events
     };
     const all = () => void saveAll(line.id, saved, t.files).then(report);
     if (canSaveFolder()) box.append(h("button", { class: "link", type: "button", on: { click: all } }, icon("save"), t.saveAll));
-    const list = h("ul", {});
-    setChildren(list, saved.slice(0, 50).map(({ path }, index) => h("li", {}, item(index, path.join("/")))));
-    box.append(h("details", {}, h("summary", {}, t.files), list));
+    const row = (index: number) => h("li", {}, item(index, saved[index]!.path.join("/")));
+    box.append(h("details", {}, h("summary", {}, t.files), ...growing(saved.length, row, t.more)));
   }
   return box;
+}
+
+/** A list that begins with some of its rows and shows twice as many whenever more are wanted. */
+function growing(count: number, row: (index: number) => HTMLElement, label: string): HTMLElement[] {
+  const list = h("ul", {});
+  const more = h("button", { class: "link", type: "button" }, label);
+  const grow = () => {
+    const from = list.children.length;
+    const to = Math.min(count, Math.max(LISTED, from * 2));
+    list.append(...Array.from({ length: to - from }, (_, n) => row(from + n)));
+    show(more, to < count);
+  };
+  more.addEventListener("click", grow);
+  grow();
+  return [list, more];
 }

@@ -91,6 +91,24 @@ test("a folder arrives with its paths, and an empty file with it", { timeout: 12
   assert.deepEqual(paths.sort(), ["plans/a.txt", "plans/empty", "plans/old/b.bin"]);
 });
 
+test("of a folder with many files, each one can be saved", { timeout: 120_000 }, async () => {
+  mkdirSync(`${folder}/plans`);
+  for (let n = 0; n < 120; n += 1) write(`${folder}/plans/${n}.txt`, n + 1);
+  await picker(alice, "Folder").setInputFiles(`${folder}/plans`);
+  await bob.click("Accept");
+  await bob.page.locator(".bubble.files summary").click({ timeout: 60_000 });
+  const rows = bob.page.locator(".bubble.files li");
+  assert.equal(await rows.count(), 50);
+  await bob.click("Show more");
+  assert.equal(await rows.count(), 100);
+  await bob.click("Show more");
+  assert.equal(await rows.count(), 120);
+  assert.equal(await bob.page.getByRole("button", { name: "Show more" }).count(), 0);
+  const download = bob.page.waitForEvent("download");
+  await rows.last().getByRole("button").click();
+  assert.match((await download).suggestedFilename(), /^\d+\.txt$/);
+});
+
 test("a transfer goes on after its connection has broken, and its digest is right", { timeout: 180_000 }, async () => {
   const sha256 = write(`${folder}/large.bin`, 60 * MB);
   await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);

@@ -1,5 +1,6 @@
 // The signed-in client, with a node and a browser in memory.
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { beforeEach, mock, test } from "node:test";
 import type { Call } from "../../src/core/calls.ts";
 import { ApiError } from "../../src/net/api.ts";
@@ -37,6 +38,11 @@ async function pass(seconds: number): Promise<void> {
     mock.timers.tick(1000);
     await settle();
   }
+}
+
+/** Waits for work that has many steps and no timer. */
+async function until(done: () => boolean): Promise<void> {
+  for (let n = 0; n < 1000 && !done(); n += 1) await settle();
 }
 
 test("a client that the node has forgotten binds again and listens under its new name", async () => {
@@ -125,4 +131,26 @@ test("a text that arrives twice is shown and announced once", async () => {
   double.client.watching = false;
   for (let n = 0; n < 2; n += 1) await double.takes("one", { type: "message", content: { type: "text", text: "hi", id: "m" } });
   assert.deepEqual([double.notices, double.client.calls.get("one")!.lines.length], [["text"], 1]);
+});
+
+test("of a folder with more than a thousand files, every one is remembered", async () => {
+  const count = 1_001;
+  await double.start();
+  await double.meets("one", "1");
+  const invite = { type: "invite", invitation: "f", session: "s", kind: "files", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };
+  await double.takes("one", { type: "message", content: { ...invite, files: { count, bytes: 0, name: "plans" } } });
+  const conversation = double.client.conversation("one")!;
+  conversation.accept("f");
+  await settle();
+  const channel = { label: "files:f", protocol: "sidecall-files", readyState: "open", send: () => undefined, close: () => undefined } as unknown as RTCDataChannel;
+  assert.ok(conversation.transfers.take(conversation.sessions[0]!, channel));
+  const sha256 = createHash("sha256").digest("hex");
+  for (let file = 0; file < count; file += 1) {
+    for (const frame of [{ file, path: `plans/${file}.txt`, size: 0 }, { end: file, sha256 }]) {
+      channel.onmessage!({ data: JSON.stringify(frame) } as MessageEvent);
+    }
+  }
+  await until(() => double.client.calls.get("one")!.lines.length > 0);
+  const [line] = double.client.calls.get("one")!.lines;
+  assert.equal(line!.kind === "files" && line!.saved!.length, count);
 });

@@ -135,6 +135,7 @@ export const de: Catalogue = {
   savedIn: (folder) => `In „${folder}“ gespeichert`,
   notSaved: (failed, all) => `Nicht gespeichert: ${failed} von ${count(all, "Datei", "Dateien")}`,
   dismiss: "Ausblenden",
+  more: "Mehr zeigen",
   notHere: "Nicht mehr auf diesem Gerät",
   preview: "Vorschau",
   showPreview: "Vorschau zeigen",

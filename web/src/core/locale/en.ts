@@ -144,6 +144,7 @@ export const en = {
   savedIn: (folder: string) => `Saved in “${folder}”`,
   notSaved: (failed: number, all: number) => `Not saved: ${failed} of ${count(all, "file", "files")}`,
   dismiss: "Dismiss",
+  more: "Show more",
   notHere: "No longer on this device",
   // Settings
   preview: "Preview",
