@@ -61,9 +61,12 @@ export class Conversation {
     const someoneLeft = present(this.#call).some(({ number }) => !isHere(number ?? ""));
     this.#call = call;
     if (here.length === 0) return this.close();
-    for (const session of this.sessions) {
-      const { party } = session.facts;
-      if (party === "" ? someoneLeft : !isHere(party)) this.#sessions.end(session);
+    const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
+    for (const session of this.sessions) if (isGone(session.facts.party)) this.#sessions.end(session);
+    for (const { id, incoming, party = "" } of this.invitations) {
+      if (!isGone(party)) continue;
+      if (incoming) this.#invitations.advance(id, "withdrawn");
+      else this.withdraw(id);
     }
   }
 
@@ -186,7 +189,8 @@ export class Conversation {
   }
 
   #invited(invite: Invite, address: string): void {
-    if (!this.#invitations.receive(invite, address)) return;
+    const here = present(this.#call);
+    if (!this.#invitations.receive(invite, address, here.length === 1 ? here[0]!.number : undefined)) return;
     const { invitation: id, kind, from } = invite;
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
@@ -200,7 +204,7 @@ export class Conversation {
     const won = await this.#events.claim(id);
     if (!this.#invitations.advance(id, won ? "won" : "lost") || !won) return;
     const invitation = this.#invitations.get(id)!;
-    const session = this.#sessions.with(invite.from) ?? this.#answering(invite, invitation.address);
+    const session = this.#sessions.with(invite.from) ?? this.#answering(invite, invitation);
     if (session === undefined) return;
     if (invite.files !== undefined) this.transfers.expect(id, invite.files, session);
     const { nonce, fingerprint } = session.facts.own;
@@ -212,16 +216,15 @@ export class Conversation {
   }
 
   /** The session that an invite proposes, from the accepting side. */
-  #answering(invite: Invite, address: string): Session | undefined {
+  #answering(invite: Invite, { address, party = "" }: Invitation): Session | undefined {
     if (this.#sessions.get(invite.session) !== undefined || this.#sessions.full) return undefined;
-    const here = present(this.#call);
     return this.#sessions.open({
       id: invite.session,
       call: this.#call.id,
       inviter: false,
       round: 0,
       polite: isPolite(this.#call.role, invite.role, false),
-      party: here.length === 1 ? (here[0]!.number ?? "") : "",
+      party,
       from: invite.from,
       address,
       own: { nonce: randomHex(), fingerprint: this.#self.identity.fingerprint },

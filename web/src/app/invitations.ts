@@ -44,12 +44,13 @@ export class Invitations {
   }
 
   /** False if it is known already, or too many are open. */
-  receive(invite: Invite, address: string): boolean {
+  receive(invite: Invite, address: string, party: string | undefined): boolean {
     const open = this.all.filter(({ incoming, state }) => incoming && state === "open");
     const { invitation: id, kind, session, from, files } = invite;
     if (this.#all.has(id) || open.length >= OPEN_MAX) return false;
     this.#invites.set(id, invite);
-    this.#put({ id, incoming: true, kind, session, state: "open", address, from, ...(files && { files }) });
+    const optional = { ...(party !== undefined && { party }), ...(files && { files }) };
+    this.#put({ id, incoming: true, kind, session, state: "open", address, from, ...optional });
     return true;
   }
 

@@ -26,7 +26,7 @@ export interface Invitation {
   readonly state: InvitationState;
   /** Whom it is for, or whom answers go to: an address. */
   readonly address: string;
-  /** The number of the one whom it is for, if it is known. */
+  /** The number of the one whom it is for, or from, if it is known. */
   readonly party?: string;
   /** The device that invites, if it is another one. */
   readonly from?: string;

@@ -1,7 +1,7 @@
 // The signed-in client, with a node and a browser in memory.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { beforeEach, mock, test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 import type { Call } from "../../src/core/calls.ts";
 import { ApiError } from "../../src/net/api.ts";
 import { settle, Socket } from "../double/browser.ts";
@@ -12,6 +12,7 @@ mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
 
 let double: ClientDouble;
 
+afterEach(() => double.client.stop());
 beforeEach(() => {
   double = new ClientDouble();
 });

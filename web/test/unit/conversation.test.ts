@@ -1,6 +1,6 @@
 // What happens beside the voice in one call, with the browser and the other devices in memory.
 import assert from "node:assert/strict";
-import { beforeEach, mock, test } from "node:test";
+import { afterEach, beforeEach, mock, test } from "node:test";
 import { Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
 import { callWith, ConversationDouble, party, PHONE, STRANGER, TABLET } from "../double/conversation.ts";
 
@@ -9,6 +9,7 @@ mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
 
 let double: ConversationDouble;
 
+afterEach(() => double.conversation.close());
 beforeEach(() => {
   double = new ConversationDouble();
 });
@@ -162,4 +163,22 @@ test("nobody declines what they have offered themselves", async () => {
   const id = await double.invites(PHONE, "camera");
   await double.says(PHONE, { type: "decline", invitation: id });
   assert.equal(state(id), "open");
+});
+
+test("an invitation of somebody who has left opens nothing, and is not taken for that of the one who stays", async () => {
+  double = new ConversationDouble(callWith(party("2"), party("3")));
+  const id = await double.invites(PHONE, "camera");
+  double.conversation.update(callWith(party("2")));
+  assert.equal(state(id), "withdrawn");
+  double.conversation.accept(id);
+  await settle();
+  assert.equal(double.sessions.length, 0);
+});
+
+test("somebody who accepts after they have left sees nothing", async () => {
+  await double.conversation.sources.start("camera", "");
+  double.conversation.update(callWith(party("2"), party("3")));
+  double.conversation.update(callWith(party("3")));
+  await double.accepts(PHONE);
+  assert.equal(double.sessions.length, 0);
 });
