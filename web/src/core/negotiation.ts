@@ -17,8 +17,9 @@
 // | offering | undelivered       | offering | repeat        | nobody was there: there is time              |
 // | offering | unanswered        | offering | repeat        | the offer or the answer was lost             |
 // | offering | unanswered, often | offering | give up       |                                              |
+// | any      | the last offer    | the same | answer again  | it was repeated                              |
 //
-// The last two inputs change nothing in another state.
+// Neither "undelivered" nor "unanswered" changes anything in another state.
 
 /** An offer is repeated so often before only a new connection helps. */
 const REPEATS = 3;
@@ -30,18 +31,20 @@ export interface Negotiation {
   readonly offer: number;
   /** How often it has been sent again. */
   readonly repeats: number;
+  /** The number of the other side's last offer, if it has one. */
+  readonly remoteOffer: number | undefined;
   /** The other side begins, and has not yet. */
   readonly waiting: boolean;
 }
 
 export type NegotiationInput =
-  | { readonly type: "needed" | "offer" | "undelivered" | "unanswered" }
-  /** `offer` is the number of the offer that it answers, if the other side says so. */
-  | { readonly type: "answer"; readonly offer: number | undefined };
-export type NegotiationAction = "offer" | "apply" | "answer" | "repeat" | "give up";
+  | { readonly type: "needed" | "undelivered" | "unanswered" }
+  /** With the number of the offer, or of the one that is answered, if the other side counts. */
+  | { readonly type: "offer" | "answer"; readonly offer: number | undefined };
+export type NegotiationAction = "offer" | "apply" | "answer" | "repeat" | "answer again" | "give up";
 
 export function negotiation(polite: boolean, begins: boolean): Negotiation {
-  return { polite, offering: false, offer: 0, repeats: 0, waiting: !begins };
+  return { polite, offering: false, offer: 0, repeats: 0, remoteOffer: undefined, waiting: !begins };
 }
 
 export function negotiate(now: Negotiation, input: NegotiationInput): [Negotiation, readonly NegotiationAction[]] {
@@ -53,8 +56,9 @@ export function negotiate(now: Negotiation, input: NegotiationInput): [Negotiati
       if (!now.offering || (input.offer ?? now.offer) !== now.offer) return [now, []];
       return [{ ...now, offering: false }, ["apply"]];
     case "offer":
+      if (input.offer !== undefined && input.offer === now.remoteOffer) return [now, ["answer again"]];
       if (now.offering && !now.polite) return [now, []];
-      return [{ ...now, offering: false, waiting: false }, ["apply", "answer"]];
+      return [{ ...now, offering: false, waiting: false, remoteOffer: input.offer }, ["apply", "answer"]];
     case "undelivered":
       return [now, now.offering ? ["repeat"] : []];
     case "unanswered":

@@ -34,8 +34,6 @@ export class Link {
   readonly #events: LinkEvents;
   readonly #senders = new Map<Source, RTCRtpSender>();
   #negotiation: Negotiation;
-  /** The number of the other side's last offer. */
-  #remoteOffer: number | undefined;
   #remoteTracks: Tracks = {};
   #early: Candidate[] = [];
   #gathered: Candidate[] = [];
@@ -81,7 +79,7 @@ export class Link {
     if (signal.type === "ice") {
       this.#queue(() => this.#candidates(signal.candidates));
     } else {
-      this.#input(signal.kind === "offer" ? { type: "offer" } : { type: "answer", offer: signal.offer }, signal);
+      this.#input({ type: signal.kind, offer: signal.offer }, signal);
     }
   }
 
@@ -110,7 +108,8 @@ export class Link {
       for (const action of actions) {
         if (action === "apply" && signal !== undefined) await this.#apply(signal);
         if (action === "offer" || action === "answer") await this.connection.setLocalDescription();
-        if (action === "offer" || action === "answer" || action === "repeat") this.#sendDescription();
+        if (action === "offer" || action === "answer" || action === "repeat") this.#sendDescription(this.connection.localDescription);
+        if (action === "answer again") this.#answerAgain();
         if (action === "give up") this.#events.stuck();
       }
     });
@@ -126,7 +125,6 @@ export class Link {
 
   async #apply(signal: Sdp): Promise<void> {
     this.#remoteTracks = signal.tracks;
-    if (signal.kind === "offer") this.#remoteOffer = signal.offer;
     await this.connection.setRemoteDescription({ type: signal.kind, sdp: signal.sdp });
     const early = this.#early;
     this.#early = [];
@@ -134,12 +132,18 @@ export class Link {
     this.#report();
   }
 
-  /** An offer or an answer, whichever is due; an offer until it is answered. */
-  #sendDescription(): void {
-    const description = this.connection.localDescription;
+  /** Unless an own offer has been answered since: then the answer has arrived. */
+  #answerAgain(): void {
+    const answer = this.connection.currentLocalDescription;
+    if (answer?.type === "answer") this.#sendDescription(answer);
+  }
+
+  /** Sends an answer, or an offer until it is answered. */
+  #sendDescription(description: RTCSessionDescription | null): void {
     if (description === null || (description.type !== "offer" && description.type !== "answer")) return;
     const { type: kind, sdp } = description;
-    const offer = kind === "offer" ? this.#negotiation.offer : this.#remoteOffer;
+    const { offer: own, remoteOffer } = this.#negotiation;
+    const offer = kind === "offer" ? own : remoteOffer;
     const sent = this.#events.send({ type: "sdp", kind, sdp, tracks: this.#localTracks(), ...(offer !== undefined && { offer }) });
     if (kind === "offer") void sent.then((reached) => this.#expectAnswer(reached === 0 || reached === "unreachable"));
   }

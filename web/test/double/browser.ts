@@ -50,6 +50,7 @@ export class Connection {
   connectionState = "new";
   signalingState = "stable";
   localDescription: Description | null = null;
+  currentLocalDescription: Description | null = null;
   remoteDescription: Description | null = null;
   onnegotiationneeded: (() => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
@@ -92,11 +93,13 @@ export class Connection {
     this.#needed = false;
     this.localDescription = { type: answers ? "answer" : "offer", sdp: sdpOf("AA") };
     this.signalingState = answers ? "stable" : "have-local-offer";
+    if (answers) this.currentLocalDescription = this.localDescription;
   }
 
   async setRemoteDescription(description: Description): Promise<void> {
     if (description.type === "answer" && this.signalingState !== "have-local-offer") throw new Error("no offer");
     this.remoteDescription = description;
+    if (description.type === "answer") this.currentLocalDescription = this.localDescription;
     this.signalingState = description.type === "offer" ? "have-remote-offer" : "stable";
   }
 

@@ -1,6 +1,7 @@
 // What happens beside the voice in one call, with the browser and the other devices in memory.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import { commitment } from "../../src/core/verify.ts";
 import { Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
 import { callWith, ConversationDouble, party, PHONE, STRANGER, TABLET } from "../double/conversation.ts";
 
@@ -120,6 +121,28 @@ test("an offer that reaches nobody is sent again until somebody is there, over t
   const count = double.count("sdp");
   await pass(60);
   assert.deepEqual([connection.signalingState, double.count("sdp"), double.count("restart")], ["stable", count, 0]);
+});
+
+test("an offer that comes again gets the same answer again, and is applied once", async () => {
+  const proof = { nonce: "b".repeat(32), fingerprint: fingerprint("BB") };
+  const id = await double.invites(PHONE, "camera", { commit: commitment(proof) });
+  double.conversation.accept(id);
+  await settle();
+  const offer = { type: "sdp", session: id, kind: "offer", sdp: sdpOf("BB"), tracks: {}, nonce: proof.nonce, offer: 7 };
+  await double.says(PHONE, offer);
+  const [connection, answer] = [Connection.all.at(-1)!, double.last("sdp")];
+  assert.deepEqual([answer["kind"], answer["offer"]], ["answer", 7]);
+  const applied = connection.remoteDescription;
+  await double.says(PHONE, offer);
+  assert.deepEqual([double.count("sdp"), double.last("sdp")], [2, answer]);
+  assert.equal(connection.remoteDescription, applied);
+  await double.conversation.sources.start("camera", "");
+  await settle();
+  await double.answers(PHONE);
+  assert.equal(connection.signalingState, "stable");
+  const count = double.count("sdp");
+  await double.says(PHONE, offer);
+  assert.equal(double.count("sdp"), count);
 });
 
 test("an acceptance that is delivered twice leaves its session alone", async () => {

@@ -11,8 +11,8 @@ test("two sides that offer at once come to an agreement, whatever the order", ()
     let [a, b]: Negotiation[] = [negotiation(false, true), negotiation(true, true)];
     [a] = negotiate(a!, { type: "needed" });
     [b] = negotiate(b!, { type: "needed" });
-    const toB = () => negotiate(b!, { type: "offer" });
-    const toA = () => negotiate(a!, { type: "offer" });
+    const toB = () => negotiate(b!, { type: "offer", offer: undefined });
+    const toA = () => negotiate(a!, { type: "offer", offer: undefined });
     let answered = false;
     for (const side of order) {
       const [next, actions] = side === "a" ? toA() : toB();
@@ -42,7 +42,7 @@ test("the side that does not begin offers nothing before it has an offer", () =>
   const waiting = negotiation(false, false);
   assert.deepEqual(negotiate(waiting, { type: "needed" }), [waiting, []]);
   assert.deepEqual(negotiate(waiting, { type: "answer", offer: undefined }), [waiting, []]);
-  const [stable, actions] = negotiate(waiting, { type: "offer" });
+  const [stable, actions] = negotiate(waiting, { type: "offer", offer: undefined });
   assert.deepEqual(actions, ["apply", "answer"]);
   assert.deepEqual(negotiate(stable, { type: "needed" })[1], ["offer"]);
 });
@@ -58,6 +58,19 @@ test("an offer is repeated until it is answered, but not for ever if somebody is
   assert.deepEqual([1, 2, 3, 4].map(() => on("unanswered")), ["repeat", "repeat", "repeat", "give up"]);
   [now] = negotiate(now, { type: "answer", offer: 1 });
   assert.deepEqual([on("undelivered"), on("unanswered")], ["", ""]);
+});
+
+test("an offer that comes again is answered again, whatever has happened since", () => {
+  let [now, actions] = negotiate(negotiation(true, false), { type: "offer", offer: 1 });
+  assert.deepEqual(actions, ["apply", "answer"]);
+  assert.deepEqual(negotiate(now, { type: "offer", offer: 1 }), [now, ["answer again"]]);
+  [now] = negotiate(now, { type: "needed" });
+  assert.deepEqual(negotiate(now, { type: "offer", offer: 1 }), [now, ["answer again"]]);
+  assert.deepEqual(negotiate(now, { type: "offer", offer: 2 })[1], ["apply", "answer"]);
+  // Somebody who does not count.
+  [now] = negotiate(now, { type: "offer", offer: undefined });
+  [now, actions] = negotiate(now, { type: "offer", offer: undefined });
+  assert.deepEqual(actions, ["apply", "answer"]);
 });
 
 test("a second answer to a repeated offer does not answer the next one", () => {
