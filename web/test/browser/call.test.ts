@@ -248,7 +248,7 @@ test("a link replaces the device only if the person agrees, also by way of anoth
   const other = await bob.context.newPage();
   await other.goto(link);
   await other.getByRole("button", { name: "Use this tab" }).click();
-  await other.getByText("It belongs to 1001.").waitFor();
+  await other.getByText("This browser is connected to 1001.").waitFor();
   await other.locator("dialog").getByRole("button", { name: "Cancel" }).click();
   node.pair("c1", ALICE, BOB);
   await other.getByRole("heading", { name: "Alice Archer" }).waitFor();

@@ -18,8 +18,9 @@ export const en = {
   signInUnreachable: "The server cannot be reached. Check your network and try again.",
   signInRefused: "The server refused this device. Ask your administrator.",
   signInRevoked: "This device was removed. Ask for a new code to connect it again.",
-  replaceTitle: "Connect this browser anew?",
-  replaceText: (number: string) => `It belongs to ${number}. If you use the link, it will no longer, and the calls and files that are stored here are deleted.`,
+  replaceTitle: "Replace this device?",
+  replaceText: (number: string) =>
+    `This browser is connected to ${number}. If you use the link, calls of ${number} no longer appear here, and the calls and files stored here are deleted.`,
   replaceGo: "Use the link",
   // The connection to the node
   online: "Connected",
@@ -89,7 +90,7 @@ export const en = {
   invitesFiles: (name: string, what: string) => `${name} would like to send you ${what}`,
   oneFile: (name: string, size: string) => `“${name}” (${size})`,
   manyFiles: (n: number, name: string, size: string) => `${n} files, “${name}” (${size})`,
-  invitesJoin: (name: string) => `${name} would like to continue on another device. It will see what you show. Read the words to each other again then.`,
+  invitesJoin: (name: string) => `${name} would like to continue on another device. That device will see what you show. Compare the four words again afterwards.`,
   join: "Continue here",
   accept: "Accept",
   decline: "Not now",
