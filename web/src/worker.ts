@@ -13,7 +13,7 @@ interface NotificationClick extends Lifecycle {
 }
 /** The open pages, as a worker sees them. */
 interface Pages {
-  matchAll(options: { readonly type: "window" }): Promise<readonly { focus(): Promise<unknown> }[]>;
+  matchAll(options: { readonly includeUncontrolled: true }): Promise<readonly { readonly url: string; focus(): Promise<unknown> }[]>;
   openWindow(url: string): Promise<unknown>;
 }
 
@@ -40,8 +40,10 @@ self.addEventListener("notificationclick", (event) => {
 });
 
 async function toPage(pages: Pages): Promise<void> {
-  const [page] = await pages.matchAll({ type: "window" });
-  await (page === undefined ? pages.openWindow("./") : page.focus());
+  const home = new URL("./", self.location.href).href;
+  // The first page is loaded before there is a worker that could control it.
+  const page = (await pages.matchAll({ includeUncontrolled: true })).find(({ url }) => url.startsWith(home));
+  await (page === undefined ? pages.openWindow(home) : page.focus());
 }
 
 /** The newest, or the stored one if there is no node. */

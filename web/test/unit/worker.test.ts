@@ -7,7 +7,7 @@ type Handler = (event: object) => void;
 const PAGE = "https://node.example/client/";
 const handlers = new Map<string, Handler>();
 const opened: string[] = [];
-let windows: { focus(): Promise<void> }[] = [];
+let windows: { url: string; focus(): Promise<void> }[] = [];
 
 Object.assign(globalThis, {
   self: {
@@ -47,11 +47,11 @@ test("a click on a notification leads to the page, or opens it", async () => {
   let closed = 0;
   const notification = { close: () => (closed += 1) };
   await send("notificationclick", { notification });
-  assert.deepEqual([opened, closed], [["./"], 1]);
-  let focused = 0;
-  windows = [{ focus: async () => void (focused += 1) }];
+  assert.deepEqual([opened, closed], [[PAGE], 1]);
+  const focused: string[] = [];
+  windows = ["https://node.example/status", `${PAGE}?here`].map((url) => ({ url, focus: async () => void focused.push(url) }));
   await send("notificationclick", { notification });
-  assert.deepEqual([opened.length, focused, closed], [1, 1, 2]);
+  assert.deepEqual([opened.length, focused, closed], [1, [`${PAGE}?here`], 2]);
 });
 
 /** What the page gets when it asks for its program. */
