@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::Capability;
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, ClientId, InvitationId};
+use crate::core::base::time::UnixMillis;
 use crate::core::call::remote_side::RemoteClient;
 use crate::core::numbering::number::Number;
 
@@ -51,6 +52,15 @@ pub enum MessageBody {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
     },
+    /// The called number did not answer: the call ended, or somebody else answered it.
+    Missed {
+        /// Your own side of the call. `second`: you missed it. `first`: they did not answer yours.
+        role: Role,
+        /// The other side.
+        peer: PeerIdentity,
+        /// When the call began, in milliseconds since 1970.
+        at: UnixMillis,
+    },
     /// Somebody who has your address for this call sent you a message.
     Message {
         /// A JSON object, as it was received.
@@ -65,6 +75,7 @@ impl MessageBody {
         match self {
             MessageBody::Peer { .. } => "peer",
             MessageBody::Ended { .. } => "ended",
+            MessageBody::Missed { .. } => "missed",
             MessageBody::Message { .. } => "message",
         }
     }
@@ -90,6 +101,14 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type")]
 pub enum NoticeBody {
+    /// A call rings, or is about to: nobody has answered it yet. `peer` or `missed` may follow.
+    #[serde(rename = "ringing")]
+    Ringing {
+        /// Your own side of the call.
+        role: Role,
+        /// The other side.
+        peer: PeerIdentity,
+    },
     /// Another client of your number has accepted an invitation: stop offering it to the user.
     #[serde(rename = "taken")]
     Claimed {
@@ -104,9 +123,21 @@ impl NoticeBody {
     /// The word in `type`.
     pub fn kind(&self) -> &'static str {
         match self {
+            NoticeBody::Ringing { .. } => "ringing",
             NoticeBody::Claimed { .. } => "taken",
         }
     }
+}
+
+/// A party of a call, as the other party sees it before the answer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct PeerIdentity {
+    /// Their number; absent if withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<Number>,
+    /// Their name in the directory of your node; absent if it has none, and with the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
 }
 
 /// A party of a call and its client, as the other party sees it.

@@ -18,7 +18,7 @@ pub use crate::core::address::capability::Capability;
 pub use call_events::{AGENT_CLOCK, AGENT_ID, AGENT_ID_BYTES, CallEvent, CallEvents, CallReport, EventsReply};
 pub use calls::{AnswerView, CallDecision, CallList, CallRequest, CallView, DeliveryView, RemoteSideView};
 pub use claims::{ClaimOutcome, NewClaim};
-pub use client_messages::{Message, MessageBody, Notice, NoticeBody, PeerClient, Role};
+pub use client_messages::{Message, MessageBody, Notice, NoticeBody, PeerClient, PeerIdentity, Role};
 pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, ClientList, ClientView, NewClient};
 pub use devices::{
     DEVICES_LISTED, DEVICES_MAX, DeviceChange, DeviceCreated, DeviceList, DeviceView, ENROLMENTS_MAX, EnrolmentCreated,

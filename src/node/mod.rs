@@ -11,6 +11,7 @@ mod live_calls;
 mod new_id;
 mod pairing;
 mod peering;
+mod ringing;
 mod run_to_completion;
 mod server;
 mod services;

@@ -42,6 +42,7 @@ use crate::node::live_calls::LiveCalls;
 use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::peer::Peers;
 use crate::push::Push;
 use crate::store::Store;
@@ -64,6 +65,7 @@ pub(super) struct Services {
     sip: Arc<SipHandout>,
     posts: Arc<PostBudget>,
     ice: Arc<IceApi>,
+    ringing: Arc<Ringing>,
     outbound: Arc<Outbound>,
     pairing: Arc<Pairing>,
     inbound: Arc<Inbound>,
@@ -88,6 +90,13 @@ impl Services {
         let disclosure = Arc::new(Disclosure::new(store.clone(), live.clone(), peers.clone(), inbox_tokens));
         let deliveries = Arc::new(Deliveries::new(store.clone(), push.clone()));
         let links = Arc::new(PbxLinks::new(metrics));
+        let ringing = Arc::new(Ringing {
+            live: live.clone(),
+            disclosure: disclosure.clone(),
+            deliveries: deliveries.clone(),
+            store: store.clone(),
+            push: push.clone(),
+        });
         let outbound = Arc::new(Outbound {
             live: live.clone(),
             disclosure: disclosure.clone(),
@@ -138,6 +147,7 @@ impl Services {
             disclosure,
             deliveries,
             links,
+            ringing,
             outbound,
             pairing,
             inbound,
@@ -155,6 +165,7 @@ impl Services {
             outbound: self.outbound.clone(),
             pairing: self.pairing.clone(),
             inbound: self.inbound.clone(),
+            ringing: self.ringing.clone(),
             reports: self.reports(),
             space: self.space.clone(),
             old_calls: OldCalls::new(config.keep_calls, config.storage.deliveries),
@@ -189,6 +200,7 @@ impl Services {
             pairing: self.pairing.clone(),
             outbound: self.outbound.clone(),
             inbound: self.inbound.clone(),
+            ringing: self.ringing.clone(),
             push: self.push.clone(),
             store: self.store.clone(),
         }
@@ -200,6 +212,7 @@ impl Services {
             disclosure: self.disclosure.clone(),
             outbound: self.outbound.clone(),
             inbound: self.inbound.clone(),
+            ringing: self.ringing.clone(),
             store: self.store.clone(),
             peers: self.peers.clone(),
             lnp: self.lnp.clone(),

@@ -36,6 +36,7 @@ pub(in crate::node) fn call(id: &str, pbx: &str, side: Side, route: Route, calle
         route,
         trunk: None,
         reason: Reason::CalledHasClient,
+        alerting: Default::default(),
         carried: None,
         announced: Some(UnixMillis(0)),
         decided: UnixMillis(12),

@@ -6,7 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite};
 use super::error::legible;
 use super::record::{self, MessageRecord};
 use super::{Store, StoreError};
-use crate::contract::{ClientForm, DeliveryView, Message};
+use crate::contract::{ClientForm, DeliveryView, Message, MessageBody};
 use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
@@ -14,7 +14,7 @@ use crate::core::numbering::number::Number;
 /// The state of a delivery. It never returns to pending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DeliveryState {
-    /// Tried until the call ends.
+    /// Tried until the call ends, or longer if it outlives the call.
     Pending,
     /// The client has it.
     Delivered,
@@ -53,6 +53,14 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it was created.
     pub created: UnixMillis,
+}
+
+impl Delivery {
+    /// Whether it still waits for its client when the node has forgotten the call: a hosted client that is away learns of a
+    /// missed call when it returns.
+    pub fn outlives_call(&self) -> bool {
+        self.form == ClientForm::Hosted && matches!(self.message.body, MessageBody::Missed { .. })
+    }
 }
 
 /// The result of ending a pair.

@@ -21,6 +21,19 @@ impl Store {
         }
     }
 
+    /// Stores messages that say that one call was missed, and returns the ids of the new ones. A client isn't told again.
+    pub async fn add_missed(&self, deliveries: Vec<Delivery>) -> Result<Vec<String>, StoreError> {
+        match self.writer.run(Write::Missed(deliveries)).await? {
+            Done::Ids(ids) => Ok(ids),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Drops pending messages about missed calls that were made before this time.
+    pub async fn expire_missed(&self, before: UnixMillis) -> Result<(), StoreError> {
+        self.writer.run(Write::ExpireMissed(before)).await.map(drop)
+    }
+
     /// Marks a delivery as delivered. With `client`, only if it belongs to that client.
     pub fn delivered(&self, id: &str, client: Option<&ClientId>, at: UnixMillis) -> Result<Commit, StoreError> {
         self.writer.submit(Write::Delivered { id: id.to_owned(), client: client.cloned(), at })
@@ -39,8 +52,8 @@ impl Store {
         }
     }
 
-    /// Drops a call's pending peer messages. With `all`, drops all pending messages and clears the contents of the
-    /// others.
+    /// Drops a call's pending peer messages. With `all`, drops all pending messages but those that
+    /// [outlive](Delivery::outlives_call) the call, and clears the contents of the others.
     pub async fn drop_pending(&self, call: &CallId, all: bool) -> Result<(), StoreError> {
         self.writer.run(Write::DropPending { call: call.clone(), all }).await.map(drop)
     }
@@ -77,6 +90,23 @@ pub(super) async fn add(connection: &mut SqliteConnection, all: &[Delivery]) -> 
         }
     }
     Ok(Done::Ids(ids))
+}
+
+/// All deliveries are about one call.
+pub(super) async fn add_missed(connection: &mut SqliteConnection, all: &[Delivery]) -> Result<Done, StoreError> {
+    let Some(first) = all.first() else { return Ok(Done::Ids(Vec::new())) };
+    let told = sqlx::query_scalar::<_, String>("SELECT client FROM deliveries WHERE call = $1 AND kind = 'missed'");
+    let told = told.bind(first.message.call.to_string()).fetch_all(&mut *connection).await?;
+    let is_new = |delivery: &&Delivery| !told.iter().any(|client| client == delivery.client.as_str());
+    let new: Vec<Delivery> = all.iter().filter(is_new).cloned().collect();
+    add(connection, &new).await
+}
+
+pub(super) async fn expire_missed(connection: &mut SqliteConnection, before: UnixMillis) -> Result<Done, StoreError> {
+    let dropped = sqlx::query(
+        "UPDATE deliveries SET state = 'dropped' WHERE state = 'pending' AND kind = 'missed' AND created < $1",
+    );
+    Ok(Done::Rows(dropped.bind(before.0).execute(connection).await?.rows_affected()))
 }
 
 /// Whether a peer message belongs to a pair. One that the peer itself sent doesn't.
@@ -165,7 +195,8 @@ pub(super) async fn drop_pending(
     all: bool,
 ) -> Result<Done, StoreError> {
     let done = sqlx::query(
-        "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending' AND ($2 OR kind = 'peer')",
+        "UPDATE deliveries SET state = 'dropped' WHERE call = $1 AND state = 'pending'
+             AND (kind = 'peer' OR ($2 AND NOT (kind = 'missed' AND form = 'hosted')))",
     );
     let done = done.bind(call.to_string()).bind(all).execute(&mut *connection).await?;
     if all {
@@ -173,4 +204,61 @@ pub(super) async fn drop_pending(
         said.bind(call.to_string()).execute(connection).await?;
     }
     Ok(Done::Rows(done.rows_affected()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{ClientForm, PeerIdentity, Role};
+
+    fn missed(id: &str, client: &str, form: ClientForm, created: i64) -> Delivery {
+        let body = MessageBody::Missed { role: Role::Second, peer: PeerIdentity::default(), at: UnixMillis(1) };
+        Delivery {
+            number: "+12125550101".parse().unwrap(),
+            other: "+12125550100".parse().unwrap(),
+            client: client.parse().unwrap(),
+            form,
+            message: Message { id: id.to_owned(), call: "call".parse().unwrap(), body },
+            attempts: 0,
+            created: UnixMillis(created),
+        }
+    }
+
+    async fn pending(store: &Store) -> Vec<String> {
+        store.pending().await.unwrap().into_iter().map(|delivery| delivery.message.id).collect()
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_once_that_it_missed_a_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        let first = missed("1", "a", ClientForm::Hosted, 5);
+        assert_eq!(store.add_missed(vec![first.clone()]).await.unwrap(), ["1"]);
+        store.delivered("1", None, UnixMillis(6)).unwrap().wait().await.unwrap();
+        let again = vec![missed("2", "a", ClientForm::Hosted, 7), missed("3", "b", ClientForm::Hosted, 7)];
+        assert_eq!(store.add_missed(again).await.unwrap(), ["3"]);
+        let mut other = missed("4", "a", ClientForm::Hosted, 8);
+        other.message.call = "other".parse().unwrap();
+        assert_eq!(store.add_missed(vec![other]).await.unwrap(), ["4"]);
+        assert_eq!(store.add_missed(Vec::new()).await.unwrap(), [] as [&str; 0]);
+    }
+
+    #[tokio::test]
+    async fn a_missed_call_waits_for_a_hosted_client_alone_and_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
+        let forms = [ClientForm::Hosted, ClientForm::Sip, ClientForm::Webhook];
+        let all = forms.map(|form| missed(form.as_str(), form.as_str(), form, 5));
+        assert_eq!(all.each_ref().map(Delivery::outlives_call), [true, false, false]);
+        store.add_missed(all.to_vec()).await.unwrap();
+        let call = "call".parse().unwrap();
+        store.drop_pending(&call, false).await.unwrap();
+        assert_eq!(pending(&store).await.len(), 3);
+        store.drop_pending(&call, true).await.unwrap();
+        assert_eq!(pending(&store).await, ["hosted"]);
+        store.expire_missed(UnixMillis(5)).await.unwrap();
+        assert_eq!(pending(&store).await, ["hosted"]);
+        store.expire_missed(UnixMillis(6)).await.unwrap();
+        assert_eq!(pending(&store).await, [] as [&str; 0]);
+    }
 }

@@ -44,6 +44,8 @@ pub(super) enum Write {
     RenameDevice(DeviceId, DeviceName),
     DeleteDevice(DeviceId),
     Deliveries(Vec<Delivery>),
+    Missed(Vec<Delivery>),
+    ExpireMissed(UnixMillis),
     Delivered { id: String, client: Option<ClientId>, at: UnixMillis },
     Attempted { id: String, state: DeliveryState, error: Option<String> },
     HandedOut(Vec<String>),
@@ -266,6 +268,8 @@ async fn run(connection: &mut SqliteConnection, write: &Write) -> Result<Done, S
         Write::RenameDevice(id, name) => devices::rename(connection, id, name).await,
         Write::DeleteDevice(id) => devices::delete(connection, id).await,
         Write::Deliveries(all) => delivery_writes::add(connection, all).await,
+        Write::Missed(all) => delivery_writes::add_missed(connection, all).await,
+        Write::ExpireMissed(before) => delivery_writes::expire_missed(connection, *before).await,
         Write::Delivered { id, client, at } => delivery_writes::delivered(connection, id, client.as_ref(), *at).await,
         Write::Attempted { id, state, error } => {
             delivery_writes::attempted(connection, id, *state, error.as_deref()).await

@@ -16,7 +16,7 @@ async fn node(bob: Value) -> TestNode {
     node
 }
 
-/// Alice calls Bob, and this happens: who is told of whom.
+/// Alice calls Bob, and this happens: who is given a peer.
 async fn told(node: &TestNode, leg: &str, what: &str, device: Option<&str>) -> Vec<(String, String)> {
     let call = node.decide(leg, ALICE, BOB).await["call"].as_str().unwrap().to_owned();
     let other = format!("{leg}-other");
@@ -26,7 +26,8 @@ async fn told(node: &TestNode, leg: &str, what: &str, device: Option<&str>) -> V
     }
     node.events(&call, 1, &[event, bridged(leg, &other)]).await;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    node.deliveries(&call).await.iter().map(|d| (text(&d["number"]), text(&d["message"]))).collect()
+    let told = node.deliveries(&call).await.into_iter().map(|d| (text(&d["number"]), text(&d["message"])));
+    told.filter(|(_, message)| message == "peer").collect()
 }
 
 fn both(a: &str, b: &str) -> Vec<(String, String)> {

@@ -32,6 +32,7 @@ mod reply_addresses;
 mod restart;
 mod rests;
 mod revocation;
+mod ringing;
 mod streams;
 mod support;
 mod timeline;

@@ -119,7 +119,7 @@ async fn a_node_that_stops_closes_its_streams_and_writes_everything_down() {
     let mut stream = node.websocket(&client, ALICE).await;
     let call = node.decide("leg-1", ALICE, BOB).await["call"].as_str().unwrap().to_owned();
     node.stop().await;
-    let last = futures_util::StreamExt::next(&mut stream.0).await.unwrap().unwrap();
+    let last = stream.frame().await.unwrap().unwrap();
     assert!(last.is_close(), "{last:?}");
     node.kill_and_restart().await;
     assert_eq!(node.get("/v1/calls?live=true", ADMIN).await["calls"][0]["call"], json!(call));

@@ -73,12 +73,19 @@ async fn server_sent(
     }
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let chunks = response.bytes_stream().filter_map(|chunk| async move {
-        let text = String::from_utf8(chunk.ok()?.to_vec()).ok()?;
-        let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
-        Some((field("id: "), serde_json::from_str(&field("data: ")?).ok()?))
+    let events = response.bytes_stream().flat_map(|chunk| {
+        let text = String::from_utf8(chunk.unwrap().to_vec()).unwrap();
+        let events: Vec<_> = text.split("\n\n").filter_map(event).collect();
+        futures_util::stream::iter(events)
     });
-    Box::pin(chunks)
+    Box::pin(events)
+}
+
+/// The id and the data of an event, unless it is `ringing`.
+fn event(text: &str) -> Option<(Option<String>, Value)> {
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+    let data: Value = serde_json::from_str(&field("data: ")?).ok()?;
+    (data["type"] != "ringing").then(|| (field("id: "), data))
 }
 
 #[tokio::test]

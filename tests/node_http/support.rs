@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
@@ -311,8 +312,18 @@ impl Stream {
         message
     }
 
-    /// The next message, not acknowledged.
+    /// The next message other than `ringing`, not acknowledged.
     pub(crate) async fn peek(&mut self) -> Value {
+        loop {
+            let message = self.peek_any().await;
+            if message["type"] != "ringing" {
+                return message;
+            }
+        }
+    }
+
+    /// The next message of any kind, not acknowledged.
+    pub(crate) async fn peek_any(&mut self) -> Value {
         loop {
             let frame = tokio::time::timeout(Duration::from_secs(5), self.0.next()).await.expect("a message in time");
             let frame = frame.unwrap().unwrap();
@@ -322,7 +333,25 @@ impl Stream {
         }
     }
 
+    /// The next frame but `ringing`; `None` after the last.
+    pub(crate) async fn frame(&mut self) -> Option<Result<Message, tungstenite::Error>> {
+        loop {
+            let frame = self.0.next().await;
+            let text = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.to_text().ok()).unwrap_or_default();
+            if !text.contains(r#""type":"ringing""#) {
+                return frame;
+            }
+        }
+    }
+
+    /// Nothing comes but `ringing`.
     pub(crate) async fn quiet(&mut self) {
+        let next = tokio::time::timeout(Duration::from_millis(300), self.frame()).await;
+        assert!(next.is_err(), "{next:?}");
+    }
+
+    /// Nothing comes at all.
+    pub(crate) async fn silent(&mut self) {
         let next = tokio::time::timeout(Duration::from_millis(300), self.0.next()).await;
         assert!(next.is_err(), "{next:?}");
     }

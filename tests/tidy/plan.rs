@@ -50,6 +50,7 @@ pub const NODE: Layers = Layers {
         layer("live_calls", &["live_calls"], &[]),
         layer("disclosure", &["disclosure"], &[]),
         layer("delivery", &["delivery"], &[]),
+        layer("ringing", &["ringing"], &[]),
         layer("peering::outbound", &["peering::outbound"], &[]),
         layer("pairing", &["pairing"], &[]),
         layer("peering::inbound", &["peering::inbound", "peering"], &[]),

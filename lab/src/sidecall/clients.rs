@@ -20,7 +20,7 @@ use crate::{LabError, Phone, Result};
 
 /// A multimedia client of any form, as the person in front of it sees it.
 pub trait Client {
-    /// Everything that it has shown so far, in its own format.
+    /// Everything that it has shown so far, in its own format, except `ringing`.
     fn shown(&self) -> Vec<String>;
 
     fn shows(&self, text: &str) -> bool {
@@ -30,7 +30,7 @@ pub trait Client {
 
 impl Client for Hosted {
     fn shown(&self) -> Vec<String> {
-        self.all().iter().map(Value::to_string).collect()
+        self.all().iter().filter(|event| event["event"] != "ringing").map(Value::to_string).collect()
     }
 }
 

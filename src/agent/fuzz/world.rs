@@ -257,6 +257,7 @@ impl World {
             route: Route::Local,
             trunk: None,
             reason: Reason::CalledHasClient,
+            alerting: Default::default(),
             carried: None,
             announced: held.then_some(at),
             decided: at,

@@ -21,8 +21,10 @@ pub fn frames(data: &[u8]) {
         let shown = match serde_json::from_str::<Message>(&text) {
             Ok(Message { body: MessageBody::Message { content }, .. }) => content_text(&content),
             Ok(Message { body: MessageBody::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
+            Ok(Message { body: MessageBody::Missed { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,
             Err(_) => match serde_json::from_str::<Notice>(&text) {
+                Ok(Notice { body: NoticeBody::Ringing { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
                 Ok(Notice { body: NoticeBody::Claimed { invitation, .. }, .. }) => invitation.to_string(),
                 Err(_) => clean(&id_of(&text).unwrap_or_default()),
             },

@@ -19,7 +19,7 @@ use url::Url;
 use super::api_access;
 use super::api_client::Api;
 use crate::config::Config;
-use crate::contract::{Capability, Message, MessageBody, NewClient};
+use crate::contract::{Capability, Message, MessageBody, NewClient, NoticeBody};
 use crate::core::address::disclosure::OfferTo;
 use crate::core::base::device_name::DeviceName;
 use crate::core::base::enrolment_code::EnrolmentCode;
@@ -44,8 +44,8 @@ use stream::{News, Stream};
 What you can type: text for the other side; /to 2 text, if there are several; /peers; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
-disconnected, peer, answered (the other side knows you now), message, taken (another client of your number
-has accepted an invitation), ended, sent, failed.")]
+disconnected, ringing, peer, answered (the other side knows you now), message, taken (another client of your number
+has accepted an invitation), ended, missed (`at` is when the call began), sent, failed.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -86,7 +86,7 @@ pub(super) struct ClientArgs {
     /// Send this text to every new peer.
     #[arg(long, value_name = "TEXT")]
     auto_answer: Option<String>,
-    /// Stop after this many messages of any kind.
+    /// Stop after this many messages of any kind; `ringing` doesn't count.
     #[arg(long, value_name = "N")]
     exit_after: Option<u64>,
     /// Stop after this many seconds.
@@ -194,7 +194,10 @@ impl Client {
                     }
                     Some(News::Notice(notice)) => {
                         self.show.notice(&notice, self.peers.of(&notice.call).as_ref())?;
-                        self.count();
+                        // Whoever waits for a message waits for what becomes of the call.
+                        if !matches!(notice.body, NoticeBody::Ringing { .. }) {
+                            self.count();
+                        }
                     }
                     Some(News::Connected { client, number }) => self.show.connected(&client, &number)?,
                     Some(News::Lost { why, wait }) => self.show.lost(&why, wait)?,
@@ -254,7 +257,7 @@ impl Client {
                 Some(label)
             }
             MessageBody::Ended { number } => self.peers.ended(&message.call, number.as_ref()),
-            MessageBody::Message { .. } => self.peers.of(&message.call),
+            MessageBody::Missed { .. } | MessageBody::Message { .. } => self.peers.of(&message.call),
         };
         self.show.message(message, label.as_ref())
     }

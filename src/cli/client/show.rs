@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::contacts::{Label, called, shown};
 use super::sender::{SendOutcome, Words};
 use crate::cli::output::{clean, clock, json as print_json, line, now};
-use crate::contract::{Capability, Message, MessageBody, Notice, NoticeBody};
+use crate::contract::{Capability, Message, MessageBody, Notice, NoticeBody, PeerIdentity, Role};
 use crate::core::base::name::ClientId;
 use crate::core::numbering::number::Number;
 
@@ -60,6 +60,13 @@ impl Show {
             MessageBody::Ended { number } => {
                 say(&format!("{}: you no longer talk to each other", who(&shown(number.as_ref()))))
             }
+            MessageBody::Missed { role, peer: identity, at: _ } => {
+                let what = match role {
+                    Role::First => "they did not answer your call",
+                    Role::Second => "you missed their call",
+                };
+                say(&format!("{}: {what}", who(&person(identity))))
+            }
             MessageBody::Message { content } => {
                 say(&format!("{}: {}", who("somebody of this call"), content_text(content)))
             }
@@ -71,6 +78,9 @@ impl Show {
             return event(notice.body.kind(), of_peer(notice, peer)?);
         }
         match &notice.body {
+            NoticeBody::Ringing { role, peer: identity } => {
+                say(&format!("{}: the call rings, {}", who(peer, &person(identity)), called(*role)))
+            }
             NoticeBody::Claimed { invitation, client: _ } => say(&format!(
                 "{}: another client of your number has accepted the invitation {invitation}",
                 who(peer, "a call of yours")
@@ -120,6 +130,15 @@ impl Show {
 /// A peer, if it is known.
 fn who(peer: Option<&Label>, otherwise: &str) -> String {
     peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name))
+}
+
+/// Somebody who is no peer yet.
+fn person(identity: &PeerIdentity) -> String {
+    let number = shown(identity.number.as_ref());
+    match identity.name.as_deref().map(clean).filter(|name| !name.trim().is_empty()) {
+        Some(name) => format!("{name} {number}"),
+        None => number,
+    }
 }
 
 /// What came from the node as JSON, with the number of the peer that it is about.

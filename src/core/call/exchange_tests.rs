@@ -14,6 +14,8 @@ mod membership;
 mod random_events;
 #[path = "report_order_tests.rs"]
 mod report_order;
+#[path = "ringing_tests.rs"]
+mod ringing;
 
 const T: UnixMillis = UnixMillis(1_000);
 
@@ -43,6 +45,7 @@ fn call(name: &str, announced: &str, calling: Option<&str>, called: &str) -> Cal
         route: Route::Local,
         trunk: None,
         reason: Reason::CalledHasClient,
+        alerting: Default::default(),
         carried: None,
         announced: None,
         decided: T,

@@ -11,6 +11,7 @@ mod pairs;
 mod remote_legs;
 pub mod remote_side;
 pub mod report_order;
+pub mod ringing;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,7 @@ use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route, Side};
 use remote_side::RemoteSide;
+use ringing::Alerting;
 
 pub use leg::{Bridge, Leg, LegEvent, LegReport, Membership};
 
@@ -81,6 +83,8 @@ pub struct Call {
     pub trunk: Option<TrunkName>,
     /// Why it took the route.
     pub reason: Reason,
+    /// Whose clients it concerns before it is answered.
+    pub alerting: Alerting,
     /// The client address in its signalling.
     pub carried: Option<Address>,
     /// When the PBX announced it.

@@ -52,18 +52,17 @@ impl Exchange {
         }
         // In that call, or in the one that its announced leg moved to.
         let is_up = |other: &Call| self.call_of(&other.pbx, &other.leg).is_some_and(|now| now.phase != Phase::Ended);
-        let linked = call.remote.linked_call.as_ref().and_then(|id| self.call(id));
-        let like = |other: &Call| {
-            let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
-            // Both carried the same address, even if an attendant has found another extension since.
-            let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
-            other.side == Side::Terminating
-                && (call.side == Side::Originating || other.pbx != call.pbx)
-                && other.decided >= call.decided
-                && (address || numbers && other.decided - call.decided <= ARRIVES)
-                && is_up(other)
-        };
-        linked.is_some_and(|linked| call.side == Side::Originating && is_up(linked)) || self.calls().any(like)
+        self.arrivals(call).any(is_up)
+    }
+
+    /// A call that left one of our PBXs, or passed a call server of ours, as it arrived at others.
+    pub(super) fn arrivals<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+        self.calls().filter(move |other| is_arrival(call, other))
+    }
+
+    /// A call that arrived at one of our PBXs, as it left others.
+    pub(super) fn origins<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
+        self.calls().filter(move |other| is_arrival(other, call))
     }
 
     /// Whether a leg is up, in whichever call.
@@ -129,4 +128,18 @@ impl Exchange {
             bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
         })
     }
+}
+
+/// Whether `other` is `call` as it arrived at another PBX.
+fn is_arrival(call: &Call, other: &Call) -> bool {
+    if call.side == Side::Originating && call.remote.linked_call.as_ref() == Some(&other.id) {
+        return true;
+    }
+    let numbers = (&other.calling, &other.called) == (&call.calling, &call.called) && call.calling.is_some();
+    // Both carried the same address, even if an attendant has found another extension since.
+    let address = call.side == Side::Terminating && call.carried.is_some() && other.carried == call.carried;
+    other.side == Side::Terminating
+        && (call.side == Side::Originating || other.pbx != call.pbx)
+        && other.decided >= call.decided
+        && (address || numbers && other.decided - call.decided <= ARRIVES)
 }

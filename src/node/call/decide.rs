@@ -8,6 +8,7 @@ use crate::core::address::Address;
 use crate::core::address::disclosure::Receiver;
 use crate::core::base::name::{CallId, PbxName, TrunkName};
 use crate::core::call::remote_side::{AddressSource, RemoteClient, RemoteSide};
+use crate::core::call::ringing::Alerting;
 use crate::core::call::{Call, Phase};
 use crate::core::numbering::emergency::is_emergency;
 use crate::core::numbering::number::Number;
@@ -21,6 +22,7 @@ use crate::node::live_calls::{LiveCalls, Opening};
 use crate::node::new_id::new_id;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::peer::Peers;
 use crate::store::{Facts, Store, StoreError};
 
@@ -30,6 +32,7 @@ pub(in crate::node) struct Decisions {
     pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) outbound: Arc<Outbound>,
     pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) store: Store,
     pub(in crate::node) peers: Arc<Peers>,
     pub(in crate::node) lnp: Lnp,
@@ -194,6 +197,7 @@ impl Decisions {
             route: decided.route,
             trunk,
             reason: decided.reason,
+            alerting: Alerting::of(decided.reason, request.routed.is_some()),
             carried: decided.address.or(received),
             announced: request.announced,
             decided: now,
@@ -210,6 +214,7 @@ impl Decisions {
         let Opening { call, is_new } = self.live.open(call, request.routed);
         if is_new {
             self.reach_out(&call);
+            self.ringing.ring(&call);
         }
         call
     }

@@ -1,5 +1,6 @@
 //! The events of a call, from the agent that follows it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::contract::CallReport;
@@ -10,6 +11,7 @@ use crate::node::live_calls::{Applied, CallUnavailable, LiveCalls};
 use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::node::run_to_completion::run_to_completion;
 use crate::push::Push;
 use crate::store::{Store, StoreError};
@@ -32,6 +34,7 @@ pub(in crate::node) struct Reports {
     pub(in crate::node) pairing: Arc<Pairing>,
     pub(in crate::node) outbound: Arc<Outbound>,
     pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) push: Push,
     pub(in crate::node) store: Store,
 }
@@ -64,12 +67,22 @@ impl Reports {
         };
         let mut failed = written.err();
         let mut left = Vec::new();
+        let mut paired = BTreeSet::new();
         for effect in effects {
+            if let Effect::Paired(pair) = &effect {
+                paired.insert(pair.call.clone());
+            }
             if failed.is_none() {
                 failed = self.follow(&effect).await.err();
             }
             if failed.is_some() {
                 left.push(effect);
+            }
+        }
+        for call in paired {
+            // Somebody else than the called number may have answered. What fails here is told when the call ends.
+            if failed.is_none() {
+                failed = self.ringing.tell_missed(&call).await.err();
             }
         }
         if let Some(error) = failed {
@@ -98,7 +111,8 @@ impl Reports {
                 self.outbound.end_call(call);
                 self.push.end_call(call, false);
                 self.outbound.sync_timeline(call);
-                self.store.drop_pending(call, false).await
+                self.store.drop_pending(call, false).await?;
+                self.ringing.tell_missed(call).await
             }
         }
     }

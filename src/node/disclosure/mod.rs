@@ -194,6 +194,7 @@ pub(in crate::node) fn sender_of(delivery: &Delivery) -> Number {
         MessageBody::Peer { peer, .. } => peer.number.is_none(),
         // As they were shown when it began.
         MessageBody::Ended { number } => number.is_none(),
+        MessageBody::Missed { peer, .. } => peer.number.is_none(),
         // Decided when it was posted.
         MessageBody::Message { .. } => false,
     };

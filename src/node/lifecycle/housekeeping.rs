@@ -20,6 +20,8 @@ const TIDY: u64 = 60;
 /// Batches of old calls that are forgotten in one tick: a backlog must not hold up the rest of a tick's work.
 const BATCHES: usize = 16;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a hosted client may be away and still learn that it missed a call.
+const MISSED_KEPT: Duration = DAY;
 /// A call of which nothing was heard for so long is over, whatever became of the agent that followed it.
 /// One that comes back sooner still finds the calls that are up.
 const LOST: Duration = DAY;
@@ -77,6 +79,7 @@ impl Upkeep {
         if n.is_multiple_of(TIDY) {
             self.store.expire_bindings(now()).await?;
             self.store.expire_enrolments(now()).await?;
+            self.store.expire_missed(UnixMillis(now().0 - MISSED_KEPT.as_millis() as i64)).await?;
             self.end_lost().await;
             self.old_calls.set_limit(&self.store).await?;
         }

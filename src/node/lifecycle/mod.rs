@@ -17,6 +17,7 @@ use crate::node::live_calls::LiveCalls;
 use crate::node::pairing::Pairing;
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::push::Push;
 use crate::store::Store;
 use disk_space::Space;
@@ -33,6 +34,7 @@ pub(in crate::node) struct Upkeep {
     pub(in crate::node) outbound: Arc<Outbound>,
     pub(in crate::node) pairing: Arc<Pairing>,
     pub(in crate::node) inbound: Arc<Inbound>,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) reports: Reports,
     pub(in crate::node) space: Arc<Space>,
     pub(in crate::node) old_calls: OldCalls,

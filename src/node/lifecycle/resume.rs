@@ -44,6 +44,9 @@ impl Upkeep {
             calls.cloned().collect()
         });
         unanswered.iter().for_each(|call| self.outbound.offer(call));
+        for call in self.live.read(Exchange::missed) {
+            self.ringing.tell_missed(&call).await?;
+        }
         let calls = self.live.read(Exchange::len);
         if calls > 0 {
             tracing::info!(calls, pending, "took up the calls of before");
@@ -55,6 +58,10 @@ impl Upkeep {
         let mut resumed = 0;
         let handed_out = self.store.handed_out().await?;
         for delivery in self.store.pending().await? {
+            if delivery.outlives_call() {
+                // The client gets it from the store when it connects.
+                continue;
+            }
             let call = delivery.message.call.clone();
             let Some(pbx) = self.live.pbx_of(&call) else {
                 self.store.drop_pending(&call, true).await?;

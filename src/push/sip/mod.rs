@@ -203,8 +203,8 @@ impl Push {
         let Some(to) = binding.address.clone() else { return Err("has no address".to_owned()) };
         self.inner.policy.check(&to).map_err(|refusal| refusal.to_string())?;
         // Before formatting the text, to keep a flood cheap.
-        let is_post = matches!(delivery.message.body, MessageBody::Message { .. });
-        if !self.inner.sip_rate.take(&binding.number, is_post, Instant::now()) {
+        let may_flood = matches!(delivery.message.body, MessageBody::Message { .. } | MessageBody::Missed { .. });
+        if !self.inner.sip_rate.take(&binding.number, may_flood, Instant::now()) {
             return Err(SPENT.to_owned());
         }
         let queued = queued(delivery, to, from).ok_or("too long for a SIP MESSAGE")?;

@@ -22,9 +22,9 @@ impl SipRateLimit {
         SipRateLimit { per_minute: per_minute.into(), buckets: Mutex::default() }
     }
 
-    /// Takes one message from a number's allowance; false if it is used up. Posts can use only half of it, so that a
-    /// flood of them doesn't suppress peer messages.
-    pub(in crate::push) fn take(&self, number: &Number, is_post: bool, now: Instant) -> bool {
+    /// Takes one message from a number's allowance; false if it is used up. Messages that outsiders cause at will, posts
+    /// and missed calls, can use only half of it, so that a flood of them doesn't suppress peer messages.
+    pub(in crate::push) fn take(&self, number: &Number, may_flood: bool, now: Instant) -> bool {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(number) {
             buckets.retain(|_, (_, last)| now.saturating_duration_since(*last) < MINUTE);
@@ -32,7 +32,7 @@ impl SipRateLimit {
         }
         let Some((bucket, last)) = buckets.get_mut(number) else { return false };
         *last = now;
-        let kept = if is_post { self.per_minute / 2.0 } else { 0.0 };
+        let kept = if may_flood { self.per_minute / 2.0 } else { 0.0 };
         let left = bucket.holds(1.0 + kept, self.per_minute, self.per_minute / MINUTE.as_secs_f64(), now);
         if left {
             bucket.owe(1.0);

@@ -10,7 +10,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::contract::{Capability, Message, MessageBody, PeerClient, Role};
+use crate::contract::{Capability, Message, MessageBody, PeerClient, PeerIdentity, Role};
+use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
 /// Separates the sentence from the part for programs.
@@ -41,21 +42,9 @@ impl fmt::Display for SipText {
         match body {
             // A softphone can't use `own` or `reply`; its node announces `own`.
             MessageBody::Peer { role, peer, own: _, reply: _ } => {
-                f.write_str("Call with ")?;
-                match (&peer.name, &peer.number) {
-                    (Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name))?,
-                    (Some(name), None) => write!(f, "{}", Plain(name))?,
-                    (None, number) => write!(f, "{}", Shown(number.as_ref()))?,
-                }
-                let role = if *role == Role::First { "first" } else { "second" };
-                write!(f, ": reach their client at {}{SEPARATOR}peer id={id} call={call}", peer.address)?;
-                write!(f, " role={role}")?;
-                if let Some(number) = &peer.number {
-                    write!(f, " number={number}")?;
-                }
-                if let Some(name) = &peer.name {
-                    write!(f, " name={}", Escaped(name))?;
-                }
+                write!(f, "Call with {}: reach their client at", Person(peer.name.as_deref(), peer.number.as_ref()))?;
+                write!(f, " {}{SEPARATOR}peer id={id} call={call}", peer.address)?;
+                write_party(f, *role, peer.number.as_ref(), peer.name.as_deref())?;
                 let caps: Vec<&str> = peer.capabilities.iter().map(Capability::as_str).collect();
                 write!(f, " address={} caps={}", peer.address, caps.join(","))
             }
@@ -63,12 +52,44 @@ impl fmt::Display for SipText {
                 write!(f, "Call with {} has ended{SEPARATOR}ended id={id} call={call}", Shown(number.as_ref()))?;
                 number.iter().try_for_each(|number| write!(f, " number={number}"))
             }
+            MessageBody::Missed { role, peer: PeerIdentity { number, name }, at } => {
+                let person = Person(name.as_deref(), number.as_ref());
+                match role {
+                    Role::First => write!(f, "{person} did not answer")?,
+                    Role::Second => write!(f, "Missed call from {person}")?,
+                }
+                write!(f, "{SEPARATOR}missed id={id} call={call}")?;
+                write_party(f, *role, number.as_ref(), name.as_deref())?;
+                write!(f, " at={}", at.0)
+            }
             MessageBody::Message { content } => {
                 let text = content.get("text").and_then(|text| text.as_str());
                 let json = serde_json::to_string(content).map_err(|_| fmt::Error)?;
                 write!(f, "{}{SEPARATOR}message id={id} call={call}", Plain(text.unwrap_or("A message")))?;
                 write!(f, " content={}", Escaped(&json))
             }
+        }
+    }
+}
+
+/// Writes the role of the receiver, and who the other party is, for programs.
+fn write_party(f: &mut fmt::Formatter<'_>, role: Role, number: Option<&Number>, name: Option<&str>) -> fmt::Result {
+    write!(f, " role={}", if role == Role::First { "first" } else { "second" })?;
+    if let Some(number) = number {
+        write!(f, " number={number}")?;
+    }
+    name.map_or(Ok(()), |name| write!(f, " name={}", Escaped(name)))
+}
+
+/// The name and the number of a party, for people.
+struct Person<'a>(Option<&'a str>, Option<&'a Number>);
+
+impl fmt::Display for Person<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Person(Some(name), Some(number)) => write!(f, "{} ({number})", Plain(name)),
+            Person(Some(name), None) => write!(f, "{}", Plain(name)),
+            Person(None, number) => write!(f, "{}", Shown(number)),
         }
     }
 }
@@ -138,6 +159,10 @@ impl<'a> Values<'a> {
         self.get("number").map(|_| self.parse("number")).transpose()
     }
 
+    fn name(&self) -> Result<Option<String>, SipTextError> {
+        self.get("name").map(|_| self.text("name")).transpose()
+    }
+
     fn text(&self, key: &'static str) -> Result<String, SipTextError> {
         self.get(key).and_then(unescape).ok_or(SipTextError::Value(key))
     }
@@ -154,6 +179,11 @@ impl FromStr for SipText {
         let body = match kind {
             "peer" => MessageBody::Peer { role: role(&values)?, peer: peer(&values)?, own: None, reply: None },
             "ended" => MessageBody::Ended { number: values.number()? },
+            "missed" => MessageBody::Missed {
+                role: role(&values)?,
+                peer: PeerIdentity { number: values.number()?, name: values.name()? },
+                at: UnixMillis(values.parse("at")?),
+            },
             "message" => {
                 let content = serde_json::from_str(&values.text("content")?);
                 MessageBody::Message { content: content.map_err(|_| SipTextError::Value("content"))? }
@@ -177,7 +207,7 @@ fn peer(values: &Values<'_>) -> Result<PeerClient, SipTextError> {
     let caps: Result<Vec<Capability>, _> = caps.map(|word| Capability::try_from(word.to_owned())).collect();
     Ok(PeerClient {
         number: values.number()?,
-        name: values.get("name").map(|_| values.text("name")).transpose()?,
+        name: values.name()?,
         address: values.parse("address")?,
         capabilities: caps.map_err(|_| SipTextError::Value("caps"))?,
     })

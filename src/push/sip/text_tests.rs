@@ -53,6 +53,39 @@ fn who_withholds_their_number_has_none() {
 }
 
 #[test]
+fn a_missed_call_is_one_sentence() {
+    let missed = |role, number: Option<&str>, name: Option<&str>| Message {
+        id: "0199".to_owned(),
+        call: "0198-7".parse().unwrap(),
+        body: MessageBody::Missed {
+            role,
+            peer: PeerIdentity { number: number.map(|text| text.parse().unwrap()), name: name.map(str::to_owned) },
+            at: UnixMillis(1_795_345_005_000),
+        },
+    };
+    for (message, text) in [
+        (
+            missed(Role::Second, Some("+12125550100"), Some("Alice A")),
+            "Missed call from Alice A (+12125550100) sidecall:missed id=0199 call=0198-7 role=second \
+             number=+12125550100 name=Alice%20A at=1795345005000",
+        ),
+        (
+            missed(Role::Second, None, None),
+            "Missed call from a withheld number sidecall:missed id=0199 call=0198-7 role=second at=1795345005000",
+        ),
+        (
+            missed(Role::First, Some("+12125550101"), None),
+            "+12125550101 did not answer sidecall:missed id=0199 call=0198-7 role=first number=+12125550101 \
+             at=1795345005000",
+        ),
+    ] {
+        assert_eq!(SipText(message.clone()).to_string(), text);
+        assert!(harmless(text));
+        assert_eq!(text.parse::<SipText>(), Ok(SipText(message)));
+    }
+}
+
+#[test]
 fn what_is_not_ours_is_refused() {
     for bad in [
         "",
@@ -62,6 +95,8 @@ fn what_is_not_ours_is_refused() {
         "a sidecall:nothing id=1 call=1",
         "a sidecall:ended id=% call=1 number=+1",
         "a sidecall:ended id=1 call=1 number=x",
+        "a sidecall:missed id=1 call=1 role=second",
+        "a sidecall:missed id=1 call=1 role=second at=noon",
     ] {
         assert!(bad.parse::<SipText>().is_err(), "{bad:?}");
     }
@@ -86,7 +121,7 @@ proptest! {
     }
 
     #[test]
-    fn never_panics(text in "(\\PC{0,20} sidecall:(peer|ended|message) )?\\PC{0,80}") {
+    fn never_panics(text in "(\\PC{0,20} sidecall:(peer|ended|missed|message) )?\\PC{0,80}") {
         let _ = text.parse::<SipText>();
     }
 }

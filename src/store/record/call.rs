@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use super::remote::RemoteRecord;
-use super::words::{PhaseRecord, ReasonRecord, RouteRecord, SideRecord};
+use super::words::{AlertingRecord, PhaseRecord, ReasonRecord, RouteRecord, SideRecord};
 use crate::core::address::Address;
 use crate::core::base::name::{AgentId, CallId, LegId, PbxName, TrunkName};
 use crate::core::base::time::UnixMillis;
@@ -29,6 +29,8 @@ pub(in crate::store) struct CallRecord {
     pub(in crate::store) route: RouteRecord,
     trunk: Option<TrunkName>,
     pub(in crate::store) reason: ReasonRecord,
+    #[serde(default, skip_serializing_if = "AlertingRecord::is_nobody")]
+    alerting: AlertingRecord,
     carried: Option<Address>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     announced: Option<UnixMillis>,
@@ -128,6 +130,7 @@ impl From<Call> for CallRecord {
             route,
             trunk,
             reason,
+            alerting,
             carried,
             announced,
             decided,
@@ -153,6 +156,7 @@ impl From<Call> for CallRecord {
             route: route.into(),
             trunk,
             reason: reason.into(),
+            alerting: alerting.into(),
             carried,
             announced,
             decided,
@@ -183,6 +187,7 @@ impl From<CallRecord> for Call {
             route,
             trunk,
             reason,
+            alerting,
             carried,
             announced,
             decided,
@@ -208,6 +213,7 @@ impl From<CallRecord> for Call {
             route: route.into(),
             trunk,
             reason: reason.into(),
+            alerting: alerting.into(),
             carried,
             announced,
             decided,

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Record;
 use super::words::RoleRecord;
-use crate::contract::{Capability, Message, MessageBody, PeerClient};
+use crate::contract::{Capability, Message, MessageBody, PeerClient, PeerIdentity};
 use crate::core::address::Address;
 use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
 /// A message.
@@ -40,6 +41,8 @@ enum BodyRecord {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<Number>,
     },
+    #[serde(rename = "missed")]
+    Missed { role: RoleRecord, peer: IdentityRecord, at: UnixMillis },
     #[serde(rename = "message")]
     Message { content: serde_json::Map<String, serde_json::Value> },
 }
@@ -56,6 +59,15 @@ struct PeerRecord {
     capabilities: Vec<Capability>,
 }
 
+/// A party, as the other party saw it.
+#[derive(Debug, Serialize, Deserialize)]
+struct IdentityRecord {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<Number>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+}
+
 impl From<Message> for MessageRecord {
     fn from(message: Message) -> MessageRecord {
         let Message { id, call, body } = message;
@@ -67,6 +79,7 @@ impl From<Message> for MessageRecord {
                 reply,
             },
             MessageBody::Ended { number } => BodyRecord::Ended { number },
+            MessageBody::Missed { role, peer, at } => BodyRecord::Missed { role: role.into(), peer: peer.into(), at },
             MessageBody::Message { content } => BodyRecord::Message { content },
         };
         MessageRecord { id, call, body }
@@ -84,6 +97,7 @@ impl From<MessageRecord> for Message {
                 reply,
             },
             BodyRecord::Ended { number } => MessageBody::Ended { number },
+            BodyRecord::Missed { role, peer, at } => MessageBody::Missed { role: role.into(), peer: peer.into(), at },
             BodyRecord::Message { content } => MessageBody::Message { content },
         };
         Message { id, call, body }
@@ -101,5 +115,19 @@ impl From<PeerRecord> for PeerClient {
     fn from(record: PeerRecord) -> PeerClient {
         let PeerRecord { number, name, address, capabilities } = record;
         PeerClient { number, name, address, capabilities }
+    }
+}
+
+impl From<PeerIdentity> for IdentityRecord {
+    fn from(identity: PeerIdentity) -> IdentityRecord {
+        let PeerIdentity { number, name } = identity;
+        IdentityRecord { number, name }
+    }
+}
+
+impl From<IdentityRecord> for PeerIdentity {
+    fn from(record: IdentityRecord) -> PeerIdentity {
+        let IdentityRecord { number, name } = record;
+        PeerIdentity { number, name }
     }
 }

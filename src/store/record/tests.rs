@@ -6,11 +6,14 @@ use std::path::Path;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::words::{HowRecord, PhaseRecord, ReasonRecord, RoleRecord, RouteRecord, SentStateRecord, SideRecord};
+use super::words::{
+    AlertingRecord, HowRecord, PhaseRecord, ReasonRecord, RoleRecord, RouteRecord, SentStateRecord, SideRecord,
+};
 use super::{CallRecord, ClockRecord, MessageRecord, OfferRecord, Record, read, write};
 use crate::contract::Role;
 use crate::core::call::Phase;
 use crate::core::call::remote_side::{AddressSource, PeerDeliveryState};
+use crate::core::call::ringing::Alerting;
 use crate::core::routing::route::{Reason, Route, Side};
 
 mod any_call;
@@ -100,6 +103,7 @@ fn words_of_closed_lists_stay() {
     are_words::<SideRecord, _>("side", &[Side::Originating, Side::Terminating]);
     are_words::<RouteRecord, _>("route", &[Route::Pstn, Route::Packet, Route::Local]);
     are_words::<ReasonRecord, _>("reason", Reason::ALL);
+    are_words::<AlertingRecord, _>("alerting", &[Alerting::Nobody, Alerting::Called, Alerting::Both]);
     are_words::<PhaseRecord, _>("phase", &[Phase::Decided, Phase::Answered, Phase::Talking, Phase::Ended]);
     are_words::<HowRecord, _>(
         "how",

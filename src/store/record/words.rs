@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::Role;
 use crate::core::call::Phase;
 use crate::core::call::remote_side::{AddressSource, PeerDeliveryState};
+use crate::core::call::ringing::Alerting;
 use crate::core::routing::route::{Reason, Route, Side};
 
 /// Defines the words for an enum, with conversions in both directions. Fails to compile if the two differ in their
@@ -66,6 +67,27 @@ words! {
         NodeError = "node-error",
         MainNumber = "attended",
         NotAnnounced = "not-announced",
+    }
+}
+
+words! {
+    /// Whose clients a call concerns before it is answered.
+    AlertingRecord for Alerting {
+        Nobody = "nobody",
+        Called = "called",
+        Both = "both",
+    }
+}
+
+impl AlertingRecord {
+    pub(super) fn is_nobody(&self) -> bool {
+        matches!(self, AlertingRecord::Nobody)
+    }
+}
+
+impl Default for AlertingRecord {
+    fn default() -> AlertingRecord {
+        Alerting::default().into()
     }
 }
 

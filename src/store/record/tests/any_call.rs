@@ -17,6 +17,7 @@ use crate::core::call::remote_side::{
     AddressSource, Milestone, PeerDelivery, PeerDeliveryState, RemoteClient, RemoteEvent, RemoteSide,
 };
 use crate::core::call::report_order::LatestReport;
+use crate::core::call::ringing::Alerting;
 use crate::core::call::{Bridge, Call, Leg, Membership, Phase, Talk};
 use crate::core::numbering::number::Number;
 use crate::core::routing::portability::ServedBy;
@@ -60,6 +61,10 @@ fn route() -> impl Strategy<Value = Route> {
 
 fn reason() -> impl Strategy<Value = Reason> {
     select(Reason::ALL)
+}
+
+fn alerting() -> impl Strategy<Value = Alerting> {
+    select(vec![Alerting::Nobody, Alerting::Called, Alerting::Both])
 }
 
 fn phase() -> impl Strategy<Value = Phase> {
@@ -173,7 +178,7 @@ fn remote() -> impl Strategy<Value = RemoteSide> {
 fn call() -> impl Strategy<Value = Call> {
     let ids = (named(), named(), leg_id());
     let who = (option::of(number()), any::<bool>(), number(), side());
-    let decision = (route(), option::of(named()), reason(), option::of(address()));
+    let decision = (route(), option::of(named()), reason(), alerting(), option::of(address()));
     let times = (option::of(time()), time(), option::of(time()), option::of(time()));
     let progress = (option::of(text()), phase(), any::<u64>(), option::of((named(), time())));
     let legs = (btree_map(leg_id(), leg(), 0..4), btree_map(number(), time(), 0..3), vec(talk(), 0..3));
@@ -182,7 +187,7 @@ fn call() -> impl Strategy<Value = Call> {
         |(ids, who, decision, times, progress, legs, remote)| {
             let (id, pbx, leg) = ids;
             let (calling, withheld, called, side) = who;
-            let (route, trunk, reason, carried) = decision;
+            let (route, trunk, reason, alerting, carried) = decision;
             let (announced, decided, answered, ended) = times;
             let (cause, phase, last_seq, last_by) = progress;
             let (legs, parted, talks) = legs;
@@ -197,6 +202,7 @@ fn call() -> impl Strategy<Value = Call> {
                 route,
                 trunk,
                 reason,
+                alerting,
                 carried,
                 announced,
                 decided,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
 
-use crate::contract::{Capability, Message, MessageBody, Offer, PeerClient, Role};
+use crate::contract::{Capability, Message, MessageBody, Offer, PeerClient, PeerIdentity, Role};
 use crate::core::base::name::LegId;
 use crate::core::base::time::{ClockReading, UnixMillis};
 use crate::core::call::offer_matching::OfferId;
@@ -12,6 +12,7 @@ use crate::core::call::remote_side::{
     AddressSource, Milestone, PeerDelivery, PeerDeliveryState, RemoteClient, RemoteEvent, RemoteSide,
 };
 use crate::core::call::report_order::LatestReport;
+use crate::core::call::ringing::Alerting;
 use crate::core::call::{Bridge, Call, Leg, Membership, Phase, Talk};
 use crate::core::numbering::number::Number;
 use crate::core::routing::portability::ServedBy;
@@ -79,6 +80,7 @@ fn minimal() -> Call {
         route: Route::Pstn,
         trunk: None,
         reason: Reason::CallerHasNoClient,
+        alerting: Alerting::Nobody,
         carried: None,
         announced: None,
         decided: at(0),
@@ -244,6 +246,11 @@ fn reported() -> Call {
     }
 }
 
+/// Only rows with a version say whom a call concerns before it is answered.
+fn rings() -> Call {
+    Call { alerting: Alerting::Both, ..minimal() }
+}
+
 fn attended() -> Call {
     Call { reason: Reason::MainNumber, calling: some(ALICE), ..minimal() }
 }
@@ -258,6 +265,7 @@ pub(super) fn calls() -> Vec<(&'static str, Call)> {
         ("call-ties", ties()),
         ("call-reported", reported()),
         ("call-attended", attended()),
+        ("call-rings", rings()),
     ]
 }
 
@@ -282,12 +290,15 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
     let serde_json::Value::Object(content) = content else { unreachable!() };
     let own = Some(Box::new(bob.clone()));
     let peer = |role, peer, own, reply| MessageBody::Peer { role, peer, own, reply };
+    let missed = |peer| MessageBody::Missed { role: Role::Second, peer, at: at(0) };
     vec![
         ("message-peer", message(peer(Role::First, nobody.clone(), None, None))),
         ("message-peer-own", message(peer(Role::Second, bob, own, None))),
         ("message-ended", message(MessageBody::Ended { number: some(BOB) })),
         ("message-ended-withheld", message(MessageBody::Ended { number: None })),
         ("message-message", message(MessageBody::Message { content })),
+        ("message-missed", message(missed(PeerIdentity { number: some(ALICE), name: Some("Alice".to_owned()) }))),
+        ("message-missed-withheld", message(missed(PeerIdentity::default()))),
         ("message-peer-reply", message(peer(Role::First, nobody, None, some("https://node.example/a/token-4")))),
     ]
 }

@@ -1,0 +1,167 @@
+//! Telling the clients of both numbers that a call rings, and that it was missed.
+//!
+//! `ringing` is a notice: it reaches connected clients alone, and nothing waits for it. `missed` is stored. Whether a call was
+//! missed follows from the call (`core::call::ringing`), so it can be told late, twice, or after a restart.
+
+use std::sync::Arc;
+
+use crate::contract::{
+    ClientForm, Message, MessageBody, Notice, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role,
+};
+use crate::core::base::name::CallId;
+use crate::core::call::Call;
+use crate::core::call::ringing::Alerting;
+use crate::core::numbering::number::Number;
+use crate::monitor::{brief, now};
+use crate::node::delivery::Deliveries;
+use crate::node::disclosure::Disclosure;
+use crate::node::live_calls::LiveCalls;
+use crate::push::Push;
+use crate::store::{Binding, Delivery, Store, StoreError};
+
+/// Tells clients of calls that nobody has answered.
+pub(in crate::node) struct Ringing {
+    pub(in crate::node) live: LiveCalls,
+    pub(in crate::node) disclosure: Arc<Disclosure>,
+    pub(in crate::node) deliveries: Arc<Deliveries>,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) push: Push,
+}
+
+/// A side of a call whose clients are to be told.
+struct AlertedSide {
+    role: Role,
+    number: Number,
+    clients: Vec<Binding>,
+    /// The other side, as they see it.
+    peer: PeerIdentity,
+}
+
+impl Ringing {
+    /// Tells connected clients in the background that a new call rings: the agent doesn't wait for it.
+    pub(in crate::node) fn ring(self: &Arc<Self>, call: &Call) {
+        if call.alerting != Alerting::Both || self.push.hub().connected() == 0 {
+            return;
+        }
+        let (ringing, call) = (self.clone(), call.clone());
+        tokio::spawn(brief("ringing", async move {
+            if let Err(error) = ringing.ring_now(&call).await {
+                tracing::debug!(%error, call = %call.id, "clients were not told that a call rings");
+            }
+        }));
+    }
+
+    async fn ring_now(&self, call: &Call) -> Result<(), StoreError> {
+        let called = self.called(call).await?;
+        let home = called.as_ref().and_then(|entry| entry.pbx.as_ref());
+        if home.is_some_and(|home| *home != call.pbx) {
+            // It arrives there as a call of its own, which rings.
+            return Ok(());
+        }
+        for side in self.sides(call, call.alerted(), called.as_ref()).await? {
+            let body = NoticeBody::Ringing { role: side.role, peer: side.peer };
+            let notice = Notice { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body };
+            self.deliveries.send_ephemeral(&side.clients, &notice);
+        }
+        Ok(())
+    }
+
+    /// Tells the clients of both numbers that a call was missed, if it was. No client is told twice, however often this is
+    /// called.
+    pub(in crate::node) async fn tell_missed(&self, id: &CallId) -> Result<(), StoreError> {
+        let missed: Vec<Call> = self.live.read(|exchange| {
+            let missed = exchange.missed_in(id).into_iter();
+            missed.filter_map(|id| exchange.call(&id).cloned()).collect()
+        });
+        for call in missed {
+            self.tell_missed_call(&call).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell_missed_call(&self, call: &Call) -> Result<(), StoreError> {
+        let called = self.called(call).await?;
+        let sides = self.sides(call, call.missed_by(), called.as_ref()).await?;
+        let wanted: Vec<_> = sides.into_iter().flat_map(|side| missed_messages(call, side)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let mut routed = self.deliveries.route(wanted, &call.pbx).await?;
+        let new = self.store.add_missed(routed.iter().map(|routed| routed.delivery.clone()).collect()).await?;
+        routed.retain(|routed| new.contains(&routed.delivery.message.id));
+        if !routed.is_empty() {
+            tracing::info!(call = %call.id, called = %call.called, messages = routed.len(), "missed");
+        }
+        self.deliveries.push(routed);
+        Ok(())
+    }
+
+    /// The directory entry of the called number.
+    async fn called(&self, call: &Call) -> Result<Option<NumberEntry>, StoreError> {
+        Ok(self.store.number(&call.called).await?.map(|view| view.entry))
+    }
+
+    /// The sides of these numbers that have clients. None if a main number is called: its attendant answers, and whoever
+    /// the attendant finds gets a call of their own.
+    async fn sides(
+        &self,
+        call: &Call,
+        numbers: Vec<&Number>,
+        called: Option<&NumberEntry>,
+    ) -> Result<Vec<AlertedSide>, StoreError> {
+        let mut sides = Vec::new();
+        if called.is_some_and(|entry| entry.kind == NumberKind::Main) {
+            return Ok(sides);
+        }
+        for number in numbers {
+            let role = if *number == call.called { Role::Second } else { Role::First };
+            let clients = self.disclosure.participating_clients(&call.id, number).await?;
+            if clients.is_empty() {
+                continue;
+            }
+            let peer = match role {
+                Role::First => {
+                    let name = called.and_then(|entry| entry.name.clone());
+                    PeerIdentity { number: Some(call.called.clone()), name }
+                }
+                Role::Second => self.caller(call).await?,
+            };
+            sides.push(AlertedSide { role, number: number.clone(), clients, peer });
+        }
+        Ok(sides)
+    }
+
+    /// The caller, as the called side sees them.
+    async fn caller(&self, call: &Call) -> Result<PeerIdentity, StoreError> {
+        let Some(number) = call.calling.as_ref().filter(|_| !call.withheld) else {
+            return Ok(PeerIdentity::default());
+        };
+        let name = self.store.number(number).await?.and_then(|view| view.entry.name);
+        Ok(PeerIdentity { number: Some(number.clone()), name })
+    }
+}
+
+/// Each client's message that the call was missed.
+fn missed_messages(call: &Call, side: AlertedSide) -> Vec<(Delivery, Binding)> {
+    let AlertedSide { role, number, clients, peer } = side;
+    let other = match role {
+        Role::First => call.called.clone(),
+        Role::Second => call.caller().unwrap_or_else(|| Number::withheld(&call.id)),
+    };
+    // Whoever calls with a softphone has heard that nobody answered.
+    let told = clients.into_iter().filter(|client| role == Role::Second || client.form != ClientForm::Sip);
+    let made = told.map(|client| {
+        let body = MessageBody::Missed { role, peer: peer.clone(), at: call.decided };
+        let delivery = Delivery {
+            number: number.clone(),
+            other: other.clone(),
+            client: client.id.clone(),
+            form: client.form,
+            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
+            attempts: 0,
+            created: now(),
+        };
+        (delivery, client)
+    });
+    made.collect()
+}
