@@ -142,10 +142,11 @@ export class Client {
         break;
       case "ringing":
         setTimeout(() => this.#unanswered(message.call), RINGING);
-        if (call !== undefined) this.#events.notice(call, "ringing");
+        // Who calls need not be told.
+        if (call?.role === "second") this.#events.notice(call, "ringing");
         break;
       case "missed":
-        if (call !== undefined) this.#events.notice(call, "missed");
+        if (call?.phase === "missed" && call.role === "second") this.#events.notice(call, "missed");
         break;
       case "taken":
         if (message.client !== this.#binding.client) this.#ready.get(message.call)?.taken(message.invitation);

@@ -109,8 +109,11 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
       return put(calls, { ...fresh(message.call, message.role, now), parties: [party] });
     }
     case "missed": {
-      const known = call ?? { ...fresh(message.call, message.role, now), parties: [missing(message.peer)] };
-      return known.phase === "active" ? calls : put(calls, { ...known, phase: "missed", ended: now });
+      // Somebody else has answered it.
+      if (call?.answered !== undefined) return calls;
+      const began = Math.min(message.at ?? now, now);
+      const known = call ?? { ...fresh(message.call, message.role, began), parties: [missing(message.peer)] };
+      return put(calls, { ...known, phase: "missed", ended: call === undefined ? began : now });
     }
     case "peer":
       return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));

@@ -1,5 +1,5 @@
 // What the node sends over the stream, parsed.
-import { type Json, list, object, oneOf, parse, text } from "./json.ts";
+import { integer, type Json, list, object, oneOf, parse, text } from "./json.ts";
 import { cleanName } from "./text.ts";
 
 export type Role = "first" | "second";
@@ -19,7 +19,8 @@ export interface Peer extends Person {
 
 export type NodeBody =
   | { readonly type: "ringing"; readonly role: Role; readonly peer: Person }
-  | { readonly type: "missed"; readonly role: Role; readonly peer: Person }
+  /** `at`: when the call began. */
+  | { readonly type: "missed"; readonly role: Role; readonly peer: Person; readonly at?: number }
   | { readonly type: "peer"; readonly role: Role; readonly peer: Peer; readonly own?: Json; readonly reply?: string }
   | { readonly type: "ended"; readonly number?: string }
   | { readonly type: "taken"; readonly invitation: string; readonly client: string }
@@ -31,6 +32,8 @@ export const ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** A number as a tel URI has it, without `tel:`. */
 const NUMBER = /^\+?[0-9A-Za-z*#.=;-]{1,128}$/;
 const ADDRESS_MAX = 1024;
+/** The greatest time that a `Date` holds, in ms. */
+const TIME_MAX = 8.64e15;
 
 /** A frame of the stream. `id` alone is returned for a message of an unknown type, so that it can be acknowledged. */
 export function parseFrame(frame: string): NodeMessage | { readonly id: string } | undefined {
@@ -46,8 +49,11 @@ function parseBody(message: Json): NodeBody | undefined {
   const role = oneOf(message["role"], ROLES) ?? "first";
   switch (message["type"]) {
     case "ringing":
-    case "missed":
-      return { type: message["type"], role, peer: person(object(message["peer"]) ?? {}) };
+      return { type: "ringing", role, peer: person(object(message["peer"]) ?? {}) };
+    case "missed": {
+      const at = integer(message["at"], TIME_MAX);
+      return { type: "missed", role, peer: person(object(message["peer"]) ?? {}), ...(at !== undefined && { at }) };
+    }
     case "peer":
       return peer(message, role);
     case "ended": {

@@ -119,7 +119,7 @@ export class CallView {
       case "ringing":
         return call.role === "first" ? t.ringingOut : t.ringingIn;
       case "missed":
-        return t.missed;
+        return call.role === "first" ? t.noAnswer : t.missed;
       case "active":
         return duration(now - (call.answered ?? now));
       case "ended":

@@ -87,8 +87,9 @@ class RecentView {
     else setText(this.#avatar, letters);
     const texts = call.lines.filter((line) => line.kind === "text").length;
     const files = call.lines.reduce((sum, line) => sum + (line.kind === "files" ? line.count : 0), 0);
-    const missed = call.phase === "missed";
-    const kind = missed ? t.missed : call.role === "first" ? t.outgoing : t.incoming;
+    const unanswered = call.phase === "missed";
+    const missed = unanswered && call.role === "second";
+    const kind = call.role === "first" ? (unanswered ? t.noAnswer : t.outgoing) : missed ? t.missed : t.incoming;
     const length = call.answered === undefined ? "" : duration((call.ended ?? now) - call.answered);
     setText(this.#detail, [kind, length, t.shared(texts, files)].filter((part) => part !== "").join(" · "));
     attribute(this.element, "data-missed", missed);

@@ -55,8 +55,10 @@ test("a phone that rings shows who it is, and an answered call the other person"
 test("a missed call is in the list", { timeout: 60_000 }, async () => {
   node.ring("c1", ALICE, BOB);
   await bob.sees("is calling your phone");
+  await alice.sees("Calling…");
   node.missed("c1", ALICE, BOB);
   await bob.sees("Missed call");
+  await alice.sees("No answer");
 });
 
 test("chat arrives, with links and its state", { timeout: 60_000 }, async () => {

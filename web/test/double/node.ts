@@ -79,8 +79,9 @@ export class NodeDouble {
   }
 
   missed(call: string, first: string, second: string): void {
-    this.#send(second, { call, type: "missed", role: "second", peer: this.#person(first) });
-    this.#send(first, { call, type: "ended", number: second });
+    const at = Date.now();
+    this.#send(first, { call, type: "missed", role: "first", peer: this.#person(second), at });
+    this.#send(second, { call, type: "missed", role: "second", peer: this.#person(first), at });
   }
 
   /** Two numbers talk. */

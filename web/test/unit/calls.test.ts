@@ -28,7 +28,17 @@ test("a call without ringing, and one that nobody answers", () => {
   const ringing = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } });
   assert.equal(only(node(ringing, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
   assert.equal(only(node(ringing, { type: "ended", number: "1" })).phase, "ended");
-  assert.equal(only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" } })).phase, "missed");
+  const missed = only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" }, at: 400 }, 9000));
+  assert.deepEqual([missed.phase, missed.began, missed.ended], ["missed", 400, 400]);
+});
+
+test("a call that somebody else answered is none that nobody answered", () => {
+  const missed = { type: "missed", role: "first", peer: { number: "1" }, at: 400 };
+  const calls = node(node(EMPTY, { type: "ringing", role: "first", peer: { number: "1" } }), peer("2"));
+  assert.equal(only(node(calls, missed)).phase, "active");
+  const over = node(calls, { type: "ended", number: "2" });
+  assert.equal(only(node(over, missed)).phase, "ended");
+  assert.equal(only(node(node(EMPTY, missed), peer("2"))).phase, "active");
 });
 
 test("a transfer changes the person and keeps the call, in either order", () => {

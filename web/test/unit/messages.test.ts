@@ -22,6 +22,13 @@ test("the node's messages are read", () => {
   assert.deepEqual(parseFrame('{"id":"3","call":"c","type":"ringing","role":"first","peer":{"name":"B"}}'), {
     id: "3", call: "c", type: "ringing", role: "first", peer: { name: "B" },
   });
+  const missed = '{"id":"4","call":"c","type":"missed","role":"second","peer":{"number":"+1"},"at":1795345005000}';
+  assert.deepEqual(parseFrame(missed), {
+    id: "4", call: "c", type: "missed", role: "second", peer: { number: "+1" }, at: 1795345005000,
+  });
+  assert.deepEqual(parseFrame('{"id":"5","call":"c","type":"missed","role":"second","peer":{},"at":-1}'), {
+    id: "5", call: "c", type: "missed", role: "second", peer: {},
+  });
 });
 
 test("an unknown type can still be acknowledged, and nonsense is nothing", () => {

@@ -45,6 +45,7 @@ export const de: Catalogue = {
   ringingIn: "ruft Ihr Telefon an",
   ringingOut: "Es klingelt …",
   missed: "Verpasster Anruf",
+  noAnswer: "Keine Antwort",
   ended: "Anruf beendet",
   back: "Zurück",
   noClient: "Die andere Seite hat keine App für Chat, Video und Dateien.",

@@ -48,6 +48,7 @@ export const en = {
   ringingIn: "is calling your phone",
   ringingOut: "Calling…",
   missed: "Missed call",
+  noAnswer: "No answer",
   ended: "Call ended",
   back: "Back",
   noClient: "Their side has no app for chat, video and files.",
