@@ -39,7 +39,7 @@ impl Exchange {
                 new = true;
             }
         }
-        let pair = self.paired_by(&bridge, legs).filter(|_| new);
+        let pair = self.paired_by(&bridge, [&legs[0], &legs[1]]).filter(|_| new);
         Ok(pair.map(|pair| self.talking(pair, at)).into_iter().collect())
     }
 
@@ -56,7 +56,7 @@ impl Exchange {
             call.fall_back_to_answered();
         }
         // After a transfer, one call reports the bridge and another one its end. The pair is the one that was made.
-        let pair = bridge.and_then(|bridge| self.paired_by(&bridge, legs));
+        let pair = bridge.and_then(|bridge| self.paired_by(&bridge, [&legs[0], &legs[1]]));
         pair.map(|pair| self.parted(pair, at)).into_iter().collect()
     }
 

@@ -33,6 +33,13 @@ impl Exchange {
         self.call(id).map(|call| self.pairs(call).collect()).unwrap_or_default()
     }
 
+    /// Whether this pair's two numbers hear each other now, by a bridge of its call.
+    pub fn talks(&self, pair: &Pair) -> bool {
+        let mut talking = self.call(&pair.call).into_iter().flat_map(|call| self.talking_in(call));
+        let (first, second) = (&pair.first, &pair.second);
+        talking.any(|(a, b)| (a, b) == (first, second) || (a, b) == (second, first))
+    }
+
     /// The number that `number` talks with in the call, or will once it is connected.
     pub fn opposite(&self, call: &Call, number: &Number) -> Number {
         let talks = self.pairs(call).find(|pair| pair.first == *number || pair.second == *number);
@@ -97,36 +104,49 @@ impl Exchange {
     pub(super) fn pairs_by(&self, id: &CallId, leg: &LegId) -> Vec<Pair> {
         let state = self.calls.get(id).and_then(|call| call.legs.get(leg));
         let bridges = state.into_iter().flat_map(|state| &state.bridges);
-        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()])).collect()
+        bridges.filter_map(|(other, bridge)| self.paired_by(bridge, [leg, other])).collect()
     }
 
     /// The pair that a bridge between these legs makes.
-    pub(super) fn paired_by(&self, bridge: &Bridge, legs: &[LegId; 2]) -> Option<Pair> {
-        if bridge.beyond { None } else { self.pair(&bridge.call, legs) }
+    pub(super) fn paired_by(&self, bridge: &Bridge, legs: [&LegId; 2]) -> Option<Pair> {
+        let (first, second) = self.numbers_of(bridge, legs)?;
+        Some(Pair { call: bridge.call.clone(), first: first.clone(), second: second.clone() })
     }
 
-    fn pair(&self, id: &CallId, legs: &[LegId; 2]) -> Option<Pair> {
+    /// The numbers, calling side first, that a bridge between these legs makes a pair of.
+    fn numbers_of(&self, bridge: &Bridge, [a, b]: [&LegId; 2]) -> Option<(&Number, &Number)> {
+        if bridge.beyond {
+            return None;
+        }
         let side = |leg: &LegId| {
-            let call = self.calls.get(&self.owner(id, leg)?)?;
-            Some((call.legs.get(leg)?.number.clone()?, *leg == call.leg))
+            let call = self.calls.get(&self.owner(&bridge.call, leg)?)?;
+            Some((call.legs.get(leg)?.number.as_ref()?, *leg == call.leg))
         };
-        let ((a, a_calls), (b, b_calls)) = (side(&legs[0])?, side(&legs[1])?);
+        let ((a, a_calls), (b, b_calls)) = (side(a)?, side(b)?);
         if a == b {
             return None;
         }
-        let (first, second) = if b_calls && !a_calls { (b, a) } else { (a, b) };
-        Some(Pair { call: id.clone(), first, second })
+        Some(if b_calls && !a_calls { (b, a) } else { (a, b) })
     }
 
-    /// The pairs that a call's bridges make now.
-    pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
+    /// The bridges of a call, each once, with their legs.
+    fn bridges_of<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = (&'a Bridge, [&'a LegId; 2])> {
         call.legs.iter().flat_map(move |(leg, state)| {
             let bridges = state.bridges.iter().filter(move |(other, bridge)| {
                 // Both legs hold the bridge: take it once, in the call that reported it.
                 bridge.call == call.id && (leg < other || !call.has(other))
             });
-            bridges.filter_map(move |(other, bridge)| self.paired_by(bridge, &[leg.clone(), other.clone()]))
+            bridges.map(move |(other, bridge)| (bridge, [leg, other]))
         })
+    }
+
+    /// The numbers that hear each other by the call's bridges.
+    fn talking_in<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = (&'a Number, &'a Number)> {
+        self.bridges_of(call).filter_map(|(bridge, legs)| self.numbers_of(bridge, legs))
+    }
+
+    pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
+        self.bridges_of(call).filter_map(|(bridge, legs)| self.paired_by(bridge, legs))
     }
 }
 

@@ -54,17 +54,17 @@ impl Pairing {
     /// As [`Pairing::reconcile`]; returns the softphones for which that made a delivery.
     async fn reconcile_for_softphones(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _lock = self.locks.of(&pair.call).await;
-        let (talks, call, remote) = self.live.read(|exchange| {
+        let (talks, pbx, remote) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
-            let talks = exchange.pairs_in(&pair.call).iter().any(|other| other.same_people(pair));
+            let talks = exchange.talks(pair);
             let talks = talks && !call.is_some_and(|call| exchange.continues_at_another_pbx(call, pair));
             let remote = exchange.remote_party(pair).map(|(home, number)| (home.clone(), number.clone()));
-            (talks, call.cloned(), remote)
+            (talks, call.map(|call| call.pbx.clone()), remote)
         });
-        match call {
-            Some(call) if talks => self.tell(pair, &call, remote.as_ref()).await,
-            call => {
-                let told = self.end_pair(pair, call.as_ref().map(|call| &call.pbx)).await?;
+        match pbx {
+            Some(pbx) if talks => self.tell(pair, &pbx, remote.as_ref()).await,
+            pbx => {
+                let told = self.end_pair(pair, pbx.as_ref()).await?;
                 // One side alone was told here: the other one is another node's.
                 if let [ours] = &Vec::from_iter(told)[..] {
                     self.outbound.tell_pair_over(pair, ours);
@@ -79,7 +79,7 @@ impl Pairing {
     async fn tell(
         &self,
         pair: &Pair,
-        call: &Call,
+        pbx: &PbxName,
         remote: Option<&(Call, Number)>,
     ) -> Result<HashSet<SipRoute>, StoreError> {
         let (first, second) =
@@ -92,8 +92,8 @@ impl Pairing {
         match (first.clients.is_empty(), second.clients.is_empty()) {
             (false, false) => {
                 for (ours, other) in [(&first, &second), (&second, &first)] {
-                    if let Some(peer) = self.shown_party(call, other).await? {
-                        wanted.extend(messages(tokens, call, ours, other.number, &peer, None));
+                    if let Some(peer) = self.shown_party(&pair.call, other).await? {
+                        wanted.extend(messages(tokens, &pair.call, ours, other.number, &peer, None));
                     }
                 }
             }
@@ -101,16 +101,19 @@ impl Pairing {
                 let (ours, other) = if second.clients.is_empty() { (&first, &second) } else { (&second, &first) };
                 match remote.filter(|(_, number)| number == other.number) {
                     // B6, B7: one side is another node's.
-                    Some((home, _)) => (wanted, answer) = self.tell_with_remote(call, home, ours, other).await?,
+                    Some((home, _)) => (wanted, answer) = self.tell_with_remote(&pair.call, home, ours, other).await?,
                     // Our client came after the call had begun.
-                    None if call.side == Side::Originating => self.outbound.offer(call),
-                    None => {}
+                    None => {
+                        if let Some(call) = self.live.call(&pair.call) {
+                            self.outbound.offer(&call);
+                        }
+                    }
                 }
             }
             // Or neither is ours.
             (true, true) => self.outbound.introduce(pair),
         }
-        let mut routed = self.deliveries.route(wanted, &call.pbx).await?;
+        let mut routed = self.deliveries.route(wanted, pbx).await?;
         routed.retain(|routed| !self.push.skip_unreachable(&routed.client, &routed.via, pair));
         let new = self.store.add_deliveries(routed.iter().map(|routed| routed.delivery.clone()).collect()).await?;
         if !new.is_empty() {
@@ -131,7 +134,7 @@ impl Pairing {
     #[allow(clippy::type_complexity, reason = "it is taken apart where it is made")]
     async fn tell_with_remote(
         &self,
-        call: &Call,
+        call: &CallId,
         home: &Call,
         ours: &Party<'_>,
         other: &Party<'_>,
@@ -155,8 +158,8 @@ impl Pairing {
         })
     }
 
-    async fn shown_party(&self, call: &Call, party: &Party<'_>) -> Result<Option<PeerClient>, StoreError> {
-        self.disclosure.shown_as(&call.id, party.role, party.number, &party.clients).await
+    async fn shown_party(&self, call: &CallId, party: &Party<'_>) -> Result<Option<PeerClient>, StoreError> {
+        self.disclosure.shown_as(call, party.role, party.number, &party.clients).await
     }
 
     /// Tells those who were told of each other; the numbers whose clients were.

@@ -1,7 +1,7 @@
 //! The deliveries that tell a side of a pair of the other side.
 
 use crate::contract::{Message, MessageBody, PeerClient, Role};
-use crate::core::call::Call;
+use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::disclosure::inbox_token::InboxTokens;
@@ -17,7 +17,7 @@ pub(super) struct Party<'a> {
 /// Each client's message about its peer.
 pub(super) fn messages(
     tokens: &InboxTokens,
-    call: &Call,
+    call: &CallId,
     to: &Party<'_>,
     other: &Number,
     peer: &PeerClient,
@@ -28,14 +28,14 @@ pub(super) fn messages(
             role: to.role,
             peer: peer.clone(),
             own: own.cloned().map(Box::new),
-            reply: tokens.client_address(&call.id, to.role, to.number, &client.id),
+            reply: tokens.client_address(call, to.role, to.number, &client.id),
         };
         let delivery = Delivery {
             number: to.number.clone(),
             other: other.clone(),
             client: client.id.clone(),
             form: client.form,
-            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
+            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body },
             attempts: 0,
             created: now(),
         };
