@@ -27,3 +27,4 @@ await build({
   logLevel: "warning",
 });
 await cp(here("static"), here("dist"), { recursive: true });
+await cp(here("node_modules/uqr/LICENSE"), here("dist/licences.txt"));

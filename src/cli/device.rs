@@ -1,5 +1,6 @@
 //! `device`: enrols, lists, renames and revokes devices.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -7,6 +8,7 @@ use reqwest::Method;
 
 use super::api_access::AdminArgs;
 use super::output;
+use super::qr::qr;
 use crate::contract::{DeviceChange, DeviceList, DeviceView, EnrolmentCreated, NewEnrolment};
 use crate::core::base::device_name::DeviceName;
 use crate::core::base::name::DeviceId;
@@ -21,8 +23,9 @@ use crate::core::numbering::number::Number;
   sidecall device rename 0193a5c2-7d1e-7a90-8f3b-2c4d5e6f7a8b 'Front desk'
   sidecall device revoke 0193a5c2-7d1e-7a90-8f3b-2c4d5e6f7a8b
 
-To give a person a client, run `enrol` and tell them the code. They enter it once, and their client
-gets a token of its own. In a terminal that is: sidecall client --enrol CODE
+To give a person a client, run `enrol` and send them the link, or let them photograph the QR code that a
+terminal shows with it. It works once, and gives their client a token of its own. In a terminal that is:
+sidecall client --enrol CODE
 To take it back, `revoke` that device. The number's other devices keep working.
 
 You can also use the number's credential or a device's token instead of the administrator's.")]
@@ -104,6 +107,11 @@ async fn enrol(number: &Number, expires: u64, admin: AdminArgs, config: &Path) -
     let (number, code, link) = (made.number, output::clean(&made.code), output::clean(&made.link));
     output::line(format!("This link enrols one device of {number}, until {}:", output::moment(made.expires)))?;
     output::line(&link)?;
+    if std::io::stdout().is_terminal()
+        && let Some(code) = qr(&link)
+    {
+        output::line(code)?;
+    }
     let node = link.split_once("/client/").map_or("URL", |(node, _)| node);
     output::line(format!("In a terminal instead: sidecall client --node {node} --enrol {code}"))
 }

@@ -10,6 +10,7 @@ mod doctor;
 mod logging;
 mod number;
 mod output;
+mod qr;
 mod record;
 mod serve;
 

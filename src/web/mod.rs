@@ -31,6 +31,8 @@ pub const FILES: &[WebFile] = files! {
     "icon.svg": "image/svg+xml",
     "icon-192.png": "image/png",
     "icon-512.png": "image/png",
+    // Of the libraries in the bundle.
+    "licences.txt": "text/plain; charset=utf-8",
 };
 
 /// What the page may do (Content Security Policy): its own files alone, and requests to this and other nodes. On a machine

@@ -3,11 +3,12 @@ import type { Catalogue } from "../core/locale/mod.ts";
 import type { Api, Device, OtherDevice } from "../net/api.ts";
 import { open } from "./dialogs.ts";
 import { h, setChildren, setText } from "./dom.ts";
+import { qrCode } from "./qr.ts";
 
 export async function openDevices(t: Catalogue, api: Api, device: Device): Promise<void> {
   const list = h("ul", { class: "devices" });
   const message = h("p", { class: "message", role: "alert" });
-  const code = h("p", { class: "link-code", role: "status" });
+  const code = h("div", { class: "link-code", role: "status" });
   const fail = () => setText(message, t.devicesFailed);
   const load = async () => setChildren(list, (await api.devices(device)).map(row));
   const row = (other: OtherDevice) => {
@@ -18,7 +19,10 @@ export async function openDevices(t: Catalogue, api: Api, device: Device): Promi
     return h("li", {}, h("span", {}, other.name), h("span", { class: "hint" }, state), !own && remove);
   };
   const add = h("button", { class: "quiet", type: "button" }, t.addDevice);
-  const offer = async () => setText(code, `${api.node}client/#enrol=${await api.invite(device)}`);
+  const offer = async () => {
+    const link = `${api.node}client/#enrol=${await api.invite(device)}`;
+    code.replaceChildren(h("p", {}, link), qrCode(link, t.linkAsQr));
+  };
   add.addEventListener("click", () => void offer().catch(fail));
   void load().catch(fail);
   await open(t.devices, t, [list, add, h("p", { class: "hint" }, t.addDeviceHint), code, message], []);

@@ -1,6 +1,7 @@
 // Two people in a call, each with the client in a real browser.
 import assert from "node:assert/strict";
 import { after, afterEach, before, beforeEach, test } from "node:test";
+import jsQR from "jsqr";
 import type { Browser } from "playwright-core";
 import { NodeDouble } from "../double/node.ts";
 import { launch, Someone } from "./people.ts";
@@ -217,11 +218,28 @@ test("a removed device is signed out and forgets everything", { timeout: 60_000 
   assert.equal(await bob.page.evaluate(() => localStorage.getItem("sidecall.device")), null);
 });
 
+/** What a camera reads off a QR code on the page. */
+async function photographed(someone: Someone, label: string): Promise<string | undefined> {
+  const { size, pixels } = await someone.page.getByLabel(label).evaluate((svg) => {
+    const modules = (svg as SVGSVGElement).viewBox.baseVal.width;
+    const size = modules * 4;
+    const context = Object.assign(document.createElement("canvas"), { width: size, height: size }).getContext("2d")!;
+    context.fillStyle = getComputedStyle(svg).backgroundColor;
+    context.fillRect(0, 0, size, size);
+    context.scale(4, 4);
+    context.fillStyle = getComputedStyle(svg.querySelector("path")!).fill;
+    context.fill(new Path2D(svg.querySelector("path")!.getAttribute("d")!));
+    return { size, pixels: [...context.getImageData(0, 0, size, size).data] };
+  });
+  return jsQR(Uint8ClampedArray.from(pixels), size, size)?.data;
+}
+
 test("a device adds another one, sees it, and removes it", { timeout: 60_000 }, async () => {
   await bob.click("Settings");
   await bob.click("Devices");
   await bob.click("Add a device");
   const link = await bob.page.getByText("#enrol=").textContent();
+  assert.equal(await photographed(bob, "The link as a QR code"), link);
   const context = await browser.newContext({ locale: "en-GB" });
   const page = await context.newPage();
   await page.goto(link!);
