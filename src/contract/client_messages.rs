@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Capability;
+use super::{Capability, GuestView};
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, ClientId, InvitationId};
 use crate::core::base::time::UnixMillis;
@@ -117,6 +117,23 @@ pub enum NoticeBody {
         /// The client that has accepted it.
         client: ClientId,
     },
+    /// A guest has joined with the code that your client asked for.
+    #[serde(rename = "guest")]
+    GuestJoined {
+        /// Your own side of the call.
+        role: Role,
+        /// The guest. Nobody has checked the name.
+        guest: GuestView,
+        /// The address of your client for what the guest's client answers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reply: Option<Address>,
+    },
+    /// A guest of your client's is gone.
+    #[serde(rename = "guest-left")]
+    GuestLeft {
+        /// The guest's client.
+        guest: ClientId,
+    },
 }
 
 impl NoticeBody {
@@ -125,6 +142,8 @@ impl NoticeBody {
         match self {
             NoticeBody::Ringing { .. } => "ringing",
             NoticeBody::Claimed { .. } => "taken",
+            NoticeBody::GuestJoined { .. } => "guest",
+            NoticeBody::GuestLeft { .. } => "guest-left",
         }
     }
 }
@@ -176,4 +195,15 @@ pub enum Role {
     First,
     /// The called side.
     Second,
+}
+
+impl Role {
+    /// The other side.
+    #[must_use]
+    pub fn other(self) -> Role {
+        match self {
+            Role::First => Role::Second,
+            Role::Second => Role::First,
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod claims;
 mod client_messages;
 mod clients;
 mod devices;
+mod guests;
 mod ice;
 mod legacy;
 mod numbers;
@@ -24,6 +25,7 @@ pub use devices::{
     DEVICES_LISTED, DEVICES_MAX, DeviceChange, DeviceCreated, DeviceList, DeviceView, ENROLMENTS_MAX, EnrolmentCreated,
     NewDevice, NewEnrolment,
 };
+pub use guests::{GuestCodeCreated, GuestCreated, GuestList, GuestView, NewGuest, NewGuestCode};
 pub use ice::{IceServer, IceServers};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};

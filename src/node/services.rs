@@ -1,6 +1,7 @@
 //! The services of a node, put together. No other code has them all.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,7 @@ use crate::node::http::api::call_views::CallViews;
 use crate::node::http::api::calls::CallsApi;
 use crate::node::http::api::claims::ClaimsApi;
 use crate::node::http::api::client_stream::StreamsApi;
+use crate::node::http::api::guests::GuestsApi;
 use crate::node::http::api::ice::IceApi;
 use crate::node::http::api::inbox::InboxesApi;
 use crate::node::http::api::monitoring::MonitoringApi;
@@ -32,7 +34,7 @@ use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::failed_logins::Logins;
 use crate::node::http::origins::ClientOrigins;
-use crate::node::http::rate_limits::{BindingLimit, IceLimit, PeerLimit};
+use crate::node::http::rate_limits::{BindingLimit, GuessLimit, IceLimit, PeerLimit};
 use crate::node::http::router::ApiState;
 use crate::node::lifecycle::Upkeep;
 use crate::node::lifecycle::database_probe::DatabaseProbe;
@@ -183,6 +185,7 @@ impl Services {
             streams: self.streams().into(),
             calls: self.calls(config, views.clone()).into(),
             claims: self.claims().into(),
+            guests: self.guests().into(),
             pbxs: PbxsApi { outbound: self.outbound.clone(), push: self.push.clone(), sip: self.sip.clone() }.into(),
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
@@ -236,7 +239,9 @@ impl Services {
     fn directory(&self) -> DirectoryApi {
         DirectoryApi {
             store: self.store.clone(),
+            live: self.live.clone(),
             push: self.push.clone(),
+            deliveries: self.deliveries.clone(),
             disclosure: self.disclosure.clone(),
             pairing: self.pairing.clone(),
             binding_limit: BindingLimit::new(),
@@ -262,6 +267,16 @@ impl Services {
         ClaimsApi { live: self.live.clone(), disclosure: self.disclosure.clone(), deliveries: self.deliveries.clone() }
     }
 
+    fn guests(&self) -> GuestsApi {
+        GuestsApi {
+            live: self.live.clone(),
+            disclosure: self.disclosure.clone(),
+            deliveries: self.deliveries.clone(),
+            guess_limit: GuessLimit::new(Instant::now()),
+            metrics: self.metrics,
+        }
+    }
+
     fn offers(&self) -> OffersApi {
         OffersApi {
             inbound: self.inbound.clone(),
@@ -279,6 +294,7 @@ impl Services {
             posts: self.posts.clone(),
             inbound: self.inbound.clone(),
             deliveries: self.deliveries.clone(),
+            push: self.push.clone(),
             space: self.space.clone(),
             metrics: self.metrics,
         }

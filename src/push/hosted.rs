@@ -92,14 +92,23 @@ impl Hub {
 
     /// Adds a stream of a client.
     pub fn attach(&self, binding: &Binding) -> HostedStream {
+        self.add(&binding.id, binding.lifetime, binding.expires)
+    }
+
+    /// Adds a stream of a guest's client, which has no binding to be renewed.
+    pub fn attach_guest(&self, guest: &ClientId) -> HostedStream {
+        self.add(guest, Duration::ZERO, UnixMillis(i64::MAX))
+    }
+
+    fn add(&self, id: &ClientId, lifetime: Duration, expires: UnixMillis) -> HostedStream {
         let (sender, frames) = mpsc::channel(QUEUE);
         let mut clients = self.lock();
         clients.next += 1;
         clients.open += 1;
         let stream = clients.next;
-        let client = clients.streams.entry(binding.id.clone()).or_insert_with(|| Client {
-            lifetime: binding.lifetime,
-            expires: binding.expires,
+        let client = clients.streams.entry(id.clone()).or_insert_with(|| Client {
+            lifetime,
+            expires,
             streams: Vec::with_capacity(1),
             closed: CancellationToken::new(),
         });
@@ -109,7 +118,7 @@ impl Hub {
         client.streams.push((stream, sender));
         let closed = client.closed.clone();
         self.metrics.clients_connected(clients.open);
-        HostedStream { frames, closed, hub: self.clone(), client: binding.id.clone(), stream }
+        HostedStream { frames, closed, hub: self.clone(), client: id.clone(), stream }
     }
 
     /// Sends a stored message to all streams of a client, if it is connected.

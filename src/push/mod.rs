@@ -1,11 +1,14 @@
 //! Delivers messages to hosted clients, softphones and webhooks.
 //!
-//! Deliveries are stored before they come here, so nothing here needs to survive a restart.
+//! Deliveries are stored before they come here, so nothing here needs to survive a restart. Guests, and what is kept for
+//! them, don't.
 
+mod guest_mailboxes;
 mod hosted;
 mod sip;
 mod webhook;
 
+pub use guest_mailboxes::GuestMailboxes;
 pub use hosted::{Frame, HostedStream, Hub};
 pub use sip::{HandedOut, MissedPairs, SipAnswer, SipRoute, SipText, SipTextError, sip_route};
 pub use webhook::{SigningSecret, SigningSecretError, sign};
@@ -35,6 +38,7 @@ struct Inner {
     store: Store,
     totals: Arc<Totals>,
     hub: Hub,
+    guests: GuestMailboxes,
     sip: PbxQueues,
     sip_rate: SipRateLimit,
     unreachable: UnreachableRoutes,
@@ -49,6 +53,7 @@ impl Push {
     pub fn new(store: Store, totals: Arc<Totals>, policy: ClientPolicy, shutdown: CancellationToken) -> Push {
         let hub = Hub::new(totals.metrics);
         let inner = Inner {
+            guests: GuestMailboxes::new(hub.clone()),
             hub,
             sip: PbxQueues::default(),
             sip_rate: SipRateLimit::new(policy.messages_per_minute),
@@ -71,6 +76,11 @@ impl Push {
     /// The hosted clients' streams.
     pub fn hub(&self) -> &Hub {
         &self.inner.hub
+    }
+
+    /// The messages for guests.
+    pub fn guests(&self) -> &GuestMailboxes {
+        &self.inner.guests
     }
 
     /// Starts a stored delivery. A SIP MESSAGE is sent by the PBX `via` on behalf of `from`.

@@ -14,6 +14,8 @@ mod ephemeral;
 mod exchange;
 mod failures;
 mod flood;
+mod guest_codes;
+mod guests;
 mod https;
 mod ice;
 mod inbox;

@@ -26,6 +26,8 @@ pub fn frames(data: &[u8]) {
             Err(_) => match serde_json::from_str::<Notice>(&text) {
                 Ok(Notice { body: NoticeBody::Ringing { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
                 Ok(Notice { body: NoticeBody::Claimed { invitation, .. }, .. }) => invitation.to_string(),
+                Ok(Notice { body: NoticeBody::GuestJoined { guest, .. }, .. }) => clean(guest.name.as_str()),
+                Ok(Notice { body: NoticeBody::GuestLeft { guest }, .. }) => guest.to_string(),
                 Err(_) => clean(&id_of(&text).unwrap_or_default()),
             },
         };

@@ -85,6 +85,13 @@ impl Show {
                 "{}: another client of your number has accepted the invitation {invitation}",
                 who(peer, "a call of yours")
             )),
+            NoticeBody::GuestJoined { guest, .. } => say(&format!(
+                "{}: a guest who goes by \"{}\" has joined: {}",
+                who(peer, "a call of yours"),
+                clean(guest.name.as_str()),
+                guest.address
+            )),
+            NoticeBody::GuestLeft { .. } => say(&format!("{}: a guest has left", who(peer, "a call of yours"))),
         }
     }
 

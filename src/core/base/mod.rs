@@ -4,6 +4,8 @@ pub mod backoff;
 pub mod breaker;
 pub mod device_name;
 pub mod enrolment_code;
+pub mod guest_code;
+pub mod guest_name;
 pub mod name;
 pub mod pbx_clock;
 pub mod root_cause;

@@ -3,6 +3,7 @@
 mod bridges;
 pub mod claims;
 pub mod exchange;
+pub mod guests;
 mod leg;
 pub mod leg_identity;
 mod membership;

@@ -50,6 +50,14 @@ impl Exchange {
         if second == *number { first } else { second }
     }
 
+    /// Whether a number is on the calling side: of the pair in which it talks, or else as the call was announced.
+    pub fn is_caller(&self, call: &Call, number: &Number) -> bool {
+        match self.pairs(call).find(|pair| pair.first == *number || pair.second == *number) {
+            Some(pair) => pair.first == *number,
+            None => call.caller().as_ref() == Some(number),
+        }
+    }
+
     /// Whether this pair's call left one of our PBXs, or passed a call server of ours, and arrived at another. The
     /// arriving call knows its party and reports it. A call that was rejected there doesn't count: it continues on
     /// another route.

@@ -1,5 +1,6 @@
 //! How the messages for clients leave the node: the PBX that each goes by, and what the agents are given of them.
 
+mod guest_messages;
 pub(in crate::node) mod pbx_links;
 pub(in crate::node) mod post_budget;
 pub(in crate::node) mod sip_handout;

@@ -11,6 +11,8 @@
 //! Nothing is stored for one: it can be checked by every node that has the secret. It names neither
 //! number nor client, and can't be made or changed by anybody else. The tag covers the client tag, so an address with
 //! another client tag is rejected before the client is looked up.
+//!
+//! Guests have addresses whose tokens are secrets of their own, of 32 random bytes (`live_calls::guests`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -64,13 +66,23 @@ impl InboxTokens {
         &self.base
     }
 
-    /// What one of our own addresses says of itself; none of somebody else's.
+    /// What one of our own addresses says of itself; none of somebody else's, or of a guest's.
     pub(in crate::node) fn own(&self, address: &Address) -> Option<InboxToken> {
+        InboxToken::read(&self.own_token(address)?)
+    }
+
+    /// The token of one of our own addresses, whatever it stands for.
+    pub(in crate::node) fn own_token(&self, address: &Address) -> Option<String> {
         // However the scheme, the host and the port are written.
         let (url, base) = (Url::parse(address.as_str()).ok()?, Url::parse(&self.base).ok()?);
         let path = base.path().trim_end_matches('/');
-        let is_ours = url.origin() == base.origin();
-        InboxToken::read(url.path().strip_prefix(path)?.strip_prefix("/a/")?).filter(|_| is_ours)
+        let token = url.path().strip_prefix(path)?.strip_prefix("/a/")?;
+        (url.origin() == base.origin()).then(|| token.to_owned())
+    }
+
+    /// The address whose token is a guest's secret.
+    pub(in crate::node) fn guest_address(&self, secret: &str) -> Option<Address> {
+        format!("{}/a/{secret}", self.base).parse().ok()
     }
 
     /// The address of a number's clients for one call.

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use crate::contract::OfferRefusal;
 use crate::core::base::enrolment_code::EnrolmentCode;
 use crate::core::base::name::{DeviceId, PbxName, PeerName};
+use crate::core::call::guests::{Guest, GuestAccess};
 use crate::core::numbering::number::Number;
 use crate::monitor::{Metrics, now};
 use crate::node::Problem;
@@ -102,6 +103,11 @@ fn token(headers: &HeaderMap) -> Option<&str> {
     bearer.or_else(|| protocols(headers).find_map(|name| name.strip_prefix(PROTOCOL)))
 }
 
+/// The token of a request, if it can be one.
+fn shown(headers: &HeaderMap) -> Option<&str> {
+    token(headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX)
+}
+
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let all = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(',')).map(str::trim)
@@ -157,9 +163,8 @@ pub(in crate::node) struct Authenticator {
 
 impl Authenticator {
     async fn identify(&self, parts: &Parts) -> Result<Identity, Problem> {
-        let token = token(&parts.headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX);
         // What is compared is the hash: how long that takes says nothing about the token.
-        let hash = credential_hash(token.ok_or_else(Problem::unauthorized)?);
+        let hash = credential_hash(shown(&parts.headers).ok_or_else(Problem::unauthorized)?);
         if let Some(known) = self.tokens.identity(&hash) {
             return Ok(known);
         }
@@ -189,13 +194,15 @@ impl Authenticator {
 }
 
 /// The address to which a request's failed login is counted.
-pub(in crate::node) struct LoginSource(Option<IpAddr>);
+pub(in crate::node) struct LoginSource(pub(super) Option<IpAddr>);
 /// An administrator.
 pub(in crate::node) struct Admin;
 /// An agent, and the PBXs that it may speak for.
 pub(in crate::node) struct FromAgent(pub(in crate::node) Scope);
 /// Either of them. An administrator may ask about every PBX.
 pub(in crate::node) struct AdminOrAgent(pub(in crate::node) Scope);
+/// A guest, while the guest takes part in the call.
+pub(in crate::node) struct FromGuest(pub(in crate::node) Guest);
 /// A configured peer, by its certificate or its token.
 pub(in crate::node) struct FromPeer(pub(in crate::node) Arc<PeerNode>);
 /// Whoever may read the monitoring endpoints.
@@ -243,6 +250,16 @@ impl FromRequestParts<ApiState> for AdminOrAgent {
             Identity::Agent(scope) => Ok(AdminOrAgent(scope)),
             _ => Err(Problem::forbidden("this is for administrators and agents")),
         }
+    }
+}
+
+impl FromRequestParts<ApiState> for FromGuest {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<FromGuest, Problem> {
+        let token = shown(&parts.headers).ok_or_else(Problem::unauthorized)?;
+        let found = state.guests.live.guest(GuestAccess::Stream, token, now());
+        let logins = &state.auth.logins;
+        found.map(FromGuest).ok_or_else(|| logins.failed(logins.source(parts), Problem::unauthorized()))
     }
 }
 

@@ -29,10 +29,12 @@ pub(super) fn check(space: &Space) -> Result<(), Problem> {
 
 /// Reads, calls, and whatever takes something away: a person must be able to withhold an address on any disk.
 fn is_needed(method: &Method, path: &str) -> bool {
-    const CALLS: [&str; 7] = [
+    const CALLS: [&str; 9] = [
         "/v1/calls",
         "/v1/calls/{call}/events",
         "/v1/calls/{call}/claims",
+        "/v1/calls/{call}/guests",
+        "/v1/guests",
         "/v1/pbxs/{pbx}",
         "/v1/peer/offers",
         "/v1/peer/offers/{id}/part",

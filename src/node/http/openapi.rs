@@ -6,8 +6,8 @@ use utoipa::{Modify, OpenApi};
 use crate::contract::{Message, Notice};
 use crate::node::Problem;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
-    peer_offers, web_client,
+    calls, claims, client_stream, clients, devices, enrolments, guests, ice, inbox, monitoring, number_import, numbers,
+    pbxs, peer_offers, web_client,
 };
 
 #[derive(OpenApi)]
@@ -19,6 +19,7 @@ use crate::node::http::api::{
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
         web_client::slash, web_client::page, web_client::file,
         calls::decide, calls::list, calls::show, calls::events, claims::create,
+        guests::invite, guests::list, guests::join, guests::stream, guests::dismiss,
         pbxs::report,
         inbox::post, inbox::page,
         ice::for_client, ice::for_guest,
@@ -33,6 +34,7 @@ use crate::node::http::api::{
         (name = "pbxs", description = "The links of agents"),
         (name = "clients", description = "Multimedia clients and their streams"),
         (name = "devices", description = "Installations of clients, each with a token of its own"),
+        (name = "guests", description = "People without a client of their own, who join one call with a code"),
         (name = "addresses", description = "Call-scoped addresses: for whoever has one"),
         (name = "peers", description = "Other organisations' nodes"),
         (name = "numbers", description = "The directory"),
@@ -48,7 +50,7 @@ impl Modify for Bearer {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
             .description(Some(
-                "Of an administrator, an agent, a peer or a device, or the credential of a number for its clients",
+                "Of an administrator, an agent, a peer, a device or a guest, or the credential of a number for its clients",
             ))
             .build();
         let components = document.components.get_or_insert_default();

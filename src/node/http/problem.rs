@@ -7,9 +7,10 @@ use serde::Serialize;
 use utoipa::{IntoResponses, ToSchema};
 
 use crate::contract::{ImportReport, OfferRefusal};
+use crate::core::call::guests::GuestRefusal;
 use crate::node::call::decide::DecisionError;
 use crate::node::call::events::ReportError;
-use crate::node::live_calls::ClaimRefusal;
+use crate::node::live_calls::{ClaimRefusal, InviteRefusal};
 use crate::node::peering::inbound::OfferError;
 use crate::store::StoreError;
 
@@ -137,6 +138,26 @@ impl From<ClaimRefusal> for Problem {
             // Whether there is such a call is none of the asker's business.
             ClaimRefusal::Unreachable => Problem::not_found("call"),
             ClaimRefusal::TooMany(error) => Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()),
+        }
+    }
+}
+
+impl From<InviteRefusal> for Problem {
+    fn from(refusal: InviteRefusal) -> Problem {
+        match refusal {
+            InviteRefusal::Unreachable => Problem::not_found("call"),
+            InviteRefusal::TooMany(error) => {
+                Problem::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).retry_after(60)
+            }
+        }
+    }
+}
+
+impl From<GuestRefusal> for Problem {
+    fn from(refusal: GuestRefusal) -> Problem {
+        match refusal {
+            GuestRefusal::NoSuchCode => Problem::field(StatusCode::NOT_FOUND, "code", refusal.to_string()),
+            GuestRefusal::Full => Problem::new(StatusCode::CONFLICT, refusal.to_string()),
         }
     }
 }

@@ -1,8 +1,9 @@
-//! How many offers a peer may make, and how often a client binds and asks for ICE servers.
+//! How many offers a peer may make, how often a client binds and asks for ICE servers, and how often guests may guess.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,6 +36,13 @@ const ICE_BURST: f64 = 50.0;
 const ICE_RATE: f64 = 20.0;
 /// Time to refill the bucket; then the client is forgotten.
 const ICE_FULL: Duration = Duration::from_secs(3);
+
+/// Codes that one address may try at once.
+const GUESSES_BURST: f64 = 5.0;
+/// Codes that all addresses together may try at once.
+const ALL_GUESSES_BURST: f64 = 60.0;
+/// In so long an address, and all of them together, may try as many again.
+const GUESSES_FULL: Duration = Duration::from_secs(60);
 
 /// A token bucket for each key, until that is forgotten.
 struct Buckets<K> {
@@ -99,6 +107,35 @@ impl IceLimit {
     }
 }
 
+/// How many guests' codes may be tried. A code has six digits: these limits are what keeps it from being guessed.
+pub(in crate::node) struct GuessLimit {
+    sources: Buckets<IpAddr>,
+    all: Mutex<TokenBucket>,
+}
+
+impl GuessLimit {
+    pub(in crate::node) fn new(now: Instant) -> GuessLimit {
+        let sources = Buckets::new(GUESSES_BURST, GUESSES_BURST / GUESSES_FULL.as_secs_f64(), GUESSES_FULL);
+        GuessLimit { sources, all: Mutex::new(TokenBucket::full(ALL_GUESSES_BURST, now)) }
+    }
+
+    /// Takes one attempt of this address, whether the code is right or not.
+    pub(super) fn check(&self, source: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
+        let limited = |detail: &str, seconds: f64| {
+            Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(seconds.ceil() as u64)
+        };
+        let minute = GUESSES_FULL.as_secs_f64();
+        if !self.sources.take(&source.unwrap_or(Ipv4Addr::UNSPECIFIED.into()), now) {
+            return Err(limited("too many codes were tried from this address", minute / GUESSES_BURST));
+        }
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
+        if !all.take(1.0, ALL_GUESSES_BURST, ALL_GUESSES_BURST / minute, now) {
+            return Err(limited("too many codes are being tried", minute / ALL_GUESSES_BURST));
+        }
+        Ok(())
+    }
+}
+
 /// How often each peer may make requests of one kind. Peers are configured, so they are few.
 #[derive(Debug, Default)]
 pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, TokenBucket>>);
@@ -142,5 +179,20 @@ mod tests {
         let later = start + Duration::from_secs(1);
         assert_eq!((0..100).filter(|_| limit.check(client, later).is_ok()).count(), 20);
         assert!(limit.check("+12125550101", start).is_ok());
+    }
+
+    #[test]
+    fn an_address_tries_five_codes_a_minute_and_all_try_sixty() {
+        let start = Instant::now();
+        let limit = GuessLimit::new(start);
+        let source = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let tried = |source, at| (0..100).filter(|_| limit.check(source, at).is_ok()).count();
+        assert_eq!(tried(source(1), start), 5);
+        assert_eq!(limit.check(source(1), start).unwrap_err().status, 429);
+        let later = start + Duration::from_secs(25);
+        assert_eq!(tried(source(1), later), 2);
+        // What an address may not try is not taken from the others.
+        assert_eq!((2..200).map(|n| tried(source(n), later)).sum::<usize>(), 58);
+        assert_eq!(tried(source(200), later + Duration::from_secs(3)), 3);
     }
 }

@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, ice, inbox, monitoring, number_import, numbers, pbxs,
-    peer_offers, web_client,
+    calls, claims, client_stream, clients, devices, enrolments, guests, ice, inbox, monitoring, number_import, numbers,
+    pbxs, peer_offers, web_client,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::origins::{self, ClientOrigins};
@@ -35,6 +35,7 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) streams: Arc<client_stream::StreamsApi>,
     pub(in crate::node) calls: Arc<calls::CallsApi>,
     pub(in crate::node) claims: Arc<claims::ClaimsApi>,
+    pub(in crate::node) guests: Arc<guests::GuestsApi>,
     pub(in crate::node) pbxs: Arc<pbxs::PbxsApi>,
     pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
@@ -97,6 +98,11 @@ all! {
         delete "/v1/clients/{id}" => clients::remove;
         get "/v1/clients/{id}/stream" => client_stream::open;
         post "/v1/calls/{call}/claims" => claims::create;
+        post "/v1/calls/{call}/guests" => guests::invite;
+        get "/v1/calls/{call}/guests" => guests::list;
+        post "/v1/guests" => guests::join;
+        get "/v1/guests/stream" => guests::stream;
+        delete "/v1/guests/{id}" => guests::dismiss;
         get "/v1/ice" => ice::for_client;
     }
     slow {

@@ -57,6 +57,8 @@ impl Upkeep {
         }
         self.inbound.expire_offers().await?;
         self.pairing.tell_missed_calls(beat).await?;
+        let gone = self.live.end_guests(now(), |guest| self.push.hub().is_connected(guest));
+        gone.iter().for_each(|guest| self.deliveries.guest_left(guest));
         for call in self.live.over(now(), GRACE) {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.

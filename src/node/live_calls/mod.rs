@@ -7,6 +7,7 @@
 
 mod backlog;
 mod claims;
+mod guests;
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -19,6 +20,7 @@ use crate::core::base::name::{AgentId, CallId, LegId, PbxName};
 use crate::core::base::time::UnixMillis;
 use crate::core::call::claims::InvitationClaims;
 use crate::core::call::exchange::{Effect, EventRefusal, Exchange, Pair};
+use crate::core::call::guests::Guests;
 use crate::core::call::remote_side::RemoteSide;
 use crate::core::call::report_order::Serial;
 use crate::core::call::{Call, LegEvent, LegReport, Phase};
@@ -27,6 +29,7 @@ use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
 use backlog::Backlog;
 pub(in crate::node) use claims::ClaimRefusal;
+pub(in crate::node) use guests::{InviteRefusal, new_guest_secret};
 
 /// How long a number's address is still good after it has parted, and farewells are tried after a call's end.
 pub(in crate::node) const GRACE: Duration = Duration::from_secs(60);
@@ -51,6 +54,7 @@ struct Calls {
     exchange: Exchange,
     backlog: Backlog,
     claims: InvitationClaims,
+    guests: Guests,
 }
 
 /// A call that was opened, or the one of the same leg that there was.
@@ -83,7 +87,8 @@ impl LiveCalls {
     /// [`LiveCalls::is_full`] holds.
     pub(in crate::node) fn new(store: Store, conference_size: usize, calls_max: usize) -> LiveCalls {
         let exchange = Exchange::new(conference_size);
-        let calls = Calls { exchange, backlog: Backlog::default(), claims: InvitationClaims::default() };
+        let (backlog, claims, guests) = Default::default();
+        let calls = Calls { exchange, backlog, claims, guests };
         LiveCalls(Arc::new(Inner { calls: Mutex::new(calls), store, calls_max }))
     }
 

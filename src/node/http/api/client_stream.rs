@@ -1,4 +1,4 @@
-//! `GET /v1/clients/{id}/stream`: a hosted client reads its messages.
+//! `GET /v1/clients/{id}/stream`: a hosted client reads its messages. A guest's client reads its own in the same manner.
 //!
 //! WebSocket: a text frame for each message; the client answers `{"ack":"<id>"}`, and gets again
 //! what it has not acknowledged when it comes back. SSE: a message is delivered when it is written;
@@ -26,12 +26,13 @@ use crate::contract::ClientForm;
 use crate::core::base::name::ClientId;
 use crate::monitor::now;
 use crate::node::Problem;
+use crate::node::http::api::stream_reader::StreamReader;
 use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::origins::ClientOrigins;
 use crate::node::http::problem::Problems;
 use crate::push::{Frame, HostedStream, Push};
-use crate::store::{Binding, Delivery, Store, StoreError};
+use crate::store::{Binding, Store, StoreError};
 
 const PING: Duration = Duration::from_secs(30);
 /// Two pings and some: who hasn't said anything for so long is gone.
@@ -76,10 +77,21 @@ pub(in crate::node) async fn open(
     if binding.form != ClientForm::Hosted {
         return Err(Problem::invalid("id", "only a hosted client has a stream; this one has its own address"));
     }
+    open_for(StreamReader::Client(binding), api, &origins, &headers, upgrade).await
+}
+
+/// Opens the stream of whoever may read it.
+pub(super) async fn open_for(
+    reader: StreamReader,
+    api: Arc<StreamsApi>,
+    origins: &ClientOrigins,
+    headers: &HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Result<Response, Problem> {
     let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepts.contains("text/event-stream") {
         let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-        return Ok(events(api, binding, last).await?.into_response());
+        return Ok(events(api, reader, last).await?.into_response());
     }
     let Ok(mut upgrade) = upgrade else {
         return Err(Problem::new(
@@ -87,20 +99,20 @@ pub(in crate::node) async fn open(
             "this needs a WebSocket, or \"Accept: text/event-stream\"",
         ));
     };
-    origins.check(&headers)?;
-    if let Some(protocol) = agreed_protocol(&headers)? {
+    origins.check(headers)?;
+    if let Some(protocol) = agreed_protocol(headers)? {
         upgrade.set_selected_protocol(protocol);
     }
     let upgrade = upgrade.read_buffer_size(BUFFER).max_message_size(SAID).max_frame_size(SAID);
     // Pongs for a client that pings and doesn't read would pile up.
     let upgrade = upgrade.write_buffer_size(0).max_write_buffer_size(UNSENT);
     Ok(upgrade.on_upgrade(move |socket| async move {
-        let attached = api.push.hub().attach(&binding);
-        let mut stream = Socket { attached, socket, api, binding, unacknowledged: HashSet::new() };
+        let attached = reader.attach(&api);
+        let mut stream = Socket { attached, socket, api, reader, unacknowledged: HashSet::new() };
         let code = stream.run().await;
         // Whose binding is gone is closed. At a shutdown all end at once, and must not ask the database first.
         let is_closed = stream.attached.closed.is_cancelled();
-        let is_revoked = is_closed && is_revoked(&stream.api, &stream.binding).await;
+        let is_revoked = is_closed && stream.reader.is_revoked(&stream.api).await;
         let code = if is_revoked { close_code::POLICY } else { code };
         let close = CloseFrame { code, reason: "".into() };
         let _ = tokio::time::timeout(SEND, stream.socket.send(Message::Close(Some(close)))).await;
@@ -109,7 +121,7 @@ pub(in crate::node) async fn open(
 
 struct Socket {
     api: Arc<StreamsApi>,
-    binding: Binding,
+    reader: StreamReader,
     attached: HostedStream,
     socket: WebSocket,
     /// Sent on this connection.
@@ -129,9 +141,9 @@ pub(super) fn acknowledged(text: &str) -> Option<String> {
 impl Socket {
     /// Until either side ends it; the code to close with.
     async fn run(&mut self) -> u16 {
-        let Ok(waiting) = waiting(&self.api, &self.binding, None).await else { return close_code::AGAIN };
-        for delivery in waiting {
-            if !self.send(&Frame::new(&delivery.message)).await {
+        let Ok(waiting) = self.reader.waiting(&self.api, None).await else { return close_code::AGAIN };
+        for frame in waiting {
+            if !self.send(&frame).await {
                 return close_code::AWAY;
             }
         }
@@ -174,7 +186,7 @@ impl Socket {
                 return true;
             }
             // Before it leaves: what may have arrived is not taken back silently if they part in this moment.
-            self.api.push.attempted(id);
+            self.reader.attempted(&self.api, id);
         }
         let sent = tokio::time::timeout(SEND, self.socket.send(Message::Text(frame.json.as_str().into())));
         matches!(self.attached.closed.run_until_cancelled(sent).await, Some(Ok(Ok(()))))
@@ -184,29 +196,15 @@ impl Socket {
         if let Some(ack) = acknowledged(text)
             && self.unacknowledged.remove(&ack)
         {
-            self.api.push.delivered(&ack, &self.binding);
+            self.reader.delivered(&self.api, &ack);
         }
     }
-}
-
-/// What an attached client has not received yet. A binding that was removed before the stream was attached ends it.
-async fn waiting(api: &StreamsApi, binding: &Binding, last: Option<&str>) -> Result<Vec<Delivery>, StoreError> {
-    if api.store.binding(&binding.id, now()).await?.is_none() {
-        api.push.hub().close(&binding.id);
-    }
-    api.store.pending_of(&binding.id, last).await
-}
-
-/// Whether the client's device is gone, so that the client need not come back.
-async fn is_revoked(api: &StreamsApi, binding: &Binding) -> bool {
-    let Some(device) = &binding.device else { return false };
-    matches!(api.store.device(device, now()).await, Ok(None))
 }
 
 /// A stream of server-sent events.
 struct Events {
     api: Arc<StreamsApi>,
-    binding: Binding,
+    reader: StreamReader,
     attached: HostedStream,
     waiting: VecDeque<Arc<Frame>>,
     /// What was read from the store: it may come by the hub as well.
@@ -217,14 +215,13 @@ struct Events {
 
 async fn events(
     api: Arc<StreamsApi>,
-    binding: Binding,
+    reader: StreamReader,
     last: Option<&str>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, StoreError> {
-    let attached = api.push.hub().attach(&binding);
-    let waiting = waiting(&api, &binding, last).await?;
-    let waiting: VecDeque<_> = waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect();
+    let attached = reader.attach(&api);
+    let waiting = VecDeque::from(reader.waiting(&api, last).await?);
     let stored = waiting.iter().filter_map(|frame| frame.id.clone()).collect();
-    let events = Events { api, binding, attached, waiting, stored, handed_over: None };
+    let events = Events { api, reader, attached, waiting, stored, handed_over: None };
     let stream = stream::unfold(events, |mut events| async move {
         let frame = events.next().await?;
         let event = Event::default().data(&frame.json);
@@ -238,7 +235,7 @@ async fn events(
 impl Events {
     async fn next(&mut self) -> Option<Arc<Frame>> {
         if let Some(id) = self.handed_over.take() {
-            self.api.push.delivered(&id, &self.binding);
+            self.reader.delivered(&self.api, &id);
         }
         let frame = match self.waiting.pop_front() {
             Some(_) if self.attached.closed.is_cancelled() => return None,
@@ -246,7 +243,7 @@ impl Events {
             None => self.fresh().await?,
         };
         if let Some(id) = &frame.id {
-            self.api.push.attempted(id);
+            self.reader.attempted(&self.api, id);
         }
         self.handed_over.clone_from(&frame.id);
         Some(frame)
@@ -264,45 +261,5 @@ impl Events {
                 return Some(frame);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::NumberEntry;
-    use crate::core::address::client_policy::ClientPolicy;
-    use crate::monitor::{Metrics, Totals};
-    use crate::store::NumberRow;
-
-    #[tokio::test]
-    async fn a_stream_of_a_client_that_is_gone_by_then_is_closed() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("sidecall.db")).await.unwrap();
-        let shutdown = CancellationToken::new();
-        let totals = Arc::new(Totals::new(Metrics::install()));
-        let push = Push::new(store.clone(), totals, ClientPolicy::default(), shutdown.clone());
-        let api = StreamsApi { store, push, shutdown };
-        let binding = Binding {
-            id: "c-1".parse().unwrap(),
-            number: "+12125550100".parse().unwrap(),
-            device: None,
-            form: ClientForm::Hosted,
-            address: None,
-            secret: None,
-            capabilities: Vec::new(),
-            offer: Default::default(),
-            lifetime: Duration::from_secs(60),
-            expires: now() + Duration::from_secs(60),
-        };
-        api.store.put_numbers(vec![NumberRow::new(binding.number.clone(), NumberEntry::default())]).await.unwrap();
-        assert!(api.store.add_binding(binding.clone()).await.unwrap());
-        let attached = api.push.hub().attach(&binding);
-        waiting(&api, &binding, None).await.unwrap();
-        assert!(!attached.closed.is_cancelled());
-        // It is deleted after the request was let in and before the hub knows of the stream.
-        api.store.delete_binding(&binding.id).await.unwrap();
-        waiting(&api, &binding, None).await.unwrap();
-        assert!(attached.closed.is_cancelled());
     }
 }

@@ -110,7 +110,7 @@ fn warn_untold(told: Result<(), StoreError>, number: &Number) {
 /// Whether a client may be reached at this address. Administrators change the policy in the configuration, not here.
 async fn may_bind(api: &DirectoryApi, address: &Address) -> Result<(), Problem> {
     let invalid = |why: String| Problem::invalid("address", why);
-    if api.disclosure.inbox_tokens().own(address).is_some() {
+    if api.disclosure.inbox_tokens().own_token(address).is_some() {
         return Err(invalid("is one that the node has made for a call: a message would go round".to_owned()));
     }
     guard::check_client(api.push.policy(), address).await.map_err(|refusal| invalid(refusal.to_string()))

@@ -18,9 +18,10 @@ use super::number_import::Tally;
 use super::{clients, csv_lines, inbox, numbers};
 use crate::contract::{
     CallDecision, CallEvents, CallList, CallRequest, ClaimOutcome, ClientChange, ClientCreated, ClientList,
-    DeviceChange, DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, ImportReport, Message as Told, NewClaim,
-    NewClient, NewDevice, NewEnrolment, Notice, NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport,
-    PbxView, PeerClient, SharedTimeline, SipMessages,
+    DeviceChange, DeviceCreated, DeviceList, EnrolmentCreated, EventsReply, GuestCodeCreated, GuestCreated, GuestList,
+    ImportReport, Message as Told, NewClaim, NewClient, NewDevice, NewEnrolment, NewGuest, NewGuestCode, Notice,
+    NumberEntry, NumberPage, NumberSwitch, NumberView, Offer, PbxReport, PbxView, PeerClient, SharedTimeline,
+    SipMessages,
 };
 use crate::node::http::extract::Body;
 
@@ -35,6 +36,8 @@ pub fn body(data: &[u8]) {
     again(parsed::<CallEvents>(data));
     again(parsed::<ClientChange>(data));
     again(parsed::<NewClaim>(data));
+    again(parsed::<NewGuestCode>(data));
+    again(parsed::<NewGuest>(data));
     again(parsed::<NumberSwitch>(data));
     again(parsed::<NewEnrolment>(data));
     again(parsed::<NewDevice>(data));
@@ -78,6 +81,9 @@ pub fn body(data: &[u8]) {
     again(read::<Told>(data));
     again(read::<Notice>(data));
     again(read::<ClaimOutcome>(data));
+    again(read::<GuestCodeCreated>(data));
+    again(read::<GuestCreated>(data));
+    again(read::<GuestList>(data));
 }
 
 /// As a handler gets it.

@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 
 use crate::contract::{Message, MessageBody as Said, PeerClient};
 use crate::core::address::Address;
-use crate::core::base::name::PbxName;
+use crate::core::base::name::{CallId, PbxName};
+use crate::core::call::guests::{Guest, GuestAccess};
 use crate::core::numbering::number::Number;
 use crate::monitor::{Metrics, now};
 use crate::node::Problem;
@@ -31,6 +32,7 @@ use crate::node::lifecycle::disk_space::Space;
 use crate::node::live_calls::{GRACE, LiveCalls};
 use crate::node::peering::inbound::Inbound;
 use crate::node::peering::inbound::remote_client::Reception;
+use crate::push::{Frame, Push};
 use crate::store::{Binding, Delivery, Store};
 
 /// Bytes of a message.
@@ -51,6 +53,7 @@ pub(in crate::node) struct InboxesApi {
     pub(in crate::node) posts: Arc<PostBudget>,
     pub(in crate::node) inbound: Arc<Inbound>,
     pub(in crate::node) deliveries: Arc<Deliveries>,
+    pub(in crate::node) push: Push,
     pub(in crate::node) space: Arc<Space>,
     pub(in crate::node) metrics: Metrics,
 }
@@ -70,6 +73,8 @@ struct Behind {
     /// Whom it talks with there, or will.
     other: Number,
     pbx: PbxName,
+    /// The token is a guest's, who writes to one client and decides nothing about the call.
+    is_guest: bool,
 }
 
 /// Sends a message to the clients behind a call-scoped address.
@@ -106,17 +111,15 @@ pub(in crate::node) async fn post(
 }
 
 async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepted, Problem> {
+    if let Some(guest) = api.live.guest(GuestAccess::ToGuest, token, now()) {
+        return take_for_guest(api, token, &guest, request).await;
+    }
     let known = behind(api, token).ok_or_else(nobody)?;
     let spending = api.posts.spending(&api.live, token, &known.claim.call);
     spent(spending.take_post(Instant::now()))?;
-    // A body that doesn't say how long it is may be as long as any, and each client gets one.
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
-    // Said in the head alone, it would be taken from everybody's share.
-    if length.is_some_and(|length| length > BODY) {
-        let detail = format!("the body may have {BODY} bytes");
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
-    }
-    let bytes = |clients: usize| length.unwrap_or(BODY).saturating_add(ROW).saturating_mul(clients);
+    let length = length(&request)?;
+    // Each client gets one.
+    let bytes = |clients: usize| length.saturating_add(ROW).saturating_mul(clients);
     // The client may be gone, and yet the body is read.
     let clients = api.disclosure.inbox_clients(&known.claim, &known.number).await?.len().max(1);
     spent(spending.take_bytes(bytes(clients), Instant::now()))?;
@@ -124,14 +127,46 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(api, token).ok_or_else(nobody)?;
     let is_ephemeral = is_ephemeral(&content)?;
+    if behind.is_guest && decides(&content) {
+        return Err(Problem::invalid("type", "a guest can't say this: it would decide about the call"));
+    }
     let clients = receivers(api, &behind, &content).await?;
     if is_ephemeral {
         // Only the clients that are connected get it.
-        let clients = api.deliveries.send_ephemeral(&clients, &message(&behind, Said::Message { content }));
+        let clients =
+            api.deliveries.send_ephemeral(&clients, &new_message(&behind.claim.call, Said::Message { content }));
         return Ok(Accepted { clients });
     }
     spent(spending.take_room(bytes(clients.len()), Instant::now()))?;
     keep(api, &behind, content, clients).await
+}
+
+/// Passes a message on to a guest. It is kept in memory, and whatever it says concerns the guest alone.
+async fn take_for_guest(api: &InboxesApi, token: &str, guest: &Guest, request: Request) -> Result<Accepted, Problem> {
+    let spending = api.posts.spending(&api.live, token, &guest.host.call);
+    spent(spending.take_post(Instant::now()))?;
+    spent(spending.take_bytes(length(&request)?, Instant::now()))?;
+    let Body(content) = Body::<Map<String, Value>>::from_request(request, &()).await?;
+    // The guest may have gone while the body was read.
+    let guest = api.live.guest(GuestAccess::ToGuest, token, now()).ok_or_else(nobody)?;
+    let is_ephemeral = is_ephemeral(&content)?;
+    let message = new_message(&guest.host.call, Said::Message { content });
+    if is_ephemeral {
+        let clients = api.push.hub().send_ephemeral(&guest.client, &Frame::ephemeral(&message));
+        return Ok(Accepted { clients: usize::from(clients) });
+    }
+    if api.push.guests().send(&guest.client, &message) { Ok(Accepted { clients: 1 }) } else { Err(full()) }
+}
+
+/// Bytes of a request's body. One that doesn't say how long it is may be as long as any.
+fn length(request: &Request) -> Result<usize, Problem> {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok());
+    // Said in the head alone, it would be taken from everybody's share.
+    if length.is_some_and(|length| length > BODY) {
+        let detail = format!("the body may have {BODY} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    }
+    Ok(length.unwrap_or(BODY))
 }
 
 /// Stores a message for each of these clients, and delivers it.
@@ -203,12 +238,15 @@ fn spent(verdict: PostVerdict) -> Result<(), Problem> {
 /// Whether a message is ephemeral. One that decides about the call must reach clients that are away, too.
 fn is_ephemeral(content: &Map<String, Value>) -> Result<bool, Problem> {
     let ephemeral = content.get("ephemeral") == Some(&Value::Bool(true));
-    match content.get("type").and_then(Value::as_str) {
-        Some(kind @ ("peer" | "ended")) if ephemeral => {
-            Err(Problem::invalid("ephemeral", format!("a message of the type \"{kind}\" can't be ephemeral")))
-        }
-        _ => Ok(ephemeral),
+    if ephemeral && decides(content) {
+        return Err(Problem::invalid("ephemeral", "a message of the type \"peer\" or \"ended\" can't be ephemeral"));
     }
+    Ok(ephemeral)
+}
+
+/// Whether a message may decide about the call.
+fn decides(content: &Map<String, Value>) -> bool {
+    matches!(content.get("type").and_then(Value::as_str), Some("peer" | "ended"))
 }
 
 /// The clients that a message concerns: all of the number's if it is about the sender's own client, or else those behind
@@ -230,8 +268,8 @@ fn news(api: &InboxesApi, behind: &Behind, peer: &PeerClient, client: &Binding) 
     Said::Peer { role: *role, peer: peer.clone(), own: None, reply }
 }
 
-fn message(behind: &Behind, body: Said) -> Message {
-    Message { id: uuid::Uuid::now_v7().to_string(), call: behind.claim.call.clone(), body }
+fn new_message(call: &CallId, body: Said) -> Message {
+    Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body }
 }
 
 fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
@@ -242,7 +280,7 @@ fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
         other: other.clone(),
         client: client.id.clone(),
         form: client.form,
-        message: message(behind, body),
+        message: new_message(&behind.claim.call, body),
         attempts: 0,
         created: now(),
     }
@@ -272,13 +310,28 @@ fn nobody() -> Problem {
 
 /// Takes a request of whoever has this address, as if it were a post.
 pub(super) fn take_request(api: &InboxesApi, token: &str) -> Result<(), Problem> {
-    let call = behind(api, token).ok_or_else(nobody)?.claim.call;
+    let call = call_of(api, token).ok_or_else(nobody)?;
     spent(api.posts.spending(&api.live, token, &call).take_post(Instant::now()))
+}
+
+/// The call of an address, while somebody is behind it.
+fn call_of(api: &InboxesApi, token: &str) -> Option<CallId> {
+    let guest = api.live.guest(GuestAccess::ToGuest, token, now());
+    guest.map(|guest| guest.host.call).or_else(|| Some(behind(api, token)?.claim.call))
 }
 
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
-    let claim = InboxToken::read(token)?;
+    let guest = api.live.guest(GuestAccess::ToHost, token, now());
+    let is_guest = guest.is_some();
+    let claim = match guest {
+        Some(Guest { host, .. }) => {
+            let role = api.live.role(&host.call, &host.number)?;
+            let reply = api.disclosure.inbox_tokens().client_address(&host.call, role, &host.number, &host.client)?;
+            api.disclosure.inbox_tokens().own(&reply)?
+        }
+        None => InboxToken::read(token)?,
+    };
     api.live.read(|exchange| {
         let call = exchange.call(&claim.call)?;
         let numbers = exchange.reachable(&claim.call, now(), GRACE);
@@ -286,7 +339,7 @@ fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
         let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
         let hidden = exchange.withholds(&claim.call, &other);
         let other = if hidden { Number::withheld(&claim.call) } else { other };
-        Some(Behind { claim, number, other, pbx })
+        Some(Behind { claim, number, other, pbx, is_guest })
     })
 }
 
@@ -298,6 +351,6 @@ pub(in crate::node) async fn page(
     State(api): State<Arc<InboxesApi>>,
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
-    behind(&api, &token).ok_or_else(nobody)?;
+    call_of(&api, &token).ok_or_else(nobody)?;
     Ok(([(CONTENT_SECURITY_POLICY, PAGE_CSP)], Html(PAGE)).into_response())
 }

@@ -9,6 +9,7 @@ mod csv_lines;
 pub(in crate::node) mod devices;
 pub(in crate::node) mod enrolments;
 pub mod fuzz;
+pub(in crate::node) mod guests;
 pub(in crate::node) mod ice;
 pub(in crate::node) mod inbox;
 pub(in crate::node) mod monitoring;
@@ -16,6 +17,7 @@ pub(in crate::node) mod number_import;
 pub(in crate::node) mod numbers;
 pub(in crate::node) mod pbxs;
 pub(in crate::node) mod peer_offers;
+mod stream_reader;
 pub(in crate::node) mod web_client;
 
 pub use monitoring::StatusView;

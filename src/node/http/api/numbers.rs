@@ -13,11 +13,13 @@ use crate::core::base::name::ClientId;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
+use crate::node::delivery::Deliveries;
 use crate::node::disclosure::Disclosure;
 use crate::node::http::auth::{Admin, Identity};
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
 use crate::node::http::rate_limits::BindingLimit;
+use crate::node::live_calls::LiveCalls;
 use crate::node::pairing::Pairing;
 use crate::push::Push;
 use crate::store::{NumberRow, Store, StoreError};
@@ -30,7 +32,9 @@ const PAGE: u32 = 1000;
 /// Numbers, their devices, and the clients that are bound to them.
 pub(in crate::node) struct DirectoryApi {
     pub(in crate::node) store: Store,
+    pub(in crate::node) live: LiveCalls,
     pub(in crate::node) push: Push,
+    pub(in crate::node) deliveries: Arc<Deliveries>,
     pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) pairing: Arc<Pairing>,
     pub(in crate::node) binding_limit: BindingLimit,
@@ -50,10 +54,11 @@ impl DirectoryApi {
         Ok(())
     }
 
-    /// Ends the streams of clients that are gone, and tells whoever is on the phone with their number, if they were its
-    /// last. If telling fails, they are gone all the same.
+    /// Ends the streams of clients that are gone and of their guests, and tells whoever is on the phone with their number,
+    /// if they were its last. If telling fails, they are gone all the same.
     pub(super) async fn end_clients(&self, number: &Number, clients: &[ClientId]) {
         clients.iter().for_each(|client| self.push.end_client(client));
+        self.live.end_guests_of(clients).iter().for_each(|guest| self.deliveries.guest_left(guest));
         if let Err(error) = self.pairing.reconsider(number).await {
             tracing::warn!(%error, %number, "who talks with a client that is gone could not be told");
         }
