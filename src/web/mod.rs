@@ -21,9 +21,13 @@ macro_rules! files {
 /// The page itself.
 pub const PAGE: &str = "index.html";
 
+/// The page where guests join. It is served one level above the other files.
+pub const GUEST_PAGE: &str = "guest.html";
+
 /// All files.
 pub const FILES: &[WebFile] = files! {
     "index.html": "text/html; charset=utf-8",
+    "guest.html": "text/html; charset=utf-8",
     "client.js": "text/javascript; charset=utf-8",
     "client.css": "text/css; charset=utf-8",
     "worker.js": "text/javascript; charset=utf-8",
@@ -62,9 +66,11 @@ mod tests {
     }
 
     #[test]
-    fn the_page_names_no_other_host() {
-        let page = FILES.iter().find(|file| file.name == PAGE).unwrap();
-        let page = std::str::from_utf8(page.bytes).unwrap();
-        assert!(page.contains("client.js") && !page.contains("//"), "{page}");
+    fn the_pages_name_no_other_host() {
+        for (name, script) in [(PAGE, "\"client.js\""), (GUEST_PAGE, "\"client/client.js\"")] {
+            let page = FILES.iter().find(|file| file.name == name).unwrap();
+            let page = std::str::from_utf8(page.bytes).unwrap();
+            assert!(page.contains(script) && !page.contains("//"), "{page}");
+        }
     }
 }

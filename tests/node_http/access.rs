@@ -58,6 +58,7 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::GET, "/client", [200; 5]),
         (Method::GET, "/client/", [200; 5]),
         (Method::GET, "/client/client.js", [200; 5]),
+        (Method::GET, "/j", [200; 5]),
         // Who has an address needs no token, and who has none gets the same answer with any.
         (Method::GET, "/a/x", [404; 5]),
         (Method::POST, "/a/x", [404; 5]),

@@ -28,6 +28,25 @@ async fn the_page_and_its_files_come_with_a_strict_policy() {
 }
 
 #[tokio::test]
+async fn guests_join_on_a_page_with_the_same_policy() {
+    let node = TestNode::start().await;
+    let response = Client::new().get(node.url("/j")).send().await.unwrap();
+    let policy = response.headers()["content-security-policy"].clone();
+    let client = Client::new().get(node.url("/client/")).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &policy), (200, &client.headers()["content-security-policy"]));
+    // It is one level above the client, and so are the addresses of its files.
+    let page = response.text().await.unwrap();
+    for file in page.split("client/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+        assert_eq!(
+            Client::new().get(node.url(&format!("/client/{file}"))).send().await.unwrap().status(),
+            200,
+            "{file}"
+        );
+    }
+    assert!(page.contains("client/client.js"), "{page}");
+}
+
+#[tokio::test]
 async fn a_browser_keeps_a_file_until_it_changes() {
     let node = TestNode::start().await;
     let http = Client::new();

@@ -1,14 +1,17 @@
-// Starts the client: one tab at a time, with the code of a link if there is one.
+// Starts the client: one tab at a time, with the code of a link if there is one. Or starts the page of a guest.
 import { catalogue, pick } from "./core/locale/mod.ts";
 import { Api } from "./net/api.ts";
 import { loadPreferences, Storage } from "./net/storage.ts";
 import { App } from "./ui/app.ts";
 import { h, setChildren } from "./ui/dom.ts";
+import { GuestPage } from "./ui/guestpage.ts";
 
 const LOCK = "sidecall";
 
-/** The page is NODE/client/, so the node is one level up. */
-const node = new URL("../", location.href.replace(/[?#].*$/, "")).href;
+/** Guests join at NODE/j. */
+const guest = document.body.dataset["page"] === "guest";
+/** The client's page is NODE/client/, so the node is one level up. */
+const node = new URL(guest ? "./" : "../", location.href.replace(/[?#].*$/, "")).href;
 const root = document.getElementById("app")!;
 
 /** The code of `#enrol=CODE`. It does not stay in the address or the history. */
@@ -45,7 +48,11 @@ function elsewhere(code: string): void {
   setChildren(root, [h("main", { class: "sign-in" }, h("h1", {}, t.elsewhereTitle), h("p", { class: "lead" }, t.elsewhereText), use)]);
 }
 
-const here = new URLSearchParams(location.search).has("here");
-if (here) history.replaceState(null, "", location.pathname + location.hash);
-void run(here);
-if ("serviceWorker" in navigator && isSecureContext) void navigator.serviceWorker.register("worker.js").catch(() => undefined);
+if (guest) {
+  new GuestPage(root, new Api(node)).start();
+} else {
+  const here = new URLSearchParams(location.search).has("here");
+  if (here) history.replaceState(null, "", location.pathname + location.hash);
+  void run(here);
+  if ("serviceWorker" in navigator && isSecureContext) void navigator.serviceWorker.register("worker.js").catch(() => undefined);
+}

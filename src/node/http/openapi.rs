@@ -17,7 +17,7 @@ use crate::node::http::api::{
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
         enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
-        web_client::slash, web_client::page, web_client::file,
+        web_client::slash, web_client::page, web_client::file, web_client::guest_page,
         calls::decide, calls::list, calls::show, calls::events, claims::create,
         guests::invite, guests::list, guests::join, guests::stream, guests::dismiss,
         pbxs::report,

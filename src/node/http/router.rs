@@ -81,6 +81,7 @@ all! {
         get "/client" => web_client::slash;
         get "/client/" => web_client::page;
         get "/client/{file}" => web_client::file;
+        get "/j" => web_client::guest_page;
         get "/openapi.json" => monitoring::openapi;
     }
     client_api {

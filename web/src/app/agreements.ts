@@ -1,5 +1,5 @@
 // How devices agree on a session: invitations that are sent, answered and taken up, and the sessions that they open.
-import { type Call, present } from "../core/calls.ts";
+import { type Call, keyOf, present } from "../core/calls.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { Accept, Bundle, InvitationKind, Invite } from "../core/signal.ts";
 import { commitment } from "../core/verify.ts";
@@ -104,7 +104,7 @@ export class Agreements {
 
   invited(invite: Invite, address: string): void {
     const here = present(this.#events.call());
-    if (!this.#invitations.receive(invite, address, here.length === 1 ? here[0]!.number : undefined)) return;
+    if (!this.#invitations.receive(invite, address, here.length === 1 ? keyOf(here[0]!) : undefined)) return;
     const { invitation: id, kind, from } = invite;
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
@@ -215,7 +215,7 @@ export class Agreements {
 
   /** The session that an invitation was for is gone: another invitation is for a new one. */
   #inviteAnew({ id, kind, session, party, files }: Invitation): void {
-    const to = present(this.#events.call()).find(({ number }) => number === party);
+    const to = present(this.#events.call()).find((known) => keyOf(known) === party);
     const { transfers } = this.#shared;
     if (session === id || to?.address === undefined) return transfers.drop(id);
     transfers.renew(id, this.invite(kind, to.address, party, files));

@@ -1,6 +1,7 @@
-// The device's place at its node: bound to its number, with a stream that is kept open.
+// The client's place at its node: made known to it, with a stream that is kept open.
 import type { NodeMessage } from "../core/envelope.ts";
-import { type Api, ApiError, type Device } from "../net/api.ts";
+import type { Access, Bound } from "../net/access.ts";
+import { ApiError } from "../net/api.ts";
 import { Stream, type StreamState } from "../net/stream.ts";
 
 export interface BindingEvents {
@@ -10,24 +11,22 @@ export interface BindingEvents {
 }
 
 export class Binding {
-  readonly #device: Device;
-  readonly #api: Api;
+  readonly #access: Access;
   readonly #events: BindingEvents;
   #stream: Stream | undefined;
   #stopped = false;
   /** The client's id at the node. */
   client = "";
 
-  constructor(device: Device, api: Api, events: BindingEvents) {
-    this.#device = device;
-    this.#api = api;
+  constructor(access: Access, events: BindingEvents) {
+    this.#access = access;
     this.#events = events;
   }
 
-  /** Binds and listens. Fails if the node cannot be reached or refuses the device. */
+  /** Binds and listens. Fails if the node cannot be reached or refuses the client. */
   async start(): Promise<void> {
-    const client = await this.#api.bind(this.#device);
-    if (!this.#stopped) this.#listen(client);
+    const bound = await this.#access.bind();
+    if (!this.#stopped) this.#listen(bound);
   }
 
   stop(): void {
@@ -46,20 +45,20 @@ export class Binding {
     this.#stream?.replace();
   }
 
-  #listen(client: string): void {
+  #listen({ client, path, token }: Bound): void {
     this.client = client;
     const events = { ...this.#events, refused: () => void this.#bindAgain(stream) };
-    const stream = new Stream(this.#api.node, client, this.#device.token, events);
+    const stream = new Stream(this.#access.node, path, token, events);
     this.#stream = stream;
   }
 
-  /** The node may have forgotten the client, or the device. A browser does not tell why a stream cannot be opened. */
+  /** The node may have forgotten the client, or refuse it from now on. A browser does not tell why a stream cannot be opened. */
   async #bindAgain(stream: Stream): Promise<void> {
     try {
-      const client = await this.#api.bind(this.#device);
-      if (this.#stream !== stream || client === this.client) return;
+      const bound = await this.#access.bind();
+      if (this.#stream !== stream || bound.client === this.client) return;
       stream.stop();
-      this.#listen(client);
+      this.#listen(bound);
     } catch (error) {
       // The stream tries again, and then this does.
       if (this.#stream !== stream || !(error instanceof ApiError) || error.failure !== "unauthorized") return;

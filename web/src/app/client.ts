@@ -1,16 +1,17 @@
-// The signed-in client: takes what the node sends, keeps the calls, and gives each live call its conversation.
+// The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
 import { type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
-import { type NodeMessage, parseAddress } from "../core/envelope.ts";
+import type { NodeMessage } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
-import type { Api, Device } from "../net/api.ts";
-import { isAlive, Outbox } from "../net/outbox.ts";
+import type { Access } from "../net/access.ts";
+import { Outbox } from "../net/outbox.ts";
 import { type Preferences, type SavedSession, type Storage } from "../net/storage.ts";
 import type { StreamState } from "../net/stream.ts";
 import { Binding } from "./binding.ts";
 import { Conversation } from "./conversation.ts";
 import { randomHex } from "./random.ts";
+import { addresses, isReachable, missed, replyTo } from "./reach.ts";
 import { Texts } from "./texts.ts";
 import type { TransferView } from "./transfers.ts";
 
@@ -30,8 +31,7 @@ const RINGING = 300_000;
 const FILES_KEPT = 24 * 3600 * 1000;
 
 export class Client {
-  readonly device: Device;
-  readonly #api: Api;
+  readonly #access: Access;
   readonly #storage: Storage;
   readonly #events: ClientEvents;
   readonly #outbox = new Outbox();
@@ -44,12 +44,11 @@ export class Client {
   /** Whether the person sees the page. */
   watching = true;
 
-  constructor(device: Device, api: Api, storage: Storage, events: ClientEvents) {
-    this.device = device;
-    this.#api = api;
+  constructor(access: Access, storage: Storage, events: ClientEvents) {
+    this.#access = access;
     this.#storage = storage;
     this.#events = events;
-    this.#binding = new Binding(device, api, {
+    this.#binding = new Binding(access, {
       message: (message) => this.#take(message),
       state: (state) => this.#streamState(state),
     });
@@ -60,7 +59,7 @@ export class Client {
     });
   }
 
-  /** Takes up what was stored, binds, and listens. Fails only if the node cannot be reached or refuses the device. */
+  /** Takes up what was stored, binds, and listens. Fails only if the node cannot be reached or refuses the client. */
   async start(): Promise<void> {
     if (this.calls.size === 0) await this.#restore();
     await this.#binding.start();
@@ -69,6 +68,22 @@ export class Client {
   stop(): void {
     this.#binding.stop();
     this.#ready.forEach((conversation) => conversation.close());
+  }
+
+  /** The page of a guest is being left: it comes back without its sessions, if at all. */
+  leave(): void {
+    this.#ready.forEach((conversation) => conversation.leave());
+  }
+
+  /** All calls are over for this client. */
+  end(): void {
+    for (const call of this.calls.keys()) this.#step({ type: "over", call, now: Date.now() });
+    this.stop();
+  }
+
+  /** Its id at the node. */
+  get id(): string {
+    return this.#binding.client;
   }
 
   conversation(call: string): Conversation | undefined {
@@ -121,13 +136,16 @@ export class Client {
     this.#events.changed();
   }
 
-  /** A call that may have ended while the node could not say so. */
+  /** A call that may have ended, or whose guests may have come and gone, while the node could not say so. */
   async #check(call: Call): Promise<void> {
+    if (call.phase !== "active" && call.phase !== "ringing") return;
     const before = addresses(call);
-    if (call.phase !== "active" || before.length === 0 || (await isReachable(call))) return;
+    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), before.length === 0 || isReachable(call)]);
     // Others may have come meanwhile.
     const now = this.calls.get(call.id);
-    if (now !== undefined && addresses(now).join() === before.join()) this.#step({ type: "over", call: call.id, now: Date.now() });
+    if (now === undefined || addresses(now).join() !== before.join()) return;
+    if (!reachable) return this.#step({ type: "over", call: call.id, now: Date.now() });
+    for (const message of guests === undefined ? [] : missed(now, guests)) await this.#take(message);
   }
 
   async #take(message: NodeMessage): Promise<void> {
@@ -135,7 +153,8 @@ export class Client {
     const call = this.calls.get(message.call);
     switch (message.type) {
       case "peer":
-        if (message.own !== undefined && message.peer.address !== undefined) {
+      case "guest":
+        if (message.type === "peer" && message.own !== undefined && message.peer.address !== undefined) {
           void this.#outbox.post(message.peer.address, { type: "peer", peer: message.own });
         }
         void this.#converse(message.call);
@@ -149,7 +168,7 @@ export class Client {
         if (call?.phase === "missed" && call.role === "second") this.#events.notice(call, "missed");
         break;
       case "taken":
-        if (message.client !== this.#binding.client) this.#ready.get(message.call)?.taken(message.invitation);
+        if (message.client !== this.id) this.#ready.get(message.call)?.taken(message.invitation);
         break;
       case "message": {
         const signal = parseSignal(message.content);
@@ -210,10 +229,10 @@ export class Client {
     const stored = await this.#storage.identity(call.id);
     const { certificate, from } = stored ?? { certificate: await newCertificate(), from: randomHex() };
     if (stored === undefined) await this.#storage.saveIdentity(call.id, { certificate, from });
-    const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#api.iceServers(this.device)]);
+    const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#access.iceServers()]);
     const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, iceServers }, {
       post: (address, content) => this.#outbox.post(address, content),
-      claim: (invitation) => this.#api.claim(this.device, this.#binding.client, call.id, invitation),
+      claim: (invitation) => this.#access.claim(this.id, call.id, invitation),
       changed: () => this.#events.changed(),
       transferred: (id, transfer) => this.#transferred(call.id, id, transfer),
       saveSession: (facts) => void this.#storage.saveSession(facts),
@@ -254,21 +273,4 @@ export class Client {
     this.#conversations.delete(call.id);
     void this.#storage.forgetIdentity(call.id);
   }
-}
-
-function addresses(call: Call): string[] {
-  return present(call).flatMap(({ address }) => address ?? []);
-}
-
-/** Whether anybody in the call still has an address. */
-async function isReachable(call: Call): Promise<boolean> {
-  return (await Promise.all(addresses(call).map(isAlive))).includes(true);
-}
-
-/** Where an answer goes: the device's own address if it is on a node of somebody in the call, else everybody's. */
-function replyTo(call: Call, reply: string | undefined): string | undefined {
-  const known = addresses(call);
-  const address = parseAddress(reply);
-  const nodes = known.map((one) => new URL(one).origin);
-  return address !== undefined && nodes.includes(new URL(address).origin) ? address : known[0];
 }

@@ -1,8 +1,9 @@
 // What happens beside the voice in one call: who is invited to what, the sessions, shared sources and files.
-import { type Call, present } from "../core/calls.ts";
+import { type Call, keyOf, present } from "../core/calls.ts";
 import type { Invitation } from "../core/invitations.ts";
 import type { InvitationKind, Signal, Source } from "../core/signal.ts";
 import { bundleOf, type Entry } from "../files/entries.ts";
+import { postAtOnce } from "../net/outbox.ts";
 import { Agreements } from "./agreements.ts";
 import type { Session, SessionFacts } from "./session.ts";
 import { type Self, Sessions } from "./sessions.ts";
@@ -55,8 +56,8 @@ export class Conversation {
   /** The call has changed: those who have left are no longer shown anything, nor is anybody who may be one of them. */
   update(call: Call): void {
     const here = present(call);
-    const isHere = (party: string) => here.some(({ number }) => (number ?? "") === party);
-    const someoneLeft = present(this.#call).some(({ number }) => !isHere(number ?? ""));
+    const isHere = (key: string) => here.some((party) => (keyOf(party) ?? "") === key);
+    const someoneLeft = present(this.#call).some((party) => !isHere(keyOf(party) ?? ""));
     this.#call = call;
     if (here.length === 0) return this.close();
     const isGone = (party: string) => (party === "" ? someoneLeft : !isHere(party));
@@ -73,6 +74,11 @@ export class Conversation {
     this.sessions.forEach((session) => session.networkChanged());
   }
 
+  /** The page is being left, and no session outlives it. */
+  leave(): void {
+    for (const { facts } of this.sessions) postAtOnce(facts.address, { type: "bye", session: facts.id, from: this.#self.from });
+  }
+
   close(): void {
     this.sources.close();
     this.sessions.forEach((session) => this.#sessions.end(session));
@@ -85,9 +91,9 @@ export class Conversation {
   share(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     const bundle = bundleOf(entries);
-    for (const { address, number } of present(this.#call)) {
-      if (address === undefined) continue;
-      this.transfers.offer(this.#agreements.invite("files", address, number, bundle), entries, bundle);
+    for (const party of present(this.#call)) {
+      if (party.address === undefined) continue;
+      this.transfers.offer(this.#agreements.invite("files", party.address, keyOf(party), bundle), entries, bundle);
     }
   }
 
@@ -151,9 +157,10 @@ export class Conversation {
   #sourceChanged(source: Source): void {
     for (const session of this.sessions) session.setSources(this.sources.tracks);
     if (this.sources.tracks.has(source)) {
-      const reached = (party: string | undefined) => this.sessions.some(({ facts }) => facts.party === (party ?? ""));
-      for (const { address, number } of present(this.#call)) {
-        if (address !== undefined && !reached(number)) this.#agreements.invite(source, address, number);
+      const reached = (key: string | undefined) => this.sessions.some(({ facts }) => facts.party === (key ?? ""));
+      for (const party of present(this.#call)) {
+        const key = keyOf(party);
+        if (party.address !== undefined && !reached(key)) this.#agreements.invite(source, party.address, key);
       }
     } else {
       const pending = this.invitations.filter(({ incoming, kind }) => !incoming && kind === source);

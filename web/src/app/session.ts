@@ -13,7 +13,7 @@ export interface SessionFacts {
   readonly polite: boolean;
   /** Which connection it is: 0, then the time when a new one was asked for. The later one counts. */
   readonly round: number;
-  /** The number that the other device belongs to; empty if it is not known. */
+  /** The key of the party that the other device belongs to (see `keyOf`); empty if it is not known. */
   readonly party: string;
   /** The other device, and where it is reached. */
   readonly from: string;

@@ -7,6 +7,8 @@
 // | ringing | missed, ended  | missed / ended |
 // | active  | ended (the last party) | ended |
 // | ended   | peer           | active  |
+//
+// A guest who joins or leaves counts like a peer who does.
 import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
 
@@ -116,9 +118,12 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
       return put(calls, { ...known, phase: "missed", ended: call === undefined ? began : now });
     }
     case "peer":
+    case "guest":
       return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));
     case "ended":
-      return call === undefined ? calls : put(calls, left(call, message.number, message.id, now));
+      return call === undefined ? calls : put(calls, left(call, message, message.id, now));
+    case "guest-left":
+      return call === undefined ? calls : put(calls, left(call, { guest: message.guest }, message.id, now));
     default:
       return calls;
   }
@@ -132,11 +137,10 @@ function missing(person: Person): Party {
   return { ...person, capabilities: [], present: false };
 }
 
-function joined(call: Call, message: NodeMessage & { readonly type: "peer" }, now: number): Call {
-  const same = (party: Party) => party.number === message.peer.number;
-  const before = call.parties.find(same);
+function joined(call: Call, message: NodeMessage & { readonly type: "peer" | "guest" }, now: number): Call {
+  const before = call.parties.find((party) => isSame(party, message.peer));
   const party: Party = { ...message.peer, present: true };
-  const others = call.phase === "ringing" ? [] : call.parties.filter((other) => !same(other));
+  const others = call.phase === "ringing" ? [] : call.parties.filter((other) => !isSame(other, message.peer));
   // The first one needs no line: the page shows who it is.
   const introduce = call.answered !== undefined && before?.present !== true;
   const line: Line = { id: `${message.id}.joined`, at: now, own: false, kind: "joined", who: message.peer };
@@ -151,12 +155,22 @@ function joined(call: Call, message: NodeMessage & { readonly type: "peer" }, no
   };
 }
 
-function left(call: Call, number: string | undefined, id: string, now: number): Call {
-  const gone = call.parties.find((party) => party.present && party.number === number);
+function left(call: Call, person: Person, id: string, now: number): Call {
+  const gone = call.parties.find((party) => party.present && isSame(party, person));
   if (gone === undefined) return call.phase === "ringing" ? { ...call, phase: "ended", ended: now } : call;
   const parties = call.parties.map((party) => (party === gone ? { ...party, present: false } : party));
   if (!parties.some((party) => party.present)) return over({ ...call, parties }, now);
   return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
+}
+
+/** Whether both are the same number, or the same guest. */
+function isSame(a: Person, b: Person): boolean {
+  return a.number === b.number && a.guest === b.guest;
+}
+
+/** What tells a party from the others: the guest, or the number; nothing for a withheld number. */
+export function keyOf({ guest, number }: Person): string | undefined {
+  return guest ?? number;
 }
 
 function over(call: Call, now: number): Call {
@@ -190,8 +204,8 @@ export function people(call: Call): readonly Party[] {
   return here.length > 0 ? here : call.parties.slice(-1);
 }
 
-function personOf({ number, name }: Party): Person {
-  return { ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
+function personOf({ guest, number, name }: Party): Person {
+  return { ...(guest !== undefined && { guest }), ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
 }
 
 /** The call to show: an active one before one that rings, the newest first. */

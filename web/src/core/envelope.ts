@@ -9,6 +9,8 @@ const ROLES: readonly Role[] = ["first", "second"];
 export interface Person {
   readonly number?: string;
   readonly name?: string;
+  /** The client of a guest, who has joined with a code. Nobody has checked the name. */
+  readonly guest?: string;
 }
 
 export interface Peer extends Person {
@@ -23,6 +25,8 @@ export type NodeBody =
   | { readonly type: "missed"; readonly role: Role; readonly peer: Person; readonly at?: number }
   | { readonly type: "peer"; readonly role: Role; readonly peer: Peer; readonly own?: Json; readonly reply?: string }
   | { readonly type: "ended"; readonly number?: string }
+  | { readonly type: "guest"; readonly role: Role; readonly peer: Peer; readonly reply?: string }
+  | { readonly type: "guest-left"; readonly guest: string }
   | { readonly type: "taken"; readonly invitation: string; readonly client: string }
   | { readonly type: "message"; readonly content: Json };
 
@@ -60,6 +64,12 @@ function parseBody(message: Json): NodeBody | undefined {
       const number = parseNumber(message["number"]);
       return { type: "ended", ...(number !== undefined && { number }) };
     }
+    case "guest":
+      return guest(message, role);
+    case "guest-left": {
+      const left = text(message["guest"], 128);
+      return left === undefined ? undefined : { type: "guest-left", guest: left };
+    }
     case "taken": {
       const invitation = text(message["invitation"], 64, ID);
       const client = text(message["client"], 128);
@@ -77,17 +87,35 @@ function parseBody(message: Json): NodeBody | undefined {
 function peer(message: Json, role: Role): NodeBody | undefined {
   const fields = object(message["peer"]);
   if (fields === undefined) return undefined;
-  const address = parseAddress(fields["address"]);
-  const capabilities = list(fields["capabilities"], 64, (word) => text(word, 32, /^[a-z0-9-]+$/)) ?? [];
   const own = object(message["own"]);
   const reply = parseAddress(message["reply"]);
   return {
     type: "peer",
     role,
-    peer: { ...person(fields), ...(address !== undefined && { address }), capabilities },
+    peer: { ...person(fields), ...reached(fields) },
     ...(own !== undefined && { own }),
     ...(reply !== undefined && { reply }),
   };
+}
+
+function guest(message: Json, role: Role): NodeBody | undefined {
+  const peer = parseGuest(object(message["guest"]) ?? {});
+  const reply = parseAddress(message["reply"]);
+  return peer && { type: "guest", role, peer, ...(reply !== undefined && { reply }) };
+}
+
+/** A guest, as the node describes one. */
+export function parseGuest(fields: Json): Peer | undefined {
+  const guest = text(fields["id"], 128);
+  const { name } = person(fields);
+  return guest === undefined ? undefined : { guest, ...(name !== undefined && { name }), ...reached(fields) };
+}
+
+/** How a client is reached, and what it can do. */
+function reached(fields: Json): Pick<Peer, "address" | "capabilities"> {
+  const address = parseAddress(fields["address"]);
+  const capabilities = list(fields["capabilities"], 64, (word) => text(word, 32, /^[a-z0-9-]+$/)) ?? [];
+  return { ...(address !== undefined && { address }), capabilities };
 }
 
 function person(fields: Json): Person {

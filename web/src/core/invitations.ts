@@ -26,7 +26,7 @@ export interface Invitation {
   readonly state: InvitationState;
   /** Whom it is for, or whom answers go to: an address. */
   readonly address: string;
-  /** The number of the one whom it is for, or from, if it is known. */
+  /** The key of the party whom it is for, or from, if it is known: see `keyOf`. */
   readonly party?: string;
   /** The device that invites, if it is another one. */
   readonly from?: string;

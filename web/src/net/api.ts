@@ -1,4 +1,5 @@
 // The node's HTTP API, as far as this client uses it.
+import { parseAddress, parseGuest, type Peer } from "../core/envelope.ts";
 import { type Json, list, object, text } from "../core/json.ts";
 import { cleanName } from "../core/text.ts";
 
@@ -16,7 +17,13 @@ export interface OtherDevice {
   readonly connected: boolean;
 }
 
-export type Failure = "unauthorized" | "absent" | "limited" | "refused" | "unreachable";
+/** What a host reads out to guests. */
+export interface GuestCode {
+  readonly code: string;
+  readonly link: string;
+}
+
+export type Failure = "unauthorized" | "absent" | "full" | "limited" | "refused" | "unreachable";
 
 /** What went wrong, as far as the client can do something about it. */
 export class ApiError extends Error {
@@ -57,9 +64,40 @@ export class Api {
     return id;
   }
 
-  async iceServers(device: Device): Promise<RTCIceServer[]> {
-    const answer = await this.#ask("GET", "v1/ice", device.token).catch(() => undefined);
-    return list(answer?.["iceServers"], 16, iceServer) ?? [];
+  iceServers(device: Device): Promise<RTCIceServer[]> {
+    return this.#ask("GET", "v1/ice", device.token).catch(() => undefined).then(iceServers);
+  }
+
+  /** For whoever has this address on the node. */
+  async iceServersAt(address: string): Promise<RTCIceServer[]> {
+    const answer = await fetch(`${address}/ice`, { signal: AbortSignal.timeout(TIMEOUT), cache: "no-store" }).catch(() => undefined);
+    return iceServers(object(await answer?.json().catch(() => undefined)));
+  }
+
+  /** The code that lets guests into a call. */
+  async guestCode(device: Device, client: string, call: string): Promise<GuestCode> {
+    const answer = await this.#ask("POST", `v1/calls/${encodeURIComponent(call)}/guests`, device.token, { client });
+    const [code, link] = [text(answer["code"], 6, /^[0-9]{6}$/), parseAddress(answer["link"])];
+    if (code === undefined || link === undefined) throw new ApiError("refused");
+    return { code, link };
+  }
+
+  /** The guests that this number has in a call. */
+  async guests(device: Device, call: string): Promise<Peer[] | undefined> {
+    const answer = await this.#ask("GET", `v1/calls/${encodeURIComponent(call)}/guests`, device.token);
+    return list(answer["guests"], 8, (guest) => parseGuest(object(guest) ?? {}));
+  }
+
+  async dismissGuest(device: Device, guest: string): Promise<void> {
+    await this.#ask("DELETE", `v1/guests/${encodeURIComponent(guest)}`, device.token);
+  }
+
+  /** Joins a call as a guest. */
+  async join(code: string, name: string): Promise<{ readonly token: string; readonly address: string }> {
+    const answer = await this.#ask("POST", "v1/guests", undefined, { code, name, capabilities: CAPABILITIES });
+    const [token, address] = [text(answer["token"], 512), parseAddress(answer["address"])];
+    if (token === undefined || address === undefined) throw new ApiError("refused");
+    return { token, address };
   }
 
   /** Whether this client, of all of its number's, may accept an invitation. */
@@ -110,6 +148,7 @@ export class Api {
 function failure(status: number): Failure {
   if (status === 401 || status === 403) return "unauthorized";
   if (status === 404 || status === 405 || status === 410) return "absent";
+  if (status === 409) return "full";
   if (status === 429) return "limited";
   return status >= 500 ? "unreachable" : "refused";
 }
@@ -119,6 +158,10 @@ function otherDevice(value: unknown): OtherDevice | undefined {
   const id = text(fields?.["id"], 128);
   if (id === undefined) return undefined;
   return { id, name: cleanName(text(fields?.["name"], 400) ?? id) ?? id, connected: fields?.["connected"] === true };
+}
+
+function iceServers(answer: Json | undefined): RTCIceServer[] {
+  return list(answer?.["iceServers"], 16, iceServer) ?? [];
 }
 
 function iceServer(value: unknown): RTCIceServer | undefined {

@@ -72,12 +72,13 @@ export interface SavedSession {
 const DATABASE = "sidecall";
 type Table = "calls" | "identities" | "sessions";
 
-/** The database of this origin. */
+/** The database of this origin, or nothing that outlives the page. */
 export class Storage {
   readonly #database: Promise<IDBDatabase>;
 
-  constructor() {
+  constructor(keeps = true) {
     this.#database = new Promise((resolve, reject) => {
+      if (!keeps) return reject(new Error("no database"));
       const request = indexedDB.open(DATABASE, 1);
       request.onupgradeneeded = () => {
         request.result.createObjectStore("calls", { keyPath: "id" });

@@ -12,7 +12,7 @@ export interface StreamEvents {
   refused(): void;
 }
 
-/** The close code of a node that has removed the device. */
+/** The close code of a node that has removed the device, or whose guest is no longer in the call. */
 const REVOKED = 1008;
 /** Ids that are remembered, to ignore repeats. */
 const REMEMBERED = 1000;
@@ -27,8 +27,9 @@ export class Stream {
   #attempt = 0;
   #stopped = false;
 
-  constructor(node: string, client: string, token: string, events: StreamEvents) {
-    const url = new URL(`v1/clients/${encodeURIComponent(client)}/stream`, node);
+  /** `path` is where the stream is, below the node's address. */
+  constructor(node: string, path: string, token: string, events: StreamEvents) {
+    const url = new URL(path, node);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#url = url.href;
     this.#token = token;

@@ -3,20 +3,21 @@ import { Client } from "../app/client.ts";
 import { type Call, current } from "../core/calls.ts";
 import { phone } from "../core/format.ts";
 import { catalogue, pick } from "../core/locale/mod.ts";
-import type { Source } from "../core/signal.ts";
-import type { Entry } from "../files/entries.ts";
-import { CaptureError } from "../media/capture.ts";
+import { DeviceAccess } from "../net/access.ts";
 import { type Api, ApiError, type Device, type Failure } from "../net/api.ts";
 import { backoff } from "../core/backoff.ts";
 import { loadDevice, loadPreferences, type Preferences, saveDevice, savePreferences, type Storage } from "../net/storage.ts";
+import { callEvents } from "./actions.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
 import { openDevices } from "./devices.ts";
 import { confirm } from "./dialogs.ts";
 import { attribute, h, setChildren, setText, show } from "./dom.ts";
+import { showCode } from "./guests.ts";
 import { IdleView } from "./idle.ts";
 import { icon } from "./icons.ts";
 import { Notices } from "./notices.ts";
+import { everySecond } from "./seconds.ts";
 import { openSettings } from "./settings.ts";
 import { deviceName, SignInView } from "./signin.ts";
 import { streamStatus } from "./status.ts";
@@ -28,9 +29,6 @@ interface InstallPrompt extends Event {
 /** Changes that come together are drawn together. */
 const FRAME = 30;
 
-/** Milliseconds without a tick after which the machine must have slept. Tabs in the background tick once a minute. */
-const ASLEEP = 90_000;
-
 export class App {
   readonly #root: HTMLElement;
   readonly #api: Api;
@@ -39,6 +37,7 @@ export class App {
   #context = contextOf(this.#preferences);
   #notices = new Notices(this.#context);
   #client: Client | undefined;
+  #device: Device | undefined;
   /** A past call that the person looks at. */
   #opened: string | undefined;
   #idle: IdleView | undefined;
@@ -46,7 +45,6 @@ export class App {
   #bar: { readonly element: HTMLElement; readonly status: HTMLElement; readonly retry: HTMLElement } | undefined;
   #due: ReturnType<typeof setTimeout> | undefined;
   #attempt = 0;
-  #awake = Date.now();
   /** What the browser offers where the client can be installed as an app. */
   #install: InstallPrompt | undefined;
 
@@ -64,7 +62,7 @@ export class App {
       this.#install = event as InstallPrompt;
       this.#changed();
     });
-    setInterval(() => this.#second(), 1000);
+    everySecond((slept) => this.#second(slept));
   }
 
   /** Starts with the stored device, or a code from a link, or the page to sign in. */
@@ -109,7 +107,8 @@ export class App {
   }
 
   async #enter(device: Device): Promise<void> {
-    const client = new Client(device, this.#api, this.#storage, {
+    this.#device = device;
+    const client = new Client(new DeviceAccess(this.#api, device), this.#storage, {
       changed: () => this.#changed(),
       revoked: () => void this.#leave(true),
       notice: (call, what, text) => this.#notices.show(call, what, text),
@@ -165,10 +164,8 @@ export class App {
     this.#root.querySelector<HTMLElement>("main h1")?.focus();
   }
 
-  #second(): void {
-    const now = Date.now();
-    if (now - this.#awake > ASLEEP) this.#client?.networkChanged();
-    this.#awake = now;
+  #second(slept: boolean): void {
+    if (slept) this.#client?.networkChanged();
     this.#draw();
   }
 
@@ -198,7 +195,7 @@ export class App {
   #drawIdle(client: Client, bar: HTMLElement, now: number): void {
     this.#call = undefined;
     const idle = this.#idle!;
-    idle.update(client.device.number, client.calls, client.stream, this.#install !== undefined, now);
+    idle.update(this.#device?.number ?? "", client.calls, client.stream, this.#install !== undefined, now);
     setChildren(this.#root, [bar, idle.element]);
   }
 
@@ -212,39 +209,38 @@ export class App {
   }
 
   #callView(id: string): CallView {
-    return new CallView(this.#context, {
+    const events = callEvents(id, {
+      client: () => this.#client,
+      context: () => this.#context,
+      preferences: () => this.#preferences,
+      toast: (text) => this.#notices.toast(text),
       back: () => this.#open(undefined),
-      write: (text, card) => this.#client?.texts.write(id, text, card),
-      card: () => this.#preferences.card,
-      again: (line) => this.#client?.texts.again(id, line),
-      typing: () => this.#client?.texts.typing(id),
-      toggle: (source) => void this.#toggle(id, source),
-      share: (entries: readonly Entry[]) => this.#client?.conversation(id)?.share(entries),
-      notice: (text) => this.#notices.toast(text),
     });
+    const guests = { invite: () => void this.#inviteGuest(id), dismiss: (guest: string) => void this.#dismissGuest(guest) };
+    return new CallView(this.#context, { ...events, guests });
   }
 
-  async #toggle(call: string, source: Source): Promise<void> {
-    const { t } = this.#context;
-    const open = this.#client?.conversation(call)?.sources;
-    if (open?.tracks.has(source) === true) return open.stop(source);
-    if (source === "microphone" && !(await confirm(t.echoTitle, t.echoText, t.echoGo, t))) return;
-    // The call may have changed while the person was asked.
-    const sources = this.#client?.conversation(call)?.sources;
-    const device = source === "camera" ? this.#preferences.camera : source === "microphone" ? this.#preferences.microphone : "";
+  async #inviteGuest(call: string): Promise<void> {
+    if (this.#client === undefined || this.#device === undefined) return;
     try {
-      await sources?.start(source, device);
+      await showCode(await this.#api.guestCode(this.#device, this.#client.id, call), this.#context);
     } catch (error) {
-      const failure = error instanceof CaptureError ? error.failure : "absent";
-      const words = { denied: t.sourceDenied, absent: t.sourceAbsent, busy: t.sourceBusy };
-      // Somebody who closes the browser's choice of screens knows why.
-      if (source !== "screen" || failure !== "denied") this.#notices.toast(words[failure]);
+      const over = error instanceof ApiError && error.failure === "absent";
+      this.#notices.toast(over ? this.#context.t.ended : this.#context.t.actionFailed);
     }
   }
 
+  async #dismissGuest(guest: string): Promise<void> {
+    if (this.#device === undefined) return;
+    await this.#api.dismissGuest(this.#device, guest).catch((error: unknown) => {
+      const gone = error instanceof ApiError && error.failure === "absent";
+      if (!gone) this.#notices.toast(this.#context.t.actionFailed);
+    });
+  }
+
   #settings(): void {
-    const client = this.#client;
-    if (client === undefined) return;
+    const device = this.#device;
+    if (this.#client === undefined || device === undefined) return;
     const changed = (preferences: Preferences) => {
       const { language } = this.#context;
       this.#preferences = preferences;
@@ -254,11 +250,11 @@ export class App {
       this.#build();
     };
     const signOut = () => {
-      void this.#api.forget(client.device).catch(() => undefined);
+      void this.#api.forget(device).catch(() => undefined);
       void this.#leave(false);
     };
-    const devices = () => void openDevices(this.#context.t, this.#api, client.device);
-    void openSettings(this.#context.t, client.device, this.#preferences, { changed, signOut, devices });
+    const devices = () => void openDevices(this.#context.t, this.#api, device);
+    void openSettings(this.#context.t, device, this.#preferences, { changed, signOut, devices });
   }
 
   #appearance(): void {

@@ -10,6 +10,7 @@ import { ChatView } from "./chat.ts";
 import type { Context } from "./context.ts";
 import { initials } from "./context.ts";
 import { attribute, h, setText, show } from "./dom.ts";
+import { type GuestEvents, GuestsView } from "./guests.ts";
 import { icon, type IconName } from "./icons.ts";
 import { InvitationsView } from "./invitations.ts";
 import { shown, StageView } from "./stage.ts";
@@ -27,6 +28,8 @@ export interface CallEvents {
   toggle(source: Source): void;
   share(entries: readonly Entry[]): void;
   notice(text: string): void;
+  /** On the page of a client. Guests have no guests of their own. */
+  readonly guests?: GuestEvents;
 }
 
 type Shareable = Exclude<InvitationKind, "join">;
@@ -49,6 +52,7 @@ export class CallView {
   readonly #invitations: InvitationsView;
   readonly #transfers: TransfersView;
   readonly #chat: ChatView;
+  readonly #guests: GuestsView | undefined;
   #conversation: Conversation | undefined;
   #words: readonly SessionWords[] = [];
 
@@ -78,7 +82,8 @@ export class CallView {
     this.#chat.shelf.append(this.#transfers.element);
     this.#actions = h("div", { class: "actions", role: "toolbar" }, ...this.#makeActions(events));
     const who = h("div", { class: "who" }, this.#name, this.#detail);
-    const side = h("div", { class: "side" }, this.#media, this.#verify);
+    this.#guests = events.guests && new GuestsView(context, events.guests);
+    const side = h("div", { class: "side" }, this.#media, this.#verify, this.#guests?.element);
     const head = h("header", { class: "call-head" }, this.#back, this.#avatar, who, side);
     const left = h("div", { class: "left" }, head, this.#actions, this.#invitations.element, this.#stage.element);
     this.element = h("main", { class: "call", "data-drop": t.dropHere }, left, this.#chat.element);
@@ -111,6 +116,7 @@ export class CallView {
     this.#invitations.update(conversation?.invitations ?? [], name);
     this.#transfers.update(conversation?.transfers.view() ?? []);
     this.#chat.update(call, now);
+    this.#guests?.update(call, now);
   }
 
   #phase(call: Call, now: number): string {

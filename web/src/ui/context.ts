@@ -1,6 +1,6 @@
 // What every view uses: the texts, the locale, and how people are named.
 import type { Call, Line, Party } from "../core/calls.ts";
-import { people } from "../core/calls.ts";
+import { keyOf, people } from "../core/calls.ts";
 import type { Person } from "../core/envelope.ts";
 import { phone, size } from "../core/format.ts";
 import type { Catalogue, Language } from "../core/locale/mod.ts";
@@ -20,6 +20,7 @@ export class Context {
 
   /** A person's name, or their number. */
   name(person: Person | undefined): string {
+    if (person?.guest !== undefined) return this.t.guestName(person.name ?? "");
     return person?.name ?? (person?.number === undefined ? this.t.withheld : phone(person.number));
   }
 
@@ -29,7 +30,7 @@ export class Context {
 
   /** Whom a session is with; everybody, if it is not known which of them. */
   partyName(call: Call, party: string): string {
-    const found = call.parties.find(({ number }) => number === party);
+    const found = call.parties.find((known) => keyOf(known) === party);
     return found === undefined ? this.names(call) : this.name(found);
   }
 

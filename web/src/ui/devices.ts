@@ -9,7 +9,7 @@ export async function openDevices(t: Catalogue, api: Api, device: Device): Promi
   const list = h("ul", { class: "devices" });
   const message = h("p", { class: "message", role: "alert" });
   const code = h("div", { class: "link-code", role: "status" });
-  const fail = () => setText(message, t.devicesFailed);
+  const fail = () => setText(message, t.actionFailed);
   const load = async () => setChildren(list, (await api.devices(device)).map(row));
   const row = (other: OtherDevice) => {
     const own = other.id === device.id;

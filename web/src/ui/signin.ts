@@ -82,6 +82,7 @@ export class SignInView {
         return this.#t.signInLimited;
       case "unreachable":
         return this.#t.signInUnreachable;
+      case "full":
       case "refused":
         return this.#t.signInRefused;
     }

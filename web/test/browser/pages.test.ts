@@ -121,6 +121,31 @@ test("the pages of a call", { timeout: 240_000 }, async () => {
   await bob.context.close();
 });
 
+test("the pages of a guest and of the host", { timeout: 120_000 }, async () => {
+  const bob = await Someone.enrol(browser, node, BOB, "Bob Baker", { bypassCSP: true });
+  node.ring("c1", ALICE, BOB);
+  await bob.click("Invite a guest");
+  await inspect(bob.page, "guest-code");
+  const code = (await bob.page.locator(".guest-code").textContent()) ?? "";
+  await bob.click("Close");
+  const context = await browser.newContext({ bypassCSP: true, locale: "en-GB" });
+  const page = await context.newPage();
+  await page.goto(`${node.url}j`);
+  await page.getByLabel("Code").fill("wrong");
+  await page.getByLabel("Your name").fill("Zoë Zimmermann of the planning office");
+  await page.keyboard.press("Enter");
+  await page.getByText("This code is wrong").waitFor();
+  await inspect(page, "join");
+  await page.getByLabel("Code").fill(code);
+  await page.keyboard.press("Enter");
+  await page.getByText("Bob Baker").first().waitFor();
+  await inspect(page, "guest");
+  await bob.sees("(guest)");
+  await inspect(bob.page, "host");
+  await context.close();
+  await bob.context.close();
+});
+
 test("a call is handled with the keyboard alone", { timeout: 90_000 }, async () => {
   const alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
   const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");

@@ -1,6 +1,8 @@
 // A signed-in client for unit tests: the node, the storage and the other side are the test's.
 import { Client } from "../../src/app/client.ts";
 import type { Call } from "../../src/core/calls.ts";
+import type { Peer } from "../../src/core/envelope.ts";
+import { DeviceAccess } from "../../src/net/access.ts";
 import type { Api, Device } from "../../src/net/api.ts";
 import type { SavedSession, Storage } from "../../src/net/storage.ts";
 import { type Devices, install, settle, Socket } from "./browser.ts";
@@ -20,6 +22,8 @@ export class ClientDouble {
   bound = 0;
   bind: () => Promise<string> = async () => "c1";
   revoked = false;
+  /** The guests of each call, as the node lists them. */
+  guests: Peer[] | undefined;
   readonly client: Client;
   #ids = 0;
 
@@ -41,12 +45,13 @@ export class ClientDouble {
       node: "https://own.example/",
       iceServers: async () => [],
       claim: async () => true,
+      guests: async () => this.guests,
       bind: () => {
         this.bound += 1;
         return this.bind();
       },
     };
-    this.client = new Client(DEVICE, api as unknown as Api, storage as unknown as Storage, {
+    this.client = new Client(new DeviceAccess(api as unknown as Api, DEVICE), storage as unknown as Storage, {
       changed: () => undefined,
       revoked: () => (this.revoked = true),
       notice: (_, what) => void this.notices.push(what),

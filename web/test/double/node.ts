@@ -16,6 +16,14 @@ interface DeviceRecord {
   readonly sockets: Set<WebSocket>;
   /** Kept messages that have not been acknowledged. */
   readonly pending: Map<string, Json>;
+  /** Of a guest: the first message of each stream. */
+  readonly greeting?: Json;
+}
+
+/** Whose guests a code lets in. */
+interface Host {
+  readonly call: string;
+  readonly device: DeviceRecord;
 }
 
 interface Address {
@@ -37,6 +45,7 @@ export class NodeDouble {
   readonly #addresses = new Map<string, Address>();
   readonly #claims = new Map<string, string>();
   readonly #names = new Map<string, string>();
+  readonly #guestCodes = new Map<string, Host>();
   /** A node of an earlier version: no devices' own addresses, no claims. */
   old = false;
   /** Contents that were posted, for tests that look at what went over the wire. */
@@ -167,6 +176,7 @@ export class NodeDouble {
   #attach(device: DeviceRecord, socket: WebSocket): void {
     device.sockets.add(socket);
     socket.on("close", () => device.sockets.delete(socket));
+    if (device.greeting !== undefined) socket.send(JSON.stringify(device.greeting));
     socket.on("message", (data) => device.pending.delete(String((JSON.parse(String(data)) as Json)["ack"])));
     device.pending.forEach((message) => socket.send(JSON.stringify(message)));
   }
@@ -176,6 +186,7 @@ export class NodeDouble {
     answer.setHeader("access-control-allow-origin", "*");
     answer.setHeader("access-control-allow-headers", "content-type");
     if (request.method === "OPTIONS") return void answer.writeHead(204).end();
+    if (path === "/j") return this.#file("guest.html", answer);
     if (path.startsWith("/client/")) return this.#file(path.slice("/client/".length) || "index.html", answer);
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -194,9 +205,15 @@ export class NodeDouble {
   #answer(route: string, body: Json, authorization: string): [number, Json] {
     const device = [...this.#devices.values()].find(({ token }) => authorization === `Bearer ${token}`);
     const address = this.#addresses.get(/^\w+ \/a\/(\w+)$/.exec(route)?.[1] ?? "");
+    if (/ \/a\/\w+\/ice$/.test(route)) return [200, { iceServers: [] }];
     if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body);
     if (route === "POST /v1/devices") return this.#enrol(body);
+    if (route === "POST /v1/guests") return this.#join(body);
     if (device === undefined) return [401, {}];
+    const host = /^POST \/v1\/calls\/([^/]+)\/guests$/.exec(route)?.[1];
+    if (host !== undefined) return this.#inviteGuests({ call: host, device });
+    const guest = /^DELETE \/v1\/guests\/([\w-]+)$/.exec(route)?.[1];
+    if (guest !== undefined) return this.#dismissGuest(device, guest);
     const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
     if (call !== undefined && !this.old) return this.#claim(device, call, body);
     if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
@@ -217,6 +234,36 @@ export class NodeDouble {
     const token = randomBytes(16).toString("hex");
     this.#devices.set(id, { id, number, name: String(name), token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
     return [201, { device: { id, number, name, enrolled: Date.now(), connected: false }, token }];
+  }
+
+  #inviteGuests(host: Host): [number, Json] {
+    const code = String(100_000 + this.#guestCodes.size);
+    this.#guestCodes.set(code, host);
+    return [201, { code, link: `${this.url}j`, expires: Date.now() + 600_000 }];
+  }
+
+  /** A guest is a device whose number nobody else has. */
+  #join({ code, name, capabilities }: Json): [number, Json] {
+    const host = this.#guestCodes.get(String(code).replace(/\D/g, ""));
+    if (host === undefined) return [404, {}];
+    const { call, device } = host;
+    const [id, token] = [`g-${randomBytes(8).toString("hex")}`, randomBytes(16).toString("hex")];
+    const [own, theirs] = [this.#address(call, id), this.#address(call, device.number, device.client)];
+    const peer = { name: this.#names.get(device.number), address: theirs, capabilities: ["text", "video", "screen", "audio", "files"] };
+    const greeting = { id: `${id}-peer`, call, type: "peer", role: "first", peer, reply: own };
+    this.#devices.set(id, { id, number: id, name: String(name), token, client: id, sockets: new Set(), pending: new Map(), greeting });
+    const guest = { id, name, address: own, capabilities };
+    this.#deliver(device, { call, type: "guest", role: "second", guest, reply: theirs }, true);
+    return [201, { call, role: "first", token, address: own, peer }];
+  }
+
+  #dismissGuest(device: DeviceRecord, id: string): [number, Json] {
+    const guest = this.#devices.get(id);
+    if (guest?.greeting === undefined) return [404, {}];
+    this.#remove(guest);
+    for (const [token, address] of this.#addresses) if (address.number === id) this.#addresses.delete(token);
+    this.#deliver(device, { call: guest.greeting["call"], type: "guest-left", guest: id }, true);
+    return [200, {}];
   }
 
   #inbox(route: string, address: Address, body: Json): [number, Json] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Call, type Calls, current, people, present, step } from "../../src/core/calls.ts";
+import { type Call, type Calls, current, keyOf, people, present, step } from "../../src/core/calls.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
 
 let id = 0;
@@ -69,6 +69,18 @@ test("a withheld number is one person", () => {
   assert.equal(present(only(calls)).length, 1);
   calls = node(calls, { type: "ended" });
   assert.equal(only(calls).phase, "ended");
+});
+
+test("a guest joins the person who rings without a client, and leaves", () => {
+  const guest = (guest: string) => ({ type: "guest", role: "second", peer: { guest, name: "Zoë", address: `https://n.example/a/${guest}`, capabilities: [] } });
+  let calls = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1" } });
+  calls = node(calls, guest("g1"));
+  assert.deepEqual([only(calls).phase, people(only(calls)).map(keyOf)], ["active", ["g1"]]);
+  calls = node(node(calls, guest("g2")), peer(undefined));
+  assert.deepEqual(present(only(calls)).map(keyOf), ["g1", "g2", undefined], "a withheld number is nobody's guest");
+  calls = node(node(calls, { type: "guest-left", guest: "g1" }), { type: "ended" });
+  assert.deepEqual(present(only(calls)).map(keyOf), ["g2"]);
+  assert.equal(only(node(calls, { type: "guest-left", guest: "g2" })).phase, "ended");
 });
 
 test("a conference has everybody until the last one leaves", () => {

@@ -2,8 +2,9 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, mock, test } from "node:test";
-import type { Call } from "../../src/core/calls.ts";
-import { ApiError } from "../../src/net/api.ts";
+import { type Call, keyOf, present } from "../../src/core/calls.ts";
+import { GuestAccess } from "../../src/net/access.ts";
+import { type Api, ApiError } from "../../src/net/api.ts";
 import { settle, Socket } from "../double/browser.ts";
 import { addressOf, ClientDouble } from "../double/client.ts";
 
@@ -76,6 +77,14 @@ test("a device that was removed while it was away is signed out", async () => {
   assert.equal(Socket.all.length, count);
 });
 
+test("a guest whose call is over is refused", async () => {
+  const pass = { token: "t", address: addressOf("guest") };
+  const access = new GuestAccess({ node: "https://own.example/" } as Api, pass);
+  assert.deepEqual(await access.bind(), { client: "", path: "v1/guests/stream", token: "t" });
+  double.gone.add(pass.address);
+  await assert.rejects(access.bind(), { failure: "unauthorized" });
+});
+
 test("a node that is away is asked again until it is back", async () => {
   await double.start();
   double.bind = async () => {
@@ -111,6 +120,22 @@ test("a call that ended while the stream was cut is over once it is back", async
   await settle();
   assert.deepEqual(["one", "two"].map((id) => double.client.calls.get(id)!.phase), ["ended", "active"]);
   assert.equal(double.devices.tracks[0]!.readyState, "ended");
+});
+
+test("guests who came and went while the stream was cut are found out about once it is back", async () => {
+  const guest = (id: string) => ({ id, name: `Guest ${id}`, address: addressOf(id), capabilities: [] });
+  const here = () => present(double.client.calls.get("c")!).map(keyOf);
+  await double.start();
+  await double.meets("c", "+12125550101");
+  await double.takes("c", { type: "guest", role: "first", guest: guest("g1") });
+  assert.deepEqual(here(), ["+12125550101", "g1"]);
+  const { id, ...fields } = guest("g2");
+  double.guests = [{ guest: id, ...fields }];
+  double.socket.ends();
+  await pass(1);
+  double.socket.opens();
+  await settle();
+  assert.deepEqual(here(), ["+12125550101", "g2"]);
 });
 
 test("a text that was being sent when the page was left is sent, or said not to be", async () => {

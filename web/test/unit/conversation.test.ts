@@ -1,6 +1,7 @@
 // What happens beside the voice in one call, with the browser and the other devices in memory.
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
+import type { Party } from "../../src/core/calls.ts";
 import { commitment } from "../../src/core/verify.ts";
 import { Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
 import { callWith, ConversationDouble, party, PHONE, STRANGER, TABLET } from "../double/conversation.ts";
@@ -49,6 +50,23 @@ test("the camera is stopped when the only one who sees it leaves, and the others
   assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["2"]);
   double.conversation.update(callWith(party("3")));
   assert.deepEqual([double.sessions.length, double.devices.tracks[0]!.readyState], [0, "ended"]);
+});
+
+test("a guest who leaves is shown nothing any more, and another one is", async () => {
+  const guest = (id: string): Party => ({ guest: id, name: "Zoë", address: `https://own.example/a/${id}`, capabilities: [], present: true });
+  double = new ConversationDouble(callWith(guest("g1"), guest("g2")));
+  await double.conversation.sources.start("camera", "");
+  const invites = double.posted.filter((content) => content["type"] === "invite");
+  for (const [n, from] of [PHONE, TABLET].entries()) {
+    await double.accepts(from!, { invitation: invites[n]!["invitation"], session: invites[n]!["session"] });
+  }
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g1", "g2"]);
+  double.conversation.update(callWith(guest("g2")));
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g2"]);
+  assert.equal(double.devices.tracks[0]!.readyState, "live");
+  double.conversation.accept(await double.invites(STRANGER, "screen"));
+  await settle();
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g2", "g2"], "who is alone with us has invited");
 });
 
 test("an impostor's description ends the last session, and the camera with it", async () => {

@@ -31,6 +31,21 @@ test("the node's messages are read", () => {
   });
 });
 
+test("a guest is read like a peer, without a number", () => {
+  const guest = { id: "0199-1", name: "Zoë\u202e", number: "+12125550100", address: "https://node.example/a/x", capabilities: ["text", "B?"] };
+  const frame = (guest: object) => JSON.stringify({ id: "1", call: "c", type: "guest", role: "second", guest, reply: "https://node.example/a/y" });
+  assert.deepEqual(parseFrame(frame(guest)), {
+    id: "1",
+    call: "c",
+    type: "guest",
+    role: "second",
+    peer: { guest: "0199-1", name: "Zoë", address: "https://node.example/a/x", capabilities: ["text"] },
+    reply: "https://node.example/a/y",
+  });
+  assert.deepEqual(parseFrame(frame({ name: "Zoë" })), { id: "1" });
+  assert.deepEqual(parseFrame('{"id":"2","call":"c","type":"guest-left","guest":"0199-1"}'), { id: "2", call: "c", type: "guest-left", guest: "0199-1" });
+});
+
 test("an unknown type can still be acknowledged, and nonsense is nothing", () => {
   assert.deepEqual(parseFrame('{"id":"4","call":"c","type":"later"}'), { id: "4" });
   assert.deepEqual(parseFrame('{"id":"4","call":"<script>","type":"ended"}'), { id: "4" });

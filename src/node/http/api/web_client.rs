@@ -1,4 +1,4 @@
-//! `/client/`: the browser client.
+//! `/client/`: the browser client. `/j`: the page where guests join.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::node::Problem;
 use crate::node::http::problem::Problems;
-use crate::web::{FILES, PAGE, WebFile, policy};
+use crate::web::{FILES, GUEST_PAGE, PAGE, WebFile, policy};
 
 const COOP: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
@@ -62,6 +62,16 @@ pub(in crate::node) async fn page(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     api.file(PAGE, &headers)
+}
+
+/// The page where guests join a call.
+#[utoipa::path(get, path = "/j", tag = "guests",
+    responses((status = 200, description = "The page", body = String, content_type = "text/html"), Problems))]
+pub(in crate::node) async fn guest_page(
+    State(api): State<Arc<WebClientApi>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    api.file(GUEST_PAGE, &headers)
 }
 
 /// A file of the browser client.

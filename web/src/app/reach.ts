@@ -1,0 +1,32 @@
+// How those in a call are reached, and whether they still are.
+import { type Call, present } from "../core/calls.ts";
+import { type NodeMessage, parseAddress, type Peer } from "../core/envelope.ts";
+import { isAlive } from "../net/outbox.ts";
+
+export function addresses(call: Call): string[] {
+  return present(call).flatMap(({ address }) => address ?? []);
+}
+
+/** Whether anybody in the call still has an address. */
+export async function isReachable(call: Call): Promise<boolean> {
+  return (await Promise.all(addresses(call).map(isAlive))).includes(true);
+}
+
+/** Where an answer goes: the device's own address if it is on a node of somebody in the call, else everybody's. */
+export function replyTo(call: Call, reply: string | undefined): string | undefined {
+  const known = addresses(call);
+  const address = parseAddress(reply);
+  const nodes = known.map((one) => new URL(one).origin);
+  return address !== undefined && nodes.includes(new URL(address).origin) ? address : known[0];
+}
+
+/** What the node could not say of the guests of a call, of whom `guests` are there now. */
+export function missed(call: Call, guests: readonly Peer[]): NodeMessage[] {
+  const known = present(call).flatMap(({ guest }) => guest ?? []);
+  const come = guests.filter(({ guest }) => guest !== undefined && !known.includes(guest));
+  const gone = known.filter((id) => !guests.some(({ guest }) => guest === id));
+  return [
+    ...come.map((peer) => ({ id: `${peer.guest}.found`, call: call.id, type: "guest", role: call.role, peer }) as const),
+    ...gone.map((guest) => ({ id: `${guest}.lost`, call: call.id, type: "guest-left", guest }) as const),
+  ];
+}

@@ -1,0 +1,108 @@
+// What a client asks of its node: as a device of a number, or as a guest in one call.
+import type { Peer } from "../core/envelope.ts";
+import { parse, text } from "../core/json.ts";
+import { type Api, ApiError, type Device } from "./api.ts";
+import { isAlive } from "./outbox.ts";
+
+/** Where a client listens. */
+export interface Bound {
+  /** The client's id. */
+  readonly client: string;
+  /** The path of its stream. */
+  readonly path: string;
+  readonly token: string;
+}
+
+export interface Access {
+  /** The node's address, with a slash at its end. */
+  readonly node: string;
+  /** Makes the client known. Rejects if the node cannot be reached, or refuses. */
+  bind(): Promise<Bound>;
+  iceServers(): Promise<RTCIceServer[]>;
+  /** The guests of a call that are there now; undefined if the node does not say. */
+  guests(call: string): Promise<readonly Peer[] | undefined>;
+  /** Whether this client, of all of its number's, may accept an invitation. */
+  claim(client: string, call: string, invitation: string): Promise<boolean>;
+}
+
+export class DeviceAccess implements Access {
+  readonly node: string;
+  readonly #api: Api;
+  readonly #device: Device;
+
+  constructor(api: Api, device: Device) {
+    this.node = api.node;
+    this.#api = api;
+    this.#device = device;
+  }
+
+  async bind(): Promise<Bound> {
+    const client = await this.#api.bind(this.#device);
+    return { client, path: `v1/clients/${encodeURIComponent(client)}/stream`, token: this.#device.token };
+  }
+
+  iceServers(): Promise<RTCIceServer[]> {
+    return this.#api.iceServers(this.#device);
+  }
+
+  guests(call: string): Promise<readonly Peer[] | undefined> {
+    return this.#api.guests(this.#device, call).catch(() => undefined);
+  }
+
+  claim(client: string, call: string, invitation: string): Promise<boolean> {
+    return this.#api.claim(this.#device, client, call, invitation);
+  }
+}
+
+/** What a guest got for the code. */
+export interface Pass {
+  readonly token: string;
+  /** The guest's own address. */
+  readonly address: string;
+}
+
+export class GuestAccess implements Access {
+  readonly node: string;
+  readonly #api: Api;
+  readonly #pass: Pass;
+
+  constructor(api: Api, pass: Pass) {
+    this.node = api.node;
+    this.#api = api;
+    this.#pass = pass;
+  }
+
+  /** A guest is known by its pass until it is no longer in the call. */
+  async bind(): Promise<Bound> {
+    if (!(await isAlive(this.#pass.address))) throw new ApiError("unauthorized");
+    return { client: "", path: "v1/guests/stream", token: this.#pass.token };
+  }
+
+  iceServers(): Promise<RTCIceServer[]> {
+    return this.#api.iceServersAt(this.#pass.address);
+  }
+
+  /** A guest has no guests. */
+  guests(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  /** A guest has one client. */
+  claim(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+}
+
+const PASS = "sidecall.guest";
+
+/** The pass of this tab, so that a page that is loaded again is in the call again. */
+export function loadPass(): Pass | undefined {
+  const fields = parse(sessionStorage.getItem(PASS) ?? "");
+  const [token, address] = [text(fields?.["token"], 512), text(fields?.["address"], 1024)];
+  return token && address ? { token, address } : undefined;
+}
+
+export function savePass(pass: Pass | undefined): void {
+  if (pass === undefined) sessionStorage.removeItem(PASS);
+  else sessionStorage.setItem(PASS, JSON.stringify(pass));
+}

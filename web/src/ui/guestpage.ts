@@ -1,0 +1,145 @@
+// The page of a guest: asks for the code, and shows the one call that it is for.
+import { Client } from "../app/client.ts";
+import { current } from "../core/calls.ts";
+import { catalogue, pick } from "../core/locale/mod.ts";
+import { GuestAccess, loadPass, type Pass, savePass } from "../net/access.ts";
+import { type Api, ApiError, type Failure } from "../net/api.ts";
+import { loadPreferences, type Preferences, Storage } from "../net/storage.ts";
+import { callEvents } from "./actions.ts";
+import { CallView } from "./call.ts";
+import { Context } from "./context.ts";
+import { attribute, h, setChildren, setText } from "./dom.ts";
+import { icon } from "./icons.ts";
+import { JoinView } from "./join.ts";
+import { Notices } from "./notices.ts";
+import { everySecond } from "./seconds.ts";
+import { streamStatus } from "./status.ts";
+
+/** Changes that come together are drawn together. */
+const FRAME = 30;
+
+export class GuestPage {
+  readonly #root: HTMLElement;
+  readonly #api: Api;
+  /** As in the client of this browser, if somebody uses it here; a guest changes none. */
+  readonly #preferences: Preferences = loadPreferences();
+  readonly #context: Context;
+  readonly #notices: Notices;
+  readonly #status = h("p", { class: "status", role: "status" });
+  readonly #bar: HTMLElement;
+  #client: Client | undefined;
+  #call: { readonly id: string; readonly view: CallView } | undefined;
+  #due: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(root: HTMLElement, api: Api) {
+    const language = pick(this.#preferences.language, navigator.languages);
+    this.#root = root;
+    this.#api = api;
+    this.#context = new Context(catalogue(language), language);
+    this.#notices = new Notices(this.#context);
+    this.#bar = h("header", { class: "bar" }, h("span", { class: "brand" }, icon("phone"), "sidecall"), this.#status);
+    attribute(document.documentElement, "lang", language);
+    attribute(document.documentElement, "data-theme", this.#preferences.theme);
+    addEventListener("online", () => this.#client?.networkChanged());
+    addEventListener("offline", () => this.#changed());
+    addEventListener("beforeunload", (event) => this.#busy() && event.preventDefault());
+    addEventListener("pagehide", (event) => !event.persisted && this.#client?.leave());
+    document.addEventListener("visibilitychange", () => {
+      if (this.#client !== undefined) this.#client.watching = !document.hidden;
+      if (!document.hidden) this.#client?.retry();
+      this.#draw();
+    });
+    everySecond((slept) => {
+      if (slept) this.#client?.networkChanged();
+      this.#draw();
+    });
+  }
+
+  /** Starts with the pass of this tab, or asks for the code. */
+  start(): void {
+    const pass = loadPass();
+    if (pass === undefined) this.#ask();
+    else void this.#enter(pass);
+  }
+
+  #ask(): void {
+    this.#client = undefined;
+    this.#call = undefined;
+    const view = new JoinView(this.#context.t, { join: (code, name) => this.#join(code, name) });
+    setChildren(this.#root, [view.element]);
+    view.focus();
+  }
+
+  async #join(code: string, name: string): Promise<Failure | undefined> {
+    try {
+      const pass = await this.#api.join(code, name);
+      savePass(pass);
+      void this.#enter(pass);
+      return undefined;
+    } catch (error) {
+      return error instanceof ApiError ? error.failure : "refused";
+    }
+  }
+
+  async #enter(pass: Pass): Promise<void> {
+    const client = new Client(new GuestAccess(this.#api, pass), new Storage(false), {
+      changed: () => this.#changed(),
+      revoked: () => this.#over(),
+      notice: () => undefined,
+      preferences: () => this.#preferences,
+    });
+    this.#client = client;
+    try {
+      await client.start();
+      this.#draw();
+    } catch {
+      // The call is over: the pass of an earlier page is for nothing.
+      this.#over();
+    }
+  }
+
+  /** The call has ended, or the guest was dismissed. What was written stays on the page. */
+  #over(): void {
+    savePass(undefined);
+    this.#client?.end();
+    if (this.#call === undefined) this.#ask();
+  }
+
+  #changed(): void {
+    this.#due ??= setTimeout(() => this.#draw(), FRAME);
+  }
+
+  #draw(): void {
+    clearTimeout(this.#due);
+    this.#due = undefined;
+    const client = this.#client;
+    if (client === undefined) return;
+    const [status, now] = [streamStatus(client.stream, navigator.onLine, this.#context.t), Date.now()];
+    const over = loadPass() === undefined;
+    setText(this.#status, over ? "" : status.text);
+    attribute(this.#status, "data-state", over ? undefined : status.level);
+    const id = this.#call?.id ?? current(client.calls)?.id;
+    const call = id === undefined ? undefined : client.calls.get(id);
+    if (call === undefined) return setChildren(this.#root, [this.#bar]);
+    this.#call ??= { id: call.id, view: this.#callView(call.id) };
+    this.#call.view.update(call, client.conversation(call.id), now);
+    setChildren(this.#root, [this.#bar, this.#call.view.element]);
+    if (!document.hidden) client.texts.read(call.id);
+    this.#notices.title(client.calls, current(client.calls));
+  }
+
+  #callView(id: string): CallView {
+    const events = callEvents(id, {
+      client: () => this.#client,
+      context: () => this.#context,
+      preferences: () => this.#preferences,
+      toast: (text) => this.#notices.toast(text),
+      back: () => this.#ask(),
+    });
+    return new CallView(this.#context, events);
+  }
+
+  #busy(): boolean {
+    return this.#call !== undefined && this.#client?.conversation(this.#call.id)?.transfers.active === true;
+  }
+}

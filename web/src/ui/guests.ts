@@ -1,0 +1,75 @@
+// The guests of a call: who is there, and the code that lets another one in.
+import { type Call, type Party, present } from "../core/calls.ts";
+import type { GuestCode } from "../net/api.ts";
+import type { Context } from "./context.ts";
+import { open } from "./dialogs.ts";
+import { attribute, h, Keyed, setText, show } from "./dom.ts";
+import { icon } from "./icons.ts";
+
+/** Milliseconds. For so long after a call has begun, guests can be invited if nobody told of its end. */
+const LONGEST = 4 * 3600 * 1000;
+
+export interface GuestEvents {
+  invite(): void;
+  dismiss(guest: string): void;
+}
+
+export class GuestsView {
+  readonly element: HTMLElement;
+  readonly #invite: HTMLButtonElement;
+  readonly #list: HTMLElement;
+  readonly #guests: Keyed<Party, GuestView>;
+
+  constructor(context: Context, events: GuestEvents) {
+    const click = () => events.invite();
+    this.#invite = h("button", { class: "quiet small", type: "button", on: { click } }, icon("guest"), context.t.inviteGuest);
+    this.#list = h("ul", { class: "guests", "aria-label": context.t.guests });
+    this.#guests = new Keyed(this.#list, () => new GuestView(context, events));
+    this.element = h("div", { class: "guest-side" }, this.#invite, this.#list);
+  }
+
+  update(call: Call, now: number): void {
+    // Nobody tells of the end of a call without another client: the voice may go on, after guests have left, too.
+    const unmet = call.answered === undefined || call.parties.at(-1)?.guest !== undefined;
+    const mayGoOn = call.phase === "ended" && unmet && now - call.began < LONGEST;
+    const invites = call.phase === "ringing" || call.phase === "active" || mayGoOn;
+    const guests = present(call).filter(({ guest }) => guest !== undefined);
+    this.#guests.update(guests, ({ guest }) => guest!, (view, party) => view.update(party));
+    show(this.#invite, invites);
+    show(this.#list, guests.length > 0);
+    show(this.element, invites || guests.length > 0);
+  }
+}
+
+class GuestView {
+  readonly element: HTMLElement;
+  readonly #context: Context;
+  readonly #name = h("span", {});
+  readonly #remove: HTMLButtonElement;
+  #guest = "";
+
+  constructor(context: Context, events: GuestEvents) {
+    this.#context = context;
+    const click = () => events.dismiss(this.#guest);
+    this.#remove = h("button", { class: "icon-button", type: "button", on: { click } }, icon("close"));
+    this.element = h("li", {}, this.#name, this.#remove);
+  }
+
+  update(party: Party): void {
+    const name = this.#context.name(party);
+    this.#guest = party.guest ?? "";
+    setText(this.#name, name);
+    attribute(this.#remove, "aria-label", this.#context.t.removeGuest(name));
+    attribute(this.#remove, "title", this.#context.t.removeGuest(name));
+  }
+}
+
+/** The code to read out, and where to type it. */
+export async function showCode({ code, link }: GuestCode, { t }: Context): Promise<void> {
+  const spoken = `${code.slice(0, 3)} ${code.slice(3)}`;
+  // Browsers find a page without the scheme.
+  const page = link.replace(/^https:\/\//, "");
+  const lines = [h("p", {}, t.guestPage), h("p", { class: "guest-link", translate: "no" }, page)];
+  const digits = h("p", { class: "guest-code", translate: "no" }, spoken);
+  await open(t.guestTitle, t, [...lines, h("p", {}, t.guestCode), digits, h("p", { class: "hint" }, t.guestHint)], []);
+}

@@ -1,0 +1,90 @@
+// A guest joins a call with the code that the host reads out.
+import assert from "node:assert/strict";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import type { Browser, Page } from "playwright-core";
+import { NodeDouble } from "../double/node.ts";
+import { launch, Someone } from "./people.ts";
+
+const [BOB, CALLER] = ["+13105552001", "+12125550100"];
+
+let browser: Browser;
+let node: NodeDouble;
+
+before(async () => {
+  browser = await launch();
+});
+after(() => browser.close());
+beforeEach(async () => {
+  node = new NodeDouble();
+  await node.start();
+});
+afterEach(() => node.stop());
+
+/** Bob in a call from somebody without a client, and the code that he reads out. */
+async function host(): Promise<[Someone, string]> {
+  const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
+  node.ring("c1", CALLER, BOB);
+  await bob.click("Invite a guest");
+  await bob.sees("/j");
+  const code = (await bob.page.locator(".guest-code").textContent()) ?? "";
+  await bob.page.locator("dialog").getByRole("button", { name: "Close" }).click();
+  return [bob, code];
+}
+
+/** A browser that has never been here joins. */
+async function join(code: string, name: string): Promise<Page> {
+  const context = await browser.newContext({ locale: "en-GB" });
+  const page = await context.newPage();
+  await page.goto(`${node.url}j`);
+  await page.getByLabel("Code").fill(code);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Join" }).click();
+  return page;
+}
+
+test("a guest joins, writes, shows a camera, and returns after a reload", { timeout: 90_000 }, async () => {
+  const [bob, code] = await host();
+  const guest = await join(code, "Zoë");
+  await guest.getByText("Bob Baker").first().waitFor();
+  await bob.sees("Zoë (guest)");
+  await guest.getByLabel("Write a message").fill("Hello from outside");
+  await guest.keyboard.press("Enter");
+  await bob.sees("Hello from outside");
+  await bob.write("Welcome");
+  await guest.getByText("Welcome").waitFor();
+  await bob.click("Camera");
+  await guest.getByRole("button", { name: "Accept", exact: true }).click();
+  await guest.locator('video[aria-label="Camera of Bob Baker"]').waitFor();
+  await guest.reload();
+  await guest.getByText("Bob Baker").first().waitFor();
+  // Nobody sees Bob's camera any more.
+  await bob.page.getByRole("button", { name: "Camera", exact: true }).waitFor();
+  await guest.getByRole("button", { name: "Camera", exact: true }).click();
+  await bob.sees("would like to show you a camera");
+  await bob.click("Accept");
+  await bob.watches("Camera of Zoë (guest)");
+  assert.deepEqual(bob.complaints, []);
+  await guest.context().close();
+  await bob.context.close();
+});
+
+test("a guest who is removed is told, and keeps what was written", { timeout: 90_000 }, async () => {
+  const [bob, code] = await host();
+  const guest = await join(code, "Zoë");
+  await bob.sees("Zoë (guest)");
+  await bob.write("Goodbye");
+  await guest.getByText("Goodbye").waitFor();
+  await bob.click("Remove Zoë (guest)");
+  await guest.getByText("Call ended").first().waitFor();
+  assert.equal(await guest.getByText("Goodbye").count(), 1);
+  await guest.getByRole("button", { name: "Back" }).click();
+  await guest.getByText("Six digits that the other person reads out.").waitFor();
+  await guest.context().close();
+  await bob.context.close();
+});
+
+test("a wrong code is refused in words", { timeout: 60_000 }, async () => {
+  const guest = await join("123 456", "Eve");
+  await guest.getByText("This code is wrong or expired.").waitFor();
+  await guest.context().close();
+});
