@@ -6,6 +6,7 @@ mod claims;
 mod client_messages;
 mod clients;
 mod devices;
+mod dialled_enrolments;
 mod guests;
 mod ice;
 mod legacy;
@@ -24,6 +25,9 @@ pub use clients::{CLIENTS_LISTED, ClientChange, ClientCreated, ClientForm, Clien
 pub use devices::{
     DEVICES_LISTED, DEVICES_MAX, DeviceChange, DeviceCreated, DeviceList, DeviceView, ENROLMENTS_MAX, EnrolmentCreated,
     NewDevice, NewEnrolment,
+};
+pub use dialled_enrolments::{
+    DialledEnrolment, DialledEnrolmentCreated, EnrolmentConfirmation, EnrolmentConfirmed, NewDialledEnrolment,
 };
 pub use guests::{GuestCodeCreated, GuestCreated, GuestList, GuestView, NewGuest, NewGuestCode};
 pub use ice::{IceServer, IceServers};

@@ -3,6 +3,7 @@
 mod call;
 mod config;
 mod delivery;
+mod dialled_enrolments;
 mod disclosure;
 mod error;
 mod http;

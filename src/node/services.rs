@@ -15,12 +15,14 @@ use crate::node::delivery::Deliveries;
 use crate::node::delivery::pbx_links::PbxLinks;
 use crate::node::delivery::post_budget::PostBudget;
 use crate::node::delivery::sip_handout::SipHandout;
+use crate::node::dialled_enrolments::DialledEnrolments;
 use crate::node::disclosure::Disclosure;
 use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::node::http::api::call_views::CallViews;
 use crate::node::http::api::calls::CallsApi;
 use crate::node::http::api::claims::ClaimsApi;
 use crate::node::http::api::client_stream::StreamsApi;
+use crate::node::http::api::dialled_enrolments::DialledEnrolmentsApi;
 use crate::node::http::api::guests::GuestsApi;
 use crate::node::http::api::ice::IceApi;
 use crate::node::http::api::inbox::InboxesApi;
@@ -34,7 +36,7 @@ use crate::node::http::configured_tokens::ConfiguredTokens;
 use crate::node::http::dns_rebinding::Hosts;
 use crate::node::http::failed_logins::Logins;
 use crate::node::http::origins::ClientOrigins;
-use crate::node::http::rate_limits::{BindingLimit, GuessLimit, IceLimit, PeerLimit};
+use crate::node::http::rate_limits::{BindingLimit, DialCodeLimit, GuessLimit, IceLimit, PeerLimit};
 use crate::node::http::router::ApiState;
 use crate::node::lifecycle::Upkeep;
 use crate::node::lifecycle::database_probe::DatabaseProbe;
@@ -190,6 +192,7 @@ impl Services {
             offers: self.offers().into(),
             inboxes: self.inboxes().into(),
             ice: self.ice.clone(),
+            dialled_enrolments: self.dialled_enrolments(config).into(),
             web_client: WebClientApi::new(is_at_home(self.disclosure.inbox_tokens().base())).into(),
             monitoring: self.monitoring(views).into(),
             space: self.space.clone(),
@@ -274,6 +277,14 @@ impl Services {
             deliveries: self.deliveries.clone(),
             guess_limit: GuessLimit::new(Instant::now()),
             metrics: self.metrics,
+        }
+    }
+
+    fn dialled_enrolments(&self, config: &NodeConfig) -> DialledEnrolmentsApi {
+        DialledEnrolmentsApi {
+            enrolments: DialledEnrolments::new(config.feature_code.clone(), self.store.clone()),
+            limit: DialCodeLimit::new(),
+            shutdown: self.shutdown.clone(),
         }
     }
 

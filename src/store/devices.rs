@@ -97,6 +97,11 @@ impl Store {
         }
     }
 
+    /// Adds a device without a code; false if its number isn't in the directory or has as many devices as it can have.
+    pub async fn add_device(&self, number: Number, device: DeviceRow, now: UnixMillis) -> Result<bool, StoreError> {
+        Ok(self.writer.run(Write::AddDevice(number, Box::new(device), now)).await?.rows() > 0)
+    }
+
     /// Removes expired codes.
     pub async fn expire_enrolments(&self, now: UnixMillis) -> Result<(), StoreError> {
         self.writer.run(Write::ExpireEnrolments(now)).await.map(drop)
@@ -234,6 +239,28 @@ pub(super) async fn enrol(
         .execute(connection)
         .await?;
     Ok(Done::Enrol(Box::new(EnrolOutcome::Enrolled(enrolled))))
+}
+
+pub(super) async fn add(
+    connection: &mut SqliteConnection,
+    number: &Number,
+    device: &DeviceRow,
+    now: UnixMillis,
+) -> Result<Done, StoreError> {
+    let done = sqlx::query(
+        "INSERT INTO devices (id, number, name, token, enrolled) SELECT $1, $2, $3, $4, $5
+         WHERE EXISTS (SELECT 1 FROM numbers n WHERE n.number = $2)
+             AND (SELECT COUNT(*) FROM devices d WHERE d.number = $2) < $6",
+    )
+    .bind(device.id.to_string())
+    .bind(number.to_string())
+    .bind(device.name.to_string())
+    .bind(device.token.to_vec())
+    .bind(now.0)
+    .bind(DEVICES_MAX)
+    .execute(connection)
+    .await?;
+    Ok(Done::Rows(done.rows_affected()))
 }
 
 pub(super) async fn expire_enrolments(connection: &mut SqliteConnection, now: UnixMillis) -> Result<Done, StoreError> {

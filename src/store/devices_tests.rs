@@ -201,3 +201,19 @@ async fn nobody_uses_up_the_codes_of_others() {
         assert!(!database.code_by(199, by).await);
     }
 }
+
+#[tokio::test]
+async fn a_device_is_added_without_a_code_to_a_number_that_has_room() {
+    let database = Database::new().await;
+    let add = async |number: &Number, id: &str| {
+        let row = DeviceRow { id: id.parse().unwrap(), name: "Tablet".parse().unwrap(), token: credential_hash(id) };
+        database.store.add_device(number.clone(), row, NOW).await.unwrap()
+    };
+    assert!(!add(&number("+12125550109"), "d-0").await, "it is not in the directory");
+    for n in 1..=DEVICES_MAX {
+        assert!(add(&alice(), &format!("d-{n}")).await);
+    }
+    assert!(!add(&alice(), "one-too-many").await);
+    let known = database.store.client_of_token(&credential_hash("d-1")).await.unwrap();
+    assert_eq!(known, Some((alice(), "d-1".parse().ok())));
+}

@@ -8,6 +8,7 @@ mod calls;
 mod claims;
 mod client_policy;
 mod devices;
+mod dialled_enrolments;
 mod directory;
 mod enrolments;
 mod ephemeral;

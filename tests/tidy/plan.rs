@@ -48,6 +48,7 @@ pub const NODE: Layers = Layers {
     layers: &[
         layer("base", &["config", "error", "new_id", "run_to_completion", "timeline"], &[]),
         layer("live_calls", &["live_calls"], &[]),
+        layer("dialled_enrolments", &["dialled_enrolments"], &[]),
         layer("disclosure", &["disclosure"], &[]),
         layer("delivery", &["delivery"], &[]),
         layer("ringing", &["ringing"], &[]),
@@ -72,6 +73,7 @@ pub const CORE: Layers = Layers {
         layer("ice", &["ice"], &[]),
         layer("address", &["address"], &[]),
         layer("numbering", &["numbering"], &[]),
+        layer("enrolment", &["enrolment"], &[]),
         layer("routing", &["routing"], &[]),
         layer("call", &["call"], &[]),
         layer("fuzz", &["fuzz"], &[]),

@@ -114,6 +114,10 @@ name!(
     DeviceId, 64, ['-']
 );
 name!(
+    /// A page that waits to be enrolled by dialling.
+    DialledEnrolmentId, 64, ['-']
+);
+name!(
     /// An invitation to video, a screen or a file, as the client that sends it calls it.
     InvitationId, 64, ['.', '_', '-']
 );

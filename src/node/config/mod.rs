@@ -15,6 +15,7 @@ use crate::core::address::client_policy::ClientPolicy;
 use crate::core::address::origin::Origin;
 use crate::core::address::{ADDRESS_MAX, Address, is_loopback};
 use crate::core::base::name::{PbxName, TrunkName};
+use crate::core::enrolment::dial_code::FeatureCode;
 use crate::core::routing::portability::{NodeUrl, PeerRule};
 use crate::lnp::{Lnp, LnpConfig, LnpError};
 use crate::node::NodeError;
@@ -50,6 +51,9 @@ pub struct NodeConfig {
     pub monitoring_hosts: Vec<String>,
     /// Origins of web pages, besides the node's own, that may use the client API.
     pub origins: Vec<Origin>,
+    /// What phones dial in front of the code of a page that waits to be enrolled, as the dialplan has it. Empty: nobody
+    /// is enrolled by dialling.
+    pub feature_code: FeatureCode,
     /// The file that holds the administrator's token.
     pub admin_token_file: Option<PathBuf>,
     /// The file that holds the agents' token.
@@ -152,6 +156,7 @@ impl Default for NodeConfig {
             monitoring: None,
             monitoring_hosts: Vec::new(),
             origins: Vec::new(),
+            feature_code: FeatureCode::default(),
             admin_token_file: None,
             agent_token_file: None,
             agent: Vec::new(),

@@ -108,6 +108,11 @@ fn shown(headers: &HeaderMap) -> Option<&str> {
     token(headers).filter(|token| !token.is_empty() && token.len() <= TOKEN_MAX)
 }
 
+/// The hash of a request's token. Hashes are compared: how long that takes says nothing about the token.
+fn shown_token(headers: &HeaderMap) -> Option<[u8; 32]> {
+    shown(headers).map(credential_hash)
+}
+
 fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let all = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(',')).map(str::trim)
@@ -163,8 +168,7 @@ pub(in crate::node) struct Authenticator {
 
 impl Authenticator {
     async fn identify(&self, parts: &Parts) -> Result<Identity, Problem> {
-        // What is compared is the hash: how long that takes says nothing about the token.
-        let hash = credential_hash(shown(&parts.headers).ok_or_else(Problem::unauthorized)?);
+        let hash = shown_token(&parts.headers).ok_or_else(Problem::unauthorized)?;
         if let Some(known) = self.tokens.identity(&hash) {
             return Ok(known);
         }
@@ -194,7 +198,15 @@ impl Authenticator {
 }
 
 /// The address to which a request's failed login is counted.
-pub(in crate::node) struct LoginSource(pub(super) Option<IpAddr>);
+pub(in crate::node) struct LoginSource(Option<IpAddr>);
+impl LoginSource {
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        self.0
+    }
+}
+
+/// The hash of the token that a request shows. What it is good for is not looked up.
+pub(in crate::node) struct ShownToken(pub(in crate::node) [u8; 32]);
 /// An administrator.
 pub(in crate::node) struct Admin;
 /// An agent, and the PBXs that it may speak for.
@@ -219,6 +231,13 @@ impl FromRequestParts<ApiState> for LoginSource {
     type Rejection = Infallible;
     async fn from_request_parts(parts: &mut Parts, state: &ApiState) -> Result<LoginSource, Infallible> {
         Ok(LoginSource(state.auth.logins.source(parts)))
+    }
+}
+
+impl FromRequestParts<ApiState> for ShownToken {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<ShownToken, Problem> {
+        shown_token(&parts.headers).map(ShownToken).ok_or_else(Problem::unauthorized)
     }
 }
 

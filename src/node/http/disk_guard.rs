@@ -56,7 +56,9 @@ mod tests {
         for (method, path) in crate::node::ROUTES {
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let refused = !is_needed(&method, path);
-            let adds = ["/v1/numbers", "/v1/clients", "/v1/devices"].iter().any(|p| path.starts_with(p));
+            let adds = ["/v1/numbers", "/v1/clients", "/v1/devices", "/v1/dialled-enrolments"]
+                .iter()
+                .any(|p| path.starts_with(p));
             // PATCH says whom a client's address is kept from, and `sidecall` that a number takes no part.
             let writes = [Method::POST, Method::PUT].contains(&method) && !path.ends_with("/sidecall");
             let renames = method == Method::PATCH && *path == "/v1/devices/{id}";

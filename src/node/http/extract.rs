@@ -142,6 +142,9 @@ impl Named for crate::core::base::name::ClientId {
 impl Named for crate::core::base::name::DeviceId {
     const NAME: &'static str = "id";
 }
+impl Named for crate::core::base::name::DialledEnrolmentId {
+    const NAME: &'static str = "id";
+}
 impl Named for crate::core::base::name::PbxName {
     const NAME: &'static str = "pbx";
 }

@@ -6,8 +6,8 @@ use utoipa::{Modify, OpenApi};
 use crate::contract::{Message, Notice};
 use crate::node::Problem;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, guests, ice, inbox, monitoring, number_import, numbers,
-    pbxs, peer_offers, web_client,
+    calls, claims, client_stream, clients, devices, dialled_enrolments, enrolments, guests, ice, inbox, monitoring,
+    number_import, numbers, pbxs, peer_offers, web_client,
 };
 
 #[derive(OpenApi)]
@@ -16,6 +16,7 @@ use crate::node::http::api::{
     paths(
         numbers::list, numbers::show, numbers::put, numbers::remove, numbers::switch, numbers::set_switch, number_import::import,
         enrolments::create, devices::create, devices::list, devices::show, devices::change, devices::remove,
+        dialled_enrolments::create, dialled_enrolments::wait, dialled_enrolments::confirm,
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
         web_client::slash, web_client::page, web_client::file, web_client::guest_page,
         calls::decide, calls::list, calls::show, calls::events, claims::create,

@@ -10,6 +10,7 @@ use crate::contract::{ImportReport, OfferRefusal};
 use crate::core::call::guests::GuestRefusal;
 use crate::node::call::decide::DecisionError;
 use crate::node::call::events::ReportError;
+use crate::node::dialled_enrolments::NoDialCode;
 use crate::node::live_calls::{ClaimRefusal, InviteRefusal};
 use crate::node::peering::inbound::OfferError;
 use crate::store::StoreError;
@@ -158,6 +159,15 @@ impl From<GuestRefusal> for Problem {
         match refusal {
             GuestRefusal::NoSuchCode => Problem::field(StatusCode::NOT_FOUND, "code", refusal.to_string()),
             GuestRefusal::Full => Problem::new(StatusCode::CONFLICT, refusal.to_string()),
+        }
+    }
+}
+
+impl From<NoDialCode> for Problem {
+    fn from(refusal: NoDialCode) -> Problem {
+        match refusal {
+            NoDialCode::Off => Problem::new(StatusCode::NOT_FOUND, refusal.to_string()),
+            NoDialCode::TooMany(_) => Problem::new(StatusCode::TOO_MANY_REQUESTS, refusal.to_string()).retry_after(30),
         }
     }
 }

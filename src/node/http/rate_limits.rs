@@ -1,4 +1,5 @@
-//! How many offers a peer may make, how often a client binds and asks for ICE servers, and how often guests may guess.
+//! How many offers a peer may make, how often a client binds, asks for ICE servers and shows a code to dial, and how often
+//! guests may guess.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -43,6 +44,13 @@ const GUESSES_BURST: f64 = 5.0;
 const ALL_GUESSES_BURST: f64 = 60.0;
 /// In so long an address, and all of them together, may try as many again.
 const GUESSES_FULL: Duration = Duration::from_secs(60);
+
+/// Codes to dial at once, for pages behind one address: those of an office that opens its browsers in the morning.
+const DIAL_CODES_BURST: f64 = 20.0;
+/// Codes per second after that.
+const DIAL_CODES_RATE: f64 = 0.2;
+/// Time to refill the bucket; then the address is forgotten.
+const DIAL_CODES_FULL: Duration = Duration::from_secs(100);
 
 /// A token bucket for each key, until that is forgotten.
 struct Buckets<K> {
@@ -136,6 +144,24 @@ impl GuessLimit {
     }
 }
 
+/// How many codes to dial the pages behind each address get.
+pub(in crate::node) struct DialCodeLimit(Buckets<IpAddr>);
+
+impl DialCodeLimit {
+    pub(in crate::node) fn new() -> DialCodeLimit {
+        DialCodeLimit(Buckets::new(DIAL_CODES_BURST, DIAL_CODES_RATE, DIAL_CODES_FULL))
+    }
+
+    /// Takes one code for a page behind this address.
+    pub(super) fn check(&self, source: Option<IpAddr>, now: Instant) -> Result<(), Problem> {
+        if source.is_none_or(|source| self.0.take(&source, now)) {
+            return Ok(());
+        }
+        let detail = "too many pages behind this address ask for a code; slow down";
+        Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(5))
+    }
+}
+
 /// How often each peer may make requests of one kind. Peers are configured, so they are few.
 #[derive(Debug, Default)]
 pub(in crate::node) struct PeerLimit(Mutex<HashMap<PeerName, TokenBucket>>);
@@ -169,6 +195,17 @@ mod tests {
         assert_eq!((0..200).filter(|_| limit.0.take(&number, later)).count(), 5);
         assert!(limit.0.take(&("+12125550101".parse().unwrap(), None), start));
         assert!(limit.0.take(&(number.0, Some("d-1".parse().unwrap())), start), "a device has its own");
+    }
+
+    #[test]
+    fn an_address_gets_so_many_codes_to_dial() {
+        let (limit, start) = (DialCodeLimit::new(), Instant::now());
+        let [one, other] = [1, 2].map(|n| Some(IpAddr::from([192, 0, 2, n])));
+        assert_eq!((0..100).filter(|_| limit.check(one, start).is_ok()).count(), 20);
+        assert_eq!(limit.check(one, start).unwrap_err().status, 429);
+        assert!(limit.check(other, start).is_ok());
+        let later = start + Duration::from_secs(10);
+        assert_eq!((0..100).filter(|_| limit.check(one, later).is_ok()).count(), 2);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::monitor::Metrics;
 use crate::node::config::connections::ConnectionsConfig;
 use crate::node::http::api::{
-    calls, claims, client_stream, clients, devices, enrolments, guests, ice, inbox, monitoring, number_import, numbers,
-    pbxs, peer_offers, web_client,
+    calls, claims, client_stream, clients, devices, dialled_enrolments, enrolments, guests, ice, inbox, monitoring,
+    number_import, numbers, pbxs, peer_offers, web_client,
 };
 use crate::node::http::auth::Authenticator;
 use crate::node::http::origins::{self, ClientOrigins};
@@ -40,6 +40,7 @@ pub(in crate::node) struct ApiState {
     pub(in crate::node) offers: Arc<peer_offers::OffersApi>,
     pub(in crate::node) inboxes: Arc<inbox::InboxesApi>,
     pub(in crate::node) ice: Arc<ice::IceApi>,
+    pub(in crate::node) dialled_enrolments: Arc<dialled_enrolments::DialledEnrolmentsApi>,
     pub(in crate::node) web_client: Arc<web_client::WebClientApi>,
     pub(in crate::node) monitoring: Arc<monitoring::MonitoringApi>,
     pub(in crate::node) space: Arc<Space>,
@@ -73,6 +74,7 @@ all! {
         get "/v1/calls/{call}" => calls::show;
         post "/v1/calls/{call}/events" => calls::events;
         put "/v1/pbxs/{pbx}" => pbxs::report;
+        post "/v1/dialled-enrolments/confirm" => dialled_enrolments::confirm;
         get "/healthz" => monitoring::healthz;
         get "/readyz" => monitoring::readyz;
         get "/metrics" => monitoring::metrics;
@@ -88,6 +90,7 @@ all! {
         get "/v1/numbers/{number}/sidecall" => numbers::switch;
         put "/v1/numbers/{number}/sidecall" => numbers::set_switch;
         post "/v1/numbers/{number}/enrolments" => enrolments::create;
+        post "/v1/dialled-enrolments" => dialled_enrolments::create;
         post "/v1/devices" => devices::create;
         get "/v1/devices" => devices::list;
         get "/v1/devices/{id}" => devices::show;
@@ -106,6 +109,9 @@ all! {
         delete "/v1/guests/{id}" => guests::dismiss;
         get "/v1/ice" => ice::for_client;
     }
+    waiting_pages {
+        get "/v1/dialled-enrolments/{id}" => dialled_enrolments::wait;
+    }
     slow {
         post "/v1/numbers:import" => number_import::import;
     }
@@ -123,7 +129,8 @@ all! {
 
 /// The whole of it.
 pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Router {
-    let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, TIMEOUT);
+    let timeout_after = |limit| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
+    let timeout = timeout_after(TIMEOUT);
     let guarded = |routes: Router<ApiState>| {
         routes
             .layer(RequestBodyTimeoutLayer::new(config.stall()))
@@ -133,12 +140,14 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
     };
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let client_api = client_api().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let waiting_pages = waiting_pages().layer(timeout_after(dialled_enrolments::WAIT + TIMEOUT));
     let slow = slow().layer(DefaultBodyLimit::disable());
     let peers = peers().layer(DefaultBodyLimit::max(peer_offers::BODY)).layer(timeout);
     let inboxes = inboxes().layer(DefaultBodyLimit::max(inbox::BODY)).layer(timeout);
     // A page of another origin can read every refusal too.
     Router::new()
         .merge(guarded(client_api).layer(state.origins.cors()))
+        .merge(guarded(waiting_pages).layer(state.origins.cors()))
         .merge(guarded(inboxes).layer(origins::any()))
         .merge(guarded(slow))
         .merge(guarded(peers))

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,7 +17,7 @@ use crate::node::http::api::numbers::DirectoryApi;
 use crate::node::http::auth::{Authenticator, Identity, LoginSource};
 use crate::node::http::extract::{Body, InPath, Parameters};
 use crate::node::http::problem::Problems;
-use crate::node::new_id::new_id;
+use crate::node::new_id::{new_id, new_token};
 use crate::store::{DeviceRow, EnrolOutcome, EnrolledDevice, credential_hash};
 
 /// Enrols a device. The code takes the place of a token, and works once. The answer has the device's token, which allows
@@ -36,7 +34,7 @@ pub(in crate::node) async fn create(
     Body(new): Body<NewDevice>,
 ) -> Result<(StatusCode, Json<DeviceCreated>), Problem> {
     let code = auth.check_code(&source, &new.code).await?;
-    let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+    let token = new_token();
     let row = DeviceRow { id: new_id(), name: new.name, token: credential_hash(&token) };
     match api.store.enrol(code, row, now()).await? {
         EnrolOutcome::Enrolled(device) => {

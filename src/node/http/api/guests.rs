@@ -93,13 +93,13 @@ pub(in crate::node) async fn list(
         (status = 409, description = "The call has as many guests as it may", body = Problem, content_type = "application/problem+json")))]
 pub(in crate::node) async fn join(
     State(api): State<Arc<GuestsApi>>,
-    LoginSource(source): LoginSource,
+    source: LoginSource,
     Body(NewGuest { code, name, capabilities }): Body<NewGuest>,
 ) -> Result<(StatusCode, Json<GuestCreated>), Problem> {
     if capabilities.len() > CAPABILITIES_MAX {
         return Err(Problem::invalid("capabilities", format!("a client names at most {CAPABILITIES_MAX}")));
     }
-    api.guess_limit.check(source, Instant::now()).inspect_err(|_| api.metrics.failed_login("throttled"))?;
+    api.guess_limit.check(source.address(), Instant::now()).inspect_err(|_| api.metrics.failed_login("throttled"))?;
     let no_such_code = || {
         api.metrics.failed_login("refused");
         Problem::from(GuestRefusal::NoSuchCode)

@@ -7,6 +7,7 @@ pub(in crate::node) mod client_stream;
 pub(in crate::node) mod clients;
 mod csv_lines;
 pub(in crate::node) mod devices;
+pub(in crate::node) mod dialled_enrolments;
 pub(in crate::node) mod enrolments;
 pub mod fuzz;
 pub(in crate::node) mod guests;
