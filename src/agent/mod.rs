@@ -6,6 +6,7 @@
 //! | `link` | one PBX: connect, reconnect, and what is done on a connection |
 //! | `follow` | its calls: what events and snapshots mean to them |
 //! | `call` | one call: decide, answer, register, report in order |
+//! | `enrolment` | codes that phones dial to enrol a page |
 //! | `sip_messages` | SIP MESSAGEs that the node asks for |
 //! | `direct_listener` | FreeSWITCH's outbound sockets |
 //! | `node_client` | the node, over HTTP, behind a circuit breaker |
@@ -13,6 +14,7 @@
 mod call;
 mod config;
 mod direct_listener;
+mod enrolment;
 mod follow;
 #[doc(hidden)]
 pub mod fuzz;

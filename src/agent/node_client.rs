@@ -11,8 +11,8 @@ use url::Url;
 use super::now;
 use crate::agent::config::AgentConfig;
 use crate::contract::{
-    AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EventsReply, PbxReport,
-    SipMessages,
+    AGENT_CLOCK, AGENT_ID, CallDecision, CallEvents, CallList, CallRequest, CallView, EnrolmentConfirmation,
+    EnrolmentConfirmed, EventsReply, PbxReport, SipMessages,
 };
 use crate::core::base::breaker::Breaker;
 use crate::core::base::name::{CallId, PbxName};
@@ -129,6 +129,17 @@ impl NodeClient {
     /// Registers a call, without the breaker: nobody waits for this.
     pub async fn register(&self, request: &CallRequest) -> Result<CallDecision, NodeClientError> {
         self.send(Method::POST, &["v1", "calls"], request).await
+    }
+
+    /// Asks within `deadline` whether a page shows the code that a phone has dialled. Without the breaker, which is there for
+    /// calls.
+    pub async fn confirm_enrolment(
+        &self,
+        asked: &EnrolmentConfirmation,
+        deadline: Duration,
+    ) -> Result<EnrolmentConfirmed, NodeClientError> {
+        let asked = self.send(Method::POST, &["v1", "dialled-enrolments", "confirm"], asked);
+        tokio::time::timeout(deadline, asked).await.unwrap_or(Err(NodeClientError::Late(deadline)))
     }
 
     /// Reports what happened to a call.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, LegId, TrunkName};
+use crate::core::enrolment::dial_code::DialCode;
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route, Side};
 
@@ -38,6 +39,8 @@ pub enum PbxEvent {
         /// The agent that the dialplan speaks to.
         agent: String,
     },
+    /// A phone has dialled the code of a page that waits to be enrolled, and is held.
+    EnrolmentDialled(Box<EnrolmentCall>),
     /// A leg was made on behalf of another.
     Dialled {
         /// The new leg.
@@ -96,6 +99,25 @@ pub struct Announcement {
     pub tags: CallTags,
     /// The agent that the dialplan speaks to.
     pub agent: String,
+    /// The longest that the dialplan waits, from the moment of the announcement.
+    pub hold: Duration,
+    /// When the PBX announced it, in microseconds since the epoch of its own clock.
+    pub sent: Option<i64>,
+    /// How the hold is ended.
+    pub release: Release,
+}
+
+/// A phone that has dialled the code of a page, and waits to be told whether it was right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolmentCall {
+    /// The leg that is held.
+    pub leg: LegId,
+    /// The agent that the dialplan speaks to.
+    pub agent: String,
+    /// The phone, as the PBX knows it by itself: never by what a caller says.
+    pub device: Device,
+    /// What it has dialled behind the feature code.
+    pub digits: DialCode,
     /// The longest that the dialplan waits, from the moment of the announcement.
     pub hold: Duration,
     /// When the PBX announced it, in microseconds since the epoch of its own clock.
@@ -200,6 +222,11 @@ impl DialplanAnswer {
         }
         variables
     }
+}
+
+/// The variable that tells the dialplan whether a page was enrolled, in FreeSWITCH's spelling.
+pub(super) fn enrolled_variable(enrolled: bool) -> (&'static str, &'static str) {
+    ("sidecall_enrolled", if enrolled { "yes" } else { "no" })
 }
 
 /// A hang-up cause as it may stand in JSON, a page and a log: letters, digits and underscores.

@@ -32,6 +32,9 @@ impl Told {
                 PbxEvent::MainNumber { tags, .. } => {
                     assert!(tags.calling.chars().count() <= 64);
                 }
+                PbxEvent::EnrolmentDialled(held) => {
+                    assert!(held.hold.as_secs() <= 10 && held.device.number().is_some_and(|number| number.len() <= 21));
+                }
                 PbxEvent::Dialled { .. }
                 | PbxEvent::Identified { .. }
                 | PbxEvent::Answered { .. }

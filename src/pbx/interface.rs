@@ -8,7 +8,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::Stream;
 
-use super::{Announcement, DialplanAnswer, Inspection, PbxError, PbxEvent, Recording, Snapshot};
+use super::{Announcement, DialplanAnswer, EnrolmentCall, Inspection, PbxError, PbxEvent, Recording, Snapshot};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
 use crate::wire::Tap;
@@ -90,6 +90,9 @@ pub trait PbxCommands: Debug + Send + Sync {
 
     /// Writes the answer and ends the hold, in one write.
     async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError>;
+
+    /// Says whether the page whose code was dialled is enrolled, and ends the hold, in one write.
+    async fn answer_enrolment(&self, held: &EnrolmentCall, enrolled: bool) -> Result<(), PbxError>;
 
     /// All channels, or an error: a list that isn't whole is none. `known` channels are looked at even where a list
     /// would show them late.

@@ -5,8 +5,8 @@
 //!
 //! `freeswitch/` and `asterisk/` have the same files with the same names, so that a missing word
 //! shows: `translator.rs` (events → [`PbxEvent`]), `snapshot.rs` (channel lists → [`Snapshot`]),
-//! `commands.rs` (our words → commands), `sip_messages.rs` (SIP MESSAGEs), `inspection.rs` (a person's questions → commands),
-//! `mod.rs` (connect).
+//! `enrolment.rs` (codes that phones dial), `commands.rs` (our words → commands), `sip_messages.rs` (SIP MESSAGEs),
+//! `inspection.rs` (a person's questions → commands), `mod.rs` (connect).
 
 pub mod asterisk;
 mod error;
@@ -22,7 +22,7 @@ mod snapshot;
 mod topology;
 
 pub use error::PbxError;
-pub use event::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, PbxEvent, Release};
+pub use event::{Announcement, CallTags, Device, DialStrings, DialplanAnswer, EnrolmentCall, PbxEvent, Release};
 pub use inspection::{Dialplan, Inspection, Messaging, Settings, Trunk};
 pub use interface::{Pbx, PbxCommands, PbxEvents, PbxLink, PbxQuirks, Slots};
 pub use recording::Recording;

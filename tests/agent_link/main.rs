@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a script can't do fails its test")]
 
 mod announcements;
+mod enrolment;
 mod numbers;
 mod ownership;
 #[path = "../scripted/mod.rs"]

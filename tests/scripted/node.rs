@@ -24,6 +24,8 @@ pub struct Node {
     pub links: Heard<Value>,
     /// What was told of which call.
     pub events: Heard<(String, Value)>,
+    /// Codes that phones have dialled. The right one is 123456.
+    pub dialled: Heard<Value>,
     slow: Arc<AtomicU64>,
     live: Arc<Mutex<Claimed>>,
 }
@@ -47,6 +49,7 @@ struct Desk {
     decisions: mpsc::UnboundedSender<(Instant, (Value, Instant))>,
     links: mpsc::UnboundedSender<(Instant, Value)>,
     events: mpsc::UnboundedSender<(Instant, (String, Value))>,
+    dialled: mpsc::UnboundedSender<(Instant, Value)>,
 }
 
 impl Node {
@@ -56,6 +59,7 @@ impl Node {
         let (decided, decisions) = mpsc::unbounded_channel();
         let (reported, links) = mpsc::unbounded_channel();
         let (told, events) = mpsc::unbounded_channel();
+        let (asked, dialled) = mpsc::unbounded_channel();
         let slow = Arc::new(AtomicU64::new(0));
         let live = Arc::new(Mutex::new(Claimed::default()));
         let desk = Desk {
@@ -64,15 +68,17 @@ impl Node {
             decisions: decided,
             links: reported,
             events: told,
+            dialled: asked,
         };
         let routes = Router::new()
             .route("/v1/calls", get(list).post(decide))
             .route("/v1/calls/{call}/events", post(tell))
             .route("/v1/pbxs/{pbx}", put(link))
+            .route("/v1/dialled-enrolments/confirm", post(confirm))
             .with_state(desk);
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Node { address, decisions, links, events, slow, live }
+        Node { address, decisions, links, events, dialled, slow, live }
     }
 
     /// Takes these calls for live, as `GET /v1/calls` shows them.
@@ -134,6 +140,14 @@ async fn tell(State(desk): State<Desk>, Path(call): Path<String>, Json(events): 
 async fn link(State(desk): State<Desk>, Json(report): Json<Value>) -> Json<Value> {
     let _ = desk.links.send((Instant::now(), report));
     Json(json!({ "messages": [] }))
+}
+
+async fn confirm(State(desk): State<Desk>, Json(asked): Json<Value>) -> Json<Value> {
+    let enrolled = asked["digits"] == "123456";
+    let _ = desk.dialled.send((Instant::now(), asked));
+    let longest = desk.slow.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(longest)).await;
+    Json(json!({ "enrolled": enrolled }))
 }
 
 /// A live call, as the node lists it.

@@ -29,20 +29,32 @@ impl ReplyPath {
         arrived: Instant,
         left: Option<Duration>,
     ) -> Option<Result<(), PbxError>> {
-        let until = left.map(|left| hold::write_within(held.hold, left));
-        // The check stands right before the write: this process may have been stopped meanwhile.
-        match (until.filter(|until| arrived.elapsed() <= *until), self) {
-            // The dialplan has gone on by itself, or is about to.
-            (None, ReplyPath::Commands(_)) => None,
-            (Some(until), ReplyPath::Commands(commands)) => {
-                // Given up before it is written, a command is never written: one that is stuck in a
-                // queue can't come late. The replies have a little more time than the write.
-                let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
-                let answered = tokio::time::timeout_at(end, commands.answer(held, answer)).await;
-                Some(answered.unwrap_or(Err(PbxError::Unanswered)))
+        match self {
+            // If it is too late, the dialplan has gone on by itself, or is about to.
+            ReplyPath::Commands(commands) => {
+                write_in_time(held.hold, arrived, left, commands.answer(held, answer)).await
             }
             // Nothing goes on there before we say so, or close.
-            (_, ReplyPath::Direct(session)) => Some(session.answer(answer).await),
+            ReplyPath::Direct(session) => Some(session.answer(answer).await),
         }
     }
+}
+
+/// Writes to a channel that is held for so long, whose announcement `arrived` then and left so much time; none if it is too
+/// late.
+pub(in crate::agent) async fn write_in_time(
+    held_for: Duration,
+    arrived: Instant,
+    left: Option<Duration>,
+    write: impl Future<Output = Result<(), PbxError>>,
+) -> Option<Result<(), PbxError>> {
+    let until = hold::write_within(held_for, left?);
+    // The check stands right before the write: this process may have been stopped meanwhile.
+    if arrived.elapsed() > until {
+        return None;
+    }
+    // Given up before it is written, a command is never written: one that is stuck in a queue can't come late. The
+    // replies have a little more time than the write.
+    let end = tokio::time::Instant::from_std(arrived + until) + REPLIES_WITHIN;
+    Some(tokio::time::timeout_at(end, write).await.unwrap_or(Err(PbxError::Unanswered)))
 }

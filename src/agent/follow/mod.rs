@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use crate::agent::call::hold;
 use crate::agent::call::reply_path::ReplyPath;
 use crate::agent::call::{CallHandle, HeldCall, Start, next_seq};
+use crate::agent::enrolment;
 use crate::agent::follow::finishing_calls::FinishingCalls;
 use crate::agent::follow::followed_call::FollowedCall;
 use crate::agent::follow::reconcile::{Asked, CallIdentity, Calls, reconcile};
@@ -108,6 +109,10 @@ impl Follower {
             match event {
                 PbxEvent::Announced(announcement) => {
                     self.announced(*announcement, ReplyPath::Commands(Arc::clone(commands)));
+                }
+                PbxEvent::EnrolmentDialled(held) => {
+                    let age = held.sent.and_then(|sent| self.clock.age(sent, micros(), step()));
+                    enrolment::answer(&self.context, &self.plan, commands, *held, age);
                 }
                 PbxEvent::Gap { why } => {
                     tracing::warn!(pbx = %self.context.pbx.name, why, "events are missing: asking for a snapshot");

@@ -114,7 +114,10 @@ impl Tracker {
                 key.map(|key| TrackedEvent::new(key, LegEvent::Unbridged { legs: legs.clone() })).into_iter().collect()
             }
             PbxEvent::HungUp { leg, cause } => self.leave(leg, cause.as_deref()).into_iter().collect(),
-            PbxEvent::Announced(_) | PbxEvent::MainNumber { .. } | PbxEvent::Gap { .. } => Vec::new(),
+            PbxEvent::Announced(_)
+            | PbxEvent::EnrolmentDialled(_)
+            | PbxEvent::MainNumber { .. }
+            | PbxEvent::Gap { .. } => Vec::new(),
         }
     }
 

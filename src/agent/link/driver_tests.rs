@@ -15,7 +15,9 @@ use crate::agent::{Agent, AgentConfig};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
 use crate::monitor::micros;
-use crate::pbx::{Announcement, CallTags, DialplanAnswer, PbxError, PbxEvent, PbxQuirks, Release, Slots, Snapshot};
+use crate::pbx::{
+    Announcement, CallTags, DialplanAnswer, EnrolmentCall, PbxError, PbxEvent, PbxQuirks, Release, Slots, Snapshot,
+};
 
 /// What is said to the PBX, and what is done with its events, in order.
 type TrackedEvent = mpsc::UnboundedSender<String>;
@@ -69,6 +71,10 @@ impl PbxCommands for Script {
     }
 
     async fn answer(&self, _: &Announcement, _: &DialplanAnswer) -> Result<(), PbxError> {
+        Ok(())
+    }
+
+    async fn answer_enrolment(&self, _: &EnrolmentCall, _: bool) -> Result<(), PbxError> {
         Ok(())
     }
 

@@ -8,7 +8,8 @@ use crate::ami::{Action, AmiClient, AmiOptions};
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
 use crate::core::numbering::endpoint_names::Endpoints;
-use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Release, Snapshot};
+use crate::pbx::event::enrolled_variable;
+use crate::pbx::{Announcement, DialplanAnswer, EnrolmentCall, PbxCommands, PbxError, Release, Snapshot};
 
 use super::sip_messages::AsteriskMessages;
 use super::translator::micros;
@@ -55,6 +56,21 @@ impl AsteriskCommands {
         self.client.send(Action::set_variable(None, name, value)?).await?.accepted()?;
         Ok(())
     }
+
+    /// Sets variables and ends the wait, in one write. `Redirect` goes to the label right behind the wait, in the same
+    /// extension, so nothing on the stack changes. Asterisk's variables are FreeSWITCH's in capitals.
+    async fn release(&self, release: &Release, variables: Vec<(&str, String)>) -> Result<(), PbxError> {
+        let Release::Redirect { channel, context, exten } = release else {
+            return Err(PbxError::unexpected("Redirect", "not an Asterisk channel"));
+        };
+        let variables = variables.into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
+        let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
+        let redirect = Action::redirect(channel, context, exten, GO)?;
+        for reply in self.answers.pipeline([set, redirect]).await? {
+            reply.accepted()?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -86,19 +102,13 @@ impl PbxCommands for AsteriskCommands {
         Ok(reply.get("Value").and_then(|v| micros(&v)))
     }
 
-    /// Writes the answer and ends the wait, in one write. `Redirect` goes to the label right behind
-    /// the wait of the same subroutine, so nothing on the stack changes.
     async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError> {
-        let Release::Redirect { channel, context, exten } = &held.release else {
-            return Err(PbxError::unexpected("Redirect", "not an Asterisk channel"));
-        };
-        let variables = answer.variables().into_iter().map(|(name, value)| (name.to_ascii_uppercase(), value));
-        let set = Action::set_variables(channel, &variables.collect::<Vec<_>>())?;
-        let redirect = Action::redirect(channel, context, exten, GO)?;
-        for reply in self.answers.pipeline([set, redirect]).await? {
-            reply.accepted()?;
-        }
-        Ok(())
+        self.release(&held.release, answer.variables()).await
+    }
+
+    async fn answer_enrolment(&self, held: &EnrolmentCall, enrolled: bool) -> Result<(), PbxError> {
+        let (name, value) = enrolled_variable(enrolled);
+        self.release(&held.release, vec![(name, value.to_owned())]).await
     }
 
     async fn snapshot(&self, _known: &[LegId]) -> Result<Snapshot, PbxError> {

@@ -1,6 +1,7 @@
 //! Asterisk, over its manager interface (`manager.c`).
 
 mod commands;
+mod enrolment;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
+use super::enrolment::{self, ENROL};
 use crate::ami::AmiEvent;
 use crate::core::base::name::{LegId, TrunkName};
 use crate::core::numbering::endpoint_names::Endpoints;
@@ -119,6 +120,9 @@ impl AsteriskTranslator {
     }
 
     fn announced(&mut self, event: &AmiEvent) -> Option<PbxEvent> {
+        if event.get("UserEvent").as_deref() == Some(ENROL) {
+            return enrolment::read(event, &self.endpoints);
+        }
         let found = announced(event)?;
         if matches!(found, PbxEvent::Announced(_))
             && let ChannelKind::Intermediate(common, _) = kind(&event.get("Channel")?)
@@ -233,7 +237,7 @@ pub(super) fn variable(event: &AmiEvent, keys: &[&str], name: &str) -> Option<St
 
 /// The phone of a channel by its endpoint's name: `PJSIP/1001-00000019`, or as a rule reads `PJSIP/acme-1001-00000019`.
 /// The rule knows whose it is, whatever else is said.
-fn phone(channel: &str, tenant: Option<&str>, endpoints: &Endpoints) -> Option<Device> {
+pub(super) fn phone(channel: &str, tenant: Option<&str>, endpoints: &Endpoints) -> Option<Device> {
     let name = channel.split_once('/')?.1.rsplit_once('-')?.0;
     match endpoints.read(name) {
         Some((number, own)) => Some(Device::Named { number, tenant: own.map(|own| own.as_str().to_owned()) }),

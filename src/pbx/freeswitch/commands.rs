@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use crate::contract::SipMessage;
 use crate::core::base::name::LegId;
 use crate::esl::{Command, EslClient};
-use crate::pbx::{Announcement, DialplanAnswer, PbxCommands, PbxError, Snapshot};
+use crate::pbx::event::enrolled_variable;
+use crate::pbx::{Announcement, DialplanAnswer, EnrolmentCall, PbxCommands, PbxError, Snapshot};
 
 use super::sip_messages::FreeswitchMessages;
 use super::{FreeswitchEndpoint, snapshot};
@@ -52,6 +53,19 @@ impl FreeswitchCommands {
         self.client.api("global_setvar", &[&format!("{name}={value}")]).await?.accepted()?;
         Ok(())
     }
+
+    /// Sets variables and ends the hold, in one write.
+    ///
+    /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
+    /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
+    async fn release(&self, leg: &LegId, variables: &[(&str, &str)]) -> Result<(), PbxError> {
+        let set = Command::set_variables(leg.as_str(), variables)?;
+        let release = Command::api("uuid_break", &[leg.as_str(), "all"])?;
+        for reply in self.answers.pipeline([set, release]).await? {
+            reply.accepted()?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -81,19 +95,14 @@ impl PbxCommands for FreeswitchCommands {
         Ok(reply.text().parse().ok())
     }
 
-    /// Writes the answer and ends the hold, in one write.
-    ///
-    /// A `uuid_break` that comes before the dialplan sleeps is lost, since every application clears the flag
-    /// (`CF_BREAK`) when it begins. The snippet looks at the variables after 60 ms for that.
     async fn answer(&self, held: &Announcement, answer: &DialplanAnswer) -> Result<(), PbxError> {
         let variables = answer.variables();
         let variables: Vec<_> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let set = Command::set_variables(held.leg.as_str(), &variables)?;
-        let release = Command::api("uuid_break", &[held.leg.as_str(), "all"])?;
-        for reply in self.answers.pipeline([set, release]).await? {
-            reply.accepted()?;
-        }
-        Ok(())
+        self.release(&held.leg, &variables).await
+    }
+
+    async fn answer_enrolment(&self, held: &EnrolmentCall, enrolled: bool) -> Result<(), PbxError> {
+        self.release(&held.leg, &[enrolled_variable(enrolled)]).await
     }
 
     /// What is asked about `known` legs is answered by the channel itself; the

@@ -2,6 +2,7 @@
 
 mod commands;
 pub mod direct;
+mod enrolment;
 #[doc(hidden)]
 pub mod fuzz;
 mod inspection;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use super::enrolment::{self, ENROL};
 use crate::core::base::name::LegId;
 use crate::esl::EslEvent;
 use crate::pbx::event::{cause, hold, raw_number, side, tenant};
@@ -20,6 +21,7 @@ pub(super) const EVENTS: &[&str] = &[
     "HEARTBEAT",
     "CUSTOM",
     SETUP,
+    ENROL,
     CONFERENCE,
 ];
 
@@ -38,6 +40,7 @@ pub(super) const FILTERS: &[(&str, &str)] = &[
     ("Event-Name", "CHANNEL_HANGUP_COMPLETE"),
     ("Event-Name", "HEARTBEAT"),
     ("Event-Subclass", SETUP),
+    ("Event-Subclass", ENROL),
     ("Action", "add-member"),
     ("Action", "del-member"),
 ];
@@ -90,7 +93,7 @@ impl Translate for FreeswitchTranslator {
     }
 
     fn is_announcement(event: &EslEvent) -> bool {
-        event.get("Event-Subclass").as_deref() == Some(SETUP)
+        matches!(event.get("Event-Subclass").as_deref(), Some(SETUP | ENROL))
     }
 }
 
@@ -105,6 +108,7 @@ impl FreeswitchTranslator {
     fn custom(&mut self, event: &EslEvent) -> Vec<PbxEvent> {
         match event.get("Event-Subclass").as_deref() {
             Some(SETUP) => announced(event).into_iter().collect(),
+            Some(ENROL) => enrolment::read(event).into_iter().collect(),
             Some(CONFERENCE) => self.conference(event),
             _ => Vec::new(),
         }
