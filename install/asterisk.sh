@@ -151,9 +151,9 @@ ast_entry() {
 ; In front of [$context].
 [$name]
 eswitch => Loopback/@$announces/\${IF(\$["\${PRIORITY}" != "1"]?:$number)}
-include => $context
-[$announces]
 END
+  if [ "$subroutine" = sidecall-originating ]; then printf 'include => sidecall-enrol\n'; fi
+  printf 'include => %s\n[%s]\n' "$context" "$announces"
   for pattern in $patterns; do
     # A SIP MESSAGE that the dialplan handles is no call.
     printf 'exten => %s,1,GosubIf($["${CHANNEL(channeltype)}" != "Message"]?%s,s,1)\n' "$pattern" "$subroutine"
@@ -294,6 +294,7 @@ ast_say_in() {
     say "  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
     # shellcheck disable=SC2016 # Asterisk's dollars
     say '   same => n,Goto(from-internal-additional,${FILTER(0-9A-Za-z+*#._-,${EXTEN})},1)'
+    say "  include => sidecall-enrol"
     say "and give your trunks the context sidecall-trunks (run this again with --trunks from-pstn)."
     return 0
   fi
@@ -301,6 +302,8 @@ ast_say_in() {
   say "have today), or make this the first line of the extensions where calls come in:"
   say "  phones:  exten => _[+0-9]X.,1,Gosub(sidecall-originating,s,1)"
   say "  trunks:  exten => _[+0-9]X.,1,Gosub(sidecall-terminating,s,1)"
+  say "and put this into your phones' context, so that phones can enrol browsers by dialling:"
+  say "  include => sidecall-enrol"
 }
 
 pbx_plan() {

@@ -219,7 +219,7 @@ fs_plan_dialplan() {
     ${trunk:+-e "s#sidecall_trusted=192.0.2.10/32#sidecall_trusted=$(joined , "${trusted[@]}")#"} \
     ${trunk:+-e "s#sidecall_trunk=sidecall#sidecall_trunk=${trunk%%=*}#"} dialplan/freeswitch/sidecall.xml |
     want "$conf/dialplan/sidecall.xml" 644 "$like"
-  for snippet in leg originating terminating attendant out; do
+  for snippet in enrol leg originating terminating attendant out; do
     want "$conf/dialplan/sidecall/$snippet.xml" 644 "$like" <"dialplan/freeswitch/sidecall/$snippet.xml"
   done
   if fs_is_fusionpbx; then
@@ -227,7 +227,8 @@ fs_plan_dialplan() {
     say "This is a FusionPBX: it keeps its dialplan in its database, which this script leaves alone."
     say "In Dialplan > Dialplan Manager add these entries, each with an order before those of all others in its"
     say "context, in this order, and paste into their XML each <extension> of the file named:"
-    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, unheard, route, restore, unanswered)"
+    say "  context sidecall          $conf/dialplan/sidecall.xml (announce, wait, unheard, enrolled, route, restore, unanswered)"
+    say "  context \${domain_name}   $conf/dialplan/sidecall/enrol.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/leg.xml"
     say "  context \${domain_name}   $conf/dialplan/sidecall/originating.xml"
     say "  context public            $conf/dialplan/sidecall/leg.xml"

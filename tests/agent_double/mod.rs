@@ -23,6 +23,8 @@ pub(crate) enum Reply {
     Packet,
     /// The packet trunk, where the first number calls the second.
     PacketBetween(&'static str, &'static str),
+    /// Whether the code that was dialled is a page's: `yes` or `no`.
+    Enrolled(&'static str),
 }
 
 /// The fields of an announcement, or the marks of a channel, by the contract's names in lower case.
@@ -69,7 +71,9 @@ impl AgentDouble {
         socket.set_nodelay(true).unwrap();
         let kind = pbx.kind();
         let hello = match kind {
-            Kind::FreeSwitch => format!("auth {}\n\nevent plain CUSTOM sidecall::setup\n\n", pbx.event_secret()),
+            Kind::FreeSwitch => {
+                format!("auth {}\n\nevent plain CUSTOM sidecall::setup sidecall::enrol\n\n", pbx.event_secret())
+            }
             Kind::Asterisk => format!(
                 "Action: Login\r\nUsername: {}\r\nSecret: {}\r\nEvents: call,user\r\n\r\n",
                 pbx.event_user().unwrap(),
@@ -153,6 +157,7 @@ fn answer(reply: Reply) -> Option<Vec<(&'static str, String)>> {
         Reply::PacketBetween(caller, number) => {
             vec![("route", "packet"), ("call", "c-1"), ("number", number), ("caller", caller)]
         }
+        Reply::Enrolled(enrolled) => vec![("enrolled", enrolled)],
     };
     Some(variables.into_iter().map(|(name, value)| (name, value.to_owned())).collect())
 }
@@ -181,7 +186,8 @@ fn note(
     fields: &BTreeMap<String, String>,
     name: impl Fn(&str) -> String,
 ) -> Option<Vec<(&'static str, String)>> {
-    let names = ["agent", "side", "calling", "withheld", "called", "hold", "received", "sent", "tenant", "refused"];
+    let names =
+        ["agent", "side", "calling", "withheld", "called", "hold", "received", "sent", "tenant", "refused", "digits"];
     let value = |field: &str| decode(fields.get(&name(field)).map_or("", String::as_str));
     let seen = names.iter().map(|field| ((*field).to_owned(), value(field))).collect();
     let mut state = state.lock().unwrap();
@@ -226,7 +232,7 @@ fn asterisk(mut socket: TcpStream, state: &Mutex<Shared>) {
         if event.get("Response").is_some_and(|response| response == "Success") {
             state.lock().unwrap().subscribed = true;
         }
-        if event.get("UserEvent").map(String::as_str) != Some("SidecallSetup") {
+        if !matches!(event.get("UserEvent").map(String::as_str), Some("SidecallSetup" | "SidecallEnrol")) {
             continue;
         }
         let capital = |field: &str| field[..1].to_uppercase() + &field[1..];

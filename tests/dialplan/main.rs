@@ -6,10 +6,12 @@
 #[path = "../agent_double/mod.rs"]
 mod agent_double;
 mod announcements;
+mod enrolment;
 mod hold;
 mod trunk;
 
 use announcements::*;
+use enrolment::*;
 use hold::*;
 use lab::{CallReport, Calls, Habit, Kind, Pbx, PbxConfig, Phone};
 use trunk::*;
@@ -70,4 +72,8 @@ lab::on_both_pbxs! {
     the_call_carries_what_a_snapshot_needs,
     emergency_calls_never_wait,
     call_info_is_added_on_the_trunks_that_are_named,
+    a_phone_that_dials_a_code_hears_whether_it_was_right,
+    a_code_is_refused_after_the_hold_or_without_an_agent,
+    a_phone_that_is_sent_to_a_code_enrols_nobody,
+    a_trunk_or_a_phone_without_a_password_enrols_nobody,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
+use crate::pbx::asterisk::SECRET;
 use crate::pbx::conf::Changes;
 use crate::pbx::plan::{Plan, fill};
 use crate::pbx::tenants::Tenant;
@@ -18,7 +19,10 @@ pub(super) fn all(config: &PbxConfig, sip: SocketAddr) -> Result<Changes> {
     let plain: [(&str, &dyn ToString); 3] = [("AORS", &extensions.join(",")), ("PHONES", &PHONES), ("COMMON", &COMMON)];
     let mut changes = transport(Changes::default(), sip).part(TEMPLATE, "plain-phones", &plain);
     for number in &extensions {
-        changes = phone(changes, number, "from-internal");
+        changes = match config.passwords {
+            true => phone_with_password(changes, number),
+            false => phone(changes, number, "from-internal"),
+        };
     }
     let agents = [1, 2].map(|n| config.plan.extension(n));
     changes = queue(changes, "lab", &agents);
@@ -52,6 +56,13 @@ pub(super) fn transport(changes: Changes, sip: SocketAddr) -> Changes {
 
 pub(super) fn phone(changes: Changes, number: &str, context: &str) -> Changes {
     changes.part(TEMPLATE, "phone", &[("NUMBER", &number), ("CONTEXT", &context), ("COMMON", &COMMON)])
+}
+
+fn phone_with_password(changes: Changes, number: &str) -> Changes {
+    let common = format!("{COMMON}\nauth={number}");
+    let values: [(&str, &dyn ToString); 4] =
+        [("NUMBER", &number), ("CONTEXT", &"from-internal"), ("COMMON", &common), ("PASSWORD", &SECRET)];
+    changes.part(TEMPLATE, "phone", &values).part(TEMPLATE, "password", &values)
 }
 
 /// A trunk to `far`; calls from these addresses are its.
@@ -118,5 +129,5 @@ fn dialplan(config: &PbxConfig) -> Result<String> {
         Some(at) => format!("{}NoOp()\n", &line[..at]),
         None => format!("{line}\n"),
     };
-    Ok(text.lines().map(plain).collect())
+    Ok(text.lines().filter(|line| !line.starts_with("include => sidecall-")).map(plain).collect())
 }

@@ -82,6 +82,8 @@ pub struct PbxConfig {
     pub tenants: &'static [Tenant],
     /// Asterisk only: `##` and `*2` transfer while a call is up.
     pub feature_codes: bool,
+    /// Asterisk only: phones log in with their password, as FreeSWITCH's always do. Plain phones are believed by address.
+    pub passwords: bool,
     /// What a test changes in its configuration.
     pub changes: Changes,
 }
@@ -102,6 +104,7 @@ impl Default for PbxConfig {
             inner: None,
             tenants: &[],
             feature_codes: false,
+            passwords: false,
             changes: Changes::default(),
         }
     }
