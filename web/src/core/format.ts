@@ -27,3 +27,8 @@ export function phone(number: string): string {
   const american = /^\+1(\d{3})(\d{3})(\d{4})$/.exec(local);
   return american === null ? local : `+1 ${american[1]} ${american[2]} ${american[3]}`;
 }
+
+/** `*7433 123 456` for `*7433123456`: the feature code, and the six digits as people read them out. */
+export function dialled(digits: string): string {
+  return `${digits.slice(0, -6)} ${digits.slice(-6, -3)} ${digits.slice(-3)}`;
+}

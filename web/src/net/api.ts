@@ -23,6 +23,13 @@ export interface GuestCode {
   readonly link: string;
 }
 
+/** What a desk phone dials to sign this page in. */
+export interface DialCode {
+  readonly id: string;
+  readonly secret: string;
+  readonly dial: string;
+}
+
 export type Failure = "unauthorized" | "absent" | "full" | "limited" | "refused" | "unreachable";
 
 /** What went wrong, as far as the client can do something about it. */
@@ -38,6 +45,8 @@ export const CAPABILITIES = ["text", "video", "screen", "audio", "files"];
 /** Seconds that a binding lasts without a connection. */
 const EXPIRES = 7 * 24 * 3600;
 const TIMEOUT = 15_000;
+/** The node answers after 25 s if nobody has dialled. */
+const DIALLING = 40_000;
 
 export class Api {
   /** The node's address, with a slash at its end. */
@@ -49,11 +58,23 @@ export class Api {
 
   /** Exchanges a one-time code for a device. */
   async enrol(code: string, name: string): Promise<Device> {
-    const answer = await this.#ask("POST", "v1/devices", undefined, { code, name });
-    const [device, token] = [object(answer["device"]), text(answer["token"], 512)];
-    const [id, number] = [text(device?.["id"], 128), text(device?.["number"], 129)];
-    if (!id || !number || !token) throw new ApiError("refused");
-    return { id, number, token, name: cleanName(text(device?.["name"], 400) ?? name) ?? name };
+    return enrolled(await this.#ask("POST", "v1/devices", undefined, { code, name }), name);
+  }
+
+  /** A code that the desk phone dials. */
+  async dialCode(name: string): Promise<DialCode> {
+    const answer = await this.#ask("POST", "v1/dialled-enrolments", undefined, { name });
+    const [id, secret] = [text(answer["id"], 128), text(answer["secret"], 512)];
+    const dial = text(answer["dial"], 32, /^[0-9*#]{7,}$/);
+    if (!id || !secret || !dial) throw new ApiError("refused");
+    return { id, secret, dial };
+  }
+
+  /** Waits until a phone has dialled the code; nothing if that takes longer. Fails once the code is of no use any more. */
+  async dialled(code: DialCode): Promise<Device | undefined> {
+    const path = `v1/dialled-enrolments/${encodeURIComponent(code.id)}`;
+    const answer = await this.#ask("GET", path, code.secret, undefined, DIALLING);
+    return answer["state"] === "enrolled" ? enrolled(answer, "Browser") : undefined;
   }
 
   /** Binds the device's client to its number; the client's id. */
@@ -131,11 +152,11 @@ export class Api {
     await this.#ask("DELETE", `v1/devices/${encodeURIComponent(id)}`, device.token);
   }
 
-  async #ask(method: string, path: string, token: string | undefined, body?: object): Promise<Json> {
+  async #ask(method: string, path: string, token: string | undefined, body?: object, timeout = TIMEOUT): Promise<Json> {
     const headers: Record<string, string> = {};
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const request: RequestInit = { method, headers, signal: AbortSignal.timeout(TIMEOUT), cache: "no-store" };
+    const request: RequestInit = { method, headers, signal: AbortSignal.timeout(timeout), cache: "no-store" };
     if (body !== undefined) request.body = JSON.stringify(body);
     const answer = await fetch(this.node + path, request).catch(() => {
       throw new ApiError("unreachable");
@@ -151,6 +172,14 @@ function failure(status: number): Failure {
   if (status === 409) return "full";
   if (status === 429) return "limited";
   return status >= 500 ? "unreachable" : "refused";
+}
+
+/** The device of an answer that has its token. */
+function enrolled(answer: Json, name: string): Device {
+  const [device, token] = [object(answer["device"]), text(answer["token"], 512)];
+  const [id, number] = [text(device?.["id"], 128), text(device?.["number"], 129)];
+  if (!id || !number || !token) throw new ApiError("refused");
+  return { id, number, token, name: cleanName(text(device?.["name"], 400) ?? name) ?? name };
 }
 
 function otherDevice(value: unknown): OtherDevice | undefined {

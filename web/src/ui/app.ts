@@ -1,5 +1,6 @@
 // The page: signs in, keeps one view in front of the person, and draws it again when something changes.
 import { Client } from "../app/client.ts";
+import { PhoneSignIn } from "../app/phonesignin.ts";
 import { type Call, current } from "../core/calls.ts";
 import { phone } from "../core/format.ts";
 import { catalogue, pick } from "../core/locale/mod.ts";
@@ -38,6 +39,7 @@ export class App {
   #notices = new Notices(this.#context);
   #client: Client | undefined;
   #device: Device | undefined;
+  #phone: PhoneSignIn | undefined;
   /** A past call that the person looks at. */
   #opened: string | undefined;
   #idle: IdleView | undefined;
@@ -76,6 +78,7 @@ export class App {
   stop(): void {
     this.#client?.stop();
     this.#client = undefined;
+    this.#phone?.stop();
   }
 
   /** A link is for another device: this one goes only if the person wants that. */
@@ -90,20 +93,27 @@ export class App {
     const enrol = (typed: string, name: string) => this.#enrol(typed, name);
     const view = new SignInView(this.#context.t, { enrol }, code, deviceName(navigator.userAgent), revoked);
     setChildren(this.#root, [view.element]);
-    if (code !== "") void view.submit();
-    else view.element.querySelector("input")?.focus();
+    if (code !== "") return void view.submit();
+    view.element.querySelector("input")?.focus();
+    const enrolled = (device: Device) => void this.#signIn(device);
+    this.#phone = new PhoneSignIn(this.#api, () => view.name, { dial: (digits) => view.dial(digits), enrolled });
+    void this.#phone.run();
   }
 
   async #enrol(code: string, name: string): Promise<Failure | undefined> {
     try {
-      const device = await this.#api.enrol(code.trim(), name);
-      await this.#storage.clear();
-      saveDevice(device);
-      void this.#enter(device);
+      await this.#signIn(await this.#api.enrol(code.trim(), name));
       return undefined;
     } catch (error) {
       return error instanceof ApiError ? error.failure : "refused";
     }
+  }
+
+  async #signIn(device: Device): Promise<void> {
+    this.#phone?.stop();
+    await this.#storage.clear();
+    saveDevice(device);
+    void this.#enter(device);
   }
 
   async #enter(device: Device): Promise<void> {

@@ -1,7 +1,8 @@
-// The page before this browser belongs to a number. Each way to sign in is a card of its own: a code, so far.
+// The page before this browser belongs to a number. Each way to sign in is a card of its own: by phone, and with a code.
+import { dialled } from "../core/format.ts";
 import type { Catalogue } from "../core/locale/mod.ts";
 import type { Failure } from "../net/api.ts";
-import { attribute, h, setText } from "./dom.ts";
+import { attribute, h, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
 
 export interface SignInEvents {
@@ -13,6 +14,8 @@ export class SignInView {
   readonly element: HTMLElement;
   readonly #t: Catalogue;
   readonly #events: SignInEvents;
+  readonly #phone: HTMLElement;
+  readonly #digits: HTMLElement;
   readonly #code: HTMLInputElement;
   readonly #name: HTMLInputElement;
   readonly #go: HTMLButtonElement;
@@ -21,6 +24,15 @@ export class SignInView {
   constructor(t: Catalogue, events: SignInEvents, code: string, name: string, revoked: boolean) {
     this.#t = t;
     this.#events = events;
+    this.#digits = h("output", { class: "digits" });
+    this.#phone = h(
+      "section",
+      { class: "card by-phone", "aria-labelledby": "by-phone" },
+      h("h2", { id: "by-phone" }, t.signInDial),
+      this.#digits,
+      h("p", { class: "hint" }, t.signInDialHint),
+    );
+    show(this.#phone, false);
     this.#code = h("input", {
       id: "code",
       name: "code",
@@ -46,6 +58,7 @@ export class SignInView {
       h("div", { class: "mark" }, icon("phone") as unknown as Node),
       h("h1", {}, t.signInTitle),
       h("p", { class: "lead" }, t.signInLead),
+      this.#phone,
       h(
         "form",
         { class: "card", on: { submit } },
@@ -60,11 +73,22 @@ export class SignInView {
     );
   }
 
+  /** What the person calls the device. */
+  get name(): string {
+    return this.#name.value.trim() || "Browser";
+  }
+
+  /** Shows what the desk phone can dial; nothing if it can't. */
+  dial(digits: string | undefined): void {
+    setText(this.#digits, digits === undefined ? "" : dialled(digits));
+    show(this.#phone, digits !== undefined);
+  }
+
   async submit(): Promise<void> {
     attribute(this.#go, "disabled", true);
     setText(this.#go, this.#t.signInBusy);
     setText(this.#message, "");
-    const failure = await this.#events.enrol(this.#code.value, this.#name.value.trim() || "Browser");
+    const failure = await this.#events.enrol(this.#code.value, this.name);
     attribute(this.#go, "disabled", false);
     setText(this.#go, this.#t.signInGo);
     if (failure !== undefined) {

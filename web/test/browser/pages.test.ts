@@ -63,6 +63,20 @@ test("the page to sign in", { timeout: 90_000 }, async () => {
   await context.close();
 });
 
+test("a page is signed in by the phone that dials its digits", { timeout: 60_000 }, async () => {
+  const context = await browser.newContext({ locale: "en-GB" });
+  const page = await context.newPage();
+  await page.goto(`${node.url}client/`);
+  await page.getByText("Dial this on your desk phone").waitFor();
+  const digits = await page.locator("output.digits").innerText();
+  assert.match(digits, /^\*7433 \d{3} \d{3}$/);
+  assert.equal(node.dial(ALICE, "Alice Archer", "*7433999999"), false);
+  // The page may not have asked for the answer yet.
+  while (!node.dial(ALICE, "Alice Archer", digits.replaceAll(" ", ""))) await page.waitForTimeout(50);
+  await page.getByText("When you are on the phone").waitFor();
+  await context.close();
+});
+
 test("the pages of a call", { timeout: 240_000 }, async () => {
   const alice = await Someone.enrol(browser, node, ALICE, "Alice Archer", { bypassCSP: true });
   const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");

@@ -46,6 +46,7 @@ export class NodeDouble {
   readonly #claims = new Map<string, string>();
   readonly #names = new Map<string, string>();
   readonly #guestCodes = new Map<string, Host>();
+  readonly #dialling = new Map<string, { readonly secret: string; readonly digits: string; readonly name: string; done?: (enrolled: Json) => void }>();
   /** A node of an earlier version: no devices' own addresses, no claims. */
   old = false;
   /** Contents that were posted, for tests that look at what went over the wire. */
@@ -76,6 +77,16 @@ export class NodeDouble {
   link(number: string, name: string): string {
     this.#names.set(number, name);
     return `${this.url}client/#enrol=${this.#code(number)}`;
+  }
+
+  /** The phone of a number dials the digits that a page shows: whether it hears that it worked. */
+  dial(number: string, name: string, dialled: string): boolean {
+    this.#names.set(number, name);
+    const [id, page] = [...this.#dialling].find(([, { digits }]) => digits === dialled) ?? [];
+    if (id === undefined || page?.done === undefined) return false;
+    this.#dialling.delete(id);
+    page.done({ state: "enrolled", ...this.#newDevice(number, page.name) });
+    return true;
   }
 
   connected(number: string): number {
@@ -191,6 +202,11 @@ export class NodeDouble {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
     const body = chunks.length === 0 ? {} : (JSON.parse(Buffer.concat(chunks).toString()) as Json);
+    const dialling = this.#dialling.get(/^\/v1\/dialled-enrolments\/(\w+)$/.exec(path)?.[1] ?? "");
+    if (dialling !== undefined && request.headers.authorization === `Bearer ${dialling.secret}`) {
+      const enrolled = await new Promise<Json>((done) => (dialling.done = done));
+      return void answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(enrolled));
+    }
     const [status, json] = this.#answer(`${request.method} ${path}`, body, request.headers.authorization ?? "");
     answer.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(json));
   }
@@ -209,6 +225,8 @@ export class NodeDouble {
     if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body);
     if (route === "POST /v1/devices") return this.#enrol(body);
     if (route === "POST /v1/guests") return this.#join(body);
+    if (route === "POST /v1/dialled-enrolments" && !this.old) return [201, this.#showCode(String(body["name"]))];
+    if (route === "POST /v1/dialled-enrolments") return [404, {}];
     if (device === undefined) return [401, {}];
     const host = /^POST \/v1\/calls\/([^/]+)\/guests$/.exec(route)?.[1];
     if (host !== undefined) return this.#inviteGuests({ call: host, device });
@@ -230,10 +248,21 @@ export class NodeDouble {
     const number = this.#codes.get(String(code));
     if (number === undefined) return [404, {}];
     this.#codes.delete(String(code));
+    return [201, this.#newDevice(number, String(name))];
+  }
+
+  #showCode(name: string): Json {
+    const [id, secret] = [randomBytes(8).toString("hex"), randomBytes(16).toString("hex")];
+    const digits = `*7433${String(this.#dialling.size + 123_456)}`;
+    this.#dialling.set(id, { secret, digits, name });
+    return { id, secret, dial: digits, expires: Date.now() + 120_000 };
+  }
+
+  #newDevice(number: string, name: string): Json {
     const id = randomBytes(8).toString("hex");
     const token = randomBytes(16).toString("hex");
-    this.#devices.set(id, { id, number, name: String(name), token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
-    return [201, { device: { id, number, name, enrolled: Date.now(), connected: false }, token }];
+    this.#devices.set(id, { id, number, name, token, client: `c-${id}`, sockets: new Set(), pending: new Map() });
+    return { device: { id, number, name, enrolled: Date.now(), connected: false }, token };
   }
 
   #inviteGuests(host: Host): [number, Json] {

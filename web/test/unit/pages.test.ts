@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { duration, phone, size } from "../../src/core/format.ts";
+import { dialled, duration, phone, size } from "../../src/core/format.ts";
 import { de } from "../../src/core/locale/de.ts";
 import { en } from "../../src/core/locale/en.ts";
 import { pick } from "../../src/core/locale/mod.ts";
@@ -11,6 +11,7 @@ test("durations, sizes and numbers are as people read them", () => {
   assert.deepEqual([0, 999, 1234, 52_428_800, 3e12].map((bytes) => size(bytes, "en")), ["0 B", "999 B", "1.2 kB", "52.4 MB", "3 TB"]);
   assert.equal(size(1234, "de"), "1,2 kB");
   assert.deepEqual(["1001;phone-context=x.example", "+12125550100", "+493012345"].map(phone), ["1001", "+1 212 555 0100", "+493012345"]);
+  assert.deepEqual(["*7433123456", "123456"].map(dialled), ["*7433 123 456", " 123 456"]);
 });
 
 test("both languages have every text, and the browser's first known one is used", () => {

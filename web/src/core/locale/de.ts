@@ -8,6 +8,8 @@ function count(n: number, one: string, many: string): string {
 export const de: Catalogue = {
   signInTitle: "Diesen Browser mit Ihrem Telefon verbinden",
   signInLead: "Ihre Anrufe erscheinen hier, mit Chat, Video, Bildschirm und Dateien neben dem Gespräch.",
+  signInDial: "Wählen Sie dies auf Ihrem Tischtelefon",
+  signInDialHint: "Drei kurze Töne: Es hat geklappt. Sie können sich auch mit einem Code Ihrer Administration anmelden.",
   signInCode: "Code",
   signInCodeHint: "Code oder Link erhalten Sie von Ihrer Administration. Er gilt einmal.",
   signInDevice: "Name dieses Geräts",

@@ -8,6 +8,8 @@ export const en = {
   // Signing in
   signInTitle: "Connect this browser to your phone",
   signInLead: "Your calls will appear here, with chat, video, screen and files beside the voice.",
+  signInDial: "Dial this on your desk phone",
+  signInDialHint: "Three short tones: it worked. You can also sign in with a code from your administrator.",
   signInCode: "Code",
   signInCodeHint: "Your administrator gives you a code or a link. It works once.",
   signInDevice: "Name of this device",
