@@ -7,7 +7,7 @@ use crate::sources::Tree;
 
 /// The numbers of the behaviours that there are.
 fn behaviour_numbers() -> impl Iterator<Item = usize> {
-    (1..=13).chain([15])
+    1..=15
 }
 
 /// The part of a page below this heading, up to the next one of its rank.
@@ -50,7 +50,8 @@ pub fn behaviours(page: &str, tree: &Tree) -> Vec<String> {
             for test in tests {
                 // A function that is one, or a line of the list that a macro makes them of.
                 let listed = |line: &str| line.strip_prefix(test).is_some_and(|rest| rest.starts_with([',', ':']));
-                if !text.contains(&format!("#[test]\nfn {test}(")) && !text.lines().any(listed) {
+                let written = ["#[test]\nfn", "#[tokio::test]\nasync fn"].map(|begin| format!("{begin} {test}("));
+                if !written.iter().any(|test| text.contains(test)) && !text.lines().any(listed) {
                     found.push(format!("B{n}: no test {test} in {path}"));
                 }
             }
