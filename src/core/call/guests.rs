@@ -225,11 +225,11 @@ impl Guests {
         gone.iter().filter_map(|client| self.remove(client)).collect()
     }
 
-    /// Removes the codes and the guests of clients that are gone. Returns these guests.
-    pub fn end_hosts(&mut self, clients: &[ClientId]) -> Vec<Guest> {
-        self.codes.retain(|_, code| !clients.contains(&code.host.client));
+    /// Removes the codes and the guests of hosts that are gone. Returns these guests.
+    pub fn end_hosts(&mut self, is_gone: impl Fn(&GuestHost) -> bool) -> Vec<Guest> {
+        self.codes.retain(|_, code| !is_gone(&code.host));
         let all = self.present.values().map(|presence| &presence.guest);
-        let gone: Vec<_> = all.filter(|guest| clients.contains(&guest.host.client)).map(|g| g.client.clone()).collect();
+        let gone: Vec<_> = all.filter(|guest| is_gone(&guest.host)).map(|guest| guest.client.clone()).collect();
         gone.iter().filter_map(|client| self.remove(client)).collect()
     }
 

@@ -55,10 +55,10 @@ impl Upkeep {
             // An empty report: only what was left undone. It is in the backlog again if it fails.
             let _ = self.reports.apply(&call, None, Vec::new()).await;
         }
-        self.inbound.expire_offers().await?;
-        self.pairing.tell_missed_calls(beat).await?;
         let gone = self.live.end_guests(now(), |guest| self.push.hub().is_connected(guest));
         gone.iter().for_each(|guest| self.deliveries.guest_left(guest));
+        self.inbound.expire_offers().await?;
+        self.pairing.tell_missed_calls(beat).await?;
         for call in self.live.over(now(), GRACE) {
             beat.tick();
             // Forgotten first: from then on nobody adds to what is called off.

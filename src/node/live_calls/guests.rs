@@ -112,9 +112,9 @@ impl LiveCalls {
         self.locked(|calls| calls.guests.dismiss(number, guest))
     }
 
-    /// Removes the codes and the guests of clients that are gone. Returns these guests.
-    pub(in crate::node) fn end_guests_of(&self, clients: &[ClientId]) -> Vec<Guest> {
-        self.locked(|calls| calls.guests.end_hosts(clients))
+    /// Removes the codes and the guests of hosts that are gone. Returns these guests.
+    pub(in crate::node) fn end_guests_of(&self, is_gone: impl Fn(&GuestHost) -> bool) -> Vec<Guest> {
+        self.locked(|calls| calls.guests.end_hosts(is_gone))
     }
 
     /// Removes codes that are no longer good, and guests who no longer take part. Returns these guests. `is_connected`

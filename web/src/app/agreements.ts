@@ -109,7 +109,9 @@ export class Agreements {
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
     const connected = kind !== "files" && this.#shared.sessions.with(from) !== undefined;
-    if (connected || this.#events.autoAccepts(kind)) this.accept(id);
+    // A message does not say which guest sent it, and nobody has checked who a guest is.
+    const known = here.every(({ guest }) => guest === undefined);
+    if (connected || (known && this.#events.autoAccepts(kind))) this.accept(id);
   }
 
   accepted(accept: Accept, address: string): void {

@@ -217,6 +217,9 @@ pub(in crate::node) async fn change(
         return Err(Problem::not_found("client"));
     }
     tracing::info!(client = %id, number = %binding.number, %offer, "client's address is offered to");
+    if offer == OfferTo::Never {
+        api.end_guests(|host| host.client == id);
+    }
     api.pairing.reconsider(&binding.number).await?;
     binding.offer = offer;
     Ok(Json(view(&api, binding)))

@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 
 use crate::contract::{NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 use crate::core::base::name::ClientId;
+use crate::core::call::guests::GuestHost;
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
 use crate::node::Problem;
@@ -50,15 +51,29 @@ impl DirectoryApi {
             // Devices have tokens of their own.
             let clients = clients.iter().filter(|client| client.device.is_none());
             clients.for_each(|client| self.push.hub().close(&client.id));
+            self.end_guests(|host| host.number == number);
         }
         Ok(())
+    }
+
+    /// A number's clients take part in calls from now on, or no longer.
+    async fn switched(&self, number: &Number, enabled: bool) -> Result<(), StoreError> {
+        if !enabled {
+            self.end_guests(|host| host.number == *number);
+        }
+        self.pairing.reconsider(number).await
+    }
+
+    /// Ends the guests of hosts that no longer take part.
+    pub(super) fn end_guests(&self, is_gone: impl Fn(&GuestHost) -> bool) {
+        self.live.end_guests_of(is_gone).iter().for_each(|guest| self.deliveries.guest_left(guest));
     }
 
     /// Ends the streams of clients that are gone and of their guests, and tells whoever is on the phone with their number,
     /// if they were its last. If telling fails, they are gone all the same.
     pub(super) async fn end_clients(&self, number: &Number, clients: &[ClientId]) {
         clients.iter().for_each(|client| self.push.end_client(client));
-        self.live.end_guests_of(clients).iter().for_each(|guest| self.deliveries.guest_left(guest));
+        self.end_guests(|host| clients.contains(&host.client));
         if let Err(error) = self.pairing.reconsider(number).await {
             tracing::warn!(%error, %number, "who talks with a client that is gone could not be told");
         }
@@ -98,10 +113,10 @@ pub(in crate::node) async fn put(
     Body(entry): Body<NumberEntry>,
 ) -> Result<Json<NumberView>, Problem> {
     check(&entry).map_err(|(field, detail)| Problem::invalid(field, detail))?;
-    let switched = entry.enabled.is_some();
+    let switched = entry.enabled;
     api.write(vec![NumberRow::new(number.clone(), entry)]).await?;
-    if switched {
-        api.pairing.reconsider(&number).await?;
+    if let Some(enabled) = switched {
+        api.switched(&number, enabled).await?;
     }
     let found = api.store.number(&number).await?;
     found.map(Json).ok_or_else(|| Problem::not_found("number"))
@@ -155,7 +170,7 @@ pub(in crate::node) async fn set_switch(
         return Err(Problem::not_found("number"));
     }
     tracing::info!(%number, enabled = switch.enabled, "number switched");
-    api.pairing.reconsider(&number).await?;
+    api.switched(&number, switch.enabled).await?;
     Ok(Json(switch))
 }
 
