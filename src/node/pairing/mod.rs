@@ -54,17 +54,17 @@ impl Pairing {
     /// As [`Pairing::reconcile`]; returns the softphones for which that made a delivery.
     async fn reconcile_for_softphones(&self, pair: &Pair) -> Result<HashSet<SipRoute>, StoreError> {
         let _lock = self.locks.of(&pair.call).await;
-        let (talks, pbx, remote) = self.live.read(|exchange| {
+        let (talks, place, remote) = self.live.read(|exchange| {
             let call = exchange.call(&pair.call);
             let talks = exchange.talks(pair);
             let talks = talks && !call.is_some_and(|call| exchange.continues_at_another_pbx(call, pair));
             let remote = exchange.remote_party(pair).map(|(home, number)| (home.clone(), number.clone()));
-            (talks, call.map(|call| call.pbx.clone()), remote)
+            (talks, call.map(|call| (call.pbx.clone(), call.side)), remote)
         });
-        match pbx {
-            Some(pbx) if talks => self.tell(pair, &pbx, remote.as_ref()).await,
-            pbx => {
-                let told = self.end_pair(pair, pbx.as_ref()).await?;
+        match place {
+            Some((pbx, side)) if talks => self.tell(pair, (&pbx, side), remote.as_ref()).await,
+            place => {
+                let told = self.end_pair(pair, place.as_ref().map(|(pbx, _)| pbx)).await?;
                 // One side alone was told here: the other one is another node's.
                 if let [ours] = &Vec::from_iter(told)[..] {
                     self.outbound.tell_pair_over(pair, ours);
@@ -79,7 +79,7 @@ impl Pairing {
     async fn tell(
         &self,
         pair: &Pair,
-        pbx: &PbxName,
+        (pbx, side): (&PbxName, Side),
         remote: Option<&(Call, Number)>,
     ) -> Result<HashSet<SipRoute>, StoreError> {
         let (first, second) =
@@ -103,11 +103,12 @@ impl Pairing {
                     // B6, B7: one side is another node's.
                     Some((home, _)) => (wanted, answer) = self.tell_with_remote(&pair.call, home, ours, other).await?,
                     // Our client came after the call had begun.
-                    None => {
+                    None if side == Side::Originating => {
                         if let Some(call) = self.live.call(&pair.call) {
                             self.outbound.offer(&call);
                         }
                     }
+                    None => {}
                 }
             }
             // Or neither is ours.
