@@ -194,7 +194,7 @@ impl Client {
                     }
                     Some(News::Notice(notice)) => {
                         self.show.notice(&notice, self.peers.of(&notice.call).as_ref())?;
-                        // Whoever waits for a message waits for what becomes of the call.
+                        // `--exit-after` counts what becomes of calls.
                         if !matches!(notice.body, NoticeBody::Ringing { .. }) {
                             self.count();
                         }

@@ -57,6 +57,9 @@ pub struct Talk {
     pub until: Option<UnixMillis>,
 }
 
+/// The cause of a call that was taken for over because nothing was heard of it.
+pub const LOST: &str = "lost";
+
 /// Maximum number of talks kept: enough for transfers and a conference, and bounded.
 const TALKS_MAX: usize = 64;
 

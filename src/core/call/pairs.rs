@@ -70,12 +70,12 @@ impl Exchange {
         self.arrivals(call).any(is_up)
     }
 
-    /// A call that left one of our PBXs, or passed a call server of ours, as it arrived at others.
+    /// The calls as which this call, which left one of our PBXs or passed a call server of ours, arrived at others.
     pub(super) fn arrivals<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         self.calls().filter(move |other| is_arrival(call, other))
     }
 
-    /// A call that arrived at one of our PBXs, as it left others.
+    /// The calls as which this call, which arrived at one of our PBXs, left others.
     pub(super) fn origins<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         self.calls().filter(move |other| is_arrival(other, call))
     }
@@ -153,6 +153,7 @@ impl Exchange {
         self.bridges_of(call).filter_map(|(bridge, legs)| self.numbers_of(bridge, legs))
     }
 
+    /// The pairs that the call's bridges make.
     pub(super) fn pairs<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = Pair> + 'a {
         self.bridges_of(call).filter_map(|(bridge, legs)| self.paired_by(bridge, legs))
     }

@@ -1,12 +1,12 @@
-//! Whom a call concerns before it is answered, and whether it was missed.
+//! Which numbers a call alerts, and whether it was missed.
 //!
 //! Both follow from the call and the calls around it. So the answer is the same late, again, or after a restart.
 
 use super::exchange::Exchange;
-use super::{Call, Phase};
+use super::{Call, LOST, Leg, Phase};
 use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
-use crate::core::routing::route::Reason;
+use crate::core::routing::route::{Reason, Side};
 
 /// Whose clients a call concerns before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,35 +33,29 @@ impl Alerting {
 }
 
 impl Call {
-    /// The numbers whose clients it concerns before it is answered, the calling one first.
-    pub fn alerted(&self) -> Vec<&Number> {
-        let calling = self.calling.iter().filter(|calling| **calling != self.called);
-        match self.alerting {
-            Alerting::Nobody => Vec::new(),
-            Alerting::Called => vec![&self.called],
-            Alerting::Both => calling.chain([&self.called]).collect(),
-        }
-    }
-
-    /// The numbers whose clients are told of a missed call, the calling one first. A caller whom somebody else answered has
-    /// missed nothing.
-    pub fn missed_by(&self) -> Vec<&Number> {
-        let mut numbers = self.alerted();
-        if self.caller_has_talked() {
-            numbers.retain(|number| **number == self.called);
-        }
-        numbers
-    }
-
     fn caller_has_talked(&self) -> bool {
         self.caller().is_some_and(|caller| self.has_talked(&caller))
     }
 
-    /// Whether the called number has answered: one of its phones did, or it talked to somebody.
+    /// Whether the called number has answered: one of its phones did, or a phone that nobody can name, or it talked to
+    /// somebody.
     fn is_answered_by_called(&self) -> bool {
-        let phones = self.legs.iter().filter(|(id, _)| **id != self.leg).map(|(_, leg)| leg);
-        let answered = phones.filter(|leg| leg.number.as_ref() == Some(&self.called)).any(|leg| leg.answered.is_some());
-        answered || self.has_talked(&self.called)
+        let may_be_called = |leg: &Leg| leg.number.as_ref().is_none_or(|number| *number == self.called);
+        self.other_legs().any(|leg| leg.answered.is_some() && may_be_called(leg)) || self.has_talked(&self.called)
+    }
+
+    /// Whether a phone of the called number rang.
+    fn has_rung_called(&self) -> bool {
+        self.other_legs().any(|leg| leg.number.as_ref() == Some(&self.called))
+    }
+
+    fn other_legs(&self) -> impl Iterator<Item = &Leg> {
+        self.legs.iter().filter(|(id, _)| **id != self.leg).map(|(_, leg)| leg)
+    }
+
+    /// Whether its agent saw how it ended. A call that ended while no agent was there may have been answered.
+    fn is_end_known(&self) -> bool {
+        self.phase == Phase::Ended && self.cause.as_deref().is_some_and(|cause| cause != LOST)
     }
 
     fn has_talked(&self, number: &Number) -> bool {
@@ -70,21 +64,49 @@ impl Call {
 }
 
 impl Exchange {
-    /// Whether the called number has missed a call: the caller talked to somebody else, or the call ended, and the called
-    /// number did not answer.
+    /// The numbers that a call alerts, the calling one first. A trunk may claim any calling number: that number is alerted
+    /// only if the call left one of our PBXs.
+    pub fn alerted(&self, call: &Call) -> Vec<Number> {
+        let is_from_here = || call.side == Side::Originating || self.origins(call).next().is_some();
+        let calling = call.calling.iter().filter(|calling| **calling != call.called && is_from_here());
+        match call.alerting {
+            Alerting::Nobody => Vec::new(),
+            Alerting::Called => vec![call.called.clone()],
+            Alerting::Both => calling.chain([&call.called]).cloned().collect(),
+        }
+    }
+
+    /// The numbers that are told of a missed call, the calling one first. A caller has missed nothing if anything answered,
+    /// or if the caller's leg went on to a later call.
+    pub fn missed_by(&self, call: &Call) -> Vec<Number> {
+        let mut numbers = self.alerted(call);
+        let went_on = self.call_of(&call.pbx, &call.leg).is_some_and(|now| now.id != call.id);
+        if call.answered.is_some() || went_on {
+            numbers.retain(|number| *number == call.called);
+        }
+        numbers
+    }
+
+    /// Whether the called number has missed a call: its phone rang and the caller talks to somebody else, or nobody talked
+    /// to the caller and the call ended.
     ///
-    /// A call that arrived at another of our PBXs is missed there alone, and not before it has ended here too: turned away
-    /// there, it may go on by another route.
+    /// A call that arrived at another of our PBXs is missed there alone. If nothing answered it there, it may go on by
+    /// another route, so it is not missed before it has ended here too.
     pub(super) fn is_missed(&self, id: &CallId) -> bool {
         let Some(call) = self.call(id).filter(|call| call.alerting != Alerting::Nobody) else { return false };
         if call.is_answered_by_called() || self.arrivals(call).next().is_some() {
             return false;
         }
+        if call.caller_has_talked() {
+            return call.has_rung_called();
+        }
+        // An earlier call between the same two numbers may look like an origin.
+        let mut origins = self.origins(call).filter(|origin| origin.ended.is_none_or(|ended| ended >= call.decided));
         let gave_up = |origin: &Call| origin.phase == Phase::Ended && !origin.is_answered_by_called();
-        call.caller_has_talked() || (call.phase == Phase::Ended && self.origins(call).all(gave_up))
+        call.is_end_known() && (call.answered.is_some() || origins.all(gave_up))
     }
 
-    /// Those that are missed of a call and the calls as which it arrived at others of our PBXs.
+    /// The missed calls among this call and its arrivals at our other PBXs.
     pub fn missed_in(&self, id: &CallId) -> Vec<CallId> {
         let Some(call) = self.call(id).filter(|call| !call.is_answered_by_called()) else { return Vec::new() };
         let all = [call].into_iter().chain(self.arrivals(call));

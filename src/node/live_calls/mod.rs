@@ -23,7 +23,7 @@ use crate::core::call::exchange::{Effect, EventRefusal, Exchange, Pair};
 use crate::core::call::guests::Guests;
 use crate::core::call::remote_side::RemoteSide;
 use crate::core::call::report_order::Serial;
-use crate::core::call::{Call, LegEvent, LegReport, Phase};
+use crate::core::call::{Call, LOST, LegEvent, LegReport, Phase};
 use crate::core::numbering::number::Number;
 use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
@@ -266,7 +266,7 @@ impl LiveCalls {
     /// The calls of which nothing was heard for so long, each with the events that end it.
     pub(in crate::node) fn silent_since(&self, now: UnixMillis, after: Duration) -> Vec<(CallId, Vec<CallReport>)> {
         let ended = |call: &Call| -> Vec<CallReport> {
-            let cause = || Some("lost".to_owned());
+            let cause = || Some(LOST.to_owned());
             let ended = call.unfinished().map(|leg| CallEvent::Ended { leg: leg.clone(), cause: cause() });
             (call.last_seq + 1..).zip(ended).map(|(seq, event)| CallReport { seq, at: now, event }).collect()
         };

@@ -9,8 +9,8 @@ use crate::contract::{
     ClientForm, Message, MessageBody, Notice, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role,
 };
 use crate::core::base::name::CallId;
-use crate::core::call::Call;
 use crate::core::call::ringing::Alerting;
+use crate::core::call::{Call, Phase};
 use crate::core::numbering::number::Number;
 use crate::monitor::{brief, now};
 use crate::node::delivery::Deliveries;
@@ -58,7 +58,13 @@ impl Ringing {
             // It arrives there as a call of its own, which rings.
             return Ok(());
         }
-        for side in self.sides(call, call.alerted(), called.as_ref()).await? {
+        let alerted = self.live.read(|exchange| exchange.alerted(call));
+        let sides = self.sides(call, &alerted, called.as_ref()).await?;
+        if self.live.call(&call.id).is_none_or(|now| now.phase != Phase::Decided) {
+            // It has been answered, or is over.
+            return Ok(());
+        }
+        for side in sides {
             let body = NoticeBody::Ringing { role: side.role, peer: side.peer };
             let notice = Notice { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body };
             self.deliveries.send_ephemeral(&side.clients, &notice);
@@ -81,7 +87,8 @@ impl Ringing {
 
     async fn tell_missed_call(&self, call: &Call) -> Result<(), StoreError> {
         let called = self.called(call).await?;
-        let sides = self.sides(call, call.missed_by(), called.as_ref()).await?;
+        let numbers = self.live.read(|exchange| exchange.missed_by(call));
+        let sides = self.sides(call, &numbers, called.as_ref()).await?;
         let wanted: Vec<_> = sides.into_iter().flat_map(|side| missed_messages(call, side)).collect();
         if wanted.is_empty() {
             return Ok(());
@@ -101,12 +108,12 @@ impl Ringing {
         Ok(self.store.number(&call.called).await?.map(|view| view.entry))
     }
 
-    /// The sides of these numbers that have clients. None if a main number is called: its attendant answers, and whoever
-    /// the attendant finds gets a call of their own.
+    /// The sides of these numbers that have clients. None if a main number is called: its attendant answers, and the
+    /// extension that it finds gets a call of its own.
     async fn sides(
         &self,
         call: &Call,
-        numbers: Vec<&Number>,
+        numbers: &[Number],
         called: Option<&NumberEntry>,
     ) -> Result<Vec<AlertedSide>, StoreError> {
         let mut sides = Vec::new();
@@ -148,7 +155,7 @@ fn missed_messages(call: &Call, side: AlertedSide) -> Vec<(Delivery, Binding)> {
         Role::First => call.called.clone(),
         Role::Second => call.caller().unwrap_or_else(|| Number::withheld(&call.id)),
     };
-    // Whoever calls with a softphone has heard that nobody answered.
+    // A caller's softphone has heard that nobody answered.
     let told = clients.into_iter().filter(|client| role == Role::Second || client.form != ClientForm::Sip);
     let made = told.map(|client| {
         let body = MessageBody::Missed { role, peer: peer.clone(), at: call.decided };
