@@ -33,6 +33,7 @@ pub use pbx::pstn::{CallerId, Pstn};
 pub use pbx::{Kind, Pbx, PbxConfig};
 pub use process::{Child, arrives, never, quiet, wait_until};
 pub use scenario::domains::{Domain, Domains};
+pub use sidecall::browser::Browser;
 pub use sidecall::clients::{Client, Hosted, Webhook};
 pub use sidecall::surroundings::Surroundings;
 pub use sidecall::{Https, Sidecall, SidecallConfig};

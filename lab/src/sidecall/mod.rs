@@ -1,6 +1,7 @@
 //! `sidecall run` beside a PBX of the lab: a real process with a configuration of its own.
 
 pub mod age;
+pub mod browser;
 pub mod clients;
 pub mod surroundings;
 
@@ -253,6 +254,15 @@ impl Sidecall {
         let path = format!("/v1/numbers/{}", encode(number));
         let (status, answer) = self.send("PUT", &path, ADMIN, &entry);
         assert!((200..300).contains(&status), "{number}: {status} {answer}");
+    }
+
+    /// A link to the browser client that connects one browser to a number of the directory.
+    pub fn enrol(&self, number: &str) -> String {
+        let path = format!("/v1/numbers/{}/enrolments", encode(number));
+        let (status, answer) = self.send("POST", &path, ADMIN, &serde_json::json!({}));
+        let code = answer["code"].as_str().filter(|_| status == 201);
+        let code = code.unwrap_or_else(|| panic!("{number}: {status} {answer}"));
+        self.url(&format!("/client/#enrol={code}"))
     }
 
     /// Binds a client with an own address to a number; what the node answered.
