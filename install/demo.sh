@@ -61,6 +61,8 @@ and back if both are here (about eleven minutes), else between two Asterisks (ab
                      title, near and far (PBXs; far is null where there is one), ok; if it isn't, problems or
                      skipped; and more that belongs to the kind of play
 
+If Chromium is installed (Debian's package chromium), the last play is a call with two browsers beside it.
+
 Exit status 0 only if everything that was asked for was played and went as it must; 2 if an option is wrong.
 END
 }

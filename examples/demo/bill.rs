@@ -21,8 +21,11 @@ const SHOWN: [(&str, &str); 6] = [
     ("conference of three", "B13"),
 ];
 
-/// Lines of progress on one PBX, between two organisations, and for transfers.
-const STEPS: [usize; 3] = [3, 2, 1];
+/// The behaviour that two browsers beside a call show.
+pub(crate) const BROWSERS: &str = "B7";
+
+/// Lines of progress on one PBX, between two organisations, for transfers, and for browsers.
+const STEPS: [usize; 4] = [3, 2, 1, 1];
 
 /// Where something is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub(crate) struct Wish {
     pub(crate) all_pairs: bool,
     /// Only these; empty: all.
     pub(crate) behaviours: Vec<&'static str>,
+    /// There is a browser for two people beside a call.
+    pub(crate) browser: bool,
 }
 
 /// What is played.
@@ -70,6 +75,7 @@ pub(crate) struct Bill {
     /// Calling organisation and called one.
     pairs: Vec<(Kind, Kind)>,
     behaviours: Vec<&'static str>,
+    browser: bool,
 }
 
 impl Bill {
@@ -85,7 +91,8 @@ impl Bill {
         let pairs = here.iter().flat_map(|a| here.iter().map(|b| (*a, *b)));
         let pairs: Vec<_> = pairs.filter(wanted).collect();
         let wanted = |behaviour: &&str| wish.behaviours.is_empty() || wish.behaviours.contains(behaviour);
-        (!pairs.is_empty()).then(|| Bill { pairs, behaviours: BEHAVIOURS.into_iter().filter(wanted).collect() })
+        let behaviours = BEHAVIOURS.into_iter().filter(wanted).collect();
+        (!pairs.is_empty()).then_some(Bill { pairs, behaviours, browser: wish.browser })
     }
 
     pub(crate) fn has(&self, behaviour: &str) -> bool {
@@ -111,6 +118,16 @@ impl Bill {
             self.has(behaviour).then_some((transfer, behaviour))
         };
         TRANSFERS.iter().filter_map(shown).collect()
+    }
+
+    /// The PBX on which two people talk with browsers beside their phones: the first.
+    pub(crate) fn browsers(&self) -> Option<Kind> {
+        self.nears().into_iter().next().filter(|_| self.browser && self.has(BROWSERS))
+    }
+
+    /// Whether that is left out because there is no browser.
+    pub(crate) fn lacks_browser(&self) -> bool {
+        !self.browser && self.has(BROWSERS)
     }
 
     /// The calling organisations' PBXs.
@@ -149,12 +166,14 @@ impl Bill {
             let on = self.nears().into_iter().filter(|kind| transfer.only.is_none_or(|only| only == *kind));
             on.map(move |kind| (behaviour, Place::On(kind)))
         });
-        alone.chain(between).chain(transfers).collect()
+        let browsers = self.browsers().map(|kind| (BROWSERS, Place::On(kind)));
+        alone.chain(between).chain(transfers).chain(browsers).collect()
     }
 
     /// How many lines of progress.
     pub(crate) fn steps(&self) -> usize {
-        let parts = [self.alone().len(), self.pairs().len(), usize::from(!self.transfers().is_empty())];
+        let (transfers, browsers) = (!self.transfers().is_empty(), self.browsers().is_some());
+        let parts = [self.alone().len(), self.pairs().len(), usize::from(transfers), usize::from(browsers)];
         parts.into_iter().zip(STEPS).map(|(parts, steps)| parts * steps).sum()
     }
 
@@ -169,8 +188,9 @@ impl Bill {
             BEHAVIOURS.into_iter().filter(has).collect::<Vec<_>>().join(" ")
         };
         let names = |kinds: &[Kind]| kinds.iter().map(Kind::to_string).collect::<Vec<_>>().join(", ");
-        if !self.alone().is_empty() || !self.transfers().is_empty() {
-            eprintln!("  {} on one PBX: {}", those(|place| matches!(place, Place::On(_))), names(&self.nears()));
+        let alone = those(|place| matches!(place, Place::On(_)));
+        if !alone.is_empty() {
+            eprintln!("  {alone} on one PBX: {}", names(&self.nears()));
         }
         let pairs: Vec<String> = self.pairs().iter().map(|(a, b)| Place::Between(*a, *b).to_string()).collect();
         if !pairs.is_empty() {
@@ -186,7 +206,8 @@ impl Bill {
         let alone = 8 + 7 * self.scenarios().len() + 8 * b12;
         let between = self.pairs().into_iter().map(|pair| 15 + 7 * self.between(pair).len() + 10 * b12);
         let transfers = self.nears().len() * 8 * self.transfers().len();
-        let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers;
+        let browsers = if self.browsers().is_some() { 30 } else { 0 };
+        let seconds = self.alone().len() * alone + between.sum::<usize>() + transfers + browsers;
         if seconds < 90 {
             format!("{} seconds", seconds.div_ceil(10) * 10)
         } else {

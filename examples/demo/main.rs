@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program that tells a story
 
 mod bill;
+mod browsers;
 mod one_pbx;
 mod show;
 mod text;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use bill::{BEHAVIOURS, Bill, Wish};
-use lab::Kind;
+use lab::{Browser, Kind};
 use show::Show;
 use trouble::{Trouble, guard};
 
@@ -154,7 +155,8 @@ fn bill(args: &Args) -> Result<Bill, Stopped> {
     }
     let here: Vec<Kind> = [Kind::Asterisk, Kind::FreeSwitch].into_iter().filter(|kind| kind.find().is_ok()).collect();
     let all_pairs = args.pairs == PairsArg::All;
-    let bill = Bill::new(&here, &Wish { near, remote, all_pairs, behaviours: args.behaviours.clone() });
+    let (behaviours, browser) = (args.behaviours.clone(), Browser::find().is_ok());
+    let bill = Bill::new(&here, &Wish { near, remote, all_pairs, behaviours, browser });
     bill.ok_or_else(|| {
         let why =
             "there is neither an Asterisk nor a FreeSWITCH on this machine: install one, or run ./install.sh --demo";
@@ -179,6 +181,7 @@ fn run(args: &Args) -> Result<bool, Stopped> {
         domains = two_domains::run(pair, &bill, &mut show)?.filter(|_| args.keep);
     }
     transfers::run(&bill, &mut show)?;
+    browsers::run(&bill, &mut show)?;
     show.verdict();
     if let Some(mut site) = site {
         keep(&[("sidecall", site.sidecall().url("/"))]);

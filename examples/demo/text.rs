@@ -1,5 +1,6 @@
 //! The play, told to a PBX administrator who has read nothing else.
 
+use crate::bill::BROWSERS;
 use crate::transfers::Cell;
 use crate::two_domains::{Observed, OnWire};
 use crate::voice::{Compared, Heard};
@@ -194,6 +195,18 @@ pub(crate) fn transfer(behaviour: &str, transfer: &Transfer, row: &[Cell]) {
             println!("     PROBLEM on {}: {problem}; told: {:?}", moved.near, moved.told);
         }
     }
+}
+
+/// The play with two browsers, which went well.
+pub(crate) fn browsers(title: &str) {
+    println!("{BROWSERS:4} {title}");
+    println!("     Alice calls Bob; Bob watches her camera, and she his screen; both write; both pages show the end");
+    println!("     {}\n", verdict(true));
+}
+
+/// It is left out.
+pub(crate) fn without_browser() {
+    println!("Two browsers beside a call are left out: Chromium (Debian's package chromium) isn't installed.\n");
 }
 
 fn one_of(kind: Kind) -> &'static str {
