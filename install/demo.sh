@@ -56,12 +56,16 @@ and back if both are here (about eleven minutes), else between two Asterisks (ab
   --far KIND         only this one as the called organisation's PBX
   --pairs all        where both are here: also Asterisk to Asterisk and FreeSWITCH to FreeSWITCH
   --behaviour B8     play only this one, B1 to B13; may be repeated
-  --keep             stay up afterwards, with the status pages to look at, until Ctrl-C
+  --keep             stay up afterwards, with the status pages to look at and a call for two browsers (see below),
+                     until Ctrl-C
   --json             one JSON line per play instead of the story, and nothing else on standard output: behaviour,
                      title, near and far (PBXs; far is null where there is one), ok; if it isn't, problems or
                      skipped; and more that belongs to the kind of play
 
 If Chromium is installed (Debian's package chromium), the last play is a call with two browsers beside it.
+
+With --keep it also prints two links to the browser client. Open each in a browser on this machine, the second in a
+private window; Enter makes a call between their phones, and hangs up.
 
 Exit status 0 only if everything that was asked for was played and went as it must; 2 if an option is wrong.
 END

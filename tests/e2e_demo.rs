@@ -11,9 +11,9 @@ mod trouble;
 
 use std::cell::Cell;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use bill::{BEHAVIOURS, Bill, Place, Wish};
 use lab::scenario::between::DOMAIN_SCENARIOS;
@@ -247,6 +247,49 @@ fn what_is_missing_here_is_said_and_does_not_pass() {
         assert_eq!((&play["behaviour"], &play["ok"]), (&json!("B5"), &json!(false)));
         assert!(play["skipped"].as_str().is_some_and(|why| why.contains("knotd")), "{play}");
     }
+}
+
+/// A demonstration that stays up until it is interrupted, as it is when this is dropped.
+struct Kept(Child);
+
+impl Kept {
+    fn interrupt(&mut self) -> ExitStatus {
+        if self.0.try_wait().unwrap().is_none() {
+            Command::new("kill").args(["-s", "INT", &self.0.id().to_string()]).status().unwrap();
+        }
+        self.0.wait().unwrap()
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.interrupt();
+    }
+}
+
+#[test]
+fn enter_makes_and_ends_calls_between_two_people_with_links() {
+    if !has_asterisk() {
+        return;
+    }
+    let mut demo = demo(&["--keep", "--json", "--pbx", "asterisk", "--far", "asterisk", "--behaviour", "B4"]);
+    let demo = demo.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut kept = Kept(demo);
+    let mut enter = kept.0.stdin.take().unwrap();
+    let mut lines = BufReader::new(kept.0.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut line = |text: &str| lines.find(|line| line.contains(text)).unwrap_or_else(|| panic!("no {text:?}"));
+    let codes = ["  Alice ", "  Bob "].map(|name| line(name).split_once("/client/#enrol=").unwrap().1.to_owned());
+    assert_ne!(codes[0], codes[1]);
+    line("until you press Ctrl-C");
+    for _ in 0..2 {
+        for told in ["They talk", "Alice has hung up"] {
+            enter.write_all(b"\n").unwrap();
+            line(told);
+        }
+    }
+    drop(enter);
+    assert!(lab::never(|| kept.0.try_wait().unwrap().is_some()), "it does not stay up without standard input");
+    assert!(kept.interrupt().success());
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod bill;
 mod browsers;
+mod keep;
 mod one_pbx;
 mod show;
 mod text;
@@ -18,7 +19,6 @@ mod voice;
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
@@ -47,7 +47,7 @@ struct Args {
     /// Play only this one, B1 to B13; may be repeated.
     #[arg(long = "behaviour", value_name = "B8", value_parser = behaviour)]
     behaviours: Vec<&'static str>,
-    /// Stay up afterwards, with the status pages to look at, until Ctrl-C.
+    /// Stay up afterwards, with the status pages to look at and a call for two browsers, until Ctrl-C.
     #[arg(long)]
     keep: bool,
     /// One JSON line per play instead of the story; see below.
@@ -183,25 +183,13 @@ fn run(args: &Args) -> Result<bool, Stopped> {
     transfers::run(&bill, &mut show)?;
     browsers::run(&bill, &mut show)?;
     show.verdict();
-    if let Some(mut site) = site {
-        keep(&[("sidecall", site.sidecall().url("/"))]);
-    } else if let Some(mut domains) = domains {
-        match guard(|| two_domains::pages(&mut domains)) {
-            Ok(pages) => keep(&pages),
-            Err(trouble) => show.trouble("the status pages", &trouble),
-        }
+    let kept = match (&mut site, &mut domains) {
+        (Some(site), _) => guard(|| keep::on_one_pbx(site)),
+        (None, Some(domains)) => guard(|| keep::between(domains)),
+        (None, None) => Ok(()),
+    };
+    if let Err(trouble) = kept {
+        show.trouble("what stays up", &trouble);
     }
     Ok(show.all_ok())
-}
-
-fn keep(pages: &[(&str, String)]) {
-    eprintln!("\nStatus pages:");
-    for (whose, page) in pages {
-        eprintln!("  {whose:10} {page}");
-    }
-    eprintln!("Everything stays up until you press Ctrl-C.");
-    while !INTERRUPTED.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    eprintln!("stopping");
 }

@@ -1,7 +1,7 @@
 //! Two organisations, each with its own PBX, agent and node: B5 to B13, with the wire watched.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +13,6 @@ use crate::{Interrupted, go_on, text, voice};
 use lab::net::knot::{Knot, Records};
 use lab::scenario::between::DomainScenario;
 use lab::scenario::report::Report;
-use lab::scenario::sides::Between;
 use lab::scenario::wire::carried;
 use lab::sidecall::encode;
 use lab::{Capture, Domains, Kind, PSTN, Sidecall};
@@ -101,19 +100,6 @@ fn open((near, far): (Kind, Kind), inner: bool) -> Result<Domains, Trouble> {
     let mut domains = Domains::start(near, far, inner.then_some(near))?;
     domains.may_be_unwatched = tap(&domains)?.is_err();
     Ok(domains)
-}
-
-/// Both status pages, with a call to look at.
-pub(crate) fn pages(domains: &mut Domains) -> Result<Vec<(&'static str, String)>, Trouble> {
-    domains.start_sidecall(Between::TrunkOfPeers, ["", ""])?;
-    let [alice, bob, _] = domains.people()?;
-    if let Ok((call, _there)) = domains.connect(&alice.phone, &bob.number, &bob.phone) {
-        let _ = (bob.client.peer(Some(&alice.number)), alice.client.peer(Some(&bob.number)));
-        // People talk for longer than it takes to tell their clients.
-        std::thread::sleep(Duration::from_secs(1));
-        call.hang_up();
-    }
-    Ok(nodes(domains).into_iter().map(|(name, node)| (name, node.url("/"))).collect())
 }
 
 /// The nodes that run.
