@@ -23,7 +23,7 @@ use crate::core::numbering::number::Number;
   sidecall device rename 0193a5c2-7d1e-7a90-8f3b-2c4d5e6f7a8b 'Front desk'
   sidecall device revoke 0193a5c2-7d1e-7a90-8f3b-2c4d5e6f7a8b
 
-To give a person a client, run `enrol` and send them the link, or let them photograph the QR code that a
+To give a person a client, run `enrol` and send them the link, or let them scan the QR code that a
 terminal shows with it. It works once, and gives their client a token of its own. In a terminal that is:
 sidecall client --enrol CODE
 To take it back, `revoke` that device. The number's other devices keep working.

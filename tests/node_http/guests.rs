@@ -277,6 +277,29 @@ async fn a_guest_is_gone_with_the_client_that_let_it_in() {
 }
 
 #[tokio::test]
+async fn a_guest_is_gone_when_the_host_takes_no_part_any_more() {
+    let number = format!("/v1/numbers/{BOB}");
+    for (what, method, path, token, change) in [
+        ("switched off", Method::PUT, format!("{number}/sidecall"), credential(BOB), json!({"enabled": false})),
+        ("disabled", Method::PUT, number.clone(), ADMIN.to_owned(), json!({"name": "Bob", "enabled": false})),
+        ("new credential", Method::PUT, number, ADMIN.to_owned(), json!({"name": "Bob", "credential": "x".repeat(32)})),
+        ("address withheld", Method::PATCH, "/v1/clients/".to_owned(), credential(BOB), json!({"offer": "never"})),
+    ] {
+        let mut host = host().await;
+        let guest = host.guest(1).await;
+        let code = host.invite().await;
+        let mut own = open(&host.node, &guest.token).await;
+        own.next().await;
+        let path = if method == Method::PATCH { path + &host.client } else { path };
+        let (status, answer) = host.node.send(method, &path, &token, change).await;
+        assert_eq!(status, 200, "{what}: {answer}");
+        assert_eq!(closed(&mut own).await, 1008, "{what}");
+        assert_eq!(post(&host.node, &guest.to_host, &json!({})).await.0, 404, "{what}");
+        assert_eq!(join(&host.node, &code, "Zoë", 2).await.0, 404, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_restart_ends_guests_and_codes() {
     let mut host = host().await;
     let guest = host.guest(1).await;

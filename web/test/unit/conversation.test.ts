@@ -29,6 +29,16 @@ test("another device of the same number sees the camera only if the person agree
   assert.deepEqual(double.sessions.map(({ facts }) => facts.from), [TABLET]);
 });
 
+test("while a guest is in the call, nothing is accepted without a click", async () => {
+  const guest: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
+  double = new ConversationDouble(callWith(party("2"), guest));
+  double.automatic = true;
+  assert.equal(state(await double.invites(STRANGER, "camera")), "open");
+  double = new ConversationDouble(callWith(party("2")));
+  double.automatic = true;
+  assert.notEqual(state(await double.invites(STRANGER, "camera")), "open");
+});
+
 test("when somebody leaves a conference, a device that may be theirs is shown nothing any more", async () => {
   double = new ConversationDouble(callWith(party("2"), party("3")));
   double.conversation.accept(await double.invites(PHONE, "camera"));

@@ -159,7 +159,7 @@ export const de: Catalogue = {
   thisDevice: "Dieses Gerät",
   devices: "Geräte",
   addDevice: "Gerät hinzufügen",
-  addDeviceHint: "Öffnen Sie den Link dort, oder fotografieren Sie damit den QR-Code. Er gilt einmal.",
+  addDeviceHint: "Öffnen Sie den Link dort, oder scannen Sie damit den QR-Code. Er gilt einmal.",
   linkAsQr: "Der Link als QR-Code",
   notConnected: "Nicht verbunden",
   remove: "Entfernen",

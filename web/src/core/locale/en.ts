@@ -169,7 +169,7 @@ export const en = {
   thisDevice: "This device",
   devices: "Devices",
   addDevice: "Add a device",
-  addDeviceHint: "Open the link there, or photograph the QR code with it. It works once.",
+  addDeviceHint: "Open the link there, or scan the QR code with it. It works once.",
   linkAsQr: "The link as a QR code",
   notConnected: "Not connected",
   remove: "Remove",
