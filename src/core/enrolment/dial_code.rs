@@ -103,7 +103,7 @@ impl FeatureCode {
 }
 
 impl Default for FeatureCode {
-    /// `*7433` is no feature code of FreePBX or FusionPBX, nor is it covered by a pattern of theirs.
+    /// `*7433`. `docs/DECISIONS.md` says which feature codes of FreePBX and FusionPBX it was compared with.
     fn default() -> FeatureCode {
         FeatureCode("*7433".to_owned())
     }
