@@ -1,8 +1,5 @@
 //! Guests of the live calls, under their lock: no guest reaches a call that has ended.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::{GRACE, LiveCalls};
 use crate::contract::Role;
 use crate::core::base::guest_code::GuestCode;
@@ -14,13 +11,9 @@ use crate::core::call::guests::{Guest, GuestAccess, GuestHost, GuestRefusal, Gue
 use crate::core::numbering::number::Number;
 use crate::store::credential_hash;
 
-/// Characters of a guest's secret: 32 random bytes in base64url. No address of a number or a client has as many.
+/// Characters of a guest's secret, which is a token: 32 random bytes in base64url. No address of a number or a client has as
+/// many.
 const SECRET: usize = 43;
-
-/// A new secret of a guest's.
-pub(in crate::node) fn new_guest_secret() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
-}
 
 /// Why a client gets no code for guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

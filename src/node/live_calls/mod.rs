@@ -29,7 +29,7 @@ use crate::core::routing::route::{Reason, Route};
 use crate::store::{Commit, Store, StoreError};
 use backlog::Backlog;
 pub(in crate::node) use claims::ClaimRefusal;
-pub(in crate::node) use guests::{InviteRefusal, new_guest_secret};
+pub(in crate::node) use guests::InviteRefusal;
 
 /// How long a number's address is still good after it has parted, and farewells are tried after a call's end.
 pub(in crate::node) const GRACE: Duration = Duration::from_secs(60);

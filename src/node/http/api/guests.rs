@@ -27,8 +27,8 @@ use crate::node::http::extract::{Body, InPath};
 use crate::node::http::origins::ClientOrigins;
 use crate::node::http::problem::Problems;
 use crate::node::http::rate_limits::GuessLimit;
-use crate::node::live_calls::{LiveCalls, new_guest_secret};
-use crate::node::new_id::new_id;
+use crate::node::live_calls::LiveCalls;
+use crate::node::new_id::{new_id, new_token};
 use crate::store::credential_hash;
 
 pub(in crate::node) struct GuestsApi {
@@ -106,7 +106,7 @@ pub(in crate::node) async fn join(
     };
     let host = api.live.guest_host(code, now()).ok_or_else(no_such_code)?;
     let ShownHost { role, reply, peer } = shown(&api, &host).await?.ok_or_else(no_such_code)?;
-    let [token, to_guest, to_host] = std::array::from_fn(|_| new_guest_secret());
+    let [token, to_guest, to_host] = std::array::from_fn(|_| new_token());
     let tokens = api.disclosure.inbox_tokens();
     let own_and_peers = tokens.guest_address(&to_guest).zip(tokens.guest_address(&to_host));
     let (address, address_of_peer) = own_and_peers.ok_or_else(no_such_code)?;
