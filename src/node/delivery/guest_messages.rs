@@ -2,8 +2,8 @@
 
 use uuid::Uuid;
 
-use super::Deliveries;
-use crate::contract::{GuestView, Message, MessageBody, Notice, NoticeBody, PeerClient, Role};
+use super::{Deliveries, new_message};
+use crate::contract::{GuestView, MessageBody, Notice, NoticeBody, PeerClient, Role};
 use crate::core::address::Address;
 use crate::core::call::guests::Guest;
 use crate::push::Frame;
@@ -12,8 +12,7 @@ impl Deliveries {
     /// Opens the mailbox of a guest who is about to join. `role` is the guest's own, and `peer` the host.
     pub(in crate::node) fn guest_joins(&self, guest: &Guest, role: Role, peer: PeerClient) {
         let body = MessageBody::Peer { role, peer, own: None, reply: Some(guest.address.clone()) };
-        let message = Message { id: Uuid::now_v7().to_string(), call: guest.host.call.clone(), body };
-        self.push.guests().open(guest.client.clone(), &message);
+        self.push.guests().open(guest.client.clone(), &new_message(&guest.host.call, body));
     }
 
     /// Closes the mailbox of a guest who wasn't let in.

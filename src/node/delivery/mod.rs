@@ -8,8 +8,9 @@ pub(in crate::node) mod sip_handout;
 use std::collections::HashMap;
 
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::contract::ClientForm;
+use crate::contract::{ClientForm, Message, MessageBody};
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
@@ -26,6 +27,29 @@ pub(in crate::node) struct RoutedDelivery {
     pub(in crate::node) client: Binding,
     /// The PBX that it goes by if it is a SIP MESSAGE.
     pub(in crate::node) via: PbxName,
+}
+
+/// A delivery to this client that nobody has attempted yet. `number` is the client's, and `other` the one on the other side.
+pub(in crate::node) fn new_delivery(
+    client: &Binding,
+    [number, other]: [&Number; 2],
+    call: &CallId,
+    body: MessageBody,
+) -> Delivery {
+    Delivery {
+        number: number.clone(),
+        other: other.clone(),
+        client: client.id.clone(),
+        form: client.form,
+        message: new_message(call, body),
+        attempts: 0,
+        created: now(),
+    }
+}
+
+/// A message with an id of its own.
+pub(in crate::node) fn new_message(call: &CallId, body: MessageBody) -> Message {
+    Message { id: Uuid::now_v7().to_string(), call: call.clone(), body }
 }
 
 /// Finds the PBX that each delivery goes by, and hands those that are written down to push.

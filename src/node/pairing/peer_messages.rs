@@ -1,9 +1,9 @@
 //! The deliveries that tell a side of a pair of the other side.
 
-use crate::contract::{Message, MessageBody, PeerClient, Role};
+use crate::contract::{MessageBody, PeerClient, Role};
 use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
-use crate::monitor::now;
+use crate::node::delivery::new_delivery;
 use crate::node::disclosure::inbox_token::InboxTokens;
 use crate::store::{Binding, Delivery};
 
@@ -30,16 +30,7 @@ pub(super) fn messages(
             own: own.cloned().map(Box::new),
             reply: tokens.client_address(call, to.role, to.number, &client.id),
         };
-        let delivery = Delivery {
-            number: to.number.clone(),
-            other: other.clone(),
-            client: client.id.clone(),
-            form: client.form,
-            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body },
-            attempts: 0,
-            created: now(),
-        };
-        (delivery, client.clone())
+        (new_delivery(client, [to.number, other], call, body), client.clone())
     });
     made.collect()
 }

@@ -5,15 +5,13 @@
 
 use std::sync::Arc;
 
-use crate::contract::{
-    ClientForm, Message, MessageBody, Notice, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role,
-};
+use crate::contract::{ClientForm, MessageBody, Notice, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role};
 use crate::core::base::name::CallId;
 use crate::core::call::ringing::Alerting;
 use crate::core::call::{Call, Phase};
 use crate::core::numbering::number::Number;
-use crate::monitor::{brief, now};
-use crate::node::delivery::Deliveries;
+use crate::monitor::brief;
+use crate::node::delivery::{Deliveries, new_delivery};
 use crate::node::disclosure::Disclosure;
 use crate::node::live_calls::LiveCalls;
 use crate::push::Push;
@@ -159,16 +157,7 @@ fn missed_messages(call: &Call, side: AlertedSide) -> Vec<(Delivery, Binding)> {
     let told = clients.into_iter().filter(|client| role == Role::Second || client.form != ClientForm::Sip);
     let made = told.map(|client| {
         let body = MessageBody::Missed { role, peer: peer.clone(), at: call.decided };
-        let delivery = Delivery {
-            number: number.clone(),
-            other: other.clone(),
-            client: client.id.clone(),
-            form: client.form,
-            message: Message { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body },
-            attempts: 0,
-            created: now(),
-        };
-        (delivery, client)
+        (new_delivery(&client, [&number, &other], &call.id, body), client)
     });
     made.collect()
 }

@@ -14,15 +14,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::contract::{Message, MessageBody as Said, PeerClient};
+use crate::contract::{MessageBody as Said, PeerClient};
 use crate::core::address::Address;
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::call::guests::{Guest, GuestAccess};
 use crate::core::numbering::number::Number;
 use crate::monitor::{Metrics, now};
 use crate::node::Problem;
-use crate::node::delivery::Deliveries;
 use crate::node::delivery::post_budget::{PostBudget, PostVerdict};
+use crate::node::delivery::{Deliveries, new_delivery, new_message};
 use crate::node::disclosure::inbox_token::InboxToken;
 use crate::node::disclosure::{CAPABILITIES_MAX, Disclosure};
 use crate::node::http::disk_guard;
@@ -268,22 +268,10 @@ fn news(api: &InboxesApi, behind: &Behind, peer: &PeerClient, client: &Binding) 
     Said::Peer { role: *role, peer: peer.clone(), own: None, reply }
 }
 
-fn new_message(call: &CallId, body: Said) -> Message {
-    Message { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body }
-}
-
 fn delivery(behind: &Behind, client: &Binding, body: Said) -> Delivery {
     // A peer message that is only passed on stands for no pair: it is about nobody but the receiver.
     let other = if matches!(body, Said::Peer { .. }) { &behind.number } else { &behind.other };
-    Delivery {
-        number: behind.number.clone(),
-        other: other.clone(),
-        client: client.id.clone(),
-        form: client.form,
-        message: new_message(&behind.claim.call, body),
-        attempts: 0,
-        created: now(),
-    }
+    new_delivery(client, [&behind.number, other], &behind.claim.call, body)
 }
 
 /// The other side's own address, if that is what was sent.
