@@ -5,8 +5,11 @@
 //!
 //! The numbers in the events are those that the legs stand for; the caller of `apply` has looked them up.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
+use super::call_index::CallIndex;
+use super::offer_matching::OfferId;
 use super::remote_side::RemoteSide;
 use super::report_order::Serial;
 use super::{Call, Leg, LegEvent, Membership, Phase};
@@ -60,10 +63,10 @@ const GONE_MAX: usize = 64;
 /// All live calls of a node.
 #[derive(Debug)]
 pub struct Exchange {
-    pub(super) calls: HashMap<CallId, Call>,
+    /// Boxed: a map that grows moves all its values at once, under the node's lock.
+    pub(super) calls: HashMap<CallId, Box<Call>>,
     pub(super) legs: HashMap<(PbxName, LegId), CallId>,
-    /// By whom they call, which no call changes.
-    called: HashMap<Number, HashSet<CallId>>,
+    pub(super) index: CallIndex,
     pub(super) conference: usize,
 }
 
@@ -71,7 +74,7 @@ impl Exchange {
     /// Creates an exchange that pairs at most `conference` members of one conference with each other. A member who
     /// joins later is paired with nobody there, even when others have left; existing pairs stay.
     pub fn new(conference: usize) -> Exchange {
-        Exchange { calls: HashMap::new(), legs: HashMap::new(), called: HashMap::new(), conference }
+        Exchange { calls: HashMap::new(), legs: HashMap::new(), index: CallIndex::default(), conference }
     }
 
     /// Opens a call: a new one, or one restored after a restart. Its announced leg leaves its previous call, or is
@@ -102,8 +105,11 @@ impl Exchange {
                 self.legs.insert((call.pbx.clone(), leg.clone()), call.id.clone());
             }
         }
-        self.called.entry(call.called.clone()).or_default().insert(call.id.clone());
-        self.calls.insert(call.id.clone(), call);
+        if let Some(replaced) = self.calls.remove(&call.id) {
+            self.index.remove(&replaced);
+        }
+        self.index.insert(&call);
+        self.calls.insert(call.id.clone(), Box::new(call));
         if let Some(before) = before.filter(|_| claimed) {
             let effects = self.claim(&before, &id, &leg, caller.as_ref(), at);
             changed.push((before, effects));
@@ -113,38 +119,61 @@ impl Exchange {
 
     /// The live call.
     pub fn call(&self, id: &CallId) -> Option<&Call> {
-        self.calls.get(id)
+        self.calls.get(id).map(Box::as_ref)
     }
 
-    /// The remote side of a live call, for changes.
-    pub fn remote_mut(&mut self, id: &CallId) -> Option<&mut RemoteSide> {
-        self.calls.get_mut(id).map(|call| &mut call.remote)
+    /// Changes the remote side of a live call. Returns what `change` returns, and whether the remote side is different now.
+    pub fn change_remote<T>(&mut self, id: &CallId, change: impl FnOnce(&mut RemoteSide) -> T) -> Option<(T, bool)> {
+        let remote = &mut self.calls.get_mut(id)?.remote;
+        let before = remote.clone();
+        let returned = change(remote);
+        let is_changed = before != *remote;
+        if is_changed {
+            self.index.remove_remote(id, &before);
+            self.index.insert_remote(id, remote);
+        }
+        Some((returned, is_changed))
     }
 
-    /// All live calls.
+    /// All live calls, and those that ended and are not forgotten. A walk over them takes milliseconds.
     pub fn calls(&self) -> impl Iterator<Item = &Call> {
-        self.calls.values()
+        self.calls.values().map(Box::as_ref)
     }
 
-    /// The number of live calls.
+    /// The number of these calls.
     pub fn len(&self) -> usize {
         self.calls.len()
     }
 
+    /// The number of calls that have not ended.
+    pub fn live_len(&self) -> usize {
+        self.calls.len() - self.index.ended_len()
+    }
+
     /// The live calls to a number.
     pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
-        self.called.get(called).into_iter().flatten().filter_map(|id| self.calls.get(id))
+        self.index.called(called).filter_map(|id| self.call(id))
+    }
+
+    /// The call that was matched with another node's offer.
+    pub fn call_of_offer(&self, offer: &OfferId) -> Option<&Call> {
+        self.index.offered(offer).find_map(|id| self.call(id))
+    }
+
+    /// The calls that have been over for at least `grace`, the earliest end first.
+    pub fn ended_for(&self, now: UnixMillis, grace: Duration) -> impl Iterator<Item = &CallId> {
+        self.index.ended(now, grace)
     }
 
     /// The live call of this leg. A repeated announcement is about the same call.
     pub fn call_of(&self, pbx: &PbxName, leg: &LegId) -> Option<&Call> {
-        self.calls.get(self.legs.get(&(pbx.clone(), leg.clone()))?)
+        self.call(self.legs.get(&(pbx.clone(), leg.clone()))?)
     }
 
     /// A call, and the calls whose legs it hears.
     pub(super) fn joined<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
         let heard = call.legs.values().flat_map(|leg| leg.bridges.iter().map(|(other, _)| other));
-        let owners = heard.filter_map(|other| self.calls.get(&self.owner(&call.id, other)?));
+        let owners = heard.filter_map(|other| self.call(&self.owner(&call.id, other)?));
         [call].into_iter().chain(owners)
     }
 
@@ -198,13 +227,8 @@ impl Exchange {
 
     /// Forgets a call that has ended.
     pub fn forget(&mut self, id: &CallId) -> Option<Call> {
-        let call = self.calls.remove(id)?;
-        if let Some(others) = self.called.get_mut(&call.called) {
-            others.remove(id);
-            if others.is_empty() {
-                self.called.remove(&call.called);
-            }
-        }
+        let call = *self.calls.remove(id)?;
+        self.index.remove(&call);
         for leg in call.legs.keys() {
             // A leg that has been announced anew belongs to that call now.
             let key = (call.pbx.clone(), leg.clone());
@@ -217,7 +241,7 @@ impl Exchange {
 
     /// Whether no call is left, and no index entry.
     pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.legs.is_empty() && self.called.is_empty()
+        self.calls.is_empty() && self.legs.is_empty() && self.index == CallIndex::default()
     }
 
     fn dialled(

@@ -6,6 +6,8 @@ use super::*;
 use crate::core::base::name::AgentId;
 use crate::core::routing::route::{Reason, Route, Side};
 
+#[path = "call_index_tests.rs"]
+mod call_index;
 #[path = "call_lifetime_tests.rs"]
 mod call_lifetime;
 #[path = "membership_tests.rs"]

@@ -44,7 +44,7 @@ impl Exchange {
 
     /// The other call that announced the leg and has it now.
     fn announcer(&self, id: &CallId, leg: &LegId) -> Option<&Call> {
-        let other = self.owner(id, leg).filter(|owner| owner != id).and_then(|owner| self.calls.get(&owner));
+        let other = self.owner(id, leg).filter(|owner| owner != id).and_then(|owner| self.call(&owner));
         other.filter(|call| call.leg == *leg)
     }
 
@@ -90,7 +90,7 @@ impl Exchange {
         // If the old call reports the leg's end late, the leg has not ended in this one.
         let left = Leg { ended: Some(at), ..Leg::new(None, at, Membership::Stranger) };
         let leave = |call: &mut Call| call.legs.insert(leg.clone(), left);
-        let Some(mut state) = self.calls.get_mut(from).and_then(leave) else { return Vec::new() };
+        let Some(mut state) = self.calls.get_mut(from).and_then(|call| leave(call)) else { return Vec::new() };
         let Some(call) = self.calls.get_mut(id) else { return Vec::new() };
         (state.number, state.membership) = (number.cloned(), Membership::Member);
         if let Some(answered) = state.answered {
@@ -213,7 +213,9 @@ impl Exchange {
         let call = self.calls.get_mut(id).filter(|call| call.is_over())?;
         call.phase = Phase::Ended;
         // Two clocks may have timed the reports: no call ends before it is answered.
-        call.ended = Some(call.answered.map_or(at, |answered| at.max(answered)));
+        let ended = call.answered.map_or(at, |answered| at.max(answered));
+        call.ended = Some(ended);
+        self.index.insert_end(id, ended);
         Some(Effect::Ended(id.clone()))
     }
 }

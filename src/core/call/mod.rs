@@ -1,6 +1,7 @@
 //! One call, from its announcement to its end.
 
 mod bridges;
+mod call_index;
 pub mod claims;
 pub mod exchange;
 pub mod guests;

@@ -72,12 +72,25 @@ impl Exchange {
 
     /// The calls as which this call, which left one of our PBXs or passed a call server of ours, arrived at others.
     pub(super) fn arrivals<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
-        self.calls().filter(move |other| is_arrival(call, other))
+        let linked = call.remote.linked_call.iter();
+        self.found(linked.chain(self.alike(call))).filter(move |other| is_arrival(call, other))
     }
 
     /// The calls as which this call, which arrived at one of our PBXs, left others.
     pub(super) fn origins<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a Call> {
-        self.calls().filter(move |other| is_arrival(other, call))
+        let linked = self.index.linked(&call.id);
+        self.found(linked.chain(self.alike(call))).filter(move |other| is_arrival(other, call))
+    }
+
+    /// The calls to the same number, or with the same address in their signalling.
+    fn alike<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a CallId> {
+        let carried = call.carried.iter().flat_map(|address| self.index.carried(address));
+        carried.chain(self.index.called(&call.called))
+    }
+
+    /// These calls, each once.
+    fn found<'a>(&'a self, ids: impl Iterator<Item = &'a CallId>) -> impl Iterator<Item = &'a Call> {
+        ids.collect::<BTreeSet<_>>().into_iter().filter_map(|id| self.call(id))
     }
 
     /// Whether a leg is up, in whichever call.
@@ -160,7 +173,7 @@ impl Exchange {
 }
 
 /// Whether `other` is `call` as it arrived at another PBX.
-fn is_arrival(call: &Call, other: &Call) -> bool {
+pub(super) fn is_arrival(call: &Call, other: &Call) -> bool {
     if call.side == Side::Originating && call.remote.linked_call.as_ref() == Some(&other.id) {
         return true;
     }

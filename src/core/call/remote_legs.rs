@@ -36,7 +36,8 @@ impl Exchange {
         };
         let own = self.call(&pair.call).and_then(find);
         own.or_else(|| {
-            let mut others = self.calls().filter(|call| call.phase != Phase::Ended).filter_map(find);
+            let known = self.index.with_remote_client().filter_map(|id| self.call(id));
+            let mut others = known.filter(|call| call.phase != Phase::Ended).filter_map(find);
             others.next().filter(|_| others.next().is_none())
         })
     }

@@ -132,7 +132,7 @@ impl LiveCalls {
 
     /// How many calls have not ended.
     pub(in crate::node) fn count(&self) -> usize {
-        self.read(|exchange| exchange.calls().filter(|call| call.ended.is_none()).count())
+        self.read(Exchange::live_len)
     }
 
     /// Calls that have not ended, the newest first.
@@ -227,13 +227,11 @@ impl LiveCalls {
         change: impl FnOnce(&mut RemoteSide) -> T,
     ) -> Option<T> {
         self.locked(|Calls { exchange, backlog, .. }| {
-            let remote = exchange.remote_mut(id)?;
-            let before = remote.clone();
-            let changed = change(remote);
-            if before != *remote {
+            let (returned, is_changed) = exchange.change_remote(id, change)?;
+            if is_changed {
                 exchange.call(id).into_iter().for_each(|call| self.write_behind(backlog, call));
             }
-            Some(changed)
+            Some(returned)
         })
     }
 
@@ -279,8 +277,7 @@ impl LiveCalls {
     /// The calls that ended at least `grace` ago, but for those in the backlog.
     pub(in crate::node) fn over(&self, now: UnixMillis, grace: Duration) -> Vec<CallId> {
         self.locked(|Calls { exchange, backlog, .. }| {
-            let ended = exchange.calls().filter(|call| call.ended.is_some_and(|ended| now - ended >= grace));
-            ended.filter(|call| !backlog.holds(&call.id)).map(|call| call.id.clone()).collect()
+            exchange.ended_for(now, grace).filter(|call| !backlog.holds(call)).cloned().collect()
         })
     }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use crate::contract::SharedTimeline;
 use crate::core::base::name::CallId;
-use crate::core::call::Call;
 use crate::core::call::offer_matching::OfferId;
 use crate::lnp::Lnp;
 use crate::monitor::Metrics;
@@ -44,9 +43,8 @@ impl Inbound {
         call: CallId,
         theirs: SharedTimeline,
     ) -> Result<SharedTimeline, StoreError> {
-        let offered = Some(OfferId { peer: peer.name().clone(), call });
-        let has_used = |call: &&Call| call.remote.offered == offered;
-        let ours = self.live.read(|exchange| exchange.calls().find(has_used).map(|call| call.id.clone()));
+        let offer = OfferId { peer: peer.name().clone(), call };
+        let ours = self.live.read(|exchange| exchange.call_of_offer(&offer).map(|call| call.id.clone()));
         let Some(ours) = ours else { return Ok(SharedTimeline::default()) };
         self.outbound.keep_remote_timeline(&ours, theirs);
         self.outbound.own_timeline(&ours).await

@@ -1,0 +1,113 @@
+//! Finds calls by what every decision and report asks for, so that nobody walks over all calls under the node's lock.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
+use std::time::Duration;
+
+use super::Call;
+use super::offer_matching::OfferId;
+use super::remote_side::RemoteSide;
+use crate::core::address::Address;
+use crate::core::base::name::CallId;
+use crate::core::base::time::UnixMillis;
+use crate::core::numbering::number::Number;
+
+/// Ids of the calls of an exchange, by what is asked for. The exchange keeps it in step with the calls.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct CallIndex {
+    called: HashMap<Number, HashSet<CallId>>,
+    carried: HashMap<Address, HashSet<CallId>>,
+    /// By the call that their remote side is linked to.
+    linked: HashMap<CallId, HashSet<CallId>>,
+    offered: HashMap<OfferId, HashSet<CallId>>,
+    with_remote_client: HashSet<CallId>,
+    /// The earliest end first.
+    ended: BTreeSet<(UnixMillis, CallId)>,
+}
+
+impl CallIndex {
+    /// Adds a call that was opened.
+    pub(super) fn insert(&mut self, call: &Call) {
+        insert(&mut self.called, &call.called, &call.id);
+        call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
+        self.insert_remote(&call.id, &call.remote);
+        call.ended.into_iter().for_each(|ended| self.insert_end(&call.id, ended));
+    }
+
+    /// Adds what a call knows of its remote side.
+    pub(super) fn insert_remote(&mut self, id: &CallId, remote: &RemoteSide) {
+        remote.linked_call.iter().for_each(|linked| insert(&mut self.linked, linked, id));
+        remote.offered.iter().for_each(|offer| insert(&mut self.offered, offer, id));
+        if remote.client.is_some() {
+            self.with_remote_client.insert(id.clone());
+        }
+    }
+
+    /// Adds the end of a call.
+    pub(super) fn insert_end(&mut self, id: &CallId, ended: UnixMillis) {
+        self.ended.insert((ended, id.clone()));
+    }
+
+    /// Removes a call as it was last added.
+    pub(super) fn remove(&mut self, call: &Call) {
+        remove(&mut self.called, &call.called, &call.id);
+        call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
+        self.remove_remote(&call.id, &call.remote);
+        call.ended.into_iter().for_each(|ended| _ = self.ended.remove(&(ended, call.id.clone())));
+    }
+
+    /// Removes what a call knew of its remote side.
+    pub(super) fn remove_remote(&mut self, id: &CallId, remote: &RemoteSide) {
+        remote.linked_call.iter().for_each(|linked| remove(&mut self.linked, linked, id));
+        remote.offered.iter().for_each(|offer| remove(&mut self.offered, offer, id));
+        self.with_remote_client.remove(id);
+    }
+
+    /// The calls to a number.
+    pub(super) fn called(&self, called: &Number) -> impl Iterator<Item = &CallId> {
+        self.called.get(called).into_iter().flatten()
+    }
+
+    /// The calls with this address in their signalling.
+    pub(super) fn carried(&self, address: &Address) -> impl Iterator<Item = &CallId> {
+        self.carried.get(address).into_iter().flatten()
+    }
+
+    /// The calls whose remote side is linked to this call.
+    pub(super) fn linked(&self, call: &CallId) -> impl Iterator<Item = &CallId> {
+        self.linked.get(call).into_iter().flatten()
+    }
+
+    /// The calls that were matched with this offer.
+    pub(super) fn offered(&self, offer: &OfferId) -> impl Iterator<Item = &CallId> {
+        self.offered.get(offer).into_iter().flatten()
+    }
+
+    /// The calls that know another node's client.
+    pub(super) fn with_remote_client(&self) -> impl Iterator<Item = &CallId> {
+        self.with_remote_client.iter()
+    }
+
+    /// The calls that have been over for at least `grace`, the earliest end first.
+    pub(super) fn ended(&self, now: UnixMillis, grace: Duration) -> impl Iterator<Item = &CallId> {
+        self.ended.iter().take_while(move |(ended, _)| now - *ended >= grace).map(|(_, id)| id)
+    }
+
+    /// How many calls have ended.
+    pub(super) fn ended_len(&self) -> usize {
+        self.ended.len()
+    }
+}
+
+fn insert<K: Hash + Eq + Clone>(index: &mut HashMap<K, HashSet<CallId>>, key: &K, id: &CallId) {
+    index.entry(key.clone()).or_default().insert(id.clone());
+}
+
+fn remove<K: Hash + Eq>(index: &mut HashMap<K, HashSet<CallId>>, key: &K, id: &CallId) {
+    if let Some(calls) = index.get_mut(key) {
+        calls.remove(id);
+        if calls.is_empty() {
+            index.remove(key);
+        }
+    }
+}

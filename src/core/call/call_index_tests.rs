@@ -1,0 +1,108 @@
+//! What the exchange finds by its indexes is what a walk over all calls finds.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::call::pairs::is_arrival;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Opened, or announced again: the call, the two numbers, the address it carries and whether it comes in.
+    Opened {
+        call: u8,
+        calling: u8,
+        called: u8,
+        carried: Option<u8>,
+        terminating: bool,
+    },
+    Linked(u8, Option<u8>),
+    Offered(u8, Option<u8>),
+    Ended(u8),
+    Forgotten(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let n = || 0u8..6;
+    let opened = (n(), 0u8..3, 0u8..3, prop::option::of(0u8..2), any::<bool>());
+    prop_oneof![
+        4 => opened.prop_map(|(call, calling, called, carried, terminating)| {
+            Step::Opened { call, calling, called, carried, terminating }
+        }),
+        2 => (n(), prop::option::of(n())).prop_map(|(call, other)| Step::Linked(call, other)),
+        1 => (n(), prop::option::of(0u8..2)).prop_map(|(call, offer)| Step::Offered(call, offer)),
+        1 => n().prop_map(Step::Ended),
+        1 => n().prop_map(Step::Forgotten),
+    ]
+}
+
+fn name(n: u8) -> CallId {
+    id(&format!("c{n}"))
+}
+
+fn offer(n: u8) -> OfferId {
+    OfferId { peer: "peer".parse().unwrap(), call: id(&format!("o{n}")) }
+}
+
+fn follow(exchange: &mut Exchange, step: &Step, at: UnixMillis, seq: u64) {
+    match *step {
+        Step::Opened { call: n, calling, called, carried, terminating } => {
+            let (calling, called) = (format!("+1{calling}"), format!("+1{called}"));
+            exchange.open(Call {
+                pbx: format!("pbx{}", n % 2).parse().unwrap(),
+                side: if terminating { Side::Terminating } else { Side::Originating },
+                carried: carried.map(|address| format!("http://127.0.0.1/a/{address}").parse().unwrap()),
+                decided: at,
+                ..call(name(n).as_str(), &format!("L{n}"), Some(&calling), &called)
+            });
+        }
+        Step::Linked(call, other) => {
+            exchange.change_remote(&name(call), |remote| remote.linked_call = other.map(name));
+        }
+        Step::Offered(call, of) => {
+            exchange.change_remote(&name(call), |remote| remote.offered = of.map(offer));
+        }
+        Step::Ended(n) => {
+            let ended = LegEvent::Ended { leg: leg(&format!("L{n}")), cause: None };
+            drop(exchange.apply(&name(n), by(seq), at, &ended));
+        }
+        Step::Forgotten(n) => drop(exchange.forget(&name(n))),
+    }
+}
+
+fn ids<'a>(calls: impl Iterator<Item = &'a Call>) -> BTreeSet<CallId> {
+    calls.map(|call| call.id.clone()).collect()
+}
+
+proptest! {
+    #[test]
+    fn the_indexes_find_what_a_walk_finds_and_nothing_stays_of_forgotten_calls(
+        steps in prop::collection::vec(step(), 0..60),
+    ) {
+        let mut exchange = Exchange::new(4);
+        for (n, step) in steps.iter().enumerate() {
+            let now = UnixMillis(T.0 + n as i64 * 1_000);
+            follow(&mut exchange, step, now, n as u64 + 1);
+            for call in exchange.calls() {
+                let arrivals = exchange.calls().filter(|other| is_arrival(call, other));
+                prop_assert_eq!(ids(exchange.arrivals(call)), ids(arrivals));
+                let origins = exchange.calls().filter(|other| is_arrival(other, call));
+                prop_assert_eq!(ids(exchange.origins(call)), ids(origins));
+                let called = exchange.calls().filter(|other| other.called == call.called);
+                prop_assert_eq!(ids(exchange.calls_to(&call.called)), ids(called));
+            }
+            for n in 0..2 {
+                let matched = ids(exchange.calls().filter(|call| call.remote.offered == Some(offer(n))));
+                let found = exchange.call_of_offer(&offer(n)).map(|call| &call.id);
+                prop_assert!(found.map_or(matched.is_empty(), |found| matched.contains(found)));
+            }
+            prop_assert_eq!(exchange.live_len(), exchange.calls().filter(|call| call.ended.is_none()).count());
+            let grace = Duration::from_secs(5);
+            let mut over: Vec<_> = exchange.calls().filter_map(|call| Some((call.ended?, call.id.clone()))).collect();
+            over.retain(|(ended, _)| now - *ended >= grace);
+            over.sort();
+            prop_assert!(exchange.ended_for(now, grace).eq(over.iter().map(|(_, id)| id)));
+        }
+        (0..6).for_each(|n| drop(exchange.forget(&name(n))));
+        prop_assert!(exchange.is_empty());
+    }
+}
