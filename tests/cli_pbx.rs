@@ -62,12 +62,19 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
         "from trunks are announced in",
         "packet trunk sidecall",
         "may take the packet trunk where",
+        "phones enrol browsers by dialling, in",
         "is attached and reports",
         "clock and ours agree",
     ] {
         let findings = well.report["findings"].as_array().unwrap();
         assert!(findings.iter().any(|f| f["found"].as_str().unwrap().contains(text)), "{text:?}: {:#}", well.report);
     }
+
+    let config = std::fs::read_to_string(dir.join("sidecall.toml")).unwrap();
+    let write = |text: String| std::fs::write(dir.join("sidecall.toml"), text).unwrap();
+    write(config.replacen("[node]\n", "[node]\nfeature_code = \"*8\"\n", 1));
+    Doctor::asked(&dir).says("warning", "browsers show *8, and the snippet enrols for *7433");
+    write(config.clone());
 
     let (files, line, reload) = match kind {
         Kind::Asterisk => (&["etc/extensions.conf"][..], "Gosub(sidecall-out,s,1(60))", "dialplan reload"),
@@ -81,11 +88,16 @@ fn doctor_finds_what_is_wrong(kind: Kind) {
         lab::pbx::conf::replace(&pbx.dir().join(file), line, if kind == Kind::Asterisk { "NoOp()" } else { "" })
             .unwrap();
     }
+    if kind == Kind::Asterisk {
+        lab::pbx::conf::replace(&pbx.dir().join(files[0]), "include => sidecall-enrol", "").unwrap();
+    }
     let _ = pbx.console(reload);
-    Doctor::asked(&dir).says("warning", "no route of the dialplan tries it");
+    let less = Doctor::asked(&dir);
+    less.says("warning", "no route of the dialplan tries it");
+    if kind == Kind::Asterisk {
+        less.says("warning", "no context lets phones enrol browsers by dialling");
+    }
 
-    let config = std::fs::read_to_string(dir.join("sidecall.toml")).unwrap();
-    let write = |text: String| std::fs::write(dir.join("sidecall.toml"), text).unwrap();
     write(config.replace("trunk = \"sidecall\"", "trunk = \"no-such-trunk\""));
     Doctor::asked(&dir).says("problem", "no-such-trunk");
 

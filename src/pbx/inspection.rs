@@ -18,6 +18,8 @@ pub struct Dialplan {
     pub attendants: Vec<String>,
     /// Where calls that go out may take the packet trunk.
     pub outgoing: Vec<String>,
+    /// Where phones can enrol a browser by dialling.
+    pub enrolling: Vec<String>,
     /// What this version ships and the PBX hasn't loaded: an older copy is in place.
     pub missing: Vec<&'static str>,
 }
@@ -37,6 +39,8 @@ pub struct Settings {
     pub emergency: Option<String>,
     /// The pattern of what is dialled for an outside line.
     pub outside: Option<String>,
+    /// The feature code that enrols a browser, without the escapes of a pattern.
+    pub enrol: Option<String>,
     /// FreeSWITCH: where the `socket` application connects to, if `direct` is the mode.
     pub direct: Option<String>,
 }

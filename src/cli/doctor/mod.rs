@@ -2,6 +2,7 @@
 
 mod clients;
 mod emergency;
+mod enrolment;
 mod files;
 mod ice;
 mod listening_ports;

@@ -96,6 +96,11 @@ impl FeatureCode {
         self.0.is_empty()
     }
 
+    /// The characters as they are dialled.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// All that is dialled for a code.
     pub fn dial(&self, code: DialCode) -> String {
         format!("{}{code}", self.0)

@@ -31,6 +31,7 @@ const ENTRIES: &[&str] = &[
     "sidecall-out",
     "sidecall-header",
     "sidecall-pass",
+    "sidecall-enrol",
 ];
 
 impl AsteriskInspection {
@@ -72,11 +73,16 @@ impl Inspection for AsteriskInspection {
         let entries = self.client.list(Action::new("ShowDialPlan")?).await?;
         let mut dialplan = Dialplan { missing: ENTRIES.to_vec(), ..Dialplan::default() };
         for entry in &entries {
-            let [context, label, data] = entry.fields(["Context", "ExtensionLabel", "AppData"]);
+            let [context, label, data, included] =
+                entry.fields(["Context", "ExtensionLabel", "AppData", "IncludeContext"]);
             let (context, data) = (context.unwrap_or_default(), data.unwrap_or_default());
             dialplan.missing.retain(|entry| *entry != context);
             if context == "sidecall" {
                 dialplan.announces |= label.as_deref() == Some("sidecall-go");
+                continue;
+            }
+            if included.as_deref() == Some("sidecall-enrol") {
+                dialplan.enrolling.push(context.into_owned());
                 continue;
             }
             let contexts = match data.split_once(',').map(|(entry, _)| entry) {
@@ -88,8 +94,8 @@ impl Inspection for AsteriskInspection {
             };
             contexts.push(context.into_owned());
         }
-        let Dialplan { originating, terminating, attendants, outgoing, .. } = &mut dialplan;
-        for contexts in [originating, terminating, attendants, outgoing] {
+        let Dialplan { originating, terminating, attendants, outgoing, enrolling, .. } = &mut dialplan;
+        for contexts in [originating, terminating, attendants, outgoing, enrolling] {
             contexts.sort_unstable();
             contexts.dedup();
         }
@@ -104,6 +110,7 @@ impl Inspection for AsteriskInspection {
             main: self.commands.global("SIDECALL_MAIN").await?,
             emergency: self.commands.global("SIDECALL_EMERGENCY").await?,
             outside: self.commands.global("SIDECALL_OUTSIDE").await?,
+            enrol: self.commands.global("SIDECALL_ENROL").await?,
             direct: None,
         })
     }

@@ -77,6 +77,7 @@ impl Inspection for FreeswitchInspection {
             main: self.global("sidecall_main").await?,
             emergency: self.global("sidecall_emergency").await?,
             outside: self.global("sidecall_outside").await?,
+            enrol: self.global("sidecall_enrol").await?.map(|pattern| pattern.replace('\\', "")),
             direct: if direct { self.global("sidecall_direct").await? } else { None },
         })
     }
@@ -137,6 +138,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
             ("extension", Some("sidecall-originating")) => dialplan.originating.push(context.to_owned()),
             ("extension", Some("sidecall-terminating")) => dialplan.terminating.push(context.to_owned()),
             ("extension", Some("sidecall-attendant")) => dialplan.attendants.push(context.to_owned()),
+            ("extension", Some("sidecall-enrol")) => dialplan.enrolling.push(context.to_owned()),
             ("extension", Some("sidecall-leg")) => legs.push(context.to_owned()),
             ("extension", Some("announce")) if context == "sidecall" => dialplan.announces = true,
             ("condition", _) if context == "sidecall" => {
@@ -157,7 +159,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
     if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
     }
-    if dialplan.originating.iter().any(|context| !legs.contains(context)) {
+    if dialplan.originating.iter().any(|context| !legs.contains(context) || !dialplan.enrolling.contains(context)) {
         dialplan.missing.push("sidecall/originating.xml");
     }
     if dialplan.terminating.iter().any(|context| !legs.contains(context)) {
@@ -206,11 +208,12 @@ mod tests {
     fn contexts_and_what_is_in_them() {
         let xml = r#"<section name="dialplan" description="x">
             <context name="default"><extension name="sidecall-originating" continue="true"><condition field="a" expression="^(.+)$"/></extension>
-            <extension name="announce"/></context>
+            <extension name="announce"/><extension name="sidecall-enrol"/></context>
             <context name="public"><extension continue="true" name="sidecall-terminating"/></context>
             <context name="sidecall"><extension name="announce"><condition/></extension></context></section>"#;
         let dialplan = read_dialplan(xml);
         assert_eq!(dialplan.originating, ["default"]);
+        assert_eq!(dialplan.enrolling, ["default"]);
         assert_eq!(dialplan.terminating, ["public"]);
         assert!(dialplan.announces && dialplan.attendants.is_empty());
         assert_eq!(dialplan.missing, ["sidecall.xml", "sidecall/originating.xml", "sidecall/terminating.xml"]);

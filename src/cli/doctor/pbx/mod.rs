@@ -6,6 +6,7 @@ mod probe;
 
 use crate::agent::PbxConfig;
 use crate::cli::doctor::emergency;
+use crate::cli::doctor::enrolment;
 use crate::cli::doctor::listening_ports;
 use crate::cli::doctor::report::DoctorReport;
 use crate::config::Config;
@@ -36,9 +37,12 @@ pub(super) async fn check(
     probe.configured_bind().await?;
     probe.rights().await?;
     probe.tenants()?;
-    probe.dialplan().await?;
+    let dialplan = probe.dialplan().await?;
     let settings = probe.settings(config).await?;
     emergency::check(pbx, &settings, extensions, &probe.about, probe.report)?;
+    if let Some(dialplan) = dialplan {
+        enrolment::check(config, pbx.kind, &dialplan, &settings, &probe.about, probe.report)?;
+    }
     probe.attached(status).await?;
     probe.trunk(trunk, settings.trunk.as_deref()).await?;
     probe.messaging().await?;

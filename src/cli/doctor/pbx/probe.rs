@@ -108,19 +108,21 @@ impl PbxProbe<'_> {
         }
     }
 
-    pub(super) async fn dialplan(&mut self) -> anyhow::Result<()> {
+    /// What of the snippet is loaded; none if the PBX doesn't say, or nothing announces calls.
+    pub(super) async fn dialplan(&mut self) -> anyhow::Result<Option<Dialplan>> {
         let dialplan = match self.inspection.dialplan().await {
             Ok(dialplan) => dialplan,
-            Err(error) => return self.refused("the dialplan", &error),
+            Err(error) => return self.refused("the dialplan", &error).map(|()| None),
         };
-        let Dialplan { announces, originating, terminating, attendants, outgoing, missing } = dialplan;
+        let Dialplan { announces, originating, terminating, attendants, outgoing, missing, .. } = &dialplan;
         let reload = match self.pbx.kind {
             PbxKind::Freeswitch => "`reloadxml`",
             PbxKind::Asterisk => "`dialplan reload`",
         };
-        if !announces {
+        if !*announces {
             let todo = format!("put the snippet in place (install.sh, or dialplan/ of the package), then {reload}");
-            return self.report.problem(&self.about, "the snippet is not loaded: no call is announced", todo);
+            self.report.problem(&self.about, "the snippet is not loaded: no call is announced", todo)?;
+            return Ok(None);
         }
         if !missing.is_empty() {
             let todo = format!(
@@ -135,7 +137,7 @@ impl PbxProbe<'_> {
             self.report.ok(&self.about, found)?;
         }
         for (what, contexts, name) in
-            [("phones", &originating, "sidecall-originating"), ("trunks", &terminating, "sidecall-terminating")]
+            [("phones", originating, "sidecall-originating"), ("trunks", terminating, "sidecall-terminating")]
         {
             match contexts.is_empty() {
                 false => self
@@ -148,12 +150,12 @@ impl PbxProbe<'_> {
                 }
             }
         }
-        self.outgoing(&outgoing)?;
+        self.outgoing(outgoing)?;
         if originating.is_empty() && terminating.is_empty() {
             let todo = format!("include the snippet in your contexts, then {reload}");
             self.report.problem(&self.about, "the snippet is loaded, and nothing leads to it", todo)?;
         }
-        Ok(())
+        Ok(Some(dialplan))
     }
 
     /// Checks that a route of the dialplan tries the packet trunk, if there is one.
