@@ -20,12 +20,20 @@ pub(super) fn check(
         return Ok(());
     }
     if dialplan.enrolling.is_empty() {
-        let (found, todo) = not_included(kind);
-        return report.warning(about, found, todo);
+        let include = match kind {
+            PbxKind::Asterisk => {
+                "put `include => sidecall-enrol` into the context of your phones, then `dialplan reload`"
+            }
+            PbxKind::Freeswitch => {
+                "put sidecall/originating.xml and sidecall/enrol.xml of this version in place, then `reloadxml`"
+            }
+        };
+        let todo = format!("{include}; or set feature_code = \"\" in [node]");
+        return report.warning(about, "no context lets phones enrol browsers by dialling", todo);
     }
     if let Some(context) = dialplan.enrolling.iter().find(|context| dialplan.terminating.contains(context)) {
         let found = format!("calls from trunks come into {context}, where phones enrol browsers by dialling");
-        let todo = "let only phones enrol: include sidecall-enrol in a context of their own";
+        let todo = "give calls from trunks a context of their own, in which nobody can enrol";
         return report.warning(about, found, todo);
     }
     let taken = settings.enrol.as_deref().unwrap_or_default();
@@ -39,20 +47,6 @@ pub(super) fn check(
         return report.warning(about, found, format!("make feature_code in [node] and {key} in the snippet the same"));
     }
     report.ok(about, format!("phones enrol browsers by dialling, in {}", dialplan.enrolling.join(", ")))
-}
-
-fn not_included(kind: PbxKind) -> (&'static str, &'static str) {
-    let found = "no context lets phones enrol browsers by dialling";
-    match kind {
-        PbxKind::Asterisk => (
-            found,
-            "put `include => sidecall-enrol` into the context of your phones, then `dialplan reload`; or set feature_code = \"\" in [node]",
-        ),
-        PbxKind::Freeswitch => (
-            found,
-            "include sidecall/originating.xml of this version, then `reloadxml`; or set feature_code = \"\" in [node]",
-        ),
-    }
 }
 
 fn named(code: &str) -> &str {

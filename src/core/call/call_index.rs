@@ -1,4 +1,4 @@
-//! Finds calls by what every decision and report asks for, so that nobody walks over all calls under the node's lock.
+//! Finds calls by what decisions and reports ask for, so that these walk over no other calls under the node's lock.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -16,6 +16,8 @@ use crate::core::numbering::number::Number;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CallIndex {
     called: HashMap<Number, HashSet<CallId>>,
+    /// By the calling and the called number.
+    between: HashMap<(Number, Number), HashSet<CallId>>,
     carried: HashMap<Address, HashSet<CallId>>,
     /// By the call that their remote side is linked to.
     linked: HashMap<CallId, HashSet<CallId>>,
@@ -29,6 +31,7 @@ impl CallIndex {
     /// Adds a call that was opened.
     pub(super) fn insert(&mut self, call: &Call) {
         insert(&mut self.called, &call.called, &call.id);
+        numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
         self.insert_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| self.insert_end(&call.id, ended));
@@ -51,6 +54,7 @@ impl CallIndex {
     /// Removes a call as it was last added.
     pub(super) fn remove(&mut self, call: &Call) {
         remove(&mut self.called, &call.called, &call.id);
+        numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
         self.remove_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| _ = self.ended.remove(&(ended, call.id.clone())));
@@ -66,6 +70,11 @@ impl CallIndex {
     /// The calls to a number.
     pub(super) fn called(&self, called: &Number) -> impl Iterator<Item = &CallId> {
         self.called.get(called).into_iter().flatten()
+    }
+
+    /// The calls between the two numbers of this call, in the same direction; none if the calling one is unknown.
+    pub(super) fn between(&self, call: &Call) -> impl Iterator<Item = &CallId> {
+        numbers(call).and_then(|numbers| self.between.get(&numbers)).into_iter().flatten()
     }
 
     /// The calls with this address in their signalling.
@@ -97,6 +106,10 @@ impl CallIndex {
     pub(super) fn ended_len(&self) -> usize {
         self.ended.len()
     }
+}
+
+fn numbers(call: &Call) -> Option<(Number, Number)> {
+    Some((call.calling.clone()?, call.called.clone()))
 }
 
 fn insert<K: Hash + Eq + Clone>(index: &mut HashMap<K, HashSet<CallId>>, key: &K, id: &CallId) {

@@ -82,10 +82,10 @@ impl Exchange {
         self.found(linked.chain(self.alike(call))).filter(move |other| is_arrival(other, call))
     }
 
-    /// The calls to the same number, or with the same address in their signalling.
+    /// The calls between the same numbers, or with the same address in their signalling.
     fn alike<'a>(&'a self, call: &'a Call) -> impl Iterator<Item = &'a CallId> {
         let carried = call.carried.iter().flat_map(|address| self.index.carried(address));
-        carried.chain(self.index.called(&call.called))
+        carried.chain(self.index.between(call))
     }
 
     /// These calls, each once.

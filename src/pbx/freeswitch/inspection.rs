@@ -159,7 +159,7 @@ fn read_dialplan(xml: &str) -> Dialplan {
     if dialplan.announces && !binds_numbers {
         dialplan.missing.push("sidecall.xml");
     }
-    if dialplan.originating.iter().any(|context| !legs.contains(context) || !dialplan.enrolling.contains(context)) {
+    if dialplan.originating.iter().any(|context| !legs.contains(context)) {
         dialplan.missing.push("sidecall/originating.xml");
     }
     if dialplan.terminating.iter().any(|context| !legs.contains(context)) {

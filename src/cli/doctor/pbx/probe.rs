@@ -108,7 +108,7 @@ impl PbxProbe<'_> {
         }
     }
 
-    /// What of the snippet is loaded; none if the PBX doesn't say, or nothing announces calls.
+    /// Returns what the PBX has loaded of the snippet; `None` if it doesn't say, or has loaded none.
     pub(super) async fn dialplan(&mut self) -> anyhow::Result<Option<Dialplan>> {
         let dialplan = match self.inspection.dialplan().await {
             Ok(dialplan) => dialplan,
