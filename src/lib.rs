@@ -12,6 +12,7 @@ pub mod core;
 pub mod esl;
 pub mod guard;
 pub mod lnp;
+pub mod media;
 pub mod monitor;
 pub mod node;
 pub mod pbx;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use sidecall::{agent, ami, cli, config, core, esl, lnp, node, pbx};
+use sidecall::{agent, ami, cli, config, core, esl, lnp, media, node, pbx};
 
 /// A body of the crate, and what it is fed with first.
 pub(crate) struct Target {
@@ -108,6 +108,12 @@ pub(crate) const ALL: &[Target] = &[
         name: "config",
         run: config::fuzz::text,
         seeds: &[File("etc/sidecall.toml"), Literals("src/config/mod.rs"), Literals("tests/sample_config.rs")],
+    },
+    Target { name: "signals", run: media::fuzz::signals, seeds: &[Literals("src/media/signal_tests.rs")] },
+    Target {
+        name: "file-channel",
+        run: media::fuzz::file_channel,
+        seeds: &[Literals("src/media/transfer/frames.rs"), Literals("src/media/file_name.rs")],
     },
     Target { name: "csv", run: node::fuzz::csv, seeds: &[Literals("src/node/http/api/csv_lines.rs")] },
 ];

@@ -16,11 +16,15 @@ pub const ROOMS: &[(&str, &[&str])] = &[
     ("push", &["contract", "core", "guard", "store", "monitor"]),
     ("agent", &["pbx", "contract", "core", "monitor"]),
     ("lnp", &["core", "monitor"]),
+    ("media", &["contract", "core"]),
     ("node", &["peer", "push", "lnp", "store", "contract", "core", "guard", "monitor", "web"]),
     ("config", &["agent", "node", "core"]),
     (
         "cli",
-        &["config", "agent", "node", "pbx", "store", "monitor", "lnp", "peer", "contract", "core", "guard", "wire"],
+        &[
+            "config", "agent", "node", "pbx", "store", "monitor", "lnp", "media", "peer", "contract", "core", "guard",
+            "wire",
+        ],
     ),
 ];
 

@@ -122,6 +122,10 @@ name!(
     InvitationId, 64, ['.', '_', '-']
 );
 name!(
+    /// A session between two devices in a call, as the device that proposes it calls it.
+    SessionId, 64, ['.', '_', '-']
+);
+name!(
     /// An agent, as long as its process runs.
     AgentId, 64, ['-']
 );

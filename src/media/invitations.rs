@@ -1,0 +1,182 @@
+//! Invitations to receive files, from the first word to the last.
+//!
+//! | state    | event               | next      |
+//! |----------|---------------------|-----------|
+//! | open     | accept              | claiming  |
+//! | open     | decline             | forgotten |
+//! | claiming | won                 | accepted  |
+//! | claiming | the claim failed    | open      |
+//! | open, claiming | another client of the number has it, or the sender or the call is gone | forgotten |
+//!
+//! Any other event changes nothing. An accepted invitation is a transfer, and a transfer ends by itself.
+
+use super::signal::{DeviceTag, FileInvite};
+use crate::core::address::Address;
+use crate::core::base::name::{CallId, InvitationId};
+
+/// Maximum number of invitations of one call that wait for the user. More are ignored.
+const OPEN_MAX: usize = 8;
+/// Maximum number of invitations in all. The oldest are forgotten.
+const ALL_MAX: usize = 200;
+
+/// An invitation, and who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileInvitation {
+    /// The call.
+    pub call: CallId,
+    /// The device.
+    pub from: DeviceTag,
+    /// Where answers go.
+    pub address: Address,
+    /// What the device said.
+    pub invite: FileInvite,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Claiming,
+    Accepted,
+}
+
+/// The invitations of all calls, in the order in which they arrived.
+#[derive(Debug, Default)]
+pub struct FileInvitations(Vec<(FileInvitation, State)>);
+
+impl FileInvitations {
+    /// Adds an invitation. Returns false if it is known already, or too many are open in its call.
+    pub fn receive(&mut self, invitation: FileInvitation) -> bool {
+        let of_call = |known: &FileInvitation| known.call == invitation.call;
+        let is_known =
+            self.0.iter().any(|(known, _)| of_call(known) && known.invite.invitation == invitation.invite.invitation);
+        let open = self.0.iter().filter(|(known, state)| of_call(known) && *state == State::Open).count();
+        if is_known || open >= OPEN_MAX {
+            return false;
+        }
+        if self.0.len() == ALL_MAX {
+            self.0.remove(0);
+        }
+        self.0.push((invitation, State::Open));
+        true
+    }
+
+    /// The invitations that wait for the user.
+    pub fn open(&self) -> impl Iterator<Item = &FileInvitation> {
+        self.0.iter().filter(|(_, state)| *state == State::Open).map(|(invitation, _)| invitation)
+    }
+
+    /// The user accepts. The invitation must then be claimed.
+    pub fn accept(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
+        self.advance(call, id, State::Open, State::Claiming)
+    }
+
+    /// The claim was won: the device gets the answer.
+    pub fn won(&mut self, call: &CallId, id: &InvitationId) -> Option<FileInvitation> {
+        self.advance(call, id, State::Claiming, State::Accepted)
+    }
+
+    /// The claim failed, and may be tried again.
+    pub fn claim_failed(&mut self, call: &CallId, id: &InvitationId) {
+        self.advance(call, id, State::Claiming, State::Open);
+    }
+
+    /// Forgets an invitation that is not accepted: it was declined, another client has it, or the device that may withdraw it
+    /// has done so.
+    pub fn forget(&mut self, call: &CallId, id: &InvitationId, by: Option<&DeviceTag>) -> Option<FileInvitation> {
+        let at = self.0.iter().position(|(known, state)| {
+            let concerned = known.call == *call && known.invite.invitation == *id;
+            concerned && *state != State::Accepted && by.is_none_or(|device| *device == known.from)
+        })?;
+        Some(self.0.remove(at).0)
+    }
+
+    /// Forgets all invitations of a call.
+    pub fn call_ended(&mut self, call: &CallId) {
+        self.0.retain(|(known, _)| known.call != *call);
+    }
+
+    fn advance(&mut self, call: &CallId, id: &InvitationId, from: State, to: State) -> Option<FileInvitation> {
+        let concerned = |known: &FileInvitation| known.call == *call && known.invite.invitation == *id;
+        let (invitation, state) = self.0.iter_mut().find(|(known, state)| concerned(known) && *state == from)?;
+        *state = to;
+        Some(invitation.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::Role;
+    use crate::media::digits::digest_of;
+    use crate::media::signal::FileBundle;
+
+    const OTHER: &str = "fedcba9876543210";
+
+    fn call() -> CallId {
+        "c".parse().unwrap()
+    }
+
+    fn id(n: usize) -> InvitationId {
+        format!("i{n}").parse().unwrap()
+    }
+
+    fn invitation(n: usize) -> FileInvitation {
+        FileInvitation {
+            call: call(),
+            from: "0123456789abcdef".parse().unwrap(),
+            address: "https://node.example/a/x".parse().unwrap(),
+            invite: FileInvite {
+                invitation: id(n),
+                session: "s".parse().unwrap(),
+                role: Role::First,
+                commit: digest_of(""),
+                files: FileBundle { count: 1, bytes: 1, name: "x".to_owned() },
+            },
+        }
+    }
+
+    #[test]
+    fn an_invitation_is_accepted_once() {
+        let mut all = FileInvitations::default();
+        assert!(all.receive(invitation(1)) && !all.receive(invitation(1)));
+        assert_eq!(all.won(&call(), &id(1)), None);
+        assert!(all.accept(&call(), &id(1)).is_some() && all.accept(&call(), &id(1)).is_none());
+        all.claim_failed(&call(), &id(1));
+        assert!(all.accept(&call(), &id(1)).is_some() && all.won(&call(), &id(1)).is_some());
+        // It is a transfer now.
+        assert_eq!(all.forget(&call(), &id(1), None), None);
+        assert!(!all.receive(invitation(1)));
+    }
+
+    #[test]
+    fn only_the_device_that_invited_withdraws() {
+        let mut all = FileInvitations::default();
+        all.receive(invitation(1));
+        assert_eq!(all.forget(&call(), &id(1), Some(&OTHER.parse().unwrap())), None);
+        assert_eq!(all.forget(&call(), &id(1), Some(&invitation(1).from)), Some(invitation(1)));
+        assert_eq!(all.accept(&call(), &id(1)), None);
+    }
+
+    #[test]
+    fn a_claim_that_is_lost_to_another_client_is_over() {
+        let mut all = FileInvitations::default();
+        all.receive(invitation(1));
+        all.accept(&call(), &id(1));
+        assert!(all.forget(&call(), &id(1), None).is_some());
+        assert_eq!(all.won(&call(), &id(1)), None);
+    }
+
+    #[test]
+    fn a_flood_of_invitations_is_ignored() {
+        let mut all = FileInvitations::default();
+        let accepted = (0..100).filter(|n| all.receive(invitation(*n))).count();
+        assert_eq!((accepted, all.open().count()), (OPEN_MAX, OPEN_MAX));
+        for n in 0..1000 {
+            all.receive(invitation(n));
+            all.accept(&call(), &id(n));
+            assert!(all.0.len() <= ALL_MAX);
+        }
+        all.call_ended(&call());
+        assert!(all.0.is_empty());
+    }
+}
