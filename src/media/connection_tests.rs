@@ -1,0 +1,152 @@
+//! The connection against a device that offers, over a network in memory, with time that is moved by hand.
+
+use super::*;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::media::description::{certificate_of, data_section};
+use crate::media::offerer::Offerer;
+
+fn address(port: u16) -> SocketAddr {
+    ([192, 0, 2, 1], port).into()
+}
+
+/// Two devices and the network between them.
+struct Network {
+    browser: Offerer,
+    terminal: MediaConnection,
+    now: Instant,
+    events: Vec<ConnectionEvent>,
+}
+
+impl Network {
+    fn new() -> Network {
+        let now = Instant::now();
+        let terminal = MediaConnection::new(&MediaIdentity::new().unwrap(), address(2000), now).unwrap();
+        Network { browser: Offerer::new(address(3000), now), terminal, now, events: Vec::new() }
+    }
+
+    /// Delivers datagrams and moves time until this holds, or ten seconds have passed.
+    fn run(&mut self, until: impl Fn(&Network) -> bool) -> Result<bool, MediaError> {
+        for _ in 0..1000 {
+            while let Some((to, datagram)) = self.terminal.next_datagram() {
+                if to == address(3000) {
+                    self.browser.receive(address(2000), &datagram, self.now);
+                }
+            }
+            for (to, datagram) in std::mem::take(&mut self.browser.datagrams) {
+                if to == address(2000) {
+                    self.terminal.receive(address(3000), &datagram, self.now)?;
+                }
+            }
+            while let Some(event) = self.terminal.next_event() {
+                self.events.push(event);
+            }
+            if until(self) {
+                return Ok(true);
+            }
+            self.now += Duration::from_millis(10);
+            self.browser.timeout(self.now);
+            self.terminal.timeout(self.now)?;
+        }
+        Ok(false)
+    }
+
+    fn connect(&mut self) {
+        let offer = self.browser.offer(false);
+        let answer = self.terminal.answer(&offer).unwrap();
+        self.browser.accept(&answer);
+        assert!(self.run(|it| it.is_up() && it.browser.is_connected).unwrap());
+    }
+
+    fn is_up(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, ConnectionEvent::Up))
+    }
+}
+
+#[test]
+fn texts_and_bytes_come_through_a_channel_with_its_protocol() {
+    let mut network = Network::new();
+    network.connect();
+    let channel = network.browser.open("files:x", "sidecall-files");
+    assert!(network.run(|it| it.browser.channels.contains(&channel)).unwrap());
+    assert!(network.browser.send(channel, true, b"bytes") && network.browser.send(channel, false, b"text"));
+    assert!(network.run(|it| it.events.iter().any(|event| matches!(event, ConnectionEvent::Text { .. }))).unwrap());
+    let Some(ConnectionEvent::Opened { channel: own, label, protocol }) = network.events.iter().find(
+        |event| matches!(event, ConnectionEvent::Opened { label, .. } if label == "files:x"),
+    ) else {
+        panic!("{:?}", network.events)
+    };
+    assert_eq!((label.as_str(), protocol.as_str()), ("files:x", "sidecall-files"));
+    let own = *own;
+    let bytes = network.events.iter().find_map(|event| match event {
+        ConnectionEvent::Bytes { channel, bytes } if *channel == own => Some(bytes.clone()),
+        _ => None,
+    });
+    assert_eq!(bytes.as_deref(), Some(b"bytes".as_slice()));
+    assert!(network.terminal.send(own, "answer").unwrap());
+    assert!(network.run(|it| it.browser.texts == ["answer"]).unwrap());
+    network.terminal.close_channel(own).unwrap();
+    assert!(network.run(|it| it.browser.closed.contains(&channel)).unwrap());
+    assert!(!network.terminal.send(own, "late").unwrap());
+}
+
+#[test]
+fn an_answer_names_one_certificate_and_refuses_cameras() {
+    let mut network = Network::new();
+    let offer = network.browser.offer(true);
+    let answer = network.terminal.answer(&offer).unwrap();
+    assert!(certificate_of(&answer).is_some());
+    assert!(answer.contains("m=video 0 UDP/TLS/RTP/SAVPF 0\r\n"), "{answer}");
+    assert_eq!(data_section(&answer).map(|section| section.index), Some(1));
+    assert_eq!(data_section(&answer), data_section(&offer));
+}
+
+#[test]
+fn a_device_with_another_certificate_than_its_offers_is_not_let_in() {
+    let mut network = Network::new();
+    let offer = network.browser.offer(false);
+    let own = network.browser.fingerprint().to_string();
+    let other = MediaIdentity::new().unwrap().proof([0; 16]).fingerprint.to_string();
+    let answer = network.terminal.answer(&offer.replace(&own, &other)).unwrap();
+    network.browser.accept(&answer);
+    assert!(network.run(Network::is_up).is_err());
+}
+
+#[test]
+fn datagrams_go_only_where_a_client_may_be() {
+    let mut network = Network::new();
+    let offer = network.browser.offer(false);
+    network.terminal.answer(&offer).unwrap();
+    let line = |ip: &str, port: u32| format!("candidate:1 1 udp 2113929471 {ip} {port} typ host");
+    for (ip, port) in [("192.0.2.9", 53), ("224.0.0.1", 5000), ("255.255.255.255", 5000), ("0.0.0.0", 5000)] {
+        network.terminal.add_candidate(&line(ip, port)).unwrap();
+    }
+    for bad in ["", "candidate:", "candidate:1 1 udp 1 x.local 5000 typ host", &line("192.0.2.9", 70_000)] {
+        network.terminal.add_candidate(bad).unwrap();
+    }
+    for port in 5000..5200 {
+        network.terminal.add_candidate(&line("192.0.2.8", port)).unwrap();
+    }
+    let mut destinations = BTreeSet::new();
+    for _ in 0..1000 {
+        destinations.extend(std::iter::from_fn(|| network.terminal.next_datagram()).map(|(to, _)| to));
+        network.now += Duration::from_millis(10);
+        network.terminal.timeout(network.now).unwrap();
+    }
+    let tried = destinations.iter().filter(|to| to.to_string().starts_with("192.0.2.8:")).count();
+    assert!(tried > 0 && tried < REMOTE_CANDIDATES_MAX, "{destinations:?}");
+    assert!(destinations.iter().all(|to| *to == address(3000) || to.to_string().starts_with("192.0.2.8:")));
+}
+
+#[test]
+fn what_is_no_offer_and_what_is_no_datagram_breaks_nothing() {
+    let mut network = Network::new();
+    for sdp in ["", "v=0", "v=0\r\nm=\r\n", "a=fingerprint:sha-256 00\r\n"] {
+        assert!(network.terminal.answer(sdp).is_err(), "{sdp:?}");
+    }
+    for datagram in [&b""[..], &[0], &[22; 40], &[128; 12], &[255; 2000]] {
+        network.terminal.receive(address(3000), datagram, network.now).unwrap();
+    }
+    network.connect();
+}

@@ -1,0 +1,106 @@
+//! What a running session is told, and what it tells.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::identity::MediaIdentity;
+use super::signal::{Answer, FileBundle, Signal};
+use super::staging::SavedFile;
+use super::transfer::frames::CancelReason;
+use crate::core::base::name::{InvitationId, SessionId};
+use crate::core::base::time::UnixMillis;
+
+/// What a session needs.
+#[derive(Debug, Clone)]
+pub struct SessionSettings {
+    /// Our certificate.
+    pub identity: Arc<MediaIdentity>,
+    /// The address of this machine that the other side reaches.
+    pub address: IpAddr,
+    /// Where received files go.
+    pub folder: PathBuf,
+    /// The wall clock.
+    pub now: fn() -> UnixMillis,
+}
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum SessionCommand {
+    /// The other device said this.
+    Signal(Signal),
+    /// These files have been accepted, and will come.
+    Expect {
+        /// Their invitation.
+        invitation: InvitationId,
+        /// What was announced.
+        files: FileBundle,
+    },
+    /// A transfer ends.
+    Cancel {
+        /// Its invitation.
+        invitation: InvitationId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The session ends.
+    End,
+}
+
+/// What a session tells.
+#[derive(Debug)]
+pub enum SessionEvent {
+    /// Post this to the other device.
+    Say(Answer),
+    /// The words to compare by voice.
+    Words([&'static str; 4]),
+    /// The connection is up, for the first time or again.
+    Connected,
+    /// The connection is down.
+    Interrupted,
+    /// So much of a transfer has arrived.
+    Progress {
+        /// Its invitation.
+        invitation: InvitationId,
+        /// Bytes of all its files.
+        received: u64,
+    },
+    /// All files of a transfer are verified and in their place.
+    Saved {
+        /// Its invitation.
+        invitation: InvitationId,
+        /// The files.
+        files: Vec<SavedFile>,
+    },
+    /// A transfer is over, and nothing of it is kept.
+    Failed {
+        /// Its invitation.
+        invitation: InvitationId,
+        /// Why.
+        reason: CancelReason,
+    },
+    /// The session is over. It is the last event.
+    Over(SessionOver),
+}
+
+/// Why a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionOver {
+    /// It was told to end.
+    Told,
+    /// The other device has ended it.
+    Remote,
+    /// Somebody else's certificate was offered: somebody may be in between.
+    Impostor,
+}
+
+/// A running session.
+#[derive(Debug)]
+pub struct SessionHandle {
+    /// Its id.
+    pub id: SessionId,
+    /// What it is told. If this is dropped, the session ends.
+    pub commands: mpsc::Sender<SessionCommand>,
+}

@@ -1,0 +1,370 @@
+//! A session with its socket: the loop that joins the agreement, the connection and the transfers.
+//!
+//! Whoever starts it passes on what the other device says, and posts what the session says. One UDP socket serves all
+//! connections of the session, one after the other.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use str0m::channel::ChannelId;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use super::connection::{ConnectionEvent, MediaConnection};
+use super::description::data_section;
+use super::download::{DiskNews, Download};
+use super::error::MediaError;
+use super::session::{MediaSession, OfferVerdict};
+use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
+use super::signal::{Answer, ConnectionOffer, Signal};
+use super::transfer::frames::{CancelReason, FileFrame};
+use super::transfer::receiver::TransferState;
+use crate::core::base::name::InvitationId;
+
+/// How long a connection may take, the first time and again.
+const CONNECT: Duration = Duration::from_secs(15);
+/// The longest sleep of the loop.
+const SLEEP: Duration = Duration::from_secs(1);
+/// Candidates that may arrive before the offer that they belong to.
+const EARLY_MAX: usize = 64;
+const COMMANDS: usize = 64;
+/// The longest datagram that WebRTC sends.
+const DATAGRAM: usize = 2000;
+/// The channel that opens a connection and carries nothing, and what file channels are called.
+const CONTROL: &str = "control";
+const FILES: &str = "files:";
+const FILES_PROTOCOL: &str = "sidecall-files";
+
+/// Starts a session: binds its socket, and waits for the other device's offer.
+///
+/// # Errors
+/// If the socket can't be bound.
+pub async fn start(
+    session: MediaSession,
+    settings: SessionSettings,
+) -> Result<(SessionHandle, mpsc::UnboundedReceiver<SessionEvent>), MediaError> {
+    let address = settings.address;
+    let refused = |why| MediaError::Socket { address, why };
+    let socket = UdpSocket::bind((address, 0)).await.map_err(refused)?;
+    let local = socket.local_addr().map_err(refused)?;
+    let (commands, told) = mpsc::channel(COMMANDS);
+    let (events, tells) = mpsc::unbounded_channel();
+    let (disk, written) = mpsc::unbounded_channel();
+    let handle = SessionHandle { id: session.id().clone(), commands };
+    let task = SessionTask {
+        session,
+        settings,
+        socket,
+        local,
+        connection: None,
+        early: Vec::new(),
+        give_up: Some(Instant::now() + CONNECT),
+        downloads: HashMap::new(),
+        channels: HashMap::new(),
+        disk,
+        events,
+        has_words: false,
+    };
+    tokio::spawn(task.run(told, written));
+    Ok((handle, tells))
+}
+
+struct SessionTask {
+    session: MediaSession,
+    settings: SessionSettings,
+    socket: UdpSocket,
+    local: SocketAddr,
+    /// Made by the first offer of its round.
+    connection: Option<MediaConnection>,
+    early: Vec<String>,
+    /// When a connection that isn't up counts as lost.
+    give_up: Option<Instant>,
+    downloads: HashMap<InvitationId, Download>,
+    channels: HashMap<ChannelId, InvitationId>,
+    disk: mpsc::UnboundedSender<(InvitationId, DiskNews)>,
+    events: mpsc::UnboundedSender<SessionEvent>,
+    has_words: bool,
+}
+
+impl SessionTask {
+    async fn run(
+        mut self,
+        mut told: mpsc::Receiver<SessionCommand>,
+        mut written: mpsc::UnboundedReceiver<(InvitationId, DiskNews)>,
+    ) {
+        let mut datagram = [0; DATAGRAM];
+        let over = loop {
+            let wake = self.wake();
+            tokio::select! {
+                command = told.recv() => match command {
+                    Some(command) => if let Some(over) = self.command(command) { break over },
+                    None => break SessionOver::Told,
+                },
+                Some((invitation, news)) = written.recv() => self.disk_news(invitation, news),
+                // An error tells of a datagram that was refused somewhere. ICE notices by itself.
+                Ok((length, from)) = self.socket.recv_from(&mut datagram) => {
+                    self.change(|connection| connection.receive(from, &datagram[..length], Instant::now()));
+                }
+                () = tokio::time::sleep_until(wake.into()) => self.timeout(),
+            }
+            self.pump().await;
+        };
+        self.end(over).await;
+    }
+
+    fn tell(&self, event: SessionEvent) {
+        // If nobody listens, the commands have ended, too.
+        let _ = self.events.send(event);
+    }
+
+    fn wake(&self) -> Instant {
+        let connection = self.connection.as_ref().map(MediaConnection::wake);
+        let first = connection.into_iter().chain(self.give_up).min();
+        let latest = Instant::now() + SLEEP;
+        first.map_or(latest, |first| first.min(latest))
+    }
+
+    fn timeout(&mut self) {
+        let now = Instant::now();
+        self.change(|connection| connection.timeout(now));
+        if self.give_up.is_some_and(|at| at <= now) {
+            self.lost();
+        }
+    }
+
+    /// Changes the connection. If it breaks, it is lost.
+    fn change(&mut self, change: impl FnOnce(&mut MediaConnection) -> Result<(), MediaError>) {
+        let Some(connection) = &mut self.connection else { return };
+        if let Err(error) = change(connection) {
+            tracing::debug!(%error, session = %self.session.id(), "the connection is broken");
+            self.lost();
+        }
+    }
+
+    /// Asks the other device for a new connection, unless that has been tried often enough.
+    fn lost(&mut self) {
+        let round = self.session.lost((self.settings.now)());
+        self.begin_round(round);
+        self.tell(SessionEvent::Interrupted);
+    }
+
+    /// Drops the connection, and waits for the offer of this round.
+    fn begin_round(&mut self, round: Option<u64>) {
+        self.connection = None;
+        self.early.clear();
+        self.channels.clear();
+        self.downloads.values_mut().for_each(Download::closed);
+        self.give_up = round.map(|_| Instant::now() + CONNECT);
+        if let Some(round) = round {
+            self.tell(SessionEvent::Say(Answer::Restart { session: self.session.id().clone(), round }));
+        }
+    }
+
+    fn command(&mut self, command: SessionCommand) -> Option<SessionOver> {
+        match command {
+            SessionCommand::Signal(signal) => return self.signal(signal),
+            SessionCommand::Expect { invitation, files } => {
+                let (folder, disk) = (self.settings.folder.clone(), self.disk.clone());
+                let download = Download::new(invitation.clone(), files, folder, rand::random(), disk);
+                self.downloads.insert(invitation, download);
+            }
+            SessionCommand::Cancel { invitation, reason } => self.download(&invitation, |it| it.cancel(reason)),
+            SessionCommand::End => return Some(SessionOver::Told),
+        }
+        None
+    }
+
+    fn signal(&mut self, signal: Signal) -> Option<SessionOver> {
+        match signal {
+            Signal::Offer(offer) if offer.session == *self.session.id() => match self.session.offer(&offer) {
+                OfferVerdict::Ignore => {}
+                OfferVerdict::Apply => self.apply(&offer),
+                OfferVerdict::Repeat(sdp) => self.say_answer(offer.number, sdp),
+                OfferVerdict::Impostor => return Some(SessionOver::Impostor),
+            },
+            Signal::Candidates { session, round, candidates }
+                if session == *self.session.id() && round == self.session.round() =>
+            {
+                for candidate in candidates {
+                    if self.connection.is_some() {
+                        self.change(|connection| connection.add_candidate(&candidate));
+                    } else if self.early.len() < EARLY_MAX {
+                        self.early.push(candidate);
+                    }
+                }
+            }
+            Signal::Restart { session, round } if session == *self.session.id() => {
+                if let Some(round) = self.session.restarted(round) {
+                    self.begin_round(Some(round));
+                }
+            }
+            Signal::Bye { session: Some(session), .. } if session == *self.session.id() => {
+                return Some(SessionOver::Remote);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// Answers an offer. One without data channels is ignored: there is nothing to receive.
+    fn apply(&mut self, offer: &ConnectionOffer) {
+        let Some(section) = data_section(&offer.sdp) else { return };
+        match self.answer(&offer.sdp) {
+            Ok((sdp, candidate)) => {
+                self.session.answered(offer.number, sdp.clone());
+                self.say_answer(offer.number, sdp);
+                // The description has it, too. But if its section is the one of a camera, which is refused, browsers skip it.
+                let (session, round) = (self.session.id().clone(), self.session.round());
+                let section = (section.mid, section.index);
+                self.tell(SessionEvent::Say(Answer::Candidate { session, round, candidate, section }));
+            }
+            Err(error) => {
+                tracing::debug!(%error, session = %self.session.id(), "an offer can't be answered");
+                self.lost();
+            }
+        }
+        if let Some(words) = self.session.words().filter(|_| !self.has_words) {
+            self.has_words = true;
+            self.tell(SessionEvent::Words(words));
+        }
+    }
+
+    /// The answer to an offer, and how we are reached.
+    fn answer(&mut self, sdp: &str) -> Result<(String, String), MediaError> {
+        let now = Instant::now();
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => MediaConnection::new(&self.settings.identity, self.local, now)?,
+        };
+        connection.timeout(now)?;
+        let answer = connection.answer(sdp)?;
+        for candidate in self.early.drain(..) {
+            connection.add_candidate(&candidate)?;
+        }
+        let candidate = connection.candidate().to_owned();
+        self.connection = Some(connection);
+        Ok((answer, candidate))
+    }
+
+    fn say_answer(&self, number: Option<u64>, sdp: String) {
+        let (session, round) = (self.session.id().clone(), self.session.round());
+        self.tell(SessionEvent::Say(Answer::Description { session, round, number, sdp }));
+    }
+
+    /// Sends what the connection wants sent, and follows what has happened on it.
+    async fn pump(&mut self) {
+        while let Some(connection) = &mut self.connection {
+            if let Some((to, datagram)) = connection.next_datagram() {
+                // What can't be sent is lost, as it might be on its way.
+                let _ = self.socket.send_to(&datagram, to).await;
+            } else if let Some(event) = connection.next_event() {
+                self.connection_event(event);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn connection_event(&mut self, event: ConnectionEvent) {
+        match event {
+            ConnectionEvent::Up => {
+                self.session.connected();
+                self.give_up = None;
+                self.tell(SessionEvent::Connected);
+            }
+            ConnectionEvent::Down => {
+                self.give_up = Some(Instant::now() + CONNECT);
+                self.tell(SessionEvent::Interrupted);
+            }
+            ConnectionEvent::Gone => self.lost(),
+            ConnectionEvent::Opened { channel, label, protocol } => self.opened(channel, &label, &protocol),
+            ConnectionEvent::Text { channel, text } => {
+                if let Some(invitation) = self.channels.get(&channel).cloned() {
+                    self.download(&invitation, |download| download.frame(&text));
+                }
+            }
+            ConnectionEvent::Bytes { channel, bytes } => {
+                if let Some(invitation) = self.channels.get(&channel).cloned() {
+                    self.download(&invitation, |download| download.bytes(bytes));
+                }
+            }
+            ConnectionEvent::Closed { channel } => {
+                if let Some(invitation) = self.channels.remove(&channel) {
+                    self.download(&invitation, Download::closed);
+                }
+            }
+        }
+    }
+
+    /// Takes a channel for files that are expected. Any other one is closed.
+    fn opened(&mut self, channel: ChannelId, label: &str, protocol: &str) {
+        let invitation = label.strip_prefix(FILES).filter(|_| protocol == FILES_PROTOCOL);
+        let invitation = invitation.and_then(|id| id.parse::<InvitationId>().ok());
+        match invitation.filter(|id| self.downloads.contains_key(id)) {
+            Some(invitation) => {
+                // A second channel takes the place of the first.
+                self.channels.retain(|_, other| *other != invitation);
+                self.channels.insert(channel, invitation.clone());
+                self.download(&invitation, Download::opened);
+            }
+            None if label == CONTROL => {}
+            None => self.change(|connection| connection.close_channel(channel)),
+        }
+    }
+
+    /// Changes a transfer, and tells if that has ended it.
+    fn download(&mut self, invitation: &InvitationId, change: impl FnOnce(&mut Download)) {
+        let Some(download) = self.downloads.get_mut(invitation) else { return };
+        let before = download.state();
+        change(download);
+        match download.state() {
+            TransferState::Failed(reason) if before != download.state() => {
+                self.tell(SessionEvent::Failed { invitation: invitation.clone(), reason });
+            }
+            _ => {}
+        }
+    }
+
+    fn disk_news(&mut self, invitation: InvitationId, news: DiskNews) {
+        match news {
+            DiskNews::Frame { channel, frame } => {
+                let Some(download) = self.downloads.get(&invitation) else { return };
+                let (is_current, received) = (download.channel() == channel, download.received());
+                let open = self.channels.iter().find(|(_, other)| **other == invitation).map(|(channel, _)| *channel);
+                if let Some(open) = open.filter(|_| is_current) {
+                    self.change(|connection| connection.send(open, &frame.text()).map(drop));
+                }
+                if let FileFrame::Have { .. } = frame {
+                    self.tell(SessionEvent::Progress { invitation, received });
+                }
+            }
+            DiskNews::Saved(files) => self.tell(SessionEvent::Saved { invitation, files }),
+            DiskNews::Failed(error) => {
+                tracing::warn!(%error, %invitation, "received files can't be written");
+                self.download(&invitation, Download::disk_failed);
+            }
+        }
+    }
+
+    async fn end(mut self, over: SessionOver) {
+        for invitation in self.downloads.keys().cloned().collect::<Vec<_>>() {
+            self.download(&invitation, |download| download.cancel(CancelReason::Gone));
+        }
+        if over != SessionOver::Remote {
+            self.tell(SessionEvent::Say(Answer::Bye(self.session.id().clone())));
+        }
+        if let Some(mut connection) = self.connection.take() {
+            // It may be broken already.
+            let _ = connection.close();
+            while let Some((to, datagram)) = connection.next_datagram() {
+                let _ = self.socket.send_to(&datagram, to).await;
+            }
+        }
+        self.tell(SessionEvent::Over(over));
+    }
+}
+
+#[cfg(test)]
+#[path = "session_task_tests.rs"]
+mod tests;

@@ -1,0 +1,192 @@
+//! Where the files of a transfer are until all of them are verified: in a hidden folder beside their place.
+//!
+//! Nothing is ever overwritten: a name that exists gets a number. And nothing is written outside the folder that the user
+//! chose: what arrives goes into a new folder with a random name, in which nobody has put a link.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::file_name::numbered;
+
+/// Attempts to find a name that doesn't exist.
+const NUMBERS_MAX: u32 = 10_000;
+
+/// A file that has arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SavedFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// The files of one transfer.
+#[derive(Debug)]
+pub(super) struct Staging {
+    folder: PathBuf,
+    name: String,
+    is_one_file: bool,
+    hidden: PathBuf,
+    files: Vec<SavedFile>,
+    open: Option<File>,
+}
+
+impl Staging {
+    /// For files that will be in `folder`. Several that share no folder get one called `name`. `random` is for this
+    /// transfer alone.
+    pub(super) fn new(folder: &Path, name: &str, is_one_file: bool, random: u64) -> io::Result<Staging> {
+        let hidden = folder.join(format!(".sidecall-{random:016x}"));
+        fs::create_dir(&hidden)?;
+        let folder = folder.to_owned();
+        Ok(Staging { folder, name: name.to_owned(), is_one_file, hidden, files: Vec::new(), open: None })
+    }
+
+    /// Begins a file. The names of its path are clean.
+    pub(super) fn open(&mut self, path: &[String]) -> io::Result<()> {
+        let (name, folders) = path.split_last().ok_or(ErrorKind::InvalidInput)?;
+        let folders: &[String] = if self.is_one_file { &[] } else { folders };
+        let folder = folders.iter().fold(self.hidden.clone(), |folder, name| folder.join(name));
+        fs::create_dir_all(&folder)?;
+        let (path, file) = claim(&folder, name, |path| File::options().write(true).create_new(true).open(path))?;
+        self.files.push(SavedFile { path, bytes: 0 });
+        self.open = Some(file);
+        Ok(())
+    }
+
+    /// Appends to the open file.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let (Some(file), Some(saved)) = (&mut self.open, self.files.last_mut()) else {
+            return Err(ErrorKind::NotFound.into());
+        };
+        file.write_all(bytes)?;
+        saved.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// The open file is complete.
+    pub(super) fn close(&mut self) {
+        self.open = None;
+    }
+
+    /// All files are complete: puts them in their place.
+    pub(super) fn finish(&mut self) -> io::Result<Vec<SavedFile>> {
+        let mut entries = fs::read_dir(&self.hidden)?.collect::<io::Result<Vec<_>>>()?;
+        // What was sent as one folder or file keeps its name.
+        let (from, name) = match (entries.pop(), entries.is_empty()) {
+            (Some(only), true) => (only.path(), only.file_name().to_string_lossy().into_owned()),
+            _ => (self.hidden.clone(), self.name.clone()),
+        };
+        // The new place is empty and our own, so the move overwrites nothing.
+        let (to, ()) = match from.is_dir() {
+            true => claim(&self.folder, &name, |path| fs::create_dir(path))?,
+            false => claim(&self.folder, &name, |path| File::create_new(path).map(drop))?,
+        };
+        fs::rename(&from, &to)?;
+        if from != self.hidden {
+            fs::remove_dir(&self.hidden)?;
+        }
+        let mut files = std::mem::take(&mut self.files);
+        for file in &mut files {
+            let inside = file.path.strip_prefix(&from).unwrap_or(Path::new(""));
+            file.path = if inside.as_os_str().is_empty() { to.clone() } else { to.join(inside) };
+        }
+        Ok(files)
+    }
+
+    /// Keeps nothing.
+    pub(super) fn discard(&mut self) -> io::Result<()> {
+        self.open = None;
+        match fs::remove_dir_all(&self.hidden) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Makes something in a folder under the first name that doesn't exist.
+fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    for n in 1..=NUMBERS_MAX {
+        let path = folder.join(numbered(name, n));
+        match make(&path) {
+            Ok(made) => return Ok((path, made)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(ErrorKind::AlreadyExists.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    /// Saves files with these paths, each with its path as its content.
+    fn save(folder: &Path, random: u64, paths: &[&[&str]]) -> Vec<PathBuf> {
+        let mut staging = Staging::new(folder, "plans", paths.len() == 1, random).unwrap();
+        for names in paths {
+            staging.open(&path(names)).unwrap();
+            staging.write(names.join("/").as_bytes()).unwrap();
+            staging.close();
+        }
+        let saved = staging.finish().unwrap();
+        for (file, names) in saved.iter().zip(paths) {
+            assert_eq!(fs::read_to_string(&file.path).unwrap(), names.join("/"));
+            assert_eq!(file.bytes, names.join("/").len() as u64);
+        }
+        assert!(fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with('.')));
+        saved.into_iter().map(|file| file.path.strip_prefix(folder).unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn nothing_that_exists_is_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.txt"), "mine").unwrap();
+        assert_eq!(save(folder.path(), 1, &[&["a.txt"]]), [Path::new("a (2).txt")]);
+        assert_eq!(save(folder.path(), 2, &[&["x", "a.txt"]]), [Path::new("a (3).txt")]);
+        assert_eq!(fs::read_to_string(folder.path().join("a.txt")).unwrap(), "mine");
+    }
+
+    #[test]
+    fn several_files_get_a_folder_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        for n in ["", " (2)"] {
+            let saved = save(folder.path(), 1, &[&["photos", "a"], &["photos", "b", "c"]]);
+            assert_eq!(saved, [PathBuf::from(format!("photos{n}/a")), PathBuf::from(format!("photos{n}/b/c"))]);
+            let saved = save(folder.path(), 2, &[&["a"], &["a"]]);
+            assert_eq!(saved, [PathBuf::from(format!("plans{n}/a")), PathBuf::from(format!("plans{n}/a (2)"))]);
+        }
+    }
+
+    #[test]
+    fn a_link_in_the_folder_is_not_followed() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), folder.path().join("photos")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("new"), folder.path().join("a.txt")).unwrap();
+        assert_eq!(save(folder.path(), 1, &[&["photos", "a"], &["photos", "b"]])[0], Path::new("photos (2)/a"));
+        assert_eq!(save(folder.path(), 2, &[&["a.txt"]]), [Path::new("a (2).txt")]);
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_discarded_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut staging = Staging::new(folder.path(), "plans", false, 1).unwrap();
+        staging.open(&path(&["a", "b"])).unwrap();
+        staging.write(b"x").unwrap();
+        staging.discard().unwrap();
+        staging.discard().unwrap();
+        assert!(staging.write(b"x").is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(Staging::new(&folder.path().join("gone"), "plans", false, 1).is_err());
+    }
+}
