@@ -7,6 +7,8 @@ mod cli;
 mod devices;
 #[path = "cli/doctor.rs"]
 mod doctor;
+#[path = "cli/receiving.rs"]
+mod receiving;
 
 use cli::{ALICE, BOB, Node, Typist, complaint, out, run};
 use serde_json::{Value, json};

@@ -116,6 +116,18 @@ pub(super) fn span(span: Duration) -> String {
     }
 }
 
+/// A number of bytes, in units that a file manager shows.
+pub(super) fn size(bytes: u64) -> String {
+    let mut rest = bytes;
+    for unit in ["bytes", "kB", "MB", "GB"] {
+        if rest < 10_000 {
+            return format!("{rest} {unit}");
+        }
+        rest /= 1000;
+    }
+    format!("{rest} TB")
+}
+
 /// Whether the reader closed the pipe (`sidecall calls list | head -1`), which is no error.
 pub(super) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
@@ -131,6 +143,14 @@ mod tests {
         assert_eq!(clean("a\x1b[2Jb\nc\r\x07\u{202e}d\u{9b}e"), "a\u{fffd}[2Jb c\u{fffd}\u{fffd}d\u{fffd}e");
         assert_eq!(clean("Zoë 👍 日本"), "Zoë 👍 日本");
         assert_eq!(clean(&"x".repeat(5_000)).chars().count(), SHOWN + 1);
+    }
+
+    #[test]
+    fn sizes_have_a_unit_that_fits() {
+        for (bytes, shown) in [(0, "0 bytes"), (9_999, "9999 bytes"), (10_000, "10 kB"), (3_200_000_000, "3200 MB")] {
+            assert_eq!(size(bytes), shown);
+        }
+        assert_eq!(size(1 << 44), "17 TB");
     }
 
     #[test]

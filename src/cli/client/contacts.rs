@@ -24,6 +24,10 @@ pub(super) enum TypedLine {
     Nothing,
     /// Text for a peer.
     Text { label: Label, address: Address, text: String },
+    /// Accepts offered files: this offer, or the latest.
+    Accept(Option<usize>),
+    /// Declines them.
+    Decline(Option<usize>),
     /// Something to tell the user.
     Note(String),
     /// The end.
@@ -48,7 +52,7 @@ pub(super) struct Contacts {
 }
 
 const HELP: &str = "text goes to the current peer; /to N text speaks to another and makes it current; \
-    /peers lists them; /quit ends";
+    /peers lists them; /accept N and /decline N answer an offer of files; /quit ends";
 
 impl Contacts {
     /// Adds a peer and makes it current. A known peer of the same call keeps its label; its address may change.
@@ -101,6 +105,7 @@ impl Contacts {
             "/help" | "/h" | "/?" => TypedLine::Note(HELP.to_owned()),
             "/peers" => TypedLine::Note(self.list()),
             "/to" => self.to(rest.trim()),
+            "/accept" | "/decline" => offer_answer(word, rest.trim()),
             word if word.starts_with('/') => TypedLine::Note(format!("there is no {}: {HELP}", clean(word))),
             _ => match self.current {
                 Some(at) => self.text(at, line),
@@ -139,6 +144,16 @@ impl Contacts {
         });
         lines.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// `/accept 2`: the answer to an offer of files.
+fn offer_answer(word: &str, n: &str) -> TypedLine {
+    let n = match n.parse() {
+        Ok(n) => Some(n),
+        Err(_) if n.is_empty() => None,
+        Err(_) => return TypedLine::Note(format!("{word} takes the number of an offer of files")),
+    };
+    if word == "/accept" { TypedLine::Accept(n) } else { TypedLine::Decline(n) }
 }
 
 /// The text for a number, which may be withheld.
@@ -196,6 +211,18 @@ mod tests {
         }
         assert_eq!(peers.read(" /quit "), TypedLine::Quit);
         assert_eq!(peers.read(""), TypedLine::Nothing);
+    }
+
+    #[test]
+    fn an_offer_of_files_is_answered_by_its_number_or_the_latest_is() {
+        let mut peers = Contacts::default();
+        assert_eq!(peers.read("/accept 2"), TypedLine::Accept(Some(2)));
+        assert_eq!(peers.read("/decline  2 "), TypedLine::Decline(Some(2)));
+        assert_eq!(
+            (peers.read("/accept"), peers.read("/decline")),
+            (TypedLine::Accept(None), TypedLine::Decline(None))
+        );
+        assert!(matches!(peers.read("/accept all"), TypedLine::Note(_)));
     }
 
     #[test]

@@ -2,11 +2,17 @@
 
 mod contacts;
 mod device_file;
+mod file_news;
+mod files;
 pub mod fuzz;
+mod receive;
+mod receive_settings;
 mod sender;
 mod show;
+mod show_files;
 mod stream;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +31,8 @@ use crate::core::base::device_name::DeviceName;
 use crate::core::base::enrolment_code::EnrolmentCode;
 use crate::core::numbering::number::Number;
 use contacts::{Contacts, TypedLine};
+use file_news::FileInput;
+use receive::Receiving;
 use sender::Words;
 use show::Show;
 use stream::{News, Stream};
@@ -40,12 +48,16 @@ use stream::{News, Stream};
   sidecall client --number +12125550100 --token-file alice.token --node https://node.example
   sidecall client --number +12125550100 --json --for 60 < /dev/null
   sidecall client --number +12125550101 --auto-answer 'Hello, I am a machine'
+  sidecall client --receive ~/Downloads
 
-What you can type: text for the other side; /to 2 text, if there are several; /peers; /help; /quit.
+What you can type: text for the other side; /to 2 text, if there are several; /peers; /accept or /decline an offer of
+files; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
 disconnected, ringing, peer, answered (the other side knows you now), message, taken (another client of your number
-has accepted an invitation), ended, missed (`at` is when the call began), sent, failed.")]
+has accepted an invitation), ended, missed (`at` is when the call began), sent, failed. With --receive also: invited
+(files are offered), words (the same four on both sides, if nobody is in between), progress, saved, unsaved,
+interrupted, impostor.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -83,6 +95,17 @@ pub(super) struct ClientArgs {
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
+    /// Receive files into this folder, over a direct connection to the other side's browser. Each offer waits for
+    /// /accept. Nothing that exists is overwritten.
+    #[arg(long, value_name = "DIR")]
+    receive: Option<PathBuf>,
+    /// Accept all files at once.
+    #[arg(long, requires = "receive")]
+    accept_files: bool,
+    /// The address of this machine for direct connections [default: the one by which it reaches the node, or, if the node
+    /// is on this machine, others].
+    #[arg(long, value_name = "IP", requires = "receive")]
+    media_address: Option<IpAddr>,
     /// Send this text to every new peer.
     #[arg(long, value_name = "TEXT")]
     auto_answer: Option<String>,
@@ -99,28 +122,42 @@ pub(super) struct ClientArgs {
 
 pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<()> {
     let api = sign_in(&mut args, config).await?;
+    let settings = args.receive.as_deref().map(|folder| receive_settings::settings(folder, args.media_address, &api));
+    let settings = settings.transpose()?;
+    let files = Capability::try_from("files".to_owned()).ok().filter(|_| settings.is_some());
+    let mut capabilities = args.capabilities;
+    capabilities.retain(|known| Some(known) != files.as_ref());
+    capabilities.extend(files);
     let new = NewClient {
         number: args.number,
         address: None,
         secret: None,
         expires: None,
-        capabilities: Some(args.capabilities),
+        capabilities: Some(capabilities),
         offer: Some(args.offer),
     };
     let (stream, news) = Stream::bind(api.clone(), new).await?;
     let (sender, outcomes) = sender::start()?;
+    let (current, acks) = (stream.client(), stream.acks());
+    let (files, inputs) = match settings {
+        Some(settings) => {
+            let (files, inputs) = Receiving::new(settings, args.accept_files, api.clone(), current.clone());
+            (Some(files), inputs)
+        }
+        None => (None, mpsc::unbounded_channel().1),
+    };
     let mut client = Client {
         show: Show::new(args.json),
         peers: Contacts::default(),
+        files,
         sender,
         auto_answer: args.auto_answer,
         left: args.exit_after,
         keep: args.keep,
     };
     let end = args.seconds.map(|seconds| Duration::try_from_secs_f64(seconds).context("--for")).transpose()?;
-    let (current, acks) = (stream.client(), stream.acks());
     let reading = tokio::spawn(stream.run());
-    let result = client.follow(news, outcomes, acks, end).await;
+    let result = client.follow(news, outcomes, inputs, acks, end).await;
     reading.abort();
     if let (false, Some(id)) = (client.keep, current.get()) {
         let gone = tokio::time::timeout(Duration::from_secs(3), api.delete(&["v1", "clients", id.as_str()])).await;
@@ -158,6 +195,8 @@ async fn sign_in(args: &mut ClientArgs, config: &Path) -> anyhow::Result<Api> {
 struct Client {
     show: Show,
     peers: Contacts,
+    /// With `--receive`.
+    files: Option<Receiving>,
     sender: sender::Sender,
     auto_answer: Option<String>,
     left: Option<u64>,
@@ -169,6 +208,7 @@ impl Client {
         &mut self,
         mut news: mpsc::Receiver<News>,
         mut outcomes: mpsc::Receiver<sender::SendOutcome>,
+        mut inputs: mpsc::UnboundedReceiver<FileInput>,
         acks: mpsc::Sender<String>,
         end: Option<Duration>,
     ) -> anyhow::Result<()> {
@@ -188,11 +228,14 @@ impl Client {
                 biased;
                 heard = news.recv() => match heard {
                     Some(News::Message(message)) => {
-                        self.heard(&message)?;
+                        if !self.signalled(&message)? {
+                            self.heard(&message)?;
+                            self.count();
+                        }
                         let _ = acks.send(message.id).await;
-                        self.count();
                     }
                     Some(News::Notice(notice)) => {
+                        self.noticed(&notice);
                         self.show.notice(&notice, self.peers.of(&notice.call).as_ref())?;
                         // `--exit-after` counts what becomes of calls.
                         if !matches!(notice.body, NoticeBody::Ringing { .. }) {
@@ -204,9 +247,10 @@ impl Client {
                     Some(News::Over(error)) => return Err(error.into()),
                     None => bail!("the stream's reader has died"),
                 },
+                Some(input) = inputs.recv() => self.file_input(input).await?,
                 Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
                 line = typed.recv(), if open => match line {
-                    Some(line) => if !self.typed(&line)? { return Ok(()) },
+                    Some(line) => if !self.typed(&line)? { break },
                     // Standard input is closed: scripts still listen.
                     None => open = false,
                 },
@@ -218,12 +262,14 @@ impl Client {
                 break;
             }
         }
+        self.files.iter().for_each(Receiving::end);
         // Leave time for the last acknowledgement and the last message.
         let pending = async {
-            while self.sender.is_busy() {
-                match outcomes.recv().await {
-                    Some(outcome) => self.show.outcome(&outcome)?,
-                    None => break,
+            while self.sender.is_busy() || !self.files.iter().all(Receiving::is_idle) {
+                tokio::select! {
+                    Some(input) = inputs.recv() => self.file_input(input).await?,
+                    Some(outcome) = outcomes.recv() => self.show.outcome(&outcome)?,
+                    else => break,
                 }
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -239,8 +285,11 @@ impl Client {
 
     fn heard(&mut self, message: &Message) -> anyhow::Result<()> {
         let label = match &message.body {
-            MessageBody::Peer { role, peer, own, reply: _ } => {
+            MessageBody::Peer { role, peer, own, reply } => {
                 let label = self.peers.met(&message.call, *role, peer);
+                if let Some(files) = &mut self.files {
+                    files.met(&message.call, *role, &peer.address, reply.as_ref());
+                }
                 if let Some(own) = own {
                     // The remote node doesn't know our address, and our node leaves it to us to send it.
                     let words = Words::Own((**own).clone());
@@ -256,7 +305,10 @@ impl Client {
                 }
                 Some(label)
             }
-            MessageBody::Ended { number } => self.peers.ended(&message.call, number.as_ref()),
+            MessageBody::Ended { number } => {
+                self.files.iter_mut().for_each(|files| files.somebody_left(&message.call));
+                self.peers.ended(&message.call, number.as_ref())
+            }
             MessageBody::Missed { .. } | MessageBody::Message { .. } => self.peers.of(&message.call),
         };
         self.show.message(message, label.as_ref())
@@ -268,6 +320,8 @@ impl Client {
             TypedLine::Nothing => {}
             TypedLine::Quit => return Ok(false),
             TypedLine::Note(note) => self.show.note(&note)?,
+            TypedLine::Accept(n) => self.answer_offer(|files| files.accept(n).map(|()| Vec::new()))?,
+            TypedLine::Decline(n) => self.answer_offer(|files| files.decline(n))?,
             TypedLine::Text { label, address, text } => {
                 if let Err(problem) = self.sender.send(label, address, Words::Text(text)) {
                     self.show.note(&problem)?;

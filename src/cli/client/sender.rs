@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::contacts::Label;
@@ -16,7 +17,7 @@ use crate::core::base::root_cause::cause;
 /// Time limit for a peer's node.
 const WITHIN: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
-/// Attempts to send our own address, over about a quarter of a minute.
+/// Attempts to send what nobody has typed, over about a quarter of a minute.
 const OWN_ATTEMPTS: u32 = 6;
 
 /// The content of a message.
@@ -26,6 +27,8 @@ pub(super) enum Words {
     Text(String),
     /// Our own address.
     Own(PeerClient),
+    /// What the client itself says about files.
+    Signal(Value),
 }
 
 /// Queues messages.
@@ -89,12 +92,12 @@ impl Sender {
     }
 }
 
-/// Sends a message. Text is tried once: the user sees the failure and can retry. Our own address is retried for a
+/// Sends a message. Text is tried once: the user sees the failure and can retry. What nobody has typed is retried for a
 /// while.
 async fn said(client: &reqwest::Client, address: &Address, words: &Words) -> Result<(), String> {
     for attempt in 1.. {
         match post(client, address, words).await {
-            Err(Problem { later: true, .. }) if matches!(words, Words::Own(_)) && attempt < OWN_ATTEMPTS => {
+            Err(Problem { later: true, .. }) if !matches!(words, Words::Text(_)) && attempt < OWN_ATTEMPTS => {
                 tokio::time::sleep(Backoff::HTTP.wait(attempt, rand::random())).await;
             }
             done => return done.map_err(|problem| problem.text),
@@ -114,6 +117,7 @@ async fn post(client: &reqwest::Client, address: &Address, words: &Words) -> Res
     let body = match words {
         Words::Text(text) => serde_json::json!({"type": "text", "text": text}),
         Words::Own(own) => serde_json::json!({"type": "peer", "peer": own}),
+        Words::Signal(content) => content.clone(),
     };
     let sent = client.post(address.as_str()).timeout(WITHIN).json(&body).send().await;
     let status = sent.map_err(|e| Problem { text: cause(&e), later: true })?.status();

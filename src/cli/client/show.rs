@@ -27,6 +27,11 @@ impl Show {
         Show { json, echo: !std::io::stdin().is_terminal(), connected: false }
     }
 
+    /// Whether the output is for a script.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     pub(super) fn connected(&mut self, client: &ClientId, number: &Number) -> anyhow::Result<()> {
         let again = std::mem::replace(&mut self.connected, true);
         if self.json {
@@ -100,6 +105,7 @@ impl Show {
         let text = match words {
             Words::Text(text) => text,
             Words::Own(_) => return self.answered(to, problem.as_deref()),
+            Words::Signal(content) => return self.signalled(to, content, problem.as_deref()),
         };
         if self.json {
             let kind = if problem.is_none() { "sent" } else { "failed" };
@@ -126,6 +132,16 @@ impl Show {
         }
     }
 
+    /// Shows that what the client itself says about files did not reach the other side.
+    fn signalled(&self, to: &Label, content: &Value, problem: Option<&str>) -> anyhow::Result<()> {
+        // Where a call is over, so is the session.
+        let Some(problem) = problem.filter(|_| content["type"] != "bye") else { return Ok(()) };
+        if self.json {
+            return event("failed", json!({"n": to.n, "number": to.number, "error": problem}));
+        }
+        say(&format!("[{}] {} can't be reached about files: {}", to.n, to.name, clean(problem)))
+    }
+
     pub(super) fn note(&self, note: &str) -> anyhow::Result<()> {
         if self.json {
             return event("note", json!({"text": note}));
@@ -135,7 +151,7 @@ impl Show {
 }
 
 /// A peer, if it is known.
-fn who(peer: Option<&Label>, otherwise: &str) -> String {
+pub(super) fn who(peer: Option<&Label>, otherwise: &str) -> String {
     peer.map_or_else(|| otherwise.to_owned(), |peer| format!("[{}] {}", peer.n, peer.name))
 }
 
@@ -157,12 +173,12 @@ fn of_peer(received: &impl Serialize, peer: Option<&Label>) -> anyhow::Result<Va
     Ok(value)
 }
 
-fn say(text: &str) -> anyhow::Result<()> {
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
     line(format!("{}  {text}", clock(now())))
 }
 
 /// `{"at":…,"event":"peer",…}`
-fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
+pub(super) fn event(kind: &str, fields: Value) -> anyhow::Result<()> {
     let mut all = Map::new();
     all.insert("at".to_owned(), now().0.into());
     all.insert("event".to_owned(), kind.into());

@@ -1,0 +1,64 @@
+//! What the client does about files: it carries out what [`Receiving`] decides.
+
+use super::Client;
+use super::file_news::{FileInput, FileOutput};
+use super::receive::Receiving;
+use super::sender::Words;
+use crate::contract::{Message, MessageBody, Notice, NoticeBody};
+use crate::media::signal::parse_signal;
+
+impl Client {
+    /// Takes what another device says about files. Returns false if the message is something else.
+    pub(super) fn signalled(&mut self, message: &Message) -> anyhow::Result<bool> {
+        let (Some(files), MessageBody::Message { content }) = (&mut self.files, &message.body) else {
+            return Ok(false);
+        };
+        let Some(signal) = parse_signal(content) else { return Ok(false) };
+        let outputs = files.signal(&message.call, signal);
+        self.carry_out(outputs)?;
+        Ok(true)
+    }
+
+    pub(super) fn noticed(&mut self, notice: &Notice) {
+        let Some(files) = &mut self.files else { return };
+        match &notice.body {
+            NoticeBody::Claimed { invitation, .. } => files.claimed_elsewhere(&notice.call, invitation),
+            NoticeBody::GuestJoined { .. } => files.guest_joined(&notice.call),
+            NoticeBody::GuestLeft { .. } => files.somebody_left(&notice.call),
+            NoticeBody::Ringing { .. } => {}
+        }
+    }
+
+    pub(super) async fn file_input(&mut self, input: FileInput) -> anyhow::Result<()> {
+        let Some(files) = &mut self.files else { return Ok(()) };
+        let outputs = files.input(input).await;
+        self.carry_out(outputs)
+    }
+
+    fn carry_out(&mut self, outputs: Vec<FileOutput>) -> anyhow::Result<()> {
+        for output in outputs {
+            match output {
+                FileOutput::Show { call, news } => self.show.files(&call, self.peers.of(&call).as_ref(), &news)?,
+                FileOutput::Post { call, address, content } => {
+                    // A call whose other side is unknown has no session.
+                    let Some(label) = self.peers.of(&call) else { continue };
+                    let sent = self.sender.send(label, address, Words::Signal(content));
+                    sent.or_else(|problem| self.show.note(&problem))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers an offer of files.
+    pub(super) fn answer_offer(
+        &mut self,
+        answer: impl FnOnce(&mut Receiving) -> Result<Vec<FileOutput>, String>,
+    ) -> anyhow::Result<()> {
+        let Some(files) = &mut self.files else { return self.show.note("start with --receive DIR to get files") };
+        match answer(files) {
+            Ok(outputs) => self.carry_out(outputs),
+            Err(problem) => self.show.note(&problem),
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! `--receive`: files that other devices offer, from the invitation to the folder.
+//!
+//! It decides, and leaves posting and printing to the client: each method returns what is to be done.
+
+use std::collections::HashMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::Method;
+use tokio::sync::mpsc;
+use url::Url;
+
+use super::file_news::{FileInput, FileNews, FileOutput};
+use super::stream::Current;
+use crate::cli::api_client::{Api, ApiError};
+use crate::contract::{ClaimOutcome, NewClaim, Role};
+use crate::core::address::Address;
+use crate::core::base::name::{CallId, InvitationId};
+use crate::media::error::MediaError;
+use crate::media::invitations::{FileInvitation, FileInvitations};
+use crate::media::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
+use crate::media::signal::{Answer, DeviceTag, FileInvite, ReceivedSignal, Signal};
+use crate::media::transfer::frames::CancelReason;
+use crate::media::words::Proof;
+use crate::media::{MediaSession, session_task};
+
+/// Maximum number of sessions at once.
+const SESSIONS_MAX: usize = 16;
+
+/// Our side of a call.
+#[derive(Debug)]
+struct OwnSide {
+    role: Role,
+    tag: DeviceTag,
+    reply: Option<Address>,
+    /// Where answers go, if a device has no address of its own.
+    address: Address,
+    /// Nobody has checked who a guest is, so nothing is accepted unasked.
+    has_guest: bool,
+}
+
+impl OwnSide {
+    /// Whether an address is at the node of either side. A device must not make us post anywhere else.
+    fn knows(&self, reply: &Address) -> bool {
+        let node = |address: &Address| Url::parse(address.as_str()).ok().map(|url| url.origin());
+        let known = [Some(&self.address), self.reply.as_ref()];
+        known.into_iter().flatten().any(|known| node(known).is_some() && node(known) == node(reply))
+    }
+}
+
+#[derive(Debug)]
+struct RunningSession {
+    call: CallId,
+    with: DeviceTag,
+    address: Address,
+    own: Proof,
+    handle: SessionHandle,
+}
+
+/// All invitations and sessions of this client.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    settings: SessionSettings,
+    accepts_all: bool,
+    api: Api,
+    client: Current,
+    inputs: mpsc::UnboundedSender<FileInput>,
+    calls: HashMap<CallId, OwnSide>,
+    invitations: FileInvitations,
+    /// By the number that the user types, from 1.
+    numbered: Vec<(CallId, InvitationId)>,
+    /// The bytes of each accepted invitation, and how many tenths of them the user knows of.
+    sizes: HashMap<InvitationId, (u64, u64)>,
+    sessions: Vec<RunningSession>,
+}
+
+impl Receiving {
+    pub(super) fn new(
+        settings: SessionSettings,
+        accepts_all: bool,
+        api: Api,
+        client: Current,
+    ) -> (Receiving, mpsc::UnboundedReceiver<FileInput>) {
+        let (inputs, received) = mpsc::unbounded_channel();
+        let receiving = Receiving {
+            settings,
+            accepts_all,
+            api,
+            client,
+            inputs,
+            calls: HashMap::new(),
+            invitations: FileInvitations::default(),
+            numbered: Vec::new(),
+            sizes: HashMap::new(),
+            sessions: Vec::new(),
+        };
+        (receiving, received)
+    }
+
+    /// The other side of a call is known, or has another address now.
+    pub(super) fn met(&mut self, call: &CallId, role: Role, address: &Address, reply: Option<&Address>) {
+        let (reply, address) = (reply.cloned(), address.clone());
+        let known = self.calls.remove(call);
+        let has_guest = known.as_ref().is_some_and(|known| known.has_guest);
+        // What the device calls itself lasts as long as the call.
+        if let Some(tag) = known.map_or_else(new_tag, |known| Some(known.tag)) {
+            self.calls.insert(call.clone(), OwnSide { role, tag, reply, address, has_guest });
+        }
+    }
+
+    /// A guest has joined a call.
+    pub(super) fn guest_joined(&mut self, call: &CallId) {
+        if let Some(side) = self.calls.get_mut(call) {
+            side.has_guest = true;
+        }
+    }
+
+    /// Somebody has left a call. A session doesn't say whose device it is with, so all of the call end.
+    pub(super) fn somebody_left(&mut self, call: &CallId) {
+        self.invitations.call_ended(call);
+        for session in self.sessions.iter().filter(|session| session.call == *call) {
+            tell(session, SessionCommand::End);
+        }
+    }
+
+    /// The client ends.
+    pub(super) fn end(&self) {
+        self.sessions.iter().for_each(|session| tell(session, SessionCommand::End));
+    }
+
+    /// Whether no session is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Another client of the number has an invitation.
+    pub(super) fn claimed_elsewhere(&mut self, call: &CallId, invitation: &InvitationId) {
+        self.invitations.forget(call, invitation, None);
+    }
+
+    /// Takes what another device says.
+    pub(super) fn signal(&mut self, call: &CallId, received: ReceivedSignal) -> Vec<FileOutput> {
+        let ReceivedSignal { from, reply, signal } = received;
+        let Some(side) = self.calls.get(call).filter(|side| side.tag != from) else { return Vec::new() };
+        match signal {
+            Signal::Invite(invite) => {
+                let address = reply.filter(|reply| side.knows(reply)).unwrap_or_else(|| side.address.clone());
+                let accepts = self.accepts_all && !side.has_guest;
+                return self.invited(FileInvitation { call: call.clone(), from, address, invite }, accepts);
+            }
+            Signal::Bye { session, invitation } => {
+                let withdrawn = invitation.filter(|id| self.invitations.forget(call, id, Some(&from)).is_none());
+                if let Some(invitation) = withdrawn {
+                    self.command(call, &from, SessionCommand::Cancel { invitation, reason: CancelReason::Gone });
+                }
+                let signal = Signal::Bye { session, invitation: None };
+                self.command(call, &from, SessionCommand::Signal(signal));
+            }
+            signal => self.command(call, &from, SessionCommand::Signal(signal)),
+        }
+        Vec::new()
+    }
+
+    fn invited(&mut self, invitation: FileInvitation, accepts: bool) -> Vec<FileOutput> {
+        let (call, id) = (invitation.call.clone(), invitation.invite.invitation.clone());
+        let files = invitation.invite.files.clone();
+        if !self.invitations.receive(invitation) {
+            return Vec::new();
+        }
+        self.numbered.push((call.clone(), id));
+        let n = self.numbered.len();
+        let mut outputs = vec![FileOutput::Show { call, news: FileNews::Invited { n, files } }];
+        if accepts {
+            outputs.extend(self.accept(Some(n)).err().map(|problem| self.problem(n, problem)));
+        }
+        outputs
+    }
+
+    fn problem(&self, n: usize, problem: String) -> FileOutput {
+        FileOutput::Show { call: self.numbered[n - 1].0.clone(), news: FileNews::Problem(problem) }
+    }
+
+    /// The invitation that the user means: this one, or the latest.
+    fn named(&self, n: Option<usize>) -> Result<(CallId, InvitationId), String> {
+        let open = |(call, id): &&(CallId, InvitationId)| {
+            self.invitations.open().any(|known| known.call == *call && known.invite.invitation == *id)
+        };
+        let found = match n {
+            Some(n) => n.checked_sub(1).and_then(|at| self.numbered.get(at)).filter(open),
+            None => self.numbered.iter().rev().find(open),
+        };
+        found.cloned().ok_or_else(|| "no such offer of files is open".to_owned())
+    }
+
+    /// Accepts an invitation. Its claim is under way then.
+    pub(super) fn accept(&mut self, n: Option<usize>) -> Result<(), String> {
+        let (call, invitation) = self.named(n)?;
+        let client = self.client.get().ok_or("the node can't be asked now; try again")?;
+        self.invitations.accept(&call, &invitation);
+        let (api, inputs) = (self.api.clone(), self.inputs.clone());
+        tokio::spawn(async move {
+            let claim = NewClaim { client, invitation: invitation.clone() };
+            let path = ["v1", "calls", call.as_str(), "claims"];
+            let outcome: Result<ClaimOutcome, ApiError> = api.send(Method::POST, &path, &claim).await;
+            let won = outcome.map(|outcome| outcome.won);
+            // If the client has ended, nobody waits for it.
+            let _ = inputs.send(FileInput::Claimed { call, invitation, won });
+        });
+        Ok(())
+    }
+
+    /// Declines an invitation.
+    pub(super) fn decline(&mut self, n: Option<usize>) -> Result<Vec<FileOutput>, String> {
+        let (call, id) = self.named(n)?;
+        let declined = self.invitations.forget(&call, &id, None);
+        Ok(declined.and_then(|it| self.post(&call, it.address, &Answer::Decline(id))).into_iter().collect())
+    }
+
+    /// Follows up on what happened in the background.
+    pub(super) async fn input(&mut self, input: FileInput) -> Vec<FileOutput> {
+        match input {
+            FileInput::Claimed { call, invitation, won: Ok(true) } => match self.invitations.won(&call, &invitation) {
+                Some(invitation) => self.won(invitation).await,
+                None => Vec::new(),
+            },
+            FileInput::Claimed { call, invitation, won: Ok(false) } => {
+                self.invitations.forget(&call, &invitation, None);
+                vec![FileOutput::Show { call, news: FileNews::Lost }]
+            }
+            FileInput::Claimed { call, invitation, won: Err(error) } => {
+                self.invitations.claim_failed(&call, &invitation);
+                vec![FileOutput::Show { call, news: FileNews::Problem(error.to_string()) }]
+            }
+            FileInput::Session { call, with, event } => self.session_event(call, &with, event).into_iter().collect(),
+        }
+    }
+
+    /// An invitation is ours: answers it, in the session that there is with its device, or in a new one.
+    async fn won(&mut self, invitation: FileInvitation) -> Vec<FileOutput> {
+        let FileInvitation { call, from, address, invite } = invitation;
+        let known = self.sessions.iter().position(|session| session.call == call && session.with == from);
+        let at = match known {
+            Some(at) => at,
+            None if self.sessions.len() >= SESSIONS_MAX => {
+                return self.post(&call, address, &Answer::Decline(invite.invitation)).into_iter().collect();
+            }
+            None => match self.start(&call, &from, &address, &invite).await {
+                Ok(session) => {
+                    self.sessions.push(session);
+                    self.sessions.len() - 1
+                }
+                Err(error) => {
+                    let problem = FileNews::Problem(error.to_string());
+                    let declined = self.post(&call, address, &Answer::Decline(invite.invitation));
+                    return declined.into_iter().chain([FileOutput::Show { call, news: problem }]).collect();
+                }
+            },
+        };
+        let FileInvite { invitation, files, .. } = invite;
+        let session = &self.sessions[at];
+        self.sizes.insert(invitation.clone(), (files.bytes, 0));
+        // Before the device learns that it may send.
+        tell(session, SessionCommand::Expect { invitation: invitation.clone(), files });
+        let Some(role) = self.calls.get(&call).map(|side| side.role) else { return Vec::new() };
+        let accept = Answer::Accept { invitation, session: session.handle.id.clone(), role, own: session.own };
+        self.post(&call, address, &accept).into_iter().collect()
+    }
+
+    async fn start(
+        &self,
+        call: &CallId,
+        from: &DeviceTag,
+        address: &Address,
+        invite: &FileInvite,
+    ) -> Result<RunningSession, MediaError> {
+        let own = self.settings.identity.proof(rand::random());
+        let session = MediaSession::new(invite, own);
+        let (handle, mut events) = session_task::start(session, self.settings.clone()).await?;
+        let (inputs, forwarded, with) = (self.inputs.clone(), call.clone(), from.clone());
+        tokio::spawn(async move {
+            while let Some(event) = events.recv().await {
+                let input = FileInput::Session { call: forwarded.clone(), with: with.clone(), event };
+                if inputs.send(input).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(RunningSession { call: call.clone(), with: from.clone(), address: address.clone(), own, handle })
+    }
+
+    fn session_event(&mut self, call: CallId, with: &DeviceTag, event: SessionEvent) -> Option<FileOutput> {
+        let at = self.sessions.iter().position(|session| session.call == call && session.with == *with)?;
+        let news = match event {
+            SessionEvent::Say(answer) => return self.post(&call, self.sessions[at].address.clone(), &answer),
+            SessionEvent::Words(words) => FileNews::Words(words),
+            SessionEvent::Connected => return None,
+            SessionEvent::Interrupted => FileNews::Interrupted,
+            SessionEvent::Progress { invitation, received } => {
+                let (of, tenths) = self.sizes.get_mut(&invitation)?;
+                let before = std::mem::replace(tenths, received * 10 / (*of).max(1));
+                if *tenths == before {
+                    return None;
+                }
+                FileNews::Progress { received, of: *of }
+            }
+            SessionEvent::Saved { files, .. } => FileNews::Saved(files),
+            SessionEvent::Failed { reason, .. } => FileNews::Failed(reason),
+            SessionEvent::Over(over) => {
+                self.sessions.remove(at);
+                if over != SessionOver::Impostor {
+                    return None;
+                }
+                FileNews::Impostor
+            }
+        };
+        Some(FileOutput::Show { call, news })
+    }
+
+    fn command(&self, call: &CallId, with: &DeviceTag, command: SessionCommand) {
+        if let Some(session) = self.sessions.iter().find(|session| session.call == *call && session.with == *with) {
+            tell(session, command);
+        }
+    }
+
+    /// A message in this call, with who says it and where answers go.
+    fn post(&self, call: &CallId, address: Address, answer: &Answer) -> Option<FileOutput> {
+        let side = self.calls.get(call)?;
+        let mut content = answer.content();
+        content["from"] = side.tag.to_string().into();
+        if let Some(reply) = &side.reply {
+            content["reply"] = reply.as_str().into();
+        }
+        Some(FileOutput::Post { call: call.clone(), address, content })
+    }
+}
+
+/// A session that takes no more is flooded by its device. ICE and offers are repeated.
+fn tell(session: &RunningSession, command: SessionCommand) {
+    if session.handle.commands.try_send(command).is_err() {
+        tracing::debug!(session = %session.handle.id, "a session does not keep up");
+    }
+}
+
+/// What a device calls itself: 128 random bits.
+fn new_tag() -> Option<DeviceTag> {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>()).parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_makes_us_post_to_the_nodes_of_the_call_alone() {
+        let side = OwnSide {
+            role: Role::Second,
+            tag: "0123456789abcdef".parse().unwrap(),
+            reply: "https://b.example:8443/a/own".parse().ok(),
+            address: "https://a.example/a/theirs".parse().unwrap(),
+            has_guest: false,
+        };
+        let knows = |reply: &str| side.knows(&reply.parse().unwrap());
+        assert!(knows("https://a.example/a/device") && knows("https://a.example:443/x") && knows("https://b.example:8443/"));
+        for other in ["https://b.example/a/x", "https://c.example/a/x", "http://127.0.0.1:8080/", "http://localhost/"] {
+            assert!(!knows(other), "{other}");
+        }
+    }
+}
