@@ -1,0 +1,48 @@
+// The terminal client of the real program, which receives files as a script reads it.
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { networkInterfaces, tmpdir } from "node:os";
+import { createInterface } from "node:readline";
+import { until } from "../browser/people.ts";
+
+type Event = Record<string, unknown> & { readonly event: string };
+
+export class Terminal {
+  readonly #home = mkdtempSync(`${tmpdir()}/sidecall-terminal-`);
+  readonly #process: ChildProcess;
+  /** Where the files go. */
+  readonly folder = `${this.#home}/received`;
+  readonly events: Event[] = [];
+
+  /** Enrols with the code in a link. */
+  constructor(binary: string, link: string) {
+    const { origin, hash } = new URL(link);
+    mkdirSync(this.folder);
+    const receive = ["--receive", this.folder, "--accept-files", "--media-address", ownAddress()];
+    this.#process = spawn(binary, ["client", "--json", "--node", origin, "--enrol", hash.replace("#enrol=", ""), ...receive], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, HOME: this.#home, XDG_CONFIG_HOME: this.#home },
+    });
+    createInterface({ input: this.#process.stdout! }).on("line", (line) => this.events.push(JSON.parse(line) as Event));
+  }
+
+  /** The `n`-th event of a kind. */
+  async event(kind: string, n = 1): Promise<Event> {
+    const all = () => this.events.filter(({ event }) => event === kind);
+    await until(() => all().length >= n, `${n} of ${kind} in ${this.events.map(({ event }) => event).join(" ")}`);
+    return all()[n - 1]!;
+  }
+
+  async stop(): Promise<void> {
+    const ended = new Promise((done) => this.#process.once("exit", done));
+    this.#process.kill("SIGINT");
+    await ended;
+    rmSync(this.#home, { recursive: true });
+  }
+}
+
+/** An address that browsers on this machine use, too: they leave the loopback interface out if there is another. */
+function ownAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ family, internal }) => family === "IPv4" && !internal)?.address ?? "127.0.0.1";
+}
