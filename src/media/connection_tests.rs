@@ -4,6 +4,10 @@ use super::*;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use crate::media::description::{certificate_of, data_section};
 use crate::media::offerer::Offerer;
 
@@ -72,9 +76,11 @@ fn texts_and_bytes_come_through_a_channel_with_its_protocol() {
     assert!(network.run(|it| it.browser.channels.contains(&channel)).unwrap());
     assert!(network.browser.send(channel, true, b"bytes") && network.browser.send(channel, false, b"text"));
     assert!(network.run(|it| it.events.iter().any(|event| matches!(event, ConnectionEvent::Text { .. }))).unwrap());
-    let Some(ConnectionEvent::Opened { channel: own, label, protocol }) = network.events.iter().find(
-        |event| matches!(event, ConnectionEvent::Opened { label, .. } if label == "files:x"),
-    ) else {
+    let Some(ConnectionEvent::Opened { channel: own, label, protocol }) = network
+        .events
+        .iter()
+        .find(|event| matches!(event, ConnectionEvent::Opened { label, .. } if label == "files:x"))
+    else {
         panic!("{:?}", network.events)
     };
     assert_eq!((label.as_str(), protocol.as_str()), ("files:x", "sidecall-files"));
@@ -149,4 +155,38 @@ fn what_is_no_offer_and_what_is_no_datagram_breaks_nothing() {
         network.terminal.receive(address(3000), datagram, network.now).unwrap();
     }
     network.connect();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// A device that keeps to its certificate may still send an offer that is none.
+    #[test]
+    fn no_offer_makes_the_library_panic(
+        changes in vec((any::<Index>(), any::<Index>(), 0_u8..5, "[0-9]{1,20}|[ -~]{0,9}"), 1..12), with_camera: bool,
+    ) {
+        let mut network = Network::new();
+        let offer = network.browser.offer(with_camera);
+        let mut lines: Vec<String> = offer.lines().map(str::to_owned).collect();
+        for (at, to, change, text) in changes {
+            let (at, to) = (at.index(lines.len()), to.index(lines.len()));
+            match change {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(to, lines[at].clone()),
+                2 => lines.swap(at, to),
+                3 => lines[at].truncate(to),
+                _ => lines[at] = lines[at].replace(|c: char| c.is_ascii_digit(), &text),
+            }
+            if lines.is_empty() {
+                lines.push(text);
+            }
+        }
+        let sdp: String = lines.iter().flat_map(|line| [line.as_str(), "\r\n"]).collect();
+        let _ = network.terminal.answer(&sdp);
+        for _ in 0..3 {
+            network.now += Duration::from_millis(500);
+            while network.terminal.next_datagram().is_some() {}
+            let _ = network.terminal.timeout(network.now);
+        }
+    }
 }

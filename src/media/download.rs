@@ -71,6 +71,11 @@ impl Download {
         self.receiver.state()
     }
 
+    /// Whether nothing more will come of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.receiver.is_over()
+    }
+
     /// Bytes that have arrived.
     pub(super) fn received(&self) -> u64 {
         self.receiver.received()
@@ -170,8 +175,8 @@ impl Disk {
 
     fn write(&mut self, action: ReceiverAction) -> io::Result<Option<Vec<SavedFile>>> {
         if self.staging.is_none() {
-            let FileBundle { count, name, .. } = &self.bundle;
-            self.staging = Some(Staging::new(&self.folder, name, *count == 1, self.random)?);
+            let FileBundle { count, bytes, name } = &self.bundle;
+            self.staging = Some(Staging::new(&self.folder, name, *count == 1, *bytes, self.random)?);
         }
         let Some(staging) = &mut self.staging else { return Ok(None) };
         match action {
@@ -194,5 +199,24 @@ impl Disk {
         if let Some(Err(error)) = self.staging.take().map(|mut staging| staging.discard()) {
             tracing::warn!(%error, "an incomplete transfer can't be removed");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn after_a_refusal_of_the_disk_nothing_is_written_and_nothing_promised() {
+        let bundle = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
+        let mut disk = Disk { folder: "/nowhere/at/all".into(), bundle, random: 1, staging: None, is_broken: false };
+        let mut news = |action| disk.carry_out(1, action);
+        assert!(matches!(news(ReceiverAction::Open(vec!["a".to_owned()])), Some(DiskNews::Failed(_))));
+        assert!(news(ReceiverAction::Write(vec![0; 9])).is_none());
+        for promise in [FileFrame::Have { file: 0, offset: 9 }, FileFrame::Ok(0)] {
+            assert!(news(ReceiverAction::Frame(promise)).is_none());
+        }
+        let cancel = ReceiverAction::Frame(FileFrame::Cancel(CancelReason::Disk));
+        assert!(matches!(news(cancel), Some(DiskNews::Frame { channel: 1, .. })));
     }
 }

@@ -27,7 +27,7 @@ pub mod transfer;
 pub mod words;
 
 pub use session::MediaSession;
-pub use staging::SavedFile;
+pub use staging::{SavedFile, remove_leftovers};
 
 /// The greatest integer that every client counts exactly: 2⁵³ − 1.
 const INTEGER_MAX: u64 = (1 << 53) - 1;

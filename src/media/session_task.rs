@@ -17,7 +17,7 @@ use super::download::{DiskNews, Download};
 use super::error::MediaError;
 use super::session::{MediaSession, OfferVerdict};
 use super::session_events::{SessionCommand, SessionEvent, SessionHandle, SessionOver, SessionSettings};
-use super::signal::{Answer, ConnectionOffer, Signal};
+use super::signal::{Answer, ConnectionOffer, FileBundle, Signal};
 use super::transfer::frames::{CancelReason, FileFrame};
 use super::transfer::receiver::TransferState;
 use crate::core::base::name::InvitationId;
@@ -29,6 +29,8 @@ const SLEEP: Duration = Duration::from_secs(1);
 /// Candidates that may arrive before the offer that they belong to.
 const EARLY_MAX: usize = 64;
 const COMMANDS: usize = 64;
+/// Transfers at once, each with a thread. The first to be over makes room for another.
+const TRANSFERS_MAX: usize = 16;
 /// The longest datagram that WebRTC sends.
 const DATAGRAM: usize = 2000;
 /// The channel that opens a connection and carries nothing, and what file channels are called.
@@ -165,14 +167,25 @@ impl SessionTask {
         match command {
             SessionCommand::Signal(signal) => return self.signal(signal),
             SessionCommand::Expect { invitation, files } => {
-                let (folder, disk) = (self.settings.folder.clone(), self.disk.clone());
-                let download = Download::new(invitation.clone(), files, folder, rand::random(), disk);
-                self.downloads.insert(invitation, download);
+                self.expect(invitation, files);
             }
             SessionCommand::Cancel { invitation, reason } => self.download(&invitation, |it| it.cancel(reason)),
             SessionCommand::End => return Some(SessionOver::Told),
         }
         None
+    }
+
+    fn expect(&mut self, invitation: InvitationId, files: FileBundle) {
+        if self.downloads.len() >= TRANSFERS_MAX {
+            let over = self.downloads.iter().find(|(_, download)| download.is_over()).map(|(id, _)| id.clone());
+            match over {
+                Some(over) => drop(self.downloads.remove(&over)),
+                None => return self.tell(SessionEvent::Failed { invitation, reason: CancelReason::Limit }),
+            }
+        }
+        let (folder, disk) = (self.settings.folder.clone(), self.disk.clone());
+        let download = Download::new(invitation.clone(), files, folder, rand::random(), disk);
+        self.downloads.insert(invitation, download);
     }
 
     fn signal(&mut self, signal: Signal) -> Option<SessionOver> {

@@ -14,7 +14,7 @@ use crate::media::description::certificate_of;
 use crate::media::digits::HexBytes;
 use crate::media::identity::MediaIdentity;
 use crate::media::offerer::Offerer;
-use crate::media::signal::{FileBundle, FileInvite};
+use crate::media::signal::FileInvite;
 use crate::media::words::{Nonce, Proof, four_words};
 
 const WITHIN: Duration = Duration::from_secs(20);
@@ -79,7 +79,8 @@ impl Call {
                 if let Some(result) = done(self) {
                     return result;
                 }
-                let sleep = self.browser.sleep(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
+                let sleep =
+                    self.browser.sleep(Instant::now()).clamp(Duration::from_millis(1), Duration::from_millis(20));
                 tokio::select! {
                     Some(event) = self.events.recv() => {
                         if let SessionEvent::Say(Answer::Description { sdp, .. }) = &event {
@@ -210,7 +211,8 @@ async fn a_transfer_that_is_cut_off_leaves_nothing() {
     call.put(channel, true, b"1234").await;
     call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
     call.tell(SessionCommand::Signal(Signal::Bye { session: Some(session_id()), invitation: None })).await;
-    let over = |call: &mut Call| matches!(call.told.last(), Some(SessionEvent::Over(SessionOver::Remote))).then_some(());
+    let over =
+        |call: &mut Call| matches!(call.told.last(), Some(SessionEvent::Over(SessionOver::Remote))).then_some(());
     call.until(over).await;
     let failed = |event: &SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
     assert!(call.told.iter().any(failed), "{:?}", call.told);
@@ -244,4 +246,89 @@ async fn a_device_that_starts_anew_is_asked_for_an_offer_and_connects_again() {
     call.browser = call.browser.anew(Instant::now());
     call.offer(8).await;
     call.until(|call| call.browser.is_connected.then_some(())).await;
+}
+
+/// A frame that announces the only file.
+fn announced(size: u64) -> String {
+    FileFrame::File { file: 0, path: "a".to_owned(), size }.text()
+}
+
+fn ended(content: &[u8]) -> String {
+    FileFrame::End { file: 0, sha256: HexBytes(Sha256::digest(content).into()) }.text()
+}
+
+#[tokio::test]
+async fn a_transfer_goes_on_where_its_channel_was_cut() {
+    let mut call = Call::new().await;
+    call.connect().await;
+    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
+    call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+    let first = call.browser.open("files:i", "sidecall-files");
+    call.until(|call| call.browser.channels.contains(&first).then_some(())).await;
+    call.put(first, false, announced(9).as_bytes()).await;
+    call.put(first, true, b"1234").await;
+    call.until(|call| (!is_empty(call.folder.path())).then_some(())).await;
+    call.browser.close(first);
+    call.until(|call| call.browser.closed.contains(&first).then_some(())).await;
+    let second = call.browser.open("files:i", "sidecall-files");
+    call.until(|call| call.browser.texts.contains(&r#"{"have":[0,4]}"#.to_owned()).then_some(())).await;
+    call.put(second, false, announced(9).as_bytes()).await;
+    call.put(second, true, b"56789").await;
+    call.put(second, false, ended(b"123456789").as_bytes()).await;
+    let saved = |event: &SessionEvent| matches!(event, SessionEvent::Saved { .. });
+    call.until(|call| call.told.iter().any(saved).then_some(())).await;
+    assert_eq!(std::fs::read(call.folder.path().join("a")).unwrap(), b"123456789");
+}
+
+#[tokio::test]
+async fn a_hostile_sender_leaves_nothing_in_the_folder() {
+    // What is announced, what is sent of it, how it ends, and what the sender hears.
+    for (bytes, sent, end, reason) in [
+        (4, &b"12345"[..], None, CancelReason::Limit),
+        (4, b"123", Some(ended(b"123")), CancelReason::Limit),
+        (4, b"1234", Some(ended(b"1235")), CancelReason::Digest),
+        (1 << 44, b"1234", None, CancelReason::Disk),
+    ] {
+        let mut call = Call::new().await;
+        call.connect().await;
+        let files = FileBundle { count: 1, bytes, name: "a".to_owned() };
+        call.tell(SessionCommand::Expect { invitation: invitation(), files }).await;
+        let channel = call.browser.open("files:i", "sidecall-files");
+        call.until(|call| call.browser.channels.contains(&channel).then_some(())).await;
+        call.put(channel, false, announced(bytes).as_bytes()).await;
+        call.put(channel, true, sent).await;
+        if let Some(end) = end {
+            call.put(channel, false, end.as_bytes()).await;
+        }
+        let failed = |event: &SessionEvent| matches!(event, SessionEvent::Failed { reason: why, .. } if *why == reason);
+        call.until(|call| call.told.iter().any(failed).then_some(())).await;
+        let cancel = FileFrame::Cancel(reason).text();
+        call.until(|call| call.browser.texts.contains(&cancel).then_some(())).await;
+        call.until(|call| is_empty(call.folder.path()).then_some(())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_begins_more_and_more_transfers_is_stopped() {
+    let mut call = Call::new().await;
+    for n in 0..=TRANSFERS_MAX {
+        let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
+        call.tell(SessionCommand::Expect { invitation: format!("i{n}").parse().unwrap(), files }).await;
+    }
+    let last: InvitationId = format!("i{TRANSFERS_MAX}").parse().unwrap();
+    let refused = |event: &SessionEvent| match event {
+        SessionEvent::Failed { invitation, reason: CancelReason::Limit } => Some(invitation.clone()),
+        _ => None,
+    };
+    assert_eq!(call.until(|call| call.told.iter().find_map(refused)).await, last);
+    // One that is over makes room.
+    let invitation: InvitationId = "i0".parse().unwrap();
+    call.tell(SessionCommand::Cancel { invitation, reason: CancelReason::User }).await;
+    let files = FileBundle { count: 1, bytes: 9, name: "a".to_owned() };
+    call.tell(SessionCommand::Expect { invitation: last, files }).await;
+    call.tell(SessionCommand::End).await;
+    let over = |event: &SessionEvent| matches!(event, SessionEvent::Over(_));
+    call.until(|call| call.told.iter().any(over).then_some(())).await;
+    let gone = |event: &&SessionEvent| matches!(event, SessionEvent::Failed { reason: CancelReason::Gone, .. });
+    assert_eq!(call.told.iter().filter(gone).count(), TRANSFERS_MAX);
 }

@@ -2,13 +2,20 @@
 //!
 //! Nothing is ever overwritten: a name that exists gets a number. And nothing is written outside the folder that the user
 //! chose: what arrives goes into a new folder with a random name, in which nobody has put a link.
+//!
+//! The hidden folder is locked while its transfer goes on. A process that is killed leaves it behind without a lock, and
+//! [`remove_leftovers`] removes it.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open, statvfs};
+
 use super::file_name::numbered;
 
+/// What the names of hidden folders begin with. Sixteen hexadecimal digits follow.
+const HIDDEN: &str = ".sidecall-";
 /// Attempts to find a name that doesn't exist.
 const NUMBERS_MAX: u32 = 10_000;
 
@@ -28,18 +35,26 @@ pub(super) struct Staging {
     name: String,
     is_one_file: bool,
     hidden: PathBuf,
+    /// Holds the lock.
+    _lock: Option<File>,
     files: Vec<SavedFile>,
     open: Option<File>,
 }
 
 impl Staging {
-    /// For files that will be in `folder`. Several that share no folder get one called `name`. `random` is for this
-    /// transfer alone.
-    pub(super) fn new(folder: &Path, name: &str, is_one_file: bool, random: u64) -> io::Result<Staging> {
-        let hidden = folder.join(format!(".sidecall-{random:016x}"));
+    /// For files that will be in `folder` and have so many `bytes`, for which there must be room. Several that share no folder
+    /// get one called `name`. `random` is for this transfer alone.
+    pub(super) fn new(folder: &Path, name: &str, is_one_file: bool, bytes: u64, random: u64) -> io::Result<Staging> {
+        let disk = statvfs(folder)?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < bytes {
+            return Err(ErrorKind::StorageFull.into());
+        }
+        let hidden = folder.join(format!("{HIDDEN}{random:016x}"));
         fs::create_dir(&hidden)?;
-        let folder = folder.to_owned();
-        Ok(Staging { folder, name: name.to_owned(), is_one_file, hidden, files: Vec::new(), open: None })
+        // Where folders can't be locked, nobody removes them either.
+        let lock = locked(&hidden).ok();
+        let (folder, name) = (folder.to_owned(), name.to_owned());
+        Ok(Staging { folder, name, is_one_file, hidden, _lock: lock, files: Vec::new(), open: None })
     }
 
     /// Begins a file. The names of its path are clean.
@@ -104,6 +119,30 @@ impl Staging {
     }
 }
 
+/// Removes the hidden folders of processes that were killed.
+///
+/// # Errors
+/// If the folder can't be read, or something in it can't be removed.
+pub fn remove_leftovers(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(HIDDEN));
+        if name.is_some_and(|random| random.len() == 16 && random.bytes().all(|b| b.is_ascii_hexdigit())) {
+            // It is somebody's who is alive, or no folder at all.
+            let Ok(_lock) = locked(&path) else { continue };
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens a folder, which is no link to one, and locks it.
+fn locked(folder: &Path) -> io::Result<File> {
+    let opened = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    flock(&opened, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(opened.into())
+}
+
 /// Makes something in a folder under the first name that doesn't exist.
 fn claim<T>(folder: &Path, name: &str, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
     for n in 1..=NUMBERS_MAX {
@@ -127,7 +166,7 @@ mod tests {
 
     /// Saves files with these paths, each with its path as its content.
     fn save(folder: &Path, random: u64, paths: &[&[&str]]) -> Vec<PathBuf> {
-        let mut staging = Staging::new(folder, "plans", paths.len() == 1, random).unwrap();
+        let mut staging = Staging::new(folder, "plans", paths.len() == 1, 0, random).unwrap();
         for names in paths {
             staging.open(&path(names)).unwrap();
             staging.write(names.join("/").as_bytes()).unwrap();
@@ -138,7 +177,9 @@ mod tests {
             assert_eq!(fs::read_to_string(&file.path).unwrap(), names.join("/"));
             assert_eq!(file.bytes, names.join("/").len() as u64);
         }
-        assert!(fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with('.')));
+        assert!(
+            fs::read_dir(folder).unwrap().all(|entry| !entry.unwrap().file_name().to_string_lossy().starts_with('.'))
+        );
         saved.into_iter().map(|file| file.path.strip_prefix(folder).unwrap().to_owned()).collect()
     }
 
@@ -175,7 +216,7 @@ mod tests {
     #[test]
     fn what_is_discarded_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let mut staging = Staging::new(folder.path(), "plans", false, 1).unwrap();
+        let mut staging = Staging::new(folder.path(), "plans", false, 0, 1).unwrap();
         staging.open(&path(&["a", "b"])).unwrap();
         staging.write(b"x").unwrap();
         staging.discard().unwrap();
@@ -187,6 +228,51 @@ mod tests {
     #[test]
     fn a_folder_that_is_not_there_is_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Staging::new(&folder.path().join("gone"), "plans", false, 1).is_err());
+        assert!(Staging::new(&folder.path().join("gone"), "plans", false, 0, 1).is_err());
+    }
+
+    #[test]
+    fn more_than_the_disk_has_room_for_is_refused_before_it_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = Staging::new(folder.path(), "plans", true, u64::MAX, 1).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::StorageFull);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_disk_that_is_full_meanwhile_is_an_error_and_nothing_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut staging = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        staging.open(&path(&["a"])).unwrap();
+        staging.open = Some(File::options().write(true).open("/dev/full").unwrap());
+        assert_eq!(staging.write(b"x").unwrap_err().kind(), ErrorKind::StorageFull);
+        staging.discard().unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_removed_and_nothing_else() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let at = |name: &str| folder.path().join(name);
+        let alive = Staging::new(folder.path(), "plans", true, 0, 1).unwrap();
+        fs::create_dir_all(at(".sidecall-00000000000000ff/a")).unwrap();
+        fs::write(at(".sidecall-00000000000000ff/a/b"), "half").unwrap();
+        fs::create_dir(at(".sidecall-notes")).unwrap();
+        fs::write(at(".sidecall-00000000000000fe"), "mine").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), at(".sidecall-00000000000000fd")).unwrap();
+        fs::write(elsewhere.path().join("kept"), "").unwrap();
+        remove_leftovers(folder.path()).unwrap();
+        assert!(!at(".sidecall-00000000000000ff").exists());
+        for kept in [
+            ".sidecall-0000000000000001",
+            ".sidecall-notes",
+            ".sidecall-00000000000000fe",
+            ".sidecall-00000000000000fd/kept",
+        ] {
+            assert!(at(kept).exists(), "{kept}");
+        }
+        drop(alive);
+        remove_leftovers(folder.path()).unwrap();
+        assert!(!at(".sidecall-0000000000000001").exists());
     }
 }

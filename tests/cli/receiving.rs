@@ -20,6 +20,8 @@ impl Call {
         let node = Node::start();
         let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));
         let folder = tempfile::tempdir().unwrap();
+        // A client that was killed has left this behind.
+        std::fs::create_dir(folder.path().join(".sidecall-0123456789abcdef")).unwrap();
         let alice = Typist::start(&node, &alice, &["--json"]);
         let receive = ["--receive", folder.path().to_str().unwrap(), "--media-address", "127.0.0.1"];
         let bob = Typist::start(&node, &bob, &[&receive[..], args].concat());
@@ -68,7 +70,10 @@ fn an_accepted_offer_is_claimed_and_answered() {
     call.bob.wait_for("/accept 1");
     call.bob.types("/accept 1");
     let answer = call.answer("accept");
-    assert_eq!((&answer["invitation"], &answer["session"], &answer["role"]), (&json!("one"), &json!("s"), &json!("second")));
+    assert_eq!(
+        (&answer["invitation"], &answer["session"], &answer["role"]),
+        (&json!("one"), &json!("s"), &json!("second"))
+    );
     assert_eq!(answer["nonce"].as_str().unwrap().len(), 32);
     assert_eq!(answer["fingerprint"].as_str().unwrap().split(':').count(), 32);
     // Another client of the number comes too late.

@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use crate::cli::api_client::Api;
 use crate::cli::output::now;
 use crate::media::identity::MediaIdentity;
+use crate::media::remove_leftovers;
 use crate::media::session_events::SessionSettings;
 
 /// An address on no network (RFC 5737 §3), which only the default route leads to.
@@ -20,6 +21,8 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2
 pub(super) fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) -> anyhow::Result<SessionSettings> {
     let path = folder.canonicalize().with_context(|| format!("files can't go to {}", folder.display()))?;
     ensure!(path.is_dir(), "files can't go to {}, which is no folder", folder.display());
+    // What a client that was killed has not removed.
+    remove_leftovers(&path).with_context(|| format!("incomplete files in {} can't be removed", folder.display()))?;
     let unknown = "no address of this machine is known for direct connections: name one with --media-address";
     let address = address.map_or_else(|| own_address(api), Ok).context(unknown)?;
     Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder: path, now })

@@ -100,7 +100,8 @@ impl FileReceiver {
         self.total
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether all files have arrived, or none will.
+    pub fn is_over(&self) -> bool {
         matches!(self.state, TransferState::Done | TransferState::Failed(_))
     }
 

@@ -65,3 +65,19 @@ test("a terminal receives files, sees the browser's words, and survives a reload
   await until(() => readdirSync(bob.folder).every((name) => !name.startsWith(".")), "nothing incomplete is left");
   assert.deepEqual(alice.complaints, []);
 });
+
+test("a killed terminal leaves no half of a file, and removes the rest when it starts again", { timeout: 120_000, skip: BINARY === undefined }, async () => {
+  const visible = () => readdirSync(bob.folder).filter((name) => !name.startsWith(".")).sort();
+  const hidden = () => readdirSync(bob.folder).filter((name) => name.startsWith("."));
+  await program.pair("c2", ALICE, BOB);
+  await alice.sees("Bob Baker");
+  const before = visible();
+  await send(["half.bin", randomBytes(40_000_000)]);
+  await until(() => hidden().length > 0, "the file begins to arrive");
+  await bob.kill();
+  assert.deepEqual([hidden().length, visible()], [1, before]);
+  bob.again();
+  await bob.event("connected", 2);
+  assert.deepEqual([hidden(), visible()], [[], before]);
+  await program.part("c2");
+});

@@ -9,7 +9,8 @@ type Event = Record<string, unknown> & { readonly event: string };
 
 export class Terminal {
   readonly #home = mkdtempSync(`${tmpdir()}/sidecall-terminal-`);
-  readonly #process: ChildProcess;
+  readonly #binary: string;
+  #process: ChildProcess;
   /** Where the files go. */
   readonly folder = `${this.#home}/received`;
   readonly events: Event[] = [];
@@ -18,12 +19,18 @@ export class Terminal {
   constructor(binary: string, link: string) {
     const { origin, hash } = new URL(link);
     mkdirSync(this.folder);
+    this.#binary = binary;
+    this.#process = this.#start("--node", origin, "--enrol", hash.replace("#enrol=", ""));
+  }
+
+  #start(...args: readonly string[]): ChildProcess {
     const receive = ["--receive", this.folder, "--accept-files", "--media-address", ownAddress()];
-    this.#process = spawn(binary, ["client", "--json", "--node", origin, "--enrol", hash.replace("#enrol=", ""), ...receive], {
+    const started = spawn(this.#binary, ["client", "--json", ...args, ...receive], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, HOME: this.#home, XDG_CONFIG_HOME: this.#home },
     });
-    createInterface({ input: this.#process.stdout! }).on("line", (line) => this.events.push(JSON.parse(line) as Event));
+    createInterface({ input: started.stdout! }).on("line", (line) => this.events.push(JSON.parse(line) as Event));
+    return started;
   }
 
   /** The `n`-th event of a kind. */
@@ -34,10 +41,24 @@ export class Terminal {
   }
 
   async stop(): Promise<void> {
-    const ended = new Promise((done) => this.#process.once("exit", done));
-    this.#process.kill("SIGINT");
-    await ended;
+    await this.#end("SIGINT");
     rmSync(this.#home, { recursive: true });
+  }
+
+  /** Ends at once, in the middle of everything. */
+  async kill(): Promise<void> {
+    await this.#end("SIGKILL");
+  }
+
+  /** Starts again as the same device. */
+  again(): void {
+    this.#process = this.#start();
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const ended = new Promise((done) => this.#process.once("exit", done));
+    this.#process.kill(signal);
+    await ended;
   }
 }
 
