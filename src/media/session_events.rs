@@ -94,6 +94,8 @@ pub enum SessionOver {
     Remote,
     /// Somebody else's certificate was offered: somebody may be in between.
     Impostor,
+    /// It has ended without a word, by an error of the program.
+    Broken,
 }
 
 /// A running session.

@@ -278,7 +278,10 @@ impl Receiving {
         let (handle, mut events) = session_task::start(session, self.settings.clone()).await?;
         let (inputs, forwarded, with) = (self.inputs.clone(), call.clone(), from.clone());
         tokio::spawn(async move {
-            while let Some(event) = events.recv().await {
+            let mut is_over = false;
+            while !is_over {
+                let event = events.recv().await.unwrap_or(SessionEvent::Over(SessionOver::Broken));
+                is_over = matches!(event, SessionEvent::Over(_));
                 let input = FileInput::Session { call: forwarded.clone(), with: with.clone(), event };
                 if inputs.send(input).is_err() {
                     break;
@@ -303,14 +306,21 @@ impl Receiving {
                 }
                 FileNews::Progress { received, of: *of }
             }
-            SessionEvent::Saved { files, .. } => FileNews::Saved(files),
-            SessionEvent::Failed { reason, .. } => FileNews::Failed(reason),
+            SessionEvent::Saved { invitation, files } => {
+                self.sizes.remove(&invitation);
+                FileNews::Saved(files)
+            }
+            SessionEvent::Failed { invitation, reason } => {
+                self.sizes.remove(&invitation);
+                FileNews::Failed(reason)
+            }
             SessionEvent::Over(over) => {
                 self.sessions.remove(at);
-                if over != SessionOver::Impostor {
-                    return None;
+                match over {
+                    SessionOver::Told | SessionOver::Remote => return None,
+                    SessionOver::Impostor => FileNews::Impostor,
+                    SessionOver::Broken => FileNews::Failed(CancelReason::Gone),
                 }
-                FileNews::Impostor
             }
         };
         Some(FileOutput::Show { call, news })
@@ -360,7 +370,9 @@ mod tests {
             has_guest: false,
         };
         let knows = |reply: &str| side.knows(&reply.parse().unwrap());
-        assert!(knows("https://a.example/a/device") && knows("https://a.example:443/x") && knows("https://b.example:8443/"));
+        assert!(
+            knows("https://a.example/a/device") && knows("https://a.example:443/x") && knows("https://b.example:8443/")
+        );
         for other in ["https://b.example/a/x", "https://c.example/a/x", "http://127.0.0.1:8080/", "http://localhost/"] {
             assert!(!knows(other), "{other}");
         }

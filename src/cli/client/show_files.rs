@@ -34,9 +34,7 @@ impl Show {
             }),
             FileNews::Failed(reason) => say(&format!("{who}: {}", failure(*reason))),
             FileNews::Lost => say(&format!("{who}: another client of your number has accepted the files")),
-            FileNews::Impostor => {
-                say(&format!("{who}: somebody may be between you; the direct connection is closed"))
-            }
+            FileNews::Impostor => say(&format!("{who}: somebody may be between you; the direct connection is closed")),
             FileNews::Problem(problem) => say(&format!("{who}: the files can't be accepted: {}", clean(problem))),
         }
     }
@@ -73,7 +71,7 @@ fn failure(reason: CancelReason) -> &'static str {
         CancelReason::Digest => "what arrived is not what was sent; nothing is kept",
         CancelReason::Limit => "their client did not keep to what it had announced; nothing is kept",
         CancelReason::Disk => "the files can't be written; nothing is kept",
-        CancelReason::Gone => "they left before the files were complete; nothing is kept",
+        CancelReason::Gone => "the connection ended before the files were complete; nothing is kept",
         CancelReason::Changed => "a file changed while it was sent; nothing is kept",
     }
 }
