@@ -1,7 +1,9 @@
 //! Multimedia clients: a hosted one in a process of its own, and a webhook that checks signatures.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -58,10 +60,20 @@ pub struct Hosted {
 
 impl Hosted {
     pub fn start(sidecall: &Sidecall, number: &str) -> Result<Hosted> {
+        Hosted::start_with(sidecall, number, &[])
+    }
+
+    /// One that takes all files that it is sent.
+    pub fn receive(sidecall: &Sidecall, number: &str, files: &Path) -> Result<Hosted> {
+        Hosted::start_with(sidecall, number, &["--accept-files".as_ref(), "--receive".as_ref(), files.as_os_str()])
+    }
+
+    fn start_with(sidecall: &Sidecall, number: &str, args: &[&OsStr]) -> Result<Hosted> {
         let dir = folder("client-")?;
         let mut command = Command::new(binary());
         command
             .args(["client", "--json", "--number", number, "--node", &sidecall.url(""), "--capability", "text"])
+            .args(args)
             .env("SIDECALL_TOKEN", credential(number));
         command.envs(sidecall.cas().map(|file| ("SSL_CERT_FILE", file)));
         let mut child = Child::spawn(&mut command, dir.path().join("client.log"))?;

@@ -6,7 +6,7 @@
 mod devtools;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{fs, thread};
@@ -99,6 +99,15 @@ impl Browser {
         self.with("textbox", "Write a message", "function() { this.focus(); return true }")?;
         self.ask("Input.insertText", &json!({ "text": text }))?;
         self.click("Send")
+    }
+
+    /// Chooses a file to send, as soon as the page takes files.
+    pub fn send(&self, file: &Path) -> Result<()> {
+        self.until("the page takes no files", || {
+            let input = json!({"expression": "document.querySelector('input[type=file][aria-label=Files]')"});
+            let input = &self.ask("Runtime.evaluate", &input)?["result"]["objectId"];
+            self.ask("DOM.setFileInputFiles", &json!({"files": [file], "objectId": input})).map(|_| true)
+        })
     }
 
     /// Waits until the video with this label has decoded so many more frames.
