@@ -13,8 +13,19 @@ pub struct IceServers {
     #[serde(rename = "iceServers")]
     #[schema(max_items = 2)]
     pub ice_servers: Vec<IceServer>,
+    /// The candidates that a client may use; all of them if this is missing.
+    #[serde(rename = "iceTransportPolicy", default, skip_serializing_if = "Option::is_none")]
+    pub ice_transport_policy: Option<IceTransportPolicy>,
     /// When the credentials expire, in ms since 1970. A session that began before goes on; ask again for a new one.
     pub expires: UnixMillis,
+}
+
+/// WebRTC's `RTCIceTransportPolicy`, without the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IceTransportPolicy {
+    /// Relayed candidates only: the other side learns no address of the client's network.
+    Relay,
 }
 
 /// Servers of one kind.

@@ -30,7 +30,7 @@ pub use dialled_enrolments::{
     DialledEnrolment, DialledEnrolmentCreated, EnrolmentConfirmation, EnrolmentConfirmed, NewDialledEnrolment,
 };
 pub use guests::{GuestCodeCreated, GuestCreated, GuestList, GuestView, NewGuest, NewGuestCode};
-pub use ice::{IceServer, IceServers};
+pub use ice::{IceServer, IceServers, IceTransportPolicy};
 pub use numbers::{ImportMode, ImportReport, LineError, NumberEntry, NumberKind, NumberPage, NumberSwitch, NumberView};
 pub use pbxs::{LinkState, PbxKind, PbxReport, PbxView};
 pub use peer_offers::{Offer, OfferRefusal, SharedTimeline, SharedTimelineEvent};

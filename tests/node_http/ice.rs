@@ -92,6 +92,23 @@ async fn the_answer_is_the_configuration_of_a_peer_connection() {
 }
 
 #[tokio::test]
+async fn clients_and_guests_are_told_to_relay_everything() {
+    for (relay_only, policy) in [(false, Value::Null), (true, json!("relay"))] {
+        let ice = IceConfig {
+            urls: vec!["turn:turn.example".parse().unwrap()],
+            secret: Some(SECRET.into()),
+            relay_only,
+            ..IceConfig::default()
+        };
+        let node = TestNode::start_with(|config, _| config.ice = ice).await;
+        let (node, _bob, address) = talk_on(node).await;
+        for servers in [node.get("/v1/ice", &credential(ALICE)).await, at_address(&node, &address).await] {
+            assert_eq!(servers["iceTransportPolicy"], policy, "{servers}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_guests_credentials_are_valid_for_an_hour_at_most() {
     for (lifetime, of_guests) in [(600, 600), (43_200, 3_600)] {
         let (node, _bob, address) = talk_on(start_with("turn:turn.example", lifetime).await).await;

@@ -26,11 +26,13 @@ pub struct IceConfig {
     pub secret: Option<Secret>,
     /// Seconds for which a client's credential is valid. A guest's is valid for an hour at most.
     pub lifetime: u64,
+    /// Whether clients send all of their media through the TURN servers, and so hide their addresses.
+    pub relay_only: bool,
 }
 
 impl Default for IceConfig {
     fn default() -> IceConfig {
-        IceConfig { urls: Vec::new(), secret_file: None, secret: None, lifetime: 43_200 }
+        IceConfig { urls: Vec::new(), secret_file: None, secret: None, lifetime: 43_200, relay_only: false }
     }
 }
 
@@ -44,6 +46,9 @@ impl IceConfig {
             return wrong("node.ice.lifetime", format!("{} is not between 600 and 86400 seconds", self.lifetime));
         }
         let turn = self.urls.iter().find(|uri| uri.is_turn());
+        if self.relay_only && turn.is_none() {
+            return wrong("node.ice.relay_only", "needs a turn: or turns: server in urls".to_owned());
+        }
         match (&self.secret, turn) {
             (None, Some(uri)) => wrong(
                 "node.ice.secret_file",
@@ -93,6 +98,17 @@ mod tests {
                 Some(named) => assert!(said.as_ref().is_some_and(|said| said.starts_with(named)), "{urls:?}: {said:?}"),
                 None => assert_eq!(said, None, "{urls:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn relaying_everything_needs_a_turn_server() {
+        let secret = Some("6f1d0c7a9b0d4e2f");
+        for (urls, secret, is_valid) in
+            [(&["stun:stun.example"][..], None, false), (&["turn:turn.example"], secret, true)]
+        {
+            let config = IceConfig { relay_only: true, ..config(urls, secret) };
+            assert_eq!(config.check().is_ok(), is_valid, "{urls:?}");
         }
     }
 

@@ -10,6 +10,7 @@ import { type Preferences, type SavedSession, type Storage } from "../net/storag
 import type { StreamState } from "../net/stream.ts";
 import { Binding } from "./binding.ts";
 import { Conversation } from "./conversation.ts";
+import { iceConfiguration } from "./ice.ts";
 import { randomHex } from "./random.ts";
 import { addresses, isReachable, missed, replyTo } from "./reach.ts";
 import { Texts } from "./texts.ts";
@@ -229,8 +230,9 @@ export class Client {
     const stored = await this.#storage.identity(call.id);
     const { certificate, from } = stored ?? { certificate: await newCertificate(), from: randomHex() };
     if (stored === undefined) await this.#storage.saveIdentity(call.id, { certificate, from });
-    const [identity, iceServers] = await Promise.all([identityOf(certificate), this.#access.iceServers()]);
-    const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, iceServers }, {
+    const wanted = () => present(this.calls.get(call.id) ?? call).length > 0;
+    const [identity, ice] = await Promise.all([identityOf(certificate), iceConfiguration(this.#access, wanted)]);
+    const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, ice }, {
       post: (address, content) => this.#outbox.post(address, content),
       claim: (invitation) => this.#access.claim(this.id, call.id, invitation),
       changed: () => this.#events.changed(),

@@ -3,7 +3,7 @@ import type { Role } from "../core/envelope.ts";
 import { type Counters, quality, sample, type Quality } from "../core/quality.ts";
 import type { Sdp, Signal, Source } from "../core/signal.ts";
 import { commitment, fourWords, isFrom, type Proof } from "../core/verify.ts";
-import { Link, type LinkSignal, type LinkState } from "../media/link.ts";
+import { Link, type LinkSignal, type LinkState, type RelayFailure } from "../media/link.ts";
 
 /** What a session is, apart from its connection; kept across a reload. */
 export interface SessionFacts {
@@ -51,6 +51,8 @@ export class Session {
   state: LinkState = "connecting";
   quality: Quality = "good";
   relayed = false;
+  /** Why a relay that may be needed does not help. */
+  relayFailure: RelayFailure | undefined;
   remote: ReadonlyMap<Source, MediaStreamTrack> = new Map();
 
   constructor(facts: SessionFacts, configuration: RTCConfiguration, events: SessionEvents) {
@@ -133,6 +135,10 @@ export class Session {
         this.#events.changed();
       },
       channel: (channel) => this.#events.channel(this, channel),
+      relay: (failure) => {
+        this.relayFailure = failure;
+        this.#events.changed();
+      },
       stuck: () => this.#stuck(),
     });
   }

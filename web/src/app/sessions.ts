@@ -3,11 +3,11 @@ import type { Identity } from "../media/certificate.ts";
 import { Session, type SessionFacts } from "./session.ts";
 import type { Transfers } from "./transfers.ts";
 
-/** Who this device is in the call, and the servers that help it to connect. */
+/** Who this device is in the call, and how it may connect. */
 export interface Self {
   readonly identity: Identity;
   readonly from: string;
-  readonly iceServers: RTCIceServer[];
+  readonly ice: RTCConfiguration;
 }
 
 export interface SessionsEvents {
@@ -52,8 +52,8 @@ export class Sessions {
   }
 
   open(facts: SessionFacts): Session {
-    const { iceServers, identity } = this.#self;
-    const session = new Session(facts, { iceServers, certificates: [identity.certificate] }, {
+    const { ice, identity } = this.#self;
+    const session = new Session(facts, { ...ice, certificates: [identity.certificate] }, {
       send: (from, content) => this.#events.post(from.facts.address, content),
       changed: () => this.#events.changed(),
       channel: (from, channel) => {

@@ -8,6 +8,9 @@ export type LinkSignal =
   | { readonly type: "sdp"; readonly kind: "offer" | "answer"; readonly sdp: string; readonly tracks: Tracks; readonly offer?: number }
   | { readonly type: "ice"; readonly candidates: readonly Candidate[] };
 
+/** Why there is no relay. */
+export type RelayFailure = "refused" | "unreachable";
+
 export interface LinkEvents {
   /** Resolves with how many devices it reached, or why none. */
   send(signal: LinkSignal): Promise<unknown>;
@@ -15,6 +18,8 @@ export interface LinkEvents {
   /** What the other side shows now. */
   remote(tracks: ReadonlyMap<Source, MediaStreamTrack>): void;
   channel(channel: RTCDataChannel): void;
+  /** Whether a relay that is needed does not help; it may yet. */
+  relay(failure: RelayFailure | undefined): void;
   /** This connection will not come back; only a new one helps. */
   stuck(): void;
 }
@@ -23,6 +28,8 @@ const CANDIDATES_MAX = 32;
 /** How long an interruption may last before ICE is restarted, and how long a connection may take. */
 const PATIENCE = 2_000;
 const CONNECT = 15_000;
+/** How long a relay may take to answer. */
+const RELAY = 8_000;
 /** How long an offer waits for its answer, and for somebody to be there whom it can reach. */
 const ANSWER = 5_000;
 const ABSENT = 2_000;
@@ -38,6 +45,8 @@ export class Link {
   #early: Candidate[] = [];
   #gathered: Candidate[] = [];
   #trickling = false;
+  /** What the relays have said: that they help, or that they refuse to. */
+  readonly #relays = { help: false, refuse: false };
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
   #steps: Promise<void> = Promise.resolve();
   #closed = false;
@@ -49,6 +58,8 @@ export class Link {
     this.connection = connection;
     connection.onnegotiationneeded = () => this.#input({ type: "needed" });
     connection.onicecandidate = ({ candidate }) => candidate && this.#gather(candidate);
+    connection.onicecandidateerror = ({ url, errorCode }) => (this.#relays.refuse ||= isRefusal(url, errorCode));
+    connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && this.#judgeRelays();
     connection.onconnectionstatechange = () => this.#watch();
     connection.ondatachannel = ({ channel }) => this.#events.channel(channel);
     connection.onsignalingstatechange = () => this.#report();
@@ -93,6 +104,7 @@ export class Link {
   /** How long the connection may take. */
   #allow(): void {
     this.#timer("connect", CONNECT, () => this.connection.connectionState === "connected" || this.#events.stuck());
+    this.#timer("relay", RELAY, () => this.#judgeRelays());
   }
 
   close(): void {
@@ -176,6 +188,10 @@ export class Link {
 
   #gather(candidate: RTCIceCandidate): void {
     const { candidate: line, sdpMid, sdpMLineIndex } = candidate;
+    if (candidate.type === "relay") {
+      this.#relays.help = true;
+      this.#judgeRelays();
+    }
     this.#gathered.push({ candidate: line, sdpMid, sdpMLineIndex });
     if (!this.#trickling) void this.#trickle();
   }
@@ -187,6 +203,13 @@ export class Link {
       await this.#events.send({ type: "ice", candidates: this.#gathered.splice(0, CANDIDATES_MAX) });
     }
     this.#trickling = false;
+  }
+
+  #judgeRelays(): void {
+    const { help, refuse } = this.#relays;
+    const needed = this.connection.getConfiguration().iceTransportPolicy === "relay";
+    const missing = refuse ? "refused" : needed ? "unreachable" : undefined;
+    this.#events.relay(help ? undefined : missing);
   }
 
   #watch(): void {
@@ -234,6 +257,11 @@ export class Link {
     clearTimeout(this.#timers.get(name));
     this.#timers.delete(name);
   }
+}
+
+/** Whether a TURN server has answered that it does not help: most often, that it does not know the credential (RFC 8656). */
+function isRefusal(url: string, code: number): boolean {
+  return /^turns?:/.test(url) && code < 700;
 }
 
 /** A screen stays sharp and a camera stays fluid when there is too little bandwidth. */

@@ -18,7 +18,8 @@ export interface Access {
   readonly node: string;
   /** Makes the client known. Rejects if the node cannot be reached, or refuses. */
   bind(): Promise<Bound>;
-  iceServers(): Promise<RTCIceServer[]>;
+  /** The servers that help to connect, and whether all media has to be relayed. Rejects if the node does not say. */
+  ice(): Promise<RTCConfiguration>;
   /** The guests of a call that are there now; undefined if the node does not say. */
   guests(call: string): Promise<readonly Peer[] | undefined>;
   /** Whether this client, of all of its number's, may accept an invitation. */
@@ -41,8 +42,8 @@ export class DeviceAccess implements Access {
     return { client, path: `v1/clients/${encodeURIComponent(client)}/stream`, token: this.#device.token };
   }
 
-  iceServers(): Promise<RTCIceServer[]> {
-    return this.#api.iceServers(this.#device);
+  ice(): Promise<RTCConfiguration> {
+    return this.#api.ice(this.#device);
   }
 
   guests(call: string): Promise<readonly Peer[] | undefined> {
@@ -78,8 +79,8 @@ export class GuestAccess implements Access {
     return { client: "", path: "v1/guests/stream", token: this.#pass.token };
   }
 
-  iceServers(): Promise<RTCIceServer[]> {
-    return this.#api.iceServersAt(this.#pass.address);
+  ice(): Promise<RTCConfiguration> {
+    return this.#api.iceAt(this.#pass.address);
   }
 
   /** A guest has no guests. */

@@ -85,14 +85,13 @@ export class Api {
     return id;
   }
 
-  iceServers(device: Device): Promise<RTCIceServer[]> {
-    return this.#ask("GET", "v1/ice", device.token).catch(() => undefined).then(iceServers);
+  async ice(device: Device): Promise<RTCConfiguration> {
+    return iceConfiguration(await this.#ask("GET", "v1/ice", device.token));
   }
 
   /** For whoever has this address on the node. */
-  async iceServersAt(address: string): Promise<RTCIceServer[]> {
-    const answer = await fetch(`${address}/ice`, { signal: AbortSignal.timeout(TIMEOUT), cache: "no-store" }).catch(() => undefined);
-    return iceServers(object(await answer?.json().catch(() => undefined)));
+  async iceAt(address: string): Promise<RTCConfiguration> {
+    return iceConfiguration(await ask(`${address}/ice`, { method: "GET" }, TIMEOUT));
   }
 
   /** The code that lets guests into a call. */
@@ -156,14 +155,18 @@ export class Api {
     const headers: Record<string, string> = {};
     if (token !== undefined) headers["authorization"] = `Bearer ${token}`;
     if (body !== undefined) headers["content-type"] = "application/json";
-    const request: RequestInit = { method, headers, signal: AbortSignal.timeout(timeout), cache: "no-store" };
+    const request: RequestInit = { method, headers };
     if (body !== undefined) request.body = JSON.stringify(body);
-    const answer = await fetch(this.node + path, request).catch(() => {
-      throw new ApiError("unreachable");
-    });
-    if (!answer.ok) throw new ApiError(failure(answer.status));
-    return object(await answer.json().catch(() => undefined)) ?? {};
+    return ask(this.node + path, request, timeout);
   }
+}
+
+async function ask(url: string, request: RequestInit, timeout: number): Promise<Json> {
+  const answer = await fetch(url, { ...request, signal: AbortSignal.timeout(timeout), cache: "no-store" }).catch(() => {
+    throw new ApiError("unreachable");
+  });
+  if (!answer.ok) throw new ApiError(failure(answer.status));
+  return object(await answer.json().catch(() => undefined)) ?? {};
 }
 
 function failure(status: number): Failure {
@@ -189,8 +192,9 @@ function otherDevice(value: unknown): OtherDevice | undefined {
   return { id, name: cleanName(text(fields?.["name"], 400) ?? id) ?? id, connected: fields?.["connected"] === true };
 }
 
-function iceServers(answer: Json | undefined): RTCIceServer[] {
-  return list(answer?.["iceServers"], 16, iceServer) ?? [];
+function iceConfiguration(answer: Json): RTCConfiguration {
+  const iceServers = list(answer["iceServers"], 16, iceServer) ?? [];
+  return { iceServers, ...(answer["iceTransportPolicy"] === "relay" && { iceTransportPolicy: "relay" }) };
 }
 
 function iceServer(value: unknown): RTCIceServer | undefined {

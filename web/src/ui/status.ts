@@ -23,6 +23,8 @@ export function mediaStatus(sessions: readonly Session[], t: Catalogue): Status 
 }
 
 function one(session: Session, t: Catalogue): Status {
+  if (session.state !== "connected" && session.relayFailure === "refused") return { text: t.relayRefused, level: "bad" };
+  if (session.state !== "connected" && session.relayFailure === "unreachable") return { text: t.relayUnreachable, level: "bad" };
   if (session.lost) return { text: t.mediaLost, level: "bad" };
   if (session.state === "interrupted") return { text: t.mediaInterrupted, level: "bad" };
   if (session.state === "connecting") return { text: t.mediaConnecting, level: "busy" };

@@ -1,15 +1,14 @@
 // Files between two browsers: many, large, interrupted, and refused.
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { createReadStream, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, afterEach, before, beforeEach, test } from "node:test";
 import type { Browser } from "playwright-core";
 import { NodeDouble } from "../double/node.ts";
+import { MB, picker, save, write } from "./bytes.ts";
 import { launch, Someone, until } from "./people.ts";
 
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
-const MB = 1024 * 1024;
 
 let browser: Browser;
 let node: NodeDouble;
@@ -36,33 +35,6 @@ afterEach(async () => {
   node.stop();
   rmSync(folder, { recursive: true });
 });
-
-/** A file of bytes that do not repeat; its digest. */
-function write(path: string, size: number): string {
-  const bytes = Buffer.alloc(size);
-  for (let at = 0, x = size + 1; at + 4 <= size; at += 4) {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
-    bytes.writeUInt32LE(x, at);
-  }
-  writeFileSync(path, bytes);
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-async function digest(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
-  return hash.digest("hex");
-}
-
-const picker = (someone: Someone, label: "Files" | "Folder") => someone.page.locator(`input[type=file][aria-label=${label}]`);
-
-/** Saves the only received file. */
-async function save(someone: Someone): Promise<{ name: string; sha256: string }> {
-  const download = someone.page.waitForEvent("download");
-  await someone.page.getByRole("button", { name: "Save", exact: true }).last().click();
-  const file = await download;
-  return { name: file.suggestedFilename(), sha256: await digest((await file.path())!) };
-}
 
 /** How much of the only transfer has arrived. */
 const share = (someone: Someone) => someone.page.locator("progress").evaluate((element) => (element as HTMLProgressElement).value);

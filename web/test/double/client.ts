@@ -22,6 +22,8 @@ export class ClientDouble {
   bound = 0;
   bind: () => Promise<string> = async () => "c1";
   revoked = false;
+  /** How to connect, as the node says it. */
+  ice: () => Promise<RTCConfiguration> = async () => ({});
   /** The guests of each call, as the node lists them. */
   guests: Peer[] | undefined;
   readonly client: Client;
@@ -43,7 +45,7 @@ export class ClientDouble {
     };
     const api = {
       node: "https://own.example/",
-      iceServers: async () => [],
+      ice: () => this.ice(),
       claim: async () => true,
       guests: async () => this.guests,
       bind: () => {

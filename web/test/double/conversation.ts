@@ -30,7 +30,7 @@ export class ConversationDouble {
 
   constructor(call: Call = callWith(party("2"))) {
     const identity = { certificate: {}, fingerprint: fingerprint("AA") } as Identity;
-    this.conversation = new Conversation(call, { identity, from: "own-own-own-own-own", iceServers: [] }, {
+    this.conversation = new Conversation(call, { identity, from: "own-own-own-own-own", ice: {} }, {
       post: async (_, content) => {
         this.posted.push(content as Json);
         return this.reach;

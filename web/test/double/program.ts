@@ -1,10 +1,9 @@
 // The real program: `sidecall node` with a database of its own, and calls as an agent would report them.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { until } from "../browser/people.ts";
+import { freePort } from "./ports.ts";
 
 type Json = Record<string, unknown>;
 
@@ -17,8 +16,8 @@ export class Program {
   #process: ChildProcess | undefined;
   url = "";
 
-  /** Starts the binary. */
-  async start(binary: string): Promise<void> {
+  /** Starts the binary. `ice` is what its configuration has in `[node.ice]`. */
+  async start(binary: string, ice = ""): Promise<void> {
     const port = await freePort();
     this.url = `http://127.0.0.1:${port}/`;
     writeFileSync(`${this.#folder}/admin.token`, ADMIN, { mode: 0o600 });
@@ -30,11 +29,17 @@ listen = "127.0.0.1:${port}"
 database = "${this.#folder}/sidecall.db"
 admin_token_file = "${this.#folder}/admin.token"
 agent_token_file = "${this.#folder}/agent.token"
+[node.ice]
+${ice}
 `,
     );
     this.#process = spawn(binary, ["--config", `${this.#folder}/sidecall.toml`, "node"], { stdio: ["ignore", "inherit", "inherit"] });
     const ready = async () => (await fetch(`${this.url}readyz`).catch(() => undefined))?.ok === true;
     await until(ready, "the node is ready");
+  }
+
+  get pid(): number {
+    return this.#process!.pid!;
   }
 
   async stop(): Promise<void> {
@@ -88,12 +93,4 @@ agent_token_file = "${this.#folder}/agent.token"
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${JSON.stringify(json)}`);
     return json;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Json;
 use axum::extract::{Path, State};
 
-use crate::contract::{IceServer, IceServers};
+use crate::contract::{IceServer, IceServers, IceTransportPolicy};
 use crate::core::base::time::UnixMillis;
 use crate::core::ice::ice_uri::IceUri;
 use crate::core::ice::turn_credential::{TurnCredential, turn_id};
@@ -42,7 +42,8 @@ impl IceApi {
         let stun = IceServer { urls: stun, username: None, credential: None };
         let mut ice_servers = vec![stun, IceServer { urls: turn, username, credential }];
         ice_servers.retain(|server| !server.urls.is_empty());
-        IceServers { ice_servers, expires }
+        let ice_transport_policy = self.config.relay_only.then_some(IceTransportPolicy::Relay);
+        IceServers { ice_servers, ice_transport_policy, expires }
     }
 }
 

@@ -108,6 +108,8 @@ export const en = {
   mediaLossy: "The network loses data. Move closer to the access point, or use a cable.",
   mediaInterrupted: "The connection was interrupted. Reconnecting…",
   mediaLost: "The other device cannot be reached. It may have been closed, or a firewall is in the way: try another network.",
+  relayRefused: "The relay refuses this device. Your administrator must check that the relay and the server have the same secret.",
+  relayUnreachable: "The relay cannot be reached. A firewall may be in the way: try another network, or ask your administrator.",
   verify: "Verify",
   verifyTitle: "Nobody in between?",
   verifyText: "Read these words to each other over the phone. If both of you see the same, nobody can listen in.",

@@ -1,0 +1,36 @@
+// Files for the tests, of any size: they are never in memory as a whole.
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, createReadStream, openSync, writeSync } from "node:fs";
+import type { Locator } from "playwright-core";
+import type { Someone } from "./people.ts";
+
+export const MB = 1024 * 1024;
+
+/** A file of bytes that do not repeat; its digest. */
+export function write(path: string, size: number): string {
+  const hash = createHash("sha256");
+  const file = openSync(path, "w");
+  for (let left = size; left > 0; left -= MB) {
+    const block = randomBytes(Math.min(MB, left));
+    writeSync(file, block);
+    hash.update(block);
+  }
+  closeSync(file);
+  return hash.digest("hex");
+}
+
+async function digest(path: string): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Buffer);
+  return hash.digest("hex");
+}
+
+export const picker = (someone: Someone, label: "Files" | "Folder") => someone.page.locator(`input[type=file][aria-label=${label}]`);
+
+/** Saves a received file: the last one, or that of a button. */
+export async function save(someone: Someone, button?: Locator): Promise<{ name: string; sha256: string }> {
+  const download = someone.page.waitForEvent("download");
+  await (button ?? someone.page.getByRole("button", { name: "Save", exact: true }).last()).click();
+  const file = await download;
+  return { name: file.suggestedFilename(), sha256: await digest((await file.path())!) };
+}
