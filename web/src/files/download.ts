@@ -41,7 +41,7 @@ export class Download {
     this.#receiver.closed();
     this.#channel = channel;
     channel.binaryType = "arraybuffer";
-    channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#take(data);
+    channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#channel === channel && this.#take(data);
     channel.onclose = () => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
@@ -70,18 +70,20 @@ export class Download {
     }
   }
 
+  /** The disk may be slow: by the time of a frame, another channel may be there, on which the frame would say something else. */
   #do(actions: readonly ReceiverAction[]): void {
     if (actions.length === 0) return;
-    this.#work = this.#work.then(() => this.#carryOutAll(actions)).catch(() => this.#failed());
+    const channel = this.#channel;
+    this.#work = this.#work.then(() => this.#carryOutAll(actions, channel)).catch(() => this.#failed());
   }
 
-  async #carryOutAll(actions: readonly ReceiverAction[]): Promise<void> {
+  async #carryOutAll(actions: readonly ReceiverAction[], channel: RTCDataChannel | undefined): Promise<void> {
     const sink = await this.#sink;
-    for (const action of actions) await this.#carryOut(sink, action);
+    for (const action of actions) await this.#carryOut(sink, action, channel);
     this.#changed();
   }
 
-  async #carryOut(sink: Sink, action: ReceiverAction): Promise<void> {
+  async #carryOut(sink: Sink, action: ReceiverAction, channel: RTCDataChannel | undefined): Promise<void> {
     switch (action.do) {
       case "open":
         this.#opening = { path: action.path, size: action.size };
@@ -94,7 +96,7 @@ export class Download {
         return;
       case "frame":
         if (action.frame.type === "ok" && action.frame.file === this.#last) this.#settled = "done";
-        if (this.#channel?.readyState === "open") this.#channel.send(writeFrame(action.frame));
+        if (channel?.readyState === "open") channel.send(writeFrame(action.frame));
         return;
       case "discard":
         return sink.discard();

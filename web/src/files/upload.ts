@@ -45,7 +45,7 @@ export class Upload {
     channel.onbufferedamountlow = () => void this.#pump();
     // The receiver may speak before this side knows that the channel is open.
     channel.onopen = () => void this.#pump();
-    channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#take(data);
+    channel.onmessage = ({ data }: MessageEvent<unknown>) => this.#channel === channel && this.#take(data);
     channel.onclose = () => {
       if (this.#channel !== channel) return;
       this.#channel = undefined;
