@@ -57,7 +57,7 @@ export class Sessions {
       send: (from, content) => this.#events.post(from.facts.address, content),
       changed: () => this.#events.changed(),
       channel: (from, channel) => {
-        if (channel.label !== "control" && !this.#transfers.take(from, channel)) channel.close();
+        if (channel.label !== "control") this.#transfers.take(from, channel);
       },
       connected: (from) => {
         this.keepOne(from);

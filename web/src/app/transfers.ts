@@ -1,5 +1,6 @@
 // The file transfers of one call, in both directions, and the channels that carry them.
 import type { Bundle } from "../core/signal.ts";
+import { writeFrame } from "../core/transfer/frames.ts";
 import type { TransferState } from "../core/transfer/sender.ts";
 import { Download } from "../files/download.ts";
 import type { Entry } from "../files/entries.ts";
@@ -9,6 +10,8 @@ import type { Session } from "./session.ts";
 
 export const PROTOCOL = "sidecall-files";
 const LABEL = "files:";
+/** Milliseconds after which a sender that has a connection and opens no channel knows nothing of the transfer any more. */
+const PATIENCE = 15_000;
 
 export interface TransferView {
   readonly id: string;
@@ -26,6 +29,8 @@ interface Transfer {
   readonly work: Upload | Download;
   session: Session | undefined;
   reported: boolean;
+  /** Of a download that waits for its channel. */
+  patience?: ReturnType<typeof setTimeout>;
 }
 
 export interface TransferEvents {
@@ -74,7 +79,12 @@ export class Transfers {
 
   /** A session has a connection: what waits for one goes on. */
   connected(session: Session): void {
-    for (const [id, transfer] of this.#all) if (transfer.session === session) this.#open(id, transfer);
+    for (const [id, transfer] of this.#all) {
+      if (transfer.session !== session) continue;
+      this.#open(id, transfer);
+      clearTimeout(transfer.patience);
+      if (transfer.work instanceof Download) transfer.patience = setTimeout(() => this.#giveUp(id, transfer), PATIENCE);
+    }
   }
 
   /** A session has taken the place of another one. */
@@ -86,13 +96,13 @@ export class Transfers {
     }
   }
 
-  /** Takes a channel that the other side has opened; false if it is not for an expected transfer. */
-  take(session: Session, channel: RTCDataChannel): boolean {
-    const transfer = channel.label.startsWith(LABEL) ? this.#all.get(channel.label.slice(LABEL.length)) : undefined;
-    const expected = transfer?.work instanceof Download && transfer.session === session;
-    if (!expected || channel.protocol !== PROTOCOL) return false;
-    (transfer.work as Download).attach(channel);
-    return true;
+  /** Takes a channel that the other side has opened. One that is not for an expected transfer is closed. */
+  take(session: Session, channel: RTCDataChannel): void {
+    const id = channel.label.startsWith(LABEL) && channel.protocol === PROTOCOL ? channel.label.slice(LABEL.length) : undefined;
+    const transfer = this.#all.get(id ?? "");
+    if (transfer?.work instanceof Download && transfer.session === session) transfer.work.attach(channel);
+    else if (id !== undefined && transfer === undefined) refuse(channel);
+    else channel.close();
   }
 
   pause(id: string, paused: boolean): void {
@@ -150,6 +160,11 @@ export class Transfers {
     work.attach(session.openChannel(LABEL + id, PROTOCOL));
   }
 
+  /** The sender's page has been loaded again, and has the files no more. */
+  #giveUp(id: string, { work, session }: Transfer): void {
+    if (work.state === "waiting" && session?.state === "connected") this.drop(id);
+  }
+
   #changed(id: string): void {
     const transfer = this.#all.get(id);
     if (transfer !== undefined && transfer.work.state === "done" && !transfer.reported) {
@@ -158,4 +173,13 @@ export class Transfers {
     }
     this.#events.changed();
   }
+}
+
+/** A transfer that this page does not know of, because it has been loaded again. */
+function refuse(channel: RTCDataChannel): void {
+  channel.onopen = () => {
+    channel.send(writeFrame({ type: "cancel", reason: "gone" }));
+    channel.close();
+  };
+  if (channel.readyState === "open") channel.onopen(new Event("open"));
 }

@@ -122,6 +122,23 @@ test("a paused transfer stands still until it is resumed", { timeout: 120_000 },
   assert.equal((await save(bob)).sha256, sha256);
 });
 
+for (const reloads of ["receiver", "sender"]) {
+  test(`a transfer whose ${reloads} loads the page again is over, and the files can be sent again`, { timeout: 120_000 }, async () => {
+    const sha256 = write(`${folder}/large.bin`, 60 * MB);
+    await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+    await bob.click("Accept");
+    await bob.click("Pause");
+    await alice.sees("Paused");
+    const [reloaded, other] = reloads === "receiver" ? [bob, alice] : [alice, bob];
+    await reloaded.page.reload();
+    await other.sees("Stopped: the other side left, or loaded its page again.", 45_000);
+    await picker(alice, "Files").setInputFiles(`${folder}/large.bin`);
+    await bob.click("Accept");
+    await bob.page.locator(".bubble.files").waitFor({ timeout: 60_000 });
+    assert.equal((await save(bob)).sha256, sha256);
+  });
+}
+
 test("received files are still there after a reload", { timeout: 120_000 }, async () => {
   const sha256 = write(`${folder}/a.bin`, 300_000);
   await picker(alice, "Files").setInputFiles(`${folder}/a.bin`);

@@ -56,3 +56,21 @@ test("a call with the real node, from enrolment to the end", { timeout: 120_000,
   await until(async () => (await bob.page.locator("video").count()) === 0, "no picture is left");
   assert.deepEqual([...alice.complaints, ...bob.complaints], []);
 });
+
+test("of two devices at the real node, the first to accept gets it, and the other can take over", { timeout: 90_000, skip: BINARY === undefined }, async () => {
+  const second = await Someone.enrol(browser, program, BOB, "Bob Baker");
+  await program.pair("c2", ALICE, BOB);
+  await alice.click("Camera");
+  await bob.sees("would like to show you a camera");
+  await second.sees("would like to show you a camera");
+  await second.click("Accept");
+  await bob.sees("Taken on another device");
+  await second.watches("Camera of Alice Archer");
+  await bob.click("Continue here");
+  await alice.sees("Bob Baker would like to continue on another device");
+  await alice.click("Accept");
+  await bob.watches("Camera of Alice Archer");
+  await second.page.locator("video").waitFor({ state: "detached" });
+  await second.context.close();
+  assert.deepEqual([...alice.complaints, ...bob.complaints], []);
+});

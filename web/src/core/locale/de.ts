@@ -134,7 +134,7 @@ export const de: Catalogue = {
   failedDigest: "Unterwegs beschädigt. Bitten Sie noch einmal darum.",
   failedLimit: "Abgebrochen: Die andere Seite hat etwas anderes gesendet als angekündigt.",
   failedDisk: "Abgebrochen: kein Platz mehr.",
-  failedGone: "Abgebrochen: Die andere Seite ist gegangen.",
+  failedGone: "Abgebrochen: Die andere Seite ist gegangen oder hat ihre Seite neu geladen.",
   failedChanged: "Abgebrochen: Die Datei wurde verändert oder ist verschwunden.",
   save: "Speichern",
   saveAll: "Alle speichern",

@@ -143,7 +143,7 @@ export const en = {
   failedDigest: "Damaged on the way. Ask for it again.",
   failedLimit: "Stopped: the other side sent something else than it announced.",
   failedDisk: "Stopped: no space left.",
-  failedGone: "Stopped: the other side left.",
+  failedGone: "Stopped: the other side left, or loaded its page again.",
   failedChanged: "Stopped: the file has changed or disappeared.",
   save: "Save",
   saveAll: "Save all",
