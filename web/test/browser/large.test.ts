@@ -81,12 +81,8 @@ async function peaks(): Promise<number[]> {
 test("files arrive with equal digests in both directions, and the pictures go on", { timeout: PATIENCE * 2, skip }, async () => {
   const alice = await Someone.enrol(browser, program, ALICE, "Alice Archer");
   const bob = await Someone.enrol(browser, program, BOB, "Bob Baker");
-  for (const someone of [alice, bob]) {
-    await someone.click("Settings");
-    await someone.page.getByLabel("Accept video, screens").check();
-    await someone.page.getByLabel("Accept files without asking").check();
-    await someone.click("Close");
-  }
+  await alice.acceptsEverything();
+  await bob.acceptsEverything();
   await program.pair("c1", ALICE, BOB);
   await alice.click("Camera");
   await bob.watches("Camera of Alice Archer");

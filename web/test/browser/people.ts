@@ -65,6 +65,14 @@ export class Someone {
     return someone;
   }
 
+  /** From now on this person is not asked. */
+  async acceptsEverything(): Promise<void> {
+    await this.click("Settings");
+    await this.page.getByLabel("Accept video, screens").check();
+    await this.page.getByLabel("Accept files without asking").check();
+    await this.click("Close");
+  }
+
   async click(name: string): Promise<void> {
     await this.page.getByRole("button", { name, exact: true }).click();
   }

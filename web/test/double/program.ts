@@ -62,11 +62,21 @@ ${ice}
     return (answer["devices"] as Json[]).filter((device) => device["connected"] === true).length;
   }
 
-  /** A call between two phones of one PBX. */
+  /** A call between two phones of one PBX, which is answered. */
   async pair(call: string, first: string, second: string): Promise<void> {
+    await this.dial(call, first, second);
+    await this.answer(call);
+  }
+
+  /** A phone of a PBX dials the number of another one. */
+  async dial(call: string, first: string, second: string): Promise<void> {
     const request = { pbx: "pbx-a", leg: `${call}-1`, calling: first, called: second, side: "originating" };
     const { call: id } = await this.#ask("POST", "v1/calls", AGENT, request);
     this.#calls.set(call, { id: String(id), seq: 0 });
+  }
+
+  /** The other phone answers. */
+  async answer(call: string): Promise<void> {
     await this.#report(call, { event: "dialled", leg: `${call}-2` }, { event: "answered", leg: `${call}-2` }, this.#bridge(call, "bridged"));
   }
 
