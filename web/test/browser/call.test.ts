@@ -1,35 +1,15 @@
 // Two people in a call, each with the client in a real browser.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
+import { beforeEach, test } from "node:test";
 import jsQR from "jsqr";
-import type { Browser } from "playwright-core";
-import { NodeDouble } from "../double/node.ts";
-import { launch, Someone } from "./people.ts";
+import { Someone } from "./people.ts";
+import { scene } from "./scene.ts";
 
 const [ALICE, BOB, CAROL] = ["+12125550100", "1001;phone-context=pbx.b.example", "+13105552001"];
 
-let browser: Browser;
-let node: NodeDouble;
-let alice: Someone;
-let bob: Someone;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser.close());
-beforeEach(async () => {
-  node = new NodeDouble();
-  await node.start();
-  alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
-  bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
-});
-afterEach(async () => {
-  const complaints = [...alice.complaints, ...bob.complaints];
-  await alice.context.close();
-  await bob.context.close();
-  node.stop();
-  assert.deepEqual(complaints, []);
-});
+const set = scene(ALICE, BOB);
+let { browser, node, alice, bob } = set;
+beforeEach(() => ({ browser, node, alice, bob } = set));
 
 /** Alice shows her camera and Bob accepts. */
 async function cameraOn(): Promise<void> {

@@ -2,39 +2,24 @@
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { NodeDouble } from "../double/node.ts";
+import { afterEach, beforeEach, test } from "node:test";
 import { MB, picker, save, write } from "./bytes.ts";
-import { launch, Someone, until } from "./people.ts";
+import { type Someone, until } from "./people.ts";
+import { scene } from "./scene.ts";
 
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
 
-let browser: Browser;
-let node: NodeDouble;
-let alice: Someone;
-let bob: Someone;
+const set = scene(ALICE, BOB);
+let { node, alice, bob } = set;
 let folder: string;
 
-before(async () => {
-  browser = await launch();
-});
-after(() => browser.close());
 beforeEach(async () => {
+  ({ node, alice, bob } = set);
   folder = mkdtempSync(`${tmpdir()}/sidecall-files-`);
-  node = new NodeDouble();
-  await node.start();
-  alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
-  bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
   node.pair("c1", ALICE, BOB);
   await alice.sees("Bob Baker");
 });
-afterEach(async () => {
-  await alice.context.close();
-  await bob.context.close();
-  node.stop();
-  rmSync(folder, { recursive: true });
-});
+afterEach(() => rmSync(folder, { recursive: true }));
 
 /** How much of the only transfer has arrived. */
 const share = (someone: Someone) => someone.page.locator("progress").evaluate((element) => (element as HTMLProgressElement).value);

@@ -1,34 +1,14 @@
 // Sessions between devices in less usual situations.
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, test } from "node:test";
-import type { Browser } from "playwright-core";
-import { NodeDouble } from "../double/node.ts";
-import { launch, Someone, until } from "./people.ts";
+import { beforeEach, test } from "node:test";
+import { Someone, until } from "./people.ts";
+import { scene } from "./scene.ts";
 
 const [ALICE, BOB, CAROL] = ["+12125550100", "+13105552001", "+442079460000"];
 
-let browser: Browser;
-let node: NodeDouble;
-let alice: Someone;
-let bob: Someone;
-
-before(async () => {
-  browser = await launch();
-});
-after(() => browser.close());
-beforeEach(async () => {
-  node = new NodeDouble();
-  await node.start();
-  alice = await Someone.enrol(browser, node, ALICE, "Alice Archer");
-  bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
-});
-afterEach(async () => {
-  const complaints = [...alice.complaints, ...bob.complaints];
-  await alice.context.close();
-  await bob.context.close();
-  node.stop();
-  assert.deepEqual(complaints, []);
-});
+const set = scene(ALICE, BOB);
+let { browser, node, alice, bob } = set;
+beforeEach(() => ({ browser, node, alice, bob } = set));
 
 test("two who invite each other at once see each other, over one connection", { timeout: 90_000 }, async () => {
   node.pair("c1", ALICE, BOB);
