@@ -206,6 +206,8 @@ export class Link {
   }
 
   #judgeRelays(): void {
+    // The relays are not asked before there is a description.
+    if (this.connection.iceGatheringState === "new") return;
     const { help, refuse } = this.#relays;
     const needed = this.connection.getConfiguration().iceTransportPolicy === "relay";
     const missing = refuse ? "refused" : needed ? "unreachable" : undefined;

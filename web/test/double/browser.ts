@@ -49,6 +49,7 @@ export class Connection {
 
   connectionState = "new";
   signalingState = "stable";
+  iceGatheringState = "new";
   localDescription: Description | null = null;
   currentLocalDescription: Description | null = null;
   remoteDescription: Description | null = null;
