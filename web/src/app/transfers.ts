@@ -1,6 +1,6 @@
 // The file transfers of one call, in both directions, and the channels that carry them.
 import type { Bundle } from "../core/signal.ts";
-import { writeFrame } from "../core/transfer/frames.ts";
+import { type Reason, writeFrame } from "../core/transfer/frames.ts";
 import type { TransferState } from "../core/transfer/sender.ts";
 import { Download } from "../files/download.ts";
 import type { Entry } from "../files/entries.ts";
@@ -96,12 +96,14 @@ export class Transfers {
     }
   }
 
-  /** Takes a channel that the other side has opened. One that is not for an expected transfer is closed. */
+  /** Takes a channel that the other side has opened. Whoever sends what is over, or not known, is told. Others are closed. */
   take(session: Session, channel: RTCDataChannel): void {
     const id = channel.label.startsWith(LABEL) && channel.protocol === PROTOCOL ? channel.label.slice(LABEL.length) : undefined;
     const transfer = this.#all.get(id ?? "");
-    if (transfer?.work instanceof Download && transfer.session === session) transfer.work.attach(channel);
-    else if (id !== undefined && transfer === undefined) refuse(channel);
+    const expected = transfer?.work instanceof Download && transfer.session === session ? transfer.work : undefined;
+    if (id !== undefined && transfer === undefined) refuse(channel, "gone");
+    else if (typeof expected?.state === "object") refuse(channel, expected.state.failed);
+    else if (expected !== undefined) expected.attach(channel);
     else channel.close();
   }
 
@@ -160,7 +162,7 @@ export class Transfers {
     work.attach(session.openChannel(LABEL + id, PROTOCOL));
   }
 
-  /** The sender's page has been loaded again, and has the files no more. */
+  /** The sender's page has been loaded again, and has the files no more. If it only slept, it is told once it opens a channel. */
   #giveUp(id: string, { work, session }: Transfer): void {
     if (work.state === "waiting" && session?.state === "connected") this.drop(id);
   }
@@ -175,10 +177,10 @@ export class Transfers {
   }
 }
 
-/** A transfer that this page does not know of, because it has been loaded again. */
-function refuse(channel: RTCDataChannel): void {
+/** Says why a transfer does not go on: it is over here, or this page does not know of it because it has been loaded again. */
+function refuse(channel: RTCDataChannel, reason: Reason): void {
   channel.onopen = () => {
-    channel.send(writeFrame({ type: "cancel", reason: "gone" }));
+    channel.send(writeFrame({ type: "cancel", reason }));
     channel.close();
   };
   if (channel.readyState === "open") channel.onopen(new Event("open"));

@@ -56,11 +56,19 @@ export class Connection {
   onnegotiationneeded: (() => void) | null = null;
   onconnectionstatechange: (() => void) | null = null;
   onsignalingstatechange: (() => void) | null = null;
+  onicegatheringstatechange: (() => void) | null = null;
+  onicecandidateerror: ((error: { url: string; errorCode: number }) => void) | null = null;
   readonly senders: { track: Track | null }[] = [];
+  configuration: RTCConfiguration;
   #needed = false;
 
-  constructor() {
+  constructor(configuration: RTCConfiguration = {}) {
+    this.configuration = configuration;
     Connection.all.push(this);
+  }
+
+  setConfiguration(configuration: RTCConfiguration): void {
+    this.configuration = configuration;
   }
 
   createDataChannel(label: string, { protocol = "" } = {}): object {
@@ -124,10 +132,40 @@ export class Connection {
     this.onconnectionstatechange?.();
   }
 
+  /** Every server has been asked; the relay answered with this error. */
+  gathers(errorCode?: number): void {
+    if (errorCode !== undefined) this.onicecandidateerror?.({ url: "turn:turn.example", errorCode });
+    this.iceGatheringState = "complete";
+    this.onicegatheringstatechange?.();
+  }
+
   #need(): void {
     if (this.#needed) return;
     this.#needed = true;
     queueMicrotask(() => this.onnegotiationneeded?.());
+  }
+}
+
+/** One end of a data channel that is open; the test is the other end. */
+export class Channel {
+  readonly label: string;
+  readonly protocol = "sidecall-files";
+  readyState = "open";
+  readonly sent: unknown[] = [];
+  onopen: (() => void) | null = null;
+  onmessage: ((event: { data: unknown }) => void) | null = null;
+  onclose: (() => void) | null = null;
+
+  constructor(label = "") {
+    this.label = label;
+  }
+
+  send(frame: string): void {
+    this.sent.push(JSON.parse(frame));
+  }
+
+  close(): void {
+    this.readyState = "closed";
   }
 }
 

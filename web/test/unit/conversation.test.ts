@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import type { Party } from "../../src/core/calls.ts";
 import { commitment } from "../../src/core/verify.ts";
-import { Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
+import { Channel, Connection, fingerprint, sdpOf, settle } from "../double/browser.ts";
 import { callWith, ConversationDouble, party, PHONE, STRANGER, TABLET } from "../double/conversation.ts";
 
 // Time stands still unless a test moves it.
@@ -232,4 +232,35 @@ test("somebody who accepts after they have left sees nothing", async () => {
   double.conversation.update(callWith(party("3")));
   await double.accepts(PHONE);
   assert.equal(double.sessions.length, 0);
+});
+
+/** A transfer from another device is accepted; its id, and its session has a connection. */
+async function receive(): Promise<string> {
+  const id = await double.invites(PHONE, "files", { files: { count: 1, bytes: 4, name: "a.txt" } });
+  double.conversation.accept(id);
+  await settle();
+  Connection.all.at(-1)!.becomes("connected");
+  return id;
+}
+
+/** The sender opens a channel for a transfer. */
+function opens(id: string): Channel {
+  const channel = new Channel(`files:${id}`);
+  double.conversation.transfers.take(double.sessions[0]!, channel as unknown as RTCDataChannel);
+  return channel;
+}
+
+test("a sender who did not hear that its files were refused is told when it goes on", async () => {
+  const id = await receive();
+  double.conversation.cancelTransfer(id);
+  const channel = opens(id);
+  assert.deepEqual([channel.sent, channel.readyState], [[{ cancel: "user" }], "closed"]);
+});
+
+test("a sender who slept until its files were given up is told when it wakes", async () => {
+  const id = await receive();
+  await pass(16);
+  assert.deepEqual(double.conversation.transfers.view()[0]!.state, { failed: "gone" });
+  const channel = opens(id);
+  assert.deepEqual([channel.sent, channel.readyState], [[{ cancel: "gone" }], "closed"]);
 });

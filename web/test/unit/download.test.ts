@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Download } from "../../src/files/download.ts";
-import { install, settle } from "../double/browser.ts";
+import { Channel, install, settle } from "../double/browser.ts";
 
 const MB = 1024 * 1024;
 
@@ -13,22 +13,6 @@ function slowDisk(): () => void {
   const folder: object = { getDirectoryHandle: async () => folder, getFileHandle: async () => file };
   Object.assign(navigator, { storage: { getDirectory: async () => folder } });
   return release;
-}
-
-/** The receiver's end of a channel; the test is the other end. */
-class Channel {
-  readyState = "open";
-  readonly sent: unknown[] = [];
-  onmessage: ((event: { data: unknown }) => void) | null = null;
-  onclose: (() => void) | null = null;
-
-  send(frame: string): void {
-    this.sent.push(JSON.parse(frame));
-  }
-
-  close(): void {
-    this.readyState = "closed";
-  }
 }
 
 const attach = (download: Download, channel: Channel) => download.attach(channel as unknown as RTCDataChannel);
