@@ -211,7 +211,6 @@ export class Agreements {
       remote: { nonce: accept.nonce, fingerprint: accept.fingerprint },
     });
     session.setSources(sources.tracks);
-    session.begin();
     return session;
   }
 

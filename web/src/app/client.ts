@@ -10,7 +10,7 @@ import { type Preferences, type SavedSession, type Storage } from "../net/storag
 import type { StreamState } from "../net/stream.ts";
 import { Binding } from "./binding.ts";
 import { Conversation } from "./conversation.ts";
-import { iceConfiguration } from "./ice.ts";
+import { Ice } from "./ice.ts";
 import { randomHex } from "./random.ts";
 import { addresses, isReachable, missed, replyTo } from "./reach.ts";
 import { Texts } from "./texts.ts";
@@ -36,7 +36,7 @@ export class Client {
   readonly #storage: Storage;
   readonly #events: ClientEvents;
   readonly #outbox = new Outbox();
-  readonly #conversations = new Map<string, Promise<Conversation>>();
+  readonly #conversations = new Map<string, Promise<Conversation | undefined>>();
   readonly #ready = new Map<string, Conversation>();
   readonly #binding: Binding;
   readonly texts: Texts;
@@ -220,18 +220,25 @@ export class Client {
     const known = this.#conversations.get(id);
     if (known !== undefined) return known;
     if (call === undefined || present(call).length === 0) return Promise.resolve(undefined);
-    const made = this.#makeConversation(call);
+    const isWanted = () => this.#conversations.get(id) === made;
+    const made: Promise<Conversation | undefined> = this.#makeConversation(call, isWanted).catch(() => {
+      if (isWanted()) this.#conversations.delete(id);
+      return undefined;
+    });
     this.#conversations.set(id, made);
-    made.catch(() => this.#conversations.delete(id));
-    return made.catch(() => undefined);
+    return made;
   }
 
-  async #makeConversation(call: Call): Promise<Conversation> {
+  /** Nothing if the call ends meanwhile. Should it go on after that, another conversation is made. */
+  async #makeConversation(call: Call, isWanted: () => boolean): Promise<Conversation | undefined> {
     const stored = await this.#storage.identity(call.id);
     const { certificate, from } = stored ?? { certificate: await newCertificate(), from: randomHex() };
     if (stored === undefined) await this.#storage.saveIdentity(call.id, { certificate, from });
-    const wanted = () => present(this.calls.get(call.id) ?? call).length > 0;
-    const [identity, ice] = await Promise.all([identityOf(certificate), iceConfiguration(this.#access, wanted)]);
+    const identity = await identityOf(certificate);
+    if (!isWanted()) return undefined;
+    const ice = new Ice(() => this.#access.ice(), () => this.#events.changed());
+    // So that the first session need not wait for it.
+    void ice.current().catch(() => undefined);
     const conversation = new Conversation(this.calls.get(call.id) ?? call, { identity, from, ice }, {
       post: (address, content) => this.#outbox.post(address, content),
       claim: (invitation) => this.#access.claim(this.id, call.id, invitation),

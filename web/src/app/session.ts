@@ -1,8 +1,9 @@
 // A session: the connection between this device and one other, who it is verified to be, and what it carries.
 import type { Role } from "../core/envelope.ts";
 import { type Counters, quality, sample, type Quality } from "../core/quality.ts";
-import type { Sdp, Signal, Source } from "../core/signal.ts";
+import type { Ice as Candidates, Sdp, Signal, Source } from "../core/signal.ts";
 import { commitment, fourWords, isFrom, type Proof } from "../core/verify.ts";
+import type { Ice } from "./ice.ts";
 import { Link, type LinkSignal, type LinkState, type RelayFailure } from "../media/link.ts";
 
 /** What a session is, apart from its connection; kept across a reload. */
@@ -38,12 +39,19 @@ export interface SessionEvents {
 const SAMPLE = 3_000;
 /** Rebuilding is tried so often without success before the session waits for the network to change. */
 const REBUILDS = 5;
+/** More of what the other side says early is not kept. */
+const EARLY_MAX = 64;
 
 export class Session {
   #facts: SessionFacts;
-  readonly #configuration: RTCConfiguration;
+  readonly #ice: Ice;
+  readonly #certificate: RTCCertificate;
   readonly #events: SessionEvents;
-  #link: Link;
+  /** The connection, once the node has said how to connect. */
+  #link: Link | undefined;
+  /** What the other side has said until then. */
+  #early: (Sdp | Candidates)[] = [];
+  #closed = false;
   #sources: ReadonlyMap<Source, MediaStreamTrack> = new Map();
   #rebuilds = 0;
   #counters: Counters = { lost: 0, received: 0 };
@@ -55,11 +63,13 @@ export class Session {
   relayFailure: RelayFailure | undefined;
   remote: ReadonlyMap<Source, MediaStreamTrack> = new Map();
 
-  constructor(facts: SessionFacts, configuration: RTCConfiguration, events: SessionEvents) {
+  /** The inviter offers. */
+  constructor(facts: SessionFacts, ice: Ice, certificate: RTCCertificate, events: SessionEvents) {
     this.#facts = facts;
-    this.#configuration = configuration;
+    this.#ice = ice;
+    this.#certificate = certificate;
     this.#events = events;
-    this.#link = this.#connect(facts.inviter);
+    void this.#connect(facts.inviter);
     this.#sampler = setInterval(() => void this.#measure(), SAMPLE);
     events.save(facts);
   }
@@ -80,31 +90,29 @@ export class Session {
     return this.#rebuilds > REBUILDS;
   }
 
-  /** Offers, as the inviter or for a device that asked for a new connection. */
-  begin(): void {
-    this.#link.openChannel("control");
+  /** Whether the node does not say how to connect. */
+  get unanswered(): boolean {
+    return this.#link === undefined && this.#ice.silent;
   }
 
   setSources(sources: ReadonlyMap<Source, MediaStreamTrack>): void {
     for (const source of ["camera", "screen", "microphone"] as const) {
       if (this.#sources.get(source) === sources.get(source)) continue;
-      void this.#link.setSource(source, sources.get(source));
+      void this.#link?.setSource(source, sources.get(source));
     }
     this.#sources = new Map(sources);
   }
 
+  /** Of a session that is connected. */
   openChannel(label: string, protocol: string): RTCDataChannel {
-    return this.#link.openChannel(label, protocol);
+    return this.#link!.openChannel(label, protocol);
   }
 
   signal(signal: Signal & { readonly session: string }): void {
     const { round } = this.#facts;
-    if (signal.type === "ice" && signal.round === round) this.#link.signal(signal);
-    if (signal.type === "sdp" && signal.round === round && this.#verified(signal)) this.#link.signal(signal);
-    if (signal.type === "restart" && signal.round > round) {
-      this.#rebuild(true, signal.round);
-      this.begin();
-    }
+    if (signal.type === "ice" && signal.round === round) this.#take(signal);
+    if (signal.type === "sdp" && signal.round === round && this.#verified(signal)) this.#take(signal);
+    if (signal.type === "restart" && signal.round > round) this.#rebuild(true, signal.round);
   }
 
   /** Builds the connection anew and asks the other side to offer. */
@@ -116,18 +124,29 @@ export class Session {
 
   networkChanged(): void {
     this.#rebuilds = 0;
-    if (this.state === "connected") this.#link.restartIce();
+    if (this.state === "connected") void this.#link?.restartIce();
     else this.restart();
   }
 
   close(): void {
     clearInterval(this.#sampler);
-    this.#link.close();
+    this.#closed = true;
+    this.#link?.close();
     this.remote = new Map();
   }
 
-  #connect(begins: boolean): Link {
-    return new Link(this.#facts.polite, begins, this.#configuration, {
+  #take(signal: Sdp | Candidates): void {
+    if (this.#link !== undefined) this.#link.signal(signal);
+    else if (this.#early.length < EARLY_MAX) this.#early.push(signal);
+  }
+
+  /** Connects as soon as the node has said how, and offers if this side begins. */
+  async #connect(begins: boolean): Promise<void> {
+    const { round, polite } = this.#facts;
+    const said = await this.#ice.awaited(() => !this.#closed && this.#facts.round === round);
+    if (said === undefined) return;
+    const certificates = [this.#certificate];
+    const link = new Link(polite, begins, { ...said, certificates }, {
       send: (signal) => this.#send(signal),
       state: (state) => this.#stateChanged(state),
       remote: (tracks) => {
@@ -139,21 +158,26 @@ export class Session {
         this.relayFailure = failure;
         this.#events.changed();
       },
+      configuration: async () => ({ ...(await this.#ice.current()), certificates }),
       stuck: () => this.#stuck(),
     });
+    this.#link = link;
+    for (const [source, track] of this.#sources) void link.setSource(source, track);
+    if (begins) link.openChannel("control");
+    for (const signal of this.#early.splice(0)) link.signal(signal);
+    this.#events.changed();
   }
 
   #rebuild(begins: boolean, round: number): void {
-    this.#link.close();
+    this.#link?.close();
+    this.#link = undefined;
+    this.#early = [];
     this.#facts = { ...this.#facts, round };
     this.#events.save(this.#facts);
     this.state = "connecting";
     this.remote = new Map();
     this.#counters = { lost: 0, received: 0 };
-    this.#link = this.#connect(begins);
-    const sources = this.#sources;
-    this.#sources = new Map();
-    this.setSources(sources);
+    void this.#connect(begins);
     this.#events.changed();
   }
 
@@ -202,7 +226,7 @@ export class Session {
 
   async #measure(): Promise<void> {
     if (this.state !== "connected") return;
-    const reports = await this.#link.connection.getStats().catch(() => undefined);
+    const reports = await this.#link?.connection.getStats().catch(() => undefined);
     if (reports === undefined) return;
     const all: Record<string, unknown>[] = [];
     reports.forEach((report: Record<string, unknown>) => all.push(report));

@@ -1,5 +1,6 @@
 // The sessions of one call: one for each other device.
 import type { Identity } from "../media/certificate.ts";
+import type { Ice } from "./ice.ts";
 import { Session, type SessionFacts } from "./session.ts";
 import type { Transfers } from "./transfers.ts";
 
@@ -7,7 +8,7 @@ import type { Transfers } from "./transfers.ts";
 export interface Self {
   readonly identity: Identity;
   readonly from: string;
-  readonly ice: RTCConfiguration;
+  readonly ice: Ice;
 }
 
 export interface SessionsEvents {
@@ -53,7 +54,7 @@ export class Sessions {
 
   open(facts: SessionFacts): Session {
     const { ice, identity } = this.#self;
-    const session = new Session(facts, { ...ice, certificates: [identity.certificate] }, {
+    const session = new Session(facts, ice, identity.certificate, {
       send: (from, content) => this.#events.post(from.facts.address, content),
       changed: () => this.#events.changed(),
       channel: (from, channel) => {

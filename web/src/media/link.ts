@@ -20,10 +20,13 @@ export interface LinkEvents {
   channel(channel: RTCDataChannel): void;
   /** Whether a relay that is needed does not help; it may yet. */
   relay(failure: RelayFailure | undefined): void;
+  /** The configuration as it is now: credentials expire. */
+  configuration(): Promise<RTCConfiguration>;
   /** This connection will not come back; only a new one helps. */
   stuck(): void;
 }
 
+const BUNDLE = "max-bundle";
 const CANDIDATES_MAX = 32;
 /** How long an interruption may last before ICE is restarted, and how long a connection may take. */
 const PATIENCE = 2_000;
@@ -38,6 +41,8 @@ const BITRATE: Record<Source, number> = { camera: 1_800_000, screen: 3_500_000, 
 
 export class Link {
   readonly connection: RTCPeerConnection;
+  /** Whether nothing but a relay may be used. */
+  readonly relayOnly: boolean;
   readonly #events: LinkEvents;
   readonly #senders = new Map<Source, RTCRtpSender>();
   #negotiation: Negotiation;
@@ -54,7 +59,8 @@ export class Link {
   constructor(polite: boolean, begins: boolean, configuration: RTCConfiguration, events: LinkEvents) {
     this.#events = events;
     this.#negotiation = negotiation(polite, begins);
-    const connection = new RTCPeerConnection({ bundlePolicy: "max-bundle", ...configuration });
+    this.relayOnly = configuration.iceTransportPolicy === "relay";
+    const connection = new RTCPeerConnection({ bundlePolicy: BUNDLE, ...configuration });
     this.connection = connection;
     connection.onnegotiationneeded = () => this.#input({ type: "needed" });
     connection.onicecandidate = ({ candidate }) => candidate && this.#gather(candidate);
@@ -94,11 +100,16 @@ export class Link {
     }
   }
 
-  /** The network has changed: looks for other ways. */
-  restartIce(): void {
+  /** The network has changed: looks for other ways, with credentials that are valid. */
+  async restartIce(): Promise<void> {
     if (this.#closed) return;
-    this.connection.restartIce();
     this.#allow();
+    const configuration = await this.#events.configuration();
+    // Firefox before 119 cannot: it gets a new connection.
+    this.#queue(async () => {
+      this.connection.setConfiguration({ bundlePolicy: BUNDLE, ...configuration });
+      this.connection.restartIce();
+    });
   }
 
   /** How long the connection may take. */
@@ -209,8 +220,7 @@ export class Link {
     // The relays are not asked before there is a description.
     if (this.connection.iceGatheringState === "new") return;
     const { help, refuse } = this.#relays;
-    const needed = this.connection.getConfiguration().iceTransportPolicy === "relay";
-    const missing = refuse ? "refused" : needed ? "unreachable" : undefined;
+    const missing = refuse ? "refused" : this.relayOnly ? "unreachable" : undefined;
     this.#events.relay(help ? undefined : missing);
   }
 
@@ -219,16 +229,17 @@ export class Link {
       case "connected":
         this.#stopTimer("patience");
         this.#stopTimer("connect");
+        this.#stopTimer("relay");
         this.#events.state("connected");
         this.#report();
         break;
       case "disconnected":
         this.#events.state("interrupted");
-        this.#timer("patience", PATIENCE, () => this.restartIce());
+        this.#timer("patience", PATIENCE, () => void this.restartIce());
         break;
       case "failed":
         this.#events.state("interrupted");
-        this.restartIce();
+        void this.restartIce();
         break;
     }
   }

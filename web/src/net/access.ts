@@ -1,7 +1,7 @@
 // What a client asks of its node: as a device of a number, or as a guest in one call.
 import type { Peer } from "../core/envelope.ts";
 import { parse, text } from "../core/json.ts";
-import { type Api, ApiError, type Device } from "./api.ts";
+import { type Api, ApiError, type Device, type IceAnswer } from "./api.ts";
 import { isAlive } from "./outbox.ts";
 
 /** Where a client listens. */
@@ -19,7 +19,7 @@ export interface Access {
   /** Makes the client known. Rejects if the node cannot be reached, or refuses. */
   bind(): Promise<Bound>;
   /** The servers that help to connect, and whether all media has to be relayed. Rejects if the node does not say. */
-  ice(): Promise<RTCConfiguration>;
+  ice(): Promise<IceAnswer>;
   /** The guests of a call that are there now; undefined if the node does not say. */
   guests(call: string): Promise<readonly Peer[] | undefined>;
   /** Whether this client, of all of its number's, may accept an invitation. */
@@ -42,7 +42,7 @@ export class DeviceAccess implements Access {
     return { client, path: `v1/clients/${encodeURIComponent(client)}/stream`, token: this.#device.token };
   }
 
-  ice(): Promise<RTCConfiguration> {
+  ice(): Promise<IceAnswer> {
     return this.#api.ice(this.#device);
   }
 
@@ -79,7 +79,7 @@ export class GuestAccess implements Access {
     return { client: "", path: "v1/guests/stream", token: this.#pass.token };
   }
 
-  ice(): Promise<RTCConfiguration> {
+  ice(): Promise<IceAnswer> {
     return this.#api.iceAt(this.#pass.address);
   }
 

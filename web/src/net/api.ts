@@ -1,6 +1,6 @@
 // The node's HTTP API, as far as this client uses it.
 import { parseAddress, parseGuest, type Peer } from "../core/envelope.ts";
-import { type Json, list, object, text } from "../core/json.ts";
+import { integer, type Json, list, object, oneOf, text } from "../core/json.ts";
 import { cleanName } from "../core/text.ts";
 
 /** This installation of the client, as it signs in. */
@@ -21,6 +21,13 @@ export interface OtherDevice {
 export interface GuestCode {
   readonly code: string;
   readonly link: string;
+}
+
+/** How to connect to others. */
+export interface IceAnswer {
+  readonly configuration: RTCConfiguration;
+  /** When its credentials expire, in ms since 1970. */
+  readonly expires: number;
 }
 
 /** What a desk phone dials to sign this page in. */
@@ -85,13 +92,13 @@ export class Api {
     return id;
   }
 
-  async ice(device: Device): Promise<RTCConfiguration> {
-    return iceConfiguration(await this.#ask("GET", "v1/ice", device.token));
+  async ice(device: Device): Promise<IceAnswer> {
+    return iceAnswer(await this.#ask("GET", "v1/ice", device.token));
   }
 
   /** For whoever has this address on the node. */
-  async iceAt(address: string): Promise<RTCConfiguration> {
-    return iceConfiguration(await ask(`${address}/ice`, { method: "GET" }, TIMEOUT));
+  async iceAt(address: string): Promise<IceAnswer> {
+    return iceAnswer(await ask(`${address}/ice`, { method: "GET" }, TIMEOUT));
   }
 
   /** The code that lets guests into a call. */
@@ -192,9 +199,13 @@ function otherDevice(value: unknown): OtherDevice | undefined {
   return { id, name: cleanName(text(fields?.["name"], 400) ?? id) ?? id, connected: fields?.["connected"] === true };
 }
 
-function iceConfiguration(answer: Json): RTCConfiguration {
-  const iceServers = list(answer["iceServers"], 16, iceServer) ?? [];
-  return { iceServers, ...(answer["iceTransportPolicy"] === "relay" && { iceTransportPolicy: "relay" }) };
+/** Something else than an answer says nothing of the policy: it is no answer without one. */
+function iceAnswer(answer: Json): IceAnswer {
+  const iceServers = list(answer["iceServers"], 16, iceServer);
+  const expires = integer(answer["expires"], Number.MAX_SAFE_INTEGER);
+  const iceTransportPolicy = oneOf(answer["iceTransportPolicy"] ?? "all", ["all", "relay"] as const);
+  if (iceServers === undefined || expires === undefined || iceTransportPolicy === undefined) throw new ApiError("refused");
+  return { configuration: { iceServers, iceTransportPolicy }, expires };
 }
 
 function iceServer(value: unknown): RTCIceServer | undefined {

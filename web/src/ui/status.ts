@@ -23,6 +23,7 @@ export function mediaStatus(sessions: readonly Session[], t: Catalogue): Status 
 }
 
 function one(session: Session, t: Catalogue): Status {
+  if (session.unanswered) return { text: t.mediaUnanswered, level: "bad" };
   if (session.state !== "connected" && session.relayFailure === "refused") return { text: t.relayRefused, level: "bad" };
   if (session.state !== "connected" && session.relayFailure === "unreachable") return { text: t.relayUnreachable, level: "bad" };
   if (session.lost) return { text: t.mediaLost, level: "bad" };

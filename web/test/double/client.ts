@@ -3,7 +3,7 @@ import { Client } from "../../src/app/client.ts";
 import type { Call } from "../../src/core/calls.ts";
 import type { Peer } from "../../src/core/envelope.ts";
 import { DeviceAccess } from "../../src/net/access.ts";
-import type { Api, Device } from "../../src/net/api.ts";
+import type { Api, Device, IceAnswer } from "../../src/net/api.ts";
 import type { SavedSession, Storage } from "../../src/net/storage.ts";
 import { type Devices, install, settle, Socket } from "./browser.ts";
 
@@ -23,7 +23,9 @@ export class ClientDouble {
   bind: () => Promise<string> = async () => "c1";
   revoked = false;
   /** How to connect, as the node says it. */
-  ice: () => Promise<RTCConfiguration> = async () => ({});
+  ice: () => Promise<IceAnswer> = async () => ({ configuration: {}, expires: Infinity });
+  /** The identity of a call, as it is stored. */
+  identity: () => Promise<undefined> = async () => undefined;
   /** The guests of each call, as the node lists them. */
   guests: Peer[] | undefined;
   readonly client: Client;
@@ -35,7 +37,7 @@ export class ClientDouble {
     const storage = {
       calls: async () => calls,
       sessions: async () => sessions,
-      identity: nothing,
+      identity: () => this.identity(),
       saveCall: nothing,
       saveSession: nothing,
       saveIdentity: nothing,

@@ -1,9 +1,11 @@
 // A conversation for unit tests: what it posts is kept, and the test speaks for the other devices.
 import { Conversation } from "../../src/app/conversation.ts";
+import { Ice } from "../../src/app/ice.ts";
 import type { Session } from "../../src/app/session.ts";
 import type { TransferView } from "../../src/app/transfers.ts";
 import type { Call, Party } from "../../src/core/calls.ts";
 import { parseSignal } from "../../src/core/signal.ts";
+import type { IceAnswer } from "../../src/net/api.ts";
 import type { Identity } from "../../src/media/certificate.ts";
 import { type Devices, fingerprint, install, sdpOf, settle } from "./browser.ts";
 
@@ -24,13 +26,16 @@ export class ConversationDouble {
   /** How many devices a post reaches. */
   reach = 1;
   automatic = false;
+  /** How to connect, as the node says it. */
+  ice: () => Promise<IceAnswer> = async () => ({ configuration: {}, expires: Infinity });
   readonly done: TransferView[] = [];
   readonly conversation: Conversation;
   #ids = 0;
 
   constructor(call: Call = callWith(party("2"))) {
     const identity = { certificate: {}, fingerprint: fingerprint("AA") } as Identity;
-    this.conversation = new Conversation(call, { identity, from: "own-own-own-own-own", ice: {} }, {
+    const ice = new Ice(() => this.ice(), () => undefined);
+    this.conversation = new Conversation(call, { identity, from: "own-own-own-own-own", ice }, {
       post: async (_, content) => {
         this.posted.push(content as Json);
         return this.reach;

@@ -221,7 +221,7 @@ export class NodeDouble {
   #answer(route: string, body: Json, authorization: string): [number, Json] {
     const device = [...this.#devices.values()].find(({ token }) => authorization === `Bearer ${token}`);
     const address = this.#addresses.get(/^\w+ \/a\/(\w+)$/.exec(route)?.[1] ?? "");
-    if (/ \/a\/\w+\/ice$/.test(route)) return [200, { iceServers: [] }];
+    if (/ \/a\/\w+\/ice$/.test(route)) return [200, { iceServers: [], expires: Date.now() + 43_200_000 }];
     if (/ \/a\//.test(route)) return address === undefined ? [404, {}] : this.#inbox(route, address, body);
     if (route === "POST /v1/devices") return this.#enrol(body);
     if (route === "POST /v1/guests") return this.#join(body);
@@ -235,7 +235,7 @@ export class NodeDouble {
     const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
     if (call !== undefined && !this.old) return this.#claim(device, call, body);
     if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
-    if (route === "GET /v1/ice") return [200, { iceServers: [] }];
+    if (route === "GET /v1/ice") return [200, { iceServers: [], expires: Date.now() + 43_200_000 }];
     if (route === "GET /v1/devices") return [200, { devices: this.#of(device.number).map((other) => this.#view(other)) }];
     if (route === `POST /v1/numbers/${encodeURIComponent(device.number)}/enrolments`) return [201, { code: this.#code(device.number) }];
     const removed = this.#devices.get(/^DELETE \/v1\/devices\/(\w+)$/.exec(route)?.[1] ?? "");

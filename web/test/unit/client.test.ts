@@ -3,9 +3,11 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { type Call, keyOf, present } from "../../src/core/calls.ts";
+import { en } from "../../src/core/locale/en.ts";
 import { GuestAccess } from "../../src/net/access.ts";
 import { type Api, ApiError } from "../../src/net/api.ts";
-import { settle, Socket } from "../double/browser.ts";
+import { mediaStatus } from "../../src/ui/status.ts";
+import { Connection, settle, Socket } from "../double/browser.ts";
 import { addressOf, ClientDouble } from "../double/client.ts";
 
 // Time stands still unless a test moves it.
@@ -179,4 +181,44 @@ test("of a folder with more than a thousand files, every one is remembered", asy
   await until(() => double.client.calls.get("one")!.lines.length > 0);
   const [line] = double.client.calls.get("one")!.lines;
   assert.equal(line!.kind === "files" && line!.saved!.length, count);
+});
+
+const INVITE = { type: "invite", invitation: "i", session: "s", kind: "camera", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };
+
+test("people can write while the node does not say how to connect, and nothing connects until it does", async () => {
+  double.ice = async () => {
+    throw new ApiError("absent");
+  };
+  await double.start();
+  await double.meets("one", "1");
+  const conversation = double.client.conversation("one");
+  assert.ok(conversation !== undefined);
+  await double.takes("one", { type: "message", content: INVITE });
+  conversation.accept("i");
+  await pass(30);
+  const words = mediaStatus(conversation.sessions, en)?.text;
+  // The one connection is for the certificate's fingerprint, and never leaves this page.
+  assert.deepEqual([words, Connection.all.length, Connection.all[0]!.localDescription], [en.mediaUnanswered, 1, null]);
+  double.ice = async () => ({ configuration: { iceServers: [], iceTransportPolicy: "relay" }, expires: Infinity });
+  await pass(31);
+  const policies = Connection.all.slice(1).map(({ configuration }) => configuration.iceTransportPolicy);
+  assert.deepEqual([...new Set(policies)], ["relay"]);
+  assert.equal(mediaStatus(conversation.sessions, en)?.text, en.mediaConnecting);
+});
+
+test("a call that ends while its conversation is made, and goes on, has one conversation", async () => {
+  const waiting: (() => void)[] = [];
+  double.identity = () => new Promise((done) => waiting.push(() => done(undefined)));
+  const guest = { id: "g", name: "Zoë", address: addressOf("g"), capabilities: [] };
+  await double.start();
+  await double.takes("one", { type: "guest", role: "first", guest });
+  await double.takes("one", { type: "guest-left", guest: "g" });
+  await double.takes("one", { type: "guest", role: "first", guest: { ...guest, id: "g2" } });
+  assert.equal(waiting.length, 2);
+  waiting[1]!();
+  await settle();
+  const conversation = double.client.conversation("one");
+  waiting[0]!();
+  await settle();
+  assert.ok(conversation !== undefined && double.client.conversation("one") === conversation);
 });

@@ -234,6 +234,41 @@ test("somebody who accepts after they have left sees nothing", async () => {
   assert.equal(double.sessions.length, 0);
 });
 
+test("what another device says before the node has said how to connect is answered then", async () => {
+  let say = () => {};
+  const said = new Promise<void>((done) => (say = done));
+  double.ice = () => said.then(() => ({ configuration: { iceTransportPolicy: "relay" }, expires: Infinity }));
+  const proof = { nonce: "b".repeat(32), fingerprint: fingerprint("BB") };
+  const id = await double.invites(PHONE, "camera", { commit: commitment(proof) });
+  double.conversation.accept(id);
+  await settle();
+  await double.says(PHONE, { type: "sdp", session: id, kind: "offer", sdp: sdpOf("BB"), tracks: {}, nonce: proof.nonce, offer: 7 });
+  assert.deepEqual([Connection.all.length, double.count("sdp")], [0, 0]);
+  say();
+  await settle();
+  assert.deepEqual([double.last("sdp")["kind"], double.last("sdp")["offer"]], ["answer", 7]);
+  assert.equal(Connection.all[0]!.configuration.iceTransportPolicy, "relay");
+});
+
+test("other ways are looked for, and connections are built, with credentials that are valid then", async () => {
+  let asked = 0;
+  double.ice = async () => ({ configuration: { iceServers: [{ urls: "turn:x", username: String((asked += 1)) }] }, expires: Date.now() });
+  const used = () => Connection.all.at(-1)!.configuration;
+  await double.show(PHONE);
+  await double.answers(PHONE);
+  const first = used();
+  Connection.all[0]!.becomes("connected");
+  double.conversation.networkChanged();
+  await settle();
+  assert.deepEqual([Connection.all.length, used()], [1, { ...first, iceServers: [{ urls: "turn:x", username: "2" }] }]);
+  Connection.all[0]!.becomes("failed");
+  await settle();
+  assert.equal(used().iceServers?.[0]?.username, "3");
+  double.sessions[0]!.restart();
+  await settle();
+  assert.deepEqual([Connection.all.length, used().iceServers?.[0]?.username], [2, "4"]);
+});
+
 /** A transfer from another device is accepted; its id, and its session has a connection. */
 async function receive(): Promise<string> {
   const id = await double.invites(PHONE, "files", { files: { count: 1, bytes: 4, name: "a.txt" } });

@@ -101,6 +101,7 @@ export const de: Catalogue = {
   mediaLossy: "Das Netz verliert Daten. Gehen Sie näher an den Zugangspunkt, oder nehmen Sie ein Kabel.",
   mediaInterrupted: "Die Verbindung ist unterbrochen. Sie wird neu aufgebaut …",
   mediaLost: "Das andere Gerät ist nicht erreichbar. Vielleicht wurde es geschlossen, oder eine Firewall steht im Weg: Versuchen Sie ein anderes Netz.",
+  mediaUnanswered: "Der Server sagt nicht, wie das andere Gerät zu erreichen ist. Neuer Versuch …",
   relayRefused: "Das Relais lehnt dieses Gerät ab. Ihr Administrator muss prüfen, ob Relais und Server dasselbe Geheimnis haben.",
   relayUnreachable: "Das Relais ist nicht erreichbar. Vielleicht steht eine Firewall im Weg: Versuchen Sie ein anderes Netz, oder fragen Sie Ihren Administrator.",
   verify: "Prüfen",

@@ -108,6 +108,7 @@ export const en = {
   mediaLossy: "The network loses data. Move closer to the access point, or use a cable.",
   mediaInterrupted: "The connection was interrupted. Reconnecting…",
   mediaLost: "The other device cannot be reached. It may have been closed, or a firewall is in the way: try another network.",
+  mediaUnanswered: "The server does not say how to connect to the other device. Trying again…",
   relayRefused: "The relay refuses this device. Your administrator must check that the relay and the server have the same secret.",
   relayUnreachable: "The relay cannot be reached. A firewall may be in the way: try another network, or ask your administrator.",
   verify: "Verify",
