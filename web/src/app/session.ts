@@ -59,8 +59,7 @@ export class Session {
   state: LinkState = "connecting";
   quality: Quality = "good";
   relayed = false;
-  /** Why a relay that may be needed does not help. */
-  relayFailure: RelayFailure | undefined;
+  #relayFailure: RelayFailure | undefined;
   remote: ReadonlyMap<Source, MediaStreamTrack> = new Map();
 
   /** The inviter offers. */
@@ -93,6 +92,11 @@ export class Session {
   /** Whether the node does not say how to connect. */
   get unanswered(): boolean {
     return this.#link === undefined && this.#ice.silent;
+  }
+
+  /** Why a relay does not help. If there are other ways, only once they have not led to the other side either. */
+  get relayFailure(): RelayFailure | undefined {
+    return this.#link?.relayOnly || this.#rebuilds > 0 ? this.#relayFailure : undefined;
   }
 
   setSources(sources: ReadonlyMap<Source, MediaStreamTrack>): void {
@@ -155,7 +159,7 @@ export class Session {
       },
       channel: (channel) => this.#events.channel(this, channel),
       relay: (failure) => {
-        this.relayFailure = failure;
+        this.#relayFailure = failure;
         this.#events.changed();
       },
       configuration: async () => ({ ...(await this.#ice.current()), certificates }),

@@ -8,8 +8,8 @@ export type LinkSignal =
   | { readonly type: "sdp"; readonly kind: "offer" | "answer"; readonly sdp: string; readonly tracks: Tracks; readonly offer?: number }
   | { readonly type: "ice"; readonly candidates: readonly Candidate[] };
 
-/** Why there is no relay. */
-export type RelayFailure = "refused" | "unreachable";
+/** Why there is no relay. A refusal is an error code of TURN (RFC 8656, section 19). */
+export type RelayFailure = "unreachable" | { readonly refused: number };
 
 export interface LinkEvents {
   /** Resolves with how many devices it reached, or why none. */
@@ -50,8 +50,8 @@ export class Link {
   #early: Candidate[] = [];
   #gathered: Candidate[] = [];
   #trickling = false;
-  /** What the relays have said: that they help, or that they refuse to. */
-  readonly #relays = { help: false, refuse: false };
+  /** What the relays have said since they were asked: that they help, or that they refuse to. */
+  #relays: { help: boolean; refused?: number } = { help: false };
   #timers = new Map<string, ReturnType<typeof setTimeout>>();
   #steps: Promise<void> = Promise.resolve();
   #closed = false;
@@ -64,7 +64,9 @@ export class Link {
     this.connection = connection;
     connection.onnegotiationneeded = () => this.#input({ type: "needed" });
     connection.onicecandidate = ({ candidate }) => candidate && this.#gather(candidate);
-    connection.onicecandidateerror = ({ url, errorCode }) => (this.#relays.refuse ||= isRefusal(url, errorCode));
+    connection.onicecandidateerror = ({ url, errorCode }) => {
+      if (isRefusal(url, errorCode)) this.#relays.refused ??= errorCode;
+    };
     connection.onicegatheringstatechange = () => connection.iceGatheringState === "complete" && this.#judgeRelays();
     connection.onconnectionstatechange = () => this.#watch();
     connection.ondatachannel = ({ channel }) => this.#events.channel(channel);
@@ -114,6 +116,7 @@ export class Link {
 
   /** How long the connection may take. */
   #allow(): void {
+    this.#relays = { help: false };
     this.#timer("connect", CONNECT, () => this.connection.connectionState === "connected" || this.#events.stuck());
     this.#timer("relay", RELAY, () => this.#judgeRelays());
   }
@@ -219,8 +222,8 @@ export class Link {
   #judgeRelays(): void {
     // The relays are not asked before there is a description.
     if (this.connection.iceGatheringState === "new") return;
-    const { help, refuse } = this.#relays;
-    const missing = refuse ? "refused" : this.relayOnly ? "unreachable" : undefined;
+    const { help, refused } = this.#relays;
+    const missing = refused !== undefined ? { refused } : this.relayOnly ? "unreachable" : undefined;
     this.#events.relay(help ? undefined : missing);
   }
 
@@ -272,7 +275,7 @@ export class Link {
   }
 }
 
-/** Whether a TURN server has answered that it does not help: most often, that it does not know the credential (RFC 8656). */
+/** Whether a TURN server has answered that it does not help. From 700, the browser has found no server. */
 function isRefusal(url: string, code: number): boolean {
   return /^turns?:/.test(url) && code < 700;
 }

@@ -269,6 +269,28 @@ test("other ways are looked for, and connections are built, with credentials tha
   assert.deepEqual([Connection.all.length, used().iceServers?.[0]?.username], [2, "4"]);
 });
 
+test("where there are other ways than a relay, it is blamed once they have failed too", async () => {
+  await double.show(PHONE);
+  Connection.all[0]!.gathers(486);
+  assert.equal(double.sessions[0]!.relayFailure, undefined);
+  await pass(16);
+  assert.deepEqual(double.sessions[0]!.relayFailure, { refused: 486 });
+});
+
+test("where only a relay may be used, it is blamed at once, and again asked when the network changes", async () => {
+  double.ice = async () => ({ configuration: { iceTransportPolicy: "relay" }, expires: Infinity });
+  await double.show(PHONE);
+  await double.answers(PHONE);
+  const connection = Connection.all[0]!;
+  connection.gathers(486);
+  assert.deepEqual(double.sessions[0]!.relayFailure, { refused: 486 });
+  connection.becomes("connected");
+  double.conversation.networkChanged();
+  await settle();
+  connection.gathers();
+  assert.equal(double.sessions[0]!.relayFailure, "unreachable");
+});
+
 /** A transfer from another device is accepted; its id, and its session has a connection. */
 async function receive(): Promise<string> {
   const id = await double.invites(PHONE, "files", { files: { count: 1, bytes: 4, name: "a.txt" } });
