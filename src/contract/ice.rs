@@ -24,7 +24,8 @@ pub struct IceServers {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum IceTransportPolicy {
-    /// Relayed candidates only: the other side learns no address of the client's network.
+    /// Relayed candidates only. This hides the addresses of the client's network from the other client; the other
+    /// organisation's node still sees where posts come from.
     Relay,
 }
 

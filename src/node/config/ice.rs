@@ -26,7 +26,8 @@ pub struct IceConfig {
     pub secret: Option<Secret>,
     /// Seconds for which a client's credential is valid. A guest's is valid for an hour at most.
     pub lifetime: u64,
-    /// Whether clients send all of their media through the TURN servers, and so hide their addresses.
+    /// Whether clients are told to send all of their media through the TURN servers, which hides their addresses from
+    /// other clients.
     pub relay_only: bool,
 }
 
