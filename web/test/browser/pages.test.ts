@@ -109,6 +109,7 @@ test("the pages of a call", { timeout: 240_000 }, async () => {
   await alice.click("Accept");
   await alice.page.locator("progress").waitFor();
   await alice.click("Pause");
+  await alice.page.getByRole("button", { name: "Stop camera" }).hover();
   await inspect(alice.page, "call");
   await alice.click("Verify");
   await inspect(alice.page, "words");
