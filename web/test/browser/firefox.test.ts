@@ -3,21 +3,21 @@
 // Firefox outside CI.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { after, before, test } from "node:test";
 import type { Browser } from "playwright-core";
 import puppeteer, { type Browser as Firefox, type ElementHandle, type Page } from "puppeteer-core";
 import { Program } from "../double/program.ts";
-import { launch, Someone } from "./people.ts";
+import { launch, Someone, until } from "./people.ts";
 
 const BINARY = process.env["SIDECALL"] || undefined;
 const FIREFOX = process.env["FIREFOX"] ?? "/usr/bin/firefox-esr";
 const skip = BINARY === undefined || (process.env["CI"] === undefined && !existsSync(FIREFOX));
 const [ALICE, BOB] = ["+12125550100", "+13105552001"];
 
-let chromium: Browser;
-let firefox: Firefox;
+let chromium: Browser | undefined;
+let firefox: Firefox | undefined;
 let program: Program;
 let folder: string;
 
@@ -36,17 +36,23 @@ before(async () => {
       "media.navigator.streams.fake": true,
       // As Chromium in these tests: no multicast DNS is needed to find each other.
       "media.peerconnection.ice.obfuscate_host_addresses": false,
+      "browser.download.folderList": 2,
+      "browser.download.dir": folder,
       "intl.accept_languages": "en-GB",
     },
   });
 });
 after(async () => {
   if (skip) return;
-  await firefox.close();
-  await chromium.close();
+  await firefox?.close();
+  await chromium?.close();
   await program.stop();
   rmSync(folder, { recursive: true });
 });
+
+function digest(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
 
 /** Waits for a button that has this name, and clicks it. */
 async function click(page: Page, name: string): Promise<void> {
@@ -70,8 +76,8 @@ async function watches(page: Page, label: string): Promise<void> {
 }
 
 test("Chromium and Firefox show each other cameras, write, and send files", { timeout: 120_000, skip }, async () => {
-  const alice = await Someone.enrol(chromium, program, ALICE, "Alice Archer");
-  const bob = await firefox.newPage();
+  const alice = await Someone.enrol(chromium!, program, ALICE, "Alice Archer");
+  const bob = await firefox!.newPage();
   const complaints: string[] = [];
   bob.on("pageerror", (error) => complaints.push(String(error)));
   await bob.goto(await program.link(BOB, "Bob Baker"));
@@ -97,14 +103,17 @@ test("Chromium and Firefox show each other cameras, write, and send files", { ti
   await alice.click("Accept");
   const saved = alice.page.waitForEvent("download");
   await alice.click("Save");
-  const digest = createHash("sha256").update(readFileSync(await (await saved).path())).digest("hex");
-  assert.equal(digest, createHash("sha256").update(bytes).digest("hex"));
+  assert.equal(digest(readFileSync(await (await saved).path())), digest(bytes));
 
+  const answer = bytes.subarray(0, 3_000_000);
   await alice.page.locator("input[type=file][aria-label=Files]").setInputFiles([
-    { name: "answer.bin", mimeType: "application/octet-stream", buffer: bytes.subarray(0, 3_000_000) },
+    { name: "answer.bin", mimeType: "application/octet-stream", buffer: answer },
   ]);
   await click(bob, "Accept");
-  await bob.waitForSelector(".bubble.files", { timeout: 20_000 });
+  await click(bob, "Save");
+  const copy = `${folder}/answer.bin`;
+  await until(() => existsSync(copy) && statSync(copy).size === answer.length, "the file is saved");
+  assert.equal(digest(readFileSync(copy)), digest(answer));
   await program.part("c1");
   await sees(bob, "Call ended");
   assert.deepEqual([...alice.complaints, ...complaints], []);
