@@ -56,8 +56,8 @@ impl Network {
         Ok(false)
     }
 
-    fn connect(&mut self) {
-        let offer = self.browser.offer(false);
+    fn connect(&mut self, with_camera: bool) {
+        let offer = self.browser.offer(with_camera);
         let answer = self.terminal.answer(&offer).unwrap();
         self.browser.accept(&answer);
         assert!(self.run(|it| it.is_up() && it.browser.is_connected).unwrap());
@@ -71,7 +71,7 @@ impl Network {
 #[test]
 fn texts_and_bytes_come_through_a_channel_with_its_protocol() {
     let mut network = Network::new();
-    network.connect();
+    network.connect(false);
     let channel = network.browser.open("files:x", "sidecall-files");
     assert!(network.run(|it| it.browser.channels.contains(&channel)).unwrap());
     assert!(network.browser.send(channel, true, b"bytes") && network.browser.send(channel, false, b"text"));
@@ -106,6 +106,19 @@ fn an_answer_names_one_certificate_and_refuses_cameras() {
     assert!(answer.contains("m=video 0 UDP/TLS/RTP/SAVPF 0\r\n"), "{answer}");
     assert_eq!(data_section(&answer).map(|section| section.index), Some(1));
     assert_eq!(data_section(&answer), data_section(&offer));
+}
+
+/// The library reports on every stream that an offer names, also of a section that it has refused.
+#[test]
+fn a_camera_in_the_offer_does_not_end_the_connection() {
+    let mut network = Network::new();
+    network.connect(true);
+    let channel = network.browser.open("files:x", "sidecall-files");
+    assert!(network.run(|it| it.browser.channels.contains(&channel)).unwrap());
+    // Ten seconds, with several reports.
+    assert!(!network.run(|_| false).unwrap());
+    assert!(network.browser.send(channel, false, b"text"));
+    assert!(network.run(|it| it.events.iter().any(|event| matches!(event, ConnectionEvent::Text { .. }))).unwrap());
 }
 
 #[test]
@@ -154,7 +167,7 @@ fn what_is_no_offer_and_what_is_no_datagram_breaks_nothing() {
     for datagram in [&b""[..], &[0], &[22; 40], &[128; 12], &[255; 2000]] {
         network.terminal.receive(address(3000), datagram, network.now).unwrap();
     }
-    network.connect();
+    network.connect(false);
 }
 
 proptest! {

@@ -1,7 +1,8 @@
 //! What direct connections encrypt with: DTLS by `dimpl`, over the RustCrypto libraries.
 //!
 //! `str0m` brings such providers of its own. Each of them also builds a C library beside the one that rustls has, if only
-//! to make certificates; here rustls' makes them. Without codecs there is no media, so the ciphers of SRTP refuse.
+//! to make certificates; here rustls' makes them. There is no media: the library gets no keys for it, and the ciphers of
+//! SRTP refuse.
 
 use std::fmt;
 use std::sync::Arc;
@@ -98,8 +99,14 @@ impl DtlsInstance for Connection {
         self.0.handle_packet(packet)
     }
 
+    /// Keeps the keys of media back. With them the library encrypts reports about a camera that it has refused, and panics
+    /// if a cipher refuses (`str0m`, `SrtpContext::protect_rtcp`). They come with the end of the handshake, so that is told
+    /// instead; telling it twice changes nothing.
     fn poll_output<'a>(&mut self, buffer: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buffer)
+        match self.0.poll_output(buffer) {
+            DtlsOutput::KeyingMaterial(..) => DtlsOutput::Connected,
+            output => output,
+        }
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {

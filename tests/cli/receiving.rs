@@ -110,3 +110,15 @@ fn a_folder_that_is_not_there_is_an_error_before_anything_else() {
     let refused = node.run(&["client", "--token-file", &token, "--accept-files"]);
     assert!(complaint(&refused).contains("--receive"), "{}", complaint(&refused));
 }
+
+#[test]
+fn a_node_that_relays_everything_is_obeyed() {
+    let node = Node::start_with(
+        "[node.ice]\nurls = [\"turn:turn.example\"]\nsecret = \"0123456789abcdef\"\nrelay_only = true\n",
+    );
+    let token = node.number(ALICE, "Alice");
+    let folder = tempfile::tempdir().unwrap();
+    let receive = ["client", "--token-file", &token, "--receive", folder.path().to_str().unwrap()];
+    let refused = node.run(&receive);
+    assert!(!refused.status.success() && complaint(&refused).contains("relay_only"), "{}", complaint(&refused));
+}

@@ -122,8 +122,10 @@ pub(super) struct ClientArgs {
 
 pub(super) async fn run(mut args: ClientArgs, config: &Path) -> anyhow::Result<()> {
     let api = sign_in(&mut args, config).await?;
-    let settings = args.receive.as_deref().map(|folder| receive_settings::settings(folder, args.media_address, &api));
-    let settings = settings.transpose()?;
+    let settings = match &args.receive {
+        Some(folder) => Some(receive_settings::settings(folder, args.media_address, &api).await?),
+        None => None,
+    };
     let files = Capability::try_from("files".to_owned()).ok().filter(|_| settings.is_some());
     let mut capabilities = args.capabilities;
     capabilities.retain(|known| Some(known) != files.as_ref());

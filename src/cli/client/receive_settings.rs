@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 
 use crate::cli::api_client::Api;
 use crate::cli::output::now;
+use crate::contract::{IceServers, IceTransportPolicy};
 use crate::media::identity::MediaIdentity;
 use crate::media::remove_leftovers;
 use crate::media::session_events::SessionSettings;
@@ -18,7 +19,8 @@ const ELSEWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(192, 0, 2
 
 /// The settings of sessions. Without an address, it is the one by which this machine reaches the node, or
 /// other machines.
-pub(super) fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) -> anyhow::Result<SessionSettings> {
+pub(super) async fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) -> anyhow::Result<SessionSettings> {
+    refuse_relays(api).await?;
     let path = folder.canonicalize().with_context(|| format!("files can't go to {}", folder.display()))?;
     ensure!(path.is_dir(), "files can't go to {}, which is no folder", folder.display());
     // What a client that was killed has not removed.
@@ -26,6 +28,19 @@ pub(super) fn settings(folder: &Path, address: Option<IpAddr>, api: &Api) -> any
     let unknown = "no address of this machine is known for direct connections: name one with --media-address";
     let address = address.map_or_else(|| own_address(api), Ok).context(unknown)?;
     Ok(SessionSettings { identity: Arc::new(MediaIdentity::new()?), address, folder: path, now })
+}
+
+/// Fails if the node relays all media: this client would tell the other side an address of this machine.
+async fn refuse_relays(api: &Api) -> anyhow::Result<()> {
+    let ice: IceServers = api.get(&["v1", "ice"], &[]).await.context("the node doesn't say how clients connect")?;
+    match ice.ice_transport_policy {
+        None => Ok(()),
+        Some(IceTransportPolicy::Relay) => {
+            bail!(
+                "the node relays all files (relay_only), and this client can't use a relay: start it without --receive"
+            )
+        }
+    }
 }
 
 /// The address by which this machine reaches the node. If that is its own loopback address, the one by which it reaches other
