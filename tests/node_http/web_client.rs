@@ -54,10 +54,31 @@ async fn a_browser_keeps_a_file_until_it_changes() {
     let first = http.get(&url).send().await.unwrap();
     assert_eq!(first.headers()["cache-control"], "no-cache");
     let etag = first.headers()["etag"].to_str().unwrap().to_owned();
-    let again = http.get(&url).header("if-none-match", format!("\"x\", W/{etag}")).send().await.unwrap();
+    let again = http.get(&url).header("if-none-match", format!("\"x\", {etag}")).send().await.unwrap();
     assert_eq!((again.status(), &again.headers()["etag"].to_str().unwrap()), (StatusCode::NOT_MODIFIED, &&*etag));
     assert_eq!(again.bytes().await.unwrap().len(), 0);
     assert_eq!(http.get(&url).header("if-none-match", "\"x\"").send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_first_load_is_small_where_the_browser_takes_gzip() {
+    let node = TestNode::start().await;
+    let http = Client::new();
+    let mut size = 0;
+    for path in ["/client/", "/client/client.js", "/client/client.css", "/client/worker.js", "/j"] {
+        let plain = http.get(node.url(path)).send().await.unwrap();
+        assert!(!plain.headers().contains_key("content-encoding"), "{path}");
+        let packed = http.get(node.url(path)).header("accept-encoding", "gzip, br").send().await.unwrap();
+        let header = |name: &str| packed.headers()[name].to_str().unwrap();
+        assert_eq!((header("content-encoding"), header("vary")), ("gzip", "accept-encoding"), "{path}");
+        assert_eq!(packed.headers()["etag"], plain.headers()["etag"], "{path}");
+        let (packed, plain) = (packed.bytes().await.unwrap(), plain.bytes().await.unwrap());
+        assert!(packed.starts_with(&[0x1f, 0x8b]) && packed.len() < plain.len(), "{path}");
+        size += packed.len();
+    }
+    assert!(size < 150_000, "{size} bytes");
+    let api = http.get(node.url("/openapi.json")).header("accept-encoding", "gzip").send().await.unwrap();
+    assert!(!api.headers().contains_key("content-encoding"));
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::StatusCode;
 use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 use tower_http::timeout::{RequestBodyTimeoutLayer, TimeoutLayer};
 
 use std::sync::Arc;
@@ -80,11 +81,13 @@ all! {
         get "/metrics" => monitoring::metrics;
         get "/v1/status" => monitoring::status;
         get "/" => monitoring::page;
+        get "/openapi.json" => monitoring::openapi;
+    }
+    web_pages {
         get "/client" => web_client::slash;
         get "/client/" => web_client::page;
         get "/client/{file}" => web_client::file;
         get "/j" => web_client::guest_page;
-        get "/openapi.json" => monitoring::openapi;
     }
     client_api {
         get "/v1/numbers/{number}/sidecall" => numbers::switch;
@@ -139,6 +142,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
             .layer(CatchPanicLayer::new())
     };
     let quick = quick().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
+    let web_pages = web_pages().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let client_api = client_api().layer(DefaultBodyLimit::max(BODY)).layer(timeout);
     let waiting_pages = waiting_pages().layer(timeout_after(dialled_enrolments::WAIT + TIMEOUT));
     let slow = slow().layer(DefaultBodyLimit::disable());
@@ -149,6 +153,7 @@ pub(in crate::node) fn router(state: ApiState, config: &ConnectionsConfig) -> Ro
         .merge(guarded(client_api).layer(state.origins.cors()))
         .merge(guarded(waiting_pages).layer(state.origins.cors()))
         .merge(guarded(inboxes).layer(origins::any()))
+        .merge(guarded(web_pages).layer(CompressionLayer::new()))
         .merge(guarded(slow))
         .merge(guarded(peers))
         // The last group's layers also apply to unmatched paths.

@@ -26,7 +26,8 @@ impl WebClientApi {
     /// `is_at_home` says that nobody reaches the node from another machine.
     pub(in crate::node) fn new(is_at_home: bool) -> WebClientApi {
         let etag = |file: &WebFile| {
-            let mut etag = String::from("\"");
+            // Weak: it is the same for the compressed file (RFC 9110, section 8.8.3.3).
+            let mut etag = String::from("W/\"");
             for byte in &Sha256::digest(file.bytes)[..12] {
                 let _ = write!(etag, "{byte:02x}");
             }
@@ -41,7 +42,7 @@ impl WebClientApi {
         // A browser asks whether its copy is still good: after an upgrade no page runs an old script.
         let cached = [(CACHE_CONTROL, "no-cache"), (ETAG, etag)];
         let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        if known.split(',').any(|known| known.trim().trim_start_matches("W/") == etag) {
+        if known.split(',').any(|known| known.trim() == etag) {
             return Ok((StatusCode::NOT_MODIFIED, cached).into_response());
         }
         let headers = [
