@@ -94,6 +94,27 @@ fn a_client_says_that_another_one_has_accepted_an_invitation() {
 }
 
 #[test]
+fn a_client_shows_how_a_call_without_another_client_goes_on() {
+    let node = Node::start();
+    let bob = node.number(BOB, "Bob");
+    let (shown, script) = (Typist::start(&node, &bob, &[]), Typist::start(&node, &bob, &["--json"]));
+    shown.wait_for("waiting for calls");
+    script.event("connected", 1);
+    let call = node.call("leg", ALICE, BOB);
+    shown.wait_for(&format!("{ALICE}: the call is up, they called you; no client of theirs is known"));
+    let talking = script.event("talking", 1);
+    assert_eq!((&talking["call"], &talking["peer"]), (&json!(call), &json!({"number": ALICE})));
+    let ended = ["leg-b", "leg-a"].map(|leg| json!({"event": "ended", "leg": leg, "cause": "NORMAL_CLEARING"}));
+    let numbered = (4..).zip(ended).map(|(n, mut event)| {
+        (event["seq"], event["at"]) = (json!(n), json!(n));
+        event
+    });
+    node.report(&call, &numbered.collect::<Vec<_>>());
+    shown.wait_for("a call of yours: the call is over for you");
+    assert_eq!(script.event("over", 1)["call"], json!(call));
+}
+
+#[test]
 fn several_peers_are_told_apart() {
     let node = Node::start();
     let (alice, bob) = (node.number(ALICE, "Alice"), node.number(BOB, "Bob"));

@@ -101,7 +101,7 @@ pub struct Notice {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type")]
 pub enum NoticeBody {
-    /// A call rings, or is about to: nobody has answered it yet. `peer` or `missed` may follow.
+    /// A call rings, or is about to: nobody has answered it yet. `peer`, `answered`, `missed` or `over` follows.
     #[serde(rename = "ringing")]
     Ringing {
         /// Your own side of the call.
@@ -109,6 +109,18 @@ pub enum NoticeBody {
         /// The other side.
         peer: PeerIdentity,
     },
+    /// You are connected with somebody whose client the node doesn't know, or not yet.
+    #[serde(rename = "answered")]
+    Answered {
+        /// Your own side of the call.
+        role: Role,
+        /// Whom you talk with now.
+        peer: PeerIdentity,
+    },
+    /// The call is over for you: it has ended, or goes on without you. It may come twice, and with `ended` or `missed` it may
+    /// not come.
+    #[serde(rename = "over")]
+    Over,
     /// Another client of your number has accepted an invitation: stop offering it to the user.
     #[serde(rename = "taken")]
     Claimed {
@@ -141,6 +153,8 @@ impl NoticeBody {
     pub fn kind(&self) -> &'static str {
         match self {
             NoticeBody::Ringing { .. } => "ringing",
+            NoticeBody::Answered { .. } => "answered",
+            NoticeBody::Over => "over",
             NoticeBody::Claimed { .. } => "taken",
             NoticeBody::GuestJoined { .. } => "guest",
             NoticeBody::GuestLeft { .. } => "guest-left",
@@ -148,7 +162,7 @@ impl NoticeBody {
     }
 }
 
-/// A party of a call, as the other party sees it before the answer.
+/// A party of a call, as the other party sees it before it knows their client.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeerIdentity {
     /// Their number; absent if withheld.

@@ -117,6 +117,7 @@ impl Services {
             disclosure: disclosure.clone(),
             deliveries: deliveries.clone(),
             outbound: outbound.clone(),
+            ringing: ringing.clone(),
             store: store.clone(),
             push: push.clone(),
             locks: Default::default(),
@@ -252,7 +253,12 @@ impl Services {
     }
 
     fn streams(&self) -> StreamsApi {
-        StreamsApi { store: self.store.clone(), push: self.push.clone(), shutdown: self.shutdown.clone() }
+        StreamsApi {
+            store: self.store.clone(),
+            push: self.push.clone(),
+            ringing: self.ringing.clone(),
+            shutdown: self.shutdown.clone(),
+        }
     }
 
     fn calls(&self, config: &NodeConfig, views: CallViews) -> CallsApi {

@@ -30,6 +30,7 @@ mod peer_updates;
 mod peers;
 mod policy;
 mod portability;
+mod progress;
 mod renewal;
 mod reply_addresses;
 mod restart;

@@ -12,7 +12,7 @@ use crate::webhooks::Receiver;
 const MAIN: &str = "+12125550199";
 
 /// Alice, Bob and Carol, who have a phone at PBX `a` each.
-async fn node() -> TestNode {
+pub(crate) async fn node() -> TestNode {
     let node = TestNode::start().await;
     for (number, name) in [(ALICE, "Alice"), (BOB, "Bob"), (CAROL, "Carol")] {
         node.number(number, json!({"pbx": "a", "name": name})).await;
@@ -21,14 +21,14 @@ async fn node() -> TestNode {
 }
 
 /// A client of a number that is connected: its id and its stream.
-async fn connected(node: &TestNode, number: &str) -> (String, Stream) {
+pub(crate) async fn connected(node: &TestNode, number: &str) -> (String, Stream) {
     let id = node.client(number, json!({})).await;
     let stream = node.websocket(&id, number).await;
     (id, stream)
 }
 
 /// A call that is decided; its id.
-async fn call(node: &TestNode, leg: &str, calling: &str, called: &str) -> String {
+pub(crate) async fn call(node: &TestNode, leg: &str, calling: &str, called: &str) -> String {
     node.decide(leg, calling, called).await["call"].as_str().unwrap().to_owned()
 }
 
@@ -61,11 +61,11 @@ async fn is_missed(stream: &mut Stream, call: &str, role: &str, peer: Value) -> 
     at
 }
 
-fn alice() -> Value {
+pub(crate) fn alice() -> Value {
     json!({"number": ALICE, "name": "Alice"})
 }
 
-fn bob() -> Value {
+pub(crate) fn bob() -> Value {
     json!({"number": BOB, "name": "Bob"})
 }
 

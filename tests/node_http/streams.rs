@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-use crate::support::{ADMIN, ALICE, BOB, TestNode, answer, credential};
+use crate::support::{ADMIN, ALICE, BOB, PROGRESS, TestNode, answer, credential};
 
 async fn node() -> (TestNode, String) {
     let node = TestNode::start().await;
@@ -81,11 +81,11 @@ async fn server_sent(
     Box::pin(events)
 }
 
-/// The id and the data of an event, unless it is `ringing`.
+/// The id and the data of an event, unless it is one of [`PROGRESS`].
 fn event(text: &str) -> Option<(Option<String>, Value)> {
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
     let data: Value = serde_json::from_str(&field("data: ")?).ok()?;
-    (data["type"] != "ringing").then(|| (field("id: "), data))
+    PROGRESS.iter().all(|kind| data["type"] != *kind).then(|| (field("id: "), data))
 }
 
 #[tokio::test]

@@ -302,6 +302,9 @@ pub(crate) fn ended(leg: &str) -> Value {
     json!({"event": "ended", "leg": leg, "cause": "NORMAL_CLEARING"})
 }
 
+/// The types of the notices that say how a call goes on.
+pub(crate) const PROGRESS: [&str; 3] = ["ringing", "answered", "over"];
+
 pub(crate) struct Stream(pub(crate) WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Stream {
@@ -312,11 +315,11 @@ impl Stream {
         message
     }
 
-    /// The next message other than `ringing`, not acknowledged.
+    /// The next message other than [`PROGRESS`], not acknowledged.
     pub(crate) async fn peek(&mut self) -> Value {
         loop {
             let message = self.peek_any().await;
-            if message["type"] != "ringing" {
+            if PROGRESS.iter().all(|kind| message["type"] != *kind) {
                 return message;
             }
         }
@@ -333,18 +336,18 @@ impl Stream {
         }
     }
 
-    /// The next frame but `ringing`; `None` after the last.
+    /// The next frame but [`PROGRESS`]; `None` after the last.
     pub(crate) async fn frame(&mut self) -> Option<Result<Message, tungstenite::Error>> {
         loop {
             let frame = self.0.next().await;
             let text = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.to_text().ok()).unwrap_or_default();
-            if !text.contains(r#""type":"ringing""#) {
+            if PROGRESS.iter().all(|kind| !text.contains(&format!(r#""type":"{kind}""#))) {
                 return frame;
             }
         }
     }
 
-    /// Nothing comes but `ringing`.
+    /// Nothing comes but [`PROGRESS`].
     pub(crate) async fn quiet(&mut self) {
         let next = tokio::time::timeout(Duration::from_millis(300), self.frame()).await;
         assert!(next.is_err(), "{next:?}");

@@ -20,9 +20,12 @@ use crate::process::{Child, folder, wait_until};
 use crate::sidecall::{Sidecall, binary, credential};
 use crate::{LabError, Phone, Result};
 
+/// The events that say how a call goes on. Connected clients alone get them.
+const PROGRESS: [&str; 3] = ["ringing", "talking", "over"];
+
 /// A multimedia client of any form, as the person in front of it sees it.
 pub trait Client {
-    /// Everything that it has shown so far, in its own format, except `ringing`.
+    /// Everything that it has shown so far, in its own format, except how calls go on.
     fn shown(&self) -> Vec<String>;
 
     fn shows(&self, text: &str) -> bool {
@@ -32,7 +35,9 @@ pub trait Client {
 
 impl Client for Hosted {
     fn shown(&self) -> Vec<String> {
-        self.all().iter().filter(|event| event["event"] != "ringing").map(Value::to_string).collect()
+        let all = self.all();
+        let told = all.iter().filter(|event| PROGRESS.iter().all(|kind| event["event"] != *kind));
+        told.map(Value::to_string).collect()
     }
 }
 

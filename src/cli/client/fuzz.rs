@@ -24,7 +24,10 @@ pub fn frames(data: &[u8]) {
             Ok(Message { body: MessageBody::Missed { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,
             Err(_) => match serde_json::from_str::<Notice>(&text) {
-                Ok(Notice { body: NoticeBody::Ringing { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
+                Ok(Notice { body: NoticeBody::Ringing { peer, .. } | NoticeBody::Answered { peer, .. }, .. }) => {
+                    clean(&peer.name.unwrap_or_default())
+                }
+                Ok(Notice { body: NoticeBody::Over, .. }) => continue,
                 Ok(Notice { body: NoticeBody::Claimed { invitation, .. }, .. }) => invitation.to_string(),
                 Ok(Notice { body: NoticeBody::GuestJoined { guest, .. }, .. }) => clean(guest.name.as_str()),
                 Ok(Notice { body: NoticeBody::GuestLeft { guest }, .. }) => guest.to_string(),

@@ -54,10 +54,10 @@ What you can type: text for the other side; /to 2 text, if there are several; /p
 files; /help; /quit.
 
 With --json each line is an object with `at` (milliseconds since 1970) and `event`: connected,
-disconnected, ringing, peer, answered (the other side knows you now), message, taken (another client of your number
-has accepted an invitation), ended, missed (`at` is when the call began), sent, failed. With --receive also: invited
-(files are offered), words (the same four on both sides, if nobody is in between), progress, saved, unsaved,
-interrupted, impostor.")]
+disconnected, ringing, talking (with somebody whose client is not known), peer, answered (the other side knows you now),
+message, taken (another client of your number has accepted an invitation), ended, over (the call is over for you), missed
+(`at` is when the call began), sent, failed. With --receive also: invited (files are offered), words (the same four on both
+sides, if nobody is in between), progress, saved, unsaved, interrupted, impostor.")]
 pub(super) struct ClientArgs {
     /// The client's number [default: the number of the token].
     #[arg(long)]
@@ -240,7 +240,11 @@ impl Client {
                         self.noticed(&notice);
                         self.show.notice(&notice, self.peers.of(&notice.call).as_ref())?;
                         // `--exit-after` counts what becomes of calls.
-                        if !matches!(notice.body, NoticeBody::Ringing { .. }) {
+                        let is_progress = matches!(
+                            notice.body,
+                            NoticeBody::Ringing { .. } | NoticeBody::Answered { .. } | NoticeBody::Over
+                        );
+                        if !is_progress {
                             self.count();
                         }
                     }

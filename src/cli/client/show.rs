@@ -80,12 +80,19 @@ impl Show {
 
     pub(super) fn notice(&self, notice: &Notice, peer: Option<&Label>) -> anyhow::Result<()> {
         if self.json {
-            return event(notice.body.kind(), of_peer(notice, peer)?);
+            // The event `answered` says that the other side knows this client.
+            let is_answered = matches!(notice.body, NoticeBody::Answered { .. });
+            return event(if is_answered { "talking" } else { notice.body.kind() }, of_peer(notice, peer)?);
         }
         match &notice.body {
             NoticeBody::Ringing { role, peer: identity } => {
                 say(&format!("{}: the call rings, {}", who(peer, &person(identity)), called(*role)))
             }
+            NoticeBody::Answered { role, peer: identity } => {
+                let who = who(peer, &person(identity));
+                say(&format!("{who}: the call is up, {}; no client of theirs is known", called(*role)))
+            }
+            NoticeBody::Over => say(&format!("{}: the call is over for you", who(peer, "a call of yours"))),
             NoticeBody::Claimed { invitation, client: _ } => say(&format!(
                 "{}: another client of your number has accepted the invitation {invitation}",
                 who(peer, "a call of yours")

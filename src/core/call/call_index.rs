@@ -15,8 +15,9 @@ use crate::core::numbering::number::Number;
 /// Ids of the calls of an exchange, by what is asked for. The exchange keeps it in step with the calls.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CallIndex {
-    called: HashMap<Number, HashSet<CallId>>,
-    /// By the calling and the called number.
+    /// By the calling and by the called number.
+    numbers: HashMap<Number, HashSet<CallId>>,
+    /// By both numbers, the calling one first.
     between: HashMap<(Number, Number), HashSet<CallId>>,
     carried: HashMap<Address, HashSet<CallId>>,
     /// By the call that their remote side is linked to.
@@ -30,8 +31,8 @@ pub(super) struct CallIndex {
 impl CallIndex {
     /// Adds a call that was opened.
     pub(super) fn insert(&mut self, call: &Call) {
-        insert(&mut self.called, &call.called, &call.id);
-        numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
+        each_number(call).for_each(|number| insert(&mut self.numbers, number, &call.id));
+        both_numbers(call).iter().for_each(|numbers| insert(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| insert(&mut self.carried, address, &call.id));
         self.insert_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| self.insert_end(&call.id, ended));
@@ -53,8 +54,8 @@ impl CallIndex {
 
     /// Removes a call as it was last added.
     pub(super) fn remove(&mut self, call: &Call) {
-        remove(&mut self.called, &call.called, &call.id);
-        numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
+        each_number(call).for_each(|number| remove(&mut self.numbers, number, &call.id));
+        both_numbers(call).iter().for_each(|numbers| remove(&mut self.between, numbers, &call.id));
         call.carried.iter().for_each(|address| remove(&mut self.carried, address, &call.id));
         self.remove_remote(&call.id, &call.remote);
         call.ended.into_iter().for_each(|ended| _ = self.ended.remove(&(ended, call.id.clone())));
@@ -67,14 +68,14 @@ impl CallIndex {
         self.with_remote_client.remove(id);
     }
 
-    /// The calls to a number.
-    pub(super) fn called(&self, called: &Number) -> impl Iterator<Item = &CallId> {
-        self.called.get(called).into_iter().flatten()
+    /// The calls from or to a number.
+    pub(super) fn with_number(&self, number: &Number) -> impl Iterator<Item = &CallId> {
+        self.numbers.get(number).into_iter().flatten()
     }
 
     /// The calls between the two numbers of this call, in the same direction; none if the calling one is unknown.
     pub(super) fn between(&self, call: &Call) -> impl Iterator<Item = &CallId> {
-        numbers(call).and_then(|numbers| self.between.get(&numbers)).into_iter().flatten()
+        both_numbers(call).and_then(|numbers| self.between.get(&numbers)).into_iter().flatten()
     }
 
     /// The calls with this address in their signalling.
@@ -108,7 +109,11 @@ impl CallIndex {
     }
 }
 
-fn numbers(call: &Call) -> Option<(Number, Number)> {
+fn each_number(call: &Call) -> impl Iterator<Item = &Number> {
+    call.calling.iter().chain([&call.called])
+}
+
+fn both_numbers(call: &Call) -> Option<(Number, Number)> {
     Some((call.calling.clone()?, call.called.clone()))
 }
 

@@ -152,7 +152,12 @@ impl Exchange {
 
     /// The live calls to a number.
     pub fn calls_to(&self, called: &Number) -> impl Iterator<Item = &Call> {
-        self.index.called(called).filter_map(|id| self.call(id))
+        self.calls_with(called).filter(move |call| call.called == *called)
+    }
+
+    /// The live calls from or to a number.
+    pub(super) fn calls_with(&self, number: &Number) -> impl Iterator<Item = &Call> {
+        self.index.with_number(number).filter_map(|id| self.call(id))
     }
 
     /// The call that was matched with another node's offer.

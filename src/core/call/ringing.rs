@@ -1,8 +1,10 @@
-//! Which numbers a call alerts, and whether it was missed.
+//! Which numbers a call alerts, whether it was missed, and how it goes on for a number.
 //!
-//! Both follow from the call and the calls around it. So the answer is the same late, again, or after a restart.
+//! All of it follows from the call and the calls around it. So the answer is the same late, again, or after a restart.
 
-use super::exchange::Exchange;
+use std::collections::BTreeSet;
+
+use super::exchange::{Exchange, Pair};
 use super::{Call, LOST, Leg, Phase};
 use crate::core::base::name::CallId;
 use crate::core::numbering::number::Number;
@@ -32,7 +34,23 @@ impl Alerting {
     }
 }
 
+/// How a call goes on for a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CallProgress {
+    /// Nobody has answered yet.
+    Rings,
+    /// The number talks with another one.
+    Talks(Pair),
+    /// The call has ended, or goes on without the number.
+    Over,
+}
+
 impl Call {
+    /// Whether clients are told how it goes on: of any call but one for an emergency.
+    fn concerns_clients(&self) -> bool {
+        self.alerting != Alerting::Nobody || self.reason == Reason::MainNumber
+    }
+
     fn caller_has_talked(&self) -> bool {
         self.caller().is_some_and(|caller| self.has_talked(&caller))
     }
@@ -58,7 +76,8 @@ impl Call {
         self.phase == Phase::Ended && self.cause.as_deref().is_some_and(|cause| cause != LOST)
     }
 
-    fn has_talked(&self, number: &Number) -> bool {
+    /// Whether a number has talked in it.
+    pub fn has_talked(&self, number: &Number) -> bool {
         self.talks.iter().any(|talk| talk.first == *number || talk.second == *number)
     }
 }
@@ -111,6 +130,60 @@ impl Exchange {
         let Some(call) = self.call(id).filter(|call| !call.is_answered_by_called()) else { return Vec::new() };
         let all = [call].into_iter().chain(self.arrivals(call));
         all.map(|call| &call.id).filter(|id| self.is_missed(id)).cloned().collect()
+    }
+
+    /// Whether a pair talks, and its numbers' clients are told so in its call.
+    pub fn is_told(&self, pair: &Pair) -> bool {
+        let call = self.call(&pair.call).filter(|call| call.concerns_clients());
+        call.is_some_and(|call| self.talks(pair) && !self.continues_at_another_pbx(call, pair))
+    }
+
+    /// The numbers for which a call is over: those that it alerted or that talked in it, but for those that have missed it.
+    pub fn over_for(&self, call: &Call) -> Vec<Number> {
+        let talked = call.talks.iter().flat_map(|talk| [&talk.first, &talk.second]);
+        let mut numbers: BTreeSet<&Number> = call.calling.iter().chain([&call.called]).chain(talked).collect();
+        numbers.retain(|number| self.is_over_for(call, number));
+        // Their clients heard of the call that arrived there.
+        let was_answered_elsewhere = || self.arrivals(call).any(|arrival| !arrival.talks.is_empty());
+        if numbers.is_empty() || !call.concerns_clients() || was_answered_elsewhere() {
+            return Vec::new();
+        }
+        let rang = if call.alerting == Alerting::Both { self.alerted(call) } else { Vec::new() };
+        let missed = if self.is_missed(&call.id) { self.missed_by(call) } else { Vec::new() };
+        numbers.retain(|number| (rang.contains(number) || call.has_talked(number)) && !missed.contains(number));
+        numbers.into_iter().cloned().collect()
+    }
+
+    /// Whether a call has ended, or others talk in it and the number has no phone there.
+    fn is_over_for(&self, call: &Call, number: &Number) -> bool {
+        let pairs: Vec<Pair> = self.pairs(call).collect();
+        let has_phone = call.legs.values().any(|leg| leg.ended.is_none() && leg.number.as_ref() == Some(number));
+        let talks = pairs.iter().any(|pair| pair.first == *number || pair.second == *number);
+        call.phase == Phase::Ended || !(pairs.is_empty() || has_phone || talks)
+    }
+
+    /// How the calls from or to a number go on for it, the oldest first, as far as its clients are told.
+    pub fn progress_of(&self, number: &Number) -> Vec<(CallId, CallProgress)> {
+        let mut calls: Vec<&Call> = self.calls_with(number).collect();
+        calls.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        let each = calls.into_iter().flat_map(|call| {
+            let progress = self.progress_in(call, number).into_iter();
+            progress.map(move |progress| (call.id.clone(), progress))
+        });
+        each.collect()
+    }
+
+    fn progress_in(&self, call: &Call, number: &Number) -> Vec<CallProgress> {
+        if self.is_over_for(call, number) {
+            let is_told = self.over_for(call).contains(number);
+            return if is_told { vec![CallProgress::Over] } else { Vec::new() };
+        }
+        let rings = call.phase == Phase::Decided && call.alerting == Alerting::Both;
+        if rings && self.alerted(call).contains(number) {
+            return vec![CallProgress::Rings];
+        }
+        let pairs = self.pairs(call).filter(|pair| pair.first == *number || pair.second == *number);
+        pairs.filter(|pair| self.is_told(pair)).map(CallProgress::Talks).collect()
     }
 
     /// The missed calls among those that are live or ended a while ago.

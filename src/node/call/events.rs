@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::contract::CallReport;
 use crate::core::base::name::{AgentId, CallId};
+use crate::core::call::LegEvent;
 use crate::core::call::exchange::{Effect, EventRefusal};
 use crate::node::call::identify::identify;
 use crate::node::live_calls::{Applied, CallUnavailable, LiveCalls};
@@ -67,10 +68,17 @@ impl Reports {
         };
         let mut failed = written.err();
         let mut left = Vec::new();
-        let mut paired = BTreeSet::new();
+        let has_lost_leg = reports.iter().any(|report| matches!(report.event, LegEvent::Ended { .. }));
+        let mut regrouped = BTreeSet::from_iter((has_lost_leg && self.live.is_live(id)).then(|| id.clone()));
+        let mut parted = BTreeSet::new();
         for effect in effects {
-            if let Effect::Paired(pair) = &effect {
-                paired.insert(pair.call.clone());
+            match &effect {
+                Effect::Paired(pair) => _ = regrouped.insert(pair.call.clone()),
+                Effect::Parted(pair) => {
+                    regrouped.insert(pair.call.clone());
+                    parted.insert(pair.call.clone());
+                }
+                Effect::Ended(call) => _ = regrouped.remove(call),
             }
             if failed.is_none() {
                 failed = self.follow(&effect).await.err();
@@ -79,10 +87,17 @@ impl Reports {
                 left.push(effect);
             }
         }
-        for call in paired {
-            // Somebody else than the called number may have answered. What fails here is told when the call ends.
+        for call in regrouped {
+            // Somebody else than the called number may have answered, or the call goes on without somebody. What fails here
+            // is told when the call ends.
             if failed.is_none() {
-                failed = self.ringing.tell_missed(&call).await.err();
+                failed = self.tell_left_out(&call).await.err();
+            }
+        }
+        for pair in parted.iter().flat_map(|call| self.live.pairs_in(call)) {
+            // Whoever has lost one party of a conference may still talk with another, who has no client.
+            if failed.is_none() {
+                failed = self.ringing.tell_answered(&pair).await.err();
             }
         }
         if let Some(error) = failed {
@@ -112,8 +127,14 @@ impl Reports {
                 self.push.end_call(call, false);
                 self.outbound.sync_timeline(call);
                 self.store.drop_pending(call, false).await?;
-                self.ringing.tell_missed(call).await
+                self.tell_left_out(call).await
             }
         }
+    }
+
+    /// Tells the clients of numbers that missed a call, or for which it is over.
+    async fn tell_left_out(&self, call: &CallId) -> Result<(), StoreError> {
+        self.ringing.tell_missed(call).await?;
+        self.ringing.tell_over(call).await
     }
 }

@@ -25,6 +25,7 @@ use crate::node::delivery::Deliveries;
 use crate::node::disclosure::Disclosure;
 use crate::node::live_calls::LiveCalls;
 use crate::node::peering::outbound::Outbound;
+use crate::node::ringing::Ringing;
 use crate::push::{Push, SipRoute, sip_route};
 use crate::store::{Binding, Delivery, Store, StoreError};
 use pair_locks::PairLocks;
@@ -39,6 +40,7 @@ pub(in crate::node) struct Pairing {
     pub(in crate::node) disclosure: Arc<Disclosure>,
     pub(in crate::node) deliveries: Arc<Deliveries>,
     pub(in crate::node) outbound: Arc<Outbound>,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
     pub(in crate::node) locks: PairLocks,
@@ -113,6 +115,9 @@ impl Pairing {
             }
             // Or neither is ours.
             (true, true) => self.outbound.introduce(pair),
+        }
+        if wanted.is_empty() {
+            self.ringing.tell_answered(pair).await?;
         }
         let mut routed = self.deliveries.route(wanted, pbx).await?;
         routed.retain(|routed| !self.push.skip_unreachable(&routed.client, &routed.via, pair));
@@ -204,7 +209,10 @@ impl Pairing {
             let (first, second) = self.disclosure.clients_of_pair(&pair, remote.as_ref()).await?;
             let left = if pair.first == *number { first.is_empty() } else { second.is_empty() };
             match left {
-                true => self.withdraw(&pair).await?,
+                true => {
+                    self.withdraw(&pair).await?;
+                    self.ringing.tell_answered(&pair).await?;
+                }
                 false => self.reconcile(&pair).await?,
             }
         }

@@ -1,7 +1,9 @@
-//! Telling the clients of both numbers that a call rings, and that it was missed.
+//! Telling the clients of both numbers that a call rings, how it goes on, and that it was missed.
 //!
 //! `ringing` is a notice: it reaches connected clients alone, and nothing waits for it. `missed` is stored. Whether a call was
 //! missed follows from the call (`core::call::ringing`), so it can be told late, twice, or after a restart.
+
+mod progress;
 
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use crate::node::live_calls::LiveCalls;
 use crate::push::Push;
 use crate::store::{Binding, Delivery, Store, StoreError};
 
-/// Tells clients of calls that nobody has answered.
+/// Tells clients of everything about their calls but other clients.
 pub(in crate::node) struct Ringing {
     pub(in crate::node) live: LiveCalls,
     pub(in crate::node) disclosure: Arc<Disclosure>,
@@ -35,6 +37,12 @@ struct AlertedSide {
     peer: PeerIdentity,
 }
 
+/// What the clients of one side of a call are told.
+struct SideNotice {
+    clients: Vec<Binding>,
+    body: NoticeBody,
+}
+
 impl Ringing {
     /// Tells connected clients in the background that a new call rings: the agent doesn't wait for it.
     pub(in crate::node) fn ring(self: &Arc<Self>, call: &Call) {
@@ -50,24 +58,32 @@ impl Ringing {
     }
 
     async fn ring_now(&self, call: &Call) -> Result<(), StoreError> {
-        let called = self.called(call).await?;
-        let home = called.as_ref().and_then(|entry| entry.pbx.as_ref());
-        if home.is_some_and(|home| *home != call.pbx) {
-            // It arrives there as a call of its own, which rings.
-            return Ok(());
-        }
-        let alerted = self.live.read(|exchange| exchange.alerted(call));
-        let sides = self.sides(call, &alerted, called.as_ref()).await?;
+        let notices = self.ringing(call).await?;
         if self.live.call(&call.id).is_none_or(|now| now.phase != Phase::Decided) {
             // It has been answered, or is over.
             return Ok(());
         }
-        for side in sides {
-            let body = NoticeBody::Ringing { role: side.role, peer: side.peer };
-            let notice = Notice { id: uuid::Uuid::now_v7().to_string(), call: call.id.clone(), body };
-            self.deliveries.send_ephemeral(&side.clients, &notice);
-        }
+        notices.iter().for_each(|notice| self.notify(&call.id, notice));
         Ok(())
+    }
+
+    /// What the clients that a call alerts are told.
+    async fn ringing(&self, call: &Call) -> Result<Vec<SideNotice>, StoreError> {
+        let called = self.called(call).await?;
+        if !rings_here(call, called.as_ref()) {
+            return Ok(Vec::new());
+        }
+        let alerted = self.live.read(|exchange| exchange.alerted(call));
+        let sides = self.sides(call, &alerted, called.as_ref()).await?.into_iter();
+        let notices = sides.map(|AlertedSide { role, clients, peer, .. }| SideNotice {
+            clients,
+            body: NoticeBody::Ringing { role, peer },
+        });
+        Ok(notices.collect())
+    }
+
+    fn notify(&self, call: &CallId, SideNotice { clients, body }: &SideNotice) {
+        self.deliveries.send_ephemeral(clients, &notice(call, body));
     }
 
     /// Tells the clients of both numbers that a call was missed, if it was. No client is told twice, however often this is
@@ -138,12 +154,28 @@ impl Ringing {
 
     /// The caller, as the called side sees them.
     async fn caller(&self, call: &Call) -> Result<PeerIdentity, StoreError> {
-        let Some(number) = call.calling.as_ref().filter(|_| !call.withheld) else {
-            return Ok(PeerIdentity::default());
-        };
+        match call.calling.as_ref().filter(|_| !call.withheld) {
+            Some(number) => self.named(number).await,
+            None => Ok(PeerIdentity::default()),
+        }
+    }
+
+    /// A number, and its name in the directory.
+    async fn named(&self, number: &Number) -> Result<PeerIdentity, StoreError> {
         let name = self.store.number(number).await?.and_then(|view| view.entry.name);
         Ok(PeerIdentity { number: Some(number.clone()), name })
     }
+}
+
+/// Whether a call rings as this one. A call to a main number rings nobody. A call that goes to another of our PBXs arrives
+/// there as a call of its own, which rings.
+fn rings_here(call: &Call, called: Option<&NumberEntry>) -> bool {
+    let is_elsewhere = |entry: &NumberEntry| entry.pbx.as_ref().is_some_and(|home| *home != call.pbx);
+    !called.is_some_and(|entry| entry.kind == NumberKind::Main || is_elsewhere(entry))
+}
+
+fn notice(call: &CallId, body: &NoticeBody) -> Notice {
+    Notice { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: body.clone() }
 }
 
 /// Each client's message that the call was missed.

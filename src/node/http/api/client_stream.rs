@@ -31,6 +31,7 @@ use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::origins::ClientOrigins;
 use crate::node::http::problem::Problems;
+use crate::node::ringing::Ringing;
 use crate::push::{Frame, HostedStream, Push};
 use crate::store::{Binding, Store, StoreError};
 
@@ -49,10 +50,13 @@ pub(super) const SAID: usize = 1024;
 pub(in crate::node) struct StreamsApi {
     pub(in crate::node) store: Store,
     pub(in crate::node) push: Push,
+    pub(in crate::node) ringing: Arc<Ringing>,
     pub(in crate::node) shutdown: CancellationToken,
 }
 
-/// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`.
+/// Opens a client's stream: a WebSocket, or server-sent events with `Accept: text/event-stream`. It begins with the messages
+/// that wait for the client, and then with the notices that still hold for calls of its number: `ringing`, `answered`, and for
+/// a minute `over`.
 ///
 /// From a browser, open the stream with `new WebSocket(url, ["sidecall", "bearer." + token])`. The node closes a
 /// WebSocket with code 1008 if the client's device was revoked: don't reconnect.

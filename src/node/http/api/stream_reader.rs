@@ -22,8 +22,8 @@ impl StreamReader {
         }
     }
 
-    /// What an attached reader has not received yet: of a client's, what came after the message `last`. A reader that was
-    /// removed before the stream was attached ends it.
+    /// What an attached reader has not received yet: of a client's, what came after the message `last`, and the notices that
+    /// still hold. A reader that was removed before the stream was attached ends it.
     pub(super) async fn waiting(&self, api: &StreamsApi, last: Option<&str>) -> Result<Vec<Arc<Frame>>, StoreError> {
         match self {
             StreamReader::Client(binding) => {
@@ -31,7 +31,9 @@ impl StreamReader {
                     api.push.hub().close(&binding.id);
                 }
                 let waiting = api.store.pending_of(&binding.id, last).await?;
-                Ok(waiting.iter().map(|delivery| Frame::new(&delivery.message)).collect())
+                let notices = api.ringing.notices_for(binding).await?;
+                let waiting = waiting.iter().map(|delivery| Frame::new(&delivery.message));
+                Ok(waiting.chain(notices.iter().map(Frame::ephemeral)).collect())
             }
             StreamReader::Guest(guest) => Ok(api.push.guests().waiting(&guest.client).unwrap_or_else(|| {
                 api.push.hub().close(&guest.client);
@@ -77,6 +79,12 @@ mod tests {
     use crate::contract::{ClientForm, NumberEntry};
     use crate::core::address::client_policy::ClientPolicy;
     use crate::monitor::{Metrics, Totals};
+    use crate::node::delivery::Deliveries;
+    use crate::node::disclosure::Disclosure;
+    use crate::node::disclosure::inbox_token::InboxTokens;
+    use crate::node::live_calls::LiveCalls;
+    use crate::node::ringing::Ringing;
+    use crate::peer::Peers;
     use crate::push::Push;
     use crate::store::{NumberRow, Store};
 
@@ -87,7 +95,16 @@ mod tests {
         let shutdown = CancellationToken::new();
         let totals = Arc::new(Totals::new(Metrics::install()));
         let push = Push::new(store.clone(), totals, ClientPolicy::default(), shutdown.clone());
-        let api = StreamsApi { store, push, shutdown };
+        let live = LiveCalls::new(store.clone(), 8, 1);
+        let (peers, tokens) = (Peers::new(&[], true).unwrap(), InboxTokens::new([0; 32], String::new()));
+        let ringing = Arc::new(Ringing {
+            disclosure: Arc::new(Disclosure::new(store.clone(), live.clone(), peers.into(), tokens)),
+            deliveries: Arc::new(Deliveries::new(store.clone(), push.clone())),
+            store: store.clone(),
+            push: push.clone(),
+            live,
+        });
+        let api = StreamsApi { store, push, ringing, shutdown };
         let binding = Binding {
             id: "c-1".parse().unwrap(),
             number: "+12125550100".parse().unwrap(),

@@ -1,0 +1,99 @@
+//! Telling connected clients how a call goes on that no other client is told of: that it was answered, and that it is over.
+//!
+//! Both are notices, like `ringing`. A client that connects later gets those that still hold.
+
+use super::{Ringing, SideNotice, notice, rings_here};
+use crate::contract::{Notice, NoticeBody, PeerIdentity, Role};
+use crate::core::base::name::CallId;
+use crate::core::call::Call;
+use crate::core::call::exchange::Pair;
+use crate::core::call::ringing::CallProgress;
+use crate::core::numbering::number::Number;
+use crate::store::{Binding, StoreError};
+
+impl Ringing {
+    /// Tells the connected clients of one side of a pair that they are connected, if the other side has no client that they
+    /// are told of.
+    pub(in crate::node) async fn tell_answered(&self, pair: &Pair) -> Result<(), StoreError> {
+        if self.push.hub().connected() > 0 {
+            self.answered(pair).await?.iter().for_each(|told| self.notify(&pair.call, told));
+        }
+        Ok(())
+    }
+
+    /// Tells connected clients of the numbers for which a call is over.
+    pub(in crate::node) async fn tell_over(&self, id: &CallId) -> Result<(), StoreError> {
+        if self.push.hub().connected() == 0 {
+            return Ok(());
+        }
+        let Some(call) = self.live.call(id) else { return Ok(()) };
+        for number in self.live.read(|exchange| exchange.over_for(&call)) {
+            self.over(&call, &number).await?.iter().for_each(|told| self.notify(id, told));
+        }
+        Ok(())
+    }
+
+    /// The notices that still hold for a client that has just connected.
+    pub(in crate::node) async fn notices_for(&self, client: &Binding) -> Result<Vec<Notice>, StoreError> {
+        let mut found = Vec::new();
+        for (id, progress) in self.live.read(|exchange| exchange.progress_of(&client.number)) {
+            let Some(call) = self.live.call(&id) else { continue };
+            let notices = match progress {
+                CallProgress::Rings => self.ringing(&call).await?,
+                CallProgress::Talks(pair) => Vec::from_iter(self.answered(&pair).await?),
+                CallProgress::Over => Vec::from_iter(self.over(&call, &client.number).await?),
+            };
+            let own = notices.into_iter().filter(|told| told.clients.iter().any(|known| known.id == client.id));
+            found.extend(own.map(|own| notice(&id, &own.body)));
+        }
+        Ok(found)
+    }
+
+    /// None if the pair doesn't talk, or its clients are told of each other, or there are none.
+    async fn answered(&self, pair: &Pair) -> Result<Option<SideNotice>, StoreError> {
+        let (is_told, remote) = self.live.read(|exchange| {
+            let remote = exchange.remote_party(pair).and_then(|(home, _)| home.remote.client.clone());
+            (exchange.is_told(pair), remote)
+        });
+        if !is_told {
+            return Ok(None);
+        }
+        let first = self.disclosure.participating_clients(&pair.call, &pair.first).await?;
+        let second = self.disclosure.participating_clients(&pair.call, &pair.second).await?;
+        let (role, clients, other) = match (first.is_empty(), second.is_empty()) {
+            (false, true) => (Role::First, first, &pair.second),
+            (true, false) => (Role::Second, second, &pair.first),
+            _ => return Ok(None),
+        };
+        let remote = remote.as_ref().map(|remote| self.disclosure.remote_receiver(Some(remote)));
+        if remote.is_some_and(|remote| clients.iter().any(|client| client.offer.allows(&remote))) {
+            // They are told of another node's client.
+            return Ok(None);
+        }
+        let peer = self.identity(&pair.call, other).await?;
+        Ok(Some(SideNotice { clients, body: NoticeBody::Answered { role, peer } }))
+    }
+
+    /// None if the number's clients were told of nothing in this call, or get `ended`, or there are none.
+    async fn over(&self, call: &Call, number: &Number) -> Result<Option<SideNotice>, StoreError> {
+        let talk = call.talks.iter().rev().find(|talk| talk.first == *number || talk.second == *number);
+        let was_told = match talk {
+            Some(talk) => {
+                let other = if talk.first == *number { &talk.second } else { &talk.first };
+                self.disclosure.participating_clients(&call.id, other).await?.is_empty()
+            }
+            None => rings_here(call, self.called(call).await?.as_ref()),
+        };
+        if !was_told {
+            return Ok(None);
+        }
+        let clients = self.disclosure.participating_clients(&call.id, number).await?;
+        Ok((!clients.is_empty()).then_some(SideNotice { clients, body: NoticeBody::Over }))
+    }
+
+    /// Somebody who talks in a call, as the other side sees them.
+    async fn identity(&self, call: &CallId, number: &Number) -> Result<PeerIdentity, StoreError> {
+        let is_hidden = number.is_withheld() || self.live.read(|exchange| exchange.withholds(call, number));
+        if is_hidden { Ok(PeerIdentity::default()) } else { self.named(number).await }
+    }
+}

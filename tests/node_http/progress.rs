@@ -1,0 +1,111 @@
+//! How calls go on that no other client is told of: that they are answered, and that they are over.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::ringing::{alice, bob, call, connected, node};
+use crate::support::{AGENT, ALICE, BOB, CAROL, Stream, bridged, credential, dialled, ended, unbridged};
+
+const OUTSIDE: &str = "+442071838750";
+
+async fn is_ringing(stream: &mut Stream, call: &str) {
+    let notice = stream.peek_any().await;
+    assert_eq!((&notice["type"], &notice["call"]), (&json!("ringing"), &json!(call)), "{notice}");
+}
+
+async fn is_answered(stream: &mut Stream, call: &str, role: &str, peer: Value) {
+    let notice = stream.peek_any().await;
+    assert_eq!(notice, json!({"id": notice["id"], "call": call, "type": "answered", "role": role, "peer": peer}));
+}
+
+async fn is_over(stream: &mut Stream, call: &str) {
+    let notice = stream.peek_any().await;
+    assert_eq!(notice, json!({"id": notice["id"], "call": call, "type": "over"}));
+}
+
+#[tokio::test]
+async fn a_client_learns_that_a_call_with_somebody_without_a_client_is_answered_and_over() {
+    let node = node().await;
+    let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
+    let come = call(&node, "leg-1", CAROL, BOB).await;
+    is_ringing(&mut bobs, &come).await;
+    node.events(&come, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    is_answered(&mut bobs, &come, "second", json!({"number": CAROL, "name": "Carol"})).await;
+    node.events(&come, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    is_over(&mut bobs, &come).await;
+    let out = call(&node, "leg-3", ALICE, OUTSIDE).await;
+    is_ringing(&mut alices, &out).await;
+    node.events(&out, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
+    is_answered(&mut alices, &out, "first", json!({"number": OUTSIDE})).await;
+    node.events(&out, 3, &[ended("leg-4"), ended("leg-3")]).await;
+    is_over(&mut alices, &out).await;
+    alices.silent().await;
+    bobs.silent().await;
+    for call in [come, out] {
+        assert_eq!(node.deliveries(&call).await, [] as [Value; 0], "nothing of it is stored");
+    }
+}
+
+#[tokio::test]
+async fn a_withheld_number_is_named_to_nobody_who_talks_with_it() {
+    let node = node().await;
+    let (_, mut bobs) = connected(&node, BOB).await;
+    let request = json!({"pbx": "a", "leg": "leg-1", "calling": ALICE, "withheld": true, "called": BOB,
+        "side": "originating"});
+    let (_, decision) = node.send(Method::POST, "/v1/calls", AGENT, request).await;
+    let ours = decision["call"].as_str().unwrap();
+    is_ringing(&mut bobs, ours).await;
+    node.events(ours, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    is_answered(&mut bobs, ours, "second", json!({})).await;
+    // Withheld before it reached us. Bob's phone is at the other PBX, so it has not rung.
+    let come = node.arrive("leg-3", None, BOB, None).await;
+    node.events(&come, 1, &[dialled("leg-4"), bridged("leg-3", "leg-4")]).await;
+    is_answered(&mut bobs, &come, "second", json!({})).await;
+}
+
+#[tokio::test]
+async fn a_client_that_connects_later_learns_how_its_calls_go_on() {
+    let node = node().await;
+    let client = node.client(BOB, json!({})).await;
+    let first = node.talk().await;
+    let mut stream = node.websocket(&client, BOB).await;
+    is_answered(&mut stream, &first, "second", alice()).await;
+    stream.silent().await;
+    drop(stream);
+    node.events(&first, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    let second = call(&node, "leg-3", BOB, OUTSIDE).await;
+    let mut stream = node.websocket(&client, BOB).await;
+    is_over(&mut stream, &first).await;
+    is_ringing(&mut stream, &second).await;
+    let (_, mut others) = connected(&node, CAROL).await;
+    others.silent().await;
+}
+
+#[tokio::test]
+async fn a_call_is_over_for_whoever_has_transferred_it() {
+    let node = node().await;
+    let (_, mut bobs) = connected(&node, BOB).await;
+    let call = call(&node, "leg-1", ALICE, BOB).await;
+    is_ringing(&mut bobs, &call).await;
+    node.events(&call, 1, &[dialled("leg-2"), bridged("leg-1", "leg-2")]).await;
+    is_answered(&mut bobs, &call, "second", alice()).await;
+    let carol = json!({"event": "identified", "leg": "leg-3", "number": CAROL});
+    node.events(&call, 3, &[unbridged("leg-1", "leg-2"), carol, bridged("leg-1", "leg-3")]).await;
+    bobs.silent().await;
+    node.events(&call, 6, &[ended("leg-2")]).await;
+    is_over(&mut bobs, &call).await;
+}
+
+#[tokio::test]
+async fn a_client_learns_that_the_voice_goes_on_without_the_other_client() {
+    let node = node().await;
+    let ((_, mut alices), (_, mut bobs)) = (connected(&node, ALICE).await, connected(&node, BOB).await);
+    let call = node.talk().await;
+    assert_eq!((&alices.next().await["type"], &bobs.next().await["type"]), (&json!("peer"), &json!("peer")));
+    let off = json!({"enabled": false});
+    assert_eq!(node.send(Method::PUT, &format!("/v1/numbers/{BOB}/sidecall"), &credential(BOB), off).await.0, 200);
+    assert_eq!(alices.next().await["type"], "ended");
+    is_answered(&mut alices, &call, "first", bob()).await;
+    node.events(&call, 3, &[ended("leg-2"), ended("leg-1")]).await;
+    is_over(&mut alices, &call).await;
+}
