@@ -26,8 +26,6 @@ export interface ClientEvents {
 
 /** Milliseconds that somebody is shown as typing. */
 const TYPED = 5_000;
-/** Milliseconds that a phone rings at most. */
-const RINGING = 300_000;
 /** Received files stay for so long after the call. */
 const FILES_KEPT = 24 * 3600 * 1000;
 
@@ -122,7 +120,8 @@ export class Client {
 
   /** A call that was live when the page was left. */
   async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
-    const reachable = await isReachable(call);
+    // Of a call in which nobody has an address, the node tells once the stream is open.
+    const reachable = addresses(call).length === 0 || (await isReachable(call));
     if (!reachable) this.#step({ type: "over", call: call.id, now: Date.now() });
     this.texts.resume(call);
     if (!reachable) return;
@@ -141,12 +140,13 @@ export class Client {
   async #check(call: Call): Promise<void> {
     if (call.phase !== "active" && call.phase !== "ringing") return;
     const before = addresses(call);
-    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), before.length === 0 || isReachable(call)]);
+    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), isReachable(call)]);
     // Others may have come meanwhile.
     const now = this.calls.get(call.id);
     if (now === undefined || addresses(now).join() !== before.join()) return;
-    if (!reachable) return this.#step({ type: "over", call: call.id, now: Date.now() });
-    for (const message of guests === undefined ? [] : missed(now, guests)) await this.#take(message);
+    const over = before.length === 0 ? guests === "over" : !reachable;
+    if (over) return this.#step({ type: "over", call: call.id, now: Date.now() });
+    for (const message of typeof guests === "object" ? missed(now, guests) : []) await this.#take(message);
   }
 
   async #take(message: NodeMessage): Promise<void> {
@@ -161,7 +161,6 @@ export class Client {
         void this.#converse(message.call);
         break;
       case "ringing":
-        setTimeout(() => this.#unanswered(message.call), RINGING);
         // Who calls need not be told.
         if (call?.role === "second") this.#events.notice(call, "ringing");
         break;
@@ -179,11 +178,6 @@ export class Client {
     }
     const after = this.calls.get(message.call);
     if (after !== undefined) await this.#storage.saveCall(after);
-  }
-
-  /** A phone that rings for longer than any does: its end was not heard of. */
-  #unanswered(id: string): void {
-    if (this.calls.get(id)?.phase === "ringing") this.#step({ type: "over", call: id, now: Date.now() });
   }
 
   #signal(call: Call, id: string, signal: Signal): void {

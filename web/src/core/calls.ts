@@ -3,12 +3,12 @@
 // | phase   | event          | next    |
 // |---------|----------------|---------|
 // | –       | ringing        | ringing |
-// | –, any  | peer           | active  |
+// | –, any  | peer, answered | active  |
 // | ringing | missed, ended  | missed / ended |
 // | active  | ended (the last party) | ended |
-// | ended   | peer           | active  |
+// | ringing, active | over   | ended   |
 //
-// A guest who joins or leaves counts like a peer who does.
+// A guest who joins or leaves counts like a peer who does. `answered` is about somebody without a client.
 import type { Card } from "./card.ts";
 import type { NodeMessage, Peer, Person, Role } from "./envelope.ts";
 
@@ -17,6 +17,8 @@ export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | 
 
 export interface Party extends Peer {
   readonly present: boolean;
+  /** Talks on a phone alone. Nobody tells when they leave: the next one whom the number talks with takes their place. */
+  readonly phone?: true;
 }
 
 export type LineBody =
@@ -98,7 +100,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
     case "read":
       return call.unread === 0 ? calls : put(calls, { ...call, unread: 0 });
     case "over":
-      return call.phase === "ended" || call.phase === "missed" ? calls : put(calls, over(call, event.now));
+      return isOver(call) ? calls : put(calls, over(call, event.now));
   }
 }
 
@@ -117,9 +119,20 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
       const known = call ?? { ...fresh(message.call, message.role, began), parties: [missing(message.peer)] };
       return put(calls, { ...known, phase: "missed", ended: call === undefined ? began : now });
     }
-    case "peer":
+    case "peer": {
+      const known = call ?? fresh(message.call, message.role, now);
+      return put(calls, joined(withoutPhones(known, message.peer), message, now));
+    }
     case "guest":
       return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));
+    case "answered": {
+      const known = call ?? fresh(message.call, message.role, now);
+      const hasClient = known.parties.some((party) => party.present && party.phone !== true && isSame(party, message.peer));
+      const peer = { ...message.peer, capabilities: [], phone: true } as const;
+      return hasClient ? calls : put(calls, joined(withoutPhones(known, peer), { ...message, peer }, now));
+    }
+    case "over":
+      return call === undefined || isOver(call) ? calls : put(calls, over(call, now));
     case "ended":
       return call === undefined ? calls : put(calls, left(call, message, message.id, now));
     case "guest-left":
@@ -137,7 +150,15 @@ function missing(person: Person): Party {
   return { ...person, capabilities: [], present: false };
 }
 
-function joined(call: Call, message: NodeMessage & { readonly type: "peer" | "guest" }, now: number): Call {
+/** Somebody who comes, as the node tells of them. */
+interface Coming {
+  readonly id: string;
+  readonly role: Role;
+  readonly peer: Omit<Party, "present">;
+  readonly reply?: string;
+}
+
+function joined(call: Call, message: Coming, now: number): Call {
   const before = call.parties.find((party) => isSame(party, message.peer));
   const party: Party = { ...message.peer, present: true };
   const others = call.phase === "ringing" ? [] : call.parties.filter((other) => !isSame(other, message.peer));
@@ -163,6 +184,11 @@ function left(call: Call, person: Person, id: string, now: number): Call {
   return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
 }
 
+/** The call without those who talked on a phone alone, but for this one. */
+function withoutPhones(call: Call, person: Person): Call {
+  return { ...call, parties: call.parties.filter((party) => party.phone !== true || isSame(party, person)) };
+}
+
 /** Whether both are the same number, or the same guest. */
 function isSame(a: Person, b: Person): boolean {
   return a.number === b.number && a.guest === b.guest;
@@ -171,6 +197,10 @@ function isSame(a: Person, b: Person): boolean {
 /** What tells a party from the others: the guest, or the number; nothing for a withheld number. */
 export function keyOf({ guest, number }: Person): string | undefined {
   return guest ?? number;
+}
+
+function isOver({ phase }: Call): boolean {
+  return phase === "ended" || phase === "missed";
 }
 
 function over(call: Call, now: number): Call {
@@ -182,7 +212,7 @@ function over(call: Call, now: number): Call {
 function put(calls: Calls, call: Call): Calls {
   const next = new Map(calls).set(call.id, call);
   if (next.size > CALLS_MAX) {
-    const finished = [...next.values()].filter((known) => known.phase === "ended" || known.phase === "missed");
+    const finished = [...next.values()].filter(isOver);
     const oldest = finished.sort((a, b) => a.began - b.began)[0];
     if (oldest !== undefined) next.delete(oldest.id);
   }

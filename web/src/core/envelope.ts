@@ -20,7 +20,10 @@ export interface Peer extends Person {
 }
 
 export type NodeBody =
-  | { readonly type: "ringing"; readonly role: Role; readonly peer: Person }
+  /** `answered`: this number talks with somebody whose client is not known. */
+  | { readonly type: "ringing" | "answered"; readonly role: Role; readonly peer: Person }
+  /** The call is over for this number. */
+  | { readonly type: "over" }
   /** `at`: when the call began. */
   | { readonly type: "missed"; readonly role: Role; readonly peer: Person; readonly at?: number }
   | { readonly type: "peer"; readonly role: Role; readonly peer: Peer; readonly own?: Json; readonly reply?: string }
@@ -53,7 +56,10 @@ function parseBody(message: Json): NodeBody | undefined {
   const role = oneOf(message["role"], ROLES) ?? "first";
   switch (message["type"]) {
     case "ringing":
-      return { type: "ringing", role, peer: person(object(message["peer"]) ?? {}) };
+    case "answered":
+      return { type: message["type"], role, peer: person(object(message["peer"]) ?? {}) };
+    case "over":
+      return { type: "over" };
     case "missed": {
       const at = integer(message["at"], TIME_MAX);
       return { type: "missed", role, peer: person(object(message["peer"]) ?? {}), ...(at !== undefined && { at }) };

@@ -20,8 +20,8 @@ export interface Access {
   bind(): Promise<Bound>;
   /** The servers that help to connect, and whether all media has to be relayed. Rejects if the node does not say. */
   ice(): Promise<IceAnswer>;
-  /** The guests of a call that are there now; undefined if the node does not say. */
-  guests(call: string): Promise<readonly Peer[] | undefined>;
+  /** The guests of a call that are there now; "over" if it is over for this number; undefined if the node does not say. */
+  guests(call: string): Promise<readonly Peer[] | "over" | undefined>;
   /** Whether this client, of all of its number's, may accept an invitation. */
   claim(client: string, call: string, invitation: string): Promise<boolean>;
 }
@@ -46,8 +46,9 @@ export class DeviceAccess implements Access {
     return this.#api.ice(this.#device);
   }
 
-  guests(call: string): Promise<readonly Peer[] | undefined> {
-    return this.#api.guests(this.#device, call).catch(() => undefined);
+  guests(call: string): Promise<readonly Peer[] | "over" | undefined> {
+    const refused = (error: unknown) => (error instanceof ApiError && error.failure === "absent" ? ("over" as const) : undefined);
+    return this.#api.guests(this.#device, call).catch(refused);
   }
 
   claim(client: string, call: string, invitation: string): Promise<boolean> {

@@ -116,7 +116,7 @@ export class CallView {
     this.#invitations.update(conversation?.invitations ?? [], name);
     this.#transfers.update(conversation?.transfers.view() ?? []);
     this.#chat.update(call, now);
-    this.#guests?.update(call, now);
+    this.#guests?.update(call);
   }
 
   #phase(call: Call, now: number): string {
@@ -171,7 +171,7 @@ export class CallView {
   #updateActions(call: Call, conversation: Conversation | undefined): void {
     const { t } = this.#context;
     const stops: Record<Source, string> = { camera: t.stopCamera, screen: t.stopScreen, microphone: t.stopMicrophone };
-    const parties = present(call);
+    const parties = present(call).filter(({ address }) => address !== undefined);
     for (const [kind, button] of this.#buttons) {
       const able = parties.some(({ capabilities }) => capabilities.length === 0 || capabilities.includes(NEEDS[kind]));
       attribute(button, "disabled", !able);

@@ -6,9 +6,6 @@ import { open } from "./dialogs.ts";
 import { attribute, h, Keyed, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
 
-/** Milliseconds. For so long after a call has begun, guests can be invited if nobody told of its end. */
-const LONGEST = 4 * 3600 * 1000;
-
 export interface GuestEvents {
   invite(): void;
   dismiss(guest: string): void;
@@ -28,11 +25,8 @@ export class GuestsView {
     this.element = h("div", { class: "guest-side" }, this.#invite, this.#list);
   }
 
-  update(call: Call, now: number): void {
-    // Nobody tells of the end of a call without another client: the voice may go on, after guests have left, too.
-    const unmet = call.answered === undefined || call.parties.at(-1)?.guest !== undefined;
-    const mayGoOn = call.phase === "ended" && unmet && now - call.began < LONGEST;
-    const invites = call.phase === "ringing" || call.phase === "active" || mayGoOn;
+  update(call: Call): void {
+    const invites = call.phase === "ringing" || call.phase === "active";
     const guests = present(call).filter(({ guest }) => guest !== undefined);
     this.#guests.update(guests, ({ guest }) => guest!, (view, party) => view.update(party));
     show(this.#invite, invites);

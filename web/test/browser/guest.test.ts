@@ -68,6 +68,20 @@ test("a guest joins, writes, shows a camera, and returns after a reload", { time
   await bob.context.close();
 });
 
+test("a call with somebody without a client is shown until it is over", { timeout: 60_000 }, async () => {
+  const bob = await Someone.enrol(browser, node, BOB, "Bob Baker");
+  const button = (name: string) => bob.page.getByRole("button", { name, exact: true });
+  node.ring("c1", CALLER, BOB);
+  await bob.sees("is calling your phone");
+  node.answered("c1", BOB, "second", CALLER);
+  await bob.sees("Their side has no app for chat, video and files.");
+  assert.deepEqual([await button("Camera").isVisible(), await button("Invite a guest").isVisible()], [false, true]);
+  node.over("c1", BOB);
+  await bob.sees("Call ended");
+  assert.equal(await button("Invite a guest").isVisible(), false);
+  await bob.context.close();
+});
+
 test("a guest who is removed is told, and keeps what was written", { timeout: 90_000 }, async () => {
   const [bob, code] = await host();
   const guest = await join(code, "Zoë");

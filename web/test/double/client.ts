@@ -3,7 +3,7 @@ import { Client } from "../../src/app/client.ts";
 import type { Call } from "../../src/core/calls.ts";
 import type { Peer } from "../../src/core/envelope.ts";
 import { DeviceAccess } from "../../src/net/access.ts";
-import type { Api, Device, IceAnswer } from "../../src/net/api.ts";
+import { type Api, ApiError, type Device, type IceAnswer } from "../../src/net/api.ts";
 import type { SavedSession, Storage } from "../../src/net/storage.ts";
 import { type Devices, install, settle, Socket } from "./browser.ts";
 
@@ -28,6 +28,8 @@ export class ClientDouble {
   identity: () => Promise<undefined> = async () => undefined;
   /** The guests of each call, as the node lists them. */
   guests: Peer[] | undefined;
+  /** Calls in which the number takes no part any more, as the node says. */
+  readonly over = new Set<string>();
   readonly client: Client;
   #ids = 0;
 
@@ -49,7 +51,10 @@ export class ClientDouble {
       node: "https://own.example/",
       ice: () => this.ice(),
       claim: async () => true,
-      guests: async () => this.guests,
+      guests: async (_: Device, call: string) => {
+        if (this.over.has(call)) throw new ApiError("absent");
+        return this.guests;
+      },
       bind: () => {
         this.bound += 1;
         return this.bind();

@@ -98,6 +98,16 @@ export class NodeDouble {
     this.#send(second, { call, type: "ringing", role: "second", peer: this.#person(first) });
   }
 
+  /** A number talks with somebody without a client. */
+  answered(call: string, number: string, role: string, other: string): void {
+    this.#send(number, { call, type: "answered", role, peer: this.#person(other) }, true);
+  }
+
+  /** The call is over for a number. */
+  over(call: string, number: string): void {
+    this.#send(number, { call, type: "over" }, true);
+  }
+
   missed(call: string, first: string, second: string): void {
     const at = Date.now();
     this.#send(first, { call, type: "missed", role: "first", peer: this.#person(second), at });
@@ -230,6 +240,8 @@ export class NodeDouble {
     if (device === undefined) return [401, {}];
     const host = /^POST \/v1\/calls\/([^/]+)\/guests$/.exec(route)?.[1];
     if (host !== undefined) return this.#inviteGuests({ call: host, device });
+    const visited = /^GET \/v1\/calls\/([^/]+)\/guests$/.exec(route)?.[1];
+    if (visited !== undefined) return [200, { role: "second", guests: this.#guestsOf(visited) }];
     const guest = /^DELETE \/v1\/guests\/([\w-]+)$/.exec(route)?.[1];
     if (guest !== undefined) return this.#dismissGuest(device, guest);
     const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
@@ -284,6 +296,11 @@ export class NodeDouble {
     const guest = { id, name, address: own, capabilities };
     this.#deliver(device, { call, type: "guest", role: "second", guest, reply: theirs }, true);
     return [201, { call, role: "first", token, address: own, peer }];
+  }
+
+  #guestsOf(call: string): Json[] {
+    const guests = [...this.#devices.values()].filter(({ greeting }) => greeting?.["call"] === call);
+    return guests.map(({ id, name }) => ({ id, name, address: this.#address(call, id), capabilities: [] }));
   }
 
   #dismissGuest(device: DeviceRecord, id: string): [number, Json] {

@@ -9,6 +9,8 @@ const node = (calls: Calls, body: object, now = 1000) =>
 const peer = (number: string | undefined, extra: object = {}) => ({
   type: "peer", role: "first", peer: { ...(number && { number }), address: `https://n.example/a/${number}`, capabilities: [], ...extra },
 });
+/** They talk with somebody without a client. */
+const answered = (number: string) => ({ type: "answered", role: "second", peer: { number, name: `Name ${number}` } });
 const only = (calls: Calls): Call => calls.get("c")!;
 const EMPTY: Calls = new Map();
 
@@ -30,6 +32,32 @@ test("a call without ringing, and one that nobody answers", () => {
   assert.equal(only(node(ringing, { type: "ended", number: "1" })).phase, "ended");
   const missed = only(node(EMPTY, { type: "missed", role: "second", peer: { number: "1" }, at: 400 }, 9000));
   assert.deepEqual([missed.phase, missed.began, missed.ended], ["missed", 400, 400]);
+});
+
+test("a call with somebody without a client is active until it is over", () => {
+  let calls = node(EMPTY, { type: "ringing", role: "second", peer: { number: "1", name: "Name 1" } });
+  calls = node(calls, answered("1"), 2000);
+  assert.deepEqual([only(calls).phase, only(calls).answered, people(only(calls)).map(({ name }) => name)], ["active", 2000, ["Name 1"]]);
+  calls = node(calls, answered("1"), 2500);
+  assert.deepEqual([only(calls).answered, only(calls).lines.length], [2000, 0], "a repeat is no news");
+  calls = node(calls, answered("2"), 3000);
+  assert.deepEqual([only(calls).answered, present(only(calls)).map(keyOf)], [2000, ["2"]], "it was transferred");
+  calls = node(calls, { type: "over" }, 9000);
+  assert.deepEqual([only(calls).phase, only(calls).ended, present(only(calls)).length], ["ended", 9000, 0]);
+  assert.equal(only(node(calls, { type: "over" }, 9999)).ended, 9000);
+  assert.equal(node(EMPTY, { type: "over" }).size, 0);
+});
+
+test("a client takes the place of the phone, and the voice goes on without it", () => {
+  let calls = node(node(EMPTY, answered("1")), peer("1"));
+  const addresses = () => present(only(calls)).map(({ address }) => address);
+  assert.deepEqual([addresses(), only(calls).lines.length], [["https://n.example/a/1"], 0]);
+  calls = node(calls, answered("1"));
+  assert.deepEqual(addresses(), ["https://n.example/a/1"], "it was late");
+  calls = node(node(calls, { type: "ended", number: "1" }), answered("1"));
+  assert.deepEqual([only(calls).phase, addresses()], ["active", [undefined]]);
+  calls = node(calls, peer("2"));
+  assert.deepEqual(present(only(calls)).map(keyOf), ["2"], "it was transferred");
 });
 
 test("a call that somebody else answered is none that nobody answered", () => {
@@ -81,6 +109,14 @@ test("a guest joins the person who rings without a client, and leaves", () => {
   calls = node(node(calls, { type: "guest-left", guest: "g1" }), { type: "ended" });
   assert.deepEqual(present(only(calls)).map(keyOf), ["g2"]);
   assert.equal(only(node(calls, { type: "guest-left", guest: "g2" })).phase, "ended");
+});
+
+test("a guest who leaves does not end the talk", () => {
+  const guest = { type: "guest", role: "second", peer: { guest: "g1", name: "Zoë", address: "https://n.example/a/g1", capabilities: [] } };
+  let calls = node(node(EMPTY, answered("1")), guest);
+  assert.deepEqual(present(only(calls)).map(keyOf), ["1", "g1"]);
+  calls = node(calls, { type: "guest-left", guest: "g1" });
+  assert.deepEqual([only(calls).phase, present(only(calls)).map(keyOf)], ["active", ["1"]]);
 });
 
 test("a conference has everybody until the last one leaves", () => {

@@ -124,6 +124,30 @@ test("a call that ended while the stream was cut is over once it is back", async
   assert.equal(double.devices.tracks[0]!.readyState, "ended");
 });
 
+test("of calls in which nobody has an address, the node tells which are over", async () => {
+  const phones = { type: "answered", role: "second", peer: { number: "+12125550101" } };
+  const phases = () => ["one", "two"].map((id) => double.client.calls.get(id)!.phase);
+  await double.start();
+  await double.takes("one", phones);
+  await double.takes("two", phones);
+  double.over.add("one");
+  double.socket.ends();
+  await pass(1);
+  double.socket.opens();
+  await settle();
+  assert.deepEqual(phases(), ["ended", "active"]);
+  await double.takes("two", { type: "over" });
+  assert.deepEqual(phases(), ["ended", "ended"]);
+});
+
+test("a page that is loaded again goes on with a call in which nobody has an address", async () => {
+  const party = { number: "1", capabilities: [], present: true, phone: true } as const;
+  const call: Call = { id: "one", role: "second", phase: "active", began: 0, answered: 0, parties: [party], lines: [], unread: 0 };
+  double = new ClientDouble([call]);
+  await double.start();
+  assert.equal(double.client.calls.get("one")!.phase, "active");
+});
+
 test("guests who came and went while the stream was cut are found out about once it is back", async () => {
   const guest = (id: string) => ({ id, name: `Guest ${id}`, address: addressOf(id), capabilities: [] });
   const here = () => present(double.client.calls.get("c")!).map(keyOf);

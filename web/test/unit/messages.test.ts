@@ -22,6 +22,10 @@ test("the node's messages are read", () => {
   assert.deepEqual(parseFrame('{"id":"3","call":"c","type":"ringing","role":"first","peer":{"name":"B"}}'), {
     id: "3", call: "c", type: "ringing", role: "first", peer: { name: "B" },
   });
+  assert.deepEqual(parseFrame('{"id":"3","call":"c","type":"answered","role":"second","peer":{"number":"+1","address":"https://x.example/"}}'), {
+    id: "3", call: "c", type: "answered", role: "second", peer: { number: "+1" },
+  });
+  assert.deepEqual(parseFrame('{"id":"3","call":"c","type":"over"}'), { id: "3", call: "c", type: "over" });
   const missed = '{"id":"4","call":"c","type":"missed","role":"second","peer":{"number":"+1"},"at":1795345005000}';
   assert.deepEqual(parseFrame(missed), {
     id: "4", call: "c", type: "missed", role: "second", peer: { number: "+1" }, at: 1795345005000,
