@@ -66,6 +66,9 @@ pub enum MessageBody {
         /// A JSON object, as it was received.
         #[schema(value_type = Object)]
         content: serde_json::Map<String, serde_json::Value>,
+        /// The client of the guest who sent it, as the node knows it; absent if no guest did.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<ClientId>,
     },
 }
 

@@ -86,7 +86,8 @@ mod tests {
 
     fn message(id: &str, length: usize) -> Message {
         let content = serde_json::Map::from_iter([("text".to_owned(), "x".repeat(length).into())]);
-        Message { id: id.to_owned(), call: "0199-1".parse().unwrap(), body: MessageBody::Message { content } }
+        let body = MessageBody::Message { content, guest: None };
+        Message { id: id.to_owned(), call: "0199-1".parse().unwrap(), body }
     }
 
     /// A guest with an empty mailbox.

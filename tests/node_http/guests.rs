@@ -134,13 +134,17 @@ async fn a_guest_and_the_host_write_to_each_other() {
     for content in [json!({"text": "hello"}), json!({"type": "typing", "ephemeral": true})] {
         assert_eq!(post(&node, to_host, &content).await, (202, json!({"clients": 1})));
         let message = stream.next().await;
-        assert_eq!(
-            (&message["type"], &message["content"], &message["call"]),
-            (&json!("message"), &content, &json!(call))
-        );
+        let expected = json!({"id": message["id"], "call": call, "type": "message", "content": content,
+            "guest": told["guest"]["id"]});
+        assert_eq!(message, expected);
         assert_eq!(post(&node, to_guest, &content).await, (202, json!({"clients": 1})));
         assert_eq!(own.next().await["content"], content);
     }
+    // Nobody else passes for the guest.
+    let content = json!({"text": "hello", "guest": told["guest"]["id"]});
+    assert_eq!(post(&node, told["reply"].as_str().unwrap(), &content).await.0, 202);
+    let message = stream.next().await;
+    assert_eq!(message, json!({"id": message["id"], "call": call, "type": "message", "content": content}));
     own.quiet().await;
     stream.quiet().await;
 }

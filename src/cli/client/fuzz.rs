@@ -19,7 +19,7 @@ pub fn frames(data: &[u8]) {
     all.push(String::from_utf8_lossy(data).into_owned());
     for text in all {
         let shown = match serde_json::from_str::<Message>(&text) {
-            Ok(Message { body: MessageBody::Message { content }, .. }) => content_text(&content),
+            Ok(Message { body: MessageBody::Message { content, .. }, .. }) => content_text(&content),
             Ok(Message { body: MessageBody::Peer { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Missed { peer, .. }, .. }) => clean(&peer.name.unwrap_or_default()),
             Ok(Message { body: MessageBody::Ended { .. }, .. }) => continue,

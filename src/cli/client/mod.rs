@@ -315,6 +315,7 @@ impl Client {
                 self.files.iter_mut().for_each(|files| files.somebody_left(&message.call));
                 self.peers.ended(&message.call, number.as_ref())
             }
+            MessageBody::Message { guest: Some(_), .. } => None,
             MessageBody::Missed { .. } | MessageBody::Message { .. } => self.peers.of(&message.call),
         };
         self.show.message(message, label.as_ref())

@@ -72,8 +72,9 @@ impl Show {
                 };
                 say(&format!("{}: {what}", who(&person(identity))))
             }
-            MessageBody::Message { content } => {
-                say(&format!("{}: {}", who("somebody of this call"), content_text(content)))
+            MessageBody::Message { content, guest } => {
+                let otherwise = if guest.is_some() { "a guest of yours" } else { "somebody of this call" };
+                say(&format!("{}: {}", who(otherwise), content_text(content)))
             }
         }
     }

@@ -114,7 +114,8 @@ proptest! {
     #[test]
     fn contents_round_trip(text in "\\PC{0,60}") {
         let content = serde_json::json!({"text": text}).as_object().cloned().unwrap();
-        let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body: MessageBody::Message { content } };
+        let body = MessageBody::Message { content, guest: None };
+        let message = Message { id: "1 2".to_owned(), call: "1".parse().unwrap(), body };
         let text = SipText(message.clone()).to_string();
         prop_assert!(harmless(&text), "{}", text);
         prop_assert_eq!(text.parse::<SipText>().unwrap().0, message);

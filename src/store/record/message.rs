@@ -6,7 +6,7 @@ use super::Record;
 use super::words::RoleRecord;
 use crate::contract::{Capability, Message, MessageBody, PeerClient, PeerIdentity};
 use crate::core::address::Address;
-use crate::core::base::name::CallId;
+use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
 use crate::core::numbering::number::Number;
 
@@ -44,7 +44,11 @@ enum BodyRecord {
     #[serde(rename = "missed")]
     Missed { role: RoleRecord, peer: IdentityRecord, at: UnixMillis },
     #[serde(rename = "message")]
-    Message { content: serde_json::Map<String, serde_json::Value> },
+    Message {
+        content: serde_json::Map<String, serde_json::Value>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        guest: Option<ClientId>,
+    },
 }
 
 /// A client, of the remote side or our own.
@@ -80,7 +84,7 @@ impl From<Message> for MessageRecord {
             },
             MessageBody::Ended { number } => BodyRecord::Ended { number },
             MessageBody::Missed { role, peer, at } => BodyRecord::Missed { role: role.into(), peer: peer.into(), at },
-            MessageBody::Message { content } => BodyRecord::Message { content },
+            MessageBody::Message { content, guest } => BodyRecord::Message { content, guest },
         };
         MessageRecord { id, call, body }
     }
@@ -98,7 +102,7 @@ impl From<MessageRecord> for Message {
             },
             BodyRecord::Ended { number } => MessageBody::Ended { number },
             BodyRecord::Missed { role, peer, at } => MessageBody::Missed { role: role.into(), peer: peer.into(), at },
-            BodyRecord::Message { content } => MessageBody::Message { content },
+            BodyRecord::Message { content, guest } => MessageBody::Message { content, guest },
         };
         Message { id, call, body }
     }

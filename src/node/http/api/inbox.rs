@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 
 use crate::contract::{MessageBody as Said, PeerClient};
 use crate::core::address::Address;
-use crate::core::base::name::{CallId, PbxName};
+use crate::core::base::name::{CallId, ClientId, PbxName};
 use crate::core::call::guests::{Guest, GuestAccess};
 use crate::core::numbering::number::Number;
 use crate::monitor::{Metrics, now};
@@ -73,8 +73,8 @@ struct Behind {
     /// Whom it talks with there, or will.
     other: Number,
     pbx: PbxName,
-    /// The token is a guest's, who writes to one client and decides nothing about the call.
-    is_guest: bool,
+    /// The client of the guest whose token it is. A guest writes to one client, and decides nothing about the call.
+    guest: Option<ClientId>,
 }
 
 /// Sends a message to the clients behind a call-scoped address.
@@ -127,15 +127,14 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     // A body may take its time: they may have parted meanwhile, or the call may be over.
     let behind = behind(api, token).ok_or_else(nobody)?;
     let is_ephemeral = is_ephemeral(&content)?;
-    if behind.is_guest && decides(&content) {
+    if behind.guest.is_some() && decides(&content) {
         return Err(Problem::invalid("type", "a guest can't say this: it would decide about the call"));
     }
     let clients = receivers(api, &behind, &content).await?;
     if is_ephemeral {
         // Only the clients that are connected get it.
-        let clients =
-            api.deliveries.send_ephemeral(&clients, &new_message(&behind.claim.call, Said::Message { content }));
-        return Ok(Accepted { clients });
+        let message = new_message(&behind.claim.call, Said::Message { content, guest: behind.guest });
+        return Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &message) });
     }
     spent(spending.take_room(bytes(clients.len()), Instant::now()))?;
     keep(api, &behind, content, clients).await
@@ -150,7 +149,7 @@ async fn take_for_guest(api: &InboxesApi, token: &str, guest: &Guest, request: R
     // The guest may have gone while the body was read.
     let guest = api.live.guest(GuestAccess::ToGuest, token, now()).ok_or_else(nobody)?;
     let is_ephemeral = is_ephemeral(&content)?;
-    let message = new_message(&guest.host.call, Said::Message { content });
+    let message = new_message(&guest.host.call, Said::Message { content, guest: None });
     if is_ephemeral {
         let clients = api.push.hub().send_ephemeral(&guest.client, &Frame::ephemeral(&message));
         return Ok(Accepted { clients: usize::from(clients) });
@@ -207,7 +206,7 @@ async fn keep(
     let accepted = Accepted { clients: clients.len() };
     let said = |client: &Binding| match &peer {
         Some(peer) => news(api, behind, peer, client),
-        None => Said::Message { content: content.clone() },
+        None => Said::Message { content: content.clone(), guest: behind.guest.clone() },
     };
     let deliveries = clients.iter().map(|client| delivery(behind, client, said(client))).collect::<Vec<_>>();
     api.store.add_deliveries(deliveries.clone()).await?;
@@ -310,9 +309,9 @@ fn call_of(api: &InboxesApi, token: &str) -> Option<CallId> {
 
 /// The number that a token was made for, while it is reachable in that call.
 fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
-    let guest = api.live.guest(GuestAccess::ToHost, token, now());
-    let is_guest = guest.is_some();
-    let claim = match guest {
+    let from = api.live.guest(GuestAccess::ToHost, token, now());
+    let guest = from.as_ref().map(|guest| guest.client.clone());
+    let claim = match from {
         Some(Guest { host, .. }) => {
             let role = api.live.role(&host.call, &host.number)?;
             let reply = api.disclosure.inbox_tokens().client_address(&host.call, role, &host.number, &host.client)?;
@@ -327,7 +326,7 @@ fn behind(api: &InboxesApi, token: &str) -> Option<Behind> {
         let (other, pbx) = (exchange.opposite(call, &number), call.pbx.clone());
         let hidden = exchange.withholds(&claim.call, &other);
         let other = if hidden { Number::withheld(&claim.call) } else { other };
-        Some(Behind { claim, number, other, pbx, is_guest })
+        Some(Behind { claim, number, other, pbx, guest })
     })
 }
 

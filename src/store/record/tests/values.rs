@@ -288,6 +288,7 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
     };
     let content = serde_json::json!({"text": "hello", "type": "chat", "v": 7, "parts": [1, 2.5, null, {"a": true}]});
     let serde_json::Value::Object(content) = content else { unreachable!() };
+    let short = serde_json::Map::from_iter([("text".to_owned(), "hello".into())]);
     let own = Some(Box::new(bob.clone()));
     let peer = |role, peer, own, reply| MessageBody::Peer { role, peer, own, reply };
     let missed = |peer| MessageBody::Missed { role: Role::Second, peer, at: at(0) };
@@ -296,7 +297,8 @@ pub(super) fn messages() -> Vec<(&'static str, Message)> {
         ("message-peer-own", message(peer(Role::Second, bob, own, None))),
         ("message-ended", message(MessageBody::Ended { number: some(BOB) })),
         ("message-ended-withheld", message(MessageBody::Ended { number: None })),
-        ("message-message", message(MessageBody::Message { content })),
+        ("message-message", message(MessageBody::Message { content, guest: None })),
+        ("message-message-guest", message(MessageBody::Message { content: short, guest: some("0199-2") })),
         ("message-missed", message(missed(PeerIdentity { number: some(ALICE), name: Some("Alice".to_owned()) }))),
         ("message-missed-withheld", message(missed(PeerIdentity::default()))),
         ("message-peer-reply", message(peer(Role::First, nobody, None, some("https://node.example/a/token-4")))),
