@@ -139,7 +139,8 @@ pub enum NoticeBody {
         role: Role,
         /// The guest. Nobody has checked the name.
         guest: GuestView,
-        /// The address of your client for what the guest's client answers.
+        /// The reply address of your client. Leave it out of what you send to the guest, who has another one: the node would
+        /// not know that the guest answers.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reply: Option<Address>,
     },

@@ -102,16 +102,18 @@ export class Agreements {
     for (const { id } of this.all) this.#invitations.advance(id, "withdrawn");
   }
 
-  invited(invite: Invite, address: string): void {
-    const here = present(this.#events.call());
-    if (!this.#invitations.receive(invite, address, here.length === 1 ? keyOf(here[0]!) : undefined)) return;
+  /** `guest` is the guest whose device invites. */
+  invited(invite: Invite, address: string, guest: string | undefined): void {
+    const others = present(this.#events.call()).filter((party) => party.guest === undefined && party.phone !== true);
+    const party = guest ?? (others.length === 1 ? keyOf(others[0]!) : undefined);
+    if (!this.#invitations.receive(invite, address, party)) return;
     const { invitation: id, kind, from } = invite;
     // Another device would see what this one shows, and nobody has compared words with it yet.
     if (kind === "join") return;
-    const connected = kind !== "files" && this.#shared.sessions.with(from) !== undefined;
-    // A message does not say which guest sent it, and nobody has checked who a guest is.
-    const known = here.every(({ guest }) => guest === undefined);
-    if (connected || (known && this.#events.autoAccepts(kind))) this.accept(id);
+    const session = this.#shared.sessions.with(from);
+    // A guest may use the name of another's device, and nobody has checked who a guest is.
+    const connected = kind !== "files" && session !== undefined && (guest === undefined || session.facts.party === guest);
+    if (connected || (guest === undefined && this.#events.autoAccepts(kind))) this.accept(id);
   }
 
   accepted(accept: Accept, address: string): void {

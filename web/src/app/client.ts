@@ -1,6 +1,6 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
-import { type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
-import type { NodeMessage } from "../core/envelope.ts";
+import { authors, type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
+import type { NodeMessage, Person } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
@@ -20,7 +20,7 @@ export interface ClientEvents {
   changed(): void;
   revoked(): void;
   /** Something that the person should notice even if they look elsewhere. */
-  notice(call: Call, what: "ringing" | "missed" | "text" | "invite", text?: string): void;
+  notice(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: Person, text?: string): void;
   preferences(): Preferences;
 }
 
@@ -172,7 +172,7 @@ export class Client {
         break;
       case "message": {
         const signal = parseSignal(message.content);
-        if (call !== undefined && signal !== undefined) this.#signal(call, message.id, signal);
+        if (call !== undefined && signal !== undefined) this.#signal(call, message, signal);
         break;
       }
     }
@@ -180,15 +180,16 @@ export class Client {
     if (after !== undefined) await this.#storage.saveCall(after);
   }
 
-  #signal(call: Call, id: string, signal: Signal): void {
+  #signal(call: Call, { id, guest }: { readonly id: string; readonly guest?: string }, signal: Signal): void {
+    const by = authors(call, guest);
     switch (signal.type) {
       case "text": {
         const { text, card } = signal;
         const body = { kind: "text", text, ...(card !== undefined && { card }) } as const;
-        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, ...body };
+        const line: Line = { id: signal.id ?? id, at: Date.now(), own: false, by, ...body };
         const known = call.lines.some(({ id }) => id === line.id);
         this.#step({ type: "line", call: call.id, line, shown: this.watching });
-        if (!this.watching && !known) this.#events.notice(call, "text", signal.text);
+        if (!this.watching && !known) this.#events.notice(call, "text", by[0], signal.text);
         if (signal.id !== undefined) this.texts.tell(call.id, { type: this.watching ? "seen" : "delivered", ids: [signal.id] });
         return;
       }
@@ -200,10 +201,10 @@ export class Client {
         setTimeout(() => this.#events.changed(), TYPED + 100);
         return;
       default: {
-        const address = replyTo(call, signal.reply);
+        const address = replyTo(call, signal.reply, guest);
         if (address === undefined) return;
-        if (signal.type === "invite") this.#events.notice(call, "invite");
-        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address));
+        if (signal.type === "invite") this.#events.notice(call, "invite", by[0]);
+        void this.#converse(call.id).then((conversation) => conversation?.signal(signal, address, guest));
       }
     }
   }
@@ -251,9 +252,17 @@ export class Client {
   }
 
   #transferred(call: string, id: string, { bundle, incoming, saved }: TransferView): void {
-    const files = incoming ? { saved: [...saved] } : {};
+    const files = incoming ? { saved: [...saved], ...this.#sender(call, id) } : {};
     const line: Line = { id, at: Date.now(), own: !incoming, kind: "files", ...bundle, ...files };
     this.#step({ type: "line", call, line, shown: true });
+  }
+
+  /** Who has offered files, if it is known. */
+  #sender(id: string, invitation: string): { readonly by?: readonly Person[] } {
+    const [call, invitations] = [this.calls.get(id), this.#ready.get(id)?.invitations ?? []];
+    const party = invitations.find((known) => known.id === invitation)?.party;
+    if (call === undefined || party === undefined) return {};
+    return { by: authors(call, call.parties.find(({ guest }) => guest === party)?.guest) };
   }
 
   #step(event: CallEvent): void {

@@ -125,12 +125,12 @@ export class Conversation {
     this.withdraw(id);
   }
 
-  /** What another device sent. `address` is where answers to it go. */
-  signal(signal: Signal, address: string): void {
+  /** What another device sent. `address` is where answers to it go, and `guest` the guest whose device it is. */
+  signal(signal: Signal, address: string, guest?: string): void {
     if (!("from" in signal) || signal.from === this.#self.from) return;
     switch (signal.type) {
       case "invite":
-        return this.#agreements.invited(signal, address);
+        return this.#agreements.invited(signal, address, guest);
       case "accept":
         return this.#agreements.accepted(signal, address);
       case "decline":
@@ -170,7 +170,10 @@ export class Conversation {
   }
 
   #post(address: string, content: object): Promise<unknown> {
-    const { reply } = this.#call;
-    return this.#events.post(address, { ...content, from: this.#self.from, ...(reply !== undefined && { reply }) });
+    const { parties, reply } = this.#call;
+    // A guest answers to an address of their own. What came to this one would not be known as theirs.
+    const toGuest = parties.some((party) => party.guest !== undefined && party.address === address);
+    const own = reply !== undefined && !toGuest ? { reply } : {};
+    return this.#events.post(address, { ...content, from: this.#self.from, ...own });
   }
 }

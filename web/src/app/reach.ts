@@ -12,12 +12,16 @@ export async function isReachable(call: Call): Promise<boolean> {
   return (await Promise.all(addresses(call).map(isAlive))).includes(true);
 }
 
-/** Where an answer goes: the device's own address if it is on a node of somebody in the call, else everybody's. */
-export function replyTo(call: Call, reply: string | undefined): string | undefined {
+/**
+ * Where an answer goes: the device's own address if it is on a node of somebody in the call, else that of the guest whose device
+ * it is, or of somebody who is no guest.
+ */
+export function replyTo(call: Call, reply: string | undefined, guest: string | undefined): string | undefined {
   const known = addresses(call);
+  const sender = present(call).find((party) => party.guest === guest && party.address !== undefined);
   const address = parseAddress(reply);
   const nodes = known.map((one) => new URL(one).origin);
-  return address !== undefined && nodes.includes(new URL(address).origin) ? address : known[0];
+  return address !== undefined && nodes.includes(new URL(address).origin) ? address : (sender?.address ?? known[0]);
 }
 
 /** What the node could not say of the guests of a call, of whom `guests` are there now. */

@@ -37,7 +37,7 @@ export type Line = {
   readonly id: string;
   readonly at: number;
   readonly own: boolean;
-  /** For another's: who was there, and may have written it. */
+  /** For another's: who may have written it. */
   readonly by?: readonly Person[];
   /** For an own text: what became of it. */
   readonly state?: LineState;
@@ -82,7 +82,7 @@ export function step(calls: Calls, event: CallEvent): Calls {
   switch (event.type) {
     case "line": {
       if (call.lines.some((line) => line.id === event.line.id)) return calls;
-      const lines = [...call.lines, event.line.own ? event.line : { ...event.line, by: people(call).map(personOf) }].slice(-LINES_MAX);
+      const lines = [...call.lines, event.line.own ? event.line : { by: people(call).map(personOf), ...event.line }].slice(-LINES_MAX);
       const unread = event.shown || event.line.own ? call.unread : call.unread + 1;
       return put(calls, { ...without(call, "typing"), lines, unread });
     }
@@ -234,7 +234,16 @@ export function people(call: Call): readonly Party[] {
   return here.length > 0 ? here : call.parties.slice(-1);
 }
 
-function personOf({ guest, number, name }: Party): Person {
+/** Who may have written what came from this guest, or from nobody's guest. */
+export function authors(call: Call, guest: string | undefined): Person[] {
+  if (guest !== undefined) return [personOf(call.parties.find((party) => party.guest === guest) ?? { guest })];
+  const others = call.parties.filter((party) => party.guest === undefined && party.phone !== true);
+  const here = others.filter((party) => party.present);
+  const may = here.length > 0 ? here : others.slice(-1);
+  return (may.length > 0 ? may : people(call)).map(personOf);
+}
+
+function personOf({ guest, number, name }: Person): Person {
   return { ...(guest !== undefined && { guest }), ...(number !== undefined && { number }), ...(name !== undefined && { name }) };
 }
 

@@ -31,7 +31,8 @@ export type NodeBody =
   | { readonly type: "guest"; readonly role: Role; readonly peer: Peer; readonly reply?: string }
   | { readonly type: "guest-left"; readonly guest: string }
   | { readonly type: "taken"; readonly invitation: string; readonly client: string }
-  | { readonly type: "message"; readonly content: Json };
+  /** `guest`: the guest who sent it, if one did. */
+  | { readonly type: "message"; readonly content: Json; readonly guest?: string };
 
 export type NodeMessage = { readonly id: string; readonly call: string } & NodeBody;
 
@@ -83,7 +84,8 @@ function parseBody(message: Json): NodeBody | undefined {
     }
     case "message": {
       const content = object(message["content"]);
-      return content && { type: "message", content };
+      const guest = text(message["guest"], 128);
+      return content && { type: "message", content, ...(guest !== undefined && { guest }) };
     }
     default:
       return undefined;

@@ -121,7 +121,7 @@ export class App {
     const client = new Client(new DeviceAccess(this.#api, device), this.#storage, {
       changed: () => this.#changed(),
       revoked: () => void this.#leave(true),
-      notice: (call, what, text) => this.#notices.show(call, what, text),
+      notice: (call, what, by, text) => this.#notices.show(call, what, by, text),
       preferences: () => this.#preferences,
     });
     this.#client = client;

@@ -1,5 +1,6 @@
 // What tells the person something: the title, notifications while they look elsewhere, and short lines on the page.
 import { type Call, type Calls, people } from "../core/calls.ts";
+import type { Person } from "../core/envelope.ts";
 import type { Context } from "./context.ts";
 import { h } from "./dom.ts";
 import { notify } from "./notification.ts";
@@ -26,10 +27,10 @@ export class Notices {
     setTimeout(() => toast.remove(), TOAST);
   }
 
-  show(call: Call, what: "ringing" | "missed" | "text" | "invite", text?: string): void {
+  show(call: Call, what: "ringing" | "missed" | "text" | "invite", by?: Person, text?: string): void {
     if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
     const { t } = this.#context;
-    const name = this.#context.name(people(call)[0]);
+    const name = this.#context.name(by ?? people(call)[0]);
     const titles = { ringing: t.noticeRinging(name), missed: t.noticeMissed(name), invite: t.noticeInvite(name), text: name };
     void notify(titles[what], { tag: call.id, icon: "icon-192.png", ...(text && { body: text }) });
   }

@@ -63,10 +63,10 @@ export class ConversationDouble {
   }
 
   /** Another device says something. */
-  async says(from: string, content: Json, address = `https://other.example/a/${from}`): Promise<void> {
+  async says(from: string, content: Json, guest?: string): Promise<void> {
     const signal = parseSignal({ ...content, from });
     if (signal === undefined) throw new Error(`not understood: ${JSON.stringify(content)}`);
-    this.conversation.signal(signal, address);
+    this.conversation.signal(signal, `https://other.example/a/${from}`, guest);
     await settle();
   }
 
@@ -83,10 +83,10 @@ export class ConversationDouble {
     await this.says(from, { type: "sdp", session, kind: "answer", sdp: sdpOf("BB"), tracks: {}, ...(offer !== undefined && { offer }) });
   }
 
-  /** Another device invites; the invitation's id. */
-  async invites(from: string, kind: string, extra: Json = {}): Promise<string> {
+  /** Another device invites, a guest's if one is named; the invitation's id. */
+  async invites(from: string, kind: string, extra: Json = {}, guest?: string): Promise<string> {
     const id = `i${(this.#ids += 1)}`;
-    await this.says(from, { type: "invite", invitation: id, session: id, kind, role: "second", commit: "0".repeat(64), ...extra });
+    await this.says(from, { type: "invite", invitation: id, session: id, kind, role: "second", commit: "0".repeat(64), ...extra }, guest);
     return id;
   }
 

@@ -31,6 +31,8 @@ interface Address {
   readonly number: string;
   /** For a device's own address. */
   readonly client?: string;
+  /** The guest who has it. */
+  readonly guest?: string;
 }
 
 const TYPES: Record<string, string> = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", png: "image/png" };
@@ -168,10 +170,11 @@ export class NodeDouble {
     return { number, name: this.#names.get(number) };
   }
 
-  #address(call: string, number: string, client?: string): string {
-    const known = [...this.#addresses].find(([, a]) => a.call === call && a.number === number && a.client === client);
+  #address(call: string, number: string, client?: string, guest?: string): string {
+    const same = (a: Address) => a.call === call && a.number === number && a.client === client && a.guest === guest;
+    const known = [...this.#addresses].find(([, address]) => same(address));
     const token = known?.[0] ?? randomBytes(16).toString("hex");
-    this.#addresses.set(token, { call, number, ...(client !== undefined && { client }) });
+    this.#addresses.set(token, { call, number, ...(client !== undefined && { client }), ...(guest !== undefined && { guest }) });
     return `${this.url}a/${token}`;
   }
 
@@ -289,12 +292,12 @@ export class NodeDouble {
     if (host === undefined) return [404, {}];
     const { call, device } = host;
     const [id, token] = [`g-${randomBytes(8).toString("hex")}`, randomBytes(16).toString("hex")];
-    const [own, theirs] = [this.#address(call, id), this.#address(call, device.number, device.client)];
+    const [own, theirs] = [this.#address(call, id), this.#address(call, device.number, device.client, id)];
     const peer = { name: this.#names.get(device.number), address: theirs, capabilities: ["text", "video", "screen", "audio", "files"] };
     const greeting = { id: `${id}-peer`, call, type: "peer", role: "first", peer, reply: own };
     this.#devices.set(id, { id, number: id, name: String(name), token, client: id, sockets: new Set(), pending: new Map(), greeting });
     const guest = { id, name, address: own, capabilities };
-    this.#deliver(device, { call, type: "guest", role: "second", guest, reply: theirs }, true);
+    this.#deliver(device, { call, type: "guest", role: "second", guest, reply: this.#address(call, device.number, device.client) }, true);
     return [201, { call, role: "first", token, address: own, peer }];
   }
 
@@ -307,7 +310,7 @@ export class NodeDouble {
     const guest = this.#devices.get(id);
     if (guest?.greeting === undefined) return [404, {}];
     this.#remove(guest);
-    for (const [token, address] of this.#addresses) if (address.number === id) this.#addresses.delete(token);
+    for (const [token, address] of this.#addresses) if (address.number === id || address.guest === id) this.#addresses.delete(token);
     this.#deliver(device, { call: guest.greeting["call"], type: "guest-left", guest: id }, true);
     return [200, {}];
   }
@@ -316,7 +319,8 @@ export class NodeDouble {
     if (!route.startsWith("POST")) return [200, {}];
     this.posted.push(body);
     const ephemeral = body["ephemeral"] === true;
-    const message = { call: address.call, type: "message", content: body };
+    const { call, guest } = address;
+    const message = { call, type: "message", content: body, ...(guest !== undefined && { guest }) };
     const devices = this.#of(address.number).filter(({ client }) => address.client === undefined || client === address.client);
     const reached = devices.filter((device) => this.#deliver(device, message, ephemeral));
     return [202, { clients: ephemeral ? reached.length : devices.length }];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Call, type Calls, current, keyOf, people, present, step } from "../../src/core/calls.ts";
+import { authors, type Call, type Calls, current, keyOf, people, present, step } from "../../src/core/calls.ts";
 import type { NodeMessage } from "../../src/core/envelope.ts";
 
 let id = 0;
@@ -117,6 +117,19 @@ test("a guest who leaves does not end the talk", () => {
   assert.deepEqual(present(only(calls)).map(keyOf), ["1", "g1"]);
   calls = node(calls, { type: "guest-left", guest: "g1" });
   assert.deepEqual([only(calls).phase, present(only(calls)).map(keyOf)], ["active", ["1"]]);
+});
+
+test("what a guest has written is the guest's, and what others have is not", () => {
+  const guest = { type: "guest", role: "second", peer: { guest: "g1", name: "Zoë", address: "https://n.example/a/g1", capabilities: [] } };
+  const bob = { number: "1", name: "Bob" };
+  let calls = node(node(EMPTY, peer("1", { name: "Bob" })), guest);
+  assert.deepEqual(authors(only(calls), "g1"), [{ guest: "g1", name: "Zoë" }]);
+  assert.deepEqual(authors(only(calls), undefined), [bob]);
+  assert.deepEqual(authors(only(calls), "g2"), [{ guest: "g2" }], "of whom the node has not told yet");
+  calls = node(calls, { type: "guest-left", guest: "g1" });
+  assert.deepEqual(authors(only(calls), "g1"), [{ guest: "g1", name: "Zoë" }]);
+  calls = node(node(calls, { type: "ended", number: "1" }), answered("2"));
+  assert.deepEqual(authors(only(calls), undefined), [bob], "a phone writes nothing");
 });
 
 test("a conference has everybody until the last one leaves", () => {

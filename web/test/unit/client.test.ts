@@ -185,12 +185,23 @@ test("a text that arrives twice is shown and announced once", async () => {
   assert.deepEqual([double.notices, double.client.calls.get("one")!.lines.length], [["text"], 1]);
 });
 
-test("of a folder with more than a thousand files, every one is remembered", async () => {
+test("a guest's text is shown as the guest's", async () => {
+  const by = () => double.client.calls.get("one")!.lines.flatMap((line) => (line.kind === "text" ? [line.by] : []));
+  await double.start();
+  await double.meets("one", "1");
+  await double.takes("one", { type: "guest", role: "first", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
+  await double.takes("one", { type: "message", content: { type: "text", text: "hi" }, guest: "g1" });
+  await double.takes("one", { type: "message", content: { type: "text", text: "hi" } });
+  assert.deepEqual(by(), [[{ guest: "g1", name: "Zoë" }], [{ number: "1", name: "Name 1" }]]);
+});
+
+test("of a guest's folder with more than a thousand files, every one is remembered, and whose it is", async () => {
   const count = 1_001;
   await double.start();
   await double.meets("one", "1");
+  await double.takes("one", { type: "guest", role: "first", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
   const invite = { type: "invite", invitation: "f", session: "s", kind: "files", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };
-  await double.takes("one", { type: "message", content: { ...invite, files: { count, bytes: 0, name: "plans" } } });
+  await double.takes("one", { type: "message", content: { ...invite, files: { count, bytes: 0, name: "plans" } }, guest: "g1" });
   const conversation = double.client.conversation("one")!;
   conversation.accept("f");
   await settle();
@@ -202,9 +213,11 @@ test("of a folder with more than a thousand files, every one is remembered", asy
       channel.onmessage!({ data: JSON.stringify(frame) } as MessageEvent);
     }
   }
-  await until(() => double.client.calls.get("one")!.lines.length > 0);
-  const [line] = double.client.calls.get("one")!.lines;
-  assert.equal(line!.kind === "files" && line!.saved!.length, count);
+  const line = () => double.client.calls.get("one")!.lines.find(({ kind }) => kind === "files");
+  await until(() => line() !== undefined);
+  const received = line()!;
+  assert.equal(received.kind === "files" && received.saved!.length, count);
+  assert.deepEqual(received.by, [{ guest: "g1", name: "Zoë" }]);
 });
 
 const INVITE = { type: "invite", invitation: "i", session: "s", kind: "camera", role: "second", commit: "0".repeat(64), from: "phone-phone-phone" };

@@ -29,14 +29,16 @@ test("another device of the same number sees the camera only if the person agree
   assert.deepEqual(double.sessions.map(({ facts }) => facts.from), [TABLET]);
 });
 
-test("while a guest is in the call, nothing is accepted without a click", async () => {
+test("what a guest offers is never accepted without a click, and what others offer is", async () => {
   const guest: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
   double = new ConversationDouble(callWith(party("2"), guest));
   double.automatic = true;
-  assert.equal(state(await double.invites(STRANGER, "camera")), "open");
-  double = new ConversationDouble(callWith(party("2")));
-  double.automatic = true;
-  assert.notEqual(state(await double.invites(STRANGER, "camera")), "open");
+  assert.equal(state(await double.invites(STRANGER, "camera", {}, "g1")), "open");
+  assert.notEqual(state(await double.invites(PHONE, "camera")), "open");
+  assert.deepEqual(double.sessions.map(({ facts }) => [facts.from, facts.party]), [[PHONE, "2"]]);
+  assert.equal(state(await double.invites(PHONE, "screen", {}, "g1")), "open", "the guest uses the name of another's device");
+  double.automatic = false;
+  assert.notEqual(state(await double.invites(PHONE, "screen")), "open", "they are connected already");
 });
 
 test("when somebody leaves a conference, a device that may be theirs is shown nothing any more", async () => {
@@ -62,6 +64,13 @@ test("the camera is stopped when the only one who sees it leaves, and the others
   assert.deepEqual([double.sessions.length, double.devices.tracks[0]!.readyState], [0, "ended"]);
 });
 
+test("a guest does not learn the device's own address", async () => {
+  const guest: Party = { guest: "g1", name: "Zoë", address: "https://own.example/a/g1", capabilities: [], present: true };
+  double = new ConversationDouble(callWith(party("2"), guest));
+  await double.conversation.sources.start("camera", "");
+  assert.deepEqual(double.posted.map(({ type, reply }) => [type, reply]), [["invite", "https://own.example/a/me"], ["invite", undefined]]);
+});
+
 test("a guest who leaves is shown nothing any more, and another one is", async () => {
   const guest = (id: string): Party => ({ guest: id, name: "Zoë", address: `https://own.example/a/${id}`, capabilities: [], present: true });
   double = new ConversationDouble(callWith(guest("g1"), guest("g2")));
@@ -74,9 +83,9 @@ test("a guest who leaves is shown nothing any more, and another one is", async (
   double.conversation.update(callWith(guest("g2")));
   assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g2"]);
   assert.equal(double.devices.tracks[0]!.readyState, "live");
-  double.conversation.accept(await double.invites(STRANGER, "screen"));
+  double.conversation.accept(await double.invites(STRANGER, "screen", {}, "g2"));
   await settle();
-  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g2", "g2"], "who is alone with us has invited");
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), ["g2", "g2"]);
 });
 
 test("an impostor's description ends the last session, and the camera with it", async () => {

@@ -50,6 +50,13 @@ test("a guest is read like a peer, without a number", () => {
   assert.deepEqual(parseFrame('{"id":"2","call":"c","type":"guest-left","guest":"0199-1"}'), { id: "2", call: "c", type: "guest-left", guest: "0199-1" });
 });
 
+test("a message says which guest sent it, outside of its content", () => {
+  const content = { type: "typing", guest: "0199-2" };
+  const message = { id: "1", call: "c", type: "message", content };
+  assert.deepEqual(parseFrame(JSON.stringify(message)), message);
+  assert.deepEqual(parseFrame(JSON.stringify({ ...message, guest: "0199-1" })), { ...message, guest: "0199-1" });
+});
+
 test("an unknown type can still be acknowledged, and nonsense is nothing", () => {
   assert.deepEqual(parseFrame('{"id":"4","call":"c","type":"later"}'), { id: "4" });
   assert.deepEqual(parseFrame('{"id":"4","call":"<script>","type":"ended"}'), { id: "4" });
