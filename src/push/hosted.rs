@@ -8,8 +8,8 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::contract::Message;
-use crate::core::base::name::ClientId;
+use crate::contract::{Message, Notice, NoticeBody};
+use crate::core::base::name::{CallId, ClientId};
 use crate::core::base::time::UnixMillis;
 use crate::monitor::{Metrics, now};
 use crate::store::Binding;
@@ -25,10 +25,14 @@ const STREAMS: usize = 4;
 const RENEW: Duration = Duration::from_secs(45);
 
 /// A message serialised once for all streams.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Frame {
     /// The id of a stored message; none if the message is ephemeral, since nothing is recorded of it.
     pub id: Option<String>,
+    /// The call that it belongs to.
+    pub call: CallId,
+    /// What it says if it is a notice.
+    pub notice: Option<NoticeBody>,
     /// The message as JSON.
     pub json: String,
 }
@@ -36,17 +40,24 @@ pub struct Frame {
 impl Frame {
     /// The frame for a stored message.
     pub fn new(message: &Message) -> Arc<Frame> {
-        Frame::of(message, Some(message.id.clone()))
+        let id = Some(message.id.clone());
+        Arc::new(Frame { id, call: message.call.clone(), notice: None, json: json(message) })
     }
 
     /// The frame for an ephemeral message.
-    pub fn ephemeral(message: &impl Serialize) -> Arc<Frame> {
-        Frame::of(message, None)
+    pub fn ephemeral(message: &Message) -> Arc<Frame> {
+        Arc::new(Frame { id: None, call: message.call.clone(), notice: None, json: json(message) })
     }
 
-    fn of(message: &impl Serialize, id: Option<String>) -> Arc<Frame> {
-        Arc::new(Frame { id, json: serde_json::to_string(message).unwrap_or_default() })
+    /// The frame for a notice.
+    pub fn notice(notice: &Notice) -> Arc<Frame> {
+        let (call, body) = (notice.call.clone(), notice.body.clone());
+        Arc::new(Frame { id: None, call, notice: Some(body), json: json(notice) })
     }
+}
+
+fn json(message: &impl Serialize) -> String {
+    serde_json::to_string(message).unwrap_or_default()
 }
 
 /// The connected clients.

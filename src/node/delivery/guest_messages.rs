@@ -1,9 +1,7 @@
 //! What a host and a guest are told of each other.
 
-use uuid::Uuid;
-
-use super::{Deliveries, new_message};
-use crate::contract::{GuestView, MessageBody, Notice, NoticeBody, PeerClient, Role};
+use super::{Deliveries, new_message, new_notice};
+use crate::contract::{GuestView, MessageBody, NoticeBody, PeerClient, Role};
 use crate::core::address::Address;
 use crate::core::call::guests::Guest;
 use crate::push::Frame;
@@ -33,7 +31,7 @@ impl Deliveries {
     }
 
     fn notify_host(&self, guest: &Guest, body: NoticeBody) {
-        let notice = Notice { id: Uuid::now_v7().to_string(), call: guest.host.call.clone(), body };
-        self.push.hub().send_ephemeral(&guest.host.client, &Frame::ephemeral(&notice));
+        let notice = new_notice(&guest.host.call, body);
+        self.push.hub().send_ephemeral(&guest.host.client, &Frame::notice(&notice));
     }
 }

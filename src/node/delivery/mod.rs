@@ -6,11 +6,11 @@ pub(in crate::node) mod post_budget;
 pub(in crate::node) mod sip_handout;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use serde::Serialize;
 use uuid::Uuid;
 
-use crate::contract::{ClientForm, Message, MessageBody};
+use crate::contract::{ClientForm, Message, MessageBody, Notice, NoticeBody};
 use crate::core::base::name::{CallId, PbxName};
 use crate::core::numbering::number::Number;
 use crate::monitor::now;
@@ -52,6 +52,11 @@ pub(in crate::node) fn new_message(call: &CallId, body: MessageBody) -> Message 
     Message { id: Uuid::now_v7().to_string(), call: call.clone(), body }
 }
 
+/// A notice with an id of its own.
+pub(in crate::node) fn new_notice(call: &CallId, body: NoticeBody) -> Notice {
+    Notice { id: Uuid::now_v7().to_string(), call: call.clone(), body }
+}
+
 /// Finds the PBX that each delivery goes by, and hands those that are written down to push.
 pub(in crate::node) struct Deliveries {
     store: Store,
@@ -73,11 +78,10 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Sends an ephemeral message to those of these clients that are connected, past the store. Returns how many it
-    /// reached.
-    pub(in crate::node) fn send_ephemeral(&self, clients: &[Binding], message: &impl Serialize) -> usize {
-        let frame = Frame::ephemeral(message);
-        clients.iter().filter(|client| self.push.hub().send_ephemeral(&client.id, &frame)).count()
+    /// Sends an ephemeral message or a notice to those of these clients that are connected, past the store. Returns how many
+    /// it reached.
+    pub(in crate::node) fn send_ephemeral(&self, clients: &[Binding], frame: &Arc<Frame>) -> usize {
+        clients.iter().filter(|client| self.push.hub().send_ephemeral(&client.id, frame)).count()
     }
 
     /// Finds the PBX that each delivery goes by; `pbx` is that of their call.

@@ -7,16 +7,16 @@ mod progress;
 
 use std::sync::Arc;
 
-use crate::contract::{ClientForm, MessageBody, Notice, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role};
+use crate::contract::{ClientForm, MessageBody, NoticeBody, NumberEntry, NumberKind, PeerIdentity, Role};
 use crate::core::base::name::CallId;
 use crate::core::call::ringing::Alerting;
 use crate::core::call::{Call, Phase};
 use crate::core::numbering::number::Number;
 use crate::monitor::brief;
-use crate::node::delivery::{Deliveries, new_delivery};
+use crate::node::delivery::{Deliveries, new_delivery, new_notice};
 use crate::node::disclosure::Disclosure;
 use crate::node::live_calls::LiveCalls;
-use crate::push::Push;
+use crate::push::{Frame, Push};
 use crate::store::{Binding, Delivery, Store, StoreError};
 
 /// Tells clients of everything about their calls but other clients.
@@ -83,7 +83,7 @@ impl Ringing {
     }
 
     fn notify(&self, call: &CallId, SideNotice { clients, body }: &SideNotice) {
-        self.deliveries.send_ephemeral(clients, &notice(call, body));
+        self.deliveries.send_ephemeral(clients, &Frame::notice(&new_notice(call, body.clone())));
     }
 
     /// Tells the clients of both numbers that a call was missed, if it was. No client is told twice, however often this is
@@ -172,10 +172,6 @@ impl Ringing {
 fn rings_here(call: &Call, called: Option<&NumberEntry>) -> bool {
     let is_elsewhere = |entry: &NumberEntry| entry.pbx.as_ref().is_some_and(|home| *home != call.pbx);
     !called.is_some_and(|entry| entry.kind == NumberKind::Main || is_elsewhere(entry))
-}
-
-fn notice(call: &CallId, body: &NoticeBody) -> Notice {
-    Notice { id: uuid::Uuid::now_v7().to_string(), call: call.clone(), body: body.clone() }
 }
 
 /// Each client's message that the call was missed.

@@ -2,13 +2,14 @@
 //!
 //! Both are notices, like `ringing`. A client that connects later gets those that still hold.
 
-use super::{Ringing, SideNotice, notice, rings_here};
+use super::{Ringing, SideNotice, rings_here};
 use crate::contract::{Notice, NoticeBody, PeerIdentity, Role};
 use crate::core::base::name::CallId;
 use crate::core::call::Call;
 use crate::core::call::exchange::Pair;
 use crate::core::call::ringing::CallProgress;
 use crate::core::numbering::number::Number;
+use crate::node::delivery::new_notice;
 use crate::store::{Binding, StoreError};
 
 impl Ringing {
@@ -44,7 +45,7 @@ impl Ringing {
                 CallProgress::Over => Vec::from_iter(self.over(&call, &client.number).await?),
             };
             let own = notices.into_iter().filter(|told| told.clients.iter().any(|known| known.id == client.id));
-            found.extend(own.map(|own| notice(&id, &own.body)));
+            found.extend(own.map(|own| new_notice(&id, own.body)));
         }
         Ok(found)
     }

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 
-use crate::contract::{ClaimOutcome, NewClaim, Notice, NoticeBody};
+use crate::contract::{ClaimOutcome, NewClaim, NoticeBody};
 use crate::core::base::name::CallId;
 use crate::core::call::claims::Winner;
 use crate::monitor::now;
 use crate::node::Problem;
-use crate::node::delivery::Deliveries;
+use crate::node::delivery::{Deliveries, new_notice};
 use crate::node::disclosure::Disclosure;
 use crate::node::http::auth::Identity;
 use crate::node::http::extract::{Body, InPath};
 use crate::node::http::problem::Problems;
 use crate::node::live_calls::LiveCalls;
+use crate::push::Frame;
 use crate::store::Binding;
 
 pub(in crate::node) struct ClaimsApi {
@@ -61,8 +62,7 @@ pub(in crate::node) async fn create(
         tracing::debug!(%call, %number, %invitation, client = %winner, "invitation accepted");
         clients.retain(|other| other.id != winner);
         let body = NoticeBody::Claimed { invitation, client: winner.clone() };
-        let notice = Notice { id: uuid::Uuid::now_v7().to_string(), call, body };
-        api.deliveries.send_ephemeral(&clients, &notice);
+        api.deliveries.send_ephemeral(&clients, &Frame::notice(&new_notice(&call, body)));
     }
     Ok(Json(ClaimOutcome { won: winner == client, client: winner }))
 }

@@ -27,6 +27,7 @@ use crate::core::base::name::ClientId;
 use crate::monitor::now;
 use crate::node::Problem;
 use crate::node::http::api::stream_reader::StreamReader;
+use crate::node::http::api::stream_start::StreamStart;
 use crate::node::http::auth::{Identity, agreed_protocol};
 use crate::node::http::extract::InPath;
 use crate::node::http::origins::ClientOrigins;
@@ -146,6 +147,7 @@ impl Socket {
     /// Until either side ends it; the code to close with.
     async fn run(&mut self) -> u16 {
         let Ok(waiting) = self.reader.waiting(&self.api, None).await else { return close_code::AGAIN };
+        let mut start = StreamStart::of(&waiting);
         for frame in waiting {
             if !self.send(&frame).await {
                 return close_code::AWAY;
@@ -158,6 +160,7 @@ impl Socket {
         loop {
             tokio::select! {
                 frame = self.attached.frames.recv() => match frame {
+                    Some(frame) if start.has_told(&frame) => {}
                     Some(frame) => if !self.send(&frame).await { return close_code::AWAY },
                     // Too slow, or replaced by a newer stream.
                     None => return close_code::AGAIN,
@@ -211,6 +214,7 @@ struct Events {
     reader: StreamReader,
     attached: HostedStream,
     waiting: VecDeque<Arc<Frame>>,
+    start: StreamStart,
     /// What was read from the store: it may come by the hub as well.
     stored: HashSet<String>,
     /// The stored message that was handed over last. It has been written when the next is asked for.
@@ -223,9 +227,10 @@ async fn events(
     last: Option<&str>,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, StoreError> {
     let attached = reader.attach(&api);
-    let waiting = VecDeque::from(reader.waiting(&api, last).await?);
+    let waiting = reader.waiting(&api, last).await?;
     let stored = waiting.iter().filter_map(|frame| frame.id.clone()).collect();
-    let events = Events { api, reader, attached, waiting, stored, handed_over: None };
+    let start = StreamStart::of(&waiting);
+    let events = Events { api, reader, attached, waiting: waiting.into(), start, stored, handed_over: None };
     let stream = stream::unfold(events, |mut events| async move {
         let frame = events.next().await?;
         let event = Event::default().data(&frame.json);
@@ -261,7 +266,8 @@ impl Events {
                 frame = self.attached.frames.recv() => frame?,
                 () = self.api.shutdown.cancelled() => return None,
             };
-            if !frame.id.as_ref().is_some_and(|id| self.stored.remove(id)) {
+            let is_stored = frame.id.as_ref().is_some_and(|id| self.stored.remove(id));
+            if !is_stored && !self.start.has_told(&frame) {
                 return Some(frame);
             }
         }

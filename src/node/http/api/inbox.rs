@@ -134,7 +134,7 @@ async fn take(api: &InboxesApi, token: &str, request: Request) -> Result<Accepte
     if is_ephemeral {
         // Only the clients that are connected get it.
         let message = new_message(&behind.claim.call, Said::Message { content, guest: behind.guest });
-        return Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &message) });
+        return Ok(Accepted { clients: api.deliveries.send_ephemeral(&clients, &Frame::ephemeral(&message)) });
     }
     spent(spending.take_room(bytes(clients.len()), Instant::now()))?;
     keep(api, &behind, content, clients).await

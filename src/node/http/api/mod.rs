@@ -19,6 +19,7 @@ pub(in crate::node) mod numbers;
 pub(in crate::node) mod pbxs;
 pub(in crate::node) mod peer_offers;
 mod stream_reader;
+mod stream_start;
 pub(in crate::node) mod web_client;
 
 pub use monitoring::StatusView;

@@ -33,7 +33,7 @@ impl StreamReader {
                 let waiting = api.store.pending_of(&binding.id, last).await?;
                 let notices = api.ringing.notices_for(binding).await?;
                 let waiting = waiting.iter().map(|delivery| Frame::new(&delivery.message));
-                Ok(waiting.chain(notices.iter().map(Frame::ephemeral)).collect())
+                Ok(waiting.chain(notices.iter().map(Frame::notice)).collect())
             }
             StreamReader::Guest(guest) => Ok(api.push.guests().waiting(&guest.client).unwrap_or_else(|| {
                 api.push.hub().close(&guest.client);
