@@ -46,6 +46,7 @@ async fn each_role_does_its_own_and_no_more() {
         (Method::POST, "/v1/calls/x/guests", [415, 415, 415, 415, 401]),
         (Method::GET, "/v1/calls/x/guests", [403, 403, 404, 404, 401]),
         (Method::POST, "/v1/guests", [415; 5]),
+        (Method::DELETE, "/v1/guests", [401; 5]),
         (Method::GET, "/v1/guests/stream", [401; 5]),
         (Method::DELETE, "/v1/guests/x", [403, 403, 404, 404, 401]),
         (Method::POST, "/v1/peer/offers", [403, 403, 403, 403, 401]),

@@ -268,6 +268,26 @@ async fn a_dismissed_guest_is_gone_at_once_and_cannot_return() {
 }
 
 #[tokio::test]
+async fn a_guest_who_leaves_is_gone_at_once_and_may_return() {
+    let mut host = host().await;
+    let (guest, other) = (host.guest(1).await, host.guest(2).await);
+    let (mut own, mut others) = (open(&host.node, &guest.token).await, open(&host.node, &other.token).await);
+    assert_eq!((&own.next().await["type"], &others.next().await["type"]), (&json!("peer"), &json!("peer")));
+    let leave = || host.node.request(Method::DELETE, "/v1/guests", &guest.token);
+    assert_eq!(answer(leave()).await.0, 204);
+    assert_eq!(closed(&mut own).await, 1008);
+    let left = host.stream.peek().await;
+    assert_eq!((&left["type"], &left["guest"]), (&json!("guest-left"), &json!(guest.id)));
+    for address in [&guest.address, &guest.to_host] {
+        assert_eq!(post(&host.node, address, &json!({})).await.0, 404, "{address}");
+    }
+    assert_eq!(answer(leave()).await.0, 401);
+    others.quiet().await;
+    let code = host.invite().await;
+    assert_eq!(join(&host.node, &code, "Zoë", 1).await.0, 201);
+}
+
+#[tokio::test]
 async fn a_guest_is_gone_with_the_client_that_let_it_in() {
     let mut host = host().await;
     let guest = host.guest(1).await;

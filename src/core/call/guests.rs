@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a code | is one number's in one call; the client that asked for it is its guests' host |
 //! | lets in | up to [`GUESTS_MAX`] guests, until it is unused for [`UNUSED_MAX`] or a guest is dismissed |
-//! | a guest | stays until it is dismissed, its client is away for [`ABSENT_MAX`], or the host is gone |
+//! | a guest | stays until it leaves or is dismissed, its client is away for [`ABSENT_MAX`], or the host is gone |
 //!
 //! Codes and guests are kept with the live calls alone.
 
@@ -202,6 +202,11 @@ impl Guests {
     pub fn dismiss(&mut self, number: &Number, guest: &ClientId) -> Option<Guest> {
         let host = &self.present.get(guest).filter(|presence| presence.guest.host.number == *number)?.guest.host;
         self.codes.retain(|_, code| !code.host.is_of(&host.call, number));
+        self.remove(guest)
+    }
+
+    /// Removes a guest who leaves. The code stays good, for that guest too.
+    pub fn leave(&mut self, guest: &ClientId) -> Option<Guest> {
         self.remove(guest)
     }
 

@@ -140,6 +140,17 @@ fn a_guest_who_is_dismissed_has_no_way_back() {
 }
 
 #[test]
+fn a_guest_who_leaves_may_return() {
+    let (mut guests, bob) = (Guests::default(), host("1", BOB, "tablet"));
+    let code = invite(&mut guests, &bob, 0);
+    admit(&mut guests, code, "a", &bob, 1).unwrap();
+    assert_eq!(guests.leave(&"a".parse().unwrap()), Some(guest("a", &bob)));
+    assert_eq!(guests.leave(&"a".parse().unwrap()), None);
+    assert_eq!((guests.of(&bob.call, &bob.number), guests.secrets.len()), (vec![], 0));
+    admit(&mut guests, code, "b", &bob, 1).unwrap();
+}
+
+#[test]
 fn a_guest_whose_client_is_away_for_two_minutes_is_gone() {
     let (mut guests, bob) = (Guests::default(), host("1", BOB, "tablet"));
     let code = invite(&mut guests, &bob, 0);
@@ -193,6 +204,7 @@ enum Step {
     Invite { call: u8, number: u8, client: u8 },
     Join { code: u64 },
     Dismiss { number: u8, guest: u8 },
+    Leave { guest: u8 },
     End { over: u8, seconds: u64 },
 }
 
@@ -201,6 +213,7 @@ fn step() -> impl Strategy<Value = Step> {
         (0..3_u8, 0..2_u8, 0..2_u8).prop_map(|(call, number, client)| Step::Invite { call, number, client }),
         (0..8_u64).prop_map(|code| Step::Join { code }),
         (0..2_u8, any::<u8>()).prop_map(|(number, guest)| Step::Dismiss { number, guest }),
+        any::<u8>().prop_map(|guest| Step::Leave { guest }),
         (0..6_u8, 0..400_u64).prop_map(|(over, seconds)| Step::End { over, seconds }),
     ]
 }
@@ -231,6 +244,11 @@ proptest! {
                         prop_assert_eq!(&gone.host.number, &number);
                         prop_assert!(guests.codes.values().all(|code| !code.host.is_of(&gone.host.call, &number)));
                     }
+                }
+                Step::Leave { guest } => {
+                    let codes = guests.codes.len();
+                    guests.leave(&guest.to_string().parse().unwrap());
+                    prop_assert_eq!(guests.codes.len(), codes);
                 }
                 Step::End { over, seconds: passed } => {
                     at += passed;

@@ -20,7 +20,7 @@ use crate::node::http::api::{
         clients::create, clients::list, clients::change, clients::remove, client_stream::open,
         web_client::slash, web_client::page, web_client::file, web_client::guest_page,
         calls::decide, calls::list, calls::show, calls::events, claims::create,
-        guests::invite, guests::list, guests::join, guests::stream, guests::dismiss,
+        guests::invite, guests::list, guests::join, guests::leave, guests::stream, guests::dismiss,
         pbxs::report,
         inbox::post, inbox::page,
         ice::for_client, ice::for_guest,

@@ -108,6 +108,7 @@ all! {
         post "/v1/calls/{call}/guests" => guests::invite;
         get "/v1/calls/{call}/guests" => guests::list;
         post "/v1/guests" => guests::join;
+        delete "/v1/guests" => guests::leave;
         get "/v1/guests/stream" => guests::stream;
         delete "/v1/guests/{id}" => guests::dismiss;
         get "/v1/ice" => ice::for_client;

@@ -105,6 +105,11 @@ impl LiveCalls {
         self.locked(|calls| calls.guests.dismiss(number, guest))
     }
 
+    /// Removes a guest who leaves. The code stays good, for that guest too.
+    pub(in crate::node) fn guest_leaves(&self, guest: &ClientId) -> Option<Guest> {
+        self.locked(|calls| calls.guests.leave(guest))
+    }
+
     /// Removes the codes and the guests of hosts that are gone. Returns these guests.
     pub(in crate::node) fn end_guests_of(&self, is_gone: impl Fn(&GuestHost) -> bool) -> Vec<Guest> {
         self.locked(|calls| calls.guests.end_hosts(is_gone))

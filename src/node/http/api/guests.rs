@@ -141,6 +141,17 @@ pub(in crate::node) async fn stream(
     client_stream::open_for(StreamReader::Guest(guest), api, &origins, &headers, upgrade).await
 }
 
+/// Leaves the call, with the guest's token. The guest's streams are closed, the guest's addresses answer 404, and the host is
+/// told. The code stays good, for that guest too.
+#[utoipa::path(delete, path = "/v1/guests", tag = "guests", security(("bearer" = ["guest"])),
+    responses((status = 204, description = "The guest is gone"), Problems))]
+pub(in crate::node) async fn leave(State(api): State<Arc<GuestsApi>>, FromGuest(guest): FromGuest) -> StatusCode {
+    if let Some(guest) = api.live.guest_leaves(&guest.client) {
+        api.deliveries.guest_left(&guest);
+    }
+    StatusCode::NO_CONTENT
+}
+
 /// Dismisses a guest of the token's number. The code that let the guest in is void.
 #[utoipa::path(delete, path = "/v1/guests/{id}", tag = "guests", security(("bearer" = ["client"])),
     params(("id" = String, Path, description = "The id of the guest's client")),
