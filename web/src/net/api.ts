@@ -127,6 +127,11 @@ export class Api {
     return { token, address };
   }
 
+  /** A guest leaves the call. */
+  async leave(token: string): Promise<void> {
+    await this.#ask("DELETE", "v1/guests", token);
+  }
+
   /** Whether this client, of all of its number's, may accept an invitation. */
   async claim(device: Device, client: string, call: string, invitation: string): Promise<boolean> {
     try {

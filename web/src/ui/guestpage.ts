@@ -8,7 +8,7 @@ import { loadPreferences, type Preferences, Storage } from "../net/storage.ts";
 import { callEvents } from "./actions.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
-import { attribute, h, setChildren, setText } from "./dom.ts";
+import { attribute, h, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
 import { JoinView } from "./join.ts";
 import { Notices } from "./notices.ts";
@@ -26,6 +26,7 @@ export class GuestPage {
   readonly #context: Context;
   readonly #notices: Notices;
   readonly #status = h("p", { class: "status", role: "status" });
+  readonly #leave: HTMLButtonElement;
   readonly #bar: HTMLElement;
   #client: Client | undefined;
   #call: { readonly id: string; readonly view: CallView } | undefined;
@@ -37,7 +38,11 @@ export class GuestPage {
     this.#api = api;
     this.#context = new Context(catalogue(language), language);
     this.#notices = new Notices(this.#context);
-    this.#bar = h("header", { class: "bar" }, h("span", { class: "brand" }, icon("phone"), "sidecall"), this.#status);
+    const { t } = this.#context;
+    const click = () => void this.#leaveCall();
+    this.#leave = h("button", { class: "quiet small", type: "button", title: t.leaveHint, on: { click } }, icon("back"), t.leave);
+    const brand = h("span", { class: "brand" }, icon("phone"), "sidecall");
+    this.#bar = h("header", { class: "bar" }, brand, this.#status, this.#leave);
     attribute(document.documentElement, "lang", language);
     attribute(document.documentElement, "data-theme", this.#preferences.theme);
     addEventListener("online", () => this.#client?.networkChanged());
@@ -98,7 +103,17 @@ export class GuestPage {
     }
   }
 
-  /** The call has ended, or the guest was dismissed. What was written stays on the page. */
+  async #leaveCall(): Promise<void> {
+    try {
+      await this.#api.leave(loadPass()?.token ?? "");
+    } catch (error) {
+      const isGone = error instanceof ApiError && error.failure === "unauthorized";
+      if (!isGone) return this.#notices.toast(this.#context.t.actionFailed);
+    }
+    this.#over();
+  }
+
+  /** The call has ended, or the guest has left it or was dismissed. What was written stays on the page. */
   #over(): void {
     savePass(undefined);
     this.#client?.end();
@@ -118,6 +133,7 @@ export class GuestPage {
     const over = loadPass() === undefined;
     setText(this.#status, over ? "" : status.text);
     attribute(this.#status, "data-state", over ? undefined : status.level);
+    show(this.#leave, !over);
     const id = this.#call?.id ?? current(client.calls)?.id;
     const call = id === undefined ? undefined : client.calls.get(id);
     if (call === undefined) return setChildren(this.#root, [this.#bar]);

@@ -97,6 +97,27 @@ test("a guest who is removed is told, and keeps what was written", { timeout: 90
   await bob.context.close();
 });
 
+test("a guest who leaves keeps what was written, and may return", { timeout: 90_000 }, async () => {
+  const [bob, code] = await host();
+  const guest = await join(code, "Zoë");
+  await bob.sees("Zoë (guest)");
+  await bob.write("See you");
+  await guest.getByText("See you").waitFor();
+  const leave = guest.getByRole("button", { name: "Leave" });
+  await leave.click();
+  await guest.getByText("Call ended").first().waitFor();
+  await bob.page.getByRole("button", { name: "Remove Zoë (guest)" }).waitFor({ state: "detached" });
+  assert.deepEqual([await guest.getByText("See you").count(), await leave.isVisible()], [1, false]);
+  await guest.getByRole("button", { name: "Back" }).click();
+  await guest.getByLabel("Code").fill(code);
+  await guest.getByLabel("Your name").fill("Zoë");
+  await guest.getByRole("button", { name: "Join" }).click();
+  await leave.waitFor();
+  await bob.page.getByRole("button", { name: "Remove Zoë (guest)" }).waitFor();
+  await guest.context().close();
+  await bob.context.close();
+});
+
 test("a wrong code is refused in words", { timeout: 60_000 }, async () => {
   const guest = await join("123 456", "Eve");
   await guest.getByText("This code is wrong or expired.").waitFor();

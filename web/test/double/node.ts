@@ -18,6 +18,8 @@ interface DeviceRecord {
   readonly pending: Map<string, Json>;
   /** Of a guest: the first message of each stream. */
   readonly greeting?: Json;
+  /** Of a guest: the device that let the guest in. */
+  readonly host?: DeviceRecord;
 }
 
 /** Whose guests a code lets in. */
@@ -246,7 +248,8 @@ export class NodeDouble {
     const visited = /^GET \/v1\/calls\/([^/]+)\/guests$/.exec(route)?.[1];
     if (visited !== undefined) return [200, { role: "second", guests: this.#guestsOf(visited) }];
     const guest = /^DELETE \/v1\/guests\/([\w-]+)$/.exec(route)?.[1];
-    if (guest !== undefined) return this.#dismissGuest(device, guest);
+    if (guest !== undefined) return this.#removeGuest(this.#devices.get(guest));
+    if (route === "DELETE /v1/guests") return this.#removeGuest(device);
     const call = /^POST \/v1\/calls\/([^/]+)\/claims$/.exec(route)?.[1];
     if (call !== undefined && !this.old) return this.#claim(device, call, body);
     if (route === "POST /v1/clients") return [201, { id: device.client, number: device.number }];
@@ -295,7 +298,7 @@ export class NodeDouble {
     const [own, theirs] = [this.#address(call, id), this.#address(call, device.number, device.client, id)];
     const peer = { name: this.#names.get(device.number), address: theirs, capabilities: ["text", "video", "screen", "audio", "files"] };
     const greeting = { id: `${id}-peer`, call, type: "peer", role: "first", peer, reply: own };
-    this.#devices.set(id, { id, number: id, name: String(name), token, client: id, sockets: new Set(), pending: new Map(), greeting });
+    this.#devices.set(id, { id, number: id, name: String(name), token, client: id, sockets: new Set(), pending: new Map(), greeting, host: device });
     const guest = { id, name, address: own, capabilities };
     this.#deliver(device, { call, type: "guest", role: "second", guest, reply: this.#address(call, device.number, device.client) }, true);
     return [201, { call, role: "first", token, address: own, peer }];
@@ -306,12 +309,12 @@ export class NodeDouble {
     return guests.map(({ id, name }) => ({ id, name, address: this.#address(call, id), capabilities: [] }));
   }
 
-  #dismissGuest(device: DeviceRecord, id: string): [number, Json] {
-    const guest = this.#devices.get(id);
-    if (guest?.greeting === undefined) return [404, {}];
+  #removeGuest(guest: DeviceRecord | undefined): [number, Json] {
+    if (guest?.host === undefined) return [404, {}];
+    const { id, host, greeting } = guest;
     this.#remove(guest);
     for (const [token, address] of this.#addresses) if (address.number === id || address.guest === id) this.#addresses.delete(token);
-    this.#deliver(device, { call: guest.greeting["call"], type: "guest-left", guest: id }, true);
+    this.#deliver(host, { call: greeting?.["call"], type: "guest-left", guest: id }, true);
     return [200, {}];
   }
 

@@ -187,6 +187,8 @@ export const de: Catalogue = {
   joinGo: "Teilnehmen",
   joinWrong: "Dieser Code ist falsch oder abgelaufen. Fragen Sie noch einmal danach.",
   joinFull: "An diesem Gespräch nehmen zu viele Gäste teil.",
+  leave: "Verlassen",
+  leaveHint: "Ihr Telefongespräch geht weiter.",
   elsewhereTitle: "In einem anderen Tab geöffnet",
   elsewhereText: "Nur ein Tab kann benutzt werden.",
   elsewhereGo: "Diesen Tab benutzen",

@@ -199,6 +199,8 @@ export const en = {
   joinGo: "Join",
   joinWrong: "This code is wrong or expired. Ask for it again.",
   joinFull: "There are too many guests in this call.",
+  leave: "Leave",
+  leaveHint: "Your phone call goes on.",
   // Other tabs
   elsewhereTitle: "Open in another tab",
   elsewhereText: "Only one tab can be used at a time.",
