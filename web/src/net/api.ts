@@ -42,9 +42,12 @@ export type Failure = "unauthorized" | "absent" | "full" | "limited" | "refused"
 /** What went wrong, as far as the client can do something about it. */
 export class ApiError extends Error {
   readonly failure: Failure;
-  constructor(failure: Failure) {
+  /** The field that the node refuses, if it says. */
+  readonly field: string | undefined;
+  constructor(failure: Failure, field?: string) {
     super(failure);
     this.failure = failure;
+    this.field = field;
   }
 }
 
@@ -177,8 +180,9 @@ async function ask(url: string, request: RequestInit, timeout: number): Promise<
   const answer = await fetch(url, { ...request, signal: AbortSignal.timeout(timeout), cache: "no-store" }).catch(() => {
     throw new ApiError("unreachable");
   });
-  if (!answer.ok) throw new ApiError(failure(answer.status));
-  return object(await answer.json().catch(() => undefined)) ?? {};
+  const fields = object(await answer.json().catch(() => undefined)) ?? {};
+  if (!answer.ok) throw new ApiError(failure(answer.status), text(fields["field"], 64));
+  return fields;
 }
 
 function failure(status: number): Failure {

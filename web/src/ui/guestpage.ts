@@ -3,14 +3,14 @@ import { Client } from "../app/client.ts";
 import { current } from "../core/calls.ts";
 import { catalogue, pick } from "../core/locale/mod.ts";
 import { GuestAccess, loadPass, type Pass, savePass } from "../net/access.ts";
-import { type Api, ApiError, type Failure } from "../net/api.ts";
+import { type Api, ApiError } from "../net/api.ts";
 import { loadPreferences, type Preferences, Storage } from "../net/storage.ts";
 import { callEvents } from "./actions.ts";
 import { CallView } from "./call.ts";
 import { Context } from "./context.ts";
 import { attribute, h, setChildren, setText, show } from "./dom.ts";
 import { icon } from "./icons.ts";
-import { JoinView } from "./join.ts";
+import { type JoinFailure, JoinView } from "./join.ts";
 import { Notices } from "./notices.ts";
 import { everySecond } from "./seconds.ts";
 import { streamStatus } from "./status.ts";
@@ -75,14 +75,15 @@ export class GuestPage {
     view.focus();
   }
 
-  async #join(code: string, name: string): Promise<Failure | undefined> {
+  async #join(code: string, name: string): Promise<JoinFailure | undefined> {
     try {
       const pass = await this.#api.join(code, name);
       savePass(pass);
       void this.#enter(pass);
       return undefined;
     } catch (error) {
-      return error instanceof ApiError ? error.failure : "refused";
+      if (!(error instanceof ApiError)) return "refused";
+      return error.field === "name" ? "name" : error.failure;
     }
   }
 

@@ -4,9 +4,12 @@ import type { Failure } from "../net/api.ts";
 import { attribute, h, setText } from "./dom.ts";
 import { icon } from "./icons.ts";
 
+/** Why somebody can't join; "name" if the node refuses the name. */
+export type JoinFailure = Failure | "name";
+
 export interface JoinEvents {
   /** Resolves with the failure, if there is one. */
-  join(code: string, name: string): Promise<Failure | undefined>;
+  join(code: string, name: string): Promise<JoinFailure | undefined>;
 }
 
 export class JoinView {
@@ -30,7 +33,14 @@ export class JoinView {
       required: true,
       "aria-describedby": "code-hint join-message",
     });
-    this.#name = h("input", { id: "name", name: "name", maxlength: 64, required: true, autocomplete: "name" });
+    this.#name = h("input", {
+      id: "name",
+      name: "name",
+      maxlength: 64,
+      required: true,
+      autocomplete: "name",
+      "aria-describedby": "join-message",
+    });
     this.#go = h("button", { class: "primary", type: "submit" }, t.joinGo);
     this.#message = h("p", { id: "join-message", class: "message", role: "alert" });
     const submit = (event: Event) => {
@@ -68,11 +78,13 @@ export class JoinView {
     attribute(this.#go, "disabled", false);
     if (failure === undefined) return;
     setText(this.#message, this.#words(failure));
-    this.#code.focus();
+    (failure === "name" ? this.#name : this.#code).focus();
   }
 
-  #words(failure: Failure): string {
+  #words(failure: JoinFailure): string {
     switch (failure) {
+      case "name":
+        return this.#t.joinNameRefused;
       case "full":
         return this.#t.joinFull;
       case "limited":

@@ -118,6 +118,19 @@ test("a guest who leaves keeps what was written, and may return", { timeout: 90_
   await bob.context.close();
 });
 
+test("a name that cannot be shown is refused as a name", { timeout: 60_000 }, async () => {
+  const [bob, code] = await host();
+  const guest = await join(code, "Zoë\u202e");
+  await guest.getByText("This name cannot be used.").waitFor();
+  const name = guest.getByLabel("Your name");
+  assert.equal(await name.evaluate((field) => field === document.activeElement), true);
+  await name.fill("Zoë");
+  await guest.getByRole("button", { name: "Join" }).click();
+  await bob.sees("Zoë (guest)");
+  await guest.context().close();
+  await bob.context.close();
+});
+
 test("a wrong code is refused in words", { timeout: 60_000 }, async () => {
   const guest = await join("123 456", "Eve");
   await guest.getByText("This code is wrong or expired.").waitFor();

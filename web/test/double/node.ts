@@ -291,6 +291,7 @@ export class NodeDouble {
 
   /** A guest is a device whose number nobody else has. */
   #join({ code, name, capabilities }: Json): [number, Json] {
+    if (!/^[^\p{C}]{1,64}$/u.test(String(name)) || String(name).trim() === "") return [422, { field: "name" }];
     const host = this.#guestCodes.get(String(code).replace(/\D/g, ""));
     if (host === undefined) return [404, {}];
     const { call, device } = host;

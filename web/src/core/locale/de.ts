@@ -186,6 +186,7 @@ export const de: Catalogue = {
   joinName: "Ihr Name",
   joinGo: "Teilnehmen",
   joinWrong: "Dieser Code ist falsch oder abgelaufen. Fragen Sie noch einmal danach.",
+  joinNameRefused: "Dieser Name geht nicht. Geben Sie bis zu 64 Zeichen ein, die man alle sieht.",
   joinFull: "An diesem Gespräch nehmen zu viele Gäste teil.",
   leave: "Verlassen",
   leaveHint: "Ihr Telefongespräch geht weiter.",

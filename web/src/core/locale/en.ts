@@ -198,6 +198,7 @@ export const en = {
   joinName: "Your name",
   joinGo: "Join",
   joinWrong: "This code is wrong or expired. Ask for it again.",
+  joinNameRefused: "This name cannot be used. Type up to 64 characters, all of them visible.",
   joinFull: "There are too many guests in this call.",
   leave: "Leave",
   leaveHint: "Your phone call goes on.",
