@@ -13,12 +13,14 @@ export async function isReachable(call: Call): Promise<boolean> {
 }
 
 /**
- * Where an answer goes: the device's own address if it is on a node of somebody in the call, else that of the guest whose device
- * it is, or of somebody who is no guest.
+ * Where an answer goes. To a guest: to the address that the node told, whatever the guest asks for. What came to another one
+ * would not be known as the guest's. To anybody else: to the device's own address if it is on a node of somebody in the call, or
+ * else to somebody who is no guest.
  */
 export function replyTo(call: Call, reply: string | undefined, guest: string | undefined): string | undefined {
-  const known = addresses(call);
   const sender = present(call).find((party) => party.guest === guest && party.address !== undefined);
+  if (guest !== undefined) return sender?.address;
+  const known = addresses(call);
   const address = parseAddress(reply);
   const nodes = known.map((one) => new URL(one).origin);
   return address !== undefined && nodes.includes(new URL(address).origin) ? address : (sender?.address ?? known[0]);

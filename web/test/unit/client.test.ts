@@ -195,6 +195,21 @@ test("a guest's text is shown as the guest's", async () => {
   assert.deepEqual(by(), [[{ guest: "g1", name: "Zoë" }], [{ number: "1", name: "Name 1" }]]);
 });
 
+test("a guest is answered at the address that the node told, and never learns another one of this device", async () => {
+  const says = (content: object, guest: string) => double.takes("one", { type: "message", content: { ...content, from: "phone-phone-phone" }, guest });
+  await double.start();
+  await double.meets("one", "1");
+  await double.takes("one", { type: "guest", role: "first", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
+  const accept = { type: "accept", invitation: "i", session: "s", role: "second", nonce: "b".repeat(32), fingerprint: Array(32).fill("BB").join(":") };
+  for (const reply of [`${addressOf("g1")}?x`, addressOf("1"), undefined]) await says({ ...accept, reply }, "g1");
+  const answers = () => double.posted.filter(({ content }) => content["type"] === "bye");
+  await until(() => answers().length === 3);
+  assert.deepEqual(answers().map(({ address, content }) => [address, content["reply"]]), Array(3).fill([addressOf("g1"), undefined]));
+  await says({ ...accept, reply: addressOf("g1") }, "g2");
+  await settle();
+  assert.equal(answers().length, 3, "the guest is not known");
+});
+
 test("of a guest's folder with more than a thousand files, every one is remembered, and whose it is", async () => {
   const count = 1_001;
   await double.start();
