@@ -1,6 +1,6 @@
 // The client of a device or a guest: takes what the node sends, keeps the calls, and gives each live call its conversation.
 import { authors, type Call, type CallEvent, type Calls, type Line, present, step } from "../core/calls.ts";
-import type { NodeMessage, Person } from "../core/envelope.ts";
+import type { NodeMessage, Peer, Person } from "../core/envelope.ts";
 import { parseSignal, type Signal } from "../core/signal.ts";
 import { identityOf, newCertificate } from "../media/certificate.ts";
 import { keepOnly } from "../files/sink.ts";
@@ -120,11 +120,10 @@ export class Client {
 
   /** A call that was live when the page was left. */
   async #resume(call: Call, sessions: readonly SavedSession[]): Promise<void> {
-    // Of a call in which nobody has an address, the node tells once the stream is open.
-    const reachable = addresses(call).length === 0 || (await isReachable(call));
-    if (!reachable) this.#step({ type: "over", call: call.id, now: Date.now() });
+    const { over } = await this.#standing(call);
+    if (over) this.#step({ type: "over", call: call.id, now: Date.now() });
     this.texts.resume(call);
-    if (!reachable) return;
+    if (over) return;
     const conversation = await this.#converse(call.id);
     conversation?.restore(sessions.filter((session) => session.call === call.id));
   }
@@ -140,13 +139,24 @@ export class Client {
   async #check(call: Call): Promise<void> {
     if (call.phase !== "active" && call.phase !== "ringing") return;
     const before = addresses(call);
-    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), isReachable(call)]);
+    const { over, guests } = await this.#standing(call);
     // Others may have come meanwhile.
     const now = this.calls.get(call.id);
     if (now === undefined || addresses(now).join() !== before.join()) return;
-    const over = before.length === 0 ? guests === "over" : !reachable;
     if (over) return this.#step({ type: "over", call: call.id, now: Date.now() });
-    for (const message of typeof guests === "object" ? missed(now, guests) : []) await this.#take(message);
+    for (const message of guests === undefined ? [] : missed(now, guests)) await this.#take(message);
+  }
+
+  /**
+   * Whether a call is over, and who its guests are. If the node does not say, it is over when nobody can be reached any more; but
+   * the voice goes on, for all that this page knows, with somebody who has no address.
+   */
+  async #standing(call: Call): Promise<{ readonly over: boolean; readonly guests?: readonly Peer[] }> {
+    const [guests, reachable] = await Promise.all([this.#access.guests(call.id), isReachable(call)]);
+    if (guests === "over") return { over: true };
+    if (guests !== undefined) return { over: false, guests };
+    const here = present(call);
+    return { over: here.length > 0 && !reachable && here.every(({ address }) => address !== undefined) };
   }
 
   async #take(message: NodeMessage): Promise<void> {

@@ -148,6 +148,31 @@ test("a page that is loaded again goes on with a call in which nobody has an add
   assert.equal(double.client.calls.get("one")!.phase, "active");
 });
 
+test("a call with a phone goes on when its only guest left while the stream was cut", async () => {
+  const parties = () => present(double.client.calls.get("c")!).map(keyOf);
+  await double.start();
+  await double.takes("c", { type: "answered", role: "second", peer: { number: "+12125550101" } });
+  await double.takes("c", { type: "guest", role: "second", guest: { id: "g1", name: "Zoë", address: addressOf("g1"), capabilities: [] } });
+  assert.deepEqual(parties(), ["+12125550101", "g1"]);
+  double.gone.add(addressOf("g1"));
+  const call = double.client.calls.get("c")!;
+  // The node is away at first, and then says who is there.
+  for (const [guests, left] of [[undefined, ["+12125550101", "g1"]], [[], ["+12125550101"]]] as const) {
+    double.guests = guests === undefined ? undefined : [...guests];
+    double.socket.ends();
+    await pass(1);
+    double.socket.opens();
+    await settle();
+    assert.deepEqual(parties(), left);
+  }
+  double.client.stop();
+  double = new ClientDouble([call]);
+  double.gone.add(addressOf("g1"));
+  double.guests = [];
+  await double.start();
+  assert.deepEqual(parties(), ["+12125550101"], "the page was loaded again");
+});
+
 test("guests who came and went while the stream was cut are found out about once it is back", async () => {
   const guest = (id: string) => ({ id, name: `Guest ${id}`, address: addressOf(id), capabilities: [] });
   const here = () => present(double.client.calls.get("c")!).map(keyOf);
