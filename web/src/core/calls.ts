@@ -17,7 +17,7 @@ export type LineState = "sending" | "sent" | "waiting" | "delivered" | "seen" | 
 
 export interface Party extends Peer {
   readonly present: boolean;
-  /** Talks on a phone alone. Nobody tells when they leave: the next one whom the number talks with takes their place. */
+  /** Talks on a phone alone. Nobody tells when they leave: if they are the only one, the next one takes their place. */
   readonly phone?: true;
 }
 
@@ -121,7 +121,7 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
     }
     case "peer": {
       const known = call ?? fresh(message.call, message.role, now);
-      return put(calls, joined(withoutPhones(known, message.peer), message, now));
+      return put(calls, joined(withoutPhone(known, message.peer), message, now));
     }
     case "guest":
       return put(calls, joined(call ?? fresh(message.call, message.role, now), message, now));
@@ -129,7 +129,7 @@ function onNode(calls: Calls, message: NodeMessage, now: number): Calls {
       const known = call ?? fresh(message.call, message.role, now);
       const hasClient = known.parties.some((party) => party.present && party.phone !== true && isSame(party, message.peer));
       const peer = { ...message.peer, capabilities: [], phone: true } as const;
-      return hasClient ? calls : put(calls, joined(withoutPhones(known, peer), { ...message, peer }, now));
+      return hasClient ? calls : put(calls, joined(withoutPhone(known, peer), { ...message, peer }, now));
     }
     case "over":
       return call === undefined || isOver(call) ? calls : put(calls, over(call, now));
@@ -184,9 +184,11 @@ function left(call: Call, person: Person, id: string, now: number): Call {
   return { ...call, parties, lines: [...call.lines, { id: `${id}.left`, at: now, own: false, kind: "left", who: gone }] };
 }
 
-/** The call without those who talked on a phone alone, but for this one. */
-function withoutPhones(call: Call, person: Person): Call {
-  return { ...call, parties: call.parties.filter((party) => party.phone !== true || isSame(party, person)) };
+/** The call without the phone whose place this person takes: the only party but for guests. In a conference, all may stay. */
+function withoutPhone(call: Call, person: Person): Call {
+  const others = present(call).filter((party) => party.guest === undefined && !isSame(party, person));
+  const isReplaced = (party: Party) => others.length === 1 && party === others[0] && party.phone === true;
+  return { ...call, parties: call.parties.filter((party) => !isReplaced(party)) };
 }
 
 /** Whether both are the same number, or the same guest. */

@@ -60,6 +60,14 @@ test("a client takes the place of the phone, and the voice goes on without it", 
   assert.deepEqual(present(only(calls)).map(keyOf), ["2"], "it was transferred");
 });
 
+test("the phones of a conference stay when others come, and the only phone is replaced", () => {
+  const here = (calls: Calls) => present(only(calls)).map(keyOf);
+  const calls = node(node(node(EMPTY, peer("1")), answered("2")), answered("3"));
+  assert.deepEqual(here(calls), ["1", "2", "3"]);
+  assert.deepEqual(here(node(calls, peer("4"))), ["1", "2", "3", "4"]);
+  assert.deepEqual(here(node(node(EMPTY, answered("1")), answered("2"))), ["2"]);
+});
+
 test("a call that somebody else answered is none that nobody answered", () => {
   const missed = { type: "missed", role: "first", peer: { number: "1" }, at: 400 };
   const calls = node(node(EMPTY, { type: "ringing", role: "first", peer: { number: "1" } }), peer("2"));

@@ -54,6 +54,16 @@ test("when somebody leaves a conference, a device that may be theirs is shown no
   assert.deepEqual([double.count("bye") > 0, double.devices.tracks[0]!.readyState], [true, "ended"]);
 });
 
+test("a phone that leaves a conference has been shown nothing", async () => {
+  const phone: Party = { number: "9", capabilities: [], present: true, phone: true };
+  double = new ConversationDouble(callWith(party("2"), party("3"), phone));
+  double.conversation.accept(await double.invites(PHONE, "camera"));
+  await settle();
+  assert.deepEqual(double.sessions.map(({ facts }) => facts.party), [""]);
+  double.conversation.update(callWith(party("2"), party("3")));
+  assert.equal(double.sessions.length, 1);
+});
+
 test("the camera is stopped when the only one who sees it leaves, and the others stay", async () => {
   double = new ConversationDouble(callWith(party("2"), party("3")));
   await double.conversation.sources.start("camera", "");
